@@ -1,0 +1,139 @@
+//! The one error of the engine and its stages.
+
+use std::fmt;
+
+/// What the engine and its stages return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why something could not be done: what, where (stage and place), and the cause below it.
+///
+/// One opaque type: what a pipeline can do about an error is decided where it happens, and everyone else only
+/// prints it.
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    stage: Option<String>,
+    place: Option<String>,
+    help: Option<String>,
+    cause: Option<Cause>,
+}
+
+/// Who has to act on an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The pipeline failed: its input, its disk or its broker.
+    Failed,
+    /// The configuration does not fit what was found.
+    Config,
+    /// The program is wrong.
+    Bug,
+}
+
+impl Error {
+    /// An error with a message: lower case, no full stop.
+    pub fn new(message: impl Into<String>) -> Error {
+        Error(Box::new(Inner {
+            kind: ErrorKind::Failed,
+            message: message.into(),
+            stage: None,
+            place: None,
+            help: None,
+            cause: None,
+        }))
+    }
+
+    /// An error that a change of the configuration mends.
+    pub fn config(message: impl Into<String>) -> Error {
+        let mut error = Error::new(message);
+        error.0.kind = ErrorKind::Config;
+        error
+    }
+
+    /// An error that only a change of the program mends.
+    pub fn bug(message: impl Into<String>) -> Error {
+        let mut error = Error::new(message);
+        error.0.kind = ErrorKind::Bug;
+        error
+    }
+
+    /// The error with its cause.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<Cause>) -> Error {
+        self.0.cause = Some(cause.into());
+        self
+    }
+
+    /// The error with the stage it came from, unless it has one.
+    #[must_use]
+    pub fn in_stage(mut self, stage: impl Into<String>) -> Error {
+        self.0.stage.get_or_insert_with(|| stage.into());
+        self
+    }
+
+    /// The error with its place in the input, unless it has one: `data.csv:17`, `topic/2@1042`.
+    #[must_use]
+    pub fn at(mut self, place: impl Into<String>) -> Error {
+        self.0.place.get_or_insert_with(|| place.into());
+        self
+    }
+
+    /// The error with what to do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Error {
+        self.0.help = Some(help.into());
+        self
+    }
+
+    /// Who has to act.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// What to do about it, where that is known.
+    #[must_use]
+    pub fn help_text(&self) -> Option<&str> {
+        self.0.help.as_deref()
+    }
+
+    /// The message alone.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.kind == ErrorKind::Bug {
+            f.write_str("this is a mistake in aqpipe: ")?;
+        }
+        if let Some(stage) = &self.0.stage {
+            write!(f, "{stage}: ")?;
+        }
+        f.write_str(&self.0.message)?;
+        if let Some(place) = &self.0.place {
+            write!(f, " at {place}")?;
+        }
+        let mut cause = self.0.cause.as_deref().map(|cause| cause as &dyn std::error::Error);
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            // An `Error` prints its own causes.
+            cause = if error.is::<Error>() { None } else { error.source() };
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // Causes are part of the message, so that no caller has to walk them to say what happened.
+        None
+    }
+}

@@ -1,0 +1,225 @@
+//! The one set of facts of a pipeline: counted per batch, handed in where something is counted, never global.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use crate::record::LaneId;
+
+/// How many cells of a field have which flag, in the order of [`Flag::ALL`](crate::record::Flag::ALL).
+pub type FlagCounts = [u64; 5];
+
+/// What a cut counted. All of it becomes true when the cut is decided.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Records read.
+    pub read: u64,
+    /// Records written.
+    pub written: u64,
+    /// Records that became dead letters.
+    pub dead: u64,
+    /// Records that the configuration left out.
+    pub filtered: u64,
+    /// Records held back before the cut.
+    pub held_before: u64,
+    /// Records held back after it.
+    pub held_after: u64,
+    /// Records with a score, and the sum of their scores.
+    pub scored: u64,
+    /// See `scored`.
+    pub score_sum: f64,
+    /// Records whose time lies before that of the record before them with the same key.
+    pub out_of_order: u64,
+    /// Records whose time is that of the record before them with the same key.
+    pub repeated: u64,
+    /// Flags by field.
+    pub flags: BTreeMap<Arc<str>, FlagCounts>,
+}
+
+impl Counts {
+    /// Whether every record that was read or held is accounted for.
+    #[must_use]
+    pub fn balance(&self) -> bool {
+        self.held_before + self.read == self.written + self.dead + self.filtered + self.held_after
+    }
+
+    /// Adds a later cut's counts.
+    pub fn add(&mut self, later: &Counts) {
+        self.read += later.read;
+        self.written += later.written;
+        self.dead += later.dead;
+        self.filtered += later.filtered;
+        self.scored += later.scored;
+        self.score_sum += later.score_sum;
+        self.out_of_order += later.out_of_order;
+        self.repeated += later.repeated;
+        for (field, flags) in &later.flags {
+            let sums = self.flags.entry(Arc::clone(field)).or_default();
+            sums.iter_mut().zip(flags).for_each(|(sum, more)| *sum += more);
+        }
+    }
+
+    /// The mean score, where any record has one.
+    #[must_use]
+    pub fn mean_score(&self) -> Option<f64> {
+        (self.scored > 0).then(|| self.score_sum / self.scored as f64)
+    }
+}
+
+/// The facts of one pipeline.
+#[derive(Debug)]
+pub struct Facts {
+    started: Instant,
+    /// Errors that were survived: a reconnect, a refused request that was repeated.
+    pub retries: AtomicU64,
+    /// Errors of brokers and disks, survived or not.
+    pub errors: AtomicU64,
+    /// Output files made visible.
+    pub files: AtomicU64,
+    /// Bytes read from the source.
+    pub bytes_in: AtomicU64,
+    /// Records that the source expects in all, 0 where it cannot know: for a progress bar.
+    pub expected: AtomicU64,
+    /// Records read so far, decided or not: for a progress bar. [`Counts`] are what is true.
+    pub progress: AtomicU64,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    counts: Counts,
+    held: BTreeMap<LaneId, u64>,
+    lag: BTreeMap<LaneId, u64>,
+    cuts: u64,
+    commits: u64,
+    commit_time: Duration,
+    batches: u64,
+    batch_time: Duration,
+    marks_ignored: u64,
+    waiting: BTreeMap<String, String>,
+}
+
+/// The facts at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Sums over all decided cuts.
+    pub counts: Counts,
+    /// Records held back at the last cut of each lane, in all.
+    pub held: u64,
+    /// Records known to wait in the source, where that is known.
+    pub lag: Option<u64>,
+    /// Cuts decided.
+    pub cuts: u64,
+    /// Commits, and the time they took in all.
+    pub commits: u64,
+    /// See `commits`.
+    pub commit_time: Duration,
+    /// Batches carried through the transforms, and the time that took in all.
+    pub batches: u64,
+    /// See `batches`.
+    pub batch_time: Duration,
+    /// Errors.
+    pub errors: u64,
+    /// Retries.
+    pub retries: u64,
+    /// Files made visible.
+    pub files: u64,
+    /// Bytes read.
+    pub bytes_in: u64,
+    /// Records whose marks could not be read back.
+    pub marks_ignored: u64,
+    /// Time since the start.
+    pub uptime: Duration,
+}
+
+impl Default for Facts {
+    fn default() -> Self {
+        Facts {
+            started: Instant::now(),
+            retries: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+            files: AtomicU64::new(0),
+            bytes_in: AtomicU64::new(0),
+            expected: AtomicU64::new(0),
+            progress: AtomicU64::new(0),
+            inner: Mutex::default(),
+        }
+    }
+}
+
+impl Facts {
+    /// A cut of a lane was decided.
+    pub fn decided(&self, lane: &LaneId, counts: &Counts) {
+        let mut inner = self.inner.lock();
+        inner.counts.add(counts);
+        inner.held.insert(Arc::clone(lane), counts.held_after);
+        inner.cuts += 1;
+    }
+
+    /// A commit took so long.
+    pub fn committed(&self, took: Duration) {
+        let mut inner = self.inner.lock();
+        inner.commits += 1;
+        inner.commit_time += took;
+    }
+
+    /// A batch went through the transforms and into the writer in so long.
+    pub fn carried(&self, took: Duration) {
+        let mut inner = self.inner.lock();
+        inner.batches += 1;
+        inner.batch_time += took;
+    }
+
+    /// A lane's lag, or that it is gone.
+    pub fn lag(&self, lane: &LaneId, lag: Option<u64>) {
+        let mut inner = self.inner.lock();
+        match lag {
+            Some(lag) => inner.lag.insert(Arc::clone(lane), lag),
+            None => inner.lag.remove(lane),
+        };
+    }
+
+    /// Marks of so many records could not be read back.
+    pub fn marks_ignored(&self, records: u64) {
+        self.inner.lock().marks_ignored += records;
+    }
+
+    /// What the pipeline is waiting for, by who waits; `None` when it is over.
+    pub fn waiting(&self, who: &str, what: Option<String>) {
+        let mut inner = self.inner.lock();
+        match what {
+            Some(what) => inner.waiting.insert(who.to_owned(), what),
+            None => inner.waiting.remove(who),
+        };
+    }
+
+    /// What the pipeline is waiting for.
+    pub fn waits(&self) -> Vec<String> {
+        self.inner.lock().waiting.iter().map(|(who, what)| format!("{who}: {what}")).collect()
+    }
+
+    /// The facts now.
+    pub fn snapshot(&self) -> Snapshot {
+        let inner = self.inner.lock();
+        Snapshot {
+            counts: inner.counts.clone(),
+            held: inner.held.values().sum(),
+            lag: (!inner.lag.is_empty()).then(|| inner.lag.values().sum()),
+            cuts: inner.cuts,
+            commits: inner.commits,
+            commit_time: inner.commit_time,
+            batches: inner.batches,
+            batch_time: inner.batch_time,
+            errors: self.errors.load(Ordering::Relaxed),
+            retries: self.retries.load(Ordering::Relaxed),
+            files: self.files.load(Ordering::Relaxed),
+            bytes_in: self.bytes_in.load(Ordering::Relaxed),
+            marks_ignored: inner.marks_ignored,
+            uptime: self.started.elapsed(),
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! What is known of one cell, packed into 32 bits.
+
+use std::fmt;
+
+/// The outcome of the checks on a cell, with the numbers of the IOOS QARTOD manuals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Flag {
+    /// Every check that ran passed.
+    Good = 1,
+    /// Not evaluated.
+    Unknown = 2,
+    /// Out of the usual.
+    Suspect = 3,
+    /// Wrong.
+    Fail = 4,
+    /// There was no value.
+    Missing = 9,
+}
+
+impl Flag {
+    /// All flags, in the order in which summaries list them.
+    pub const ALL: [Flag; 5] = [Flag::Good, Flag::Unknown, Flag::Suspect, Flag::Fail, Flag::Missing];
+
+    /// The flag of a QARTOD number.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Flag> {
+        Some(match number {
+            1 => Flag::Good,
+            2 => Flag::Unknown,
+            3 => Flag::Suspect,
+            4 => Flag::Fail,
+            9 => Flag::Missing,
+            _ => return None,
+        })
+    }
+
+    /// The place in the roll-up, lowest first: 9 < 2 < 1 < 3 < 4 (QARTOD).
+    #[must_use]
+    pub const fn rank(self) -> u8 {
+        match self {
+            Flag::Missing => 0,
+            Flag::Unknown => 1,
+            Flag::Good => 2,
+            Flag::Suspect => 3,
+            Flag::Fail => 4,
+        }
+    }
+
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Flag::Good => "good",
+            Flag::Unknown => "unknown",
+            Flag::Suspect => "suspect",
+            Flag::Fail => "fail",
+            Flag::Missing => "missing",
+        }
+    }
+}
+
+/// Where a cell's value came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Provenance {
+    /// From the source.
+    Observed = 0,
+    /// From the last value before it.
+    ForwardFill = 1,
+    /// From the first value after it.
+    BackwardFill = 2,
+    /// Between the values around it.
+    Interpolated = 3,
+    /// A median.
+    Median = 4,
+    /// A constant of the configuration.
+    Constant = 5,
+    /// Computed from other fields.
+    Derived = 6,
+}
+
+impl Provenance {
+    /// The word that `fills` uses on the wire and in CSV.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Provenance::Observed => "observed",
+            Provenance::ForwardFill => "forward_fill",
+            Provenance::BackwardFill => "backward_fill",
+            Provenance::Interpolated => "interpolated",
+            Provenance::Median => "median",
+            Provenance::Constant => "constant",
+            Provenance::Derived => "derived",
+        }
+    }
+
+    /// Whether a stage filled the cell, because its source had nothing there.
+    #[must_use]
+    pub const fn is_fill(self) -> bool {
+        !matches!(self, Provenance::Observed | Provenance::Derived)
+    }
+
+    const fn from_bits(bits: u32) -> Provenance {
+        match bits {
+            1 => Provenance::ForwardFill,
+            2 => Provenance::BackwardFill,
+            3 => Provenance::Interpolated,
+            4 => Provenance::Median,
+            5 => Provenance::Constant,
+            6 => Provenance::Derived,
+            _ => Provenance::Observed,
+        }
+    }
+}
+
+/// What is known of one measurement cell: its flag, where its value came from and how far away that was, and which
+/// tests objected.
+///
+/// Bits, from the lowest: flag 4, provenance 4, distance 8, objecting tests 16. A mark says nothing of the value
+/// itself: a cell that a check emptied keeps its flag `fail` while its value is null.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Mark(pub u32);
+
+impl Mark {
+    /// A value from the source that nothing has checked.
+    pub const OBSERVED: Mark = Mark(Flag::Unknown as u32);
+    /// No value.
+    pub const MISSING: Mark = Mark(Flag::Missing as u32);
+    /// Computed from other fields.
+    pub const DERIVED: Mark = Mark(Flag::Unknown as u32 | (Provenance::Derived as u32) << 4);
+
+    /// The flag.
+    #[must_use]
+    #[inline]
+    pub const fn flag(self) -> Flag {
+        match self.0 & 0xf {
+            1 => Flag::Good,
+            3 => Flag::Suspect,
+            4 => Flag::Fail,
+            9 => Flag::Missing,
+            _ => Flag::Unknown,
+        }
+    }
+
+    /// Where the value came from.
+    #[must_use]
+    #[inline]
+    pub const fn provenance(self) -> Provenance {
+        Provenance::from_bits(self.0 >> 4 & 0xf)
+    }
+
+    /// Records to the donor of a fill, saturating at 255; 0 where there is none.
+    #[must_use]
+    #[inline]
+    pub const fn distance(self) -> u8 {
+        (self.0 >> 8 & 0xff) as u8
+    }
+
+    /// The tests that objected, a bit each (see [`Tests`](super::Tests)).
+    #[must_use]
+    #[inline]
+    pub const fn tests(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+
+    /// The mark with another flag, whatever it was.
+    #[must_use]
+    #[inline]
+    pub const fn with_flag(self, flag: Flag) -> Mark {
+        Mark(self.0 & !0xf | flag as u32)
+    }
+
+    /// The mark after a check came out as `flag`: the worst flag wins, and a check that objects (suspect or fail)
+    /// names itself by its bit.
+    #[must_use]
+    #[inline]
+    pub const fn checked(self, flag: Flag, test: u8) -> Mark {
+        let worst = if flag.rank() > self.flag().rank() { self.with_flag(flag) } else { self };
+        match flag {
+            Flag::Suspect | Flag::Fail => worst.with_test(test),
+            Flag::Good | Flag::Unknown | Flag::Missing => worst,
+        }
+    }
+
+    /// The mark with a test's objection noted.
+    #[must_use]
+    #[inline]
+    pub const fn with_test(self, test: u8) -> Mark {
+        Mark(self.0 | 1 << (16 + (test & 0xf) as u32))
+    }
+
+    /// The mark of a cell after a fill: `missing` becomes `unknown`, other flags stay, and the provenance says where
+    /// the value came from.
+    #[must_use]
+    #[inline]
+    pub const fn filled(self, provenance: Provenance, distance: u64) -> Mark {
+        let flagged = if self.0 & 0xf == Flag::Missing as u32 { self.with_flag(Flag::Unknown) } else { self };
+        let distance = if distance > 255 { 255 } else { distance as u32 };
+        Mark(flagged.0 & !0xfff0 | (provenance as u32) << 4 | distance << 8)
+    }
+}
+
+impl fmt::Debug for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}({})", self.flag().name(), self.provenance().name(), self.distance())?;
+        if self.tests() != 0 { write!(f, " tests {:#b}", self.tests()) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_flag_wins_in_the_order_of_qartod() {
+        let mut order = Flag::ALL;
+        order.sort_by_key(|flag| flag.rank());
+        assert_eq!(order, [Flag::Missing, Flag::Unknown, Flag::Good, Flag::Suspect, Flag::Fail]);
+        let mark = Mark::OBSERVED.checked(Flag::Good, 1).checked(Flag::Suspect, 2).checked(Flag::Good, 3);
+        assert_eq!(mark.flag(), Flag::Suspect);
+        assert_eq!(mark.tests(), 0b100, "only tests that objected are named");
+    }
+
+    #[test]
+    fn a_fill_lifts_missing_and_leaves_other_flags_and_tests_alone() {
+        let filled = Mark::MISSING.with_test(0).filled(Provenance::ForwardFill, 2);
+        assert_eq!(
+            (filled.flag(), filled.provenance(), filled.distance()),
+            (Flag::Unknown, Provenance::ForwardFill, 2)
+        );
+        assert_eq!(filled.tests(), 1);
+        let failed = Mark::OBSERVED.checked(Flag::Fail, 3).filled(Provenance::Median, 0);
+        assert_eq!((failed.flag(), failed.provenance()), (Flag::Fail, Provenance::Median));
+    }
+
+    #[test]
+    fn the_distance_saturates() {
+        assert_eq!(Mark::MISSING.filled(Provenance::BackwardFill, 1_000).distance(), 255);
+    }
+}

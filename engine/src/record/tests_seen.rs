@@ -1,0 +1,68 @@
+//! The names of the tests that object in marks.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+/// How many test names a pipeline can tell apart: the bits that a mark has for them.
+const MOST: usize = 16;
+
+/// The names behind the test bits of a pipeline's marks. Bit 0 is `not_a_number`; the last bit stands for all
+/// that found no room and is called `other`.
+#[derive(Debug)]
+pub struct Tests {
+    names: RwLock<Vec<Arc<str>>>,
+}
+
+impl Tests {
+    /// The bit of a value that was not a number.
+    pub const NOT_A_NUMBER: u8 = 0;
+    /// What the last bit is called once more names came than there is room for.
+    const OTHER: &'static str = "other";
+
+    /// The bit of a test, given out at its first mention.
+    pub fn bit(&self, name: &str) -> u8 {
+        if let Some(bit) = self.names.read().iter().position(|known| &**known == name) {
+            return bit as u8;
+        }
+        let mut names = self.names.write();
+        if let Some(bit) = names.iter().position(|known| &**known == name) {
+            return bit as u8;
+        }
+        if names.len() == MOST - 1 {
+            names.push(Self::OTHER.into());
+        }
+        if names.len() == MOST {
+            return MOST as u8 - 1;
+        }
+        names.push(name.into());
+        names.len() as u8 - 1
+    }
+
+    /// The names of all bits given out so far, by bit.
+    pub fn names(&self) -> Vec<Arc<str>> {
+        self.names.read().clone()
+    }
+}
+
+impl Default for Tests {
+    fn default() -> Self {
+        Tests { names: RwLock::new(vec!["not_a_number".into()]) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_beyond_the_bits_share_the_last_one() {
+        let tests = Tests::default();
+        assert_eq!(tests.bit("not_a_number"), Tests::NOT_A_NUMBER);
+        let bits: Vec<u8> = (0..40).map(|i| tests.bit(&format!("test{i}"))).collect();
+        assert_eq!(bits[..14], (1..15).collect::<Vec<u8>>());
+        assert!(bits[14..].iter().all(|bit| *bit == 15));
+        assert_eq!(&*tests.names()[15], "other");
+        assert_eq!(tests.bit("test3"), 4, "a name keeps its bit");
+    }
+}

@@ -1,0 +1,5 @@
+//! Lanes, cuts and commits.
+
+mod pace;
+
+pub use pace::Pace;

@@ -1,0 +1,119 @@
+//! What a stage is told when it is built.
+
+use std::any::{Any, TypeId};
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use crate::monitor::Facts;
+use crate::record::Tests;
+
+/// What a stage is told when it is built, once a lane for a transform, once a run for the others.
+#[derive(Clone)]
+pub struct BuildContext {
+    /// The pipeline's name.
+    pub pipeline: Arc<str>,
+    /// The stage's name in messages: its `id`, else its type.
+    pub stage: Arc<str>,
+    /// The instance of this process among those of the pipeline: `0`, `1`, …
+    pub instance: Arc<str>,
+    /// Where this instance keeps what it must remember. It exists and no other process uses it.
+    pub state_dir: PathBuf,
+    /// The test names behind the bits of marks.
+    pub tests: Arc<Tests>,
+    /// The fields that stages use as measurements: a source yields them as numbers.
+    pub numeric: Arc<BTreeSet<String>>,
+    /// Whether the source ends by itself.
+    pub bounded: bool,
+    /// Whether a source that does not end by itself is to stop at the end of what is there (`--until-end`).
+    pub until_end: bool,
+    /// Open once the other pipelines of this run that write what this source reads are done.
+    pub upstream: Arc<Gate>,
+    /// What the stage learned from the whole input, where it asked for that.
+    pub survey: Option<Arc<[u8]>>,
+    /// Whether a source is to keep the bytes of each row in the batch, for a later stage may reject rows.
+    pub keep_raw: bool,
+    /// The facts of this pipeline.
+    pub facts: Arc<Facts>,
+    /// What the pipelines of one run share, by type.
+    pub shared: Arc<Shared>,
+}
+
+impl BuildContext {
+    /// A context to test a stage with: a bounded source, no state, nothing shared.
+    #[must_use]
+    pub fn for_tests() -> BuildContext {
+        BuildContext {
+            pipeline: "test".into(),
+            stage: "stage".into(),
+            instance: "0".into(),
+            state_dir: PathBuf::new(),
+            tests: Arc::default(),
+            numeric: Arc::default(),
+            bounded: true,
+            until_end: false,
+            upstream: Arc::new(Gate::opened()),
+            survey: None,
+            keep_raw: false,
+            facts: Arc::default(),
+            shared: Arc::default(),
+        }
+    }
+}
+
+/// Something that opens once and that others wait for.
+#[derive(Debug, Default)]
+pub struct Gate {
+    open: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Gate {
+    /// A gate that is open already.
+    #[must_use]
+    pub fn opened() -> Gate {
+        Gate { open: Mutex::new(true), changed: Condvar::new() }
+    }
+
+    /// Opens it, for good.
+    pub fn open(&self) {
+        *self.open.lock() = true;
+        self.changed.notify_all();
+    }
+
+    /// Whether it is open.
+    pub fn is_open(&self) -> bool {
+        *self.open.lock()
+    }
+
+    /// Waits for it, at most so long; returns whether it is open.
+    pub fn wait(&self, at_most: Duration) -> bool {
+        let until = Instant::now() + at_most;
+        let mut open = self.open.lock();
+        while !*open && !self.changed.wait_until(&mut open, until).timed_out() {}
+        *open
+    }
+}
+
+/// Things that the stages of one run share, one of each type: how an embedded broker reaches the stages that use it
+/// while the engine knows nothing of brokers.
+#[derive(Default)]
+pub struct Shared {
+    things: RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+}
+
+impl Shared {
+    /// Puts a thing there, in place of an earlier one of its type.
+    pub fn put<T: Any + Send + Sync>(&self, thing: Arc<T>) {
+        self.things.write().insert(TypeId::of::<T>(), thing);
+    }
+
+    /// The thing of a type.
+    pub fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        let thing = self.things.read().get(&TypeId::of::<T>()).cloned()?;
+        thing.downcast().ok()
+    }
+}

@@ -1,0 +1,17 @@
+//! What a stage is: its configuration, its parts that run, and how it registers itself.
+
+mod context;
+mod descriptor;
+mod registry;
+mod running;
+
+pub use context::{BuildContext, Gate, Shared};
+pub use descriptor::{
+    AnyDeadLetter, AnySink, AnySource, AnyTransform, Cadence, DeadLetterConfig, Delivery, Descriptor, Parsed, Problem,
+    Rerun, Role, SinkConfig, SourceConfig, TransformConfig,
+};
+pub use registry::Registry;
+pub use running::{
+    Acknowledge, DeadEnd, DeadLetter, DeadWriter, End, Lane, Lanes, Next, Output, Sink, Source, Start, Survey,
+    Transform, Writer,
+};

@@ -1,0 +1,356 @@
+//! The parts of stages that run.
+//!
+//! All of them block and none is shared between threads unless it says so: a lane, its transforms and its writers
+//! belong to one thread.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::record::{Batch, Fields, LaneId, Position, Span};
+
+/// A record that could not be carried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// Where it starts in its lane (see [`Position::at`]).
+    pub origin: u64,
+    /// Its place for a person, where that says more than the origin: `data.csv:17`.
+    pub place: Option<String>,
+    /// The stage that gave it up. The engine fills it in.
+    pub stage: String,
+    /// Why, in one sentence.
+    pub reason: String,
+    /// Its bytes as they were read (or, from a sink, as they would have been written).
+    pub raw: Option<Vec<u8>>,
+}
+
+impl DeadLetter {
+    /// A record given up at `origin` for `reason`.
+    #[must_use]
+    pub fn new(origin: u64, reason: impl Into<String>, raw: Option<Vec<u8>>) -> DeadLetter {
+        DeadLetter { origin, place: None, stage: String::new(), reason: reason.into(), raw }
+    }
+}
+
+/// What a transform hands on. Every row that came in leaves once: in a batch, as a dead letter or filtered; or it is
+/// held.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// Rows that go on, in order.
+    pub batches: Vec<Batch>,
+    /// Rows that could not be carried.
+    pub dead: Vec<DeadLetter>,
+    /// How many rows the configuration asked to leave out.
+    pub filtered: u64,
+}
+
+/// A transform of one lane.
+pub trait Transform: Send {
+    /// Takes a batch and hands on what is ready. The rows of `batch` have one layout; it changes only between calls.
+    ///
+    /// # Errors
+    /// Stops the pipeline. A row that cannot be carried is a dead letter in `out`, not an error.
+    fn apply(&mut self, batch: Batch, out: &mut Output) -> Result<()>;
+
+    /// Hands on all held rows: the input has ended. Never called at a barrier, a revoke or a stop.
+    ///
+    /// # Errors
+    /// Stops the pipeline.
+    fn finish(&mut self, _out: &mut Output) -> Result<()> {
+        Ok(())
+    }
+
+    /// Hands on what waited longer than it may.
+    ///
+    /// # Errors
+    /// Stops the pipeline.
+    fn tick(&mut self, _now: Instant, _out: &mut Output) -> Result<()> {
+        Ok(())
+    }
+
+    /// How many rows are held back.
+    fn held(&self) -> u64 {
+        0
+    }
+
+    /// What a later run needs to go on from here, held rows included. Starts with a version byte unless empty.
+    ///
+    /// # Errors
+    /// Stops the pipeline.
+    fn save(&self) -> Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+
+    /// Goes on from what [`save`](Self::save) returned. Called before the first `apply`, never with nothing.
+    ///
+    /// # Errors
+    /// Where the bytes are not what this version saves.
+    fn restore(&mut self, _state: &[u8]) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What a transform learns from the whole input before the run (see [`TransformConfig::survey`](super::TransformConfig::survey)).
+pub trait Survey: Send {
+    /// Sees a batch as the transform would.
+    ///
+    /// # Errors
+    /// Where a bound is exceeded; stops the pipeline before it starts.
+    fn observe(&mut self, batch: &Batch) -> Result<()>;
+
+    /// What was learned, for [`BuildContext::survey`](super::BuildContext::survey) of every lane of this run.
+    ///
+    /// # Errors
+    /// Stops the pipeline before it starts.
+    fn finish(self: Box<Self>) -> Result<Vec<u8>>;
+}
+
+/// What a lane has next.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly always the large one, moved once a batch")]
+pub enum Next {
+    /// Records and dead letters, both in the order of their origins.
+    Rows(Batch, Vec<DeadLetter>),
+    /// `until` came first.
+    Quiet,
+    /// The lane has ended.
+    End,
+}
+
+/// One partition of a source. Owned by one thread, blocking.
+pub trait Lane: Send {
+    /// The next records: at most `max`, dead letters included, of one set of fields. An empty batch is allowed where
+    /// there are dead letters. Returns [`Next::Quiet`] soon after `until`.
+    ///
+    /// # Errors
+    /// Stops the pipeline.
+    fn next(&mut self, max: usize, until: Instant) -> Result<Next>;
+
+    /// Where the next record starts.
+    fn position(&self) -> Position;
+
+    /// What it needs besides the position to go on: known fields and their kinds.
+    ///
+    /// # Errors
+    /// Stops the pipeline.
+    fn carry(&self) -> Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+
+    /// Records known to wait behind the position, where that is known.
+    fn lag(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// Where a lane goes on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// The end of its last cut.
+    pub position: Position,
+    /// What was saved there: the lane's [`carry`](Lane::carry), then each transform's state. Empty where the position
+    /// is known and the state is not.
+    pub state: Vec<Vec<u8>>,
+}
+
+/// The engine, as a source sees it.
+pub trait Lanes: Send + Sync {
+    /// Where lanes go on; `None` for one that starts at the beginning.
+    ///
+    /// # Errors
+    /// Where the commit log cannot be read.
+    fn starts(&self, ids: &[LaneId]) -> Result<Vec<Option<Start>>>;
+
+    /// Starts a lane on a thread of its own. `lane` is already at `at`, and has its carry; the engine restores the
+    /// transforms.
+    ///
+    /// # Errors
+    /// Where the lane is open already, or a stage cannot be built.
+    fn open(&self, id: LaneId, lane: Box<dyn Lane>, at: Option<Start>) -> Result<()>;
+
+    /// Ends lanes before their input has ended: drained to a barrier and committed, or, where `lost`, forgotten, for
+    /// somebody else has them. Returns when that is done, at the latest at `until`.
+    ///
+    /// # Errors
+    /// Where a lane could not be drained in time. It is then forgotten.
+    fn close(&self, ids: &[LaneId], lost: bool, until: Instant) -> Result<()>;
+
+    /// The lanes that run, and those that have ended by themselves since the last call.
+    fn running(&self) -> Vec<LaneId>;
+
+    /// Waits until a lane ends, a stop is asked for, or `until`.
+    fn wait(&self, until: Instant);
+
+    /// Whether the source is to end: close its lanes and return.
+    fn stopping(&self) -> bool;
+}
+
+/// A source. Runs on a thread of its own, opens lanes and returns when there will be no more; the engine waits for
+/// the lanes.
+pub trait Source: Send {
+    /// The fields that the input really has, before the first row, where the source can know them.
+    ///
+    /// # Errors
+    /// Where the input cannot be read.
+    fn fields(&self) -> Result<Option<Fields>> {
+        Ok(None)
+    }
+
+    /// Lanes over the whole input, without pacing and limits, for transforms that survey it. Only called for a
+    /// bounded source.
+    ///
+    /// # Errors
+    /// Where the input cannot be read.
+    fn survey(&self) -> Result<Vec<(LaneId, Box<dyn Lane>)>> {
+        Ok(Vec::new())
+    }
+
+    /// Where the source itself keeps positions (a consumer group), which are told of every commit.
+    fn acknowledge(&self) -> Option<Arc<dyn Acknowledge>> {
+        None
+    }
+
+    /// Opens and closes lanes until there is nothing more to open, or [`Lanes::stopping`].
+    ///
+    /// # Errors
+    /// Stops the pipeline.
+    fn run(self: Box<Self>, lanes: Arc<dyn Lanes>) -> Result<()>;
+}
+
+/// Positions that a source keeps itself.
+pub trait Acknowledge: Send + Sync {
+    /// Notes that everything before these positions is done.
+    ///
+    /// # Errors
+    /// Where that could not be noted: the pipeline then ends, for another member may read the same again.
+    fn acknowledge(&self, ends: &[(LaneId, Position)]) -> Result<()>;
+
+    /// What was noted last.
+    ///
+    /// # Errors
+    /// Where that cannot be read.
+    fn acknowledged(&self, ids: &[LaneId]) -> Result<Vec<Option<u64>>>;
+
+    /// Forgets what was noted: the next start is the beginning.
+    ///
+    /// # Errors
+    /// Where that cannot be done.
+    fn forget(&self) -> Result<()>;
+}
+
+/// What both kinds of end have in common: output that is prepared, and then either made visible or undone.
+pub trait End: Send + Sync {
+    /// Makes prepared output visible. Idempotent: recovery calls it again.
+    ///
+    /// # Errors
+    /// Stops the pipeline; the next start tries again.
+    fn finish(&self, _prepared: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Removes prepared output. Idempotent.
+    ///
+    /// # Errors
+    /// Stops the pipeline.
+    fn undo(&self, _prepared: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Removes whatever dead runs of this pipeline's instances left that was never decided. Called once the decided
+    /// output is visible, with the instances that nobody else holds.
+    ///
+    /// # Errors
+    /// Stops the pipeline before it starts.
+    fn sweep(&self, _instances: &[Arc<str>]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Removes the output that this pipeline wrote (`--fresh`).
+    ///
+    /// # Errors
+    /// Stops the pipeline before it starts.
+    fn forget(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Checks, before anything runs, that the output can be written, and claims it for this pipeline.
+    ///
+    /// # Errors
+    /// Stops the pipeline before it starts.
+    fn claim(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The end of a lane's visible output, where that can be seen: no later output may start before it.
+    ///
+    /// # Errors
+    /// Stops the pipeline.
+    fn visible_end(&self, _lane: &LaneId) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
+    /// Waits until everything is out, at the end of a run, until the instant at the latest.
+    ///
+    /// # Errors
+    /// Where something is still waiting.
+    fn close(&self, _until: Instant) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A sink: shared, opened once a lane.
+pub trait Sink: End {
+    /// A lane's share. `epoch` counts how often this process opened a lane.
+    ///
+    /// # Errors
+    /// Stops the pipeline.
+    fn open(&self, lane: &LaneId, epoch: u64) -> Result<Box<dyn Writer>>;
+}
+
+/// A lane's share of a sink.
+pub trait Writer: Send {
+    /// Takes a batch. A row that cannot be carried becomes a dead letter.
+    ///
+    /// # Errors
+    /// Stops the pipeline.
+    fn write(&mut self, batch: Batch, dead: &mut Vec<DeadLetter>) -> Result<()>;
+
+    /// Makes what was written since the last call durable but not visible, and says what to finish or undo: names,
+    /// lengths, checksums; empty where there is nothing to do. The call is the barrier: later rows belong to the next
+    /// cut.
+    ///
+    /// # Errors
+    /// Stops the pipeline.
+    fn prepare(&mut self, span: Span) -> Result<Vec<u8>>;
+}
+
+/// Where dead letters go.
+pub trait DeadEnd: End {
+    /// A lane's share.
+    ///
+    /// # Errors
+    /// Stops the pipeline.
+    fn open(&self, lane: &LaneId, epoch: u64) -> Result<Box<dyn DeadWriter>>;
+}
+
+/// A lane's share of the dead letters.
+pub trait DeadWriter: Send {
+    /// Takes dead letters.
+    ///
+    /// # Errors
+    /// Stops the pipeline.
+    fn write(&mut self, letters: Vec<DeadLetter>) -> Result<()>;
+
+    /// As [`Writer::prepare`].
+    ///
+    /// # Errors
+    /// Stops the pipeline.
+    fn prepare(&mut self, span: Span) -> Result<Vec<u8>>;
+
+    /// Whether so much waits that the lane is to be cut.
+    fn is_full(&self) -> bool {
+        false
+    }
+}

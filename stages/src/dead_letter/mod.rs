@@ -1,0 +1,4 @@
+//! Ends for records that could not be carried.
+
+mod kafka;
+mod ndjson;

@@ -1,0 +1,6 @@
+//! Sinks: where records go.
+
+mod csv;
+mod kafka;
+mod null;
+mod stdout;

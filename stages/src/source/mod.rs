@@ -1,0 +1,5 @@
+//! Sources: where records come from.
+
+mod csv;
+mod kafka;
+mod sample;

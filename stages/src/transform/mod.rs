@@ -1,0 +1,6 @@
+//! Transforms: what is done to records on the way.
+
+mod derive;
+mod impute;
+mod range_check;
+mod score;
