@@ -198,11 +198,6 @@ impl Control {
         self.changed.notify_all();
     }
 
-    /// Whether anything failed.
-    pub(super) fn failed(&self) -> bool {
-        self.state.lock().failed
-    }
-
     /// The first failure.
     pub(super) fn take_failure(&self) -> Option<Error> {
         self.state.lock().failure.take()

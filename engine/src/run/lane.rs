@@ -159,7 +159,7 @@ impl Task {
         }
         self.facts.progress.fetch_add((batch.rows() + dead.len()) as u64, Ordering::Relaxed);
         match dead.first() {
-            Some(first) if self.dead.is_none() => self.stop_at(batch, first)?,
+            Some(first) if self.dead.is_none() => self.stop_at(&batch, first)?,
             _ => {
                 self.now.counts.read += dead.len() as u64;
                 let label = self.source_label.clone();
@@ -173,7 +173,7 @@ impl Task {
     }
 
     /// There is nowhere to put a record that cannot be carried: commits what came before it, and fails with its place.
-    fn stop_at(&mut self, batch: Batch, bad: &DeadLetter) -> Result<()> {
+    fn stop_at(&mut self, batch: &Batch, bad: &DeadLetter) -> Result<()> {
         let before = batch.origin().partition_point(|origin| *origin < bad.origin);
         let to = Position { at: bad.origin, row: self.now.at.row + before as u64 };
         self.transform(batch.slice(0, before), to)?;

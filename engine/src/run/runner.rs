@@ -348,7 +348,7 @@ impl Running {
         // A source that returned early leaves its lanes to be drained; one that ended leaves them to end.
         if control.stopping() {
             let left = control.running();
-            if let Err(error) = control.close(&left, control.failed(), Instant::now() + shutdown) {
+            if let Err(error) = control.close(&left, false, Instant::now() + shutdown) {
                 control.fail(error);
             }
         }
