@@ -24,26 +24,26 @@ use tracing_subscriber::{Layer, Registry};
 use crate::progress::Bars;
 
 /// The span that a pipeline runs in; its field `name` says which.
-pub const SPAN: &str = "pipeline";
+pub(crate) const SPAN: &str = "pipeline";
 /// The field by which an event from a thread outside that span (librdkafka's) names its pipeline.
 const FIELD: &str = "pipeline";
 
 /// What the command line says of logs.
 #[derive(Clone, Debug, Default)]
-pub struct Choice {
+pub(crate) struct Choice {
     /// Instead of the files that the pipelines name: one file for all.
-    pub file: Option<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
     /// JSON on the console too.
-    pub json: bool,
+    pub(crate) json: bool,
     /// Instead of the levels that the pipelines name.
-    pub level: Option<LogLevel>,
+    pub(crate) level: Option<LogLevel>,
 }
 
 /// Sends logs where the pipelines and the command line say.
 ///
 /// # Errors
 /// Where a file cannot be opened.
-pub fn start(pipelines: &[Pipeline], choice: &Choice, bars: &Bars) -> Result<()> {
+pub(crate) fn start(pipelines: &[Pipeline], choice: &Choice, bars: &Bars) -> Result<()> {
     let levels = pipelines.iter().map(|pipeline| {
         (pipeline.name.clone(), level(choice.level.unwrap_or(pipeline.settings.log.level)))
     });

@@ -1,4 +1,4 @@
-//! The only place that prints.
+//! The only place that prints: results to standard output, everything else to standard error.
 
 use std::io::Write as _;
 
@@ -11,4 +11,12 @@ pub(crate) fn out(text: &str) {
 /// Prints a line about the command's work.
 pub(crate) fn err(text: &str) {
     let _ = writeln!(anstream::stderr(), "{text}");
+}
+
+/// Prints why something could not be done, and what to do about it where that is known.
+pub(crate) fn error(text: &str, help: Option<&str>) {
+    err(&format!("error: {text}"));
+    if let Some(help) = help {
+        err(&format!("help: {help}"));
+    }
 }

@@ -13,25 +13,25 @@ const DRAW: Duration = Duration::from_millis(200);
 
 /// The bars of all pipelines of a run; none where standard error is no terminal.
 #[derive(Clone)]
-pub struct Bars(MultiProgress);
+pub(crate) struct Bars(MultiProgress);
 
 impl Bars {
     /// No bars yet.
     #[must_use]
-    pub fn new() -> Bars {
+    pub(crate) fn new() -> Bars {
         let shown = std::io::stderr().is_terminal();
         let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         Bars(MultiProgress::with_draw_target(target))
     }
 
     /// Writes beside the bars, so that neither overwrites the other.
-    pub fn beside<T>(&self, write: impl FnOnce() -> T) -> T {
+    pub(crate) fn beside<T>(&self, write: impl FnOnce() -> T) -> T {
         self.0.suspend(write)
     }
 
     /// A bar that follows the facts of a bounded pipeline until the returned guard is dropped.
     #[must_use]
-    pub fn follow(&self, name: &str, facts: Arc<Facts>) -> Following {
+    pub(crate) fn follow(&self, name: &str, facts: Arc<Facts>) -> Following {
         if !std::io::stderr().is_terminal() {
             return Following(None);
         }
@@ -62,7 +62,7 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 /// Keeps a bar up to date until it is dropped.
-pub struct Following(Option<(ProgressBar, std::sync::mpsc::Sender<()>, std::thread::JoinHandle<()>)>);
+pub(crate) struct Following(Option<(ProgressBar, std::sync::mpsc::Sender<()>, std::thread::JoinHandle<()>)>);
 
 impl Drop for Following {
     fn drop(&mut self) {

@@ -4,7 +4,7 @@ use aqpipe_engine::config::Pipeline;
 
 /// For each pipeline, those of the same run that write what it reads.
 #[derive(Debug)]
-pub struct Relations {
+pub(crate) struct Relations {
     writers: Vec<Vec<usize>>,
 }
 
@@ -13,7 +13,7 @@ impl Relations {
     ///
     /// # Errors
     /// Where pipelines wait for each other in a circle: none of them would ever end.
-    pub fn of(pipelines: &[Pipeline]) -> Result<Relations, String> {
+    pub(crate) fn of(pipelines: &[Pipeline]) -> Result<Relations, String> {
         let reads: Vec<Vec<String>> = pipelines.iter().map(|pipeline| pipeline.source.config.reads()).collect();
         let writes: Vec<Vec<String>> = pipelines
             .iter()
@@ -53,7 +53,7 @@ impl Relations {
     }
 
     /// The pipelines that write what this one reads.
-    pub fn writers(&self, reader: usize) -> impl Iterator<Item = usize> {
+    pub(crate) fn writers(&self, reader: usize) -> impl Iterator<Item = usize> {
         self.writers[reader].iter().copied()
     }
 }

@@ -1,7 +1,6 @@
 //! `aqpipe run`: pipelines until they are done, or until somebody stops them.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -15,7 +14,7 @@ use aqpipe_stages::kafka::Embedded;
 use clap::Args;
 
 use super::load;
-use crate::exit;
+use crate::exit::Exit;
 use crate::logging::{self, SPAN};
 use crate::printer;
 use crate::progress::Bars;
@@ -23,7 +22,7 @@ use crate::relations::Relations;
 
 /// Run one or several pipelines in one process.
 #[derive(Args, Debug)]
-pub struct RunArgs {
+pub(crate) struct RunArgs {
     #[command(flatten)]
     files: load::Files,
     /// Run on a Kafka broker inside this process: in memory, gone at exit, for trying things out. The run ends by
@@ -76,13 +75,13 @@ impl From<Level> for LogLevel {
 ///
 /// # Errors
 /// Where nothing could be started.
-pub fn run(args: RunArgs) -> Result<ExitCode> {
-    let Some(mut pipelines) = load::load(&args.files)? else { return Ok(exit::CONFIG) };
+pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
+    let Some(mut pipelines) = load::load(&args.files)? else { return Ok(Exit::Config) };
     let relations = match Relations::of(&pipelines) {
         Ok(relations) => relations,
         Err(cycle) => {
             printer::error(&cycle, None);
-            return Ok(exit::CONFIG);
+            return Ok(Exit::Config);
         }
     };
     // State of an embedded run must not outlive its broker: a later run would look for records that are gone.
@@ -115,7 +114,7 @@ pub fn run(args: RunArgs) -> Result<ExitCode> {
         shared.put(Arc::new(broker));
         shared.put(Arc::new(EmbeddedRun));
     }
-    let jobs = jobs(&pipelines, &relations, &args, &shared);
+    let jobs = jobs(&pipelines, &relations, args, &shared);
     stop_on_signals(jobs.iter().map(|job| Arc::clone(&job.options.stop)).collect())?;
     let ends: Vec<Result<Summary, aqpipe_engine::Error>> = std::thread::scope(|scope| {
         let running: Vec<_> = jobs.iter().map(|job| scope.spawn(|| job.run(&bars))).collect();
@@ -161,7 +160,7 @@ impl Job {
     fn run(&self, bars: &Bars) -> Result<Summary, aqpipe_engine::Error> {
         let span = tracing::info_span!(SPAN, name = %self.pipeline.name);
         let _entered = span.enter();
-        tracing::info!("{}", self.pipeline);
+        tracing::info!("{}, {}", self.pipeline.shape, self.pipeline.delivery);
         let result = std::thread::scope(|scope| {
             if let Some(upstream) = &self.options.upstream {
                 // Ends with the writers at the latest, and those end however this pipeline does.
@@ -222,7 +221,7 @@ fn stop_on_signals(stops: Vec<Arc<Stop>>) -> Result<()> {
                 }
                 if asked {
                     tracing::warn!("stopped at once; the next start goes on from the last commit");
-                    std::process::exit(exit::FAILED_CODE.into());
+                    std::process::exit(Exit::Failed.code().into());
                 }
                 asked = true;
                 tracing::info!("stopping: reading ends, what was read is committed; a second signal ends at once");
@@ -233,16 +232,15 @@ fn stop_on_signals(stops: Vec<Arc<Stop>>) -> Result<()> {
     Ok(())
 }
 
-fn report(jobs: &[Job], ends: &[Result<Summary, aqpipe_engine::Error>]) -> ExitCode {
-    let mut code = exit::DONE;
+fn report(jobs: &[Job], ends: &[Result<Summary, aqpipe_engine::Error>]) -> Exit {
+    let mut code = Exit::Done;
     for (job, end) in jobs.iter().zip(ends) {
         let name = &job.pipeline.name;
         printer::err(&summary(name, &job.options.facts.snapshot()));
         if let Err(error) = end {
             printer::error(&format!("{name}: {error}"), error.help_text());
-            let config = error.kind() == ErrorKind::Config;
             // A failure outweighs a configuration that is wrong: the latter is found again at the next start.
-            code = if config && code != exit::FAILED { exit::CONFIG } else { exit::FAILED };
+            code = code.max(if error.kind() == ErrorKind::Config { Exit::Config } else { Exit::Failed });
         }
     }
     code
