@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::{BuildContext, DeadEnd, Sink, Source, Survey, Transform};
 use crate::error::Result;
@@ -128,7 +129,8 @@ impl Problem {
 }
 
 /// What readers of the output see after a crash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Delivery {
     /// Nothing is lost; what was under way may be there twice.
     AtLeastOnce,
