@@ -1,4 +1,34 @@
 //! From TOML text to a checked pipeline, or diagnostics with their places.
+//!
+//! The way of a file: text, parsed with the place of every key and value (`node`); the environment expanded inside
+//! string values (`expand`); what the command line sets (`overrides`); each table compared with its JSON Schema
+//! (`schema`) and read into its type; and each stage checked against the fields that reach it (`chain`). Nothing stops
+//! at the first mistake except a syntax error: all [`Diagnostics`] come at once, in the order of the text.
+
+mod assemble;
+mod chain;
+mod diagnostics;
+mod document;
+mod editor_schema;
+mod expand;
+mod load;
+mod node;
+mod options;
+mod overrides;
+mod pipeline;
+mod schema;
+mod settings;
+mod source_map;
+mod tables;
+
+pub use diagnostics::{Diagnostic, Diagnostics, Severity};
+pub use editor_schema::pipeline_schema;
+pub use load::{Loaded, Loader};
+pub use options::{OptionDoc, options};
+pub use overrides::Overrides;
+pub use pipeline::{Pipeline, StageOf};
+pub use settings::{AlertSettings, LogFormat, LogLevel, LogSettings, MonitorSettings, Settings};
+pub use source_map::{Source, SourceMap, Span};
 
 /// The candidate that is most like `name`, where one is alike enough to be meant.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -9,4 +39,9 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
+}
+
+/// A text as a TOML value, where it is one.
+fn parse_value(base: usize, text: &str) -> Option<node::Node> {
+    toml::de::DeValue::parse(text).ok().map(|value| node::Node::value(base, &value))
 }

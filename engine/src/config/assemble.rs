@@ -1,0 +1,187 @@
+//! From a document to a checked pipeline: its settings, its stages and how they fit together.
+
+use std::sync::Arc;
+
+use super::chain;
+use super::diagnostics::{Diagnostic, Diagnostics};
+use super::document::Document;
+use super::nearest;
+use super::pipeline::{Pipeline, StageOf};
+use super::schema::{Subject, settle};
+use super::settings::{self, Settings};
+use super::tables::{self, StageTable};
+use crate::stage::{AnyDeadLetter, AnySink, AnySource, AnyTransform, Delivery, Parsed, Registry, Role};
+
+/// The stages that could be read; a transform that could not leaves its place empty.
+#[derive(Default)]
+struct Built {
+    source: Option<StageOf<dyn AnySource>>,
+    transforms: Vec<Option<StageOf<dyn AnyTransform>>>,
+    sink: Option<StageOf<dyn AnySink>>,
+    dead_letter: Option<StageOf<dyn AnyDeadLetter>>,
+}
+
+/// Checks a document; `problems` are those found before, `file` is where it came from.
+pub(super) fn assemble(
+    registry: &Registry,
+    mut document: Document,
+    mut problems: Vec<Diagnostic>,
+    file: &str,
+) -> Result<Pipeline, Diagnostics> {
+    let own = settings::schema();
+    settle(&mut document.root, &own, &own);
+    let stages = tables::find(&mut document.root, registry, &mut problems);
+    let unknown = unknown_keys(&document, registry, &own, &mut problems);
+    let settings = read_settings(&document, &own, &unknown, &mut problems);
+    let mut built = Built::default();
+    for stage in &stages {
+        build(stage, &document, &mut built, &mut problems);
+    }
+    problems.extend(document.invalid());
+
+    let transforms: Vec<_> = built.transforms.iter().map(Option::as_ref).collect();
+    let chained = chain::Stages {
+        source: built.source.as_ref(),
+        transforms: &transforms,
+        sink: built.sink.as_ref(),
+        dead_letter: built.dead_letter.as_ref(),
+    };
+    let (fields, found) = chain::check(&document, &chained, None);
+    problems.extend(found);
+    let delivery =
+        delivery(&document, &built, settings.as_ref().and_then(|(_, settings)| settings.delivery), &mut problems);
+    if document.root.table().is_some_and(|table| table.get(Role::DeadLetter.key()).is_none()) {
+        problems.extend(transforms.iter().flatten().filter_map(|transform| may_stop(&document, transform)));
+    }
+
+    let problems = Diagnostics::new(Arc::clone(&document.sources), problems);
+    let transforms: Option<Vec<_>> = built.transforms.into_iter().collect();
+    match (settings, built.source, transforms, built.sink) {
+        (Some((name, settings)), Some(source), Some(transforms), Some(sink)) if !problems.has_errors() => {
+            let kinds = transforms.iter().map(|transform| transform.kind);
+            Ok(Pipeline {
+                name,
+                path: file.into(),
+                shape: Pipeline::shape_of([source.kind].into_iter().chain(kinds).chain([sink.kind])),
+                numeric: transforms.iter().flat_map(|transform| transform.config.measures()).collect(),
+                source,
+                transforms,
+                sink,
+                dead_letter: built.dead_letter,
+                settings,
+                fields,
+                delivery,
+                warnings: problems,
+                options: crc32fast::hash(document.root.to_json().to_string().as_bytes()),
+                document: Arc::new(document),
+            })
+        }
+        _ => Err(problems),
+    }
+}
+
+/// Keys of the document that are none, each with what may have been meant.
+fn unknown_keys(
+    document: &Document,
+    registry: &Registry,
+    own: &serde_json::Value,
+    problems: &mut Vec<Diagnostic>,
+) -> Vec<String> {
+    let settings = own["properties"].as_object().into_iter().flat_map(|properties| properties.keys());
+    let known: Vec<&str> = settings.map(String::as_str).chain(Role::ALL.map(Role::key)).collect();
+    let entries = document.root.table().map_or(&[][..], |table| table.0.as_slice());
+    let unknown = entries.iter().filter(|entry| !known.contains(&entry.key.as_str()));
+    let unknown = unknown.map(|entry| {
+        let problem = Diagnostic::error(format!("unknown key `{}` in the pipeline", entry.key)).at(entry.key_span);
+        let stage = registry.iter().find(|stage| stage.name == entry.key);
+        problems.push(match (nearest(&entry.key, known.iter().copied()), stage) {
+            (_, Some(stage)) => problem.label(format!("this is a {}", stage.role)).help(format!(
+                "write `{}` with `type = \"{}\"` below it",
+                tables::header(stage.role),
+                stage.name
+            )),
+            (Some(near), None) => problem.label(format!("did you mean `{near}`?")),
+            (None, None) => problem.help(format!("the keys here are `{}`", known.join("`, `"))),
+        });
+        entry.key.clone()
+    });
+    unknown.collect()
+}
+
+/// The name and the settings, where nothing is wrong with them.
+fn read_settings(
+    document: &Document,
+    own: &serde_json::Value,
+    unknown: &[String],
+    problems: &mut Vec<Diagnostic>,
+) -> Option<(String, Settings)> {
+    let without: Vec<&str> = unknown.iter().map(String::as_str).chain(Role::ALL.map(Role::key)).collect();
+    let subject = Subject { schema: own, node: &document.root, title: "the pipeline", without: &without };
+    let (mut json, found) = subject.check();
+    if !found.is_empty() {
+        problems.extend(found);
+        return None;
+    }
+    let name = json.as_object_mut().and_then(|table| table.shift_remove("name"));
+    let name = name.and_then(|name| name.as_str().map(str::to_owned));
+    match serde_path_to_error::deserialize(json) {
+        Ok(settings) => name.map(|name| (name, settings)),
+        Err(error) => {
+            problems.push(subject.refused(&error, &document.secrets));
+            None
+        }
+    }
+}
+
+fn build(stage: &StageTable, document: &Document, built: &mut Built, problems: &mut Vec<Diagnostic>) {
+    let parsed = stage.read(document, problems);
+    let StageTable { label, path, role, .. } = stage;
+    macro_rules! stage_of {
+        ($config:expr) => {{
+            let config = $config;
+            StageOf { label: label.clone(), kind: config.name(), config, path: path.clone(), role: *role }
+        }};
+    }
+    match parsed {
+        Some(Parsed::Source(config)) => built.source = Some(stage_of!(config)),
+        Some(Parsed::Transform(config)) => built.transforms.push(Some(stage_of!(config))),
+        Some(Parsed::Sink(config)) => built.sink = Some(stage_of!(config)),
+        Some(Parsed::DeadLetter(config)) => built.dead_letter = Some(stage_of!(config)),
+        None if *role == Role::Transform => built.transforms.push(None),
+        None => {}
+    }
+}
+
+/// What readers of the output get, and an error where more was asked for.
+fn delivery(document: &Document, built: &Built, asked: Option<Delivery>, problems: &mut Vec<Diagnostic>) -> Delivery {
+    let ends = [
+        built.source.as_ref().map(|end| (end.title(), end.config.delivery())),
+        built.sink.as_ref().map(|end| (end.title(), end.config.delivery())),
+        built.dead_letter.as_ref().map(|end| (end.title(), end.config.delivery())),
+    ];
+    let least = ends.into_iter().flatten().min_by_key(|(_, delivery)| *delivery);
+    let Some((title, best)) = least else { return Delivery::AtLeastOnce };
+    match asked {
+        Some(asked) if asked <= best => asked,
+        Some(asked) => {
+            let found = document.root.find(&["delivery"]);
+            problems.push(
+                Diagnostic::error(format!("this pipeline cannot deliver `{asked}`"))
+                    .at_place(found.node.span)
+                    .label(format!("the {title} can do no more than `{best}`"))
+                    .help("leave `delivery` out to get the best that is possible"),
+            );
+            best
+        }
+        None => best,
+    }
+}
+
+fn may_stop(document: &Document, transform: &StageOf<dyn AnyTransform>) -> Option<Diagnostic> {
+    let warning = || {
+        Diagnostic::warning(format!("{} may reject records, and there is no `[dead_letter]`", transform.title()))
+            .at_place(document.root.find(&transform.path).node.span)
+            .help("the first record that it rejects stops the pipeline: add a `[dead_letter]` to keep such records")
+    };
+    transform.config.rejects().then(warning)
+}

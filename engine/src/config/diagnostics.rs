@@ -1,0 +1,173 @@
+//! What is wrong with a pipeline, and where.
+
+use std::fmt;
+use std::sync::Arc;
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+
+use super::source_map::{SourceMap, Span};
+
+/// Whether a diagnostic stops anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The pipeline cannot run.
+    Error,
+    /// It can, but perhaps not as meant.
+    Warning,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Whether it stops the pipeline.
+    pub severity: Severity,
+    /// What is wrong: lower case, no full stop.
+    pub message: String,
+    /// Where; `None` for the file as a whole.
+    pub span: Option<Span>,
+    /// A word under the place.
+    pub label: Option<Box<str>>,
+    /// More about it.
+    pub notes: Vec<String>,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// An error.
+    pub fn error(message: impl Into<String>) -> Diagnostic {
+        Diagnostic {
+            severity: Severity::Error,
+            message: message.into(),
+            span: None,
+            label: None,
+            notes: Vec::new(),
+            help: None,
+        }
+    }
+
+    /// A warning.
+    pub fn warning(message: impl Into<String>) -> Diagnostic {
+        Diagnostic { severity: Severity::Warning, ..Diagnostic::error(message) }
+    }
+
+    /// The same with its place.
+    #[must_use]
+    pub fn at(mut self, span: Span) -> Diagnostic {
+        self.span = Some(span);
+        self
+    }
+
+    /// The same with a word under its place.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Diagnostic {
+        self.label = Some(label.into().into());
+        self
+    }
+
+    /// The same with more about it.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Diagnostic {
+        self.notes.push(note.into());
+        self
+    }
+
+    /// The same with what to do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Diagnostic {
+        self.help = Some(help.into());
+        self
+    }
+
+    fn group<'a>(&'a self, sources: &'a SourceMap) -> Group<'a> {
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let mut group = level.primary_title(self.message.as_str()).elements(None::<Origin<'a>>);
+        match self.span.and_then(|span| sources.locate(span)) {
+            Some((source, range)) => {
+                let annotation = AnnotationKind::Primary.span(range).label(self.label.as_deref());
+                let snippet = Snippet::source(&*source.text).path(source.path.as_deref()).annotation(annotation);
+                group = group.element(snippet.line_numbering(source.path.is_some()));
+            }
+            None => {
+                let path = sources.file().and_then(|source| source.path.as_deref());
+                group = group.elements(path.map(Origin::path));
+                group = group.elements(self.label.as_deref().map(|label| Level::NOTE.message(label)));
+            }
+        }
+        let notes = self.notes.iter().map(|note| Level::NOTE.message(note.as_str()));
+        group.elements(notes).elements(self.help.as_deref().map(|help| Level::HELP.message(help)))
+    }
+}
+
+/// What is wrong with one pipeline, in the order of its text.
+#[derive(Clone, Debug, Default)]
+pub struct Diagnostics {
+    sources: Arc<SourceMap>,
+    list: Vec<Diagnostic>,
+}
+
+impl Diagnostics {
+    /// Diagnostics of a source map, sorted by place, each said once.
+    #[must_use]
+    pub fn new(sources: Arc<SourceMap>, mut list: Vec<Diagnostic>) -> Diagnostics {
+        list.sort_by_key(|diagnostic| diagnostic.span);
+        list.dedup();
+        Diagnostics { sources, list }
+    }
+
+    /// One diagnostic without a place.
+    #[must_use]
+    pub fn of(diagnostic: Diagnostic) -> Diagnostics {
+        Diagnostics::new(Arc::default(), vec![diagnostic])
+    }
+
+    /// These and, before them, others that have no place.
+    pub(super) fn preceded_by(mut self, mut others: Diagnostics) -> Diagnostics {
+        others.list.append(&mut self.list);
+        Diagnostics { sources: self.sources, list: others.list }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether any of them is an error.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.list.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.list.iter()
+    }
+
+    /// All of them as text, each with its place, with an empty line between two; ends with a line break unless empty.
+    #[must_use]
+    pub fn render(&self, colour: bool) -> String {
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        let renderer = renderer.decor_style(DecorStyle::Ascii);
+        let one = |diagnostic: &Diagnostic| renderer.render(&[diagnostic.group(&self.sources)]) + "\n";
+        self.list.iter().map(one).collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.render(false).trim_end())
+    }
+}
+
+impl std::error::Error for Diagnostics {}

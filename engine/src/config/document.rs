@@ -1,0 +1,47 @@
+//! A pipeline's text, parsed, expanded and overridden: what later checks find places in.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::diagnostics::Diagnostic;
+use super::expand::{Secret, redact};
+use super::node::Node;
+use super::source_map::{SourceMap, Span};
+use crate::stage::Problem;
+
+/// A pipeline's tree of values with the texts it came from.
+pub(super) struct Document {
+    pub(super) sources: Arc<SourceMap>,
+    pub(super) root: Node,
+    pub(super) secrets: Vec<Secret>,
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not its values: some came from the environment.
+        f.debug_struct("Document").finish_non_exhaustive()
+    }
+}
+
+impl Document {
+    /// A stage's problem with its place: `path` leads to the stage's table.
+    pub(super) fn problem(&self, path: &[String], problem: &Problem) -> Diagnostic {
+        let whole: Vec<_> = path.iter().chain(&problem.path).map(String::as_str).collect();
+        let found = self.root.find(&whole);
+        let span = if problem.at_key { found.key.unwrap_or(found.node.span) } else { found.node.span };
+        let redact = |text: &String| redact(&self.secrets, text);
+        let mut diagnostic =
+            if problem.warning { Diagnostic::warning("") } else { Diagnostic::error("") }.at_place(span);
+        diagnostic.message = redact(&problem.message);
+        diagnostic.label = problem.label.as_ref().map(|label| redact(label).into());
+        diagnostic.help = problem.help.as_ref().map(redact);
+        diagnostic
+    }
+}
+
+impl Diagnostic {
+    /// The same with its place; the document itself has none.
+    pub(super) fn at_place(self, span: Span) -> Diagnostic {
+        if span.start == span.end { self } else { self.at(span) }
+    }
+}

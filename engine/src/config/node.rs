@@ -1,0 +1,202 @@
+//! A TOML document with the place of every key and value.
+
+use serde_json::{Map, Number};
+use toml::Spanned;
+use toml::de::{DeInteger, DeTable, DeValue};
+
+use super::diagnostics::Diagnostic;
+use super::source_map::Span;
+
+/// A value with its place.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) value: Value,
+    /// For a table with a header, the header.
+    pub(super) span: Span,
+    /// Whether the environment had a part in it: it is not repeated in any message.
+    pub(super) secret: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    Text(String),
+    Integer(i64),
+    Float(f64),
+    Boolean(bool),
+    Array(Vec<Node>),
+    Table(Table),
+    /// Text from the command line or the environment: a string or TOML, as the schema wants it.
+    Loose {
+        text: String,
+        parsed: Option<Box<Node>>,
+    },
+    /// TOML that a pipeline has no use for; the message says why.
+    Invalid(String),
+}
+
+/// A table in the order of its text.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Table(pub(super) Vec<Entry>);
+
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) key_span: Span,
+    pub(super) node: Node,
+}
+
+impl Table {
+    pub(super) fn entry(&self, key: &str) -> Option<&Entry> {
+        self.0.iter().find(|entry| entry.key == key)
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&Node> {
+        self.entry(key).map(|entry| &entry.node)
+    }
+
+    pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        self.0.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.node)
+    }
+}
+
+impl Node {
+    /// A document, whose offsets start at `base`.
+    pub(super) fn document(base: usize, table: &Spanned<DeTable<'_>>) -> Node {
+        let span = Span::based(base, table.span());
+        Node { value: Value::Table(from_table(base, table.get_ref())), span, secret: false }
+    }
+
+    /// A value, whose offsets start at `base`.
+    pub(super) fn value(base: usize, value: &Spanned<DeValue<'_>>) -> Node {
+        let span = Span::based(base, value.span());
+        let value = match value.get_ref() {
+            DeValue::String(text) => Value::Text(text.to_string()),
+            DeValue::Integer(integer) => from_integer(integer),
+            DeValue::Float(float) => from_float(float.as_str()),
+            DeValue::Boolean(boolean) => Value::Boolean(*boolean),
+            DeValue::Datetime(_) => Value::Invalid("a date or a time must be in quotes".to_owned()),
+            DeValue::Array(items) => Value::Array(items.iter().map(|item| Node::value(base, item)).collect()),
+            DeValue::Table(table) => Value::Table(from_table(base, table)),
+        };
+        Node { value, span, secret: false }
+    }
+
+    pub(super) fn table(&self) -> Option<&Table> {
+        match &self.value {
+            Value::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    /// The table that a value is, or would be if its text were read as TOML.
+    pub(super) fn make_table(&mut self) -> Option<&mut Table> {
+        if let Value::Loose { parsed: Some(parsed), .. } = &mut self.value
+            && matches!(parsed.value, Value::Table(_))
+        {
+            self.value = std::mem::replace(&mut parsed.value, Value::Boolean(false));
+        }
+        match &mut self.value {
+            Value::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Text(text) | Value::Loose { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The value as JSON, for schema and serde. What is invalid is null there.
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Text(text) | Value::Loose { text, .. } => text.as_str().into(),
+            Value::Integer(integer) => (*integer).into(),
+            Value::Float(float) => Number::from_f64(*float).map_or(serde_json::Value::Null, Into::into),
+            Value::Boolean(boolean) => (*boolean).into(),
+            Value::Array(items) => items.iter().map(Node::to_json).collect(),
+            Value::Table(table) => table_to_json(table, &[]),
+            Value::Invalid(_) => serde_json::Value::Null,
+        }
+    }
+
+    /// What a path of keys and indices leads to, as far as it leads: the span of the key there and the node.
+    pub(super) fn find<S: AsRef<str>>(&self, path: &[S]) -> Found<'_> {
+        let mut found = Found { node: self, key: None, whole: true };
+        for segment in path {
+            let segment = segment.as_ref();
+            let next = match &found.node.value {
+                Value::Table(table) => table.entry(segment).map(|entry| (Some(entry.key_span), &entry.node)),
+                Value::Array(items) => {
+                    segment.parse::<usize>().ok().and_then(|i| items.get(i)).map(|node| (None, node))
+                }
+                _ => None,
+            };
+            let Some((key, node)) = next else {
+                found.whole = false;
+                return found;
+            };
+            found = Found { node, key, whole: true };
+        }
+        found
+    }
+
+    /// A diagnostic for each value that no pipeline has a use for.
+    pub(super) fn invalid(&self, list: &mut Vec<Diagnostic>) {
+        match &self.value {
+            Value::Invalid(message) => list.push(Diagnostic::error(message).at(self.span)),
+            Value::Array(items) => items.iter().for_each(|item| item.invalid(list)),
+            Value::Table(table) => table.0.iter().for_each(|entry| entry.node.invalid(list)),
+            _ => {}
+        }
+    }
+}
+
+/// See [`Node::find`].
+#[derive(Clone, Copy)]
+pub(super) struct Found<'a> {
+    pub(super) node: &'a Node,
+    /// The place of the last key, where the path ends with one.
+    pub(super) key: Option<Span>,
+    /// Whether the path led all the way.
+    pub(super) whole: bool,
+}
+
+/// A table as JSON without some of its keys.
+pub(super) fn table_to_json(table: &Table, without: &[&str]) -> serde_json::Value {
+    let kept = table.0.iter().filter(|entry| !without.contains(&entry.key.as_str()));
+    kept.map(|entry| (entry.key.clone(), entry.node.to_json())).collect::<Map<_, _>>().into()
+}
+
+fn from_table(base: usize, table: &DeTable<'_>) -> Table {
+    let entry = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
+        let key: &Spanned<std::borrow::Cow<'_, str>> = key;
+        Entry {
+            key: key.get_ref().to_string(),
+            key_span: Span::based(base, key.span()),
+            node: Node::value(base, value),
+        }
+    };
+    let mut entries: Vec<_> = table.iter().map(entry).collect();
+    // The parser's map is sorted by name; the order of the text decides the order of fields.
+    entries.sort_by_key(|entry| entry.key_span);
+    Table(entries)
+}
+
+fn from_integer(integer: &DeInteger<'_>) -> Value {
+    match i64::from_str_radix(integer.as_str(), integer.radix()) {
+        Ok(integer) => Value::Integer(integer),
+        Err(_) => Value::Invalid(format!("an integer must lie between {} and {}", i64::MIN, i64::MAX)),
+    }
+}
+
+fn from_float(text: &str) -> Value {
+    match text.parse::<f64>() {
+        Ok(float) if float.is_finite() => Value::Float(float),
+        Ok(_) if text.contains("inf") || text.contains("nan") => {
+            Value::Invalid(format!("`{}` is not a number that a pipeline can use", text.trim_start_matches('+')))
+        }
+        _ => Value::Invalid("the number is too large".to_owned()),
+    }
+}

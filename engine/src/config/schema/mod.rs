@@ -1,0 +1,85 @@
+//! A table compared with its JSON Schema, and what differs said in words of a pipeline.
+
+mod settle;
+mod types;
+mod wording;
+
+use serde_json::Value as Json;
+
+use super::diagnostics::Diagnostic;
+use super::document::Document;
+use super::expand::{Secret, redact};
+use super::node::{Node, Table, Value, table_to_json};
+
+pub(super) use settle::settle;
+pub(super) use types::{Types, resolve};
+pub(super) use wording::quote_path;
+
+/// A table to be compared with a schema.
+pub(super) struct Subject<'a> {
+    /// Its JSON Schema.
+    pub(super) schema: &'a Json,
+    /// The table.
+    pub(super) node: &'a Node,
+    /// What messages call it: "source `csv`".
+    pub(super) title: &'a str,
+    /// Keys of the table that the schema does not know of, for someone else has checked them.
+    pub(super) without: &'a [&'a str],
+}
+
+impl Subject<'_> {
+    /// The table as JSON, and all that the schema rejects.
+    pub(super) fn check(&self) -> (Json, Vec<Diagnostic>) {
+        let empty = Table::default();
+        let json = table_to_json(self.node.table().unwrap_or(&empty), self.without);
+        let validator = match jsonschema::validator_for(self.schema) {
+            Ok(validator) => validator,
+            Err(error) => {
+                let message = format!("this is a mistake in aqpipe: the schema of {} is wrong", self.title);
+                return (json, vec![Diagnostic::error(message).note(error.to_string())]);
+            }
+        };
+        let mut list = Vec::new();
+        for error in validator.iter_errors(&json) {
+            wording::word(self, &error, &mut list);
+        }
+        (json, list)
+    }
+
+    /// What serde rejects although the schema did not: a number too large for its type, above all.
+    pub(super) fn refused(
+        &self,
+        error: &serde_path_to_error::Error<serde_json::Error>,
+        secrets: &[Secret],
+    ) -> Diagnostic {
+        use serde_path_to_error::Segment;
+        let path = error.path().iter().filter_map(|segment| match segment {
+            Segment::Seq { index } => Some(index.to_string()),
+            Segment::Map { key } => Some(key.clone()),
+            Segment::Enum { .. } | Segment::Unknown => None,
+        });
+        let path: Vec<_> = path.collect();
+        let found = self.node.find(&path);
+        let message = match path.is_empty() {
+            true => format!("{} cannot be read", self.title),
+            false => format!("invalid value for `{}` in {}", quote_path(&path), self.title),
+        };
+        let problem = Diagnostic::error(message).at_place(found.node.span);
+        // A schema takes `3.0` for an integer, the types behind it do not.
+        if matches!(found.node.value, Value::Float(_)) && found.whole {
+            return problem.label("expected an integer, found a float");
+        }
+        problem.label(redact(secrets, &error.inner().to_string()))
+    }
+}
+
+impl Document {
+    /// All values that no pipeline has a use for: dates, infinities.
+    pub(super) fn invalid(&self) -> Vec<Diagnostic> {
+        let mut list = Vec::new();
+        self.root.invalid(&mut list);
+        // A value that could not be expanded has no message of its own: expansion has said it.
+        list.retain(|diagnostic| !diagnostic.message.is_empty());
+        list
+    }
+}

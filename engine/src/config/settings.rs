@@ -1,0 +1,203 @@
+//! What a pipeline says of itself, beside its stages.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::stage::Delivery;
+
+/// What names a directory and a consumer group: never `..`, never a path.
+const NAME_PATTERN: &str = r"^[A-Za-z0-9][A-Za-z0-9._-]*$";
+
+/// How a pipeline runs, as far as its stages do not say.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// What readers of the output see after a crash. By default the best that source, sink and dead letter can do.
+    #[serde(default)]
+    pub delivery: Option<Delivery>,
+    /// Milliseconds between two commits, for sinks that leave the choice.
+    #[serde(default = "default_commit_interval_ms")]
+    #[schemars(range(min = 1, max = 86_400_000))]
+    pub commit_interval_ms: u64,
+    /// The directory where pipelines keep what they must remember, relative to the working directory.
+    #[serde(default = "default_state_dir")]
+    pub state_dir: PathBuf,
+    /// The name of this process among those that run the pipeline. By default the first that no running process has:
+    /// `0`, `1`, and so on.
+    #[serde(default)]
+    #[schemars(regex(pattern = NAME_PATTERN), length(max = 100))]
+    pub instance: Option<String>,
+    /// Seconds that a stop may take to carry and commit what was read.
+    #[serde(default = "default_shutdown_timeout_secs")]
+    #[schemars(range(min = 0, max = 86_400))]
+    pub shutdown_timeout_secs: f64,
+    /// What is said of the pipeline while it runs.
+    #[serde(default)]
+    pub monitor: MonitorSettings,
+    /// Where its log goes.
+    #[serde(default)]
+    pub log: LogSettings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            delivery: None,
+            commit_interval_ms: default_commit_interval_ms(),
+            state_dir: default_state_dir(),
+            instance: None,
+            shutdown_timeout_secs: default_shutdown_timeout_secs(),
+            monitor: MonitorSettings::default(),
+            log: LogSettings::default(),
+        }
+    }
+}
+
+/// What is said of a pipeline while it runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MonitorSettings {
+    /// Whether anything is said at all.
+    #[serde(default = "default_enabled")]
+    pub enabled: bool,
+    /// Seconds between two log lines with rates, errors and the mean score.
+    #[serde(default = "default_every_secs")]
+    #[schemars(range(min = 1, max = 86_400))]
+    pub every_secs: u64,
+    /// When to warn.
+    #[serde(default)]
+    pub alerts: AlertSettings,
+}
+
+impl Default for MonitorSettings {
+    fn default() -> Self {
+        MonitorSettings {
+            enabled: default_enabled(),
+            every_secs: default_every_secs(),
+            alerts: AlertSettings::default(),
+        }
+    }
+}
+
+/// When to warn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AlertSettings {
+    /// Errors per record above which there is a warning, from 0 to 1.
+    #[serde(default = "default_error_rate")]
+    #[schemars(range(min = 0, max = 1))]
+    pub error_rate: f64,
+    /// Mean quality score below which there is a warning, from 0 to 1.
+    #[serde(default = "default_quality")]
+    #[schemars(range(min = 0, max = 1))]
+    pub quality: f64,
+    /// Share of its own trailing mean throughput below which there is a warning, from 0 to 1.
+    #[serde(default = "default_throughput")]
+    #[schemars(range(min = 0, max = 1))]
+    pub throughput: f64,
+}
+
+impl Default for AlertSettings {
+    fn default() -> Self {
+        AlertSettings { error_rate: default_error_rate(), quality: default_quality(), throughput: default_throughput() }
+    }
+}
+
+/// Where a pipeline's log goes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogSettings {
+    /// A file that gets this pipeline's lines, beside the console. By default there is none.
+    #[serde(default)]
+    pub file: Option<PathBuf>,
+    /// How lines look in the file.
+    #[serde(default)]
+    pub format: LogFormat,
+    /// The least severe level that is logged.
+    #[serde(default)]
+    pub level: LogLevel,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// One line of text each.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How severe a log line is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogLevel {
+    /// What stops a pipeline.
+    Error,
+    /// What may need attention.
+    Warn,
+    /// What happens.
+    #[default]
+    Info,
+    /// What helps to find a mistake.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+fn default_commit_interval_ms() -> u64 {
+    1_000
+}
+
+fn default_state_dir() -> PathBuf {
+    ".aqpipe".into()
+}
+
+fn default_shutdown_timeout_secs() -> f64 {
+    30.0
+}
+
+fn default_enabled() -> bool {
+    true
+}
+
+fn default_every_secs() -> u64 {
+    10
+}
+
+fn default_error_rate() -> f64 {
+    0.10
+}
+
+fn default_quality() -> f64 {
+    0.70
+}
+
+fn default_throughput() -> f64 {
+    0.5
+}
+
+/// The JSON Schema of a pipeline's own keys: its name and its settings.
+pub(super) fn schema() -> serde_json::Value {
+    let mut schema = schemars::schema_for!(Settings).to_value();
+    let name = serde_json::json!({
+        "description": "What identifies the pipeline: its consumer group, its transactional id and its directory of \
+                        state are called after it. Letters, digits, `.`, `_` and `-`.",
+        "type": "string",
+        "pattern": NAME_PATTERN,
+        "maxLength": 200,
+    });
+    if let Some(object) = schema.as_object_mut() {
+        let mut properties = serde_json::Map::new();
+        properties.insert("name".to_owned(), name);
+        if let Some(serde_json::Value::Object(others)) = object.get_mut("properties").map(serde_json::Value::take) {
+            properties.extend(others);
+        }
+        object.insert("properties".to_owned(), properties.into());
+        object.insert("required".to_owned(), serde_json::json!(["name"]));
+    }
+    schema
+}
