@@ -60,16 +60,18 @@ impl Subject<'_> {
         });
         let path: Vec<_> = path.collect();
         let found = self.node.find(&path);
-        let message = match path.is_empty() {
-            true => format!("{} cannot be read", self.title),
-            false => format!("invalid value for `{}` in {}", quote_path(&path), self.title),
+        let title = match path.is_empty() {
+            true => self.title.to_owned(),
+            false => format!("`{}` in {}", quote_path(&path), self.title),
         };
-        let problem = Diagnostic::error(message).at_place(found.node.span);
         // A schema takes `3.0` for an integer, the types behind it do not.
         if matches!(found.node.value, Value::Float(_)) && found.whole {
+            let problem = Diagnostic::error(format!("wrong type for {title}")).at_place(found.node.span);
             return problem.label("expected an integer, found a float");
         }
-        problem.label(redact(secrets, &error.inner().to_string()))
+        Diagnostic::error(format!("invalid value for {title}"))
+            .at_place(found.node.span)
+            .label(redact(secrets, &error.inner().to_string()))
     }
 }
 
