@@ -1,7 +1,45 @@
-//! The `aqpipe` command as a library, so that a build with stages of its own calls the same `main`.
+//! The `aqpipe` command as a library, so that a build with stages of its own calls the same [`main`].
+//!
+//! Exit codes: 0 done, 1 a pipeline failed, 2 the command line is wrong, 78 the configuration is wrong.
+
+mod commands;
+mod exit;
+mod kafka;
+mod logging;
+mod printer;
+mod progress;
+mod relations;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Air-quality pipelines over Apache Kafka, as configuration.
+///
+/// Exit codes: 0 done, 1 a pipeline failed, 2 the command line is wrong, 78 the configuration is wrong.
+#[derive(Debug, Parser)]
+#[command(name = "aqpipe", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(commands::RunArgs),
+    Kafka(kafka::KafkaArgs),
+}
 
 /// Runs the command line that the process was started with.
 #[must_use]
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Run(args) => commands::run(&args).map(ExitCode::from),
+        Command::Kafka(args) => kafka::run(args),
+    };
+    done.unwrap_or_else(|error| {
+        let help = error.downcast_ref::<aqpipe_engine::Error>().and_then(aqpipe_engine::Error::help_text);
+        printer::error(&format!("{error:#}"), help);
+        exit::Exit::Failed.into()
+    })
 }

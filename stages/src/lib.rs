@@ -6,6 +6,9 @@
 pub mod codec;
 mod dead_letter;
 pub mod kafka;
+mod layout;
 mod sink;
 mod source;
+#[cfg(test)]
+mod testing;
 mod transform;

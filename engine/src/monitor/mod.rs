@@ -1,5 +1,9 @@
 //! What is counted, and what is said of it.
 
+mod alerts;
 mod facts;
+mod report;
 
+pub use alerts::{Alert, Alerts};
 pub use facts::{Counts, Facts, FlagCounts, Snapshot};
+pub use report::{Reporter, summary};

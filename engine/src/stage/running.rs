@@ -150,6 +150,8 @@ pub trait Lane: Send {
 pub struct Start {
     /// The end of its last cut.
     pub position: Position,
+    /// The number of that cut among those that end there (see [`Span::part`]).
+    pub part: u32,
     /// What was saved there: the lane's [`carry`](Lane::carry), then each transform's state. Empty where the position
     /// is known and the state is not.
     pub state: Vec<Vec<u8>>,

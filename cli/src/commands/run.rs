@@ -1,0 +1,247 @@
+//! `aqpipe run`: pipelines until they are done, or until somebody stops them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use aqpipe_engine::ErrorKind;
+use aqpipe_engine::config::{LogLevel, Pipeline};
+use aqpipe_engine::monitor::{Facts, Reporter, summary};
+use aqpipe_engine::run::{Ended, RunOptions, Stop, Summary};
+use aqpipe_engine::stage::{Gate, Shared};
+use aqpipe_stages::EmbeddedRun;
+use aqpipe_stages::kafka::Embedded;
+use clap::Args;
+
+use super::load;
+use crate::exit::Exit;
+use crate::logging::{self, SPAN};
+use crate::printer;
+use crate::progress::Bars;
+use crate::relations::Relations;
+
+/// Run one or several pipelines in one process.
+#[derive(Args, Debug)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    files: load::Files,
+    /// Run on a Kafka broker inside this process: in memory, gone at exit, for trying things out. The run ends by
+    /// itself and can be repeated.
+    #[arg(long)]
+    embedded_broker: bool,
+    /// End at the end of what is there, although more could come.
+    #[arg(long)]
+    until_end: bool,
+    /// Forget positions and state, remove the output that the pipelines wrote themselves, start from the beginning.
+    #[arg(long)]
+    fresh: bool,
+    /// No log line every few seconds, no alerts.
+    #[arg(long)]
+    no_monitoring: bool,
+    /// Log to this file instead of those that the pipelines name.
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
+    /// Log as JSON.
+    #[arg(long)]
+    log_json: bool,
+    /// Log from this level up, instead of what the pipelines say.
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<Level>,
+}
+
+/// The levels of `--log-level`.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl From<Level> for LogLevel {
+    fn from(level: Level) -> LogLevel {
+        match level {
+            Level::Error => LogLevel::Error,
+            Level::Warn => LogLevel::Warn,
+            Level::Info => LogLevel::Info,
+            Level::Debug => LogLevel::Debug,
+            Level::Trace => LogLevel::Trace,
+        }
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Where nothing could be started.
+pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
+    let Some(mut pipelines) = load::load(&args.files)? else { return Ok(Exit::Config) };
+    let relations = match Relations::of(&pipelines) {
+        Ok(relations) => relations,
+        Err(cycle) => {
+            printer::error(&cycle, None);
+            return Ok(Exit::Config);
+        }
+    };
+    // State of an embedded run must not outlive its broker: a later run would look for records that are gone.
+    let scratch = if args.embedded_broker {
+        Some(tempfile::tempdir().context("no directory for the state of an embedded run")?)
+    } else {
+        None
+    };
+    for pipeline in &mut pipelines {
+        if let Some(scratch) = &scratch {
+            pipeline.settings.state_dir = scratch.path().to_owned();
+        }
+        pipeline.settings.monitor.enabled &= !args.no_monitoring;
+    }
+    let bars = Bars::new();
+    let choice = logging::Choice {
+        file: args.log_file.clone(),
+        json: args.log_json,
+        level: args.log_level.map(LogLevel::from),
+    };
+    logging::start(&pipelines, &choice, &bars)?;
+
+    let shared = Arc::new(Shared::default());
+    if args.embedded_broker {
+        let broker = Embedded::start().map_err(|e| anyhow::anyhow!("the embedded broker does not start: {e}"))?;
+        tracing::warn!(
+            "this run uses a broker inside this process: it keeps its records in memory, they are gone at exit, and \
+             it is not for production"
+        );
+        shared.put(Arc::new(broker));
+        shared.put(Arc::new(EmbeddedRun));
+    }
+    let jobs = jobs(&pipelines, &relations, args, &shared);
+    stop_on_signals(jobs.iter().map(|job| Arc::clone(&job.options.stop)).collect())?;
+    let ends: Vec<Result<Summary, aqpipe_engine::Error>> = std::thread::scope(|scope| {
+        let running: Vec<_> = jobs.iter().map(|job| scope.spawn(|| job.run(&bars))).collect();
+        running
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err(aqpipe_engine::Error::bug("a pipeline panicked"))))
+            .collect()
+    });
+    Ok(report(&jobs, &ends))
+}
+
+/// One pipeline of a run.
+struct Job {
+    pipeline: Pipeline,
+    options: RunOptions,
+    /// Opened when this pipeline ends; others count on it.
+    done: Arc<Gate>,
+    /// The `done` of the pipelines that write what this one reads.
+    writers: Vec<Arc<Gate>>,
+}
+
+fn jobs(pipelines: &[Pipeline], relations: &Relations, args: &RunArgs, shared: &Arc<Shared>) -> Vec<Job> {
+    let gates: Vec<Arc<Gate>> = pipelines.iter().map(|_| Arc::default()).collect();
+    pipelines
+        .iter()
+        .enumerate()
+        .map(|(i, pipeline)| {
+            let writers: Vec<Arc<Gate>> = relations.writers(i).map(|writer| Arc::clone(&gates[writer])).collect();
+            let options = RunOptions {
+                fresh: args.fresh,
+                until_end: args.until_end || args.embedded_broker,
+                upstream: (!writers.is_empty()).then(Arc::default),
+                shared: Arc::clone(shared),
+                facts: Arc::new(Facts::default()),
+                stop: Arc::new(Stop::default()),
+            };
+            Job { pipeline: pipeline.clone(), options, done: Arc::clone(&gates[i]), writers }
+        })
+        .collect()
+}
+
+impl Job {
+    fn run(&self, bars: &Bars) -> Result<Summary, aqpipe_engine::Error> {
+        let span = tracing::info_span!(SPAN, name = %self.pipeline.name);
+        let _entered = span.enter();
+        tracing::info!("{}, {}", self.pipeline.shape, self.pipeline.delivery);
+        let result = std::thread::scope(|scope| {
+            if let Some(upstream) = &self.options.upstream {
+                // Ends with the writers at the latest, and those end however this pipeline does.
+                scope.spawn(|| {
+                    for writer in &self.writers {
+                        while !writer.wait(std::time::Duration::from_secs(1)) {
+                            if self.done.is_open() {
+                                return;
+                            }
+                        }
+                    }
+                    upstream.open();
+                });
+            }
+            let bounded = self.pipeline.source.config.bounded();
+            let bar = bounded.then(|| bars.follow(&self.pipeline.name, Arc::clone(&self.options.facts)));
+            let reporter = Reporter::start(Arc::clone(&self.options.facts), &self.pipeline.settings.monitor);
+            let result = aqpipe_engine::run::run(&self.pipeline, &self.options);
+            drop((reporter, bar));
+            self.done.open();
+            result
+        });
+        match &result {
+            Ok(done) => tracing::info!("{}", ended(done.ended)),
+            Err(error) => {
+                tracing::error!("{error}");
+                if let Some(help) = error.help_text() {
+                    tracing::error!("{help}");
+                }
+            }
+        }
+        result
+    }
+}
+
+fn ended(ended: Ended) -> &'static str {
+    match ended {
+        Ended::Done => "done",
+        Ended::Stopped => "stopped; the next start goes on from here",
+        Ended::NothingToDo => "nothing to do",
+    }
+}
+
+/// The first signal lets the pipelines drain and commit; the second ends the process, and the next start recovers.
+fn stop_on_signals(stops: Vec<Arc<Stop>>) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("signals cannot be waited for")?;
+    let _entered = runtime.enter();
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        runtime.block_on(async {
+            let mut asked = false;
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+                if asked {
+                    tracing::warn!("stopped at once; the next start goes on from the last commit");
+                    std::process::exit(Exit::Failed.code().into());
+                }
+                asked = true;
+                tracing::info!("stopping: reading ends, what was read is committed; a second signal ends at once");
+                stops.iter().for_each(|stop| stop.ask());
+            }
+        });
+    })?;
+    Ok(())
+}
+
+fn report(jobs: &[Job], ends: &[Result<Summary, aqpipe_engine::Error>]) -> Exit {
+    let mut code = Exit::Done;
+    for (job, end) in jobs.iter().zip(ends) {
+        let name = &job.pipeline.name;
+        printer::err(&summary(name, &job.options.facts.snapshot()));
+        if let Err(error) = end {
+            printer::error(&format!("{name}: {error}"), error.help_text());
+            // A failure outweighs a configuration that is wrong: the latter is found again at the next start.
+            code = code.max(if error.kind() == ErrorKind::Config { Exit::Config } else { Exit::Failed });
+        }
+    }
+    code
+}

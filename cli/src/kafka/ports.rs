@@ -1,0 +1,89 @@
+//! Which ports on loopback are free.
+
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use aqpipe_engine::{Error, Result};
+
+const CONNECT_WAIT: Duration = Duration::from_millis(500);
+/// How many ports after the brokers' are tried for the controllers before the system is asked for any.
+const NEAR: u16 = 50;
+
+/// Whether something on this machine accepts connections at `port`.
+pub(super) fn answers(port: u16) -> bool {
+    TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), CONNECT_WAIT).is_ok()
+}
+
+fn is_free(port: u16) -> bool {
+    // A listener on all addresses leaves loopback free to bind on some systems, so connecting is tried as well.
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() && !answers(port)
+}
+
+/// Fails if a broker could not listen at `port`.
+pub(super) fn check_free(port: u16) -> Result<()> {
+    let other = "choose another one with `--port`";
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Ok(listener) => drop(listener),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => return Err(in_use(port)),
+        Err(error) => {
+            return Err(Error::new(format!("cannot listen at 127.0.0.1:{port}")).because(error).help(other));
+        }
+    }
+    if answers(port) { Err(in_use(port)) } else { Ok(()) }
+}
+
+fn in_use(port: u16) -> Error {
+    Error::new(format!("port {port} is in use by something that this command did not start in this directory")).help(
+        "`lsof -i` or `ss -ltnp` names the program; choose another port with `--port`, or name the `--dir` of the Kafka \
+         that runs there",
+    )
+}
+
+/// `count` free ports for controllers: those after `first` where possible, so that they stay clear of the range from
+/// which the system serves outgoing connections.
+pub(super) fn free_after(first: u16, count: u16) -> Result<Vec<u16>> {
+    let mut ports: Vec<u16> = (first..=first.saturating_add(NEAR))
+        .filter(|&port| port != 0 && is_free(port))
+        .take(usize::from(count))
+        .collect();
+    // Held until all are found, so that no port is found twice.
+    let mut listeners = Vec::new();
+    while ports.len() < usize::from(count) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        let (port, listener) = listener
+            .and_then(|listener| Ok((listener.local_addr()?.port(), listener)))
+            .map_err(|error| Error::new("no free port for a controller").because(error))?;
+        if !ports.contains(&port) {
+            ports.push(port);
+        }
+        listeners.push(listener);
+    }
+    Ok(ports)
+}
+
+/// Whether every one of `ports` is free.
+pub(super) fn all_free(ports: &[u16]) -> bool {
+    ports.iter().copied().all(is_free)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_with_a_listener_is_in_use_and_is_skipped() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let error = check_free(port).unwrap_err();
+        assert!(error.to_string().contains(&format!("port {port} is in use")), "{error}");
+        assert!(!free_after(port, 3).unwrap().contains(&port));
+    }
+
+    #[test]
+    fn ports_are_found_beside_the_end_of_the_range() {
+        let ports = free_after(u16::MAX, 3).unwrap();
+        assert_eq!(ports.len(), 3);
+        assert!(all_free(&ports));
+    }
+}

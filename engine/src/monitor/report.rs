@@ -1,0 +1,160 @@
+//! One log line every so often, and a summary at the end.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::{Alerts, Facts, Snapshot};
+use crate::config::MonitorSettings;
+use crate::record::Flag;
+
+/// Says how a pipeline is doing until it is dropped.
+pub struct Reporter {
+    over: Arc<(Mutex<bool>, Condvar)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Reporter {
+    /// Starts to report on a pipeline, within the tracing span of the caller.
+    #[must_use]
+    pub fn start(facts: Arc<Facts>, settings: &MonitorSettings) -> Reporter {
+        let over = Arc::new((Mutex::new(false), Condvar::new()));
+        if !settings.enabled {
+            return Reporter { over, thread: None };
+        }
+        let every = Duration::from_secs(settings.every_secs.max(1));
+        let mut alerts = Alerts::new(settings.alerts.clone());
+        let (ended, span) = (Arc::clone(&over), tracing::Span::current());
+        let thread = std::thread::Builder::new().name("monitor".into()).spawn(move || {
+            let _entered = span.enter();
+            let mut before = facts.snapshot();
+            let mut over = ended.0.lock();
+            while !*over {
+                if !ended.1.wait_for(&mut over, every).timed_out() {
+                    continue;
+                }
+                let now = facts.snapshot();
+                tracing::info!("{}", line(&before, &now));
+                let idle = now.lag.is_none_or(|lag| lag == 0);
+                for alert in alerts.look(&before, &now, idle) {
+                    if alert.begins {
+                        tracing::warn!(alert = alert.name, "{} begins: {}", alert.name, alert.text);
+                    } else {
+                        tracing::info!(alert = alert.name, "{} is over: {}", alert.name, alert.text);
+                    }
+                }
+                before = now;
+            }
+        });
+        Reporter { over, thread: thread.ok() }
+    }
+}
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        *self.over.0.lock() = true;
+        self.over.1.notify_all();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What happened between two moments, on one line.
+fn line(before: &Snapshot, now: &Snapshot) -> String {
+    let seconds = now.uptime.saturating_sub(before.uptime).as_secs_f64().max(1e-9);
+    let rate = |now: u64, before: u64| (now - before) as f64 / seconds;
+    let mean = |total: Duration, count: u64| match count {
+        0 => "-".to_owned(),
+        count => format!("{:.1} ms", total.as_secs_f64() * 1e3 / count as f64),
+    };
+    let errors = now.errors + now.counts.dead;
+    let mut line = format!(
+        "{:.0} records/s in, {:.0} out; {} read, {} written, {} errors ({:.2} %), {} retries",
+        rate(now.counts.read, before.counts.read),
+        rate(now.counts.written, before.counts.written),
+        now.counts.read,
+        now.counts.written,
+        errors,
+        100.0 * errors as f64 / now.counts.read.max(1) as f64,
+        now.retries,
+    );
+    if let Some(score) = now.counts.mean_score() {
+        let _ = write!(line, ", mean score {score:.3}");
+    }
+    let _ = write!(
+        line,
+        ", batch {}, commit {}",
+        mean(now.batch_time.saturating_sub(before.batch_time), now.batches - before.batches),
+        mean(now.commit_time.saturating_sub(before.commit_time), now.commits - before.commits),
+    );
+    if let Some(lag) = now.lag {
+        let _ = write!(line, ", lag {lag}");
+    }
+    let _ = write!(line, ", {} batches, {} files", now.batches, now.files);
+    if now.held > 0 {
+        let _ = write!(line, ", {} held", now.held);
+    }
+    let _ = write!(line, ", up {} s", now.uptime.as_secs());
+    line
+}
+
+/// What a run did, for its end: several lines.
+#[must_use]
+pub fn summary(name: &str, facts: &Snapshot) -> String {
+    let counts = &facts.counts;
+    let mut text = format!(
+        "{name}: read {}, written {}, dead letters {}, filtered {}, held {}; {} files in {:.1} s",
+        counts.read,
+        counts.written,
+        counts.dead,
+        counts.filtered,
+        facts.held,
+        facts.files,
+        facts.uptime.as_secs_f64(),
+    );
+    if let Some(score) = counts.mean_score() {
+        let _ = write!(text, "\n  mean score {score:.6}");
+    }
+    if counts.out_of_order + counts.repeated > 0 {
+        let (back, repeated) = (counts.out_of_order, counts.repeated);
+        let _ = write!(text, "\n  time went back in {back} records and repeated in {repeated}");
+    }
+    if facts.marks_ignored > 0 {
+        let _ = write!(text, "\n  marks of {} records could not be read back", facts.marks_ignored);
+    }
+    if !counts.flags.is_empty() {
+        let width = counts.flags.keys().map(|name| name.chars().count()).max().unwrap_or_default();
+        let _ = write!(text, "\n  {:width$}", "flags");
+        for flag in Flag::ALL {
+            let _ = write!(text, " {:>9}", flag.name());
+        }
+        for (field, flags) in &counts.flags {
+            let _ = write!(text, "\n  {field:width$}");
+            for count in flags {
+                let _ = write!(text, " {count:>9}");
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::monitor::Counts;
+
+    #[test]
+    fn the_summary_names_what_became_of_every_record() {
+        let mut counts = Counts { read: 10, written: 7, dead: 2, filtered: 1, ..Counts::default() };
+        (counts.scored, counts.score_sum) = (7, 6.3);
+        counts.flags.insert("CO(GT)".into(), [1, 2, 3, 4, 5]);
+        let text = summary("p", &Snapshot { counts, ..Snapshot::default() });
+        assert!(text.starts_with("p: read 10, written 7, dead letters 2, filtered 1, held 0;"), "{text}");
+        assert!(text.contains("mean score 0.900000"), "{text}");
+        assert!(text.ends_with("CO(GT)         1         2         3         4         5"), "{text}");
+    }
+}

@@ -1,0 +1,237 @@
+//! The lanes of a running pipeline: which there are, which are to end, and whether something failed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::error::{Error, Result};
+use crate::record::LaneId;
+
+/// What a lane is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Go on.
+    Run,
+    /// Come to a barrier and end.
+    Drain,
+    /// End at once: what is not decided belongs to somebody else.
+    Lost,
+}
+
+/// The order to one lane, shared with its thread.
+#[derive(Debug)]
+pub(super) struct Reins(AtomicU8);
+
+impl Reins {
+    pub(super) fn order(&self) -> Order {
+        match self.0.load(Ordering::Acquire) {
+            0 => Order::Run,
+            1 => Order::Drain,
+            _ => Order::Lost,
+        }
+    }
+
+    fn give(&self, order: Order) {
+        // An order is never taken back: a lost lane does not drain.
+        self.0.fetch_max(order as u8, Ordering::AcqRel);
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    epoch: u64,
+    reins: Arc<Reins>,
+    /// Cuts that the lane handed over and the committer has not settled.
+    in_flight: u64,
+    /// Whether its thread has ended.
+    ended: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lanes: HashMap<LaneId, Entry>,
+    epochs: u64,
+    failure: Option<Error>,
+    failed: bool,
+    stopping: bool,
+}
+
+/// The lanes of a running pipeline. Every wait on it is for a change that notifies.
+#[derive(Debug, Default)]
+pub(super) struct Control {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Control {
+    /// Enters a lane; it has ended only once its thread has, and its cuts are settled.
+    pub(super) fn enter(&self, id: &LaneId) -> Result<(u64, Arc<Reins>)> {
+        let mut state = self.state.lock();
+        if state.lanes.contains_key(id) {
+            return Err(Error::bug(format!("the lane {id} is open already")));
+        }
+        state.epochs += 1;
+        let (epoch, reins) = (state.epochs, Arc::new(Reins(AtomicU8::new(Order::Run as u8))));
+        if state.failed {
+            reins.give(Order::Lost);
+        }
+        let entry = Entry { epoch, reins: Arc::clone(&reins), in_flight: 0, ended: false };
+        state.lanes.insert(Arc::clone(id), entry);
+        Ok((epoch, reins))
+    }
+
+    /// A lane handed a cut over.
+    pub(super) fn handed_over(&self, id: &LaneId, epoch: u64) {
+        if let Some(entry) = self.state.lock().lanes.get_mut(id).filter(|entry| entry.epoch == epoch) {
+            entry.in_flight += 1;
+        }
+    }
+
+    /// The committer has settled a cut, one way or the other.
+    pub(super) fn settled(&self, id: &LaneId, epoch: u64) {
+        self.change(id, epoch, |entry| entry.in_flight = entry.in_flight.saturating_sub(1));
+    }
+
+    /// The thread of a lane has ended.
+    pub(super) fn ended(&self, id: &LaneId, epoch: u64) {
+        self.change(id, epoch, |entry| entry.ended = true);
+    }
+
+    fn change(&self, id: &LaneId, epoch: u64, change: impl FnOnce(&mut Entry)) {
+        let mut state = self.state.lock();
+        if let Some(entry) = state.lanes.get_mut(id).filter(|entry| entry.epoch == epoch) {
+            change(entry);
+            if entry.ended && entry.in_flight == 0 {
+                state.lanes.remove(id);
+            }
+        }
+        self.changed.notify_all();
+    }
+
+    /// Whether a cut of that lane still counts.
+    pub(super) fn is_lost(&self, id: &LaneId, epoch: u64) -> bool {
+        let state = self.state.lock();
+        state.lanes.get(id).is_none_or(|entry| entry.epoch != epoch || entry.reins.order() == Order::Lost)
+    }
+
+    /// Ends lanes, and waits for it until `until`.
+    pub(super) fn close(&self, ids: &[LaneId], lost: bool, until: Instant) -> Result<()> {
+        let mut state = self.state.lock();
+        let order = if lost { Order::Lost } else { Order::Drain };
+        for entry in ids.iter().filter_map(|id| state.lanes.get(id)) {
+            entry.reins.give(order);
+        }
+        loop {
+            let left: Vec<&LaneId> = ids.iter().filter(|id| state.lanes.contains_key(*id)).collect();
+            if left.is_empty() {
+                return Ok(());
+            }
+            let names = left.iter().map(|id| &***id).collect::<Vec<_>>().join(", ");
+            if self.changed.wait_until(&mut state, until).timed_out() {
+                for entry in ids.iter().filter_map(|id| state.lanes.get(id)) {
+                    entry.reins.give(Order::Lost);
+                }
+                return Err(Error::new(format!("{names} did not come to a barrier in time"))
+                    .help("what was not committed is read again at the next start"));
+            }
+        }
+    }
+
+    /// The lanes that have not ended.
+    pub(super) fn running(&self) -> Vec<LaneId> {
+        self.state.lock().lanes.keys().cloned().collect()
+    }
+
+    /// Waits for any change, until `until`.
+    pub(super) fn wait(&self, until: Instant) {
+        let mut state = self.state.lock();
+        if !state.stopping {
+            let _ = self.changed.wait_until(&mut state, until);
+        }
+    }
+
+    /// Waits until no lane is left.
+    pub(super) fn wait_for_all(&self) {
+        let mut state = self.state.lock();
+        while !state.lanes.is_empty() {
+            self.changed.wait(&mut state);
+        }
+    }
+
+    /// Asks the source to close its lanes and return.
+    pub(super) fn stop(&self) {
+        self.state.lock().stopping = true;
+        self.changed.notify_all();
+    }
+
+    pub(super) fn stopping(&self) -> bool {
+        self.state.lock().stopping
+    }
+
+    /// Notes a failure; the first one is the pipeline's. The other lanes come to a barrier and end.
+    pub(super) fn fail(&self, error: Error) {
+        let mut state = self.state.lock();
+        state.stopping = true;
+        state.failed = true;
+        if state.failure.is_none() {
+            state.failure = Some(error);
+        } else {
+            tracing::error!("{error}");
+        }
+        for entry in state.lanes.values() {
+            entry.reins.give(Order::Drain);
+        }
+        self.changed.notify_all();
+    }
+
+    /// Nothing can be decided any more: lanes end without a barrier.
+    pub(super) fn lose_all(&self) {
+        let mut state = self.state.lock();
+        state.stopping = true;
+        state.failed = true;
+        for entry in state.lanes.values() {
+            entry.reins.give(Order::Lost);
+        }
+        self.changed.notify_all();
+    }
+
+    /// The first failure.
+    pub(super) fn take_failure(&self) -> Option<Error> {
+        self.state.lock().failure.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_lane_is_gone_once_its_thread_has_ended_and_its_cuts_are_settled() {
+        let control = Control::default();
+        let id: LaneId = "a".into();
+        let (epoch, reins) = control.enter(&id).expect("new");
+        control.handed_over(&id, epoch);
+        control.ended(&id, epoch);
+        assert_eq!(control.running().len(), 1, "a cut is still under way");
+        assert!(control.close(std::slice::from_ref(&id), false, Instant::now() + Duration::from_millis(1)).is_err());
+        assert_eq!(reins.order(), Order::Lost, "who is late is forgotten");
+        control.settled(&id, epoch);
+        assert!(control.running().is_empty());
+    }
+
+    #[test]
+    fn cuts_of_an_earlier_epoch_do_not_count() {
+        let control = Control::default();
+        let id: LaneId = "a".into();
+        let (old, _) = control.enter(&id).expect("new");
+        control.ended(&id, old);
+        let (new, _) = control.enter(&id).expect("new again");
+        assert!(control.is_lost(&id, old));
+        assert!(!control.is_lost(&id, new));
+    }
+}

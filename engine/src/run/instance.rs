@@ -1,0 +1,112 @@
+//! Which of its possible instances this process is, and the directory that only it uses.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+
+/// How many instances of one pipeline share a state directory at most: a bound for the search of a free one.
+const INSTANCES_MAX: usize = 1_000;
+
+/// An instance: a slot of the state directory and its lock. The lock ends with the process, however it ends.
+#[derive(Debug)]
+pub(super) struct Instance {
+    pub(super) id: Arc<str>,
+    pub(super) dir: PathBuf,
+    _lock: File,
+}
+
+impl Instance {
+    /// Takes the slot `wanted`, else slot `0` where there is to be one alone, else the first free one: a restart takes
+    /// the slot of the dead process and settles what it left.
+    pub(super) fn claim(state_dir: &Path, pipeline: &str, wanted: Option<&str>, alone: bool) -> Result<Instance> {
+        let home = state_dir.join(pipeline);
+        let busy = |id: &str| {
+            Error::new(format!("the pipeline `{pipeline}` is running already (instance {id} in {})", home.display()))
+                .help("give the other one another `name`, `instance` or `state_dir`, or wait for this one to end")
+        };
+        if let Some(id) = wanted {
+            return lock(&home, id)?.ok_or_else(|| busy(id));
+        }
+        if alone {
+            return lock(&home, "0")?.ok_or_else(|| busy("0"));
+        }
+        for slot in 0..INSTANCES_MAX {
+            if let Some(instance) = lock(&home, &slot.to_string())? {
+                return Ok(instance);
+            }
+        }
+        Err(Error::new(format!("all {INSTANCES_MAX} instances of `{pipeline}` in {} run already", home.display())))
+    }
+
+    /// The other instances of this pipeline that nobody holds, so that what they left can be settled.
+    pub(super) fn orphans(&self) -> Result<Vec<Instance>> {
+        let Some(home) = self.dir.parent() else { return Ok(Vec::new()) };
+        let entries = std::fs::read_dir(home)
+            .map_err(|e| Error::new(format!("the state directory {} cannot be read", home.display())).because(e))?;
+        let mut names: Vec<String> = entries
+            .flatten()
+            .filter(|entry| entry.path().join("ledger").exists())
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| *name != *self.id)
+            .collect();
+        names.sort();
+        names.iter().filter_map(|id| lock(home, id).transpose()).collect()
+    }
+}
+
+fn lock(home: &Path, id: &str) -> Result<Option<Instance>> {
+    let dir = home.join(id);
+    let failed = |e: std::io::Error| {
+        Error::new(format!("the state directory {} cannot be used", dir.display()))
+            .because(e)
+            .help("`state_dir` says where a pipeline keeps its state")
+    };
+    std::fs::create_dir_all(&dir).map_err(failed)?;
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(dir.join("lock")).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(Instance { id: id.into(), dir, _lock: file })),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_process_gets_a_slot_of_its_own_and_a_restart_gets_the_old_one() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let first = Instance::claim(dir.path(), "p", None, false).expect("free");
+        let second = Instance::claim(dir.path(), "p", None, false).expect("free");
+        assert_eq!((&*first.id, &*second.id), ("0", "1"));
+        drop(first);
+        assert_eq!(&*Instance::claim(dir.path(), "p", None, false).expect("free").id, "0");
+    }
+
+    #[test]
+    fn a_pipeline_that_is_to_run_alone_refuses_a_second_one() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let _first = Instance::claim(dir.path(), "p", None, true).expect("free");
+        let error = Instance::claim(dir.path(), "p", None, true).expect_err("taken");
+        assert!(error.to_string().contains("`p` is running already"), "{error}");
+        assert!(Instance::claim(dir.path(), "q", None, true).is_ok(), "another name is another pipeline");
+    }
+
+    #[test]
+    fn orphans_are_slots_with_a_ledger_that_nobody_holds() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let held: Vec<Instance> =
+            (0..4).map(|_| Instance::claim(dir.path(), "p", None, false).expect("free")).collect();
+        for instance in &held[..3] {
+            std::fs::write(instance.dir.join("ledger"), "").expect("writes");
+        }
+        let mut held = held.into_iter();
+        let (mine, dead) = (held.next().expect("0"), held.next().expect("1"));
+        drop(dead);
+        let orphans: Vec<Arc<str>> = mine.orphans().expect("reads").into_iter().map(|o| o.id).collect();
+        assert_eq!(orphans, ["1".into()], "2 is held, 3 has no ledger");
+    }
+}

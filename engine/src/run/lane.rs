@@ -1,0 +1,378 @@
+//! A lane's thread: source, transforms, writer, and the barriers at which it is cut.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use arrow_array::Array;
+use crossbeam_channel::{SendTimeoutError, Sender};
+
+use super::chain::{Chain, Passed};
+use super::control::{Control, Order, Reins};
+use super::log::Cut;
+use crate::error::{Error, Result};
+use crate::monitor::{Counts, Facts, FlagCounts};
+use crate::record::{Batch, Column, Fields, Flag, LaneId, Position, Span};
+use crate::stage::{Cadence, DeadLetter, DeadWriter, Lane, Next, Writer};
+
+/// Rows in a batch at most: larger ones win nothing, smaller ones cost (measured on chains of 13 columns).
+const BATCH_ROWS: u64 = 8192;
+/// How often a lane looks at its orders and lets transforms give up what waited too long.
+const LOOK: Duration = Duration::from_millis(100);
+/// After so many records of an open source its fields are compared with those that the stages name.
+const FIELDS_SETTLED: u64 = 1_000;
+
+/// Looks once whether the fields that really come are those that the stages name.
+pub(super) type FieldCheck = Arc<dyn Fn(&Fields) + Send + Sync>;
+
+pub(super) struct Task {
+    pub(super) id: LaneId,
+    pub(super) epoch: u64,
+    pub(super) reins: Arc<Reins>,
+    pub(super) control: Arc<Control>,
+    pub(super) cuts: Sender<Cut>,
+    pub(super) lane: Box<dyn Lane>,
+    pub(super) chain: Chain,
+    pub(super) writer: Box<dyn Writer>,
+    pub(super) dead: Option<Box<dyn DeadWriter>>,
+    pub(super) cadence: Cadence,
+    pub(super) facts: Arc<Facts>,
+    pub(super) source_label: String,
+    pub(super) sink_label: String,
+    pub(super) check_fields: Option<FieldCheck>,
+    pub(super) now: Stretch,
+}
+
+/// What happened in a lane since its last barrier.
+pub(super) struct Stretch {
+    from: Position,
+    /// Where the next record starts that has not gone through the transforms.
+    at: Position,
+    part: u32,
+    counts: Counts,
+    flags: BTreeMap<Arc<str>, FlagCounts>,
+    /// When the first of it happened.
+    since: Option<Instant>,
+    fields: Option<Arc<Fields>>,
+    times: HashMap<String, i64>,
+    read_in_all: u64,
+}
+
+impl Stretch {
+    pub(super) fn at(position: Position, part: u32, held: u64) -> Stretch {
+        Stretch {
+            from: position,
+            at: position,
+            part,
+            counts: Counts { held_before: held, ..Counts::default() },
+            flags: BTreeMap::new(),
+            since: None,
+            fields: None,
+            times: HashMap::new(),
+            read_in_all: 0,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        let c = &self.counts;
+        c.read == 0 && c.written == 0 && c.dead == 0 && c.filtered == 0
+    }
+}
+
+impl Task {
+    /// Runs the lane to its end, or until it is told otherwise.
+    pub(super) fn run(mut self) {
+        if let Err(error) = self.carry_on() {
+            self.control.fail(error.at(format!("{} {}", self.id, self.now.at)));
+        }
+        self.facts.lag(&self.id, None);
+        self.control.ended(&self.id, self.epoch);
+    }
+
+    fn carry_on(&mut self) -> Result<()> {
+        let mut looked = Instant::now();
+        loop {
+            match self.reins.order() {
+                Order::Run => {}
+                Order::Drain => return self.cut(),
+                Order::Lost => return Ok(()),
+            }
+            let now = Instant::now();
+            let until = self.due().map_or(now + LOOK, |due| due.min(now + LOOK));
+            match self.lane.next(self.room() as usize, until).map_err(|e| e.in_stage(&self.source_label))? {
+                Next::Rows(batch, dead) => self.carry(batch, dead)?,
+                Next::Quiet => self.now.at = self.lane.position(),
+                Next::End => {
+                    self.now.at = self.lane.position();
+                    let passed = self.chain.finish()?;
+                    self.hand_on(passed)?;
+                    if self.chain.held() > 0 {
+                        return Err(Error::bug("a transform held rows back after the end of the input"));
+                    }
+                    return self.cut();
+                }
+            }
+            let now = Instant::now();
+            if now.duration_since(looked) >= LOOK {
+                looked = now;
+                self.facts.lag(&self.id, self.lane.lag());
+                let passed = self.chain.tick(now)?;
+                self.hand_on(passed)?;
+            }
+            if self.is_due(now) {
+                self.cut()?;
+            }
+        }
+    }
+
+    /// How many records may still be read before the next barrier.
+    fn room(&self) -> u64 {
+        match self.cadence {
+            Cadence::Records { most, .. } => most.saturating_sub(self.now.counts.read).clamp(1, BATCH_ROWS),
+            Cadence::Interval(_) => BATCH_ROWS,
+        }
+    }
+
+    fn due(&self) -> Option<Instant> {
+        let (Cadence::Records { timeout: wait, .. } | Cadence::Interval(wait)) = self.cadence;
+        self.now.since.map(|since| since + wait)
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        let full = match self.cadence {
+            Cadence::Records { most, .. } => self.now.counts.read >= most,
+            Cadence::Interval(_) => false,
+        };
+        full || self.due().is_some_and(|due| now >= due) || self.dead.as_ref().is_some_and(|dead| dead.is_full())
+    }
+
+    /// Takes what the source read.
+    fn carry(&mut self, batch: Batch, dead: Vec<DeadLetter>) -> Result<()> {
+        let started = Instant::now();
+        if batch.rows() > 0 && self.now.fields.as_ref().is_some_and(|known| **known != **batch.fields()) {
+            // One output has one set of columns: what came before is cut off where this batch starts.
+            self.cut()?;
+        }
+        if batch.rows() > 0 {
+            self.now.fields = Some(Arc::clone(batch.fields()));
+        }
+        self.facts.progress.fetch_add((batch.rows() + dead.len()) as u64, Ordering::Relaxed);
+        match dead.first() {
+            Some(first) if self.dead.is_none() => self.stop_at(&batch, first)?,
+            _ => {
+                self.now.counts.read += dead.len() as u64;
+                let label = self.source_label.clone();
+                self.bury(dead.into_iter().map(|letter| DeadLetter { stage: label.clone(), ..letter }).collect())?;
+                self.transform(batch, self.lane.position())?;
+            }
+        }
+        self.now.since.get_or_insert(started);
+        self.facts.carried(started.elapsed());
+        Ok(())
+    }
+
+    /// There is nowhere to put a record that cannot be carried: commits what came before it, and fails with its place.
+    fn stop_at(&mut self, batch: &Batch, bad: &DeadLetter) -> Result<()> {
+        let before = batch.origin().partition_point(|origin| *origin < bad.origin);
+        let to = Position { at: bad.origin, row: self.now.at.row + before as u64 };
+        self.transform(batch.slice(0, before), to)?;
+        self.cut()?;
+        let stage = if bad.stage.is_empty() { &self.source_label } else { &bad.stage };
+        Err(self.no_dead_letters(bad, stage))
+    }
+
+    fn no_dead_letters(&self, bad: &DeadLetter, stage: &str) -> Error {
+        let place = bad.place.clone().unwrap_or_else(|| format!("{} {}", self.id, bad.origin));
+        Error::new(bad.reason.clone())
+            .in_stage(stage)
+            .at(place)
+            .help("a [dead_letter] lets the pipeline set such records aside and go on")
+    }
+
+    /// Puts rows through the transforms; `to` is where the lane stands after them.
+    fn transform(&mut self, batch: Batch, to: Position) -> Result<()> {
+        let rows = batch.rows() as u64;
+        self.look_at(&batch)?;
+        // Without dead letters a rejected row must stop the pipeline with what came before it committed: the
+        // transforms then go back to before this batch, and take its beginning alone.
+        let retry = (self.dead.is_none() && self.chain.rejects()).then(|| Ok((self.chain.save()?, batch.clone())));
+        let retry = retry.transpose()?;
+        let passed = self.chain.apply(batch)?;
+        if let (Some((states, batch)), Some(bad)) = (retry, passed.dead.first()) {
+            self.chain.reset(&states)?;
+            let before = batch.origin().partition_point(|origin| *origin < bad.origin);
+            let at = Position { at: bad.origin.max(self.now.at.at), row: self.now.at.row + before as u64 };
+            let start = self.chain.apply(batch.slice(0, before))?;
+            if before > 0 && start.dead.is_empty() {
+                self.now.counts.read += before as u64;
+                self.now.at = at;
+                self.hand_on(start)?;
+            }
+            self.cut()?;
+            return Err(self.no_dead_letters(bad, &bad.stage));
+        }
+        self.now.counts.read += rows;
+        self.now.at = to;
+        self.hand_on(passed)
+    }
+
+    /// Hands to the ends what came out of the transforms.
+    fn hand_on(&mut self, passed: Passed) -> Result<()> {
+        self.now.counts.filtered += passed.filtered;
+        if let (Some(bad), None) = (passed.dead.first(), &self.dead) {
+            return Err(self.no_dead_letters(bad, &bad.stage));
+        }
+        self.bury(passed.dead)?;
+        for batch in passed.batches {
+            self.write(batch)?;
+        }
+        if !self.now.is_empty() {
+            self.now.since.get_or_insert_with(Instant::now);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, batch: Batch) -> Result<()> {
+        let (rows, mut dead) = (batch.rows() as u64, Vec::new());
+        self.count(&batch);
+        self.writer.write(batch, &mut dead).map_err(|e| e.in_stage(&self.sink_label))?;
+        self.now.counts.written += rows - dead.len() as u64;
+        if let (Some(bad), None) = (dead.first(), &self.dead) {
+            return Err(self.no_dead_letters(bad, &self.sink_label));
+        }
+        let label = self.sink_label.clone();
+        self.bury(dead.into_iter().map(|letter| DeadLetter { stage: label.clone(), ..letter }).collect())
+    }
+
+    fn bury(&mut self, letters: Vec<DeadLetter>) -> Result<()> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        let Some(dead) = &mut self.dead else { return Err(Error::bug("a dead letter without an end for it")) };
+        self.now.counts.dead += letters.len() as u64;
+        dead.write(letters).map_err(|e| e.in_stage("dead_letter"))
+    }
+
+    /// A barrier: what happened since the last one becomes a cut. Nothing where nothing happened.
+    fn cut(&mut self) -> Result<()> {
+        if self.now.is_empty() {
+            return Ok(());
+        }
+        let now = &mut self.now;
+        now.counts.held_after = self.chain.held();
+        now.counts.flags = std::mem::take(&mut now.flags);
+        if !now.counts.balance() {
+            return Err(Error::bug(format!("records are not accounted for: {:?}", now.counts)));
+        }
+        let part = if now.at == now.from { now.part + 1 } else { 0 };
+        let span = Span { from: now.from, to: now.at, part };
+        let sink = self.writer.prepare(span).map_err(|e| e.in_stage(&self.sink_label))?;
+        let dead = match &mut self.dead {
+            Some(dead) => dead.prepare(span).map_err(|e| e.in_stage("dead_letter"))?,
+            None => Vec::new(),
+        };
+        let mut state = vec![self.lane.carry()?];
+        state.extend(self.chain.save()?);
+        let held = now.counts.held_after;
+        let counts = std::mem::take(&mut now.counts);
+        now.counts.held_before = held;
+        (now.from, now.part, now.since) = (now.at, part, None);
+        self.hand_over(Cut {
+            lane: Arc::clone(&self.id),
+            epoch: self.epoch,
+            span,
+            state,
+            prepared: vec![sink, dead],
+            counts,
+        })
+    }
+
+    fn hand_over(&self, mut cut: Cut) -> Result<()> {
+        self.control.handed_over(&self.id, self.epoch);
+        loop {
+            match self.cuts.send_timeout(cut, LOOK) {
+                Ok(()) => return Ok(()),
+                Err(SendTimeoutError::Timeout(back)) => cut = back,
+                Err(SendTimeoutError::Disconnected(_)) => return Err(Error::bug("the committer is gone")),
+            }
+        }
+    }
+
+    /// Notes what is worth a word about the rows as they come in: times that go back or repeat, fields that are missing.
+    fn look_at(&mut self, batch: &Batch) -> Result<()> {
+        self.now.read_in_all += batch.rows() as u64;
+        if self.now.read_in_all >= FIELDS_SETTLED
+            && let Some(check) = self.check_fields.take()
+        {
+            check(batch.fields());
+        }
+        let rows = batch.rows();
+        let mut row = 0;
+        while row < rows {
+            let (key, end) = key_run(batch, row);
+            let mut last = self.now.times.get(key).copied();
+            for (i, time) in batch.time()[row..end].iter().copied().enumerate() {
+                match last {
+                    Some(before) if time < before => {
+                        if self.now.counts.out_of_order == 0 {
+                            tracing::warn!(
+                                "{}: time goes back at {}: such records are carried as they are, and counted",
+                                self.id,
+                                batch.origin()[row + i]
+                            );
+                        }
+                        self.now.counts.out_of_order += 1;
+                    }
+                    Some(before) if time == before => self.now.counts.repeated += 1,
+                    _ => {}
+                }
+                last = Some(time);
+            }
+            if let Some(last) = last {
+                let known = self.now.times.len();
+                if let Some(slot) = self.now.times.get_mut(key) {
+                    *slot = last;
+                } else if known < KEYS_MAX {
+                    self.now.times.insert(key.to_owned(), last);
+                }
+            }
+            row = end;
+        }
+        Ok(())
+    }
+
+    /// Counts scores and flags of rows on their way out.
+    fn count(&mut self, batch: &Batch) {
+        let now = &mut self.now;
+        if let Some(scores) = batch.score() {
+            now.counts.scored += (scores.len() - scores.null_count()) as u64;
+            now.counts.score_sum += scores.iter().flatten().sum::<f64>();
+        }
+        for (field, column) in batch.fields().list.iter().zip(batch.columns()) {
+            let Column::Number(numbers) = column else { continue };
+            if field.derived {
+                continue;
+            }
+            let sums = match now.flags.get_mut(&field.name) {
+                Some(sums) => sums,
+                None => now.flags.entry(Arc::clone(&field.name)).or_default(),
+            };
+            // A pass for each flag, not a look-up for each cell: the compiler makes vector code of it.
+            for (sum, flag) in sums.iter_mut().zip(Flag::ALL) {
+                *sum += numbers.marks.iter().filter(|mark| **mark & 0xf == flag as u32).count() as u64;
+            }
+        }
+    }
+}
+
+/// How many keys a lane remembers the last time of.
+const KEYS_MAX: usize = 100_000;
+
+/// The key of a row, and the end of the run of rows that have it.
+fn key_run(batch: &Batch, row: usize) -> (&str, usize) {
+    let Some(keys) = batch.key() else { return ("", batch.rows()) };
+    let of = |row: usize| if keys.is_valid(row) { keys.value(row) } else { "" };
+    let key = of(row);
+    (key, (row + 1..batch.rows()).find(|next| of(next.to_owned()) != key).unwrap_or(batch.rows()))
+}

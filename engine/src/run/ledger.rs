@@ -1,0 +1,329 @@
+//! The ledger file: a log of checksummed, fsynced entries. An entry is there whole or not at all.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::log::{Begin, Cut};
+use crate::error::{Error, Result};
+use crate::monitor::Counts;
+use crate::stage::Start;
+
+/// The first bytes of a ledger; the digit is the version of what follows.
+const MAGIC: &[u8; 16] = b"aqpipe ledger 1\n";
+/// Length and CRC-32, both little-endian, before the payload of each entry.
+const HEAD: usize = 8;
+/// An entry larger than this is damage: states are bounded far below it.
+const ENTRY_BYTES_MAX: usize = 1 << 30;
+/// A ledger is rewritten as a snapshot once it is this large and several times the snapshot's size.
+const COMPACT_BYTES: u64 = 8 << 20;
+/// See [`COMPACT_BYTES`].
+const COMPACT_RATIO: u64 = 4;
+
+/// What happened.
+#[derive(Serialize, Deserialize)]
+pub(super) enum Entry {
+    Begin { begin: Begin, anew: bool },
+    Cuts(Vec<CutEntry>),
+    Finished,
+    Done,
+    Forget,
+    Snapshot(Box<State>),
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct CutEntry {
+    lane: String,
+    start: Start,
+    prepared: Vec<Vec<u8>>,
+    counts: Counts,
+}
+
+impl Entry {
+    pub(super) fn cuts(cuts: &[Cut]) -> Entry {
+        Entry::Cuts(
+            cuts.iter()
+                .map(|cut| CutEntry {
+                    lane: cut.lane.to_string(),
+                    start: cut.start(),
+                    prepared: cut.prepared.clone(),
+                    counts: cut.counts.clone(),
+                })
+                .collect(),
+        )
+    }
+
+    /// Whether the entry must be on disk before anything else happens. `Finished` only saves work at the next start.
+    fn is_decision(&self) -> bool {
+        !matches!(self, Entry::Finished)
+    }
+}
+
+/// Where a lane stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct LaneState {
+    pub(super) start: Start,
+}
+
+/// All entries together.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct State {
+    pub(super) begin: Option<Begin>,
+    pub(super) done: bool,
+    pub(super) lanes: BTreeMap<String, LaneState>,
+    pub(super) unfinished: Vec<Vec<Vec<u8>>>,
+    pub(super) counts: Counts,
+}
+
+impl State {
+    fn apply(&mut self, entry: Entry) {
+        match entry {
+            Entry::Begin { begin, anew } => {
+                if anew {
+                    self.lanes.clear();
+                    self.counts = Counts::default();
+                }
+                self.begin = Some(begin);
+                self.done = false;
+            }
+            Entry::Cuts(cuts) => {
+                for cut in cuts {
+                    self.lanes.insert(cut.lane, LaneState { start: cut.start });
+                    self.counts.add(&cut.counts);
+                    if cut.prepared.iter().any(|prepared| !prepared.is_empty()) {
+                        self.unfinished.push(cut.prepared);
+                    }
+                }
+            }
+            Entry::Finished => self.unfinished.clear(),
+            Entry::Done => self.done = true,
+            Entry::Forget => *self = State::default(),
+            Entry::Snapshot(state) => *self = *state,
+        }
+    }
+}
+
+/// An open ledger. The caller holds the lock of its directory.
+pub(super) struct Ledger {
+    path: PathBuf,
+    file: File,
+    state: State,
+    length: u64,
+    snapshot_length: u64,
+    /// Set once a write or a sync failed: what the file holds is then unknown, so nothing more is written to it.
+    broken: bool,
+}
+
+impl Ledger {
+    /// Opens or makes it. A torn last entry (the process died while it wrote) was never decided and is cut off.
+    pub(super) fn open(path: &Path) -> Result<Ledger> {
+        if !path.exists() {
+            create(path, &[]).map_err(|e| failed(path, "cannot be made", e))?;
+        }
+        let mut file =
+            OpenOptions::new().read(true).write(true).open(path).map_err(|e| failed(path, "cannot be opened", e))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(|e| failed(path, "cannot be read", e))?;
+        let (state, whole) = replay(path, &bytes)?;
+        if whole < bytes.len() {
+            tracing::warn!("{}: cut off {} bytes of an unfinished entry", path.display(), bytes.len() - whole);
+            file.set_len(whole as u64)
+                .and_then(|()| file.sync_all())
+                .map_err(|e| failed(path, "cannot be cut to its last whole entry", e))?;
+        }
+        let length = whole as u64;
+        file.seek(SeekFrom::Start(length)).map_err(|e| failed(path, "cannot be read", e))?;
+        Ok(Ledger { path: path.to_owned(), file, state, length, snapshot_length: length, broken: false })
+    }
+
+    pub(super) fn state(&self) -> &State {
+        &self.state
+    }
+
+    pub(super) fn append(&mut self, entry: Entry) -> Result<()> {
+        if self.broken {
+            return Err(Error::new(format!("the ledger {} failed before", self.path.display())));
+        }
+        let bytes = encode(&entry)?;
+        let sync = entry.is_decision();
+        let written = self.file.write_all(&bytes).and_then(|()| if sync { self.file.sync_data() } else { Ok(()) });
+        if let Err(error) = written {
+            self.broken = true;
+            return Err(failed(&self.path, "cannot be written", error));
+        }
+        self.length += bytes.len() as u64;
+        self.state.apply(entry);
+        if self.length > COMPACT_BYTES && self.length > COMPACT_RATIO * self.snapshot_length {
+            self.compact()?;
+        }
+        Ok(())
+    }
+
+    fn compact(&mut self) -> Result<()> {
+        let bytes = encode(&Entry::Snapshot(Box::new(self.state.clone())))?;
+        self.file = create(&self.path, &bytes).map_err(|e| {
+            self.broken = true;
+            failed(&self.path, "cannot be rewritten", e)
+        })?;
+        self.length = (MAGIC.len() + bytes.len()) as u64;
+        self.snapshot_length = self.length;
+        Ok(())
+    }
+}
+
+fn failed(path: &Path, what: &str, error: std::io::Error) -> Error {
+    Error::new(format!("the ledger {} {what}", path.display())).because(error)
+}
+
+/// Writes a new ledger beside the old one and puts it in its place, so that there is always a whole one.
+fn create(path: &Path, entries: &[u8]) -> std::io::Result<File> {
+    let fresh = path.with_extension("new");
+    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&fresh)?;
+    file.write_all(MAGIC)?;
+    file.write_all(entries)?;
+    file.sync_all()?;
+    std::fs::rename(&fresh, path)?;
+    if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+        File::open(dir)?.sync_all()?;
+    }
+    Ok(file)
+}
+
+fn encode(entry: &Entry) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; HEAD];
+    bytes = postcard::to_extend(entry, bytes).map_err(|e| Error::bug("a ledger entry cannot be encoded").because(e))?;
+    let (length, crc) = (bytes.len() - HEAD, crc32fast::hash(&bytes[HEAD..]));
+    if length > ENTRY_BYTES_MAX {
+        return Err(Error::new(format!("the state of this pipeline has {length} bytes, more than a ledger takes")));
+    }
+    bytes[..4].copy_from_slice(&(length as u32).to_le_bytes());
+    bytes[4..HEAD].copy_from_slice(&crc.to_le_bytes());
+    Ok(bytes)
+}
+
+/// The state after all whole entries, and how many bytes those are.
+fn replay(path: &Path, bytes: &[u8]) -> Result<(State, usize)> {
+    let damaged = |at: usize, what: &str| {
+        Error::new(format!("the ledger {} is damaged: {what}", path.display()))
+            .at(format!("byte {at}"))
+            .help("put back a copy of it, or start afresh with `--fresh`")
+    };
+    if bytes.get(..MAGIC.len()) != Some(MAGIC) {
+        return Err(damaged(0, "it does not start as a ledger of this version does"));
+    }
+    let mut state = State::default();
+    let mut at = MAGIC.len();
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        let Some((entry, length)) = whole_entry(rest) else {
+            // Only what the last append left may be torn: its bytes reach to the end of the file, or the file was
+            // lengthened before they came.
+            let stated = rest.first_chunk::<4>().map_or(usize::MAX, |head| u32::from_le_bytes(*head) as usize);
+            let torn = rest.len() <= HEAD.saturating_add(stated) || rest.iter().all(|byte| *byte == 0);
+            return if torn { Ok((state, at)) } else { Err(damaged(at, "an entry in its middle is not whole")) };
+        };
+        let entry = postcard::from_bytes(entry)
+            .map_err(|e| damaged(at, "an entry cannot be read, perhaps written by another version").because(e))?;
+        state.apply(entry);
+        at += HEAD + length;
+    }
+    Ok((state, at))
+}
+
+fn whole_entry(rest: &[u8]) -> Option<(&[u8], usize)> {
+    let length = u32::from_le_bytes(*rest.first_chunk::<4>()?) as usize;
+    let crc = u32::from_le_bytes(rest.get(4..HEAD)?.try_into().ok()?);
+    let payload = rest.get(HEAD..HEAD.checked_add(length)?)?;
+    (length > 0 && crc32fast::hash(payload) == crc).then_some((payload, length))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::record::{Position, Span};
+
+    fn cut(lane: &str, to: u64) -> Cut {
+        let span = Span { from: Position { at: to - 1, row: 0 }, to: Position { at: to, row: to }, part: 0 };
+        let counts = Counts { read: 1, written: 1, ..Counts::default() };
+        Cut { lane: lane.into(), epoch: 1, span, state: vec![vec![to as u8]], prepared: vec![b"x".to_vec()], counts }
+    }
+
+    fn written(path: &Path) -> State {
+        let mut ledger = Ledger::open(path).expect("opens");
+        let begin = Begin { run: 1, shape: "a".into(), ..Begin::default() };
+        ledger.append(Entry::Begin { begin, anew: true }).expect("appends");
+        for to in 1..5 {
+            ledger.append(Entry::cuts(&[cut("a", to), cut("b", to * 10)])).expect("appends");
+        }
+        ledger.append(Entry::Finished).expect("appends");
+        ledger.append(Entry::cuts(&[cut("a", 5)])).expect("appends");
+        ledger.state().clone()
+    }
+
+    #[test]
+    fn what_was_appended_is_there_after_a_restart() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("ledger");
+        let state = written(&path);
+        assert_eq!(state.lanes["a"].start.position.at, 5);
+        assert_eq!(state.lanes["b"].start.state, [[40]]);
+        assert_eq!(state.unfinished, [[b"x".to_vec()]], "only what came after `Finished`");
+        assert_eq!(Ledger::open(&path).expect("opens").state(), &state);
+    }
+
+    #[test]
+    fn a_ledger_cut_anywhere_in_its_last_entry_opens_without_that_entry() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("ledger");
+        written(&path);
+        let whole = std::fs::read(&path).expect("reads");
+        let last = encode(&Entry::cuts(&[cut("a", 5)])).expect("encodes").len();
+        for missing in 1..last {
+            std::fs::write(&path, &whole[..whole.len() - missing]).expect("writes");
+            let mut ledger = Ledger::open(&path).expect("opens");
+            assert_eq!(ledger.state().lanes["a"].start.position.at, 4);
+            ledger.append(Entry::cuts(&[cut("a", 6)])).expect("goes on");
+            assert_eq!(Ledger::open(&path).expect("opens").state().lanes["a"].start.position.at, 6);
+        }
+    }
+
+    #[test]
+    fn damage_in_the_middle_is_an_error_that_names_the_way_out() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("ledger");
+        written(&path);
+        let mut bytes = std::fs::read(&path).expect("reads");
+        bytes[MAGIC.len() + HEAD + 2] ^= 1;
+        std::fs::write(&path, &bytes).expect("writes");
+        let error = Ledger::open(&path).err().expect("refuses");
+        assert!(error.to_string().contains("is damaged"), "{error}");
+        assert!(error.help_text().is_some_and(|help| help.contains("--fresh")));
+    }
+
+    #[test]
+    fn a_snapshot_holds_what_the_entries_held() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("ledger");
+        let state = written(&path);
+        let mut ledger = Ledger::open(&path).expect("opens");
+        ledger.compact().expect("compacts");
+        ledger.append(Entry::cuts(&[cut("c", 7)])).expect("goes on in the new file");
+        let again = Ledger::open(&path).expect("opens");
+        assert_eq!(again.state().lanes.len(), state.lanes.len() + 1);
+        assert_eq!(again.state().begin, state.begin);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), magic in any::<bool>()) {
+            let mut all = if magic { MAGIC.to_vec() } else { Vec::new() };
+            all.extend(bytes);
+            let _ = replay(Path::new("ledger"), &all);
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Runs of pipelines whose stages are in memory: what they lose, repeat or leave behind when anything fails anywhere.
+
+mod stages;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aqpipe_engine::config::{Loader, Pipeline};
+use aqpipe_engine::run::{Ended, RunOptions, Stop, Summary, run};
+use aqpipe_engine::stage::{Registry, Shared};
+use aqpipe_engine::{Error, ErrorKind};
+use proptest::prelude::*;
+use stages::{Record, World};
+
+struct House {
+    state: tempfile::TempDir,
+    world: Arc<World>,
+}
+
+impl House {
+    fn with(records: Vec<Record>) -> House {
+        House { state: tempfile::tempdir().expect("a directory"), world: Arc::new(World::with(records)) }
+    }
+
+    fn pipeline(&self, source: &str, rest: &str) -> Pipeline {
+        let registry = Registry::collect().expect("stages");
+        let state = self.state.path().display();
+        let text = format!("name = \"test\"\nstate_dir = \"{state}\"\n[source]\ntype = \"memory\"\n{source}\n{rest}");
+        let none = |_: &str| None;
+        Loader::new(&registry, &none).load_text("test.toml", &text).map_err(|e| e.render(false)).expect("a pipeline")
+    }
+
+    fn run(&self, source: &str, rest: &str) -> Result<Summary, Error> {
+        self.run_with(source, rest, |_| {})
+    }
+
+    fn run_with(&self, source: &str, rest: &str, change: impl FnOnce(&mut RunOptions)) -> Result<Summary, Error> {
+        let mut options = RunOptions { shared: Arc::new(Shared::default()), ..RunOptions::default() };
+        options.shared.put(Arc::clone(&self.world));
+        change(&mut options);
+        run(&self.pipeline(source, rest), &options)
+    }
+}
+
+fn records(count: u64) -> Vec<Record> {
+    (0..count).map(|i| Record::good(i, i as f64)).collect()
+}
+
+/// Sums over the records so far: a state that shows at once when a restart begins with the wrong one.
+const SUMS: &str = "[[transform]]\ntype = \"sums\"\n";
+/// Holds three records back.
+const HOLD: &str = "[[transform]]\ntype = \"hold\"\nrows = 3\n";
+const SINK: &str = "[sink]\ntype = \"memory\"\nbatch_size = 10\n";
+const DEAD: &str = "[dead_letter]\ntype = \"memory\"\n";
+
+#[test]
+fn every_record_arrives_once_and_in_order_and_is_accounted_for() {
+    let house = House::with(records(95));
+    let summary = house.run("", &format!("{HOLD}{SUMS}{SINK}")).expect("runs");
+    assert_eq!(summary.ended, Ended::Done);
+    let counts = &summary.facts.counts;
+    assert_eq!((counts.read, counts.written, counts.dead, counts.filtered, summary.facts.held), (95, 95, 0, 0, 0));
+    let sums: Vec<f64> = (0..95u64).map(|i| (0..=i).sum::<u64>() as f64).collect();
+    assert_eq!(house.world.values(), sums);
+    let spans: Vec<(u64, u64)> = house.world.visible().iter().map(|(span, _)| (span.from.at, span.to.at)).collect();
+    let expected: Vec<(u64, u64)> = (0..10).map(|i| (i * 10, (i * 10 + 10).min(95))).collect();
+    assert_eq!(spans, expected, "a file is what lies between two barriers of ten records read");
+}
+
+#[test]
+fn without_dead_letters_a_bad_record_stops_the_run_with_its_place_and_what_came_before_is_there() {
+    let mut input = records(50);
+    input[37] = Record::bad(37, "it is bad");
+    let house = House::with(input);
+    let error = house.run("", &format!("{SUMS}{SINK}")).expect_err("stops");
+    assert_eq!(error.to_string(), "memory: it is bad at memory:37");
+    assert_eq!(house.world.values().len(), 37);
+    let again = house.run("", &format!("{SUMS}{SINK}")).expect_err("is still bad");
+    assert_eq!(again.to_string(), error.to_string());
+    assert_eq!(house.world.values().len(), 37, "nothing is there twice");
+}
+
+#[test]
+fn with_dead_letters_a_bad_record_is_set_aside_in_the_same_cut() {
+    let mut input = records(50);
+    input[37] = Record::bad(37, "it is bad");
+    input[41] = Record::good(41, -1.0);
+    let house = House::with(input);
+    let rest = format!("[[transform]]\ntype = \"refuse\"\nbelow = 0.0\n{SUMS}{SINK}{DEAD}");
+    let summary = house.run("", &rest).expect("runs");
+    let counts = &summary.facts.counts;
+    assert_eq!((counts.read, counts.written, counts.dead), (50, 48, 2));
+    let letters = house.world.letters();
+    let told: Vec<(u64, &str, &str)> =
+        letters.iter().map(|l| (l.origin, l.stage.as_str(), l.reason.as_str())).collect();
+    assert_eq!(told, [(37, "memory", "it is bad"), (41, "refuse", "-1 is below 0")]);
+    assert_eq!(letters[1].raw.as_deref(), Some(&b"41"[..]), "the bytes that were read go with a rejected row");
+}
+
+#[test]
+fn without_dead_letters_a_row_that_a_transform_rejects_stops_the_run_after_what_came_before_it() {
+    let mut input = records(50);
+    input[25] = Record::good(25, -1.0);
+    let house = House::with(input);
+    let rest = format!("{SUMS}[[transform]]\ntype = \"refuse\"\nodd_one = 25\n{SINK}");
+    let error = house.run("", &rest).expect_err("stops");
+    assert!(error.to_string().starts_with("refuse: "), "{error}");
+    assert_eq!(house.world.values().len(), 25);
+}
+
+#[test]
+fn a_stop_keeps_held_rows_and_the_next_start_goes_on_with_them() {
+    let house = House::with(records(40));
+    let rest = format!("{HOLD}{SUMS}{SINK}");
+    let stop = Arc::new(Stop::default());
+    house.world.stop_at(23, Arc::clone(&stop));
+    let stopped = house.run_with("", &rest, |options| options.stop = stop).expect("stops");
+    assert_eq!((stopped.ended, stopped.facts.held), (Ended::Stopped, 3));
+    assert_eq!(stopped.facts.counts.written + 3, stopped.facts.counts.read);
+    let summary = house.run("", &rest).expect("goes on");
+    assert_eq!(summary.ended, Ended::Done);
+    assert_eq!(house.world.values(), (0..40u64).map(|i| (0..=i).sum::<u64>() as f64).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_stop_during_the_run_leaves_no_lane_undrained() {
+    let house = House::with(records(10_000));
+    let stop = Arc::new(Stop::default());
+    house.world.stop_at(5_000, Arc::clone(&stop));
+    let started = Instant::now();
+    let summary = house.run_with("", &format!("{SUMS}{SINK}"), |options| options.stop = stop).expect("stops");
+    assert!(started.elapsed() < Duration::from_secs(20), "well within the deadline of 30 s");
+    assert_eq!(summary.facts.counts.read as usize, house.world.values().len());
+}
+
+#[test]
+fn a_completed_run_is_run_again_only_where_nothing_would_be_overwritten() {
+    let house = House::with(records(20));
+    house.run("", &format!("{SUMS}{SINK}")).expect("runs");
+    let error = house.run("", &format!("{SUMS}{SINK}")).expect_err("refuses");
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.help_text().is_some_and(|help| help.contains("--fresh")), "{error}");
+    assert_eq!(house.run("rerun = false", &format!("{SUMS}{SINK}")).expect("fine").ended, Ended::NothingToDo);
+    let fresh = house.run_with("", &format!("{SUMS}{SINK}"), |options| options.fresh = true).expect("runs");
+    assert_eq!((fresh.ended, house.world.values().len()), (Ended::Done, 20));
+
+    let appends = format!("{SUMS}{SINK}again = true\n");
+    let summary = house.run("", &appends).expect("writes once more");
+    assert_eq!(summary.facts.counts.written, 20);
+    assert_eq!(house.world.values()[20..], house.world.values()[..20], "from the beginning, with no state");
+}
+
+#[test]
+fn other_stages_cannot_go_on_from_an_interrupted_run() {
+    let house = House::with(records(40));
+    house.world.fail_at(4);
+    house.run("", &format!("{SUMS}{SINK}")).expect_err("fails");
+    house.world.fail_at(u64::MAX);
+    let error = house.run("", &format!("{HOLD}{SUMS}{SINK}")).expect_err("refuses");
+    assert!(error.to_string().contains("memory -> sums -> memory, now there are memory -> hold -> sums"), "{error}");
+    house.run_with("", &format!("{HOLD}{SUMS}{SINK}"), |options| options.fresh = true).expect("starts afresh");
+    assert_eq!(house.world.values().len(), 40);
+}
+
+#[test]
+fn a_second_run_of_the_same_pipeline_is_refused_while_the_first_one_runs() {
+    let house = House::with(records(10));
+    let twin = house.pipeline("", &format!("{SUMS}{SINK}"));
+    house.world.when_read(
+        5,
+        Box::new(move || {
+            let error = run(&twin, &RunOptions::default()).expect_err("is running");
+            assert!(error.to_string().contains("`test` is running already"), "{error}");
+        }),
+    );
+    house.run("", &format!("{SUMS}{SINK}")).expect("runs");
+    assert_eq!(house.world.values().len(), 10);
+}
+
+#[test]
+fn a_change_of_fields_starts_a_new_output() {
+    let mut input = records(30);
+    input[14].extra = Some(7.0);
+    let house = House::with(input);
+    house.run("", SINK).expect("runs");
+    let spans: Vec<(u64, u64)> = house.world.visible().iter().map(|(span, _)| (span.from.at, span.to.at)).collect();
+    assert_eq!(spans, [(0, 10), (10, 14), (14, 15), (15, 25), (25, 30)]);
+}
+
+#[test]
+fn a_replay_takes_as_long_as_its_steps_say_and_loses_nothing() {
+    let house = House::with(records(30));
+    let started = Instant::now();
+    house.run("interval_secs = 0.01", &format!("{SUMS}{SINK}")).expect("runs");
+    assert!(started.elapsed() >= Duration::from_millis(290), "29 steps of 10 ms lie between 30 timestamps");
+    assert_eq!(house.world.values().len(), 30);
+}
+
+#[test]
+fn a_survey_is_taken_once_and_is_still_there_after_a_crash() {
+    let house = House::with(records(40));
+    let rest = format!("[[transform]]\ntype = \"minus_mean\"\n{SINK}");
+    house.world.fail_at(6);
+    house.run("", &rest).expect_err("fails");
+    house.world.fail_at(u64::MAX);
+    assert_eq!(house.world.surveys(), 1);
+    house.run("", &rest).expect("goes on");
+    assert_eq!(house.world.surveys(), 1, "what was learned belongs to the saved state");
+    assert_eq!(house.world.values(), (0..40).map(|i| f64::from(i) - 19.5).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_stage_that_panics_fails_the_run_and_not_the_process() {
+    let house = House::with(records(40));
+    house.world.panic_at(20);
+    let error = house.run("", &format!("{SUMS}{SINK}")).expect_err("fails");
+    assert_eq!(error.kind(), ErrorKind::Bug);
+    house.world.panic_at(u64::MAX);
+    house.run("", &format!("{SUMS}{SINK}")).expect("goes on");
+    assert_eq!(house.world.values().len(), 40);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    /// Whatever fails, however often: once a run is let to its end, the output is that of a run left alone.
+    #[test]
+    fn crashes_anywhere_change_nothing_in_the_output(
+        count in 1u64..120,
+        bad in proptest::collection::btree_set(0u64..120, 0..6),
+        crashes in proptest::collection::vec(1u64..60, 0..6),
+        lanes in 1u64..4,
+        batch_size in 1u64..25,
+    ) {
+        let mut input = records(count);
+        for at in bad.range(..count) {
+            input[*at as usize] = Record::bad(*at, "bad");
+        }
+        let source = format!("lanes = {lanes}");
+        let rest = format!("{HOLD}{SUMS}[sink]\ntype = \"memory\"\nbatch_size = {batch_size}\n{DEAD}");
+        let alone = House::with(input.clone());
+        alone.run(&source, &rest).expect("runs");
+        let shaken = House::with(input);
+        for crash in crashes {
+            shaken.world.fail_at(crash);
+            if shaken.run(&source, &rest).is_ok() {
+                break;
+            }
+        }
+        shaken.world.fail_at(u64::MAX);
+        match shaken.run(&source, &rest) {
+            Ok(_) => {}
+            Err(error) => prop_assert!(error.help_text().is_some_and(|help| help.contains("--fresh")), "{error}"),
+        }
+        prop_assert_eq!(shaken.world.by_lane(), alone.world.by_lane());
+        let sorted = |world: &World| {
+            let mut letters: Vec<u64> = world.letters().iter().map(|letter| letter.origin).collect();
+            letters.sort_unstable();
+            letters
+        };
+        prop_assert_eq!(sorted(&shaken.world), sorted(&alone.world));
+        prop_assert!(shaken.world.nothing_prepared_is_left(), "undecided output is removed");
+    }
+}

@@ -1,0 +1,711 @@
+//! Stages in memory, and the world that they share: what is read, what became visible, and what is to fail when.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use aqpipe_engine::arrow_array::{BinaryArray, BooleanArray, Float64Array};
+use aqpipe_engine::record::{Batch, BatchParts, Column, Field, Fields, LaneId, Numbers, Position, Span};
+use aqpipe_engine::run::{Pace, Stop};
+use aqpipe_engine::stage::*;
+use aqpipe_engine::{Error, Result, inventory};
+use parking_lot::Mutex;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    at: u64,
+    value: Result<f64, &'static str>,
+    pub(crate) extra: Option<f64>,
+}
+
+impl Record {
+    pub(crate) fn good(at: u64, value: f64) -> Record {
+        Record { at, value: Ok(value), extra: None }
+    }
+
+    pub(crate) fn bad(at: u64, reason: &'static str) -> Record {
+        Record { at, value: Err(reason), extra: None }
+    }
+}
+
+type Visible = Vec<(Span, Vec<f64>)>;
+type Outputs = Mutex<BTreeMap<String, (LaneId, Span, Vec<f64>)>>;
+type Act = Box<dyn FnOnce() + Send>;
+
+/// What survives a crash of the pipeline.
+#[derive(Default)]
+pub(crate) struct World {
+    records: Vec<Record>,
+    visible: Outputs,
+    order: Mutex<Vec<String>>,
+    prepared: Outputs,
+    letters: Mutex<BTreeMap<String, Vec<DeadLetter>>>,
+    prepared_letters: Mutex<BTreeMap<String, Vec<DeadLetter>>>,
+    steps: AtomicU64,
+    fail_at: AtomicU64,
+    panic_at: AtomicU64,
+    surveys: AtomicU64,
+    stop: Mutex<Option<(u64, Arc<Stop>)>>,
+    when_read: Mutex<Option<(u64, Act)>>,
+    runs: AtomicU64,
+}
+
+impl World {
+    pub(crate) fn with(records: Vec<Record>) -> World {
+        let never = || AtomicU64::new(u64::MAX);
+        World { records, fail_at: never(), panic_at: never(), ..World::default() }
+    }
+
+    /// The step of the protocol (a read, a prepare, a finish, …) at which everything fails from now on.
+    pub(crate) fn fail_at(&self, step: u64) {
+        self.steps.store(0, Ordering::SeqCst);
+        self.fail_at.store(step, Ordering::SeqCst);
+    }
+
+    pub(crate) fn panic_at(&self, record: u64) {
+        self.panic_at.store(record, Ordering::SeqCst);
+    }
+
+    pub(crate) fn stop_at(&self, record: u64, stop: Arc<Stop>) {
+        *self.stop.lock() = Some((record, stop));
+    }
+
+    pub(crate) fn when_read(&self, record: u64, act: Act) {
+        *self.when_read.lock() = Some((record, act));
+    }
+
+    pub(crate) fn surveys(&self) -> u64 {
+        self.surveys.load(Ordering::SeqCst)
+    }
+
+    fn step(&self, what: &str) -> Result<()> {
+        let step = self.steps.fetch_add(1, Ordering::SeqCst);
+        if step >= self.fail_at.load(Ordering::SeqCst) {
+            return Err(Error::new(format!("{what} fails at step {step}")));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn visible(&self) -> Visible {
+        let visible = self.visible.lock();
+        self.order.lock().iter().map(|name| (visible[name].1, visible[name].2.clone())).collect()
+    }
+
+    pub(crate) fn values(&self) -> Vec<f64> {
+        self.visible().into_iter().flat_map(|(_, values)| values).collect()
+    }
+
+    pub(crate) fn by_lane(&self) -> BTreeMap<String, Vec<f64>> {
+        let mut cuts: Vec<_> = self.visible.lock().values().cloned().collect();
+        cuts.sort_by_key(|(lane, span, _)| (Arc::clone(lane), span.from, span.to, span.part));
+        let mut lanes: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        for (lane, _, values) in cuts {
+            lanes.entry(lane.to_string()).or_default().extend(values);
+        }
+        lanes
+    }
+
+    pub(crate) fn letters(&self) -> Vec<DeadLetter> {
+        self.letters.lock().values().flatten().cloned().collect()
+    }
+
+    pub(crate) fn nothing_prepared_is_left(&self) -> bool {
+        self.prepared.lock().is_empty() && self.prepared_letters.lock().is_empty()
+    }
+}
+
+fn world(cx: &BuildContext) -> Result<Arc<World>> {
+    cx.shared.get::<World>().ok_or_else(|| Error::new("no world"))
+}
+
+fn one() -> u64 {
+    1
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Records of a test.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct MemorySource {
+    /// How many lanes the records are dealt to, in turn.
+    #[serde(default = "one")]
+    lanes: u64,
+    #[serde(default = "yes")]
+    rerun: bool,
+    interval_secs: Option<f64>,
+}
+
+inventory::submit! { Descriptor::source::<MemorySource>() }
+
+impl SourceConfig for MemorySource {
+    const NAME: &'static str = "memory";
+    const EXAMPLE: &'static str = "";
+
+    fn check(&self) -> Result<Fields, Vec<Problem>> {
+        Ok(Fields { open: true, ..Fields::default() })
+    }
+
+    fn bounded(&self) -> bool {
+        true
+    }
+
+    fn rerun(&self) -> Option<bool> {
+        Some(self.rerun)
+    }
+
+    fn pace(&self) -> Option<Pace> {
+        let interval = Duration::from_secs_f64(self.interval_secs?);
+        Some(Pace { speed: 1.0, interval: Some(interval), records_per_step: None })
+    }
+
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>> {
+        Ok(Box::new(Memory { world: world(cx)?, lanes: self.lanes, keep_raw: cx.keep_raw }))
+    }
+}
+
+struct Memory {
+    world: Arc<World>,
+    lanes: u64,
+    keep_raw: bool,
+}
+
+impl Memory {
+    fn lane(&self, lane: u64, position: Position) -> MemoryLane {
+        let mine = self.world.records.iter().filter(|record| record.at % self.lanes == lane).cloned().collect();
+        let (world, keep_raw) = (Arc::clone(&self.world), self.keep_raw);
+        MemoryLane { world, records: mine, position, keep_raw, calm: false, slow: false }
+    }
+}
+
+impl Source for Memory {
+    fn survey(&self) -> Result<Vec<(LaneId, Box<dyn Lane>)>> {
+        self.world.surveys.fetch_add(1, Ordering::SeqCst);
+        let lanes = (0..self.lanes).map(|lane| {
+            let lane = MemoryLane { calm: true, ..self.lane(lane, Position::default()) };
+            (LaneId::from("survey"), Box::new(lane) as Box<dyn Lane>)
+        });
+        Ok(lanes.collect())
+    }
+
+    fn run(self: Box<Self>, lanes: Arc<dyn Lanes>) -> Result<()> {
+        self.world.runs.fetch_add(1, Ordering::SeqCst);
+        let ids: Vec<LaneId> = (0..self.lanes).map(|lane| format!("memory/{lane}").into()).collect();
+        for (lane, (id, start)) in ids.iter().zip(lanes.starts(&ids)?).enumerate() {
+            let position = start.as_ref().map(|start| start.position).unwrap_or_default();
+            lanes.open(Arc::clone(id), Box::new(self.lane(lane as u64, position)), start)?;
+        }
+        while !lanes.running().is_empty() && !lanes.stopping() {
+            lanes.wait(Instant::now() + Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
+
+struct MemoryLane {
+    world: Arc<World>,
+    records: Vec<Record>,
+    position: Position,
+    keep_raw: bool,
+    /// A survey's: nothing happens to it.
+    calm: bool,
+    slow: bool,
+}
+
+impl Lane for MemoryLane {
+    fn next(&mut self, max: usize, _: Instant) -> Result<Next> {
+        if !self.calm {
+            self.world.step("next")?;
+        }
+        if self.slow {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let from = self.records.partition_point(|record| record.at < self.position.at);
+        let rest = &self.records[from..];
+        let wide = rest.first().is_some_and(|record| record.extra.is_some());
+        // Small reads, so that a cut has several.
+        let run: Vec<&Record> =
+            rest.iter().take(max.min(4)).take_while(|record| record.extra.is_some() == wide).collect();
+        let Some(last) = run.last() else { return Ok(Next::End) };
+        for record in &run {
+            if self.calm {
+                continue;
+            }
+            assert!(record.at < self.world.panic_at.load(Ordering::SeqCst), "told to panic");
+            let mut stop = self.world.stop.lock();
+            if let Some((_, stop)) = stop.take_if(|(at, _)| record.at >= *at) {
+                stop.ask();
+                // The stop reaches the lane while it has records left.
+                self.slow = true;
+            }
+            let act = self.world.when_read.lock().take_if(|(at, _)| record.at >= *at);
+            if let Some((_, act)) = act {
+                act();
+            }
+        }
+        self.position = Position { at: last.at + 1, row: self.position.row + run.len() as u64 };
+        let good: Vec<(&Record, f64)> = run.iter().filter_map(|r| Some((*r, r.value.ok_value()?))).collect();
+        let dead = run.iter().filter_map(|record| {
+            let reason = record.value.err_value()?;
+            let place = Some(format!("memory:{}", record.at));
+            Some(DeadLetter { place, ..DeadLetter::new(record.at, reason, Some(record.at.to_string().into())) })
+        });
+        let mut list = vec![Field::number("value")];
+        let values: Float64Array = good.iter().map(|(_, value)| Some(*value)).collect();
+        let mut columns = vec![Column::Number(Numbers::observed(values))];
+        if wide {
+            list.push(Field::number("extra"));
+            let extra: Float64Array = good.iter().map(|(record, _)| record.extra).collect();
+            columns.push(Column::Number(Numbers::observed(extra)));
+        }
+        let raw: BinaryArray = good.iter().map(|(record, _)| Some(record.at.to_string().into_bytes())).collect();
+        let batch = Batch::new(BatchParts {
+            fields: Arc::new(Fields { list, ..Fields::default() }),
+            time: good.iter().map(|(record, _)| record.at as i64).collect::<Vec<_>>().into(),
+            offset: vec![0; good.len()].into(),
+            key: None,
+            columns,
+            score: None,
+            origin: good.iter().map(|(record, _)| record.at).collect::<Vec<_>>().into(),
+            raw: self.keep_raw.then_some(raw),
+        })?;
+        Ok(Next::Rows(batch, dead.collect()))
+    }
+
+    fn position(&self) -> Position {
+        self.position
+    }
+}
+
+trait Either {
+    fn ok_value(&self) -> Option<f64>;
+    fn err_value(&self) -> Option<&'static str>;
+}
+
+impl Either for Result<f64, &'static str> {
+    fn ok_value(&self) -> Option<f64> {
+        self.as_ref().ok().copied()
+    }
+
+    fn err_value(&self) -> Option<&'static str> {
+        self.as_ref().err().copied()
+    }
+}
+
+/// The sum of all values so far.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Sums {}
+
+inventory::submit! { Descriptor::transform::<Sums>() }
+
+impl TransformConfig for Sums {
+    const NAME: &'static str = "sums";
+    const EXAMPLE: &'static str = "";
+
+    fn check(&self, input: &Fields) -> Result<Fields, Vec<Problem>> {
+        Ok(input.clone())
+    }
+
+    fn build(&self, _: &BuildContext) -> Result<Box<dyn Transform>> {
+        Ok(Box::new(SumsSoFar(0.0)))
+    }
+}
+
+struct SumsSoFar(f64);
+
+impl Transform for SumsSoFar {
+    fn apply(&mut self, mut batch: Batch, out: &mut Output) -> Result<()> {
+        let mut sum = self.0;
+        batch.change_numbers(0, |numbers| {
+            let (mut values, nulls, marks) = numbers.into_vecs();
+            for value in &mut values {
+                sum += *value;
+                *value = sum;
+            }
+            Ok(Numbers::from_vecs(values, nulls, marks))
+        })?;
+        self.0 = sum;
+        out.batches.push(batch);
+        Ok(())
+    }
+
+    fn save(&self) -> Result<Vec<u8>> {
+        Ok(self.0.to_le_bytes().to_vec())
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<()> {
+        self.0 = f64::from_le_bytes(state.try_into().map_err(|_| Error::new("not a sum"))?);
+        Ok(())
+    }
+}
+
+/// Holds the last rows back.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Hold {
+    rows: usize,
+}
+
+inventory::submit! { Descriptor::transform::<Hold>() }
+
+impl TransformConfig for Hold {
+    const NAME: &'static str = "hold";
+    const EXAMPLE: &'static str = "rows = 3";
+
+    fn check(&self, input: &Fields) -> Result<Fields, Vec<Problem>> {
+        Ok(input.clone())
+    }
+
+    fn build(&self, _: &BuildContext) -> Result<Box<dyn Transform>> {
+        Ok(Box::new(Holding { rows: self.rows, held: None }))
+    }
+}
+
+struct Holding {
+    rows: usize,
+    held: Option<Batch>,
+}
+
+impl Transform for Holding {
+    fn apply(&mut self, batch: Batch, out: &mut Output) -> Result<()> {
+        let all = match self.held.take() {
+            Some(held) => Batch::concat(&[held, batch])?,
+            None => batch,
+        };
+        let ready = all.rows().saturating_sub(self.rows);
+        out.batches.push(all.slice(0, ready));
+        self.held = Some(all.slice(ready, all.rows() - ready));
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Output) -> Result<()> {
+        out.batches.extend(self.held.take());
+        Ok(())
+    }
+
+    fn held(&self) -> u64 {
+        self.held.as_ref().map_or(0, |held| held.rows() as u64)
+    }
+
+    fn save(&self) -> Result<Vec<u8>> {
+        self.held.as_ref().map_or(Ok(Vec::new()), Batch::to_ipc)
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<()> {
+        self.held = Some(Batch::from_ipc(state)?);
+        Ok(())
+    }
+}
+
+/// Rejects rows.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Refuse {
+    below: Option<f64>,
+    odd_one: Option<u64>,
+}
+
+inventory::submit! { Descriptor::transform::<Refuse>() }
+
+impl TransformConfig for Refuse {
+    const NAME: &'static str = "refuse";
+    const EXAMPLE: &'static str = "below = 0.0";
+
+    fn check(&self, input: &Fields) -> Result<Fields, Vec<Problem>> {
+        Ok(input.clone())
+    }
+
+    fn rejects(&self) -> bool {
+        true
+    }
+
+    fn build(&self, _: &BuildContext) -> Result<Box<dyn Transform>> {
+        Ok(Box::new(Refusing { below: self.below.unwrap_or(f64::MIN), odd_one: self.odd_one }))
+    }
+}
+
+struct Refusing {
+    below: f64,
+    odd_one: Option<u64>,
+}
+
+impl Transform for Refusing {
+    fn apply(&mut self, batch: Batch, out: &mut Output) -> Result<()> {
+        let numbers = batch.numbers(0).ok_or_else(|| Error::bug("no numbers"))?.clone();
+        let keep: Vec<bool> = (0..batch.rows())
+            .map(|row| numbers.values.value(row) >= self.below && self.odd_one != Some(batch.origin()[row]))
+            .collect();
+        for row in (0..batch.rows()).filter(|row| !keep[*row]) {
+            let reason = format!("{} is below {}", numbers.values.value(row), self.below);
+            let raw = batch.raw(row).map(<[u8]>::to_vec);
+            out.dead.push(DeadLetter::new(batch.origin()[row], reason, raw));
+        }
+        out.batches.push(batch.filter(&BooleanArray::from(keep))?);
+        Ok(())
+    }
+}
+
+/// Takes the mean of the whole input away.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct MinusMean {}
+
+inventory::submit! { Descriptor::transform::<MinusMean>() }
+
+impl TransformConfig for MinusMean {
+    const NAME: &'static str = "minus_mean";
+    const EXAMPLE: &'static str = "";
+
+    fn check(&self, input: &Fields) -> Result<Fields, Vec<Problem>> {
+        Ok(input.clone())
+    }
+
+    fn survey(&self, _: &BuildContext) -> Option<Box<dyn Survey>> {
+        Some(Box::new(Mean { sum: 0.0, count: 0.0 }))
+    }
+
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Transform>> {
+        let mean = cx.survey.as_deref().and_then(|bytes| bytes.try_into().ok()).map(f64::from_le_bytes);
+        Ok(Box::new(Minus(mean.ok_or_else(|| Error::bug("no survey"))?)))
+    }
+}
+
+struct Mean {
+    sum: f64,
+    count: f64,
+}
+
+impl Survey for Mean {
+    fn observe(&mut self, batch: &Batch) -> Result<()> {
+        let values = &batch.numbers(0).ok_or_else(|| Error::bug("no numbers"))?.values;
+        self.sum += values.iter().flatten().sum::<f64>();
+        self.count += values.len() as f64;
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<Vec<u8>> {
+        Ok((self.sum / self.count).to_le_bytes().to_vec())
+    }
+}
+
+struct Minus(f64);
+
+impl Transform for Minus {
+    fn apply(&mut self, mut batch: Batch, out: &mut Output) -> Result<()> {
+        batch.change_numbers(0, |numbers| {
+            let (values, nulls, marks) = numbers.into_vecs();
+            Ok(Numbers::from_vecs(values.into_iter().map(|value| value - self.0).collect(), nulls, marks))
+        })?;
+        out.batches.push(batch);
+        Ok(())
+    }
+}
+
+/// Keeps rows in the world.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct MemorySink {
+    batch_size: u64,
+    /// Whether a completed run may be run again.
+    #[serde(default)]
+    again: bool,
+}
+
+inventory::submit! { Descriptor::sink::<MemorySink>() }
+
+impl SinkConfig for MemorySink {
+    const NAME: &'static str = "memory";
+    const EXAMPLE: &'static str = "batch_size = 10";
+
+    fn check(&self, _: &Fields) -> Result<(), Vec<Problem>> {
+        Ok(())
+    }
+
+    fn cadence(&self) -> Cadence {
+        Cadence::Records { most: self.batch_size, timeout: Duration::from_secs(3600) }
+    }
+
+    fn rerun(&self) -> Rerun {
+        if self.again { Rerun::Again } else { Rerun::Refuse }
+    }
+
+    fn build(&self, cx: &BuildContext) -> Result<Arc<dyn Sink>> {
+        Ok(Arc::new(Memories { world: world(cx)?, again: self.again }))
+    }
+}
+
+struct Memories {
+    world: Arc<World>,
+    again: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Prepared(String);
+
+fn name_of(prepared: &[u8]) -> Result<String> {
+    postcard::from_bytes(prepared).map(|Prepared(name)| name).map_err(|e| Error::bug("prepared").because(e))
+}
+
+fn finish_in<T>(prepared: &Mutex<BTreeMap<String, T>>, visible: &Mutex<BTreeMap<String, T>>, name: &str) -> bool {
+    let moved = prepared.lock().remove(name);
+    let is_new = moved.is_some();
+    if let Some(moved) = moved {
+        assert!(visible.lock().insert(name.to_owned(), moved).is_none(), "{name} is written twice");
+    }
+    is_new
+}
+
+impl End for Memories {
+    fn finish(&self, prepared: &[u8]) -> Result<()> {
+        self.world.step("finish")?;
+        let name = name_of(prepared)?;
+        if finish_in(&self.world.prepared, &self.world.visible, &name) {
+            self.world.order.lock().push(name.clone());
+        }
+        assert!(self.world.visible.lock().contains_key(&name), "{name} was decided and is lost");
+        Ok(())
+    }
+
+    fn undo(&self, prepared: &[u8]) -> Result<()> {
+        self.world.prepared.lock().remove(&name_of(prepared)?);
+        Ok(())
+    }
+
+    fn sweep(&self, _: &[Arc<str>]) -> Result<()> {
+        self.world.prepared.lock().clear();
+        self.world.step("sweep")
+    }
+
+    fn forget(&self) -> Result<()> {
+        self.world.visible.lock().clear();
+        self.world.order.lock().clear();
+        Ok(())
+    }
+
+    fn visible_end(&self, lane: &LaneId) -> Result<Option<u64>> {
+        if self.again {
+            return Ok(None);
+        }
+        Ok(self.world.visible.lock().values().filter(|(l, ..)| l == lane).map(|(_, span, _)| span.to.at).max())
+    }
+}
+
+impl Sink for Memories {
+    fn open(&self, lane: &LaneId, epoch: u64) -> Result<Box<dyn Writer>> {
+        let run = self.world.runs.load(Ordering::SeqCst);
+        let run = if self.again { format!("{run}.{epoch}") } else { String::new() };
+        Ok(Box::new(MemoryWriter { world: Arc::clone(&self.world), lane: Arc::clone(lane), run, values: Vec::new() }))
+    }
+}
+
+struct MemoryWriter {
+    world: Arc<World>,
+    lane: LaneId,
+    run: String,
+    values: Vec<f64>,
+}
+
+impl Writer for MemoryWriter {
+    fn write(&mut self, batch: Batch, _: &mut Vec<DeadLetter>) -> Result<()> {
+        self.world.step("write")?;
+        let numbers = batch.numbers(0).ok_or_else(|| Error::bug("no numbers"))?;
+        self.values.extend(numbers.values.iter().flatten());
+        Ok(())
+    }
+
+    fn prepare(&mut self, span: Span) -> Result<Vec<u8>> {
+        self.world.step("prepare")?;
+        let values = std::mem::take(&mut self.values);
+        if values.is_empty() {
+            return Ok(Vec::new());
+        }
+        let name = format!("{} {} {}-{}.{}", self.run, self.lane, span.from.at, span.to.at, span.part);
+        assert!(!self.world.visible.lock().contains_key(&name), "{name} is prepared twice");
+        self.world.prepared.lock().insert(name.clone(), (Arc::clone(&self.lane), span, values));
+        postcard::to_stdvec(&Prepared(name)).map_err(|e| Error::bug("prepared").because(e))
+    }
+}
+
+/// Keeps dead letters in the world.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct MemoryLetters {}
+
+inventory::submit! { Descriptor::dead_letter::<MemoryLetters>() }
+
+impl DeadLetterConfig for MemoryLetters {
+    const NAME: &'static str = "memory";
+    const EXAMPLE: &'static str = "";
+
+    fn check(&self) -> Result<(), Vec<Problem>> {
+        Ok(())
+    }
+
+    fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadEnd>> {
+        Ok(Arc::new(Letters(world(cx)?)))
+    }
+}
+
+struct Letters(Arc<World>);
+
+impl End for Letters {
+    fn finish(&self, prepared: &[u8]) -> Result<()> {
+        self.0.step("finish letters")?;
+        finish_in(&self.0.prepared_letters, &self.0.letters, &name_of(prepared)?);
+        Ok(())
+    }
+
+    fn undo(&self, prepared: &[u8]) -> Result<()> {
+        self.0.prepared_letters.lock().remove(&name_of(prepared)?);
+        Ok(())
+    }
+
+    fn sweep(&self, _: &[Arc<str>]) -> Result<()> {
+        self.0.prepared_letters.lock().clear();
+        Ok(())
+    }
+
+    fn forget(&self) -> Result<()> {
+        self.0.letters.lock().clear();
+        Ok(())
+    }
+}
+
+impl DeadEnd for Letters {
+    fn open(&self, lane: &LaneId, _: u64) -> Result<Box<dyn DeadWriter>> {
+        let letters = Vec::new();
+        Ok(Box::new(LetterWriter { world: Arc::clone(&self.0), lane: Arc::clone(lane), letters }))
+    }
+}
+
+struct LetterWriter {
+    world: Arc<World>,
+    lane: LaneId,
+    letters: Vec<DeadLetter>,
+}
+
+impl DeadWriter for LetterWriter {
+    fn write(&mut self, letters: Vec<DeadLetter>) -> Result<()> {
+        self.letters.extend(letters);
+        Ok(())
+    }
+
+    fn prepare(&mut self, span: Span) -> Result<Vec<u8>> {
+        self.world.step("prepare letters")?;
+        let letters = std::mem::take(&mut self.letters);
+        if letters.is_empty() {
+            return Ok(Vec::new());
+        }
+        let origins: BTreeSet<u64> = letters.iter().map(|letter| letter.origin).collect();
+        assert_eq!(origins.len(), letters.len(), "a record is a dead letter once");
+        let name = format!("{} {:06}-{}.{}", self.lane, span.from.at, span.to.at, span.part);
+        self.world.prepared_letters.lock().insert(name.clone(), letters);
+        postcard::to_stdvec(&Prepared(name)).map_err(|e| Error::bug("prepared").because(e))
+    }
+}

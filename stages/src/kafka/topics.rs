@@ -1,0 +1,222 @@
+//! Topics and groups: what is there, what is to be made, what is to be forgotten.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use aqpipe_engine::{Error, Result};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::Client;
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
+use rdkafka::{ClientConfig, ClientContext};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::client::{Watch, passes};
+
+/// How long a topic may be missing before that is an error: others may be making it right now.
+const MISSING: Duration = Duration::from_secs(10);
+/// How long one question may take.
+const ANSWER: Duration = Duration::from_secs(2);
+/// How long administration may take.
+const ADMIN: Duration = Duration::from_secs(30);
+/// The pause between two looks.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// How a topic that is not there is made.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub(crate) struct CreateTopic {
+    /// Partitions: at most so many members of a consumer group share the work.
+    #[serde(default = "CreateTopic::partitions")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(crate) partitions: i32,
+    /// Copies of each record on different brokers.
+    #[serde(default = "CreateTopic::replication")]
+    #[schemars(range(min = 1, max = 100))]
+    pub(crate) replication: i32,
+}
+
+impl CreateTopic {
+    const fn partitions() -> i32 {
+        3
+    }
+
+    const fn replication() -> i32 {
+        1
+    }
+}
+
+impl Default for CreateTopic {
+    fn default() -> Self {
+        CreateTopic { partitions: Self::partitions(), replication: Self::replication() }
+    }
+}
+
+/// How many partitions a topic has; `None` where it is not there.
+fn look<C: ClientContext>(client: &Client<C>, topic: &str) -> KafkaResult<Option<usize>> {
+    let metadata = client.fetch_metadata(Some(topic), ANSWER)?;
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
+    match found.error() {
+        Some(
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART | RDKafkaRespErr::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC,
+        ) => Ok(None),
+        Some(other) => Err(KafkaError::MetadataFetch(other.into())),
+        None => Ok(Some(found.partitions().len()).filter(|partitions| *partitions > 0)),
+    }
+}
+
+/// What came of waiting for a topic.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// It has so many partitions.
+    There(usize),
+    /// It is not there, and brokers say so for ten seconds (or at once, where the caller can make it).
+    Missing,
+    /// The caller gave up.
+    Stopped,
+}
+
+/// Waits for a topic: for ever while no broker answers, for ten seconds while they say that it is not there, and not
+/// at all in the latter case where the caller can `make` it.
+pub(crate) fn await_topic<C: ClientContext>(
+    client: &Client<C>,
+    watch: &Watch,
+    topic: &str,
+    make: bool,
+    stopping: &dyn Fn() -> bool,
+) -> Result<Waited> {
+    let mut missing: Option<Instant> = None;
+    loop {
+        if stopping() {
+            watch.facts.waiting(&watch.stage, None);
+            return Ok(Waited::Stopped);
+        }
+        if let Some(error) = watch.fatal() {
+            return Err(error);
+        }
+        match look(client, topic) {
+            Ok(found) => {
+                watch.fine();
+                watch.facts.waiting(&watch.stage, None);
+                match found {
+                    Some(partitions) => return Ok(Waited::There(partitions)),
+                    None if make => return Ok(Waited::Missing),
+                    None => {}
+                }
+                let since = *missing.get_or_insert_with(|| {
+                    let (pipeline, stage) = (&*watch.pipeline, &*watch.stage);
+                    tracing::warn!(pipeline, stage, "there is no topic `{topic}`, looking again for {MISSING:?}");
+                    Instant::now()
+                });
+                if since.elapsed() >= MISSING {
+                    return Ok(Waited::Missing);
+                }
+            }
+            Err(error) => {
+                let code = error.rdkafka_error_code();
+                if code.is_some_and(|code| !passes(code)) {
+                    let error = Error::new(format!("cannot look at topic `{topic}`")).because(error);
+                    return Err(error.help("look at `brokers`, `security` and the rights of the user"));
+                }
+                watch.facts.waiting(&watch.stage, Some(format!("a broker that answers for topic `{topic}`")));
+                watch.trouble(&error.to_string());
+            }
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// The error of a topic that is not there, with the ways out.
+pub(crate) fn no_topic(topic: &str, can_create: bool) -> Error {
+    let mut help =
+        format!("create it with `aqpipe kafka up` (local broker) or `kafka-topics.sh --create --topic {topic}`");
+    if can_create {
+        help.push_str(", or let the sink do it: `create_topic = { partitions = 3, replication = 1 }`");
+    }
+    Error::config(format!("there is no topic `{topic}`")).help(help)
+}
+
+/// Makes a topic; that somebody else has just made it is no error.
+pub(crate) fn create(config: &ClientConfig, topic: &str, how: CreateTopic) -> Result<()> {
+    let failed = |why: String| Error::new(format!("cannot create topic `{topic}`")).because(why);
+    let admin = admin(config)?;
+    let new = NewTopic::new(topic, how.partitions, TopicReplication::Fixed(how.replication));
+    let options = options();
+    let answers = wait(admin.create_topics([&new], &options))
+        .ok_or_else(|| failed("no answer".to_owned()))?
+        .map_err(|error| failed(error.to_string()))?;
+    match answers.into_iter().next() {
+        Some(Err((_, Code::TopicAlreadyExists)) | Ok(_)) => Ok(()),
+        Some(Err((_, code))) => Err(failed(code.to_string())),
+        None => Err(failed("no answer".to_owned())),
+    }
+}
+
+/// The largest batch of records that a topic takes, in bytes, where the brokers tell.
+pub(crate) fn largest_batch(config: &ClientConfig, topic: &str) -> Option<usize> {
+    let admin = admin(config).ok()?;
+    let answers = wait(admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options()))?.ok()?;
+    let resource = answers.into_iter().next()?.ok()?;
+    resource.get("max.message.bytes")?.value.as_ref()?.parse().ok()
+}
+
+/// Forgets a consumer group and its offsets; that there is none is no error.
+pub(crate) fn delete_group(config: &ClientConfig, group: &str) -> Result<()> {
+    let failed = |why: String| Error::new(format!("cannot forget the offsets of group `{group}`")).because(why);
+    let admin = admin(config)?;
+    let started = Instant::now();
+    loop {
+        let options = options();
+        let answers = wait(admin.delete_groups(&[group], &options)).ok_or_else(|| failed("no answer".to_owned()))?;
+        let code = match answers {
+            Ok(answers) => match answers.into_iter().next() {
+                Some(Ok(_)) => return Ok(()),
+                Some(Err((_, code))) => code,
+                None => return Err(failed("no answer".to_owned())),
+            },
+            Err(error) => error.rdkafka_error_code().ok_or_else(|| failed(error.to_string()))?,
+        };
+        match code {
+            Code::GroupIdNotFound => return Ok(()),
+            Code::NonEmptyGroup => {
+                return Err(failed("the group has members".to_owned())
+                    .help("stop the other instances first, or wait until a dead one has expired"));
+            }
+            code if passes(code) && started.elapsed() < ADMIN => std::thread::sleep(PAUSE),
+            code => return Err(failed(code.to_string())),
+        }
+    }
+}
+
+fn admin(config: &ClientConfig) -> Result<AdminClient<rdkafka::client::DefaultClientContext>> {
+    config.create().map_err(|error| Error::new("cannot create a Kafka client").because(error))
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(ADMIN)).operation_timeout(Some(ADMIN))
+}
+
+/// Waits for an answer on this thread, a little longer than the request itself may take.
+fn wait<F: Future>(future: F) -> Option<F::Output> {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    let until = Instant::now() + ADMIN + ANSWER;
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return Some(output);
+        }
+        std::thread::park_timeout(until.checked_duration_since(Instant::now())?);
+    }
+}

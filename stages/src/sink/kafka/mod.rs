@@ -1,0 +1,262 @@
+//! To a Kafka topic.
+
+mod writer;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aqpipe_engine::Result;
+use aqpipe_engine::record::{Fields, LaneId, Tests};
+use aqpipe_engine::stage::{BuildContext, Cadence, Descriptor, End, Problem, Sink, SinkConfig, Writer};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::kafka::Embedded;
+use crate::kafka::client::{self, Connection, Watch};
+use crate::kafka::outbox::{self, Mailbox};
+use crate::kafka::properties::{Owned, Properties, Side};
+use crate::kafka::security::Security;
+use crate::kafka::target::Target;
+use crate::kafka::topics::CreateTopic;
+use writer::KafkaWriter;
+
+inventory::submit! { Descriptor::sink::<KafkaSinkConfig>() }
+
+/// Writes records to a Kafka topic, each as one JSON object: `timestamp`, the key, the fields by name and what is
+/// known of their quality.
+///
+/// The producer is idempotent: what the network loses is sent again, once and in order. A record waits for as long as
+/// the brokers are away; none is dropped because it waited too long. Records of one key go to one partition, the same
+/// that Java clients choose. A record that is larger than the topic takes becomes a dead letter.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KafkaSinkConfig {
+    /// The brokers to ask first, separated by commas: `host:port`.
+    brokers: String,
+    /// The topic.
+    topic: String,
+    /// The text field that is the message key. Absent, the record's key is; records without one are spread over the
+    /// partitions.
+    #[serde(default)]
+    key: Option<String>,
+    /// How batches are compressed: `none`, `gzip`, `lz4`, `zstd` or `snappy`. `lz4` costs least; `gzip` limits a
+    /// producer to about a seventh of its speed.
+    #[serde(default)]
+    compression: Compression,
+    /// When a record counts as written: `"all"` in-sync replicas have it, the leader alone has it (`"1"`), or it was
+    /// sent (`"0"`). Other than `"all"` switches the idempotent producer off: what is sent again may be there twice.
+    #[serde(default)]
+    acks: Acks,
+    /// Milliseconds that a batch waits to be filled.
+    #[serde(default = "linger_ms")]
+    #[schemars(range(min = 0, max = 900_000))]
+    linger_ms: u32,
+    /// The most bytes in a batch.
+    #[serde(default = "batch_bytes")]
+    #[schemars(range(min = 1, max = 2_147_483_647))]
+    batch_bytes: u32,
+    /// Creates the topic where it is missing. Absent, a missing topic is an error.
+    #[serde(default)]
+    create_topic: Option<CreateTopic>,
+    /// Encryption and identity. Absent, the connection is in plain text.
+    #[serde(default)]
+    security: Option<Security>,
+    /// Any other property of librdkafka by its own name, such as `"message.max.bytes" = 2000000`.
+    #[serde(default)]
+    librdkafka: Properties,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum Compression {
+    None,
+    Gzip,
+    #[default]
+    Lz4,
+    Zstd,
+    Snappy,
+}
+
+impl Compression {
+    fn name(self) -> &'static str {
+        match self {
+            Compression::None => "none",
+            Compression::Gzip => "gzip",
+            Compression::Lz4 => "lz4",
+            Compression::Zstd => "zstd",
+            Compression::Snappy => "snappy",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[schemars(inline)]
+enum Acks {
+    #[default]
+    #[serde(rename = "all")]
+    All,
+    #[serde(rename = "1")]
+    Leader,
+    #[serde(rename = "0")]
+    Nobody,
+}
+
+impl Acks {
+    fn name(self) -> &'static str {
+        match self {
+            Acks::All => "all",
+            Acks::Leader => "1",
+            Acks::Nobody => "0",
+        }
+    }
+}
+
+const fn linger_ms() -> u32 {
+    5
+}
+
+const fn batch_bytes() -> u32 {
+    1_000_000
+}
+
+const OWNED: &[Owned] = &[
+    ("enable.idempotence", "it follows from `acks`"),
+    ("acks", "set `acks`"),
+    ("compression.codec", "set `compression`"),
+    ("linger.ms", "set `linger_ms`"),
+    ("batch.size", "set `batch_bytes`"),
+    ("allow.auto.create.topics", "set `create_topic`"),
+];
+
+impl SinkConfig for KafkaSinkConfig {
+    const NAME: &'static str = "kafka";
+    const EXAMPLE: &'static str = "\
+brokers = \"localhost:9092\"
+topic = \"air-quality-data\"
+compression = \"lz4\"
+create_topic = { partitions = 3, replication = 1 }
+";
+
+    fn check(&self, input: &Fields) -> Result<(), Vec<Problem>> {
+        let owned: Vec<Owned> = OWNED.iter().chain(outbox::OWNED).copied().collect();
+        let security = self.security.as_ref();
+        let mut problems = client::check(&self.brokers, security, &self.librdkafka, Side::Producer, &owned);
+        problems.extend(client::check_topic(&["topic"], &self.topic));
+        if let Some(key) = self.key.as_deref().filter(|key| input.key.as_deref() != Some(key)) {
+            problems.extend(Problem::unknown_field(["key"], key, input));
+        }
+        if self.acks != Acks::All {
+            let acks = self.acks.name();
+            problems.push(
+                Problem::new(["acks"], format!("with acks = \"{acks}\" the producer is not idempotent"))
+                    .help("records may be lost with a broker or be there twice; `acks = \"all\"` prevents that")
+                    .warning(),
+            );
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+
+    fn cadence(&self) -> Cadence {
+        Cadence::Interval(Duration::from_secs(1))
+    }
+
+    fn writes(&self) -> Vec<String> {
+        vec![format!("kafka:{}", self.topic)]
+    }
+
+    fn build(&self, cx: &BuildContext) -> Result<Arc<dyn Sink>> {
+        let embedded = cx.shared.get::<Embedded>();
+        if let Some(embedded) = &embedded {
+            embedded.create_topic(&self.topic, self.create_topic.unwrap_or_default().partitions)?;
+        }
+        let connection = Connection::new(&self.brokers, self.security.as_ref(), &self.librdkafka, cx);
+        let target = Target {
+            connection,
+            topic: self.topic.clone(),
+            create: self.create_topic,
+            own: self.own(),
+            watch: Arc::new(Watch::new(cx)),
+            embedded,
+            given_up: Arc::default(),
+            outbox: parking_lot::Mutex::default(),
+        };
+        Ok(Arc::new(KafkaSink { target, key: self.key.clone(), tests: Arc::clone(&cx.tests) }))
+    }
+}
+
+impl KafkaSinkConfig {
+    /// The properties behind the sink's own keys.
+    fn own(&self) -> BTreeMap<&'static str, String> {
+        let idempotent = self.acks == Acks::All;
+        BTreeMap::from([
+            ("enable.idempotence", idempotent.to_string()),
+            ("acks", self.acks.name().to_owned()),
+            ("compression.codec", self.compression.name().to_owned()),
+            ("linger.ms", self.linger_ms.to_string()),
+            ("batch.size", self.batch_bytes.to_string()),
+        ])
+    }
+}
+
+struct KafkaSink {
+    target: Target,
+    key: Option<String>,
+    tests: Arc<Tests>,
+}
+
+impl End for KafkaSink {
+    fn claim(&self) -> Result<()> {
+        self.target.outbox().map(drop)
+    }
+
+    fn close(&self, until: Instant) -> Result<()> {
+        self.target.close(until)
+    }
+}
+
+impl Sink for KafkaSink {
+    fn open(&self, _: &LaneId, _: u64) -> Result<Box<dyn Writer>> {
+        let mailbox = Mailbox::new(self.target.outbox()?);
+        Ok(Box::new(KafkaWriter::new(mailbox, self.key.clone(), &self.tests)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn problems(value: serde_json::Value) -> Vec<Problem> {
+        let config: KafkaSinkConfig = serde_json::from_value(value).expect("a configuration");
+        config.check(&Fields { open: true, ..Fields::default() }).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn the_defaults_are_safe_and_librdkafka_takes_them() {
+        let config: KafkaSinkConfig =
+            serde_json::from_value(json!({"brokers": "localhost:9092", "topic": "t"})).expect("a configuration");
+        let own = config.own();
+        assert_eq!((own["enable.idempotence"].as_str(), own["acks"].as_str()), ("true", "all"));
+        let sink = config.build(&BuildContext::for_tests());
+        assert!(sink.is_ok());
+    }
+
+    #[test]
+    fn fewer_acknowledgements_are_a_warning() {
+        let problems = problems(json!({"brokers": "b:1", "topic": "t", "acks": "1"}));
+        assert!(matches!(&problems[..], [one] if one.warning && one.path == ["acks"]), "{problems:?}");
+    }
+
+    #[test]
+    fn properties_with_a_key_of_their_own_are_refused_beside_it() {
+        let problems = problems(json!({
+            "brokers": "b:1", "topic": "t",
+            "librdkafka": {"compression.type": "gzip", "delivery.timeout.ms": 5, "message.max.bytes": 2_000_000},
+        }));
+        let paths: Vec<&str> = problems.iter().filter_map(|p| p.path.last()).map(String::as_str).collect();
+        assert_eq!(paths, ["compression.type", "delivery.timeout.ms"]);
+    }
+}

@@ -1,0 +1,246 @@
+//! Membership in the consumer group: joining it, waiting for it, leaving it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use aqpipe_engine::stage::{BuildContext, Gate, Lanes};
+use aqpipe_engine::{Error, Result};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode as Code;
+use rdkafka::{ClientConfig, Message};
+
+use super::Start;
+use super::assignment::Assignment;
+use crate::codec::json::DecoderOptions;
+use crate::kafka::Embedded;
+use crate::kafka::client::{Connection, Watch, passes};
+use crate::kafka::topics::{self, Waited};
+
+/// How long lanes may take to drain and commit when their partitions are taken away, or at a stop.
+pub(super) const DRAIN: Duration = Duration::from_secs(30);
+/// How long one poll of the main queue waits: nothing but events comes through it.
+const POLL: Duration = Duration::from_millis(50);
+/// How long the group may take to assign before that is worth a word, and the pause between words.
+const QUIET: Duration = Duration::from_secs(1);
+const SAY_AGAIN: Duration = Duration::from_secs(5);
+/// How often the ends of partitions are asked for, to know the lag.
+const ENDS: Duration = Duration::from_secs(5);
+/// How long leaving the group may take.
+const LEAVE: Duration = Duration::from_secs(5);
+
+/// What the source was told.
+pub(super) struct Settings {
+    pub(super) connection: Connection,
+    pub(super) group: String,
+    pub(super) topics: Vec<String>,
+    pub(super) start: Start,
+    pub(super) until_end: bool,
+    pub(super) session_timeout_secs: u32,
+    pub(super) decoder: DecoderOptions,
+    pub(super) upstream: Arc<Gate>,
+    pub(super) embedded: Option<Arc<Embedded>>,
+}
+
+impl Settings {
+    fn consumer(&self) -> ClientConfig {
+        let mut config = self.connection.common();
+        let session = u64::from(self.session_timeout_secs) * 1_000;
+        config.set("group.id", &self.group);
+        config.set("session.timeout.ms", session.to_string());
+        config.set("heartbeat.interval.ms", (session / 3).clamp(100, 3_000).to_string());
+        config.set("max.poll.interval.ms", session.max(300_000).to_string());
+        config.set("partition.assignment.strategy", "range");
+        // Positions are the engine's: it says where a lane starts, and when what it read is done.
+        config.set("enable.auto.commit", "false");
+        config.set("enable.auto.offset.store", "false");
+        config.set("auto.offset.reset", "error");
+        config.set("enable.partition.eof", "true");
+        config.set("isolation.level", "read_committed");
+        // A full queue is looked at again after this pause; the default of a second stalls the lane for that long.
+        config.set("fetch.queue.backoff.ms", "10");
+        // A partition's queue, of which there is one a lane.
+        config.set("queued.min.messages", "50000");
+        config.set("queued.max.messages.kbytes", "16384");
+        self.connection.properties.apply(&mut config);
+        config
+    }
+}
+
+/// The consumer of the group, with what is assigned to it.
+pub(super) struct Group {
+    consumer: Arc<BaseConsumer<Assignment>>,
+}
+
+impl Group {
+    /// A consumer that has not joined yet. Connects in the background and waits for nothing.
+    pub(super) fn new(settings: Settings, cx: &BuildContext) -> Result<Group> {
+        let config = settings.consumer();
+        let assignment = Assignment::new(settings, Watch::new(cx));
+        let consumer: BaseConsumer<Assignment> = config
+            .create_with_context(assignment)
+            .map_err(|error| Error::config("cannot create a Kafka consumer").because(error))?;
+        let consumer = Arc::new(consumer);
+        consumer.context().belongs_to(&consumer);
+        Ok(Group { consumer })
+    }
+
+    pub(super) fn consumer(&self) -> &Arc<BaseConsumer<Assignment>> {
+        &self.consumer
+    }
+
+    fn assignment(&self) -> &Assignment {
+        self.consumer.context()
+    }
+
+    /// Joins the group and serves it until the lanes have ended, a stop is asked for or something fails.
+    pub(super) fn run(&self, lanes: &Arc<dyn Lanes>) -> Result<()> {
+        if !self.await_topics(&**lanes)? {
+            return Ok(());
+        }
+        let assignment = self.assignment();
+        let settings = &assignment.settings;
+        assignment.attach(lanes);
+        let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
+        let joined = self
+            .consumer
+            .subscribe(&topics)
+            .map_err(|error| Error::new(format!("cannot subscribe to {}", topics.join(", "))).because(error));
+        let served = joined.and_then(|()| self.serve(&**lanes));
+        let left = self.leave(&**lanes);
+        assignment.watch.facts.waiting("group", None);
+        served.and(left)
+    }
+
+    /// Waits until all topics are there; false where a stop came first.
+    fn await_topics(&self, lanes: &dyn Lanes) -> Result<bool> {
+        let assignment = self.assignment();
+        for topic in &assignment.settings.topics {
+            if let Some(embedded) = &assignment.settings.embedded {
+                embedded.create_topic(topic, topics::CreateTopic::default().partitions)?;
+            }
+            let stopping = || {
+                // The main queue carries the client's log lines and errors.
+                let _ = self.consumer.poll(Duration::ZERO);
+                lanes.stopping()
+            };
+            match topics::await_topic(self.consumer.client(), &assignment.watch, topic, false, &stopping)? {
+                Waited::There(_) => {}
+                Waited::Missing => return Err(topics::no_topic(topic, false)),
+                Waited::Stopped => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    fn serve(&self, lanes: &dyn Lanes) -> Result<()> {
+        let assignment = self.assignment();
+        let mut waiting = Waiting::new();
+        let mut ends = Instant::now();
+        while !lanes.stopping() {
+            match self.consumer.poll(POLL) {
+                None => {}
+                Some(Ok(message)) => {
+                    let place = format!("{}/{}@{}", message.topic(), message.partition(), message.offset());
+                    return Err(Error::bug("a message came outside its lane").at(place));
+                }
+                Some(Err(error)) => self.survive(error)?,
+            }
+            if let Some(error) = assignment.take_failure() {
+                return Err(error);
+            }
+            if let Some(error) = assignment.watch.fatal() {
+                return Err(error);
+            }
+            if assignment.is_assigned() {
+                waiting.over(assignment);
+                if assignment.settings.until_end && assignment.all_ended(lanes) {
+                    return Ok(());
+                }
+                if ends.elapsed() >= ENDS {
+                    assignment.ask_for_ends(&self.consumer);
+                    ends = Instant::now();
+                }
+            } else {
+                waiting.say(assignment);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes an error of the main queue: most pass, and librdkafka goes on by itself.
+    fn survive(&self, error: KafkaError) -> Result<()> {
+        let watch = &self.assignment().watch;
+        match error.rdkafka_error_code() {
+            // Told when the client reported it.
+            Some(code) if passes(code) => {
+                watch.facts.retries.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
+            Some(Code::PartitionEOF) => Ok(()),
+            Some(Code::PollExceeded) => {
+                watch.trouble("the group took the partitions away, for this member did not ask for messages in time");
+                Ok(())
+            }
+            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => {
+                Err(Error::new("a topic is gone").because(error).help("was it deleted while the pipeline ran?"))
+            }
+            Some(Code::GroupAuthorizationFailed | Code::TopicAuthorizationFailed) => {
+                Err(Error::new("the user may not read").because(error).help("it needs read rights on group and topic"))
+            }
+            _ => Err(Error::new("the consumer failed").because(error)),
+        }
+    }
+
+    /// Drains the lanes, so that what they read is committed while this is still a member, and leaves.
+    fn leave(&self, lanes: &dyn Lanes) -> Result<()> {
+        let assignment = self.assignment();
+        let closed = assignment.close_all(lanes);
+        self.consumer.unsubscribe();
+        let until = Instant::now() + LEAVE;
+        // Leaving takes the partitions away, which is answered in a poll.
+        while Instant::now() < until && self.consumer.assignment().is_ok_and(|assigned| assigned.count() > 0) {
+            let _ = self.consumer.poll(Duration::from_millis(10));
+        }
+        let failure = assignment.take_failure();
+        assignment.detach();
+        closed?;
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+/// Says that the group keeps this member waiting.
+struct Waiting {
+    since: Instant,
+    told: Option<Instant>,
+}
+
+impl Waiting {
+    fn new() -> Waiting {
+        Waiting { since: Instant::now(), told: None }
+    }
+
+    fn over(&mut self, assignment: &Assignment) {
+        if self.told.take().is_some() {
+            assignment.watch.facts.waiting("group", None);
+        }
+        self.since = Instant::now();
+    }
+
+    fn say(&mut self, assignment: &Assignment) {
+        let waited = self.since.elapsed();
+        if waited < QUIET || self.told.is_some_and(|told| told.elapsed() < SAY_AGAIN) {
+            return;
+        }
+        let (group, most) = (&assignment.settings.group, assignment.settings.session_timeout_secs);
+        let what = format!(
+            "group `{group}` to assign partitions for {} s now; a member that died is missed after {most} s",
+            waited.as_secs()
+        );
+        let (pipeline, stage) = (&*assignment.watch.pipeline, &*assignment.watch.stage);
+        tracing::info!(pipeline, stage, "waiting for {what}");
+        assignment.watch.facts.waiting("group", Some(what));
+        self.told = Some(Instant::now());
+    }
+}

@@ -1,0 +1,181 @@
+//! One partition, read on its lane's thread.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use aqpipe_engine::record::Position;
+use aqpipe_engine::stage::{Lane, Next};
+use aqpipe_engine::{Error, Result};
+use rdkafka::Message;
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode as Code;
+
+use super::assignment::Assignment;
+use super::reader::{Reader, Taken};
+use crate::kafka::client::{passes, take_partition_end};
+
+/// How long a lane waits at a time while it does not know its end yet: the gate of its upstream opens unseen.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long one question for the end of the partition may take.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// Where a lane ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UntilEnd {
+    /// Nowhere.
+    Never,
+    /// Where the partition ends once those are done that write it.
+    Unknown,
+    /// There.
+    At(u64),
+}
+
+pub(super) struct KafkaLane {
+    consumer: Arc<BaseConsumer<Assignment>>,
+    queue: PartitionQueue<Assignment>,
+    reader: Reader,
+    until_end: UntilEnd,
+    /// The end of the partition as far as it is known, for the lag.
+    high: Arc<AtomicU64>,
+}
+
+impl KafkaLane {
+    pub(super) fn new(
+        consumer: Arc<BaseConsumer<Assignment>>,
+        queue: PartitionQueue<Assignment>,
+        reader: Reader,
+        until_end: UntilEnd,
+        high: Arc<AtomicU64>,
+    ) -> KafkaLane {
+        KafkaLane { consumer, queue, reader, until_end, high }
+    }
+
+    fn context(&self) -> &Assignment {
+        self.consumer.context()
+    }
+
+    /// Whether everything up to the end was read; asks for the end once the upstream is done.
+    fn is_done(&mut self) -> Result<bool> {
+        if self.until_end == UntilEnd::Unknown && self.context().settings.upstream.is_open() {
+            match self.consumer.fetch_watermarks(self.reader.topic(), self.reader.partition(), ANSWER) {
+                Ok((_, high)) => {
+                    let high = high.max(0) as u64;
+                    self.high.store(high, Ordering::Relaxed);
+                    self.until_end = UntilEnd::At(high);
+                }
+                Err(error) if error.rdkafka_error_code().is_some_and(passes) => {
+                    self.context().watch.trouble(&error.to_string());
+                }
+                Err(error) => {
+                    return Err(Error::new("cannot ask where the partition ends")
+                        .at(self.reader.name())
+                        .because(error));
+                }
+            }
+        }
+        Ok(matches!(self.until_end, UntilEnd::At(end) if self.reader.position.at >= end) && !self.reader.is_pending())
+    }
+
+    /// Reads until `max` records were taken, the queue is empty or the rows are full; waits for the first one only.
+    fn fill(&mut self, max: usize, until: Instant) -> Result<usize> {
+        let mut taken = usize::from(self.reader.take_pending()?);
+        while taken < max {
+            let mut patience = Duration::ZERO;
+            if taken == 0 {
+                patience = until.saturating_duration_since(Instant::now());
+                if self.until_end == UntilEnd::Unknown {
+                    patience = patience.min(LOOK);
+                }
+            }
+            match self.queue.poll(patience) {
+                None => break,
+                Some(Ok(message)) => {
+                    let offset = message.offset().max(0) as u64;
+                    // Headers are left alone: a key that is not UTF-8 would panic in the client library.
+                    let payload = message.payload();
+                    let bytes = message.key().map_or(0, <[u8]>::len) + payload.map_or(0, <[u8]>::len);
+                    match self.reader.take(offset, payload, bytes as u64)? {
+                        Taken::Passed => taken += 1,
+                        Taken::Full => break,
+                    }
+                }
+                Some(Err(error)) => {
+                    self.survive(error)?;
+                    if self.is_done()? {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(taken)
+    }
+
+    fn survive(&mut self, error: KafkaError) -> Result<()> {
+        match error.rdkafka_error_code() {
+            Some(Code::PartitionEOF) => {
+                // Behind the last record may lie markers of transactions, which are passed as well.
+                let end = take_partition_end().unwrap_or_default();
+                let at = &mut self.reader.position.at;
+                *at = end.max(*at);
+                self.high.fetch_max(end, Ordering::Relaxed);
+                self.context().watch.fine();
+                Ok(())
+            }
+            Some(code) if passes(code) => {
+                self.context().watch.facts.retries.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
+            Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => {
+                Err(Error::new("the next record is gone: the topic has dropped it before it was read")
+                    .at(self.reader.place())
+                    .because(error)
+                    .help("raise the topic's `retention.ms`, and run with `--fresh` to begin again"))
+            }
+            _ => Err(Error::new("the partition cannot be read").at(self.reader.place()).because(error)),
+        }
+    }
+
+    fn report(&mut self) {
+        let bytes = self.reader.take_bytes();
+        let ignored = self.reader.marks_ignored();
+        let read = self.reader.take_read();
+        let Assignment { watch, settings, .. } = self.context();
+        watch.facts.bytes_in.fetch_add(bytes, Ordering::Relaxed);
+        if ignored > 0 {
+            watch.facts.marks_ignored(ignored);
+        }
+        if let Some(embedded) = settings.embedded.as_ref().filter(|_| !read.is_empty()) {
+            embedded.gates.read(self.reader.topic(), &settings.group, self.reader.partition(), &read);
+        }
+    }
+}
+
+impl Lane for KafkaLane {
+    fn next(&mut self, max: usize, until: Instant) -> Result<Next> {
+        if self.is_done()? {
+            return Ok(Next::End);
+        }
+        let taken = self.fill(max.max(1), until);
+        self.report();
+        if taken? > 0 {
+            let (batch, dead) = self.reader.rows()?;
+            return Ok(Next::Rows(batch, dead));
+        }
+        Ok(if self.is_done()? { Next::End } else { Next::Quiet })
+    }
+
+    fn position(&self) -> Position {
+        self.reader.position
+    }
+
+    fn carry(&self) -> Result<Vec<u8>> {
+        Ok(self.reader.carry())
+    }
+
+    fn lag(&self) -> Option<u64> {
+        Some(self.high.load(Ordering::Relaxed).saturating_sub(self.reader.position.at))
+    }
+}

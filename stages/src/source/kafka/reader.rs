@@ -1,0 +1,187 @@
+//! From a partition's messages to rows and dead letters.
+
+use aqpipe_engine::record::{Batch, BatchParts, Fields, Position};
+use aqpipe_engine::stage::DeadLetter;
+use aqpipe_engine::{Error, Result};
+
+use std::sync::Arc;
+
+use crate::codec::json::{Decoder, Pushed};
+
+/// A message that did not fit the rows before it.
+struct Pending {
+    offset: u64,
+    payload: Vec<u8>,
+    bytes: u64,
+}
+
+/// What a message became.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// A row, or a dead letter: the position is behind it.
+    Passed,
+    /// Nothing yet: the rows that wait have to be taken first.
+    Full,
+}
+
+/// What is known of a partition while it is read.
+pub(super) struct Reader {
+    topic: String,
+    partition: i32,
+    decoder: Decoder,
+    /// Where the next message starts.
+    pub(super) position: Position,
+    pending: Option<Pending>,
+    /// An empty batch of the last layout.
+    empty: Option<Batch>,
+    dead: Vec<DeadLetter>,
+    /// Bytes read since the last report.
+    bytes: u64,
+    /// Offsets and bytes read since the last report, where the embedded broker waits to hear of them.
+    read: Option<Vec<(u64, u64)>>,
+}
+
+impl Reader {
+    pub(super) fn new(topic: &str, partition: i32, decoder: Decoder, position: Position, embedded: bool) -> Reader {
+        Reader {
+            topic: topic.to_owned(),
+            partition,
+            decoder,
+            position,
+            pending: None,
+            empty: None,
+            dead: Vec::new(),
+            bytes: 0,
+            read: embedded.then(Vec::new),
+        }
+    }
+
+    /// `topic/partition`.
+    pub(super) fn name(&self) -> String {
+        format!("{}/{}", self.topic, self.partition)
+    }
+
+    pub(super) fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    pub(super) fn partition(&self) -> i32 {
+        self.partition
+    }
+
+    /// `topic/partition@offset` of the next message.
+    pub(super) fn place(&self) -> String {
+        self.place_of(self.position.at)
+    }
+
+    fn place_of(&self, offset: u64) -> String {
+        format!("{}@{offset}", self.name())
+    }
+
+    /// Whether a message waits that did not fit.
+    pub(super) fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Takes the message that did not fit the rows that have been taken since.
+    pub(super) fn take_pending(&mut self) -> Result<bool> {
+        let Some(Pending { offset, payload, bytes }) = self.pending.take() else { return Ok(false) };
+        match self.push(offset, Some(&payload), bytes) {
+            Taken::Passed => Ok(true),
+            Taken::Full => Err(Error::bug("a record fits no batch").at(self.place_of(offset))),
+        }
+    }
+
+    /// Takes a message with its value; `bytes` is what key and value have together.
+    pub(super) fn take(&mut self, offset: u64, payload: Option<&[u8]>, bytes: u64) -> Result<Taken> {
+        self.check_gap(offset)?;
+        Ok(self.push(offset, payload, bytes))
+    }
+
+    fn push(&mut self, offset: u64, payload: Option<&[u8]>, bytes: u64) -> Taken {
+        let reason = match payload {
+            None => "the message has no value (a tombstone)".to_owned(),
+            Some(payload) => match self.decoder.push(offset, payload) {
+                Ok(Pushed::Row) => {
+                    self.passed(offset, bytes);
+                    return Taken::Passed;
+                }
+                Ok(Pushed::Full) => {
+                    self.pending = Some(Pending { offset, payload: payload.to_vec(), bytes });
+                    return Taken::Full;
+                }
+                Err(rejected) => rejected.reason,
+            },
+        };
+        let mut letter = DeadLetter::new(offset, reason, payload.map(<[u8]>::to_vec));
+        letter.place = Some(self.place_of(offset));
+        self.dead.push(letter);
+        self.passed(offset, bytes);
+        Taken::Passed
+    }
+
+    fn passed(&mut self, offset: u64, bytes: u64) {
+        self.position = Position { at: offset + 1, row: self.position.row + 1 };
+        self.bytes += bytes;
+        if let Some(read) = &mut self.read {
+            read.push((offset, bytes));
+        }
+    }
+
+    /// The embedded broker drops what is old without a word; nothing else leaves gaps there.
+    fn check_gap(&self, offset: u64) -> Result<()> {
+        let expected = self.position.at;
+        if offset == expected || self.read.is_none() {
+            return Ok(());
+        }
+        Err(Error::new(format!("the embedded broker has dropped the records from {expected} to {offset}"))
+            .at(self.place())
+            .help("it keeps 5 MB a partition: use a real broker (`aqpipe kafka up`) for this much data"))
+    }
+
+    /// The rows and dead letters taken since the last call.
+    pub(super) fn rows(&mut self) -> Result<(Batch, Vec<DeadLetter>)> {
+        let batch = match self.decoder.take()? {
+            Some(batch) => {
+                self.empty = Some(batch.slice(0, 0));
+                batch
+            }
+            // Of the last layout, for a change of layout is a cut.
+            None => self.empty.clone().map_or_else(no_rows, Ok)?,
+        };
+        Ok((batch, std::mem::take(&mut self.dead)))
+    }
+
+    /// The bytes read since the last call.
+    pub(super) fn take_bytes(&mut self) -> u64 {
+        std::mem::take(&mut self.bytes)
+    }
+
+    /// The offsets and bytes read since the last call, where somebody waits to hear of them.
+    pub(super) fn take_read(&mut self) -> Vec<(u64, u64)> {
+        self.read.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Records whose marks could not be read back, since the last call.
+    pub(super) fn marks_ignored(&mut self) -> u64 {
+        self.decoder.marks_ignored()
+    }
+
+    pub(super) fn carry(&self) -> Vec<u8> {
+        self.decoder.carry()
+    }
+}
+
+/// A batch without rows, for dead letters that come before any record.
+fn no_rows() -> Result<Batch> {
+    Batch::new(BatchParts {
+        fields: Arc::new(Fields::default()),
+        time: Vec::new().into(),
+        offset: Vec::new().into(),
+        key: None,
+        columns: Vec::new(),
+        score: None,
+        origin: Vec::new().into(),
+        raw: None,
+    })
+}
