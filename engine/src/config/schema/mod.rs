@@ -89,7 +89,7 @@ impl Document {
 /// What serde means by "expected u32".
 fn limit_of(reason: &str) -> Option<String> {
     let (_, expected) = reason.strip_prefix("invalid value: integer")?.rsplit_once("expected ")?;
-    let (least, most) = match expected {
+    let (least, most): (i64, i64) = match expected {
         "u8" => (0, u8::MAX.into()),
         "u16" => (0, u16::MAX.into()),
         "u32" => (0, u32::MAX.into()),

@@ -7,8 +7,8 @@ use serde_json::Value as Json;
 use super::Subject;
 use super::types::{Types, parts, resolve};
 use crate::config::diagnostics::Diagnostic;
-use crate::config::nearest;
 use crate::config::node::{Found, Value};
+use crate::config::{first_sentence, nearest};
 use crate::stage::Descriptor;
 
 /// Words an error of the schema.
@@ -275,10 +275,4 @@ pub(in crate::config) fn quote_path<S: AsRef<str>>(path: &[S]) -> String {
 fn quoted(names: &[&str]) -> String {
     let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
     names.join(", ")
-}
-
-/// The first sentence of a text, on one line, without its full stop.
-fn first_sentence(text: &str) -> String {
-    let line = text.split("\n\n").next().unwrap_or_default().replace('\n', " ");
-    line.split_once(". ").map_or(line.as_str(), |(first, _)| first).trim_end_matches('.').to_owned()
 }
