@@ -27,6 +27,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(commands::RunArgs),
+    Validate(commands::ValidateArgs),
+    Stages(commands::StagesArgs),
+    Schema(commands::SchemaArgs),
     Kafka(kafka::KafkaArgs),
 }
 
@@ -35,6 +38,9 @@ enum Command {
 pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(args) => commands::run(&args).map(ExitCode::from),
+        Command::Validate(args) => commands::validate(&args).map(ExitCode::from),
+        Command::Stages(args) => commands::stages(&args).map(ExitCode::from),
+        Command::Schema(args) => commands::schema(&args).map(ExitCode::from),
         Command::Kafka(args) => kafka::run(args),
     };
     done.unwrap_or_else(|error| {

@@ -44,9 +44,9 @@ pub(crate) struct Choice {
 /// # Errors
 /// Where a file cannot be opened.
 pub(crate) fn start(pipelines: &[Pipeline], choice: &Choice, bars: &Bars) -> Result<()> {
-    let levels = pipelines.iter().map(|pipeline| {
-        (pipeline.name.clone(), level(choice.level.unwrap_or(pipeline.settings.log.level)))
-    });
+    let levels = pipelines
+        .iter()
+        .map(|pipeline| (pipeline.name.clone(), level(choice.level.unwrap_or(pipeline.settings.log.level))));
     let levels: Arc<BTreeMap<String, LevelFilter>> = Arc::new(levels.collect());
     let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = vec![Box::new(Names)];
     let console = Of { pipeline: None, levels: Arc::clone(&levels) };
@@ -135,9 +135,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for Of {
     }
 
     fn event_enabled(&self, event: &Event<'_>, context: &Context<'_, S>) -> bool {
-        let from = context.event_scope(event).and_then(|mut scope| {
-            scope.find_map(|span| span.extensions().get::<Name>().map(|name| name.0.clone()))
-        });
+        let from = context
+            .event_scope(event)
+            .and_then(|mut scope| scope.find_map(|span| span.extensions().get::<Name>().map(|name| name.0.clone())));
         let from = from.or_else(|| named(event));
         if self.pipeline.is_some() && self.pipeline != from {
             return false;
@@ -169,9 +169,8 @@ where
         SystemTime.format_time(&mut out)?;
         write!(out, " {:>5} ", event.metadata().level())?;
         let scope = context.event_scope();
-        let name = scope.and_then(|mut scope| {
-            scope.find_map(|span| span.extensions().get::<Name>().map(|name| name.0.clone()))
-        });
+        let name = scope
+            .and_then(|mut scope| scope.find_map(|span| span.extensions().get::<Name>().map(|name| name.0.clone())));
         if let Some(name) = name.or_else(|| named(event)) {
             write!(out, "{name}: ")?;
         }

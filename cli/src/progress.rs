@@ -46,9 +46,8 @@ impl Bars {
                 let expected = facts.expected.load(Ordering::Relaxed);
                 if expected > 0 && follower.length() != Some(expected) {
                     follower.set_length(expected);
-                    follower.set_style(style(
-                        "{prefix} {wide_bar} {human_pos}/{human_len} records, {per_sec}, {eta} left",
-                    ));
+                    follower
+                        .set_style(style("{prefix} {wide_bar} {human_pos}/{human_len} records, {per_sec}, {eta} left"));
                 }
                 follower.set_position(facts.progress.load(Ordering::Relaxed));
             }

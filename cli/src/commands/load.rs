@@ -21,11 +21,11 @@ pub(crate) struct Files {
     pub(crate) set: Vec<String>,
 }
 
-/// Reads the files and prints what is wrong with them. `None` where anything is.
+/// Reads the files. `None` where `--set` says nothing that could be read, which is printed.
 ///
 /// # Errors
 /// Where this build has no stages.
-pub(crate) fn load(files: &Files) -> Result<Option<Vec<Pipeline>>> {
+pub(crate) fn read(files: &Files) -> Result<Option<Loaded>> {
     let registry = Registry::collect()?;
     let overrides = match Overrides::parse(&files.set) {
         Ok(overrides) => overrides,
@@ -35,7 +35,15 @@ pub(crate) fn load(files: &Files) -> Result<Option<Vec<Pipeline>>> {
         }
     };
     let env = |name: &str| std::env::var(name).ok();
-    let Loaded { pipelines, together } = Loader::new(&registry, &env).overrides(overrides).load_all(&files.files);
+    Ok(Some(Loader::new(&registry, &env).overrides(overrides).load_all(&files.files)))
+}
+
+/// Reads the files and prints what is wrong with them. `None` where anything is.
+///
+/// # Errors
+/// Where this build has no stages.
+pub(crate) fn load(files: &Files) -> Result<Option<Vec<Pipeline>>> {
+    let Some(Loaded { pipelines, together }) = read(files)? else { return Ok(None) };
     let mut good = Vec::new();
     let mut bad = together.has_errors();
     for (_, pipeline) in pipelines {

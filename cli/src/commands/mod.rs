@@ -2,5 +2,11 @@
 
 mod load;
 mod run;
+mod schema;
+mod stages;
+mod validate;
 
 pub(crate) use run::{RunArgs, run};
+pub(crate) use schema::{SchemaArgs, schema};
+pub(crate) use stages::{StagesArgs, stages};
+pub(crate) use validate::{ValidateArgs, validate};

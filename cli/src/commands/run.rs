@@ -97,11 +97,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         pipeline.settings.monitor.enabled &= !args.no_monitoring;
     }
     let bars = Bars::new();
-    let choice = logging::Choice {
-        file: args.log_file.clone(),
-        json: args.log_json,
-        level: args.log_level.map(LogLevel::from),
-    };
+    let choice =
+        logging::Choice { file: args.log_file.clone(), json: args.log_json, level: args.log_level.map(LogLevel::from) };
     logging::start(&pipelines, &choice, &bars)?;
 
     let shared = Arc::new(Shared::default());

@@ -29,7 +29,7 @@ pub(super) fn assemble(
     file: &str,
 ) -> Result<Pipeline, Diagnostics> {
     let own = settings::schema();
-    settle(&mut document.root, &own, &own);
+    settle_settings(&mut document, &own);
     let stages = tables::find(&mut document.root, registry, &mut problems);
     let unknown = unknown_keys(&document, registry, &own, &mut problems);
     let settings = read_settings(&document, &own, &unknown, &mut problems);
@@ -77,6 +77,15 @@ pub(super) fn assemble(
             })
         }
         _ => Err(problems),
+    }
+}
+
+/// Settles text from outside in the pipeline's own keys; that in stages waits for the schema of the stage.
+fn settle_settings(document: &mut Document, own: &serde_json::Value) {
+    for entry in document.root.make_table().into_iter().flat_map(|table| &mut table.0) {
+        if let Some(schema) = own["properties"].get(&entry.key) {
+            settle(&mut entry.node, schema, own);
+        }
     }
 }
 

@@ -8,7 +8,8 @@ use super::source_map::{SourceMap, Span};
 /// A value of the environment, which no message repeats.
 #[derive(Clone)]
 pub(super) struct Secret {
-    variable: String,
+    /// How the file writes it.
+    written: String,
     value: String,
 }
 
@@ -64,6 +65,9 @@ impl Expansion<'_> {
             }
         }
         expanded.push_str(rest);
+        if node.secret {
+            self.secrets.push(Secret { written: text.to_owned(), value: expanded.clone() });
+        }
         let lone = variables == 1 && text.starts_with("${") && text.find('}') == Some(text.len() - 1);
         node.value = if failed {
             Value::Invalid(String::new())
@@ -101,7 +105,7 @@ impl Expansion<'_> {
         match (value, fallback) {
             (Some(value), _) => {
                 node.secret = true;
-                self.secrets.push(Secret { variable: name.to_owned(), value: value.clone() });
+                self.secrets.push(Secret { written: format!("${{{name}}}"), value: value.clone() });
                 Some(value)
             }
             (None, Some(fallback)) => Some(fallback.to_owned()),
@@ -150,14 +154,13 @@ pub(super) fn redact(secrets: &[Secret], text: &str) -> String {
     let mut text = text.to_owned();
     let mut longest_first: Vec<_> = secrets.iter().filter(|secret| !secret.value.is_empty()).collect();
     longest_first.sort_by_key(|secret| std::cmp::Reverse(secret.value.len()));
-    for Secret { variable, value } in longest_first {
-        let shown = format!("${{{variable}}}");
-        for written in [value.clone(), format!("{value:?}").trim_matches('"').to_owned()] {
-            if written.len() >= 4 {
-                text = text.replace(&written, &shown);
+    for Secret { written, value } in longest_first {
+        for value in [value.clone(), value.escape_debug().to_string()] {
+            if value.chars().count() >= 4 {
+                text = text.replace(&value, written);
             } else {
                 for quote in ['`', '"', '\''] {
-                    text = text.replace(&format!("{quote}{written}{quote}"), &format!("{quote}{shown}{quote}"));
+                    text = text.replace(&format!("{quote}{value}{quote}"), &format!("{quote}{written}{quote}"));
                 }
             }
         }

@@ -41,6 +41,14 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// The first sentence of a documentation, on one line and without its full stop: what a list shows.
+#[must_use]
+pub fn first_sentence(docs: &str) -> String {
+    let paragraph = docs.split("\n\n").next().unwrap_or_default();
+    let line = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.split_once(". ").map_or(line.as_str(), |(first, _)| first).trim_end_matches('.').to_owned()
+}
+
 /// A text as a TOML value, where it is one.
 fn parse_value(base: usize, text: &str) -> Option<node::Node> {
     toml::de::DeValue::parse(text).ok().map(|value| node::Node::value(base, &value))

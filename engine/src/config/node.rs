@@ -194,8 +194,9 @@ fn from_integer(integer: &DeInteger<'_>) -> Value {
 fn from_float(text: &str) -> Value {
     match text.parse::<f64>() {
         Ok(float) if float.is_finite() => Value::Float(float),
+        // Not the text itself: it may come from the environment.
         Ok(_) if text.contains("inf") || text.contains("nan") => {
-            Value::Invalid(format!("`{}` is not a number that a pipeline can use", text.trim_start_matches('+')))
+            Value::Invalid("`inf` and `nan` are not numbers that a pipeline can use".to_owned())
         }
         _ => Value::Invalid("the number is too large".to_owned()),
     }

@@ -60,16 +60,18 @@ impl Subject<'_> {
         });
         let path: Vec<_> = path.collect();
         let found = self.node.find(&path);
-        let message = match path.is_empty() {
-            true => format!("{} cannot be read", self.title),
-            false => format!("invalid value for `{}` in {}", quote_path(&path), self.title),
+        let title = match path.is_empty() {
+            true => self.title.to_owned(),
+            false => format!("`{}` in {}", quote_path(&path), self.title),
         };
-        let problem = Diagnostic::error(message).at_place(found.node.span);
         // A schema takes `3.0` for an integer, the types behind it do not.
         if matches!(found.node.value, Value::Float(_)) && found.whole {
+            let problem = Diagnostic::error(format!("wrong type for {title}")).at_place(found.node.span);
             return problem.label("expected an integer, found a float");
         }
-        problem.label(redact(secrets, &error.inner().to_string()))
+        let reason = error.inner().to_string();
+        let label = limit_of(&reason).unwrap_or_else(|| redact(secrets, &reason));
+        Diagnostic::error(format!("invalid value for {title}")).at_place(found.node.span).label(label)
     }
 }
 
@@ -82,4 +84,20 @@ impl Document {
         list.retain(|diagnostic| !diagnostic.message.is_empty());
         list
     }
+}
+
+/// What serde means by "expected u32".
+fn limit_of(reason: &str) -> Option<String> {
+    let (_, expected) = reason.strip_prefix("invalid value: integer")?.rsplit_once("expected ")?;
+    let (least, most): (i64, i64) = match expected {
+        "u8" => (0, u8::MAX.into()),
+        "u16" => (0, u16::MAX.into()),
+        "u32" => (0, u32::MAX.into()),
+        "u64" | "usize" => (0, i64::MAX),
+        "i8" => (i8::MIN.into(), i8::MAX.into()),
+        "i16" => (i16::MIN.into(), i16::MAX.into()),
+        "i32" => (i32::MIN.into(), i32::MAX.into()),
+        _ => return None,
+    };
+    Some(format!("must lie between {least} and {most}"))
 }

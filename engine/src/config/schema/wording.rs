@@ -7,8 +7,8 @@ use serde_json::Value as Json;
 use super::Subject;
 use super::types::{Types, parts, resolve};
 use crate::config::diagnostics::Diagnostic;
-use crate::config::nearest;
 use crate::config::node::{Found, Value};
+use crate::config::{first_sentence, nearest};
 use crate::stage::Descriptor;
 
 /// Words an error of the schema.
@@ -127,6 +127,10 @@ impl Place<'_> {
             path => format!("`{}` of {}", quote_path(path), self.subject.title),
         };
         let problem = self.error(format!("missing key `{key}` in {wanting}"));
+        let problem = match self.condition(self.path) {
+            Some(condition) => problem.label(format!("needed with {condition}")),
+            None => problem,
+        };
         let schema = self.schema().get("properties").and_then(|properties| properties.get(key));
         let said = schema.and_then(|schema| {
             let own = schema.get("description");
@@ -175,8 +179,31 @@ impl Place<'_> {
     /// A key that another key's value leaves no room for.
     fn out_of_place(&self) -> Diagnostic {
         let span = self.found.key.unwrap_or(self.found.node.span);
-        let key = self.path.last().map_or("", String::as_str);
-        Diagnostic::error(format!("`{key}` does not belong here, in {}", self.subject.title)).at_place(span)
+        let Some((key, parent)) = self.path.split_last() else {
+            return self.error(format!("{} cannot be used", self.subject.title));
+        };
+        match self.condition(parent) {
+            Some(condition) => {
+                Diagnostic::error(format!("`{key}` does not go with {condition}, in {}", self.subject.title))
+            }
+            None => Diagnostic::error(format!("`{key}` does not belong here, in {}", self.subject.title)),
+        }
+        .at_place(span)
+    }
+
+    /// What the `if` of a schema looked at: `method = "constant"`, for an error below its `then` or `else`. `table` is
+    /// where the condition holds.
+    fn condition(&self, table: &[String]) -> Option<String> {
+        let keyword = self.error.schema_path().as_str();
+        let at = keyword.rfind("/then/").max(keyword.rfind("/else/"))?;
+        let condition = self.subject.schema.pointer(&keyword[..at])?.get("if")?;
+        let table = self.subject.node.find(table).node.table()?;
+        let keys = condition.get("properties")?.as_object()?.keys();
+        let written = keys.filter_map(|key| {
+            let node = table.get(key).filter(|node| !node.secret)?;
+            Some(format!("`{key} = {}`", node.to_json()))
+        });
+        Some(written.collect::<Vec<_>>().join(" and ")).filter(|written| !written.is_empty())
     }
 
     fn invalid(&self, demand: &str) -> Diagnostic {
@@ -248,10 +275,4 @@ pub(in crate::config) fn quote_path<S: AsRef<str>>(path: &[S]) -> String {
 fn quoted(names: &[&str]) -> String {
     let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
     names.join(", ")
-}
-
-/// The first sentence of a text, on one line, without its full stop.
-fn first_sentence(text: &str) -> String {
-    let line = text.split("\n\n").next().unwrap_or_default().replace('\n', " ");
-    line.split_once(". ").map_or(line.as_str(), |(first, _)| first).trim_end_matches('.').to_owned()
 }

@@ -1,0 +1,171 @@
+//! `aqpipe stages`: what a pipeline can be made of.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use aqpipe_engine::config::{OptionDoc, first_sentence, nearest, options};
+use aqpipe_engine::stage::{Descriptor, Registry, Role};
+use clap::Args;
+
+use crate::exit::Exit;
+use crate::printer;
+
+/// List the stages of this build, or show one: what it does, its options, an example.
+#[derive(Args, Debug)]
+pub(crate) struct StagesArgs {
+    /// A stage, as `type` names it.
+    name: Option<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Where this build has no stages.
+pub(crate) fn stages(args: &StagesArgs) -> Result<Exit> {
+    let registry = Registry::collect()?;
+    let Some(name) = &args.name else {
+        printer::out(list(&registry).trim_end());
+        return Ok(Exit::Done);
+    };
+    // One name can stand for a source and a sink.
+    let found: Vec<_> = registry.iter().filter(|stage| stage.name == name).map(page).collect();
+    if found.is_empty() {
+        let help = match nearest(name, registry.iter().map(|stage| stage.name)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "`aqpipe stages` lists them all".to_owned(),
+        };
+        printer::error(&format!("there is no stage `{name}`"), Some(&help));
+        return Ok(Exit::Usage);
+    }
+    printer::out(found.join("\n\n").trim_end());
+    Ok(Exit::Done)
+}
+
+fn list(registry: &Registry) -> String {
+    let stages = registry.iter();
+    let rows = stages.map(|stage| vec![stage.role.to_string(), stage.name.to_owned(), first_sentence(&stage.docs())]);
+    columns(&rows.collect::<Vec<_>>())
+}
+
+/// All about a stage.
+fn page(stage: &'static Descriptor) -> String {
+    let title = format!("{} `{}`", stage.role, stage.name);
+    let rule = "=".repeat(title.chars().count());
+    let mut page = format!("{title}\n{rule}\n\n{}\n", stage.docs().trim());
+    let options = options(stage);
+    if !options.is_empty() {
+        let head = ["OPTION", "TYPE", "DEFAULT"].map(str::to_owned).to_vec();
+        let rows: Vec<_> = std::iter::once(head).chain(options.iter().map(row)).collect();
+        page.push('\n');
+        for (at, line) in columns(&rows).lines().enumerate() {
+            let _ = writeln!(page, "{}", line.trim_end());
+            for doc in at.checked_sub(1).map(|at| wrap(&options[at].doc)).unwrap_or_default() {
+                let _ = writeln!(page, "    {doc}");
+            }
+        }
+    }
+    let _ = write!(page, "\nExample:\n\n{}", example(stage));
+    page
+}
+
+fn row(option: &OptionDoc) -> Vec<String> {
+    let default = option.default.clone();
+    let default = default.unwrap_or_else(|| if option.required { "(required)" } else { "(none)" }.to_owned());
+    vec![option.key.clone(), option.kind.clone(), default]
+}
+
+/// The stage's table as a pipeline has it.
+fn example(stage: &Descriptor) -> String {
+    let header = match stage.role {
+        Role::Transform => "[[transform]]".to_owned(),
+        role => format!("[{}]", role.key()),
+    };
+    format!("{header}\ntype = \"{}\"\n{}\n", stage.name, stage.example.trim())
+}
+
+/// Rows with their columns one below the other. The last column is as long as it is.
+fn columns(rows: &[Vec<String>]) -> String {
+    let count = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<_> = (0..count).map(|column| width(column).unwrap_or_default()).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        let line = cells.collect::<Vec<_>>().join("  ");
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// A text in lines that fit a terminal.
+fn wrap(text: &str) -> Vec<String> {
+    const WIDTH: usize = 96;
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        if let Some(line) = lines.last_mut()
+            && (line.is_empty() || line.chars().count() + 1 + word.chars().count() <= WIDTH)
+        {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines.retain(|line| !line.is_empty());
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use aqpipe_engine::config::Loader;
+    use aqpipe_stages as _;
+
+    use super::*;
+
+    #[test]
+    fn every_example_is_accepted_by_validate() {
+        let registry = Registry::collect().expect("stages");
+        let loader = Loader::new(&registry, &|_| None);
+        let first = |role| registry.iter().find(|stage| stage.role == role).map(example).unwrap_or_default();
+        for stage in registry.iter() {
+            // A transform that must see the whole input takes a source that ends, another takes any.
+            let sources: Vec<_> = registry.iter().filter(|other| other.role == Role::Source).map(example).collect();
+            let mut said = Vec::new();
+            let accepted = sources.iter().any(|source| {
+                let mut text = "name = \"example\"\n\n".to_owned();
+                for role in Role::ALL {
+                    text += &match role {
+                        _ if role == stage.role => example(stage),
+                        Role::Source => source.clone(),
+                        Role::Sink => first(role),
+                        _ => String::new(),
+                    };
+                    text.push('\n');
+                }
+                let loaded = loader.load_text("example.toml", &text);
+                loaded.map_err(|problems| said.push(problems.render(false))).is_ok()
+            });
+            assert!(accepted, "{stage:?}:\n{}", said.join("\n"));
+        }
+    }
+
+    #[test]
+    fn every_stage_and_every_option_is_documented() {
+        for stage in Registry::collect().expect("stages").iter() {
+            assert!(!stage.docs().trim().is_empty(), "{stage:?} has no documentation");
+            for option in options(stage) {
+                assert!(!option.doc.is_empty(), "`{}` of {stage:?} has no documentation", option.key);
+            }
+        }
+    }
+
+    #[test]
+    fn long_documentation_is_wrapped_between_words() {
+        let lines = wrap(&"word ".repeat(50));
+        assert!(lines.len() > 1 && lines.iter().all(|line| line.len() <= 96), "{lines:?}");
+        assert_eq!(lines.join(" ").split(' ').count(), 50);
+    }
+}
