@@ -163,6 +163,7 @@ impl Lanes for Shared {
         let close = Arc::new(AtomicBool::new(false));
         let (lanes, name, told) = (Arc::clone(&self.0), Arc::clone(&id), Arc::clone(&close));
         self.0.seen.lock().opened += 1;
+        self.0.changed.notify_all();
         let thread = std::thread::spawn(move || {
             if let Err(error) = lanes.read(&name, &mut *lane, &told) {
                 lanes.seen.lock().failure.get_or_insert(error);
@@ -208,10 +209,11 @@ impl Running {
         Running { lanes, thread }
     }
 
-    /// Waits for the source to return by itself.
+    /// Waits for the source to return by itself; a lane's failure is its own.
     pub(crate) fn finish(self) -> (Result<()>, Seen) {
         let result = self.thread.join().expect("the source's thread");
-        (result, std::mem::take(&mut *self.lanes.seen.lock()))
+        let mut seen = std::mem::take(&mut *self.lanes.seen.lock());
+        (seen.failure.take().map_or(result, Err), seen)
     }
 
     /// Asks it to stop, and waits for it.
@@ -221,4 +223,26 @@ impl Running {
         result.expect("a clean stop");
         seen
     }
+}
+
+/// Asserts that the rows are those, each once; says what is missing and what is there twice.
+#[track_caller]
+pub(crate) fn assert_rows(mut found: Vec<u64>, expected: impl IntoIterator<Item = u64>) {
+    found.sort_unstable();
+    let expected: Vec<u64> = expected.into_iter().collect();
+    if found == expected {
+        return;
+    }
+    let twice: Vec<u64> = found.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+    let missing: Vec<u64> = expected.iter().copied().filter(|n| found.binary_search(n).is_err()).collect();
+    let few = |rows: &[u64]| rows.iter().take(5).map(u64::to_string).collect::<Vec<_>>().join(", ");
+    panic!(
+        "{} rows of {}: {} missing ({} …), {} twice ({} …)",
+        found.len(),
+        expected.len(),
+        missing.len(),
+        few(&missing),
+        twice.len(),
+        few(&twice)
+    );
 }

@@ -13,7 +13,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ThreadedProducer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
-use crate::harness::{Running, rows, sink, source};
+use crate::harness::{Running, assert_rows, rows, sink, source};
 
 pub(crate) struct Raw {
     pub(crate) payload: Option<Vec<u8>>,
@@ -106,24 +106,22 @@ fn members_hand_partitions_over_without_a_loss_or_a_repetition() {
     write(&topic, 6, 0, 20_000);
     let member = || {
         Running::start(source(read_from(&topic, false), &BuildContext::for_tests()), |lanes| {
-            lanes.max = 50;
-            lanes.pause = Duration::from_millis(10);
+            lanes.max = 20;
+            lanes.pause = Duration::from_millis(50);
         })
     };
     let first = member();
-    first.lanes.wait_for("the first rows", |seen| seen.count() >= 500);
+    first.lanes.wait_for("the first rows", |seen| seen.count() >= 200);
     let second = member();
-    second.lanes.wait_for("rows of the second member", |seen| seen.count() >= 500);
+    second.lanes.wait_for("rows of the second member", |seen| seen.count() >= 200);
     let seen_by_second = second.stop();
     let before = first.lanes.seen.lock().count();
-    first.lanes.wait_for("the second's partitions", |seen| seen.count() >= before + 2_000);
+    first.lanes.wait_for("the second's partitions", |seen| seen.count() >= before + 1_000);
     let seen_by_first = first.stop();
     let (result, rest) = Running::start(source(read_from(&topic, true), &BuildContext::for_tests()), |_| {}).finish();
     result.expect("read to the end");
     assert!(seen_by_first.opened > 6, "partitions moved");
-    let mut all = [seen_by_first.sorted(), seen_by_second.sorted(), rest.sorted()].concat();
-    all.sort_unstable();
-    assert_eq!(all, (0..20_000).collect::<Vec<_>>());
+    assert_rows([seen_by_first.sorted(), seen_by_second.sorted(), rest.sorted()].concat(), 0..20_000);
 }
 
 #[test]
@@ -196,7 +194,7 @@ fn a_topic_that_takes_less_than_the_client_makes_dead_letters_and_fails_no_batch
     assert_eq!(dead.iter().map(|letter| letter.origin).collect::<Vec<_>>(), [250]);
     let (result, seen) = Running::start(source(read_from(&topic, true), &BuildContext::for_tests()), |_| {}).finish();
     result.expect("read to the end");
-    assert_eq!(seen.sorted(), (0..500).filter(|n| *n != 250).collect::<Vec<_>>());
+    assert_rows(seen.sorted(), (0..500).filter(|n| *n != 250));
 }
 
 #[test]
@@ -323,7 +321,14 @@ fn an_outage_in_the_middle_loses_nothing() {
     writer.prepare(Span::default()).expect("acknowledged");
     assert!(outage.join().expect("a thread").success());
     reader.lanes.wait_for("all rows", |seen| seen.count() as u64 >= next);
-    let seen = reader.stop();
-    assert_eq!(seen.sorted(), (0..next).collect::<Vec<_>>(), "none twice: the producer is idempotent");
+    let mut seen = reader.stop().sorted();
+    // The group may have given up on this member meanwhile, and then it reads again what was not committed.
+    seen.dedup();
+    assert_rows(seen, 0..next);
+    let mut config = read_from(&topic, true);
+    config["group"] = json!(fresh("outage-again"));
+    let (result, seen) = Running::start(source(config, &BuildContext::for_tests()), |_| {}).finish();
+    result.expect("read to the end");
+    assert_rows(seen.sorted(), 0..next);
     assert!(cx.facts.snapshot().errors > 0, "the outage was noticed");
 }
