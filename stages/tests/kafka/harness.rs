@@ -155,7 +155,7 @@ pub(crate) struct Shared(pub(crate) Arc<TestLanes>);
 impl Lanes for Shared {
     fn starts(&self, ids: &[LaneId]) -> Result<Vec<Option<Start>>> {
         let committed = self.0.acknowledge.acknowledged(ids)?;
-        let start = |at| Start { position: Position { at, row: 0 }, state: Vec::new() };
+        let start = |at| Start { position: Position { at, row: 0 }, ..Start::default() };
         Ok(committed.into_iter().map(|at| at.map(start)).collect())
     }
 
