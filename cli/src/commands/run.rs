@@ -109,7 +109,6 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
              it is not for production"
         );
         shared.put(Arc::new(broker));
-
     }
     let jobs = jobs(&pipelines, &relations, args, &shared);
     stop_on_signals(jobs.iter().map(|job| Arc::clone(&job.options.stop)).collect())?;

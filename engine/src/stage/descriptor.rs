@@ -211,7 +211,7 @@ config_trait! {
         /// What the schema cannot say.
         fn check(&self) -> Result<Fields, Vec<Problem>>;
 
-        /// Whether it ends by itself.
+        /// Whether it ends by itself and can be read from the beginning twice: transforms may survey such a source.
         fn bounded(&self) -> bool;
 
         /// Whether a completed run can be run again from the beginning, and should be when asked to. A source that

@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use aqpipe_engine::Result;
 use aqpipe_engine::record::{LaneId, Span};
-use aqpipe_engine::stage::{BuildContext, DeadEnd, DeadLetter, DeadLetterConfig, DeadWriter, Descriptor, End, Problem};
+use aqpipe_engine::stage::{
+    BuildContext, DeadEnd, DeadLetter, DeadLetterConfig, DeadWriter, Delivery, Descriptor, End, Problem,
+};
 use parking_lot::Mutex;
 use rdkafka::message::{Header, OwnedHeaders};
 use schemars::JsonSchema;
@@ -68,6 +70,10 @@ create_topic = { partitions = 1, replication = 1 }
         let mut problems = client::check(&self.brokers, security, &self.librdkafka, Side::Producer, &owned);
         problems.extend(client::check_topic(&["topic"], &self.topic));
         if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+
+    fn delivery(&self) -> Delivery {
+        Delivery::AtLeastOnce
     }
 
     fn writes(&self) -> Vec<String> {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use aqpipe_engine::Result;
 use aqpipe_engine::record::{Fields, LaneId, Tests};
-use aqpipe_engine::stage::{BuildContext, Cadence, Descriptor, End, Problem, Sink, SinkConfig, Writer};
+use aqpipe_engine::stage::{BuildContext, Cadence, Delivery, Descriptor, End, Problem, Sink, SinkConfig, Writer};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -160,6 +160,10 @@ create_topic = { partitions = 3, replication = 1 }
 
     fn cadence(&self) -> Cadence {
         Cadence::Interval(Duration::from_secs(1))
+    }
+
+    fn delivery(&self) -> Delivery {
+        Delivery::AtLeastOnce
     }
 
     fn writes(&self) -> Vec<String> {

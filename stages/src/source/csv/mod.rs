@@ -7,6 +7,8 @@ mod number;
 mod sentinels;
 mod time;
 
+pub(super) use self::time::{Clock, Zone};
+
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -24,7 +26,7 @@ use self::columns::Header;
 use self::files::Files;
 use self::lane::{CsvLane, Layout};
 use self::sentinels::Sentinels;
-use self::time::{Clock, Zone};
+
 use super::replay::Replay;
 use super::sample;
 

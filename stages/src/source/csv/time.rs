@@ -6,17 +6,17 @@ use jiff::fmt::temporal::Pieces;
 use jiff::tz::Offset;
 
 /// Microseconds since 1970 UTC, and minutes east of UTC of the clock that was read.
-pub(super) type Instant = (i64, i16);
+pub(in crate::source) type Instant = (i64, i16);
 
 /// A clock at a fixed offset from UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Zone(i16);
+pub(in crate::source) struct Zone(i16);
 
 impl Zone {
     pub(super) const UTC: Zone = Zone(0);
 
     /// `UTC`, `Z`, or an offset such as `+01:00`.
-    pub(crate) fn parse(text: &str) -> Result<Zone, String> {
+    pub(in crate::source) fn parse(text: &str) -> Result<Zone, String> {
         let wrong = || format!("`{text}` is neither UTC nor an offset");
         if text.eq_ignore_ascii_case("utc") || text == "Z" {
             return Ok(Zone::UTC);
@@ -34,11 +34,6 @@ impl Zone {
         let (hours, minutes) = hours.zip(minutes).filter(|(h, m)| *h < 24 && *m < 60).ok_or_else(wrong)?;
         Ok(Zone(sign * (hours as i16 * 60 + minutes as i16)))
     }
-
-    /// Minutes east of UTC.
-    pub(crate) const fn minutes(self) -> i16 {
-        self.0
-    }
 }
 
 fn two(tens: u8, ones: u8) -> Option<u32> {
@@ -47,7 +42,7 @@ fn two(tens: u8, ones: u8) -> Option<u32> {
 
 /// Reads timestamps of one format.
 #[derive(Clone, Debug)]
-pub(super) struct Clock {
+pub(in crate::source) struct Clock {
     zone: Zone,
     format: Format,
 }
@@ -74,7 +69,7 @@ enum Part {
 }
 
 impl Clock {
-    pub(super) fn new(format: Option<&str>, zone: Zone) -> Result<Clock, String> {
+    pub(in crate::source) fn new(format: Option<&str>, zone: Zone) -> Result<Clock, String> {
         let Some(format) = format else { return Ok(Clock { zone, format: Format::Iso }) };
         if let Some(parts) = digits(format) {
             return Ok(Clock { zone, format: Format::Digits(parts) });
@@ -91,7 +86,7 @@ impl Clock {
     }
 
     /// Reads one.
-    pub(super) fn read(&self, text: &[u8]) -> Result<Instant, String> {
+    pub(in crate::source) fn read(&self, text: &[u8]) -> Result<Instant, String> {
         match &self.format {
             Format::Iso => self.iso(text),
             Format::Digits(parts) => self.digits(parts, text).ok_or_else(|| "it has another form".to_owned()),
@@ -274,8 +269,8 @@ mod tests {
 
     #[test]
     fn zones_are_utc_or_fixed_offsets() {
-        assert_eq!(Zone::parse("-03:30").map(Zone::minutes), Ok(-210));
-        assert_eq!(Zone::parse("utc").map(Zone::minutes), Ok(0));
+        assert_eq!(Zone::parse("-03:30").map(|zone| zone.0), Ok(-210));
+        assert_eq!(Zone::parse("utc").map(|zone| zone.0), Ok(0));
         for wrong in ["Europe/Rome", "+1", "+25:00", "01:00", ""] {
             assert!(Zone::parse(wrong).is_err(), "{wrong}");
         }

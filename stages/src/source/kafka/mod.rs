@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use aqpipe_engine::Result;
 use aqpipe_engine::record::{Field, Fields, TIMESTAMP};
-use aqpipe_engine::stage::{Acknowledge, BuildContext, Descriptor, Lanes, Problem, Source, SourceConfig};
+use aqpipe_engine::stage::{Acknowledge, BuildContext, Delivery, Descriptor, Lanes, Problem, Source, SourceConfig};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -139,12 +139,17 @@ key = \"station\"
         Ok(self.layout())
     }
 
+    /// Not even with `until_end`: what is read is committed, so it cannot be surveyed first.
     fn bounded(&self) -> bool {
-        self.until_end
+        false
     }
 
     fn rerun(&self) -> Option<bool> {
         None
+    }
+
+    fn delivery(&self) -> Delivery {
+        Delivery::AtLeastOnce
     }
 
     fn reads(&self) -> Vec<String> {
