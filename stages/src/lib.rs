@@ -5,7 +5,10 @@
 
 pub mod codec;
 mod dead_letter;
+mod files;
 pub mod kafka;
 mod sink;
 mod source;
 mod transform;
+
+pub use files::EmbeddedRun;
