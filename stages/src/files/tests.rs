@@ -40,7 +40,7 @@ fn prepare_text(store: &Store, from: u64, to: u64, text: &str) -> aqpipe_engine:
     let lane = "topic/0".into();
     let mut file = store.create(&lane)?;
     file.buffer().extend_from_slice(text.as_bytes());
-    store.prepare(&lane, file, span(from, to), to - from)
+    store.prepare(&lane, file, span(from, to), to.saturating_sub(from))
 }
 
 fn visible(from: u64, to: u64) -> String {
@@ -186,7 +186,7 @@ fn a_range_that_overlaps_a_visible_file_is_refused_after_a_restart_too() {
             store.undo(&prepare(&store, from, to).expect("free")).expect("undoes");
         }
         assert_eq!(names(dir.path()).1, 0, "what was refused leaves nothing");
-        assert!(prepare(&store, 30, 20).is_ok_and(|_| false) || prepare(&store, 200, 199).is_err());
+        assert!(prepare(&store, 20, 10).is_err(), "backwards");
     }
 }
 
