@@ -5,6 +5,7 @@
 
 pub mod codec;
 mod dead_letter;
+mod files;
 pub mod kafka;
 mod layout;
 mod sink;
@@ -12,3 +13,5 @@ mod source;
 #[cfg(test)]
 mod testing;
 mod transform;
+
+pub use files::EmbeddedRun;

@@ -1,1 +1,211 @@
-//! To be written.
+//! CSV files, one for each cut of a lane.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use aqpipe_engine::record::{Batch, Fields, LaneId, Span};
+use aqpipe_engine::schemars::{self, JsonSchema};
+use aqpipe_engine::stage::{BuildContext, Cadence, DeadLetter, Descriptor, Problem, Rerun, Sink, SinkConfig, Writer};
+use aqpipe_engine::{Error, Result};
+use serde::Deserialize;
+
+use crate::codec::csv::{Common, Table};
+use crate::files::{Store, Temporary, ends_in_a_store};
+
+/// Writes records as CSV files into a directory.
+///
+/// A file holds what was read of one lane (a Kafka partition, an input file) between two commits, and is called
+/// `PREFIX_LANE_FROM-TO.csv` by the positions read, `TO` not included: `air_quality_batch_air-quality-data-2_…100-…200.csv`.
+/// It appears as a whole or not at all, is never overwritten and never changed. Files of one lane sort by name.
+///
+/// Columns: `timestamp` with the offset of its clock, the key, the fields in their order, the score where a stage gave
+/// one, `flags` (a QARTOD digit for each field, in the order of the columns) and `fills` (`T=forward_fill(2);RH=median`).
+/// A missing value is an empty cell. When a field appears that was not there before, a new file begins.
+///
+/// The directory belongs to one pipeline for each prefix; a hidden file in it says which. Running a completed pipeline
+/// again is refused, for the files are there: `--fresh` removes them.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CsvSinkConfig {
+    /// The directory, relative to the working directory. It is created where it is not there.
+    #[schemars(length(min = 1))]
+    dir: String,
+    /// How file names begin: letters, digits, `.`, `_` and `-`, not a point first.
+    #[serde(default = "default_prefix")]
+    #[schemars(regex(pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$"), length(min = 1, max = 80))]
+    prefix: String,
+    /// How many records are read for a file. What is filtered out or held back makes a file smaller. Opening a file and
+    /// making it durable costs about as much as 5,000 records: small files are slow.
+    #[serde(default = "default_batch_size")]
+    #[schemars(range(min = 1))]
+    batch_size: u64,
+    /// How long a file waits to be filled, in seconds, from its first record.
+    #[serde(default = "default_batch_timeout")]
+    #[schemars(range(min = 1, max = 86400))]
+    batch_timeout_secs: u64,
+    /// What stands between cells: one ASCII character.
+    #[serde(default = "default_delimiter")]
+    delimiter: char,
+    /// Whether the columns `flags` and `fills` are written.
+    #[serde(default = "yes")]
+    marks: bool,
+    /// Whether a column `partition` says which Kafka partition (or which input) a record was read from.
+    #[serde(default)]
+    partition: bool,
+    /// Whether a column `offset` says where in its partition a record was read: a Kafka offset, or a byte of a file.
+    #[serde(default)]
+    offset: bool,
+    /// Whether a column `processed_at` says when a record was written, in UTC. A record that is processed again after a
+    /// crash gets another time.
+    #[serde(default)]
+    processed_at: bool,
+}
+
+fn default_prefix() -> String {
+    "air_quality_batch".to_owned()
+}
+
+fn default_batch_size() -> u64 {
+    10_000
+}
+
+fn default_batch_timeout() -> u64 {
+    30
+}
+
+fn default_delimiter() -> char {
+    ','
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl CsvSinkConfig {
+    fn table(&self) -> Table {
+        Table {
+            delimiter: u8::try_from(self.delimiter).unwrap_or(b','),
+            marks: self.marks,
+            partition: self.partition,
+            offset: self.offset,
+            processed_at: self.processed_at,
+        }
+    }
+}
+
+impl SinkConfig for CsvSinkConfig {
+    const NAME: &'static str = "csv";
+    const EXAMPLE: &'static str = r#"type = "csv"
+dir = "processed_data"
+prefix = "air_quality_batch"
+batch_size = 10000
+batch_timeout_secs = 30
+"#;
+
+    fn check(&self, input: &Fields) -> Result<(), Vec<Problem>> {
+        let mut problems = Vec::new();
+        if !matches!(self.delimiter, '\t' | ' '..='~') || matches!(self.delimiter, '"' | '0'..='9' | '.' | '-') {
+            problems.push(
+                Problem::new(["delimiter"], "this character cannot stand between cells")
+                    .help("choose `,`, `;`, `|` or a tab"),
+            );
+        }
+        if let Some(name) = self.table().taken_name(input) {
+            let key = if ["partition", "offset", "processed_at"].contains(&name) { name } else { "marks" };
+            let path: &[&str] = if name == "timestamp" { &[] } else { &[key] };
+            problems.push(
+                Problem::new(path.iter().copied(), format!("a field is called `{name}`, as another column is"))
+                    .help("rename the field in the source, or leave that column out"),
+            );
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+
+    fn cadence(&self) -> Cadence {
+        Cadence::Records { most: self.batch_size, timeout: Duration::from_secs(self.batch_timeout_secs) }
+    }
+
+    fn rerun(&self) -> Rerun {
+        Rerun::Refuse
+    }
+
+    fn build(&self, cx: &BuildContext) -> Result<Arc<dyn Sink>> {
+        let store = Arc::new(Store::new(&self.dir, &self.prefix, "csv", cx));
+        Ok(Arc::new(CsvSink { store, table: self.table() }))
+    }
+}
+
+aqpipe_engine::inventory::submit! { Descriptor::sink::<CsvSinkConfig>() }
+
+struct CsvSink {
+    store: Arc<Store>,
+    table: Table,
+}
+
+ends_in_a_store!(CsvSink);
+
+impl Sink for CsvSink {
+    fn open(&self, lane: &LaneId, _epoch: u64) -> Result<Box<dyn Writer>> {
+        Ok(Box::new(CsvWriter {
+            store: Arc::clone(&self.store),
+            table: self.table.clone(),
+            lane: Arc::clone(lane),
+            file: None,
+            rows: 0,
+        }))
+    }
+}
+
+struct CsvWriter {
+    store: Arc<Store>,
+    table: Table,
+    lane: LaneId,
+    file: Option<(Temporary, Arc<Fields>)>,
+    rows: u64,
+}
+
+impl CsvWriter {
+    fn open_file(&self, fields: &Arc<Fields>) -> Result<(Temporary, Arc<Fields>)> {
+        if let Some(name) = self.table.taken_name(fields) {
+            return Err(Error::config(format!("a field is called `{name}`, as another column is"))
+                .help("rename the field in the source, or leave that column out"));
+        }
+        let mut file = self.store.create(&self.lane)?;
+        self.table.write_header(fields, file.buffer());
+        Ok((file, Arc::clone(fields)))
+    }
+}
+
+impl Writer for CsvWriter {
+    fn write(&mut self, batch: Batch, _dead: &mut Vec<DeadLetter>) -> Result<()> {
+        if batch.rows() == 0 {
+            return Ok(());
+        }
+        let opened = match self.file.take() {
+            Some(opened) => opened,
+            None => self.open_file(batch.fields())?,
+        };
+        let (file, fields) = self.file.insert(opened);
+        if *fields != *batch.fields() {
+            return Err(Error::bug("the fields changed within a cut"));
+        }
+        // The partition of a Kafka lane, or the whole name of another.
+        let partition = self.lane.rsplit_once('/').map(|(_, last)| last);
+        let partition = partition.filter(|last| last.bytes().all(|byte| byte.is_ascii_digit())).unwrap_or(&self.lane);
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_micros() as i64;
+        self.table.write_rows(&batch, Common { partition, processed_at: now }, file.buffer());
+        self.rows += batch.rows() as u64;
+        file.write_much()
+    }
+
+    fn prepare(&mut self, span: Span) -> Result<Vec<u8>> {
+        let rows = std::mem::take(&mut self.rows);
+        match self.file.take() {
+            Some((file, _)) => self.store.prepare(&self.lane, file, span, rows),
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,75 @@
-//! To be written.
+//! Nowhere.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aqpipe_engine::Result;
+use aqpipe_engine::record::{Batch, Fields, LaneId, Span};
+use aqpipe_engine::schemars::{self, JsonSchema};
+use aqpipe_engine::stage::{
+    BuildContext, Cadence, DeadLetter, Delivery, Descriptor, End, Problem, Sink, SinkConfig, Writer,
+};
+use serde::Deserialize;
+
+/// Drops every record: for measuring what comes before it, and for runs of which only the summary is of interest.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NullSinkConfig {}
+
+impl SinkConfig for NullSinkConfig {
+    const NAME: &'static str = "null";
+    const EXAMPLE: &'static str = "type = \"null\"\n";
+
+    fn check(&self, _input: &Fields) -> Result<(), Vec<Problem>> {
+        Ok(())
+    }
+
+    fn cadence(&self) -> Cadence {
+        Cadence::Interval(Duration::from_secs(1))
+    }
+
+    fn delivery(&self) -> Delivery {
+        Delivery::AtLeastOnce
+    }
+
+    fn build(&self, _cx: &BuildContext) -> Result<Arc<dyn Sink>> {
+        Ok(Arc::new(Null))
+    }
+}
+
+aqpipe_engine::inventory::submit! { Descriptor::sink::<NullSinkConfig>() }
+
+struct Null;
+
+impl End for Null {}
+
+impl Sink for Null {
+    fn open(&self, _lane: &LaneId, _epoch: u64) -> Result<Box<dyn Writer>> {
+        Ok(Box::new(Null))
+    }
+}
+
+impl Writer for Null {
+    fn write(&mut self, _batch: Batch, _dead: &mut Vec<DeadLetter>) -> Result<()> {
+        Ok(())
+    }
+
+    fn prepare(&mut self, _span: Span) -> Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_is_a_valid_configuration() {
+        let table: serde_json::Value = serde_json::json!({});
+        let config: NullSinkConfig = serde_json::from_value(table).expect("valid");
+        let sink = config.build(&BuildContext::for_tests()).expect("builds");
+        let mut writer = sink.open(&"lane".into(), 0).expect("opens");
+        assert!(writer.prepare(Span::default()).expect("nothing to do").is_empty());
+        assert!(serde_json::from_value::<NullSinkConfig>(serde_json::json!({"dir": "x"})).is_err());
+    }
+}

@@ -1,1 +1,242 @@
-//! To be written.
+//! The standard output.
+
+use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aqpipe_engine::record::{Batch, Fields, LaneId, Span};
+use aqpipe_engine::schemars::{self, JsonSchema};
+use aqpipe_engine::stage::{
+    BuildContext, Cadence, DeadLetter, Delivery, Descriptor, End, Problem, Sink, SinkConfig, Writer,
+};
+use aqpipe_engine::{Error, Result};
+use parking_lot::Mutex;
+use serde::Deserialize;
+
+use crate::codec::csv::{Common, Table};
+use crate::codec::json::{Encoder, taken_name};
+
+/// Writes records to the standard output: for looking at them and for pipes. Nothing else is written there during such a
+/// run.
+///
+/// Records of several lanes come in turns, a batch at a time; within a lane they are in order. After a crash what was
+/// under way may come twice. When the reader of a pipe leaves (`| head`), the run stops without an error, having
+/// committed what had been written before.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct StdoutSinkConfig {
+    /// How a record looks.
+    #[serde(default)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Format {
+    /// One JSON object a line, as the `kafka` sink writes it.
+    #[default]
+    Ndjson,
+    /// Lines as the `csv` sink writes them, with a header at the start and whenever the fields change.
+    Csv,
+}
+
+impl SinkConfig for StdoutSinkConfig {
+    const NAME: &'static str = "stdout";
+    const EXAMPLE: &'static str = "type = \"stdout\"\nformat = \"ndjson\"\n";
+
+    fn check(&self, input: &Fields) -> Result<(), Vec<Problem>> {
+        let taken = match self.format {
+            Format::Ndjson => taken_name(input),
+            Format::Csv => Table::default().taken_name(input),
+        };
+        let problem = |name| {
+            Problem::new(["format"], format!("a field is called `{name}`, as another part of the output is"))
+                .help("rename the field in the source")
+        };
+        taken.map_or(Ok(()), |name| Err(vec![problem(name)]))
+    }
+
+    fn cadence(&self) -> Cadence {
+        Cadence::Interval(Duration::from_secs(1))
+    }
+
+    fn delivery(&self) -> Delivery {
+        Delivery::AtLeastOnce
+    }
+
+    fn build(&self, cx: &BuildContext) -> Result<Arc<dyn Sink>> {
+        Ok(Arc::new(Stdout::new(Box::new(io::stdout()), self.format, cx)))
+    }
+}
+
+aqpipe_engine::inventory::submit! { Descriptor::sink::<StdoutSinkConfig>() }
+
+struct Stdout {
+    shared: Arc<Mutex<Shared>>,
+    format: Format,
+    cx: BuildContext,
+}
+
+/// What the lanes have in common.
+struct Shared {
+    out: BufWriter<Box<dyn Write + Send>>,
+    /// The fields of the last header.
+    header: Option<Arc<Fields>>,
+}
+
+impl Stdout {
+    fn new(out: Box<dyn Write + Send>, format: Format, cx: &BuildContext) -> Stdout {
+        let shared = Shared { out: BufWriter::with_capacity(64 << 10, out), header: None };
+        Stdout { shared: Arc::new(Mutex::new(shared)), format, cx: cx.clone() }
+    }
+}
+
+impl End for Stdout {}
+
+impl Sink for Stdout {
+    fn open(&self, _lane: &LaneId, _epoch: u64) -> Result<Box<dyn Writer>> {
+        Ok(Box::new(StdoutWriter {
+            shared: Arc::clone(&self.shared),
+            format: self.format,
+            encoder: Encoder::new(Arc::clone(&self.cx.tests)),
+            encoded: Vec::new(),
+            ends: Vec::new(),
+        }))
+    }
+}
+
+struct StdoutWriter {
+    shared: Arc<Mutex<Shared>>,
+    format: Format,
+    encoder: Encoder,
+    encoded: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Writer for StdoutWriter {
+    fn write(&mut self, batch: Batch, _dead: &mut Vec<DeadLetter>) -> Result<()> {
+        if batch.rows() == 0 {
+            return Ok(());
+        }
+        self.encoded.clear();
+        self.ends.clear();
+        match self.format {
+            Format::Csv => Table::default().write_rows(&batch, Common::default(), &mut self.encoded),
+            Format::Ndjson => self.encoder.encode(&batch, &mut self.encoded, &mut self.ends)?,
+        }
+        let mut shared = self.shared.lock();
+        self.write_out(&mut shared, &batch).map_err(gone)
+    }
+
+    fn prepare(&mut self, _span: Span) -> Result<Vec<u8>> {
+        self.shared.lock().out.flush().map_err(gone)?;
+        Ok(Vec::new())
+    }
+}
+
+impl StdoutWriter {
+    fn write_out(&self, shared: &mut Shared, batch: &Batch) -> io::Result<()> {
+        if self.format == Format::Csv {
+            if shared.header.as_ref() != Some(batch.fields()) {
+                let mut header = Vec::new();
+                Table::default().write_header(batch.fields(), &mut header);
+                shared.out.write_all(&header)?;
+                shared.header = Some(Arc::clone(batch.fields()));
+            }
+            return shared.out.write_all(&self.encoded);
+        }
+        let mut start = 0;
+        for end in &self.ends {
+            shared.out.write_all(&self.encoded[start..*end])?;
+            shared.out.write_all(b"\n")?;
+            start = *end;
+        }
+        Ok(())
+    }
+}
+
+fn gone(error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return Error::stop("the reader of the standard output has left");
+    }
+    Error::new("cannot write to the standard output").because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use aqpipe_engine::ErrorKind;
+    use aqpipe_engine::record::{BatchParts, Column, Field, Numbers};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Pipe(Arc<Mutex<Vec<u8>>>, bool);
+
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.1 {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn batch(field: &str) -> Batch {
+        Batch::new(BatchParts {
+            fields: Arc::new(Fields { list: vec![Field::number(field)], ..Fields::default() }),
+            time: vec![0, 1_000_000].into(),
+            offset: vec![0, 0].into(),
+            key: None,
+            columns: vec![Column::Number(Numbers::observed(vec![1.5, 2.0].into()))],
+            score: None,
+            origin: vec![0, 1].into(),
+            raw: None,
+        })
+        .expect("fits")
+    }
+
+    fn written(format: Format, fields: &[&str]) -> String {
+        let pipe = Pipe::default();
+        let sink = Stdout::new(Box::new(pipe.clone()), format, &BuildContext::for_tests());
+        for field in fields {
+            let mut writer = sink.open(&"lane".into(), 0).expect("opens");
+            writer.write(batch(field), &mut Vec::new()).expect("writes");
+            writer.prepare(Span::default()).expect("flushes");
+        }
+        let bytes = pipe.0.lock().clone();
+        String::from_utf8(bytes).expect("UTF-8")
+    }
+
+    #[test]
+    fn a_header_comes_first_and_again_when_the_fields_change() {
+        insta::assert_snapshot!(written(Format::Csv, &["a", "a", "b"]), @r"
+        timestamp,a,flags,fills
+        1970-01-01T00:00:00Z,1.5,2,
+        1970-01-01T00:00:01Z,2.0,2,
+        1970-01-01T00:00:00Z,1.5,2,
+        1970-01-01T00:00:01Z,2.0,2,
+        timestamp,b,flags,fills
+        1970-01-01T00:00:00Z,1.5,2,
+        1970-01-01T00:00:01Z,2.0,2,
+        ");
+    }
+
+    #[test]
+    fn every_record_is_a_line_of_json() {
+        let text = written(Format::Ndjson, &["a", "b"]);
+        assert_eq!(text.lines().filter(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()).count(), 4);
+    }
+
+    #[test]
+    fn a_reader_that_leaves_stops_the_run_without_a_failure() {
+        let sink = Stdout::new(Box::new(Pipe(Arc::default(), true)), Format::Csv, &BuildContext::for_tests());
+        let mut writer = sink.open(&"lane".into(), 0).expect("opens");
+        let written = writer.write(batch("a"), &mut Vec::new()).and_then(|()| writer.prepare(Span::default()));
+        assert_eq!(written.map_err(|error| error.kind()), Err(ErrorKind::Stop));
+    }
+}

@@ -1,0 +1,115 @@
+//! Bytes to columns and back, on records such as those of the UCI file: 13 measurements, some of them missing or filled.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use aqpipe_engine::record::{Batch, BatchParts, Column, Field, Fields, Flag, Mark, Numbers, Provenance, Tests};
+use aqpipe_stages::codec::csv::{Common, Table};
+use aqpipe_stages::codec::json::{Decoder, DecoderOptions, Encoder, Pushed, SCORE};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+
+const ROWS: usize = 8192;
+
+const NAMES: [&str; 13] = [
+    "CO(GT)",
+    "PT08.S1(CO)",
+    "NMHC(GT)",
+    "C6H6(GT)",
+    "PT08.S2(NMHC)",
+    "NOx(GT)",
+    "PT08.S3(NOx)",
+    "NO2(GT)",
+    "PT08.S4(NO2)",
+    "PT08.S5(O3)",
+    "T",
+    "RH",
+    "AH",
+];
+
+fn batch(tests: &Tests) -> Batch {
+    let range = tests.bit("gross_range");
+    let column = |index: usize| {
+        let mut marks = Vec::with_capacity(ROWS);
+        let values: Vec<Option<f64>> = (0..ROWS)
+            .map(|row| {
+                let noise = (row * 7919 + index * 104_729) % 10_007;
+                let value = match index {
+                    0 | 3 | 10 | 11 => (noise % 500) as f64 / 10.0,
+                    12 => (noise % 20_000) as f64 / 10_000.0,
+                    _ => (noise % 2_000) as f64,
+                };
+                let (value, mark) = match noise % 50 {
+                    0 => (None, Mark::MISSING),
+                    1 => (Some(value), Mark::MISSING.filled(Provenance::ForwardFill, 2)),
+                    _ => (Some(value), Mark::OBSERVED.checked(Flag::Good, range)),
+                };
+                marks.push(mark.0);
+                value
+            })
+            .collect();
+        Column::Number(Numbers { values: values.into(), marks: marks.into() })
+    };
+    Batch::new(BatchParts {
+        fields: Arc::new(Fields {
+            list: NAMES.map(Field::number).to_vec(),
+            key: Some("station".into()),
+            score: Some(SCORE.into()),
+            open: false,
+        }),
+        time: (0..ROWS as i64).map(|row| 1_078_938_000_000_000 + row * 3_600_000_000).collect::<Vec<_>>().into(),
+        offset: vec![60; ROWS].into(),
+        key: Some(vec!["uci"; ROWS].into()),
+        columns: (0..NAMES.len()).map(column).collect(),
+        score: Some((0..ROWS).map(|row| Some(1.0 - (row % 100) as f64 / 1000.0)).collect()),
+        origin: (0..ROWS as u64).collect::<Vec<_>>().into(),
+        raw: None,
+    })
+    .expect("fits")
+}
+
+fn codec(c: &mut Criterion) {
+    let tests = Arc::new(Tests::default());
+    let batch = batch(&tests);
+    let mut group = c.benchmark_group("codec");
+    group.throughput(Throughput::Elements(ROWS as u64));
+
+    let mut encoder = Encoder::new(Arc::clone(&tests));
+    let (mut out, mut ends) = (Vec::new(), Vec::new());
+    group.bench_function("json encode", |b| {
+        b.iter(|| {
+            out.clear();
+            ends.clear();
+            encoder.encode(black_box(&batch), &mut out, &mut ends).expect("names are free");
+        });
+    });
+    let starts: Vec<usize> = std::iter::once(0).chain(ends.iter().copied()).collect();
+    let messages: Vec<&[u8]> = starts.windows(2).map(|pair| &out[pair[0]..pair[1]]).collect();
+    let mut decoder = Decoder::new(DecoderOptions {
+        timestamp: "timestamp".into(),
+        key: Some("station".into()),
+        declared: None,
+        numeric: Arc::default(),
+        tests,
+        keep_raw: false,
+    });
+    group.bench_function(format!("json decode, {} bytes", out.len() / ROWS), |b| {
+        b.iter(|| {
+            for (origin, message) in messages.iter().enumerate() {
+                assert_eq!(decoder.push(origin as u64, black_box(message)), Ok(Pushed::Row));
+            }
+            decoder.take().expect("fits")
+        });
+    });
+    let table = Table::default();
+    let mut lines = Vec::new();
+    group.bench_function("csv write", |b| {
+        b.iter(|| {
+            lines.clear();
+            table.write_rows(black_box(&batch), Common::default(), &mut lines);
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, codec);
+criterion_main!(benches);

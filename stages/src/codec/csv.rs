@@ -1,0 +1,238 @@
+//! CSV output: from columns to lines.
+//!
+//! The columns are `timestamp`, the key, the fields in their order, the score, `flags` (a QARTOD digit for each field)
+//! and `fills` (see [`write_fills`](super::text::write_fills)). An absent value is nothing at all, an empty text is `""`. Quoting is that of
+//! RFC 4180, and a line ends with `\n`.
+
+use aqpipe_engine::record::{Batch, Column, Fields, Flag, Mark, Provenance, TIMESTAMP};
+use arrow_array::{Array, StringArray};
+
+use super::text;
+
+/// Which columns a table has, and how they are set apart.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Between the cells.
+    pub delimiter: u8,
+    /// Whether `flags` and `fills` are there.
+    pub marks: bool,
+    /// Whether `partition` is there: where the record was read.
+    pub partition: bool,
+    /// Whether `offset` is there: the position of the record in its partition.
+    pub offset: bool,
+    /// Whether `processed_at` is there: when the batch was written.
+    pub processed_at: bool,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Table { delimiter: b',', marks: true, partition: false, offset: false, processed_at: false }
+    }
+}
+
+/// What the rows of a batch have in common.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Common<'a> {
+    /// The partition.
+    pub partition: &'a str,
+    /// When the batch was written: microseconds since 1970 UTC.
+    pub processed_at: i64,
+}
+
+impl Table {
+    /// The columns behind the fields.
+    fn extra(&self) -> impl Iterator<Item = &'static str> {
+        let columns = [
+            (self.marks, "flags"),
+            (self.marks, "fills"),
+            (self.partition, "partition"),
+            (self.offset, "offset"),
+            (self.processed_at, "processed_at"),
+        ];
+        columns.into_iter().filter(|(there, _)| *there).map(|(_, name)| name)
+    }
+
+    /// The name among these that two columns would have.
+    #[must_use]
+    pub fn taken_name<'f>(&self, fields: &'f Fields) -> Option<&'f str> {
+        let mut named = fields.names().chain(fields.key.as_deref()).chain(fields.score.as_deref());
+        named.find(|name| *name == TIMESTAMP || self.extra().any(|extra| extra == *name))
+    }
+
+    /// Appends the names of the columns as a line.
+    pub fn write_header(&self, fields: &Fields, out: &mut Vec<u8>) {
+        out.extend_from_slice(TIMESTAMP.as_bytes());
+        let mut cell = |name: &str| {
+            out.push(self.delimiter);
+            self.write_text(out, name.as_bytes());
+        };
+        fields.key.as_deref().into_iter().chain(fields.names()).chain(fields.score.as_deref()).for_each(&mut cell);
+        self.extra().for_each(cell);
+        out.push(b'\n');
+    }
+
+    /// Appends a line for each record.
+    pub fn write_rows(&self, batch: &Batch, common: Common<'_>, out: &mut Vec<u8>) {
+        let mut tail = Vec::new();
+        if self.processed_at {
+            tail.push(self.delimiter);
+            text::write_timestamp(&mut tail, common.processed_at, 0);
+        }
+        tail.push(b'\n');
+        let (mut flags, mut fills) = (Vec::new(), Vec::new());
+        for row in 0..batch.rows() {
+            text::write_timestamp(out, batch.time()[row], batch.offset()[row]);
+            if let Some(key) = batch.key() {
+                self.write_text_cell(out, key, row);
+            }
+            flags.clear();
+            let mut is_filled = false;
+            for column in batch.columns() {
+                match column {
+                    Column::Number(numbers) => {
+                        out.push(self.delimiter);
+                        if numbers.values.is_valid(row) {
+                            text::write_number(out, numbers.values.value(row));
+                        }
+                        let mark = numbers.mark(row);
+                        is_filled |= is_fill(mark);
+                        flags.push(b'0' + mark.flag() as u8);
+                    }
+                    Column::Text(text) => {
+                        self.write_text_cell(out, text, row);
+                        let flag = if text.is_valid(row) { Flag::Unknown } else { Flag::Missing };
+                        flags.push(b'0' + flag as u8);
+                    }
+                }
+            }
+            if let Some(score) = batch.score() {
+                out.push(self.delimiter);
+                if score.is_valid(row) {
+                    text::write_number(out, score.value(row));
+                }
+            }
+            if self.marks {
+                out.push(self.delimiter);
+                out.extend_from_slice(&flags);
+                out.push(self.delimiter);
+                if is_filled {
+                    fills.clear();
+                    text::write_fills(&mut fills, batch, row);
+                    self.write_text(out, &fills);
+                }
+            }
+            if self.partition {
+                out.push(self.delimiter);
+                self.write_text(out, common.partition.as_bytes());
+            }
+            if self.offset {
+                out.push(self.delimiter);
+                out.extend_from_slice(batch.origin()[row].to_string().as_bytes());
+            }
+            out.extend_from_slice(&tail);
+        }
+    }
+
+    fn write_text_cell(&self, out: &mut Vec<u8>, texts: &StringArray, row: usize) {
+        out.push(self.delimiter);
+        if texts.is_valid(row) {
+            self.write_text(out, texts.value(row).as_bytes());
+        }
+    }
+
+    fn write_text(&self, out: &mut Vec<u8>, text: &[u8]) {
+        let special = |byte: &u8| *byte == self.delimiter || matches!(byte, b'"' | b'\n' | b'\r');
+        if !text.is_empty() && !text.iter().any(special) {
+            out.extend_from_slice(text);
+            return;
+        }
+        out.push(b'"');
+        for byte in text {
+            if *byte == b'"' {
+                out.push(b'"');
+            }
+            out.push(*byte);
+        }
+        out.push(b'"');
+    }
+}
+
+#[inline]
+fn is_fill(mark: Mark) -> bool {
+    !matches!(mark.provenance(), Provenance::Observed | Provenance::Derived)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use aqpipe_engine::record::{BatchParts, Field, Numbers};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn batch(texts: Vec<Option<String>>) -> Batch {
+        let rows = texts.len();
+        let mut marks = vec![Mark::OBSERVED.0; rows];
+        marks[0] = Mark::MISSING.filled(Provenance::ForwardFill, 2).0;
+        let numbers = Numbers { values: vec![1360.0; rows].into(), marks: marks.into() };
+        let missing = Numbers::observed(arrow_array::Float64Array::new_null(rows));
+        let list = vec![Field::number("CO(GT)"), Field::text("note, \"quoted\""), Field::number("T")];
+        Batch::new(BatchParts {
+            fields: Arc::new(Fields {
+                list,
+                key: Some("station".into()),
+                score: Some("quality_score".into()),
+                open: false,
+            }),
+            time: vec![1_078_938_000_000_000; rows].into(),
+            offset: vec![60; rows].into(),
+            key: Some(vec!["uci"; rows].into()),
+            columns: vec![Column::Number(numbers), Column::Text(texts.into()), Column::Number(missing)],
+            score: Some(vec![0.98; rows].into()),
+            origin: (41..41 + rows as u64).collect::<Vec<_>>().into(),
+            raw: None,
+        })
+        .expect("fits")
+    }
+
+    #[test]
+    fn lines_look_as_documented() {
+        let table = Table { partition: true, offset: true, processed_at: true, ..Table::default() };
+        let batch = batch(vec![Some("a, \"b\"".into()), None, Some(String::new())]);
+        let mut out = Vec::new();
+        table.write_header(batch.fields(), &mut out);
+        table.write_rows(&batch, Common { partition: "2", processed_at: 0 }, &mut out);
+        insta::assert_snapshot!(String::from_utf8(out).expect("UTF-8"), @r#"
+        timestamp,station,CO(GT),"note, ""quoted""",T,quality_score,flags,fills,partition,offset,processed_at
+        2004-03-10T18:00:00+01:00,uci,1360.0,"a, ""b""",,0.98,229,CO(GT)=forward_fill(2),2,41,1970-01-01T00:00:00Z
+        2004-03-10T18:00:00+01:00,uci,1360.0,,,0.98,299,,2,42,1970-01-01T00:00:00Z
+        2004-03-10T18:00:00+01:00,uci,1360.0,"",,0.98,229,,2,43,1970-01-01T00:00:00Z
+        "#);
+    }
+
+    #[test]
+    fn a_field_with_the_name_of_another_column_is_found() {
+        let fields = Fields { list: vec![Field::text("flags"), Field::text("offset")], ..Fields::default() };
+        assert_eq!(Table::default().taken_name(&fields), Some("flags"));
+        assert_eq!(Table { marks: false, ..Table::default() }.taken_name(&fields), None);
+        assert_eq!(Table { marks: false, offset: true, ..Table::default() }.taken_name(&fields), Some("offset"));
+    }
+
+    proptest! {
+        #[test]
+        fn other_readers_read_every_text_back(
+            texts in proptest::collection::vec(any::<String>(), 1..20),
+            delimiter in prop::sample::select(b",;\t|".to_vec()),
+        ) {
+            let batch = batch(texts.iter().cloned().map(Some).collect());
+            let table = Table { delimiter, ..Table::default() };
+            let mut out = Vec::new();
+            table.write_header(batch.fields(), &mut out);
+            table.write_rows(&batch, Common::default(), &mut out);
+            let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(&*out);
+            let read: Vec<String> = reader.records().map(|record| record.expect("a record")[3].to_owned()).collect();
+            prop_assert_eq!(read, texts);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Output files that become visible as a whole: written under a hidden name, made durable at a barrier, and renamed once
+//! they are decided.
+//!
+//! A [`Store`] is one directory and one file-name prefix, claimed by one pipeline. A visible file is called
+//! `PREFIX_LANE_FROM-TO.EXTENSION` by the half-open range of positions that was read for it (`_PART` behind it where
+//! several end at one position). No visible file is ever overwritten, and no two of a lane overlap.
+//!
+//! Everything else is hidden by a dot: `.aqpipe.PIPELINE.INSTANCE.….tmp` is not visible yet,
+//! `.PREFIX.aqpipe.json` says whose the files are, and `.PREFIX.PIPELINE.INSTANCE.lock` is locked while somebody writes.
+
+mod claim;
+mod disk;
+mod names;
+mod prepared;
+mod store;
+mod temporary;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use names::Names;
+pub(crate) use store::Store;
+pub(crate) use temporary::Temporary;
+
+/// Put into [`Shared`](aqpipe_engine::stage::Shared) by a run whose broker is in memory: such a run replaces the files
+/// that an earlier one of its kind left, and keeps away from those of a real cluster.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EmbeddedRun;
+
+/// Makes a type whose field `store` is a [`Store`] an [`End`](aqpipe_engine::stage::End).
+macro_rules! ends_in_a_store {
+    ($end:ty) => {
+        impl aqpipe_engine::stage::End for $end {
+            fn claim(&self) -> aqpipe_engine::Result<()> {
+                self.store.claim()
+            }
+            fn finish(&self, prepared: &[u8]) -> aqpipe_engine::Result<()> {
+                self.store.finish(prepared)
+            }
+            fn undo(&self, prepared: &[u8]) -> aqpipe_engine::Result<()> {
+                self.store.undo(prepared)
+            }
+            fn sweep(&self, instances: &[std::sync::Arc<str>]) -> aqpipe_engine::Result<()> {
+                self.store.sweep(instances)
+            }
+            fn forget(&self) -> aqpipe_engine::Result<()> {
+                self.store.forget()
+            }
+            fn visible_end(&self, lane: &aqpipe_engine::record::LaneId) -> aqpipe_engine::Result<Option<u64>> {
+                self.store.visible_end(lane)
+            }
+        }
+    };
+}
+pub(crate) use ends_in_a_store;

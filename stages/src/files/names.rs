@@ -1,0 +1,199 @@
+//! The names of files, and what they say.
+
+use aqpipe_engine::record::{LaneId, Span};
+
+/// The longest lane in a file name: with a prefix of 80 and two positions it stays below 255 bytes.
+const LONGEST_LANE: usize = 100;
+
+/// How a store calls its files.
+#[derive(Clone, Debug)]
+pub(crate) struct Names {
+    /// What comes before the lane.
+    pub(crate) prefix: String,
+    /// Without the dot.
+    pub(crate) extension: &'static str,
+    /// The pipeline, fit for a file name and without dots.
+    pipeline: String,
+    /// The instance, likewise.
+    instance: String,
+}
+
+/// What the name of a visible file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Visible<'a> {
+    /// Prefix and lane.
+    pub(super) stem: &'a str,
+    pub(super) from: u64,
+    pub(super) to: u64,
+}
+
+impl Names {
+    pub(crate) fn new(prefix: &str, extension: &'static str, pipeline: &str, instance: &str) -> Names {
+        Names { prefix: prefix.to_owned(), extension, pipeline: safe(pipeline, false), instance: safe(instance, false) }
+    }
+
+    /// Prefix and lane, as the visible files of that lane begin.
+    pub(super) fn stem(&self, lane: &LaneId) -> String {
+        format!("{}_{}", self.prefix, safe_lane(lane))
+    }
+
+    /// The name of a visible file.
+    pub(super) fn visible(&self, stem: &str, span: Span) -> String {
+        let part = if span.part == 0 { String::new() } else { format!("_{}", span.part) };
+        format!("{stem}_{:020}-{:020}{part}.{}", span.from.at, span.to.at, self.extension)
+    }
+
+    /// What a name says where it is one that this store could have given.
+    pub(super) fn read<'a>(&self, name: &'a str) -> Option<Visible<'a>> {
+        let bare = name.strip_suffix(self.extension)?.strip_suffix('.')?;
+        let range = |text: &str| {
+            let (from, to) = text.split_once('-')?;
+            Some((position(from)?, position(to)?))
+        };
+        let (stem, last) = bare.rsplit_once('_')?;
+        let (stem, (from, to)) = match range(last) {
+            Some(range) => (stem, range),
+            None => {
+                last.parse::<u32>().ok()?;
+                let (stem, last) = stem.rsplit_once('_')?;
+                (stem, range(last)?)
+            }
+        };
+        stem.strip_prefix(&*self.prefix)?.strip_prefix('_')?;
+        Some(Visible { stem, from, to })
+    }
+
+    /// The name of a file that is not visible yet.
+    pub(super) fn temporary(&self, stem: &str, number: u64) -> String {
+        format!("{}{stem}.{number}.{}.tmp", self.temporaries_of(&self.instance), self.extension)
+    }
+
+    /// How the files begin that an instance of the pipeline has not made visible.
+    fn temporaries_of(&self, instance: &str) -> String {
+        format!(".aqpipe.{}.{instance}.", self.pipeline)
+    }
+
+    /// Whether a name is that of a file which one of these instances has not made visible; of any where `None`.
+    pub(super) fn is_temporary(&self, name: &str, instances: Option<&[impl AsRef<str>]>) -> bool {
+        let rest = match instances {
+            None => name
+                .strip_prefix(&format!(".aqpipe.{}.", self.pipeline))
+                .and_then(|rest| rest.split_once('.'))
+                .map(|(_, rest)| rest),
+            Some(instances) => instances
+                .iter()
+                .find_map(|instance| name.strip_prefix(&self.temporaries_of(&safe(instance.as_ref(), false)))),
+        };
+        rest.and_then(|rest| rest.strip_prefix(&*self.prefix))
+            .is_some_and(|rest| rest.starts_with('_') && rest.ends_with(&format!(".{}.tmp", self.extension)))
+    }
+
+    /// The file that says whose the visible files are.
+    pub(super) fn claim(&self) -> String {
+        format!(".{}.aqpipe.json", self.prefix)
+    }
+
+    /// The prefix of the store whose claim this is.
+    pub(super) fn claimed_prefix(name: &str) -> Option<&str> {
+        name.strip_prefix('.')?.strip_suffix(".aqpipe.json")
+    }
+
+    /// The file that is locked while this instance writes.
+    pub(super) fn lock(&self) -> String {
+        format!("{}{}.lock", self.locks(), self.instance)
+    }
+
+    /// How the locks of all instances begin.
+    fn locks(&self) -> String {
+        format!(".{}.{}.", self.prefix, self.pipeline)
+    }
+
+    /// Whether a name is that of the lock of another instance.
+    pub(super) fn is_other_lock(&self, name: &str) -> bool {
+        name.starts_with(&self.locks()) && name.ends_with(".lock") && name != self.lock()
+    }
+}
+
+fn position(text: &str) -> Option<u64> {
+    (text.len() == 20 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
+}
+
+/// A lane as a part of a file name. A Kafka partition `topic/2` becomes `topic-2`, which no other partition becomes;
+/// whatever else is changed gets a checksum of what it was, so that two lanes never share a name.
+fn safe_lane(lane: &str) -> String {
+    let partition = lane.rsplit_once('/').filter(|(topic, partition)| {
+        !partition.is_empty() && partition.bytes().all(|byte| byte.is_ascii_digit()) && safe(topic, true) == *topic
+    });
+    match partition {
+        Some((topic, partition)) if lane.len() <= LONGEST_LANE => format!("{topic}-{partition}"),
+        _ => safe(lane, true),
+    }
+}
+
+/// A text as a part of a file name, with a checksum where that changed it.
+fn safe(text: &str, dots: bool) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_') || dots && c == '.';
+    if !text.is_empty() && text.len() <= LONGEST_LANE && text.chars().all(fits) {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().map(|c| if fits(c) { c } else { '-' }).take(LONGEST_LANE - 9).collect();
+    format!("{kept}-{:08x}", crc32fast::hash(text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aqpipe_engine::record::Position;
+
+    fn names() -> Names {
+        Names::new("air_quality_batch", "csv", "consumer", "0")
+    }
+
+    fn span(from: u64, to: u64, part: u32) -> Span {
+        Span { from: Position { at: from, row: from }, to: Position { at: to, row: to }, part }
+    }
+
+    #[test]
+    fn a_name_carries_lane_and_range_and_reads_back() {
+        let names = names();
+        let stem = names.stem(&"air-quality-data/2".into());
+        let name = names.visible(&stem, span(0, 100, 0));
+        assert_eq!(name, "air_quality_batch_air-quality-data-2_00000000000000000000-00000000000000000100.csv");
+        assert_eq!(names.read(&name), Some(Visible { stem: &stem, from: 0, to: 100 }));
+        let part = names.visible(&stem, span(100, 100, 3));
+        assert_eq!(names.read(&part), Some(Visible { stem: &stem, from: 100, to: 100 }));
+        let strange = [
+            "air_quality_batch_x_1-2.csv",
+            "notes.csv",
+            ".csv",
+            "air_quality_batch_00000000000000000000-00000000000000000100.csv",
+        ];
+        for name in strange {
+            assert_eq!(names.read(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn lanes_that_look_alike_get_different_names() {
+        let names = names();
+        let lanes = ["data/*.csv", "data/?.csv", "data-*.csv", "a/b/2", "a-b/2", "ä/1", "ö/1", "", "-"];
+        let stems: std::collections::BTreeSet<String> = lanes.iter().map(|lane| names.stem(&(*lane).into())).collect();
+        assert_eq!(stems.len(), lanes.len(), "{stems:?}");
+        let long = names.visible(&names.stem(&"x".repeat(300).into()), span(u64::MAX, u64::MAX, u32::MAX));
+        assert!(long.len() < 255, "{long}");
+        assert!(stems.iter().all(|stem| !stem.contains('/')));
+    }
+
+    #[test]
+    fn instances_know_their_own_files_that_are_not_visible() {
+        let names = names();
+        let stem = names.stem(&"t/0".into());
+        let temporary = names.temporary(&stem, 7);
+        assert!(names.is_temporary(&temporary, Some(&["1", "0"])));
+        assert!(!names.is_temporary(&temporary, Some(&["1", "00"])));
+        assert!(names.is_temporary(&temporary, None::<&[&str]>));
+        assert!(!Names::new("air_quality_batch", "csv", "other", "0").is_temporary(&temporary, None::<&[&str]>));
+        assert!(!Names::new("dead_letters", "ndjson", "consumer", "0").is_temporary(&temporary, None::<&[&str]>));
+        assert_eq!(names.read(&temporary), None);
+    }
+}

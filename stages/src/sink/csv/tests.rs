@@ -1,0 +1,111 @@
+//! The sink as the engine uses it.
+
+use std::path::Path;
+
+use aqpipe_engine::record::{BatchParts, Column, Field, Numbers, Position};
+
+use super::*;
+
+fn config(dir: &Path) -> CsvSinkConfig {
+    serde_json::from_value(serde_json::json!({"dir": dir.to_str()})).expect("valid")
+}
+
+fn batch(names: &[&str], rows: std::ops::Range<u64>) -> Batch {
+    let count = rows.clone().count();
+    let numbers = || Column::Number(Numbers::observed(rows.clone().map(|row| Some(row as f64)).collect()));
+    Batch::new(BatchParts {
+        fields: Arc::new(Fields { list: names.iter().map(|name| Field::number(name)).collect(), ..Fields::default() }),
+        time: vec![0; count].into(),
+        offset: vec![0; count].into(),
+        key: None,
+        columns: names.iter().map(|_| numbers()).collect(),
+        score: None,
+        origin: rows.clone().collect::<Vec<_>>().into(),
+        raw: None,
+    })
+    .expect("fits")
+}
+
+fn span(from: u64, to: u64) -> Span {
+    Span { from: Position { at: from, row: from }, to: Position { at: to, row: to }, part: 0 }
+}
+
+#[test]
+fn a_cut_becomes_a_file_with_a_header_and_a_cut_without_rows_none() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut config = config(dir.path());
+    (config.partition, config.offset) = (true, true);
+    let sink = config.build(&BuildContext::for_tests()).expect("builds");
+    sink.claim().expect("free");
+    let mut writer = sink.open(&"air-quality-data/2".into(), 0).expect("opens");
+    let mut dead = Vec::new();
+    writer.write(batch(&["T"], 0..0), &mut dead).expect("writes");
+    assert!(writer.prepare(span(0, 5)).expect("nothing").is_empty());
+    writer.write(batch(&["T"], 5..6), &mut dead).expect("writes");
+    writer.write(batch(&["T"], 6..7), &mut dead).expect("writes");
+    let first = writer.prepare(span(5, 7)).expect("prepares");
+    writer.write(batch(&["T", "RH"], 7..8), &mut dead).expect("other fields in another cut");
+    let second = writer.prepare(span(7, 8)).expect("prepares");
+    sink.finish(&first).expect("finishes");
+    sink.finish(&second).expect("finishes");
+    let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).expect("visible");
+    let name = "air_quality_batch_air-quality-data-2_00000000000000000005-00000000000000000007.csv";
+    insta::assert_snapshot!(read(name), @r"
+    timestamp,T,flags,fills,partition,offset
+    1970-01-01T00:00:00Z,5.0,2,,2,5
+    1970-01-01T00:00:00Z,6.0,2,,2,6
+    ");
+    assert!(read(&name.replace('7', "8").replace('5', "7")).starts_with("timestamp,T,RH,flags"));
+    assert_eq!(sink.visible_end(&"air-quality-data/2".into()).expect("known"), Some(8));
+}
+
+#[test]
+fn a_file_has_one_set_of_columns() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let sink = config(dir.path()).build(&BuildContext::for_tests()).expect("builds");
+    sink.claim().expect("free");
+    let mut writer = sink.open(&"topic/0".into(), 0).expect("opens");
+    writer.write(batch(&["T"], 0..1), &mut Vec::new()).expect("writes");
+    assert!(writer.write(batch(&["RH"], 1..2), &mut Vec::new()).is_err());
+}
+
+#[test]
+fn long_files_are_written_as_they_grow() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let sink = config(dir.path()).build(&BuildContext::for_tests()).expect("builds");
+    sink.claim().expect("free");
+    let mut writer = sink.open(&"topic/0".into(), 0).expect("opens");
+    for start in 0..20 {
+        writer.write(batch(&["T"], start * 1000..(start + 1) * 1000), &mut Vec::new()).expect("writes");
+    }
+    let prepared = writer.prepare(span(0, 20_000)).expect("prepares");
+    sink.finish(&prepared).expect("finishes");
+    sink.finish(&prepared).expect("length and checksum are those that were noted");
+    let name = "air_quality_batch_topic-0_00000000000000000000-00000000000000020000.csv";
+    let text = std::fs::read_to_string(dir.path().join(name)).expect("visible");
+    assert_eq!(text.lines().count(), 20_001);
+}
+
+#[test]
+fn names_and_delimiters_that_would_confuse_readers_are_problems() {
+    let open = Fields { open: true, ..Fields::default() };
+    let mut config = config(Path::new("out"));
+    config.check(&open).expect("fine");
+    config.delimiter = '"';
+    assert_eq!(config.check(&open).expect_err("a quote")[0].path, ["delimiter"]);
+    config.delimiter = 'é';
+    assert!(config.check(&open).is_err());
+    config.delimiter = '\t';
+    let fields = Fields { list: vec![Field::text("flags")], ..Fields::default() };
+    assert_eq!(config.check(&fields).expect_err("taken")[0].path, ["marks"]);
+    config.marks = false;
+    config.check(&fields).expect("free then");
+}
+
+#[test]
+fn the_example_is_a_valid_configuration() {
+    let table = serde_json::json!({"dir": "processed_data", "prefix": "air_quality_batch", "batch_size": 10000, "batch_timeout_secs": 30});
+    let config: CsvSinkConfig = serde_json::from_value(table).expect("valid");
+    assert_eq!(config.cadence(), Cadence::Records { most: 10_000, timeout: Duration::from_secs(30) });
+    assert_eq!((config.rerun(), config.writes()), (Rerun::Refuse, vec![]));
+}
