@@ -59,7 +59,7 @@ impl Readings {
             whole(190.0 * p * noise(12, 0.5)),
             tenths(9.0 * p * noise(13, 0.3)),
             whole(520.0 + 360.0 * p * noise(14, 0.2)),
-            whole(205.0 * p * cold * noise(15, 0.5)),
+            whole(250.0 * p * cold * noise(15, 0.5)),
             whole(1500.0 / (0.75 + p) * noise(16, 0.2)),
             whole(45.0 + 62.0 * p * (0.5 + 0.5 * cold) * noise(17, 0.3)),
             whole(950.0 + 420.0 * p * (0.6 + 0.4 * season) * noise(18, 0.2)),
