@@ -33,6 +33,8 @@ pub enum ErrorKind {
     Config,
     /// The program is wrong.
     Bug,
+    /// Nobody: nothing failed, but there is nobody left to write for. The pipeline stops as if asked to.
+    Stop,
 }
 
 impl Error {
@@ -59,6 +61,13 @@ impl Error {
     pub fn bug(message: impl Into<String>) -> Error {
         let mut error = Error::new(message);
         error.0.kind = ErrorKind::Bug;
+        error
+    }
+
+    /// Not a failure: there is nobody left to write for, and the pipeline is to stop.
+    pub fn stop(message: impl Into<String>) -> Error {
+        let mut error = Error::new(message);
+        error.0.kind = ErrorKind::Stop;
         error
     }
 

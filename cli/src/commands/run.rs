@@ -9,7 +9,7 @@ use aqpipe_engine::config::{LogLevel, Pipeline};
 use aqpipe_engine::monitor::{Facts, Reporter, summary};
 use aqpipe_engine::run::{Ended, RunOptions, Stop, Summary};
 use aqpipe_engine::stage::{Gate, Shared};
-use aqpipe_stages::EmbeddedRun;
+
 use aqpipe_stages::kafka::Embedded;
 use clap::Args;
 
@@ -109,7 +109,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
              it is not for production"
         );
         shared.put(Arc::new(broker));
-        shared.put(Arc::new(EmbeddedRun));
+
     }
     let jobs = jobs(&pipelines, &relations, args, &shared);
     stop_on_signals(jobs.iter().map(|job| Arc::clone(&job.options.stop)).collect())?;

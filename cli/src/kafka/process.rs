@@ -86,7 +86,9 @@ fn parse_stat(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_ascii_whitespace();
     let state = fields.next()?;
-    if matches!(state, "Z" | "X") { None } else { fields.nth(18)?.parse().ok() }
+    let threads: u32 = fields.nth(16)?.parse().ok()?;
+    // The first thread may have ended while others still hold the ports and files.
+    if matches!(state, "Z" | "X") && threads <= 1 { None } else { fields.nth(1)?.parse().ok() }
 }
 
 fn started_by_ps(pid: u32) -> Option<String> {
@@ -144,6 +146,7 @@ mod tests {
         let stat = "7 (a) b) S 1 7 7 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 4711 8 9";
         assert_eq!(parse_stat(stat), Some(4711));
         assert_eq!(parse_stat(&stat.replace(" S ", " Z ")), None);
+        assert_eq!(parse_stat(&stat.replace(" S ", " Z ").replace(" 1 0 4711", " 2 0 4711")), Some(4711));
         assert_eq!(parse_stat("7 (a) S 1"), None);
     }
 

@@ -27,36 +27,114 @@ pub(super) fn up(args: &UpArgs) -> Result<()> {
     let wish = Wish { port: args.port, brokers: args.brokers, properties: &args.properties };
     let cluster = Cluster::plan(recorded, wish, running)?;
     let nodes = Node::all(&home, &cluster);
-    let missing: Vec<&Node> = nodes.iter().filter(|node| node.process().is_none()).collect();
+    let mut start = Start { args, home, cluster, nodes, runtime: None, started: Vec::new() };
+    let ready = start.until_answer();
+    let (client, view) = ready.inspect_err(|_| start.undo())?;
+    start.report(&view);
+    topic(&client, &start.cluster, args)
+}
 
-    let deadline = |secs| Instant::now() + Duration::from_secs(secs);
-    let mut started = Vec::new();
-    let mut version = None;
-    if !missing.is_empty() {
-        missing.iter().try_for_each(|node| ports::check_free(node.member.port))?;
-        let runtime = Runtime {
-            java: java::find()?,
-            install: Install::find(args.kafka_home.as_deref(), args.cache_dir.as_deref())?,
-            heap_mib: args.heap,
-        };
-        cluster.save(&home)?;
-        prepare(&missing, &nodes, &cluster, &runtime)?;
-        printer::err(&format!("starting Apache Kafka {} at {}", runtime.install.version, cluster.bootstrap()));
-        for node in &missing {
-            match node.start(&runtime) {
-                Ok(node) => started.push(node),
-                Err(error) => {
-                    stop(&mut started, &nodes);
-                    return Err(error);
-                }
+/// A start at work.
+struct Start<'a> {
+    args: &'a UpArgs,
+    home: Home,
+    cluster: Cluster,
+    nodes: Vec<Node>,
+    /// Found when the first node has to be started.
+    runtime: Option<Runtime>,
+    started: Vec<Started>,
+}
+
+impl Start<'_> {
+    /// Starts what is not running and waits until every broker answers.
+    fn until_answer(&mut self) -> Result<(Client, View)> {
+        let mut client = None;
+        let mut last = String::from("no connection");
+        self.missing()?;
+        let deadline = deadline(self.args);
+        loop {
+            if let Some(error) = self.started.iter_mut().find_map(Started::died) {
+                return Err(error);
             }
+            // A node that was killed just before may have looked alive a moment ago.
+            self.missing()?;
+            if self.nodes.iter().all(|node| ports::answers(node.member.port)) {
+                let connected = match client.take() {
+                    Some(client) => client,
+                    None => Client::new(&self.cluster.bootstrap())?,
+                };
+                match connected.view() {
+                    // The cluster lists a broker that was killed until its session expires.
+                    Ok(view)
+                        if complete(&view, &self.nodes) && self.nodes.iter().all(|node| node.process().is_some()) =>
+                    {
+                        return Ok((connected, view));
+                    }
+                    Ok(view) => last = format!("{} of {} brokers are there", view.brokers.len(), self.nodes.len()),
+                    Err(error) => last = error.to_string(),
+                }
+                client = Some(connected);
+            }
+            if Instant::now() >= deadline {
+                let message = format!("Apache Kafka at {} does not answer ({last})", self.cluster.bootstrap());
+                return Err(match self.started.first() {
+                    Some(started) => started.error(message),
+                    None => Error::new(message).help("stop it with `aqpipe kafka down`, then start it again"),
+                });
+            }
+            thread::sleep(POLL);
         }
-        version = Some(runtime.install.version);
     }
-    let ready = answer(&nodes, &cluster, &mut started, deadline(args.timeout));
-    let (client, view) = ready.inspect_err(|_| stop(&mut started, &nodes))?;
-    report(&home, &cluster, &nodes, &view, version.as_deref());
-    topic(&client, &cluster, args, deadline(args.timeout))
+
+    /// Starts the nodes that neither run nor were started before.
+    fn missing(&mut self) -> Result<()> {
+        let started = |node: &Node| self.started.iter().any(|started| started.id == node.member.id);
+        let missing: Vec<&Node> = self.nodes.iter().filter(|node| !started(node) && node.process().is_none()).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        missing.iter().try_for_each(|node| ports::check_free(node.member.port))?;
+        let runtime = match self.runtime.take() {
+            Some(runtime) => runtime,
+            None => Runtime {
+                java: java::find()?,
+                install: Install::find(self.args.kafka_home.as_deref(), self.args.cache_dir.as_deref())?,
+                heap_mib: self.args.heap,
+            },
+        };
+        let runtime = self.runtime.insert(runtime);
+        self.cluster.save(&self.home)?;
+        prepare(&missing, &self.nodes, &self.cluster, runtime)?;
+        printer::err(&format!("starting Apache Kafka {} at {}", runtime.install.version, self.cluster.bootstrap()));
+        for node in missing {
+            self.started.push(node.start(runtime)?);
+        }
+        Ok(())
+    }
+
+    /// Ends what was started: a half cluster would be in the way of the next try.
+    fn undo(&mut self) {
+        for started in &mut self.started {
+            started.kill();
+            self.nodes.iter().filter(|node| node.member.id == started.id).for_each(Node::forget_process);
+        }
+    }
+
+    fn report(&self, view: &View) {
+        let pids: Vec<String> =
+            self.nodes.iter().filter_map(Node::process).map(|process| process.pid.to_string()).collect();
+        let what = match &self.runtime {
+            Some(runtime) => format!("Apache Kafka {} is", runtime.install.version),
+            None => "Apache Kafka is already".to_owned(),
+        };
+        printer::out(&format!("{what} running at {} (pid {})", self.cluster.bootstrap(), pids.join(", ")));
+        printer::out(&format!("  cluster  {}", view.cluster_id.as_deref().unwrap_or("unknown")));
+        printer::out(&format!("  data     {}", self.home.path().display()));
+    }
+}
+
+fn deadline(args: &UpArgs) -> Instant {
+    Instant::now() + Duration::from_secs(args.timeout)
 }
 
 /// Configures the nodes to start, and formats the storage of those that have none.
@@ -90,62 +168,15 @@ fn new_cluster_id() -> String {
     if id.starts_with('-') { new_cluster_id() } else { id }
 }
 
-/// Waits until every broker answers.
-fn answer(nodes: &[Node], cluster: &Cluster, started: &mut [Started], deadline: Instant) -> Result<(Client, View)> {
-    let mut client = None;
-    let mut last = String::from("no connection");
-    loop {
-        if let Some(error) = started.iter_mut().find_map(Started::died) {
-            return Err(error);
-        }
-        if nodes.iter().all(|node| ports::answers(node.member.port)) {
-            let connected = match client.take() {
-                Some(client) => client,
-                None => Client::new(&cluster.bootstrap())?,
-            };
-            match connected.view() {
-                Ok(view) if complete(&view, nodes) => return Ok((connected, view)),
-                Ok(view) => last = format!("{} of {} brokers are there", view.brokers.len(), nodes.len()),
-                Err(error) => last = error.to_string(),
-            }
-            client = Some(connected);
-        }
-        if Instant::now() >= deadline {
-            let message = format!("Apache Kafka at {} does not answer ({last})", cluster.bootstrap());
-            return Err(match started.first() {
-                Some(started) => started.error(message),
-                None => Error::new(message).help("stop it with `aqpipe kafka down`, then start it again"),
-            });
-        }
-        thread::sleep(POLL);
-    }
-}
-
 /// Whether it is our own brokers that answered, and all of them.
 pub(super) fn complete(view: &View, nodes: &[Node]) -> bool {
     let id = nodes.iter().find_map(Node::cluster_id);
     view.cluster_id == id && nodes.iter().all(|node| view.brokers.contains(&i32::from(node.member.id)))
 }
 
-/// Ends what this call started: a half cluster would be in the way of the next try.
-fn stop(started: &mut [Started], nodes: &[Node]) {
-    for started in started {
-        started.kill();
-        nodes.iter().filter(|node| node.member.id == started.id).for_each(Node::forget_process);
-    }
-}
-
-fn report(home: &Home, cluster: &Cluster, nodes: &[Node], view: &View, version: Option<&str>) {
-    let pids: Vec<String> = nodes.iter().filter_map(Node::process).map(|process| process.pid.to_string()).collect();
-    let what =
-        version.map_or_else(|| "Apache Kafka is already".to_owned(), |version| format!("Apache Kafka {version} is"));
-    printer::out(&format!("{what} running at {} (pid {})", cluster.bootstrap(), pids.join(", ")));
-    printer::out(&format!("  cluster  {}", view.cluster_id.as_deref().unwrap_or("unknown")));
-    printer::out(&format!("  data     {}", home.path().display()));
-}
-
 /// Creates the topic if it is missing and waits until it can be written.
-fn topic(client: &Client, cluster: &Cluster, args: &UpArgs, deadline: Instant) -> Result<()> {
+fn topic(client: &Client, cluster: &Cluster, args: &UpArgs) -> Result<()> {
+    let deadline = deadline(args);
     let name = &args.topic;
     let partitions = args.partitions.unwrap_or(PARTITIONS);
     let mut created = false;

@@ -1,4 +1,4 @@
-//! The wire format: from columns to bytes and back.
+//! From columns to bytes and back: the JSON wire format, and what every text output shares.
 
 pub mod json;
 pub mod text;

@@ -176,22 +176,23 @@ impl Outbox {
         self.largest.saturating_sub(FRAMING)
     }
 
-    /// Waits until everything is acknowledged; what is not by then is given up, and the lanes that wait for it fail.
+    /// Waits until everything is acknowledged. What is not by then is given up, and writers that still wait fail.
     ///
     /// # Errors
     /// Where something was given up.
     pub(crate) fn close(&self, until: Instant) -> Result<()> {
-        while self.producer.in_flight_count() > 0 {
-            if Instant::now() >= until {
-                self.given_up.store(true, Ordering::SeqCst);
-                let left = self.producer.in_flight_count();
-                self.producer.purge(PurgeConfig::default().queue().inflight());
-                return Err(self.error(format!("{left} records were not acknowledged in time")));
-            }
+        while self.producer.in_flight_count() > 0 && Instant::now() < until {
             self.kick();
             self.window.wait(Duration::from_millis(1));
         }
-        Ok(())
+        self.given_up.store(true, Ordering::SeqCst);
+        match self.producer.in_flight_count() {
+            0 => Ok(()),
+            left => {
+                self.producer.purge(PurgeConfig::default().queue().inflight());
+                Err(self.error(format!("{left} records were not acknowledged in time")))
+            }
+        }
     }
 
     fn error(&self, message: String) -> Error {

@@ -2,4 +2,5 @@
 
 mod csv;
 mod kafka;
+mod replay;
 mod sample;

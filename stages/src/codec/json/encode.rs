@@ -1,27 +1,251 @@
-//! From columns to JSON.
+//! From columns to JSON, a row at a time, with everything that does not change from row to row escaped beforehand.
 
 use std::sync::Arc;
 
-use aqpipe_engine::Result;
-use aqpipe_engine::record::{Batch, Tests};
+use aqpipe_engine::record::{Batch, Column, Fields, Flag, Mark, Provenance, TIMESTAMP, Tests};
+use aqpipe_engine::{Error, Result};
+use arrow_array::{Array, StringArray};
+use arrow_buffer::NullBuffer;
 
-/// Writes records as JSON objects.
+use super::QUALITY;
+use crate::codec::text;
+
+/// Provenance and distance.
+const PROVENANCE: u32 = 0xfff0;
+const TESTS: u32 = 0xffff_0000;
+const DERIVED: u32 = (Provenance::Derived as u32) << 4;
+
+/// Writes records as JSON objects (see the [module](super) for their shape).
+#[derive(Debug)]
 pub struct Encoder {
-    _tests: Arc<Tests>,
+    tests: Arc<Tests>,
+    bound: Option<Bound>,
+    flags: Vec<u8>,
+}
+
+/// What stays the same from row to row.
+#[derive(Debug)]
+struct Bound {
+    fields: Arc<Fields>,
+    tests: Vec<Arc<str>>,
+    /// `,"station":`
+    key: Vec<u8>,
+    /// `,"CO(GT)":` a field.
+    properties: Vec<Vec<u8>>,
+    /// `,"derived":["hour"]`, or nothing.
+    derived: Vec<u8>,
+    /// `"gross_range"` a test.
+    test_names: Vec<Vec<u8>>,
+}
+
+/// A column, taken apart once a batch.
+enum Cells<'a> {
+    Number { values: &'a [f64], nulls: Option<&'a NullBuffer>, marks: &'a [u32], usual: u32 },
+    Text(&'a StringArray),
+}
+
+/// The name among these fields (or the key's) that belongs to another property of the wire format, so that they cannot
+/// be written.
+#[must_use]
+pub fn taken_name(fields: &Fields) -> Option<&str> {
+    let taken = |name: &&str| [TIMESTAMP, QUALITY].contains(name);
+    let key = fields.key.as_deref();
+    key.filter(taken).or_else(|| fields.names().find(|name| taken(name) || key == Some(name)))
 }
 
 impl Encoder {
-    /// An encoder that names tests by `tests`.
+    /// An encoder that takes the names of tests from `tests`.
     #[must_use]
     pub fn new(tests: Arc<Tests>) -> Encoder {
-        Encoder { _tests: tests }
+        Encoder { tests, bound: None, flags: Vec::new() }
     }
 
     /// Appends one JSON object a record to `out` (no line end), and the end of each in `out` to `ends`.
     ///
     /// # Errors
-    /// Where the fields cannot be written, because one has the name of a property that is not a field's.
-    pub fn encode(&mut self, _batch: &Batch, _out: &mut Vec<u8>, _ends: &mut Vec<usize>) -> Result<()> {
+    /// Where a field has a name that belongs to another property (see [`taken_name`]). Nothing is appended then.
+    pub fn encode(&mut self, batch: &Batch, out: &mut Vec<u8>, ends: &mut Vec<usize>) -> Result<()> {
+        let tests = self.tests.names();
+        let bound = match self.bound.take() {
+            Some(bound) if bound.fits(batch.fields(), &tests) => bound,
+            _ => Bound::new(batch.fields(), tests)?,
+        };
+        let bound = self.bound.insert(bound);
+        let columns: Vec<Cells<'_>> = bound.fields.list.iter().zip(batch.columns()).map(Cells::of).collect();
+        ends.reserve(batch.rows());
+        for row in 0..batch.rows() {
+            bound.write_row(batch, &columns, row, &mut self.flags, out);
+            ends.push(out.len());
+        }
         Ok(())
+    }
+}
+
+impl<'a> Cells<'a> {
+    fn of((field, column): (&aqpipe_engine::record::Field, &'a Column)) -> Cells<'a> {
+        match column {
+            Column::Text(text) => Cells::Text(text),
+            Column::Number(numbers) => Cells::Number {
+                values: numbers.values.values(),
+                nulls: numbers.values.nulls(),
+                marks: &numbers.marks,
+                usual: if field.derived { DERIVED } else { 0 },
+            },
+        }
+    }
+}
+
+impl Bound {
+    fn new(fields: &Arc<Fields>, tests: Vec<Arc<str>>) -> Result<Bound> {
+        if let Some(name) = taken_name(fields) {
+            return Err(Error::config(format!("a field called `{name}` cannot be written as JSON"))
+                .help(format!("the property `{name}` has another meaning there: rename the field in the source")));
+        }
+        let property = |name: &str| {
+            let mut fragment = vec![b','];
+            write_text(&mut fragment, name);
+            fragment.push(b':');
+            fragment
+        };
+        let mut derived = Vec::new();
+        for field in fields.list.iter().filter(|field| field.derived) {
+            derived.extend_from_slice(if derived.is_empty() { b",\"derived\":[" } else { b"," });
+            write_text(&mut derived, &field.name);
+        }
+        if !derived.is_empty() {
+            derived.push(b']');
+        }
+        let test_names = tests.iter().map(|name| {
+            let mut quoted = Vec::new();
+            write_text(&mut quoted, name);
+            quoted
+        });
+        Ok(Bound {
+            fields: Arc::clone(fields),
+            key: fields.key.as_deref().map(property).unwrap_or_default(),
+            properties: fields.names().map(property).collect(),
+            derived,
+            test_names: test_names.collect(),
+            tests,
+        })
+    }
+
+    fn fits(&self, fields: &Arc<Fields>, tests: &[Arc<str>]) -> bool {
+        (Arc::ptr_eq(&self.fields, fields) || self.fields == *fields) && self.tests == tests
+    }
+
+    fn write_row(&self, batch: &Batch, columns: &[Cells<'_>], row: usize, flags: &mut Vec<u8>, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"timestamp\":\"");
+        text::write_timestamp(out, batch.time()[row], batch.offset()[row]);
+        out.push(b'"');
+        if let Some(keys) = batch.key() {
+            out.extend_from_slice(&self.key);
+            write_text_cell(out, keys, row);
+        }
+        flags.clear();
+        let mut notable = 0;
+        for (property, cells) in self.properties.iter().zip(columns) {
+            out.extend_from_slice(property);
+            match cells {
+                Cells::Number { values, nulls, marks, usual } => {
+                    let valid = nulls.is_none_or(|nulls| nulls.is_valid(row));
+                    if !(valid && text::write_number(out, values[row])) {
+                        out.extend_from_slice(b"null");
+                    }
+                    notable |= (marks[row] ^ usual) & (PROVENANCE | TESTS);
+                    flags.push(b'0' + Mark(marks[row]).flag() as u8);
+                }
+                Cells::Text(text) => {
+                    write_text_cell(out, text, row);
+                    let flag = if text.is_valid(row) { Flag::Unknown } else { Flag::Missing };
+                    flags.push(b'0' + flag as u8);
+                }
+            }
+        }
+        out.extend_from_slice(b",\"quality\":{");
+        let score = batch.score().filter(|score| score.is_valid(row)).map(|score| score.value(row));
+        if let Some(score) = score.filter(|score| score.is_finite()) {
+            out.extend_from_slice(b"\"score\":");
+            text::write_number(out, score);
+            out.push(b',');
+        }
+        out.extend_from_slice(b"\"flags\":\"");
+        out.extend_from_slice(flags);
+        out.push(b'"');
+        out.extend_from_slice(&self.derived);
+        if notable & TESTS != 0 {
+            self.write_members(out, "tests", columns, row, |out, mark, _| {
+                let mut before = b'[';
+                for (_, name) in
+                    self.test_names.iter().enumerate().filter(|(bit, _)| mark.tests() & (1 << (bit & 15)) != 0)
+                {
+                    out.push(before);
+                    out.extend_from_slice(name);
+                    before = b',';
+                }
+                if before == b',' {
+                    out.push(b']');
+                }
+                before == b','
+            });
+        }
+        if notable & PROVENANCE != 0 {
+            self.write_members(out, "fills", columns, row, |out, mark, usual| {
+                let differs = mark.0 & PROVENANCE != usual;
+                if differs {
+                    out.push(b'"');
+                    text::write_fill(out, mark);
+                    out.push(b'"');
+                }
+                differs
+            });
+        }
+        out.extend_from_slice(b"}}");
+    }
+
+    /// Writes `,"NAME":{"FIELD":…}` with what `value` appends for a measurement; `value` is told the mark and the
+    /// provenance that goes without saying, and returns whether it appended something. Nothing where it never did.
+    #[cold]
+    fn write_members(
+        &self,
+        out: &mut Vec<u8>,
+        name: &str,
+        columns: &[Cells<'_>],
+        row: usize,
+        value: impl Fn(&mut Vec<u8>, Mark, u32) -> bool,
+    ) {
+        let start = out.len();
+        out.extend_from_slice(format!(",\"{name}\":{{").as_bytes());
+        let opened = out.len();
+        for (property, cells) in self.properties.iter().zip(columns) {
+            let Cells::Number { nulls, marks, usual, .. } = cells else { continue };
+            let null = nulls.is_some_and(|nulls| nulls.is_null(row));
+            let before = out.len();
+            // A property starts with a comma, which the first member does without.
+            out.extend_from_slice(if before == opened { &property[1..] } else { property });
+            if !value(out, Mark(marks[row]), if null { 0 } else { *usual }) {
+                out.truncate(before);
+            }
+        }
+        if out.len() == opened {
+            out.truncate(start);
+        } else {
+            out.push(b'}');
+        }
+    }
+}
+
+fn write_text_cell(out: &mut Vec<u8>, texts: &StringArray, row: usize) {
+    if texts.is_valid(row) { write_text(out, texts.value(row)) } else { out.extend_from_slice(b"null") }
+}
+
+/// Appends a text as JSON, quotes included.
+fn write_text(out: &mut Vec<u8>, text: &str) {
+    if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        serde_json::to_writer(out, text).expect("a vector takes all bytes, a text is JSON");
+    } else {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
     }
 }

@@ -1,7 +1,41 @@
 //! The wire format: one JSON object a record.
+//!
+//! ```json
+//! {"timestamp":"2004-03-10T18:00:00+01:00","station":"uci","CO(GT)":2.6,"T":null,"hour":18.0,
+//!  "quality":{"score":0.98,"flags":"192","derived":["hour"],
+//!             "tests":{"CO(GT)":["gross_range"]},"fills":{"CO(GT)":"forward_fill(2)"}}}
+//! ```
+//!
+//! * `timestamp` is RFC 3339 with the offset of the source's clock. Then come the key, where records have one, and the
+//!   fields in their order; `null` is a missing value. Numbers are the shortest decimals that read back as the same
+//!   64-bit number, always with a point or an exponent. What is not finite is `null`.
+//! * `quality.score` is the record's quality, 0 to 1, where a stage has scored it.
+//! * `quality.flags` has one QARTOD digit for **every** field, text too, in the order in which the object has them:
+//!   a reader without the schema cannot tell a missing text from a missing number. A text is 2, or 9 where it is null.
+//! * `quality.derived` names the fields that were computed from others. It is a list by name rather than a fill a cell:
+//!   it is the same for every record, so writing it is one copy, reading it one comparison, and compression takes the
+//!   rest. In such a field a value counts as derived and a null as observed, unless `fills` says otherwise.
+//! * `quality.tests` names the tests that objected, by field; `quality.fills` says where a value came from that its
+//!   source did not have, with the number of records to the donor. Both are left out where they are empty.
+//!
+//! The reader takes any JSON object with a timestamp: properties that it does not know become fields, `quality` may be
+//! absent or hold more members.
 
+mod columns;
 mod decode;
 mod encode;
+mod layout;
+mod lexer;
+mod quality;
+mod row;
+#[cfg(test)]
+mod tests;
 
 pub use decode::{Decoder, DecoderOptions, Pushed, Rejected};
-pub use encode::Encoder;
+pub use encode::{Encoder, taken_name};
+
+/// The property that holds what is known of a record's values.
+pub const QUALITY: &str = "quality";
+
+/// The name that a score read back gets as a column.
+pub const SCORE: &str = "quality_score";

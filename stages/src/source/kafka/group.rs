@@ -178,7 +178,6 @@ impl Group {
                 watch.facts.retries.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             }
-            Some(Code::PartitionEOF) => Ok(()),
             Some(Code::PollExceeded) => {
                 watch.trouble("the group took the partitions away, for this member did not ask for messages in time");
                 Ok(())

@@ -114,16 +114,16 @@ impl KafkaLane {
     }
 
     fn survive(&mut self, error: KafkaError) -> Result<()> {
+        if let KafkaError::PartitionEOF(_) = error {
+            // Behind the last record may lie markers of transactions, which are passed as well.
+            let end = take_partition_end().unwrap_or_default();
+            let at = &mut self.reader.position.at;
+            *at = end.max(*at);
+            self.high.fetch_max(end, Ordering::Relaxed);
+            self.context().watch.fine();
+            return Ok(());
+        }
         match error.rdkafka_error_code() {
-            Some(Code::PartitionEOF) => {
-                // Behind the last record may lie markers of transactions, which are passed as well.
-                let end = take_partition_end().unwrap_or_default();
-                let at = &mut self.reader.position.at;
-                *at = end.max(*at);
-                self.high.fetch_max(end, Ordering::Relaxed);
-                self.context().watch.fine();
-                Ok(())
-            }
             Some(code) if passes(code) => {
                 self.context().watch.facts.retries.fetch_add(1, Ordering::Relaxed);
                 Ok(())

@@ -1,0 +1,214 @@
+//! One record between its bytes and the columns: nothing of it is kept before all of it has been read.
+
+use std::borrow::Cow;
+
+use aqpipe_engine::record::Kind;
+
+use super::decode::Rejected;
+use super::layout::{Layout, Slot};
+use super::lexer::{Lexer, NotJson, Number, Quoted};
+use super::quality::{Quality, TestBits};
+use crate::codec::text;
+
+/// A property's value.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Cell {
+    Absent,
+    Null,
+    Number(Number),
+    Text(Quoted),
+    Bool(bool),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Row {
+    pub(super) time: Option<(i64, i16)>,
+    pub(super) key: Option<Cell>,
+    /// One a known field.
+    pub(super) cells: Vec<Cell>,
+    /// Properties that are not known.
+    pub(super) new: Vec<(String, Cell)>,
+    /// The fields in the order of the object; new ones are counted on from the known ones.
+    pub(super) order: Vec<usize>,
+    pub(super) quality: Quality,
+}
+
+impl Cell {
+    /// The kind of a field whose first value this is.
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Cell::Absent | Cell::Null => Kind::Undecided,
+            Cell::Number(_) => Kind::Number,
+            Cell::Text(_) | Cell::Bool(_) => Kind::Text,
+        }
+    }
+
+    /// The next value, or, where it is nested, what it is.
+    #[inline]
+    fn read(lexer: &mut Lexer<'_>) -> Result<Result<Cell, &'static str>, NotJson> {
+        Ok(Ok(match lexer.peek() {
+            Some(b'-' | b'0'..=b'9') => Cell::Number(lexer.number()?),
+            Some(b'"') => Cell::Text(lexer.string()?),
+            Some(b'{') => return Ok(Err("an object")),
+            Some(b'[') => return Ok(Err("an array")),
+            _ if lexer.skip(b"null") => Cell::Null,
+            _ if lexer.skip(b"true") => Cell::Bool(true),
+            _ if lexer.skip(b"false") => Cell::Bool(false),
+            _ => return lexer.fail("a value"),
+        }))
+    }
+}
+
+impl Row {
+    /// Reads a record.
+    pub(super) fn read(&mut self, source: &str, layout: &Layout, tests: &mut TestBits) -> Result<(), Rejected> {
+        self.clear(layout);
+        let mut lexer = Lexer::new(source);
+        lexer.space();
+        if lexer.peek() != Some(b'{') {
+            return Err(not_an_object(lexer));
+        }
+        let mut more = lexer.open(b'{', b'}', "`{`")?;
+        let mut place = 0;
+        while more {
+            place = match layout.expected(place) {
+                Some((bytes, slot)) if lexer.skip(bytes) => {
+                    lexer.space();
+                    self.value(slot, &mut lexer, layout, tests)?;
+                    place + 1
+                }
+                _ => self.named_value(place, &mut lexer, layout, tests)?,
+            };
+            more = lexer.more(b'}', "`,` or `}`")?;
+        }
+        lexer.space();
+        if lexer.peek().is_some() {
+            lexer.fail("the end")?;
+        }
+        if self.time.is_none() {
+            return Err(Rejected::new(format!("there is no property `{}`", layout.timestamp)));
+        }
+        Ok(())
+    }
+
+    fn clear(&mut self, layout: &Layout) {
+        self.time = None;
+        self.key = None;
+        self.cells.clear();
+        self.cells.resize(layout.fields.len(), Cell::Absent);
+        self.new.clear();
+        self.order.clear();
+        self.quality.clear();
+    }
+
+    /// A property that is not the expected one. Returns the place that is expected next.
+    fn named_value(
+        &mut self,
+        place: usize,
+        lexer: &mut Lexer<'_>,
+        layout: &Layout,
+        tests: &mut TestBits,
+    ) -> Result<usize, Rejected> {
+        let quoted = lexer.name()?;
+        lexer.space();
+        let name = quoted.text(lexer.text);
+        if let Some((found, slot)) = layout.find(&name) {
+            self.value(slot, lexer, layout, tests)?;
+            return Ok(found + 1);
+        }
+        if self.new.iter().any(|(known, _)| *known == name) {
+            return Err(twice(&name));
+        }
+        if let Some(reason) = layout.refuses(&name, self.new.len()) {
+            return Err(Rejected::new(reason));
+        }
+        let cell = Cell::read(lexer)?.map_err(|what| nested(&name, what))?;
+        self.order.push(layout.fields.len() + self.new.len());
+        self.new.push((name.into_owned(), cell));
+        Ok(place)
+    }
+
+    #[inline]
+    fn value(
+        &mut self,
+        slot: Slot,
+        lexer: &mut Lexer<'_>,
+        layout: &Layout,
+        tests: &mut TestBits,
+    ) -> Result<(), Rejected> {
+        match slot {
+            Slot::Field(index) => {
+                let name = &layout.fields[index].name;
+                let cell = Cell::read(lexer)?.map_err(|what| nested(name, what))?;
+                if !matches!(self.cells[index], Cell::Absent) {
+                    return Err(twice(name));
+                }
+                self.cells[index] = cell;
+                self.order.push(index);
+            }
+            Slot::Timestamp => {
+                let name = &layout.timestamp;
+                let cell = Cell::read(lexer)?.map_err(|what| nested(name, what))?;
+                if self.time.is_some() {
+                    return Err(twice(name));
+                }
+                self.time = Some(timestamp(name, &cell, lexer.text)?);
+            }
+            Slot::Key => {
+                let name = layout.key_name();
+                let cell = Cell::read(lexer)?.map_err(|what| nested(name, what))?;
+                if self.key.replace(cell).is_some() {
+                    return Err(twice(name));
+                }
+            }
+            Slot::Quality => {
+                if self.quality.is_present() {
+                    return Err(twice(super::QUALITY));
+                }
+                self.quality.read(lexer, tests)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn timestamp(name: &str, cell: &Cell, source: &str) -> Result<(i64, i16), Rejected> {
+    let shown = match cell {
+        Cell::Text(quoted) => quoted.text(source),
+        Cell::Number(number) => Cow::from(&source[number.range.clone()]),
+        Cell::Bool(_) | Cell::Null | Cell::Absent => Cow::from("null"),
+    };
+    let why = match cell {
+        Cell::Text(_) => text::parse_timestamp(shown.as_bytes()),
+        _ => Err(text::NotATime::Shape),
+    };
+    why.map_err(|why| {
+        let shown: String = shown.chars().take(64).collect();
+        Rejected::new(format!("the {name} `{shown}` {why}"))
+    })
+}
+
+#[cold]
+fn twice(name: &str) -> Rejected {
+    Rejected::new(format!("the property `{name}` is there twice"))
+}
+
+#[cold]
+fn nested(name: &str, what: &str) -> Rejected {
+    Rejected::new(format!("the property `{name}` is {what}, which no column can hold"))
+}
+
+#[cold]
+fn not_an_object(mut lexer: Lexer<'_>) -> Rejected {
+    match lexer.value() {
+        Err(error) => error.into(),
+        Ok(()) => Rejected::new("it is JSON, but not an object"),
+    }
+}
+
+impl From<NotJson> for Rejected {
+    #[cold]
+    fn from(NotJson { at, expected }: NotJson) -> Rejected {
+        Rejected::new(format!("not JSON: expected {expected} at byte {at}"))
+    }
+}

@@ -1,0 +1,171 @@
+//! Messages of other writers, and what is no message.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use aqpipe_engine::record::{Column, Field, Fields, Kind, Mark, Tests};
+use arrow_array::Array;
+
+use super::super::{Decoder, Pushed};
+use super::{DecoderOptions, decode, names, options, rejected};
+
+const TIME: &str = r#""timestamp":"2004-03-10T18:00:00Z""#;
+
+fn message(rest: &str) -> String {
+    format!("{{{TIME}{rest}}}")
+}
+
+fn texts(column: &Column) -> Vec<Option<&str>> {
+    match column {
+        Column::Text(text) => text.iter().collect(),
+        Column::Number(_) => panic!("numbers"),
+    }
+}
+
+#[test]
+fn what_is_no_record_is_rejected_with_its_reason() {
+    for (message, reason) in [
+        ("", "not JSON: expected a value at byte 0"),
+        ("hello", "not JSON: expected a value at byte 0"),
+        ("{", "not JSON: expected a property's name at byte 1"),
+        (r#"{"a":1"#, "not JSON: expected `,` or `}` at byte 6"),
+        (r#"{"a":1,}"#, "not JSON: expected a property's name at byte 7"),
+        (r#"{"a" 1}"#, "not JSON: expected `:` at byte 5"),
+        (r#"{"a":NaN}"#, "not JSON: expected a value at byte 5"),
+        ("[1]", "it is JSON, but not an object"),
+        ("null", "it is JSON, but not an object"),
+        ("{}", "there is no property `timestamp`"),
+        (r#"{"timestamp":5}"#, "the timestamp `5` is not an RFC 3339 time such as `2004-03-10T18:00:00+01:00`"),
+        (r#"{"timestamp":null}"#, "the timestamp `null` is not an RFC 3339 time such as `2004-03-10T18:00:00+01:00`"),
+        (
+            r#"{"timestamp":"2004-03-10T18:00:00"}"#,
+            "the timestamp `2004-03-10T18:00:00` has no offset from UTC such as `+01:00` or `Z`",
+        ),
+        (r#"{"T":1,"T":2}"#, "the property `T` is there twice"),
+        (r#"{"T":{}}"#, "the property `T` is an object, which no column can hold"),
+        (r#"{"T":[1]}"#, "the property `T` is an array, which no column can hold"),
+    ] {
+        assert_eq!(rejected(&mut Decoder::new(options()), message.as_bytes()), reason, "{message}");
+    }
+    for message in
+        [message(r#","timestamp":"2004-03-10T18:00:00Z""#), message("} {"), message(r#","quality":{},"quality":{}"#)]
+    {
+        rejected(&mut Decoder::new(options()), message.as_bytes());
+    }
+    assert_eq!(rejected(&mut Decoder::new(options()), b"{\"T\": \xff}"), "not UTF-8 at byte 6");
+}
+
+#[test]
+fn known_properties_are_as_strict_as_unknown_ones() {
+    let mut decoder = Decoder::new(DecoderOptions { key: Some("station".into()), ..options() });
+    decoder.push(0, message(r#","station":"a","T":1"#).as_bytes()).expect("a record");
+    for (rest, reason) in [
+        (r#","T":1,"T":2"#, "the property `T` is there twice"),
+        (r#","T":null,"T":null"#, "the property `T` is there twice"),
+        (r#","station":"a","station":"b""#, "the property `station` is there twice"),
+        (r#","T":[]"#, "the property `T` is an array, which no column can hold"),
+        (r#","station":{}"#, "the property `station` is an object, which no column can hold"),
+    ] {
+        assert_eq!(rejected(&mut decoder, message(rest).as_bytes()), reason);
+    }
+    assert_eq!(decoder.rows(), 1);
+}
+
+#[test]
+fn a_new_property_is_a_new_field_and_waits_for_the_rows_before_it() {
+    let mut decoder = Decoder::new(options());
+    assert_eq!(decoder.push(0, message(r#","b":1"#).as_bytes()), Ok(Pushed::Row));
+    let later = message(r#","a":2,"b":3"#);
+    assert_eq!(decoder.push(1, later.as_bytes()), Ok(Pushed::Full));
+    assert_eq!(decoder.push(1, later.as_bytes()), Ok(Pushed::Full), "nothing of it was kept");
+    let first = decoder.take().expect("fits").expect("a row");
+    assert_eq!((names(first.fields()), first.rows()), (vec!["b"], 1));
+    assert_eq!(decoder.push(1, later.as_bytes()), Ok(Pushed::Row));
+    assert_eq!(decoder.push(2, message("").as_bytes()), Ok(Pushed::Row), "what is absent is missing");
+    let second = decoder.take().expect("fits").expect("rows");
+    assert_eq!(names(second.fields()), ["b", "a"]);
+    assert_eq!(second.origin(), [1, 2]);
+    let b = second.numbers(0).expect("numbers");
+    assert_eq!((b.get(0), b.get(1), b.mark(1)), (Some(3.0), None, Mark::MISSING));
+}
+
+#[test]
+fn the_first_value_decides_the_kind_unless_a_stage_measures_the_field() {
+    let options = DecoderOptions { numeric: Arc::new(BTreeSet::from(["m".to_owned()])), ..options() };
+    let messages = [
+        message(r#","n":1,"s":"x","m":"?","u":null,"b":true"#),
+        message(r#","n":"x","s":1.50,"m":2,"u":7,"b":false"#),
+        message(r#","n":true,"s":null,"m":1e999,"u":"x","b":null"#),
+    ];
+    let read = decode(&mut Decoder::new(options), &messages);
+    assert_eq!(read.len(), 1);
+    let kinds: Vec<Kind> = read[0].fields().list.iter().map(|field| field.kind).collect();
+    assert_eq!(kinds, [Kind::Number, Kind::Text, Kind::Number, Kind::Number, Kind::Text]);
+    assert_eq!(texts(read[0].column(1)), [Some("x"), Some("1.50"), None]);
+    assert_eq!(texts(read[0].column(4)), [Some("true"), Some("false"), None]);
+    let not_a_number = Mark::MISSING.with_test(Tests::NOT_A_NUMBER);
+    for (index, row) in [(0, 1), (0, 2), (2, 0), (2, 2), (3, 2)] {
+        let numbers = read[0].numbers(index).expect("numbers");
+        assert_eq!((numbers.get(row), numbers.mark(row)), (None, not_a_number), "field {index} row {row}");
+    }
+}
+
+#[test]
+fn a_field_of_nulls_becomes_text_when_a_text_comes() {
+    let read = decode(&mut Decoder::new(options()), &[message(r#","note":null"#), message(r#","note":"x""#)]);
+    let kinds: Vec<Kind> = read.iter().map(|batch| batch.fields().list[0].kind).collect();
+    assert_eq!(kinds, [Kind::Number, Kind::Text]);
+}
+
+#[test]
+fn known_fields_survive_a_restart_in_their_order_and_kind() {
+    let mut before = Decoder::new(options());
+    decode(
+        &mut before,
+        &[message(r#","b":1,"a":"x","n":null,"h":5,"quality":{"flags":"2292","derived":["h"],"score":1}"#)],
+    );
+    let declared = Fields { list: vec![Field::number("z"), Field::number("a")], open: true, ..Fields::default() };
+    let mut after = Decoder::new(DecoderOptions { declared: Some(declared), ..options() });
+    after.restore(&before.carry()).expect("readable");
+    assert_eq!(names(&after.fields()), ["z", "a", "b", "n", "h"]);
+    assert_eq!(after.fields().get("a").map(|field| field.kind), Some(Kind::Number), "what is declared wins");
+    assert!(after.fields().get("h").is_some_and(|field| field.derived));
+    let read = decode(&mut after, &[message(r#","n":"text""#)]);
+    assert_eq!(read[0].fields().get("n").map(|field| field.kind), Some(Kind::Text), "not decided before");
+    assert!(read[0].score().is_some_and(|score| score.is_null(0)));
+    let carried = before.carry();
+    for length in 1..carried.len() {
+        let _ = Decoder::new(options()).restore(&carried[..length]);
+    }
+    assert!(Decoder::new(options()).restore(b"\xff nonsense").is_err());
+}
+
+#[test]
+fn the_timestamp_and_the_key_may_have_other_names() {
+    let options = DecoderOptions { timestamp: "at".into(), key: Some("id".into()), keep_raw: true, ..options() };
+    let message = r#"{"id":17,"at":"2004-03-10 18:00:00+01:00","v":0.1}"#;
+    let mut decoder = Decoder::new(options);
+    let read = &decode(&mut decoder, &[message])[0];
+    assert_eq!(read.key().map(|key| key.value(0)), Some("17"));
+    assert_eq!((read.time()[0], read.offset()[0]), (1_078_938_000_000_000, 60));
+    assert_eq!(read.raw(0), Some(message.as_bytes()));
+    let reason = rejected(&mut decoder, br#"{"at":"2004-03-10T18:00:00Z","timestamp":1}"#);
+    assert_eq!(reason, "the property `timestamp` cannot be a field: the timestamp is read from `at`");
+}
+
+#[test]
+fn property_names_without_end_do_not_become_columns_without_end() {
+    let mut decoder = Decoder::new(options());
+    let many: String = (0..2_000).map(|i| format!(",\"f{i}\":1")).collect();
+    decoder.push(0, message(&many).as_bytes()).expect("within the bound");
+    let reason = rejected(&mut decoder, message(r#","more":1"#).as_bytes());
+    assert_eq!(reason, "the property `more` would be a field beyond the first 2000");
+}
+
+#[test]
+fn rows_of_many_bytes_are_taken_before_there_are_too_many() {
+    let mut decoder = Decoder::new(options());
+    let large = message(&format!(r#","note":"{}""#, "x".repeat(40 << 20)));
+    assert_eq!(decoder.push(0, large.as_bytes()), Ok(Pushed::Row));
+    assert_eq!(decoder.push(1, large.as_bytes()), Ok(Pushed::Full));
+}

@@ -1,0 +1,118 @@
+//! Marks on the wire.
+
+use std::sync::Arc;
+
+use aqpipe_engine::record::{Batch, BatchParts, Column, Field, Fields, Flag, Mark, Numbers, Provenance, Tests};
+
+use super::super::{Decoder, SCORE};
+use super::{decode, encode, options};
+
+fn marked() -> (Batch, Arc<Tests>) {
+    let tests = Arc::new(Tests::default());
+    let range = tests.bit("gross_range");
+    let marks = [
+        (2.6, Mark::OBSERVED.checked(Flag::Good, range)),
+        (1000.5, Mark::OBSERVED.checked(Flag::Fail, range)),
+        (13.6, Mark::MISSING.filled(Provenance::ForwardFill, 2)),
+        (18.0, Mark::DERIVED),
+    ];
+    let columns =
+        marks.map(|(value, mark)| Column::Number(Numbers { values: vec![value].into(), marks: vec![mark.0].into() }));
+    let mut fields = Fields { key: Some("station".into()), score: Some(SCORE.into()), ..Fields::default() };
+    fields.list = ["CO(GT)", "NOx(GT)", "T"].map(Field::number).to_vec();
+    fields.list.push(Field { derived: true, ..Field::number("hour") });
+    fields.list.push(Field::text("note"));
+    let batch = Batch::new(BatchParts {
+        fields: Arc::new(fields),
+        time: vec![1_078_938_000_000_000].into(),
+        offset: vec![60].into(),
+        key: Some(vec!["uci"].into()),
+        columns: columns.into_iter().chain([Column::Text(vec![None::<&str>].into())]).collect(),
+        score: Some(vec![0.98].into()),
+        origin: vec![0].into(),
+        raw: None,
+    });
+    (batch.expect("fits"), tests)
+}
+
+#[test]
+fn a_record_looks_as_documented() {
+    let (batch, tests) = marked();
+    insta::assert_snapshot!(String::from_utf8_lossy(&encode(&batch, &tests)[0]), @r#"{"timestamp":"2004-03-10T18:00:00+01:00","station":"uci","CO(GT)":2.6,"NOx(GT)":1000.5,"T":13.6,"hour":18.0,"note":null,"quality":{"score":0.98,"flags":"14229","derived":["hour"],"tests":{"NOx(GT)":["gross_range"]},"fills":{"T":"forward_fill(2)"}}}"#);
+}
+
+#[test]
+fn a_reader_that_knows_nothing_finds_fields_kinds_and_marks() {
+    let (batch, tests) = marked();
+    let mut decoder = Decoder::new(super::DecoderOptions { key: Some("station".into()), ..options() });
+    let read = &decode(&mut decoder, &encode(&batch, &tests))[0];
+    assert!(read.fields().get("hour").is_some_and(|field| field.derived));
+    assert!(read.fields().get("T").is_some_and(|field| !field.derived));
+    assert_eq!(read.fields().score.as_deref(), Some(SCORE));
+    let mark = |index: usize| read.numbers(index).expect("a number").mark(0);
+    assert_eq!((mark(0).flag(), mark(1).flag(), mark(1).tests()), (Flag::Good, Flag::Fail, 0b10));
+    assert_eq!((mark(2).provenance(), mark(2).distance()), (Provenance::ForwardFill, 2));
+    assert_eq!(mark(3), Mark::DERIVED);
+    assert_eq!(mark(4), Mark::MISSING, "a field of nulls is one of numbers until a text comes");
+}
+
+#[test]
+fn marks_that_do_not_fit_are_ignored_and_counted_and_the_values_stay() {
+    for quality in [
+        r#"{"flags":"1"}"#,
+        r#"{"flags":"111"}"#,
+        r#"{"flags":"15"}"#,
+        r#"{"flags":12}"#,
+        r#"{"flags":"11","fills":{"T":"guess"}}"#,
+        r#"{"flags":"11","fills":{"X":"median"}}"#,
+        r#"{"flags":"11","tests":{"T":[1]}}"#,
+        r#"{"flags":"11","derived":[1]}"#,
+        r#"{"flags":"11","score":1.5}"#,
+        r#"{"fills":{"T":"median"}}"#,
+        r#""good""#,
+        "[1]",
+    ] {
+        let message = format!(r#"{{"timestamp":"2004-03-10T18:00:00Z","T":1,"RH":2,"quality":{quality}}}"#);
+        let mut decoder = Decoder::new(options());
+        let read = &decode(&mut decoder, &[message])[0];
+        assert_eq!(decoder.marks_ignored(), 1, "{quality}");
+        assert_eq!(decoder.marks_ignored(), 0, "counted once");
+        let numbers = read.numbers(0).expect("a number");
+        assert_eq!((numbers.get(0), numbers.mark(0)), (Some(1.0), Mark::OBSERVED), "{quality}");
+        assert!(read.score().is_none(), "{quality}");
+    }
+}
+
+#[test]
+fn marks_are_read_wherever_quality_stands_and_whatever_else_it_holds() {
+    for message in [
+        r#"{"quality":{"flags":"13","tests":{"T":["spike"]},"fills":{"RH":"median"}},"timestamp":"2004-03-10T18:00:00Z","RH":1,"T":2}"#,
+        r#"{ "RH" : 1, "T" : 2, "quality" : { "by" : [{}], "fills" : {"RH": "median"}, "tests": { "T" : [ "spike" ] }, "flags" : "13" } , "timestamp" : "2004-03-10T18:00:00Z" }"#,
+    ] {
+        let mut decoder = Decoder::new(options());
+        let read = &decode(&mut decoder, &[message])[0];
+        assert_eq!(decoder.marks_ignored(), 0);
+        let mark = |index: usize| read.numbers(index).expect("a number").mark(0);
+        assert_eq!((mark(0).flag(), mark(0).provenance()), (Flag::Good, Provenance::Median));
+        assert_eq!((mark(1).flag(), mark(1).tests()), (Flag::Suspect, 0b10));
+    }
+}
+
+#[test]
+fn a_gap_never_counts_as_a_measurement() {
+    let message = r#"{"timestamp":"2004-03-10T18:00:00Z","T":null,"RH":2.5,"quality":{"flags":"19"}}"#;
+    let read = &decode(&mut Decoder::new(options()), &[message])[0];
+    assert_eq!(read.numbers(0).map(|numbers| numbers.mark(0).flag()), Some(Flag::Missing));
+    assert_eq!(read.numbers(1).map(|numbers| numbers.mark(0).flag()), Some(Flag::Unknown));
+}
+
+#[test]
+fn computed_fields_stay_computed_for_records_that_do_not_say_so() {
+    let quality = [r#","quality":{"flags":"22","derived":["hour"]}"#, "", r#","quality":{"flags":"22"}"#];
+    let messages = quality.map(|quality| format!(r#"{{"timestamp":"2004-03-10T18:00:00Z","T":1,"hour":2{quality}}}"#));
+    let read = decode(&mut Decoder::new(options()), &messages);
+    assert_eq!(read.len(), 1, "the layout did not change");
+    assert!(read[0].fields().get("hour").is_some_and(|field| field.derived));
+    let marks = &read[0].numbers(1).expect("a number").marks;
+    assert_eq!(**marks, [Mark::DERIVED.0, Mark::OBSERVED.0, Mark::OBSERVED.0]);
+}

@@ -1,0 +1,89 @@
+//! Where a value came from, as text.
+
+use aqpipe_engine::record::{Batch, Column, Mark, Provenance};
+
+const ALL: [Provenance; 7] = [
+    Provenance::Observed,
+    Provenance::ForwardFill,
+    Provenance::BackwardFill,
+    Provenance::Interpolated,
+    Provenance::Median,
+    Provenance::Constant,
+    Provenance::Derived,
+];
+
+/// Appends where a value came from: `median`, and with the number of records to the donor where there is one:
+/// `forward_fill(2)`.
+pub fn write_fill(out: &mut Vec<u8>, mark: Mark) {
+    let provenance = mark.provenance();
+    out.extend_from_slice(provenance.name().as_bytes());
+    let distance = mark.distance();
+    if distance != 0 || matches!(provenance, Provenance::ForwardFill | Provenance::BackwardFill) {
+        out.extend_from_slice(format!("({distance})").as_bytes());
+    }
+}
+
+/// What [`write_fill`] wrote: the provenance and the distance.
+#[must_use]
+pub fn fill(text: &str) -> Option<(Provenance, u8)> {
+    let (name, distance) = match text.strip_suffix(')') {
+        None => (text, 0),
+        Some(open) => {
+            let (name, digits) = open.split_once('(')?;
+            (name, digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())??)
+        }
+    };
+    Some((provenance(name)?, distance))
+}
+
+/// The provenance of that name.
+#[must_use]
+pub fn provenance(name: &str) -> Option<Provenance> {
+    ALL.into_iter().find(|provenance| provenance.name() == name)
+}
+
+/// Appends the fills of a record as `FIELD=FILL` with `;` between them: `T=forward_fill(2);RH=median`. A FILL has
+/// neither `=` nor `;` in it, so that the last `=` of a part ends the name. Computed fields are not listed.
+pub fn write_fills(out: &mut Vec<u8>, batch: &Batch, row: usize) {
+    let start = out.len();
+    for (field, column) in batch.fields().list.iter().zip(batch.columns()) {
+        let Column::Number(numbers) = column else { continue };
+        let mark = numbers.mark(row);
+        if mark.provenance().is_fill() {
+            if out.len() > start {
+                out.push(b';');
+            }
+            out.extend_from_slice(field.name.as_bytes());
+            out.push(b'=');
+            write_fill(out, mark);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_provenance_and_distance_reads_back() {
+        for provenance in ALL {
+            for distance in [0, 1, 9, 255] {
+                let mut out = Vec::new();
+                write_fill(&mut out, Mark::MISSING.filled(provenance, distance));
+                let text = String::from_utf8(out).expect("ASCII");
+                assert_eq!(fill(&text), Some((provenance, distance as u8)), "{text}");
+            }
+        }
+        let mut out = Vec::new();
+        write_fill(&mut out, Mark::MISSING.filled(Provenance::Median, 0));
+        assert_eq!(out, b"median");
+    }
+
+    #[test]
+    fn other_words_are_no_fill() {
+        for text in ["", "mean", "median(", "median()", "median)", "forward_fill(256)", "forward_fill(+1)", "median(1"]
+        {
+            assert_eq!(fill(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! Against a real Apache Kafka, named by `AQPIPE_TEST_BROKERS`.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use aqpipe_engine::record::Span;
+use aqpipe_engine::stage::{BuildContext, DeadLetter};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Headers;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ThreadedProducer};
+use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use serde_json::{Value, json};
+
+use crate::harness::{Running, assert_rows, rows, sink, source};
+
+pub(crate) struct Raw {
+    pub(crate) payload: Option<Vec<u8>>,
+    pub(crate) headers: BTreeMap<String, String>,
+}
+
+/// The first messages of partition 0.
+pub(crate) fn read_raw(brokers: &str, topic: &str, count: usize) -> Vec<Raw> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers).set("group.id", "raw").set("enable.auto.commit", "false");
+    let consumer: BaseConsumer = config.create().expect("a consumer");
+    let mut from = TopicPartitionList::new();
+    from.add_partition_offset(topic, 0, Offset::Beginning).expect("an offset");
+    consumer.assign(&from).expect("assigned");
+    let until = Instant::now() + Duration::from_secs(20);
+    let mut read = Vec::new();
+    while read.len() < count {
+        assert!(Instant::now() < until, "only {} messages came", read.len());
+        if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) {
+            let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+            let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or_default()).into_owned();
+            let headers = headers.map(|header| (header.key.to_owned(), text(header.value))).collect();
+            read.push(Raw { payload: message.payload().map(<[u8]>::to_vec), headers });
+        }
+    }
+    read
+}
+
+fn brokers() -> String {
+    std::env::var("AQPIPE_TEST_BROKERS").expect("AQPIPE_TEST_BROKERS names a broker")
+}
+
+/// A name that no other run uses.
+fn fresh(name: &str) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock");
+    format!("aqpipe-test-{name}-{}", now.as_nanos())
+}
+
+fn read_from(topic: &str, until_end: bool) -> Value {
+    json!({"brokers": brokers(), "topics": [topic], "group": topic, "key": "station", "until_end": until_end,
+           "session_timeout_secs": 6})
+}
+
+fn write_to(topic: &str, partitions: i32) -> Value {
+    json!({"brokers": brokers(), "topic": topic, "create_topic": {"partitions": partitions, "replication": 1}})
+}
+
+/// Writes rows to a topic, which is made with so many partitions.
+fn write(topic: &str, partitions: i32, from: u64, to: u64) -> Vec<DeadLetter> {
+    let sink = sink(write_to(topic, partitions), &BuildContext::for_tests());
+    sink.claim().expect("a topic");
+    let mut writer = sink.open(&"lane".into(), 1).expect("a writer");
+    let mut dead = Vec::new();
+    for start in (from..to).step_by(1_000) {
+        writer.write(rows(start, (start + 1_000).min(to)), &mut dead).expect("written");
+    }
+    writer.prepare(Span::default()).expect("acknowledged");
+    dead
+}
+
+fn client() -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers()).set("message.max.bytes", "20000000");
+    config
+}
+
+/// Makes a topic with one partition and a limit to its batches.
+fn make_topic(topic: &str, largest: &str) {
+    let admin: AdminClient<DefaultClientContext> = client().create().expect("a client");
+    let new = NewTopic::new(topic, 1, TopicReplication::Fixed(1)).set("max.message.bytes", largest);
+    let made = block_on(admin.create_topics([&new], &AdminOptions::new())).expect("an answer");
+    made[0].as_ref().expect("a topic");
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    loop {
+        if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn members_hand_partitions_over_without_a_loss_or_a_repetition() {
+    let topic = fresh("rebalance");
+    write(&topic, 6, 0, 20_000);
+    let member = || {
+        Running::start(source(read_from(&topic, false), &BuildContext::for_tests()), |lanes| {
+            lanes.max = 20;
+            lanes.pause = Duration::from_millis(50);
+        })
+    };
+    let first = member();
+    first.lanes.wait_for("the first rows", |seen| seen.count() >= 200);
+    let second = member();
+    second.lanes.wait_for("rows of the second member", |seen| seen.count() >= 200);
+    let seen_by_second = second.stop();
+    let before = first.lanes.seen.lock().count();
+    first.lanes.wait_for("the second's partitions", |seen| seen.count() >= before + 1_000);
+    let seen_by_first = first.stop();
+    let (result, rest) = Running::start(source(read_from(&topic, true), &BuildContext::for_tests()), |_| {}).finish();
+    result.expect("read to the end");
+    assert!(seen_by_first.opened > 6, "partitions moved");
+    assert_rows([seen_by_first.sorted(), seen_by_second.sorted(), rest.sorted()].concat(), 0..20_000);
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn a_missing_topic_is_an_error_that_names_the_ways_out() {
+    let topic = fresh("missing");
+    let (result, _) = Running::start(source(read_from(&topic, true), &BuildContext::for_tests()), |_| {}).finish();
+    let error = result.expect_err("no topic");
+    assert!(error.message().contains(&topic), "{error}");
+    assert!(error.help_text().is_some_and(|help| help.contains("aqpipe kafka up")));
+    let mut config = write_to(&topic, 1);
+    config.as_object_mut().expect("a table").remove("create_topic");
+    let error = sink(config, &BuildContext::for_tests()).claim().expect_err("no topic");
+    assert!(error.help_text().is_some_and(|help| help.contains("create_topic")), "{error}");
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn a_stop_ends_the_wait_for_a_broker_that_is_not_there() {
+    let cx = BuildContext::for_tests();
+    let mut config = read_from("t", true);
+    config["brokers"] = json!("127.0.0.1:9");
+    let reader = Running::start(source(config, &cx), |_| {});
+    let until = Instant::now() + Duration::from_secs(30);
+    while cx.facts.snapshot().errors == 0 && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(cx.facts.snapshot().errors > 0, "it says that nobody answers");
+    assert!(cx.facts.waits().iter().any(|wait| wait.contains("broker")), "{:?}", cx.facts.waits());
+    reader.stop();
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn ten_megabytes_and_no_value_come_through_or_become_dead_letters() {
+    let topic = fresh("large");
+    make_topic(&topic, "20000000");
+    let producer: BaseProducer = client().create().expect("a producer");
+    let large = format!(r#"{{"timestamp":"2004-03-10T18:00:00Z","n":1,"note":"{}"}}"#, "x".repeat(10_000_000));
+    let garbage = vec![b'x'; 10_000_000];
+    for payload in
+        [Some(large.as_bytes()), Some(&garbage), None, Some(br#"{"timestamp":"2004-03-10T18:00:00Z","n":2}"#)]
+    {
+        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&topic);
+        record.payload = payload;
+        producer.send(record).expect("queued");
+    }
+    producer.flush(Duration::from_secs(30)).expect("sent");
+    let (result, seen) = Running::start(source(read_from(&topic, true), &BuildContext::for_tests()), |_| {}).finish();
+    result.expect("read to the end");
+    assert_eq!(seen.sorted(), [1, 2]);
+    let lengths: Vec<_> = seen.dead.iter().map(|letter| letter.raw.as_ref().map(Vec::len)).collect();
+    assert_eq!(lengths, [Some(10_000_000), None]);
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn a_topic_that_takes_less_than_the_client_makes_dead_letters_and_fails_no_batch() {
+    let topic = fresh("small");
+    make_topic(&topic, "3000");
+    let sink = sink(write_to(&topic, 1), &BuildContext::for_tests());
+    let mut writer = sink.open(&"lane".into(), 1).expect("a writer");
+    let mut parts = rows(0, 500).into_parts();
+    let keys: Vec<String> =
+        (0..500).map(|row| if row == 250 { "k".repeat(4_000) } else { format!("k{row}") }).collect();
+    parts.key = Some(keys.into());
+    let mut dead = Vec::new();
+    writer.write(aqpipe_engine::record::Batch::new(parts).expect("a batch"), &mut dead).expect("written");
+    writer.prepare(Span::default()).expect("the others are acknowledged");
+    assert_eq!(dead.iter().map(|letter| letter.origin).collect::<Vec<_>>(), [250]);
+    let (result, seen) = Running::start(source(read_from(&topic, true), &BuildContext::for_tests()), |_| {}).finish();
+    result.expect("read to the end");
+    assert_rows(seen.sorted(), (0..500).filter(|n| *n != 250));
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn markers_of_transactions_are_passed_and_aborted_records_are_not_read() {
+    let topic = fresh("transactions");
+    make_topic(&topic, "1000000");
+    let mut config = client();
+    config.set("transactional.id", &topic);
+    let producer: ThreadedProducer<rdkafka::producer::DefaultProducerContext> = config.create().expect("a producer");
+    let soon = Duration::from_secs(20);
+    producer.init_transactions(soon).expect("initialised");
+    for n in 0..6 {
+        producer.begin_transaction().expect("begun");
+        let payload = format!(r#"{{"timestamp":"2004-03-10T18:00:00Z","n":{n}}}"#);
+        producer.send(BaseRecord::<str, str>::to(&topic).payload(&payload)).expect("queued");
+        producer.flush(soon).expect("sent");
+        if n % 2 == 0 {
+            producer.commit_transaction(soon).expect("committed");
+        } else {
+            producer.abort_transaction(soon).expect("aborted");
+        }
+    }
+    for again in 0..2 {
+        let reader = source(read_from(&topic, true), &BuildContext::for_tests());
+        let group = reader.acknowledge().expect("a group");
+        let (result, seen) = Running::start(reader, |_| {}).finish();
+        result.expect("read to the end");
+        assert_eq!(seen.sorted(), if again == 0 { vec![0, 2, 4] } else { Vec::new() });
+        let committed = group.acknowledged(&[format!("{topic}/0").into()]).expect("an answer");
+        assert_eq!(committed, [Some(12)], "six records and six markers");
+    }
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn a_group_is_forgotten_only_when_nobody_is_in_it() {
+    let topic = fresh("forget");
+    write(&topic, 1, 0, 100);
+    let (result, _) = Running::start(source(read_from(&topic, true), &BuildContext::for_tests()), |_| {}).finish();
+    result.expect("read to the end");
+    let member = Running::start(source(read_from(&topic, false), &BuildContext::for_tests()), |_| {});
+    member.lanes.wait_for("an assignment", |seen| seen.opened > 0);
+    let other = source(read_from(&topic, true), &BuildContext::for_tests());
+    let group = other.acknowledge().expect("a group");
+    let error = group.forget().expect_err("a live member");
+    assert!(error.to_string().contains("members"), "{error}");
+    assert_eq!(member.stop().count(), 0, "the group was at the end");
+    group.forget().expect("forgotten");
+    group.forget().expect("forgotten already");
+    drop(group);
+    let (result, seen) = Running::start(other, |_| {}).finish();
+    result.expect("read to the end");
+    assert_eq!(seen.count(), 100, "from the beginning again");
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn the_wait_for_a_dead_member_is_said_aloud_and_ends() {
+    let topic = fresh("dead");
+    write(&topic, 1, 0, 100);
+    // A static member does not say goodbye: to the group it is dead until its session times out.
+    let mut config = client();
+    config.set("group.id", &topic).set("group.instance.id", "dead").set("session.timeout.ms", "6000");
+    config.set("partition.assignment.strategy", "range");
+    let dead: BaseConsumer = config.create().expect("a consumer");
+    dead.subscribe(&[&topic]).expect("subscribed");
+    let until = Instant::now() + Duration::from_secs(20);
+    while dead.assignment().is_ok_and(|assigned| assigned.count() == 0) {
+        assert!(Instant::now() < until, "it never joined");
+        let _ = dead.poll(Duration::from_millis(50));
+    }
+    drop(dead);
+    let cx = BuildContext::for_tests();
+    let reader = Running::start(source(read_from(&topic, false), &cx), |_| {});
+    let mut waited = Vec::new();
+    while waited.is_empty() && reader.lanes.seen.lock().opened == 0 {
+        waited = cx.facts.waits();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(waited.iter().any(|wait| wait.contains("a member that died is missed after 6 s")), "{waited:?}");
+    reader.lanes.wait_for("all rows", |seen| seen.count() == 100);
+    assert_eq!(cx.facts.waits(), Vec::<String>::new());
+    reader.stop();
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn positions_that_are_gone_are_an_error_that_names_the_way_out() {
+    let topic = fresh("beyond");
+    write(&topic, 1, 0, 10);
+    let reader = source(read_from(&topic, true), &BuildContext::for_tests());
+    let group = reader.acknowledge().expect("a group");
+    let at = aqpipe_engine::record::Position { at: 1_000, row: 0 };
+    group.acknowledge(&[(format!("{topic}/0").into(), at)]).expect("committed");
+    let (result, _) = Running::start(reader, |_| {}).finish();
+    let error = result.expect_err("beyond the end");
+    assert!(error.to_string().contains("ends at 10"), "{error}");
+    assert!(error.help_text().is_some_and(|help| help.contains("--fresh")));
+}
+
+/// `AQPIPE_TEST_RESTART` is a command that stops the broker and starts it again.
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn an_outage_in_the_middle_loses_nothing() {
+    let Ok(restart) = std::env::var("AQPIPE_TEST_RESTART") else { return };
+    let topic = fresh("outage");
+    write(&topic, 3, 0, 1);
+    let cx = BuildContext::for_tests();
+    let reader = Running::start(source(read_from(&topic, false), &cx), |_| {});
+    reader.lanes.wait_for("the first row", |seen| seen.count() == 1);
+    let outage = std::thread::spawn(move || std::process::Command::new(restart).status().expect("a command"));
+    let writing = sink(write_to(&topic, 3), &cx);
+    let mut writer = writing.open(&"lane".into(), 1).expect("a writer");
+    let mut next = 1;
+    while !outage.is_finished() || next < 100_000 {
+        writer.write(rows(next, next + 100), &mut Vec::new()).expect("written");
+        next += 100;
+        if next % 2_000 == 1 {
+            writer.prepare(Span::default()).expect("acknowledged");
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    writer.prepare(Span::default()).expect("acknowledged");
+    assert!(outage.join().expect("a thread").success());
+    reader.lanes.wait_for("all rows", |seen| seen.count() as u64 >= next);
+    let mut seen = reader.stop().sorted();
+    // The group may have given up on this member meanwhile, and then it reads again what was not committed.
+    seen.dedup();
+    assert_rows(seen, 0..next);
+    let mut config = read_from(&topic, true);
+    config["group"] = json!(fresh("outage-again"));
+    let (result, seen) = Running::start(source(config, &BuildContext::for_tests()), |_| {}).finish();
+    result.expect("read to the end");
+    assert_rows(seen.sorted(), 0..next);
+    assert!(cx.facts.snapshot().errors > 0, "the outage was noticed");
+}
