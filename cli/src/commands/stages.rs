@@ -42,9 +42,15 @@ pub(crate) fn stages(args: &StagesArgs) -> Result<Exit> {
 }
 
 fn list(registry: &Registry) -> String {
-    let stages = registry.iter();
-    let rows = stages.map(|stage| vec![stage.role.to_string(), stage.name.to_owned(), first_sentence(&stage.docs())]);
-    columns(&rows.collect::<Vec<_>>())
+    let mut rows = Vec::new();
+    for stage in registry.iter() {
+        let mut head = vec![stage.role.to_string(), stage.name.to_owned()];
+        for line in wrap(&first_sentence(&stage.docs()), 76) {
+            head.push(line);
+            rows.push(std::mem::replace(&mut head, vec![String::new(), String::new()]));
+        }
+    }
+    columns(&rows)
 }
 
 /// All about a stage.
@@ -59,7 +65,7 @@ fn page(stage: &'static Descriptor) -> String {
         page.push('\n');
         for (at, line) in columns(&rows).lines().enumerate() {
             let _ = writeln!(page, "{}", line.trim_end());
-            for doc in at.checked_sub(1).map(|at| wrap(&options[at].doc)).unwrap_or_default() {
+            for doc in at.checked_sub(1).map(|at| wrap(&options[at].doc, 96)).unwrap_or_default() {
                 let _ = writeln!(page, "    {doc}");
             }
         }
@@ -80,7 +86,9 @@ fn example(stage: &Descriptor) -> String {
         Role::Transform => "[[transform]]".to_owned(),
         role => format!("[{}]", role.key()),
     };
-    format!("{header}\ntype = \"{}\"\n{}\n", stage.name, stage.example.trim())
+    let typed = stage.example.lines().take_while(|line| !line.starts_with('[')).any(|line| line.starts_with("type ="));
+    let kind = if typed { String::new() } else { format!("type = \"{}\"\n", stage.name) };
+    format!("{header}\n{kind}{}\n", stage.example.trim())
 }
 
 /// Rows with their columns one below the other. The last column is as long as it is.
@@ -98,13 +106,12 @@ fn columns(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// A text in lines that fit a terminal.
-fn wrap(text: &str) -> Vec<String> {
-    const WIDTH: usize = 96;
+/// A text in lines of at most so many characters, unless a word has more.
+fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         if let Some(line) = lines.last_mut()
-            && (line.is_empty() || line.chars().count() + 1 + word.chars().count() <= WIDTH)
+            && (line.is_empty() || line.chars().count() + 1 + word.chars().count() <= width)
         {
             if !line.is_empty() {
                 line.push(' ');
@@ -163,8 +170,21 @@ mod tests {
     }
 
     #[test]
+    fn an_option_that_may_be_left_out_says_what_holds_then() {
+        for stage in Registry::collect().expect("stages").iter() {
+            let schema = stage.schema().to_value();
+            let required = |key: &str| schema["required"].as_array().is_some_and(|keys| keys.iter().any(|k| k == key));
+            for (key, option) in schema["properties"].as_object().into_iter().flatten() {
+                let absent = option.to_string().contains("\"null\"");
+                let said = required(key) || absent || option.get("default").is_some();
+                assert!(said, "`{key}` of {stage:?} has a default that its schema does not show: derive `Serialize`");
+            }
+        }
+    }
+
+    #[test]
     fn long_documentation_is_wrapped_between_words() {
-        let lines = wrap(&"word ".repeat(50));
+        let lines = wrap(&"word ".repeat(50), 96);
         assert!(lines.len() > 1 && lines.iter().all(|line| line.len() <= 96), "{lines:?}");
         assert_eq!(lines.join(" ").split(' ').count(), 50);
     }

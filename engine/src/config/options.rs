@@ -98,7 +98,7 @@ fn kind(schema: &Json, root: &Json) -> String {
             None => "table".to_owned(),
         }
     } else {
-        let words = types.words().replace(" or an ", " or ").replace(" or a ", " or ");
+        let words = types.words().replace(" a ", " ").replace(" an ", " ");
         ["an ", "a "].iter().find_map(|article| words.strip_prefix(article)).unwrap_or(&words).to_owned()
     };
     let bounds =

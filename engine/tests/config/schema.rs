@@ -64,6 +64,8 @@ fn it_accepts_what_loading_accepts_variables_too() {
         ("path = \"data.csv\"", "path = \"a\"\nmissing = [\"${NUMBER}\", -200]"),
         ("path = \"data.csv\"", "path = \"a\"\nendless = \"${FLAG:-false}\""),
         ("speed = 2.0", "speed = \"${NUMBER}\""),
+        ("speed = 2.0", "speed = 1_0.2_5e+1"),
+        ("path = \"data.csv\"", "path = \"a\"\nlimit = 0xf_f"),
         ("\"null\"", "\"${MODE:-reject}\""),
         ("limit = 3", "limit = \"${NUMBER}\""),
         ("every_secs = 5", "every_secs = \"${NUMBER}\""),

@@ -10,7 +10,7 @@ use aqpipe_engine::Result;
 use aqpipe_engine::record::{Fields, LaneId, Tests};
 use aqpipe_engine::stage::{BuildContext, Cadence, Delivery, Descriptor, End, Problem, Sink, SinkConfig, Writer};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::kafka::Embedded;
 use crate::kafka::client::{self, Connection, Watch};
@@ -67,7 +67,7 @@ pub(crate) struct KafkaSinkConfig {
     librdkafka: Properties,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 enum Compression {
@@ -91,7 +91,7 @@ impl Compression {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
 enum Acks {
     #[default]

@@ -20,7 +20,7 @@ use aqpipe_engine::run::Pace;
 use aqpipe_engine::stage::{BuildContext, Descriptor, Lane, Lanes, Problem, Source, SourceConfig, Start};
 use aqpipe_engine::{Error, Result};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use self::columns::Header;
 use self::files::Files;
@@ -92,7 +92,7 @@ pub(super) struct CsvConfig {
 }
 
 /// The decimal mark.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
 enum Decimal {
     #[default]

@@ -12,7 +12,7 @@ use aqpipe_engine::Result;
 use aqpipe_engine::record::{Field, Fields, TIMESTAMP};
 use aqpipe_engine::stage::{Acknowledge, BuildContext, Delivery, Descriptor, Lanes, Problem, Source, SourceConfig};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::codec::json::DecoderOptions;
 use crate::kafka::Embedded;
@@ -74,7 +74,7 @@ pub(crate) struct KafkaSourceConfig {
 }
 
 /// Where a partition starts that the group has read nothing of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 pub(crate) enum Start {

@@ -11,7 +11,7 @@ use aqpipe_engine::stage::{BuildContext, Descriptor, Output, Problem, Transform,
 use arrow_array::Float64Array;
 use arrow_buffer::ScalarBuffer;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use self::calendar::Calendar;
 use crate::layout::Bound;
@@ -66,7 +66,7 @@ enum Feature {
 }
 
 /// A half of the earth.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Hemisphere {
     /// Winter is December to February.
