@@ -37,10 +37,11 @@ impl Names {
         format!("{}_{}", self.prefix, safe_lane(lane))
     }
 
-    /// The name of a visible file.
-    pub(super) fn visible(&self, stem: &str, span: Span) -> String {
+    /// The name of a visible file; `number` counts the files of one span from 0.
+    pub(super) fn visible(&self, stem: &str, span: Span, number: usize) -> String {
         let part = if span.part == 0 { String::new() } else { format!("_{}", span.part) };
-        format!("{stem}_{:020}-{:020}{part}.{}", span.from.at, span.to.at, self.extension)
+        let number = if number == 0 { String::new() } else { format!(".{}", number + 1) };
+        format!("{stem}_{:020}-{:020}{part}{number}.{}", span.from.at, span.to.at, self.extension)
     }
 
     /// What a name says where it is one that this store could have given.
@@ -49,6 +50,11 @@ impl Names {
         let range = |text: &str| {
             let (from, to) = text.split_once('-')?;
             Some((position(from)?, position(to)?))
+        };
+        // The number of a further file of its span.
+        let bare = match bare.rsplit_once('.') {
+            Some((first, number)) if number.parse::<u32>().is_ok() => first,
+            _ => bare,
         };
         let (stem, last) = bare.rsplit_once('_')?;
         let (stem, (from, to)) = match range(last) {
@@ -157,10 +163,10 @@ mod tests {
     fn a_name_carries_lane_and_range_and_reads_back() {
         let names = names();
         let stem = names.stem(&"air-quality-data/2".into());
-        let name = names.visible(&stem, span(0, 100, 0));
+        let name = names.visible(&stem, span(0, 100, 0), 0);
         assert_eq!(name, "air_quality_batch_air-quality-data-2_00000000000000000000-00000000000000000100.csv");
         assert_eq!(names.read(&name), Some(Visible { stem: &stem, from: 0, to: 100 }));
-        let part = names.visible(&stem, span(100, 100, 3));
+        let part = names.visible(&stem, span(100, 100, 3), 0);
         assert_eq!(names.read(&part), Some(Visible { stem: &stem, from: 100, to: 100 }));
         let strange = [
             "air_quality_batch_x_1-2.csv",
@@ -179,7 +185,7 @@ mod tests {
         let lanes = ["data/*.csv", "data/?.csv", "data-*.csv", "a/b/2", "a-b/2", "ä/1", "ö/1", "", "-"];
         let stems: std::collections::BTreeSet<String> = lanes.iter().map(|lane| names.stem(&(*lane).into())).collect();
         assert_eq!(stems.len(), lanes.len(), "{stems:?}");
-        let long = names.visible(&names.stem(&"x".repeat(300).into()), span(u64::MAX, u64::MAX, u32::MAX));
+        let long = names.visible(&names.stem(&"x".repeat(300).into()), span(u64::MAX, u64::MAX, u32::MAX), 2);
         assert!(long.len() < 255, "{long}");
         assert!(stems.iter().all(|stem| !stem.contains('/')));
     }

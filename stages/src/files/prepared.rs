@@ -25,17 +25,19 @@ impl Prepared {
         Prepared { version: VERSION, dir, temporary, name, length, checksum, rows }
     }
 
-    pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
-        postcard::to_stdvec(self).map_err(|error| Error::bug("a prepared file cannot be noted").because(error))
+    /// The files of one cut.
+    pub(super) fn to_bytes(files: &[Prepared]) -> Result<Vec<u8>> {
+        postcard::to_stdvec(files).map_err(|error| Error::bug("a prepared file cannot be noted").because(error))
     }
 
-    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Prepared> {
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Vec<Prepared>> {
         let unreadable = || Error::new("what was noted of a prepared file cannot be read back");
-        let prepared: Prepared = postcard::from_bytes(bytes).map_err(|error| unreadable().because(error))?;
+        let files: Vec<Prepared> = postcard::from_bytes(bytes).map_err(|error| unreadable().because(error))?;
         let plain = |name: &str| !name.is_empty() && !name.contains('/') && name != "..";
-        if prepared.version != VERSION || !plain(&prepared.temporary) || !plain(&prepared.name) {
+        let strange = |file: &Prepared| file.version != VERSION || !plain(&file.temporary) || !plain(&file.name);
+        if files.iter().any(strange) {
             return Err(unreadable().help("it was noted by another version of aqpipe"));
         }
-        Ok(prepared)
+        Ok(files)
     }
 }

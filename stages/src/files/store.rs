@@ -189,6 +189,11 @@ impl Store {
 
     /// Makes a file durable, and says how it will be called.
     pub(crate) fn prepare(&self, lane: &LaneId, file: Temporary, span: Span, rows: u64) -> Result<Vec<u8>> {
+        self.prepare_all(lane, vec![(file, rows)], span)
+    }
+
+    /// The same for the files of one cut, with their rows: there are several where its records have different fields.
+    pub(crate) fn prepare_all(&self, lane: &LaneId, files: Vec<(Temporary, u64)>, span: Span) -> Result<Vec<u8>> {
         let (from, to) = (span.from.at, span.to.at);
         if from > to {
             return Err(Error::bug(format!("a cut of `{lane}` from {from} to {to}")));
@@ -205,11 +210,15 @@ impl Store {
                 "the saved positions lie before files that are there: was the state removed? `--fresh` removes the files too",
             ));
         }
-        let temporary = file.name.clone();
-        let seal = file.seal()?;
-        disk::sync_dir(&self.dir)?;
         let dir = self.dir.to_string_lossy().into_owned();
-        Prepared::new(dir, temporary, self.names.visible(&stem, span), seal, rows).to_bytes()
+        let mut prepared = Vec::with_capacity(files.len());
+        for (number, (file, rows)) in files.into_iter().enumerate() {
+            let temporary = file.name.clone();
+            let name = self.names.visible(&stem, span, number);
+            prepared.push(Prepared::new(dir.clone(), temporary, name, file.seal()?, rows));
+        }
+        disk::sync_dir(&self.dir)?;
+        Prepared::to_bytes(&prepared)
     }
 
     /// Makes a prepared file visible. Where that was done before, looks whether it is the right one.
@@ -217,7 +226,10 @@ impl Store {
         if prepared.is_empty() {
             return Ok(());
         }
-        let prepared = Prepared::from_bytes(prepared)?;
+        Prepared::from_bytes(prepared)?.iter().try_for_each(|prepared| self.finish_one(prepared))
+    }
+
+    fn finish_one(&self, prepared: &Prepared) -> Result<()> {
         let dir = Path::new(&prepared.dir);
         let (from, to) = (dir.join(&prepared.temporary), dir.join(&prepared.name));
         let renamed = match from.symlink_metadata() {
@@ -234,7 +246,7 @@ impl Store {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(never_overwritten(&from, &to)),
                 Err(error) => Err(disk::failed("rename to its place", &from, error)),
             },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => visible_before(&prepared, &from, &to),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => visible_before(prepared, &from, &to),
             Err(error) => Err(disk::failed("look at", &from, error)),
         }?;
         disk::sync_dir(dir)?;
@@ -259,7 +271,7 @@ impl Store {
             return Ok(());
         }
         let prepared = Prepared::from_bytes(prepared)?;
-        disk::remove(&Path::new(&prepared.dir).join(&prepared.temporary)).map(drop)
+        prepared.iter().try_for_each(|file| disk::remove(&Path::new(&file.dir).join(&file.temporary)).map(drop))
     }
 }
 

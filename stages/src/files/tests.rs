@@ -324,6 +324,6 @@ fn a_note_that_is_damaged_or_points_elsewhere_is_an_error() {
         assert!(store.finish(&prepared[..length]).is_err(), "cut at {length}");
     }
     let elsewhere = super::prepared::Prepared::new("x".into(), "../y".into(), "z".into(), (0, 0), 0);
-    assert!(store.undo(&elsewhere.to_bytes().expect("writes")).is_err());
+    assert!(store.undo(&super::prepared::Prepared::to_bytes(&[elsewhere]).expect("writes")).is_err());
     store.finish(&prepared).expect("the whole one");
 }

@@ -150,8 +150,7 @@ impl Sink for CsvSink {
             store: Arc::clone(&self.store),
             table: self.table.clone(),
             lane: Arc::clone(lane),
-            file: None,
-            rows: 0,
+            files: Vec::new(),
         }))
     }
 }
@@ -160,19 +159,26 @@ struct CsvWriter {
     store: Arc<Store>,
     table: Table,
     lane: LaneId,
-    file: Option<(Temporary, Arc<Fields>)>,
+    /// The files of this cut. One file has one set of columns: rows that were held over a change of fields come
+    /// beside those that caused it.
+    files: Vec<Part>,
+}
+
+struct Part {
+    file: Temporary,
+    fields: Arc<Fields>,
     rows: u64,
 }
 
 impl CsvWriter {
-    fn open_file(&self, fields: &Arc<Fields>) -> Result<(Temporary, Arc<Fields>)> {
+    fn open_file(&self, fields: &Arc<Fields>) -> Result<Part> {
         if let Some(name) = self.table.taken_name(fields) {
             return Err(Error::config(format!("a field is called `{name}`, as another column is"))
                 .help("rename the field in the source, or leave that column out"));
         }
         let mut file = self.store.create(&self.lane)?;
         self.table.write_header(fields, file.buffer());
-        Ok((file, Arc::clone(fields)))
+        Ok(Part { file, fields: Arc::clone(fields), rows: 0 })
     }
 }
 
@@ -181,29 +187,30 @@ impl Writer for CsvWriter {
         if batch.rows() == 0 {
             return Ok(());
         }
-        let opened = match self.file.take() {
-            Some(opened) => opened,
-            None => self.open_file(batch.fields())?,
+        let known = self.files.iter().position(|part| part.fields == *batch.fields());
+        let at = match known {
+            Some(at) => at,
+            None => {
+                self.files.push(self.open_file(batch.fields())?);
+                self.files.len() - 1
+            }
         };
-        let (file, fields) = self.file.insert(opened);
-        if *fields != *batch.fields() {
-            return Err(Error::bug("the fields changed within a cut"));
-        }
         // The partition of a Kafka lane, or the whole name of another.
         let partition = self.lane.rsplit_once('/').map(|(_, last)| last);
         let partition = partition.filter(|last| last.bytes().all(|byte| byte.is_ascii_digit())).unwrap_or(&self.lane);
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_micros() as i64;
+        let Part { file, rows, .. } = &mut self.files[at];
         self.table.write_rows(&batch, Common { partition, processed_at: now }, file.buffer());
-        self.rows += batch.rows() as u64;
+        *rows += batch.rows() as u64;
         file.write_much()
     }
 
     fn prepare(&mut self, span: Span) -> Result<Vec<u8>> {
-        let rows = std::mem::take(&mut self.rows);
-        match self.file.take() {
-            Some((file, _)) => self.store.prepare(&self.lane, file, span, rows),
-            None => Ok(Vec::new()),
+        let files = std::mem::take(&mut self.files);
+        if files.is_empty() {
+            return Ok(Vec::new());
         }
+        self.store.prepare_all(&self.lane, files.into_iter().map(|part| (part.file, part.rows)).collect(), span)
     }
 }
 

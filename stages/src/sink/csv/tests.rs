@@ -109,3 +109,22 @@ fn the_example_is_a_valid_configuration() {
     assert_eq!(config.cadence(), Cadence::Records { most: 10_000, timeout: Duration::from_secs(30) });
     assert_eq!((config.rerun(), config.writes()), (Rerun::Refuse, vec![]));
 }
+
+#[test]
+fn rows_of_other_fields_in_one_cut_get_a_file_of_their_own() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let sink = config(dir.path()).build(&BuildContext::for_tests()).expect("builds");
+    sink.claim().expect("free");
+    let mut writer = sink.open(&"topic/0".into(), 0).expect("opens");
+    for (names, rows) in [(&["T"][..], 0..2), (&["T", "RH"], 2..3), (&["T"], 3..4)] {
+        writer.write(batch(names, rows), &mut Vec::new()).expect("writes");
+    }
+    let prepared = writer.prepare(span(0, 4)).expect("prepares");
+    sink.finish(&prepared).expect("finishes");
+    sink.finish(&prepared).expect("and again");
+    let lines = |name: &str| std::fs::read_to_string(dir.path().join(name)).expect("visible").lines().count();
+    let stem = "air_quality_batch_topic-0_00000000000000000000-00000000000000000004";
+    assert_eq!(lines(&format!("{stem}.csv")), 1 + 3);
+    assert_eq!(lines(&format!("{stem}.2.csv")), 1 + 1);
+    assert_eq!(sink.visible_end(&"topic/0".into()).expect("known"), Some(4));
+}
