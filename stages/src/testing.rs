@@ -94,3 +94,21 @@ pub(crate) fn marks(batch: &Batch, name: &str) -> Vec<String> {
     let numbers = batch.numbers(index).expect("numbers");
     (0..batch.rows()).map(|row| format!("{:?}", numbers.mark(row))).collect()
 }
+
+/// Whether a transform's JSON Schema takes a table.
+pub(crate) fn schema_takes(name: &str, table: &serde_json::Value) -> bool {
+    let schema = descriptor(name).schema().to_value();
+    jsonschema::validator_for(&schema).expect("is a schema").is_valid(table)
+}
+
+#[test]
+fn the_examples_of_the_transforms_are_valid() {
+    for name in ["impute", "range_check", "derive", "score"] {
+        let example = descriptor(name).example;
+        let mut table: serde_json::Value = toml::from_str(example).expect("is TOML");
+        assert_eq!(table.as_object_mut().and_then(|table| table.remove("type")), Some(name.into()));
+        assert!(schema_takes(name, &table), "{example}");
+        let input = numbers(&["CO(GT)", "NOx(GT)", "T", "AH"]);
+        assert_eq!(problems(name, table, &input), Vec::<String>::new());
+    }
+}

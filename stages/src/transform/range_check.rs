@@ -73,9 +73,6 @@ ranges.T = { min = -20.0, max = 50.0 }                            # °C
 
     fn check(&self, input: &Fields) -> Result<Fields, Vec<Problem>> {
         let mut problems = Vec::new();
-        if self.ranges.is_empty() {
-            problems.push(Problem::new(["ranges"], "no field has a range"));
-        }
         for (name, range) in &self.ranges {
             problems.extend(no_measurement(&["ranges", name], name, input, true));
             problems.extend(range.check(name));
@@ -112,49 +109,24 @@ impl Range {
     }
 
     /// What is wrong with the bounds themselves.
-    fn check(&self, name: &str) -> Vec<Problem> {
-        let keys = [
-            ("min", self.min),
-            ("max", self.max),
-            ("suspect_min", self.suspect_min),
-            ("suspect_max", self.suspect_max),
-        ];
-        if keys.iter().all(|(_, bound)| bound.is_none()) {
-            let problem = Problem::new(["ranges", name], format!("the range of `{name}` has no bound"));
-            return vec![problem.help("give at least one of `min`, `max`, `suspect_min` and `suspect_max`")];
-        }
-        let at = |key: &str, message: String| Problem::new(["ranges", name, key], message);
-        let mut problems: Vec<Problem> = keys
-            .iter()
-            .filter(|(_, bound)| bound.is_some_and(f64::is_nan))
-            .map(|(key, _)| at(key, format!("`{key}` is not a number")))
-            .collect();
-        // Each pair in the order in which the bounds have to lie on the axis.
+    fn check(&self, name: &str) -> Option<Problem> {
+        // Each pair in the order in which the bounds have to lie on the axis, and which of them to point at.
         let pairs = [
-            ("min", self.min, "max", self.max),
-            ("suspect_min", self.suspect_min, "suspect_max", self.suspect_max),
-            ("min", self.min, "suspect_min", self.suspect_min),
-            ("suspect_max", self.suspect_max, "max", self.max),
-            ("suspect_min", self.suspect_min, "max", self.max),
-            ("min", self.min, "suspect_max", self.suspect_max),
+            ("min", self.min, "max", self.max, "min"),
+            ("suspect_min", self.suspect_min, "suspect_max", self.suspect_max, "suspect_min"),
+            ("min", self.min, "suspect_min", self.suspect_min, "suspect_min"),
+            ("suspect_max", self.suspect_max, "max", self.max, "suspect_max"),
+            ("suspect_min", self.suspect_min, "max", self.max, "suspect_min"),
+            ("min", self.min, "suspect_max", self.suspect_max, "suspect_max"),
         ];
-        for (low_key, low, high_key, high) in pairs {
-            let (Some(low), Some(high)) = (low, high) else { continue };
-            if low > high {
-                let at_fault = if high_key == "max" && low_key != "min" { low_key } else { high_key };
-                let message = match (low_key, high_key) {
-                    ("min", "max") | ("suspect_min", "suspect_max") => {
-                        at(low_key, format!("`{low_key}` ({low}) lies above `{high_key}` ({high})"))
-                    }
-                    _ => at(at_fault, format!("`{low_key}` ({low}) lies above `{high_key}` ({high})"))
-                        .help("the suspect bounds lie within `min` .. `max`: what is outside of those fails anyway"),
-                };
-                problems.push(message);
-                // One mistake, one message: the other pairs follow from it.
-                break;
-            }
-        }
-        problems
+        let wrong = pairs.into_iter().find(|(_, low, _, high, _)| low.zip(*high).is_some_and(|(low, high)| low > high));
+        // One mistake, one message: the other pairs follow from it.
+        let (low_key, low, high_key, high, at) = wrong?;
+        let message = format!("`{low_key}` ({}) lies above `{high_key}` ({})", low?, high?);
+        let problem = Problem::new(["ranges", name, at], message);
+        let mixed = low_key.starts_with("suspect") != high_key.starts_with("suspect");
+        let help = "the suspect bounds lie within `min` .. `max`: what is outside of those fails anyway";
+        Some(if mixed { problem.help(help) } else { problem })
     }
 }
 
@@ -292,7 +264,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::testing::{batch, marks, numbers, one, problems, transform, values};
+    use crate::testing::{batch, marks, numbers, one, problems, schema_takes, transform, values};
 
     fn build(table: serde_json::Value) -> Box<dyn Transform> {
         transform("range_check", table).build(&BuildContext::for_tests()).expect("builds")
@@ -360,9 +332,9 @@ mod tests {
         assert_eq!(outside, ["ranges.CO.suspect_max: `suspect_max` (11) lies above `max` (10)"]);
         let outside = says(json!({ "T": { "min": -20, "suspect_min": -21 } }));
         assert_eq!(outside, ["ranges.T.suspect_min: `min` (-20) lies above `suspect_min` (-21)"]);
-        assert_eq!(says(json!({ "CO": {} })), ["ranges.CO: the range of `CO` has no bound"]);
         assert_eq!(says(json!({ "COO": { "min": 1 } })), ["ranges.COO: no earlier stage yields the field `COO`"]);
-        assert_eq!(says(json!({})), ["ranges: no field has a range"]);
+        assert!(!schema_takes("range_check", &json!({ "ranges": { "CO": {} } })));
+        assert!(!schema_takes("range_check", &json!({ "ranges": {} })));
         assert!(says(json!({ "CO": { "min": 0, "max": 9, "suspect_min": 0, "suspect_max": 9 } })).is_empty());
     }
 

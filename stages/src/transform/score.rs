@@ -26,10 +26,11 @@ struct Score {
     #[schemars(length(min = 1))]
     field: String,
     /// The fields that count. Default: all fields of numbers that `derive` did not make.
+    #[schemars(length(min = 1))]
     fields: Option<Vec<String>>,
     /// What a field weighs against the others, at least 0. Default: 1 each.
     #[serde(default)]
-    #[schemars(inner(range(min = 0.0)))]
+    #[schemars(extend("additionalProperties" = { "type": "number", "minimum": 0 }))]
     weights: IndexMap<String, f64>,
     /// What a flag is worth, 0 to 1.
     #[serde(default)]
@@ -112,18 +113,8 @@ fills = { fill = 0.9, median = 0.2 }
         let mut problems = self.check_name(input);
         if let Some(fields) = &self.fields {
             problems.extend(check_list("fields", fields, input));
-            if fields.is_empty() {
-                problems.push(Problem::new(["fields"], "no field is scored"));
-            }
         }
         problems.extend(self.check_weights(input));
-        let parts = [("values", self.values.figures()), ("fills", self.fills.figures())];
-        for (table, figures) in parts {
-            let outside = figures.into_iter().filter(|(_, figure)| !(0.0..=1.0).contains(figure));
-            problems.extend(outside.map(|(key, figure)| {
-                Problem::new([table, key], format!("`{key}` is {figure}, which is not from 0 to 1"))
-            }));
-        }
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -152,9 +143,7 @@ impl Score {
     fn check_name(&self, input: &Fields) -> Vec<Problem> {
         // An earlier score's name is free again: this one replaces it.
         let taken = !Fields { score: None, ..input.clone() }.is_free(&self.field);
-        if self.field.is_empty() {
-            vec![Problem::new(["field"], "the score needs a name")]
-        } else if taken {
+        if taken {
             let problem = Problem::new(["field"], format!("records have a field `{}` already", self.field));
             vec![problem.help("choose another name for the score by `field`")]
         } else {
@@ -164,11 +153,8 @@ impl Score {
 
     fn check_weights(&self, input: &Fields) -> Vec<Problem> {
         let mut problems = Vec::new();
-        for (name, weight) in &self.weights {
+        for name in self.weights.keys() {
             let at = ["weights", name];
-            if !(weight.is_finite() && *weight >= 0.0) {
-                problems.push(Problem::new(at, format!("the weight {weight} is not a number from 0 up")));
-            }
             match &self.fields {
                 Some(fields) if !fields.contains(name) => problems.push(
                     Problem::new(at, format!("`{name}` has a weight but is not scored"))
@@ -199,16 +185,6 @@ impl Score {
 }
 
 impl Values {
-    fn figures(&self) -> [(&'static str, f64); 5] {
-        [
-            ("good", self.good),
-            ("unknown", self.unknown),
-            ("suspect", self.suspect),
-            ("fail", self.fail),
-            ("missing", self.missing),
-        ]
-    }
-
     fn of(&self, flag: Flag) -> f64 {
         match flag {
             Flag::Good => self.good,
@@ -221,16 +197,6 @@ impl Values {
 }
 
 impl Fills {
-    fn figures(&self) -> [(&'static str, f64); 5] {
-        [
-            ("observed", self.observed),
-            ("fill", self.fill),
-            ("interpolated", self.interpolated),
-            ("median", self.median),
-            ("constant", self.constant),
-        ]
-    }
-
     fn of(&self, provenance: Provenance, distance: u8) -> f64 {
         match provenance {
             Provenance::Observed => self.observed,
@@ -334,7 +300,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::testing::{batch, numbers, one, problems, transform};
+    use crate::testing::{batch, numbers, one, problems, schema_takes, transform};
 
     fn build(table: serde_json::Value) -> Box<dyn Transform> {
         transform("score", table).build(&BuildContext::for_tests()).expect("builds")
@@ -438,17 +404,20 @@ mod tests {
         assert_eq!(says(json!({ "field": "CO" })), ["field: records have a field `CO` already"]);
         assert_eq!(says(json!({ "field": "timestamp" })), ["field: records have a field `timestamp` already"]);
         assert_eq!(says(json!({ "fields": ["CO", "CO"] })), ["fields.1: the field `CO` is listed twice"]);
-        assert_eq!(says(json!({ "fields": [] })), ["fields: no field is scored"]);
-        assert_eq!(says(json!({ "weights": { "T": -1 } })), ["weights.T: the weight -1 is not a number from 0 up"]);
         let unscored = says(json!({ "fields": ["CO"], "weights": { "T": 1 } }));
         assert_eq!(unscored, ["weights.T: `T` has a weight but is not scored"]);
         let zero = says(json!({ "weights": { "T": 0, "CO": 0 } }));
         assert_eq!(zero, ["weights: every scored field has the weight 0"]);
-        let figure = says(json!({ "fills": { "median": 1.5 }, "values": { "suspect": -0.5 } }));
-        let expected = [
-            "values.suspect: `suspect` is -0.5, which is not from 0 to 1",
-            "fills.median: `median` is 1.5, which is not from 0 to 1",
-        ];
-        assert_eq!(figure, expected);
+    }
+
+    #[test]
+    fn the_schema_refuses_figures_outside_0_to_1_and_negative_weights() {
+        let takes = |table| schema_takes("score", &table);
+        assert!(takes(json!({ "fills": { "median": 1 }, "values": { "suspect": 0.0 }, "weights": { "T": 2.5 } })));
+        assert!(!takes(json!({ "fills": { "median": 1.5 } })));
+        assert!(!takes(json!({ "values": { "suspect": -0.5 } })));
+        assert!(!takes(json!({ "weights": { "T": -1 } })));
+        assert!(!takes(json!({ "fields": [] })));
+        assert!(!takes(json!({ "field": "" })));
     }
 }

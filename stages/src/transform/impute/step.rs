@@ -1,0 +1,161 @@
+//! One step of an imputation: its options, and which method takes which.
+
+use aqpipe_engine::record::Fields;
+use aqpipe_engine::stage::Problem;
+use indexmap::IndexMap;
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::layout::no_measurement;
+
+/// One way to fill missing values, applied to what the steps before it left missing.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(transform = add_conditions)]
+pub(super) struct Step {
+    /// How values are filled.
+    pub(super) method: Method,
+    /// The most records of a key that a value is carried or, from the left, interpolated over. Of a longer gap
+    /// `forward_fill` and `interpolate` fill the first so many, `backward_fill` the last. Default: no limit.
+    #[schemars(range(min = 1))]
+    pub(super) limit: Option<u32>,
+    /// Leave a gap alone altogether where its neighbours lie more than so many seconds apart, in the time of the
+    /// records. Default: no limit.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub(super) max_gap: Option<f64>,
+    /// Do not carry a value over more than so many seconds, in the time of the records. Default: no limit.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub(super) max_age: Option<f64>,
+    /// Over which observed values of the key and field a median is taken. Default: `all`, unless `window` is given.
+    pub(super) over: Option<Over>,
+    /// Take the median over the last so many observed values of the key and field.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(super) window: Option<u32>,
+    /// The value for every field, in the unit of the field.
+    pub(super) value: Option<f64>,
+    /// The value of each field, in its unit; goes before `value`. A field that neither names stays as it is.
+    pub(super) values: Option<IndexMap<String, f64>>,
+}
+
+/// How missing values are filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Method {
+    /// The last value before. pandas: `ffill`.
+    ForwardFill,
+    /// The first value after. pandas: `bfill`. Holds rows back until it is there.
+    BackwardFill,
+    /// On the line between the values around, each record counting the same. pandas: `interpolate`, inside only.
+    /// Holds rows back until the gap ends: set `max_gap`, or `limit`s on what is filled alone will not shorten that.
+    Interpolate,
+    /// The median of observed values that no check failed.
+    Median,
+    /// A value of the configuration.
+    Constant,
+}
+
+/// Over which observed values a median is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Over {
+    /// The whole input, which is read once before the run. Exact; for a source that ends.
+    All,
+    /// All values so far. Exact up to a million distinct ones.
+    Expanding,
+}
+
+/// An option of a step: its key, whether a step has it, the methods that take it.
+struct Key {
+    name: &'static str,
+    given: fn(&Step) -> bool,
+    methods: &'static [Method],
+}
+
+/// Which method takes which key: what `check` and the JSON Schema both go by.
+const KEYS: [Key; 7] = {
+    use Method::{BackwardFill, Constant, ForwardFill, Interpolate, Median};
+    [
+        Key { name: "limit", given: |step| step.limit.is_some(), methods: &[ForwardFill, BackwardFill, Interpolate] },
+        Key {
+            name: "max_gap",
+            given: |step| step.max_gap.is_some(),
+            methods: &[ForwardFill, BackwardFill, Interpolate],
+        },
+        Key { name: "max_age", given: |step| step.max_age.is_some(), methods: &[ForwardFill, BackwardFill] },
+        Key { name: "over", given: |step| step.over.is_some(), methods: &[Median] },
+        Key { name: "window", given: |step| step.window.is_some(), methods: &[Median] },
+        Key { name: "value", given: |step| step.value.is_some(), methods: &[Constant] },
+        Key { name: "values", given: |step| step.values.is_some(), methods: &[Constant] },
+    ]
+};
+
+impl Method {
+    const ALL: [Method; 5] =
+        [Method::ForwardFill, Method::BackwardFill, Method::Interpolate, Method::Median, Method::Constant];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Method::ForwardFill => "forward_fill",
+            Method::BackwardFill => "backward_fill",
+            Method::Interpolate => "interpolate",
+            Method::Median => "median",
+            Method::Constant => "constant",
+        }
+    }
+
+    /// The keys that it takes, in words.
+    fn keys(self) -> String {
+        let keys = KEYS.iter().filter(|key| key.methods.contains(&self)).map(|key| format!("`{}`", key.name));
+        keys.collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Step {
+    /// Whether it must see the whole input first.
+    pub(super) fn surveys(&self) -> bool {
+        self.method == Method::Median && self.window.is_none() && self.over != Some(Over::Expanding)
+    }
+
+    /// What is wrong with the `index`-th step.
+    pub(super) fn check(&self, index: usize, input: &Fields) -> Vec<Problem> {
+        let step = index.to_string();
+        let at = |key: &str| ["steps".to_owned(), step.clone(), key.to_owned()];
+        let misplaced = KEYS.iter().filter(|key| (key.given)(self) && !key.methods.contains(&self.method));
+        let mut problems: Vec<Problem> = misplaced
+            .map(|key| {
+                Problem::new(at(key.name), format!("the method `{}` takes no `{}`", self.method.name(), key.name))
+                    .at_key()
+                    .help(format!("its keys are {}", self.method.keys()))
+            })
+            .collect();
+        if self.method == Method::Constant && self.value.is_none() && self.values.is_none() {
+            let problem = Problem::new(["steps", &step], "the method `constant` needs a value");
+            problems.push(problem.help("give `value`, or `values = { FIELD = … }`"));
+        }
+        if self.over.is_some() && self.window.is_some() {
+            let problem = Problem::new(at("over"), "a median is taken over either `over` or `window`");
+            problems.push(problem.at_key().help("keep one of them"));
+        }
+        for name in self.values.iter().flat_map(IndexMap::keys) {
+            problems.extend(no_measurement(&["steps", &step, "values", name], name, input, true));
+        }
+        problems
+    }
+}
+
+/// Says in the JSON Schema what [`KEYS`] says: a method forbids the keys that it does not take.
+fn add_conditions(schema: &mut Schema) {
+    let conditions: Vec<_> = Method::ALL
+        .iter()
+        .map(|method| {
+            let others = KEYS.iter().filter(|key| !key.methods.contains(method));
+            let forbidden: serde_json::Map<_, _> = others.map(|key| (key.name.to_owned(), json!(false))).collect();
+            json!({
+                "if": { "properties": { "method": { "const": method.name() } }, "required": ["method"] },
+                "then": { "properties": forbidden },
+            })
+        })
+        .collect();
+    schema.insert("allOf".to_owned(), json!(conditions));
+}

@@ -1,0 +1,216 @@
+//! What the stage promises beside values: order, marks, waiting, layouts, bounds.
+
+use std::time::{Duration, Instant};
+
+use aqpipe_engine::record::{Batch, Flag, Mark, Numbers};
+use aqpipe_engine::stage::{BuildContext, Output};
+use serde_json::json;
+
+use super::{apply, column, column_marks, config, context, finish, run, series};
+use crate::testing::{HOUR, START, batch, keyed, timed, transform};
+
+/// A batch whose first field's first rows have these marks.
+fn marked(mut batch: Batch, marks: &[Mark]) -> Batch {
+    batch
+        .change_numbers(0, |numbers| {
+            let (values, nulls, mut all) = numbers.into_vecs();
+            all.iter_mut().zip(marks).for_each(|(mark, new)| *mark = new.0);
+            Ok(Numbers::from_vecs(values, nulls, all))
+        })
+        .expect("changed");
+    batch
+}
+
+#[test]
+fn marks_say_which_method_filled_a_cell_and_how_far_away_its_value_was_observed() {
+    let cells = [None, Some(1.0), None, None, None, None, None, Some(4.0)];
+    let steps = json!([
+        { "method": "forward_fill", "limit": 2 },
+        { "method": "backward_fill", "limit": 1 },
+        { "method": "interpolate", "limit": 1 },
+        { "method": "median" },
+    ]);
+    let out = run(&steps, vec![batch(&[("x", &cells)])]);
+    let expected = [
+        "unknown backward_fill(1)",
+        "unknown observed(0)",
+        "unknown forward_fill(1)",
+        "unknown forward_fill(2)",
+        "unknown interpolated(0)",
+        "unknown median(0)",
+        "unknown backward_fill(1)",
+        "unknown observed(0)",
+    ];
+    assert_eq!(column_marks(&out, "x"), expected);
+}
+
+#[test]
+fn a_value_that_was_carried_already_counts_its_own_way_too() {
+    let cells = [Some(1.0), None, None];
+    let steps = json!([{ "method": "forward_fill", "limit": 1 }, { "method": "forward_fill" }]);
+    let out = run(&steps, vec![batch(&[("x", &cells)])]);
+    assert_eq!(column_marks(&out, "x")[1..], ["unknown forward_fill(1)", "unknown forward_fill(2)"]);
+}
+
+#[test]
+fn a_failed_value_is_carried_nowhere_and_an_emptied_cell_is_filled_and_stays_failed() {
+    let failed = Mark::OBSERVED.checked(Flag::Fail, 1);
+    let cells = [Some(1.0), Some(99.0), None, None];
+    let rows = marked(batch(&[("x", &cells)]), &[Mark::OBSERVED, failed, failed]);
+    let out = run(&json!([{ "method": "forward_fill", "limit": 2 }, { "method": "median" }]), vec![rows]);
+    assert_eq!(column(&out, "x"), [Some(1.0), Some(99.0), Some(1.0), Some(1.0)]);
+    let expected = ["fail forward_fill(2) tests 0b10", "unknown median(0)"];
+    assert_eq!(column_marks(&out, "x")[2..], expected, "the failed 99 counts for no median either");
+}
+
+#[test]
+fn rows_keep_their_order_within_a_key_and_a_silent_key_blocks_no_other() {
+    let keys = ["a", "b", "b", "b", "b"];
+    let cells = [None, Some(1.0), Some(2.0), None, Some(3.0)];
+    let config = config(&json!([{ "method": "backward_fill" }]));
+    let mut impute = config.build(&BuildContext::for_tests()).expect("builds");
+    let out = apply(&mut *impute, keyed(Some(&keys), &[("x", &cells)]));
+    assert_eq!(out.iter().flat_map(Batch::origin).collect::<Vec<_>>(), [&100, &200, &300, &400]);
+    assert_eq!(column(&out, "x"), [Some(1.0), Some(2.0), Some(3.0), Some(3.0)]);
+    assert_eq!(impute.held(), 1);
+    assert_eq!(column(&finish(&mut *impute), "x"), [None]);
+}
+
+#[test]
+fn a_batch_without_gaps_goes_on_at_once_and_whole() {
+    let config = config(&json!([{ "method": "backward_fill", "limit": 3 }, { "method": "interpolate" }]));
+    let mut impute = config.build(&BuildContext::for_tests()).expect("builds");
+    let out = apply(&mut *impute, batch(&[("x", &[Some(1.0); 100])]));
+    assert_eq!((out.len(), out[0].rows(), impute.held()), (1, 100, 0));
+}
+
+#[test]
+fn only_the_rows_that_later_ones_may_fill_are_held() {
+    let config = config(&json!([{ "method": "backward_fill", "limit": 3 }]));
+    let mut impute = config.build(&BuildContext::for_tests()).expect("builds");
+    let out = apply(&mut *impute, batch(&[("x", &[None; 50])]));
+    assert_eq!(out[0].rows(), 47, "the 48th has two records behind it, the 47th has three");
+    assert_eq!(impute.held(), 3);
+}
+
+#[test]
+fn rows_that_wait_too_long_go_on_unfilled_by_that_step_alone() {
+    let steps = json!([{ "method": "backward_fill" }, { "method": "constant", "value": 7.0 }]);
+    let config = transform("impute", json!({ "steps": steps, "max_wait_secs": 5 }));
+    let mut impute = config.build(&BuildContext::for_tests()).expect("builds");
+    assert!(apply(&mut *impute, batch(&[("x", &[None, None])])).is_empty());
+    let mut out = Output::default();
+    impute.tick(Instant::now(), &mut out).expect("ticks");
+    assert!(out.batches.is_empty(), "five seconds are not over");
+    impute.tick(Instant::now() + Duration::from_secs(6), &mut out).expect("ticks");
+    assert_eq!(column(&out.batches, "x"), [Some(7.0), Some(7.0)]);
+    assert_eq!(impute.held(), 0);
+}
+
+#[test]
+fn only_a_source_without_an_end_bounds_the_wait_by_itself() {
+    let later = Instant::now() + Duration::from_secs(61);
+    for (bounded, released) in [(true, 0), (false, 1)] {
+        let cx = BuildContext { bounded, ..BuildContext::for_tests() };
+        let mut impute = config(&json!([{ "method": "backward_fill" }])).build(&cx).expect("builds");
+        apply(&mut *impute, batch(&[("x", &[None])]));
+        let mut out = Output::default();
+        impute.tick(later, &mut out).expect("ticks");
+        assert_eq!(out.batches.len(), released, "bounded: {bounded}");
+    }
+}
+
+#[test]
+fn more_rows_than_may_be_held_are_given_up_oldest_first() {
+    let steps = json!([{ "method": "backward_fill" }]);
+    let config = transform("impute", json!({ "steps": steps, "max_held": 3 }));
+    let mut impute = config.build(&BuildContext::for_tests()).expect("builds");
+    let out = apply(&mut *impute, batch(&[("x", &[None; 5])]));
+    assert_eq!((column(&out, "x"), impute.held()), (vec![None, None], 3));
+    let out = apply(&mut *impute, batch(&[("x", &[Some(4.0)])]));
+    assert_eq!(column(&out, "x"), [Some(4.0); 4]);
+}
+
+#[test]
+fn a_gap_longer_than_max_gap_is_left_alone_and_a_value_older_than_max_age_is_not_carried() {
+    // The gap of two records from the first value to the second takes 3 h, the one behind 2 h.
+    let times = [0, 1, 2, 3, 4, 5].map(|hour| START + hour * HOUR);
+    let cells = [Some(1.0), None, None, Some(2.0), None, Some(3.0)];
+    let fill = |step: serde_json::Value| column(&run(&json!([step]), vec![timed(&times, None, &[("x", &cells)])]), "x");
+    for method in ["forward_fill", "backward_fill", "interpolate"] {
+        let out = fill(json!({ "method": method, "max_gap": 2 * 3_600 }));
+        assert_eq!((out[1], out[2]), (None, None), "{method}");
+        assert!(out[4].is_some(), "{method}");
+        assert!(fill(json!({ "method": method, "max_gap": 3 * 3_600 })).iter().all(Option::is_some), "{method}");
+    }
+    let out = fill(json!({ "method": "forward_fill", "max_age": 3_600 }));
+    assert_eq!(out, [Some(1.0), Some(1.0), None, Some(2.0), Some(2.0), Some(3.0)]);
+    let out = fill(json!({ "method": "backward_fill", "max_age": 3_600 }));
+    assert_eq!(out, [Some(1.0), None, Some(2.0), Some(2.0), Some(3.0), Some(3.0)]);
+}
+
+#[test]
+fn held_rows_are_filled_across_a_change_of_layout_and_leave_in_their_own() {
+    let config = config(&json!([{ "method": "backward_fill", "limit": 3 }]));
+    let mut impute = config.build(&BuildContext::for_tests()).expect("builds");
+    assert!(apply(&mut *impute, batch(&[("x", &[None])])).is_empty());
+    let out = apply(&mut *impute, batch(&[("y", &[None, Some(8.0)]), ("x", &[None, Some(5.0)])]));
+    assert_eq!(out.iter().map(|batch| batch.fields().list.len()).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(column(&out, "x"), [Some(5.0); 3]);
+    assert_eq!(column(&out[1..], "y"), [Some(8.0); 2]);
+    assert_eq!(impute.held(), 0);
+}
+
+#[test]
+fn fields_are_filled_that_are_listed_or_not_excluded_and_derived_ones_only_when_listed() {
+    let rows = || {
+        let mut parts = batch(&[("x", &[None]), ("y", &[None]), ("hour", &[None])]).into_parts();
+        let mut layout = aqpipe_engine::record::Fields::clone(&parts.fields);
+        layout.list[2].derived = true;
+        parts.fields = layout.into();
+        Batch::new(parts).expect("fits")
+    };
+    let filled = |table: serde_json::Value| {
+        let mut impute = transform("impute", table).build(&BuildContext::for_tests()).expect("builds");
+        let out = apply(&mut *impute, rows());
+        ["x", "y", "hour"].map(|name| column(&out, name)[0].is_some())
+    };
+    let steps = json!([{ "method": "constant", "value": 1 }]);
+    assert_eq!(filled(json!({ "steps": steps })), [true, true, false]);
+    assert_eq!(filled(json!({ "steps": steps, "exclude": ["x"] })), [false, true, false]);
+    assert_eq!(filled(json!({ "steps": steps, "fields": ["y", "hour"] })), [false, true, true]);
+    let some = json!([{ "method": "constant", "values": { "y": 2.0 } }]);
+    assert_eq!(filled(json!({ "steps": some })), [false, true, false]);
+}
+
+#[test]
+fn the_median_of_a_key_or_field_that_was_never_observed_stays_missing() {
+    let keys = ["a", "a", "b"];
+    let cells = [Some(2.0), None, None];
+    let config = config(&json!([{ "method": "median" }]));
+    let rows = keyed(Some(&keys), &[("x", &cells), ("y", &[None; 3])]);
+    let cx = context(&*config, &[rows.slice(0, 3)]);
+    let mut impute = config.build(&cx).expect("builds");
+    let out = apply(&mut *impute, rows);
+    assert_eq!(column(&out, "x"), [Some(2.0), Some(2.0), None]);
+    assert_eq!(column(&out, "y"), [None; 3]);
+    let out = apply(&mut *impute, keyed(Some(&["new"]), &[("x", &[None])]));
+    assert_eq!(column(&out, "x"), [None]);
+}
+
+#[test]
+fn records_without_a_key_are_a_series_of_their_own() {
+    let mut parts = keyed(Some(&["a", "a", "a"]), &[("x", &[Some(1.0), None, None])]).into_parts();
+    parts.key = Some(vec![Some("a"), None, Some("a")].into());
+    let out = run(&json!([{ "method": "forward_fill" }]), vec![Batch::new(parts).expect("fits")]);
+    let by_key = series(&out, &["x"]);
+    assert_eq!(by_key[&None][0].1[0].0, None);
+    assert_eq!(by_key[&Some("a".to_owned())][1].1[0].0, Some(1.0));
+}
+
+#[test]
+fn interpolating_between_huge_values_stays_finite() {
+    let cells = [Some(-f64::MAX), None, Some(f64::MAX)];
+    let out = run(&json!([{ "method": "interpolate" }]), vec![batch(&[("x", &cells)])]);
+    assert_eq!(column(&out, "x")[1], Some(0.0));
+}

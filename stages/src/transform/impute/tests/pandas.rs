@@ -1,0 +1,65 @@
+//! Fills against what pandas 3.1 gives for the same columns.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{column, run};
+use crate::testing::batch;
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    input: Vec<Option<f64>>,
+    /// `ffill(limit=3)`.
+    forward: Vec<Option<f64>>,
+    /// `bfill(limit=3)`.
+    backward: Vec<Option<f64>>,
+    /// `ffill(limit=3).bfill(limit=3)`.
+    forward_backward: Vec<Option<f64>>,
+    /// The same, then `fillna(median)`.
+    chain: Vec<Option<f64>>,
+    /// `interpolate(limit=3, limit_area="inside")`.
+    interpolated: Vec<Option<f64>>,
+}
+
+fn assert_same(steps: Value, expected: impl Fn(&Case) -> &[Option<f64>]) {
+    let cases: Vec<Case> = serde_json::from_str(include_str!("../../../../tests/fixtures/fills.json")).expect("reads");
+    assert!(cases.len() >= 15);
+    for case in &cases {
+        for size in [1, 2, 3, 5, 100] {
+            let batches = case.input.chunks(size).map(|values| batch(&[("x", values)])).collect();
+            assert_eq!(column(&run(&steps, batches), "x"), expected(case), "{} in batches of {size}", case.name);
+        }
+    }
+}
+
+#[test]
+fn forward_fill_is_that_of_pandas() {
+    assert_same(json!([{ "method": "forward_fill", "limit": 3 }]), |case| &case.forward);
+}
+
+#[test]
+fn backward_fill_is_that_of_pandas() {
+    assert_same(json!([{ "method": "backward_fill", "limit": 3 }]), |case| &case.backward);
+}
+
+#[test]
+fn forward_then_backward_fill_is_that_of_pandas() {
+    let steps = json!([{ "method": "forward_fill", "limit": 3 }, { "method": "backward_fill", "limit": 3 }]);
+    assert_same(steps, |case| &case.forward_backward);
+}
+
+#[test]
+fn the_chain_that_ships_is_that_of_pandas() {
+    let steps = json!([
+        { "method": "forward_fill", "limit": 3 },
+        { "method": "backward_fill", "limit": 3 },
+        { "method": "median" },
+    ]);
+    assert_same(steps, |case| &case.chain);
+}
+
+#[test]
+fn interpolation_is_that_of_pandas_inside() {
+    assert_same(json!([{ "method": "interpolate", "limit": 3 }]), |case| &case.interpolated);
+}

@@ -1,0 +1,85 @@
+//! Saved state, and what becomes of it.
+
+use aqpipe_engine::stage::{BuildContext, Survey, Transform};
+use serde_json::{Value, json};
+
+use super::super::rows::Choice;
+use super::super::survey::MedianSurvey;
+use super::{apply, column, column_marks, config, finish};
+use crate::testing::batch;
+
+fn build(steps: &Value) -> Box<dyn Transform> {
+    config(steps).build(&BuildContext::for_tests()).expect("builds")
+}
+
+#[test]
+fn held_rows_outlive_a_change_of_the_steps() {
+    let mut before = build(&json!([{ "method": "forward_fill" }, { "method": "backward_fill" }]));
+    apply(&mut *before, batch(&[("x", &[None, None])]));
+    let state = before.save().expect("saves");
+    let mut after = build(&json!([{ "method": "constant", "value": 3.0 }]));
+    after.restore(&state).expect("restores");
+    assert_eq!(after.held(), 2);
+    let saved_again = after.save().expect("saves");
+    let mut later = build(&json!([{ "method": "constant", "value": 4.0 }]));
+    later.restore(&saved_again).expect("restores");
+    let out = apply(&mut *later, batch(&[("x", &[None])]));
+    assert_eq!(column(&out, "x"), [Some(4.0); 3]);
+    let out = finish(&mut *after);
+    assert_eq!(column(&out, "x"), [Some(3.0); 2], "the end hands them on too");
+}
+
+#[test]
+fn changed_limits_apply_to_what_was_held() {
+    let mut before = build(&json!([{ "method": "backward_fill", "limit": 9 }]));
+    apply(&mut *before, batch(&[("x", &[None, None, None])]));
+    let mut after = build(&json!([{ "method": "backward_fill", "limit": 1 }]));
+    after.restore(&before.save().expect("saves")).expect("restores");
+    let out = apply(&mut *after, batch(&[("x", &[Some(5.0)])]));
+    assert_eq!(column(&out, "x"), [None, None, Some(5.0), Some(5.0)]);
+    assert_eq!(column_marks(&out, "x")[2], "unknown backward_fill(1)");
+}
+
+#[test]
+fn damaged_state_and_that_of_another_version_is_an_error_and_no_panic() {
+    let steps = json!([{ "method": "backward_fill" }, { "method": "median", "over": "expanding" }]);
+    let mut impute = build(&steps);
+    apply(&mut *impute, batch(&[("x", &[Some(1.0), Some(2.0), None])]));
+    let state = impute.save().expect("saves");
+    for length in 0..state.len() {
+        assert!(build(&steps).restore(&state[..length]).is_err(), "{length} bytes of {}", state.len());
+    }
+    let other = [&[99], &state[1..]].concat();
+    let error = build(&steps).restore(&other).expect_err("another version");
+    assert!(error.help_text().is_some_and(|help| help.contains("another version")), "{error}");
+}
+
+#[test]
+fn altered_state_is_no_panic() {
+    let steps = json!([{ "method": "forward_fill" }, { "method": "median", "over": "expanding" }]);
+    let mut impute = build(&steps);
+    apply(&mut *impute, batch(&[("x", &[Some(1.0), Some(2.0), None]), ("y", &[None, None, Some(3.0)])]));
+    let state = impute.save().expect("saves");
+    for at in 1..state.len() {
+        for mask in [1, 0x55, 0xff] {
+            let mut altered = state.clone();
+            altered[at] ^= mask;
+            let mut impute = build(&steps);
+            if impute.restore(&altered).is_ok() {
+                apply(&mut *impute, batch(&[("x", &[None, Some(4.0)])]));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_survey_of_too_many_distinct_values_names_what_to_use_instead() {
+    let choice = Choice { fields: None, exclude: Vec::new() };
+    let mut survey = MedianSurvey::bounded(choice, 3);
+    survey.observe(&batch(&[("x", &[Some(1.0), Some(1.0), Some(2.0), Some(3.0)])])).expect("three are allowed");
+    let error = survey.observe(&batch(&[("x", &[Some(4.0)])])).expect_err("four are not");
+    let help = error.help_text().unwrap_or_default();
+    for word in ["window", "expanding", "constant"] {
+        assert!(help.contains(word), "{help}");
+    }
+}
