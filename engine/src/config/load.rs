@@ -105,6 +105,8 @@ impl<'a> Loader<'a> {
 
     /// Parses, expands and overrides.
     fn draft(&self, name: &str, text: &str) -> Result<Draft, Diagnostics> {
+        // Editors count columns without a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut sources = SourceMap::default();
         let base = sources.add(Some(name), text);
         let bases = self.overrides.add_to(&mut sources);

@@ -8,7 +8,7 @@ use aqpipe_engine::stage::{BuildContext, Descriptor, Output, Problem, Transform,
 use arrow_array::Float64Array;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::layout::{Bound, check_list, no_measurement};
 
@@ -45,7 +45,7 @@ fn default_field() -> String {
 }
 
 /// What a flag is worth, 0 to 1.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Values {
     /// Every check that ran passed.
@@ -72,7 +72,7 @@ impl Default for Values {
 }
 
 /// What a value is worth by where it came from, 0 to 1. What `derive` computed counts as 1.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Fills {
     /// From the source.

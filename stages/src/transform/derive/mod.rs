@@ -37,7 +37,7 @@ struct Derive {
 }
 
 /// A feature of the time of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Feature {
     /// Hour of the day, 0 to 23.
