@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -103,10 +104,13 @@ impl Drop for Kafka {
 
 /// The first of so many ports in a row that are free.
 fn free_ports(count: u16) -> u16 {
-    // Below the range that the system gives to outgoing connections, and apart for tests that run at once.
-    let start = 20_000 + u16::try_from(std::process::id() % 500).unwrap() * 20 + count;
+    // Apart from those of the tests that run at once and of their controllers, and below the range that the system
+    // gives to outgoing connections.
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let run = u16::try_from(std::process::id() % 60).unwrap();
+    let start = 20_000 + run * 200 + NEXT.fetch_add(1, Ordering::Relaxed) * 20;
     (start..32_000)
-        .find(|&first| (first..first + count).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()))
+        .find(|&first| (first..first + 2 * count).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()))
         .expect("free ports in a row")
 }
 
