@@ -25,8 +25,19 @@ impl LogTail {
         &self.path
     }
 
-    /// The last lines, without the frames of stack traces, which would leave room for nothing else.
+    /// The last lines that may say why something failed: a broker that fails goes on to tell at length how it stops.
     pub(super) fn last_lines(&self) -> Vec<String> {
+        let text = self.text();
+        let lines = || text.lines().filter(|line| !line.trim().is_empty());
+        // Stack frames and the dump of the configuration are indented by a tab.
+        let mut told: Vec<&str> = lines().filter(|line| !is_chatter(line) && !line.starts_with('\t')).collect();
+        if told.is_empty() {
+            told = lines().collect();
+        }
+        told.iter().skip(told.len().saturating_sub(LINES)).map(|&line| line.to_owned()).collect()
+    }
+
+    fn text(&self) -> String {
         let length = length(&self.path);
         // A log that was rolled over is shorter than it was: all of it is new.
         let from = if length < self.from { 0 } else { self.from };
@@ -37,14 +48,16 @@ impl LogTail {
             file.take(BYTES).read_to_end(&mut bytes)
         });
         if read.is_err() {
-            return Vec::new();
+            bytes.clear();
         }
-        let text = String::from_utf8_lossy(&bytes);
-        let told = |line: &&str| !line.trim().is_empty() && !line.starts_with("\tat ") && !line.starts_with("\t...");
-        let mut lines: Vec<String> = text.lines().rev().filter(told).take(LINES).map(str::to_owned).collect();
-        lines.reverse();
-        lines
+        String::from_utf8_lossy(&bytes).into_owned()
     }
+}
+
+/// Whether a line of the log tells of the usual.
+fn is_chatter(line: &str) -> bool {
+    let level = line.strip_prefix('[').and_then(|line| line.split_once("] "));
+    level.is_some_and(|(_, rest)| ["INFO ", "WARN ", "DEBUG "].iter().any(|level| rest.starts_with(level)))
 }
 
 fn length(path: &Path) -> u64 {
@@ -58,15 +71,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_new_lines_are_told_and_no_stack_frames() {
+    fn only_what_was_written_after_the_start_is_told() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("broker.log");
         assert!(LogTail::after_now(path.clone()).last_lines().is_empty());
         fs::write(&path, "an old line\n").unwrap();
         let tail = LogTail::after_now(path.clone());
-        fs::write(&path, "an old line\nwhy: it failed\n\tat java.lang\n\t... 3 more\n\nlast\n").unwrap();
-        assert_eq!(tail.last_lines(), ["why: it failed", "last"]);
+        fs::write(&path, "an old line\nanother\n\nlast\n").unwrap();
+        assert_eq!(tail.last_lines(), ["another", "last"]);
         fs::write(&path, "new\n").unwrap();
         assert_eq!(tail.last_lines(), ["new"], "after the log was rolled over");
+    }
+
+    #[test]
+    fn an_error_is_found_among_the_usual_lines_and_the_frames() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("broker.log");
+        let usual = "[2026-01-01 00:00:00,000] INFO [Broker id=1] Stopping ERROR (kafka)\n";
+        fs::write(&path, usual).unwrap();
+        let tail = LogTail { path: path.clone(), from: 0 };
+        assert_eq!(tail.last_lines(), [usual.trim_end()]);
+        let error =
+            "[2026-01-01 00:00:00,000] ERROR Exiting (kafka)\njava.lang.E: why\n\tat a.b\nCaused by: c\n\t... 3 more\n";
+        fs::write(&path, error.to_owned() + &usual.repeat(100)).unwrap();
+        assert_eq!(
+            tail.last_lines(),
+            ["[2026-01-01 00:00:00,000] ERROR Exiting (kafka)", "java.lang.E: why", "Caused by: c"]
+        );
     }
 }

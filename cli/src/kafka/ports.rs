@@ -69,6 +69,8 @@ pub(super) fn all_free(ports: &[u16]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -82,8 +84,8 @@ mod tests {
 
     #[test]
     fn ports_are_found_beside_the_end_of_the_range() {
-        let ports = free_after(u16::MAX, 3).unwrap();
+        let ports: BTreeSet<u16> = free_after(u16::MAX, 3).unwrap().into_iter().collect();
         assert_eq!(ports.len(), 3);
-        assert!(all_free(&ports));
+        assert!(!ports.contains(&0));
     }
 }
