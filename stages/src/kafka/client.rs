@@ -22,6 +22,8 @@ use super::security::{self, Security};
 
 /// How often trouble that goes on is told again.
 const SAY_AGAIN: Duration = Duration::from_secs(10);
+/// The same error within so short a time is the same report.
+const TWICE: Duration = Duration::from_millis(20);
 
 /// Where to connect, and how.
 #[derive(Clone, Debug)]
@@ -121,8 +123,8 @@ struct Trouble {
     told: Option<Instant>,
     /// How many errors there were since.
     since: u64,
-    /// The last error, for messages.
-    last: Option<String>,
+    /// The last error and its time: for messages, and because a producer reports each error twice.
+    last: Option<(Instant, String)>,
     /// An error that waiting does not mend.
     fatal: Option<String>,
 }
@@ -140,9 +142,13 @@ impl Watch {
 
     /// Trouble that may pass: told the first time, then every ten seconds.
     pub(crate) fn trouble(&self, what: &str) {
-        self.facts.errors.fetch_add(1, Ordering::Relaxed);
         let mut trouble = self.trouble.lock();
-        trouble.last = Some(what.to_owned());
+        let now = Instant::now();
+        if trouble.last.as_ref().is_some_and(|(at, last)| now - *at < TWICE && last == what) {
+            return;
+        }
+        self.facts.errors.fetch_add(1, Ordering::Relaxed);
+        trouble.last = Some((now, what.to_owned()));
         trouble.since += 1;
         if trouble.told.is_none_or(|told| told.elapsed() >= SAY_AGAIN) {
             let (pipeline, stage, errors) = (&*self.pipeline, &*self.stage, trouble.since);
@@ -151,7 +157,7 @@ impl Watch {
             } else {
                 tracing::warn!(pipeline, stage, "trouble with Kafka, trying on: {what}");
             }
-            trouble.told = Some(Instant::now());
+            trouble.told = Some(now);
             trouble.since = 0;
         }
         self.in_trouble.store(true, Ordering::Release);
@@ -167,7 +173,7 @@ impl Watch {
 
     /// The last trouble, for a message.
     pub(crate) fn last_trouble(&self) -> Option<String> {
-        self.trouble.lock().last.clone()
+        self.trouble.lock().last.as_ref().map(|(_, last)| last.clone())
     }
 
     /// The error that waiting does not mend, where there was one.
@@ -293,6 +299,7 @@ mod tests {
         let cx = BuildContext::for_tests();
         let watch = Watch::new(&cx);
         watch.trouble("one");
+        watch.trouble("two");
         watch.trouble("two");
         assert_eq!(cx.facts.snapshot().errors, 2);
         assert_eq!(watch.last_trouble().as_deref(), Some("two"));

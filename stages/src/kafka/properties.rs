@@ -204,13 +204,15 @@ mod tests {
 
     #[test]
     fn every_name_of_the_lists_is_one_that_the_library_knows() {
-        let config = ClientConfig::new().create_native_config().expect("an empty configuration");
-        for name in ANY.iter().chain(CONSUMER).chain(PRODUCER) {
-            let answer = config.get(name);
-            assert!(!answer.as_ref().is_err_and(|e| e.to_string().contains("Unknown")), "{name}: {answer:?}");
+        let is_unknown = |name: &str| {
+            let error = ClientConfig::new().set(name, "?").create_native_config().err();
+            error.is_some_and(|error| error.to_string().contains("No such configuration property"))
+        };
+        for name in ANY.iter().chain(CONSUMER).chain(PRODUCER).filter(|name| !NOT_TRIED.contains(name)) {
+            assert!(!is_unknown(name), "{name}");
         }
         for (java, _) in JAVA {
-            assert!(config.get(java).is_err(), "librdkafka knows {java}");
+            assert!(is_unknown(java), "librdkafka knows {java}");
         }
     }
 

@@ -153,6 +153,20 @@ fn messages_that_are_no_records_become_dead_letters_with_their_place_and_bytes()
 }
 
 #[test]
+fn a_header_whose_name_is_not_utf_8_harms_nobody() {
+    let embedded = Arc::new(Embedded::start().expect("a broker"));
+    let cx = context(&embedded);
+    embedded.create_topic(TOPIC, 1).expect("a topic");
+    let good = br#"{"timestamp":"2004-03-10T18:00:00Z","station":"s","n":7}"#;
+    crate::by_hand::produce(embedded.bootstrap_servers(), TOPIC, good, b"\xff\xfe");
+    crate::by_hand::produce(embedded.bootstrap_servers(), TOPIC, b"not json", b"\xc3\x28");
+    let (result, seen) = Running::start(source(read_all(), &cx), |_| {}).finish();
+    result.expect("read to the end");
+    assert_eq!(seen.sorted(), [7]);
+    assert_eq!(seen.dead.iter().map(|letter| letter.origin).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
 fn a_source_goes_on_where_the_group_committed() {
     let embedded = Arc::new(Embedded::start().expect("a broker"));
     let cx = context(&embedded);

@@ -60,7 +60,7 @@ pub(crate) fn rows(from: u64, to: u64) -> Batch {
 /// What a source's lanes read, with commits as the engine does them: after every batch, or at the end of a lane.
 pub(crate) struct TestLanes {
     acknowledge: Arc<dyn Acknowledge>,
-    open: Mutex<BTreeMap<LaneId, (Arc<AtomicBool>, JoinHandle<()>)>>,
+    open: Mutex<BTreeMap<LaneId, Open>>,
     pub(crate) seen: Mutex<Seen>,
     pub(crate) changed: Condvar,
     stop: AtomicBool,
@@ -69,6 +69,9 @@ pub(crate) struct TestLanes {
     /// Records in a batch.
     pub(crate) max: usize,
 }
+
+/// A lane's thread, and how it is told to end.
+type Open = (Arc<AtomicBool>, JoinHandle<()>);
 
 /// What was read and decided.
 #[derive(Default)]

@@ -16,6 +16,7 @@ use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
 use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
 
 use super::Start as From;
+use super::census::Census;
 use super::group::{DRAIN, Settings};
 use super::lane::{KafkaLane, UntilEnd};
 use super::reader::Reader;
@@ -92,6 +93,12 @@ impl Assignment {
         let mut live = self.live.lock();
         live.lanes = None;
         live.open.clear();
+    }
+
+    /// Whether the run that this is attached to is to end.
+    pub(super) fn is_stopping(&self) -> bool {
+        let lanes = self.live.lock().lanes.clone();
+        lanes.is_some_and(|lanes| lanes.stopping())
     }
 
     pub(super) fn is_assigned(&self) -> bool {
@@ -204,7 +211,9 @@ impl Assignment {
             let records = high.saturating_sub(position.at);
             self.watch.facts.expected.fetch_add(records, Ordering::Relaxed);
         }
-        let reader = Reader::new(topic, partition, decoder, position, settings.embedded.is_some());
+        let declared = settings.decoder.declared.iter().flat_map(|fields| fields.list.iter().map(|field| &field.name));
+        let census = Census::new(declared);
+        let reader = Reader::new(topic, partition, decoder, position, settings.embedded.is_some(), census);
         Ok(KafkaLane::new(consumer, queue, reader, until_end, Arc::clone(end)))
     }
 

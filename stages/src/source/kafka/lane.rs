@@ -162,6 +162,10 @@ impl Lane for KafkaLane {
         self.report();
         if taken? > 0 {
             let (batch, dead) = self.reader.rows()?;
+            if let Some(remark) = self.reader.take_remark() {
+                let (watch, name) = (&self.context().watch, self.reader.name());
+                tracing::warn!(pipeline = &*watch.pipeline, stage = &*watch.stage, "{name}: {remark}");
+            }
             return Ok(Next::Rows(batch, dead));
         }
         Ok(if self.is_done()? { Next::End } else { Next::Quiet })

@@ -1,6 +1,7 @@
 //! From Kafka topics, as a member of a consumer group.
 
 mod assignment;
+mod census;
 mod group;
 mod lane;
 mod offsets;

@@ -19,6 +19,7 @@ use crate::kafka::topics;
 
 /// How long brokers may not take a commit, or not tell the last one.
 const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE_AT_A_STOP: Duration = Duration::from_secs(10);
 /// How long one question may take.
 const ANSWER: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);
@@ -37,12 +38,16 @@ impl GroupOffsets {
         self.consumer.context()
     }
 
+    fn patience(&self) -> Duration {
+        if self.context().is_stopping() { PATIENCE_AT_A_STOP } else { PATIENCE }
+    }
+
     /// Repeats a call while its error is one that passes.
     fn repeat<T>(&self, mut call: impl FnMut() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
         let started = Instant::now();
         loop {
             match call() {
-                Err(error) if error.rdkafka_error_code().is_some_and(passes) && started.elapsed() < PATIENCE => {
+                Err(error) if error.rdkafka_error_code().is_some_and(passes) && started.elapsed() < self.patience() => {
                     let watch = &self.context().watch;
                     watch.facts.retries.fetch_add(1, Ordering::Relaxed);
                     watch.trouble(&error.to_string());

@@ -1,11 +1,12 @@
 //! From a partition's messages to rows and dead letters.
 
+use std::sync::Arc;
+
 use aqpipe_engine::record::{Batch, BatchParts, Fields, Position};
 use aqpipe_engine::stage::DeadLetter;
 use aqpipe_engine::{Error, Result};
 
-use std::sync::Arc;
-
+use super::census::Census;
 use crate::codec::json::{Decoder, Pushed};
 
 /// A message that did not fit the rows before it.
@@ -39,10 +40,20 @@ pub(super) struct Reader {
     bytes: u64,
     /// Offsets and bytes read since the last report, where the embedded broker waits to hear of them.
     read: Option<Vec<(u64, u64)>>,
+    census: Census,
+    /// What the census has to say.
+    remark: Option<String>,
 }
 
 impl Reader {
-    pub(super) fn new(topic: &str, partition: i32, decoder: Decoder, position: Position, embedded: bool) -> Reader {
+    pub(super) fn new(
+        topic: &str,
+        partition: i32,
+        decoder: Decoder,
+        position: Position,
+        embedded: bool,
+        census: Census,
+    ) -> Reader {
         Reader {
             topic: topic.to_owned(),
             partition,
@@ -53,6 +64,8 @@ impl Reader {
             dead: Vec::new(),
             bytes: 0,
             read: embedded.then(Vec::new),
+            census,
+            remark: None,
         }
     }
 
@@ -143,6 +156,7 @@ impl Reader {
     pub(super) fn rows(&mut self) -> Result<(Batch, Vec<DeadLetter>)> {
         let batch = match self.decoder.take()? {
             Some(batch) => {
+                self.remark = self.census.look(&batch);
                 self.empty = Some(batch.slice(0, 0));
                 batch
             }
@@ -150,6 +164,11 @@ impl Reader {
             None => self.empty.clone().map_or_else(no_rows, Ok)?,
         };
         Ok((batch, std::mem::take(&mut self.dead)))
+    }
+
+    /// Something that the last rows gave rise to say.
+    pub(super) fn take_remark(&mut self) -> Option<String> {
+        self.remark.take()
     }
 
     /// The bytes read since the last call.
