@@ -60,16 +60,6 @@ fn a_cut_becomes_a_file_with_a_header_and_a_cut_without_rows_none() {
 }
 
 #[test]
-fn a_file_has_one_set_of_columns() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let sink = config(dir.path()).build(&BuildContext::for_tests()).expect("builds");
-    sink.claim().expect("free");
-    let mut writer = sink.open(&"topic/0".into(), 0).expect("opens");
-    writer.write(batch(&["T"], 0..1), &mut Vec::new()).expect("writes");
-    assert!(writer.write(batch(&["RH"], 1..2), &mut Vec::new()).is_err());
-}
-
-#[test]
 fn long_files_are_written_as_they_grow() {
     let dir = tempfile::tempdir().expect("a directory");
     let sink = config(dir.path()).build(&BuildContext::for_tests()).expect("builds");

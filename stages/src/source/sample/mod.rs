@@ -12,7 +12,7 @@ use aqpipe_engine::run::Pace;
 use aqpipe_engine::stage::{BuildContext, Descriptor, Lane, Lanes, Problem, Source, SourceConfig, Start};
 use aqpipe_engine::{Error, Result};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use self::lane::{Plan, SampleLane};
 use self::readings::FIELDS;
@@ -68,7 +68,7 @@ struct SampleConfig {
 }
 
 /// Shares of cells or records that are faulty, 0 to 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Faults {
     /// Cells that hold no number: they are missing, with the test `not_a_number`.

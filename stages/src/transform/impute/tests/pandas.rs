@@ -28,7 +28,7 @@ fn assert_same(steps: &Value, expected: impl Fn(&Case) -> &[Option<f64>]) {
     for case in &cases {
         for size in [1, 2, 3, 5, 100] {
             let batches = case.input.chunks(size).map(|values| batch(&[("x", values)])).collect();
-            assert_eq!(column(&run(&steps, batches), "x"), expected(case), "{} in batches of {size}", case.name);
+            assert_eq!(column(&run(steps, batches), "x"), expected(case), "{} in batches of {size}", case.name);
         }
     }
 }
