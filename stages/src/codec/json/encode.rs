@@ -174,7 +174,7 @@ impl Bound {
         out.push(b'"');
         out.extend_from_slice(&self.derived);
         if notable & TESTS != 0 {
-            self.write_members(out, "tests", columns, row, |out, mark, _| {
+            self.write_members(out, b",\"tests\":{", columns, row, |out, mark, _| {
                 let mut before = b'[';
                 for (_, name) in
                     self.test_names.iter().enumerate().filter(|(bit, _)| mark.tests() & (1 << (bit & 15)) != 0)
@@ -190,7 +190,7 @@ impl Bound {
             });
         }
         if notable & PROVENANCE != 0 {
-            self.write_members(out, "fills", columns, row, |out, mark, usual| {
+            self.write_members(out, b",\"fills\":{", columns, row, |out, mark, usual| {
                 let differs = mark.0 & PROVENANCE != usual;
                 if differs {
                     out.push(b'"');
@@ -203,19 +203,19 @@ impl Bound {
         out.extend_from_slice(b"}}");
     }
 
-    /// Writes `,"NAME":{"FIELD":…}` with what `value` appends for a measurement; `value` is told the mark and the
+    /// Writes `name`, which opens an object, and `"FIELD":…}` with what `value` appends for a measurement; `value` is told the mark and the
     /// provenance that goes without saying, and returns whether it appended something. Nothing where it never did.
     #[cold]
     fn write_members(
         &self,
         out: &mut Vec<u8>,
-        name: &str,
+        name: &[u8],
         columns: &[Cells<'_>],
         row: usize,
         value: impl Fn(&mut Vec<u8>, Mark, u32) -> bool,
     ) {
         let start = out.len();
-        out.extend_from_slice(format!(",\"{name}\":{{").as_bytes());
+        out.extend_from_slice(name);
         let opened = out.len();
         for (property, cells) in self.properties.iter().zip(columns) {
             let Cells::Number { nulls, marks, usual, .. } = cells else { continue };

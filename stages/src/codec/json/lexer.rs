@@ -125,16 +125,20 @@ impl<'a> Lexer<'a> {
         let start = self.at;
         let mut escaped = false;
         loop {
-            match bytes.get(self.at) {
-                Some(b'"') => break,
-                Some(b'\\') => {
+            let rest = &bytes[self.at..];
+            let Some(plain) = rest.iter().position(|byte| *byte < b' ' || matches!(byte, b'"' | b'\\')) else {
+                self.at = bytes.len();
+                return self.fail("the end of a string");
+            };
+            self.at += plain;
+            match rest[plain] {
+                b'"' => break,
+                b'\\' => {
                     escaped = true;
                     self.at += 1;
                     self.escape()?;
                 }
-                Some(byte) if *byte < b' ' => return self.fail("no control character in a string"),
-                Some(_) => self.at += 1,
-                None => return self.fail("the end of a string"),
+                _ => return self.fail("no control character in a string"),
             }
         }
         self.at += 1;
@@ -223,12 +227,17 @@ impl<'a> Lexer<'a> {
 
     #[inline]
     fn digits(&mut self, mantissa: &mut u64) -> usize {
-        let start = self.at;
-        while let Some(digit) = self.peek().map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
+        let mut count = 0;
+        for byte in &self.text.as_bytes()[self.at..] {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
             *mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
-            self.at += 1;
+            count += 1;
         }
-        self.at - start
+        self.at += count;
+        count
     }
 
     /// Goes past a value of any kind.
