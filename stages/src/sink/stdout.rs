@@ -11,7 +11,7 @@ use aqpipe_engine::stage::{
 };
 use aqpipe_engine::{Error, Result};
 use parking_lot::Mutex;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::codec::csv::{Common, Table};
 use crate::codec::json::{Encoder, taken_name};
@@ -30,7 +30,7 @@ struct StdoutSinkConfig {
     format: Format,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Format {
     /// One JSON object a line, as the `kafka` sink writes it.
