@@ -174,8 +174,32 @@ where
         if let Some(name) = name.or_else(|| named(event)) {
             write!(out, "{name}: ")?;
         }
-        context.format_fields(out.by_ref(), event)?;
+        let mut fields = Fields { out: out.by_ref(), result: Ok(()) };
+        event.record(&mut fields);
+        fields.result?;
         writeln!(out)
+    }
+}
+
+/// The message, then the fields that the line does not begin with already.
+struct Fields<'w> {
+    out: Writer<'w>,
+    result: fmt::Result,
+}
+
+impl Visit for Fields<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record_debug(field, &format_args!("{value}"));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if self.result.is_ok() {
+            self.result = match field.name() {
+                "message" => write!(self.out, "{value:?}"),
+                FIELD => Ok(()),
+                name => write!(self.out, " {name}={value:?}"),
+            };
+        }
     }
 }
 

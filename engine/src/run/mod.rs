@@ -13,6 +13,7 @@ mod ledger;
 mod log;
 mod pace;
 mod runner;
+mod running;
 mod survey;
 
 pub use log::{Begin, CommitLog, Cut, Decision};

@@ -1,0 +1,300 @@
+//! The running parts of a pipeline: the source's thread, the lanes that it opens, the committer, and what stops them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, bounded};
+use parking_lot::Mutex;
+
+use super::chain::Chain;
+use super::committer::{Committer, Ends};
+use super::control::Control;
+use super::lane::{FieldCheck, Stretch, Task};
+use super::log::{CommitLog, Cut, LedgerLog};
+use super::pace::{Clock, Pace, Paced};
+use super::runner::{Ended, RunOptions, Stop};
+use crate::config::Pipeline;
+use crate::error::{Error, Result};
+use crate::record::{LaneId, Position};
+use crate::stage::{BuildContext, Cadence, Lane, Lanes, Source, Start};
+
+/// Cuts that wait for the committer, of all lanes: enough to fill the next commit while one is decided.
+const CUTS_WAITING_MAX: usize = 64;
+
+/// The running parts.
+pub(super) struct Running {
+    shared: Arc<Opener>,
+    committer: JoinHandle<()>,
+    stop: Arc<Stop>,
+    shutdown: Duration,
+    completes: bool,
+}
+
+/// What opens lanes: the engine as the source sees it.
+struct Opener {
+    pipeline: Pipeline,
+    cx: BuildContext,
+    ends: Ends,
+    log: Arc<Mutex<Box<dyn CommitLog>>>,
+    control: Arc<Control>,
+    cuts: Mutex<Option<Sender<Cut>>>,
+    surveys: Vec<Option<Arc<[u8]>>>,
+    cadence: Cadence,
+    pace: Option<(Pace, Arc<Clock>)>,
+    check_fields: Option<FieldCheck>,
+    span: tracing::Span,
+}
+
+impl Running {
+    pub(super) fn start(
+        pipeline: &Pipeline,
+        options: &RunOptions,
+        cx: &BuildContext,
+        log: LedgerLog,
+        ends: Ends,
+        surveys: Vec<Option<Arc<[u8]>>>,
+    ) -> Running {
+        let control = Arc::new(Control::default());
+        let log: Arc<Mutex<Box<dyn CommitLog>>> = Arc::new(Mutex::new(Box::new(log)));
+        let (sender, receiver) = bounded(CUTS_WAITING_MAX);
+        let committer = Committer {
+            cuts: receiver,
+            log: Arc::clone(&log),
+            ends: ends.clone(),
+            control: Arc::clone(&control),
+            facts: Arc::clone(&options.facts),
+        };
+        let cadence = match pipeline.sink.config.cadence() {
+            Cadence::Interval(_) => Cadence::Interval(Duration::from_millis(pipeline.settings.commit_interval_ms)),
+            records @ Cadence::Records { .. } => records,
+        };
+        let opener = Opener {
+            pipeline: pipeline.clone(),
+            cx: cx.clone(),
+            ends,
+            log,
+            control,
+            cuts: Mutex::new(Some(sender)),
+            surveys,
+            cadence,
+            pace: pipeline.source.config.pace().map(|pace| (pace, Arc::default())),
+            check_fields: pipeline.fields.open.then(|| field_check(pipeline.clone())),
+            span: tracing::Span::current(),
+        };
+        Running {
+            committer: spawn("committer", &opener.span, move || committer.run()),
+            shared: Arc::new(opener),
+            stop: Arc::clone(&options.stop),
+            shutdown: Duration::try_from_secs_f64(pipeline.settings.shutdown_timeout_secs).unwrap_or_default(),
+            completes: cx.bounded || options.until_end,
+        }
+    }
+
+    pub(super) fn run_to_end(self, source: Box<dyn Source>) -> Result<Ended> {
+        let Running { shared, committer, stop, shutdown, completes } = self;
+        let control = Arc::clone(&shared.control);
+        let label = shared.pipeline.source.label.clone();
+        let lanes: Arc<dyn Lanes> = Arc::clone(&shared) as Arc<dyn Lanes>;
+        let ended = Arc::new(AtomicBool::new(false));
+        let watch = watch(&stop, &control, &ended, shutdown, &shared);
+
+        let source_thread = {
+            let control = Arc::clone(&control);
+            spawn("source", &shared.span, move || {
+                if let Err(error) = source.run(lanes) {
+                    control.fail(error.in_stage(label));
+                }
+            })
+        };
+        join(source_thread, &control);
+        // A source that returned early leaves its lanes to be drained; one that ended leaves them to end.
+        if control.stopping() {
+            let left = control.running();
+            if let Err(error) = control.close(&left, false, Instant::now() + shutdown) {
+                control.fail(error);
+            }
+        }
+        control.wait_for_all();
+        shared.cuts.lock().take();
+        join(committer, &control);
+        let close = shared.ends.sink.close(Instant::now() + shutdown);
+        let close_dead = shared.ends.dead.as_ref().map_or(Ok(()), |dead| dead.close(Instant::now() + shutdown));
+        ended.store(true, Ordering::Release);
+        stop.wake();
+        let asked = stop.is_asked();
+        join(watch, &control);
+        if let Some(error) = control.take_failure() {
+            return Err(error);
+        }
+        close.map_err(|e| e.in_stage(&shared.ends.sink_label))?;
+        close_dead.map_err(|e| e.in_stage("dead_letter"))?;
+        if asked {
+            return Ok(Ended::Stopped);
+        }
+        if completes {
+            shared.log.lock().done()?;
+        }
+        Ok(Ended::Done)
+    }
+}
+
+/// Passes a stop on, and says what is still waiting once it takes long.
+fn watch(
+    stop: &Arc<Stop>,
+    control: &Arc<Control>,
+    ended: &Arc<AtomicBool>,
+    shutdown: Duration,
+    opener: &Arc<Opener>,
+) -> JoinHandle<()> {
+    let (stop, control, ended) = (Arc::clone(stop), Arc::clone(control), Arc::clone(ended));
+    let facts = Arc::clone(&opener.cx.facts);
+    spawn("stop", &opener.span, move || {
+        while !stop.is_asked() && !ended.load(Ordering::Acquire) {
+            // The bound only guards against a wake-up that came between the look and the wait.
+            stop.wait(Duration::from_millis(200));
+        }
+        control.stop();
+        let mut said = Instant::now();
+        let late = Instant::now() + shutdown;
+        while !ended.load(Ordering::Acquire) {
+            std::thread::sleep(Duration::from_millis(50));
+            if said.elapsed() >= Duration::from_secs(2) {
+                said = Instant::now();
+                let lanes = control.running();
+                let waits = facts.waits();
+                if !lanes.is_empty() || !waits.is_empty() {
+                    let left = late.saturating_duration_since(said).as_secs();
+                    tracing::info!(
+                        "stopping, at most {left} s more: waiting for {} {}",
+                        lanes.join(", "),
+                        waits.join(", ")
+                    );
+                }
+            }
+        }
+    })
+}
+
+fn field_check(pipeline: Pipeline) -> FieldCheck {
+    let done = AtomicBool::new(false);
+    Arc::new(move |fields| {
+        if done.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if let Err(problems) = pipeline.check_with(fields) {
+            tracing::warn!("the records' fields are not those that the pipeline names\n{}", problems.render(false));
+        }
+    })
+}
+
+impl Lanes for Opener {
+    fn starts(&self, ids: &[LaneId]) -> Result<Vec<Option<Start>>> {
+        let starts = self.log.lock().starts(ids)?;
+        ids.iter().zip(starts).map(|(id, start)| self.beyond_what_is_visible(id, start)).collect()
+    }
+
+    fn open(&self, id: LaneId, lane: Box<dyn Lane>, at: Option<Start>) -> Result<()> {
+        let Some(cuts) = self.cuts.lock().clone() else { return Err(Error::bug("a lane after the end")) };
+        let mut chain = Chain::build(&self.pipeline, usize::MAX, &self.cx, &self.surveys)?;
+        let (part, states) = at.map(|start| (start.part, start.state)).unwrap_or_default();
+        chain.restore(states.get(1..).unwrap_or_default())?;
+        let position = lane.position();
+        let lane: Box<dyn Lane> = match &self.pace {
+            Some((pace, clock)) => Box::new(Paced::new(lane, *pace, Arc::clone(clock))),
+            None => lane,
+        };
+        let (epoch, reins) = self.control.enter(&id)?;
+        let opened = self.ends.sink.open(&id, epoch).map_err(|e| e.in_stage(&self.ends.sink_label)).and_then(|sink| {
+            let dead = self.ends.dead.as_ref().map(|dead| dead.open(&id, epoch)).transpose();
+            Ok((sink, dead.map_err(|e| e.in_stage("dead_letter"))?))
+        });
+        let (writer, dead) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.control.ended(&id, epoch);
+                return Err(error);
+            }
+        };
+        let now = Stretch::at(position, part, chain.held());
+        let task = Task {
+            id: Arc::clone(&id),
+            epoch,
+            reins,
+            control: Arc::clone(&self.control),
+            cuts,
+            lane,
+            chain,
+            writer,
+            dead,
+            cadence: self.cadence,
+            facts: Arc::clone(&self.cx.facts),
+            source_label: self.pipeline.source.label.clone(),
+            sink_label: self.ends.sink_label.clone(),
+            check_fields: self.check_fields.clone(),
+            now,
+        };
+        let control = Arc::clone(&self.control);
+        spawn(&format!("lane {id}"), &self.span, move || {
+            let (id, epoch) = (Arc::clone(&task.id), task.epoch);
+            let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| task.run()));
+            if ran.is_err() {
+                control.fail(Error::bug(format!("the lane {id} panicked; what it had not committed is read again")));
+                control.ended(&id, epoch);
+            }
+        });
+        Ok(())
+    }
+
+    fn close(&self, ids: &[LaneId], lost: bool, until: Instant) -> Result<()> {
+        self.control.close(ids, lost, until)
+    }
+
+    fn running(&self) -> Vec<LaneId> {
+        self.control.running()
+    }
+
+    fn wait(&self, until: Instant) {
+        self.control.wait(until);
+    }
+
+    fn stopping(&self) -> bool {
+        self.control.stopping()
+    }
+}
+
+impl Opener {
+    /// No output may overlap what is visible: a lane whose log is behind its output goes on where the output ends.
+    fn beyond_what_is_visible(&self, id: &LaneId, start: Option<Start>) -> Result<Option<Start>> {
+        let visible = self.ends.sink.visible_end(id).map_err(|e| e.in_stage(&self.ends.sink_label))?;
+        let Some(end) = visible.filter(|end| start.as_ref().is_none_or(|start| start.position.at < *end)) else {
+            return Ok(start);
+        };
+        if self.pipeline.source.config.rerun().is_some() {
+            return Err(Error::config(format!("there is output of {id} up to {end}, and no state that knows of it"))
+                .in_stage(&self.ends.sink_label)
+                .help("write to another place, put the state directory back, or start afresh with `--fresh`"));
+        }
+        tracing::warn!(
+            "{id}: there is output up to {end}, beyond the committed position: going on there. What the transforms \
+             knew then is not known here"
+        );
+        Ok(Some(Start { position: Position { at: end, row: 0 }, ..Start::default() }))
+    }
+}
+
+fn spawn(name: &str, span: &tracing::Span, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    let span = span.clone();
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || span.in_scope(work))
+        .expect("the system can start a thread")
+}
+
+fn join(thread: JoinHandle<()>, control: &Control) {
+    if thread.join().is_err() {
+        control.fail(Error::bug("a thread of the pipeline panicked"));
+        control.lose_all();
+    }
+}
