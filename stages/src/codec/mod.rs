@@ -1,4 +1,5 @@
 //! From columns to bytes and back: the JSON wire format, and what every text output shares.
 
 pub mod json;
+pub mod number;
 pub mod text;

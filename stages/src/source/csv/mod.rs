@@ -1,0 +1,66 @@
+//! From CSV files.
+
+mod check;
+mod config;
+mod decode;
+mod files;
+mod header;
+mod lane;
+mod missing;
+mod plan;
+mod records;
+mod source;
+#[cfg(test)]
+mod tests;
+mod time;
+
+use aqpipe_engine::Result;
+use aqpipe_engine::record::Fields;
+use aqpipe_engine::run::Pace;
+use aqpipe_engine::stage::{BuildContext, Descriptor, Problem, Source, SourceConfig};
+
+use self::config::CsvSourceConfig;
+use self::source::CsvSource;
+use crate::source::replay::Replay;
+
+inventory::submit! { Descriptor::source::<CsvSourceConfig>() }
+
+impl SourceConfig for CsvSourceConfig {
+    const NAME: &'static str = "csv";
+    const EXAMPLE: &'static str = "\
+path = \"data/AirQualityUCI.csv\"
+delimiter = \";\"
+decimal = \",\"
+missing = [-200]
+timestamp = { columns = [\"Date\", \"Time\"], format = \"%d/%m/%Y %H.%M.%S\" }
+timezone = \"+01:00\"
+key = { name = \"station\", value = \"uci\" }
+";
+
+    fn check(&self) -> Result<Fields, Vec<Problem>> {
+        self.checked()
+    }
+
+    fn bounded(&self) -> bool {
+        true
+    }
+
+    fn rerun(&self) -> Option<bool> {
+        Some(self.rerun)
+    }
+
+    fn pace(&self) -> Option<Pace> {
+        self.replay.as_ref().map(Replay::pace)
+    }
+
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>> {
+        let files = files::expand(&self.path)?;
+        if !files.is_empty() {
+            return Ok(Box::new(CsvSource::new(self.clone(), files, cx)));
+        }
+        if !self.sample_if_missing {
+            return Err(files::nothing_there(&self.path));
+        }
+        source::sample_instead(self, cx)
+    }
+}

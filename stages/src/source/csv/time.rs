@@ -1,0 +1,338 @@
+//! Text to instants: the formats of `strftime`, with a short way for those of digits alone.
+
+use jiff::civil::{Date, Time, date};
+use jiff::fmt::strtime::BrokenDownTime;
+use jiff::fmt::temporal::Pieces;
+use jiff::tz::Offset;
+
+use crate::codec::text::parse_timestamp;
+
+const MICROS: i64 = 1_000_000;
+const DAY: i64 = 86_400;
+
+/// A part of a format of digits alone.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Step {
+    /// Digits: which of year, month, day, hour, minute, second they are.
+    Digits(usize),
+    /// A byte as it is.
+    Literal(u8),
+    /// Blanks, or none.
+    Blanks,
+    /// What ISO 8601 has between date and time: `T` or a blank.
+    Between,
+}
+
+const YEAR: usize = 0;
+const DIRECTIVES: [u8; 6] = *b"YmdHMS";
+
+/// How the timestamps of a source are written.
+#[derive(Clone, Debug)]
+pub(super) struct TimeFormat {
+    /// `None`: ISO 8601 or RFC 3339.
+    format: Option<String>,
+    /// The same for the short way, where it has one.
+    steps: Option<Vec<Step>>,
+    /// Minutes east of UTC of the clock, where a row does not say.
+    zone: i16,
+    /// The last day that was asked for, and its number since 1970: most rows share it with their neighbours.
+    known: ([u32; 3], i64),
+}
+
+impl TimeFormat {
+    /// The format of `strftime`, or ISO 8601; times without an offset of their own are by a clock `zone` minutes east of
+    /// UTC.
+    ///
+    /// # Errors
+    /// Where the format has a directive that no time can be read by, or is not enough for a date.
+    pub(super) fn new(format: Option<&str>, zone: i16) -> Result<TimeFormat, String> {
+        let steps = match format {
+            Some(format) => compile(format),
+            None => compile("%Y-%m-%d %H:%M:%S").map(|mut steps| {
+                steps.iter_mut().filter(|step| **step == Step::Blanks).for_each(|step| *step = Step::Between);
+                steps
+            }),
+        };
+        let made = TimeFormat { format: format.map(str::to_owned), steps, zone, known: ([1970, 1, 1], 0) };
+        if let Some(format) = format {
+            made.try_out(format)?;
+        }
+        Ok(made)
+    }
+
+    /// Writes a time by the format and reads it back: what cannot be told from the text cannot be told from any.
+    fn try_out(&self, format: &str) -> Result<(), String> {
+        if format.contains("%Q") || format.contains("%:Q") {
+            return Err("`%Q` (a zone's name) is not read; an offset is, by `%z` or `%:z`".to_owned());
+        }
+        let instant = Offset::UTC.to_timestamp(date(2004, 11, 23).at(18, 45, 37, 0)).map_err(|e| e.to_string())?;
+        let text = BrokenDownTime::from(instant).to_string(format).map_err(|e| e.to_string())?;
+        self.by_directives(format, text.as_bytes()).map(|_| ())
+    }
+
+    /// The instant of a text in microseconds since 1970 UTC, and the minutes east of UTC of its clock.
+    ///
+    /// # Errors
+    /// Where it is no time of this format: why, in words.
+    #[inline]
+    pub(super) fn parse(&mut self, text: &[u8]) -> Result<(i64, i16), String> {
+        if let Some(steps) = &self.steps
+            && let Some(parts) = by_steps(steps, text)
+            && let Some(seconds) = seconds(parts, &mut self.known)
+        {
+            return Ok(((seconds - i64::from(self.zone) * 60) * MICROS, self.zone));
+        }
+        self.by_the_book(text)
+    }
+
+    #[cold]
+    fn by_the_book(&self, text: &[u8]) -> Result<(i64, i16), String> {
+        match &self.format {
+            Some(format) => self.by_directives(format, text),
+            None => self.by_iso(text),
+        }
+    }
+
+    fn by_directives(&self, format: &str, text: &[u8]) -> Result<(i64, i16), String> {
+        let time = BrokenDownTime::parse(format, text).map_err(|e| e.to_string())?;
+        let offset = time.offset();
+        if let Some(instant) = time.timestamp() {
+            return Ok((instant.as_microsecond(), offset.map_or(self.zone, minutes)));
+        }
+        let civil = time.to_datetime().map_err(|e| e.to_string())?;
+        self.instant(civil.date(), civil.time(), offset)
+    }
+
+    fn by_iso(&self, text: &[u8]) -> Result<(i64, i16), String> {
+        if let Ok(time) = parse_timestamp(text) {
+            return Ok(time);
+        }
+        let pieces = Pieces::parse(text).map_err(|e| e.to_string())?;
+        let offset = pieces.to_numeric_offset();
+        if offset.is_none() && pieces.time_zone_annotation().is_some() {
+            return Err("it names a zone and no offset".to_owned());
+        }
+        self.instant(pieces.date(), pieces.time().unwrap_or_default(), offset)
+    }
+
+    fn instant(&self, date: Date, time: Time, offset: Option<Offset>) -> Result<(i64, i16), String> {
+        let zone = || Offset::from_seconds(i32::from(self.zone) * 60).map_err(|e| e.to_string());
+        let offset = offset.map_or_else(zone, Ok)?;
+        let instant = offset.to_timestamp(date.to_datetime(time)).map_err(|e| e.to_string())?;
+        Ok((instant.as_microsecond(), minutes(offset)))
+    }
+
+    /// What a text should have been.
+    pub(super) fn expectation(&self) -> String {
+        match &self.format {
+            Some(format) => format!("a time of the format `{format}`"),
+            None => "a time of ISO 8601 such as `2004-03-10T18:00:00`".to_owned(),
+        }
+    }
+}
+
+fn minutes(offset: Offset) -> i16 {
+    // An offset is less than 26 hours.
+    offset.seconds().div_euclid(60) as i16
+}
+
+/// The steps of a format that has digits and literals alone, each part at most once, and a full date.
+fn compile(format: &str) -> Option<Vec<Step>> {
+    let expanded = format.replace("%T", "%H:%M:%S").replace("%F", "%Y-%m-%d").replace("%R", "%H:%M");
+    let mut steps = Vec::new();
+    let mut bytes = expanded.bytes();
+    while let Some(byte) = bytes.next() {
+        steps.push(match byte {
+            b'%' => {
+                let directive = bytes.next()?;
+                Step::Digits(DIRECTIVES.iter().position(|known| *known == directive)?)
+            }
+            blank if blank.is_ascii_whitespace() => Step::Blanks,
+            literal => Step::Literal(literal),
+        });
+    }
+    let times = |part: usize| steps.iter().filter(|step| **step == Step::Digits(part)).count();
+    let dated = (0..3).all(|part| times(part) == 1);
+    // A time without its hour, or seconds without their minute, are for the long way to judge.
+    let timed = (3..6).all(|part| times(part) <= 1 && (part == 3 || times(part) <= times(part - 1)));
+    (dated && timed).then_some(steps)
+}
+
+/// Year to second, each within its number of digits and nothing else; whether such a time exists is not looked at.
+#[inline]
+fn by_steps(steps: &[Step], text: &[u8]) -> Option<[u32; 6]> {
+    let mut parts = [0u32; 6];
+    let mut rest = text;
+    for step in steps {
+        match step {
+            Step::Digits(part) => {
+                let most = if *part == YEAR { 4 } else { 2 };
+                let mut number = 0;
+                let mut digits = 0;
+                while digits < most && digits < rest.len() && rest[digits].is_ascii_digit() {
+                    number = number * 10 + u32::from(rest[digits] - b'0');
+                    digits += 1;
+                }
+                if digits == 0 || (*part == YEAR && digits < 4) {
+                    return None;
+                }
+                parts[*part] = number;
+                rest = &rest[digits..];
+            }
+            Step::Literal(byte) => match rest {
+                [first, others @ ..] if first == byte => rest = others,
+                _ => return None,
+            },
+            Step::Blanks => rest = rest.trim_ascii_start(),
+            Step::Between => match rest {
+                [b'T' | b't' | b' ', others @ ..] => rest = others,
+                _ => return None,
+            },
+        }
+    }
+    rest.is_empty().then_some(parts)
+}
+
+/// Seconds since 1970 by the clock that the parts are of, where such a time exists.
+#[inline]
+fn seconds(parts: [u32; 6], known: &mut ([u32; 3], i64)) -> Option<i64> {
+    let [year, month, day, hour, minute, second] = parts;
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    if known.0 != [year, month, day] {
+        *known = ([year, month, day], days(year, month, day)?);
+    }
+    Some(known.1 * DAY + i64::from(hour * 3600 + minute * 60 + second))
+}
+
+fn days(year: u32, month: u32, day: u32) -> Option<i64> {
+    let date = Date::new(year as i16, month as i8, day as i8).ok()?;
+    let midnight = Offset::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok()?;
+    Some(midnight.as_second().div_euclid(DAY))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const UCI: &str = "%d/%m/%Y %H.%M.%S";
+
+    fn micros(text: &str) -> i64 {
+        text.parse::<jiff::Timestamp>().expect("RFC 3339").as_microsecond()
+    }
+
+    fn parse(format: Option<&str>, zone: i16, text: &str) -> Result<(i64, i16), String> {
+        TimeFormat::new(format, zone).expect("a format").parse(text.as_bytes())
+    }
+
+    #[test]
+    fn the_formats_of_the_copies_in_the_wild_are_read() {
+        let expected = Ok((micros("2004-03-10T18:00:00Z"), 0));
+        for (format, text) in [
+            (UCI, "10/03/2004 18.00.00"),
+            (UCI, "10/3/2004 18.0.0"),
+            ("%d/%m/%Y %H:%M:%S", "10/03/2004 18:00:00"),
+            ("%m/%d/%Y %H:%M:%S", "3/10/2004 18:00:00"),
+            ("%m/%d/%y %H:%M:%S", "3/10/04 18:00:00"),
+            ("%d-%m-%Y %H:%M", "10-03-2004 18:00"),
+            ("%Y-%m-%d %H:%M", "2004-03-10 18:00"),
+            ("%F %T", "2004-03-10 18:00:00"),
+            ("%d %B %Y %I:%M %p", "10 March 2004 06:00 PM"),
+        ] {
+            assert_eq!(parse(Some(format), 0, text), expected, "{format}: {text}");
+        }
+        for text in ["2004-03-10T18:00:00", "2004-03-10 18:00:00", "2004-03-10T18:00", "2004-03-10T18:00:00Z"] {
+            assert_eq!(parse(None, 0, text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_offset_comes_from_the_row_or_else_from_the_zone() {
+        let instant = micros("2004-03-10T17:00:00Z");
+        assert_eq!(parse(Some(UCI), 60, "10/03/2004 18.00.00"), Ok((instant, 60)));
+        assert_eq!(parse(Some("%F %T %z"), 60, "2004-03-10 22:30:00 +0530"), Ok((instant, 330)));
+        assert_eq!(parse(None, 60, "2004-03-10T22:30:00+05:30"), Ok((instant, 330)));
+        assert_eq!(parse(None, 60, "2004-03-10T18:00:00"), Ok((instant, 60)));
+        assert_eq!(parse(Some("%s"), 60, "1078938000"), Ok((instant, 60)));
+    }
+
+    #[test]
+    fn the_clock_of_a_fixed_offset_has_the_hour_that_daylight_saving_skips() {
+        assert_eq!(parse(Some(UCI), 60, "28/03/2004 02.00.00"), Ok((micros("2004-03-28T01:00:00Z"), 60)));
+    }
+
+    #[test]
+    fn times_that_do_not_exist_are_refused() {
+        for text in [
+            "31/02/2004 18.00.00",
+            "29/02/2003 00.00.00",
+            "10/13/2004 18.00.00",
+            "10/03/2004 24.00.00",
+            "10/03/2004 18.60.00",
+            "10/03/2004 18.00",
+            "10/03/2004 18.00.00 x",
+            "10/03/04 18.00.00x",
+            "",
+            "NA",
+        ] {
+            assert!(parse(Some(UCI), 0, text).is_err(), "{text}");
+        }
+        for text in ["", "10/03/2004", "2004-02-30T00:00:00", "2004-03-10T25:00:00", "2004-03-10T18:00:00[Europe/Rome]"]
+        {
+            assert!(parse(None, 0, text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn formats_that_no_time_can_be_read_by_are_refused() {
+        for format in ["%d/%m %H:%M", "%Y-%m-%d %H:%M:%S %Z", "%c", "%k%", "%!", "%Q %F", "Date", ""] {
+            assert!(TimeFormat::new(Some(format), 0).is_err(), "{format}");
+        }
+        for format in [UCI, "%F %T%.f", "%s", "%Y%m%d", "%Y-%j", "%F %T%:z"] {
+            assert!(TimeFormat::new(Some(format), 0).is_ok(), "{format}");
+        }
+    }
+
+    #[test]
+    fn digits_and_literals_go_the_short_way() {
+        assert!(compile(UCI).is_some());
+        assert!(compile("%Y%m%dT%H%M").is_some());
+        for format in ["%y-%m-%d", "%Y-%m", "%Y-%m-%d %M", "%Y-%m-%d %Y", "%-d/%m/%Y", "%Y-%m-%d %p"] {
+            assert!(compile(format).is_none(), "{format}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_short_way_reads_what_the_library_reads(
+            day in 0u32..33, month in 0u32..14, year in 0u32..10_000, hour in 0u32..26, minute in 0u32..62,
+            second in 0u32..62, pad in any::<bool>(), zone in -1439i16..=1439, cut in 0usize..40,
+        ) {
+            let mut text = if pad {
+                format!("{day:02}/{month:02}/{year:04} {hour:02}.{minute:02}.{second:02}")
+            } else {
+                format!("{day}/{month}/{year} {hour}.{minute}.{second}")
+            };
+            text.truncate(cut.max(8));
+            let mut format = TimeFormat::new(Some(UCI), zone).expect("a format");
+            let by_the_book = format.by_the_book(text.as_bytes());
+            prop_assert_eq!(format.parse(text.as_bytes()).ok(), by_the_book.ok(), "{}", text);
+        }
+
+        #[test]
+        fn iso_times_read_as_the_library_reads_them(text in "[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?") {
+            let expected = text.parse::<jiff::civil::DateTime>().ok()
+                .and_then(|time| Offset::UTC.to_timestamp(time).ok()).map(|time| (time.as_microsecond(), 0));
+            prop_assert_eq!(parse(None, 0, &text).ok(), expected, "{}", text);
+        }
+
+        #[test]
+        fn no_bytes_make_a_format_panic(text in prop::collection::vec(any::<u8>(), 0..30)) {
+            for format in [None, Some(UCI), Some("%F %T %z"), Some("%s"), Some("%d %B %Y %I %p")] {
+                let _ = TimeFormat::new(format, 0).expect("a format").parse(&text);
+            }
+        }
+    }
+}

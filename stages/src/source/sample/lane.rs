@@ -1,0 +1,155 @@
+//! The lane: one record after the other, from any record on.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use aqpipe_engine::Result;
+use aqpipe_engine::monitor::Facts;
+use aqpipe_engine::record::{Fields, Mark, Position, Tests};
+use aqpipe_engine::stage::{DeadLetter, Lane, Next};
+use arrow_array::builder::StringBuilder;
+
+use super::model::{Reading, Station, impossible};
+use super::{Settings, raw};
+use crate::source::cells::{Cells, Keys, Measured, Rows};
+
+/// Records generated at once at most.
+const ROWS_MAX: usize = 1 << 16;
+const MICROS: i64 = 1_000_000;
+/// What stands where a time should be.
+const NO_TIME: &str = "31/02/2004;25.61.00";
+/// What stands where a number should be.
+const NO_NUMBER: &str = "n/a";
+
+/// A lane of generated readings.
+pub(super) struct SampleLane {
+    settings: Settings,
+    layout: Arc<Fields>,
+    stations: Vec<Station>,
+    keep_raw: bool,
+    row: u64,
+    end: u64,
+}
+
+/// The fault of a record.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    Time,
+    /// The place of the field among those of the lane.
+    Number(usize),
+    Range(usize),
+}
+
+impl SampleLane {
+    /// A lane that starts at a record. `facts` are told of it, unless it only surveys.
+    pub(super) fn new(settings: &Settings, keep_raw: bool, row: u64, facts: Option<&Facts>) -> SampleLane {
+        let end = settings.records.unwrap_or(u64::MAX).min(settings.limit.unwrap_or(u64::MAX));
+        if let Some(facts) = facts.filter(|_| end < u64::MAX) {
+            facts.expected.store(end.saturating_sub(row), Ordering::Relaxed);
+        }
+        SampleLane {
+            layout: Arc::new(settings.layout()),
+            stations: (0..settings.stations.len()).map(|number| Station::new(settings.seed, number)).collect(),
+            settings: settings.clone(),
+            keep_raw,
+            row,
+            end,
+        }
+    }
+
+    fn rows(&self, room: usize) -> Rows {
+        let keys = match (&self.settings.key, &*self.settings.stations) {
+            (None, _) => Keys::Absent,
+            (Some(_), [station]) => Keys::Constant(Arc::clone(station)),
+            (Some(_), _) => Keys::Own(StringBuilder::new()),
+        };
+        Rows::new(&self.layout, keys, self.keep_raw, room)
+    }
+
+    fn fault(&self, reading: &Reading) -> Option<Fault> {
+        let faults = self.settings.faults;
+        let fields = self.settings.fields.len();
+        // A throw is below 1.
+        let field = (reading.chance[3] * fields as f64) as usize;
+        if reading.chance[0] < faults.bad_timestamp {
+            Some(Fault::Time)
+        } else if reading.chance[1] < faults.not_a_number {
+            Some(Fault::Number(field))
+        } else if reading.chance[2] < faults.out_of_range {
+            Some(Fault::Range(field))
+        } else {
+            None
+        }
+    }
+
+    /// Generates the record of a number.
+    fn generate(&mut self, row: u64, rows: &mut Rows, dead: &mut Vec<DeadLetter>) {
+        let stations = self.stations.len() as u64;
+        let (number, station) = (row / stations, (row % stations) as usize);
+        let s = &self.settings;
+        let elapsed = number.saturating_mul(s.interval.unsigned_abs());
+        let clock = s.start.saturating_add(i64::try_from(elapsed).unwrap_or(i64::MAX));
+        let mut reading = self.stations[station].read(number, clock, elapsed);
+        let fault = self.fault(&reading);
+        let s = &self.settings;
+        if let Some(Fault::Range(field)) = fault {
+            let field = s.fields[field];
+            reading.values[field] = Some(impossible(field));
+        }
+        if fault == Some(Fault::Time) {
+            let why = format!("`Date` and `Time` are `{}`, which is no time", NO_TIME.replace(';', " "));
+            let line = raw::line(clock, Some(NO_TIME), &reading, None);
+            let mut letter = DeadLetter::new(row, why, Some(line.into_bytes()));
+            letter.place = Some(format!("sample, record {}", row + 1));
+            dead.push(letter);
+            return;
+        }
+        rows.time.push(clock.saturating_sub(i64::from(s.zone) * 60).saturating_mul(MICROS));
+        rows.offset.push(s.zone);
+        rows.origin.push(row);
+        if let Keys::Own(keys) = &mut rows.keys {
+            keys.append_value(&s.stations[station]);
+        }
+        if let Some(kept) = &mut rows.raw {
+            let word = match fault {
+                Some(Fault::Number(field)) => Some((s.fields[field], NO_NUMBER)),
+                _ => None,
+            };
+            kept.append_value(raw::line(clock, None, &reading, word));
+        }
+        for (place, (field, cells)) in s.fields.iter().zip(&mut rows.columns).enumerate() {
+            let Cells::Number(cells) = cells else { continue };
+            push(cells, reading.values[*field], fault == Some(Fault::Number(place)));
+        }
+    }
+}
+
+fn push(cells: &mut Measured, value: Option<f64>, is_word: bool) {
+    match value {
+        _ if is_word => cells.push_absent(Mark::MISSING.with_test(Tests::NOT_A_NUMBER)),
+        Some(value) => cells.push(value),
+        None => cells.push_absent(Mark::MISSING),
+    }
+}
+
+impl Lane for SampleLane {
+    fn next(&mut self, max: usize, _until: Instant) -> Result<Next> {
+        let left = self.end.saturating_sub(self.row);
+        let room = max.clamp(1, ROWS_MAX).min(usize::try_from(left).unwrap_or(usize::MAX));
+        if room == 0 {
+            return Ok(Next::End);
+        }
+        let mut rows = self.rows(room);
+        let mut dead = Vec::new();
+        for row in self.row..self.row + room as u64 {
+            self.generate(row, &mut rows, &mut dead);
+        }
+        self.row += room as u64;
+        Ok(Next::Rows(rows.finish(&self.layout)?, dead))
+    }
+
+    fn position(&self) -> Position {
+        Position { at: self.row, row: self.row }
+    }
+}
