@@ -1,48 +1,60 @@
-//! `[source.replay]`: how fast records are released.
+//! Options of a replay; the engine does the pacing.
 
 use std::time::Duration;
 
 use aqpipe_engine::run::Pace;
 use aqpipe_engine::stage::Problem;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-/// Releases records in the pace of their timestamps, or in steps of a fixed length.
-///
-/// A step is all records of one timestamp, or `records_per_step` of them. The clock starts at the first record after a
-/// start; time that goes back does not wait.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+/// How fast records are released.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 pub(super) struct Replay {
-    /// How many times as fast as the clock: 1 is real time, at 3600 an hour takes a second.
-    #[serde(default = "one")]
+    /// How many times as fast as the clock: 1.0 is real time, 3600.0 makes an hourly reading a second.
+    #[serde(default = "real_time")]
+    #[schemars(extend("exclusiveMinimum" = 0))]
     speed: f64,
-    /// Seconds that each step takes, over `speed`, instead of what the timestamps say.
+    /// Seconds that each step takes, over `speed`, instead of the time between timestamps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     interval_secs: Option<f64>,
-    /// Records in a step. Absent, a step is one timestamp.
+    /// Records that are released together. Absent, those with one timestamp.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     records_per_step: Option<u64>,
 }
 
-const fn one() -> f64 {
+fn real_time() -> f64 {
     1.0
 }
 
 impl Replay {
-    pub(super) fn problems(&self) -> Vec<Problem> {
-        let positive = |value: f64| value > 0.0 && value.is_finite();
+    /// What is wrong with it, as problems of the key `replay`.
+    pub(super) fn check(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        if !positive(self.speed) {
-            problems.push(Problem::new(["replay", "speed"], format!("{} is not above 0", self.speed)));
+        if !(self.speed.is_finite() && self.speed > 0.0) {
+            problems.push(Problem::new(["replay", "speed"], "the speed must be above 0"));
         }
-        if let Some(interval) = self.interval_secs.filter(|interval| !positive(*interval)) {
-            problems.push(Problem::new(["replay", "interval_secs"], format!("{interval} is not above 0")));
+        if let Some(seconds) = self.interval_secs
+            && Duration::try_from_secs_f64(seconds).is_err()
+        {
+            problems.push(Problem::new(["replay", "interval_secs"], "the interval must be 0 or more seconds"));
+        }
+        if self.records_per_step == Some(0) {
+            problems.push(Problem::new(["replay", "records_per_step"], "a step must have at least 1 record"));
         }
         problems
     }
 
+    /// The same in the engine's terms.
     pub(super) fn pace(&self) -> Pace {
-        let interval = self.interval_secs.map(|secs| Duration::try_from_secs_f64(secs).unwrap_or(Duration::MAX));
-        Pace { speed: self.speed, interval, records_per_step: self.records_per_step }
+        Pace {
+            speed: self.speed,
+            // What `check` refused does not come here.
+            interval: self.interval_secs.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+            records_per_step: self.records_per_step,
+        }
     }
 }

@@ -1,52 +1,172 @@
-//! The files of a path or a glob, in the order of their names.
+//! Which files a path names, and where a byte of all of them together lies.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use aqpipe_engine::{Error, Result};
+use serde::{Deserialize, Serialize};
 
-/// Files that are read one after the other.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Files(Vec<PathBuf>);
+/// One file of a lane.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FileSpan {
+    /// Its path, as messages and states write it.
+    pub(super) name: String,
+    /// Bytes that are read of it.
+    pub(super) length: u64,
+}
 
-impl Files {
-    /// The files that there are; `None` where there are none.
-    pub(super) fn find(path: &str) -> Result<Option<Files>> {
-        if Path::new(path).is_dir() {
-            return Err(Error::config(format!("{path} is a directory, not a file"))
-                .help("a glob such as `dir/*.csv` reads its files"));
+impl FileSpan {
+    /// A file as it is now.
+    pub(super) fn of(path: &Path) -> Result<FileSpan> {
+        let name = path.to_string_lossy().into_owned();
+        let facts = fs::metadata(path).map_err(|e| Error::new(format!("cannot look at {name}")).because(e))?;
+        if facts.is_dir() {
+            return Err(Error::config(format!("{name} is a directory, not a file"))
+                .help(format!("name its files by a glob: path = \"{}/*.csv\"", name.trim_end_matches('/'))));
         }
-        // A name that exists is that file, whatever characters are in it.
-        if Path::new(path).exists() {
-            return Ok(Some(Files(vec![path.into()])));
+        if !facts.is_file() {
+            return Err(Error::config(format!("{name} is not a regular file")).help(
+                "a source reads a file twice where a stage asks for the whole input, and goes on in the middle",
+            ));
         }
-        let matches = glob::glob(path).map_err(|e| Error::config(format!("{path} is no glob")).because(e))?;
-        let mut found = Vec::new();
-        for entry in matches {
-            let entry = entry.map_err(|e| Error::new(format!("{path} cannot be looked through")).because(e))?;
-            if !entry.is_dir() {
-                found.push(entry);
+        Ok(FileSpan { name, length: facts.len() })
+    }
+}
+
+/// The files that a path or a glob names, in the order of their names; none where there is no such file.
+pub(super) fn expand(path: &str) -> Result<Vec<FileSpan>> {
+    let plain = Path::new(path);
+    // A file whose name looks like a glob is that file.
+    if plain.exists() {
+        return Ok(vec![FileSpan::of(plain)?]);
+    }
+    if !is_glob(path) {
+        return Ok(Vec::new());
+    }
+    let paths = glob::glob(path).map_err(|e| Error::config(format!("{path} is no glob")).because(e))?;
+    let mut paths: Vec<PathBuf> =
+        paths.collect::<Result<_, _>>().map_err(|e| Error::new(format!("cannot look for {path}")).because(e))?;
+    paths.retain(|path| !path.is_dir());
+    paths.sort();
+    paths.iter().map(|path| FileSpan::of(path)).collect()
+}
+
+fn is_glob(path: &str) -> bool {
+    path.contains(['*', '?', '['])
+}
+
+/// The error of a path that names no file.
+pub(super) fn nothing_there(path: &str) -> Error {
+    let directory = std::env::current_dir().map_or_else(|_| "unknown".to_owned(), |dir| dir.display().to_string());
+    let what = if is_glob(path) { format!("no file matches {path}") } else { format!("there is no file {path}") };
+    Error::new(format!("{what} (the working directory is {directory})")).help(
+        "paths are relative to the working directory; `sample_if_missing = true` reads generated readings in its place",
+    )
+}
+
+/// Where the byte `at` of all files one after the other lies: the file, and the byte in it. A byte behind the end is the
+/// end of the last file, for more may have been added to it.
+pub(super) fn locate(files: &[FileSpan], at: u64) -> Option<(usize, u64)> {
+    let mut base = 0;
+    for (index, file) in files.iter().enumerate() {
+        let last = index + 1 == files.len();
+        if at < base + file.length || (last && at == base + file.length) {
+            return Some((index, at - base));
+        }
+        base += file.length;
+    }
+    (files.is_empty() && at == 0).then_some((0, 0))
+}
+
+/// The files of a lane that goes on at the byte `at` of those it had, given those that are there now: the lengths of the
+/// files that it is done with stay as they were, so that positions keep their meaning.
+pub(super) fn resume(before: &[FileSpan], now: &[FileSpan], at: u64) -> Result<Vec<FileSpan>> {
+    let changed = |what: String| {
+        Err(Error::new(format!("the files are not those that were read before: {what}"))
+            .help("`--fresh` forgets where the pipeline was and starts from the beginning"))
+    };
+    let Some((current, _)) = locate(before, at) else {
+        return changed(format!("byte {at} lies behind all of them"));
+    };
+    let mut files = now.to_vec();
+    for (index, was) in before.iter().enumerate() {
+        let Some(file) = files.get_mut(index).filter(|file| file.name == was.name) else {
+            return changed(match now.get(index) {
+                Some(other) => format!("{} stands where {} was", other.name, was.name),
+                None => format!("{} is gone", was.name),
+            });
+        };
+        if file.length < was.length {
+            return changed(format!("{} has {} bytes and had {}", was.name, file.length, was.length));
+        }
+        if index < current {
+            if file.length > was.length {
+                tracing::warn!("{} has grown since it was read: what was added is not read", was.name);
             }
+            file.length = was.length;
         }
-        found.sort();
-        Ok((!found.is_empty()).then_some(Files(found)))
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(lengths: &[(&str, u64)]) -> Vec<FileSpan> {
+        lengths.iter().map(|(name, length)| FileSpan { name: (*name).to_owned(), length: *length }).collect()
     }
 
-    pub(super) fn paths(&self) -> &[PathBuf] {
-        &self.0
+    #[test]
+    fn a_byte_of_all_files_lies_in_one_of_them() {
+        let files = files(&[("a", 10), ("b", 0), ("c", 5)]);
+        assert_eq!(locate(&files, 0), Some((0, 0)));
+        assert_eq!(locate(&files, 9), Some((0, 9)));
+        assert_eq!(locate(&files, 10), Some((2, 0)));
+        assert_eq!(locate(&files, 15), Some((2, 5)), "the end belongs to the last");
+        assert_eq!(locate(&files, 16), None);
     }
 
-    /// Each file by itself.
-    pub(super) fn each(&self) -> impl Iterator<Item = Files> {
-        self.0.iter().map(|path| Files(vec![path.clone()]))
+    #[test]
+    fn files_may_grow_and_be_added_behind_but_not_shrink_or_change_places() {
+        let before = files(&[("a", 10), ("b", 10)]);
+        let message = |now: &[(&str, u64)], at| resume(&before, &files(now), at).map_err(|error| error.to_string());
+        assert_eq!(message(&[("a", 10), ("b", 12), ("c", 1)], 15), Ok(files(&[("a", 10), ("b", 12), ("c", 1)])));
+        assert_eq!(
+            message(&[("a", 11), ("b", 10)], 15),
+            Ok(files(&[("a", 10), ("b", 10)])),
+            "positions keep their meaning"
+        );
+        for (now, what) in [
+            (&[("a", 10), ("b", 9)][..], "b has 9 bytes and had 10"),
+            (&[("a", 10)], "b is gone"),
+            (&[("a", 10), ("aa", 3), ("b", 10)], "aa stands where b was"),
+        ] {
+            let error = message(now, 3).expect_err("changed");
+            assert!(error.contains(what), "{error}");
+        }
+        assert!(message(&[("a", 10), ("b", 10)], 21).is_err());
     }
 
-    /// The first file's name.
-    pub(super) fn name(&self) -> String {
-        self.0.first().map(|path| path.display().to_string()).unwrap_or_default()
-    }
-
-    /// Bytes in all files, as far as that can be seen.
-    pub(super) fn bytes(&self) -> u64 {
-        self.0.iter().filter_map(|path| path.metadata().ok()).map(|metadata| metadata.len()).sum()
+    #[test]
+    fn a_glob_names_files_in_the_order_of_their_names_and_no_directories() {
+        let dir = tempfile::tempdir().expect("a directory");
+        for name in ["b.csv", "a.csv", "c.txt"] {
+            fs::write(dir.path().join(name), name).expect("writes");
+        }
+        fs::create_dir(dir.path().join("d.csv")).expect("makes");
+        let found = expand(&format!("{}/*.csv", dir.path().display())).expect("looks");
+        let names: Vec<&str> = found.iter().filter_map(|file| file.name.rsplit('/').next()).collect();
+        assert_eq!(names, ["a.csv", "b.csv"]);
+        let odd = dir.path().join("[x].csv");
+        fs::write(&odd, "x").expect("writes");
+        assert_eq!(expand(&odd.to_string_lossy()).expect("looks").len(), 1, "a name that looks like a glob");
+        let error = expand(&dir.path().to_string_lossy()).expect_err("a directory");
+        assert!(error.help_text().is_some_and(|help| help.contains("/*.csv")), "{error}");
+        assert!(expand("no/such/file.csv").expect("looks").is_empty());
+        assert!(expand("no/such/*.csv").expect("looks").is_empty());
+        let error = nothing_there("no/such/file.csv");
+        assert!(error.to_string().contains("working directory"), "{error}");
+        assert!(error.help_text().is_some_and(|help| help.contains("sample_if_missing")));
     }
 }

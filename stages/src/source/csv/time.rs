@@ -1,294 +1,338 @@
-//! Timestamps as files write them.
+//! Text to instants: the formats of `strftime`, with a short way for those of digits alone.
 
-use jiff::civil::DateTime;
+use jiff::civil::{Date, Time, date};
 use jiff::fmt::strtime::BrokenDownTime;
 use jiff::fmt::temporal::Pieces;
 use jiff::tz::Offset;
 
-/// Microseconds since 1970 UTC, and minutes east of UTC of the clock that was read.
-pub(in crate::source) type Instant = (i64, i16);
+use crate::codec::text::parse_timestamp;
 
-/// A clock at a fixed offset from UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::source) struct Zone(i16);
+const MICROS: i64 = 1_000_000;
+const DAY: i64 = 86_400;
 
-impl Zone {
-    pub(super) const UTC: Zone = Zone(0);
-
-    /// `UTC`, `Z`, or an offset such as `+01:00`.
-    pub(in crate::source) fn parse(text: &str) -> Result<Zone, String> {
-        let wrong = || format!("`{text}` is neither UTC nor an offset");
-        if text.eq_ignore_ascii_case("utc") || text == "Z" {
-            return Ok(Zone::UTC);
-        }
-        let (sign, rest) = match text.as_bytes() {
-            [b'+', rest @ ..] => (1, rest),
-            [b'-', rest @ ..] => (-1, rest),
-            _ => return Err(wrong()),
-        };
-        let (hours, minutes) = match rest {
-            [a, b, b':', c, d] | [a, b, c, d] => (two(*a, *b), two(*c, *d)),
-            [a, b] => (two(*a, *b), Some(0)),
-            _ => (None, None),
-        };
-        let (hours, minutes) = hours.zip(minutes).filter(|(h, m)| *h < 24 && *m < 60).ok_or_else(wrong)?;
-        Ok(Zone(sign * (hours as i16 * 60 + minutes as i16)))
-    }
-}
-
-fn two(tens: u8, ones: u8) -> Option<u32> {
-    (tens.is_ascii_digit() && ones.is_ascii_digit()).then(|| u32::from(tens - b'0') * 10 + u32::from(ones - b'0'))
-}
-
-/// Reads timestamps of one format.
-#[derive(Clone, Debug)]
-pub(in crate::source) struct Clock {
-    zone: Zone,
-    format: Format,
-}
-
-#[derive(Clone, Debug)]
-enum Format {
-    /// RFC 3339 or ISO 8601.
-    Iso,
-    /// Numbers and characters alone: read without a general parser.
-    Digits(Vec<Part>),
-    /// Anything else.
-    General(String),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+/// A part of a format of digits alone.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Step {
+    /// Digits: which of year, month, day, hour, minute, second they are.
+    Digits(usize),
+    /// A byte as it is.
     Literal(u8),
-    Year,
-    Month,
-    Day,
-    Hour,
-    Minute,
-    Second,
+    /// Blanks, or none.
+    Blanks,
+    /// What ISO 8601 has between date and time: `T` or a blank.
+    Between,
 }
 
-impl Clock {
-    pub(in crate::source) fn new(format: Option<&str>, zone: Zone) -> Result<Clock, String> {
-        let Some(format) = format else { return Ok(Clock { zone, format: Format::Iso }) };
-        if let Some(parts) = digits(format) {
-            return Ok(Clock { zone, format: Format::Digits(parts) });
-        }
-        // A moment with every part known shows whether the format is one, and whether it says enough.
-        let moment = jiff::Timestamp::constant(1_078_943_415, 0).to_zoned_datetime(jiff::tz::TimeZone::UTC);
-        let text = jiff::fmt::strtime::format(format, &moment)
-            .map_err(|reason| format!("this is no format of timestamps: {reason}"))?;
-        let clock = Clock { zone, format: Format::General(format.to_owned()) };
-        match clock.general(format, text.as_bytes()) {
-            Ok(_) => Ok(clock),
-            Err(reason) => Err(format!("a timestamp in this format does not say enough: {reason}")),
-        }
-    }
+const YEAR: usize = 0;
+const DIRECTIVES: [u8; 6] = *b"YmdHMS";
 
-    /// Reads one.
-    pub(in crate::source) fn read(&self, text: &[u8]) -> Result<Instant, String> {
-        match &self.format {
-            Format::Iso => self.iso(text),
-            Format::Digits(parts) => self.digits(parts, text).ok_or_else(|| "it has another form".to_owned()),
-            Format::General(format) => self.general(format, text),
-        }
-    }
+/// How the timestamps of a source are written.
+#[derive(Clone, Debug)]
+pub(super) struct TimeFormat {
+    /// `None`: ISO 8601 or RFC 3339.
+    format: Option<String>,
+    /// The same for the short way, where it has one.
+    steps: Option<Vec<Step>>,
+    /// Minutes east of UTC of the clock, where a row does not say.
+    zone: i16,
+    /// The last day that was asked for, and its number since 1970: most rows share it with their neighbours.
+    known: ([u32; 3], i64),
+}
 
-    fn digits(&self, parts: &[Part], text: &[u8]) -> Option<Instant> {
-        let (mut year, mut month, mut day, mut hour, mut minute, mut second) = (0i64, 1u32, 1u32, 0u32, 0u32, 0u32);
-        let mut at = 0;
-        for part in parts {
-            if let Part::Literal(byte) = part {
-                if text.get(at) != Some(byte) {
-                    return None;
-                }
-                at += 1;
-                continue;
-            }
-            let most = if *part == Part::Year { 4 } else { 2 };
-            let (mut value, from) = (0u32, at);
-            while at < text.len() && at - from < most && text[at].is_ascii_digit() {
-                value = value * 10 + u32::from(text[at] - b'0');
-                at += 1;
-            }
-            if at == from || (*part == Part::Year && at - from != 4) {
-                return None;
-            }
-            match part {
-                Part::Year => year = i64::from(value),
-                Part::Month => month = value,
-                Part::Day => day = value,
-                Part::Hour => hour = value,
-                Part::Minute => minute = value,
-                Part::Second => second = value,
-                Part::Literal(_) => {}
-            }
-        }
-        let valid = at == text.len() && hour < 24 && minute < 60 && second < 60;
-        let valid = valid && (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
-        let seconds = days_from_civil(year, month, day) * 86_400 + i64::from(hour * 3600 + minute * 60 + second);
-        valid.then(|| ((seconds - i64::from(self.zone.0) * 60) * 1_000_000, self.zone.0))
-    }
-
-    fn iso(&self, text: &[u8]) -> Result<Instant, String> {
-        let text = std::str::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned())?;
-        let pieces = Pieces::parse(text).map_err(|e| e.to_string())?;
-        let time = pieces.time().ok_or("it has no time of day")?;
-        self.instant(pieces.date().to_datetime(time), pieces.to_numeric_offset())
-    }
-
-    fn general(&self, format: &str, text: &[u8]) -> Result<Instant, String> {
-        let parts = BrokenDownTime::parse(format, text).map_err(|e| e.to_string())?;
-        if let Some(offset) = parts.offset() {
-            return self.instant(parts.to_datetime().map_err(|e| e.to_string())?, Some(offset));
-        }
-        match parts.to_datetime() {
-            Ok(civil) => self.instant(civil, None),
-            // Seconds since 1970 (`%s`) are no civil time.
-            Err(error) => match parts.to_timestamp() {
-                Ok(timestamp) => Ok((timestamp.as_microsecond(), self.zone.0)),
-                Err(_) => Err(error.to_string()),
-            },
-        }
-    }
-
-    fn instant(&self, civil: DateTime, offset: Option<Offset>) -> Result<Instant, String> {
-        let minutes = match offset {
-            Some(offset) if offset.seconds() % 60 == 0 => (offset.seconds() / 60) as i16,
-            Some(_) => return Err("its offset has seconds".to_owned()),
-            None => self.zone.0,
+impl TimeFormat {
+    /// The format of `strftime`, or ISO 8601; times without an offset of their own are by a clock `zone` minutes east of
+    /// UTC.
+    ///
+    /// # Errors
+    /// Where the format has a directive that no time can be read by, or is not enough for a date.
+    pub(super) fn new(format: Option<&str>, zone: i16) -> Result<TimeFormat, String> {
+        let steps = match format {
+            Some(format) => compile(format),
+            None => compile("%Y-%m-%d %H:%M:%S").map(|mut steps| {
+                steps.iter_mut().filter(|step| **step == Step::Blanks).for_each(|step| *step = Step::Between);
+                steps
+            }),
         };
-        let days = days_from_civil(civil.year().into(), civil.month() as u32, civil.day() as u32);
-        let seconds =
-            days * 86_400 + i64::from(civil.hour()) * 3600 + i64::from(civil.minute()) * 60 + i64::from(civil.second())
-                - i64::from(minutes) * 60;
-        Ok((seconds * 1_000_000 + i64::from(civil.subsec_nanosecond() / 1_000), minutes))
+        let made = TimeFormat { format: format.map(str::to_owned), steps, zone, known: ([1970, 1, 1], 0) };
+        if let Some(format) = format {
+            made.try_out(format)?;
+        }
+        Ok(made)
+    }
+
+    /// Writes a time by the format and reads it back: what cannot be told from the text cannot be told from any.
+    fn try_out(&self, format: &str) -> Result<(), String> {
+        if format.contains("%Q") || format.contains("%:Q") {
+            return Err("`%Q` (a zone's name) is not read; an offset is, by `%z` or `%:z`".to_owned());
+        }
+        let instant = Offset::UTC.to_timestamp(date(2004, 11, 23).at(18, 45, 37, 0)).map_err(|e| e.to_string())?;
+        let text = BrokenDownTime::from(instant).to_string(format).map_err(|e| e.to_string())?;
+        self.by_directives(format, text.as_bytes()).map(|_| ())
+    }
+
+    /// The instant of a text in microseconds since 1970 UTC, and the minutes east of UTC of its clock.
+    ///
+    /// # Errors
+    /// Where it is no time of this format: why, in words.
+    #[inline]
+    pub(super) fn parse(&mut self, text: &[u8]) -> Result<(i64, i16), String> {
+        if let Some(steps) = &self.steps
+            && let Some(parts) = by_steps(steps, text)
+            && let Some(seconds) = seconds(parts, &mut self.known)
+        {
+            return Ok(((seconds - i64::from(self.zone) * 60) * MICROS, self.zone));
+        }
+        self.by_the_book(text)
+    }
+
+    #[cold]
+    fn by_the_book(&self, text: &[u8]) -> Result<(i64, i16), String> {
+        match &self.format {
+            Some(format) => self.by_directives(format, text),
+            None => self.by_iso(text),
+        }
+    }
+
+    fn by_directives(&self, format: &str, text: &[u8]) -> Result<(i64, i16), String> {
+        let time = BrokenDownTime::parse(format, text).map_err(|e| e.to_string())?;
+        let offset = time.offset();
+        if let Some(instant) = time.timestamp() {
+            return Ok((instant.as_microsecond(), offset.map_or(self.zone, minutes)));
+        }
+        let civil = time.to_datetime().map_err(|e| e.to_string())?;
+        self.instant(civil.date(), civil.time(), offset)
+    }
+
+    fn by_iso(&self, text: &[u8]) -> Result<(i64, i16), String> {
+        if let Ok(time) = parse_timestamp(text) {
+            return Ok(time);
+        }
+        let pieces = Pieces::parse(text).map_err(|e| e.to_string())?;
+        let offset = pieces.to_numeric_offset();
+        if offset.is_none() && pieces.time_zone_annotation().is_some() {
+            return Err("it names a zone and no offset".to_owned());
+        }
+        self.instant(pieces.date(), pieces.time().unwrap_or_default(), offset)
+    }
+
+    fn instant(&self, date: Date, time: Time, offset: Option<Offset>) -> Result<(i64, i16), String> {
+        let zone = || Offset::from_seconds(i32::from(self.zone) * 60).map_err(|e| e.to_string());
+        let offset = offset.map_or_else(zone, Ok)?;
+        let instant = offset.to_timestamp(date.to_datetime(time)).map_err(|e| e.to_string())?;
+        Ok((instant.as_microsecond(), minutes(offset)))
+    }
+
+    /// What a text should have been.
+    pub(super) fn expectation(&self) -> String {
+        match &self.format {
+            Some(format) => format!("a time of the format `{format}`"),
+            None => "a time of ISO 8601 such as `2004-03-10T18:00:00`".to_owned(),
+        }
     }
 }
 
-/// The parts of a format of numbers and ASCII characters alone, each part once, with a whole date.
-fn digits(format: &str) -> Option<Vec<Part>> {
-    let mut parts = Vec::new();
-    let mut bytes = format.bytes();
+fn minutes(offset: Offset) -> i16 {
+    // An offset is less than 26 hours.
+    offset.seconds().div_euclid(60) as i16
+}
+
+/// The steps of a format that has digits and literals alone, each part at most once, and a full date.
+fn compile(format: &str) -> Option<Vec<Step>> {
+    let expanded = format.replace("%T", "%H:%M:%S").replace("%F", "%Y-%m-%d").replace("%R", "%H:%M");
+    let mut steps = Vec::new();
+    let mut bytes = expanded.bytes();
     while let Some(byte) = bytes.next() {
-        parts.push(match byte {
-            b'%' => match bytes.next()? {
-                b'Y' => Part::Year,
-                b'm' => Part::Month,
-                b'd' => Part::Day,
-                b'H' => Part::Hour,
-                b'M' => Part::Minute,
-                b'S' => Part::Second,
-                _ => return None,
-            },
-            // A space matches any white space in strftime's terms, which is more than one byte says.
-            byte if byte.is_ascii_graphic() || byte == b' ' => Part::Literal(byte),
-            _ => return None,
+        steps.push(match byte {
+            b'%' => {
+                let directive = bytes.next()?;
+                Step::Digits(DIRECTIVES.iter().position(|known| *known == directive)?)
+            }
+            blank if blank.is_ascii_whitespace() => Step::Blanks,
+            literal => Step::Literal(literal),
         });
     }
-    let once = |part: Part| parts.iter().filter(|p| **p == part).count();
-    let whole = [Part::Year, Part::Month, Part::Day].iter().all(|part| once(*part) == 1);
-    let rest = [Part::Hour, Part::Minute, Part::Second].iter().all(|part| once(*part) <= 1);
-    (whole && rest && once(Part::Hour) == 1).then_some(parts)
+    let times = |part: usize| steps.iter().filter(|step| **step == Step::Digits(part)).count();
+    let dated = (0..3).all(|part| times(part) == 1);
+    // A time without its hour, or seconds without their minute, are for the long way to judge.
+    let timed = (3..6).all(|part| times(part) <= 1 && (part == 3 || times(part) <= times(part - 1)));
+    (dated && timed).then_some(steps)
 }
 
-fn days_in(year: i64, month: u32) -> u32 {
-    match month {
-        4 | 6 | 9 | 11 => 30,
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        _ => 31,
+/// Year to second, each within its number of digits and nothing else; whether such a time exists is not looked at.
+#[inline]
+fn by_steps(steps: &[Step], text: &[u8]) -> Option<[u32; 6]> {
+    let mut parts = [0u32; 6];
+    let mut rest = text;
+    for step in steps {
+        match step {
+            Step::Digits(part) => {
+                let most = if *part == YEAR { 4 } else { 2 };
+                let mut number = 0;
+                let mut digits = 0;
+                while digits < most && digits < rest.len() && rest[digits].is_ascii_digit() {
+                    number = number * 10 + u32::from(rest[digits] - b'0');
+                    digits += 1;
+                }
+                if digits == 0 || (*part == YEAR && digits < 4) {
+                    return None;
+                }
+                parts[*part] = number;
+                rest = &rest[digits..];
+            }
+            Step::Literal(byte) => match rest {
+                [first, others @ ..] if first == byte => rest = others,
+                _ => return None,
+            },
+            Step::Blanks => rest = rest.trim_ascii_start(),
+            Step::Between => match rest {
+                [b'T' | b't' | b' ', others @ ..] => rest = others,
+                _ => return None,
+            },
+        }
     }
+    rest.is_empty().then_some(parts)
 }
 
-/// Days since 1970-01-01 in the Gregorian calendar (H. Hinnant, *chrono-Compatible Low-Level Date Algorithms*).
-pub(crate) fn days_from_civil(year: i64, month: u32, day: u32) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let of_year = (153 * i64::from(if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + i64::from(day) - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+/// Seconds since 1970 by the clock that the parts are of, where such a time exists.
+#[inline]
+fn seconds(parts: [u32; 6], known: &mut ([u32; 3], i64)) -> Option<i64> {
+    let [year, month, day, hour, minute, second] = parts;
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    if known.0 != [year, month, day] {
+        *known = ([year, month, day], days(year, month, day)?);
+    }
+    Some(known.1 * DAY + i64::from(hour * 3600 + minute * 60 + second))
+}
+
+fn days(year: u32, month: u32, day: u32) -> Option<i64> {
+    let date = Date::new(year as i16, month as i8, day as i8).ok()?;
+    let midnight = Offset::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok()?;
+    Some(midnight.as_second().div_euclid(DAY))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use proptest::prelude::*;
 
-    use super::*;
+    const UCI: &str = "%d/%m/%Y %H.%M.%S";
 
-    fn clock(format: &str) -> Clock {
-        Clock::new(Some(format), Zone::parse("+01:00").expect("a zone")).expect("a format")
+    fn micros(text: &str) -> i64 {
+        text.parse::<jiff::Timestamp>().expect("RFC 3339").as_microsecond()
+    }
+
+    fn parse(format: Option<&str>, zone: i16, text: &str) -> Result<(i64, i16), String> {
+        TimeFormat::new(format, zone).expect("a format").parse(text.as_bytes())
     }
 
     #[test]
-    fn the_format_of_the_data_set_is_read_without_daylight_saving() {
-        let clock = clock("%d/%m/%Y %H.%M.%S");
-        assert!(matches!(clock.format, Format::Digits(_)));
-        assert_eq!(clock.read(b"10/03/2004 18.00.00"), Ok((1_078_938_000_000_000, 60)));
-        assert_eq!(clock.read(b"28/03/2004 02.00.00"), Ok((1_080_435_600_000_000, 60)));
+    fn the_formats_of_the_copies_in_the_wild_are_read() {
+        let expected = Ok((micros("2004-03-10T18:00:00Z"), 0));
+        for (format, text) in [
+            (UCI, "10/03/2004 18.00.00"),
+            (UCI, "10/3/2004 18.0.0"),
+            ("%d/%m/%Y %H:%M:%S", "10/03/2004 18:00:00"),
+            ("%m/%d/%Y %H:%M:%S", "3/10/2004 18:00:00"),
+            ("%m/%d/%y %H:%M:%S", "3/10/04 18:00:00"),
+            ("%d-%m-%Y %H:%M", "10-03-2004 18:00"),
+            ("%Y-%m-%d %H:%M", "2004-03-10 18:00"),
+            ("%F %T", "2004-03-10 18:00:00"),
+            ("%d %B %Y %I:%M %p", "10 March 2004 06:00 PM"),
+        ] {
+            assert_eq!(parse(Some(format), 0, text), expected, "{format}: {text}");
+        }
+        for text in ["2004-03-10T18:00:00", "2004-03-10 18:00:00", "2004-03-10T18:00", "2004-03-10T18:00:00Z"] {
+            assert_eq!(parse(None, 0, text), expected, "{text}");
+        }
     }
 
     #[test]
-    fn impossible_dates_and_other_forms_are_refused() {
-        let clock = clock("%d/%m/%Y %H.%M.%S");
-        for wrong in [
-            "31/02/2004 00.00.00",
+    fn an_offset_comes_from_the_row_or_else_from_the_zone() {
+        let instant = micros("2004-03-10T17:00:00Z");
+        assert_eq!(parse(Some(UCI), 60, "10/03/2004 18.00.00"), Ok((instant, 60)));
+        assert_eq!(parse(Some("%F %T %z"), 60, "2004-03-10 22:30:00 +0530"), Ok((instant, 330)));
+        assert_eq!(parse(None, 60, "2004-03-10T22:30:00+05:30"), Ok((instant, 330)));
+        assert_eq!(parse(None, 60, "2004-03-10T18:00:00"), Ok((instant, 60)));
+        assert_eq!(parse(Some("%s"), 60, "1078938000"), Ok((instant, 60)));
+    }
+
+    #[test]
+    fn the_clock_of_a_fixed_offset_has_the_hour_that_daylight_saving_skips() {
+        assert_eq!(parse(Some(UCI), 60, "28/03/2004 02.00.00"), Ok((micros("2004-03-28T01:00:00Z"), 60)));
+    }
+
+    #[test]
+    fn times_that_do_not_exist_are_refused() {
+        for text in [
+            "31/02/2004 18.00.00",
+            "29/02/2003 00.00.00",
             "10/13/2004 18.00.00",
             "10/03/2004 24.00.00",
-            "10/03/04 18.00.00",
-            "10/03/2004 18:00:00",
-            "10/03/2004 18.00.00 ",
-            "10/03/2004",
+            "10/03/2004 18.60.00",
+            "10/03/2004 18.00",
+            "10/03/2004 18.00.00 x",
+            "10/03/04 18.00.00x",
             "",
+            "NA",
         ] {
-            assert!(clock.read(wrong.as_bytes()).is_err(), "{wrong}");
+            assert!(parse(Some(UCI), 0, text).is_err(), "{text}");
+        }
+        for text in ["", "10/03/2004", "2004-02-30T00:00:00", "2004-03-10T25:00:00", "2004-03-10T18:00:00[Europe/Rome]"]
+        {
+            assert!(parse(None, 0, text).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn other_directives_go_the_general_way() {
-        assert_eq!(clock("%Y-%m-%dT%H:%M:%S%z").read(b"2004-03-10T18:00:00+0200"), Ok((1_078_934_400_000_000, 120)));
-        assert_eq!(clock("%s").read(b"1078934400"), Ok((1_078_934_400_000_000, 60)));
-        assert_eq!(clock("%d/%m/%Y %H:%M").read(b"10/03/2004 18:00"), Ok((1_078_938_000_000_000, 60)));
-    }
-
-    #[test]
-    fn without_a_format_iso_is_read_with_its_own_offset_or_the_clock_of_the_file() {
-        let clock = Clock::new(None, Zone::parse("+01:00").expect("a zone")).expect("a clock");
-        assert_eq!(clock.read(b"2004-03-10T18:00:00Z"), Ok((1_078_941_600_000_000, 0)));
-        assert_eq!(clock.read(b"2004-03-10 18:00:00.25"), Ok((1_078_938_000_250_000, 60)));
-        assert!(clock.read(b"2004-03-10").is_err());
-    }
-
-    #[test]
-    fn formats_that_are_none_or_say_too_little_are_refused() {
-        for format in ["%Q", "%d/%m", "%H:%M"] {
-            assert!(Clock::new(Some(format), Zone::UTC).is_err(), "{format}");
+    fn formats_that_no_time_can_be_read_by_are_refused() {
+        for format in ["%d/%m %H:%M", "%Y-%m-%d %H:%M:%S %Z", "%c", "%k%", "%!", "%Q %F", "Date", ""] {
+            assert!(TimeFormat::new(Some(format), 0).is_err(), "{format}");
+        }
+        for format in [UCI, "%F %T%.f", "%s", "%Y%m%d", "%Y-%j", "%F %T%:z"] {
+            assert!(TimeFormat::new(Some(format), 0).is_ok(), "{format}");
         }
     }
 
     #[test]
-    fn zones_are_utc_or_fixed_offsets() {
-        assert_eq!(Zone::parse("-03:30").map(|zone| zone.0), Ok(-210));
-        assert_eq!(Zone::parse("utc").map(|zone| zone.0), Ok(0));
-        for wrong in ["Europe/Rome", "+1", "+25:00", "01:00", ""] {
-            assert!(Zone::parse(wrong).is_err(), "{wrong}");
+    fn digits_and_literals_go_the_short_way() {
+        assert!(compile(UCI).is_some());
+        assert!(compile("%Y%m%dT%H%M").is_some());
+        for format in ["%y-%m-%d", "%Y-%m", "%Y-%m-%d %M", "%Y-%m-%d %Y", "%-d/%m/%Y", "%Y-%m-%d %p"] {
+            assert!(compile(format).is_none(), "{format}");
         }
     }
 
     proptest! {
         #[test]
-        fn it_agrees_with_a_general_parser(year in 1i16..=9999, month in 1i8..=12, day in 1i8..=31, second in 0i64..86_400) {
-            let text = format!("{day:02}/{month:02}/{year:04} {:02}.{:02}.{:02}", second / 3600, second / 60 % 60, second % 60);
-            let clock = clock("%d/%m/%Y %H.%M.%S");
-            prop_assert_eq!(clock.read(text.as_bytes()).ok(), clock.general("%d/%m/%Y %H.%M.%S", text.as_bytes()).ok());
+        fn the_short_way_reads_what_the_library_reads(
+            day in 0u32..33, month in 0u32..14, year in 0u32..10_000, hour in 0u32..26, minute in 0u32..62,
+            second in 0u32..62, pad in any::<bool>(), zone in -1439i16..=1439, cut in 0usize..40,
+        ) {
+            let mut text = if pad {
+                format!("{day:02}/{month:02}/{year:04} {hour:02}.{minute:02}.{second:02}")
+            } else {
+                format!("{day}/{month}/{year} {hour}.{minute}.{second}")
+            };
+            text.truncate(cut.max(8));
+            let mut format = TimeFormat::new(Some(UCI), zone).expect("a format");
+            let by_the_book = format.by_the_book(text.as_bytes());
+            prop_assert_eq!(format.parse(text.as_bytes()).ok(), by_the_book.ok(), "{}", text);
         }
 
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
-            let _ = clock("%d/%m/%Y %H.%M.%S").read(&bytes);
-            let _ = clock("%A %d %B %Y %H:%M").read(&bytes);
-            let _ = Clock::new(None, Zone::UTC).expect("a clock").read(&bytes);
+        fn iso_times_read_as_the_library_reads_them(text in "[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?") {
+            let expected = text.parse::<jiff::civil::DateTime>().ok()
+                .and_then(|time| Offset::UTC.to_timestamp(time).ok()).map(|time| (time.as_microsecond(), 0));
+            prop_assert_eq!(parse(None, 0, &text).ok(), expected, "{}", text);
+        }
+
+        #[test]
+        fn no_bytes_make_a_format_panic(text in prop::collection::vec(any::<u8>(), 0..30)) {
+            for format in [None, Some(UCI), Some("%F %T %z"), Some("%s"), Some("%d %B %Y %I %p")] {
+                let _ = TimeFormat::new(format, 0).expect("a format").parse(&text);
+            }
         }
     }
 }

@@ -1,156 +1,157 @@
-//! Generated readings.
+//! Generated readings of the shape of the UCI Air Quality data set.
 
+mod config;
+mod dice;
+mod gaps;
 mod lane;
-mod readings;
+mod model;
+mod raw;
+mod tables;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
+use aqpipe_engine::Result;
+use aqpipe_engine::monitor::Facts;
 use aqpipe_engine::record::{Field, Fields, LaneId};
 use aqpipe_engine::run::Pace;
-use aqpipe_engine::stage::{BuildContext, Descriptor, Lane, Lanes, Problem, Source, SourceConfig, Start};
-use aqpipe_engine::{Error, Result};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use aqpipe_engine::stage::{BuildContext, Descriptor, Lane, Lanes, Problem, Source, SourceConfig};
 
-use self::lane::{Plan, SampleLane};
-use self::readings::FIELDS;
-use super::csv::{Clock, Zone};
-use super::replay::Replay;
+use self::config::SampleSourceConfig;
+use self::lane::SampleLane;
+use crate::source::bounded;
+use crate::source::replay::Replay;
 
-inventory::submit! { Descriptor::source::<SampleConfig>() }
+inventory::submit! { Descriptor::source::<SampleSourceConfig>() }
 
-/// Generates readings of the shape of the UCI Air Quality data set: the same 13 fields, daily and weekly traffic,
-/// weather and seasons, gaps as the real stations have them, and now and then a spike.
-///
-/// The same options give the same readings on every machine. Records of several stations take turns, an hour after
-/// the other. `faults` adds what no station should send, to see what a pipeline does with it.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct SampleConfig {
-    /// Another number gives other readings.
-    #[serde(default = "one")]
-    seed: u64,
-    /// How many records, of all stations together.
-    #[serde(default = "records")]
-    #[schemars(range(min = 1))]
-    records: u64,
-    /// Goes on without end; `records` then counts for nothing.
-    #[serde(default)]
-    endless: bool,
-    /// The stations: the records' keys.
-    #[serde(default = "stations")]
-    #[schemars(length(min = 1))]
-    stations: Vec<String>,
-    /// The name of the key.
-    #[serde(default = "key")]
-    #[schemars(length(min = 1))]
-    key: String,
-    /// The first timestamp, RFC 3339 or ISO 8601.
-    #[serde(default = "start")]
-    start: String,
-    /// Seconds between two readings of a station.
-    #[serde(default = "hour")]
-    #[schemars(range(min = 1, max = 86_400))]
-    interval_secs: u32,
-    /// The stations' clock: `UTC`, or an offset such as `+01:00`.
-    #[serde(default = "zone")]
-    timezone: String,
-    /// Whether a run after a completed one starts again from the beginning. `false` makes it do nothing.
-    #[serde(default = "yes")]
-    rerun: bool,
-    /// Release records no faster than their timestamps, or a fixed interval, say.
-    replay: Option<Replay>,
-    /// Shares of cells or records that are faulty.
-    #[serde(default)]
-    faults: Faults,
+/// The fields of generated readings, in order: those of the data set, by its names.
+pub(super) const FIELDS: [&str; 13] = [
+    "CO(GT)",
+    "PT08.S1(CO)",
+    "NMHC(GT)",
+    "C6H6(GT)",
+    "PT08.S2(NMHC)",
+    "NOx(GT)",
+    "PT08.S3(NOx)",
+    "NO2(GT)",
+    "PT08.S4(NO2)",
+    "PT08.S5(O3)",
+    "T",
+    "RH",
+    "AH",
+];
+/// Records of the data set.
+const RECORDS: u64 = 9357;
+/// 2004-03-10 18:00 by the clock of the station, in seconds since 1970 by the same clock: where the data set begins.
+const START: i64 = 1_078_941_600;
+
+/// What to generate.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) seed: u64,
+    /// How many records; `None` without end.
+    pub(super) records: Option<u64>,
+    /// Records to stop after.
+    pub(super) limit: Option<u64>,
+    /// The fields, as places in [`FIELDS`].
+    pub(super) fields: Vec<usize>,
+    pub(super) stations: Vec<Arc<str>>,
+    /// What the key is called, where there is one.
+    pub(super) key: Option<Arc<str>>,
+    /// The first record's time by the station's clock, in seconds since 1970 by the same clock.
+    pub(super) start: i64,
+    /// Seconds from one record of a station to the next.
+    pub(super) interval: i64,
+    /// Minutes east of UTC of the station's clock.
+    pub(super) zone: i16,
+    pub(super) faults: Faults,
 }
 
-/// Shares of cells or records that are faulty, 0 to 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-struct Faults {
-    /// Cells that hold no number: they are missing, with the test `not_a_number`.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    not_a_number: f64,
-    /// Cells that are a thousand times too large.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    out_of_range: f64,
-    /// Records without a valid timestamp: they are dead letters.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    bad_timestamp: f64,
+/// How many of the records have which fault, from 0 to 1.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Faults {
+    pub(super) not_a_number: f64,
+    pub(super) bad_timestamp: f64,
+    pub(super) out_of_range: f64,
 }
 
-const fn one() -> u64 {
-    1
-}
-
-const fn records() -> u64 {
-    9357
-}
-
-fn stations() -> Vec<String> {
-    vec!["sample".to_owned()]
-}
-
-fn key() -> String {
-    "station".to_owned()
-}
-
-fn start() -> String {
-    "2004-03-10T18:00:00".to_owned()
-}
-
-const fn hour() -> u32 {
-    3600
-}
-
-fn zone() -> String {
-    "+01:00".to_owned()
-}
-
-const fn yes() -> bool {
-    true
-}
-
-impl SampleConfig {
-    fn fields(&self) -> Fields {
-        let list = FIELDS.iter().map(|name| Field::number(name)).collect();
-        Fields { list, key: Some(self.key.as_str().into()), score: None, open: false }
-    }
-
-    fn first(&self) -> Result<(i64, i16), Problem> {
-        let zone = Zone::parse(&self.timezone)
-            .map_err(|reason| Problem::new(["timezone"], reason).help("`UTC`, or an offset such as `+01:00`"))?;
-        let clock = Clock::new(None, zone).map_err(|reason| Problem::new(["start"], reason))?;
-        let wrong = |reason| Problem::new(["start"], format!("`{}` is no timestamp: {reason}", self.start));
-        clock.read(self.start.as_bytes()).map_err(wrong)
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            seed: 1,
+            records: Some(RECORDS),
+            limit: None,
+            fields: (0..FIELDS.len()).collect(),
+            stations: vec!["sample".into()],
+            key: None,
+            start: START,
+            interval: 3600,
+            zone: 0,
+            faults: Faults::default(),
+        }
     }
 }
 
-impl SourceConfig for SampleConfig {
+impl Settings {
+    /// The layout of the records.
+    fn layout(&self) -> Fields {
+        Fields {
+            list: self.fields.iter().map(|field| Field::number(FIELDS[*field])).collect(),
+            key: self.key.clone(),
+            score: None,
+            open: false,
+        }
+    }
+}
+
+/// Generated readings.
+pub(super) struct SampleSource {
+    settings: Settings,
+    keep_raw: bool,
+    facts: Arc<Facts>,
+}
+
+impl SampleSource {
+    pub(super) fn new(settings: Settings, cx: &BuildContext) -> SampleSource {
+        SampleSource { settings, keep_raw: cx.keep_raw, facts: Arc::clone(&cx.facts) }
+    }
+
+    /// The one lane, which never bears the name of a file that the readings stand in for.
+    fn id() -> LaneId {
+        "sample".into()
+    }
+}
+
+impl Source for SampleSource {
+    fn fields(&self) -> Result<Option<Fields>> {
+        Ok(Some(self.settings.layout()))
+    }
+
+    fn survey(&self) -> Result<Vec<(LaneId, Box<dyn Lane>)>> {
+        let settings = Settings { limit: None, ..self.settings.clone() };
+        Ok(vec![(Self::id(), Box::new(SampleLane::new(&settings, self.keep_raw, 0, None)))])
+    }
+
+    fn run(self: Box<Self>, lanes: Arc<dyn Lanes>) -> Result<()> {
+        let id = Self::id();
+        let start = lanes.starts(std::slice::from_ref(&id))?.pop().flatten();
+        let row = start.as_ref().map_or(0, |start| start.position.row);
+        let lane = SampleLane::new(&self.settings, self.keep_raw, row, Some(&self.facts));
+        bounded::run(std::iter::once(Ok((id, Box::new(lane) as Box<dyn Lane>, start))), &*lanes)
+    }
+}
+
+impl SourceConfig for SampleSourceConfig {
     const NAME: &'static str = "sample";
     const EXAMPLE: &'static str = "\
 seed = 1
-records = 1000
+records = 9357
 stations = [\"north\", \"south\"]
 ";
 
     fn check(&self) -> Result<Fields, Vec<Problem>> {
-        let mut problems: Vec<Problem> = self.first().err().into_iter().collect();
-        for (index, name) in self.stations.iter().enumerate() {
-            if name.is_empty() || self.stations[..index].contains(name) {
-                let what =
-                    if name.is_empty() { "the name is empty".to_owned() } else { format!("`{name}` is named twice") };
-                problems.push(Problem::new(["stations".to_owned(), index.to_string()], what));
-            }
-        }
-        if FIELDS.contains(&self.key.as_str()) || self.key == aqpipe_engine::record::TIMESTAMP {
-            problems.push(Problem::new(["key"], format!("`{}` is the name of another column", self.key)));
-        }
-        problems.extend(self.replay.as_ref().into_iter().flat_map(Replay::problems));
-        if problems.is_empty() { Ok(self.fields()) } else { Err(problems) }
+        Ok(self.settings()?.layout())
     }
 
     fn bounded(&self) -> bool {
@@ -166,114 +167,10 @@ stations = [\"north\", \"south\"]
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>> {
-        let (first, offset) = self.first().map_err(|problem| Error::config(problem.message))?;
-        let plan = Plan {
-            seed: self.seed,
-            records: if self.endless { u64::MAX } else { self.records },
-            stations: self.stations.clone(),
-            layout: Arc::new(self.fields()),
-            columns: (0..FIELDS.len()).collect(),
-            first,
-            offset,
-            interval: i64::from(self.interval_secs) * 1_000_000,
-            faults: self.faults,
-            keep_raw: cx.keep_raw,
-        };
-        Ok(Box::new(SampleSource::new(plan, "sample", cx)))
-    }
-}
-
-/// Generated readings in place of a file that is missing, with the fields and the key that it would have had.
-pub(super) fn instead_of(
-    declared: Option<Vec<Field>>,
-    key: Option<(Arc<str>, Option<String>)>,
-    timezone: &str,
-    max_records: Option<u64>,
-    cx: &BuildContext,
-) -> Result<Box<dyn Source>> {
-    let config = SampleConfig { timezone: timezone.to_owned(), ..SampleConfig::default() };
-    let mut fields = config.fields();
-    let mut columns: Vec<usize> = (0..FIELDS.len()).collect();
-    if let Some(declared) = declared {
-        let find = |field: &Field| {
-            FIELDS.iter().position(|name| *name == &*field.name).ok_or_else(|| {
-                Error::config(format!("generated readings have no field `{}`", field.name))
-                    .help("`sample_if_missing = false` waits for the real file")
-            })
-        };
-        columns = declared.iter().map(find).collect::<Result<_>>()?;
-        fields.list = columns.iter().map(|column| Field::number(FIELDS[*column])).collect();
-    }
-    let (name, station) = key.map_or((None, None), |(name, station)| (Some(name), station));
-    fields.key = name;
-    let (first, offset) = config.first().map_err(|problem| Error::config(problem.message))?;
-    let plan = Plan {
-        seed: config.seed,
-        records: max_records.unwrap_or(config.records).min(config.records),
-        stations: station.map_or(config.stations, |station| vec![station]),
-        layout: Arc::new(fields),
-        columns,
-        first,
-        offset,
-        interval: i64::from(config.interval_secs) * 1_000_000,
-        faults: Faults::default(),
-        keep_raw: cx.keep_raw,
-    };
-    Ok(Box::new(SampleSource::new(plan, "generated", cx)))
-}
-
-impl Default for SampleConfig {
-    fn default() -> Self {
-        SampleConfig {
-            seed: one(),
-            records: records(),
-            endless: false,
-            stations: stations(),
-            key: key(),
-            start: start(),
-            interval_secs: hour(),
-            timezone: zone(),
-            rerun: yes(),
-            replay: None,
-            faults: Faults::default(),
-        }
-    }
-}
-
-struct SampleSource {
-    plan: Arc<Plan>,
-    lane: LaneId,
-}
-
-impl SampleSource {
-    fn new(plan: Plan, lane: &str, cx: &BuildContext) -> SampleSource {
-        if plan.records < u64::MAX {
-            cx.facts.expected.store(plan.records, Ordering::Relaxed);
-        }
-        SampleSource { plan: Arc::new(plan), lane: lane.into() }
-    }
-
-    fn open(&self, start: Option<&Start>) -> Box<dyn Lane> {
-        let position = start.map(|start| start.position).unwrap_or_default();
-        Box::new(SampleLane { plan: Arc::clone(&self.plan), position })
-    }
-}
-
-impl Source for SampleSource {
-    fn fields(&self) -> Result<Option<Fields>> {
-        Ok(Some((*self.plan.layout).clone()))
-    }
-
-    fn survey(&self) -> Result<Vec<(LaneId, Box<dyn Lane>)>> {
-        Ok(vec![(Arc::clone(&self.lane), self.open(None))])
-    }
-
-    fn run(self: Box<Self>, lanes: Arc<dyn Lanes>) -> Result<()> {
-        let start = lanes.starts(std::slice::from_ref(&self.lane))?.pop().flatten();
-        lanes.open(Arc::clone(&self.lane), self.open(start.as_ref()), start)?;
-        while !lanes.running().is_empty() && !lanes.stopping() {
-            lanes.wait(Instant::now() + Duration::from_secs(1));
-        }
-        Ok(())
+        let settings = self.settings().map_err(|problems| {
+            let first = problems.first().map(|problem| problem.message.clone());
+            aqpipe_engine::Error::config(first.unwrap_or_default())
+        })?;
+        Ok(Box::new(SampleSource::new(settings, cx)))
     }
 }

@@ -1,0 +1,200 @@
+//! What the schema of the options cannot say.
+
+use std::collections::BTreeSet;
+
+use aqpipe_engine::config::nearest;
+use aqpipe_engine::record::{Field, Fields, TIMESTAMP};
+use aqpipe_engine::stage::Problem;
+
+use super::config::CsvSourceConfig;
+use super::missing::Sentinel;
+use super::time::TimeFormat;
+use crate::source::replay::Replay;
+use crate::source::zone;
+
+/// The longest key that all records may share: it is written once a record.
+const KEY_MAX: usize = 1000;
+
+impl CsvSourceConfig {
+    /// The fields that the options promise, or all that is wrong with them.
+    pub(super) fn checked(&self) -> Result<Fields, Vec<Problem>> {
+        let mut problems = self.check_dialect();
+        problems.extend(self.check_columns());
+        problems.extend(self.check_timestamp());
+        problems.extend(self.check_key());
+        problems.extend(self.check_fields());
+        problems.extend(self.replay.iter().flat_map(Replay::check));
+        if self.max_records == Some(0) {
+            problems.push(Problem::new(["max_records"], "at least 1 record must be read").help("leave it out for all"));
+        }
+        if problems.iter().any(|problem| !problem.warning) { Err(problems) } else { Ok(self.promised()) }
+    }
+
+    fn promised(&self) -> Fields {
+        let field = |name: &str| if self.is_text(name) { Field::text(name) } else { Field::number(name) };
+        Fields {
+            list: self.declared().map(field).collect(),
+            key: self.key.as_ref().map(|key| key.name().into()),
+            score: None,
+            open: !self.is_declared(),
+        }
+    }
+
+    fn check_dialect(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.path.is_empty() {
+            problems.push(Problem::new(["path"], "the path is empty"));
+        } else if let Err(error) = glob::Pattern::new(&self.path) {
+            problems.push(Problem::new(["path"], format!("the glob is none: {}", error.msg)));
+        }
+        let quote = self.quote.chars().next();
+        let plain = |c: char| c.is_ascii() && !matches!(c, '\n' | '\r' | '\0') && !c.is_ascii_alphanumeric();
+        if !plain(self.delimiter) || matches!(self.delimiter, '+' | '-') {
+            problems.push(Problem::new(["delimiter"], "the delimiter must be an ASCII character that no number has"));
+        }
+        if self.delimiter == self.decimal && (self.decimal == '.' || self.quote.is_empty()) {
+            problems.push(Problem::new(["delimiter"], "the delimiter must not be the decimal mark"));
+        }
+        if self.quote.chars().count() > 1 || quote.is_some_and(|quote| !plain(quote)) {
+            problems.push(Problem::new(["quote"], "the quote must be one ASCII character, or empty"));
+        } else if quote == Some(self.delimiter) {
+            problems.push(Problem::new(["quote"], "the quote must not be the delimiter"));
+        }
+        if !matches!(self.decimal, '.' | ',') {
+            problems.push(Problem::new(["decimal"], "the decimal mark must be \".\" or \",\""));
+        }
+        for (index, sentinel) in self.missing.iter().enumerate() {
+            if matches!(sentinel, Sentinel::Number(number) if !number.is_finite()) {
+                problems.push(Problem::new(["missing", &index.to_string()], "no cell is read as such a number"));
+            }
+        }
+        problems
+    }
+
+    fn check_columns(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.header == Some(false) && self.columns.is_empty() {
+            problems.push(
+                Problem::new(["header"], "without a header, `columns` must name the columns")
+                    .help("columns = [\"Date\", \"Time\", …], with \"\" for a column to be ignored"),
+            );
+        }
+        let mut seen = BTreeSet::new();
+        for (index, name) in self.columns.iter().enumerate() {
+            if !name.is_empty() && !seen.insert(name) {
+                problems.push(Problem::new(["columns", &index.to_string()], format!("`{name}` is named twice")));
+            }
+        }
+        let mut targets = BTreeSet::new();
+        for (name, target) in &self.rename {
+            if target.is_empty() {
+                problems.push(Problem::new(["rename", name], "the new name is empty"));
+            } else if !targets.insert(target) {
+                problems.push(Problem::new(["rename", name], format!("two columns would be called `{target}`")));
+            }
+        }
+        problems
+    }
+
+    fn check_timestamp(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let timestamp = &self.timestamp;
+        if timestamp.column.is_some() && !timestamp.columns.is_empty() {
+            problems.push(Problem::new(["timestamp", "columns"], "`column` and `columns` say the same").at_key());
+        }
+        let path: &[&str] =
+            if timestamp.column.is_some() { &["timestamp", "column"] } else { &["timestamp", "columns"] };
+        for name in timestamp.names() {
+            problems.extend(self.unknown_column(path, name));
+        }
+        let zone = zone::parse(&self.timezone);
+        if zone.is_none() {
+            problems.push(
+                Problem::new(["timezone"], format!("`{}` is neither UTC nor a fixed offset", self.timezone))
+                    .help(zone::HELP),
+            );
+        }
+        if let Some(format) = &timestamp.format
+            && let Err(why) = TimeFormat::new(Some(format), zone.unwrap_or(0))
+        {
+            problems.push(
+                Problem::new(["timestamp", "format"], format!("no time can be read by `{format}`: {why}"))
+                    .help("a format has a full date, such as %d/%m/%Y %H.%M.%S or %Y-%m-%dT%H:%M"),
+            );
+        }
+        problems
+    }
+
+    fn check_key(&self) -> Vec<Problem> {
+        let Some(key) = &self.key else { return Vec::new() };
+        let mut problems = Vec::new();
+        match (&key.value, &key.column) {
+            (Some(_), Some(_)) => {
+                problems.push(Problem::new(["key"], "a key is a `column` or a `value`, not both"));
+            }
+            (None, None) => problems.push(
+                Problem::new(["key"], "the key says neither its `column` nor its `value`")
+                    .help("key = { column = \"station\" }, or key = { name = \"station\", value = \"uci\" }"),
+            ),
+            (Some(_), None) if key.name.is_none() => {
+                problems.push(Problem::new(["key"], "a key with a `value` needs a `name`"));
+            }
+            (Some(value), None) if value.len() > KEY_MAX => {
+                problems.push(Problem::new(["key", "value"], format!("a key has at most {KEY_MAX} bytes")));
+            }
+            (None, Some(column)) => problems.extend(self.unknown_column(&["key", "column"], column)),
+            _ => {}
+        }
+        if key.name.as_deref() == Some("") {
+            problems.push(Problem::new(["key", "name"], "the name is empty"));
+        }
+        if key.name.as_deref() == Some(TIMESTAMP) {
+            problems.push(Problem::new(["key", "name"], "that is what the timestamp is called"));
+        }
+        problems
+    }
+
+    fn check_fields(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for (list, names) in [("fields", &self.fields), ("text_fields", &self.text_fields)] {
+            for (index, name) in names.iter().enumerate() {
+                let path = [list, &index.to_string()];
+                problems.extend(self.unknown_column(&path, name));
+                problems.extend(self.field_conflict(name).map(|why| Problem::new(path, why)));
+                if names[..index].contains(name) {
+                    problems.push(Problem::new(path, format!("`{name}` is named twice")));
+                }
+            }
+        }
+        problems
+    }
+
+    /// Why a name cannot be that of a field.
+    pub(super) fn field_conflict(&self, name: &str) -> Option<String> {
+        let key = self.key.as_ref();
+        if name.is_empty() {
+            Some("a field must have a name".to_owned())
+        } else if self.timestamp.names().contains(&name) {
+            Some(format!("`{name}` is a column of the timestamp, which is no field"))
+        } else if name == TIMESTAMP {
+            Some(format!("`{name}` is what the timestamp is called"))
+        } else if key.is_some_and(|key| key.name() == name || key.column.as_deref() == Some(name)) {
+            Some(format!("`{name}` is the key, which is no field"))
+        } else {
+            None
+        }
+    }
+
+    /// Where the configuration names the columns: that this is none of them.
+    fn unknown_column(&self, path: &[&str], name: &str) -> Option<Problem> {
+        let columns = || self.columns.iter().map(|column| self.rename.get(column).unwrap_or(column).as_str());
+        if self.columns.is_empty() || columns().any(|column| column == name) {
+            return None;
+        }
+        let problem = Problem::new(path.iter().copied(), format!("`columns` has no `{name}`"));
+        Some(match nearest(name, columns().filter(|column| !column.is_empty())) {
+            Some(near) => problem.label(format!("did you mean `{near}`?")),
+            None => problem,
+        })
+    }
+}

@@ -1,0 +1,177 @@
+//! The options of the source.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::missing::{Sentinel, default_missing};
+use crate::source::replay::Replay;
+use crate::source::zone;
+
+/// Reads records from CSV files: one file, or those that a glob such as `data/*.csv` names, in the order of their names.
+///
+/// The first line names the columns, unless `columns` does. The timestamp and the key are taken out of their columns; the
+/// others are the fields of the record. A cell that is empty or stands in `missing` has no value. A cell of a measurement
+/// that is no number has none either, and is marked `not_a_number`. A row that has too few or too many columns, no
+/// valid timestamp or bytes that are not UTF-8 becomes a dead letter. Blank lines and lines of separators alone are not
+/// records.
+///
+/// Columns without a name at the end of the header may be left out of a row, and must be empty; elsewhere (the index that
+/// pandas writes) they are ignored. Quotes that are not closed cost a line, not the rest of the file.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CsvSourceConfig {
+    /// The file, or a glob (`*`, `?`, `[a-z]`, `**`), relative to the working directory.
+    #[schemars(length(min = 1))]
+    pub(super) path: String,
+    /// The character between columns.
+    #[serde(default = "comma")]
+    pub(super) delimiter: char,
+    /// The character around cells that hold delimiters, line ends or quotes (doubled there). Empty = there are none.
+    #[serde(default = "quote")]
+    #[schemars(length(max = 1))]
+    pub(super) quote: String,
+    /// The character between the whole and the fraction of numbers: "." or ",". There is none between thousands.
+    #[serde(default = "point")]
+    pub(super) decimal: char,
+    /// Whether the first line names the columns. Absent: it does, unless `columns` is set. With `columns` and `true`, that
+    /// line is skipped.
+    #[serde(default)]
+    pub(super) header: Option<bool>,
+    /// The names of the columns, in order, where the file does not name them; "" for one to be ignored.
+    #[serde(default)]
+    pub(super) columns: Vec<String>,
+    /// Numbers and words that stand for "no value": numbers compare by value, words letter by letter. An empty cell has
+    /// no value in any case.
+    #[serde(default = "default_missing")]
+    pub(super) missing: Vec<Sentinel>,
+    /// Where the timestamp stands and how it is written.
+    #[serde(default)]
+    pub(super) timestamp: TimestampColumns,
+    /// The clock of timestamps that have no offset of their own: "UTC" or a fixed offset such as "+01:00".
+    #[serde(default = "zone::utc")]
+    pub(super) timezone: String,
+    /// The key of the records, such as the station: a column, or a value for all. One key is one series. Absent, records
+    /// have no key.
+    #[serde(default)]
+    pub(super) key: Option<KeyColumn>,
+    /// The fields that are measurements, in the order in which they are to leave. Absent: all columns, in the order of
+    /// the file; those that no stage uses as a measurement hold numbers or text as their first value says.
+    #[serde(default)]
+    pub(super) fields: Vec<String>,
+    /// The fields that are text. Those that `fields` does not list come behind it.
+    #[serde(default)]
+    pub(super) text_fields: Vec<String>,
+    /// Other names for columns: the file's name = the name that is meant everywhere else, in these options too.
+    #[serde(default)]
+    pub(super) rename: BTreeMap<String, String>,
+    /// Whether each file of a glob is a lane of its own, read beside the others (at most as many at once as there are
+    /// processors), instead of all files one after the other.
+    #[serde(default)]
+    pub(super) parallel: bool,
+    /// Records to stop after, in each lane.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub(super) max_records: Option<u64>,
+    /// Whether a run that is started again after it was completed reads everything once more, instead of nothing.
+    #[serde(default = "yes")]
+    pub(super) rerun: bool,
+    /// Releases the records in event time. Absent, as fast as they are taken.
+    #[serde(default)]
+    pub(super) replay: Option<Replay>,
+    /// Whether generated readings of the same shape take the place of a file that is not there (see the source
+    /// `sample`).
+    #[serde(default)]
+    pub(super) sample_if_missing: bool,
+}
+
+/// Where the timestamp stands and how it is written.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub(super) struct TimestampColumns {
+    /// Its column. Absent, and without `columns`: `timestamp`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) column: Option<String>,
+    /// Its columns, joined by a blank, where date and time stand apart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) columns: Vec<String>,
+    /// How it is written, in the directives of `strftime`: `%d/%m/%Y %H.%M.%S`. Absent: ISO 8601 or RFC 3339. Days and
+    /// months are never guessed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) format: Option<String>,
+}
+
+impl TimestampColumns {
+    /// The columns to join.
+    pub(super) fn names(&self) -> Vec<&str> {
+        match &self.column {
+            Some(column) => vec![column],
+            None if self.columns.is_empty() => vec![aqpipe_engine::record::TIMESTAMP],
+            None => self.columns.iter().map(String::as_str).collect(),
+        }
+    }
+}
+
+/// The key: a column, or a value for all.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub(super) struct KeyColumn {
+    /// What the key is called. Absent, as its column.
+    #[serde(default)]
+    pub(super) name: Option<String>,
+    /// The key of all records.
+    #[serde(default)]
+    pub(super) value: Option<String>,
+    /// The column that holds the key. An empty cell is a record without a key.
+    #[serde(default)]
+    pub(super) column: Option<String>,
+}
+
+impl KeyColumn {
+    /// What the key is called.
+    pub(super) fn name(&self) -> &str {
+        self.name.as_deref().or(self.column.as_deref()).unwrap_or_default()
+    }
+}
+
+impl CsvSourceConfig {
+    /// Whether a line of the file names the columns.
+    pub(super) fn has_header(&self) -> bool {
+        self.header.unwrap_or(self.columns.is_empty())
+    }
+
+    /// Whether the fields are those that the configuration names and no others.
+    pub(super) fn is_declared(&self) -> bool {
+        !self.fields.is_empty()
+    }
+
+    /// The declared fields, in order.
+    pub(super) fn declared(&self) -> impl Iterator<Item = &str> {
+        let text = self.text_fields.iter().filter(|name| !self.fields.contains(name));
+        self.fields.iter().chain(text).map(String::as_str)
+    }
+
+    /// Whether a field is declared to be text.
+    pub(super) fn is_text(&self, name: &str) -> bool {
+        self.text_fields.iter().any(|text| text == name)
+    }
+}
+
+fn comma() -> char {
+    ','
+}
+
+fn point() -> char {
+    '.'
+}
+
+fn quote() -> String {
+    "\"".to_owned()
+}
+
+const fn yes() -> bool {
+    true
+}

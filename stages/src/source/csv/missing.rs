@@ -1,0 +1,139 @@
+//! What stands for "no value".
+
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{self, Deserializer, Visitor};
+use serde::ser::Serializer;
+use serde::{Deserialize, Serialize};
+
+use crate::codec::number::parse_f64;
+
+/// A number or a word that stands for "no value".
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Sentinel {
+    Number(f64),
+    Word(String),
+}
+
+/// What `missing` is unless it is set.
+pub(super) fn default_missing() -> Vec<Sentinel> {
+    vec![Sentinel::Word(String::new()), Sentinel::Word("NA".to_owned())]
+}
+
+impl<'de> Deserialize<'de> for Sentinel {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl Visitor<'_> for Either {
+            type Value = Sentinel;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number or a word")
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Sentinel, E> {
+                Ok(Sentinel::Number(number as f64))
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Sentinel, E> {
+                Ok(Sentinel::Number(number as f64))
+            }
+
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Sentinel, E> {
+                Ok(Sentinel::Number(number))
+            }
+
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<Sentinel, E> {
+                Ok(Sentinel::Word(word.to_owned()))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl Serialize for Sentinel {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Sentinel::Number(number) => serializer.serialize_f64(*number),
+            Sentinel::Word(word) => serializer.serialize_str(word),
+        }
+    }
+}
+
+impl JsonSchema for Sentinel {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Sentinel".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [{ "type": "number" }, { "type": "string" }] })
+    }
+}
+
+/// The sentinels of a source, ready to compare with.
+#[derive(Clone, Debug)]
+pub(super) struct Missing {
+    numbers: Vec<f64>,
+    words: Vec<Box<[u8]>>,
+}
+
+impl Missing {
+    /// A word that spells a number stands for that number too.
+    pub(super) fn new(sentinels: &[Sentinel], decimal: u8) -> Missing {
+        let mut missing = Missing { numbers: Vec::new(), words: Vec::new() };
+        for sentinel in sentinels {
+            match sentinel {
+                Sentinel::Number(number) => missing.numbers.push(*number),
+                Sentinel::Word(word) => {
+                    missing.numbers.extend(parse_f64(word.as_bytes(), decimal));
+                    missing.words.push(word.as_bytes().into());
+                }
+            }
+        }
+        missing
+    }
+
+    /// Whether a number stands for "no value": by its value, however it is written.
+    #[inline]
+    pub(super) fn is_number(&self, number: f64) -> bool {
+        self.numbers.contains(&number)
+    }
+
+    /// Whether a cell that is no number stands for "no value". An empty one always does.
+    #[inline]
+    pub(super) fn is_word(&self, cell: &[u8]) -> bool {
+        cell.is_empty() || self.words.iter().any(|word| **word == *cell)
+    }
+
+    /// Whether a cell of text stands for "no value".
+    pub(super) fn is_cell(&self, cell: &[u8], decimal: u8) -> bool {
+        self.is_word(cell) || parse_f64(cell, decimal).is_some_and(|number| self.is_number(number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentinels_that_are_numbers_compare_by_value() {
+        let missing: Vec<Sentinel> = serde_json::from_str(r#"[-200, -99.5, "NA", "-77"]"#).expect("fits");
+        let missing = Missing::new(&missing, b',');
+        for cell in [&b"-200"[..], b"-200,0", b"-2e2", b"-99,50", b"NA", b"-77,0", b""] {
+            assert!(missing.is_cell(cell, b','), "{}", String::from_utf8_lossy(cell));
+        }
+        for cell in [&b"200"[..], b"-200.0", b"na", b"N/A", b"0"] {
+            assert!(!missing.is_cell(cell, b','), "{}", String::from_utf8_lossy(cell));
+        }
+    }
+
+    #[test]
+    fn a_sentinel_is_a_number_or_a_word_and_nothing_else() {
+        assert!(serde_json::from_str::<Sentinel>("[1]").is_err());
+        assert!(serde_json::from_str::<Sentinel>("true").is_err());
+    }
+}
