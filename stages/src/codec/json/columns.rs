@@ -100,7 +100,7 @@ impl Texts {
     pub(super) fn push_cell(&mut self, cell: &Cell, source: &str) {
         match cell {
             Cell::Absent | Cell::Null => return self.push(None),
-            Cell::Number(number) => self.text.push_str(&source[number.range.clone()]),
+            Cell::Number(number) => self.text.push_str(&source[number.part.range()]),
             Cell::Text(text) => self.text.push_str(&text.text(source)),
             Cell::Bool(value) => self.text.push_str(if *value { "true" } else { "false" }),
         }

@@ -16,18 +16,38 @@ pub(super) struct NotJson {
     pub(super) expected: &'static str,
 }
 
+/// A part of the text. Half the size of a range of `usize`: cells are written and read once a value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Part {
+    start: u32,
+    end: u32,
+}
+
+impl Part {
+    #[inline]
+    fn new(range: Range<usize>) -> Part {
+        // Records are below 2 GiB.
+        Part { start: range.start as u32, end: range.end as u32 }
+    }
+
+    #[inline]
+    pub(super) fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
 /// A string in the text, without its quotes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Quoted {
-    pub(super) range: Range<usize>,
+    pub(super) part: Part,
     /// Whether it has escapes, so that its bytes are not its text.
     pub(super) escaped: bool,
 }
 
 /// A number in the text.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Number {
-    pub(super) range: Range<usize>,
+    pub(super) part: Part,
     /// Correctly rounded; infinite where it is too large for 64 bits.
     pub(super) value: f64,
 }
@@ -142,7 +162,7 @@ impl<'a> Lexer<'a> {
             }
         }
         self.at += 1;
-        Ok(Quoted { range: start..self.at - 1, escaped })
+        Ok(Quoted { part: Part::new(start..self.at - 1), escaped })
     }
 
     /// What follows a backslash.
@@ -181,7 +201,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// A number; a digit or `-` comes next.
-    #[inline]
+    #[inline(always)]
     pub(super) fn number(&mut self) -> Result<Number, NotJson> {
         let start = self.at;
         let negative = self.skip(b"-");
@@ -222,10 +242,10 @@ impl<'a> Lexer<'a> {
         } else {
             self.text[range.clone()].parse().unwrap_or(f64::NAN)
         };
-        Ok(Number { range, value })
+        Ok(Number { part: Part::new(range), value })
     }
 
-    #[inline]
+    #[inline(always)]
     fn digits(&mut self, mantissa: &mut u64) -> usize {
         let mut count = 0;
         for byte in &self.text.as_bytes()[self.at..] {
@@ -282,12 +302,13 @@ const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e1
 impl Quoted {
     /// The text that it stands for.
     pub(super) fn text<'t>(&self, source: &'t str) -> std::borrow::Cow<'t, str> {
-        let raw = &source[self.range.clone()];
+        let range = self.part.range();
+        let raw = &source[range.clone()];
         if !self.escaped {
             return raw.into();
         }
         // The lexer has seen that the escapes are well formed.
-        let quoted = &source[self.range.start - 1..self.range.end + 1];
+        let quoted = &source[range.start - 1..range.end + 1];
         serde_json::from_str::<String>(quoted).map_or_else(|_| raw.into(), Into::into)
     }
 }
@@ -303,7 +324,7 @@ mod tests {
         {
             let number = Lexer::new(text).number().expect("a number");
             assert_eq!(number.value.to_bits(), text.parse::<f64>().expect("a number").to_bits(), "{text}");
-            assert_eq!(number.range, 0..text.len());
+            assert_eq!(number.part.range(), 0..text.len());
         }
         assert_eq!(Lexer::new("1e999").number().map(|number| number.value), Ok(f64::INFINITY));
     }

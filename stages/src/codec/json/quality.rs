@@ -1,13 +1,12 @@
 //! What is known of a record's values, read back from its `quality`.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use aqpipe_engine::record::{Flag, Mark, Provenance, Tests};
 
 use super::columns::Builder;
 use super::layout::Layout;
-use super::lexer::{Lexer, NotJson, Quoted};
+use super::lexer::{Lexer, NotJson, Part, Quoted};
 use crate::codec::text;
 
 /// How many bytes of a `derived` are remembered, to know the same again.
@@ -18,7 +17,7 @@ const REMEMBERED: usize = 4096;
 pub(super) struct Quality {
     present: bool,
     malformed: bool,
-    flags: Option<Range<usize>>,
+    flags: Option<Part>,
     fills: Vec<(Quoted, Provenance, u8)>,
     tests: Vec<(Quoted, u8)>,
     pub(super) score: Option<f64>,
@@ -89,7 +88,7 @@ impl Quality {
         while more {
             let name = lexer.name()?;
             lexer.space();
-            match &lexer.text[name.range] {
+            match &lexer.text[name.part.range()] {
                 "score" => self.read_score(lexer)?,
                 "flags" => self.read_flags(lexer)?,
                 "derived" => self.read_derived(lexer)?,
@@ -118,7 +117,7 @@ impl Quality {
         if lexer.peek() != Some(b'"') {
             return self.skip_other(lexer);
         }
-        self.flags = Some(lexer.string()?.range);
+        self.flags = Some(lexer.string()?.part);
         Ok(())
     }
 
@@ -185,7 +184,7 @@ impl Quality {
                 let mut more = lexer.open(b'[', b']', "`[`")?;
                 while more {
                     match self.text(lexer)? {
-                        Some(name) => self.tests.push((field.clone(), tests.bit(&name.text(lexer.text)))),
+                        Some(name) => self.tests.push((field, tests.bit(&name.text(lexer.text)))),
                         None => self.malformed = true,
                     }
                     more = lexer.more(b']', "`,` or `]`")?;
@@ -232,7 +231,7 @@ impl Quality {
             && match &self.flags {
                 None => self.fills.is_empty() && self.tests.is_empty(),
                 Some(flags) => {
-                    let flags = &source.as_bytes()[flags.clone()];
+                    let flags = &source.as_bytes()[flags.range()];
                     flags.len() == order.len() && flags.iter().all(|digit| flag(*digit).is_some())
                 }
             }
@@ -246,7 +245,7 @@ impl Quality {
     /// Gives the last row of the columns its marks.
     pub(super) fn apply(&self, source: &str, layout: &Layout, order: &[usize], columns: &mut [Builder]) {
         let Some(flags) = &self.flags else { return };
-        for (digit, index) in source.as_bytes()[flags.clone()].iter().zip(order) {
+        for (digit, index) in source.as_bytes()[flags.range()].iter().zip(order) {
             if let Builder::Number(measures) = &mut columns[*index]
                 && let Some((mark, null)) = measures.last()
                 && let Some(flag) = flag(*digit)

@@ -11,7 +11,7 @@ use super::quality::{Quality, TestBits};
 use crate::codec::text;
 
 /// A property's value.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Cell {
     Absent,
     Null,
@@ -138,12 +138,16 @@ impl Row {
     ) -> Result<(), Rejected> {
         match slot {
             Slot::Field(index) => {
-                let name = &layout.fields[index].name;
-                let cell = Cell::read(lexer)?.map_err(|what| nested(name, what))?;
-                if !matches!(self.cells[index], Cell::Absent) {
-                    return Err(twice(name));
+                let cell = &mut self.cells[index];
+                let is_first = matches!(cell, Cell::Absent);
+                // Nearly all values are numbers.
+                *cell = match lexer.peek() {
+                    Some(b'0'..=b'9') => Cell::Number(lexer.number()?),
+                    _ => Cell::read(lexer)?.map_err(|what| nested(&layout.fields[index].name, what))?,
+                };
+                if !is_first {
+                    return Err(twice(&layout.fields[index].name));
                 }
-                self.cells[index] = cell;
                 self.order.push(index);
             }
             Slot::Timestamp => {
@@ -175,7 +179,7 @@ impl Row {
 fn timestamp(name: &str, cell: &Cell, source: &str) -> Result<(i64, i16), Rejected> {
     let shown = match cell {
         Cell::Text(quoted) => quoted.text(source),
-        Cell::Number(number) => Cow::from(&source[number.range.clone()]),
+        Cell::Number(number) => Cow::from(&source[number.part.range()]),
         Cell::Bool(_) | Cell::Null | Cell::Absent => Cow::from("null"),
     };
     let why = match cell {
