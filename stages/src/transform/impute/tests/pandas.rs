@@ -22,31 +22,31 @@ struct Case {
     interpolated: Vec<Option<f64>>,
 }
 
-fn assert_same(steps: Value, expected: impl Fn(&Case) -> &[Option<f64>]) {
+fn assert_same(steps: &Value, expected: impl Fn(&Case) -> &[Option<f64>]) {
     let cases: Vec<Case> = serde_json::from_str(include_str!("../../../../tests/fixtures/fills.json")).expect("reads");
     assert!(cases.len() >= 15);
     for case in &cases {
         for size in [1, 2, 3, 5, 100] {
             let batches = case.input.chunks(size).map(|values| batch(&[("x", values)])).collect();
-            assert_eq!(column(&run(&steps, batches), "x"), expected(case), "{} in batches of {size}", case.name);
+            assert_eq!(column(&run(steps, batches), "x"), expected(case), "{} in batches of {size}", case.name);
         }
     }
 }
 
 #[test]
 fn forward_fill_is_that_of_pandas() {
-    assert_same(json!([{ "method": "forward_fill", "limit": 3 }]), |case| &case.forward);
+    assert_same(&json!([{ "method": "forward_fill", "limit": 3 }]), |case| &case.forward);
 }
 
 #[test]
 fn backward_fill_is_that_of_pandas() {
-    assert_same(json!([{ "method": "backward_fill", "limit": 3 }]), |case| &case.backward);
+    assert_same(&json!([{ "method": "backward_fill", "limit": 3 }]), |case| &case.backward);
 }
 
 #[test]
 fn forward_then_backward_fill_is_that_of_pandas() {
     let steps = json!([{ "method": "forward_fill", "limit": 3 }, { "method": "backward_fill", "limit": 3 }]);
-    assert_same(steps, |case| &case.forward_backward);
+    assert_same(&steps, |case| &case.forward_backward);
 }
 
 #[test]
@@ -56,10 +56,10 @@ fn the_chain_that_ships_is_that_of_pandas() {
         { "method": "backward_fill", "limit": 3 },
         { "method": "median" },
     ]);
-    assert_same(steps, |case| &case.chain);
+    assert_same(&steps, |case| &case.chain);
 }
 
 #[test]
 fn interpolation_is_that_of_pandas_inside() {
-    assert_same(json!([{ "method": "interpolate", "limit": 3 }]), |case| &case.interpolated);
+    assert_same(&json!([{ "method": "interpolate", "limit": 3 }]), |case| &case.interpolated);
 }
