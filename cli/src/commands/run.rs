@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use aqpipe_engine::ErrorKind;
@@ -164,7 +165,7 @@ impl Job {
                 // Ends with the writers at the latest, and those end however this pipeline does.
                 scope.spawn(|| {
                     for writer in &self.writers {
-                        while !writer.wait(std::time::Duration::from_secs(1)) {
+                        while !writer.wait(Duration::from_secs(1)) {
                             if self.done.is_open() {
                                 return;
                             }
@@ -202,6 +203,10 @@ fn ended(ended: Ended) -> &'static str {
     }
 }
 
+/// Signals that come this close together are one: `timeout` and service managers send theirs to the process and to its
+/// group.
+const ONE_SIGNAL: Duration = Duration::from_millis(250);
+
 /// The first signal lets the pipelines drain and commit; the second ends the process, and the next start recovers.
 fn stop_on_signals(stops: Vec<Arc<Stop>>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -211,17 +216,20 @@ fn stop_on_signals(stops: Vec<Arc<Stop>>) -> Result<()> {
     let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         runtime.block_on(async {
-            let mut asked = false;
+            let mut asked: Option<Instant> = None;
             loop {
                 tokio::select! {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
                 }
-                if asked {
+                if let Some(asked) = asked {
+                    if asked.elapsed() < ONE_SIGNAL {
+                        continue;
+                    }
                     tracing::warn!("stopped at once; the next start goes on from the last commit");
                     std::process::exit(Exit::Failed.code().into());
                 }
-                asked = true;
+                asked = Some(Instant::now());
                 tracing::info!("stopping: reading ends, what was read is committed; a second signal ends at once");
                 stops.iter().for_each(|stop| stop.ask());
             }

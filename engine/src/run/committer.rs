@@ -34,6 +34,21 @@ impl Ends {
         self.each(prepared, |end, prepared| end.undo(prepared), |end, prepared| end.undo(prepared))
     }
 
+    /// Claims both for this pipeline.
+    pub(super) fn claim(&self) -> Result<()> {
+        self.sink.claim().map_err(|e| e.in_stage(&self.sink_label))?;
+        self.dead.iter().try_for_each(|dead| dead.claim()).map_err(|e| e.in_stage("dead_letter"))
+    }
+
+    /// Ends whatever waits in them.
+    pub(super) fn give_up(&self) {
+        let ended =
+            [self.sink.close(Instant::now()), self.dead.as_ref().map_or(Ok(()), |dead| dead.close(Instant::now()))];
+        for error in ended.into_iter().filter_map(Result::err) {
+            tracing::warn!("{error}");
+        }
+    }
+
     fn each(
         &self,
         prepared: &[Vec<u8>],

@@ -1,6 +1,7 @@
 //! One run of a pipeline, from its checked configuration to its end.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -14,6 +15,9 @@ use crate::config::Pipeline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::monitor::{Counts, Facts, Snapshot};
 use crate::stage::{BuildContext, Delivery, Gate, Rerun, Shared, Source};
+
+/// How often a stop is looked for while the ends are claimed; most stops wake the wait at once.
+const CLAIM_LOOK: Duration = Duration::from_millis(50);
 
 /// Asks a run to come to a barrier, commit and end.
 #[derive(Debug, Default)]
@@ -126,8 +130,9 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions) -> Result<Ended> {
         Beginning::Anew => true,
         Beginning::GoOn => false,
     };
-    ends.sink.claim().map_err(|e| e.in_stage(&ends.sink_label))?;
-    ends.dead.iter().try_for_each(|dead| dead.claim()).map_err(|e| e.in_stage("dead_letter"))?;
+    if !claim(&ends, &options.stop)? {
+        return Ok(summary(Ended::Stopped, pipeline, options));
+    }
     let surveys = match log.last_run() {
         Some(last) if !anew => last.begin.surveys.into_iter().map(|survey| survey.map(Arc::from)).collect(),
         _ => survey(pipeline, source.as_ref(), &cx, &options.stop)?,
@@ -194,6 +199,29 @@ fn build_ends(pipeline: &Pipeline, cx: &BuildContext) -> Result<Ends> {
         stage.config.build(&cx).map_err(|e| e.in_stage("dead_letter"))
     });
     Ok(Ends { sink, sink_label, dead: dead.transpose()? })
+}
+
+/// Claims the ends, which may wait for a broker; a stop ends that wait. Returns whether they are claimed.
+fn claim(ends: &Ends, stop: &Stop) -> Result<bool> {
+    let claimed = AtomicBool::new(false);
+    let result = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !claimed.load(Ordering::Acquire) && !stop.is_asked() {
+                stop.wait(CLAIM_LOOK);
+            }
+            if !claimed.load(Ordering::Acquire) {
+                ends.give_up();
+            }
+        });
+        let result = ends.claim();
+        claimed.store(true, Ordering::Release);
+        stop.wake();
+        result
+    });
+    match result {
+        Err(_) if stop.is_asked() => Ok(false),
+        result => result.map(|()| true),
+    }
 }
 
 /// `--fresh`: the ledgers of all instances that nobody holds, the source's own positions, the output.

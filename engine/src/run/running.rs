@@ -16,7 +16,7 @@ use super::log::{CommitLog, Cut, LedgerLog};
 use super::pace::{Clock, Pace, Paced};
 use super::runner::{Ended, RunOptions, Stop};
 use crate::config::Pipeline;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::record::{LaneId, Position};
 use crate::stage::{BuildContext, Cadence, Lane, Lanes, Source, Start};
 
@@ -114,6 +114,8 @@ impl Running {
             let left = control.running();
             if let Err(error) = control.close(&left, false, Instant::now() + shutdown) {
                 control.fail(error);
+                // A lane may be waiting for a broker that is away; nothing else would end that.
+                shared.ends.give_up();
             }
         }
         control.wait_for_all();
@@ -125,8 +127,11 @@ impl Running {
         stop.wake();
         let asked = stop.is_asked();
         join(watch, &control);
-        if let Some(error) = control.take_failure() {
-            return Err(error);
+        match control.take_failure() {
+            // A reader that has gone is no failure; what it did not take is not committed.
+            Some(error) if error.kind() == ErrorKind::Stop => return Ok(Ended::Stopped),
+            Some(error) => return Err(error),
+            None => {}
         }
         close.map_err(|e| e.in_stage(&shared.ends.sink_label))?;
         close_dead.map_err(|e| e.in_stage("dead_letter"))?;

@@ -108,6 +108,11 @@ pub(crate) fn take_partition_end() -> Option<u64> {
     END.take()
 }
 
+/// How much of an error says what kind it is: what follows counts attempts and milliseconds.
+const KIND: usize = 30;
+/// How many kinds of errors are told at once: a bound for what changes with every word.
+const KINDS: usize = 8;
+
 /// Listens to a client: its log lines and its errors.
 pub(crate) struct Watch {
     pub(crate) pipeline: Arc<str>,
@@ -125,6 +130,8 @@ struct Trouble {
     since: u64,
     /// The last error and its time: for messages, and because a producer reports each error twice.
     last: Option<(Instant, String)>,
+    /// The beginnings of those that were told: another kind is told at once, for it may be the cause.
+    kinds: Vec<String>,
     /// An error that waiting does not mend.
     fatal: Option<String>,
 }
@@ -140,7 +147,7 @@ impl Watch {
         }
     }
 
-    /// Trouble that may pass: told the first time, then every ten seconds.
+    /// Trouble that may pass: each kind is told the first time, then any every ten seconds.
     pub(crate) fn trouble(&self, what: &str) {
         let mut trouble = self.trouble.lock();
         let now = Instant::now();
@@ -150,17 +157,26 @@ impl Watch {
         self.facts.errors.fetch_add(1, Ordering::Relaxed);
         trouble.last = Some((now, what.to_owned()));
         trouble.since += 1;
-        if trouble.told.is_none_or(|told| told.elapsed() >= SAY_AGAIN) {
+        self.tell(&mut trouble, what);
+        self.in_trouble.store(true, Ordering::Release);
+    }
+
+    fn tell(&self, trouble: &mut Trouble, what: &str) {
+        let kind: String = what.chars().take(KIND).collect();
+        let is_new = trouble.kinds.len() < KINDS && !trouble.kinds.contains(&kind);
+        if is_new {
+            trouble.kinds.push(kind);
+        }
+        if is_new || trouble.told.is_none_or(|told| told.elapsed() >= SAY_AGAIN) {
             let (pipeline, stage, errors) = (&*self.pipeline, &*self.stage, trouble.since);
             if errors > 1 {
                 tracing::warn!(pipeline, stage, "still in trouble with Kafka, {errors} errors since: {what}");
             } else {
                 tracing::warn!(pipeline, stage, "trouble with Kafka, trying on: {what}");
             }
-            trouble.told = Some(now);
+            trouble.told = Some(Instant::now());
             trouble.since = 0;
         }
-        self.in_trouble.store(true, Ordering::Release);
     }
 
     /// The broker answered. Cheap where there was no trouble.
@@ -187,7 +203,12 @@ impl Watch {
         let (pipeline, stage) = (&*self.pipeline, &*self.stage);
         let lost = matches!(facility, "FAIL" | "ERROR");
         match level {
-            _ if lost => tracing::debug!(target: "librdkafka", pipeline, stage, "{facility}: {message}"),
+            _ if lost => {
+                tracing::debug!(target: "librdkafka", pipeline, stage, "{facility}: {message}");
+                // The line names the broker and what it said, which the error that follows may not.
+                let what = message.split_once("]: ").map_or(message, |(_, what)| what);
+                self.tell(&mut self.trouble.lock(), what);
+            }
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
                 tracing::error!(target: "librdkafka", pipeline, stage, "{facility}: {message}");
             }
