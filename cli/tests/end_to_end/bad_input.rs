@@ -54,7 +54,7 @@ fn around(before: usize, bad: &[u8], after: usize) -> Vec<u8> {
 /// A row that is no record becomes a dead letter with its bytes and its line, and the others go on; where there is no
 /// place for dead letters, what came before is there, the place is said, and a mended file is gone on with.
 #[track_caller]
-fn is_set_aside(bad: &[u8], reason: &str, set: &[&str]) {
+fn is_set_aside(bad: &[u8], reasons: &[&str], set: &[&str]) {
     let house = house(around(14, bad, 5));
     house
         .run(&[&["run", "job.toml"], set].concat())
@@ -65,7 +65,10 @@ fn is_set_aside(bad: &[u8], reason: &str, set: &[&str]) {
     let letters = house.letters("dead");
     assert_eq!(letters.len(), 1);
     let letter = letters[0].as_object().expect("an object");
-    assert_eq!(letter["reason"], reason);
+    let reason = letter["reason"].as_str().expect("a reason");
+    for part in reasons {
+        assert!(reason.contains(part), "{part:?} is not in {reason:?}");
+    }
     assert_eq!((&letter["pipeline"], &letter["stage"]), (&json!("job"), &json!("csv")));
     assert_eq!((&letter["place"], &letter["position"]), (&json!("in.csv:16"), &json!(9 + 14 * row(0).len())));
     match std::str::from_utf8(bad) {
@@ -76,48 +79,58 @@ fn is_set_aside(bad: &[u8], reason: &str, set: &[&str]) {
     let house = self::house(around(14, bad, 5));
     let error = format!("error: job: csv: {reason} at in.csv:16\n");
     let help = "help: a [dead_letter] lets the pipeline set such records aside and go on\n";
-    let said = "job: read 14, written 14, dead letters 0, filtered 0, held 0; 2 files in ";
-    for said in [said, "job: read 0, written 0, "] {
+    let first = "job: read 14, written 14, dead letters 0, filtered 0, held 0; 2 files in ";
+    for said in [first, "job: read 0, written 0, "] {
         house.run(&[&["run", "strict.toml"], set].concat()).expect(1, &[&error, help, said]);
         assert_eq!(house.rows("out").column("timestamp"), expected[..14]);
         assert!(house.unfinished("out").is_empty());
     }
-    // A row of the same length in its place.
-    let mended = format!("2024-02-01T00:00:00Z,{:>1$}", 7, bad.len().saturating_sub(23).max(1));
-    let mended = [mended.as_bytes(), b",3"].concat();
+    // A mended file of the same length is gone on with. One of another length is another file.
+    let mended = [&b"2024-02-01T00:00:00Z,"[..], b"1", b",3"].concat();
+    let room = bad.len().checked_sub(mended.len());
+    let mended = [&mended[..21], &b"        "[..room.unwrap_or_default()], &mended[21..]].concat();
     house.write("in.csv", around(14, &mended, 5));
-    house.run(&[&["run", "strict.toml"], set].concat()).expect(0, &["going on after 14 records of an earlier run"]);
+    let again = [&["run", "strict.toml"], set].concat();
+    if room.is_some() {
+        house.run(&again).expect(0, &["going on after 14 records of an earlier run"]);
+    } else {
+        house.run(&again).expect(1, &["the files are not those that were read before: in.csv has ", "`--fresh` "]);
+        house.run(&[&again[..], &["--fresh"]].concat()).expect(0, &[]);
+    }
     assert_eq!(house.rows("out").len(), 20);
 }
 
 #[test]
 fn a_row_that_was_cut_in_the_middle_is_set_aside() {
-    is_set_aside(b"2024-02-01T00:0", "the row has 1 columns, the header names 3", &[]);
+    is_set_aside(b"2024-02-01T00:0", &["the row has 1 column and the header 3", "cut off"], &[]);
 }
 
 #[test]
 fn a_row_with_more_columns_than_the_header_is_set_aside() {
-    let reason = "the row has 4 columns, the header names 3: a comma within a value needs quotes";
-    is_set_aside(b"2024-02-01T00:00:00Z,1,000,2", reason, &[]);
+    is_set_aside(b"2024-02-01T00:00:00Z,1,000,2", &["the row has 4 columns and the header 3"], &[]);
 }
 
 #[test]
 fn a_row_with_unquoted_decimal_commas_is_set_aside_and_it_says_why() {
-    let reason = "the row has 5 columns, the header names 3: a decimal comma without quotes cannot be told from a \
-                  delimiter";
-    is_set_aside(b"2024-02-01T00:00:00Z,1,5,2,5", reason, &["--set", "source.decimal=,"]);
+    is_set_aside(
+        b"2024-02-01T00:00:00Z,1,5,2,5",
+        &["the row has 5 columns and the header 3", "decimal commas"],
+        &["--set", "source.decimal=,"],
+    );
 }
 
 #[test]
 fn a_row_that_is_not_utf_8_is_set_aside() {
-    is_set_aside(b"2024-02-01T00:00:00Z,\xff\xfe,2", "the row is not in UTF-8", &[]);
+    is_set_aside(b"2024-02-01T00:00:00Z,\xff\xfe,2", &["the row is not UTF-8 at its byte 21"], &[]);
 }
 
 #[test]
 fn a_row_whose_timestamp_does_not_parse_is_set_aside() {
-    let reason = "no valid timestamp in `time`: `2024-13-01T00:00:00Z`: failed to parse two digit integer as month: \
-                  parameter 'month' is not in the required range of 1..=12";
-    is_set_aside(b"2024-13-01T00:00:00Z,1,2", reason, &[]);
+    is_set_aside(
+        b"2024-13-01T00:00:00Z,1,2",
+        &["`time` is `2024-13-01T00:00:00Z`, which is not a time of ISO 8601", "month"],
+        &[],
+    );
 }
 
 #[test]
@@ -126,7 +139,7 @@ fn a_row_without_a_timestamp_is_set_aside() {
     house.run(&["run", "job.toml"]).expect(0, &["job: read 2, written 1, dead letters 1,"]);
     let letters = house.letters("dead");
     let reason = letters[0]["reason"].as_str().expect("a reason");
-    assert!(reason.starts_with("no valid timestamp in `time`: ``"), "{reason}");
+    assert!(reason.starts_with("`time` is ``, which is not a time"), "{reason}");
 }
 
 #[test]
@@ -196,10 +209,11 @@ fn a_file_that_is_not_there_is_named_with_the_directory_it_was_looked_for_in() {
     let house = house("");
     std::fs::remove_file(house.path("in.csv")).expect("removed");
     let here = house.path("").canonicalize().expect("there");
-    let help = format!("help: `path` is relative to the working directory, {}\n", here.display());
-    house.run(&["run", "job.toml"]).expect(78, &["error: job: csv: in.csv is not there\n", &help]);
+    let here =
+        format!("(the working directory is {})\nhelp: paths are relative to the working directory; ", here.display());
+    house.run(&["run", "job.toml"]).expect(1, &[&format!("error: job: csv: there is no file in.csv {here}")]);
     let glob = ["run", "job.toml", "--set", "source.path=data/*.csv"];
-    house.run(&glob).expect(78, &["error: job: csv: data/*.csv is not there\n", &help]);
+    house.run(&glob).expect(1, &[&format!("error: job: csv: no file matches data/*.csv {here}")]);
     assert!(house.files("out").is_empty() && house.files("dead").is_empty());
 }
 
@@ -209,8 +223,8 @@ fn another_delimiter_is_found_before_the_first_row_and_the_right_one_is_named() 
     house.run(&["run", "job.toml"]).expect(
         78,
         &[
-            "error: job: csv: with the delimiter `,` the file has one column; it seems to use `;` at in.csv:1\n",
-            "help: say `delimiter = \";\"`\n",
+            "error: job: csv: the columns are split by `,`, but the file seems to use `;` at in.csv:1\n",
+            "help: set delimiter = \";\"\n",
         ],
     );
     house.run(&["run", "job.toml", "--set", "source.delimiter=;"]).expect(0, &["read 1, written 1"]);
@@ -219,17 +233,21 @@ fn another_delimiter_is_found_before_the_first_row_and_the_right_one_is_named() 
 #[test]
 fn a_header_without_a_named_column_is_found_before_the_first_row() {
     let house = house("time,a,B\n2024-01-01T00:00:00Z,1,2\n");
-    let done = house.run(&["run", "job.toml"]).expect(78, &["error: job: csv: the file has no column `b`"]);
-    assert!(done.err.contains(" at in.csv:1\n") && done.err.contains("`time`, `a`, `B`"), "{}", done.err);
+    let done = house.run(&["run", "job.toml"]).expect(78, &["error: job: csv: there is no column `b` at in.csv:1\n"]);
+    assert!(
+        done.err.contains("help: did you mean `B` for `b`? the file's columns are `time`, `a`, `B`\n"),
+        "{}",
+        done.err
+    );
     assert!(house.files("out").is_empty());
     house.write("in.csv", "Time,a,b\n2024-01-01T00:00:00Z,1,2\n");
-    house.run(&["run", "job.toml"]).expect(78, &["error: job: csv: the file has no column `time`"]);
+    house.run(&["run", "job.toml"]).expect(78, &["error: job: csv: there is no column `time` at in.csv:1\n"]);
 }
 
 #[test]
 fn an_empty_file_is_an_error_and_only_a_header_is_a_file_without_records() {
     let house = house("");
-    let empty = "error: job: csv: the file is empty: not even a header is there at in.csv\n";
+    let empty = "error: job: csv: in.csv is empty: it has no line that names its columns\n";
     house.run(&["run", "job.toml"]).expect(78, &[empty]);
     house.write("in.csv", "time,a,b\n");
     house.run(&["run", "job.toml"]).expect(0, &["job: done\n", "job: read 0, written 0, dead letters 0, "]);
@@ -242,13 +260,16 @@ fn a_directory_in_place_of_a_file_is_an_error_that_names_the_way_out() {
     std::fs::create_dir(house.path("data")).expect("created");
     house.run(&["run", "job.toml", "--set", "source.path=data"]).expect(
         78,
-        &["error: job: csv: data is a directory, not a file\n", "help: a glob such as `dir/*.csv` reads its files\n"],
+        &[
+            "error: job: csv: data is a directory, not a file\n",
+            "help: name its files by a glob: path = \"data/*.csv\"\n",
+        ],
     );
 }
 
 #[test]
 fn a_file_in_place_of_a_directory_is_an_error_for_each_end() {
-    let house = house(around(3, &row(5).as_bytes()[..29], 1));
+    let house = house(around(3, row(5).trim_end().as_bytes(), 1));
     house.write("taken", "");
     for (set, end) in
         [("sink.dir=taken", "csv"), ("sink.dir=taken/below", "csv"), ("dead_letter.dir=taken", "dead_letter")]
@@ -270,7 +291,7 @@ impl Small<'_> {
     fn mount(house: &House) -> Option<Small<'_>> {
         std::fs::create_dir_all(house.path("small")).expect("created");
         let mount = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"])
+            .args(["-t", "tmpfs", "-o", "size=32k", "tmpfs"])
             .arg(house.path("small"))
             .stderr(std::process::Stdio::null())
             .status();

@@ -29,7 +29,7 @@ fn without_a_data_file_generated_readings_go_through_kafka_into_scored_files_and
     let done = house.run(&COMMAND).expect(
         0,
         &[
-            "data/AirQualityUCI.csv is not there: THESE READINGS ARE GENERATED, not measured",
+            "WARN producer: there is no file data/AirQualityUCI.csv: the readings are GENERATED, not measured",
             "this run uses a broker inside this process: it keeps its records in memory, they are gone at exit",
             "producer: csv -> impute -> derive -> range_check -> score -> kafka, ",
             "consumer: kafka -> range_check -> score -> csv, ",
