@@ -10,6 +10,10 @@ use rustix::io::Errno;
 
 /// What could not be done with a path.
 pub(super) fn failed(what: &str, path: &Path, error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::NotADirectory {
+        return Error::config(format!("`{}` is not a directory, or is in something that is none", path.display()))
+            .help("choose another `dir`");
+    }
     let help = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room there, then run again",
         io::ErrorKind::PermissionDenied => "let this user write there, or choose another `dir`",

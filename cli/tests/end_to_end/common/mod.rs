@@ -1,0 +1,9 @@
+//! A house for each test: a directory to work in, the command, and readers of what it leaves.
+
+mod data;
+mod house;
+mod output;
+
+pub(crate) use data::{UCI_FIELDS, shipped, uci};
+pub(crate) use house::{Done, House};
+pub(crate) use output::Rows;
