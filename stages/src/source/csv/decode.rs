@@ -10,7 +10,7 @@ use arrow_array::builder::StringBuilder;
 use super::config::CsvSourceConfig;
 use super::missing::Missing;
 use super::plan::{Plan, seems_split_by, shown};
-use super::records::Records;
+use super::records::{Records, has_line_end};
 use super::time::TimeFormat;
 use crate::codec::number::parse_f64;
 use crate::source::cells::{Cells, Keys, Rows};
@@ -28,6 +28,8 @@ pub(super) enum Decoded {
     Row,
     /// It cannot be carried, for this reason.
     Dead(String),
+    /// It cannot even be told where it ends: where it goes over lines, its first line alone is to be given up.
+    Broken(String),
     /// It decides what fields hold, and so changes the layout: the rows before it are to leave first. Nothing of it was
     /// taken.
     Changes,
@@ -68,11 +70,6 @@ impl Decoder {
         };
         decoder.settle();
         Ok(decoder)
-    }
-
-    /// How many columns a full row has.
-    pub(super) fn columns(&self) -> usize {
-        self.plan.columns
     }
 
     /// What is known of the fields that were not declared, by name.
@@ -123,7 +120,10 @@ impl Decoder {
         if record.columns() != self.plan.columns
             && let Some(why) = self.wrong_width(record)
         {
-            return Decoded::Dead(why);
+            return Decoded::Broken(why);
+        }
+        if record.spans_lines() && !self.may_span_lines(record) {
+            return Decoded::Broken("the row goes over several lines: is a quote not closed?".to_owned());
         }
         if let Some(why) = self.unnamed_value(record) {
             return Decoded::Dead(why);
@@ -234,6 +234,15 @@ impl Decoder {
         };
         let columns = if has == 1 { "column" } else { "columns" };
         Some(format!("the row has {has} {columns} and the header {wants}{hint}"))
+    }
+
+    /// Whether the row's line ends are inside of text. A timestamp or a measurement with a line end in it, or a quote in
+    /// the middle of a cell, says that a quote was not closed and that other rows were taken for a part of this one.
+    #[cold]
+    fn may_span_lines<R: Read>(&self, record: &Records<R>) -> bool {
+        let measured = self.plan.fields.iter().filter(|field| field.kind == Kind::Number).map(|field| field.column);
+        let mut single = self.plan.time.iter().copied().chain(self.plan.key).chain(measured);
+        record.is_well_quoted() && !single.any(|column| has_line_end(record.cell(column)))
     }
 
     /// What stands in a column at the end that has no name, for it says that the row is not what the header says.

@@ -182,8 +182,9 @@ impl CsvLane {
             let origin = self.base + records.record_at();
             match self.decoder.decode(records, origin, rows) {
                 Decoded::Row => {}
-                Decoded::Dead(why) => {
-                    if records.columns() != self.decoder.columns() && records.spans_lines() {
+                Decoded::Dead(why) => dead.push(letter(records, self.base, name, why)),
+                Decoded::Broken(why) => {
+                    if records.spans_lines() {
                         records.give_up_first_line(RECORD_MAX);
                     }
                     dead.push(letter(records, self.base, name, why));

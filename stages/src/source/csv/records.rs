@@ -45,6 +45,7 @@ struct Place {
 /// What is found at a byte depends on the bytes from there on alone, so that reading can go on at any record.
 pub(super) struct Records<R> {
     input: R,
+    dialect: Dialect,
     /// Bytes of the input that are not in the buffer yet.
     left: u64,
     buffer: Vec<u8>,
@@ -60,6 +61,11 @@ pub(super) struct Records<R> {
     cells: Vec<u8>,
     ends: Vec<usize>,
     place: Place,
+}
+
+/// Whether there is the end of a line in some bytes.
+pub(super) fn has_line_end(bytes: &[u8]) -> bool {
+    bytes.iter().any(|byte| matches!(byte, b'\n' | b'\r'))
 }
 
 /// Whether a record is complete.
@@ -81,6 +87,7 @@ impl<R: Read> Records<R> {
         };
         Records {
             input,
+            dialect,
             left,
             buffer: vec![0; READ],
             head: 0,
@@ -179,9 +186,38 @@ impl<R: Read> Records<R> {
         &self.cells[start..self.ends[column]]
     }
 
-    /// Whether the record goes over several lines.
+    /// Whether the record goes over several lines, which only quotes let it do.
+    #[inline]
     pub(super) fn spans_lines(&self) -> bool {
-        self.raw().iter().any(|byte| matches!(byte, b'\n' | b'\r'))
+        let written = self.ends[..self.place.columns].last().copied().unwrap_or(0);
+        let is_plain = self.raw().len() + 1 == written + self.place.columns;
+        !is_plain && has_line_end(self.raw())
+    }
+
+    /// Whether every cell that begins with a quote ends with one.
+    pub(super) fn is_well_quoted(&self) -> bool {
+        let Some(quote) = self.dialect.quote else { return true };
+        let mut rest = self.raw();
+        loop {
+            if let Some(quoted) = rest.strip_prefix(&[quote]) {
+                rest = quoted;
+                loop {
+                    let Some(end) = rest.iter().position(|byte| *byte == quote) else { return false };
+                    rest = &rest[end + 1..];
+                    match rest.strip_prefix(&[quote]) {
+                        Some(doubled) => rest = doubled,
+                        None => break,
+                    }
+                }
+                if !(rest.is_empty() || rest[0] == self.dialect.delimiter) {
+                    return false;
+                }
+            }
+            match rest.iter().position(|byte| *byte == self.dialect.delimiter) {
+                Some(end) => rest = &rest[end + 1..],
+                None => return true,
+            }
+        }
     }
 
     /// Goes back to before the record.

@@ -112,7 +112,7 @@ fn measure(today: &Today, hours: f64, throws: &[f64; THROWS]) -> [f64; FIELDS.le
     let mean = around(&MONTH_MEAN, today.season) + weather(0) * 5.5;
     let swing = 3.0 + (1.0 - winter) * 3.0 + weather(6) * 2.0;
     let temperature = mean + around(&WARMTH, hours) * swing + (throws[10] - 0.5) * 0.8;
-    let humidity = 50.0 + weather(1) * 20.0 + winter * 6.0 - 2.4 * (temperature - mean) + (throws[11] - 0.5) * 4.0;
+    let humidity = 44.0 + weather(1) * 17.0 + winter * 16.0 - 2.4 * (temperature - mean) + (throws[11] - 0.5) * 4.0;
 
     // Air that does not move keeps what the traffic puts into it, above all in winter.
     let still = between(today.throws[2], today.tomorrow[2], hours / 24.0);
@@ -123,7 +123,7 @@ fn measure(today: &Today, hours: f64, throws: &[f64; THROWS]) -> [f64; FIELDS.le
     [
         (0.15 + 1.95 * dirt) * noise(1, 0.15),
         (650.0 + 1450.0 * dirt / (dirt + 2.0)) * noise(2, 0.05),
-        (12.0 + 160.0 * dirt * dirt.max(0.6)) * noise(3, 0.2),
+        (12.0 + 140.0 * dirt * (0.8 + 0.15 * dirt)) * noise(3, 0.2),
         (0.2 + 8.6 * dirt * (0.8 + 0.12 * dirt)) * noise(4, 0.1),
         (400.0 + 1850.0 * dirt / (dirt + 2.3)) * noise(4, 0.04),
         (8.0 + 165.0 * dirt * (0.45 + 1.25 * winter)) * noise(5, 0.2) * spike,

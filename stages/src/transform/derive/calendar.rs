@@ -19,28 +19,37 @@ impl Calendar {
     /// Of instants in microseconds since 1970 UTC and clocks in minutes east of it.
     pub(super) fn of(time: &[i64], offset: &[i16]) -> Calendar {
         let rows = time.len();
-        let mut calendar = Calendar {
-            hour: Vec::with_capacity(rows),
-            day_of_week: Vec::with_capacity(rows),
-            month: Vec::with_capacity(rows),
-        };
+        let (mut hour, mut day_of_week, mut month) = (vec![0; rows], vec![0; rows], vec![0; rows]);
         // Records mostly come in the order of time, so the day seldom changes.
-        let mut day = 0;
-        let (mut day_of_week, mut month) = (3, 1);
-        for (time, offset) in time.iter().zip(offset) {
+        let mut today = Day::of(0);
+        let steps = hour.iter_mut().zip(&mut day_of_week).zip(&mut month);
+        for (((hour, day_of_week), month), (time, offset)) in steps.zip(time.iter().zip(offset)) {
             let local = time.saturating_add(i64::from(*offset) * MINUTE);
-            let local_day = local.div_euclid(DAY);
-            if local_day != day {
-                day = local_day;
-                // 1970-01-01 was a Thursday.
-                day_of_week = (day + 3).rem_euclid(7) as u8;
-                month = month_of(day);
+            let mut into_day = local.wrapping_sub(today.start) as u64;
+            if into_day >= DAY as u64 {
+                today = Day::of(local.div_euclid(DAY));
+                into_day = local.rem_euclid(DAY) as u64;
             }
-            calendar.hour.push((local.rem_euclid(DAY) / HOUR) as u8);
-            calendar.day_of_week.push(day_of_week);
-            calendar.month.push(month);
+            *hour = (into_day / HOUR as u64) as u8;
+            *day_of_week = today.day_of_week;
+            *month = today.month;
         }
-        calendar
+        Calendar { hour, day_of_week, month }
+    }
+}
+
+/// A day of the local calendar.
+struct Day {
+    /// Its first microsecond since 1970, as the local clock counts.
+    start: i64,
+    day_of_week: u8,
+    month: u8,
+}
+
+impl Day {
+    /// The day counted from 1970-01-01, which was a Thursday.
+    fn of(day: i64) -> Day {
+        Day { start: day.wrapping_mul(DAY), day_of_week: (day + 3).rem_euclid(7) as u8, month: month_of(day) }
     }
 }
 

@@ -8,8 +8,10 @@ use aqpipe_engine::stage::{Output, Transform};
 use aqpipe_engine::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use super::columns::{Binder, Choice};
 use super::gaps::Run;
-use super::rows::{Binder, Choice, Keys, Rows};
+use super::keys::Keys;
+use super::rows::Rows;
 use super::step::Method;
 
 /// The keys and fields that have been seen, by their numbers.

@@ -12,7 +12,9 @@ use super::bits::Bits;
 use super::chain::{Pass, Saved, Seen, State};
 use super::gaps::{Cells, Run, Series};
 use super::held::Held;
-use super::rows::{KeyId, Order, Rows};
+use super::keys::KeyId;
+use super::order::Order;
+use super::rows::Rows;
 use super::rule::{Filling, Rule, Settled};
 
 /// How many batches are held before they are joined.
@@ -187,12 +189,15 @@ impl Fill {
 
     fn carry_out(&mut self, parts: Vec<Held>, plan: &Plan, out: &mut Vec<Rows>) -> Result<()> {
         let mut base = 0;
-        for part in parts {
+        for mut part in parts {
             let rows = part.len();
-            let stays = |row: usize| plan.stay.as_ref().is_some_and(|stay| stay.has(base + row));
-            let (going, kept) = part.part(stays, |rows| self.fill(rows, base, plan))?;
-            out.extend(going);
-            self.held.extend(kept);
+            if let Some(stay) = &plan.stay {
+                let kept = part.part(|row| stay.has(base + row), |rows| self.fill(rows, base, plan), out)?;
+                self.held.extend(kept);
+            } else {
+                self.fill(&mut part.rows, base, plan)?;
+                out.push(part.rows);
+            }
             base += rows;
         }
         Ok(())
@@ -238,14 +243,15 @@ impl Fill {
 
     fn plan_held(&mut self, parts: &[Held], new: &Rows) -> Option<Plan> {
         let held: usize = parts.iter().map(Held::len).sum();
-        let mut ahead = self.rule.limit.map_or(64, |limit| limit.clamp(1, 64) as usize);
+        let mut ahead = match new.order {
+            Order::One { .. } => self.rule.limit.map_or(64, |limit| limit.clamp(1, 64) as usize),
+            // Where keys take turns, as many rows as were held behind the last ones come before the next ones.
+            Order::Many(_) => held.max(64),
+        };
         while ahead + held <= new.len() / 2 {
             let first = new.slice(0, ahead);
             let rows: Vec<&Rows> = parts.iter().map(|part| &part.rows).chain([&first]).collect();
             let view = View::of(&rows);
-            if !matches!(*view.order, Order::One { .. }) {
-                return None;
-            }
             let plan = self.plan(&view, Until::DECIDED);
             if plan.stay.as_ref().and_then(Bits::first).is_none_or(|first| first >= held) {
                 let mut new_ones = Bits::none(held + ahead);
@@ -253,7 +259,7 @@ impl Fill {
                 self.advance(&view, Some(&new_ones));
                 return Some(Plan { stay: None, ..plan });
             }
-            ahead *= 8;
+            ahead *= 4;
         }
         None
     }

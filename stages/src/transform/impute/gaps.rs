@@ -7,7 +7,7 @@ use arrow_array::Array;
 use serde::{Deserialize, Serialize};
 
 use super::bits::Bits;
-use super::rows::Order;
+use super::order::Order;
 
 /// A value that can be carried: any that is there and not flagged `fail`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

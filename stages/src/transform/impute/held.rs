@@ -27,44 +27,46 @@ impl Held {
     }
 
     /// Parts the rows: those that stay, as they are; those that go on, as `fill` leaves them. `stays` says which row
-    /// stays; `fill` is called once with all rows, and what it makes of those that stay is dropped.
+    /// stays; `fill` is called with all rows, and what it makes of those that stay is dropped. What goes on before
+    /// the first row that stays is not copied.
     pub(super) fn part(
         mut self,
         stays: impl Fn(usize) -> bool,
         fill: impl FnOnce(&mut Rows) -> Result<()>,
-    ) -> Result<(Option<Rows>, Option<Held>)> {
+        out: &mut Vec<Rows>,
+    ) -> Result<Option<Held>> {
         let rows = self.len();
-        let mut staying = Bits::none(rows);
-        (0..rows).filter(|row| stays(*row)).for_each(|row| staying.insert(row));
-        let count = staying.count();
-        if count == rows {
-            return Ok((None, Some(self)));
+        let Some(first) = (0..rows).find(|row| stays(*row)) else {
+            fill(&mut self.rows)?;
+            out.push(self.rows);
+            return Ok(None);
+        };
+        let (mut staying, mut going) = (Bits::none(rows - first), Bits::none(rows - first));
+        for row in first..rows {
+            if stays(row) { staying.insert(row - first) } else { going.insert(row - first) }
         }
-        let first = staying.first().unwrap_or(rows);
-        let tail_stays = rows - first == count;
-        let kept = match staying.first() {
-            None => None,
-            // Copied, so that the columns that go on are not shared and later stages change them in place.
-            Some(first) if tail_stays => {
-                let tail = self.rows.slice(first, count);
-                Some(Held { rows: Rows { batch: copied(tail.batch)?, ..tail }, arrived: self.arrived.split_off(first) })
-            }
-            Some(_) => {
-                let arrived = staying.iter().map(|row| self.arrived[row]).collect();
-                Some(Held { rows: self.rows.filter(&staying)?, arrived })
-            }
+        if staying.count() == rows {
+            return Ok(Some(self));
+        }
+        let tail = self.rows.slice(first, rows - first);
+        let kept = Held {
+            // In memory of their own, so that the columns that go on are not shared and later stages change them in
+            // place.
+            rows: match going.first() {
+                None => Rows { batch: copied(tail.batch)?, ..tail },
+                Some(_) => tail.filter(&staying)?,
+            },
+            arrived: staying.iter().map(|row| self.arrived[first + row]).collect(),
         };
         fill(&mut self.rows)?;
-        let going = if count == 0 {
-            self.rows
-        } else if tail_stays {
-            self.rows.slice(0, first)
+        if going.first().is_some() {
+            let between = self.rows.slice(first, rows - first).filter(&going)?;
+            self.rows = self.rows.slice(0, first);
+            out.extend([self.rows, between].into_iter().filter(|rows| rows.len() > 0));
         } else {
-            let mut going = Bits::none(rows);
-            staying.iter_absent().for_each(|row| going.insert(row));
-            self.rows.filter(&going)?
-        };
-        Ok((Some(going), kept))
+            out.push(self.rows.slice(0, first));
+        }
+        Ok(Some(kept))
     }
 
     /// Joins neighbours where they can be, so that many small batches do not stay many.

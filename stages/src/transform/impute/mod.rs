@@ -1,18 +1,21 @@
 //! Missing values, filled step by step.
 //!
-//! The steps form a [`chain`]; what flows through it is [`rows`]: a batch, the order of the rows of each key, and
-//! where the fields are. A [`fill`] step finds the [`gaps`] of each key and field and settles them by its [`rule`],
+//! The steps form a [`chain`]; what flows through it is [`rows`]: a batch, the [`order`] of the rows of each of its
+//! [`keys`], and where the fields are among its [`columns`]. A [`fill`] step finds the [`gaps`] of each key and field and settles them by its [`rule`],
 //! holding back ([`held`]) the rows of those that later records decide. Medians (of everything by a [`survey`], of a
 //! [`window`], [`expanding`]) and [`constant`]s hold nothing.
 
 mod bits;
 mod chain;
+mod columns;
 mod constant;
 mod expanding;
 mod fill;
 mod gaps;
 mod held;
+mod keys;
 mod median;
+mod order;
 mod rows;
 mod rule;
 mod step;
@@ -30,11 +33,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::chain::{Chain, Pass};
+use self::columns::Choice;
 use self::constant::Constant;
 use self::expanding::Expanding;
 use self::fill::Fill;
 use self::median::Fixed;
-use self::rows::Choice;
 use self::rule::Rule;
 use self::step::{Method, Over, Step};
 use self::survey::MedianSurvey;

@@ -47,7 +47,7 @@ pub(super) enum Method {
     /// The first value after. pandas: `bfill`. Holds rows back until it is there.
     BackwardFill,
     /// On the line between the values around, each record counting the same. pandas: `interpolate`, inside only.
-    /// Holds rows back until the gap ends: set `max_gap`, or `limit`s on what is filled alone will not shorten that.
+    /// Holds rows back until the gap ends, whatever the `limit`; `max_gap` bounds that.
     Interpolate,
     /// The median of observed values that no check failed.
     Median,

@@ -7,7 +7,8 @@ use aqpipe_engine::stage::Survey;
 use aqpipe_engine::{Error, Result};
 use arrow_array::Array;
 
-use super::rows::{Binder, Choice, Keys};
+use super::columns::{Binder, Choice};
+use super::keys::Keys;
 
 /// How many distinct values are counted at most, over all keys and fields: some tens of megabytes.
 const DISTINCT_MAX: usize = 1_000_000;

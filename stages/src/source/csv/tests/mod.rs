@@ -1,1 +1,177 @@
+//! The source as a whole: from files to rows.
 
+mod errors;
+mod options;
+mod properties;
+mod reading;
+mod real;
+mod resuming;
+mod running;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use aqpipe_engine::Result;
+use aqpipe_engine::record::{Batch, Column};
+use aqpipe_engine::stage::{BuildContext, DeadLetter, Lane, Next, Problem, Source, SourceConfig};
+use arrow_array::Array;
+use serde_json::{Value, json};
+
+use super::config::CsvSourceConfig;
+
+/// A directory of files that goes with the test.
+struct Files(tempfile::TempDir);
+
+impl Files {
+    fn new(files: &[(&str, &[u8])]) -> Files {
+        let dir = Files(tempfile::tempdir().expect("a directory"));
+        for (name, bytes) in files {
+            std::fs::write(dir.path(name), bytes).expect("writes");
+        }
+        dir
+    }
+
+    fn one(bytes: &[u8]) -> Files {
+        Files::new(&[("a.csv", bytes)])
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Options that read a file of the directory.
+    fn options(&self, name: &str, more: Value) -> Value {
+        let mut options = json!({ "path": self.path(name) });
+        let all = options.as_object_mut().expect("a table");
+        all.extend(more.as_object().cloned().unwrap_or_default());
+        options
+    }
+
+    /// A message without the directory, which has another name each time.
+    fn plain(&self, message: &str) -> String {
+        message.replace(&format!("{}/", self.0.path().display()), "")
+    }
+}
+
+fn config(options: Value) -> CsvSourceConfig {
+    serde_json::from_value(options).expect("fits its type")
+}
+
+/// What `check` says, as `path: message (label or help)` lines.
+fn problems(options: Value) -> Vec<String> {
+    let line = |problem: &Problem| format!("{}: {}", problem.path.join("."), problem.message);
+    config(options).check().err().unwrap_or_default().iter().map(line).collect()
+}
+
+fn built(options: Value, cx: &BuildContext) -> Result<Box<dyn Source>> {
+    let config = config(options);
+    config.check().unwrap_or_else(|problems| panic!("{problems:?}"));
+    config.build(cx)
+}
+
+/// The one lane of a source, from the beginning.
+fn lane(options: Value, cx: &BuildContext) -> Result<Box<dyn Lane>> {
+    let mut lanes = built(options, cx)?.survey()?;
+    assert_eq!(lanes.len(), 1, "one lane");
+    Ok(lanes.remove(0).1)
+}
+
+/// What a lane yields, one line for each row: `origin offset time [key] name=value …`, in which an absent value is its
+/// mark.
+#[derive(Debug, Default, PartialEq)]
+struct Read {
+    rows: Vec<String>,
+    dead: Vec<DeadLetter>,
+    raw: Vec<(u64, Vec<u8>)>,
+}
+
+impl Read {
+    /// The rows without their origins and times.
+    fn values(&self) -> Vec<&str> {
+        self.rows.iter().map(|row| row.splitn(4, ' ').nth(3).unwrap_or_default()).collect()
+    }
+
+    fn reasons(&self) -> Vec<&str> {
+        self.dead.iter().map(|letter| letter.reason.as_str()).collect()
+    }
+}
+
+fn read_all(lane: &mut dyn Lane, max: usize) -> Result<Read> {
+    let mut read = Read::default();
+    while let Some((batch, dead)) = next(lane, max)? {
+        take(&mut read, &batch, dead);
+    }
+    Ok(read)
+}
+
+fn next(lane: &mut dyn Lane, max: usize) -> Result<Option<(Batch, Vec<DeadLetter>)>> {
+    loop {
+        match lane.next(max, Instant::now() + Duration::from_secs(60))? {
+            Next::Rows(batch, dead) => return Ok(Some((batch, dead))),
+            Next::Quiet => {}
+            Next::End => return Ok(None),
+        }
+    }
+}
+
+fn take(read: &mut Read, batch: &Batch, dead: Vec<DeadLetter>) {
+    for row in 0..batch.rows() {
+        let mut line = format!("{} {:+} {}", batch.origin()[row], batch.offset()[row], batch.time()[row] / 1_000_000);
+        if let Some(key) = batch.key() {
+            line.push_str(if key.is_null(row) { " [-]" } else { " [" });
+            if !key.is_null(row) {
+                line.push_str(key.value(row));
+                line.push(']');
+            }
+        }
+        for (field, column) in batch.fields().list.iter().zip(batch.columns()) {
+            let value = match column {
+                Column::Number(numbers) => match numbers.get(row) {
+                    Some(value) => format!("{value}"),
+                    None => format!("({:?})", numbers.mark(row)),
+                },
+                Column::Text(text) if text.is_null(row) => "(no text)".to_owned(),
+                Column::Text(text) => format!("{:?}", text.value(row)),
+            };
+            line.push_str(&format!(" {}={value}", field.name));
+        }
+        read.rows.push(line);
+        read.raw.extend(batch.raw(row).map(|raw| (batch.origin()[row], raw.to_vec())));
+    }
+    read.dead.extend(dead);
+}
+
+/// Everything in a file, read at once.
+fn read(bytes: &[u8], more: Value) -> Read {
+    let files = Files::one(bytes);
+    let cx = BuildContext { keep_raw: true, ..BuildContext::for_tests() };
+    let mut lane = lane(files.options("a.csv", more), &cx).expect("opens");
+    let mut read = read_all(&mut *lane, 1000).expect("reads");
+    for letter in &mut read.dead {
+        letter.place = letter.place.as_ref().map(|place| files.plain(place));
+    }
+    read
+}
+
+/// The error of a file that cannot be read, and what to do about it.
+fn error(files: &Files, name: &str, more: Value) -> (String, String) {
+    let options = files.options(name, more);
+    let failed = built(options, &BuildContext::for_tests()).and_then(|source| source.fields().map(|_| ()));
+    let error = failed.expect_err("fails");
+    (files.plain(&error.to_string()), files.plain(error.help_text().unwrap_or_default()))
+}
+
+/// The options of the data set.
+fn uci() -> Value {
+    json!({
+        "delimiter": ";", "decimal": ",", "missing": [-200], "timezone": "+01:00",
+        "timestamp": { "columns": ["Date", "Time"], "format": "%d/%m/%Y %H.%M.%S" },
+        "key": { "name": "station", "value": "uci" },
+    })
+}
+
+fn with(mut options: Value, more: Value) -> Value {
+    let all = options.as_object_mut().expect("a table");
+    all.extend(more.as_object().cloned().unwrap_or_default());
+    options
+}

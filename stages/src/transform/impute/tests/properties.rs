@@ -141,8 +141,6 @@ fn check(steps: &Value, whole: &Batch, lengths: &[usize], restarts: &[bool]) -> 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
     #[test]
     fn any_steps_give_what_the_reference_gives_wherever_batches_and_runs_end(
         records in records(),

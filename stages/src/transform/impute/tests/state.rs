@@ -3,7 +3,7 @@
 use aqpipe_engine::stage::{BuildContext, Survey, Transform};
 use serde_json::{Value, json};
 
-use super::super::rows::Choice;
+use super::super::columns::Choice;
 use super::super::survey::MedianSurvey;
 use super::{apply, column, column_marks, config, finish};
 use crate::testing::batch;

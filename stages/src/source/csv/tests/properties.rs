@@ -1,0 +1,100 @@
+//! What holds for any bytes.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A cell as a writer would quote it.
+fn quoted(cell: &str, delimiter: char, always: bool) -> String {
+    if always || cell.contains([delimiter, '"', '\n', '\r']) {
+        format!("\"{}\"", cell.replace('"', "\"\""))
+    } else {
+        cell.to_owned()
+    }
+}
+
+fn nasty() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        Just(b"2004-03-10".to_vec()),
+        Just(b"timestamp,a,b\n".to_vec()),
+        Just(b"\r\n".to_vec()),
+        Just(b"\n".to_vec()),
+        Just(b"\r".to_vec()),
+        Just(b",".to_vec()),
+        Just(b"\"".to_vec()),
+        Just(b" ".to_vec()),
+        Just(b"\xef\xbb\xbf".to_vec()),
+        "[0-9]{1,3}".prop_map(String::into_bytes),
+        prop::collection::vec(any::<u8>(), 1..4),
+    ];
+    prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn text_reads_back_as_it_was_written(
+        cells in prop::collection::vec("[a-z;,|\t\"'\n\r é€-]{0,8}x", 1..20),
+        delimiter in prop::sample::select(vec![',', ';', '\t', '|']),
+        always in any::<bool>(),
+        end in prop::sample::select(vec!["\n", "\r\n", "\r"]),
+    ) {
+        let mut csv = format!("timestamp{delimiter}b{end}");
+        for cell in &cells {
+            csv.push_str(&format!("2004-03-10{delimiter}{}{end}", quoted(cell, delimiter, always)));
+        }
+        let read = read(csv.as_bytes(), json!({ "delimiter": delimiter, "text_fields": ["b"] }));
+        let expected: Vec<String> = cells.iter().map(|cell| format!("b={cell:?}")).collect();
+        prop_assert_eq!(read.values(), expected);
+        prop_assert!(read.dead.is_empty());
+    }
+
+    #[test]
+    fn numbers_read_back_as_they_were_written(
+        numbers in prop::collection::vec(any::<f64>().prop_filter("finite", |n| n.is_finite()), 1..20),
+        comma in any::<bool>(),
+    ) {
+        let mut csv = "timestamp;a\n".to_owned();
+        for number in &numbers {
+            let text = format!("{number:e}");
+            csv.push_str(&format!("2004-03-10;{}\n", if comma { text.replace('.', ",") } else { text }));
+        }
+        let decimal = if comma { "," } else { "." };
+        let read = read(csv.as_bytes(), json!({ "delimiter": ";", "decimal": decimal, "fields": ["a"] }));
+        let expected: Vec<String> = numbers.iter().map(|number| format!("a={number}")).collect();
+        prop_assert_eq!(read.values(), expected);
+    }
+
+    #[test]
+    fn every_byte_is_in_a_row_or_in_a_dead_letter_or_blank(body in nasty()) {
+        let header = b"timestamp,a,b\n";
+        let read = read(&[header, &body[..]].concat(), json!({}));
+        let mut pieces: Vec<(u64, Vec<u8>)> = read.raw.clone();
+        pieces.extend(read.dead.iter().map(|letter| (letter.origin, letter.raw.clone().unwrap_or_default())));
+        pieces.sort();
+        let mut at = header.len();
+        for (origin, bytes) in &pieces {
+            let start = *origin as usize - header.len();
+            prop_assert_eq!(&body[start..start + bytes.len()], &bytes[..], "the bytes are those of the file");
+            prop_assert!(*origin as usize >= at, "no byte twice");
+            let between = &body[at - header.len()..start];
+            prop_assert!(between.iter().all(|byte| b"\r\n \t,\"".contains(byte)), "lost: {:?}", between);
+            at = *origin as usize + bytes.len();
+        }
+        let rest = &body[at - header.len()..];
+        prop_assert!(rest.iter().all(|byte| b"\r\n \t,\"".contains(byte)), "lost: {:?}", rest);
+    }
+
+    #[test]
+    fn no_bytes_make_a_header_panic(bytes in nasty()) {
+        let files = Files::one(&bytes);
+        let source = built(files.options("a.csv", json!({})), &BuildContext::for_tests()).expect("is there");
+        let _ = source.fields();
+        if let Ok(lanes) = source.survey() {
+            for (_, mut lane) in lanes {
+                read_all(&mut *lane, 3).expect("reads");
+            }
+        }
+    }
+}

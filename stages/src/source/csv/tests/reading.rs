@@ -1,0 +1,188 @@
+//! What becomes of the cells of good and of bad rows.
+
+use super::*;
+
+const UCI: &str = "Date;Time;CO(GT);T;;\r\n10/03/2004;18.00.00;2,6;13,6;;\r\n10/03/2004;19.00.00;-200;-1,9;;\r\n";
+
+#[test]
+fn a_row_keeps_its_time_key_and_values() {
+    let read = read(UCI.as_bytes(), uci());
+    assert_eq!(
+        read.rows,
+        ["22 +60 1078938000 [uci] CO(GT)=2.6 T=13.6", "54 +60 1078941600 [uci] CO(GT)=(missing observed(0)) T=-1.9",]
+    );
+    assert_eq!(read.dead, []);
+    assert_eq!(read.raw[0].1, b"10/03/2004;18.00.00;2,6;13,6;;", "the line without its end");
+}
+
+#[test]
+fn line_ends_marks_of_byte_order_and_blank_lines_change_nothing() {
+    let expected = read(UCI.as_bytes(), uci());
+    let variants = [
+        UCI.replace('\r', ""),
+        UCI.replace('\n', ""),
+        UCI.trim_end().to_owned(),
+        format!("\u{feff}{UCI}"),
+        format!("{UCI};;;;;\r\n;;;;;\r\n \r\n\r\n"),
+        UCI.replace("\r\n", "\r\n\r\n;;;;;\n  \n\n"),
+        format!("\r\n\n{UCI}"),
+        UCI.replace("2,6", "\"2,6\"").replace("18.00.00", "\"18.00.00\"").replace("CO(GT)", "\"CO(GT)\""),
+        UCI.replace("2,6", "  2,60 ").replace("13,6", "\t1,36e1"),
+        UCI.replace(";;", ""),
+    ];
+    for variant in variants {
+        let read = read(variant.as_bytes(), uci());
+        assert_eq!(read.values(), expected.values(), "{variant:?}");
+        assert_eq!(read.dead, [], "{variant:?}");
+    }
+}
+
+#[test]
+fn a_cell_that_is_no_number_is_missing_and_says_so() {
+    let csv = "timestamp,a\n2004-03-10,1\n2004-03-11,x\n2004-03-12,inf\n2004-03-13,nan\n2004-03-14,1e999\n\
+               2004-03-15,\n2004-03-16,NA\n2004-03-17,\"1,000\"\n";
+    let read = read(csv.as_bytes(), json!({ "fields": ["a"] }));
+    let (missing, no_number) = ("a=(missing observed(0))", "a=(missing observed(0) tests 0b1)");
+    assert_eq!(read.values(), ["a=1", no_number, no_number, no_number, no_number, missing, missing, no_number]);
+}
+
+#[test]
+fn sentinels_compare_by_value_and_words_letter_by_letter() {
+    let csv = "timestamp;a\n2004-03-10;-200\n2004-03-11;-200,0\n2004-03-12;-2e2\n2004-03-13;n.a.\n2004-03-14;NA\n\
+               2004-03-15;200\n";
+    let read =
+        read(csv.as_bytes(), json!({ "delimiter": ";", "decimal": ",", "missing": [-200, "n.a."], "fields": ["a"] }));
+    let missing = "a=(missing observed(0))";
+    assert_eq!(read.values(), [missing, missing, missing, missing, "a=(missing observed(0) tests 0b1)", "a=200"]);
+}
+
+#[test]
+fn rows_that_cannot_be_carried_are_dead_letters_with_their_place_and_bytes() {
+    let csv = b"Date;Time;CO(GT)\r\n10/03/2004;18.00.00;1\r\n10/03/2004;19.00\r\n31/02/2004;20.00.00;2\r\n\
+                10/03/2004;21.00.00;\xb5g\r\n10/03/2004;22.00.00;3;4\r\n10/03/2004;23.00.00;5";
+    let read = read(csv, uci());
+    assert_eq!(read.values(), ["[uci] CO(GT)=1", "[uci] CO(GT)=5"]);
+    let places: Vec<_> = read.dead.iter().map(|letter| letter.place.as_deref().unwrap_or_default()).collect();
+    assert_eq!(places, ["a.csv:3", "a.csv:4", "a.csv:5", "a.csv:6"]);
+    let raw: Vec<_> = read.dead.iter().map(|letter| letter.raw.as_deref().unwrap_or_default()).collect();
+    assert_eq!(
+        raw,
+        [&b"10/03/2004;19.00"[..], b"31/02/2004;20.00.00;2", b"10/03/2004;21.00.00;\xb5g", b"10/03/2004;22.00.00;3;4"]
+    );
+    let reasons = read.reasons();
+    assert_eq!(reasons[0], "the row has 2 columns and the header 3: was it cut off?");
+    assert!(
+        reasons[1].starts_with(
+            "`Date` and `Time` are `31/02/2004 20.00.00`, which is not a time of the format `%d/%m/%Y %H.%M.%S`: "
+        ),
+        "{}",
+        reasons[1]
+    );
+    assert_eq!(reasons[2], "the row is not UTF-8 at its byte 20");
+    assert_eq!(reasons[3], "the row has 4 columns and the header 3");
+    for letter in &read.dead {
+        let origin = letter.origin as usize;
+        let raw = letter.raw.as_deref().unwrap_or_default();
+        assert_eq!(&csv[origin..origin + raw.len()], raw, "the origin is where the bytes are");
+    }
+}
+
+#[test]
+fn decimal_commas_without_quotes_in_a_comma_file_are_named_as_the_likely_mistake() {
+    let read = read(b"timestamp,a,b\n2004-03-10,1,2,3,4\n", json!({}));
+    assert_eq!(read.reasons(), ["the row has 5 columns and the header 3: are its decimal commas not quoted?"]);
+}
+
+#[test]
+fn a_wrong_delimiter_in_a_file_without_a_header_is_named() {
+    let read = read(b"2004-03-10;1\n", json!({ "columns": ["timestamp", "a"] }));
+    assert_eq!(read.reasons(), ["the row has 1 column and the header 2: the file seems to use `;`"]);
+}
+
+#[test]
+fn a_value_in_a_last_column_without_a_name_is_a_dead_letter_and_an_index_is_ignored() {
+    let late = read(b"timestamp,a,\n2004-03-10,1,2\n2004-03-11,1,\n2004-03-12,1\n", json!({}));
+    assert_eq!(late.reasons(), ["column 3 is `2`, and the header has no name for it"]);
+    assert_eq!(late.values(), ["a=1", "a=1"]);
+    let index = read(b",timestamp,a\n0,2004-03-10,1\n1,2004-03-11,2\n", json!({}));
+    assert_eq!(index.values(), ["a=1", "a=2"]);
+}
+
+#[test]
+fn a_quote_that_is_not_closed_costs_one_line() {
+    let csv = "timestamp,a,b\n2004-03-10,1,\"x\n2004-03-11,2,y\n2004-03-12,3,\"z\"\n2004-03-13,4,w\n";
+    let read = read(csv.as_bytes(), json!({ "text_fields": ["b"] }));
+    assert_eq!(read.values(), ["a=2 b=\"y\"", "a=3 b=\"z\"", "a=4 b=\"w\""]);
+    assert_eq!(read.dead.len(), 1);
+    assert_eq!(read.dead[0].raw.as_deref(), Some(&b"2004-03-10,1,\"x"[..]));
+    assert!(read.dead[0].reason.ends_with("is a quote not closed?"), "{}", read.dead[0].reason);
+    assert_eq!(read.dead[0].place.as_deref(), Some("a.csv:2"));
+}
+
+#[test]
+fn a_measurement_that_goes_over_lines_swallows_no_row() {
+    let csv = "timestamp,a\n2004-03-10,\"1\n2004-03-11,2\"\n2004-03-12,3\n";
+    let read = read(csv.as_bytes(), json!({ "fields": ["a"] }));
+    assert_eq!(read.values(), ["a=(missing observed(0) tests 0b1)", "a=3"], "the second line stands for itself");
+    assert_eq!(read.reasons(), ["the row goes over several lines: is a quote not closed?"]);
+}
+
+#[test]
+fn a_record_without_an_end_costs_one_line_and_not_the_memory() {
+    let mut csv = b"timestamp,a\n2004-03-10,\"1\n".to_vec();
+    for _ in 0..150_000 {
+        csv.extend_from_slice(b"2004-03-11,2\n");
+    }
+    let read = read(&csv, json!({ "fields": ["a"] }));
+    assert_eq!(read.rows.len(), 150_000);
+    assert_eq!(read.reasons(), ["no end of the row within 1024 KiB: is a quote not closed?"]);
+    assert_eq!(read.dead[0].raw.as_deref(), Some(&b"2004-03-10,\"1"[..]));
+}
+
+#[test]
+fn bytes_without_line_ends_become_dead_letters_of_bounded_size() {
+    let mut csv = b"timestamp,a\n".to_vec();
+    csv.extend(std::iter::repeat_n(b'x', 2_500_000));
+    let read = read(&csv, json!({}));
+    assert_eq!(read.rows.len(), 0);
+    let sizes: Vec<usize> = read.dead.iter().map(|letter| letter.raw.as_ref().map_or(0, Vec::len)).collect();
+    assert_eq!(sizes, [1 << 20, 1 << 20, 2_500_000 - (2 << 20)]);
+}
+
+#[test]
+fn a_quoted_cell_may_go_over_lines_and_lines_are_counted_on() {
+    let csv = "timestamp,a,b\r\n2004-03-10,1,\"x\r\ny\"\r\nbad,2,z\r\n";
+    let read = read(csv.as_bytes(), json!({ "text_fields": ["b"] }));
+    assert_eq!(read.values(), ["a=1 b=\"x\\r\\ny\""]);
+    assert_eq!(read.dead[0].place.as_deref(), Some("a.csv:4"));
+}
+
+#[test]
+fn the_first_value_says_what_an_undeclared_field_holds() {
+    let csv = "timestamp,a,b,c\n2004-03-10,,1,NA\n2004-03-11,x,y,NA\n2004-03-12,3,2,\n";
+    let files = Files::one(csv.as_bytes());
+    let mut lane = lane(files.options("a.csv", json!({})), &BuildContext::for_tests()).expect("opens");
+    let (first, _) = next(&mut *lane, 10).expect("reads").expect("rows");
+    assert_eq!(first.rows(), 1, "text in `a` changes the fields: what came before it leaves first");
+    let mut rest = Read::default();
+    let (second, dead) = next(&mut *lane, 10).expect("reads").expect("rows");
+    take(&mut rest, &second, dead);
+    assert_eq!(
+        rest.rows,
+        [
+            "33 +0 1078963200 a=\"x\" b=(missing observed(0) tests 0b1) c=(missing observed(0))",
+            "51 +0 1079049600 a=\"3\" b=2 c=(missing observed(0))",
+        ]
+    );
+    assert!(next(&mut *lane, 10).expect("reads").is_none());
+}
+
+#[test]
+fn a_field_that_a_stage_measures_is_one_of_numbers_whatever_comes_first() {
+    let files = Files::one(b"timestamp,a,b\n2004-03-10,x,x\n");
+    let numeric = std::sync::Arc::new(["a".to_owned()].into());
+    let cx = BuildContext { numeric, ..BuildContext::for_tests() };
+    let mut lane = lane(files.options("a.csv", json!({})), &cx).expect("opens");
+    let read = read_all(&mut *lane, 10).expect("reads");
+    assert_eq!(read.values(), ["a=(missing observed(0) tests 0b1) b=\"x\""]);
+}

@@ -1,0 +1,153 @@
+//! Going on in the middle.
+
+use std::sync::Arc;
+
+use aqpipe_engine::record::Position;
+use aqpipe_engine::stage::Start;
+use proptest::prelude::*;
+
+use super::super::decode::Decoder;
+use super::super::files;
+use super::super::lane::CsvLane;
+use super::super::plan::Plan;
+use super::super::records::Dialect;
+use super::*;
+
+/// A lane over the files of a directory, as `run` would open it.
+fn resumed(files: &Files, start: Option<&Start>) -> Result<CsvLane> {
+    let config = Arc::new(config(files.options("*.csv", json!({}))));
+    let header: Arc<[String]> = ["timestamp", "a", "b"].map(str::to_owned).into();
+    let plan = Plan::new(&header, &config, &Default::default()).expect("a plan");
+    let decoder = Decoder::new(&config, plan, true)?;
+    let dialect = Dialect { delimiter: b',', quote: Some(b'"') };
+    let found = files::expand(&config.path)?;
+    let mut lane = CsvLane::new("lane".into(), found, decoder, (dialect, Some(header)), None, None);
+    if let Some(start) = start {
+        lane.resume(start)?;
+    }
+    Ok(lane)
+}
+
+fn start(lane: &dyn Lane) -> Start {
+    let state = vec![lane.carry().expect("carries")];
+    Start { position: lane.position(), state, ..Start::default() }
+}
+
+fn bodies() -> impl Strategy<Value = Vec<String>> {
+    let line = prop_oneof![
+        6 => "2004-03-1[0-9],[0-9]{1,3},[0-9]{0,2}",
+        1 => "2004-03-1[0-9],[0-9],(text|\"two\nlines\"|\"a,\"\"b\")",
+        1 => "nonsense(,1,2)?",
+        1 => "2004-03-1[0-9],\"[0-9],x",
+        1 => "(,,|  |)",
+    ];
+    let line_end = prop_oneof![Just("\n"), Just("\r\n"), Just("\r")];
+    let body = (prop::collection::vec(line, 0..12), line_end, any::<bool>()).prop_map(|(lines, end, last)| {
+        let mut text = lines.join(end);
+        if last && !text.is_empty() {
+            text.push_str(end);
+        }
+        format!("timestamp,a,b{end}{text}")
+    });
+    prop::collection::vec(body, 1..4)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn reading_goes_on_anywhere_and_yields_the_same_rest(
+        bodies in bodies(), sizes in prop::collection::vec(1usize..5, 40),
+    ) {
+        let names = ["a.csv", "b.csv", "c.csv"];
+        let contents: Vec<(&str, &[u8])> = names.into_iter().zip(bodies.iter().map(String::as_bytes)).collect();
+        let files = Files::new(&contents);
+        let mut whole = resumed(&files, None).expect("opens");
+        let whole = read_all(&mut whole, 1000).expect("reads");
+
+        // Every few records the lane is dropped and another one goes on from what it left.
+        let mut read = Read::default();
+        let mut from: Option<Start> = None;
+        for size in sizes.iter().cycle() {
+            let mut lane = resumed(&files, from.as_ref()).expect("opens");
+            let Some((batch, dead)) = next(&mut lane, *size).expect("reads") else { break };
+            prop_assert!(batch.rows() + dead.len() <= *size);
+            take(&mut read, &batch, dead);
+            prop_assert_eq!(lane.position().row, (read.rows.len() + read.dead.len()) as u64);
+            from = Some(start(&lane));
+        }
+        prop_assert_eq!(&read, &whole);
+    }
+
+    #[test]
+    fn the_origin_of_a_row_is_a_place_to_go_on_at(bodies in bodies()) {
+        let files = Files::new(&[("a.csv", bodies[0].as_bytes())]);
+        let whole = read_all(&mut resumed(&files, None).expect("opens"), 1000).expect("reads");
+        for (index, (origin, _)) in whole.raw.iter().enumerate() {
+            let carry = resumed(&files, None).expect("opens");
+            let position = Position { at: *origin, row: 0 };
+            // Kinds are known to the lane that stopped there; with all fields decided they are those of the end.
+            let mut ended = resumed(&files, None).expect("opens");
+            read_all(&mut ended, 1000).expect("reads");
+            let state = vec![ended.carry().expect("carries")];
+            drop(carry);
+            let mut lane = resumed(&files, Some(&Start { position, state, ..Start::default() })).expect("opens");
+            let rest = read_all(&mut lane, 1000).expect("reads");
+            prop_assert_eq!(&rest.raw, &whole.raw[index..]);
+        }
+    }
+}
+
+#[test]
+fn a_lane_goes_on_with_the_kinds_of_fields_that_it_knew() {
+    let files = Files::one(b"timestamp,a,b\n2004-03-10,x,1\n2004-03-11,2,y\n");
+    let mut lane = resumed(&files, None).expect("opens");
+    next(&mut lane, 1).expect("reads").expect("a row");
+    let mut lane = resumed(&files, Some(&start(&lane))).expect("opens");
+    let read = read_all(&mut lane, 10).expect("reads");
+    assert_eq!(read.values(), ["a=\"2\" b=(missing observed(0) tests 0b1)"]);
+}
+
+#[test]
+fn places_are_right_after_going_on() {
+    let files = Files::one(b"timestamp,a,b\n\n2004-03-10,\"1\",2\n\r\nbad,1,2\n");
+    let mut lane = resumed(&files, None).expect("opens");
+    next(&mut lane, 1).expect("reads").expect("a row");
+    let place = |start: &Start| {
+        let mut lane = resumed(&files, Some(start)).expect("opens");
+        let read = read_all(&mut lane, 10).expect("reads");
+        files.plain(read.dead[0].place.as_deref().unwrap_or_default())
+    };
+    let start = start(&lane);
+    assert_eq!(place(&start), "a.csv:5");
+    assert_eq!(place(&Start { state: Vec::new(), ..start }), "a.csv, byte 34", "without a carry the line is not known");
+}
+
+#[test]
+fn files_that_are_not_those_of_before_are_an_error() {
+    let files = Files::new(&[("a.csv", b"timestamp,a,b\n2004-03-10,1,2\n"), ("b.csv", b"timestamp,a,b\n")]);
+    let mut lane = resumed(&files, None).expect("opens");
+    next(&mut lane, 1).expect("reads").expect("a row");
+    let start = start(&lane);
+    std::fs::write(files.path("a.csv"), "timestamp,a,b\n").expect("writes");
+    let error = resumed(&files, Some(&start)).map(|_| ()).expect_err("shorter");
+    assert!(error.to_string().contains("a.csv has 14 bytes and had 29"), "{error}");
+    assert!(error.help_text().is_some_and(|help| help.contains("--fresh")));
+    std::fs::remove_file(files.path("a.csv")).expect("removes");
+    let error = resumed(&files, Some(&start)).map(|_| ()).expect_err("another file");
+    assert!(error.to_string().contains("stands where"), "{error}");
+    let damaged = Start { state: vec![vec![1, 255, 255]], ..start.clone() };
+    assert!(resumed(&files, Some(&damaged)).is_err());
+    let foreign = Start { state: vec![vec![9]], ..start };
+    assert!(resumed(&files, Some(&foreign)).is_err());
+}
+
+#[test]
+fn what_was_added_to_the_last_file_is_read_on() {
+    let files = Files::one(b"timestamp,a,b\n2004-03-10,1,2\n");
+    let mut lane = resumed(&files, None).expect("opens");
+    assert_eq!(read_all(&mut lane, 10).expect("reads").rows.len(), 1);
+    std::fs::write(files.path("a.csv"), "timestamp,a,b\n2004-03-10,1,2\n2004-03-11,3,4\n").expect("writes");
+    let mut lane = resumed(&files, Some(&start(&lane))).expect("opens");
+    assert_eq!(read_all(&mut lane, 10).expect("reads").values(), ["a=3 b=4"]);
+}

@@ -1,0 +1,136 @@
+//! Lanes as the engine opens them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use aqpipe_engine::record::LaneId;
+use aqpipe_engine::stage::{Lanes, Start};
+use parking_lot::Mutex;
+
+use super::*;
+
+/// An engine that reads each lane to its end as soon as it is opened.
+#[derive(Default)]
+struct Engine {
+    starts: Vec<(LaneId, Start)>,
+    read: Mutex<Vec<(LaneId, Read)>>,
+    ends: Mutex<Vec<Start>>,
+}
+
+impl Lanes for Engine {
+    fn starts(&self, ids: &[LaneId]) -> Result<Vec<Option<Start>>> {
+        let of = |id: &LaneId| self.starts.iter().find(|(known, _)| known == id).map(|(_, start)| start.clone());
+        Ok(ids.iter().map(of).collect())
+    }
+
+    fn open(&self, id: LaneId, mut lane: Box<dyn Lane>, _: Option<Start>) -> Result<()> {
+        let read = read_all(&mut *lane, 2)?;
+        let state = vec![lane.carry()?];
+        self.ends.lock().push(Start { position: lane.position(), state, ..Start::default() });
+        self.read.lock().push((id, read));
+        Ok(())
+    }
+
+    fn close(&self, _: &[LaneId], _: bool, _: Instant) -> Result<()> {
+        Ok(())
+    }
+
+    fn running(&self) -> Vec<LaneId> {
+        Vec::new()
+    }
+
+    fn wait(&self, _: Instant) {}
+
+    fn stopping(&self) -> bool {
+        false
+    }
+}
+
+fn run(options: Value, cx: &BuildContext, starts: Vec<(LaneId, Start)>) -> Result<Engine> {
+    let engine = Arc::new(Engine { starts, ..Engine::default() });
+    built(options, cx)?.run(Arc::clone(&engine) as Arc<dyn Lanes>)?;
+    Ok(Arc::into_inner(engine).expect("the source is done"))
+}
+
+fn two_files() -> Files {
+    Files::new(&[("b.csv", b"timestamp,a\n2004-03-12,3\n"), ("a.csv", b"timestamp,a\n2004-03-10,1\n2004-03-11,2")])
+}
+
+#[test]
+fn a_glob_is_one_lane_in_the_order_of_names() {
+    let files = two_files();
+    let engine = run(files.options("*.csv", json!({})), &BuildContext::for_tests(), Vec::new()).expect("runs");
+    let read = engine.read.lock();
+    assert_eq!(read.len(), 1);
+    assert_eq!(files.plain(&read[0].0), "*.csv", "the lane is called as the path is");
+    assert_eq!(read[0].1.rows, ["12 +0 1078876800 a=1", "25 +0 1078963200 a=2", "49 +0 1079049600 a=3"]);
+}
+
+#[test]
+fn in_parallel_each_file_is_a_lane() {
+    let files = two_files();
+    let cx = BuildContext::for_tests();
+    let engine = run(files.options("*.csv", json!({ "parallel": true })), &cx, Vec::new()).expect("runs");
+    let read = engine.read.lock();
+    let lanes: Vec<_> = read.iter().map(|(id, read)| (files.plain(id), read.values())).collect();
+    assert_eq!(lanes, [("a.csv".to_owned(), vec!["a=1", "a=2"]), ("b.csv".to_owned(), vec!["a=3"])]);
+}
+
+#[test]
+fn a_run_stops_after_its_most_records_also_when_it_goes_on_and_a_survey_does_not() {
+    let files = two_files();
+    let options = files.options("*.csv", json!({ "max_records": 2 }));
+    let cx = BuildContext::for_tests();
+    let engine = run(options.clone(), &cx, Vec::new()).expect("runs");
+    assert_eq!(engine.read.lock()[0].1.rows.len(), 2);
+    let start = engine.ends.lock().remove(0);
+    assert_eq!(start.position.row, 2);
+    let id = engine.read.lock()[0].0.clone();
+    let more = with(options.clone(), json!({ "max_records": 3 }));
+    let engine = run(more, &cx, vec![(id, start)]).expect("runs");
+    assert_eq!(engine.read.lock()[0].1.values(), ["a=3"]);
+    let mut survey = lane(options, &cx).expect("opens");
+    assert_eq!(read_all(&mut *survey, 10).expect("reads").rows.len(), 3);
+}
+
+#[test]
+fn the_facts_know_what_was_read_and_how_much_there_is() {
+    let files = two_files();
+    let cx = BuildContext::for_tests();
+    let source = built(files.options("*.csv", json!({})), &cx).expect("builds");
+    source.survey().expect("opens").iter_mut().for_each(|(_, lane)| {
+        read_all(&mut **lane, 10).expect("reads");
+    });
+    assert_eq!(cx.facts.bytes_in.load(Ordering::Relaxed), 0, "a survey is not the run");
+    run(files.options("*.csv", json!({ "parallel": true })), &cx, Vec::new()).expect("runs");
+    assert_eq!(cx.facts.bytes_in.load(Ordering::Relaxed), 62);
+    assert_eq!(cx.facts.expected.load(Ordering::Relaxed), 3);
+}
+
+#[test]
+fn generated_readings_take_the_place_of_a_missing_file_under_another_name() {
+    let files = Files::new(&[]);
+    let more = json!({
+        "sample_if_missing": true, "fields": ["T", "CO(GT)"], "timezone": "+01:00", "max_records": 5,
+        "key": { "name": "station", "value": "uci" },
+    });
+    let engine = run(files.options("no.csv", more), &BuildContext::for_tests(), Vec::new()).expect("runs");
+    let read = engine.read.lock();
+    assert_eq!(&*read[0].0, "sample");
+    assert_eq!(read[0].1.rows.len(), 5);
+    assert!(read[0].1.rows[0].starts_with("0 +60 1078938000 [uci] T="), "{}", read[0].1.rows[0]);
+}
+
+#[test]
+fn generated_readings_have_their_own_fields_and_no_others() {
+    let files = Files::new(&[]);
+    let missing = |more| error(&files, "no.csv", with(json!({ "sample_if_missing": true }), more));
+    let (message, help) = missing(json!({ "fields": ["CO(GT)", "CO"] }));
+    assert_eq!(message, "generated readings have no field `CO`");
+    assert!(help.contains("there is no file no.csv"), "{help}");
+    assert!(missing(json!({ "fields": ["T"], "text_fields": ["T"] })).0.contains("no field `T`"));
+    let all = built(files.options("no.csv", json!({ "sample_if_missing": true })), &BuildContext::for_tests());
+    let fields = all.and_then(|source| source.fields()).expect("builds").expect("known");
+    assert_eq!(fields.list.len(), 13);
+    assert_eq!(fields.key, None);
+}

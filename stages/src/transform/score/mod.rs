@@ -1,0 +1,205 @@
+//! One number for the quality of a record.
+
+mod scorer;
+#[cfg(test)]
+mod tests;
+
+use aqpipe_engine::Result;
+use aqpipe_engine::record::{Fields, Flag, Kind, Provenance};
+use aqpipe_engine::stage::{BuildContext, Descriptor, Problem, Transform, TransformConfig};
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use self::scorer::Scorer;
+use crate::layout::{check_list, no_measurement};
+
+/// Gives each record a score from 0 (nothing is known) to 1 (every value observed, and no check objected).
+///
+/// The score is the weighted mean `Σ w·v(flag)·m(provenance) / Σ w` over the scored fields: `values` say what a flag
+/// is worth, `fills` what a value is worth by where it came from. A fill from the k-th record before or after counts
+/// `fill` to the power of k, so a value carried further is worth less. A listed field that a record does not have
+/// counts as missing. The score replaces one that the record had before; a record without any scored field has none.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Score {
+    /// The name of the score where records are written.
+    #[serde(default = "default_field")]
+    #[schemars(length(min = 1))]
+    field: String,
+    /// The fields that count. Default: all fields of numbers that `derive` did not make.
+    #[schemars(length(min = 1))]
+    fields: Option<Vec<String>>,
+    /// What a field weighs against the others, at least 0. Default: 1 each.
+    #[serde(default)]
+    #[schemars(extend("additionalProperties" = { "type": "number", "minimum": 0 }))]
+    weights: IndexMap<String, f64>,
+    /// What a flag is worth, 0 to 1.
+    #[serde(default)]
+    values: Values,
+    /// What a value is worth by where it came from, 0 to 1.
+    #[serde(default)]
+    fills: Fills,
+}
+
+fn default_field() -> String {
+    "quality_score".to_owned()
+}
+
+/// What a flag is worth, 0 to 1.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Values {
+    /// Every check that ran passed.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    good: f64,
+    /// No check evaluated it.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    unknown: f64,
+    /// Out of the usual.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    suspect: f64,
+    /// Wrong.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    fail: f64,
+    /// There was no value, and nothing filled it.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    missing: f64,
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        Values { good: 1.0, unknown: 1.0, suspect: 0.5, fail: 0.0, missing: 0.0 }
+    }
+}
+
+/// What a value is worth by where it came from, 0 to 1. What `derive` computed counts as 1.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Fills {
+    /// From the source.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    observed: f64,
+    /// Forward or backward fill, for each record between the value and its donor.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    fill: f64,
+    /// Between the values around it.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    interpolated: f64,
+    /// A median.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    median: f64,
+    /// A constant of the configuration.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    constant: f64,
+}
+
+impl Default for Fills {
+    fn default() -> Self {
+        Fills { observed: 1.0, fill: 0.9, interpolated: 0.85, median: 0.2, constant: 0.2 }
+    }
+}
+
+inventory::submit! { Descriptor::transform::<Score>() }
+
+impl TransformConfig for Score {
+    const NAME: &'static str = "score";
+    const EXAMPLE: &'static str = r#"type = "score"
+fields = ["CO(GT)", "NOx(GT)", "T"]
+weights = { "CO(GT)" = 2.0 }
+values = { suspect = 0.5 }
+fills = { fill = 0.9, median = 0.2 }
+"#;
+
+    fn check(&self, input: &Fields) -> Result<Fields, Vec<Problem>> {
+        let mut problems = self.check_name(input);
+        if let Some(fields) = &self.fields {
+            problems.extend(check_list("fields", fields, input));
+        }
+        problems.extend(self.check_weights(input));
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Fields { score: Some(self.field.as_str().into()), ..input.clone() })
+    }
+
+    fn measures(&self) -> Vec<String> {
+        let mut names = self.fields.clone().unwrap_or_default();
+        names.extend(self.weights.keys().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>());
+        names
+    }
+
+    fn build(&self, _cx: &BuildContext) -> Result<Box<dyn Transform>> {
+        Ok(Box::new(Scorer::new(self)))
+    }
+}
+
+impl Score {
+    fn check_name(&self, input: &Fields) -> Vec<Problem> {
+        // An earlier score's name is free again: this one replaces it.
+        let taken = !Fields { score: None, ..input.clone() }.is_free(&self.field);
+        if taken {
+            let problem = Problem::new(["field"], format!("records have a field `{}` already", self.field));
+            vec![problem.help("choose another name for the score by `field`")]
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn check_weights(&self, input: &Fields) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for name in self.weights.keys() {
+            let at = ["weights", name];
+            match &self.fields {
+                Some(fields) if !fields.contains(name) => problems.push(
+                    Problem::new(at, format!("`{name}` has a weight but is not scored"))
+                        .at_key()
+                        .help("add it to `fields`, or take its weight out"),
+                ),
+                Some(_) => {}
+                None => problems.extend(no_measurement(&at, name, input, true)),
+            }
+        }
+        let none_left = match &self.fields {
+            Some(fields) => !fields.is_empty() && fields.iter().all(|name| self.weight(name) == 0.0),
+            None => {
+                let mut scored =
+                    input.list.iter().filter(|field| field.kind != Kind::Text && !field.derived).peekable();
+                !input.open && scored.peek().is_some() && scored.all(|field| self.weight(&field.name) == 0.0)
+            }
+        };
+        if none_left {
+            problems.push(Problem::new(["weights"], "every scored field has the weight 0"));
+        }
+        problems
+    }
+
+    fn weight(&self, name: &str) -> f64 {
+        self.weights.get(name).copied().unwrap_or(1.0)
+    }
+}
+
+impl Values {
+    fn of(&self, flag: Flag) -> f64 {
+        match flag {
+            Flag::Good => self.good,
+            Flag::Unknown => self.unknown,
+            Flag::Suspect => self.suspect,
+            Flag::Fail => self.fail,
+            Flag::Missing => self.missing,
+        }
+    }
+}
+
+impl Fills {
+    fn of(&self, provenance: Provenance, distance: u8) -> f64 {
+        match provenance {
+            Provenance::Observed => self.observed,
+            Provenance::ForwardFill | Provenance::BackwardFill => self.fill.powi(i32::from(distance)),
+            Provenance::Interpolated => self.interpolated,
+            Provenance::Median => self.median,
+            Provenance::Constant => self.constant,
+            Provenance::Derived => 1.0,
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Tests of the score.
+
+use std::sync::Arc;
+
+use aqpipe_engine::record::{Batch, Column, Field, Fields, Flag, Mark, Numbers, Provenance};
+use aqpipe_engine::stage::{BuildContext, Transform};
+use serde_json::json;
+
+use crate::testing::{batch, numbers, one, problems, schema_takes, transform};
+
+fn build(table: serde_json::Value) -> Box<dyn Transform> {
+    transform("score", table).build(&BuildContext::for_tests()).expect("builds")
+}
+
+fn marked(columns: &[(&str, &[Mark])]) -> Batch {
+    let values: Vec<_> = columns.iter().map(|(_, marks)| vec![Some(1.0); marks.len()]).collect();
+    let cells: Vec<_> = columns.iter().zip(&values).map(|((name, _), values)| (*name, &values[..])).collect();
+    let mut rows = batch(&cells);
+    for (index, (_, marks)) in columns.iter().enumerate() {
+        let bits = marks.iter().map(|mark| mark.0).collect();
+        let change = |numbers: Numbers| Ok(Numbers::from_vecs(numbers.into_vecs().0, None, bits));
+        rows.change_numbers(index, change).expect("changed");
+    }
+    rows
+}
+
+fn scores(scored: &Batch) -> Vec<f64> {
+    scored.score().expect("scored").values().to_vec()
+}
+
+#[test]
+fn flags_and_provenance_are_worth_what_the_documentation_says() {
+    let cells = [
+        (Mark::OBSERVED, 1.0),
+        (Mark::OBSERVED.checked(Flag::Good, 1), 1.0),
+        (Mark::OBSERVED.checked(Flag::Suspect, 1), 0.5),
+        (Mark::OBSERVED.checked(Flag::Fail, 1), 0.0),
+        (Mark::MISSING, 0.0),
+        (Mark::MISSING.filled(Provenance::ForwardFill, 1), 0.9),
+        (Mark::MISSING.filled(Provenance::BackwardFill, 3), 0.9 * 0.9 * 0.9),
+        (Mark::MISSING.filled(Provenance::Interpolated, 0), 0.85),
+        (Mark::MISSING.filled(Provenance::Median, 0), 0.2),
+        (Mark::MISSING.filled(Provenance::Constant, 0).checked(Flag::Suspect, 3), 0.1),
+        (Mark::DERIVED, 1.0),
+    ];
+    let scored = one(&mut *build(json!({})), marked(&[("CO", &cells.map(|(mark, _)| mark))]));
+    for (score, (mark, expected)) in scores(&scored).iter().zip(cells) {
+        assert!((score - expected).abs() < 1e-15, "{mark:?} scores {score}, not {expected}");
+    }
+    assert_eq!(scored.fields().score.as_deref(), Some("quality_score"));
+}
+
+#[test]
+fn a_perfect_record_scores_exactly_1_and_none_more_whatever_the_weights() {
+    for seed in 1..200_u32 {
+        let names: Vec<String> = (0..13).map(|i| format!("f{i}")).collect();
+        let weights: serde_json::Map<String, serde_json::Value> = names
+            .iter()
+            .enumerate()
+            .map(|(i, name)| (name.clone(), json!(f64::from(seed.wrapping_mul(i as u32 * 977 + 13) % 1009 + 1) / 7.3)))
+            .collect();
+        let perfect = [Mark::OBSERVED.checked(Flag::Good, 1)];
+        let columns: Vec<(&str, &[Mark])> = names.iter().map(|name| (name.as_str(), &perfect[..])).collect();
+        let scored = one(&mut *build(json!({ "weights": weights })), marked(&columns));
+        assert_eq!(scores(&scored), [1.0]);
+    }
+}
+
+#[test]
+fn weights_shift_the_mean_and_a_listed_field_that_is_not_there_counts_as_missing() {
+    let rows = || marked(&[("CO", &[Mark::OBSERVED]), ("T", &[Mark::MISSING])]);
+    let score = |table| scores(&one(&mut *build(table), rows()))[0];
+    assert_eq!(score(json!({})), 0.5);
+    assert_eq!(score(json!({ "weights": { "CO": 3.0 } })), 0.75);
+    assert_eq!(score(json!({ "weights": { "T": 0 } })), 1.0);
+    assert_eq!(score(json!({ "fields": ["CO", "RH", "AH", "NOx"] })), 0.25);
+}
+
+#[test]
+fn derived_fields_count_only_where_they_are_listed_and_an_earlier_score_is_replaced() {
+    let mut parts = marked(&[("CO", &[Mark::MISSING]), ("hour", &[Mark::DERIVED])]).into_parts();
+    let mut layout = Fields::clone(&parts.fields);
+    layout.list[1].derived = true;
+    layout.score = Some("old".into());
+    parts.fields = Arc::new(layout);
+    parts.score = Some(vec![0.3].into());
+    let rows = Batch::new(parts).expect("fits");
+    let scored = one(&mut *build(json!({ "field": "q" })), rows.clone());
+    assert_eq!((scores(&scored), scored.fields().score.as_deref()), (vec![0.0], Some("q")));
+    assert_eq!(scores(&one(&mut *build(json!({ "fields": ["CO", "hour"] })), rows)), [0.5]);
+}
+
+#[test]
+fn a_record_without_a_scored_field_has_no_score() {
+    let layout = Fields { list: vec![Field::text("note")], ..Fields::default() };
+    let mut parts = batch(&[("x", &[Some(1.0)])]).into_parts();
+    parts.columns = vec![Column::Text(vec![Some("a")].into())];
+    parts.fields = Arc::new(layout);
+    let scored = one(&mut *build(json!({})), Batch::new(parts).expect("fits"));
+    assert_eq!(scored.score().map(arrow_array::Array::null_count), Some(1));
+}
+
+#[test]
+fn figures_weights_and_names_that_cannot_be_are_problems_at_their_place() {
+    let input = numbers(&["CO", "T"]);
+    let says = |table: serde_json::Value| problems("score", table, &input);
+    assert!(says(json!({})).is_empty());
+    assert_eq!(says(json!({ "field": "CO" })), ["field: records have a field `CO` already"]);
+    assert_eq!(says(json!({ "field": "timestamp" })), ["field: records have a field `timestamp` already"]);
+    assert_eq!(says(json!({ "fields": ["CO", "CO"] })), ["fields.1: the field `CO` is listed twice"]);
+    let unscored = says(json!({ "fields": ["CO"], "weights": { "T": 1 } }));
+    assert_eq!(unscored, ["weights.T: `T` has a weight but is not scored"]);
+    let zero = says(json!({ "weights": { "T": 0, "CO": 0 } }));
+    assert_eq!(zero, ["weights: every scored field has the weight 0"]);
+}
+
+#[test]
+fn the_schema_refuses_figures_outside_0_to_1_and_negative_weights() {
+    let takes = |table| schema_takes("score", &table);
+    assert!(takes(json!({ "fills": { "median": 1 }, "values": { "suspect": 0.0 }, "weights": { "T": 2.5 } })));
+    assert!(!takes(json!({ "fills": { "median": 1.5 } })));
+    assert!(!takes(json!({ "values": { "suspect": -0.5 } })));
+    assert!(!takes(json!({ "weights": { "T": -1 } })));
+    assert!(!takes(json!({ "fields": [] })));
+    assert!(!takes(json!({ "field": "" })));
+}
