@@ -109,16 +109,16 @@ pub fn run(pipeline: &Pipeline, options: &RunOptions) -> Result<Summary> {
     if options.fresh {
         forget(&instance, &mut log, source.as_ref(), &ends)?;
     }
-    settle(&instance, &mut log, &ends)?;
-
     let anew = match begin_or_go_on(pipeline, &log, rerun)? {
         Beginning::Nothing => return Ok(summary(Ended::NothingToDo, pipeline, options)),
         Beginning::Anew => true,
         Beginning::GoOn => false,
     };
     if !claim(&ends, &options.stop)? {
-        return Ok(summary(Ended::Stopped, pipeline, options));
+        return Ok(Ended::Stopped);
     }
+    // Not before the claim: without it, what another run has prepared looks like something left behind.
+    settle(&instance, &mut log, &ends)?;
     let surveys = match log.last_run() {
         Some(last) if !anew => last.begin.surveys.into_iter().map(|survey| survey.map(Arc::from)).collect(),
         _ => survey(pipeline, source.as_ref(), &cx, &options.stop)?,
@@ -211,8 +211,6 @@ fn claim(ends: &Ends, stop: &Stop) -> Result<bool> {
 
 /// `--fresh`: the ledgers of all instances that nobody holds, the source's own positions, the output.
 fn forget(instance: &Instance, log: &mut LedgerLog, source: &dyn Source, ends: &Ends) -> Result<()> {
-    // What was decided but never became visible would be swept or finished later, into a directory that was cleared.
-    settle(instance, log, ends)?;
     for orphan in instance.orphans()? {
         LedgerLog::open(&orphan.dir)?.forget()?;
     }

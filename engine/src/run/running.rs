@@ -16,7 +16,7 @@ use super::log::{CommitLog, Cut, LedgerLog};
 use super::pace::{Clock, Pace, Paced};
 use super::runner::{Ended, RunOptions, Stop};
 use crate::config::Pipeline;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::record::{LaneId, Position};
 use crate::stage::{BuildContext, Cadence, Lane, Lanes, Source, Start};
 
@@ -127,11 +127,8 @@ impl Running {
         stop.wake();
         let asked = stop.is_asked();
         join(watch, &control);
-        match control.take_failure() {
-            // A reader that has gone is no failure; what it did not take is not committed.
-            Some(error) if error.kind() == ErrorKind::Stop => return Ok(Ended::Stopped),
-            Some(error) => return Err(error),
-            None => {}
+        if let Some(error) = control.take_failure() {
+            return Err(error);
         }
         close.map_err(|e| e.in_stage(&shared.ends.sink_label))?;
         close_dead.map_err(|e| e.in_stage("dead_letter"))?;

@@ -309,7 +309,7 @@ fn a_directory_that_cannot_be_one_is_named() {
     let error = store(&file).claim().expect_err("a file");
     assert!(error.to_string().contains("is not a directory"), "{error}");
     let error = store(&file.join("below")).claim().expect_err("below a file").to_string();
-    assert!(error.contains("cannot create the directory"), "{error}");
+    assert!(error.contains("is not a directory"), "{error}");
     let error = store(Path::new("/proc/aqpipe")).claim().expect_err("no place for files").to_string();
     assert!(error.contains("/proc/aqpipe"), "{error}");
 }
