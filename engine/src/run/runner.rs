@@ -12,7 +12,7 @@ use super::log::{Begin, CommitLog as _, LastRun, LedgerLog};
 use super::running::Running;
 use super::survey::survey;
 use crate::config::Pipeline;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::monitor::{Counts, Facts, Snapshot};
 use crate::stage::{BuildContext, Delivery, Gate, Rerun, Shared, Source};
 
@@ -24,8 +24,6 @@ const CLAIM_LOOK: Duration = Duration::from_millis(50);
 pub struct Stop {
     asked: Mutex<bool>,
     changed: Condvar,
-    /// What stages see of it.
-    gate: Arc<Gate>,
 }
 
 impl Stop {
@@ -33,7 +31,6 @@ impl Stop {
     pub fn ask(&self) {
         *self.asked.lock() = true;
         self.changed.notify_all();
-        self.gate.open();
     }
 
     /// Whether somebody asked.
@@ -99,17 +96,6 @@ pub struct Summary {
 /// # Errors
 /// Why it failed: what had been committed is there, and the next start goes on from it.
 pub fn run(pipeline: &Pipeline, options: &RunOptions) -> Result<Summary> {
-    match run_to_end(pipeline, options) {
-        Ok(ended) => Ok(summary(ended, pipeline, options)),
-        Err(error) if error.kind() == ErrorKind::Stop => {
-            tracing::info!("{error}");
-            Ok(summary(Ended::Stopped, pipeline, options))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn run_to_end(pipeline: &Pipeline, options: &RunOptions) -> Result<Ended> {
     let rerun = pipeline.source.config.rerun();
     let settings = &pipeline.settings;
     let alone = rerun.is_some();
@@ -124,7 +110,7 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions) -> Result<Ended> {
         forget(&instance, &mut log, source.as_ref(), &ends)?;
     }
     let anew = match begin_or_go_on(pipeline, &log, rerun)? {
-        Beginning::Nothing => return Ok(Ended::NothingToDo),
+        Beginning::Nothing => return Ok(summary(Ended::NothingToDo, pipeline, options)),
         Beginning::Anew => true,
         Beginning::GoOn => false,
     };
@@ -148,7 +134,7 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions) -> Result<Ended> {
     )?;
     let ended = Running::start(pipeline, options, &cx, log, ends, surveys).run_to_end(source)?;
     drop(instance);
-    Ok(ended)
+    Ok(summary(ended, pipeline, options))
 }
 
 fn summary(ended: Ended, pipeline: &Pipeline, options: &RunOptions) -> Summary {
@@ -166,7 +152,6 @@ fn context(pipeline: &Pipeline, options: &RunOptions, instance: &Instance) -> Bu
         bounded: pipeline.source.config.bounded(),
         until_end: options.until_end,
         upstream: options.upstream.clone().unwrap_or_else(|| Arc::new(Gate::opened())),
-        stopping: Arc::clone(&options.stop.gate),
         survey: None,
         keep_raw: pipeline.dead_letter.is_some() && pipeline.transforms.iter().any(|stage| stage.config.rejects()),
         facts: Arc::clone(&options.facts),
