@@ -3,5 +3,9 @@
 //! One program, so that one link is enough. What needs an Apache Kafka is ignored, and finds it by `AQPIPE_TEST_BROKERS`.
 
 mod bad_input;
+mod command;
 mod common;
+mod kafka_messages;
+mod killed;
 mod main_job;
+mod running_again;

@@ -24,8 +24,6 @@ const CLAIM_LOOK: Duration = Duration::from_millis(50);
 pub struct Stop {
     asked: Mutex<bool>,
     changed: Condvar,
-    /// What stages see of it.
-    gate: Arc<Gate>,
 }
 
 impl Stop {
@@ -33,7 +31,6 @@ impl Stop {
     pub fn ask(&self) {
         *self.asked.lock() = true;
         self.changed.notify_all();
-        self.gate.open();
     }
 
     /// Whether somebody asked.
@@ -99,14 +96,16 @@ pub struct Summary {
 /// # Errors
 /// Why it failed: what had been committed is there, and the next start goes on from it.
 pub fn run(pipeline: &Pipeline, options: &RunOptions) -> Result<Summary> {
-    match run_to_end(pipeline, options) {
-        Ok(ended) => Ok(summary(ended, pipeline, options)),
+    let ended = match run_to_end(pipeline, options) {
+        Ok(ended) => ended,
+        // A stop before anything ran, or a reader that has gone: what was not taken is not committed.
         Err(error) if error.kind() == ErrorKind::Stop => {
             tracing::info!("{error}");
-            Ok(summary(Ended::Stopped, pipeline, options))
+            Ended::Stopped
         }
-        Err(error) => Err(error),
-    }
+        Err(error) => return Err(error),
+    };
+    Ok(Summary { ended, delivery: pipeline.delivery, facts: options.facts.snapshot() })
 }
 
 fn run_to_end(pipeline: &Pipeline, options: &RunOptions) -> Result<Ended> {
@@ -151,10 +150,6 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions) -> Result<Ended> {
     Ok(ended)
 }
 
-fn summary(ended: Ended, pipeline: &Pipeline, options: &RunOptions) -> Summary {
-    Summary { ended, delivery: pipeline.delivery, facts: options.facts.snapshot() }
-}
-
 fn context(pipeline: &Pipeline, options: &RunOptions, instance: &Instance) -> BuildContext {
     BuildContext {
         pipeline: pipeline.name.as_str().into(),
@@ -166,7 +161,6 @@ fn context(pipeline: &Pipeline, options: &RunOptions, instance: &Instance) -> Bu
         bounded: pipeline.source.config.bounded(),
         until_end: options.until_end,
         upstream: options.upstream.clone().unwrap_or_else(|| Arc::new(Gate::opened())),
-        stopping: Arc::clone(&options.stop.gate),
         survey: None,
         keep_raw: pipeline.dead_letter.is_some() && pipeline.transforms.iter().any(|stage| stage.config.rejects()),
         facts: Arc::clone(&options.facts),

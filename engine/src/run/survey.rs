@@ -52,7 +52,7 @@ fn pass(
         let mut observe = |passed: Passed| passed.batches.iter().try_for_each(|batch| survey.observe(batch));
         loop {
             if stop.is_asked() {
-                return Err(Error::stop("stopped before the run began"));
+                return Err(Error::new("stopped before the run began"));
             }
             match lane.next(BATCH_ROWS, Instant::now() + Duration::from_secs(1))? {
                 Next::Rows(batch, _) => {

@@ -32,8 +32,6 @@ pub struct BuildContext {
     pub until_end: bool,
     /// Open once the other pipelines of this run that write what this source reads are done.
     pub upstream: Arc<Gate>,
-    /// Open once the run is asked to stop: for waits that come before the first lane.
-    pub stopping: Arc<Gate>,
     /// What the stage learned from the whole input, where it asked for that.
     pub survey: Option<Arc<[u8]>>,
     /// Whether a source is to keep the bytes of each row in the batch, for a later stage may reject rows.
@@ -58,7 +56,6 @@ impl BuildContext {
             bounded: true,
             until_end: false,
             upstream: Arc::new(Gate::opened()),
-            stopping: Arc::default(),
             survey: None,
             keep_raw: false,
             facts: Arc::default(),

@@ -94,7 +94,6 @@ create_topic = { partitions = 1, replication = 1 }
             watch: Arc::new(Watch::new(cx)),
             embedded,
             given_up: Arc::default(),
-            stopping: Arc::clone(&cx.stopping),
             outbox: Mutex::default(),
         };
         Ok(Arc::new(KafkaDeadLetters { target, pipeline: Arc::clone(&cx.pipeline) }))

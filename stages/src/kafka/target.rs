@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use aqpipe_engine::stage::Gate;
 use aqpipe_engine::{Error, Result};
 use parking_lot::Mutex;
 use rdkafka::ClientConfig;
@@ -26,7 +25,6 @@ pub(crate) struct Target {
     pub(crate) watch: Arc<Watch>,
     pub(crate) embedded: Option<Arc<Embedded>>,
     pub(crate) given_up: Arc<AtomicBool>,
-    pub(crate) stopping: Arc<Gate>,
     pub(crate) outbox: Mutex<Option<Arc<Outbox>>>,
 }
 
@@ -58,7 +56,7 @@ impl Target {
         let looker: BaseConsumer =
             common.create().map_err(|error| Error::config("cannot create a Kafka client").because(error))?;
         let client = looker.client();
-        let stopping = || self.given_up.load(Ordering::SeqCst) || self.stopping.is_open();
+        let stopping = || self.given_up.load(Ordering::SeqCst);
         let wait = |make| topics::await_topic(client, &self.watch, &self.topic, make, &stopping);
         let mut waited = wait(self.create.is_some())?;
         if let (Waited::Missing, Some(create)) = (&waited, self.create) {
@@ -74,7 +72,7 @@ impl Target {
         match waited {
             Waited::There(_) => Ok(()),
             Waited::Missing => Err(topics::no_topic(&self.topic, true)),
-            Waited::Stopped => Err(Error::stop(format!("stopped while waiting for topic `{}`", self.topic))),
+            Waited::Stopped => Err(Error::new(format!("stopped while waiting for topic `{}`", self.topic))),
         }
     }
 

@@ -6,11 +6,23 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::NamedTempFile;
 
 use super::output::{self, Rows};
 
 /// What takes longer hangs: far more than anything here needs, on a machine that does much else.
 const LIMIT: Duration = Duration::from_secs(180);
+
+/// A file to take what a process writes.
+fn log() -> (NamedTempFile, Stdio) {
+    let file = NamedTempFile::new().expect("a file");
+    let end = File::options().append(true).open(file.path()).expect("opens").into();
+    (file, end)
+}
+
+fn text(file: &NamedTempFile) -> String {
+    String::from_utf8_lossy(&std::fs::read(file.path()).expect("readable")).into_owned()
+}
 
 /// A directory to work in, gone with the test.
 pub(crate) struct House {
@@ -47,14 +59,20 @@ impl House {
 
     /// Starts the command and leaves it running.
     pub(crate) fn start(&self, args: &[&str]) -> Running {
+        let (out, end) = log();
+        self.launch(args, end, Some(out))
+    }
+
+    /// Starts the command with a pipe for its standard output that nobody reads.
+    pub(crate) fn start_unread(&self, args: &[&str]) -> Running {
+        self.launch(args, Stdio::piped(), None)
+    }
+
+    fn launch(&self, args: &[&str], stdout: Stdio, out: Option<NamedTempFile>) -> Running {
+        let (err, stderr) = log();
         let mut command = Command::new(env!("CARGO_BIN_EXE_aqpipe"));
-        let out = tempfile::NamedTempFile::new().expect("a file");
-        let err = tempfile::NamedTempFile::new().expect("a file");
-        let end = |file: &tempfile::NamedTempFile| {
-            Stdio::from(File::options().append(true).open(file.path()).expect("opens"))
-        };
-        command.args(args).current_dir(&self.dir).env_remove("KAFKA_BROKERS").stdin(Stdio::null());
-        command.stdout(end(&out)).stderr(end(&err));
+        command.args(args).current_dir(&self.dir).env_remove("KAFKA_BROKERS");
+        command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         Running { child: command.spawn().expect("starts"), out, err, command: args.join(" ") }
     }
 
@@ -89,8 +107,8 @@ impl House {
 /// The command while it runs. It is killed where a test does not wait for it.
 pub(crate) struct Running {
     child: Child,
-    out: tempfile::NamedTempFile,
-    err: tempfile::NamedTempFile,
+    out: Option<NamedTempFile>,
+    err: NamedTempFile,
     command: String,
 }
 
@@ -117,13 +135,18 @@ impl Running {
         kill_process(Pid::from_child(&self.child), signal).expect("a child can be signalled");
     }
 
+    /// Closes the pipe that it writes to.
+    pub(crate) fn stop_reading(&mut self) {
+        drop(self.child.stdout.take());
+    }
+
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("a child").is_none()
     }
 
     /// What it wrote to standard error so far.
     pub(crate) fn err(&self) -> String {
-        String::from_utf8_lossy(&std::fs::read(self.err.path()).expect("readable")).into_owned()
+        text(&self.err)
     }
 
     /// Waits until it said `text`.
@@ -153,7 +176,7 @@ impl Running {
             std::thread::sleep(Duration::from_millis(10));
         }
         let code = self.child.wait().expect("a child").code();
-        let out = String::from_utf8_lossy(&std::fs::read(self.out.path()).expect("readable")).into_owned();
+        let out = self.out.as_ref().map(text).unwrap_or_default();
         Done { code, out, err: self.err() }
     }
 }

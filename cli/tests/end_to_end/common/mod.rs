@@ -2,8 +2,10 @@
 
 mod data;
 mod house;
+mod kafka;
 mod output;
 
 pub(crate) use data::{UCI_FIELDS, shipped, uci};
 pub(crate) use house::{Done, House};
-pub(crate) use output::Rows;
+pub(crate) use kafka::Kafka;
+pub(crate) use output::{Rows, names};

@@ -184,7 +184,6 @@ create_topic = { partitions = 3, replication = 1 }
             watch: Arc::new(Watch::new(cx)),
             embedded,
             given_up: Arc::default(),
-            stopping: Arc::clone(&cx.stopping),
             outbox: parking_lot::Mutex::default(),
         };
         Ok(Arc::new(KafkaSink { target, key: self.key.clone(), tests: Arc::clone(&cx.tests) }))

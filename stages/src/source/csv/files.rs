@@ -1,6 +1,7 @@
 //! Which files a path names, and where a byte of all of them together lies.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use aqpipe_engine::{Error, Result};
@@ -109,9 +110,38 @@ pub(super) fn resume(before: &[FileSpan], now: &[FileSpan], at: u64) -> Result<V
     Ok(files)
 }
 
+/// The line that the byte `at` of a file stands on, from 1.
+pub(super) fn line_of(name: &str, at: u64) -> Result<u64> {
+    let failed = |e| Error::new(format!("cannot read {name}")).because(e);
+    let mut input = BufReader::new(fs::File::open(name).map_err(failed)?.take(at));
+    let (mut line, mut last) = (1, 0);
+    loop {
+        let bytes = input.fill_buf().map_err(failed)?;
+        if bytes.is_empty() {
+            return Ok(line);
+        }
+        for byte in bytes {
+            line += u64::from(*byte == b'\r' || (*byte == b'\n' && last != b'\r'));
+            last = *byte;
+        }
+        let length = bytes.len();
+        input.consume(length);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_end_in_any_of_three_ways() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("x.csv");
+        fs::write(&path, "a\nb\r\nc\rd\n\ne").expect("written");
+        let name = path.to_str().expect("UTF-8");
+        let lines: Vec<u64> = (0..=10).map(|at| line_of(name, at).expect("readable")).collect();
+        assert_eq!(lines, [1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 6]);
+    }
 
     fn files(lengths: &[(&str, u64)]) -> Vec<FileSpan> {
         lengths.iter().map(|(name, length)| FileSpan { name: (*name).to_owned(), length: *length }).collect()

@@ -29,6 +29,8 @@ const VERSION: u8 = 1;
 #[derive(Debug, Serialize, Deserialize)]
 struct Carry {
     files: Vec<FileSpan>,
+    /// Where the lane stood, and the line of it.
+    at: u64,
     line: u64,
     kinds: Vec<(String, Kind)>,
 }
@@ -95,7 +97,7 @@ impl CsvLane {
     /// Where the files are not those that were read before.
     pub(super) fn resume(&mut self, start: &Start) -> Result<()> {
         let at = start.position.at;
-        let mut line = 0;
+        let mut known = None;
         match start.state.first().map(Vec::as_slice) {
             None | Some([]) => {}
             Some([VERSION, carried @ ..]) => {
@@ -103,7 +105,7 @@ impl CsvLane {
                     .map_err(|e| Error::new("what the lane saved cannot be read back").because(e))?;
                 self.files = files::resume(&carry.files, &self.files, at)?;
                 self.decoder.know(&carry.kinds);
-                line = carry.line;
+                known = Some((carry.at, carry.line));
             }
             Some(_) => return Err(Error::new("what the lane saved is of another version of the program")),
         }
@@ -113,8 +115,14 @@ impl CsvLane {
         };
         self.base = self.files[..file].iter().map(|file| file.length).sum();
         self.file = file;
-        // At the first byte of a file the line is known, whatever was carried.
-        self.begin = (byte, if byte == 0 { 1 } else { line });
+        let line = match known {
+            _ if byte == 0 => 1,
+            Some((there, line)) if there == at => line,
+            // The cut was made before where the lane stood, at a record that nobody could carry.
+            Some(_) => files::line_of(&self.files[file].name, byte)?,
+            None => 0,
+        };
+        self.begin = (byte, line);
         self.row = start.position.row;
         if let Some(progress) = &mut self.progress {
             progress.from = start.position;
@@ -263,7 +271,8 @@ impl Lane for CsvLane {
 
     fn carry(&self) -> Result<Vec<u8>> {
         let line = self.records.as_ref().map_or(self.begin.1, Records::line);
-        let carry = Carry { files: self.files.clone(), line, kinds: self.decoder.kinds() };
+        let at = self.position().at;
+        let carry = Carry { files: self.files.clone(), at, line, kinds: self.decoder.kinds() };
         postcard::to_extend(&carry, vec![VERSION]).map_err(|e| Error::bug("a lane that cannot be saved").because(e))
     }
 }

@@ -1,0 +1,134 @@
+//! The Apache Kafka that tests are given.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{Headers as _, Message as _, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+const WAIT: Duration = Duration::from_secs(60);
+
+/// A broker, and names on it that nobody else uses.
+pub(crate) struct Kafka {
+    pub(crate) brokers: String,
+    unique: String,
+}
+
+/// A message as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Message {
+    pub(crate) value: Option<Vec<u8>>,
+    pub(crate) headers: BTreeMap<String, String>,
+}
+
+impl Message {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.value.clone().expect("a value")).expect("UTF-8")
+    }
+}
+
+impl Kafka {
+    /// The broker of `AQPIPE_TEST_BROKERS`.
+    pub(crate) fn given() -> Kafka {
+        Kafka::at(std::env::var("AQPIPE_TEST_BROKERS").expect("AQPIPE_TEST_BROKERS names a broker"))
+    }
+
+    pub(crate) fn at(brokers: String) -> Kafka {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock").as_nanos();
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        Kafka { brokers, unique: format!("{now}-{}-{count}", std::process::id()) }
+    }
+
+    /// A name for a topic or a group of this test alone.
+    pub(crate) fn name(&self, what: &str) -> String {
+        format!("aqpipe-e2e-{what}-{}", self.unique)
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.brokers).set("message.max.bytes", "20000000");
+        config
+    }
+
+    /// Makes a topic that takes messages of 15 MB.
+    pub(crate) fn topic(&self, what: &str, partitions: i32) -> String {
+        let topic = self.name(what);
+        let admin: AdminClient<DefaultClientContext> = self.client().create().expect("a client");
+        let new = NewTopic::new(&topic, partitions, TopicReplication::Fixed(1)).set("max.message.bytes", "15000000");
+        let made = block_on(admin.create_topics([&new], &AdminOptions::new())).expect("an answer");
+        made[0].as_ref().expect("a topic");
+        topic
+    }
+
+    /// Writes messages to partition 0, in order: key, value and headers.
+    pub(crate) fn write(&self, topic: &str, messages: &[(Option<&[u8]>, Option<Vec<u8>>, OwnedHeaders)]) {
+        let mut config = self.client();
+        config.set("enable.idempotence", "true");
+        let producer: BaseProducer = config.create().expect("a producer");
+        for (key, value, headers) in messages {
+            let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(0).headers(headers.clone());
+            record.key = *key;
+            record.payload = value.as_deref();
+            producer.send(record).map_err(|(error, _)| error).expect("queued");
+        }
+        producer.flush(WAIT).expect("acknowledged");
+    }
+
+    /// All messages of a topic, partition by partition.
+    pub(crate) fn read(&self, topic: &str) -> Vec<Message> {
+        let mut config = self.client();
+        config.set("group.id", "reader").set("enable.auto.commit", "false").set("fetch.message.max.bytes", "15000000");
+        let consumer: BaseConsumer = config.create().expect("a consumer");
+        let metadata = consumer.fetch_metadata(Some(topic), WAIT).expect("metadata");
+        let mut ends = BTreeMap::new();
+        let mut from = TopicPartitionList::new();
+        for partition in metadata.topics()[0].partitions() {
+            let (low, high) = consumer.fetch_watermarks(topic, partition.id(), WAIT).expect("offsets");
+            if high > low {
+                ends.insert(partition.id(), high);
+                from.add_partition_offset(topic, partition.id(), Offset::Beginning).expect("an offset");
+            }
+        }
+        consumer.assign(&from).expect("assigned");
+        let mut found: BTreeMap<i32, Vec<Message>> = BTreeMap::new();
+        let began = Instant::now();
+        while !ends.is_empty() {
+            assert!(began.elapsed() < WAIT, "{topic} cannot be read to its end: {ends:?} is left");
+            let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) else { continue };
+            let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or_default()).into_owned();
+            let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+            let headers = headers.map(|header| (header.key.to_owned(), text(header.value))).collect();
+            let read = Message { value: message.payload().map(<[u8]>::to_vec), headers };
+            found.entry(message.partition()).or_default().push(read);
+            if ends.get(&message.partition()).is_some_and(|end| message.offset() + 1 >= *end) {
+                ends.remove(&message.partition());
+            }
+        }
+        found.into_values().flatten().collect()
+    }
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = std::task::Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+}

@@ -1,0 +1,58 @@
+//! Runs that are killed, at any moment, and started again until they are done: their output holds what that of a run
+//! left alone holds.
+
+mod files;
+mod kafka;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use crate::common::{Done, House};
+
+/// Random moments, and the seed to try them again with: `AQPIPE_TEST_SEED`.
+struct Moments(StdRng);
+
+impl Moments {
+    fn new() -> Moments {
+        let seed = match std::env::var("AQPIPE_TEST_SEED") {
+            Ok(seed) => seed.parse().expect("AQPIPE_TEST_SEED is a number"),
+            Err(_) => rand::random::<u64>(),
+        };
+        eprintln!("AQPIPE_TEST_SEED={seed}");
+        Moments(StdRng::seed_from_u64(seed))
+    }
+
+    fn wait(&mut self, from: u64, to: u64) {
+        std::thread::sleep(Duration::from_millis(self.0.random_range(from..to)));
+    }
+}
+
+/// Kills runs between `from` and `to` milliseconds after their start, `kills` times at most, then lets one come to its
+/// end. How many were killed, and the last.
+fn killed_and_restarted(house: &House, args: &[&str], (from, to): (u64, u64), kills: usize) -> (usize, Done) {
+    let mut moments = Moments::new();
+    for killed in 0..kills {
+        let mut running = house.start(args);
+        moments.wait(from, to);
+        if !running.is_running() {
+            return (killed, running.wait().expect(0, &[]));
+        }
+        running.kill();
+        let done = running.wait();
+        assert_eq!(done.code, None, "a signal ended it");
+        assert!(!done.err.contains("ERROR") && !done.err.contains("panicked"), "{}", done.err);
+    }
+    (kills, house.run(args).expect(0, &[]))
+}
+
+/// The visible files of a directory with their bytes.
+fn bytes_of(house: &House, dir: &str) -> BTreeMap<String, Vec<u8>> {
+    let read = |name: String| {
+        let bytes = std::fs::read(house.path(dir).join(&name)).expect("readable");
+        (name, bytes)
+    };
+    house.files(dir).into_iter().map(read).collect()
+}

@@ -1,0 +1,177 @@
+//! From files to files.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{bytes_of, killed_and_restarted};
+use crate::common::{House, names, uci};
+
+const RECORDS: usize = 6_000;
+
+/// Gaps are filled over the ends of files, each fortieth row is none.
+const PIPELINE: &str = r#"name = "job"
+
+[source]
+type = "csv"
+path = "data/*.csv"
+delimiter = ";"
+decimal = ","
+missing = [-200]
+timestamp = { columns = ["Date", "Time"], format = "%d/%m/%Y %H.%M.%S" }
+timezone = "+01:00"
+key = { name = "station", value = "uci" }
+fields = ["CO(GT)", "NOx(GT)", "NO2(GT)", "T", "RH", "AH"]
+
+[[transform]]
+type = "impute"
+steps = [{ method = "forward_fill", limit = 1 }, { method = "backward_fill", limit = 2 }, { method = "median" }]
+
+[[transform]]
+type = "range_check"
+ranges = { "NOx(GT)" = { min = 0.0, max = 1000.0 } }
+
+[[transform]]
+type = "score"
+
+[sink]
+type = "csv"
+dir = "out"
+batch_size = 50
+batch_timeout_secs = 3600
+
+[dead_letter]
+type = "ndjson"
+dir = "dead"
+"#;
+
+/// Two files that are one series, each fortieth row cut off.
+fn house() -> House {
+    let house = House::with(&[("job.toml", PIPELINE)]);
+    let text = uci(RECORDS);
+    let (header, rows) = text.split_once("\r\n").expect("a header");
+    let mut files = [String::from(header) + "\r\n", String::from(header) + "\r\n"];
+    for (index, row) in rows.split_terminator("\r\n").enumerate() {
+        let cut = if index % 40 == 39 && index < RECORDS { &row[..row.len() / 2] } else { row };
+        files[index / (RECORDS / 2 + 7)].push_str(cut);
+        files[index / (RECORDS / 2 + 7)].push_str("\r\n");
+    }
+    house.write("data/1.csv", &files[0]);
+    house.write("data/2.csv", &files[1]);
+    house
+}
+
+/// Dead letters without the time at which they were written.
+fn letters(house: &House) -> BTreeMap<String, Vec<Value>> {
+    let read = |name: String| {
+        let lines = house.read(&format!("dead/{name}"));
+        let mut letters: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        for letter in &mut letters {
+            letter.as_object_mut().and_then(|letter| letter.remove("time")).expect("a time");
+        }
+        (name, letters)
+    };
+    house.files("dead").into_iter().map(read).collect()
+}
+
+#[test]
+fn a_run_killed_at_random_moments_leaves_the_files_of_a_run_left_alone_to_the_byte() {
+    let alone = house();
+    alone.run(&["run", "job.toml"]).expect(0, &["job: read 6000, written 5850, dead letters 150,"]);
+    assert_eq!(alone.files("out").len(), 120);
+
+    let house = house();
+    // A reader that looks at the directory all the time: what it sees of a name is all that will ever be there.
+    let over = AtomicBool::new(false);
+    let (seen, (killed, last)) = std::thread::scope(|scope| {
+        let reader = scope.spawn({
+            let (house, over) = (&house, &over);
+            move || {
+                let mut seen = BTreeMap::new();
+                while !over.load(Ordering::Acquire) {
+                    for name in names(&house.path("out")).into_iter().filter(|name| !name.starts_with('.')) {
+                        if !seen.contains_key(&name) {
+                            let bytes = std::fs::read(house.path("out").join(&name)).expect("what is there stays");
+                            seen.insert(name, bytes);
+                        }
+                    }
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                seen
+            }
+        });
+        let end = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            killed_and_restarted(&house, &["run", "job.toml"], (20, 300), 40)
+        }));
+        over.store(true, Ordering::Release);
+        let seen = reader.join().expect("a reader");
+        (seen, end.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    eprintln!("killed {killed} times; {} files were seen under way", seen.len());
+    assert!(killed >= 2, "it was too fast to be killed");
+    assert!(last.err.contains("going on after ") || killed == 40, "{}", last.err);
+
+    assert_eq!(house.rows("out"), alone.rows("out"));
+    let (expected, found) = (bytes_of(&alone, "out"), bytes_of(&house, "out"));
+    assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+    assert!(found == expected, "the same names, other bytes");
+    for (name, bytes) in &seen {
+        assert!(expected.get(name) == Some(bytes), "{name} was seen before it was whole");
+    }
+    assert_eq!(letters(&house), letters(&alone));
+    assert_eq!(letters(&house).values().map(Vec::len).sum::<usize>(), RECORDS / 40);
+    assert!(house.unfinished("out").is_empty() && house.unfinished("dead").is_empty());
+}
+
+#[test]
+fn a_stop_drains_and_commits_and_the_next_start_goes_on_to_the_same_files() {
+    let alone = house();
+    // Files end where a run was stopped, so that only their rows are the same.
+    alone.run(&["run", "job.toml"]).expect(0, &[]);
+    let house = house();
+    let slow = ["run", "job.toml", "--set", "source.replay={ interval_secs = 0.02, records_per_step = 30 }"];
+    for round in 0..3 {
+        let mut running = house.start(&slow);
+        let before = house.files("out").len();
+        running.until("three more files", |_| house.files("out").len() >= before + 3);
+        running.terminate();
+        let done = running.wait().expect(
+            0,
+            &[
+                "stopping: reading ends, what was read is committed; a second signal ends at once\n",
+                "job: stopped; the next start goes on from here\n",
+            ],
+        );
+        assert_eq!(done.err.contains("going on after "), round > 0, "{}", done.err);
+        assert!(house.unfinished("out").is_empty(), "a stop leaves nothing unfinished");
+        let (_, said) = done.err.split_once("job: read ").expect("a summary");
+        let (read, _) = said.split_once(',').expect("a number");
+        assert!(read.parse::<usize>().expect("a number") >= 150, "what was read is committed: {}", done.err);
+    }
+    house.run(&["run", "job.toml"]).expect(0, &["going on after ", "job: done\n"]);
+    assert_eq!(house.rows("out"), alone.rows("out"), "fills, scores and order too");
+    let sorted = |house: &House| letters(house).into_values().flatten().collect::<Vec<_>>();
+    assert_eq!(sorted(&house), sorted(&alone));
+}
+
+#[test]
+fn a_second_signal_ends_at_once_a_run_that_cannot_drain() {
+    let house = house();
+    let (start, _) = PIPELINE.split_once("[sink]").expect("there");
+    house.write(
+        "out.toml",
+        format!("{start}[sink]\ntype = \"stdout\"\n\n[dead_letter]\ntype = \"ndjson\"\ndir = \"dead\"\n"),
+    );
+    // Nobody reads what it writes: it waits for room in the pipe.
+    let mut running = house.start_unread(&["run", "out.toml"]);
+    running.says("read the whole input once before the run");
+    std::thread::sleep(Duration::from_millis(500));
+    running.terminate();
+    running.says("stopping: reading ends");
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(running.is_running(), "it drains as long as there is hope: {}", running.err());
+    running.terminate();
+    running.wait().expect(1, &["stopped at once; the next start goes on from the last commit\n"]);
+}

@@ -1,0 +1,213 @@
+//! Running a pipeline again: after it completed, after it was interrupted, afresh.
+
+use crate::common::{House, Kafka, uci};
+
+const SOURCE: &str = r#"[source]
+type = "csv"
+path = "in.csv"
+delimiter = ";"
+decimal = ","
+missing = [-200]
+timestamp = { columns = ["Date", "Time"], format = "%d/%m/%Y %H.%M.%S" }
+key = { name = "station", value = "uci" }
+fields = ["CO(GT)", "NOx(GT)", "T"]
+"#;
+
+const CHECK: &str = "\n[[transform]]\ntype = \"range_check\"\nranges = { \"NOx(GT)\" = { min = 0.0, max = 1000.0 } }\n";
+const FILES: &str = "\n[sink]\ntype = \"csv\"\ndir = \"out\"\nbatch_size = 20\n";
+const SLOW: [&str; 2] = ["--set", "source.replay={ interval_secs = 0.02, records_per_step = 10 }"];
+const RUN: [&str; 2] = ["run", "job.toml"];
+
+fn house(records: usize) -> House {
+    let house = House::with(&[("job.toml", &format!("name = \"job\"\n\n{SOURCE}{CHECK}{FILES}"))]);
+    house.write("in.csv", uci(records));
+    house
+}
+
+/// Runs the job until it has written some files, and stops it.
+fn interrupt(house: &House) {
+    let mut running = house.start(&[&RUN[..], &SLOW].concat());
+    running.until("two files", |_| house.files("out").len() >= 2);
+    running.terminate();
+    running.wait().expect(0, &["job: stopped; the next start goes on from here\n"]);
+    assert!(house.rows("out").len() < 500, "it was too fast to be interrupted");
+}
+
+#[test]
+fn a_completed_run_into_files_refuses_to_run_again_and_names_the_way_out() {
+    let house = house(100);
+    house.run(&RUN).expect(0, &["job: read 100, written 100,"]);
+    let (files, rows) = (house.files("out"), house.rows("out"));
+    let done = house.run(&RUN).expect(
+        78,
+        &[
+            "error: job: csv: the last run of `job` carried the whole input, and its 100 records are there: this sink \
+             does not overwrite\n",
+            "help: `--fresh` removes the output that this pipeline wrote and starts from the beginning\n",
+        ],
+    );
+    assert_eq!((house.files("out"), house.rows("out")), (files, rows), "{}", done.err);
+}
+
+#[test]
+fn fresh_removes_what_the_pipeline_wrote_and_nothing_else_and_starts_from_the_beginning() {
+    let house = house(200);
+    house.write("out/notes.txt", "mine");
+    house.write("out/air_quality_batch_notes.csv", "mine too\n");
+    house.run(&RUN).expect(0, &[]);
+    let before = house.files("out").len();
+    house.write("in.csv", uci(100));
+    let set = ["--fresh", "--set", "transform.range_check.ranges.\"NOx(GT)\".max=100.0"];
+    house.run(&[&RUN[..], &set].concat()).expect(
+        0,
+        &["forgot positions, state and output: this run starts from the beginning\n", "read 100, written 100,"],
+    );
+    assert_eq!(house.files("out").len(), before - 5, "five files less of twenty records");
+    assert_eq!(
+        (&*house.read("out/notes.txt"), &*house.read("out/air_quality_batch_notes.csv")),
+        ("mine", "mine too\n")
+    );
+    std::fs::remove_file(house.path("out/air_quality_batch_notes.csv")).expect("removed");
+    let rows = house.rows("out");
+    assert_eq!(rows.len(), 100);
+    let failed = rows.column("flags").iter().filter(|flags| flags.as_bytes()[1] == b'4').count();
+    assert!(failed > 20, "the new threshold holds for all records: {failed}");
+}
+
+#[test]
+fn fresh_does_not_remove_the_files_of_another_pipeline() {
+    let house = house(40);
+    house.run(&RUN).expect(0, &[]);
+    let files = house.files("out");
+    let other = [&RUN[..], &["--fresh", "--set", "name=other"]].concat();
+    house
+        .run(&other)
+        .expect(78, &["error: other: csv: the files `air_quality_batch_*` in `out` belong to the pipeline `job`\n"]);
+    assert_eq!(house.files("out"), files);
+}
+
+#[test]
+fn with_rerun_off_a_completed_run_has_nothing_to_do() {
+    let house = house(100);
+    let once = [&RUN[..], &["--set", "source.rerun=false"]].concat();
+    house.run(&once).expect(0, &["job: done\n", "read 100, written 100,"]);
+    let files = house.files("out");
+    house
+        .run(&once)
+        .expect(0, &["`rerun` is false: nothing to do\n", "job: nothing to do\n", "job: read 0, written 0,"]);
+    assert_eq!(house.files("out"), files);
+}
+
+#[test]
+fn an_interrupted_run_goes_on_where_it_was() {
+    let alone = house(600);
+    alone.run(&RUN).expect(0, &[]);
+    let house = house(600);
+    interrupt(&house);
+    let committed = house.rows("out").len();
+    let done = house.run(&RUN).expect(0, &[&format!("going on after {committed} records of an earlier run\n")]);
+    assert!(!done.err.contains("with the options as they are now"), "pace is no option of the records: {}", done.err);
+    assert_eq!(house.rows("out"), alone.rows("out"));
+}
+
+#[test]
+fn an_interrupted_run_goes_on_with_changed_options_and_says_so() {
+    let house = house(600);
+    interrupt(&house);
+    let committed = house.rows("out").len();
+    let set = ["--set", "transform.range_check.ranges.\"NOx(GT)\".max=100.0"];
+    let said = format!("going on after {committed} records of an earlier run, with the options as they are now\n");
+    house.run(&[&RUN[..], &set].concat()).expect(0, &[&said]);
+    let rows = house.rows("out");
+    assert_eq!(rows.len(), 600);
+    let failed = |rows: &[&str]| rows.iter().filter(|flags| flags.as_bytes()[1] == b'4').count();
+    let flags = rows.column("flags");
+    assert!(failed(&flags[..committed]) <= committed / 100 + 1, "written before the change");
+    assert!(failed(&flags[committed..]) > (600 - committed) / 4, "written after it");
+}
+
+#[test]
+fn an_interrupted_run_does_not_go_on_with_other_stages() {
+    let house = house(600);
+    interrupt(&house);
+    let files = house.files("out");
+    house.write("job.toml", format!("name = \"job\"\n\n{SOURCE}{FILES}"));
+    house.run(&RUN).expect(
+        78,
+        &[
+            "error: job: the stages are not those of the run that was interrupted: it had csv -> range_check -> csv, now \
+             there are csv -> csv\n",
+            "help: put the stages back to let that run end, or start from the beginning with `--fresh`\n",
+        ],
+    );
+    assert_eq!(house.files("out"), files);
+    house.run(&[&RUN[..], &["--fresh"]].concat()).expect(0, &["read 600, written 600,"]);
+    assert_eq!(house.rows("out").len(), 600);
+}
+
+#[test]
+fn files_without_the_state_that_belongs_to_them_are_not_written_over() {
+    let house = house(100);
+    house.run(&RUN).expect(0, &[]);
+    std::fs::remove_dir_all(house.path(".aqpipe")).expect("removed");
+    let files = house.files("out");
+    let done = house
+        .run(&RUN)
+        .expect(78, &["error: job: csv: there is output of in.csv up to ", "and no state that knows of it"]);
+    assert!(done.err.contains("`--fresh`"), "{}", done.err);
+    assert_eq!(house.files("out"), files);
+}
+
+fn kafka_pipelines(kafka: &Kafka, topic: &str) -> House {
+    let house = house(300);
+    let brokers = &kafka.brokers;
+    house.write(
+        "producer.toml",
+        format!(
+            "name = \"producer\"\n\n{SOURCE}{CHECK}\n[sink]\ntype = \"kafka\"\nbrokers = \"{brokers}\"\ntopic = \"{topic}\"\n\
+             create_topic = {{ partitions = 2, replication = 1 }}\n"
+        ),
+    );
+    house.write(
+        "consumer.toml",
+        format!(
+            "name = \"consumer\"\n\n[source]\ntype = \"kafka\"\nbrokers = \"{brokers}\"\ntopics = [\"{topic}\"]\n\
+             group = \"{topic}\"\nsession_timeout_secs = 6\nkey = \"station\"\n{FILES}"
+        ),
+    );
+    house
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn a_completed_run_into_kafka_sends_its_records_once_more_and_says_how_many() {
+    let kafka = Kafka::given();
+    let topic = kafka.name("again");
+    let house = kafka_pipelines(&kafka, &topic);
+    let produce = ["run", "producer.toml"];
+    house.run(&produce).expect(0, &["producer: read 300, written 300,"]);
+    house.run(&produce).expect(0, &["the last run wrote 300 records; they are written once more\n", "written 300,"]);
+    assert_eq!(kafka.read(&topic).len(), 600);
+    let once = ["run", "producer.toml", "--set", "source.rerun=false"];
+    house.run(&once).expect(0, &["`rerun` is false: nothing to do\n"]);
+    assert_eq!(kafka.read(&topic).len(), 600);
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn a_consumer_just_goes_on_and_afresh_reads_all_again() {
+    let kafka = Kafka::given();
+    let topic = kafka.name("on");
+    let house = kafka_pipelines(&kafka, &topic);
+    let (produce, consume) = (["run", "producer.toml"], ["run", "consumer.toml", "--until-end"]);
+    house.run(&produce).expect(0, &[]);
+    house.run(&consume).expect(0, &["consumer: read 300, written 300,"]);
+    let files = house.files("out");
+    house.run(&consume).expect(0, &["consumer: done\n", "consumer: read 0, written 0,"]);
+    assert_eq!(house.files("out"), files);
+    house.run(&produce).expect(0, &[]);
+    house.run(&consume).expect(0, &["consumer: read 300, written 300,"]);
+    assert_eq!(house.rows("out").len(), 600);
+    house.run(&[&consume[..], &["--fresh"]].concat()).expect(0, &["consumer: read 600, written 600,"]);
+    assert_eq!(house.rows("out").len(), 600);
+}
