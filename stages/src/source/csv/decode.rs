@@ -8,9 +8,10 @@ use aqpipe_engine::record::{Batch, Fields, Kind, Mark, Tests};
 use arrow_array::builder::StringBuilder;
 
 use super::config::CsvSourceConfig;
+use super::dialect::has_line_end;
 use super::missing::Missing;
 use super::plan::{Plan, seems_split_by, shown};
-use super::records::{Records, has_line_end};
+use super::records::Records;
 use super::time::TimeFormat;
 use crate::codec::number::parse_f64;
 use crate::source::cells::{Cells, Keys, Rows};
