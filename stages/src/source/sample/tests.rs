@@ -50,7 +50,12 @@ fn checksum(batch: &Batch) -> u64 {
 #[test]
 fn one_seed_gives_the_same_readings_on_every_machine() {
     let (batch, _) = all(json!({}));
-    assert_eq!(checksum(&batch), 3_353_650_419_635_156_339, "{}", String::from_utf8_lossy(batch.raw(0).unwrap_or_default()));
+    assert_eq!(
+        checksum(&batch),
+        3_353_650_419_635_156_339,
+        "{}",
+        String::from_utf8_lossy(batch.raw(0).unwrap_or_default())
+    );
     let (other, _) = all(json!({ "seed": 2 }));
     assert_ne!(checksum(&batch), checksum(&other));
 }
