@@ -115,7 +115,7 @@ pub fn run(pipeline: &Pipeline, options: &RunOptions) -> Result<Summary> {
         Beginning::GoOn => false,
     };
     if !claim(&ends, &options.stop)? {
-        return Ok(Ended::Stopped);
+        return Ok(summary(Ended::Stopped, pipeline, options));
     }
     // Not before the claim: without it, what another run has prepared looks like something left behind.
     settle(&instance, &mut log, &ends)?;

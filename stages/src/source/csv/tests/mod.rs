@@ -41,10 +41,7 @@ impl Files {
 
     /// Options that read a file of the directory.
     fn options(&self, name: &str, more: Value) -> Value {
-        let mut options = json!({ "path": self.path(name) });
-        let all = options.as_object_mut().expect("a table");
-        all.extend(more.as_object().cloned().unwrap_or_default());
-        options
+        with(json!({ "path": self.path(name) }), more)
     }
 
     /// A message without the directory, which has another name each time.
@@ -170,8 +167,10 @@ fn uci() -> Value {
     })
 }
 
+/// Options, and others in their place or beside them.
 fn with(mut options: Value, more: Value) -> Value {
-    let all = options.as_object_mut().expect("a table");
-    all.extend(more.as_object().cloned().unwrap_or_default());
+    if let (Some(all), Value::Object(more)) = (options.as_object_mut(), more) {
+        all.extend(more);
+    }
     options
 }

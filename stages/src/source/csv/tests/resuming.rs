@@ -84,13 +84,11 @@ proptest! {
         let files = Files::new(&[("a.csv", bodies[0].as_bytes())]);
         let whole = read_all(&mut resumed(&files, None).expect("opens"), 1000).expect("reads");
         for (index, (origin, _)) in whole.raw.iter().enumerate() {
-            let carry = resumed(&files, None).expect("opens");
             let position = Position { at: *origin, row: 0 };
             // Kinds are known to the lane that stopped there; with all fields decided they are those of the end.
             let mut ended = resumed(&files, None).expect("opens");
             read_all(&mut ended, 1000).expect("reads");
             let state = vec![ended.carry().expect("carries")];
-            drop(carry);
             let mut lane = resumed(&files, Some(&Start { position, state, ..Start::default() })).expect("opens");
             let rest = read_all(&mut lane, 1000).expect("reads");
             prop_assert_eq!(&rest.raw, &whole.raw[index..]);
@@ -136,7 +134,7 @@ fn files_that_are_not_those_of_before_are_an_error() {
     std::fs::remove_file(files.path("a.csv")).expect("removes");
     let error = resumed(&files, Some(&start)).map(|_| ()).expect_err("another file");
     assert!(error.to_string().contains("stands where"), "{error}");
-    let damaged = Start { state: vec![vec![1, 255, 255]], ..start.clone() };
+    let damaged = Start { state: vec![vec![1, 255, 255]], ..start };
     assert!(resumed(&files, Some(&damaged)).is_err());
     let foreign = Start { state: vec![vec![9]], ..start };
     assert!(resumed(&files, Some(&foreign)).is_err());
