@@ -12,7 +12,7 @@ use super::log::{Begin, CommitLog as _, LastRun, LedgerLog};
 use super::running::Running;
 use super::survey::survey;
 use crate::config::Pipeline;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::monitor::{Counts, Facts, Snapshot};
 use crate::stage::{BuildContext, Delivery, Gate, Rerun, Shared, Source};
 
@@ -96,6 +96,19 @@ pub struct Summary {
 /// # Errors
 /// Why it failed: what had been committed is there, and the next start goes on from it.
 pub fn run(pipeline: &Pipeline, options: &RunOptions) -> Result<Summary> {
+    let ended = match run_to_end(pipeline, options) {
+        Ok(ended) => ended,
+        // A stop before anything ran, or a reader that has gone: what was not taken is not committed.
+        Err(error) if error.kind() == ErrorKind::Stop => {
+            tracing::info!("{error}");
+            Ended::Stopped
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(Summary { ended, delivery: pipeline.delivery, facts: options.facts.snapshot() })
+}
+
+fn run_to_end(pipeline: &Pipeline, options: &RunOptions) -> Result<Ended> {
     let rerun = pipeline.source.config.rerun();
     let settings = &pipeline.settings;
     let alone = rerun.is_some();
@@ -110,12 +123,12 @@ pub fn run(pipeline: &Pipeline, options: &RunOptions) -> Result<Summary> {
         forget(&instance, &mut log, source.as_ref(), &ends)?;
     }
     let anew = match begin_or_go_on(pipeline, &log, rerun)? {
-        Beginning::Nothing => return Ok(summary(Ended::NothingToDo, pipeline, options)),
+        Beginning::Nothing => return Ok(Ended::NothingToDo),
         Beginning::Anew => true,
         Beginning::GoOn => false,
     };
     if !claim(&ends, &options.stop)? {
-        return Ok(summary(Ended::Stopped, pipeline, options));
+        return Ok(Ended::Stopped);
     }
     // Not before the claim: without it, what another run has prepared looks like something left behind.
     settle(&instance, &mut log, &ends)?;
@@ -134,11 +147,7 @@ pub fn run(pipeline: &Pipeline, options: &RunOptions) -> Result<Summary> {
     )?;
     let ended = Running::start(pipeline, options, &cx, log, ends, surveys).run_to_end(source)?;
     drop(instance);
-    Ok(summary(ended, pipeline, options))
-}
-
-fn summary(ended: Ended, pipeline: &Pipeline, options: &RunOptions) -> Summary {
-    Summary { ended, delivery: pipeline.delivery, facts: options.facts.snapshot() }
+    Ok(ended)
 }
 
 fn context(pipeline: &Pipeline, options: &RunOptions, instance: &Instance) -> BuildContext {
