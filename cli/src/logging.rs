@@ -71,7 +71,7 @@ where
 {
     let fmt = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false);
     if json {
-        return Box::new(fmt.json().flatten_event(true).with_span_list(false).with_filter(of));
+        return Box::new(fmt.event_format(Json).with_filter(of));
     }
     Box::new(fmt.event_format(Line).with_filter(of))
 }
@@ -177,16 +177,81 @@ where
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         SystemTime.format_time(&mut out)?;
         write!(out, " {:>5} ", event.metadata().level())?;
-        let scope = context.event_scope();
-        let name = scope
-            .and_then(|mut scope| scope.find_map(|span| span.extensions().get::<Name>().map(|name| name.0.clone())));
-        if let Some(name) = name.or_else(|| named(event)) {
+        if let Some(name) = pipeline_of(context, event) {
             write!(out, "{name}: ")?;
         }
         let mut fields = Fields { out: out.by_ref(), result: Ok(()) };
         event.record(&mut fields);
         fields.result?;
         writeln!(out)
+    }
+}
+
+fn pipeline_of<S, N>(context: &FmtContext<'_, S, N>, event: &Event<'_>) -> Option<String>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    let scope = context.event_scope();
+    let name =
+        scope.and_then(|mut scope| scope.find_map(|span| span.extensions().get::<Name>().map(|name| name.0.clone())));
+    name.or_else(|| named(event))
+}
+
+/// `{"timestamp":"…","level":"INFO","pipeline":"producer","message":"…","field":…}`
+struct Json;
+
+impl<S, N> FormatEvent<S, N> for Json
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut time = String::new();
+        SystemTime.format_time(&mut Writer::new(&mut time))?;
+        let mut object = Object(serde_json::Map::new());
+        object.put("timestamp", time);
+        object.put("level", event.metadata().level().as_str());
+        if let Some(name) = pipeline_of(context, event) {
+            object.put(FIELD, name);
+        }
+        event.record(&mut object);
+        writeln!(out, "{}", serde_json::Value::Object(object.0))
+    }
+}
+
+/// The fields of an event as JSON; what is there already stays.
+struct Object(serde_json::Map<String, serde_json::Value>);
+
+impl Object {
+    fn put(&mut self, name: &str, value: impl Into<serde_json::Value>) {
+        self.0.entry(name).or_insert_with(|| value.into());
+    }
+}
+
+impl Visit for Object {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field.name(), value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field.name(), value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field.name(), value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field.name(), value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field.name(), value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put(field.name(), format!("{value:?}"));
     }
 }
 

@@ -3,9 +3,7 @@
 use rdkafka::message::{Header, OwnedHeaders};
 use serde_json::json;
 
-use crate::common::{House, Kafka};
-
-type Sent = (Option<&'static [u8]>, Option<Vec<u8>>, OwnedHeaders);
+use crate::common::{House, Kafka, Sent};
 
 fn pipeline(kafka: &Kafka, topic: &str, dead_letter: &str) -> String {
     format!(

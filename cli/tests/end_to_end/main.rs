@@ -2,6 +2,8 @@
 //!
 //! One program, so that one link is enough. What needs an Apache Kafka is ignored, and finds it by `AQPIPE_TEST_BROKERS`.
 
+#![expect(clippy::print_stderr, reason = "tests say how they can be tried again and what they left out")]
+
 mod bad_input;
 mod command;
 mod common;

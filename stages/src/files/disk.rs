@@ -41,7 +41,8 @@ pub(super) fn sync_dir(dir: &Path) -> Result<()> {
 /// Writes a small file in place of an earlier one, as a whole.
 pub(super) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     let path = dir.join(name);
-    let temporary = dir.join(format!("{name}.new"));
+    // Instances that start at once do this at once.
+    let temporary = dir.join(format!("{name}.{}.new", std::process::id()));
     let write = || {
         let mut file = File::create(&temporary)?;
         file.write_all(bytes)?;

@@ -122,6 +122,9 @@ impl fmt::Debug for Outbox {
     }
 }
 
+/// librdkafka's default of `message.max.bytes`.
+pub(crate) const LARGEST: usize = 1_000_000;
+
 /// What every producer of ours is set to, before the stage's own properties.
 pub(crate) fn defaults(config: &mut ClientConfig) {
     // A record is never dropped because it waited too long, and its key decides its partition as with Java clients.
@@ -155,7 +158,7 @@ impl Outbox {
     ) -> Result<Outbox> {
         let number =
             |name: &str, default: usize| config.get(name).and_then(|text| text.parse().ok()).unwrap_or(default);
-        let request = number("message.max.bytes", 1_000_000);
+        let request = number("message.max.bytes", LARGEST);
         let batch = number("batch.size", 1_000_000);
         let largest = request.min(largest_batch.unwrap_or(usize::MAX));
         if largest_batch.is_some_and(|largest| largest < batch) {

@@ -43,6 +43,10 @@ impl Target {
         let largest = if self.embedded.is_some() { None } else { topics::largest_batch(&common, &self.topic) };
         let mut config = common;
         outbox::defaults(&mut config);
+        if let Some(largest) = largest.filter(|largest| *largest > outbox::LARGEST) {
+            // What the topic takes should not fail at a default of the client.
+            config.set("message.max.bytes", largest.to_string());
+        }
         for (name, value) in &self.own {
             config.set(*name, value);
         }

@@ -20,6 +20,9 @@ pub(crate) struct Kafka {
     unique: String,
 }
 
+/// A message to write: its key, value and headers.
+pub(crate) type Sent = (Option<&'static [u8]>, Option<Vec<u8>>, OwnedHeaders);
+
 /// A message as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Message {
@@ -67,8 +70,8 @@ impl Kafka {
         topic
     }
 
-    /// Writes messages to partition 0, in order: key, value and headers.
-    pub(crate) fn write(&self, topic: &str, messages: &[(Option<&[u8]>, Option<Vec<u8>>, OwnedHeaders)]) {
+    /// Writes messages to partition 0, in order.
+    pub(crate) fn write(&self, topic: &str, messages: &[Sent]) {
         let mut config = self.client();
         config.set("enable.idempotence", "true");
         let producer: BaseProducer = config.create().expect("a producer");

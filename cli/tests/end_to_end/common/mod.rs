@@ -7,5 +7,5 @@ mod output;
 
 pub(crate) use data::{UCI_FIELDS, shipped, uci};
 pub(crate) use house::{Done, House};
-pub(crate) use kafka::Kafka;
+pub(crate) use kafka::{Kafka, Sent};
 pub(crate) use output::{Rows, names};

@@ -92,10 +92,9 @@ fn a_run_killed_at_random_moments_leaves_the_files_of_a_run_left_alone_to_the_by
                 let mut seen = BTreeMap::new();
                 while !over.load(Ordering::Acquire) {
                     for name in names(&house.path("out")).into_iter().filter(|name| !name.starts_with('.')) {
-                        if !seen.contains_key(&name) {
-                            let bytes = std::fs::read(house.path("out").join(&name)).expect("what is there stays");
-                            seen.insert(name, bytes);
-                        }
+                        let read = |path| std::fs::read(path).expect("what is there stays");
+                        let path = house.path("out").join(&name);
+                        seen.entry(name).or_insert_with(|| read(path));
                     }
                     std::thread::sleep(Duration::from_millis(2));
                 }
