@@ -6,6 +6,7 @@
 pub mod codec;
 mod dead_letter;
 mod files;
+mod input;
 pub mod kafka;
 mod layout;
 mod sink;

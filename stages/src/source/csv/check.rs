@@ -9,8 +9,8 @@ use aqpipe_engine::stage::Problem;
 use super::config::CsvSourceConfig;
 use super::missing::Sentinel;
 use super::time::TimeFormat;
-use crate::source::replay::Replay;
-use crate::source::zone;
+use crate::input::replay::Replay;
+use crate::input::zone;
 
 /// The longest key that all records may share: it is written once a record.
 const KEY_MAX: usize = 1000;

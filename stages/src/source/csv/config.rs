@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::missing::{Sentinel, default_missing};
-use crate::source::replay::Replay;
-use crate::source::zone;
+use crate::input::replay::Replay;
+use crate::input::zone;
 
 /// Reads records from CSV files: one file, or those that a glob such as `data/*.csv` names, in the order of their names.
 ///

@@ -14,8 +14,8 @@ use super::plan::{Plan, seems_split_by, shown};
 use super::records::Records;
 use super::time::TimeFormat;
 use crate::codec::number::parse_f64;
-use crate::source::cells::{Cells, Keys, Rows};
-use crate::source::zone;
+use crate::input::cells::{Cells, Keys, Rows};
+use crate::input::zone;
 
 /// No value, because what stands there is no number.
 const NOT_A_NUMBER: Mark = Mark::MISSING.with_test(Tests::NOT_A_NUMBER);

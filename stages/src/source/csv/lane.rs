@@ -17,7 +17,7 @@ use super::dialect::Dialect;
 use super::files::{self, FileSpan};
 use super::header;
 use super::records::{Found, RECORD_MAX, Records};
-use crate::source::cells::Rows;
+use crate::input::cells::Rows;
 
 /// Rows in a batch at most, whatever is asked for.
 const ROWS_MAX: usize = 1 << 16;

@@ -22,7 +22,7 @@ use aqpipe_engine::stage::{BuildContext, Descriptor, Problem, Source, SourceConf
 
 use self::config::CsvSourceConfig;
 use self::source::CsvSource;
-use crate::source::replay::Replay;
+use crate::input::replay::Replay;
 
 inventory::submit! { Descriptor::source::<CsvSourceConfig>() }
 

@@ -16,8 +16,8 @@ use super::files::FileSpan;
 use super::header;
 use super::lane::CsvLane;
 use super::plan::Plan;
+use crate::input::{bounded, zone};
 use crate::source::sample::{FIELDS, SampleSource, Settings};
-use crate::source::{bounded, zone};
 
 /// Readings from files.
 pub(super) struct CsvSource {

@@ -14,8 +14,8 @@ use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
 use super::{FIELDS, Faults, RECORDS, Settings};
-use crate::source::replay::Replay;
-use crate::source::zone;
+use crate::input::replay::Replay;
+use crate::input::zone;
 
 /// Stations that a number may ask for.
 const STATIONS_MAX: u64 = 100_000;

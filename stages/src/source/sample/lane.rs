@@ -12,7 +12,7 @@ use arrow_array::builder::StringBuilder;
 
 use super::model::{Reading, Station, impossible};
 use super::{Settings, raw};
-use crate::source::cells::{Cells, Keys, Measured, Rows};
+use crate::input::cells::{Cells, Keys, Measured, Rows};
 
 /// Records generated at once at most.
 const ROWS_MAX: usize = 1 << 16;

@@ -20,8 +20,8 @@ use aqpipe_engine::stage::{BuildContext, Descriptor, Lane, Lanes, Problem, Sourc
 
 use self::config::SampleSourceConfig;
 use self::lane::SampleLane;
-use crate::source::bounded;
-use crate::source::replay::Replay;
+use crate::input::bounded;
+use crate::input::replay::Replay;
 
 inventory::submit! { Descriptor::source::<SampleSourceConfig>() }
 

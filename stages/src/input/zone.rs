@@ -1,7 +1,7 @@
 //! Clocks without daylight saving: a fixed offset from UTC.
 
 /// The minutes east of UTC of `UTC`, `Z` or an offset such as `+01:00`.
-pub(super) fn parse(text: &str) -> Option<i16> {
+pub(crate) fn parse(text: &str) -> Option<i16> {
     if matches!(text, "UTC" | "utc" | "Z") {
         return Some(0);
     }
@@ -16,11 +16,11 @@ pub(super) fn parse(text: &str) -> Option<i16> {
 }
 
 /// What to say of a time zone that is none.
-pub(super) const HELP: &str =
+pub(crate) const HELP: &str =
     "a clock is \"UTC\" or a fixed offset such as \"+01:00\"; zones with daylight saving repeat an hour each autumn";
 
 /// What `timezone` is unless it is set.
-pub(super) fn utc() -> String {
+pub(crate) fn utc() -> String {
     "UTC".to_owned()
 }
 

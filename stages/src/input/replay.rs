@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
-pub(super) struct Replay {
+pub(crate) struct Replay {
     /// How many times as fast as the clock: 1.0 is real time, 3600.0 makes an hourly reading a second.
     #[serde(default = "real_time")]
     #[schemars(extend("exclusiveMinimum" = 0))]
@@ -32,7 +32,7 @@ fn real_time() -> f64 {
 
 impl Replay {
     /// What is wrong with it, as problems of the key `replay`.
-    pub(super) fn check(&self) -> Vec<Problem> {
+    pub(crate) fn check(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         if !(self.speed.is_finite() && self.speed > 0.0) {
             problems.push(Problem::new(["replay", "speed"], "the speed must be above 0"));
@@ -49,7 +49,7 @@ impl Replay {
     }
 
     /// The same in the engine's terms.
-    pub(super) fn pace(&self) -> Pace {
+    pub(crate) fn pace(&self) -> Pace {
         Pace {
             speed: self.speed,
             // What `check` refused does not come here.

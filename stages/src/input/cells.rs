@@ -10,7 +10,7 @@ use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
 
 /// A column of measurements while it grows: the values, and the few cells that are not just observed.
 #[derive(Debug, Default)]
-pub(super) struct Measured {
+pub(crate) struct Measured {
     values: Vec<f64>,
     absent: Vec<(u32, Mark)>,
 }
@@ -18,13 +18,13 @@ pub(super) struct Measured {
 impl Measured {
     /// A value from the source.
     #[inline]
-    pub(super) fn push(&mut self, value: f64) {
+    pub(crate) fn push(&mut self, value: f64) {
         self.values.push(value);
     }
 
     /// No value, and what is known of that.
     #[inline]
-    pub(super) fn push_absent(&mut self, mark: Mark) {
+    pub(crate) fn push_absent(&mut self, mark: Mark) {
         self.absent.push((self.values.len() as u32, mark));
         self.values.push(0.0);
     }
@@ -47,7 +47,7 @@ impl Measured {
 
 /// One column while it grows.
 #[derive(Debug)]
-pub(super) enum Cells {
+pub(crate) enum Cells {
     /// Measurements.
     Number(Measured),
     /// Text.
@@ -56,7 +56,7 @@ pub(super) enum Cells {
 
 /// The key of the rows.
 #[derive(Debug)]
-pub(super) enum Keys {
+pub(crate) enum Keys {
     /// There is none.
     Absent,
     /// The same for all rows.
@@ -67,24 +67,24 @@ pub(super) enum Keys {
 
 /// Rows while they grow.
 #[derive(Debug)]
-pub(super) struct Rows {
+pub(crate) struct Rows {
     /// Instants in microseconds since 1970 UTC.
-    pub(super) time: Vec<i64>,
+    pub(crate) time: Vec<i64>,
     /// Minutes east of UTC.
-    pub(super) offset: Vec<i16>,
+    pub(crate) offset: Vec<i16>,
     /// Where each row starts in its lane.
-    pub(super) origin: Vec<u64>,
+    pub(crate) origin: Vec<u64>,
     /// The keys.
-    pub(super) keys: Keys,
+    pub(crate) keys: Keys,
     /// A column a field, in the order of the layout.
-    pub(super) columns: Vec<Cells>,
+    pub(crate) columns: Vec<Cells>,
     /// The bytes of each row, where they are kept.
-    pub(super) raw: Option<BinaryBuilder>,
+    pub(crate) raw: Option<BinaryBuilder>,
 }
 
 impl Rows {
     /// No rows yet, with room for some.
-    pub(super) fn new(layout: &Fields, keys: Keys, keep_raw: bool, room: usize) -> Rows {
+    pub(crate) fn new(layout: &Fields, keys: Keys, keep_raw: bool, room: usize) -> Rows {
         let column = |kind: Kind| match kind {
             Kind::Text => Cells::Text(StringBuilder::new()),
             Kind::Number | Kind::Undecided => {
@@ -102,12 +102,12 @@ impl Rows {
     }
 
     /// How many.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.time.len()
     }
 
     /// The rows as a batch; `layout` is the one that they were begun with, its undecided fields made numbers.
-    pub(super) fn finish(self, layout: &Arc<Fields>) -> Result<Batch> {
+    pub(crate) fn finish(self, layout: &Arc<Fields>) -> Result<Batch> {
         let rows = self.time.len();
         let column = |cells: Cells| match cells {
             Cells::Number(measured) => Column::Number(measured.finish()),

@@ -11,11 +11,11 @@ use aqpipe_engine::stage::{Lane, Lanes, Start};
 const LOOK: Duration = Duration::from_millis(100);
 
 /// A lane to open: its name, itself, and where it goes on.
-pub(super) type ToOpen = (LaneId, Box<dyn Lane>, Option<Start>);
+pub(crate) type ToOpen = (LaneId, Box<dyn Lane>, Option<Start>);
 
 /// Opens lanes one after the other, until all have ended or a stop is asked for. Each one is made when its turn comes,
 /// so that its file is not open before.
-pub(super) fn run(to_open: impl Iterator<Item = Result<ToOpen>>, lanes: &dyn Lanes) -> Result<()> {
+pub(crate) fn run(to_open: impl Iterator<Item = Result<ToOpen>>, lanes: &dyn Lanes) -> Result<()> {
     run_at_most(to_open, lanes, std::thread::available_parallelism().map_or(1, usize::from))
 }
 

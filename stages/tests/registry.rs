@@ -1,0 +1,51 @@
+//! Every file of a role's folder is a stage that registered itself, and every stage has its file.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use aqpipe_engine::stage::{Registry, Role};
+use aqpipe_stages as _;
+
+#[test]
+fn each_file_of_a_role_registers_the_stage_that_it_is_called_after() {
+    let registry = Registry::collect().expect("stages that fit together");
+    for role in Role::ALL {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(role.key());
+        let stems: BTreeSet<String> = std::fs::read_dir(&folder)
+            .expect("a folder for each role")
+            .map(|entry| entry.expect("an entry").path())
+            .map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned())
+            .filter(|stem| stem != "mod")
+            .collect();
+        let registered: BTreeSet<String> = registry.names(role).map(str::to_owned).collect();
+        assert_eq!(stems, registered, "in {}", folder.display());
+        assert!(!registered.is_empty());
+    }
+}
+
+#[test]
+fn no_object_of_a_stages_options_takes_keys_that_it_does_not_know() {
+    let registry = Registry::collect().expect("stages that fit together");
+    for stage in registry.iter() {
+        let schema = stage.schema().to_value();
+        let mut open = Vec::new();
+        find_open(&schema, "", &mut open);
+        assert!(open.is_empty(), "{stage:?} forgot `deny_unknown_fields` in {open:?}");
+    }
+}
+
+/// Schemas with properties that allow any others.
+fn find_open(schema: &serde_json::Value, path: &str, open: &mut Vec<String>) {
+    match schema {
+        serde_json::Value::Object(object) => {
+            let lists_keys = object.get("properties").is_some_and(serde_json::Value::is_object);
+            let is_type = object.get("type").is_some_and(|kind| kind == "object");
+            if lists_keys && is_type && object.get("additionalProperties") != Some(&serde_json::Value::Bool(false)) {
+                open.push(path.to_owned());
+            }
+            object.iter().for_each(|(key, value)| find_open(value, &format!("{path}/{key}"), open));
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| find_open(item, path, open)),
+        _ => {}
+    }
+}
