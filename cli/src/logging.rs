@@ -48,16 +48,17 @@ pub(crate) fn start(pipelines: &[Pipeline], choice: &Choice, bars: &Bars) -> Res
         .iter()
         .map(|pipeline| (pipeline.name.clone(), level(choice.level.unwrap_or(pipeline.settings.log.level))));
     let levels: Arc<BTreeMap<String, LevelFilter>> = Arc::new(levels.collect());
+    let most = levels.values().copied().fold(LevelFilter::INFO, LevelFilter::max);
     let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = vec![Box::new(Names)];
-    let console = Of { pipeline: None, levels: Arc::clone(&levels) };
+    let console = Of { pipeline: None, levels: Arc::clone(&levels), most };
     layers.push(layer(Console(bars.clone()), choice.json, console));
     if let Some(path) = &choice.file {
-        let all = Of { pipeline: None, levels: Arc::clone(&levels) };
+        let all = Of { pipeline: None, levels: Arc::clone(&levels), most };
         layers.push(layer(Append::open(path)?, choice.json, all));
     } else {
         for pipeline in pipelines {
             let Some(path) = &pipeline.settings.log.file else { continue };
-            let alone = Of { pipeline: Some(pipeline.name.clone()), levels: Arc::clone(&levels) };
+            let alone = Of { pipeline: Some(pipeline.name.clone()), levels: Arc::clone(&levels), most };
             layers.push(layer(Append::open(path)?, pipeline.settings.log.format == LogFormat::Json, alone));
         }
     }
@@ -101,6 +102,12 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Names {
             span.extensions_mut().insert(Name(found.value.unwrap_or_default()));
         }
     }
+
+    /// It looks at no event; without a word here, none would be turned away where it arises, and libraries trace every
+    /// message.
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::ERROR)
+    }
 }
 
 /// Looks for a field.
@@ -127,11 +134,13 @@ impl Visit for Find {
 struct Of {
     pipeline: Option<String>,
     levels: Arc<BTreeMap<String, LevelFilter>>,
+    /// The least severe level that any pipeline asks for.
+    most: LevelFilter,
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for Of {
-    fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        true
+    fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        metadata.is_span() || *metadata.level() <= self.most
     }
 
     fn event_enabled(&self, event: &Event<'_>, context: &Context<'_, S>) -> bool {
@@ -147,7 +156,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for Of {
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        self.levels.values().copied().max().map(|level| level.max(LevelFilter::INFO))
+        Some(self.most)
     }
 }
 

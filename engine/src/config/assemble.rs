@@ -126,11 +126,9 @@ fn read_settings(
 ) -> Option<(String, Settings)> {
     let without: Vec<&str> = unknown.iter().map(String::as_str).chain(Role::ALL.map(Role::key)).collect();
     let subject = Subject { schema: own, node: &document.root, title: "the pipeline", without: &without };
-    let (mut json, found) = subject.check();
-    if !found.is_empty() {
-        problems.extend(found);
-        return None;
-    }
+    let (json, found) = subject.check();
+    problems.extend(found);
+    let mut json = json?;
     let name = json.as_object_mut().and_then(|table| table.shift_remove("name"));
     let name = name.and_then(|name| name.as_str().map(str::to_owned));
     match serde_path_to_error::deserialize(json) {

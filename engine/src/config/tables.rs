@@ -188,11 +188,8 @@ impl StageTable {
         let (json, found) = subject.check();
         let mut invalid = Vec::new();
         node.invalid(&mut invalid);
-        if !found.is_empty() || !invalid.is_empty() {
-            problems.extend(found);
-            return None;
-        }
-        match descriptor.parse(json) {
+        problems.extend(found);
+        match descriptor.parse(json.filter(|_| invalid.is_empty())?) {
             Ok(parsed) => Some(parsed),
             Err(error) => {
                 problems.push(subject.refused(&error, &document.secrets));

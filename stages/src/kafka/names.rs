@@ -200,7 +200,7 @@ pub(super) const ALIASES: &[(&str, &str)] = &[
 pub(super) const JAVA: &[(&str, &str)] = &[
     (
         "buffer.memory",
-        "the counterpart is `queue.buffering.max.kbytes`; aqpipe keeps at most 32 MiB under way by itself",
+        "the counterpart is `queue.buffering.max.kbytes`; aqpipe keeps at most 8 MiB under way by itself",
     ),
     ("exclude.internal.topics", "leave it out: topics are named one by one"),
     ("fetch.max.wait.ms", "librdkafka calls it `fetch.wait.max.ms`"),

@@ -19,7 +19,7 @@ use super::Embedded;
 use super::client::Watch;
 
 /// How many bytes may be under way: enough to keep brokers busy, and little beside what a batch is.
-const WINDOW: u64 = 32 << 20;
+const WINDOW: u64 = 8 << 20;
 /// What a record needs in a batch of its own besides key, value and headers, at most.
 const FRAMING: usize = 128;
 /// How long nothing may be acknowledged before that is worth a word.

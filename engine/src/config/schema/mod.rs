@@ -28,22 +28,25 @@ pub(super) struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// The table as JSON, and all that the schema rejects.
-    pub(super) fn check(&self) -> (Json, Vec<Diagnostic>) {
+    /// The table as JSON, and all that the schema rejects. Where that is nothing but unknown keys, the JSON is without
+    /// them, so that what else is wrong with the table can be found as well; else it is `None`.
+    pub(super) fn check(&self) -> (Option<Json>, Vec<Diagnostic>) {
         let empty = Table::default();
         let json = table_to_json(self.node.table().unwrap_or(&empty), self.without);
         let validator = match jsonschema::validator_for(self.schema) {
             Ok(validator) => validator,
             Err(error) => {
                 let message = format!("this is a mistake in aqpipe: the schema of {} is wrong", self.title);
-                return (json, vec![Diagnostic::error(message).note(error.to_string())]);
+                return (None, vec![Diagnostic::error(message).note(error.to_string())]);
             }
         };
         let mut list = Vec::new();
+        let mut without = Some(json.clone());
         for error in validator.iter_errors(&json) {
             wording::word(self, &error, &mut list);
+            without = without.and_then(|json| without_unknown_keys(json, &error));
         }
-        (json, list)
+        (without, list)
     }
 
     /// What serde rejects although the schema did not: a number too large for its type, above all.
@@ -73,6 +76,14 @@ impl Subject<'_> {
         let label = limit_of(&reason).unwrap_or_else(|| redact(secrets, &reason));
         Diagnostic::error(format!("invalid value for {title}")).at_place(found.node.span).label(label)
     }
+}
+
+/// The JSON without the keys that the error calls unknown; `None` where it is another error.
+fn without_unknown_keys(mut json: Json, error: &jsonschema::ValidationError<'_>) -> Option<Json> {
+    let jsonschema::error::ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() else { return None };
+    let table = json.pointer_mut(error.instance_path().as_str())?.as_object_mut()?;
+    unexpected.iter().for_each(|key| drop(table.shift_remove(key)));
+    Some(json)
 }
 
 impl Document {

@@ -45,7 +45,7 @@ impl CsvSourceConfig {
         if self.path.is_empty() {
             problems.push(Problem::new(["path"], "the path is empty"));
         } else if let Err(error) = glob::Pattern::new(&self.path) {
-            problems.push(Problem::new(["path"], format!("the glob is none: {}", error.msg)));
+            problems.push(Problem::new(["path"], format!("the path is no valid glob: {}", error.msg)));
         }
         let quote = self.quote.chars().next();
         let plain = |c: char| c.is_ascii() && !matches!(c, '\n' | '\r' | '\0') && !c.is_ascii_alphanumeric();

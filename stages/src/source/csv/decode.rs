@@ -8,9 +8,10 @@ use aqpipe_engine::record::{Batch, Fields, Kind, Mark, Tests};
 use arrow_array::builder::StringBuilder;
 
 use super::config::CsvSourceConfig;
+use super::dialect::has_line_end;
 use super::missing::Missing;
 use super::plan::{Plan, seems_split_by, shown};
-use super::records::{Records, has_line_end};
+use super::records::Records;
 use super::time::TimeFormat;
 use crate::codec::number::parse_f64;
 use crate::source::cells::{Cells, Keys, Rows};
@@ -165,7 +166,6 @@ impl Decoder {
 
     /// Lets the first values of undecided fields decide what those hold; whether the layout changes, which it only does
     /// where there are no rows of the present one.
-    #[cold]
     fn decide<R: Read>(&mut self, record: &Records<R>, has_rows: bool) -> bool {
         let first = |slot: usize| {
             let cell = trim(record.cell(self.plan.fields[slot].column));
@@ -176,6 +176,9 @@ impl Decoder {
         };
         let decided: Vec<(usize, Kind)> =
             self.undecided.iter().filter_map(|slot| first(*slot).map(|kind| (*slot, kind))).collect();
+        if decided.is_empty() {
+            return false;
+        }
         let changes = decided.iter().any(|(_, kind)| *kind == Kind::Text);
         if !(changes && has_rows) {
             for (slot, kind) in decided {

@@ -4,8 +4,9 @@ use std::fs::File;
 
 use aqpipe_engine::{Error, Result};
 
+use super::dialect::Dialect;
 use super::files::FileSpan;
-use super::records::{Dialect, Found, Records};
+use super::records::{Found, Records};
 
 /// The records of a file from its beginning.
 pub(super) fn open(span: &FileSpan, dialect: Dialect) -> Result<Records<File>> {

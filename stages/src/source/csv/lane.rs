@@ -13,9 +13,10 @@ use aqpipe_engine::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::decode::{Decoded, Decoder};
+use super::dialect::Dialect;
 use super::files::{self, FileSpan};
 use super::header;
-use super::records::{Dialect, Found, RECORD_MAX, Records};
+use super::records::{Found, RECORD_MAX, Records};
 use crate::source::cells::Rows;
 
 /// Rows in a batch at most, whatever is asked for.

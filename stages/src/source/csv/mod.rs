@@ -3,6 +3,7 @@
 mod check;
 mod config;
 mod decode;
+mod dialect;
 mod files;
 mod header;
 mod lane;

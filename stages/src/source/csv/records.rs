@@ -2,19 +2,14 @@
 
 use std::io::{self, Read};
 
-use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
+use csv_core::{ReadRecordResult, Reader};
+
+use super::dialect::{Dialect, has_line_end};
 
 /// Bytes of the largest record. What is longer is a mistake in the file, such as a quote that is never closed.
 pub(super) const RECORD_MAX: usize = 1 << 20;
 /// Bytes read at once.
 const READ: usize = 256 * 1024;
-
-/// How cells are told apart.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Dialect {
-    pub(super) delimiter: u8,
-    pub(super) quote: Option<u8>,
-}
 
 /// What [`Records::next`] came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,11 +58,6 @@ pub(super) struct Records<R> {
     place: Place,
 }
 
-/// Whether there is the end of a line in some bytes.
-pub(super) fn has_line_end(bytes: &[u8]) -> bool {
-    bytes.iter().any(|byte| matches!(byte, b'\n' | b'\r'))
-}
-
 /// Whether a record is complete.
 enum Token {
     /// It is, with so many bytes, its end of line included.
@@ -79,12 +69,6 @@ enum Token {
 impl<R: Read> Records<R> {
     /// Records of an input whose next byte is its byte `at`, on line `line`, and which has `left` bytes from there.
     pub(super) fn new(input: R, dialect: Dialect, at: u64, left: u64, line: u64) -> Records<R> {
-        let mut builder = ReaderBuilder::new();
-        builder.delimiter(dialect.delimiter);
-        match dialect.quote {
-            Some(quote) => builder.quote(quote),
-            None => builder.quoting(false),
-        };
         Records {
             input,
             dialect,
@@ -94,7 +78,7 @@ impl<R: Read> Records<R> {
             tail: 0,
             offset: at,
             line,
-            tokens: builder.build(),
+            tokens: dialect.reader(),
             stale: true,
             cells: vec![0; 4096],
             ends: vec![0; 64],
@@ -196,28 +180,7 @@ impl<R: Read> Records<R> {
 
     /// Whether every cell that begins with a quote ends with one.
     pub(super) fn is_well_quoted(&self) -> bool {
-        let Some(quote) = self.dialect.quote else { return true };
-        let mut rest = self.raw();
-        loop {
-            if let Some(quoted) = rest.strip_prefix(&[quote]) {
-                rest = quoted;
-                loop {
-                    let Some(end) = rest.iter().position(|byte| *byte == quote) else { return false };
-                    rest = &rest[end + 1..];
-                    match rest.strip_prefix(&[quote]) {
-                        Some(doubled) => rest = doubled,
-                        None => break,
-                    }
-                }
-                if !(rest.is_empty() || rest[0] == self.dialect.delimiter) {
-                    return false;
-                }
-            }
-            match rest.iter().position(|byte| *byte == self.dialect.delimiter) {
-                Some(end) => rest = &rest[end + 1..],
-                None => return true,
-            }
-        }
+        self.dialect.is_well_quoted(self.raw())
     }
 
     /// Goes back to before the record.

@@ -11,11 +11,11 @@ use aqpipe_engine::{Error, Result};
 
 use super::config::CsvSourceConfig;
 use super::decode::Decoder;
+use super::dialect::Dialect;
 use super::files::FileSpan;
 use super::header;
 use super::lane::CsvLane;
 use super::plan::Plan;
-use super::records::Dialect;
 use crate::source::sample::{FIELDS, SampleSource, Settings};
 use crate::source::{bounded, zone};
 

@@ -7,10 +7,10 @@ use aqpipe_engine::stage::Start;
 use proptest::prelude::*;
 
 use super::super::decode::Decoder;
+use super::super::dialect::Dialect;
 use super::super::files;
 use super::super::lane::CsvLane;
 use super::super::plan::Plan;
-use super::super::records::Dialect;
 use super::*;
 
 /// A lane over the files of a directory, as `run` would open it.

@@ -1,0 +1,76 @@
+//! How cells are told apart.
+
+use csv_core::{Reader, ReaderBuilder};
+
+/// How cells are told apart.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dialect {
+    pub(super) delimiter: u8,
+    pub(super) quote: Option<u8>,
+}
+
+impl Dialect {
+    /// A reader of such records. It forgives quotes that are not closed or stand in the middle of a cell.
+    pub(super) fn reader(self) -> Reader {
+        let mut builder = ReaderBuilder::new();
+        builder.delimiter(self.delimiter);
+        match self.quote {
+            Some(quote) => builder.quote(quote),
+            None => builder.quoting(false),
+        };
+        builder.build()
+    }
+
+    /// Whether every cell of a record that begins with a quote ends with one, and quotes inside of it are doubled.
+    pub(super) fn is_well_quoted(self, record: &[u8]) -> bool {
+        let Some(quote) = self.quote else { return true };
+        let mut rest = record;
+        loop {
+            if let Some(inside) = rest.strip_prefix(&[quote]) {
+                let Some(behind) = behind_quotes(inside, quote) else { return false };
+                if !(behind.is_empty() || behind[0] == self.delimiter) {
+                    return false;
+                }
+                rest = behind;
+            }
+            match rest.iter().position(|byte| *byte == self.delimiter) {
+                Some(end) => rest = &rest[end + 1..],
+                None => return true,
+            }
+        }
+    }
+}
+
+/// What follows the closing quote of a cell whose opening one has been taken.
+fn behind_quotes(mut rest: &[u8], quote: u8) -> Option<&[u8]> {
+    loop {
+        let end = rest.iter().position(|byte| *byte == quote)?;
+        rest = &rest[end + 1..];
+        match rest.strip_prefix(&[quote]) {
+            Some(behind_doubled) => rest = behind_doubled,
+            None => return Some(rest),
+        }
+    }
+}
+
+/// Whether there is the end of a line in some bytes.
+pub(super) fn has_line_end(bytes: &[u8]) -> bool {
+    bytes.iter().any(|byte| matches!(byte, b'\n' | b'\r'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_are_closed_doubled_inside_and_followed_by_a_delimiter() {
+        let dialect = Dialect { delimiter: b',', quote: Some(b'"') };
+        for good in ["", "a,b", "\"a\",b", "a,\"b\"", "\"a,\"\"b\"\"\",\"\"", "a\"b,c", "\"\"\"\""] {
+            assert!(dialect.is_well_quoted(good.as_bytes()), "{good}");
+        }
+        for bad in ["\"a", "a,\"b", "\"a\"b,c", "\"a\"\"", "\"a\" ,b", "\"\"\""] {
+            assert!(!dialect.is_well_quoted(bad.as_bytes()), "{bad}");
+        }
+        assert!(Dialect { quote: None, ..dialect }.is_well_quoted(b"\"a"));
+    }
+}
