@@ -35,7 +35,7 @@ impl Moments {
 fn killed_and_restarted(house: &House, args: &[&str], (from, to): (u64, u64), kills: usize) -> (usize, Done) {
     let mut moments = Moments::new();
     for killed in 0..kills {
-        let mut running = house.start(args);
+        let running = house.start(args);
         moments.wait(from, to);
         running.kill();
         let done = running.wait();
