@@ -10,6 +10,7 @@ const RECORDS: usize = 3_000;
 const SOURCE: &str = r#"[source]
 type = "csv"
 path = "in.csv"
+rerun = false
 delimiter = ";"
 decimal = ","
 missing = [-200]
@@ -107,7 +108,9 @@ fn a_killed_run_from_a_file_to_kafka_sends_every_record_with_the_same_values() {
     house.write("job.toml", pipeline("job", &[SOURCE, IMPUTE, CHECKS, &to_kafka(&kafka, &topic)]));
     let slow = ["run", "job.toml", "--set", "source.replay={ interval_secs = 0.02, records_per_step = 20 }"];
     let (killed, last) = killed_and_restarted(&house, &slow, (300, 1_500), 8);
-    assert!(killed >= 2 && last.err.contains("going on after "), "killed {killed} times\n{}", last.err);
+    // A run that was killed on its way out has nothing left to do.
+    let ends = ["going on after ", "nothing to do"];
+    assert!(killed >= 2 && ends.iter().any(|end| last.err.contains(end)), "killed {killed} times\n{}", last.err);
     same_records(&texts(&kafka, &topic), &texts(&kafka, &alone));
 }
 
