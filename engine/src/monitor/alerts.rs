@@ -41,14 +41,16 @@ impl Alerts {
     pub fn look(&mut self, before: &Snapshot, now: &Snapshot, idle: bool) -> Vec<Alert> {
         let seconds = now.uptime.saturating_sub(before.uptime).as_secs_f64();
         let read = now.counts.read - before.counts.read;
-        let bad = (now.counts.dead - before.counts.dead) + (now.errors - before.errors);
+        let errors = now.errors - before.errors;
+        let bad = now.counts.dead - before.counts.dead + errors;
         let scored = now.counts.scored - before.counts.scored;
         let mut changes = Vec::new();
 
-        let handled = read.max(bad);
-        if handled > 0 {
-            let rate = bad as f64 / handled as f64;
-            let text = format!("{:.1} % of the records ended in errors", rate * 100.0);
+        // A request that failed is an attempt beside the records: without any record it is all that happened.
+        let attempts = read + errors;
+        if attempts > 0 {
+            let rate = bad as f64 / attempts as f64;
+            let text = format!("{bad} errors in {attempts} attempts, {:.1} %", rate * 100.0);
             self.set("error_rate", rate > self.settings.error_rate, text, &mut changes);
         }
         if scored > 0 {

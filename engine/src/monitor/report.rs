@@ -79,7 +79,7 @@ fn line(before: &Snapshot, now: &Snapshot) -> String {
         now.counts.read,
         now.counts.written,
         errors,
-        100.0 * errors as f64 / now.counts.read.max(1) as f64,
+        100.0 * errors as f64 / (now.counts.read + now.errors).max(1) as f64,
         now.retries,
     );
     if let Some(score) = now.counts.mean_score() {
