@@ -175,9 +175,11 @@ impl Store {
         Ok(())
     }
 
-    /// The end of a lane's last visible file.
+    /// The end of a lane's last visible file. The directory is looked at anew: another instance may have written the
+    /// lane before it came here.
     pub(crate) fn visible_end(&self, lane: &LaneId) -> Result<Option<u64>> {
         let stem = self.names.stem(lane);
+        *self.index.lock() = None;
         self.with_index(|index| index.get(&stem).and_then(|ends| ends.values().max().copied()))
     }
 

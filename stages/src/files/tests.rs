@@ -327,3 +327,15 @@ fn a_note_that_is_damaged_or_points_elsewhere_is_an_error() {
     assert!(store.undo(&super::prepared::Prepared::to_bytes(&[elsewhere]).expect("writes")).is_err());
     store.finish(&prepared).expect("the whole one");
 }
+
+#[test]
+fn what_another_instance_wrote_of_a_lane_is_seen_when_the_lane_comes_over() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mine, other) = (store(dir.path()), store_of(dir.path(), &cx("consumer", "1")));
+    mine.claim().expect("free");
+    other.claim().expect("shared");
+    assert_eq!(mine.visible_end(&"topic/0".into()).expect("known"), None);
+    other.finish(&prepare(&other, 0, 100).expect("prepares")).expect("finishes");
+    assert_eq!(mine.visible_end(&"topic/0".into()).expect("known"), Some(100));
+    assert!(prepare(&mine, 50, 150).is_err(), "it overlaps");
+}
