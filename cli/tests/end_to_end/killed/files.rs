@@ -103,7 +103,9 @@ fn a_run_killed_at_random_moments_leaves_the_files_of_a_run_left_alone_to_the_by
             }
         });
         let end = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            killed_and_restarted(&house, &["run", "job.toml"], (10, 150), 30)
+            // A pace, so that no machine is too fast for the kills: more than a second in all.
+            let paced = "source.replay={ interval_secs = 0.01, records_per_step = 100 }";
+            killed_and_restarted(&house, &["run", "job.toml", "--set", paced], (10, 150), 30)
         }));
         over.store(true, Ordering::Release);
         let seen = reader.join().expect("a reader");
