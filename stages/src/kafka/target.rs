@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aqpipe_engine::{Error, Result};
 use parking_lot::Mutex;
-use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::{ClientConfig, ClientContext};
 
 use super::Embedded;
 use super::client::{Connection, Watch};
@@ -27,6 +29,21 @@ pub(crate) struct Target {
     pub(crate) given_up: Arc<AtomicBool>,
     pub(crate) outbox: Mutex<Option<Arc<Outbox>>>,
 }
+
+/// Passes on what a client says while it looks for a topic.
+struct Looker(Arc<Watch>);
+
+impl ClientContext for Looker {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.0.line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.0.heard(&error, reason);
+    }
+}
+
+impl ConsumerContext for Looker {}
 
 impl Target {
     /// The outbox; the first call looks for the topic, and waits for a broker that answers.
@@ -57,10 +74,15 @@ impl Target {
     }
 
     fn await_topic(&self, common: &ClientConfig) -> Result<()> {
-        let looker: BaseConsumer =
-            common.create().map_err(|error| Error::config("cannot create a Kafka client").because(error))?;
+        let looker: BaseConsumer<Looker> = common
+            .create_with_context(Looker(Arc::clone(&self.watch)))
+            .map_err(|error| Error::config("cannot create a Kafka client").because(error))?;
         let client = looker.client();
-        let stopping = || self.given_up.load(Ordering::SeqCst);
+        let stopping = || {
+            // Why a broker does not answer is told to those who ask.
+            let _ = looker.poll(Duration::ZERO);
+            self.given_up.load(Ordering::SeqCst)
+        };
         let wait = |make| topics::await_topic(client, &self.watch, &self.topic, make, &stopping);
         let mut waited = wait(self.create.is_some())?;
         if let (Waited::Missing, Some(create)) = (&waited, self.create) {
