@@ -14,7 +14,7 @@ use super::log::Cut;
 use crate::error::{Error, Result};
 use crate::monitor::{Counts, Facts, FlagCounts};
 use crate::record::{Batch, Column, Fields, Flag, LaneId, Position, Span};
-use crate::stage::{Cadence, DeadLetter, DeadWriter, Lane, Next, Writer};
+use crate::stage::{DeadLetter, DeadWriter, Lane, Next, Writer};
 
 /// Rows in a batch at most: larger ones win nothing, smaller ones cost (measured on chains of 13 columns).
 const BATCH_ROWS: u64 = 8192;
@@ -26,6 +26,15 @@ const FIELDS_SETTLED: u64 = 1_000;
 /// Looks once whether the fields that really come are those that the stages name.
 pub(super) type FieldCheck = Arc<dyn Fn(&Fields) + Send + Sync>;
 
+/// When a lane comes to a barrier by itself.
+#[derive(Clone, Copy)]
+pub(super) struct Barrier {
+    /// After so many records read.
+    pub(super) most: u64,
+    /// When the first of them has waited so long.
+    pub(super) timeout: Duration,
+}
+
 pub(super) struct Task {
     pub(super) id: LaneId,
     pub(super) epoch: u64,
@@ -36,7 +45,7 @@ pub(super) struct Task {
     pub(super) chain: Chain,
     pub(super) writer: Box<dyn Writer>,
     pub(super) dead: Option<Box<dyn DeadWriter>>,
-    pub(super) cadence: Cadence,
+    pub(super) barrier: Barrier,
     pub(super) facts: Arc<Facts>,
     pub(super) source_label: String,
     pub(super) sink_label: String,
@@ -128,23 +137,17 @@ impl Task {
 
     /// How many records may still be read before the next barrier.
     fn room(&self) -> u64 {
-        match self.cadence {
-            Cadence::Records { most, .. } => most.saturating_sub(self.now.counts.read).clamp(1, BATCH_ROWS),
-            Cadence::Interval(_) => BATCH_ROWS,
-        }
+        self.barrier.most.saturating_sub(self.now.counts.read).clamp(1, BATCH_ROWS)
     }
 
     fn due(&self) -> Option<Instant> {
-        let (Cadence::Records { timeout: wait, .. } | Cadence::Interval(wait)) = self.cadence;
-        self.now.since.map(|since| since + wait)
+        self.now.since.map(|since| since + self.barrier.timeout)
     }
 
     fn is_due(&self, now: Instant) -> bool {
-        let full = match self.cadence {
-            Cadence::Records { most, .. } => self.now.counts.read >= most,
-            Cadence::Interval(_) => false,
-        };
-        full || self.due().is_some_and(|due| now >= due) || self.dead.as_ref().is_some_and(|dead| dead.is_full())
+        self.now.counts.read >= self.barrier.most
+            || self.due().is_some_and(|due| now >= due)
+            || self.dead.as_ref().is_some_and(|dead| dead.is_full())
     }
 
     /// Takes what the source read.

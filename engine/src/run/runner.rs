@@ -145,7 +145,7 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions) -> Result<Ended> {
         },
         anew,
     )?;
-    let ended = Running::start(pipeline, options, &cx, log, ends, surveys).run_to_end(source)?;
+    let ended = Running::start(pipeline, options, &cx, log, ends, surveys)?.run_to_end(source)?;
     drop(instance);
     Ok(ended)
 }

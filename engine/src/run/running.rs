@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::chain::Chain;
 use super::committer::{Committer, Ends};
 use super::control::Control;
-use super::lane::{FieldCheck, Stretch, Task};
+use super::lane::{Barrier, FieldCheck, Stretch, Task};
 use super::log::{CommitLog, Cut, LedgerLog};
 use super::pace::{Clock, Pace, Paced};
 use super::runner::{Ended, RunOptions, Stop};
@@ -41,7 +41,7 @@ struct Opener {
     control: Arc<Control>,
     cuts: Mutex<Option<Sender<Cut>>>,
     surveys: Vec<Option<Arc<[u8]>>>,
-    cadence: Cadence,
+    barrier: Barrier,
     pace: Option<(Pace, Arc<Clock>)>,
     check_fields: Option<FieldCheck>,
     span: tracing::Span,
@@ -55,7 +55,7 @@ impl Running {
         log: LedgerLog,
         ends: Ends,
         surveys: Vec<Option<Arc<[u8]>>>,
-    ) -> Running {
+    ) -> Result<Running> {
         let control = Arc::new(Control::default());
         let log: Arc<Mutex<Box<dyn CommitLog>>> = Arc::new(Mutex::new(Box::new(log)));
         let (sender, receiver) = bounded(CUTS_WAITING_MAX);
@@ -66,9 +66,11 @@ impl Running {
             control: Arc::clone(&control),
             facts: Arc::clone(&options.facts),
         };
-        let cadence = match pipeline.sink.config.cadence() {
-            Cadence::Interval(_) => Cadence::Interval(Duration::from_millis(pipeline.settings.commit_interval_ms)),
-            records @ Cadence::Records { .. } => records,
+        let barrier = match pipeline.sink.config.cadence() {
+            Cadence::Records { most, timeout } => Barrier { most, timeout },
+            Cadence::Interval => {
+                Barrier { most: u64::MAX, timeout: Duration::from_millis(pipeline.settings.commit_interval_ms) }
+            }
         };
         let opener = Opener {
             pipeline: pipeline.clone(),
@@ -78,18 +80,18 @@ impl Running {
             control,
             cuts: Mutex::new(Some(sender)),
             surveys,
-            cadence,
+            barrier,
             pace: pipeline.source.config.pace().map(|pace| (pace, Arc::default())),
             check_fields: pipeline.fields.open.then(|| field_check(pipeline.clone())),
             span: tracing::Span::current(),
         };
-        Running {
-            committer: spawn("committer", &opener.span, move || committer.run()),
+        Ok(Running {
+            committer: spawn("committer", &opener.span, move || committer.run())?,
             shared: Arc::new(opener),
             stop: Arc::clone(&options.stop),
             shutdown: Duration::try_from_secs_f64(pipeline.settings.shutdown_timeout_secs).unwrap_or_default(),
             completes: cx.bounded || options.until_end,
-        }
+        })
     }
 
     pub(super) fn run_to_end(self, source: Box<dyn Source>) -> Result<Ended> {
@@ -98,7 +100,7 @@ impl Running {
         let label = shared.pipeline.source.label.clone();
         let lanes: Arc<dyn Lanes> = Arc::clone(&shared) as Arc<dyn Lanes>;
         let ended = Arc::new(AtomicBool::new(false));
-        let watch = watch(&stop, &control, &ended, shutdown, &shared);
+        let watch = watch(&stop, &control, &ended, shutdown, &shared)?;
 
         let source_thread = {
             let control = Arc::clone(&control);
@@ -106,7 +108,7 @@ impl Running {
                 if let Err(error) = source.run(lanes) {
                     control.fail(error.in_stage(label));
                 }
-            })
+            })?
         };
         join(source_thread, &control);
         // A source that returned early leaves its lanes to be drained; one that ended leaves them to end.
@@ -149,7 +151,7 @@ fn watch(
     ended: &Arc<AtomicBool>,
     shutdown: Duration,
     opener: &Arc<Opener>,
-) -> JoinHandle<()> {
+) -> Result<JoinHandle<()>> {
     let (stop, control, ended) = (Arc::clone(stop), Arc::clone(control), Arc::clone(ended));
     let facts = Arc::clone(&opener.cx.facts);
     spawn("stop", &opener.span, move || {
@@ -230,7 +232,7 @@ impl Lanes for Opener {
             chain,
             writer,
             dead,
-            cadence: self.cadence,
+            barrier: self.barrier,
             facts: Arc::clone(&self.cx.facts),
             source_label: self.pipeline.source.label.clone(),
             sink_label: self.ends.sink_label.clone(),
@@ -238,7 +240,7 @@ impl Lanes for Opener {
             now,
         };
         let control = Arc::clone(&self.control);
-        spawn(&format!("lane {id}"), &self.span, move || {
+        let started = spawn(&format!("lane {id}"), &self.span, move || {
             let (id, epoch) = (Arc::clone(&task.id), task.epoch);
             let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| task.run()));
             if ran.is_err() {
@@ -246,7 +248,10 @@ impl Lanes for Opener {
                 control.ended(&id, epoch);
             }
         });
-        Ok(())
+        if started.is_err() {
+            self.control.ended(&id, epoch);
+        }
+        started.map(drop)
     }
 
     fn close(&self, ids: &[LaneId], lost: bool, until: Instant) -> Result<()> {
@@ -286,12 +291,12 @@ impl Opener {
     }
 }
 
-fn spawn(name: &str, span: &tracing::Span, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+fn spawn(name: &str, span: &tracing::Span, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
     let span = span.clone();
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || span.in_scope(work))
-        .expect("the system can start a thread")
+        .map_err(|e| Error::new(format!("the system starts no thread for `{name}`")).because(e))
 }
 
 fn join(thread: JoinHandle<()>, control: &Control) {

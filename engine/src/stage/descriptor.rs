@@ -157,8 +157,8 @@ pub enum Cadence {
         /// How long a cut may wait to be filled.
         timeout: Duration,
     },
-    /// Every so often.
-    Interval(Duration),
+    /// Every `commit_interval_ms` of the pipeline.
+    Interval,
 }
 
 /// What a sink says to a completed pipeline that is run again.

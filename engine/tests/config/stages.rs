@@ -1,7 +1,6 @@
 //! Stages that only have a configuration.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use aqpipe_engine::record::{Field, Fields};
 use aqpipe_engine::schemars::{self, JsonSchema};
@@ -205,6 +204,7 @@ impl TransformConfig for Fill {
 #[serde(deny_unknown_fields)]
 struct Lines {
     /// The file.
+    #[expect(dead_code, reason = "an option that is required, for messages")]
     path: String,
     /// A password that must not be seen.
     #[serde(default)]
@@ -246,7 +246,7 @@ impl SinkConfig for Lines {
     }
 
     fn cadence(&self) -> Cadence {
-        Cadence::Interval(Duration::from_secs(self.path.len() as u64))
+        Cadence::Interval
     }
 
     fn delivery(&self) -> Delivery {

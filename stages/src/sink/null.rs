@@ -1,7 +1,6 @@
 //! Nowhere.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use aqpipe_engine::Result;
 use aqpipe_engine::record::{Batch, Fields, LaneId, Span};
@@ -25,7 +24,7 @@ impl SinkConfig for NullSinkConfig {
     }
 
     fn cadence(&self) -> Cadence {
-        Cadence::Interval(Duration::from_secs(1))
+        Cadence::Interval
     }
 
     fn delivery(&self) -> Delivery {

@@ -2,7 +2,6 @@
 
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
-use std::time::Duration;
 
 use aqpipe_engine::record::{Batch, Fields, LaneId, Span};
 use aqpipe_engine::schemars::{self, JsonSchema};
@@ -57,7 +56,7 @@ impl SinkConfig for StdoutSinkConfig {
     }
 
     fn cadence(&self) -> Cadence {
-        Cadence::Interval(Duration::from_secs(1))
+        Cadence::Interval
     }
 
     fn delivery(&self) -> Delivery {

@@ -4,7 +4,7 @@ mod writer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use aqpipe_engine::Result;
 use aqpipe_engine::record::{Fields, LaneId, Tests};
@@ -159,7 +159,7 @@ create_topic = { partitions = 3, replication = 1 }
     }
 
     fn cadence(&self) -> Cadence {
-        Cadence::Interval(Duration::from_secs(1))
+        Cadence::Interval
     }
 
     fn delivery(&self) -> Delivery {
