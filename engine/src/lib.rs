@@ -6,6 +6,7 @@
 
 pub mod config;
 mod error;
+pub mod fault;
 pub mod monitor;
 pub mod record;
 pub mod run;

@@ -1,19 +1,40 @@
 //! Takes finished cuts, has them decided, and makes them visible.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use parking_lot::Mutex;
 
 use super::control::Control;
-use super::log::{CommitLog, Cut, Decision};
+use super::cut::Cut;
+use super::log::Log;
 use crate::error::{Error, Result};
+use crate::fault;
 use crate::monitor::Facts;
-use crate::stage::{DeadEnd, Sink};
+use crate::record::LaneId;
+use crate::stage::{Coordinator, DeadEnd, Decision, Prepared, Sink};
 
 /// How many cuts one commit takes at most: a bound for the size of a ledger's entry or a transaction.
 const CUTS_MAX: usize = 256;
+
+/// What an end prepared, as it was handed over or as it was noted: the bytes of what is apart.
+pub(super) trait Noted {
+    fn bytes(&self) -> &[u8];
+}
+
+impl Noted for Prepared {
+    fn bytes(&self) -> &[u8] {
+        self.apart()
+    }
+}
+
+impl Noted for Vec<u8> {
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+}
 
 /// Where output ends: the sink and, where there is one, the dead letters' end.
 #[derive(Clone)]
@@ -25,13 +46,18 @@ pub(super) struct Ends {
 
 impl Ends {
     /// Makes what one cut prepared visible. Idempotent.
-    pub(super) fn finish(&self, prepared: &[Vec<u8>]) -> Result<()> {
+    pub(super) fn finish(&self, prepared: &[impl Noted]) -> Result<()> {
         self.each(prepared, |end, prepared| end.finish(prepared), |end, prepared| end.finish(prepared))
     }
 
     /// Removes what one cut prepared. Idempotent.
-    pub(super) fn undo(&self, prepared: &[Vec<u8>]) -> Result<()> {
+    pub(super) fn undo(&self, prepared: &[impl Noted]) -> Result<()> {
         self.each(prepared, |end, prepared| end.undo(prepared), |end, prepared| end.undo(prepared))
+    }
+
+    /// Who can decide commits that these ends are part of.
+    pub(super) fn coordinator(&self) -> Option<Arc<dyn Coordinator>> {
+        self.sink.coordinator().or_else(|| self.dead.as_ref()?.coordinator())
     }
 
     /// Claims both for this pipeline.
@@ -51,14 +77,14 @@ impl Ends {
 
     fn each(
         &self,
-        prepared: &[Vec<u8>],
+        prepared: &[impl Noted],
         sink: impl FnOnce(&dyn Sink, &[u8]) -> Result<()>,
         dead: impl FnOnce(&dyn DeadEnd, &[u8]) -> Result<()>,
     ) -> Result<()> {
-        if let Some(prepared) = prepared.first().filter(|prepared| !prepared.is_empty()) {
+        if let Some(prepared) = prepared.first().map(Noted::bytes).filter(|prepared| !prepared.is_empty()) {
             sink(&*self.sink, prepared).map_err(|e| e.in_stage(&self.sink_label))?;
         }
-        if let Some(prepared) = prepared.get(1).filter(|prepared| !prepared.is_empty()) {
+        if let Some(prepared) = prepared.get(1).map(Noted::bytes).filter(|prepared| !prepared.is_empty()) {
             let end = self.dead.as_ref().ok_or_else(|| {
                 Error::new("dead letters were prepared, and the pipeline has no [dead_letter] any more")
                     .help("put it back until this run has been settled, or start afresh with `--fresh`")
@@ -71,10 +97,12 @@ impl Ends {
 
 pub(super) struct Committer {
     pub(super) cuts: Receiver<Cut>,
-    pub(super) log: Arc<Mutex<Box<dyn CommitLog>>>,
+    pub(super) log: Arc<Mutex<Log>>,
     pub(super) ends: Ends,
     pub(super) control: Arc<Control>,
     pub(super) facts: Arc<Facts>,
+    /// How long to wait for the cuts of other lanes that come to a barrier at the same time.
+    pub(super) gather: Duration,
 }
 
 impl Committer {
@@ -82,35 +110,57 @@ impl Committer {
     /// no lane waits for it.
     pub(super) fn run(self) {
         while let Ok(first) = self.cuts.recv() {
-            let cuts: Vec<Cut> = std::iter::once(first).chain(self.cuts.try_iter().take(CUTS_MAX - 1)).collect();
-            if let Err(error) = self.commit(&cuts) {
+            let cuts = self.take(first);
+            let settled: Vec<(LaneId, u64)> = cuts.iter().map(|cut| (Arc::clone(&cut.lane), cut.epoch)).collect();
+            if let Err(error) = self.commit(cuts) {
                 self.control.fail(error);
                 self.control.lose_all();
             }
-            for cut in &cuts {
-                self.control.settled(&cut.lane, cut.epoch);
+            for (lane, epoch) in settled {
+                self.control.settled(&lane, epoch);
             }
         }
     }
 
-    fn commit(&self, cuts: &[Cut]) -> Result<()> {
-        let (lost, mine): (Vec<&Cut>, Vec<&Cut>) =
-            cuts.iter().partition(|cut| self.control.is_lost(&cut.lane, cut.epoch));
+    /// The cuts that are there, and those that come within the time of gathering.
+    fn take(&self, first: Cut) -> Vec<Cut> {
+        let mut cuts = vec![first];
+        let until = Instant::now() + self.gather;
+        while cuts.len() < CUTS_MAX {
+            let more = match self.cuts.try_recv() {
+                Ok(more) => more,
+                Err(_) if self.gather.is_zero() || cuts.len() >= self.control.count() => break,
+                Err(_) => match self.cuts.recv_deadline(until) {
+                    Ok(more) => more,
+                    Err(_) => break,
+                },
+            };
+            cuts.push(more);
+        }
+        cuts
+    }
+
+    fn commit(&self, cuts: Vec<Cut>) -> Result<()> {
+        let started = Instant::now();
+        let mut log = self.log.lock();
+        // Under the lock: a lane that is lost is given to somebody else only by way of the log.
+        let (lost, mine): (Vec<Cut>, Vec<Cut>) =
+            cuts.into_iter().partition(|cut| self.control.is_lost(&cut.lane, cut.epoch));
         lost.iter().try_for_each(|cut| self.ends.undo(&cut.prepared))?;
-        let mine: Vec<Cut> = mine.into_iter().cloned().collect();
         if mine.is_empty() {
             return Ok(());
         }
-        let started = Instant::now();
-        let mut log = self.log.lock();
-        match log.decide(&mine)? {
-            Decision::Committed => {}
-            Decision::Aborted { reason } => {
-                mine.iter().try_for_each(|cut| self.ends.undo(&cut.prepared))?;
-                return Err(Error::new(format!("the commit was refused: {reason}")));
-            }
+        if let Decision::Refused { reason } = log.decide(&mine)? {
+            mine.iter().try_for_each(|cut| self.ends.undo(&cut.prepared))?;
+            log.undone()?;
+            let lanes: Vec<LaneId> = mine.iter().map(|cut| Arc::clone(&cut.lane)).collect();
+            tracing::warn!("a commit of {} was refused, others read on from the last one: {reason}", lanes.join(", "));
+            self.facts.retries.fetch_add(1, Ordering::Relaxed);
+            self.control.refused(&lanes);
+            return Ok(());
         }
         mine.iter().try_for_each(|cut| self.ends.finish(&cut.prepared))?;
+        fault::step("finish.done")?;
         log.finished()?;
         drop(log);
         for cut in &mine {

@@ -48,6 +48,14 @@ struct Entry {
     in_flight: u64,
     /// Whether its thread has ended.
     ended: bool,
+    /// Whether a commit of it was refused: it stays until its source has closed it, for it did not come to its end.
+    refused: bool,
+}
+
+impl Entry {
+    fn is_gone(&self) -> bool {
+        self.ended && self.in_flight == 0 && !self.refused
+    }
 }
 
 #[derive(Debug, Default)]
@@ -70,7 +78,8 @@ impl Control {
     /// Enters a lane; it has ended only once its thread has, and its cuts are settled.
     pub(super) fn enter(&self, id: &LaneId) -> Result<(u64, Arc<Reins>)> {
         let mut state = self.state.lock();
-        if state.lanes.contains_key(id) {
+        // One that was lost may still wait for something; what it hands over does not count any more.
+        if state.lanes.get(id).is_some_and(|entry| entry.reins.order() != Order::Lost) {
             return Err(Error::bug(format!("the lane {id} is open already")));
         }
         state.epochs += 1;
@@ -78,7 +87,7 @@ impl Control {
         if state.failed {
             reins.give(Order::Lost);
         }
-        let entry = Entry { epoch, reins: Arc::clone(&reins), in_flight: 0, ended: false };
+        let entry = Entry { epoch, reins: Arc::clone(&reins), in_flight: 0, ended: false, refused: false };
         state.lanes.insert(Arc::clone(id), entry);
         Ok((epoch, reins))
     }
@@ -104,11 +113,28 @@ impl Control {
         let mut state = self.state.lock();
         if let Some(entry) = state.lanes.get_mut(id).filter(|entry| entry.epoch == epoch) {
             change(entry);
-            if entry.ended && entry.in_flight == 0 {
+            if entry.is_gone() {
                 state.lanes.remove(id);
             }
         }
         self.changed.notify_all();
+    }
+
+    /// A commit of lanes was refused: they end without a barrier, and their source is to close them.
+    pub(super) fn refused(&self, ids: &[LaneId]) {
+        let mut state = self.state.lock();
+        for id in ids {
+            if let Some(entry) = state.lanes.get_mut(id) {
+                entry.refused = true;
+                entry.reins.give(Order::Lost);
+            }
+        }
+        self.changed.notify_all();
+    }
+
+    /// How many lanes have not ended.
+    pub(super) fn count(&self) -> usize {
+        self.state.lock().lanes.values().filter(|entry| !entry.ended).count()
     }
 
     /// Whether a cut of that lane still counts.
@@ -121,8 +147,14 @@ impl Control {
     pub(super) fn close(&self, ids: &[LaneId], lost: bool, until: Instant) -> Result<()> {
         let mut state = self.state.lock();
         let order = if lost { Order::Lost } else { Order::Drain };
-        for entry in ids.iter().filter_map(|id| state.lanes.get(id)) {
-            entry.reins.give(order);
+        for id in ids {
+            if let Some(entry) = state.lanes.get_mut(id) {
+                entry.reins.give(order);
+                entry.refused = false;
+                if entry.is_gone() {
+                    state.lanes.remove(id);
+                }
+            }
         }
         loop {
             let left: Vec<&LaneId> = ids.iter().filter(|id| state.lanes.contains_key(*id)).collect();
@@ -156,7 +188,7 @@ impl Control {
     /// Waits until no lane is left.
     pub(super) fn wait_for_all(&self) {
         let mut state = self.state.lock();
-        while !state.lanes.is_empty() {
+        while state.lanes.values().any(|entry| !entry.ended || entry.in_flight > 0) {
             self.changed.wait(&mut state);
         }
     }
@@ -233,5 +265,32 @@ mod tests {
         let (new, _) = control.enter(&id).expect("new again");
         assert!(control.is_lost(&id, old));
         assert!(!control.is_lost(&id, new));
+    }
+
+    #[test]
+    fn a_lane_whose_commit_was_refused_has_not_ended_until_it_is_closed() {
+        let control = Control::default();
+        let id: LaneId = "a".into();
+        let (epoch, reins) = control.enter(&id).expect("new");
+        control.refused(std::slice::from_ref(&id));
+        assert_eq!(reins.order(), Order::Lost);
+        control.ended(&id, epoch);
+        assert_eq!(control.running().len(), 1, "it did not come to its end");
+        control.wait_for_all();
+        control.close(std::slice::from_ref(&id), true, Instant::now()).expect("closed");
+        assert!(control.running().is_empty());
+    }
+
+    #[test]
+    fn a_lost_lane_that_still_waits_for_something_keeps_nobody_from_opening_it_again() {
+        let control = Control::default();
+        let id: LaneId = "a".into();
+        let (old, _) = control.enter(&id).expect("new");
+        assert!(control.enter(&id).is_err(), "it runs");
+        assert!(control.close(std::slice::from_ref(&id), false, Instant::now()).is_err());
+        let (new, reins) = control.enter(&id).expect("the old one is lost");
+        control.ended(&id, old);
+        assert!(control.is_lost(&id, old) && !control.is_lost(&id, new));
+        assert_eq!(reins.order(), Order::Run);
     }
 }

@@ -4,16 +4,24 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rand::RngExt as _;
+use rand::distr::Alphanumeric;
+
 use crate::error::{Error, Result};
 
 /// How many instances of one pipeline share a state directory at most: a bound for the search of a free one.
 const INSTANCES_MAX: usize = 1_000;
+/// Characters of a tag: enough that no two of a network's machines have the same.
+const TAG_LENGTH: usize = 8;
 
 /// An instance: a slot of the state directory and its lock. The lock ends with the process, however it ends.
 #[derive(Debug)]
 pub(super) struct Instance {
     pub(super) id: Arc<str>,
     pub(super) dir: PathBuf,
+    /// What it is called where commits are decided: nothing where it is alone, the name that it was given, or else its
+    /// slot with what tells this state directory from those of other machines.
+    pub(super) writer: String,
     _lock: File,
 }
 
@@ -27,14 +35,15 @@ impl Instance {
                 .help("give the other one another `name`, `instance` or `state_dir`, or wait for this one to end")
         };
         if let Some(id) = wanted {
-            return lock(&home, id)?.ok_or_else(|| busy(id));
+            let writer = if alone { String::new() } else { id.to_owned() };
+            return Ok(Instance { writer, ..lock(&home, id)?.ok_or_else(|| busy(id))? });
         }
         if alone {
             return lock(&home, "0")?.ok_or_else(|| busy("0"));
         }
         for slot in 0..INSTANCES_MAX {
             if let Some(instance) = lock(&home, &slot.to_string())? {
-                return Ok(instance);
+                return Ok(Instance { writer: format!("{slot}-{}", tag(&home)?), ..instance });
             }
         }
         Err(Error::new(format!("all {INSTANCES_MAX} instances of `{pipeline}` in {} run already", home.display())))
@@ -56,6 +65,34 @@ impl Instance {
     }
 }
 
+/// What tells this state directory from those of other machines that run the same pipeline: random, kept there.
+fn tag(home: &Path) -> Result<String> {
+    let path = home.join("tag");
+    let failed = |e: std::io::Error| Error::new(format!("{} cannot be written", path.display())).because(e);
+    for _ in 0..2 {
+        match std::fs::read_to_string(&path) {
+            Ok(tag) if !tag.is_empty() && tag.bytes().all(|byte| byte.is_ascii_alphanumeric()) => return Ok(tag),
+            Ok(_) => std::fs::remove_file(&path).map_err(failed)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
+        }
+        // As a whole or not at all, and only the first of two processes.
+        let tag: String = rand::rng().sample_iter(Alphanumeric).take(TAG_LENGTH).map(char::from).collect();
+        let fresh = home.join(format!("tag.{tag}"));
+        std::fs::write(&fresh, &tag).map_err(failed)?;
+        let linked = std::fs::hard_link(&fresh, &path);
+        let _ = std::fs::remove_file(&fresh);
+        match linked {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                // No second names here (FAT): then two processes that begin at once may disagree, which costs nothing.
+                std::fs::write(&path, &tag).map_err(failed)?;
+            }
+            _ => {}
+        }
+    }
+    std::fs::read_to_string(&path).map_err(failed)
+}
+
 fn lock(home: &Path, id: &str) -> Result<Option<Instance>> {
     let dir = home.join(id);
     let failed = |e: std::io::Error| {
@@ -66,7 +103,7 @@ fn lock(home: &Path, id: &str) -> Result<Option<Instance>> {
     std::fs::create_dir_all(&dir).map_err(failed)?;
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(dir.join("lock")).map_err(failed)?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(Instance { id: id.into(), dir, _lock: file })),
+        Ok(()) => Ok(Some(Instance { id: id.into(), dir, writer: String::new(), _lock: file })),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(failed(error)),
     }
@@ -82,6 +119,8 @@ mod tests {
         let first = Instance::claim(dir.path(), "p", None, false).expect("free");
         let second = Instance::claim(dir.path(), "p", None, false).expect("free");
         assert_eq!((&*first.id, &*second.id), ("0", "1"));
+        let tag = first.writer.strip_prefix("0-").expect("a tag");
+        assert_eq!((tag.len(), second.writer.strip_prefix("1-")), (TAG_LENGTH, Some(tag)));
         drop(first);
         assert_eq!(&*Instance::claim(dir.path(), "p", None, false).expect("free").id, "0");
     }

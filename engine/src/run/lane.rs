@@ -10,11 +10,12 @@ use crossbeam_channel::{SendTimeoutError, Sender};
 
 use super::chain::{Chain, Passed};
 use super::control::{Control, Order, Reins};
-use super::log::Cut;
+use super::cut::Cut;
 use crate::error::{Error, Result};
+use crate::fault;
 use crate::monitor::{Counts, Facts, FlagCounts};
 use crate::record::{Batch, Column, Fields, Flag, LaneId, Position, Span};
-use crate::stage::{DeadLetter, DeadWriter, Lane, Next, Writer};
+use crate::stage::{DeadLetter, DeadWriter, Fence, Lane, Next, Prepared, Writer};
 
 /// Rows in a batch at most: larger ones win nothing, smaller ones cost (measured on chains of 13 columns).
 const BATCH_ROWS: u64 = 8192;
@@ -33,6 +34,18 @@ pub(super) struct Barrier {
     pub(super) most: u64,
     /// When the first of them has waited so long.
     pub(super) timeout: Duration,
+    /// Where all lanes come to barriers at the same times, which are multiples of the timeout: since when.
+    pub(super) together: Option<Instant>,
+}
+
+impl Barrier {
+    /// When a stretch is to end that began at `since`.
+    fn due(&self, since: Instant) -> Instant {
+        let Some(first) = self.together else { return since + self.timeout };
+        let period = self.timeout.as_nanos().max(1);
+        let over = since.saturating_duration_since(first).as_nanos() % period;
+        since + Duration::from_nanos(u64::try_from(period - over).unwrap_or(u64::MAX))
+    }
 }
 
 pub(super) struct Task {
@@ -50,6 +63,7 @@ pub(super) struct Task {
     pub(super) source_label: String,
     pub(super) sink_label: String,
     pub(super) check_fields: Option<FieldCheck>,
+    pub(super) fence: Option<Fence>,
     pub(super) now: Stretch,
 }
 
@@ -141,12 +155,13 @@ impl Task {
     }
 
     fn due(&self) -> Option<Instant> {
-        self.now.since.map(|since| since + self.barrier.timeout)
+        self.now.since.map(|since| self.barrier.due(since))
     }
 
     fn is_due(&self, now: Instant) -> bool {
         self.now.counts.read >= self.barrier.most
             || self.due().is_some_and(|due| now >= due)
+            || self.writer.is_full()
             || self.dead.as_ref().is_some_and(|dead| dead.is_full())
     }
 
@@ -270,11 +285,14 @@ impl Task {
         }
         let part = if now.at == now.from { now.part + 1 } else { 0 };
         let span = Span { from: now.from, to: now.at, part };
+        fault::step("prepare.sink")?;
         let sink = self.writer.prepare(span).map_err(|e| e.in_stage(&self.sink_label))?;
+        fault::step("prepare.dead")?;
         let dead = match &mut self.dead {
             Some(dead) => dead.prepare(span).map_err(|e| e.in_stage("dead_letter"))?,
-            None => Vec::new(),
+            None => Prepared::Nothing,
         };
+        fault::step("prepare.done")?;
         let mut state = vec![self.lane.carry()?];
         state.extend(self.chain.save()?);
         let held = now.counts.held_after;
@@ -286,8 +304,9 @@ impl Task {
             epoch: self.epoch,
             span,
             state,
-            prepared: vec![sink, dead],
+            prepared: [sink, dead],
             counts,
+            fence: self.fence.clone(),
         })
     }
 

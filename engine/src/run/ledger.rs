@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::log::{Begin, Cut};
+use super::cut::{Begin, Cut};
 use crate::error::{Error, Result};
+use crate::fault;
 use crate::monitor::Counts;
 use crate::stage::Start;
 
 /// The first bytes of a ledger; the digit is the version of what follows.
-const MAGIC: &[u8; 16] = b"aqpipe ledger 1\n";
+const MAGIC: &[u8; 16] = b"aqpipe ledger 2\n";
 /// Length and CRC-32, both little-endian, before the payload of each entry.
 const HEAD: usize = 8;
 /// An entry larger than this is damage: states are bounded far below it.
@@ -26,46 +27,80 @@ const COMPACT_RATIO: u64 = 4;
 /// What happened.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Entry {
-    Begin { begin: Begin, anew: bool },
+    Begin {
+        begin: Begin,
+        anew: bool,
+    },
+    /// Cuts that this entry decides.
     Cuts(Vec<CutEntry>),
+    /// Cuts that a transaction is to decide, and its number.
+    Doubt {
+        id: u64,
+        cuts: Vec<CutEntry>,
+    },
+    /// The transaction in doubt decided nothing.
+    Undone,
+    /// All that is decided is visible; a transaction in doubt was decided.
     Finished,
     Done,
     Forget,
+    /// Commits are decided there, and not by this ledger.
+    Elsewhere(Option<Elsewhere>),
     Snapshot(Box<State>),
 }
 
-#[derive(Serialize, Deserialize)]
+/// A cut, without what becomes part of a transaction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct CutEntry {
-    lane: String,
-    start: Start,
-    prepared: Vec<Vec<u8>>,
-    counts: Counts,
+    pub(super) lane: String,
+    pub(super) start: Start,
+    pub(super) prepared: Vec<Vec<u8>>,
+    pub(super) counts: Counts,
+    /// When, in milliseconds since 1970.
+    pub(super) time_ms: u64,
+}
+
+/// Who decides in place of a ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Elsewhere {
+    /// The cluster.
+    pub(super) place: String,
+    /// What this instance is called there.
+    pub(super) writer: String,
 }
 
 impl Entry {
-    pub(super) fn cuts(cuts: &[Cut]) -> Entry {
-        Entry::Cuts(
-            cuts.iter()
-                .map(|cut| CutEntry {
-                    lane: cut.lane.to_string(),
-                    start: cut.start(),
-                    prepared: cut.prepared.clone(),
-                    counts: cut.counts.clone(),
-                })
-                .collect(),
-        )
+    pub(super) fn cuts(cuts: &[Cut]) -> Vec<CutEntry> {
+        let entry = |cut: &Cut| CutEntry {
+            lane: cut.lane.to_string(),
+            start: cut.start(),
+            prepared: cut.prepared.iter().map(|prepared| prepared.apart().to_vec()).collect(),
+            counts: cut.counts.clone(),
+            time_ms: now_ms(),
+        };
+        cuts.iter().map(entry).collect()
     }
 
     /// Whether the entry must be on disk before anything else happens. `Finished` only saves work at the next start.
     fn is_decision(&self) -> bool {
-        !matches!(self, Entry::Finished)
+        !matches!(self, Entry::Finished | Entry::Undone)
     }
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now_ms() -> u64 {
+    let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Where a lane stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct LaneState {
     pub(super) start: Start,
+    /// Records held back at that cut.
+    pub(super) held: u64,
+    /// When it was decided, in milliseconds since 1970.
+    pub(super) time_ms: u64,
 }
 
 /// All entries together.
@@ -76,6 +111,9 @@ pub(super) struct State {
     pub(super) lanes: BTreeMap<String, LaneState>,
     pub(super) unfinished: Vec<Vec<Vec<u8>>>,
     pub(super) counts: Counts,
+    /// Cuts that a transaction was to decide, and its number.
+    pub(super) doubt: Option<(u64, Vec<CutEntry>)>,
+    pub(super) elsewhere: Option<Elsewhere>,
 }
 
 impl State {
@@ -91,18 +129,30 @@ impl State {
             }
             Entry::Cuts(cuts) => {
                 for cut in cuts {
-                    self.lanes.insert(cut.lane, LaneState { start: cut.start });
-                    self.counts.add(&cut.counts);
                     if cut.prepared.iter().any(|prepared| !prepared.is_empty()) {
-                        self.unfinished.push(cut.prepared);
+                        self.unfinished.push(cut.prepared.clone());
                     }
+                    self.decided(cut);
                 }
             }
-            Entry::Finished => self.unfinished.clear(),
+            Entry::Doubt { id, cuts } => self.doubt = Some((id, cuts)),
+            Entry::Undone => self.doubt = None,
+            Entry::Finished => {
+                self.unfinished.clear();
+                let decided = self.doubt.take().into_iter().flat_map(|(_, cuts)| cuts);
+                decided.for_each(|cut| self.decided(cut));
+            }
             Entry::Done => self.done = true,
             Entry::Forget => *self = State::default(),
+            Entry::Elsewhere(elsewhere) => self.elsewhere = elsewhere,
             Entry::Snapshot(state) => *self = *state,
         }
+    }
+
+    fn decided(&mut self, cut: CutEntry) {
+        self.counts.add(&cut.counts);
+        let state = LaneState { start: cut.start, held: cut.counts.held_after, time_ms: cut.time_ms };
+        self.lanes.insert(cut.lane, state);
     }
 }
 
@@ -149,7 +199,9 @@ impl Ledger {
         }
         let bytes = encode(&entry)?;
         let sync = entry.is_decision();
-        let written = self.file.write_all(&bytes).and_then(|()| if sync { self.file.sync_data() } else { Ok(()) });
+        let written = fault::point("note.write").and_then(|()| self.file.write_all(&bytes));
+        let synced = |file: &File| fault::point("note.sync").and_then(|()| file.sync_data());
+        let written = written.and_then(|()| if sync { synced(&self.file) } else { Ok(()) });
         if let Err(error) = written {
             self.broken = true;
             return Err(failed(&self.path, "cannot be written", error));
@@ -246,11 +298,13 @@ mod tests {
 
     use super::*;
     use crate::record::{Position, Span};
+    use crate::stage::Prepared;
 
     fn cut(lane: &str, to: u64) -> Cut {
         let span = Span { from: Position { at: to - 1, row: 0 }, to: Position { at: to, row: to }, part: 0 };
         let counts = Counts { read: 1, written: 1, ..Counts::default() };
-        Cut { lane: lane.into(), epoch: 1, span, state: vec![vec![to as u8]], prepared: vec![b"x".to_vec()], counts }
+        let prepared = [b"x".to_vec().into(), Prepared::Nothing];
+        Cut { lane: lane.into(), epoch: 1, span, state: vec![vec![to as u8]], prepared, counts, fence: None }
     }
 
     fn written(path: &Path) -> State {
@@ -258,10 +312,10 @@ mod tests {
         let begin = Begin { run: 1, shape: "a".into(), ..Begin::default() };
         ledger.append(Entry::Begin { begin, anew: true }).expect("appends");
         for to in 1..5 {
-            ledger.append(Entry::cuts(&[cut("a", to), cut("b", to * 10)])).expect("appends");
+            ledger.append(Entry::Cuts(Entry::cuts(&[cut("a", to), cut("b", to * 10)]))).expect("appends");
         }
         ledger.append(Entry::Finished).expect("appends");
-        ledger.append(Entry::cuts(&[cut("a", 5)])).expect("appends");
+        ledger.append(Entry::Cuts(Entry::cuts(&[cut("a", 5)]))).expect("appends");
         ledger.state().clone()
     }
 
@@ -272,7 +326,7 @@ mod tests {
         let state = written(&path);
         assert_eq!(state.lanes["a"].start.position.at, 5);
         assert_eq!(state.lanes["b"].start.state, [[40]]);
-        assert_eq!(state.unfinished, [[b"x".to_vec()]], "only what came after `Finished`");
+        assert_eq!(state.unfinished, [[b"x".to_vec(), Vec::new()]], "only what came after `Finished`");
         assert_eq!(Ledger::open(&path).expect("opens").state(), &state);
     }
 
@@ -282,12 +336,12 @@ mod tests {
         let path = dir.path().join("ledger");
         written(&path);
         let whole = std::fs::read(&path).expect("reads");
-        let last = encode(&Entry::cuts(&[cut("a", 5)])).expect("encodes").len();
+        let last = encode(&Entry::Cuts(Entry::cuts(&[cut("a", 5)]))).expect("encodes").len();
         for missing in 1..last {
             std::fs::write(&path, &whole[..whole.len() - missing]).expect("writes");
             let mut ledger = Ledger::open(&path).expect("opens");
             assert_eq!(ledger.state().lanes["a"].start.position.at, 4);
-            ledger.append(Entry::cuts(&[cut("a", 6)])).expect("goes on");
+            ledger.append(Entry::Cuts(Entry::cuts(&[cut("a", 6)]))).expect("goes on");
             assert_eq!(Ledger::open(&path).expect("opens").state().lanes["a"].start.position.at, 6);
         }
     }
@@ -306,13 +360,31 @@ mod tests {
     }
 
     #[test]
+    fn a_commit_in_doubt_counts_only_once_it_is_finished() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("ledger");
+        written(&path);
+        let doubt = |id| Entry::Doubt { id, cuts: Entry::cuts(&[cut("a", 6)]) };
+        let mut ledger = Ledger::open(&path).expect("opens");
+        ledger.append(doubt(1)).expect("appends");
+        let mut ledger = Ledger::open(&path).expect("opens");
+        assert_eq!(ledger.state().doubt.as_ref().map(|(id, cuts)| (*id, cuts.len())), Some((1, 1)));
+        assert_eq!(ledger.state().lanes["a"].start.position.at, 5);
+        ledger.append(Entry::Undone).expect("appends");
+        assert_eq!((ledger.state().doubt.is_none(), ledger.state().lanes["a"].start.position.at), (true, 5));
+        ledger.append(doubt(2)).expect("appends");
+        ledger.append(Entry::Finished).expect("appends");
+        assert_eq!((ledger.state().doubt.is_none(), ledger.state().lanes["a"].start.position.at), (true, 6));
+    }
+
+    #[test]
     fn a_snapshot_holds_what_the_entries_held() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("ledger");
         let state = written(&path);
         let mut ledger = Ledger::open(&path).expect("opens");
         ledger.compact().expect("compacts");
-        ledger.append(Entry::cuts(&[cut("c", 7)])).expect("goes on in the new file");
+        ledger.append(Entry::Cuts(Entry::cuts(&[cut("c", 7)]))).expect("goes on in the new file");
         let again = Ledger::open(&path).expect("opens");
         assert_eq!(again.state().lanes.len(), state.lanes.len() + 1);
         assert_eq!(again.state().begin, state.begin);

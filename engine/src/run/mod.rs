@@ -1,21 +1,23 @@
 //! Lanes, cuts and commits: how a checked pipeline runs.
 //!
-//! Each lane is a thread: source, transforms, writer. At a barrier it makes a [`Cut`] of what it did since the last
+//! Each lane is a thread: source, transforms, writer. At a barrier it makes a cut of what it did since the last
 //! one and goes on; the committer takes all finished cuts, has the commit log decide them in one act, and makes the
 //! output visible. A restart begins at the last decided cut, with the state that was saved there.
 
 mod chain;
 mod committer;
 mod control;
+mod cut;
 mod instance;
 mod lane;
 mod ledger;
 mod log;
+mod notes;
 mod pace;
 mod runner;
 mod running;
+mod settle;
 mod survey;
 
-pub use log::{Begin, CommitLog, Cut, Decision};
 pub use pace::Pace;
 pub use runner::{Ended, RunOptions, Stop, Summary, run};

@@ -7,9 +7,12 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use super::committer::Ends;
+use super::cut::{Begin, LastRun};
 use super::instance::Instance;
-use super::log::{Begin, CommitLog as _, LastRun, LedgerLog};
+use super::ledger::{Entry, Ledger};
+use super::log::Log;
 use super::running::Running;
+use super::settle::settle;
 use super::survey::survey;
 use crate::config::Pipeline;
 use crate::error::{Error, ErrorKind, Result};
@@ -96,7 +99,8 @@ pub struct Summary {
 /// # Errors
 /// Why it failed: what had been committed is there, and the next start goes on from it.
 pub fn run(pipeline: &Pipeline, options: &RunOptions) -> Result<Summary> {
-    let ended = match run_to_end(pipeline, options) {
+    let mut delivery = pipeline.delivery;
+    let ended = match run_to_end(pipeline, options, &mut delivery) {
         Ok(ended) => ended,
         // A stop before anything ran, or a reader that has gone: what was not taken is not committed.
         Err(error) if error.kind() == ErrorKind::Stop => {
@@ -105,49 +109,56 @@ pub fn run(pipeline: &Pipeline, options: &RunOptions) -> Result<Summary> {
         }
         Err(error) => return Err(error),
     };
-    Ok(Summary { ended, delivery: pipeline.delivery, facts: options.facts.snapshot() })
+    Ok(Summary { ended, delivery, facts: options.facts.snapshot() })
 }
 
-fn run_to_end(pipeline: &Pipeline, options: &RunOptions) -> Result<Ended> {
+fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery) -> Result<Ended> {
     let rerun = pipeline.source.config.rerun();
     let settings = &pipeline.settings;
     let alone = rerun.is_some();
     let instance = Instance::claim(&settings.state_dir, &pipeline.name, settings.instance.as_deref(), alone)?;
-    let mut log = LedgerLog::open(&instance.dir)?;
     let cx = context(pipeline, options, &instance);
     let source = build_source(pipeline, &cx)?;
     check_fields(pipeline, source.as_ref())?;
     let ends = build_ends(pipeline, &cx)?;
-    log.tell(source.acknowledge());
+    let coordinator = source.coordinator().or_else(|| ends.coordinator());
+    let give_up = || {
+        coordinator.iter().for_each(|coordinator| coordinator.give_up());
+        ends.give_up();
+    };
+    let open = || Log::open(&instance, pipeline, coordinator.as_deref(), source.acknowledge(), options.fresh);
+    let Some(mut log) = until_stopped(&options.stop, &give_up, open)? else { return Ok(Ended::Stopped) };
+    *delivery = log.delivery(pipeline, coordinator.is_some());
+    tracing::info!("delivery {delivery}: {}", log.decider());
     if options.fresh {
         forget(&instance, &mut log, source.as_ref(), &ends)?;
     }
-    let anew = match begin_or_go_on(pipeline, &log, rerun)? {
+    let last = log.last_run()?;
+    let anew = match begin_or_go_on(pipeline, last.as_ref(), rerun)? {
         Beginning::Nothing => return Ok(Ended::NothingToDo),
         Beginning::Anew => true,
         Beginning::GoOn => false,
     };
-    if !claim(&ends, &options.stop)? {
+    if until_stopped(&options.stop, &give_up, || ends.claim())?.is_none() {
         return Ok(Ended::Stopped);
     }
     // Not before the claim: without it, what another run has prepared looks like something left behind.
     settle(&instance, &mut log, &ends)?;
-    let surveys = match log.last_run() {
+    let run = last.as_ref().map_or(0, |last| last.begin.run) + u64::from(anew);
+    let surveys = match last {
         Some(last) if !anew => last.begin.surveys.into_iter().map(|survey| survey.map(Arc::from)).collect(),
         _ => survey(pipeline, source.as_ref(), &cx, &options.stop)?,
     };
     log.begin(
         Begin {
-            run: log.last_run().map_or(0, |last| last.begin.run) + u64::from(anew),
+            run,
             shape: pipeline.shape.clone(),
             options: pipeline.options,
             surveys: surveys.iter().map(|survey| survey.as_ref().map(|bytes| bytes.to_vec())).collect(),
         },
         anew,
     )?;
-    let ended = Running::start(pipeline, options, &cx, log, ends, surveys)?.run_to_end(source)?;
-    drop(instance);
-    Ok(ended)
+    Running::start(pipeline, options, &cx, (instance, log), coordinator, ends, surveys)?.run_to_end(source)
 }
 
 fn context(pipeline: &Pipeline, options: &RunOptions, instance: &Instance) -> BuildContext {
@@ -165,6 +176,7 @@ fn context(pipeline: &Pipeline, options: &RunOptions, instance: &Instance) -> Bu
         keep_raw: pipeline.dead_letter.is_some() && pipeline.transforms.iter().any(|stage| stage.config.rejects()),
         facts: Arc::clone(&options.facts),
         shared: Arc::clone(&options.shared),
+        own: Arc::default(),
     }
 }
 
@@ -195,63 +207,40 @@ fn build_ends(pipeline: &Pipeline, cx: &BuildContext) -> Result<Ends> {
     Ok(Ends { sink, sink_label, dead: dead.transpose()? })
 }
 
-/// Claims the ends, which may wait for a broker; a stop ends that wait. Returns whether they are claimed.
-fn claim(ends: &Ends, stop: &Stop) -> Result<bool> {
-    let claimed = AtomicBool::new(false);
+/// Does something that may wait for a broker; a stop ends that wait, and there is no result then.
+fn until_stopped<T>(stop: &Stop, give_up: &(dyn Fn() + Sync), act: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+    let done = AtomicBool::new(false);
     let result = std::thread::scope(|scope| {
         scope.spawn(|| {
-            while !claimed.load(Ordering::Acquire) && !stop.is_asked() {
+            while !done.load(Ordering::Acquire) && !stop.is_asked() {
                 stop.wait(CLAIM_LOOK);
             }
-            if !claimed.load(Ordering::Acquire) {
-                ends.give_up();
+            if !done.load(Ordering::Acquire) {
+                give_up();
             }
         });
-        let result = ends.claim();
-        claimed.store(true, Ordering::Release);
+        let result = act();
+        done.store(true, Ordering::Release);
         stop.wake();
         result
     });
     match result {
-        Err(_) if stop.is_asked() => Ok(false),
-        result => result.map(|()| true),
+        Err(_) if stop.is_asked() => Ok(None),
+        result => result.map(Some),
     }
 }
 
-/// `--fresh`: the ledgers of all instances that nobody holds, the source's own positions, the output.
-fn forget(instance: &Instance, log: &mut LedgerLog, source: &dyn Source, ends: &Ends) -> Result<()> {
-    for orphan in instance.orphans()? {
-        LedgerLog::open(&orphan.dir)?.forget()?;
-    }
+/// `--fresh`: the source's own positions, the ledgers of all instances that nobody holds, the output.
+fn forget(instance: &Instance, log: &mut Log, source: &dyn Source, ends: &Ends) -> Result<()> {
     source.acknowledge().iter().try_for_each(|source| source.forget())?;
+    for orphan in instance.orphans()? {
+        Ledger::open(&orphan.dir.join("ledger"))?.append(Entry::Forget)?;
+    }
     ends.sink.forget().map_err(|e| e.in_stage(&ends.sink_label))?;
     ends.dead.iter().try_for_each(|dead| dead.forget()).map_err(|e| e.in_stage("dead_letter"))?;
     log.forget()?;
     tracing::info!("forgot positions, state and output: this run starts from the beginning");
     Ok(())
-}
-
-/// Recovery: decided output becomes visible, of this instance and of those that died and were not started again;
-/// the rest is removed.
-fn settle(instance: &Instance, log: &mut LedgerLog, ends: &Ends) -> Result<()> {
-    let roll_forward = |log: &mut LedgerLog| {
-        let unfinished = log.unfinished();
-        if unfinished.is_empty() {
-            return Ok(());
-        }
-        tracing::info!("an earlier run was interrupted: finishing {} cuts that it had decided", unfinished.len());
-        unfinished.iter().try_for_each(|prepared| ends.finish(prepared))?;
-        log.finished()
-    };
-    roll_forward(log)?;
-    let orphans = instance.orphans()?;
-    for orphan in &orphans {
-        roll_forward(&mut LedgerLog::open(&orphan.dir)?)?;
-    }
-    let mut instances = vec![Arc::clone(&instance.id)];
-    instances.extend(orphans.iter().map(|orphan| Arc::clone(&orphan.id)));
-    ends.sink.sweep(&instances).map_err(|e| e.in_stage(&ends.sink_label))?;
-    ends.dead.iter().try_for_each(|dead| dead.sweep(&instances)).map_err(|e| e.in_stage("dead_letter"))
 }
 
 enum Beginning {
@@ -260,14 +249,14 @@ enum Beginning {
     Nothing,
 }
 
-fn begin_or_go_on(pipeline: &Pipeline, log: &LedgerLog, rerun: Option<bool>) -> Result<Beginning> {
-    let Some(LastRun { begin, done, counts }) = log.last_run() else { return Ok(Beginning::Anew) };
+fn begin_or_go_on(pipeline: &Pipeline, last: Option<&LastRun>, rerun: Option<bool>) -> Result<Beginning> {
+    let Some(LastRun { begin, done, counts }) = last else { return Ok(Beginning::Anew) };
     match rerun {
-        Some(false) if done => {
+        Some(false) if *done => {
             tracing::info!("the last run carried the whole input, and `rerun` is false: nothing to do");
             return Ok(Beginning::Nothing);
         }
-        Some(true) if done => return again(pipeline, &counts),
+        Some(true) if *done => return again(pipeline, counts),
         _ => {}
     }
     if begin.shape != pipeline.shape {

@@ -11,17 +11,23 @@ use parking_lot::Mutex;
 use super::chain::Chain;
 use super::committer::{Committer, Ends};
 use super::control::Control;
+use super::cut::Cut;
+use super::instance::Instance;
 use super::lane::{Barrier, FieldCheck, Stretch, Task};
-use super::log::{CommitLog, Cut, LedgerLog};
+use super::log::Log;
 use super::pace::{Clock, Pace, Paced};
 use super::runner::{Ended, RunOptions, Stop};
+use super::settle::settle_orphans;
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
 use crate::record::{LaneId, Position};
-use crate::stage::{BuildContext, Cadence, Lane, Lanes, Source, Start};
+use crate::stage::{BuildContext, Cadence, Coordinator, Fence, Lane, Lanes, Source, Start};
 
 /// Cuts that wait for the committer, of all lanes: enough to fill the next commit while one is decided.
 const CUTS_WAITING_MAX: usize = 64;
+
+/// How long the committer waits for the cuts of lanes that come to barriers together: a commit costs about as much.
+const GATHER: Duration = Duration::from_millis(3);
 
 /// The running parts.
 pub(super) struct Running {
@@ -36,8 +42,10 @@ pub(super) struct Running {
 struct Opener {
     pipeline: Pipeline,
     cx: BuildContext,
+    instance: Instance,
+    coordinator: Option<Arc<dyn Coordinator>>,
     ends: Ends,
-    log: Arc<Mutex<Box<dyn CommitLog>>>,
+    log: Arc<Mutex<Log>>,
     control: Arc<Control>,
     cuts: Mutex<Option<Sender<Cut>>>,
     surveys: Vec<Option<Arc<[u8]>>>,
@@ -52,12 +60,14 @@ impl Running {
         pipeline: &Pipeline,
         options: &RunOptions,
         cx: &BuildContext,
-        log: LedgerLog,
+        (instance, log): (Instance, Log),
+        coordinator: Option<Arc<dyn Coordinator>>,
         ends: Ends,
         surveys: Vec<Option<Arc<[u8]>>>,
     ) -> Result<Running> {
         let control = Arc::new(Control::default());
-        let log: Arc<Mutex<Box<dyn CommitLog>>> = Arc::new(Mutex::new(Box::new(log)));
+        let log = Arc::new(Mutex::new(log));
+        let cadence = pipeline.sink.config.cadence();
         let (sender, receiver) = bounded(CUTS_WAITING_MAX);
         let committer = Committer {
             cuts: receiver,
@@ -65,16 +75,21 @@ impl Running {
             ends: ends.clone(),
             control: Arc::clone(&control),
             facts: Arc::clone(&options.facts),
+            gather: if matches!(cadence, Cadence::Interval) { GATHER } else { Duration::ZERO },
         };
-        let barrier = match pipeline.sink.config.cadence() {
-            Cadence::Records { most, timeout } => Barrier { most, timeout },
-            Cadence::Interval => {
-                Barrier { most: u64::MAX, timeout: Duration::from_millis(pipeline.settings.commit_interval_ms) }
-            }
+        let barrier = match cadence {
+            Cadence::Records { most, timeout } => Barrier { most, timeout, together: None },
+            Cadence::Interval => Barrier {
+                most: u64::MAX,
+                timeout: Duration::from_millis(pipeline.settings.commit_interval_ms),
+                together: Some(Instant::now()),
+            },
         };
         let opener = Opener {
             pipeline: pipeline.clone(),
             cx: cx.clone(),
+            instance,
+            coordinator,
             ends,
             log,
             control,
@@ -117,6 +132,7 @@ impl Running {
             if let Err(error) = control.close(&left, false, Instant::now() + shutdown) {
                 control.fail(error);
                 // A lane may be waiting for a broker that is away; nothing else would end that.
+                shared.coordinator.iter().for_each(|coordinator| coordinator.give_up());
                 shared.ends.give_up();
             }
         }
@@ -195,15 +211,23 @@ fn field_check(pipeline: Pipeline) -> FieldCheck {
 
 impl Lanes for Opener {
     fn starts(&self, ids: &[LaneId]) -> Result<Vec<Option<Start>>> {
-        let starts = self.log.lock().starts(ids)?;
+        let mut log = self.log.lock();
+        if self.pipeline.source.config.rerun().is_none() {
+            // A lane may come from an instance that died: what it decided is to be visible before this one goes on.
+            settle_orphans(&self.instance, &mut log, &self.ends)?;
+        }
+        let starts = log.starts(ids)?;
+        drop(log);
         ids.iter().zip(starts).map(|(id, start)| self.beyond_what_is_visible(id, start)).collect()
     }
 
-    fn open(&self, id: LaneId, lane: Box<dyn Lane>, at: Option<Start>) -> Result<()> {
+    fn open(&self, id: LaneId, lane: Box<dyn Lane>, at: Option<Start>, fence: Option<Fence>) -> Result<()> {
         let Some(cuts) = self.cuts.lock().clone() else { return Err(Error::bug("a lane after the end")) };
         let mut chain = Chain::build(&self.pipeline, usize::MAX, &self.cx, &self.surveys)?;
         let (part, states) = at.map(|start| (start.part, start.state)).unwrap_or_default();
-        chain.restore(states.get(1..).unwrap_or_default())?;
+        chain.restore(states.get(1..).unwrap_or_default()).map_err(|error| {
+            error.at(&*id).help("are these the options that it was saved with? `--fresh` starts from the beginning")
+        })?;
         let position = lane.position();
         let lane: Box<dyn Lane> = match &self.pace {
             Some((pace, clock)) => Box::new(Paced::new(lane, *pace, Arc::clone(clock))),
@@ -237,6 +261,7 @@ impl Lanes for Opener {
             source_label: self.pipeline.source.label.clone(),
             sink_label: self.ends.sink_label.clone(),
             check_fields: self.check_fields.clone(),
+            fence,
             now,
         };
         let control = Arc::clone(&self.control);
@@ -283,11 +308,29 @@ impl Opener {
                 .in_stage(&self.ends.sink_label)
                 .help("write to another place, put the state directory back, or start afresh with `--fresh`"));
         }
-        tracing::warn!(
-            "{id}: there is output up to {end}, beyond the committed position: going on there. What the transforms \
-             knew then is not known here"
-        );
-        Ok(Some(Start { position: Position { at: end, row: 0 }, ..Start::default() }))
+        let (coordinated, own) = self.log.lock().own_start(id);
+        match own.filter(|own| own.position.at == end) {
+            Some(own) => {
+                tracing::warn!(
+                    "{id}: there is output up to {end}, beyond the committed position: the brokers have lost a commit. \
+                     Going on there, with the state that was kept beside the output"
+                );
+                Ok(Some(own))
+            }
+            None if coordinated => Err(Error::new(format!(
+                "{id}: there is output up to {end}, beyond the committed position: the brokers have lost a commit, or \
+                 the output belongs to another group"
+            ))
+            .in_stage(&self.ends.sink_label)
+            .help("write to another place, or start afresh with `--fresh`")),
+            None => {
+                tracing::warn!(
+                    "{id}: there is output up to {end}, beyond the committed position: going on there. What the \
+                     transforms knew then is not known here"
+                );
+                Ok(Some(Start { position: Position { at: end, row: 0 }, ..Start::default() }))
+            }
+        }
     }
 }
 

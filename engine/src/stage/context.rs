@@ -40,6 +40,8 @@ pub struct BuildContext {
     pub facts: Arc<Facts>,
     /// What the pipelines of one run share, by type.
     pub shared: Arc<Shared>,
+    /// What the stages of this pipeline share, by type.
+    pub own: Arc<Shared>,
 }
 
 impl BuildContext {
@@ -60,6 +62,7 @@ impl BuildContext {
             keep_raw: false,
             facts: Arc::default(),
             shared: Arc::default(),
+            own: Arc::default(),
         }
     }
 }
@@ -98,8 +101,8 @@ impl Gate {
     }
 }
 
-/// Things that the stages of one run share, one of each type: how an embedded broker reaches the stages that use it
-/// while the engine knows nothing of brokers.
+/// Things that stages share, one of each type: how an embedded broker reaches the stages that use it while the engine
+/// knows nothing of brokers.
 #[derive(Default)]
 pub struct Shared {
     things: RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
@@ -109,6 +112,14 @@ impl Shared {
     /// Puts a thing there, in place of an earlier one of its type.
     pub fn put<T: Any + Send + Sync>(&self, thing: Arc<T>) {
         self.things.write().insert(TypeId::of::<T>(), thing);
+    }
+
+    /// The thing of a type, made where there is none yet.
+    pub fn get_or_put<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Arc<T> {
+        let mut things = self.things.write();
+        let thing = things.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(make()));
+        // The key is the type, so that nothing else is there.
+        Arc::clone(thing).downcast().unwrap_or_else(|_| unreachable!("a thing of another type"))
     }
 
     /// The thing of a type.

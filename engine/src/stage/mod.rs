@@ -1,10 +1,12 @@
 //! What a stage is: its configuration, its parts that run, and how it registers itself.
 
+mod commit;
 mod context;
 mod descriptor;
 mod registry;
 mod running;
 
+pub use commit::{Coordinator, Decision, Fence, Joining, Notes, Opened, Prepared, Transaction, Transactions};
 pub use context::{BuildContext, Gate, Shared};
 pub use descriptor::{
     AnyDeadLetter, AnySink, AnySource, AnyTransform, Cadence, DeadLetterConfig, Delivery, Descriptor, Parsed, Problem,

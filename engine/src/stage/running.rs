@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::commit::{Coordinator, Fence, Prepared};
 use crate::error::Result;
 use crate::record::{Batch, Fields, LaneId, Position, Span};
 
@@ -166,11 +167,11 @@ pub trait Lanes: Send + Sync {
     fn starts(&self, ids: &[LaneId]) -> Result<Vec<Option<Start>>>;
 
     /// Starts a lane on a thread of its own. `lane` is already at `at`, and has its carry; the engine restores the
-    /// transforms.
+    /// transforms. A lane that others may take over has a fence.
     ///
     /// # Errors
     /// Where the lane is open already, or a stage cannot be built.
-    fn open(&self, id: LaneId, lane: Box<dyn Lane>, at: Option<Start>) -> Result<()>;
+    fn open(&self, id: LaneId, lane: Box<dyn Lane>, at: Option<Start>, fence: Option<Fence>) -> Result<()>;
 
     /// Ends lanes before their input has ended: drained to a barrier and committed, or, where `lost`, forgotten, for
     /// somebody else has them. Returns when that is done, at the latest at `until`.
@@ -179,7 +180,7 @@ pub trait Lanes: Send + Sync {
     /// Where a lane could not be drained in time. It is then forgotten.
     fn close(&self, ids: &[LaneId], lost: bool, until: Instant) -> Result<()>;
 
-    /// The lanes that run, and those that have ended by themselves since the last call.
+    /// The lanes that have not come to their end, those included whose commit was refused: they wait to be closed.
     fn running(&self) -> Vec<LaneId>;
 
     /// Waits until a lane ends, a stop is asked for, or `until`.
@@ -211,6 +212,11 @@ pub trait Source: Send {
 
     /// Where the source itself keeps positions (a consumer group), which are told of every commit.
     fn acknowledge(&self) -> Option<Arc<dyn Acknowledge>> {
+        None
+    }
+
+    /// Who can decide commits of what this source reads.
+    fn coordinator(&self) -> Option<Arc<dyn Coordinator>> {
         None
     }
 
@@ -293,6 +299,11 @@ pub trait End: Send + Sync {
         Ok(None)
     }
 
+    /// Who can decide commits that this output is part of.
+    fn coordinator(&self) -> Option<Arc<dyn Coordinator>> {
+        None
+    }
+
     /// Waits until everything is out, at the end of a run, until the instant at the latest.
     ///
     /// # Errors
@@ -319,13 +330,17 @@ pub trait Writer: Send {
     /// Stops the pipeline.
     fn write(&mut self, batch: Batch, dead: &mut Vec<DeadLetter>) -> Result<()>;
 
-    /// Makes what was written since the last call durable but not visible, and says what to finish or undo: names,
-    /// lengths, checksums; empty where there is nothing to do. The call is the barrier: later rows belong to the next
-    /// cut.
+    /// Makes what was written since the last call durable but not visible, or ready to become part of a transaction.
+    /// The call is the barrier: later rows belong to the next cut.
     ///
     /// # Errors
     /// Stops the pipeline.
-    fn prepare(&mut self, span: Span) -> Result<Vec<u8>>;
+    fn prepare(&mut self, span: Span) -> Result<Prepared>;
+
+    /// Whether so much waits that the lane is to be cut.
+    fn is_full(&self) -> bool {
+        false
+    }
 }
 
 /// Where dead letters go.
@@ -349,7 +364,7 @@ pub trait DeadWriter: Send {
     ///
     /// # Errors
     /// Stops the pipeline.
-    fn prepare(&mut self, span: Span) -> Result<Vec<u8>>;
+    fn prepare(&mut self, span: Span) -> Result<Prepared>;
 
     /// Whether so much waits that the lane is to be cut.
     fn is_full(&self) -> bool {

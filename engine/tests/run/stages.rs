@@ -198,7 +198,7 @@ impl Source for Memory {
         let ids: Vec<LaneId> = (0..self.lanes).map(|lane| format!("memory/{lane}").into()).collect();
         for (lane, (id, start)) in ids.iter().zip(lanes.starts(&ids)?).enumerate() {
             let position = start.as_ref().map(|start| start.position).unwrap_or_default();
-            lanes.open(Arc::clone(id), Box::new(self.lane(lane as u64, position)), start)?;
+            lanes.open(Arc::clone(id), Box::new(self.lane(lane as u64, position)), start, None)?;
         }
         while !lanes.running().is_empty() && !lanes.stopping() {
             lanes.wait(Instant::now() + Duration::from_millis(20));
@@ -546,10 +546,10 @@ struct Memories {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Prepared(String);
+struct Name(String);
 
 fn name_of(prepared: &[u8]) -> Result<String> {
-    postcard::from_bytes(prepared).map(|Prepared(name)| name).map_err(|e| Error::bug("prepared").because(e))
+    postcard::from_bytes(prepared).map(|Name(name)| name).map_err(|e| Error::bug("prepared").because(e))
 }
 
 fn finish_in<T>(prepared: &Mutex<BTreeMap<String, T>>, visible: &Mutex<BTreeMap<String, T>>, name: &str) -> bool {
@@ -619,16 +619,16 @@ impl Writer for MemoryWriter {
         Ok(())
     }
 
-    fn prepare(&mut self, span: Span) -> Result<Vec<u8>> {
+    fn prepare(&mut self, span: Span) -> Result<Prepared> {
         self.world.step("prepare")?;
         let values = std::mem::take(&mut self.values);
         if values.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Prepared::Nothing);
         }
         let name = format!("{} {} {}-{}.{}", self.run, self.lane, span.from.at, span.to.at, span.part);
         assert!(!self.world.visible.lock().contains_key(&name), "{name} is prepared twice");
         self.world.prepared.lock().insert(name.clone(), (Arc::clone(&self.lane), span, values));
-        postcard::to_stdvec(&Prepared(name)).map_err(|e| Error::bug("prepared").because(e))
+        postcard::to_stdvec(&Name(name)).map(Prepared::Apart).map_err(|e| Error::bug("prepared").because(e))
     }
 }
 
@@ -696,16 +696,16 @@ impl DeadWriter for LetterWriter {
         Ok(())
     }
 
-    fn prepare(&mut self, span: Span) -> Result<Vec<u8>> {
+    fn prepare(&mut self, span: Span) -> Result<Prepared> {
         self.world.step("prepare letters")?;
         let letters = std::mem::take(&mut self.letters);
         if letters.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Prepared::Nothing);
         }
         let origins: BTreeSet<u64> = letters.iter().map(|letter| letter.origin).collect();
         assert_eq!(origins.len(), letters.len(), "a record is a dead letter once");
         let name = format!("{} {:06}-{}.{}", self.lane, span.from.at, span.to.at, span.part);
         self.world.prepared_letters.lock().insert(name.clone(), letters);
-        postcard::to_stdvec(&Prepared(name)).map_err(|e| Error::bug("prepared").because(e))
+        postcard::to_stdvec(&Name(name)).map(Prepared::Apart).map_err(|e| Error::bug("prepared").because(e))
     }
 }

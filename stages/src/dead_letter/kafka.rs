@@ -7,7 +7,7 @@ use std::time::Instant;
 use aqpipe_engine::Result;
 use aqpipe_engine::record::{LaneId, Span};
 use aqpipe_engine::stage::{
-    BuildContext, DeadEnd, DeadLetter, DeadLetterConfig, DeadWriter, Delivery, Descriptor, End, Problem,
+    BuildContext, Coordinator, DeadEnd, DeadLetter, DeadLetterConfig, DeadWriter, Descriptor, End, Prepared, Problem,
 };
 use parking_lot::Mutex;
 use rdkafka::message::{Header, OwnedHeaders};
@@ -21,6 +21,7 @@ use crate::kafka::properties::{Owned, Properties, Side};
 use crate::kafka::security::Security;
 use crate::kafka::target::Target;
 use crate::kafka::topics::CreateTopic;
+use crate::kafka::transactions::{Joined, Parcel, Part, TransactionOptions, Transactor};
 
 inventory::submit! { Descriptor::dead_letter::<KafkaDeadLetterConfig>() }
 
@@ -30,6 +31,8 @@ const FULL: usize = 4 << 20;
 /// Writes the records that could not be carried to a Kafka topic: the value is the record's bytes as they were read,
 /// and the headers `aqpipe.pipeline`, `aqpipe.lane`, `aqpipe.position`, `aqpipe.place`, `aqpipe.stage` and
 /// `aqpipe.reason` say where they come from and what is wrong with them.
+///
+/// They become visible to readers of committed records together with what was committed beside them.
 ///
 /// Bytes beyond what the topic takes are cut off; the header `aqpipe.length` then has the whole length.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -42,6 +45,9 @@ pub(crate) struct KafkaDeadLetterConfig {
     /// Creates the topic where it is missing. Absent, a missing topic is an error.
     #[serde(default)]
     create_topic: Option<CreateTopic>,
+    /// Where commits are noted, and how long brokers wait for a process that has died in the middle of one.
+    #[serde(default)]
+    transactions: Option<TransactionOptions>,
     /// Encryption and identity. Absent, the connection is in plain text.
     #[serde(default)]
     security: Option<Security>,
@@ -69,11 +75,8 @@ create_topic = { partitions = 1, replication = 1 }
         let security = self.security.as_ref();
         let mut problems = client::check(&self.brokers, security, &self.librdkafka, Side::Producer, &owned);
         problems.extend(client::check_topic(&["topic"], &self.topic));
+        problems.extend(self.transactions.as_ref().and_then(TransactionOptions::check));
         if problems.is_empty() { Ok(()) } else { Err(problems) }
-    }
-
-    fn delivery(&self) -> Delivery {
-        Delivery::AtLeastOnce
     }
 
     fn writes(&self) -> Vec<String> {
@@ -86,28 +89,46 @@ create_topic = { partitions = 1, replication = 1 }
             embedded.create_topic(&self.topic, self.create_topic.unwrap_or_default().partitions)?;
         }
         let own = [("enable.idempotence", "true"), ("acks", "all"), ("compression.codec", "lz4")];
+        let own: BTreeMap<_, _> = own.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+        let connection = Connection::new(&self.brokers, self.security.as_ref(), &self.librdkafka, cx);
+        let transactor = Transactor::join(
+            cx,
+            Joined {
+                part: Part::DeadLetter,
+                connection: connection.clone(),
+                own: own.clone(),
+                writes: Some((self.topic.clone(), self.create_topic)),
+                options: self.transactions.clone(),
+            },
+        );
         let target = Target {
-            connection: Connection::new(&self.brokers, self.security.as_ref(), &self.librdkafka, cx),
+            connection,
             topic: self.topic.clone(),
             create: self.create_topic,
-            own: own.into_iter().map(|(name, value)| (name, value.to_owned())).collect::<BTreeMap<_, _>>(),
+            own,
             watch: Arc::new(Watch::new(cx)),
             embedded,
             given_up: Arc::default(),
             outbox: Mutex::default(),
         };
-        Ok(Arc::new(KafkaDeadLetters { target, pipeline: Arc::clone(&cx.pipeline) }))
+        Ok(Arc::new(KafkaDeadLetters { target, transactor, pipeline: Arc::clone(&cx.pipeline) }))
     }
 }
 
 struct KafkaDeadLetters {
     target: Target,
+    transactor: Arc<Transactor>,
     pipeline: Arc<str>,
 }
 
 impl End for KafkaDeadLetters {
     fn claim(&self) -> Result<()> {
-        self.target.outbox().map(drop)
+        // Where commits are decided by transactions, the topic was looked for already, and there is another producer.
+        if self.transactor.largest(&self.target.topic).is_some() { Ok(()) } else { self.target.outbox().map(drop) }
+    }
+
+    fn coordinator(&self) -> Option<Arc<dyn Coordinator>> {
+        Some(Arc::clone(&self.transactor) as Arc<dyn Coordinator>)
     }
 
     fn close(&self, until: Instant) -> Result<()> {
@@ -117,8 +138,14 @@ impl End for KafkaDeadLetters {
 
 impl DeadEnd for KafkaDeadLetters {
     fn open(&self, lane: &LaneId, _: u64) -> Result<Box<dyn DeadWriter>> {
+        let way = match self.transactor.largest(&self.target.topic) {
+            Some(most) => {
+                Way::Keep { transactor: Arc::clone(&self.transactor), topic: (*self.target.topic).into(), most }
+            }
+            None => Way::Send(Mailbox::new(self.target.outbox()?)),
+        };
         Ok(Box::new(KafkaDeadWriter {
-            mailbox: Mailbox::new(self.target.outbox()?),
+            way,
             pipeline: Arc::clone(&self.pipeline),
             lane: Arc::clone(lane),
             waiting: Vec::new(),
@@ -127,8 +154,16 @@ impl DeadEnd for KafkaDeadLetters {
     }
 }
 
+/// How letters get to the topic.
+enum Way {
+    /// By a producer of their own, at the barrier.
+    Send(Mailbox),
+    /// In the transaction that decides the cut.
+    Keep { transactor: Arc<Transactor>, topic: Arc<str>, most: usize },
+}
+
 struct KafkaDeadWriter {
-    mailbox: Mailbox,
+    way: Way,
     pipeline: Arc<str>,
     lane: LaneId,
     waiting: Vec<DeadLetter>,
@@ -150,24 +185,25 @@ impl KafkaDeadWriter {
         header(headers, "aqpipe.reason", &letter.reason)
     }
 
-    fn send(&mut self, letter: &DeadLetter) -> Result<()> {
-        let mut headers = self.headers(letter);
+    /// The headers of a letter, and as much of its bytes as there is room for where a record may have `most`.
+    fn fit<'a>(&self, letter: &'a DeadLetter, most: usize) -> (OwnedHeaders, Option<&'a [u8]>) {
+        let headers = self.headers(letter);
         // The headers' names and lengths need less than 256 bytes.
         let place = letter.place.as_ref().map_or(0, String::len);
         let known = self.pipeline.len() + self.lane.len() + place + letter.stage.len() + letter.reason.len() + 256;
-        let room = self.mailbox.outbox().largest().saturating_sub(known);
-        let mut raw = letter.raw.as_deref();
-        if let Some(whole) = raw.filter(|raw| raw.len() > room) {
-            headers = header(headers, "aqpipe.length", &whole.len().to_string());
-            raw = Some(&whole[..room]);
-        }
-        match self.mailbox.post(None, raw, Some(headers))? {
-            Posted::Sent => Ok(()),
-            Posted::TooLarge => Err(aqpipe_engine::Error::new("a dead letter is larger than the topic takes")
-                .at(letter.place.clone().unwrap_or_else(|| format!("{}@{}", self.lane, letter.origin)))
-                .help("raise `max.message.bytes` of the topic")),
+        let room = most.saturating_sub(known);
+        let raw = letter.raw.as_deref();
+        match raw.filter(|raw| raw.len() > room) {
+            Some(whole) => (header(headers, "aqpipe.length", &whole.len().to_string()), Some(&whole[..room])),
+            None => (headers, raw),
         }
     }
+}
+
+fn too_large(letter: &DeadLetter, lane: &LaneId) -> aqpipe_engine::Error {
+    aqpipe_engine::Error::new("a dead letter is larger than the topic takes")
+        .at(letter.place.clone().unwrap_or_else(|| format!("{lane}@{}", letter.origin)))
+        .help("raise `max.message.bytes` of the topic")
 }
 
 impl DeadWriter for KafkaDeadWriter {
@@ -177,13 +213,37 @@ impl DeadWriter for KafkaDeadWriter {
         Ok(())
     }
 
-    fn prepare(&mut self, _: Span) -> Result<Vec<u8>> {
-        for letter in std::mem::take(&mut self.waiting) {
-            self.send(&letter)?;
-        }
+    fn prepare(&mut self, _: Span) -> Result<Prepared> {
+        let waiting = std::mem::take(&mut self.waiting);
         self.bytes = 0;
-        self.mailbox.drain()?;
-        Ok(Vec::new())
+        let most = match &self.way {
+            Way::Send(mailbox) => mailbox.outbox().largest(),
+            Way::Keep { most, .. } => *most,
+        };
+        let fitted: Vec<_> = waiting.iter().map(|letter| self.fit(letter, most)).collect();
+        match &mut self.way {
+            Way::Send(mailbox) => {
+                for (letter, (headers, raw)) in waiting.iter().zip(fitted) {
+                    if mailbox.post(None, raw, Some(headers))? == Posted::TooLarge {
+                        return Err(too_large(letter, &self.lane));
+                    }
+                }
+                mailbox.drain()?;
+                Ok(Prepared::Nothing)
+            }
+            Way::Keep { transactor, topic, .. } => {
+                if waiting.is_empty() {
+                    return Ok(Prepared::Nothing);
+                }
+                // Not counted against the budget: they are bounded by themselves, and the cut that they are part of
+                // may be what makes room.
+                let mut parcel = Parcel::beside(topic, &transactor.budget);
+                for (headers, raw) in fitted {
+                    parcel.add_value(raw, Some(headers));
+                }
+                Ok(Prepared::Within(Box::new(parcel)))
+            }
+        }
     }
 
     fn is_full(&self) -> bool {

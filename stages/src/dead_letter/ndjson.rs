@@ -5,7 +5,9 @@ use std::time::SystemTime;
 
 use aqpipe_engine::record::{LaneId, Span};
 use aqpipe_engine::schemars::{self, JsonSchema};
-use aqpipe_engine::stage::{BuildContext, DeadEnd, DeadLetter, DeadLetterConfig, DeadWriter, Descriptor, Problem};
+use aqpipe_engine::stage::{
+    BuildContext, DeadEnd, DeadLetter, DeadLetterConfig, DeadWriter, Descriptor, Prepared, Problem,
+};
 use aqpipe_engine::{Error, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -136,11 +138,11 @@ impl DeadWriter for NdjsonWriter {
         Ok(())
     }
 
-    fn prepare(&mut self, span: Span) -> Result<Vec<u8>> {
+    fn prepare(&mut self, span: Span) -> Result<Prepared> {
         let letters = std::mem::take(&mut self.letters);
         match self.file.take() {
-            Some(file) => self.store.prepare(&self.lane, file, span, letters),
-            None => Ok(Vec::new()),
+            Some(file) => self.store.prepare(&self.lane, file, span, letters).map(Prepared::from),
+            None => Ok(Prepared::Nothing),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use aqpipe_engine::monitor::Facts;
 use aqpipe_engine::record::{LaneId, Span};
 use aqpipe_engine::stage::BuildContext;
-use aqpipe_engine::{Error, Result};
+use aqpipe_engine::{Error, Result, fault};
 use parking_lot::Mutex;
 
 use super::claim::Claim;
@@ -241,7 +241,7 @@ impl Store {
                 file.len(),
                 prepared.length
             ))),
-            Ok(_) => match disk::rename_new(&from, &to) {
+            Ok(_) => match fault::point("finish.rename").and_then(|()| disk::rename_new(&from, &to)) {
                 Ok(()) => Ok(true),
                 // A crash between giving the file its second name and taking the first away.
                 Err(_) if disk::same_file(&from, &to) => disk::remove(&from),
@@ -251,7 +251,9 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => visible_before(prepared, &from, &to),
             Err(error) => Err(disk::failed("look at", &from, error)),
         }?;
+        fault::step("finish.renamed")?;
         disk::sync_dir(dir)?;
+        fault::step("finish.sync")?;
         if renamed {
             self.facts.files.fetch_add(1, Ordering::Relaxed);
         }

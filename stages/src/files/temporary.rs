@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use aqpipe_engine::{Error, Result};
+use aqpipe_engine::{Error, Result, fault};
 
 use super::disk::failed;
 
@@ -70,7 +70,8 @@ impl Temporary {
     /// system that failed to write pages may call the next attempt a success.
     pub(super) fn seal(mut self) -> Result<(u64, u32)> {
         self.write()?;
-        self.file.sync_all().map_err(|error| failed("make durable", &self.path, error))?;
+        let synced = fault::point("prepare.sync").and_then(|()| self.file.sync_all());
+        synced.map_err(|error| failed("make durable", &self.path, error))?;
         self.sealed = true;
         Ok((self.length, std::mem::take(&mut self.hasher).finalize()))
     }

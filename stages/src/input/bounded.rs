@@ -29,7 +29,7 @@ fn run_at_most(mut to_open: impl Iterator<Item = Result<ToOpen>>, lanes: &dyn La
             match to_open.next().transpose()? {
                 Some((id, lane, start)) => {
                     opened.insert(id.clone());
-                    lanes.open(id, lane, start)?;
+                    lanes.open(id, lane, start, None)?;
                 }
                 None => all_open = true,
             }

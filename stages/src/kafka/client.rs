@@ -4,14 +4,15 @@
 use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use aqpipe_engine::Error;
 use aqpipe_engine::monitor::Facts;
 use aqpipe_engine::stage::{BuildContext, Problem};
+use aqpipe_engine::{Error, Result};
 use parking_lot::Mutex;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{ClientConfig, ClientContext, Statistics};
@@ -120,6 +121,7 @@ pub(crate) struct Watch {
     pub(crate) facts: Arc<Facts>,
     trouble: Mutex<Trouble>,
     in_trouble: AtomicBool,
+    troubles: AtomicU64,
 }
 
 #[derive(Default)]
@@ -144,6 +146,7 @@ impl Watch {
             facts: Arc::clone(&cx.facts),
             trouble: Mutex::default(),
             in_trouble: AtomicBool::new(false),
+            troubles: AtomicU64::new(0),
         }
     }
 
@@ -155,6 +158,7 @@ impl Watch {
             return;
         }
         self.facts.errors.fetch_add(1, Ordering::Relaxed);
+        self.troubles.fetch_add(1, Ordering::Relaxed);
         trouble.last = Some((now, what.to_owned()));
         trouble.since += 1;
         self.tell(&mut trouble, what);
@@ -222,6 +226,20 @@ impl Watch {
         }
     }
 
+    /// Takes an error that a transactional producer reports on its own: one that makes it useless is mended by another
+    /// producer.
+    pub(crate) fn heard_of_transactions(&self, error: &KafkaError, reason: &str) {
+        match error.rdkafka_error_code() {
+            Some(Code::Fatal) => self.trouble(reason),
+            _ => self.heard(error, reason),
+        }
+    }
+
+    /// How much trouble there was so far.
+    pub(crate) fn troubles(&self) -> u64 {
+        self.troubles.load(Ordering::Relaxed)
+    }
+
     /// Takes an error that a client reports on its own.
     pub(crate) fn heard(&self, error: &KafkaError, reason: &str) {
         match error.rdkafka_error_code() {
@@ -240,6 +258,28 @@ fn offset_in(reason: &str) -> Option<u64> {
     let (_, rest) = reason.split_once("at offset ")?;
     let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
     digits.parse().ok()
+}
+
+/// Listens to a client that only looks: at topics, at what is in them.
+pub(crate) struct Looker(pub(crate) Arc<Watch>);
+
+impl ClientContext for Looker {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.0.line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.0.heard(&error, reason);
+    }
+}
+
+impl ConsumerContext for Looker {}
+
+/// A client that only looks.
+pub(crate) fn looker(config: &ClientConfig, watch: &Arc<Watch>) -> Result<BaseConsumer<Looker>> {
+    config
+        .create_with_context(Looker(Arc::clone(watch)))
+        .map_err(|error| Error::config("cannot create a Kafka client").because(error))
 }
 
 impl fmt::Debug for Watch {

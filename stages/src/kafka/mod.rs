@@ -9,5 +9,6 @@ pub(crate) mod properties;
 pub(crate) mod security;
 pub(crate) mod target;
 pub(crate) mod topics;
+pub(crate) mod transactions;
 
 pub use embedded::Embedded;

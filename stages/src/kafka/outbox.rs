@@ -21,7 +21,7 @@ use super::client::Watch;
 /// How many bytes may be under way: enough to keep brokers busy, and little beside what a batch is.
 const WINDOW: u64 = 8 << 20;
 /// What a record needs in a batch of its own besides key, value and headers, at most.
-const FRAMING: usize = 128;
+pub(crate) const FRAMING: usize = 128;
 /// How long nothing may be acknowledged before that is worth a word.
 const QUIET: Duration = Duration::from_secs(5);
 
@@ -139,8 +139,8 @@ pub(crate) const OWNED: &[super::properties::Owned] = &[
     ("message.timeout.ms", "a record is never given up; stop the pipeline instead"),
     ("delivery.report.only.error", "every acknowledgement is counted"),
     ("enable.gapless.guarantee", "a record that cannot be sent stops the pipeline"),
-    ("transactional.id", "transactions are not supported yet"),
-    ("transaction.timeout.ms", "transactions are not supported yet"),
+    ("transactional.id", "it follows from the pipeline's `name` and `instance`"),
+    ("transaction.timeout.ms", "set `transactions = { timeout_secs = … }`"),
 ];
 
 impl Outbox {

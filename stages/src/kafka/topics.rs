@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -9,13 +10,14 @@ use std::time::{Duration, Instant};
 use aqpipe_engine::{Error, Result};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::Client;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
 use rdkafka::{ClientConfig, ClientContext};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::client::{Watch, passes};
+use super::client::{self, Looker, Watch, passes};
 
 /// How long a topic may be missing before that is an error: others may be making it right now.
 const MISSING: Duration = Duration::from_secs(10);
@@ -131,6 +133,65 @@ pub(crate) fn await_topic<C: ClientContext>(
     }
 }
 
+/// Waits until a topic to write to is there, and makes it where it is missing and the caller says how.
+pub(crate) fn ensure(
+    common: &ClientConfig,
+    watch: &Arc<Watch>,
+    topic: &str,
+    create_as: Option<CreateTopic>,
+    given_up: &AtomicBool,
+) -> Result<()> {
+    let looker = client::looker(common, watch)?;
+    let stopping = || {
+        // Why a broker does not answer is told to those who ask.
+        let _ = looker.poll(Duration::ZERO);
+        given_up.load(Ordering::SeqCst)
+    };
+    let wait = |make| await_topic(looker.client(), watch, topic, make, &stopping);
+    let mut waited = wait(create_as.is_some())?;
+    if let (Waited::Missing, Some(how)) = (&waited, create_as) {
+        create(common, topic, how, &[])?;
+        tracing::info!(pipeline = &*watch.pipeline, "created topic `{topic}` with {} partitions", how.partitions);
+        waited = wait(false)?;
+    }
+    match waited {
+        Waited::There(_) => Ok(()),
+        Waited::Missing => Err(no_topic(topic, true)),
+        Waited::Stopped => Err(Error::new(format!("stopped while waiting for topic `{topic}`"))),
+    }
+}
+
+/// The id of the cluster and the number of its brokers, once one of them answers.
+pub(crate) fn await_cluster(
+    looker: &BaseConsumer<Looker>,
+    watch: &Watch,
+    given_up: &AtomicBool,
+) -> Result<(String, usize)> {
+    loop {
+        let _ = looker.poll(Duration::ZERO);
+        if let Some(error) = watch.fatal() {
+            return Err(error);
+        }
+        let trouble = match looker.client().fetch_metadata(None, ANSWER) {
+            Ok(metadata) => match looker.client().fetch_cluster_id(ANSWER) {
+                Some(id) => {
+                    watch.fine();
+                    watch.facts.waiting(&watch.stage, None);
+                    return Ok((id, metadata.brokers().len()));
+                }
+                None => "the brokers do not tell the id of their cluster".to_owned(),
+            },
+            Err(error) => error.to_string(),
+        };
+        if given_up.load(Ordering::SeqCst) {
+            return Err(Error::new("stopped while waiting for a broker").because(trouble));
+        }
+        watch.facts.waiting(&watch.stage, Some("a broker that answers".to_owned()));
+        watch.trouble(&trouble);
+        std::thread::sleep(PAUSE);
+    }
+}
+
 /// The error of a topic that is not there, with the ways out.
 pub(crate) fn no_topic(topic: &str, can_create: bool) -> Error {
     let mut help =
@@ -142,10 +203,11 @@ pub(crate) fn no_topic(topic: &str, can_create: bool) -> Error {
 }
 
 /// Makes a topic; that somebody else has just made it is no error.
-pub(crate) fn create(config: &ClientConfig, topic: &str, how: CreateTopic) -> Result<()> {
+pub(crate) fn create(config: &ClientConfig, topic: &str, how: CreateTopic, set: &[(&str, &str)]) -> Result<()> {
     let failed = |why: String| Error::new(format!("cannot create topic `{topic}`")).because(why);
     let admin = admin(config)?;
     let new = NewTopic::new(topic, how.partitions, TopicReplication::Fixed(how.replication));
+    let new = set.iter().fold(new, |new, (name, value)| new.set(name, value));
     let options = options();
     let answers = wait(admin.create_topics([&new], &options))
         .ok_or_else(|| failed("no answer".to_owned()))?
@@ -159,10 +221,15 @@ pub(crate) fn create(config: &ClientConfig, topic: &str, how: CreateTopic) -> Re
 
 /// The largest batch of records that a topic takes, in bytes, where the brokers tell.
 pub(crate) fn largest_batch(config: &ClientConfig, topic: &str) -> Option<usize> {
+    setting(config, topic, "max.message.bytes")?.parse().ok()
+}
+
+/// A setting of a topic, where the brokers tell.
+pub(crate) fn setting(config: &ClientConfig, topic: &str, name: &str) -> Option<String> {
     let admin = admin(config).ok()?;
     let answers = wait(admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options()))?.ok()?;
     let resource = answers.into_iter().next()?.ok()?;
-    resource.get("max.message.bytes")?.value.as_ref()?.parse().ok()
+    resource.get(name)?.value.clone()
 }
 
 /// Forgets a consumer group and its offsets; that there is none is no error.

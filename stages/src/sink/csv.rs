@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use aqpipe_engine::record::{Batch, Fields, LaneId, Span};
 use aqpipe_engine::schemars::{self, JsonSchema};
-use aqpipe_engine::stage::{BuildContext, Cadence, DeadLetter, Descriptor, Problem, Rerun, Sink, SinkConfig, Writer};
+use aqpipe_engine::stage::{
+    BuildContext, Cadence, DeadLetter, Descriptor, Prepared, Problem, Rerun, Sink, SinkConfig, Writer,
+};
 use aqpipe_engine::{Error, Result};
 use serde::Deserialize;
 
@@ -205,12 +207,14 @@ impl Writer for CsvWriter {
         file.write_much()
     }
 
-    fn prepare(&mut self, span: Span) -> Result<Vec<u8>> {
+    fn prepare(&mut self, span: Span) -> Result<Prepared> {
         let files = std::mem::take(&mut self.files);
         if files.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Prepared::Nothing);
         }
-        self.store.prepare_all(&self.lane, files.into_iter().map(|part| (part.file, part.rows)).collect(), span)
+        self.store
+            .prepare_all(&self.lane, files.into_iter().map(|part| (part.file, part.rows)).collect(), span)
+            .map(Prepared::from)
     }
 }
 

@@ -6,7 +6,7 @@ use aqpipe_engine::Result;
 use aqpipe_engine::record::{Batch, Fields, LaneId, Span};
 use aqpipe_engine::schemars::{self, JsonSchema};
 use aqpipe_engine::stage::{
-    BuildContext, Cadence, DeadLetter, Delivery, Descriptor, End, Problem, Sink, SinkConfig, Writer,
+    BuildContext, Cadence, DeadLetter, Delivery, Descriptor, End, Prepared, Problem, Sink, SinkConfig, Writer,
 };
 use serde::Deserialize;
 
@@ -53,8 +53,8 @@ impl Writer for Null {
         Ok(())
     }
 
-    fn prepare(&mut self, _span: Span) -> Result<Vec<u8>> {
-        Ok(Vec::new())
+    fn prepare(&mut self, _span: Span) -> Result<Prepared> {
+        Ok(Prepared::Nothing)
     }
 }
 

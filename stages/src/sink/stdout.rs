@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aqpipe_engine::record::{Batch, Fields, LaneId, Span};
 use aqpipe_engine::schemars::{self, JsonSchema};
 use aqpipe_engine::stage::{
-    BuildContext, Cadence, DeadLetter, Delivery, Descriptor, End, Problem, Sink, SinkConfig, Writer,
+    BuildContext, Cadence, DeadLetter, Delivery, Descriptor, End, Prepared, Problem, Sink, SinkConfig, Writer,
 };
 use aqpipe_engine::{Error, Result};
 use parking_lot::Mutex;
@@ -127,9 +127,9 @@ impl Writer for StdoutWriter {
         self.write_out(&mut shared, &batch).map_err(gone)
     }
 
-    fn prepare(&mut self, _span: Span) -> Result<Vec<u8>> {
+    fn prepare(&mut self, _span: Span) -> Result<Prepared> {
         self.shared.lock().out.flush().map_err(gone)?;
-        Ok(Vec::new())
+        Ok(Prepared::Nothing)
     }
 }
 

@@ -8,7 +8,9 @@ use std::time::Instant;
 
 use aqpipe_engine::Result;
 use aqpipe_engine::record::{Fields, LaneId, Tests};
-use aqpipe_engine::stage::{BuildContext, Cadence, Delivery, Descriptor, End, Problem, Sink, SinkConfig, Writer};
+use aqpipe_engine::stage::{
+    BuildContext, Cadence, Coordinator, Delivery, Descriptor, End, Problem, Sink, SinkConfig, Writer,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,15 +21,19 @@ use crate::kafka::properties::{Owned, Properties, Side};
 use crate::kafka::security::Security;
 use crate::kafka::target::Target;
 use crate::kafka::topics::CreateTopic;
-use writer::KafkaWriter;
+use crate::kafka::transactions::{Joined, Part, TransactionOptions, Transactor};
+use writer::{KeepingWriter, SendingWriter};
 
 inventory::submit! { Descriptor::sink::<KafkaSinkConfig>() }
 
 /// Writes records to a Kafka topic, each as one JSON object: `timestamp`, the key, the fields by name and what is
 /// known of their quality.
 ///
-/// The producer is idempotent: what the network loses is sent again, once and in order. A record waits for as long as
-/// the brokers are away; none is dropped because it waited too long. Records of one key go to one partition, the same
+/// Records become visible to readers of committed records (`isolation.level=read_committed`) at each commit, together
+/// with the position of what was read, so that each is there once however often the pipeline is killed. Without
+/// transactions (`delivery = "at_least_once"`, or no right to them) the producer is idempotent: what the network loses is
+/// sent again, once and in order. A record waits for as long as the brokers are away; none is dropped because it waited
+/// too long. Records of one key go to one partition, the same
 /// that Java clients choose. A record that is larger than the topic takes becomes a dead letter.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -45,7 +51,8 @@ pub(crate) struct KafkaSinkConfig {
     #[serde(default)]
     compression: Compression,
     /// When a record counts as written: `"all"` in-sync replicas have it, the leader alone has it (`"1"`), or it was
-    /// sent (`"0"`). Other than `"all"` switches the idempotent producer off: what is sent again may be there twice.
+    /// sent (`"0"`). Other than `"all"` switches transactions and the idempotent producer off: what is sent again may be
+    /// there twice.
     #[serde(default)]
     acks: Acks,
     /// Milliseconds that a batch waits to be filled.
@@ -59,6 +66,9 @@ pub(crate) struct KafkaSinkConfig {
     /// Creates the topic where it is missing. Absent, a missing topic is an error.
     #[serde(default)]
     create_topic: Option<CreateTopic>,
+    /// Where commits are noted, and how long brokers wait for a process that has died in the middle of one.
+    #[serde(default)]
+    transactions: Option<TransactionOptions>,
     /// Encryption and identity. Absent, the connection is in plain text.
     #[serde(default)]
     security: Option<Security>,
@@ -144,6 +154,7 @@ create_topic = { partitions = 3, replication = 1 }
         let security = self.security.as_ref();
         let mut problems = client::check(&self.brokers, security, &self.librdkafka, Side::Producer, &owned);
         problems.extend(client::check_topic(&["topic"], &self.topic));
+        problems.extend(self.transactions.as_ref().and_then(TransactionOptions::check));
         if let Some(key) = self.key.as_deref().filter(|key| input.key.as_deref() != Some(key)) {
             problems.extend(Problem::unknown_field(["key"], key, input));
         }
@@ -163,7 +174,7 @@ create_topic = { partitions = 3, replication = 1 }
     }
 
     fn delivery(&self) -> Delivery {
-        Delivery::AtLeastOnce
+        if self.acks == Acks::All { Delivery::ExactlyOnce } else { Delivery::AtLeastOnce }
     }
 
     fn writes(&self) -> Vec<String> {
@@ -176,6 +187,16 @@ create_topic = { partitions = 3, replication = 1 }
             embedded.create_topic(&self.topic, self.create_topic.unwrap_or_default().partitions)?;
         }
         let connection = Connection::new(&self.brokers, self.security.as_ref(), &self.librdkafka, cx);
+        let transactor = Transactor::join(
+            cx,
+            Joined {
+                part: Part::Sink,
+                connection: connection.clone(),
+                own: self.own(),
+                writes: Some((self.topic.clone(), self.create_topic)),
+                options: self.transactions.clone(),
+            },
+        );
         let target = Target {
             connection,
             topic: self.topic.clone(),
@@ -186,7 +207,7 @@ create_topic = { partitions = 3, replication = 1 }
             given_up: Arc::default(),
             outbox: parking_lot::Mutex::default(),
         };
-        Ok(Arc::new(KafkaSink { target, key: self.key.clone(), tests: Arc::clone(&cx.tests) }))
+        Ok(Arc::new(KafkaSink { target, transactor, key: self.key.clone(), tests: Arc::clone(&cx.tests) }))
     }
 }
 
@@ -206,13 +227,19 @@ impl KafkaSinkConfig {
 
 struct KafkaSink {
     target: Target,
+    transactor: Arc<Transactor>,
     key: Option<String>,
     tests: Arc<Tests>,
 }
 
 impl End for KafkaSink {
     fn claim(&self) -> Result<()> {
-        self.target.outbox().map(drop)
+        // Where commits are decided by transactions, the topic was looked for already, and there is another producer.
+        if self.transactor.largest(&self.target.topic).is_some() { Ok(()) } else { self.target.outbox().map(drop) }
+    }
+
+    fn coordinator(&self) -> Option<Arc<dyn Coordinator>> {
+        Some(Arc::clone(&self.transactor) as Arc<dyn Coordinator>)
     }
 
     fn close(&self, until: Instant) -> Result<()> {
@@ -222,8 +249,11 @@ impl End for KafkaSink {
 
 impl Sink for KafkaSink {
     fn open(&self, _: &LaneId, _: u64) -> Result<Box<dyn Writer>> {
-        let mailbox = Mailbox::new(self.target.outbox()?);
-        Ok(Box::new(KafkaWriter::new(mailbox, self.key.clone(), &self.tests)))
+        let (topic, key) = (&*self.target.topic, self.key.clone());
+        Ok(match self.transactor.largest(topic) {
+            Some(most) => Box::new(KeepingWriter::new(&self.transactor, (topic, most), key, &self.tests)),
+            None => Box::new(SendingWriter::new(Mailbox::new(self.target.outbox()?), key, &self.tests)),
+        })
     }
 }
 

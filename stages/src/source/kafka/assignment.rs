@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::record::{LaneId, Position};
-use aqpipe_engine::stage::{Lanes, Start};
+use aqpipe_engine::stage::{Fence, Lanes, Start};
 use aqpipe_engine::{Error, Result};
 use parking_lot::Mutex;
 use rdkafka::config::RDKafkaLogLevel;
@@ -22,6 +22,7 @@ use super::lane::{KafkaLane, UntilEnd};
 use super::reader::Reader;
 use crate::codec::json::Decoder;
 use crate::kafka::client::{Watch, passes};
+use crate::kafka::transactions::GroupFence;
 
 /// How long one question for the ends of a partition may take.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -174,9 +175,11 @@ impl Assignment {
             "assigned: {}",
             if names.is_empty() { "nothing".into() } else { names.join(", ") }
         );
+        // The membership as it is now: a later one would let a commit pass of what was taken away meanwhile.
+        let fence = base.group_metadata().map(|group| Arc::new(GroupFence(group)) as Fence);
         for (id, lane, start, end) in made {
             self.live.lock().open.insert(Arc::clone(&id), end);
-            lanes.open(id, Box::new(lane), start)?;
+            lanes.open(id, Box::new(lane), start, fence.clone())?;
         }
         self.live.lock().assigned = true;
         Ok(())

@@ -17,6 +17,7 @@ use crate::codec::json::DecoderOptions;
 use crate::kafka::Embedded;
 use crate::kafka::client::{Connection, Watch, passes};
 use crate::kafka::topics::{self, Waited};
+use crate::kafka::transactions::Transactor;
 
 /// How long lanes may take to drain and commit when their partitions are taken away, or at a stop.
 pub(super) const DRAIN: Duration = Duration::from_secs(30);
@@ -33,6 +34,7 @@ const LEAVE: Duration = Duration::from_secs(5);
 /// What the source was told.
 pub(super) struct Settings {
     pub(super) connection: Connection,
+    pub(super) transactor: Arc<Transactor>,
     pub(super) group: String,
     pub(super) topics: Vec<String>,
     pub(super) start: Start,

@@ -7,11 +7,12 @@ mod lane;
 mod offsets;
 mod reader;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aqpipe_engine::Result;
 use aqpipe_engine::record::{Field, Fields, TIMESTAMP};
-use aqpipe_engine::stage::{Acknowledge, BuildContext, Delivery, Descriptor, Lanes, Problem, Source, SourceConfig};
+use aqpipe_engine::stage::{Acknowledge, BuildContext, Coordinator, Descriptor, Lanes, Problem, Source, SourceConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,7 @@ use crate::kafka::Embedded;
 use crate::kafka::client::{self, Connection};
 use crate::kafka::properties::{Owned, Properties, Side};
 use crate::kafka::security::Security;
+use crate::kafka::transactions::{Joined, Part, TransactionOptions, Transactor};
 use group::{Group, Settings};
 
 inventory::submit! { Descriptor::source::<KafkaSourceConfig>() }
@@ -29,7 +31,7 @@ inventory::submit! { Descriptor::source::<KafkaSourceConfig>() }
 ///
 /// Each partition is a lane. Instances with one group share the partitions; when one of them dies, the others take its
 /// partitions over once the group has missed it for `session_timeout_secs`, and go on with the state it had committed
-/// last. Only records of committed transactions are read. A message that is no such record (no JSON, no object, no
+/// last: the group's offsets, that state and the output are committed together. Only records of committed transactions are read. A message that is no such record (no JSON, no object, no
 /// value, no timestamp) becomes a dead letter.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -66,6 +68,9 @@ pub(crate) struct KafkaSourceConfig {
     /// The fields that are text, behind `fields`.
     #[serde(default)]
     text_fields: Vec<String>,
+    /// Where commits are noted, and how long brokers wait for a process that has died in the middle of one.
+    #[serde(default)]
+    transactions: Option<TransactionOptions>,
     /// Encryption and identity. Absent, the connection is in plain text.
     #[serde(default)]
     security: Option<Security>,
@@ -133,6 +138,7 @@ key = \"station\"
         if self.group.as_deref() == Some("") {
             problems.push(Problem::new(["group"], "the group's name is empty").help("leave it out for the pipeline's"));
         }
+        problems.extend(self.transactions.as_ref().and_then(TransactionOptions::check));
         problems.extend(self.name_problems());
         if problems.iter().any(|problem| !problem.warning) {
             return Err(problems);
@@ -149,10 +155,6 @@ key = \"station\"
         None
     }
 
-    fn delivery(&self) -> Delivery {
-        Delivery::AtLeastOnce
-    }
-
     fn reads(&self) -> Vec<String> {
         self.topics.iter().map(|topic| format!("kafka:{topic}")).collect()
     }
@@ -160,8 +162,20 @@ key = \"station\"
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>> {
         let layout = self.layout();
         let declared = !layout.list.is_empty();
+        let connection = Connection::new(&self.brokers, self.security.as_ref(), &self.librdkafka, cx);
+        let transactor = Transactor::join(
+            cx,
+            Joined {
+                part: Part::Source,
+                connection: connection.clone(),
+                own: BTreeMap::new(),
+                writes: None,
+                options: self.transactions.clone(),
+            },
+        );
         let settings = Settings {
-            connection: Connection::new(&self.brokers, self.security.as_ref(), &self.librdkafka, cx),
+            connection,
+            transactor: Arc::clone(&transactor),
             group: self.group.clone().unwrap_or_else(|| cx.pipeline.to_string()),
             topics: self.topics.clone(),
             start: self.start,
@@ -178,7 +192,7 @@ key = \"station\"
             upstream: Arc::clone(&cx.upstream),
             embedded: cx.shared.get::<Embedded>(),
         };
-        Ok(Box::new(KafkaSource { group: Arc::new(Group::new(settings, cx)?) }))
+        Ok(Box::new(KafkaSource { group: Arc::new(Group::new(settings, cx)?), transactor }))
     }
 }
 
@@ -215,11 +229,16 @@ impl KafkaSourceConfig {
 
 struct KafkaSource {
     group: Arc<Group>,
+    transactor: Arc<Transactor>,
 }
 
 impl Source for KafkaSource {
     fn acknowledge(&self) -> Option<Arc<dyn Acknowledge>> {
         Some(Arc::new(offsets::GroupOffsets::new(&self.group)))
+    }
+
+    fn coordinator(&self) -> Option<Arc<dyn Coordinator>> {
+        Some(Arc::clone(&self.transactor) as Arc<dyn Coordinator>)
     }
 
     fn run(self: Box<Self>, lanes: Arc<dyn Lanes>) -> Result<()> {

@@ -16,6 +16,7 @@ use super::assignment::{Assignment, partition_of};
 use super::group::Group;
 use crate::kafka::client::passes;
 use crate::kafka::topics;
+use crate::kafka::transactions::alarm;
 
 /// How long brokers may not take a commit, or not tell the last one.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -45,7 +46,14 @@ impl GroupOffsets {
     /// Repeats a call while its error is one that passes.
     fn repeat<T>(&self, mut call: impl FnMut() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
         let started = Instant::now();
+        let longest = self.context().settings.transactor.longest();
+        let mut alarmed = false;
         loop {
+            if !alarmed && started.elapsed() > longest {
+                // An offset of an open transaction is not told.
+                alarmed = true;
+                alarm(&self.context().watch, "the group's offsets", started.elapsed());
+            }
             match call() {
                 Err(error) if error.rdkafka_error_code().is_some_and(passes) && started.elapsed() < self.patience() => {
                     let watch = &self.context().watch;

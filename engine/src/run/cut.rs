@@ -1,0 +1,57 @@
+//! What a lane hands to the committer.
+
+use serde::{Deserialize, Serialize};
+
+use crate::monitor::Counts;
+use crate::record::{LaneId, Span};
+use crate::stage::{Fence, Prepared, Start};
+
+/// A lane's stretch between two barriers. All of it becomes true together.
+#[derive(Debug)]
+pub(super) struct Cut {
+    /// The lane.
+    pub(super) lane: LaneId,
+    /// Counts the times that this process opened the lane.
+    pub(super) epoch: u64,
+    /// From where to where.
+    pub(super) span: Span,
+    /// What a later run needs to go on: the lane's carry, then each transform's state.
+    pub(super) state: Vec<Vec<u8>>,
+    /// What the ends prepared: the sink's, then the dead letters'.
+    pub(super) prepared: [Prepared; 2],
+    /// What was counted.
+    pub(super) counts: Counts,
+    /// What proves that the lane is this process's, where others may take it over.
+    pub(super) fence: Option<Fence>,
+}
+
+impl Cut {
+    /// Where the lane goes on after it.
+    pub(super) fn start(&self) -> Start {
+        Start { position: self.span.to, part: self.span.part, state: self.state.clone() }
+    }
+}
+
+/// How a run began.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Begin {
+    /// Counts the runs of this pipeline.
+    pub(super) run: u64,
+    /// The stages in order. A run with other stages cannot use the saved state.
+    pub(super) shape: String,
+    /// A checksum of all options, to say when they changed.
+    pub(super) options: u32,
+    /// What each transform learned from the whole input.
+    pub(super) surveys: Vec<Option<Vec<u8>>>,
+}
+
+/// The last run, as the log knows it.
+#[derive(Clone, Debug)]
+pub(super) struct LastRun {
+    /// How it began.
+    pub(super) begin: Begin,
+    /// Whether its input ended.
+    pub(super) done: bool,
+    /// What it counted.
+    pub(super) counts: Counts,
+}

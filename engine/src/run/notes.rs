@@ -1,0 +1,94 @@
+//! What a pipeline notes with a coordinator: in the transaction that decides it, so that it is never ahead of the
+//! output nor behind it.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::cut::{Begin, Cut};
+use super::ledger::now_ms;
+use crate::error::{Error, Result};
+use crate::monitor::Counts;
+use crate::stage::{Notes, Start};
+
+/// The version of the notes' form.
+const VERSION: u8 = 1;
+
+/// How a writer's last run began, and whether its input has ended.
+#[derive(Serialize, Deserialize)]
+pub(super) struct RunNote {
+    pub(super) begin: Begin,
+    pub(super) done: bool,
+}
+
+/// What a writer's run counted up to its last transaction.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub(super) struct LastNote {
+    pub(super) counts: Counts,
+    /// When, in milliseconds since 1970.
+    pub(super) time_ms: u64,
+}
+
+/// Where a lane goes on.
+#[derive(Serialize, Deserialize)]
+pub(super) struct LaneNote {
+    /// The run that it belongs to, where a completed run is begun anew.
+    pub(super) run: u64,
+    /// The stages that the state belongs to.
+    pub(super) shape: String,
+    pub(super) start: Start,
+    /// Records held back there.
+    pub(super) held: u64,
+    pub(super) time_ms: u64,
+    /// Whether a ledger decided it, which may be ahead of the source's own positions.
+    pub(super) from_ledger: bool,
+}
+
+impl LaneNote {
+    pub(super) fn of(cut: &Cut, run: u64, shape: &str) -> LaneNote {
+        LaneNote {
+            run,
+            shape: shape.to_owned(),
+            start: cut.start(),
+            held: cut.counts.held_after,
+            time_ms: now_ms(),
+            from_ledger: false,
+        }
+    }
+}
+
+pub(super) fn run_key(writer: &str) -> String {
+    format!("run/{writer}")
+}
+
+pub(super) fn last_key(writer: &str) -> String {
+    format!("last/{writer}")
+}
+
+pub(super) fn lane_key(lane: &str) -> String {
+    format!("lane/{lane}")
+}
+
+/// The lanes among some notes.
+pub(super) fn lanes(notes: &Notes) -> impl Iterator<Item = (&str, Result<LaneNote>)> {
+    notes.iter().filter_map(|(key, bytes)| Some((key.strip_prefix("lane/")?, decode(key, bytes))))
+}
+
+pub(super) fn encode<T: Serialize>(note: &T) -> Result<Vec<u8>> {
+    postcard::to_extend(note, vec![VERSION]).map_err(|e| Error::bug("a note that cannot be written").because(e))
+}
+
+/// The note with that key, where there is one.
+pub(super) fn find<T: DeserializeOwned>(notes: &Notes, key: &str) -> Result<Option<T>> {
+    notes.get(key).map(|bytes| decode(key, bytes)).transpose()
+}
+
+fn decode<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T> {
+    let unreadable = || {
+        Error::new(format!("what was noted of `{key}` cannot be read"))
+            .help("was it noted by another version of aqpipe? `--fresh` forgets it")
+    };
+    match bytes.split_first() {
+        Some((&VERSION, bytes)) => postcard::from_bytes(bytes).map_err(|e| unreadable().because(e)),
+        _ => Err(unreadable()),
+    }
+}

@@ -1,0 +1,73 @@
+//! Recovery: what was decided becomes visible, what was not is removed, of this instance and of those that died and
+//! were not started again.
+
+use std::sync::Arc;
+
+use super::committer::Ends;
+use super::instance::Instance;
+use super::ledger::{Entry, Ledger};
+use super::log::Log;
+use crate::error::Result;
+use crate::fault;
+
+/// Settles everything, before a run begins.
+pub(super) fn settle(instance: &Instance, log: &mut Log, ends: &Ends) -> Result<()> {
+    let (prepared, decided) = log.unsettled()?;
+    roll(&prepared, decided, ends)?;
+    fault::step("settle.finished")?;
+    if decided {
+        log.finished()?
+    } else {
+        log.undone()?
+    }
+    let mut instances = vec![Arc::clone(&instance.id)];
+    let orphans = instance.orphans()?;
+    for orphan in &orphans {
+        if settle_orphan(orphan, log, ends)? {
+            instances.push(Arc::clone(&orphan.id));
+        }
+    }
+    sweep(&instances, ends)
+}
+
+/// Settles what other instances left that died since, before this one goes on with their lanes.
+pub(super) fn settle_orphans(instance: &Instance, log: &mut Log, ends: &Ends) -> Result<()> {
+    let mut instances = Vec::new();
+    for orphan in &instance.orphans()? {
+        if settle_orphan(orphan, log, ends)? {
+            instances.push(Arc::clone(&orphan.id));
+        }
+    }
+    if instances.is_empty() { Ok(()) } else { sweep(&instances, ends) }
+}
+
+/// Settles what one left; false where nobody can say what was decided.
+fn settle_orphan(orphan: &Instance, log: &mut Log, ends: &Ends) -> Result<bool> {
+    let mut ledger = Ledger::open(&orphan.dir.join("ledger"))?;
+    let Some((prepared, decided)) = log.unsettled_of(&ledger)? else {
+        tracing::warn!(
+            "{} has output of which only transactions of another cluster know whether it was decided: it stays as it is",
+            orphan.dir.display()
+        );
+        return Ok(false);
+    };
+    if !prepared.is_empty() {
+        roll(&prepared, decided, ends)?;
+        ledger.append(if decided { Entry::Finished } else { Entry::Undone })?;
+    }
+    Ok(true)
+}
+
+fn roll(prepared: &[Vec<Vec<u8>>], decided: bool, ends: &Ends) -> Result<()> {
+    match (prepared.len(), decided) {
+        (0, _) => {}
+        (cuts, true) => tracing::info!("an earlier run was interrupted: finishing {cuts} cuts that were decided"),
+        (cuts, false) => tracing::info!("an earlier run was interrupted: removing {cuts} cuts that were not decided"),
+    }
+    prepared.iter().try_for_each(|cut| if decided { ends.finish(cut) } else { ends.undo(cut) })
+}
+
+fn sweep(instances: &[Arc<str>], ends: &Ends) -> Result<()> {
+    ends.sink.sweep(instances).map_err(|e| e.in_stage(&ends.sink_label))?;
+    ends.dead.iter().try_for_each(|dead| dead.sweep(instances)).map_err(|e| e.in_stage("dead_letter"))
+}

@@ -1,0 +1,353 @@
+//! The transactional producer of a pipeline's instance, and one transaction through it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use aqpipe_engine::stage::Decision;
+use aqpipe_engine::{Error, Result, fault};
+use parking_lot::Mutex;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::types::RDKafkaErrorCode as Code;
+use rdkafka::{ClientConfig, ClientContext, Statistics, TopicPartitionList};
+
+use super::notes::Record;
+use super::parcel::Parcel;
+use super::trouble::{self, Trouble};
+use crate::kafka::client::Watch;
+
+/// How long one call may take before it is made again: long enough that most are answered, short enough that a stop
+/// is noticed.
+const ANSWER: Duration = Duration::from_secs(2);
+/// The pauses between two tries of a transaction: the first, and the longest.
+const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE_MOST: Duration = Duration::from_secs(2);
+/// How often a call is repeated whose error is none of those that pass.
+const STRANGE_MOST: u32 = 20;
+/// The pause between two looks whether everything is acknowledged: less than a round trip, so that it costs little.
+const GLANCE: Duration = Duration::from_micros(200);
+
+/// Listens to the producer.
+pub(super) struct Deliveries {
+    watch: Arc<Watch>,
+    failed: Arc<Failure>,
+}
+
+/// The first record of a transaction that was not acknowledged, and why.
+#[derive(Default)]
+struct Failure {
+    is_set: AtomicBool,
+    error: Mutex<Option<KafkaError>>,
+}
+
+impl Failure {
+    fn take(&self) -> Option<KafkaError> {
+        if !self.is_set.swap(false, Ordering::AcqRel) { None } else { self.error.lock().take() }
+    }
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.watch.line(level, facility, message);
+    }
+
+    fn stats(&self, _: Statistics) {}
+
+    fn stats_raw(&self, _: &[u8]) {}
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.watch.heard_of_transactions(&error, reason);
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        match result {
+            Ok(_) => self.watch.fine(),
+            Err((error, _)) => {
+                // The first is the cause: others fail because the transaction has failed.
+                self.failed.error.lock().get_or_insert_with(|| error.clone());
+                self.failed.is_set.store(true, Ordering::Release);
+            }
+        }
+    }
+}
+
+/// What one transaction holds.
+pub(super) struct Contents<'a> {
+    pub(super) parcels: Vec<&'a Parcel>,
+    pub(super) notes: Vec<Record>,
+    pub(super) offsets: Option<(TopicPartitionList, &'a ConsumerGroupMetadata)>,
+}
+
+/// Where a pipeline's notes go.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) topic: String,
+    pub(super) partition: i32,
+}
+
+/// What came of a try.
+pub(super) enum Tried {
+    Decided(Decision),
+    /// The producer had to be made anew: it is not known what became of the transaction.
+    Unknown(KafkaError),
+}
+
+/// A transactional producer.
+pub(super) struct TransactionalProducer {
+    config: ClientConfig,
+    pub(super) id: String,
+    place: Place,
+    pub(super) watch: Arc<Watch>,
+    given_up: Arc<AtomicBool>,
+    failed: Arc<Failure>,
+    producer: ThreadedProducer<Deliveries>,
+}
+
+impl TransactionalProducer {
+    /// One that is not known to the brokers yet.
+    pub(super) fn new(
+        config: ClientConfig,
+        id: String,
+        place: Place,
+        watch: &Arc<Watch>,
+        given_up: &Arc<AtomicBool>,
+    ) -> Result<TransactionalProducer> {
+        let failed = Arc::new(Failure::default());
+        let producer = make(&config, watch, &failed)?;
+        let (watch, given_up) = (Arc::clone(watch), Arc::clone(given_up));
+        Ok(TransactionalProducer { config, id, place, watch, given_up, failed, producer })
+    }
+
+    /// Makes itself known: what a process of this name left is settled, and a live one decides nothing any more.
+    /// `None` where the user has no right to transactions, with the reason.
+    pub(super) fn init(&self) -> Result<Option<KafkaError>> {
+        let mut strange = 0;
+        loop {
+            let Err(error) = self.producer.init_transactions(ANSWER) else {
+                self.watch.fine();
+                self.waits(None);
+                return Ok(None);
+            };
+            if trouble::is_no_right(&error) {
+                return Ok(Some(error));
+            }
+            match trouble::sort(error) {
+                Trouble::Repeat(error) if trouble::may_pass(&error) || strange < STRANGE_MOST => {
+                    strange += u32::from(!trouble::may_pass(&error));
+                    self.pause(&error, "the brokers to take this process for transactions", PAUSE)?;
+                }
+                Trouble::Stop(error) => return Err(error.at(self.id.clone())),
+                Trouble::Repeat(error) | Trouble::Again(error) | Trouble::Anew(error) => {
+                    return Err(Error::new("cannot begin with transactions").at(self.id.clone()).because(error));
+                }
+                Trouble::Refused(reason) => {
+                    return Err(Error::new("cannot begin with transactions").at(self.id.clone()).because(reason));
+                }
+            }
+        }
+    }
+
+    /// Another producer in place of one that has become useless.
+    pub(super) fn renew(&mut self) -> Result<()> {
+        self.failed = Arc::new(Failure::default());
+        self.producer = make(&self.config, &self.watch, &self.failed)?;
+        match self.init()? {
+            None => Ok(()),
+            Some(error) => Err(Error::new("the user may not use transactions any more").because(error)),
+        }
+    }
+
+    /// Makes a transaction until it is decided. `before_undo` is asked before one is undone.
+    pub(super) fn decide(
+        &mut self,
+        contents: &Contents<'_>,
+        before_undo: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Tried> {
+        let mut pause = PAUSE;
+        loop {
+            self.failed.take();
+            let trouble = match self.attempt(contents) {
+                Ok(()) => {
+                    self.watch.fine();
+                    self.waits(None);
+                    return Ok(Tried::Decided(Decision::Committed));
+                }
+                Err(trouble) => trouble,
+            };
+            match trouble {
+                Trouble::Anew(error) => return Ok(Tried::Unknown(error)),
+                // A commit may be under way: what became of it is found out by the next start.
+                Trouble::Stop(error) if self.given_up.load(Ordering::SeqCst) => return Err(error),
+                Trouble::Stop(error) => {
+                    before_undo()?;
+                    // The next start undoes it in any case; until then nobody waits for it.
+                    let _ = self.undo();
+                    return Err(error.at(self.id.clone()));
+                }
+                Trouble::Refused(reason) => {
+                    before_undo()?;
+                    if let Some(error) = self.undo()? {
+                        // Nothing of it was decided: the refusal came before the commit.
+                        tracing::debug!("a refused transaction could not be undone: {error}");
+                        self.renew()?;
+                    }
+                    return Ok(Tried::Decided(Decision::Refused { reason }));
+                }
+                Trouble::Repeat(error) | Trouble::Again(error) => {
+                    before_undo()?;
+                    if let Some(error) = self.undo()? {
+                        return Ok(Tried::Unknown(error));
+                    }
+                    self.pause(&error, "the brokers to take a transaction", pause)?;
+                    pause = (pause * 2).min(PAUSE_MOST);
+                }
+            }
+        }
+    }
+
+    fn attempt(&self, contents: &Contents<'_>) -> Result<(), Trouble> {
+        self.producer.begin_transaction().map_err(trouble::sort)?;
+        step("decide.begun")?;
+        for parcel in &contents.parcels {
+            for post in parcel.posts() {
+                let mut record = BaseRecord::to(&parcel.topic);
+                (record.key, record.payload, record.headers) = (post.key, post.value, post.headers.cloned());
+                self.send(record)?;
+            }
+        }
+        for (key, value) in &contents.notes {
+            let mut record = BaseRecord::to(&self.place.topic).partition(self.place.partition).key(key.as_bytes());
+            record.payload = value.as_deref();
+            self.send(record)?;
+        }
+        step("decide.sent")?;
+        if let Some((offsets, group)) = &contents.offsets {
+            self.repeat("the group to take offsets", || {
+                self.producer.send_offsets_to_transaction(offsets, group, ANSWER)
+            })?;
+        }
+        step("decide.offsets")?;
+        self.drain()?;
+        step("decide.commit")?;
+        self.repeat("the brokers to commit", || self.producer.commit_transaction(ANSWER))
+    }
+
+    fn send(&self, mut record: BaseRecord<'_, [u8], [u8]>) -> Result<(), Trouble> {
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(Code::QueueFull), back)) => {
+                    record = back;
+                    self.look()?;
+                    std::thread::sleep(GLANCE);
+                }
+                Err((error, _)) => {
+                    // Why it is refused is told by the record that failed first.
+                    return Err(trouble::sort_delivery(self.failed.take().unwrap_or(error)));
+                }
+            }
+        }
+    }
+
+    /// Waits until everything is acknowledged.
+    fn drain(&self) -> Result<(), Trouble> {
+        let since = Instant::now();
+        loop {
+            // It reports that records are still under way, which is known.
+            let _ = self.producer.flush(Duration::ZERO);
+            let left = self.producer.in_flight_count();
+            if let Some(error) = self.failed.take() {
+                return Err(trouble::sort_delivery(error));
+            }
+            if left == 0 {
+                return Ok(());
+            }
+            self.look()?;
+            let waited = since.elapsed();
+            if waited > ANSWER {
+                self.waits(Some("the brokers to acknowledge records"));
+            }
+            std::thread::sleep(if waited < ANSWER { GLANCE } else { PAUSE });
+        }
+    }
+
+    /// Repeats a call while its error says that this is right.
+    fn repeat(&self, what: &str, mut call: impl FnMut() -> Result<(), KafkaError>) -> Result<(), Trouble> {
+        let mut strange = 0;
+        loop {
+            let Err(error) = call() else { return Ok(()) };
+            match trouble::sort(error) {
+                Trouble::Repeat(error) => {
+                    if !trouble::may_pass(&error) {
+                        strange += 1;
+                        if strange > STRANGE_MOST {
+                            return Err(Trouble::Anew(error));
+                        }
+                    }
+                    self.pause(&error, what, PAUSE).map_err(Trouble::Stop)?;
+                }
+                other => return Err(other),
+            }
+        }
+    }
+
+    /// Undoes the transaction. Returns the error of a producer that cannot.
+    fn undo(&self) -> Result<Option<KafkaError>> {
+        match self.repeat("the brokers to undo a transaction", || self.producer.abort_transaction(ANSWER)) {
+            Ok(()) => Ok(None),
+            Err(Trouble::Repeat(error) | Trouble::Again(error) | Trouble::Anew(error)) => Ok(Some(error)),
+            Err(Trouble::Stop(error)) => Err(error),
+            Err(Trouble::Refused(reason)) => Err(Error::new("a transaction cannot be undone").because(reason)),
+        }
+    }
+
+    fn look(&self) -> Result<(), Trouble> {
+        if self.given_up.load(Ordering::SeqCst) { Err(Trouble::Stop(self.gave_up())) } else { Ok(()) }
+    }
+
+    fn gave_up(&self) -> Error {
+        let error = Error::new("gave up waiting for the brokers to decide a commit").at(self.id.clone());
+        let error = error.help("the next start finds out what became of it");
+        match self.watch.last_trouble() {
+            Some(trouble) => error.because(trouble),
+            None => error,
+        }
+    }
+
+    /// Waits a little before the next try, unless the run gives up.
+    fn pause(&self, error: &KafkaError, for_what: &str, pause: Duration) -> Result<()> {
+        if self.given_up.load(Ordering::SeqCst) {
+            return Err(self.gave_up());
+        }
+        if let Some(error) = self.watch.fatal() {
+            return Err(error);
+        }
+        self.watch.facts.retries.fetch_add(1, Ordering::Relaxed);
+        self.watch.trouble(&error.to_string());
+        self.waits(Some(for_what));
+        std::thread::sleep(pause);
+        Ok(())
+    }
+
+    fn waits(&self, for_what: Option<&str>) {
+        self.watch.facts.waiting("transactions", for_what.map(str::to_owned));
+    }
+}
+
+fn step(name: &'static str) -> Result<(), Trouble> {
+    fault::step(name).map_err(Trouble::Stop)
+}
+
+fn make(config: &ClientConfig, watch: &Arc<Watch>, failed: &Arc<Failure>) -> Result<ThreadedProducer<Deliveries>> {
+    let context = Deliveries { watch: Arc::clone(watch), failed: Arc::clone(failed) };
+    config
+        .create_with_context(context)
+        .map_err(|error| Error::config("cannot create a Kafka producer for transactions").because(error))
+}

@@ -1,0 +1,229 @@
+//! An open transaction log.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aqpipe_engine::stage::{Decision, Notes, Transaction, Transactions};
+use aqpipe_engine::{Error, Result};
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::notes::{self, Record};
+use super::parcel::Parcel;
+use super::producer::{Contents, TransactionalProducer, Tried};
+use super::reader::{Reader, Until, alarm, here_key, last_key};
+
+/// How long brokers take to notice that a transaction has lasted too long.
+pub(super) const SCAN: Duration = Duration::from_secs(10);
+
+/// The membership in a consumer group at the time of an assignment: brokers take no offsets of a member that has been
+/// replaced since.
+pub(crate) struct GroupFence(pub(crate) ConsumerGroupMetadata);
+
+pub(super) struct Session {
+    pub(super) producer: TransactionalProducer,
+    pub(super) reader: Reader,
+    pub(super) pipeline: String,
+    pub(super) writer: String,
+    pub(super) cluster: String,
+    pub(super) name: String,
+    /// How long brokers let a transaction last.
+    pub(super) timeout: Duration,
+    /// What this process noted to say that it is there: another number means another process of the same name.
+    here: BTreeSet<u64>,
+    /// The last transaction of this process, and how much trouble there had been by then.
+    last: Option<(u64, u64)>,
+    /// When the producer was last made anew.
+    renewed: Option<Instant>,
+    /// Makes a producer for another writer.
+    pub(super) another: Box<dyn Fn(&str) -> Result<TransactionalProducer> + Send>,
+}
+
+impl Session {
+    pub(super) fn new(
+        (producer, reader): (TransactionalProducer, Reader),
+        (pipeline, writer, cluster): (&str, &str, String),
+        timeout: Duration,
+        another: Box<dyn Fn(&str) -> Result<TransactionalProducer> + Send>,
+    ) -> Session {
+        let name = format!("a Kafka transaction of `{}`", producer.id);
+        Session {
+            producer,
+            reader,
+            pipeline: pipeline.to_owned(),
+            writer: writer.to_owned(),
+            cluster,
+            name,
+            timeout,
+            here: BTreeSet::new(),
+            last: None,
+            renewed: None,
+            another,
+        }
+    }
+
+    fn records(&self, notes: &[(String, Option<Vec<u8>>)], stamp: u64) -> Vec<Record> {
+        let shelf = &self.reader.shelf;
+        let record = |(key, value): &(String, Option<Vec<u8>>)| {
+            notes::records(&self.pipeline, key, value.as_deref(), stamp, shelf.chunks(key))
+        };
+        notes.iter().flat_map(record).collect()
+    }
+
+    /// Has a transaction decided, and learns what became of it where the producer had to be made anew.
+    fn make(&mut self, id: u64, contents: &Contents<'_>) -> Result<Decision> {
+        loop {
+            let began = Instant::now();
+            let tried = {
+                let (reader, last, producer) = (&mut self.reader, self.last, &mut self.producer);
+                let (writer, watch, timeout) = (&*self.writer, Arc::clone(&producer.watch), self.timeout);
+                let mut before_undo = || match last {
+                    Some((last, troubles)) if watch.troubles() > troubles => is_kept(reader, writer, last, timeout),
+                    _ => Ok(()),
+                };
+                producer.decide(contents, &mut before_undo)?
+            };
+            match tried {
+                Tried::Decided(decision) => return Ok(decision),
+                Tried::Unknown(error) => {
+                    let stalled = began.elapsed() >= self.timeout;
+                    self.renew(&error, stalled)?;
+                    self.refresh()?;
+                    if self.last(&self.writer) == Some(id) {
+                        return Ok(Decision::Committed);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Another producer in place of one that became useless: once, for two processes that do so in turn never end.
+    fn renew(&mut self, error: &KafkaError, stalled: bool) -> Result<()> {
+        let (pipeline, stage) = (&*self.producer.watch.pipeline, &*self.producer.watch.stage);
+        tracing::warn!(pipeline, stage, "the transactional producer is made anew: {error}");
+        // Looked at before another producer would end what a process of the same name is doing.
+        let key = here_key(&self.writer);
+        let seen = self.reader.read(&key, Until::End, Some(self.timeout + SCAN))?.unwrap_or_default();
+        let is_replaced = seen.iter().any(|other| !self.here.contains(other));
+        let again = self.renewed.replace(Instant::now()).is_some_and(|at| at.elapsed() < self.timeout);
+        if is_replaced || (again && !stalled) {
+            return Err(self.replaced().because(error.clone()));
+        }
+        self.producer.renew()
+    }
+
+    fn replaced(&self) -> Error {
+        Error::new(format!("another process decides commits as `{}`", self.producer.id)).help(
+            "only one process may have a transactional id: give each another `instance`, or another `name` if they are \
+             different pipelines",
+        )
+    }
+}
+
+/// Whether the last commit is still there: a broker that was killed may have lost its end, and an undo would then
+/// destroy it.
+fn is_kept(reader: &mut Reader, writer: &str, last: u64, timeout: Duration) -> Result<()> {
+    let key = last_key(writer);
+    match reader.read(&key, Until::Number(last), Some(timeout + SCAN))? {
+        Some(_) => Ok(()),
+        None => {
+            alarm(&reader.watch, "the topic of commits", timeout + SCAN);
+            Err(Error::new("the brokers have lost the end of the last commit (KAFKA-20734)").help(
+                "undoing the next one would destroy it, so nothing more is decided: the next start has it decided again",
+            ))
+        }
+    }
+}
+
+impl Transactions for Session {
+    fn place(&self) -> &str {
+        &self.cluster
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What is read behind a transaction of one's own was decided before it: readers of committed records come to it
+    /// only once everything before is decided.
+    fn refresh(&mut self) -> Result<()> {
+        let here: u64 = rand::random();
+        let key = here_key(&self.writer);
+        loop {
+            let note = [(key.clone(), Some(here.to_le_bytes().to_vec()))];
+            let contents = Contents { parcels: Vec::new(), notes: self.records(&note, here), offsets: None };
+            let tried = self.producer.decide(&contents, &mut || Ok(()))?;
+            match tried {
+                Tried::Decided(_) => break,
+                Tried::Unknown(error) => self.renew(&error, false)?,
+            }
+        }
+        let is_first = self.here.is_empty();
+        self.here.insert(here);
+        // What was there before this process was is of those that were before it.
+        let seen = self.reader.read(&key, Until::Number(here), None)?.unwrap_or_default();
+        if !is_first && seen.iter().any(|other| !self.here.contains(other)) {
+            return Err(self.replaced());
+        }
+        Ok(())
+    }
+
+    fn notes(&self) -> &Notes {
+        self.reader.shelf.notes()
+    }
+
+    fn last(&self, writer: &str) -> Option<u64> {
+        self.reader.shelf.own(&last_key(writer))
+    }
+
+    fn decide(&mut self, transaction: &Transaction<'_>) -> Result<Decision> {
+        let mut all = transaction.notes.clone();
+        all.push((last_key(&self.writer), Some(transaction.id.to_le_bytes().to_vec())));
+        let parcels = transaction.outputs.iter().map(|output| {
+            output.downcast_ref::<Parcel>().ok_or_else(|| Error::bug("output that is no parcel in a Kafka transaction"))
+        });
+        let offsets = match &transaction.fence {
+            None => None,
+            Some(fence) => {
+                let Some(GroupFence(group)) = fence.downcast_ref() else {
+                    return Err(Error::bug("a fence that is no consumer group's"));
+                };
+                Some((offsets(&transaction.ends)?, group))
+            }
+        };
+        let records = self.records(&all, transaction.id);
+        let contents = Contents { parcels: parcels.collect::<Result<_>>()?, notes: records, offsets };
+        let decision = self.make(transaction.id, &contents)?;
+        if decision == Decision::Committed {
+            for (key, value) in &contents.notes {
+                self.reader.shelf.take(&self.pipeline, key.as_bytes(), value.as_deref());
+            }
+            self.last = Some((transaction.id, self.producer.watch.troubles()));
+        }
+        Ok(decision)
+    }
+
+    fn settle(&mut self, writer: &str) -> Result<()> {
+        // To begin with transactions as that writer ends what it left.
+        let other = (self.another)(writer)?;
+        if let Some(error) = other.init()? {
+            return Err(Error::new("the user may not settle what another instance left").because(error));
+        }
+        drop(other);
+        self.refresh()
+    }
+}
+
+fn offsets(ends: &[(aqpipe_engine::record::LaneId, u64)]) -> Result<TopicPartitionList> {
+    let mut list = TopicPartitionList::with_capacity(ends.len());
+    for (lane, end) in ends {
+        let partition = lane.rsplit_once('/').and_then(|(topic, partition)| Some((topic, partition.parse().ok()?)));
+        let (topic, partition) = partition.ok_or_else(|| Error::bug(format!("`{lane}` is not a partition")))?;
+        let offset = i64::try_from(*end).map_err(|_| Error::new("an offset too large").at(&**lane))?;
+        list.add_partition_offset(topic, partition, Offset::Offset(offset))
+            .map_err(|error| Error::bug("an offset that cannot be listed").because(error))?;
+    }
+    Ok(list)
+}
