@@ -106,7 +106,7 @@ fn messages_that_are_no_records_go_to_a_topic_of_dead_letters() {
     for (index, (letter, ((_, value, _), reason))) in letters.iter().zip(bad()).enumerate() {
         let header = |name: &str| letter.headers.get(name).map(String::as_str).unwrap_or_default();
         assert_eq!(header("aqpipe.position"), (2 * index + 1).to_string());
-        assert_eq!((header("aqpipe.pipeline"), header("aqpipe.stage")), ("job", "kafka"));
+        assert_eq!((header("aqpipe.pipeline"), header("aqpipe.stage")), (&*house.name("job"), "kafka"));
         assert!(header("aqpipe.reason").contains(reason), "{reason} is not in {:?}", letter.headers);
         assert!(letter.value == value, "the bytes of {index} are as they were");
     }

@@ -3,6 +3,8 @@
 
 mod files;
 mod kafka;
+#[cfg(debug_assertions)]
+mod points;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -31,8 +31,10 @@ fn without_a_data_file_generated_readings_go_through_kafka_into_scored_files_and
         &[
             "WARN producer: there is no file data/AirQualityUCI.csv: the readings are GENERATED, not measured",
             "this run uses a broker inside this process: it keeps its records in memory, they are gone at exit",
-            "producer: csv -> impute -> derive -> range_check -> score -> kafka, ",
-            "consumer: kafka -> range_check -> score -> csv, ",
+            "producer: csv -> impute -> derive -> range_check -> score -> kafka\n",
+            "consumer: kafka -> range_check -> score -> csv\n",
+            "producer: delivery at_least_once: the embedded broker has no transactions\n",
+            "consumer: delivery at_least_once: the embedded broker has no transactions\n",
         ],
     );
     let carried = "read 9357, written 9357, dead letters 0, filtered 0, held 0; ";

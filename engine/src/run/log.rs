@@ -21,6 +21,8 @@ pub(super) struct Log {
     /// Positions that the source keeps itself.
     source: Option<Arc<dyn Acknowledge>>,
     outside: Option<Outside>,
+    /// Why a coordinator that was asked cannot decide.
+    unable: Option<String>,
 }
 
 /// A coordinator that decides.
@@ -44,27 +46,32 @@ impl Log {
         fresh: bool,
     ) -> Result<Log> {
         let ledger = Ledger::open(&instance.dir.join("ledger"))?;
-        let outside = match coordinator.filter(|_| pipeline.delivery == Delivery::ExactlyOnce) {
+        let (outside, unable) = match coordinator.filter(|_| pipeline.delivery == Delivery::ExactlyOnce) {
             Some(coordinator) => Outside::open(coordinator, pipeline, instance)?,
-            None => None,
+            None => (None, None),
         };
-        let mut log = Log { ledger, source, outside };
+        let mut log = Log { ledger, source, outside, unable };
         if !fresh {
             log.check_identity(pipeline)?;
         }
         Ok(log)
     }
 
-    /// What readers of the output see.
-    pub(super) fn delivery(&self, pipeline: &Pipeline, coordinated: bool) -> Delivery {
-        if self.outside.is_some() || !coordinated { pipeline.delivery } else { Delivery::AtLeastOnce }
-    }
-
-    /// Who decides, for a message.
-    pub(super) fn decider(&self) -> String {
-        match &self.outside {
-            Some(outside) => format!("{} decides", outside.transactions.name()),
-            None => "a ledger file decides".to_owned(),
+    /// What readers of the output see, and who decides that.
+    pub(super) fn say_delivery(&self, pipeline: &Pipeline) -> Delivery {
+        match (&self.outside, &self.unable) {
+            (Some(outside), _) => {
+                tracing::info!("delivery {}: {} decides", pipeline.delivery, outside.transactions.name());
+                pipeline.delivery
+            }
+            (None, Some(reason)) => {
+                tracing::warn!("delivery {}: {reason}", Delivery::AtLeastOnce);
+                Delivery::AtLeastOnce
+            }
+            (None, None) => {
+                tracing::info!("delivery {}: a ledger file decides", pipeline.delivery);
+                pipeline.delivery
+            }
         }
     }
 
@@ -255,21 +262,23 @@ fn unsettled(ledger: &Ledger) -> (Vec<Vec<Vec<u8>>>, Option<u64>) {
 }
 
 impl Outside {
-    fn open(coordinator: &dyn Coordinator, pipeline: &Pipeline, instance: &Instance) -> Result<Option<Outside>> {
+    fn open(
+        coordinator: &dyn Coordinator,
+        pipeline: &Pipeline,
+        instance: &Instance,
+    ) -> Result<(Option<Outside>, Option<String>)> {
         let transactions = match coordinator.open(&pipeline.name, &instance.writer)? {
             Opened::Ready(transactions) => transactions,
             Opened::Unable(reason) if pipeline.settings.delivery == Some(Delivery::ExactlyOnce) => {
                 return Err(Error::config(format!("this run cannot deliver `exactly_once`: {reason}"))
                     .help("leave `delivery` out to get the best that is possible"));
             }
-            Opened::Unable(reason) => {
-                tracing::warn!("delivery is at_least_once: {reason}");
-                return Ok(None);
-            }
+            Opened::Unable(reason) => return Ok((None, Some(reason))),
         };
         let alone = pipeline.source.config.rerun().is_some();
         let (writer, shape) = (instance.writer.clone(), pipeline.shape.clone());
-        Ok(Some(Outside { transactions, writer, alone, run: 0, shape, counts: Counts::default() }))
+        let outside = Outside { transactions, writer, alone, run: 0, shape, counts: Counts::default() };
+        Ok((Some(outside), None))
     }
 
     fn last_run(&mut self) -> Result<Option<LastRun>> {

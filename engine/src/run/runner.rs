@@ -128,8 +128,7 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
     };
     let open = || Log::open(&instance, pipeline, coordinator.as_deref(), source.acknowledge(), options.fresh);
     let Some(mut log) = until_stopped(&options.stop, &give_up, open)? else { return Ok(Ended::Stopped) };
-    *delivery = log.delivery(pipeline, coordinator.is_some());
-    tracing::info!("delivery {delivery}: {}", log.decider());
+    *delivery = log.say_delivery(pipeline);
     if options.fresh {
         forget(&instance, &mut log, source.as_ref(), &ends)?;
     }

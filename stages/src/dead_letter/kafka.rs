@@ -95,6 +95,7 @@ create_topic = { partitions = 1, replication = 1 }
             cx,
             Joined {
                 part: Part::DeadLetter,
+                stage: Arc::clone(&cx.stage),
                 connection: connection.clone(),
                 own: own.clone(),
                 writes: Some((self.topic.clone(), self.create_topic)),

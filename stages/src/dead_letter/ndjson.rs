@@ -160,7 +160,7 @@ mod tests {
         let end = config.build(&BuildContext::for_tests()).expect("builds");
         end.claim().expect("free");
         let mut writer = end.open(&"topic/1".into(), 0).expect("opens");
-        assert!(writer.prepare(Span::default()).expect("nothing").is_empty(), "no letters, no file");
+        assert!(writer.prepare(Span::default()).expect("nothing").apart().is_empty(), "no letters, no file");
         let mut letters = vec![
             DeadLetter::new(7, "not JSON", Some(b"{\"a\"\n".to_vec())),
             DeadLetter::new(8, "not UTF-8", Some(vec![0xff, 0])),
@@ -171,7 +171,7 @@ mod tests {
         writer.write(letters).expect("writes");
         let to = Position { at: 10, row: 10 };
         let prepared = writer.prepare(Span { to, ..Span::default() }).expect("prepares");
-        end.finish(&prepared).expect("finishes");
+        end.finish(prepared.apart()).expect("finishes");
         let name = "dead_letters_topic-1_00000000000000000000-00000000000000000010.ndjson";
         let text = std::fs::read_to_string(dir.path().join(name)).expect("visible");
         let mut lines: Vec<serde_json::Value> =

@@ -68,7 +68,7 @@ mod tests {
         let config: NullSinkConfig = serde_json::from_value(table).expect("valid");
         let sink = config.build(&BuildContext::for_tests()).expect("builds");
         let mut writer = sink.open(&"lane".into(), 0).expect("opens");
-        assert!(writer.prepare(Span::default()).expect("nothing to do").is_empty());
+        assert!(writer.prepare(Span::default()).expect("nothing to do").apart().is_empty());
         assert!(serde_json::from_value::<NullSinkConfig>(serde_json::json!({"dir": "x"})).is_err());
     }
 }

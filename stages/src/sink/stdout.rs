@@ -236,6 +236,6 @@ mod tests {
         let sink = Stdout::new(Box::new(Pipe(Arc::default(), true)), Format::Csv, &BuildContext::for_tests());
         let mut writer = sink.open(&"lane".into(), 0).expect("opens");
         let written = writer.write(batch("a"), &mut Vec::new()).and_then(|()| writer.prepare(Span::default()));
-        assert_eq!(written.map_err(|error| error.kind()), Err(ErrorKind::Stop));
+        assert_eq!(written.map(drop).map_err(|error| error.kind()), Err(ErrorKind::Stop));
     }
 }

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use aqpipe_engine::arrow_array::{Float64Array, StringArray};
 use aqpipe_engine::record::{Batch, BatchParts, Column, Field, Fields, LaneId, Numbers, Position};
 use aqpipe_engine::stage::{
-    Acknowledge, BuildContext, DeadEnd, DeadLetter, Lane, Lanes, Next, Parsed, Registry, Role, Sink, Source, Start,
+    Acknowledge, BuildContext, DeadEnd, DeadLetter, Fence, Lane, Lanes, Next, Parsed, Registry, Role, Sink, Source,
+    Start,
 };
 use aqpipe_engine::{Error, Result};
 use parking_lot::{Condvar, Mutex};
@@ -162,7 +163,7 @@ impl Lanes for Shared {
         Ok(committed.into_iter().map(|at| at.map(start)).collect())
     }
 
-    fn open(&self, id: LaneId, mut lane: Box<dyn Lane>, _: Option<Start>) -> Result<()> {
+    fn open(&self, id: LaneId, mut lane: Box<dyn Lane>, _: Option<Start>, _: Option<Fence>) -> Result<()> {
         let close = Arc::new(AtomicBool::new(false));
         let (lanes, name, told) = (Arc::clone(&self.0), Arc::clone(&id), Arc::clone(&close));
         self.0.seen.lock().opened += 1;

@@ -25,13 +25,20 @@ fn text(file: &NamedTempFile) -> String {
 }
 
 /// A directory to work in, gone with the test.
+///
+/// Pipelines are known to a broker by their names, so those that use one get a name of this house alone; what the
+/// command says has it as the test wrote it.
 pub(crate) struct House {
     dir: tempfile::TempDir,
+    tag: String,
 }
 
 impl House {
     pub(crate) fn new() -> House {
-        House { dir: tempfile::tempdir().expect("a directory") }
+        let dir = tempfile::tempdir().expect("a directory");
+        let own = dir.path().file_name().and_then(|name| name.to_str()).expect("a name");
+        let tag = format!("-{}", own.trim_start_matches('.'));
+        House { dir, tag }
     }
 
     /// A house with these files.
@@ -50,11 +57,29 @@ impl House {
     pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().expect("within the house")).expect("created");
-        std::fs::write(path, bytes).expect("written");
+        let bytes = bytes.as_ref();
+        match std::str::from_utf8(bytes) {
+            Ok(text) if text.contains("brokers = \"127.") => std::fs::write(path, self.named(text)),
+            _ => std::fs::write(path, bytes),
+        }
+        .expect("written");
+    }
+
+    /// What a pipeline on a broker is called.
+    pub(crate) fn name(&self, name: &str) -> String {
+        format!("{name}{}", self.tag)
+    }
+
+    /// A pipeline with a name of this house.
+    fn named(&self, text: &str) -> String {
+        let line = text.lines().find(|line| line.starts_with("name = \"")).expect("a pipeline's name");
+        let name = line.split('"').nth(1).expect("a name");
+        text.replacen(line, &line.replacen(name, &self.name(name), 1), 1)
     }
 
     pub(crate) fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+        let text = std::fs::read_to_string(self.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+        text.replace(&self.tag, "")
     }
 
     /// Starts the command and leaves it running.
@@ -63,17 +88,29 @@ impl House {
         self.launch(args, end, Some(out))
     }
 
+    /// Runs the command to its end with a fault at a point of a commit (see `aqpipe_engine::fault`).
+    pub(crate) fn run_with_fault(&self, args: &[&str], fault: &str) -> Done {
+        let (out, end) = log();
+        self.launch_with(args, end, Some(out), &[("AQPIPE_FAULT", fault)]).wait()
+    }
+
     /// Starts the command with a pipe for its standard output that nobody reads.
     pub(crate) fn start_unread(&self, args: &[&str]) -> Running {
         self.launch(args, Stdio::piped(), None)
     }
 
     fn launch(&self, args: &[&str], stdout: Stdio, out: Option<NamedTempFile>) -> Running {
+        self.launch_with(args, stdout, out, &[])
+    }
+
+    fn launch_with(&self, args: &[&str], stdout: Stdio, out: Option<NamedTempFile>, env: &[(&str, &str)]) -> Running {
         let (err, stderr) = log();
         let mut command = Command::new(env!("CARGO_BIN_EXE_aqpipe"));
         command.args(args).current_dir(&self.dir).env_remove("KAFKA_BROKERS");
+        command.envs(env.iter().copied());
         command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
-        Running { child: command.spawn().expect("starts"), out, err, command: args.join(" ") }
+        let args = args.join(" ");
+        Running { child: command.spawn().expect("starts"), out, err, command: args, tag: self.tag.clone() }
     }
 
     /// Runs the command to its end.
@@ -110,6 +147,7 @@ pub(crate) struct Running {
     out: Option<NamedTempFile>,
     err: NamedTempFile,
     command: String,
+    tag: String,
 }
 
 /// A command that ended.
@@ -146,7 +184,7 @@ impl Running {
 
     /// What it wrote to standard error so far.
     pub(crate) fn err(&self) -> String {
-        text(&self.err)
+        text(&self.err).replace(&self.tag, "")
     }
 
     /// Waits until it said `text`.
@@ -176,7 +214,7 @@ impl Running {
             std::thread::sleep(Duration::from_millis(10));
         }
         let code = self.child.wait().expect("a child").code();
-        let out = self.out.as_ref().map(text).unwrap_or_default();
+        let out = self.out.as_ref().map(text).unwrap_or_default().replace(&self.tag, "");
         Done { code, out, err: self.err() }
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -88,6 +89,8 @@ impl Kafka {
     pub(crate) fn read(&self, topic: &str) -> Vec<Message> {
         let mut config = self.client();
         config.set("group.id", "reader").set("enable.auto.commit", "false").set("fetch.message.max.bytes", "15000000");
+        // Behind the last record may lie markers of transactions.
+        config.set("enable.partition.eof", "true");
         let consumer: BaseConsumer = config.create().expect("a consumer");
         let metadata = consumer.fetch_metadata(Some(topic), WAIT).expect("metadata");
         let mut ends = BTreeMap::new();
@@ -104,15 +107,19 @@ impl Kafka {
         let began = Instant::now();
         while !ends.is_empty() {
             assert!(began.elapsed() < WAIT, "{topic} cannot be read to its end: {ends:?} is left");
-            let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) else { continue };
+            let message = match consumer.poll(Duration::from_millis(100)) {
+                Some(Ok(message)) => message,
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    ends.remove(&partition);
+                    continue;
+                }
+                _ => continue,
+            };
             let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or_default()).into_owned();
             let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
             let headers = headers.map(|header| (header.key.to_owned(), text(header.value))).collect();
             let read = Message { value: message.payload().map(<[u8]>::to_vec), headers };
             found.entry(message.partition()).or_default().push(read);
-            if ends.get(&message.partition()).is_some_and(|end| message.offset() + 1 >= *end) {
-                ends.remove(&message.partition());
-            }
         }
         found.into_values().flatten().collect()
     }

@@ -39,6 +39,8 @@ pub(crate) enum Part {
 #[derive(Clone, Debug)]
 pub(crate) struct Joined {
     pub(crate) part: Part,
+    /// What messages call it.
+    pub(crate) stage: Arc<str>,
     pub(crate) connection: Connection,
     /// Properties of the producer behind the stage's own keys.
     pub(crate) own: BTreeMap<&'static str, String>,
@@ -240,7 +242,8 @@ impl Coordinator for Transactor {
         let common = lead.connection.common();
         let joined = self.joined.lock().clone();
         for (one, (topic, create)) in joined.iter().filter_map(|one| Some((one, one.writes.as_ref()?))) {
-            topics::ensure(&one.connection.common(), &self.watch, topic, *create, &self.given_up)?;
+            topics::ensure(&one.connection.common(), &self.watch, topic, *create, &self.given_up)
+                .map_err(|error| error.in_stage(&*one.stage))?;
         }
         if let Some(reason) = self.commits(&common, &options, brokers)? {
             return Ok(Opened::Unable(reason));

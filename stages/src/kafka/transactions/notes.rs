@@ -154,7 +154,8 @@ mod tests {
             put(&mut shelf, &records);
             assert_eq!(shelf.notes().get("lane/t/0").map(Vec::as_slice), Some(value));
         }
-        put(&mut shelf, &records("p", "lane/t/0", None, 9, shelf.chunks("lane/t/0")));
+        let gone = records("p", "lane/t/0", None, 9, shelf.chunks("lane/t/0"));
+        put(&mut shelf, &gone);
         assert!(shelf.notes().is_empty());
     }
 

@@ -40,14 +40,14 @@ fn a_cut_becomes_a_file_with_a_header_and_a_cut_without_rows_none() {
     let mut writer = sink.open(&"air-quality-data/2".into(), 0).expect("opens");
     let mut dead = Vec::new();
     writer.write(batch(&["T"], 0..0), &mut dead).expect("writes");
-    assert!(writer.prepare(span(0, 5)).expect("nothing").is_empty());
+    assert!(writer.prepare(span(0, 5)).expect("nothing").apart().is_empty());
     writer.write(batch(&["T"], 5..6), &mut dead).expect("writes");
     writer.write(batch(&["T"], 6..7), &mut dead).expect("writes");
     let first = writer.prepare(span(5, 7)).expect("prepares");
     writer.write(batch(&["T", "RH"], 7..8), &mut dead).expect("other fields in another cut");
     let second = writer.prepare(span(7, 8)).expect("prepares");
-    sink.finish(&first).expect("finishes");
-    sink.finish(&second).expect("finishes");
+    sink.finish(first.apart()).expect("finishes");
+    sink.finish(second.apart()).expect("finishes");
     let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).expect("visible");
     let name = "air_quality_batch_air-quality-data-2_00000000000000000005-00000000000000000007.csv";
     insta::assert_snapshot!(read(name), @r"
@@ -69,8 +69,8 @@ fn long_files_are_written_as_they_grow() {
         writer.write(batch(&["T"], start * 1000..(start + 1) * 1000), &mut Vec::new()).expect("writes");
     }
     let prepared = writer.prepare(span(0, 20_000)).expect("prepares");
-    sink.finish(&prepared).expect("finishes");
-    sink.finish(&prepared).expect("length and checksum are those that were noted");
+    sink.finish(prepared.apart()).expect("finishes");
+    sink.finish(prepared.apart()).expect("length and checksum are those that were noted");
     let name = "air_quality_batch_topic-0_00000000000000000000-00000000000000020000.csv";
     let text = std::fs::read_to_string(dir.path().join(name)).expect("visible");
     assert_eq!(text.lines().count(), 20_001);
@@ -110,8 +110,8 @@ fn rows_of_other_fields_in_one_cut_get_a_file_of_their_own() {
         writer.write(batch(names, rows), &mut Vec::new()).expect("writes");
     }
     let prepared = writer.prepare(span(0, 4)).expect("prepares");
-    sink.finish(&prepared).expect("finishes");
-    sink.finish(&prepared).expect("and again");
+    sink.finish(prepared.apart()).expect("finishes");
+    sink.finish(prepared.apart()).expect("and again");
     let lines = |name: &str| std::fs::read_to_string(dir.path().join(name)).expect("visible").lines().count();
     let stem = "air_quality_batch_topic-0_00000000000000000000-00000000000000000004";
     assert_eq!(lines(&format!("{stem}.csv")), 1 + 3);

@@ -191,6 +191,7 @@ create_topic = { partitions = 3, replication = 1 }
             cx,
             Joined {
                 part: Part::Sink,
+                stage: Arc::clone(&cx.stage),
                 connection: connection.clone(),
                 own: self.own(),
                 writes: Some((self.topic.clone(), self.create_topic)),

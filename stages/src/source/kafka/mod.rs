@@ -167,6 +167,7 @@ key = \"station\"
             cx,
             Joined {
                 part: Part::Source,
+                stage: Arc::clone(&cx.stage),
                 connection: connection.clone(),
                 own: BTreeMap::new(),
                 writes: None,

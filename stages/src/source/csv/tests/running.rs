@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use aqpipe_engine::record::LaneId;
-use aqpipe_engine::stage::{Lanes, Start};
+use aqpipe_engine::stage::{Fence, Lanes, Start};
 use parking_lot::Mutex;
 
 use super::*;
@@ -23,7 +23,7 @@ impl Lanes for Engine {
         Ok(ids.iter().map(of).collect())
     }
 
-    fn open(&self, id: LaneId, mut lane: Box<dyn Lane>, _: Option<Start>) -> Result<()> {
+    fn open(&self, id: LaneId, mut lane: Box<dyn Lane>, _: Option<Start>, _: Option<Fence>) -> Result<()> {
         let read = read_all(&mut *lane, 2)?;
         let state = vec![lane.carry()?];
         self.ends.lock().push(Start { position: lane.position(), state, ..Start::default() });

@@ -1,0 +1,171 @@
+//! Runs that die at each step of a commit, on each path: what the next start leaves is what a run left alone leaves.
+//!
+//! The points are in debug builds alone (`aqpipe_engine::fault`).
+
+use std::collections::BTreeSet;
+
+use aqpipe_engine::fault::POINTS;
+use rdkafka::message::OwnedHeaders;
+
+use super::kafka::{CHECKS, IMPUTE, SOURCE, lines, texts, to_kafka};
+use crate::common::{House, Kafka, uci};
+
+const RECORDS: usize = 400;
+/// Each so many-th row is no record.
+const BAD: usize = 40;
+
+/// Where records and dead letters are, and how to read them.
+struct Path<'a> {
+    house: &'a House,
+    kafka: Option<&'a Kafka>,
+    /// The topic that is read, where one is.
+    input: Option<String>,
+    to_kafka: bool,
+    /// Dead letters go to a topic, and not to files.
+    letters_to_kafka: bool,
+}
+
+impl Path<'_> {
+    fn name(&self, name: &str) -> String {
+        self.kafka.map_or_else(|| name.to_owned(), |kafka| kafka.name(name))
+    }
+
+    /// A pipeline whose output nobody else has.
+    fn pipeline(&self, name: &str) {
+        let source = match &self.input {
+            None => SOURCE.to_owned() + "replay = { interval_secs = 0.01, records_per_step = 20 }\n",
+            Some(topic) => format!(
+                "[source]\ntype = \"kafka\"\nbrokers = \"{}\"\ntopics = [\"{topic}\"]\nkey = \"station\"\n\
+                 session_timeout_secs = 1\nfields = [\"CO(GT)\", \"NOx(GT)\", \"T\", \"RH\"]\n",
+                self.kafka.expect("a broker").brokers
+            ),
+        };
+        let sink = if self.to_kafka {
+            to_kafka(self.kafka.expect("a broker"), &self.name(name))
+        } else {
+            format!("\n[sink]\ntype = \"csv\"\ndir = \"{name}\"\nbatch_size = 30\nbatch_timeout_secs = 1\n")
+        };
+        let dead = if self.letters_to_kafka {
+            format!(
+                "\n[dead_letter]\ntype = \"kafka\"\nbrokers = \"{}\"\ntopic = \"{}\"\n\
+                 create_topic = {{ partitions = 1, replication = 1 }}\n",
+                self.kafka.expect("a broker").brokers,
+                self.name(&format!("{name}-dead"))
+            )
+        } else {
+            format!("\n[dead_letter]\ntype = \"ndjson\"\ndir = \"{name}-dead\"\n")
+        };
+        let text = format!("name = \"{name}\"\ncommit_interval_ms = 30\n\n{source}{IMPUTE}{CHECKS}{sink}{dead}");
+        self.house.write(&format!("{name}.toml"), text);
+    }
+
+    /// All records and dead letters, sorted.
+    fn output(&self, name: &str) -> (Vec<String>, Vec<String>) {
+        let mut records = if self.to_kafka {
+            texts(self.kafka.expect("a broker"), &self.name(name))
+        } else {
+            lines(&self.house.rows(name))
+        };
+        let dead = format!("{name}-dead");
+        let mut letters: Vec<String> = if self.letters_to_kafka {
+            texts(self.kafka.expect("a broker"), &self.name(&dead))
+        } else {
+            self.house.letters(&dead).iter().map(|letter| letter["raw"].to_string()).collect()
+        };
+        records.sort();
+        letters.sort();
+        (records, letters)
+    }
+
+    /// Dies at each point, goes on, and compares. `passed` are the points that this path does not come to.
+    fn die_at_each_point(&self, passed: &[&str]) {
+        self.pipeline("alone");
+        self.house.run(&["run", "alone.toml", "--until-end"]).expect(0, &[]);
+        let alone = self.output("alone");
+        assert_eq!((alone.0.len(), alone.1.len()), (RECORDS - RECORDS / BAD, RECORDS / BAD));
+        let mut reached = BTreeSet::new();
+        for point in POINTS {
+            for time in [1, 3] {
+                let name = format!("{}-{time}", point.replace('.', "-"));
+                self.pipeline(&name);
+                let file = format!("{name}.toml");
+                let run = ["run", &file, "--until-end"];
+                let died = self.house.run_with_fault(&run, &format!("{point}=crash@{time}"));
+                match died.code {
+                    // A point to which it comes less often, or never.
+                    Some(code) => assert_eq!(code, 0, "{point} {time}:\n{}", died.err),
+                    None => {
+                        reached.insert(*point);
+                        self.house.run(&run).expect(0, &[]);
+                    }
+                }
+                assert!(self.output(&name) == alone, "{point}, time {time}: the output differs");
+                assert!(self.house.unfinished(&name).is_empty(), "{point}, time {time}: unfinished files are left");
+            }
+        }
+        let missed: Vec<&&str> = POINTS.iter().filter(|point| !reached.contains(**point)).collect();
+        assert_eq!(missed.into_iter().copied().collect::<Vec<_>>(), passed, "points that it did not come to");
+    }
+}
+
+/// Rows of seven stations, each fortieth cut off.
+fn rows() -> String {
+    let text = uci(RECORDS);
+    let mut lines = text.split("\r\n");
+    let mut rows = format!("station;{}\n", lines.next().expect("a header"));
+    for (index, line) in lines.filter(|line| line.starts_with(|c: char| c.is_ascii_digit())).enumerate() {
+        let line = if index % BAD == BAD - 1 { &line[..line.len() / 3] } else { line };
+        rows.push_str(&format!("s{};{line}\n", index % 7));
+    }
+    rows
+}
+
+/// A topic with the rows as messages, the bad ones too.
+fn fill(house: &House, kafka: &Kafka) -> String {
+    let topic = kafka.name("in");
+    let good = SOURCE.to_owned();
+    house.write("fill.toml", format!("name = \"fill\"\n\n{good}{}{DEAD}", to_kafka(kafka, &topic)));
+    house.run(&["run", "fill.toml"]).expect(0, &[]);
+    let bad = (0..RECORDS / BAD).map(|n| (None, Some(format!("bad {n}").into_bytes()), OwnedHeaders::new()));
+    kafka.write(&topic, &bad.collect::<Vec<_>>());
+    topic
+}
+
+const DEAD: &str = "\n[dead_letter]\ntype = \"ndjson\"\ndir = \"fill-dead\"\n";
+
+#[test]
+fn from_files_to_files() {
+    let house = House::new();
+    house.write("in.csv", rows());
+    let path = Path { house: &house, kafka: None, input: None, to_kafka: false, letters_to_kafka: false };
+    path.die_at_each_point(&["decide.begun", "decide.sent", "decide.offsets", "decide.commit", "begin.after"]);
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn from_a_file_to_kafka() {
+    let (house, kafka) = (House::new(), Kafka::given());
+    house.write("in.csv", rows());
+    let path = Path { house: &house, kafka: Some(&kafka), input: None, to_kafka: true, letters_to_kafka: false };
+    path.die_at_each_point(&[]);
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn from_kafka_to_files() {
+    let (house, kafka) = (House::new(), Kafka::given());
+    house.write("in.csv", rows());
+    let input = Some(fill(&house, &kafka));
+    let path = Path { house: &house, kafka: Some(&kafka), input, to_kafka: false, letters_to_kafka: true };
+    path.die_at_each_point(&[]);
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn from_kafka_to_kafka() {
+    let (house, kafka) = (House::new(), Kafka::given());
+    house.write("in.csv", rows());
+    let input = Some(fill(&house, &kafka));
+    let path = Path { house: &house, kafka: Some(&kafka), input, to_kafka: true, letters_to_kafka: true };
+    path.die_at_each_point(&["prepare.sync", "finish.rename", "finish.renamed", "finish.sync"]);
+}
