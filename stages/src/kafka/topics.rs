@@ -1,5 +1,6 @@
 //! Topics and groups: what is there, what is to be made, what is to be forgotten.
 
+use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +9,9 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::{Error, Result};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::Client;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -221,15 +224,25 @@ pub(crate) fn create(config: &ClientConfig, topic: &str, how: CreateTopic, set: 
 
 /// The largest batch of records that a topic takes, in bytes, where the brokers tell.
 pub(crate) fn largest_batch(config: &ClientConfig, topic: &str) -> Option<usize> {
-    setting(config, topic, "max.message.bytes")?.parse().ok()
+    settings(config, &[topic]).remove(topic)?.get("max.message.bytes")?.parse().ok()
 }
 
-/// A setting of a topic, where the brokers tell.
-pub(crate) fn setting(config: &ClientConfig, topic: &str, name: &str) -> Option<String> {
-    let admin = admin(config).ok()?;
-    let answers = wait(admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options()))?.ok()?;
-    let resource = answers.into_iter().next()?.ok()?;
-    resource.get(name)?.value.clone()
+/// The settings of topics by name, where the brokers tell.
+pub(crate) fn settings(config: &ClientConfig, topics: &[&str]) -> HashMap<String, HashMap<String, String>> {
+    let ask = || {
+        let admin = admin(config).ok()?;
+        let resources: Vec<ResourceSpecifier<'_>> =
+            topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
+        wait(admin.describe_configs(&resources, &options()))?.ok()
+    };
+    let mut found = HashMap::new();
+    for resource in ask().into_iter().flatten().flatten() {
+        if let OwnedResourceSpecifier::Topic(topic) = resource.specifier {
+            let entries = resource.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?)));
+            found.insert(topic, entries.collect());
+        }
+    }
+    found
 }
 
 /// Forgets a consumer group and its offsets; that there is none is no error.

@@ -137,15 +137,7 @@ impl Transactor {
         let stopping = || self.given_up.load(Ordering::SeqCst);
         match topics::await_topic(looker.client(), &self.watch, topic, true, &stopping)? {
             topics::Waited::Stopped => return Err(Error::new(format!("stopped while waiting for topic `{topic}`"))),
-            topics::Waited::There(_) => {
-                let policy = topics::setting(common, topic, "cleanup.policy");
-                if policy.as_deref().is_some_and(|policy| !policy.contains("compact")) {
-                    return Err(Error::config(format!(
-                        "the topic `{topic}` is not compacted: it would forget commits"
-                    ))
-                    .help("set its `cleanup.policy` to `compact`, or name another topic in `transactions`"));
-                }
-            }
+            topics::Waited::There(_) => {}
             topics::Waited::Missing => {
                 let copies = i32::try_from(brokers.clamp(1, REPLICATION)).unwrap_or(1);
                 let replication = options.replication.unwrap_or(copies);
@@ -175,26 +167,17 @@ impl Transactor {
     }
 
     /// The producer's configuration, and the largest record of each topic that is written.
-    fn producer(&self, lead: &Joined, options: &TransactionOptions) -> (ClientConfig, HashMap<String, usize>) {
+    fn producer(
+        lead: &Joined,
+        options: &TransactionOptions,
+        limits: Vec<(String, Option<usize>)>,
+    ) -> (ClientConfig, HashMap<String, usize>) {
         let mut config = lead.connection.common();
         config.set("partitioner", "murmur2_random");
         config.set("queue.buffering.max.messages", "0");
         config.set("linger.ms", "5").set("compression.codec", "lz4");
         // After a commit the brokers are busy with it for a moment; the default asks again after 100 ms.
         config.set("retry.backoff.ms", "5").set("retry.backoff.max.ms", "1000");
-        let limits: Vec<(String, Option<usize>)> = {
-            let joined = self.joined.lock();
-            joined
-                .iter()
-                .filter_map(|one| Some((one.writes.as_ref()?.0.clone(), one.connection.common())))
-                .collect::<Vec<_>>()
-        }
-        .into_iter()
-        .map(|(topic, common)| {
-            let largest = topics::largest_batch(&common, &topic);
-            (topic, largest)
-        })
-        .collect();
         if let Some(most) = limits.iter().filter_map(|(_, limit)| *limit).max().filter(|most| *most > LARGEST) {
             // What a topic takes should not fail at a default of the client.
             config.set("message.max.bytes", most.to_string());
@@ -251,7 +234,18 @@ impl Coordinator for Transactor {
         let Some(place) = self.place(&common, &options.topic, pipeline, true)? else {
             return Err(topics::no_topic(&options.topic, false));
         };
-        let (config, largest) = self.producer(&lead, &options);
+        let written: Vec<&str> = joined.iter().filter_map(|one| Some(&*one.writes.as_ref()?.0)).collect();
+        let all: Vec<&str> = written.iter().copied().chain([&*options.topic]).collect();
+        let settings = topics::settings(&common, &all);
+        let setting = |topic: &str, name: &str| settings.get(topic).and_then(|topic| topic.get(name).cloned());
+        if setting(&options.topic, "cleanup.policy").is_some_and(|policy| !policy.contains("compact")) {
+            let message = format!("the topic `{}` is not compacted: it would forget commits", options.topic);
+            return Err(Error::config(message)
+                .help("set its `cleanup.policy` to `compact`, or name another topic in `transactions`"));
+        }
+        let limit =
+            |topic: &&str| (topic.to_string(), setting(topic, "max.message.bytes").and_then(|n| n.parse().ok()));
+        let (config, largest) = Transactor::producer(&lead, &options, written.iter().map(limit).collect());
         let (watch, given_up) = (Arc::clone(&self.watch), Arc::clone(&self.given_up));
         let (name, at) = (pipeline.to_owned(), place.clone());
         let another = move |writer: &str| {

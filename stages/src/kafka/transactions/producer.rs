@@ -128,6 +128,8 @@ impl TransactionalProducer {
     /// Makes itself known: what a process of this name left is settled, and a live one decides nothing any more.
     /// `None` where the user has no right to transactions, with the reason.
     pub(super) fn init(&self) -> Result<Option<KafkaError>> {
+        // A client that is not connected yet looks for its coordinator only every half second.
+        let _ = self.producer.client().fetch_metadata(Some(&self.place.topic), ANSWER);
         let mut strange = 0;
         loop {
             let Err(error) = self.producer.init_transactions(ANSWER) else {

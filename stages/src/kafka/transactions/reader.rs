@@ -85,16 +85,17 @@ impl Reader {
         let failed = |error| Error::new("the topic of commits cannot be read").because(error);
         let consumer = client::looker(&self.config, &self.watch)?;
         let mut from = TopicPartitionList::new();
-        let next = self.next.map_or(Offset::Beginning, Offset::Offset);
+        // An explicit offset: looking for the beginning by itself costs the library half a second.
+        let (low, high) = self.watermarks(&consumer)?;
+        let next = Offset::Offset(self.next.unwrap_or(low).max(low));
         from.add_partition_offset(&self.place.topic, self.place.partition, next).map_err(failed)?;
         consumer.assign(&from).map_err(failed)?;
         let began = Instant::now();
         let (mut told, mut alarmed) = (false, false);
-        let end = if until == Until::End { Some(self.end(&consumer)?) } else { None };
         loop {
             let done = match until {
                 Until::Number(number) => self.shelf.own(key) == Some(number),
-                Until::End => end.is_some_and(|end| self.next.unwrap_or_default() >= end),
+                Until::End => high <= self.next.unwrap_or(low),
             };
             if done {
                 self.watch.facts.waiting("commits", None);
@@ -138,11 +139,11 @@ impl Reader {
         }
     }
 
-    /// Where the records end that are decided.
-    fn end(&self, consumer: &BaseConsumer<Looker>) -> Result<i64> {
+    /// Where the records begin, and where those end that are decided.
+    fn watermarks(&self, consumer: &BaseConsumer<Looker>) -> Result<(i64, i64)> {
         loop {
             match consumer.fetch_watermarks(&self.place.topic, self.place.partition, ANSWER) {
-                Ok((low, high)) => return Ok(if high > low { high } else { 0 }),
+                Ok(found) => return Ok(found),
                 Err(error) if error.rdkafka_error_code().is_some_and(client::passes) => {
                     self.watch.trouble(&error.to_string());
                 }
