@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """What whole pipelines cost, beside librdkafka alone, in one run against one broker.
 
-    cargo build --release --workspace && benches/pipelines.py [--rounds 3] [--rows 1000000] [--memory]
+    cargo build --release --workspace && benches/pipelines.py [--rounds 3] [--rows 1000000] [--memory] [--delivery]
 
 Prints CPU seconds of the client per million records, start-up taken out (the difference between a long and a short
 run), and ratios of pairs measured in the same round; medians over the rounds. With --memory, also the peak resident
-memory of both pipelines at 100 k and 10 M rows. Needs Java 17 and Maven, or KAFKA_HOME (see `aqpipe kafka up`).
+memory of both pipelines at 100 k and 10 M rows. With --delivery, only what exactly-once costs: records a second of wall
+time beside at-least-once, in pairs of one round whose order alternates. Needs Java 17 and Maven, or KAFKA_HOME (see `aqpipe kafka up`).
 """
 import argparse, os, pathlib, resource, shutil, statistics, subprocess, sys, tempfile, time
 
@@ -18,6 +19,7 @@ LIST = "[" + ", ".join(f'"{f}"' for f in FIELDS) + "]"
 
 PRODUCER = """
 name = "bench-out-{tag}"
+delivery = "{delivery}"
 state_dir = "{dir}/state"
 [source]
 type = "csv"
@@ -54,6 +56,7 @@ create_topic = {{ partitions = 1, replication = 1 }}
 """
 CONSUMER = """
 name = "bench-in-{tag}"
+delivery = "{delivery}"
 state_dir = "{dir}/state"
 [source]
 type = "kafka"
@@ -121,13 +124,14 @@ def main():
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--port", type=int, default=39092)
     parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--delivery", action="store_true")
     options = parser.parse_args()
     work = pathlib.Path(tempfile.mkdtemp(prefix="aqpipe-bench-"))
     brokers = f"127.0.0.1:{options.port}"
     kafka = [AQPIPE, "kafka", "up", "--dir", work / "kafka", "--port", options.port]
     subprocess.run([str(word) for word in kafka], check=True)
     try:
-        measure(options, work, brokers)
+        delivery(options, work, brokers) if options.delivery else measure(options, work, brokers)
     finally:
         subprocess.run([str(AQPIPE), "kafka", "down", "--dir", str(work / "kafka")])
         shutil.rmtree(work)
@@ -147,7 +151,7 @@ def measure(options, work, brokers):
     median = '{ method = "median" }'
     window = '{ method = "median", window = 1000 }'
     lines = work / "lines.json"
-    text = PRODUCER.format(tag="lines", dir=work, csv=csv[short], fields=LIST, last=window,
+    text = PRODUCER.format(delivery="at_least_once", tag="lines", dir=work, csv=csv[short], fields=LIST, last=window,
                            sink='[sink]\ntype = "stdout"\n')
     with open(lines, "wb") as out:
         subprocess.run([str(AQPIPE), "run", str(pipeline(work, "lines", text))], stdout=out, check=True,
@@ -165,11 +169,11 @@ def measure(options, work, brokers):
                                          "--lines", lines, "--count", rows])
             for name, last in (("out", window), ("out with the survey", median)):
                 topic = f"{name.replace(' ', '-')}-{tag}"
-                text = PRODUCER.format(tag=topic, dir=work, csv=csv[rows], fields=LIST, last=last,
+                text = PRODUCER.format(delivery="exactly_once", tag=topic, dir=work, csv=csv[rows], fields=LIST, last=last,
                                        sink=KAFKA_SINK.format(brokers=brokers, topic=topic))
                 cpu[name, rows] = run([AQPIPE, "run", pipeline(work, topic, text)])
             cpu["pump in", rows] = run([PUMP, "in", "--brokers", brokers, "--topic", f"out-{tag}", "--count", rows])
-            text = CONSUMER.format(tag=tag, dir=work, brokers=brokers, topic=f"out-{tag}", fields=LIST)
+            text = CONSUMER.format(delivery="exactly_once", tag=tag, dir=work, brokers=brokers, topic=f"out-{tag}", fields=LIST)
             cpu["in", rows] = run([AQPIPE, "run", pipeline(work, f"in-{tag}", text)])
             written = sum(1 for path in (work / f"out-{tag}").glob("*.csv") for _ in open(path)) - len(
                 list((work / f"out-{tag}").glob("*.csv")))
@@ -189,9 +193,40 @@ def measure(options, work, brokers):
         memory(work, brokers)
 
 
+def delivery(options, work, brokers):
+    """Records a second with exactly-once and without, start-up taken out, and their ratio."""
+    long, short = options.rows, options.rows // 10
+    csv = {rows: work / f"{rows}.csv" for rows in (long, short)}
+    for rows, path in csv.items():
+        write_csv(path, rows)
+    window = '{ method = "median", window = 1000 }'
+    ratios = {"out": [], "in": []}
+    for round in range(options.rounds):
+        rate = {}
+        both = ["exactly_once", "at_least_once"]
+        for how in both if round % 2 == 0 else reversed(both):
+            wall = {}
+            for rows in (short, long):
+                tag = f"{how}-{round}-{rows}"
+                text = PRODUCER.format(delivery=how, tag=tag, dir=work, csv=csv[rows], fields=LIST, last=window,
+                                       sink=KAFKA_SINK.format(brokers=brokers, topic=tag))
+                wall["out", rows] = run([AQPIPE, "run", pipeline(work, f"out-{tag}", text)])[1]
+                text = CONSUMER.format(delivery=how, tag=tag, dir=work, brokers=brokers, topic=tag, fields=LIST)
+                wall["in", rows] = run([AQPIPE, "run", pipeline(work, f"in-{tag}", text)])[1]
+                shutil.rmtree(work / f"out-{tag}")
+            for name in ("out", "in"):
+                rate[name, how] = (long - short) / (wall[name, long] - wall[name, short]) / 1e3
+        for name in ("out", "in"):
+            once, least = rate[name, "exactly_once"], rate[name, "at_least_once"]
+            ratios[name].append(once / least)
+            print(f"round {round}, {name}: {once:.0f} k records/s exactly-once, {least:.0f} k at-least-once, {once / least:.2f}")
+    for name, values in ratios.items():
+        print(f"{name}: ratio {statistics.median(values):.2f}   (min {min(values):.2f}, max {max(values):.2f})")
+
+
 def make(brokers, work, topic):
     """Creates a topic of one partition, as the pipelines do for theirs."""
-    text = PRODUCER.format(tag=f"make-{topic}", dir=work, csv=work / "none.csv", fields=LIST, last='{ method = "median", window = 5 }',
+    text = PRODUCER.format(delivery="exactly_once", tag=f"make-{topic}", dir=work, csv=work / "none.csv", fields=LIST, last='{ method = "median", window = 5 }',
                            sink=KAFKA_SINK.format(brokers=brokers, topic=topic))
     write_csv(work / "none.csv", 0)
     run([AQPIPE, "run", pipeline(work, f"make-{topic}", text)])
@@ -205,10 +240,10 @@ def memory(work, brokers):
         csv = work / "memory.csv"
         write_csv(csv, rows)
         topic = f"memory-{rows}"
-        text = PRODUCER.format(tag=topic, dir=work, csv=csv, fields=LIST, last=window,
+        text = PRODUCER.format(delivery="exactly_once", tag=topic, dir=work, csv=csv, fields=LIST, last=window,
                                sink=KAFKA_SINK.format(brokers=brokers, topic=topic))
         peaks["out", rows] = run([AQPIPE, "run", pipeline(work, topic, text)])[2]
-        text = CONSUMER.format(tag=topic, dir=work, brokers=brokers, topic=topic, fields=LIST)
+        text = CONSUMER.format(delivery="exactly_once", tag=topic, dir=work, brokers=brokers, topic=topic, fields=LIST)
         peaks["in", rows] = run([AQPIPE, "run", pipeline(work, f"in-{topic}", text)])[2]
         shutil.rmtree(work / f"out-{topic}")
     for name in ("out", "in"):
