@@ -4,9 +4,11 @@ mod load;
 mod run;
 mod schema;
 mod stages;
+mod state;
 mod validate;
 
 pub(crate) use run::{RunArgs, run};
 pub(crate) use schema::{SchemaArgs, schema};
 pub(crate) use stages::{StagesArgs, stages};
+pub(crate) use state::{StateArgs, state};
 pub(crate) use validate::{ValidateArgs, validate};

@@ -65,6 +65,20 @@ impl Instance {
     }
 }
 
+/// All instances that left a ledger: their names and directories, and whether somebody holds them. Holds none.
+pub(super) fn all(state_dir: &Path, pipeline: &str) -> Result<Vec<(String, PathBuf, bool)>> {
+    let home = state_dir.join(pipeline);
+    let Ok(entries) = std::fs::read_dir(&home) else { return Ok(Vec::new()) };
+    let names = entries.flatten().filter(|entry| entry.path().join("ledger").exists());
+    let mut names: Vec<String> = names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    let held = |id: String| {
+        let running = lock(&home, &id)?.is_none();
+        Ok((id.clone(), home.join(&id), running))
+    };
+    names.into_iter().map(held).collect()
+}
+
 /// What tells this state directory from those of other machines that run the same pipeline: random, kept there.
 fn tag(home: &Path) -> Result<String> {
     let path = home.join("tag");

@@ -189,6 +189,12 @@ impl Ledger {
         Ok(Ledger { path: path.to_owned(), file, state, length, snapshot_length: length, broken: false })
     }
 
+    /// What a ledger holds, without becoming its owner.
+    pub(super) fn look(path: &Path) -> Result<State> {
+        let bytes = std::fs::read(path).map_err(|e| failed(path, "cannot be read", e))?;
+        replay(path, &bytes).map(|(state, _)| state)
+    }
+
     pub(super) fn state(&self) -> &State {
         &self.state
     }

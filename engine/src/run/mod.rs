@@ -17,7 +17,9 @@ mod pace;
 mod runner;
 mod running;
 mod settle;
+mod state;
 mod survey;
 
 pub use pace::Pace;
 pub use runner::{Ended, RunOptions, Stop, Summary, run};
+pub use state::{InstanceState, LaneState, PipelineState, state};

@@ -1,5 +1,6 @@
 //! One run of a pipeline, from its checked configuration to its end.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -117,7 +118,7 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
     let settings = &pipeline.settings;
     let alone = rerun.is_some();
     let instance = Instance::claim(&settings.state_dir, &pipeline.name, settings.instance.as_deref(), alone)?;
-    let cx = context(pipeline, options, &instance);
+    let cx = context(pipeline, options, &instance.id, &instance.dir);
     let source = build_source(pipeline, &cx)?;
     check_fields(pipeline, source.as_ref())?;
     let ends = build_ends(pipeline, &cx)?;
@@ -160,12 +161,12 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
     Running::start(pipeline, options, &cx, (instance, log), coordinator, ends, surveys)?.run_to_end(source)
 }
 
-fn context(pipeline: &Pipeline, options: &RunOptions, instance: &Instance) -> BuildContext {
+pub(super) fn context(pipeline: &Pipeline, options: &RunOptions, instance: &str, dir: &Path) -> BuildContext {
     BuildContext {
         pipeline: pipeline.name.as_str().into(),
         stage: pipeline.source.label.as_str().into(),
-        instance: Arc::clone(&instance.id),
-        state_dir: instance.dir.clone(),
+        instance: instance.into(),
+        state_dir: dir.to_owned(),
         tests: Arc::default(),
         numeric: Arc::new(pipeline.numeric.clone()),
         bounded: pipeline.source.config.bounded(),

@@ -1,5 +1,6 @@
 //! A lane over one file, or over several one after the other.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use super::decode::{Decoded, Decoder};
 use super::dialect::Dialect;
 use super::files::{self, FileSpan};
 use super::header;
+use super::prefix::{self, Prefix};
 use super::records::{Found, RECORD_MAX, Records};
 use crate::input::cells::Rows;
 
@@ -24,7 +26,7 @@ const ROWS_MAX: usize = 1 << 16;
 /// Bytes of rows after which a batch is handed on, so that huge rows do not add up.
 const BYTES_MAX: u64 = 64 << 20;
 /// The version of what a lane carries.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What a lane needs besides its position to go on.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,6 +36,8 @@ struct Carry {
     at: u64,
     line: u64,
     kinds: Vec<(String, Kind)>,
+    /// The checksums of what was read of each file.
+    read: Vec<u32>,
 }
 
 /// A lane over files.
@@ -54,6 +58,8 @@ pub(super) struct CsvLane {
     /// Records to stop after.
     limit: u64,
     progress: Option<Progress>,
+    /// Brought up to date when the lane is cut, which is not a change of the lane.
+    prefix: RefCell<Prefix>,
 }
 
 /// What the lane tells of its way.
@@ -89,6 +95,7 @@ impl CsvLane {
             row: 0,
             limit: limit.unwrap_or(u64::MAX),
             progress,
+            prefix: RefCell::new(Prefix::new()),
         }
     }
 
@@ -106,7 +113,7 @@ impl CsvLane {
                     .map_err(|e| Error::new("what the lane saved cannot be read back").because(e))?;
                 self.files = files::resume(&carry.files, &self.files, at)?;
                 self.decoder.know(&carry.kinds);
-                known = Some((carry.at, carry.line));
+                known = Some((carry.at, carry.line, carry.read));
             }
             Some(_) => return Err(Error::new("what the lane saved is of another version of the program")),
         }
@@ -114,11 +121,18 @@ impl CsvLane {
             return Err(Error::new(format!("{} is shorter than what was read of it: byte {at}", self.id))
                 .help("`--fresh` forgets where the pipeline was and starts from the beginning"));
         };
+        if let Some((there, _, read)) = &known {
+            // In order: the prefix only grows.
+            self.prefix.get_mut().up_to(&self.files, file, byte)?;
+            let mut whole = Prefix::new();
+            let (file, byte) = files::locate(&self.files, *there).unwrap_or((file, byte));
+            prefix::compare(read, &whole.up_to(&self.files, file, byte)?, &self.files)?;
+        }
         self.base = self.files[..file].iter().map(|file| file.length).sum();
         self.file = file;
         let line = match known {
             _ if byte == 0 => 1,
-            Some((there, line)) if there == at => line,
+            Some((there, line, _)) if there == at => line,
             // The cut was made before where the lane stood, at a record that nobody could carry.
             Some(_) => files::line_of(&self.files[file].name, byte)?,
             None => 0,
@@ -273,7 +287,9 @@ impl Lane for CsvLane {
     fn carry(&self) -> Result<Vec<u8>> {
         let line = self.records.as_ref().map_or(self.begin.1, Records::line);
         let at = self.position().at;
-        let carry = Carry { files: self.files.clone(), at, line, kinds: self.decoder.kinds() };
+        let byte = at - self.base;
+        let read = self.prefix.borrow_mut().up_to(&self.files, self.file, byte)?;
+        let carry = Carry { files: self.files.clone(), at, line, kinds: self.decoder.kinds(), read };
         postcard::to_extend(&carry, vec![VERSION]).map_err(|e| Error::bug("a lane that cannot be saved").because(e))
     }
 }

@@ -9,6 +9,7 @@ mod header;
 mod lane;
 mod missing;
 mod plan;
+mod prefix;
 mod records;
 mod source;
 #[cfg(test)]

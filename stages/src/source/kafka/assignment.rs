@@ -19,7 +19,7 @@ use super::Start as From;
 use super::census::Census;
 use super::group::{DRAIN, Settings};
 use super::lane::{KafkaLane, UntilEnd};
-use super::reader::Reader;
+use super::reader::{Carry, Reader, Telling};
 use crate::codec::json::Decoder;
 use crate::kafka::client::{Watch, passes};
 use crate::kafka::transactions::GroupFence;
@@ -155,12 +155,19 @@ impl Assignment {
         for ((id, start), (topic, partition)) in ids.into_iter().zip(starts).zip(&wanted) {
             let (low, high) = self.ends(base, &*lanes, topic, *partition)?;
             let position = self.position(start.as_ref(), low, high, &id)?;
-            let offset = i64::try_from(position.at).map_err(|_| Error::new("an offset too large").at(&*id))?;
+            let carried = start.as_ref().and_then(|start| start.state.first()).filter(|carried| !carried.is_empty());
+            let carry = carried.map(|carried| Carry::from_bytes(carried)).transpose().map_err(|e| e.at(&*id))?;
+            // The last message that was read is read again where it is still there, to see that it is the same topic.
+            let last = carry.as_ref().and_then(|carry| carry.last).filter(|_| self.settings.embedded.is_none());
+            let last = last.filter(|last| (low..position.at).contains(&last.offset));
+            let from = last.map_or(position.at, |last| last.offset);
+            let offset = i64::try_from(from).map_err(|_| Error::new("an offset too large").at(&*id))?;
             partitions
                 .set_partition_offset(topic, *partition, Offset::Offset(offset))
                 .map_err(|error| Error::new("cannot set the start").at(&*id).because(error))?;
             let end = Arc::new(AtomicU64::new(high));
-            let lane = self.lane(&id, topic, *partition, position, &end, start.as_ref())?;
+            let known = carry.map(|carry| (carry.decoder, last));
+            let lane = self.lane(&id, topic, *partition, position, &end, known)?;
             made.push((id, lane, start, end));
         }
         // Split before they are assigned, so that no message comes through the main queue; assigned once, with
@@ -192,12 +199,11 @@ impl Assignment {
         partition: i32,
         position: Position,
         end: &Arc<AtomicU64>,
-        start: Option<&Start>,
+        known: Option<(Vec<u8>, Option<Telling>)>,
     ) -> Result<KafkaLane> {
         let mut decoder = Decoder::new(self.settings.decoder.clone());
-        if let Some(carried) = start.and_then(|start| start.state.first()).filter(|carried| !carried.is_empty()) {
-            decoder.restore(carried).map_err(|error| error.at(&**id))?;
-        }
+        let (fields, last) = known.unwrap_or_default();
+        decoder.restore(&fields).map_err(|error| error.at(&**id))?;
         let consumer = self.consumer.get().and_then(Weak::upgrade);
         let consumer = consumer.ok_or_else(|| Error::bug("assigned after its consumer was gone"))?;
         let queue = consumer
@@ -216,7 +222,7 @@ impl Assignment {
         }
         let declared = settings.decoder.declared.iter().flat_map(|fields| fields.list.iter().map(|field| &field.name));
         let census = Census::new(declared);
-        let reader = Reader::new(topic, partition, decoder, position, settings.embedded.is_some(), census);
+        let reader = Reader::new(topic, partition, decoder, position, settings.embedded.is_some(), census, last);
         Ok(KafkaLane::new(consumer, queue, reader, until_end, Arc::clone(end)))
     }
 

@@ -99,6 +99,7 @@ impl KafkaLane {
                     let bytes = message.key().map_or(0, <[u8]>::len) + payload.map_or(0, <[u8]>::len);
                     match self.reader.take(offset, payload, bytes as u64)? {
                         Taken::Passed => taken += 1,
+                        Taken::Known => {}
                         Taken::Full => break,
                     }
                 }
@@ -176,7 +177,7 @@ impl Lane for KafkaLane {
     }
 
     fn carry(&self) -> Result<Vec<u8>> {
-        Ok(self.reader.carry())
+        self.reader.carry()
     }
 
     fn lag(&self) -> Option<u64> {

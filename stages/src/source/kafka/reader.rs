@@ -5,6 +5,7 @@ use std::sync::Arc;
 use aqpipe_engine::record::{Batch, BatchParts, Fields, Position};
 use aqpipe_engine::stage::DeadLetter;
 use aqpipe_engine::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 use super::census::Census;
 use crate::codec::json::{Decoder, Pushed};
@@ -16,6 +17,47 @@ struct Pending {
     bytes: u64,
 }
 
+/// Bytes of a message that tell it from others.
+const TELLING: usize = 256;
+/// The version of what a lane carries.
+const VERSION: u8 = 1;
+
+/// What a lane needs besides its position to go on.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Carry {
+    /// The fields that the decoder knows.
+    pub(super) decoder: Vec<u8>,
+    /// The message that was read last, by which the topic is known again.
+    pub(super) last: Option<Telling>,
+}
+
+impl Carry {
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Carry> {
+        match bytes.split_first() {
+            Some((&VERSION, bytes)) => postcard::from_bytes(bytes)
+                .map_err(|error| Error::new("what the lane saved cannot be read back").because(error)),
+            _ => Err(Error::new("what the lane saved is of another version of the program")),
+        }
+    }
+}
+
+/// A message, by its offset and a checksum of its beginning: another topic of the same name has another one there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Telling {
+    pub(super) offset: u64,
+    checksum: u32,
+}
+
+impl Telling {
+    fn of(offset: u64, payload: Option<&[u8]>) -> Telling {
+        let payload = payload.unwrap_or_default();
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&payload[..payload.len().min(TELLING)]);
+        hasher.update(&payload.len().to_le_bytes());
+        Telling { offset, checksum: hasher.finalize() }
+    }
+}
+
 /// What a message became.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
@@ -23,6 +65,8 @@ pub(super) enum Taken {
     Passed,
     /// Nothing yet: the rows that wait have to be taken first.
     Full,
+    /// Nothing: it was read before, and is what it was.
+    Known,
 }
 
 /// What is known of a partition while it is read.
@@ -43,6 +87,9 @@ pub(super) struct Reader {
     census: Census,
     /// What the census has to say.
     remark: Option<String>,
+    last: Option<Telling>,
+    /// The message before the first one, if it is still there.
+    expected: Option<Telling>,
 }
 
 impl Reader {
@@ -53,6 +100,7 @@ impl Reader {
         position: Position,
         embedded: bool,
         census: Census,
+        last: Option<Telling>,
     ) -> Reader {
         Reader {
             topic: topic.to_owned(),
@@ -66,6 +114,8 @@ impl Reader {
             read: embedded.then(Vec::new),
             census,
             remark: None,
+            last,
+            expected: last,
         }
     }
 
@@ -101,14 +151,30 @@ impl Reader {
         let Some(Pending { offset, payload, bytes }) = self.pending.take() else { return Ok(false) };
         match self.push(offset, Some(&payload), bytes) {
             Taken::Passed => Ok(true),
-            Taken::Full => Err(Error::bug("a record fits no batch").at(self.place_of(offset))),
+            _ => Err(Error::bug("a record fits no batch").at(self.place_of(offset))),
         }
     }
 
     /// Takes a message with its value; `bytes` is what key and value have together.
     pub(super) fn take(&mut self, offset: u64, payload: Option<&[u8]>, bytes: u64) -> Result<Taken> {
+        let this = Telling::of(offset, payload);
+        if let Some(expected) = self.expected.take()
+            && offset < self.position.at
+        {
+            return if this == expected { Ok(Taken::Known) } else { Err(self.another_topic(offset)) };
+        }
         self.check_gap(offset)?;
+        self.last = Some(this);
         Ok(self.push(offset, payload, bytes))
+    }
+
+    #[cold]
+    fn another_topic(&self, offset: u64) -> Error {
+        Error::new(format!(
+            "the message at {offset} is not the one that was read there: it is not the same topic any more"
+        ))
+        .at(self.place_of(offset))
+        .help("was it deleted and made anew, or are these other brokers? `--fresh` forgets positions and state")
     }
 
     fn push(&mut self, offset: u64, payload: Option<&[u8]>, bytes: u64) -> Taken {
@@ -186,8 +252,9 @@ impl Reader {
         self.decoder.marks_ignored()
     }
 
-    pub(super) fn carry(&self) -> Vec<u8> {
-        self.decoder.carry()
+    pub(super) fn carry(&self) -> Result<Vec<u8>> {
+        let carry = Carry { decoder: self.decoder.carry(), last: self.last };
+        postcard::to_extend(&carry, vec![VERSION]).map_err(|e| Error::bug("a lane that cannot be saved").because(e))
     }
 }
 

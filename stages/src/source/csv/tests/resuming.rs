@@ -141,6 +141,31 @@ fn files_that_are_not_those_of_before_are_an_error() {
 }
 
 #[test]
+fn a_file_whose_beginning_has_changed_is_refused_though_it_is_as_long() {
+    let files = Files::new(&[
+        ("a.csv", b"timestamp,a,b\n2004-03-10,1,2\n"),
+        ("b.csv", b"timestamp,a,b\n2004-03-11,3,4\n2004-03-12,5,6\n"),
+    ]);
+    let mut lane = resumed(&files, None).expect("opens");
+    next(&mut lane, 1).expect("reads").expect("a row of the first");
+    next(&mut lane, 1).expect("reads").expect("a row of the second");
+    let start = start(&lane);
+    for (name, text) in
+        [("a.csv", "timestamp,a,b\n2004-03-10,1,9\n"), ("b.csv", "timestamp,a,b\n2004-03-11,9,4\n2004-03-12,5,6\n")]
+    {
+        let before = std::fs::read(files.path(name)).expect("reads");
+        std::fs::write(files.path(name), text).expect("writes");
+        let error = resumed(&files, Some(&start)).map(|_| ()).expect_err("changed");
+        assert!(error.to_string().contains("the beginning of ") && error.to_string().contains(name), "{error}");
+        assert!(error.help_text().is_some_and(|help| help.contains("--fresh")));
+        std::fs::write(files.path(name), before).expect("writes");
+    }
+    std::fs::write(files.path("b.csv"), "timestamp,a,b\n2004-03-11,3,4\n2004-03-13,7,8\n").expect("writes");
+    let mut lane = resumed(&files, Some(&start)).expect("what was not read yet may change");
+    assert_eq!(read_all(&mut lane, 10).expect("reads").values(), ["a=7 b=8"]);
+}
+
+#[test]
 fn what_was_added_to_the_last_file_is_read_on() {
     let files = Files::one(b"timestamp,a,b\n2004-03-10,1,2\n");
     let mut lane = resumed(&files, None).expect("opens");

@@ -1,0 +1,94 @@
+//! `aqpipe state`: where pipelines stand.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use aqpipe_engine::run::{InstanceState, LaneState, PipelineState, state as state_of};
+use clap::Args;
+use jiff::Timestamp;
+
+use super::load;
+use crate::exit::Exit;
+use crate::printer;
+
+/// Show where pipelines stand: positions, the last commit, what is held back. Changes nothing; they may be running.
+#[derive(Args, Debug)]
+pub(crate) struct StateArgs {
+    #[command(flatten)]
+    files: load::Files,
+    /// As JSON, an object for each pipeline.
+    #[arg(long)]
+    json: bool,
+    /// Seconds that brokers may take to answer.
+    #[arg(long, value_name = "SECS", default_value_t = 10)]
+    timeout: u64,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Where a ledger cannot be read.
+pub(crate) fn state(args: &StateArgs) -> Result<Exit> {
+    let Some(pipelines) = load::load(&args.files)? else { return Ok(Exit::Config) };
+    let mut exit = Exit::Done;
+    for pipeline in &pipelines {
+        let view = state_of(pipeline, Duration::from_secs(args.timeout))?;
+        if let Some(reason) = &view.unreachable {
+            printer::error(&format!("{}: {reason}", view.pipeline), Some("what follows is what the ledgers know"));
+            exit = Exit::Failed;
+        }
+        printer::out(&if args.json { serde_json::to_string(&view)? } else { text(&view) });
+    }
+    Ok(exit)
+}
+
+fn text(view: &PipelineState) -> String {
+    let mut lines = vec![format!("{}: {}", view.pipeline, view.shape)];
+    if view.instances.is_empty() && view.lanes.is_empty() {
+        lines.push("  it has not run yet".to_owned());
+        return lines.join("\n");
+    }
+    lines.push(match &view.decided_by {
+        Some(cluster) => format!("  commits    by transactions of cluster {cluster}"),
+        None => "  commits    by ledger files".to_owned(),
+    });
+    lines.extend(view.instances.iter().map(instance));
+    lines.extend(view.lanes.iter().map(lane));
+    lines.join("\n")
+}
+
+fn instance(one: &InstanceState) -> String {
+    let what = match (one.running, one.done, one.in_doubt) {
+        (true, ..) => "running",
+        (_, true, _) => "completed",
+        (.., true) => "stopped, its last commit in doubt",
+        _ => "stopped",
+    };
+    format!(
+        "  instance   {}: run {}, {what}; read {}, written {}, dead letters {}, filtered {}; last commit {}",
+        one.instance,
+        one.run,
+        one.read,
+        one.written,
+        one.dead,
+        one.filtered,
+        one.last_commit_ms.map_or_else(|| "none".to_owned(), time)
+    )
+}
+
+fn lane(one: &LaneState) -> String {
+    format!(
+        "  lane       {}: at {}, {} records, {} held, {} bytes of state, committed {}",
+        one.lane,
+        one.position,
+        one.records,
+        one.held,
+        one.state_bytes,
+        time(one.committed_ms)
+    )
+}
+
+fn time(ms: u64) -> String {
+    let time = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    time.map_or_else(|| "at an unknown time".to_owned(), |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
