@@ -33,6 +33,8 @@ struct Outside {
     alone: bool,
     run: u64,
     shape: String,
+    /// Who keeps positions besides: the consumer group.
+    keeper: String,
     counts: Counts,
 }
 
@@ -47,7 +49,10 @@ impl Log {
     ) -> Result<Log> {
         let ledger = Ledger::open(&instance.dir.join("ledger"))?;
         let (outside, unable) = match coordinator.filter(|_| pipeline.delivery == Delivery::ExactlyOnce) {
-            Some(coordinator) => Outside::open(coordinator, pipeline, instance)?,
+            Some(coordinator) => {
+                let keeper = source.as_ref().map(|source| source.name()).unwrap_or_default();
+                Outside::open(coordinator, pipeline, instance, keeper)?
+            }
             None => (None, None),
         };
         let mut log = Log { ledger, source, outside, unable };
@@ -266,6 +271,7 @@ impl Outside {
         coordinator: &dyn Coordinator,
         pipeline: &Pipeline,
         instance: &Instance,
+        keeper: String,
     ) -> Result<(Option<Outside>, Option<String>)> {
         let transactions = match coordinator.open(&pipeline.name, &instance.writer)? {
             Opened::Ready(transactions) => transactions,
@@ -277,7 +283,7 @@ impl Outside {
         };
         let alone = pipeline.source.config.rerun().is_some();
         let (writer, shape) = (instance.writer.clone(), pipeline.shape.clone());
-        let outside = Outside { transactions, writer, alone, run: 0, shape, counts: Counts::default() };
+        let outside = Outside { transactions, writer, alone, run: 0, shape, keeper, counts: Counts::default() };
         Ok((Some(outside), None))
     }
 
@@ -298,11 +304,11 @@ impl Outside {
         };
         let mut notes = Vec::new();
         for (id, lane) in known {
-            let key = notes::lane_key(&id);
+            let key = notes::lane_key(&self.keeper, &id);
             if !self.transactions.notes().contains_key(&key) {
                 let (run, shape) = (self.run, begin.shape.clone());
                 let (start, held, time_ms) = (lane.start, lane.held, lane.time_ms);
-                let note = LaneNote { run, shape, start, held, time_ms, from_ledger: true };
+                let note = LaneNote { lane: id, run, shape, start, held, time_ms, from_ledger: true };
                 notes.push((key, Some(notes::encode(&note)?)));
             }
         }
@@ -330,10 +336,11 @@ impl Outside {
         if !self.alone {
             self.transactions.refresh()?;
         }
-        let (alone, run, shape) = (self.alone, self.run, &*self.shape);
+        let (alone, run, shape, keeper) = (self.alone, self.run, &*self.shape, &*self.keeper);
         let notes = self.transactions.notes();
         let start = |(id, noted): (&LaneId, &Option<u64>)| {
-            let note = notes::find::<LaneNote>(notes, &notes::lane_key(id))?.filter(|note| !alone || note.run == run);
+            let note =
+                notes::find::<LaneNote>(notes, &notes::lane_key(keeper, id))?.filter(|note| !alone || note.run == run);
             let start = agree(id, note, *noted, shared)?;
             match start {
                 Some((start, of)) if of != shape && !start.state.is_empty() => Err(other_stages(id, &of, shape)),
@@ -354,7 +361,7 @@ impl Outside {
         let mut notes = Vec::with_capacity(lanes.len() + 1);
         for (lane, cut) in &lanes {
             let note = LaneNote::of(cut, self.run, &self.shape);
-            notes.push((notes::lane_key(lane), Some(notes::encode(&note)?)));
+            notes.push((notes::lane_key(&self.keeper, lane), Some(notes::encode(&note)?)));
         }
         notes.push(self.last_note(&counts)?);
         let outputs: Vec<&Joining> = cuts.iter().flat_map(|cut| &cut.prepared).filter_map(within).collect();
@@ -464,7 +471,15 @@ mod tests {
         let id: LaneId = "t/0".into();
         let note = |from_ledger| {
             let lane = at(5);
-            Some(LaneNote { run: 0, shape: "a -> b".into(), start: lane.start, held: 0, time_ms: 0, from_ledger })
+            Some(LaneNote {
+                lane: "t/0".into(),
+                run: 0,
+                shape: "a -> b".into(),
+                start: lane.start,
+                held: 0,
+                time_ms: 0,
+                from_ledger,
+            })
         };
         let agree = |note, noted| agree(&id, note, noted, true).map(|start| start.map(|(start, _)| start));
         assert_eq!(agree(None, None).expect("agrees"), None);

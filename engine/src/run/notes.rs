@@ -31,6 +31,7 @@ pub(super) struct LastNote {
 /// Where a lane goes on.
 #[derive(Serialize, Deserialize)]
 pub(super) struct LaneNote {
+    pub(super) lane: String,
     /// The run that it belongs to, where a completed run is begun anew.
     pub(super) run: u64,
     /// The stages that the state belongs to.
@@ -46,6 +47,7 @@ pub(super) struct LaneNote {
 impl LaneNote {
     pub(super) fn of(cut: &Cut, run: u64, shape: &str) -> LaneNote {
         LaneNote {
+            lane: cut.lane.to_string(),
             run,
             shape: shape.to_owned(),
             start: cut.start(),
@@ -64,13 +66,14 @@ pub(super) fn last_key(writer: &str) -> String {
     format!("last/{writer}")
 }
 
-pub(super) fn lane_key(lane: &str) -> String {
-    format!("lane/{lane}")
+/// The key of a lane, and of who keeps positions of it besides: another consumer group reads it by itself.
+pub(super) fn lane_key(keeper: &str, lane: &str) -> String {
+    format!("lane/{keeper}/{lane}")
 }
 
 /// The lanes among some notes.
-pub(super) fn lanes(notes: &Notes) -> impl Iterator<Item = (&str, Result<LaneNote>)> {
-    notes.iter().filter_map(|(key, bytes)| Some((key.strip_prefix("lane/")?, decode(key, bytes))))
+pub(super) fn lanes(notes: &Notes) -> impl Iterator<Item = Result<LaneNote>> {
+    notes.iter().filter(|(key, _)| key.starts_with("lane/")).map(|(key, bytes)| decode(key, bytes))
 }
 
 pub(super) fn encode<T: Serialize>(note: &T) -> Result<Vec<u8>> {

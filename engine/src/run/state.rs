@@ -145,7 +145,12 @@ fn count(instance: &mut InstanceState, counts: &Counts) {
 }
 
 /// Notes are as new as a ledger or newer.
-fn of_notes(notes: &Notes, instances: &mut Vec<InstanceState>, lanes: &mut BTreeMap<String, LaneState>) -> Result<()> {
+fn of_notes(
+    notes: &Notes,
+    writers: &[Option<String>],
+    instances: &mut Vec<InstanceState>,
+    lanes: &mut BTreeMap<String, LaneState>,
+) -> Result<()> {
     let mut newest_run = 0;
     for writer in notes.keys().filter_map(|key| key.strip_prefix("run/")) {
         let Some(RunNote { begin, done }) = notes::find(notes, &notes::run_key(writer))? else { continue };
@@ -162,10 +167,12 @@ fn of_notes(notes: &Notes, instances: &mut Vec<InstanceState>, lanes: &mut BTree
         count(instance, &last.counts);
         newest_run = newest_run.max(begin.run);
     }
-    for (lane, note) in notes::lanes(notes) {
+    for note in notes::lanes(notes) {
         let note = note?;
-        if note.run == newest_run {
-            lanes.insert(lane.to_owned(), lane_of(lane, &note.start, note.held, note.time_ms));
+        let known = lanes.get(&note.lane).is_some_and(|known| known.committed_ms > note.time_ms);
+        if note.run == newest_run && !known {
+            let lane = lane_of(&note.lane, &note.start, note.held, note.time_ms);
+            lanes.insert(note.lane, lane);
         }
     }
     Ok(())

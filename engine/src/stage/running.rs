@@ -229,6 +229,9 @@ pub trait Source: Send {
 
 /// Positions that a source keeps itself.
 pub trait Acknowledge: Send + Sync {
+    /// Who keeps them: a consumer group's name.
+    fn name(&self) -> String;
+
     /// Notes that everything before these positions is done.
     ///
     /// # Errors

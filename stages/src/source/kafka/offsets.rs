@@ -68,6 +68,10 @@ impl GroupOffsets {
 }
 
 impl Acknowledge for GroupOffsets {
+    fn name(&self) -> String {
+        self.context().settings.group.clone()
+    }
+
     fn acknowledge(&self, ends: &[(LaneId, Position)]) -> Result<()> {
         let group = &self.context().settings.group;
         let failed =
