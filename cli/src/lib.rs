@@ -29,6 +29,7 @@ enum Command {
     Run(commands::RunArgs),
     Validate(commands::ValidateArgs),
     State(commands::StateArgs),
+    DeadLetters(commands::DeadLettersArgs),
     Stages(commands::StagesArgs),
     Schema(commands::SchemaArgs),
     Kafka(kafka::KafkaArgs),
@@ -40,6 +41,7 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(args) => commands::run(&args).map(ExitCode::from),
         Command::Validate(args) => commands::validate(&args).map(ExitCode::from),
+        Command::DeadLetters(args) => commands::dead_letters(&args).map(ExitCode::from),
         Command::State(args) => commands::state(&args).map(ExitCode::from),
         Command::Stages(args) => commands::stages(&args).map(ExitCode::from),
         Command::Schema(args) => commands::schema(&args).map(ExitCode::from),

@@ -1,5 +1,6 @@
 //! The commands, a file each.
 
+mod dead_letters;
 mod load;
 mod run;
 mod schema;
@@ -7,6 +8,7 @@ mod stages;
 mod state;
 mod validate;
 
+pub(crate) use dead_letters::{DeadLettersArgs, dead_letters};
 pub(crate) use run::{RunArgs, run};
 pub(crate) use schema::{SchemaArgs, schema};
 pub(crate) use stages::{StagesArgs, stages};

@@ -147,6 +147,7 @@ fn jobs(pipelines: &[Pipeline], relations: &Relations, args: &RunArgs, shared: &
                 until_end: args.until_end || args.embedded_broker,
                 upstream: (!writers.is_empty()).then(Arc::default),
                 shared: Arc::clone(shared),
+                replay: None,
                 facts: Arc::new(Facts::default()),
                 stop: Arc::new(Stop::default()),
             };
@@ -208,7 +209,7 @@ fn ended(ended: Ended) -> &'static str {
 const ONE_SIGNAL: Duration = Duration::from_millis(250);
 
 /// The first signal lets the pipelines drain and commit; the second ends the process, and the next start recovers.
-fn stop_on_signals(stops: Vec<Arc<Stop>>) -> Result<()> {
+pub(super) fn stop_on_signals(stops: Vec<Arc<Stop>>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("signals cannot be waited for")?;
     let _entered = runtime.enter();

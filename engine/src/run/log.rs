@@ -1,12 +1,14 @@
 //! Who decides a commit: a ledger file, or a transaction outside this process where an end can be part of one.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::cut::{Begin, Cut, LastRun};
 use super::instance::Instance;
 use super::ledger::{Elsewhere, Entry, LaneState, Ledger};
 use super::notes::{self, LaneNote, LastNote, RunNote};
+use super::replay::REPLAY;
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
 use crate::fault;
@@ -23,6 +25,17 @@ pub(super) struct Log {
     outside: Option<Outside>,
     /// Why a coordinator that was asked cannot decide.
     unable: Option<String>,
+}
+
+/// How a log is opened.
+#[derive(Clone, Copy)]
+pub(super) struct How {
+    /// What was decided before is to be forgotten.
+    pub(super) fresh: bool,
+    /// Only one process may run the pipeline.
+    pub(super) alone: bool,
+    /// It is for dead letters that are sent through once more.
+    pub(super) replay: bool,
 }
 
 /// A coordinator that decides.
@@ -45,21 +58,33 @@ impl Log {
         pipeline: &Pipeline,
         coordinator: Option<&dyn Coordinator>,
         source: Option<Arc<dyn Acknowledge>>,
-        fresh: bool,
+        how: How,
     ) -> Result<Log> {
         let ledger = Ledger::open(&instance.dir.join("ledger"))?;
         let (outside, unable) = match coordinator.filter(|_| pipeline.delivery == Delivery::ExactlyOnce) {
             Some(coordinator) => {
                 let keeper = source.as_ref().map(|source| source.name()).unwrap_or_default();
-                Outside::open(coordinator, pipeline, instance, keeper)?
+                Outside::open(coordinator, pipeline, instance, keeper, how)?
             }
             None => (None, None),
         };
         let mut log = Log { ledger, source, outside, unable };
-        if !fresh {
-            log.check_identity(pipeline)?;
+        if !how.fresh {
+            log.check_identity(pipeline, how)?;
         }
         Ok(log)
+    }
+
+    /// What transforms learned from the whole input in the pipeline's last run, for a replay, which has no such input.
+    pub(super) fn surveys(&self, slot: &Path) -> Result<Vec<Option<Vec<u8>>>> {
+        if let Some(outside) = &self.outside
+            && let Some(RunNote { begin, .. }) = notes::find(outside.transactions.notes(), &notes::run_key(""))?
+        {
+            return Ok(begin.surveys);
+        }
+        let ledger = slot.join("ledger");
+        let begin = if ledger.exists() { Ledger::look(&ledger)?.begin } else { None };
+        Ok(begin.map(|begin| begin.surveys).unwrap_or_default())
     }
 
     /// What readers of the output see, and who decides that.
@@ -81,12 +106,12 @@ impl Log {
     }
 
     /// Positions are believed only where they were noted.
-    fn check_identity(&mut self, pipeline: &Pipeline) -> Result<()> {
+    fn check_identity(&mut self, pipeline: &Pipeline, how: How) -> Result<()> {
         let state = self.ledger.state();
         let Some(elsewhere) = state.elsewhere.clone() else { return Ok(()) };
         let name = &pipeline.name;
         let Some(outside) = &mut self.outside else {
-            if pipeline.source.config.rerun().is_none() && state.doubt.is_none() {
+            if !how.alone && state.doubt.is_none() {
                 return Ok(());
             }
             return Err(Error::config(format!(
@@ -272,6 +297,7 @@ impl Outside {
         pipeline: &Pipeline,
         instance: &Instance,
         keeper: String,
+        how: How,
     ) -> Result<(Option<Outside>, Option<String>)> {
         let transactions = match coordinator.open(&pipeline.name, &instance.writer)? {
             Opened::Ready(transactions) => transactions,
@@ -281,8 +307,9 @@ impl Outside {
             }
             Opened::Unable(reason) => return Ok((None, Some(reason))),
         };
-        let alone = pipeline.source.config.rerun().is_some();
-        let (writer, shape) = (instance.writer.clone(), pipeline.shape.clone());
+        let alone = how.alone;
+        let shape = if how.replay { REPLAY.to_owned() } else { pipeline.shape.clone() };
+        let writer = instance.writer.clone();
         let outside = Outside { transactions, writer, alone, run: 0, shape, keeper, counts: Counts::default() };
         Ok((Some(outside), None))
     }

@@ -14,6 +14,7 @@ mod ledger;
 mod log;
 mod notes;
 mod pace;
+mod replay;
 mod runner;
 mod running;
 mod settle;
@@ -21,5 +22,6 @@ mod state;
 mod survey;
 
 pub use pace::Pace;
+pub use replay::Replayed;
 pub use runner::{Ended, RunOptions, Stop, Summary, run};
-pub use state::{InstanceState, LaneState, PipelineState, state};
+pub use state::{InstanceState, LaneState, PipelineState, replayed, state};

@@ -11,14 +11,15 @@ use super::committer::Ends;
 use super::cut::{Begin, LastRun};
 use super::instance::Instance;
 use super::ledger::{Entry, Ledger};
-use super::log::Log;
+use super::log::{How, Log};
+use super::replay::{REPLAY, ReplaySource};
 use super::running::Running;
 use super::settle::settle;
 use super::survey::survey;
-use crate::config::Pipeline;
+use crate::config::{Pipeline, StageOf};
 use crate::error::{Error, ErrorKind, Result};
 use crate::monitor::{Counts, Facts, Snapshot};
-use crate::stage::{BuildContext, Delivery, Gate, Rerun, Shared, Source};
+use crate::stage::{AnyTransform, BuildContext, Delivery, Gate, Rerun, Shared, Source, StoredLetter};
 
 /// How often a stop is looked for while the ends are claimed; most stops wake the wait at once.
 const CLAIM_LOOK: Duration = Duration::from_millis(50);
@@ -67,6 +68,8 @@ pub struct RunOptions {
     pub upstream: Option<Arc<Gate>>,
     /// What the pipelines of one run share.
     pub shared: Arc<Shared>,
+    /// Send these dead letters through the pipeline instead of reading its source.
+    pub replay: Option<Arc<Vec<StoredLetter>>>,
     /// Where this run is counted.
     pub facts: Arc<Facts>,
     /// Ends the run early.
@@ -114,27 +117,42 @@ pub fn run(pipeline: &Pipeline, options: &RunOptions) -> Result<Summary> {
 }
 
 fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery) -> Result<Ended> {
-    let rerun = pipeline.source.config.rerun();
+    let replay = options.replay.as_deref();
+    let rerun = if replay.is_some() { None } else { pipeline.source.config.rerun() };
     let settings = &pipeline.settings;
     let alone = rerun.is_some();
-    let instance = Instance::claim(&settings.state_dir, &pipeline.name, settings.instance.as_deref(), alone)?;
+    let wanted = if replay.is_some() { Some(REPLAY) } else { settings.instance.as_deref() };
+    let instance = Instance::claim(&settings.state_dir, &pipeline.name, wanted, alone)?;
     let cx = context(pipeline, options, &instance.id, &instance.dir);
-    let source = build_source(pipeline, &cx)?;
-    check_fields(pipeline, source.as_ref())?;
+    let (source, coordinator) = match replay {
+        // The source that is not read may still have its part in who decides; that it is gone is no matter.
+        Some(letters) => {
+            let own = build_source(pipeline, &cx).ok().and_then(|source| source.coordinator());
+            (Box::new(ReplaySource::new(pipeline, &cx, letters)?) as Box<dyn Source>, own)
+        }
+        None => {
+            let source = build_source(pipeline, &cx)?;
+            check_fields(pipeline, source.as_ref())?;
+            let coordinator = source.coordinator();
+            (source, coordinator)
+        }
+    };
     let ends = build_ends(pipeline, &cx)?;
-    let coordinator = source.coordinator().or_else(|| ends.coordinator());
+    let coordinator = coordinator.or_else(|| ends.coordinator());
     let give_up = || {
         coordinator.iter().for_each(|coordinator| coordinator.give_up());
         ends.give_up();
     };
-    let open = || Log::open(&instance, pipeline, coordinator.as_deref(), source.acknowledge(), options.fresh);
+    let how = How { fresh: options.fresh, alone, replay: replay.is_some() };
+    let open = || Log::open(&instance, pipeline, coordinator.as_deref(), source.acknowledge(), how);
     let Some(mut log) = until_stopped(&options.stop, &give_up, open)? else { return Ok(Ended::Stopped) };
     *delivery = log.say_delivery(pipeline);
     if options.fresh {
         forget(&instance, &mut log, source.as_ref(), &ends)?;
     }
     let last = log.last_run()?;
-    let anew = match begin_or_go_on(pipeline, last.as_ref(), rerun)? {
+    let beginning = if replay.is_some() { Beginning::GoOn } else { begin_or_go_on(pipeline, last.as_ref(), rerun)? };
+    let anew = match beginning {
         Beginning::Nothing => return Ok(Ended::NothingToDo),
         Beginning::Anew => true,
         Beginning::GoOn => false,
@@ -146,19 +164,41 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
     settle(&instance, &mut log, &ends)?;
     let run = last.as_ref().map_or(0, |last| last.begin.run) + u64::from(anew);
     let surveys = match last {
+        _ if replay.is_some() => surveys_for_replay(pipeline, &cx, &instance, &log)?,
         Some(last) if !anew => last.begin.surveys.into_iter().map(|survey| survey.map(Arc::from)).collect(),
         _ => survey(pipeline, source.as_ref(), &cx, &options.stop)?,
     };
     log.begin(
         Begin {
             run,
-            shape: pipeline.shape.clone(),
+            shape: if replay.is_some() { REPLAY.to_owned() } else { pipeline.shape.clone() },
             options: pipeline.options,
             surveys: surveys.iter().map(|survey| survey.as_ref().map(|bytes| bytes.to_vec())).collect(),
         },
         anew,
     )?;
     Running::start(pipeline, options, &cx, (instance, log), coordinator, ends, surveys)?.run_to_end(source)
+}
+
+/// What the transforms learned in the pipeline's last run.
+fn surveys_for_replay(
+    pipeline: &Pipeline,
+    cx: &BuildContext,
+    instance: &Instance,
+    log: &Log,
+) -> Result<Vec<Option<Arc<[u8]>>>> {
+    let home = instance.dir.parent().unwrap_or(&instance.dir);
+    let slot = pipeline.settings.instance.as_deref().unwrap_or("0");
+    let mut known = log.surveys(&home.join(slot))?.into_iter();
+    let survey = |stage: &StageOf<dyn AnyTransform>| match (known.next().flatten(), stage.config.survey(cx)) {
+        (known, Some(_)) => known.map(|known| Some(Arc::from(known))).ok_or_else(|| {
+            Error::config("what it needs to know of the whole input is not known")
+                .in_stage(&stage.label)
+                .help("run the pipeline once before its dead letters are replayed")
+        }),
+        (_, None) => Ok(None),
+    };
+    pipeline.transforms.iter().map(survey).collect()
 }
 
 pub(super) fn context(pipeline: &Pipeline, options: &RunOptions, instance: &str, dir: &Path) -> BuildContext {

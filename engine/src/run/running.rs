@@ -51,6 +51,8 @@ struct Opener {
     surveys: Vec<Option<Arc<[u8]>>>,
     barrier: Barrier,
     pace: Option<(Pace, Arc<Clock>)>,
+    /// Whether lanes come from other instances and go to them.
+    shared_lanes: bool,
     check_fields: Option<FieldCheck>,
     span: tracing::Span,
 }
@@ -85,6 +87,7 @@ impl Running {
                 together: Some(Instant::now()),
             },
         };
+        let pace = pipeline.source.config.pace().filter(|_| options.replay.is_none());
         let opener = Opener {
             pipeline: pipeline.clone(),
             cx: cx.clone(),
@@ -96,7 +99,8 @@ impl Running {
             cuts: Mutex::new(Some(sender)),
             surveys,
             barrier,
-            pace: pipeline.source.config.pace().map(|pace| (pace, Arc::default())),
+            pace: pace.map(|pace| (pace, Arc::default())),
+            shared_lanes: options.replay.is_none() && pipeline.source.config.rerun().is_none(),
             check_fields: pipeline.fields.open.then(|| field_check(pipeline.clone())),
             span: tracing::Span::current(),
         };
@@ -105,7 +109,7 @@ impl Running {
             shared: Arc::new(opener),
             stop: Arc::clone(&options.stop),
             shutdown: Duration::try_from_secs_f64(pipeline.settings.shutdown_timeout_secs).unwrap_or_default(),
-            completes: cx.bounded || options.until_end,
+            completes: cx.bounded || options.until_end || options.replay.is_some(),
         })
     }
 
@@ -212,7 +216,7 @@ fn field_check(pipeline: Pipeline) -> FieldCheck {
 impl Lanes for Opener {
     fn starts(&self, ids: &[LaneId]) -> Result<Vec<Option<Start>>> {
         let mut log = self.log.lock();
-        if self.pipeline.source.config.rerun().is_none() {
+        if self.shared_lanes {
             // A lane may come from an instance that died: what it decided is to be visible before this one goes on.
             settle_orphans(&self.instance, &mut log, &self.ends)?;
         }

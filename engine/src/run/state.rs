@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::instance;
 use super::ledger::{Ledger, State as LedgerState};
 use super::notes::{self, LastNote, RunNote};
+use super::replay::{REPLAY, Replayed};
 use super::runner::{self, RunOptions};
 use crate::config::Pipeline;
 use crate::error::Result;
@@ -113,6 +114,22 @@ pub fn state(pipeline: &Pipeline, at_most: Duration) -> Result<PipelineState> {
     Ok(view)
 }
 
+/// Which dead letters of a pipeline were replayed. Brokers are asked for so long at most.
+///
+/// # Errors
+/// Where that cannot be read.
+pub fn replayed(pipeline: &Pipeline, at_most: Duration) -> Result<Replayed> {
+    if let Some(coordinator) = coordinator(pipeline)
+        && let Some((_, found)) = look(&*coordinator, &pipeline.name, at_most)?
+        && let Some(note) = notes::lanes(&found).filter_map(Result::ok).find(|note| note.lane == REPLAY)
+    {
+        return Replayed::from_start(Some(&note.start));
+    }
+    let ledger = pipeline.settings.state_dir.join(&pipeline.name).join(REPLAY).join("ledger");
+    let state = if ledger.exists() { Ledger::look(&ledger)? } else { LedgerState::default() };
+    Replayed::from_start(state.lanes.get(REPLAY).map(|lane| &lane.start))
+}
+
 fn lane_of(lane: &str, start: &crate::stage::Start, held: u64, committed_ms: u64) -> LaneState {
     LaneState {
         lane: lane.to_owned(),
@@ -170,7 +187,7 @@ fn of_notes(
     for note in notes::lanes(notes) {
         let note = note?;
         let known = lanes.get(&note.lane).is_some_and(|known| known.committed_ms > note.time_ms);
-        if note.run == newest_run && !known {
+        if (note.run == newest_run || note.lane == REPLAY) && !known {
             let lane = lane_of(&note.lane, &note.start, note.held, note.time_ms);
             lanes.insert(note.lane, lane);
         }

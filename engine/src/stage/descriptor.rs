@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{BuildContext, DeadEnd, Sink, Source, Survey, Transform};
+use super::{Again, BuildContext, DeadEnd, Letters, Sink, Source, Survey, Transform};
 use crate::error::Result;
 use crate::record::Fields;
 
@@ -234,6 +234,14 @@ config_trait! {
             None
         }
 
+        /// What reads its records from their bytes alone, so that dead letters can be replayed.
+        ///
+        /// # Errors
+        /// Where that needs something that is not there.
+        fn again(&self, _cx: &BuildContext) -> Result<Option<Box<dyn Again>>> {
+            Ok(None)
+        }
+
         /// Builds it. May look at files, must not wait for a network.
         ///
         /// # Errors
@@ -253,6 +261,9 @@ config_trait! {
         fn reads(&self) -> Vec<String>;
         /// See [`SourceConfig::pace`].
         fn pace(&self) -> Option<crate::run::Pace>;
+        /// See [`SourceConfig::again`].
+        #[expect(clippy::missing_errors_doc, reason = "said there")]
+        fn again(&self, cx: &BuildContext) -> Result<Option<Box<dyn Again>>>;
         /// See [`SourceConfig::build`].
         #[expect(clippy::missing_errors_doc, reason = "said there")]
         fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>>;
@@ -274,6 +285,9 @@ config_trait! {
         }
         fn pace(&self) -> Option<crate::run::Pace> {
             C::pace(self)
+        }
+        fn again(&self, cx: &BuildContext) -> Result<Option<Box<dyn Again>>> {
+            C::again(self, cx)
         }
         fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>> {
             C::build(self, cx)
@@ -440,6 +454,14 @@ config_trait! {
             Vec::new()
         }
 
+        /// What reads the letters that lie there.
+        ///
+        /// # Errors
+        /// Where they cannot be read.
+        fn letters(&self, _cx: &BuildContext) -> Result<Option<Box<dyn Letters>>> {
+            Ok(None)
+        }
+
         /// Builds it. May look at files, must not wait for a network.
         ///
         /// # Errors
@@ -453,6 +475,9 @@ config_trait! {
         fn delivery(&self) -> Delivery;
         /// See [`DeadLetterConfig::writes`].
         fn writes(&self) -> Vec<String>;
+        /// See [`DeadLetterConfig::letters`].
+        #[expect(clippy::missing_errors_doc, reason = "said there")]
+        fn letters(&self, cx: &BuildContext) -> Result<Option<Box<dyn Letters>>>;
         /// See [`DeadLetterConfig::build`].
         #[expect(clippy::missing_errors_doc, reason = "said there")]
         fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadEnd>>;
@@ -465,6 +490,9 @@ config_trait! {
         }
         fn writes(&self) -> Vec<String> {
             C::writes(self)
+        }
+        fn letters(&self, cx: &BuildContext) -> Result<Option<Box<dyn Letters>>> {
+            C::letters(self, cx)
         }
         fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadEnd>> {
             C::build(self, cx)

@@ -3,6 +3,7 @@
 mod commit;
 mod context;
 mod descriptor;
+mod letters;
 mod registry;
 mod running;
 
@@ -12,6 +13,7 @@ pub use descriptor::{
     AnyDeadLetter, AnySink, AnySource, AnyTransform, Cadence, DeadLetterConfig, Delivery, Descriptor, Parsed, Problem,
     Rerun, Role, SinkConfig, SourceConfig, TransformConfig,
 };
+pub use letters::{Again, LetterId, Letters, StoredLetter};
 pub use registry::Registry;
 pub use running::{
     Acknowledge, DeadEnd, DeadLetter, DeadWriter, End, Lane, Lanes, Next, Output, Sink, Source, Start, Survey,

@@ -7,7 +7,8 @@ use std::time::Instant;
 use aqpipe_engine::Result;
 use aqpipe_engine::record::{LaneId, Span};
 use aqpipe_engine::stage::{
-    BuildContext, Coordinator, DeadEnd, DeadLetter, DeadLetterConfig, DeadWriter, Descriptor, End, Prepared, Problem,
+    BuildContext, Coordinator, DeadEnd, DeadLetter, DeadLetterConfig, DeadWriter, Descriptor, End, Letters, Prepared,
+    Problem,
 };
 use parking_lot::Mutex;
 use rdkafka::message::{Header, OwnedHeaders};
@@ -16,6 +17,7 @@ use serde::Deserialize;
 
 use crate::kafka::Embedded;
 use crate::kafka::client::{self, Connection, Watch};
+use crate::kafka::letters::TopicLetters;
 use crate::kafka::outbox::{self, Mailbox, Posted};
 use crate::kafka::properties::{Owned, Properties, Side};
 use crate::kafka::security::Security;
@@ -81,6 +83,11 @@ create_topic = { partitions = 1, replication = 1 }
 
     fn writes(&self) -> Vec<String> {
         vec![format!("kafka:{}", self.topic)]
+    }
+
+    fn letters(&self, cx: &BuildContext) -> Result<Option<Box<dyn Letters>>> {
+        let connection = Connection::new(&self.brokers, self.security.as_ref(), &self.librdkafka, cx);
+        Ok(Some(Box::new(TopicLetters { connection, topic: self.topic.clone(), watch: Arc::new(Watch::new(cx)) })))
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadEnd>> {

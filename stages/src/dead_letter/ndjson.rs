@@ -1,12 +1,15 @@
 //! Dead letters as files of JSON lines.
 
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use aqpipe_engine::record::{LaneId, Span};
 use aqpipe_engine::schemars::{self, JsonSchema};
 use aqpipe_engine::stage::{
-    BuildContext, DeadEnd, DeadLetter, DeadLetterConfig, DeadWriter, Descriptor, Prepared, Problem,
+    BuildContext, DeadEnd, DeadLetter, DeadLetterConfig, DeadWriter, Descriptor, LetterId, Letters, Prepared, Problem,
+    StoredLetter,
 };
 use aqpipe_engine::{Error, Result};
 use base64::Engine;
@@ -46,6 +49,10 @@ impl DeadLetterConfig for NdjsonConfig {
 
     fn check(&self) -> Result<(), Vec<Problem>> {
         Ok(())
+    }
+
+    fn letters(&self, cx: &BuildContext) -> Result<Option<Box<dyn Letters>>> {
+        Ok(Some(Box::new(Lines(Store::new(&self.dir, &self.prefix, "ndjson", cx)))))
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadEnd>> {
@@ -144,6 +151,56 @@ impl DeadWriter for NdjsonWriter {
             Some(file) => self.store.prepare(&self.lane, file, span, letters).map(Prepared::from),
             None => Ok(Prepared::Nothing),
         }
+    }
+}
+
+/// The letters in the files that are there.
+struct Lines(Store);
+
+/// A line as it is read back: what others wrote into it does no harm.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ReadLine {
+    pipeline: String,
+    lane: String,
+    position: u64,
+    place: String,
+    stage: String,
+    reason: String,
+    time: Option<String>,
+    raw: Option<String>,
+    raw_base64: Option<String>,
+}
+
+impl Letters for Lines {
+    fn each(&mut self, take: &mut dyn FnMut(StoredLetter) -> Result<()>) -> Result<()> {
+        for path in self.0.visible()? {
+            let container = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let failed = |error| Error::new(format!("cannot read {}", path.display())).because(error);
+            let file = BufReader::new(File::open(&path).map_err(failed)?);
+            for (index, line) in (1..).zip(file.lines()) {
+                let line = line.map_err(failed)?;
+                let place = || format!("{}:{index}", path.display());
+                let read: ReadLine = serde_json::from_str(&line)
+                    .map_err(|error| Error::new("a line is no dead letter").at(place()).because(error))?;
+                let decoded = read.raw_base64.map(|text| STANDARD.decode(text)).transpose();
+                let decoded =
+                    decoded.map_err(|error| Error::new("bytes are not base 64").at(place()).because(error))?;
+                take(StoredLetter {
+                    id: LetterId { container: container.clone(), index, mark: ':' },
+                    pipeline: read.pipeline,
+                    lane: read.lane,
+                    position: read.position.to_string(),
+                    place: read.place,
+                    stage: read.stage,
+                    reason: read.reason,
+                    time: read.time,
+                    raw: read.raw.map(String::into_bytes).or(decoded),
+                    whole: true,
+                })?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -124,6 +124,13 @@ impl Store {
         Ok(names)
     }
 
+    /// The visible files, in the order of their names.
+    pub(crate) fn visible(&self) -> Result<Vec<PathBuf>> {
+        let mut names: Vec<String> = self.list()?.into_iter().filter(|name| self.names.read(name).is_some()).collect();
+        names.sort();
+        Ok(names.into_iter().map(|name| self.dir.join(name)).collect())
+    }
+
     fn with_index<T>(&self, with: impl FnOnce(&mut Index) -> T) -> Result<T> {
         let mut index = self.index.lock();
         if index.is_none() {

@@ -3,6 +3,7 @@
 pub(crate) mod client;
 pub mod embedded;
 mod gate;
+pub(crate) mod letters;
 mod names;
 pub(crate) mod outbox;
 pub(crate) mod properties;

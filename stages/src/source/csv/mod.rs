@@ -1,5 +1,6 @@
 //! From CSV files.
 
+mod again;
 mod check;
 mod config;
 mod decode;
@@ -19,7 +20,7 @@ mod time;
 use aqpipe_engine::Result;
 use aqpipe_engine::record::Fields;
 use aqpipe_engine::run::Pace;
-use aqpipe_engine::stage::{BuildContext, Descriptor, Problem, Source, SourceConfig};
+use aqpipe_engine::stage::{Again, BuildContext, Descriptor, Problem, Source, SourceConfig};
 
 use self::config::CsvSourceConfig;
 use self::source::CsvSource;
@@ -53,6 +54,15 @@ key = { name = \"station\", value = \"uci\" }
 
     fn pace(&self) -> Option<Pace> {
         self.replay.as_ref().map(Replay::pace)
+    }
+
+    /// Needs the files for their header alone.
+    fn again(&self, cx: &BuildContext) -> Result<Option<Box<dyn Again>>> {
+        let files = files::expand(&self.path)?;
+        if files.is_empty() && self.has_header() {
+            return Err(files::nothing_there(&self.path));
+        }
+        Ok(Some(Box::new(CsvSource::new(self.clone(), files, cx).again()?)))
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>> {

@@ -9,6 +9,7 @@ use aqpipe_engine::record::{Fields, LaneId};
 use aqpipe_engine::stage::{BuildContext, Lane, Lanes, Source};
 use aqpipe_engine::{Error, Result};
 
+use super::again::AgainRows;
 use super::config::CsvSourceConfig;
 use super::decode::Decoder;
 use super::dialect::Dialect;
@@ -73,6 +74,12 @@ impl CsvSource {
         }
         let plan = Plan::new(columns, &self.config, &self.numeric).map_err(|error| error.at(place))?;
         Ok((plan, Some(names.into())))
+    }
+
+    /// What reads a row of these files from its bytes alone.
+    pub(super) fn again(&self) -> Result<AgainRows> {
+        let decoder = Decoder::new(&self.config, self.plan()?.0, self.keep_raw)?;
+        Ok(AgainRows { decoder, dialect: self.dialect() })
     }
 
     fn open(&self, limit: Option<u64>, facts: Option<&Arc<Facts>>) -> Result<Vec<(LaneId, CsvLane)>> {

@@ -1,5 +1,6 @@
 //! From Kafka topics, as a member of a consumer group.
 
+mod again;
 mod assignment;
 mod census;
 mod group;
@@ -12,16 +13,19 @@ use std::sync::Arc;
 
 use aqpipe_engine::Result;
 use aqpipe_engine::record::{Field, Fields, TIMESTAMP};
-use aqpipe_engine::stage::{Acknowledge, BuildContext, Coordinator, Descriptor, Lanes, Problem, Source, SourceConfig};
+use aqpipe_engine::stage::{
+    Acknowledge, Again, BuildContext, Coordinator, Descriptor, Lanes, Problem, Source, SourceConfig,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::codec::json::DecoderOptions;
+use crate::codec::json::{Decoder, DecoderOptions};
 use crate::kafka::Embedded;
 use crate::kafka::client::{self, Connection};
 use crate::kafka::properties::{Owned, Properties, Side};
 use crate::kafka::security::Security;
 use crate::kafka::transactions::{Joined, Part, TransactionOptions, Transactor};
+use again::AgainMessages;
 use group::{Group, Settings};
 
 inventory::submit! { Descriptor::source::<KafkaSourceConfig>() }
@@ -159,9 +163,11 @@ key = \"station\"
         self.topics.iter().map(|topic| format!("kafka:{topic}")).collect()
     }
 
+    fn again(&self, cx: &BuildContext) -> Result<Option<Box<dyn Again>>> {
+        Ok(Some(Box::new(AgainMessages(Decoder::new(self.decoder(cx))))))
+    }
+
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>> {
-        let layout = self.layout();
-        let declared = !layout.list.is_empty();
         let connection = Connection::new(&self.brokers, self.security.as_ref(), &self.librdkafka, cx);
         let transactor = Transactor::join(
             cx,
@@ -182,14 +188,7 @@ key = \"station\"
             start: self.start,
             until_end: self.until_end || cx.until_end,
             session_timeout_secs: self.session_timeout_secs,
-            decoder: DecoderOptions {
-                timestamp: self.timestamp.clone(),
-                key: self.key.clone(),
-                declared: declared.then_some(layout),
-                numeric: Arc::clone(&cx.numeric),
-                tests: Arc::clone(&cx.tests),
-                keep_raw: cx.keep_raw,
-            },
+            decoder: self.decoder(cx),
             upstream: Arc::clone(&cx.upstream),
             embedded: cx.shared.get::<Embedded>(),
         };
@@ -198,6 +197,18 @@ key = \"station\"
 }
 
 impl KafkaSourceConfig {
+    fn decoder(&self, cx: &BuildContext) -> DecoderOptions {
+        let layout = self.layout();
+        DecoderOptions {
+            timestamp: self.timestamp.clone(),
+            key: self.key.clone(),
+            declared: (!layout.list.is_empty()).then_some(layout),
+            numeric: Arc::clone(&cx.numeric),
+            tests: Arc::clone(&cx.tests),
+            keep_raw: cx.keep_raw,
+        }
+    }
+
     fn layout(&self) -> Fields {
         let numbers = self.fields.iter().map(|name| Field::number(name));
         let texts = self.text_fields.iter().map(|name| Field::text(name));

@@ -1,0 +1,284 @@
+//! `aqpipe dead-letters`: the records that could not be carried, and sending them through once more.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use aqpipe_engine::config::Pipeline;
+use aqpipe_engine::monitor::{Facts, summary};
+use aqpipe_engine::run::{Ended, RunOptions, Stop, replayed, run};
+use aqpipe_engine::stage::{BuildContext, StoredLetter};
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::{load, run::stop_on_signals};
+use crate::exit::Exit;
+use crate::logging::{self, Choice, SPAN};
+use crate::printer;
+use crate::progress::Bars;
+
+/// How long brokers may take to say which letters were replayed.
+const ANSWER: Duration = Duration::from_secs(30);
+/// How much of a reason stands on one line.
+const REASON: usize = 100;
+/// How many letters one replay takes: they are kept in memory.
+const REPLAY_MOST: usize = 1_000_000;
+
+/// List, show and replay the records that a pipeline could not carry.
+#[derive(Args, Debug)]
+pub(crate) struct DeadLettersArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// A line for each that was not replayed.
+    List(ListArgs),
+    /// One of them, whole.
+    Show(ShowArgs),
+    /// Send them through the pipeline as it is now, and mark them done in the same commit as what they became. Those
+    /// that still cannot be carried become dead letters again, as new ones.
+    Replay(ReplayArgs),
+}
+
+/// Which letters.
+#[derive(Args, Debug)]
+struct Filter {
+    /// Only those that this stage gave up.
+    #[arg(long)]
+    stage: Option<String>,
+    /// Only those whose reason contains this text.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+#[derive(Args, Debug)]
+struct ListArgs {
+    #[command(flatten)]
+    file: File,
+    #[command(flatten)]
+    filter: Filter,
+    /// Those that were replayed too.
+    #[arg(long)]
+    all: bool,
+    /// As JSON, an object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct ShowArgs {
+    #[command(flatten)]
+    file: File,
+    /// What `list` calls it.
+    id: String,
+}
+
+#[derive(Args, Debug)]
+struct ReplayArgs {
+    #[command(flatten)]
+    file: File,
+    #[command(flatten)]
+    filter: Filter,
+}
+
+#[derive(Args, Debug)]
+struct File {
+    /// The pipeline: a TOML file.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Set an option instead of what the file says.
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    set: Vec<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Where the letters cannot be read.
+pub(crate) fn dead_letters(args: &DeadLettersArgs) -> Result<Exit> {
+    let file = match &args.command {
+        Command::List(args) => &args.file,
+        Command::Show(args) => &args.file,
+        Command::Replay(args) => &args.file,
+    };
+    let files = load::Files { files: vec![file.file.clone()], set: file.set.clone() };
+    let Some(pipelines) = load::load(&files)? else { return Ok(Exit::Config) };
+    let Some(pipeline) = pipelines.into_iter().next() else { return Ok(Exit::Config) };
+    match &args.command {
+        Command::List(args) => list(&pipeline, args),
+        Command::Show(args) => show(&pipeline, &args.id),
+        Command::Replay(args) => replay(&pipeline, &args.filter),
+    }
+}
+
+impl Filter {
+    fn takes(&self, letter: &StoredLetter) -> bool {
+        self.stage.as_ref().is_none_or(|stage| *stage == letter.stage)
+            && self.reason.as_ref().is_none_or(|reason| letter.reason.contains(reason))
+    }
+}
+
+/// Hands out each letter of a pipeline; others may write to the same place.
+fn each(pipeline: &Pipeline, mut take: impl FnMut(StoredLetter)) -> Result<()> {
+    let Some(stage) = &pipeline.dead_letter else {
+        bail!("the pipeline `{}` has no [dead_letter]", pipeline.name);
+    };
+    let cx = BuildContext { pipeline: pipeline.name.as_str().into(), ..BuildContext::for_tests() };
+    let Some(mut letters) = stage.config.letters(&cx)? else {
+        bail!("dead letters of type `{}` cannot be read back", stage.kind);
+    };
+    letters.each(&mut |letter| {
+        if letter.pipeline == pipeline.name {
+            take(letter);
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+fn list(pipeline: &Pipeline, args: &ListArgs) -> Result<Exit> {
+    let done = replayed(pipeline, ANSWER)?;
+    let (mut listed, mut left_out) = (0_u64, 0_u64);
+    each(pipeline, |letter| {
+        let is_done = done.contains(&letter.id);
+        if !args.filter.takes(&letter) {
+            return;
+        }
+        if is_done && !args.all {
+            left_out += 1;
+            return;
+        }
+        listed += 1;
+        printer::out(&if args.json { to_json(&letter, is_done).to_string() } else { line(&letter, is_done) });
+    })?;
+    if !args.json {
+        let rest =
+            if left_out > 0 { format!(", {left_out} were replayed (`--all` lists them)") } else { String::new() };
+        printer::err(&format!("{listed} dead letters{rest}"));
+    }
+    Ok(Exit::Done)
+}
+
+fn line(letter: &StoredLetter, done: bool) -> String {
+    let reason: String = letter.reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(REASON).collect();
+    let place = if letter.place.is_empty() { &letter.position } else { &letter.place };
+    let done = if done { "  (replayed)" } else { "" };
+    format!("{}  {}  {place}  {reason}{done}", letter.id, letter.stage)
+}
+
+fn to_json(letter: &StoredLetter, done: bool) -> serde_json::Value {
+    let raw = letter.raw.as_deref().map(String::from_utf8_lossy);
+    json!({
+        "id": letter.id.to_string(),
+        "pipeline": letter.pipeline,
+        "lane": letter.lane,
+        "position": letter.position,
+        "place": letter.place,
+        "stage": letter.stage,
+        "reason": letter.reason,
+        "time": letter.time,
+        "bytes": letter.raw.as_ref().map(Vec::len),
+        "whole": letter.whole,
+        "raw": raw,
+        "replayed": done,
+    })
+}
+
+fn show(pipeline: &Pipeline, id: &str) -> Result<Exit> {
+    let done = replayed(pipeline, ANSWER)?;
+    let mut found = None;
+    each(pipeline, |letter| {
+        if letter.id.to_string() == id {
+            found = Some(letter);
+        }
+    })?;
+    let Some(letter) = found else {
+        printer::error(&format!("there is no dead letter `{id}`"), Some("`aqpipe dead-letters list` names them"));
+        return Ok(Exit::Failed);
+    };
+    let length = letter.raw.as_ref().map_or_else(|| "none".to_owned(), |raw| raw.len().to_string());
+    let cut = if letter.whole { "" } else { ", the beginning of more" };
+    printer::out(&format!(
+        "id        {}\npipeline  {}\nlane      {}\nposition  {}\nplace     {}\nstage     {}\nreason    {}\ntime      \
+         {}\nreplayed  {}\nbytes     {length}{cut}",
+        letter.id,
+        letter.pipeline,
+        letter.lane,
+        letter.position,
+        letter.place,
+        letter.stage,
+        letter.reason,
+        letter.time.as_deref().unwrap_or("unknown"),
+        if done.contains(&letter.id) { "yes" } else { "no" },
+    ));
+    if let Some(raw) = &letter.raw {
+        printer::out(&format!("\n{}", String::from_utf8_lossy(raw)));
+    }
+    Ok(Exit::Done)
+}
+
+/// Why a letter cannot be sent through once more.
+fn hindrance(pipeline: &Pipeline, letter: &StoredLetter) -> Option<&'static str> {
+    match (&letter.raw, letter.whole) {
+        (None, _) => Some("their bytes are not known"),
+        (_, false) => Some("they are only the beginning of a record"),
+        // What the sink gave up is as it would have been written, and not as it was read. Where source and sink are of
+        // one type, both are the same.
+        _ if letter.stage == pipeline.sink.label && pipeline.sink.kind != pipeline.source.kind => {
+            Some("the sink gave them up, and their bytes are its own")
+        }
+        _ => None,
+    }
+}
+
+fn replay(pipeline: &Pipeline, filter: &Filter) -> Result<Exit> {
+    let done = replayed(pipeline, ANSWER)?;
+    let mut letters = Vec::new();
+    let mut left: std::collections::BTreeMap<&'static str, u64> = std::collections::BTreeMap::new();
+    let mut too_many = 0_u64;
+    each(pipeline, |letter| {
+        if done.contains(&letter.id) || !filter.takes(&letter) {
+            return;
+        }
+        match hindrance(pipeline, &letter) {
+            Some(why) => *left.entry(why).or_default() += 1,
+            None if letters.len() >= REPLAY_MOST => too_many += 1,
+            None => letters.push(letter),
+        }
+    })?;
+    for (why, count) in &left {
+        printer::err(&format!("{count} are left as they are: {why}"));
+    }
+    if too_many > 0 {
+        printer::err(&format!("{too_many} are left for the next replay"));
+    }
+    if letters.is_empty() {
+        printer::err("nothing to replay");
+        return Ok(Exit::Done);
+    }
+    let bars = Bars::new();
+    logging::start(std::slice::from_ref(pipeline), &Choice { file: None, json: false, level: None }, &bars)?;
+    let span = tracing::info_span!(SPAN, name = %pipeline.name);
+    let _entered = span.enter();
+    tracing::info!("replaying {} dead letters", letters.len());
+    let (facts, stop) = (Arc::new(Facts::default()), Arc::new(Stop::default()));
+    stop_on_signals(vec![Arc::clone(&stop)])?;
+    let options =
+        RunOptions { replay: Some(Arc::new(letters)), facts: Arc::clone(&facts), stop, ..RunOptions::default() };
+    let ended = run(pipeline, &options);
+    printer::err(&summary(&pipeline.name, &facts.snapshot()));
+    match ended {
+        Ok(done) => {
+            let stopped = done.ended == Ended::Stopped;
+            printer::err(if stopped { "stopped; another replay goes on from here" } else { "replayed" });
+            Ok(Exit::Done)
+        }
+        Err(error) => {
+            printer::error(&format!("{}: {error}", pipeline.name), error.help_text());
+            Ok(Exit::Failed)
+        }
+    }
+}

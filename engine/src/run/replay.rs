@@ -1,0 +1,200 @@
+//! Dead letters sent through their pipeline once more.
+//!
+//! A replay is a run of the same stages whose source is the letters. It has a name of its own where commits are decided,
+//! [`REPLAY`], so that it neither takes the place of the pipeline nor waits for it. Which letters are done is the state
+//! of its one lane: it is committed together with what they became.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Pipeline;
+use crate::error::{Error, Result};
+use crate::record::{Batch, BatchParts, Fields, LaneId, Position};
+use crate::stage::{Again, BuildContext, DeadLetter, Lane, Lanes, LetterId, Next, Source, Start, StoredLetter};
+
+/// The instance that replays, its lane, and its shape: what it remembers belongs to no stages.
+pub(super) const REPLAY: &str = "dead-letters";
+/// The version of what the lane carries.
+const VERSION: u8 = 1;
+/// How long the end of the lane may go unnoticed.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Which letters were replayed: ranges of indices (both ends within) by container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replayed(BTreeMap<String, Vec<(u64, u64)>>);
+
+impl Replayed {
+    /// Whether a letter was.
+    #[must_use]
+    pub fn contains(&self, id: &LetterId) -> bool {
+        let ranges = self.0.get(&id.container).map_or(&[][..], Vec::as_slice);
+        let at = ranges.partition_point(|(_, last)| *last < id.index);
+        ranges.get(at).is_some_and(|(first, _)| *first <= id.index)
+    }
+
+    fn insert(&mut self, id: &LetterId) {
+        if self.contains(id) {
+            return;
+        }
+        let ranges = self.0.entry(id.container.clone()).or_default();
+        let at = ranges.partition_point(|(_, last)| *last < id.index);
+        ranges.insert(at, (id.index, id.index));
+        if ranges.get(at + 1).is_some_and(|(first, _)| *first == id.index + 1) {
+            ranges[at].1 = ranges.remove(at + 1).1;
+        }
+        if at > 0 && ranges[at - 1].1 + 1 == ranges[at].0 {
+            ranges[at - 1].1 = ranges.remove(at).1;
+        }
+    }
+
+    pub(super) fn from_start(start: Option<&Start>) -> Result<Replayed> {
+        match start.and_then(|start| start.state.first()).and_then(|carry| carry.split_first()) {
+            None => Ok(Replayed::default()),
+            Some((&VERSION, bytes)) => postcard::from_bytes(bytes)
+                .map_err(|e| Error::new("what is noted of replayed dead letters cannot be read").because(e)),
+            Some(_) => Err(Error::new("what is noted of replayed dead letters is of another version of aqpipe")),
+        }
+    }
+
+    fn to_carry(&self) -> Result<Vec<u8>> {
+        postcard::to_extend(self, vec![VERSION]).map_err(|e| Error::bug("letters that cannot be noted").because(e))
+    }
+}
+
+/// The source of a replay.
+pub(super) struct ReplaySource {
+    again: Box<dyn Again>,
+    letters: Vec<StoredLetter>,
+}
+
+impl ReplaySource {
+    pub(super) fn new(pipeline: &Pipeline, cx: &BuildContext, letters: &[StoredLetter]) -> Result<ReplaySource> {
+        let label = &pipeline.source.label;
+        let again = pipeline.source.config.again(cx).map_err(|e| e.in_stage(label))?;
+        let again = again.ok_or_else(|| {
+            Error::config(format!("the source `{}` cannot read a record from its bytes alone", pipeline.source.kind))
+                .in_stage(label)
+        })?;
+        Ok(ReplaySource { again, letters: letters.to_vec() })
+    }
+}
+
+impl Source for ReplaySource {
+    fn run(self: Box<Self>, lanes: Arc<dyn Lanes>) -> Result<()> {
+        let id: LaneId = REPLAY.into();
+        let start = lanes.starts(std::slice::from_ref(&id))?.into_iter().next().flatten();
+        let done = Replayed::from_start(start.as_ref())?;
+        let mut letters = self.letters;
+        // Another replay may have been at work since they were chosen.
+        letters.retain(|letter| !done.contains(&letter.id));
+        letters.reverse();
+        let (position, part) = start.map(|start| (start.position, start.part)).unwrap_or_default();
+        let again = self.again;
+        let lane = ReplayLane { again, left: letters, done, position, empty: None };
+        // Without the state of transforms: what they knew of records around these is long past.
+        let at = Start { position, part, state: Vec::new() };
+        lanes.open(Arc::clone(&id), Box::new(lane), Some(at), None)?;
+        while !lanes.stopping() && lanes.running().contains(&id) {
+            lanes.wait(Instant::now() + LOOK);
+        }
+        Ok(())
+    }
+}
+
+struct ReplayLane {
+    again: Box<dyn Again>,
+    /// The letters that are left, the next one last.
+    left: Vec<StoredLetter>,
+    done: Replayed,
+    /// How many were replayed, ever: it tells their outputs apart.
+    position: Position,
+    /// An empty batch of the last layout.
+    empty: Option<Batch>,
+}
+
+impl Lane for ReplayLane {
+    fn next(&mut self, _: usize, _: Instant) -> Result<Next> {
+        let Some(letter) = self.left.pop() else { return Ok(Next::End) };
+        let origin = self.position.at;
+        let decoded = match &letter.raw {
+            Some(raw) => self.again.decode(origin, raw)?,
+            None => Err("its bytes are not known".to_owned()),
+        };
+        self.position = Position { at: origin + 1, row: self.position.row + 1 };
+        self.done.insert(&letter.id);
+        match decoded {
+            Ok(batch) => {
+                self.empty = Some(batch.slice(0, 0));
+                Ok(Next::Rows(batch, Vec::new()))
+            }
+            Err(reason) => {
+                let mut dead = DeadLetter::new(origin, reason, letter.raw);
+                dead.place = Some(if letter.place.is_empty() { letter.id.to_string() } else { letter.place });
+                let empty = self.empty.clone().map_or_else(no_rows, Ok)?;
+                Ok(Next::Rows(empty, vec![dead]))
+            }
+        }
+    }
+
+    fn position(&self) -> Position {
+        self.position
+    }
+
+    fn carry(&self) -> Result<Vec<u8>> {
+        self.done.to_carry()
+    }
+}
+
+/// A batch without rows, for dead letters that come before any record.
+fn no_rows() -> Result<Batch> {
+    Batch::new(BatchParts {
+        fields: Arc::new(Fields::default()),
+        time: Vec::new().into(),
+        offset: Vec::new().into(),
+        key: None,
+        columns: Vec::new(),
+        score: None,
+        origin: Vec::new().into(),
+        raw: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn id(index: u64) -> LetterId {
+        LetterId { container: "c".into(), index, mark: ':' }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_inserted_is_contained_and_nothing_else(indices in proptest::collection::vec(0_u64..40, 0..60)) {
+            let mut replayed = Replayed::default();
+            for index in &indices {
+                replayed.insert(&id(*index));
+            }
+            for index in 0..41 {
+                prop_assert_eq!(replayed.contains(&id(index)), indices.contains(&index));
+            }
+            let other = LetterId { container: "d".into(), index: 1, mark: ':' };
+            prop_assert!(!replayed.contains(&other));
+            let ranges: Vec<(u64, u64)> = replayed.0.get("c").cloned().unwrap_or_default();
+            prop_assert!(ranges.windows(2).all(|two| two[0].1 + 1 < two[1].0), "ranges that touch are one: {ranges:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_noted_comes_back() {
+        let mut replayed = Replayed::default();
+        replayed.insert(&id(3));
+        let start = Start { state: vec![replayed.to_carry().expect("bytes")], ..Start::default() };
+        assert_eq!(Replayed::from_start(Some(&start)).expect("reads"), replayed);
+        assert!(Replayed::from_start(Some(&Start { state: vec![vec![9]], ..Start::default() })).is_err());
+    }
+}

@@ -1,0 +1,64 @@
+//! Dead letters as they lie where they were put, and how they are read once more.
+
+use crate::error::Result;
+use crate::record::Batch;
+
+/// Where a stored dead letter is: `consumer_topic-0_….ndjson:3`, `air-quality-dead-letters/0@17`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LetterId {
+    /// The file or the partition.
+    pub container: String,
+    /// The line, from 1, or the offset.
+    pub index: u64,
+    /// What stands between the two.
+    pub mark: char,
+}
+
+impl std::fmt::Display for LetterId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}{}", self.container, self.mark, self.index)
+    }
+}
+
+/// A dead letter as it lies where it was put.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredLetter {
+    /// Where it is.
+    pub id: LetterId,
+    /// The pipeline that gave the record up.
+    pub pipeline: String,
+    /// The lane that it came from.
+    pub lane: String,
+    /// Where it starts in that lane.
+    pub position: String,
+    /// Its place for a person.
+    pub place: String,
+    /// The stage that gave it up.
+    pub stage: String,
+    /// Why.
+    pub reason: String,
+    /// When, where that is known.
+    pub time: Option<String>,
+    /// Its bytes, where they are known.
+    pub raw: Option<Vec<u8>>,
+    /// Whether those are all.
+    pub whole: bool,
+}
+
+/// Reads stored dead letters.
+pub trait Letters {
+    /// Hands out each of them, in the order of their places.
+    ///
+    /// # Errors
+    /// Where they cannot be read, and what `take` returns.
+    fn each(&mut self, take: &mut dyn FnMut(StoredLetter) -> Result<()>) -> Result<()>;
+}
+
+/// Reads records from their bytes alone, as the source would have read them.
+pub trait Again: Send {
+    /// The record as a batch of one row, whose origin is `origin`; or why it can still not be carried.
+    ///
+    /// # Errors
+    /// Stops the replay.
+    fn decode(&mut self, origin: u64, raw: &[u8]) -> Result<Result<Batch, String>>;
+}

@@ -1,0 +1,115 @@
+//! The dead letters in a topic.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aqpipe_engine::stage::{LetterId, Letters, StoredLetter};
+use aqpipe_engine::{Error, Result};
+use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::client::{self, Connection, Watch, passes};
+
+/// How long brokers may not answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(100);
+
+/// Reads the letters of a topic that are committed now.
+pub(crate) struct TopicLetters {
+    pub(crate) connection: Connection,
+    pub(crate) topic: String,
+    pub(crate) watch: Arc<Watch>,
+}
+
+impl Letters for TopicLetters {
+    fn each(&mut self, take: &mut dyn FnMut(StoredLetter) -> Result<()>) -> Result<()> {
+        let failed = |error: KafkaError| {
+            Error::new(format!("the topic of dead letters `{}` cannot be read", self.topic)).because(error)
+        };
+        let mut config = self.connection.common();
+        config.set("group.id", "aqpipe-dead-letters").set("enable.auto.commit", "false");
+        config.set("isolation.level", "read_committed").set("enable.partition.eof", "true");
+        self.connection.properties.apply_common(&mut config);
+        let consumer = client::looker(&config, &self.watch)?;
+        let metadata = consumer.fetch_metadata(Some(&self.topic), PATIENCE).map_err(failed)?;
+        let partitions = metadata.topics().first().map_or(&[][..], |topic| topic.partitions());
+        let mut ends: BTreeMap<i32, i64> = BTreeMap::new();
+        let mut from = TopicPartitionList::new();
+        for partition in partitions.iter().map(rdkafka::metadata::MetadataPartition::id) {
+            let (low, high) = consumer.fetch_watermarks(&self.topic, partition, PATIENCE).map_err(failed)?;
+            if high > low {
+                ends.insert(partition, high);
+                from.add_partition_offset(&self.topic, partition, Offset::Offset(low)).map_err(failed)?;
+            }
+        }
+        consumer.assign(&from).map_err(failed)?;
+        let mut heard = Instant::now();
+        while !ends.is_empty() {
+            match consumer.poll(POLL) {
+                Some(Ok(message)) => {
+                    heard = Instant::now();
+                    let (partition, offset) = (message.partition(), message.offset());
+                    if ends.get(&partition).is_some_and(|end| offset < *end) {
+                        take(letter(&message))?;
+                    }
+                    if ends.get(&partition).is_some_and(|end| offset + 1 >= *end) {
+                        ends.remove(&partition);
+                    }
+                }
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    ends.remove(&partition);
+                }
+                Some(Err(error)) if !error.rdkafka_error_code().is_some_and(passes) => return Err(failed(error)),
+                _ if heard.elapsed() > PATIENCE => {
+                    return Err(Error::new(format!("the topic of dead letters `{}` does not answer", self.topic)));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn letter(message: &BorrowedMessage<'_>) -> StoredLetter {
+    let mut headers = headers(message);
+    let mut header = |name: &str| headers.remove(name).unwrap_or_default();
+    StoredLetter {
+        id: LetterId {
+            container: format!("{}/{}", message.topic(), message.partition()),
+            index: message.offset().max(0) as u64,
+            mark: '@',
+        },
+        pipeline: header("aqpipe.pipeline"),
+        lane: header("aqpipe.lane"),
+        position: header("aqpipe.position"),
+        place: header("aqpipe.place"),
+        stage: header("aqpipe.stage"),
+        reason: header("aqpipe.reason"),
+        time: message
+            .timestamp()
+            .to_millis()
+            .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+            .map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+        raw: message.payload().map(<[u8]>::to_vec),
+        whole: header("aqpipe.length").is_empty(),
+    }
+}
+
+/// The headers of a message. Anybody may have written it: a name that is not UTF-8 makes the client library panic, and
+/// such a message then has none.
+fn headers(message: &BorrowedMessage<'_>) -> BTreeMap<String, String> {
+    let read = AssertUnwindSafe(|| {
+        let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+        headers
+            .map(|header| {
+                let value = String::from_utf8_lossy(header.value.unwrap_or_default()).into_owned();
+                (header.key.to_owned(), value)
+            })
+            .collect()
+    });
+    catch_unwind(read).unwrap_or_default()
+}

@@ -1,0 +1,23 @@
+//! Messages of dead letters, read once more.
+
+use aqpipe_engine::record::Batch;
+use aqpipe_engine::stage::Again;
+use aqpipe_engine::{Error, Result};
+
+use crate::codec::json::{Decoder, Pushed};
+
+/// Reads one message at a time.
+pub(super) struct AgainMessages(pub(super) Decoder);
+
+impl Again for AgainMessages {
+    fn decode(&mut self, origin: u64, raw: &[u8]) -> Result<Result<Batch, String>> {
+        match self.0.push(origin, raw) {
+            Ok(Pushed::Row) => match self.0.take()? {
+                Some(batch) => Ok(Ok(batch)),
+                None => Err(Error::bug("a row that is none")),
+            },
+            Ok(Pushed::Full) => Err(Error::bug("a record fits no batch")),
+            Err(rejected) => Ok(Err(rejected.reason)),
+        }
+    }
+}
