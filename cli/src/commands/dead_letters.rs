@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use aqpipe_engine::config::Pipeline;
 use aqpipe_engine::monitor::{Facts, summary};
-use aqpipe_engine::run::{Ended, RunOptions, Stop, replayed, run};
+use aqpipe_engine::run::{Ended, InstanceState, REPLAY, RunOptions, Stop, replayed, run, state};
 use aqpipe_engine::stage::{BuildContext, StoredLetter};
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -255,7 +255,9 @@ fn replay(pipeline: &Pipeline, filter: &Filter) -> Result<Exit> {
     if too_many > 0 {
         printer::err(&format!("{too_many} are left for the next replay"));
     }
-    if letters.is_empty() {
+    // One that died may have left output that is decided and not visible.
+    let unsettled = |one: &InstanceState| one.instance == REPLAY && one.unsettled;
+    if letters.is_empty() && !state(pipeline, ANSWER)?.instances.iter().any(unsettled) {
         printer::err("nothing to replay");
         return Ok(Exit::Done);
     }

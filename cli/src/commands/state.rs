@@ -58,10 +58,10 @@ fn text(view: &PipelineState) -> String {
 }
 
 fn instance(one: &InstanceState) -> String {
-    let what = match (one.running, one.done, one.in_doubt) {
+    let what = match (one.running, one.done, one.unsettled) {
         (true, ..) => "running",
+        (.., true) => "stopped, its last commit to be settled by the next start",
         (_, true, _) => "completed",
-        (.., true) => "stopped, its last commit in doubt",
         _ => "stopped",
     };
     format!(

@@ -7,6 +7,7 @@
 mod bad_input;
 mod command;
 mod common;
+mod dead_letters;
 mod kafka_messages;
 mod killed;
 mod main_job;

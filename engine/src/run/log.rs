@@ -242,22 +242,23 @@ impl Log {
     }
 
     /// What was prepared and is not known to be visible or gone, with whether it was decided.
-    pub(super) fn unsettled(&mut self) -> Result<(Vec<Vec<Vec<u8>>>, bool)> {
-        let (prepared, doubt) = unsettled(&self.ledger);
-        match (&mut self.outside, doubt) {
-            (Some(outside), Some(id)) => Ok((prepared, outside.transactions.last(&outside.writer) == Some(id))),
-            _ => Ok((prepared, true)),
-        }
+    pub(super) fn unsettled(&self) -> Unsettled {
+        let (cuts, doubt) = unsettled(&self.ledger);
+        let decided = match (&self.outside, doubt) {
+            (Some(outside), Some(id)) => outside.transactions.last(&outside.writer) == Some(id),
+            _ => true,
+        };
+        Unsettled { cuts, decided }
     }
 
     /// The same for the ledger of an instance that died; `None` where nobody can say whether it was decided.
-    pub(super) fn unsettled_of(&mut self, orphan: &Ledger) -> Result<Option<(Vec<Vec<Vec<u8>>>, bool)>> {
-        let (prepared, doubt) = unsettled(orphan);
-        let Some(id) = doubt else { return Ok(Some((prepared, true))) };
+    pub(super) fn unsettled_of(&mut self, orphan: &Ledger) -> Result<Option<Unsettled>> {
+        let (cuts, doubt) = unsettled(orphan);
+        let Some(id) = doubt else { return Ok(Some(Unsettled { cuts, decided: true })) };
         match (&mut self.outside, &orphan.state().elsewhere) {
             (Some(outside), Some(elsewhere)) if elsewhere.place == outside.transactions.place() => {
                 outside.transactions.settle(&elsewhere.writer)?;
-                Ok(Some((prepared, outside.transactions.last(&elsewhere.writer) == Some(id))))
+                Ok(Some(Unsettled { cuts, decided: outside.transactions.last(&elsewhere.writer) == Some(id) }))
             }
             _ => Ok(None),
         }
@@ -280,6 +281,14 @@ impl Log {
         }
         self.ledger.append(Entry::Forget)
     }
+}
+
+/// What was prepared and is not known to be visible or gone.
+pub(super) struct Unsettled {
+    /// What each cut prepared.
+    pub(super) cuts: Vec<Vec<Vec<u8>>>,
+    /// Whether they were decided.
+    pub(super) decided: bool,
 }
 
 /// What a ledger has prepared that is not settled, and the transaction that was to decide it.

@@ -22,6 +22,6 @@ mod state;
 mod survey;
 
 pub use pace::Pace;
-pub use replay::Replayed;
+pub use replay::{REPLAY, Replayed};
 pub use runner::{Ended, RunOptions, Stop, Summary, run};
 pub use state::{InstanceState, LaneState, PipelineState, replayed, state};

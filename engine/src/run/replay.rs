@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::record::{Batch, BatchParts, Fields, LaneId, Position};
 use crate::stage::{Again, BuildContext, DeadLetter, Lane, Lanes, LetterId, Next, Source, Start, StoredLetter};
 
-/// The instance that replays, its lane, and its shape: what it remembers belongs to no stages.
-pub(super) const REPLAY: &str = "dead-letters";
+/// What the instance that replays is called, its lane, and its shape: what it remembers belongs to no stages.
+pub const REPLAY: &str = "dead-letters";
 /// The version of what the lane carries.
 const VERSION: u8 = 1;
 /// How long the end of the lane may go unnoticed.

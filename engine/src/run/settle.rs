@@ -6,19 +6,19 @@ use std::sync::Arc;
 use super::committer::Ends;
 use super::instance::Instance;
 use super::ledger::{Entry, Ledger};
-use super::log::Log;
+use super::log::{Log, Unsettled};
 use crate::error::Result;
 use crate::fault;
 
 /// Settles everything, before a run begins.
 pub(super) fn settle(instance: &Instance, log: &mut Log, ends: &Ends) -> Result<()> {
-    let (prepared, decided) = log.unsettled()?;
-    roll(&prepared, decided, ends)?;
+    let unsettled = log.unsettled();
+    roll(&unsettled, ends)?;
     fault::step("settle.finished")?;
-    if decided {
-        log.finished()?
+    if unsettled.decided {
+        log.finished()?;
     } else {
-        log.undone()?
+        log.undone()?;
     }
     let mut instances = vec![Arc::clone(&instance.id)];
     let orphans = instance.orphans()?;
@@ -44,27 +44,27 @@ pub(super) fn settle_orphans(instance: &Instance, log: &mut Log, ends: &Ends) ->
 /// Settles what one left; false where nobody can say what was decided.
 fn settle_orphan(orphan: &Instance, log: &mut Log, ends: &Ends) -> Result<bool> {
     let mut ledger = Ledger::open(&orphan.dir.join("ledger"))?;
-    let Some((prepared, decided)) = log.unsettled_of(&ledger)? else {
+    let Some(unsettled) = log.unsettled_of(&ledger)? else {
         tracing::warn!(
             "{} has output of which only transactions of another cluster know whether it was decided: it stays as it is",
             orphan.dir.display()
         );
         return Ok(false);
     };
-    if !prepared.is_empty() {
-        roll(&prepared, decided, ends)?;
-        ledger.append(if decided { Entry::Finished } else { Entry::Undone })?;
+    if !unsettled.cuts.is_empty() {
+        roll(&unsettled, ends)?;
+        ledger.append(if unsettled.decided { Entry::Finished } else { Entry::Undone })?;
     }
     Ok(true)
 }
 
-fn roll(prepared: &[Vec<Vec<u8>>], decided: bool, ends: &Ends) -> Result<()> {
-    match (prepared.len(), decided) {
+fn roll(Unsettled { cuts, decided }: &Unsettled, ends: &Ends) -> Result<()> {
+    match (cuts.len(), decided) {
         (0, _) => {}
-        (cuts, true) => tracing::info!("an earlier run was interrupted: finishing {cuts} cuts that were decided"),
-        (cuts, false) => tracing::info!("an earlier run was interrupted: removing {cuts} cuts that were not decided"),
+        (count, true) => tracing::info!("an earlier run was interrupted: finishing {count} cuts that were decided"),
+        (count, false) => tracing::info!("an earlier run was interrupted: removing {count} cuts that were not decided"),
     }
-    prepared.iter().try_for_each(|cut| if decided { ends.finish(cut) } else { ends.undo(cut) })
+    cuts.iter().try_for_each(|cut| if *decided { ends.finish(cut) } else { ends.undo(cut) })
 }
 
 fn sweep(instances: &[Arc<str>], ends: &Ends) -> Result<()> {

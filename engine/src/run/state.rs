@@ -48,8 +48,8 @@ pub struct InstanceState {
     pub run: u64,
     /// Whether the input of the run has ended.
     pub done: bool,
-    /// Whether there is a commit of which only the brokers know what became of it; the next start finds out.
-    pub in_doubt: bool,
+    /// Whether there is a commit whose output is to be made visible or removed by the next start.
+    pub unsettled: bool,
     /// Records read by this run, as far as commits go.
     pub read: u64,
     /// Records written.
@@ -148,7 +148,7 @@ fn of_ledger(id: &str, running: bool, state: &LedgerState) -> InstanceState {
         running,
         run: begin.map_or(0, |begin| begin.run),
         done: state.done,
-        in_doubt: state.doubt.is_some() && !running,
+        unsettled: (state.doubt.is_some() || !state.unfinished.is_empty()) && !running,
         last_commit_ms: state.lanes.values().map(|lane| lane.time_ms).max(),
         ..InstanceState::default()
     };

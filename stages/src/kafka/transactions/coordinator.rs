@@ -268,10 +268,7 @@ impl Coordinator for Transactor {
 
     fn look(&self, pipeline: &str) -> Result<Option<(String, Notes)>> {
         let (options, _) = self.options();
-        let cluster = match self.cluster()? {
-            Ok((cluster, _)) => cluster,
-            Err(_) => return Ok(None),
-        };
+        let Ok((cluster, _)) = self.cluster()? else { return Ok(None) };
         let common = self.lead()?.connection.common();
         let Some(place) = self.place(&common, &options.topic, pipeline, false)? else { return Ok(None) };
         let mut reader = Reader::new(common, pipeline, place, (&self.watch, &self.given_up), self.longest());

@@ -22,6 +22,9 @@ pub(super) const SCAN: Duration = Duration::from_secs(10);
 /// replaced since.
 pub(crate) struct GroupFence(pub(crate) ConsumerGroupMetadata);
 
+/// Makes a producer for another writer of the pipeline.
+pub(super) type Another = Box<dyn Fn(&str) -> Result<TransactionalProducer> + Send>;
+
 pub(super) struct Session {
     pub(super) producer: TransactionalProducer,
     pub(super) reader: Reader,
@@ -37,8 +40,7 @@ pub(super) struct Session {
     last: Option<(u64, u64)>,
     /// When the producer was last made anew.
     renewed: Option<Instant>,
-    /// Makes a producer for another writer.
-    pub(super) another: Box<dyn Fn(&str) -> Result<TransactionalProducer> + Send>,
+    pub(super) another: Another,
 }
 
 impl Session {
@@ -46,7 +48,7 @@ impl Session {
         (producer, reader): (TransactionalProducer, Reader),
         (pipeline, writer, cluster): (&str, &str, String),
         timeout: Duration,
-        another: Box<dyn Fn(&str) -> Result<TransactionalProducer> + Send>,
+        another: Another,
     ) -> Session {
         let name = format!("a Kafka transaction of `{}`", producer.id);
         Session {

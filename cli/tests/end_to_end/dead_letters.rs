@@ -1,0 +1,195 @@
+//! `aqpipe dead-letters` and `aqpipe state`: what could not be carried, and where pipelines stand.
+
+use rdkafka::message::OwnedHeaders;
+use serde_json::Value;
+
+use crate::common::{House, Kafka, uci};
+
+const SOURCE: &str = r#"[source]
+type = "csv"
+path = "in.csv"
+delimiter = ";"
+decimal = ","
+missing = [-200]
+timestamp = { columns = ["Date", "Time"], format = "%d/%m/%Y %H.%M.%S" }
+key = { name = "station", value = "uci" }
+fields = ["CO(GT)", "NOx(GT)", "T"]
+"#;
+const CHECK: &str = r#"
+[[transform]]
+type = "impute"
+steps = [{ method = "median" }]
+
+[[transform]]
+type = "range_check"
+on_fail = "reject"
+ranges = { "NOx(GT)" = { min = 0.0, max = 1000.0 } }
+"#;
+const FILES: &str = "\n[sink]\ntype = \"csv\"\ndir = \"out\"\nbatch_size = 50\n";
+const NDJSON: &str = "\n[dead_letter]\ntype = \"ndjson\"\ndir = \"dead\"\n";
+/// A hundredth of the readings is above 1000.
+const WIDER: [&str; 2] = ["--set", "transform.range_check.ranges.\"NOx(GT)\".max=2000.0"];
+
+fn house() -> House {
+    let house = House::with(&[("job.toml", &format!("name = \"job\"\n\n{SOURCE}{CHECK}{FILES}{NDJSON}"))]);
+    let text = uci(300).replace("11/03/2004;05.00.00;", "11/03/2004;no time;");
+    house.write("in.csv", text);
+    house.run(&["run", "job.toml"]).expect(0, &["job: read 300, written 296, dead letters 4,"]);
+    house
+}
+
+fn listed(house: &House, args: &[&str]) -> Vec<Value> {
+    let done = house.run(&[&["dead-letters", "list", "job.toml", "--json"], args].concat()).expect(0, &[]);
+    done.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+#[test]
+fn letters_are_listed_and_shown_with_what_where_and_why() {
+    let house = house();
+    let all = listed(&house, &[]);
+    assert_eq!(all.len(), 4);
+    let of_source = listed(&house, &["--stage", "csv"]);
+    assert_eq!(of_source.len(), 1);
+    assert!(of_source[0]["raw"].as_str().is_some_and(|raw| raw.starts_with("11/03/2004;no time;")), "{of_source:?}");
+    assert_eq!(listed(&house, &["--stage", "range_check", "--reason", "above its maximum"]).len(), 3);
+    assert!(listed(&house, &["--reason", "no such reason"]).is_empty());
+    let id = of_source[0]["id"].as_str().expect("an id");
+    let shown = house.run(&["dead-letters", "show", "job.toml", id]).expect(0, &[]);
+    for part in ["stage     csv\n", "place     in.csv:13\n", "replayed  no\n", "\n11/03/2004;no time;"] {
+        assert!(shown.out.contains(part), "{part} is not in\n{}", shown.out);
+    }
+    house.run(&["dead-letters", "show", "job.toml", "none:1"]).expect(1, &["there is no dead letter `none:1`"]);
+    let without = house.path("none.toml");
+    std::fs::write(&without, format!("name = \"none\"\n\n{SOURCE}{FILES}")).expect("written");
+    house.run(&["dead-letters", "list", "none.toml"]).expect(1, &["the pipeline `none` has no [dead_letter]"]);
+}
+
+#[test]
+fn a_replay_sends_the_chosen_letters_through_the_pipeline_as_it_is_now_and_marks_them_done() {
+    let house = house();
+    let replay = [&["dead-letters", "replay", "job.toml", "--stage", "range_check"], &WIDER[..]].concat();
+    house.run(&replay).expect(0, &["job: read 3, written 3, dead letters 0,", "replayed\n"]);
+    let rows = house.rows("out");
+    assert_eq!(rows.len(), 299);
+    let high = rows.numbers("NOx(GT)").into_iter().filter(|value| *value == 1200.0).count();
+    assert_eq!(high, 3);
+    assert!(!rows.column("T").iter().any(|cell| cell.is_empty()), "the median of the first run fills gaps");
+    assert_eq!(listed(&house, &[]).len(), 1, "the other one is not done");
+    assert_eq!(listed(&house, &["--all"]).iter().filter(|letter| letter["replayed"] == true).count(), 3);
+    house.run(&replay).expect(0, &["nothing to replay\n"]);
+    assert_eq!(house.rows("out").len(), 299);
+    // What still cannot be carried is a new letter, and the old one is done.
+    house.run(&["dead-letters", "replay", "job.toml"]).expect(0, &["job: read 1, written 0, dead letters 1,"]);
+    let left = listed(&house, &[]);
+    assert_eq!((left.len(), &left[0]["lane"]), (1, &Value::from("dead-letters")));
+    // A fresh run forgets what was replayed, with the letters.
+    house.run(&["run", "job.toml", "--fresh"]).expect(0, &["written 296, dead letters 4,"]);
+    assert_eq!(listed(&house, &[]).len(), 4);
+    assert_eq!(house.rows("out").len(), 296);
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn a_replay_that_dies_at_any_step_repeats_nothing() {
+    for point in ["prepare.done", "note.sync", "decide.before", "decide.after", "finish.rename", "done.before"] {
+        let house = house();
+        let replay = [&["dead-letters", "replay", "job.toml", "--stage", "range_check"], &WIDER[..]].concat();
+        let died = house.run_with_fault(&replay, &format!("{point}=crash"));
+        assert_eq!(died.code, None, "{point}\n{}", died.err);
+        house.run(&replay).expect(0, &[]);
+        assert_eq!(house.rows("out").len(), 299, "{point}");
+        assert!(house.unfinished("out").is_empty());
+        assert_eq!(listed(&house, &[]).len(), 1);
+    }
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn letters_in_a_topic_are_replayed_into_a_topic_in_one_transaction() {
+    let kafka = Kafka::given();
+    let (topic, out, dead) = (kafka.topic("in", 2), kafka.topic("out", 1), kafka.topic("dead", 1));
+    let message = |n: u32| format!(r#"{{"timestamp":"2004-03-10T18:00:00Z","station":"s","NOx(GT)":{n}}}"#);
+    let mut messages: Vec<_> =
+        (0..20).map(|n| (None, Some(message(n * 100).into_bytes()), OwnedHeaders::new())).collect();
+    messages.push((None, Some(b"nonsense".to_vec()), OwnedHeaders::new()));
+    kafka.write(&topic, &messages);
+    let brokers = &kafka.brokers;
+    let job = format!(
+        "name = \"job\"\n\n[source]\ntype = \"kafka\"\nbrokers = \"{brokers}\"\ntopics = [\"{topic}\"]\n\
+         key = \"station\"\nfields = [\"NOx(GT)\"]\n\n\
+         [[transform]]\ntype = \"range_check\"\non_fail = \"reject\"\n\
+         ranges = {{ \"NOx(GT)\" = {{ min = 0.0, max = 1000.0 }} }}\n\n\
+         [sink]\ntype = \"kafka\"\nbrokers = \"{brokers}\"\ntopic = \"{out}\"\n\n\
+         [dead_letter]\ntype = \"kafka\"\nbrokers = \"{brokers}\"\ntopic = \"{dead}\"\n"
+    );
+    let house = House::with(&[("job.toml", &job)]);
+    house.run(&["run", "job.toml", "--until-end"]).expect(0, &["job: read 21, written 11, dead letters 10,"]);
+    assert_eq!(listed(&house, &[]).len(), 10);
+    let replay = [&["dead-letters", "replay", "job.toml", "--stage", "range_check"], &WIDER[..]].concat();
+    if cfg!(debug_assertions) {
+        // Undecided, it leaves nothing; decided, it is done.
+        let died = house.run_with_fault(&replay, "decide.commit=crash");
+        assert_eq!(died.code, None, "{}", died.err);
+        assert_eq!(kafka.read(&out).len(), 11);
+    }
+    house.run(&replay).expect(0, &["a Kafka transaction of `aqpipe.job.dead-letters` decides\n", "read 9, written 9,"]);
+    assert_eq!(kafka.read(&out).len(), 20);
+    house.run(&replay).expect(0, &["nothing to replay\n"]);
+    assert_eq!(listed(&house, &[]).len(), 1);
+    assert_eq!(kafka.read(&out).len(), 20);
+    // The pipeline itself goes on as if nothing had happened.
+    house.run(&["run", "job.toml", "--until-end"]).expect(0, &["job: read 0, written 0,"]);
+}
+
+fn state(house: &House) -> Value {
+    let done = house.run(&["state", "job.toml", "--json"]).expect(0, &[]);
+    serde_json::from_str(done.out.trim()).expect("JSON")
+}
+
+#[test]
+fn state_says_where_a_pipeline_stands_in_ledgers() {
+    let house = House::with(&[("job.toml", &format!("name = \"job\"\n\n{SOURCE}{FILES}{NDJSON}"))]);
+    let never = house.run(&["state", "job.toml"]).expect(0, &[]);
+    assert!(never.out.contains("it has not run yet"), "{}", never.out);
+    let hold = "transform=[{type=\"impute\",steps=[{method=\"backward_fill\",limit=3}]}]";
+    house.write("in.csv", uci(300));
+    let slow = ["--set", "source.replay={ interval_secs = 0.02, records_per_step = 10 }", "--set", hold];
+    let mut running = house.start(&[&["run", "job.toml"], &slow[..]].concat());
+    running.until("a file", |_| !house.files("out").is_empty());
+    assert_eq!(state(&house)["instances"][0]["running"], true);
+    running.terminate();
+    running.wait().expect(0, &[]);
+    let stopped = state(&house);
+    let (instance, lane) = (&stopped["instances"][0], &stopped["lanes"][0]);
+    assert_eq!((&instance["running"], &instance["done"]), (&Value::from(false), &Value::from(false)));
+    assert_eq!(lane["records"], instance["read"]);
+    assert_eq!(
+        instance["read"],
+        instance["written"].as_u64().expect("a number") + lane["held"].as_u64().expect("held")
+    );
+    assert!(lane["position"].as_u64() > Some(0) && instance["last_commit_ms"].as_u64() > Some(1_700_000_000_000));
+    house.run(&[&["run", "job.toml"], &slow[2..]].concat()).expect(0, &[]);
+    let done = state(&house);
+    assert_eq!((&done["instances"][0]["done"], &done["lanes"][0]["records"]), (&Value::from(true), &Value::from(300)));
+    let text = house.run(&["state", "job.toml"]).expect(0, &[]).out;
+    assert!(text.contains("instance   0: run 1, completed; read 300, written 300,"), "{text}");
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn state_says_where_a_pipeline_stands_in_kafka_though_its_directory_is_gone() {
+    let kafka = Kafka::given();
+    let topic = kafka.topic("out", 1);
+    let sink = format!("\n[sink]\ntype = \"kafka\"\nbrokers = \"{}\"\ntopic = \"{topic}\"\n", kafka.brokers);
+    let house = House::with(&[("job.toml", &format!("name = \"job\"\n\n{SOURCE}{sink}"))]);
+    house.write("in.csv", uci(100));
+    house.run(&["run", "job.toml"]).expect(0, &[]);
+    std::fs::remove_dir_all(house.path(".aqpipe")).expect("removed");
+    let state = state(&house);
+    assert!(state["decided_by"].is_string(), "{state}");
+    assert_eq!((&state["instances"][0]["done"], &state["instances"][0]["written"]), (&true.into(), &100.into()));
+    assert_eq!(state["lanes"][0]["records"], 100);
+    // And so does the next run: nothing is lost with the directory.
+    house.run(&["run", "job.toml", "--set", "source.rerun=false"]).expect(0, &["nothing to do\n"]);
+    assert_eq!(kafka.read(&topic).len(), 100);
+}
