@@ -12,3 +12,4 @@ mod kafka_messages;
 mod killed;
 mod main_job;
 mod running_again;
+mod trouble;

@@ -85,6 +85,22 @@ impl Kafka {
         producer.flush(WAIT).expect("acknowledged");
     }
 
+    /// Deletes a topic.
+    pub(crate) fn delete(&self, topic: &str) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().expect("a client");
+        let gone = block_on(admin.delete_topics(&[topic], &AdminOptions::new())).expect("an answer");
+        gone[0].as_ref().expect("deleted");
+    }
+
+    /// How many offsets the first partition of a topic has that are decided, markers of transactions among them; none
+    /// where nobody answers.
+    pub(crate) fn count(&self, topic: &str) -> i64 {
+        let mut config = self.client();
+        config.set("group.id", "counter");
+        let consumer: BaseConsumer = config.create().expect("a consumer");
+        consumer.fetch_watermarks(topic, 0, Duration::from_secs(2)).map_or(0, |(_, high)| high)
+    }
+
     /// All messages of a topic, partition by partition.
     pub(crate) fn read(&self, topic: &str) -> Vec<Message> {
         let mut config = self.client();
@@ -125,7 +141,7 @@ impl Kafka {
     }
 }
 
-fn block_on<F: Future>(future: F) -> F::Output {
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(std::thread::Thread);
     impl std::task::Wake for Unpark {
         fn wake(self: Arc<Self>) {

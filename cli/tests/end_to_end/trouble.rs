@@ -1,0 +1,326 @@
+//! Brokers and disks in trouble, with transactions: a clear reason, and nothing lost or repeated afterwards.
+
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::producer::{BaseProducer, Producer as _};
+
+use crate::common::{Done, House, Kafka, Resource, block_on, deny_write, uci};
+
+const RECORDS: usize = 2_000;
+
+const SOURCE: &str = r#"[source]
+type = "csv"
+path = "in.csv"
+rerun = false
+delimiter = ";"
+decimal = ","
+missing = [-200]
+timestamp = { columns = ["Date", "Time"], format = "%d/%m/%Y %H.%M.%S" }
+key = { name = "station", value = "uci" }
+fields = ["CO(GT)", "NOx(GT)", "T"]
+"#;
+const FILL: &str = r#"
+[[transform]]
+type = "impute"
+steps = [{ method = "forward_fill", limit = 2 }, { method = "backward_fill", limit = 2 }]
+"#;
+/// About two seconds for the whole file.
+const SLOW: [&str; 2] = ["--set", "source.replay={ interval_secs = 0.02, records_per_step = 20 }"];
+
+fn to_kafka(kafka: &Kafka, topic: &str) -> String {
+    format!(
+        "\n[sink]\ntype = \"kafka\"\nbrokers = \"{}\"\ntopic = \"{topic}\"\n\
+         create_topic = {{ partitions = 1, replication = 1 }}\n",
+        kafka.brokers
+    )
+}
+
+fn from_kafka(kafka: &Kafka, topic: &str) -> String {
+    format!(
+        "[source]\ntype = \"kafka\"\nbrokers = \"{}\"\ntopics = [\"{topic}\"]\nkey = \"station\"\n\
+         session_timeout_secs = 1\nfields = [\"CO(GT)\", \"NOx(GT)\", \"T\"]\n",
+        kafka.brokers
+    )
+}
+
+const FILES: &str = "\n[sink]\ntype = \"csv\"\ndir = \"out\"\nbatch_size = 100\nbatch_timeout_secs = 1\n";
+
+fn pipeline(name: &str, parts: &[&str]) -> String {
+    format!("name = \"{name}\"\ncommit_interval_ms = 100\nshutdown_timeout_secs = 3\n\n{}", parts.concat())
+}
+
+/// A house with a file and a pipeline from it to a topic, and the topic's name.
+fn producer(kafka: &Kafka) -> (House, String) {
+    let (house, topic) = (House::new(), kafka.name("out"));
+    house.write("in.csv", uci(RECORDS));
+    house.write("job.toml", pipeline("job", &[SOURCE, FILL, &to_kafka(kafka, &topic)]));
+    (house, topic)
+}
+
+/// Every record is in the topic once.
+#[track_caller]
+fn all_once(kafka: &Kafka, topic: &str) {
+    let found: Vec<String> = kafka.read(topic).iter().map(|message| message.text()).collect();
+    let distinct: BTreeSet<&String> = found.iter().collect();
+    assert_eq!((found.len(), distinct.len()), (RECORDS, RECORDS));
+}
+
+fn free_port() -> String {
+    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("a port").port().to_string()
+}
+
+/// A broker of the test's own, stopped at its end.
+struct Own<'a> {
+    house: &'a House,
+    dir: &'static str,
+    port: String,
+}
+
+impl Own<'_> {
+    fn up(&self, more: &[&str]) -> Done {
+        let args = ["kafka", "up", "--dir", self.dir, "--port", &self.port];
+        self.house.run(&[&args[..], more].concat()).expect(0, &[])
+    }
+
+    fn down(&self) {
+        self.house.run(&["kafka", "down", "--dir", self.dir]).expect(0, &[]);
+    }
+
+    fn kafka(&self) -> Kafka {
+        Kafka::at(format!("127.0.0.1:{}", self.port))
+    }
+}
+
+impl Drop for Own<'_> {
+    fn drop(&mut self) {
+        let _ = self.house.run(&["kafka", "down", "--dir", self.dir]);
+    }
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn a_broker_that_comes_late_goes_away_and_comes_back_costs_no_record_and_a_stop_meanwhile_ends_in_time() {
+    let own_house = House::new();
+    let own = Own { house: &own_house, dir: "kafka", port: free_port() };
+    let kafka = own.kafka();
+    let (house, topic) = producer(&kafka);
+    let run = [&["run", "job.toml"], &SLOW[..]].concat();
+    let mut running = house.start(&run);
+    running.says("WARN job: trouble with Kafka, trying on");
+    own.up(&[]);
+    running.says("delivery exactly_once");
+    running.until("some commits", |_| kafka.count(&topic) > 100);
+    own.down();
+    running.says("WARN job: trouble with Kafka, trying on");
+    running.terminate();
+    // It cannot commit, and says so in its time; the next start finds out what became of the last commit.
+    running.wait().expect(1, &["gave up waiting for the brokers"]);
+    own.up(&[]);
+    house.run(&["run", "job.toml"]).expect(0, &["going on after ", "job: done\n"]);
+    all_once(&kafka, &topic);
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn a_topic_that_is_deleted_stops_the_pipeline_with_the_reason() {
+    let kafka = Kafka::given();
+    let (house, topic) = producer(&kafka);
+    // The client library takes a topic that the brokers do not know for one that is being made, for half a minute.
+    let soon = ["--set", "sink.librdkafka.\"topic.metadata.propagation.max.ms\"=1000"];
+    let mut running = house.start(&[&["run", "job.toml"], &SLOW[..], &soon].concat());
+    running.until("some commits", |_| kafka.count(&topic) > 100);
+    kafka.delete(&topic);
+    let done = running.wait().expect(1, &[]);
+    assert!(done.err.contains("a topic is gone"), "{}", done.err);
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn a_topic_that_was_deleted_and_made_anew_is_not_taken_for_the_old_one() {
+    let kafka = Kafka::given();
+    let (house, topic) = producer(&kafka);
+    house.run(&["run", "job.toml"]).expect(0, &[]);
+    house.write("consumer.toml", pipeline("consumer", &[&from_kafka(&kafka, &topic), FILES]));
+    house.run(&["run", "consumer.toml", "--until-end"]).expect(0, &["read 2000, written 2000,"]);
+    kafka.delete(&topic);
+    // As long as the old one, with other records.
+    house.write("in.csv", uci(RECORDS).replace("/2004;", "/2014;").replace("/2005;", "/2015;"));
+    house.write("again.toml", pipeline("again", &[SOURCE, &to_kafka(&kafka, &topic)]));
+    house.run(&["run", "again.toml"]).expect(0, &["written 2000,"]);
+    house.write("more.toml", pipeline("more", &[SOURCE, &to_kafka(&kafka, &topic)]));
+    house.run(&["run", "more.toml"]).expect(0, &["written 2000,"]);
+    let run = ["run", "consumer.toml", "--until-end"];
+    let done = house.run(&run).expect(1, &["it is not the same topic any more"]);
+    assert!(done.err.contains("`--fresh` forgets positions and state"), "{}", done.err);
+    house.run(&[&run[..], &["--fresh"]].concat()).expect(0, &["read 4000, written 4000,"]);
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn a_limit_that_is_lowered_stops_the_pipeline_and_the_next_run_sets_what_is_too_large_aside() {
+    let kafka = Kafka::given();
+    let (house, topic) = producer(&kafka);
+    let dead = "\n[dead_letter]\ntype = \"ndjson\"\ndir = \"dead\"\n";
+    house.write("job.toml", pipeline("job", &[SOURCE, &to_kafka(&kafka, &topic), "compression = \"none\"\n", dead]));
+    let mut running = house.start(&[&["run", "job.toml"], &SLOW[..]].concat());
+    running.until("some commits", |_| kafka.count(&topic) > 100);
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", &kafka.brokers).create().expect("a client");
+    let lower = AlterConfig::new(ResourceSpecifier::Topic(&topic)).set("max.message.bytes", "250");
+    block_on(admin.alter_configs([&lower], &AdminOptions::new())).expect("an answer")[0].as_ref().expect("altered");
+    let done = running.wait().expect(1, &["a batch is larger than the topic takes"]);
+    assert!(done.err.contains("max.message.bytes"), "{}", done.err);
+    // What is larger than the topic takes is now known before it is sent.
+    let done = house.run(&["run", "job.toml"]).expect(0, &["job: done\n"]);
+    let there = kafka.read(&topic).len();
+    let letters = house.letters("dead");
+    assert_eq!(there + letters.len(), RECORDS, "{}", done.err);
+    assert!(letters.iter().all(|letter| letter["reason"].as_str().is_some_and(|why| why.contains("takes at most"))));
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn a_process_of_the_same_name_is_noticed_and_only_one_of_them_goes_on() {
+    let kafka = Kafka::given();
+    let (house, topic) = producer(&kafka);
+    let mut running = house.start(&[&["run", "job.toml"], &SLOW[..]].concat());
+    running.until("some commits", |_| kafka.count(&topic) > 100);
+    // The same pipeline on another machine: nothing but the brokers tells the two of each other.
+    let other = House::new();
+    other.write("in.csv", uci(RECORDS));
+    std::fs::write(other.path("job.toml"), std::fs::read(house.path("job.toml")).expect("a pipeline"))
+        .expect("written");
+    let second = other.start(&["run", "job.toml"]);
+    let first = running.wait().expect(1, &["another process decides commits as `aqpipe.job`"]);
+    assert!(first.err.contains("made anew"), "{}", first.err);
+    second.wait().expect(0, &["going on after "]);
+    all_once(&kafka, &topic);
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn a_producer_that_is_fenced_begins_anew_once() {
+    let kafka = Kafka::given();
+    let (house, topic) = producer(&kafka);
+    let mut running = house.start(&[&["run", "job.toml"], &SLOW[..]].concat());
+    running.until("some commits", |_| kafka.count(&topic) > 100);
+    let fence = || {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &kafka.brokers);
+        config.set("transactional.id", format!("aqpipe.{}", house.name("job")));
+        let producer: BaseProducer = config.create().expect("a producer");
+        producer.init_transactions(Duration::from_secs(30)).expect("known to the brokers");
+    };
+    fence();
+    running.says("the transactional producer is made anew");
+    running.wait().expect(0, &["job: done\n"]);
+    all_once(&kafka, &topic);
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn without_the_right_to_transactions_or_across_two_clusters_delivery_is_at_least_once_and_that_is_said() {
+    let own_house = House::new();
+    let own = Own { house: &own_house, dir: "kafka", port: free_port() };
+    own.up(&[
+        "--property",
+        "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "--property",
+        "allow.everyone.if.no.acl.found=true",
+    ]);
+    let kafka = own.kafka();
+
+    // No right to transactions.
+    let (house, topic) = producer(&kafka);
+    deny_write(&kafka.brokers, Resource::Transactions, &format!("aqpipe.{}", house.name("job")));
+    let once = ["run", "job.toml", "--set", "delivery=exactly_once"];
+    house.run(&once).expect(78, &["cannot deliver `exactly_once`: the user has no right to transactions"]);
+    let said = "WARN job: delivery at_least_once: the user has no right to transactions";
+    house.run(&["run", "job.toml"]).expect(0, &[said, "written 2000,"]);
+    all_once(&kafka, &topic);
+
+    // A right that is lost in the middle.
+    let kafka = own.kafka();
+    let (house, topic) = producer(&kafka);
+    let mut running = house.start(&[&["run", "job.toml"], &SLOW[..]].concat());
+    running.until("some commits", |_| kafka.count(&topic) > 100);
+    deny_write(&kafka.brokers, Resource::Topic, &topic);
+    running.wait().expect(1, &["the user may not write", "it needs the right to write to the topic"]);
+
+    // Two clusters.
+    let kafka = own.kafka();
+    let given = Kafka::given();
+    let (house, topic) = producer(&kafka);
+    house.run(&["run", "job.toml"]).expect(0, &[]);
+    let out = given.name("out");
+    house.write("across.toml", pipeline("across", &[&from_kafka(&kafka, &topic), &to_kafka(&given, &out)]));
+    let run = ["run", "across.toml", "--until-end"];
+    let asked = [&run[..], &["--set", "delivery=exactly_once"]].concat();
+    house.run(&asked).expect(78, &["and no transaction spans two"]);
+    house
+        .run(&run)
+        .expect(0, &["WARN across: delivery at_least_once: ", "and no transaction spans two", "written 2000,"]);
+    all_once(&given, &out);
+}
+
+#[test]
+fn an_embedded_broker_cannot_be_asked_for_exactly_once() {
+    let house = House::new();
+    let kafka = Kafka::at("127.0.0.1:1".to_owned());
+    house.write("in.csv", uci(10));
+    house.write("job.toml", pipeline("job", &[SOURCE, &to_kafka(&kafka, "t")]));
+    let run = ["run", "job.toml", "--embedded-broker", "--set", "delivery=exactly_once"];
+    house.run(&run).expect(78, &["cannot deliver `exactly_once`: the embedded broker has no transactions"]);
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn stopping_between_transactions_and_a_ledger_carries_positions_over_or_says_what_to_do() {
+    let kafka = Kafka::given();
+    let (house, topic) = producer(&kafka);
+    let least = ["--set", "delivery=at_least_once"];
+    let mut running = house.start(&[&["run", "job.toml"], &SLOW[..], &least].concat());
+    running.until("some commits", |_| kafka.count(&topic) > 100);
+    running.terminate();
+    running.wait().expect(0, &["delivery at_least_once: a ledger file decides\n"]);
+    // From the ledger to transactions: it goes on.
+    let mut running = house.start(&[&["run", "job.toml"], &SLOW[..]].concat());
+    running.until("more commits", |err| err.contains("going on after ") && kafka.count(&topic) > 600);
+    running.terminate();
+    running.wait().expect(0, &[]);
+    // And back: the positions are with the brokers.
+    let refused = house.run(&[&["run", "job.toml"], &least[..]].concat());
+    refused.expect(78, &["were decided by transactions of cluster", "`delivery = \"exactly_once\"` as before"]);
+    house.run(&["run", "job.toml"]).expect(0, &["going on after "]);
+    all_once(&kafka, &topic);
+}
+
+/// A disk that fails at a step: the run stops with the reason, and the next one leaves what a run left alone leaves.
+#[cfg(debug_assertions)]
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn a_disk_that_fails_at_any_step_stops_the_run_and_the_next_one_completes_with_nothing_lost() {
+    let kafka = Kafka::given();
+    let (house, topic) = producer(&kafka);
+    house.run(&["run", "job.toml"]).expect(0, &[]);
+    for (index, fault) in
+        ["prepare.sync=error@3", "note.write=error@4", "note.sync=error@3", "finish.rename=error@2"].iter().enumerate()
+    {
+        let (name, out) = (format!("disk-{index}"), format!("out-{index}"));
+        let files = FILES.replace("\"out\"", &format!("\"{out}\""));
+        house.write(&format!("{name}.toml"), pipeline(&name, &[&from_kafka(&kafka, &topic), FILL, &files]));
+        let run = ["run", &format!("{name}.toml"), "--until-end"];
+        let failed = house.run_with_fault(&run, fault).expect(1, &["error: "]);
+        assert!(failed.err.contains("os error 5"), "{fault}\n{}", failed.err);
+        house.run(&run).expect(0, &[]);
+        let rows = house.rows(&out);
+        let distinct: BTreeSet<&Vec<String>> = rows.rows.iter().collect();
+        assert_eq!((rows.len(), distinct.len()), (RECORDS, RECORDS), "{fault}");
+        assert!(house.unfinished(&out).is_empty(), "{fault}");
+    }
+}
