@@ -1,5 +1,6 @@
 //! Runs of pipelines whose stages are in memory: what they lose, repeat or leave behind when anything fails anywhere.
 
+mod bank;
 mod stages;
 
 use std::sync::Arc;
@@ -220,8 +221,56 @@ fn a_stage_that_panics_fails_the_run_and_not_the_process() {
     assert_eq!(house.world.values().len(), 40);
 }
 
+const BANK: &str = "[sink]\ntype = \"memory\"\nbatch_size = 10\nbank = \"within\"\n";
+
+#[test]
+fn a_commit_that_is_refused_is_read_again_from_the_last_one_and_the_run_goes_on() {
+    let house = House::with(records(95));
+    *house.world.vault.refuse.lock() = Some(1);
+    let summary = house.run("", &format!("{HOLD}{SUMS}{BANK}")).expect("runs");
+    assert_eq!(summary.ended, Ended::Done);
+    assert!(house.world.vault.refuse.lock().is_none(), "a commit was refused");
+    let counts = &summary.facts.counts;
+    assert_eq!((counts.read, counts.written), (95, 95), "what was refused does not count");
+    let sums: Vec<f64> = (0..95u64).map(|i| (0..=i).sum::<u64>() as f64).collect();
+    assert_eq!(house.world.values(), sums, "the state of transforms went back too");
+}
+
+#[test]
+fn who_cannot_decide_leaves_it_to_the_ledger_unless_more_was_asked_for() {
+    let house = House::with(records(30));
+    *house.world.vault.unable.lock() = Some("no right to it".to_owned());
+    let asked = format!("{BANK}[monitor]\nenabled = false\n");
+    let pipeline = house.pipeline("", &asked);
+    assert_eq!(pipeline.delivery, aqpipe_engine::stage::Delivery::ExactlyOnce);
+    let mut insists = pipeline.clone();
+    insists.settings.delivery = Some(aqpipe_engine::stage::Delivery::ExactlyOnce);
+    let mut options = RunOptions { shared: Arc::new(Shared::default()), ..RunOptions::default() };
+    options.shared.put(Arc::clone(&house.world));
+    let error = run(&insists, &options).expect_err("refuses");
+    assert_eq!((error.kind(), error.to_string().contains("no right to it")), (ErrorKind::Config, true), "{error}");
+    options.facts = Arc::default();
+    let summary = run(&pipeline, &options).expect("runs");
+    assert_eq!(summary.delivery, aqpipe_engine::stage::Delivery::AtLeastOnce);
+    assert_eq!(house.world.values().len(), 30);
+}
+
+#[test]
+fn positions_of_another_place_are_not_believed() {
+    let house = House::with(records(40));
+    house.world.fail_at(30);
+    house.run("", &format!("{SUMS}{BANK}")).expect_err("fails");
+    house.world.fail_at(u64::MAX);
+    *house.world.vault.place.lock() = "elsewhere".to_owned();
+    let error = house.run("", &format!("{SUMS}{BANK}")).expect_err("refuses");
+    assert!(error.to_string().contains("these brokers are cluster elsewhere"), "{error}");
+    assert!(error.help_text().is_some_and(|help| help.contains("--fresh")));
+    house.run_with("", &format!("{SUMS}{BANK}"), |options| options.fresh = true).expect("starts afresh");
+    assert_eq!(house.world.values().len(), 40);
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
 
     /// Whatever fails, however often: once a run is let to its end, the output is that of a run left alone.
     #[test]
@@ -231,16 +280,19 @@ proptest! {
         crashes in proptest::collection::vec(1u64..60, 0..6),
         lanes in 1u64..4,
         batch_size in 1u64..25,
+        bank in proptest::sample::select(vec!["", "bank = \"within\"\n", "bank = \"apart\"\n"]),
+        refuse in proptest::option::of(0u64..10),
     ) {
         let mut input = records(count);
         for at in bad.range(..count) {
             input[*at as usize] = Record::bad(*at, "bad");
         }
         let source = format!("lanes = {lanes}");
-        let rest = format!("{HOLD}{SUMS}[sink]\ntype = \"memory\"\nbatch_size = {batch_size}\n{DEAD}");
-        let alone = House::with(input.clone());
-        alone.run(&source, &rest).expect("runs");
+        let with = |bank: &str| format!("{HOLD}{SUMS}[sink]\ntype = \"memory\"\nbatch_size = {batch_size}\n{bank}{DEAD}");
+        let (rest, alone) = (with(bank), House::with(input.clone()));
+        alone.run(&source, &with("")).expect("runs");
         let shaken = House::with(input);
+        *shaken.world.vault.refuse.lock() = refuse;
         for crash in crashes {
             shaken.world.fail_at(crash);
             if shaken.run(&source, &rest).is_ok() {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::arrow_array::{BinaryArray, BooleanArray, Float64Array};
@@ -13,6 +13,8 @@ use aqpipe_engine::{Error, Result, inventory};
 use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::bank::{Bank, Deposit, Vault};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
@@ -51,6 +53,8 @@ pub(crate) struct World {
     stop: Mutex<Option<(u64, Arc<Stop>)>>,
     when_read: Mutex<Option<(u64, Act)>>,
     runs: AtomicU64,
+    pub(crate) vault: Vault,
+    regroup: AtomicBool,
 }
 
 impl World {
@@ -81,7 +85,20 @@ impl World {
         self.surveys.load(Ordering::SeqCst)
     }
 
-    fn step(&self, what: &str) -> Result<()> {
+    /// The source is to take its lanes back and open them again.
+    pub(crate) fn regroup(&self) {
+        self.regroup.store(true, Ordering::SeqCst);
+    }
+
+    /// Makes rows visible.
+    pub(crate) fn deposit(&self, deposit: &Deposit) {
+        let Deposit { name, lane, span, values } = deposit;
+        let rows = (Arc::clone(lane), *span, values.clone());
+        assert!(self.visible.lock().insert(name.clone(), rows).is_none(), "{name} is decided twice");
+        self.order.lock().push(name.clone());
+    }
+
+    pub(crate) fn step(&self, what: &str) -> Result<()> {
         let step = self.steps.fetch_add(1, Ordering::SeqCst);
         if step >= self.fail_at.load(Ordering::SeqCst) {
             return Err(Error::new(format!("{what} fails at step {step}")));
@@ -196,12 +213,20 @@ impl Source for Memory {
     fn run(self: Box<Self>, lanes: Arc<dyn Lanes>) -> Result<()> {
         self.world.runs.fetch_add(1, Ordering::SeqCst);
         let ids: Vec<LaneId> = (0..self.lanes).map(|lane| format!("memory/{lane}").into()).collect();
-        for (lane, (id, start)) in ids.iter().zip(lanes.starts(&ids)?).enumerate() {
-            let position = start.as_ref().map(|start| start.position).unwrap_or_default();
-            lanes.open(Arc::clone(id), Box::new(self.lane(lane as u64, position)), start, None)?;
-        }
+        let open = || {
+            for (lane, (id, start)) in ids.iter().zip(lanes.starts(&ids)?).enumerate() {
+                let position = start.as_ref().map(|start| start.position).unwrap_or_default();
+                lanes.open(Arc::clone(id), Box::new(self.lane(lane as u64, position)), start, None)?;
+            }
+            Ok(())
+        };
+        open()?;
         while !lanes.running().is_empty() && !lanes.stopping() {
             lanes.wait(Instant::now() + Duration::from_millis(20));
+            if self.world.regroup.swap(false, Ordering::SeqCst) {
+                lanes.close(&ids, true, Instant::now() + Duration::from_secs(5))?;
+                open()?;
+            }
         }
         Ok(())
     }
@@ -515,6 +540,16 @@ struct MemorySink {
     /// Whether a completed run may be run again.
     #[serde(default)]
     again: bool,
+    /// Who decides in place of a ledger, where anybody does: rows are part of its transactions, or lie beside them.
+    #[serde(default)]
+    bank: Option<Where>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Where {
+    Within,
+    Apart,
 }
 
 inventory::submit! { Descriptor::sink::<MemorySink>() }
@@ -536,13 +571,14 @@ impl SinkConfig for MemorySink {
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Arc<dyn Sink>> {
-        Ok(Arc::new(Memories { world: world(cx)?, again: self.again }))
+        Ok(Arc::new(Memories { world: world(cx)?, again: self.again, bank: self.bank }))
     }
 }
 
 struct Memories {
     world: Arc<World>,
     again: bool,
+    bank: Option<Where>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -588,8 +624,12 @@ impl End for Memories {
         Ok(())
     }
 
+    fn coordinator(&self) -> Option<Arc<dyn Coordinator>> {
+        self.bank.map(|_| Arc::new(Bank(Arc::clone(&self.world))) as Arc<dyn Coordinator>)
+    }
+
     fn visible_end(&self, lane: &LaneId) -> Result<Option<u64>> {
-        if self.again {
+        if self.again || self.bank == Some(Where::Within) {
             return Ok(None);
         }
         Ok(self.world.visible.lock().values().filter(|(l, ..)| l == lane).map(|(_, span, _)| span.to.at).max())
@@ -600,7 +640,9 @@ impl Sink for Memories {
     fn open(&self, lane: &LaneId, epoch: u64) -> Result<Box<dyn Writer>> {
         let run = self.world.runs.load(Ordering::SeqCst);
         let run = if self.again { format!("{run}.{epoch}") } else { String::new() };
-        Ok(Box::new(MemoryWriter { world: Arc::clone(&self.world), lane: Arc::clone(lane), run, values: Vec::new() }))
+        let within = self.bank == Some(Where::Within) && self.world.vault.unable.lock().is_none();
+        let (world, lane) = (Arc::clone(&self.world), Arc::clone(lane));
+        Ok(Box::new(MemoryWriter { world, lane, run, values: Vec::new(), within }))
     }
 }
 
@@ -609,6 +651,8 @@ struct MemoryWriter {
     lane: LaneId,
     run: String,
     values: Vec<f64>,
+    /// Rows are part of transactions.
+    within: bool,
 }
 
 impl Writer for MemoryWriter {
@@ -626,6 +670,10 @@ impl Writer for MemoryWriter {
             return Ok(Prepared::Nothing);
         }
         let name = format!("{} {} {}-{}.{}", self.run, self.lane, span.from.at, span.to.at, span.part);
+        if self.within {
+            let lane = Arc::clone(&self.lane);
+            return Ok(Prepared::Within(Box::new(Deposit { name, lane, span, values })));
+        }
         assert!(!self.world.visible.lock().contains_key(&name), "{name} is prepared twice");
         self.world.prepared.lock().insert(name.clone(), (Arc::clone(&self.lane), span, values));
         postcard::to_stdvec(&Name(name)).map(Prepared::Apart).map_err(|e| Error::bug("prepared").because(e))
