@@ -13,6 +13,8 @@ use crate::common::{House, Kafka, uci};
 const RECORDS: usize = 400;
 /// Each so many-th row is no record.
 const BAD: usize = 40;
+/// Cases that run at the same time.
+const WORKERS: usize = 4;
 
 /// Where records and dead letters are, and how to read them.
 struct Path<'a> {
@@ -83,28 +85,42 @@ impl Path<'_> {
         self.house.run(&["run", "alone.toml", "--until-end"]).expect(0, &[]);
         let alone = self.output("alone");
         assert_eq!((alone.0.len(), alone.1.len()), (RECORDS - RECORDS / BAD, RECORDS / BAD));
-        let mut reached = BTreeSet::new();
-        for point in POINTS {
-            for time in [1, 3] {
-                let name = format!("{}-{time}", point.replace('.', "-"));
-                self.pipeline(&name);
-                let file = format!("{name}.toml");
-                let run = ["run", &file, "--until-end"];
-                let died = self.house.run_with_fault(&run, &format!("{point}=crash@{time}"));
-                match died.code {
-                    // A point to which it comes less often, or never.
-                    Some(code) => assert_eq!(code, 0, "{point} {time}:\n{}", died.err),
-                    None => {
-                        reached.insert(*point);
-                        self.house.run(&run).expect(0, &[]);
-                    }
-                }
-                assert!(self.output(&name) == alone, "{point}, time {time}: the output differs");
-                assert!(self.house.unfinished(&name).is_empty(), "{point}, time {time}: unfinished files are left");
-            }
-        }
+        // Most of the time is spent waiting, for groups above all.
+        let cases: Vec<(&'static str, u32)> = POINTS.iter().flat_map(|point| [(*point, 1), (*point, 3)]).collect();
+        let reached: BTreeSet<&'static str> = std::thread::scope(|scope| {
+            let worker = |worker: usize| {
+                let (cases, alone) = (&cases, &alone);
+                scope.spawn(move || {
+                    let mine = cases.iter().skip(worker).step_by(WORKERS);
+                    mine.filter(|(point, time)| self.dies_and_goes_on(point, *time, alone))
+                        .map(|(point, _)| *point)
+                        .collect::<Vec<&'static str>>()
+                })
+            };
+            let workers: Vec<_> = (0..WORKERS).map(worker).collect();
+            workers.into_iter().flat_map(|worker| worker.join().expect("its cases hold")).collect()
+        });
         let missed: Vec<&&str> = POINTS.iter().filter(|point| !reached.contains(**point)).collect();
         assert_eq!(missed.into_iter().copied().collect::<Vec<_>>(), passed, "points that it did not come to");
+    }
+}
+
+impl Path<'_> {
+    /// Whether a run came to the point so often; it died there, and the next one left the right output.
+    fn dies_and_goes_on(&self, point: &str, time: u32, alone: &(Vec<String>, Vec<String>)) -> bool {
+        let name = format!("{}-{time}", point.replace('.', "-"));
+        self.pipeline(&name);
+        let file = format!("{name}.toml");
+        let run = ["run", &file, "--until-end"];
+        let died = self.house.run_with_fault(&run, &format!("{point}=crash@{time}"));
+        match died.code {
+            // A point to which it comes less often, or never.
+            Some(code) => assert_eq!(code, 0, "{point} {time}:\n{}", died.err),
+            None => drop(self.house.run(&run).expect(0, &[])),
+        }
+        assert!(self.output(&name) == *alone, "{point}, time {time}: the output differs");
+        assert!(self.house.unfinished(&name).is_empty(), "{point}, time {time}: unfinished files are left");
+        died.code.is_none()
     }
 }
 
