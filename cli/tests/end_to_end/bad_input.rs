@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
-use crate::common::House;
+use crate::common::{House, Small};
 
 const STRICT: &str = r#"name = "job"
 
@@ -287,39 +287,6 @@ fn a_file_in_place_of_a_directory_is_an_error_for_each_end() {
     let done = done.expect(1, &["error: job: the state directory taken/job/0 cannot be used: Not a directory"]);
     assert!(done.err.contains("help: `state_dir` says where a pipeline keeps its state\n"), "{}", done.err);
     house.run(&["run", "job.toml"]).expect(0, &["read 5, written 5"]);
-}
-
-/// A file system of this size; none where this user may not mount one.
-struct Small<'a>(&'a House);
-
-impl Small<'_> {
-    fn mount(house: &House) -> Option<Small<'_>> {
-        std::fs::create_dir_all(house.path("small")).expect("created");
-        let mount = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=32k", "tmpfs"])
-            .arg(house.path("small"))
-            .stderr(std::process::Stdio::null())
-            .status();
-        match mount {
-            Ok(status) if status.success() => Some(Small(house)),
-            _ => {
-                eprintln!("this user cannot mount a file system: not tried");
-                None
-            }
-        }
-    }
-
-    fn make_room(&self) {
-        let path = self.0.path("small");
-        let remount = std::process::Command::new("mount").args(["-o", "remount,size=4m"]).arg(path).status();
-        assert!(remount.expect("mount").success());
-    }
-}
-
-impl Drop for Small<'_> {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg(self.0.path("small")).status();
-    }
 }
 
 #[test]

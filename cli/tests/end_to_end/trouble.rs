@@ -9,7 +9,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, Producer as _};
 
-use crate::common::{Done, House, Kafka, Resource, block_on, deny_write, uci};
+use crate::common::{Done, House, Kafka, Resource, Small, block_on, deny_write, uci};
 
 const RECORDS: usize = 2_000;
 
@@ -298,6 +298,26 @@ fn stopping_between_transactions_and_a_ledger_carries_positions_over_or_says_wha
     refused.expect(78, &["were decided by transactions of cluster", "`delivery = \"exactly_once\"` as before"]);
     house.run(&["run", "job.toml"]).expect(0, &["going on after "]);
     all_once(&kafka, &topic);
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn a_full_disk_stops_a_consumer_and_once_there_is_room_it_completes_with_nothing_lost() {
+    let kafka = Kafka::given();
+    let (house, topic) = producer(&kafka);
+    house.run(&["run", "job.toml"]).expect(0, &[]);
+    let Some(small) = Small::mount(&house) else { return };
+    let files = FILES.replace("\"out\"", "\"small/out\"");
+    house.write("consumer.toml", pipeline("consumer", &[&from_kafka(&kafka, &topic), FILL, &files]));
+    let run = ["run", "consumer.toml", "--until-end"];
+    house.run(&run).expect(1, &["No space left on device", "help: make room there, then run again\n"]);
+    assert_eq!(house.rows("small/out").len() % 100, 0, "each visible file is whole");
+    small.make_room();
+    house.run(&run).expect(0, &["consumer: done\n"]);
+    let rows = house.rows("small/out");
+    let distinct: BTreeSet<&Vec<String>> = rows.rows.iter().collect();
+    assert_eq!((rows.len(), distinct.len()), (RECORDS, RECORDS));
+    assert!(house.unfinished("small/out").is_empty());
 }
 
 /// A disk that fails at a step: the run stops with the reason, and the next one leaves what a run left alone leaves.

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rand::RngExt as _;
 use rand::distr::Alphanumeric;
@@ -11,6 +12,9 @@ use crate::error::{Error, Result};
 
 /// How many instances of one pipeline share a state directory at most: a bound for the search of a free one.
 const INSTANCES_MAX: usize = 1_000;
+/// How long a slot may be held by somebody who does not run in it, and how often it is tried.
+const PATIENCE: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(50);
 /// Characters of a tag: enough that no two of a network's machines have the same.
 const TAG_LENGTH: usize = 8;
 
@@ -36,10 +40,10 @@ impl Instance {
         };
         if let Some(id) = wanted {
             let writer = if alone { String::new() } else { id.to_owned() };
-            return Ok(Instance { writer, ..lock(&home, id)?.ok_or_else(|| busy(id))? });
+            return Ok(Instance { writer, ..lock_patiently(&home, id)?.ok_or_else(|| busy(id))? });
         }
         if alone {
-            return lock(&home, "0")?.ok_or_else(|| busy("0"));
+            return lock_patiently(&home, "0")?.ok_or_else(|| busy("0"));
         }
         for slot in 0..INSTANCES_MAX {
             if let Some(instance) = lock(&home, &slot.to_string())? {
@@ -105,6 +109,17 @@ fn tag(home: &Path) -> Result<String> {
         }
     }
     std::fs::read_to_string(&path).map_err(failed)
+}
+
+/// Takes a slot that somebody may hold for a moment only to look at it, or to settle what its last process left.
+fn lock_patiently(home: &Path, id: &str) -> Result<Option<Instance>> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match lock(home, id)? {
+            None if Instant::now() < until => std::thread::sleep(LOOK),
+            result => return Ok(result),
+        }
+    }
 }
 
 fn lock(home: &Path, id: &str) -> Result<Option<Instance>> {
