@@ -8,10 +8,13 @@ use aqpipe_engine::{Error, Result};
 use parking_lot::{Condvar, Mutex};
 use rdkafka::message::OwnedHeaders;
 
-/// A lane's parcel is sent off once it has so many bytes: enough that commits cost little beside what they carry.
-const FULL: usize = 8 << 20;
-/// No lane begins a new parcel while so many bytes wait in others: one that is sent, and one that is filled meanwhile.
+/// A lane's parcel is handed over once it has so many bytes. One commit takes all that wait.
+const FULL: usize = 4 << 20;
+/// No lane begins a new parcel while so many bytes wait in others, those that are being sent among them: enough that a
+/// commit costs little beside what it carries, and that lanes go on meanwhile.
 const WAITING_MOST: usize = 16 << 20;
+/// Buffers that are kept: about as many as there are parcels at a time.
+const SPARE_MOST: usize = 4;
 /// How often whoever waits for room looks whether it is to give up; most waits are woken.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -20,6 +23,9 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(crate) struct Budget {
     waiting: Mutex<usize>,
     freed: Condvar,
+    /// The buffers of parcels that are gone: new ones would be new pages each time, which cost more than what is done
+    /// with them.
+    spare: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Budget {
@@ -65,7 +71,10 @@ impl Parcel {
     /// An empty parcel, once there is room for another one.
     pub(crate) fn begin(topic: &Arc<str>, budget: &Arc<Budget>, given_up: &AtomicBool) -> Result<Parcel> {
         budget.wait(given_up)?;
-        Ok(Parcel::beside(topic, budget))
+        let values = budget.spare.lock().pop().unwrap_or_default();
+        let mut parcel = Parcel::beside(topic, budget);
+        parcel.values = values;
+        Ok(parcel)
     }
 
     /// An empty parcel that waits for no room.
@@ -126,6 +135,13 @@ impl Parcel {
 
 impl Drop for Parcel {
     fn drop(&mut self) {
+        let mut spare = self.budget.spare.lock();
+        if self.values.capacity() > 0 && spare.len() < SPARE_MOST {
+            let mut values = std::mem::take(&mut self.values);
+            values.clear();
+            spare.push(values);
+        }
+        drop(spare);
         *self.budget.waiting.lock() -= self.counted;
         self.budget.freed.notify_all();
     }
