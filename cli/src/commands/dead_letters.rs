@@ -140,9 +140,10 @@ fn each(pipeline: &Pipeline, mut take: impl FnMut(StoredLetter)) -> Result<()> {
 }
 
 fn list(pipeline: &Pipeline, args: &ListArgs) -> Result<Exit> {
-    let done = replayed(pipeline, ANSWER)?;
+    let mut done = replayed(pipeline, ANSWER)?;
     let (mut listed, mut left_out) = (0_u64, 0_u64);
     each(pipeline, |letter| {
+        done.look_at(&letter);
         let is_done = done.contains(&letter.id);
         if !args.filter.takes(&letter) {
             return;
@@ -188,9 +189,10 @@ fn to_json(letter: &StoredLetter, done: bool) -> serde_json::Value {
 }
 
 fn show(pipeline: &Pipeline, id: &str) -> Result<Exit> {
-    let done = replayed(pipeline, ANSWER)?;
+    let mut done = replayed(pipeline, ANSWER)?;
     let mut found = None;
     each(pipeline, |letter| {
+        done.look_at(&letter);
         if letter.id.to_string() == id {
             found = Some(letter);
         }
@@ -215,9 +217,15 @@ fn show(pipeline: &Pipeline, id: &str) -> Result<Exit> {
         if done.contains(&letter.id) { "yes" } else { "no" },
     ));
     if let Some(raw) = &letter.raw {
-        printer::out(&format!("\n{}", String::from_utf8_lossy(raw)));
+        let text: String = String::from_utf8_lossy(raw).chars().map(visible).collect();
+        printer::out(&format!("\n{text}"));
     }
     Ok(Exit::Done)
+}
+
+/// A character as a terminal may show it: a record may hold anything.
+fn visible(c: char) -> char {
+    if c.is_control() && !matches!(c, '\n' | '\t') { char::REPLACEMENT_CHARACTER } else { c }
 }
 
 /// Why a letter cannot be sent through once more.
@@ -235,11 +243,12 @@ fn hindrance(pipeline: &Pipeline, letter: &StoredLetter) -> Option<&'static str>
 }
 
 fn replay(pipeline: &Pipeline, filter: &Filter) -> Result<Exit> {
-    let done = replayed(pipeline, ANSWER)?;
+    let mut done = replayed(pipeline, ANSWER)?;
     let mut letters = Vec::new();
     let mut left: std::collections::BTreeMap<&'static str, u64> = std::collections::BTreeMap::new();
     let mut too_many = 0_u64;
     each(pipeline, |letter| {
+        done.look_at(&letter);
         if done.contains(&letter.id) || !filter.takes(&letter) {
             return;
         }
@@ -255,9 +264,9 @@ fn replay(pipeline: &Pipeline, filter: &Filter) -> Result<Exit> {
     if too_many > 0 {
         printer::err(&format!("{too_many} are left for the next replay"));
     }
-    // One that died may have left output that is decided and not visible.
+    // One that died may have left output that is decided and not visible, or rows that are held back.
     let unsettled = |one: &InstanceState| one.instance == REPLAY && one.unsettled;
-    if letters.is_empty() && !state(pipeline, ANSWER)?.instances.iter().any(unsettled) {
+    if letters.is_empty() && !done.is_interrupted() && !state(pipeline, ANSWER)?.instances.iter().any(unsettled) {
         printer::err("nothing to replay");
         return Ok(Exit::Done);
     }

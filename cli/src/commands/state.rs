@@ -20,7 +20,7 @@ pub(crate) struct StateArgs {
     #[arg(long)]
     json: bool,
     /// Seconds that brokers may take to answer.
-    #[arg(long, value_name = "SECS", default_value_t = 10)]
+    #[arg(long, value_name = "SECS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: u64,
 }
 

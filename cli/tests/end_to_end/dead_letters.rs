@@ -132,7 +132,7 @@ fn letters_in_a_topic_are_replayed_into_a_topic_in_one_transaction() {
         assert_eq!(died.code, None, "{}", died.err);
         assert_eq!(kafka.read(&out).len(), 11);
     }
-    house.run(&replay).expect(0, &["a Kafka transaction of `aqpipe.job.dead-letters` decides\n", "read 9, written 9,"]);
+    house.run(&replay).expect(0, &["a Kafka transaction of `aqpipe.job/dead-letters` decides\n", "read 9, written 9,"]);
     assert_eq!(kafka.read(&out).len(), 20);
     house.run(&replay).expect(0, &["nothing to replay\n"]);
     assert_eq!(listed(&house, &[]).len(), 1);

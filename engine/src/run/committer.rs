@@ -19,6 +19,15 @@ use crate::stage::{Coordinator, DeadEnd, Decision, Prepared, Sink};
 /// How many cuts one commit takes at most: a bound for the size of a ledger's entry or a transaction.
 const CUTS_MAX: usize = 256;
 
+/// Which ends to claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// Those that lie beside a coordinator's: nobody waits for a broker.
+    Beside,
+    /// All that are left.
+    Rest,
+}
+
 /// What an end prepared, as it was handed over or as it was noted: the bytes of what is apart.
 pub(super) trait Noted {
     fn bytes(&self) -> &[u8];
@@ -60,10 +69,17 @@ impl Ends {
         self.sink.coordinator().or_else(|| self.dead.as_ref()?.coordinator())
     }
 
-    /// Claims both for this pipeline.
-    pub(super) fn claim(&self) -> Result<()> {
-        self.sink.claim().map_err(|e| e.in_stage(&self.sink_label))?;
-        self.dead.iter().try_for_each(|dead| dead.claim()).map_err(|e| e.in_stage("dead_letter"))
+    /// Claims them for this pipeline.
+    pub(super) fn claim(&self, which: Claim) -> Result<()> {
+        // Claimed twice is claimed once.
+        let now = |coordinated: bool| which == Claim::Rest || !coordinated;
+        if now(self.sink.coordinator().is_some()) {
+            self.sink.claim().map_err(|e| e.in_stage(&self.sink_label))?;
+        }
+        match &self.dead {
+            Some(dead) if now(dead.coordinator().is_some()) => dead.claim().map_err(|e| e.in_stage("dead_letter")),
+            _ => Ok(()),
+        }
     }
 
     /// Ends whatever waits in them.

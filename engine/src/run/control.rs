@@ -125,7 +125,8 @@ impl Control {
         let mut state = self.state.lock();
         for id in ids {
             if let Some(entry) = state.lanes.get_mut(id) {
-                entry.refused = true;
+                // One that is being closed already waits for no second close.
+                entry.refused = entry.reins.order() == Order::Run;
                 entry.reins.give(Order::Lost);
             }
         }
@@ -279,6 +280,27 @@ mod tests {
         control.wait_for_all();
         control.close(std::slice::from_ref(&id), true, Instant::now()).expect("closed");
         assert!(control.running().is_empty());
+    }
+
+    #[test]
+    fn a_refusal_does_not_keep_waiting_who_closes_the_lane_already() {
+        for lost in [true, false] {
+            let control = Control::default();
+            let id: LaneId = "a".into();
+            let (epoch, _) = control.enter(&id).expect("new");
+            control.handed_over(&id, epoch);
+            let until = Instant::now() + Duration::from_secs(600);
+            std::thread::scope(|scope| {
+                let closing = scope.spawn(|| control.close(std::slice::from_ref(&id), lost, until));
+                while control.state.lock().lanes[&id].reins.order() == Order::Run {
+                    std::thread::yield_now();
+                }
+                control.refused(std::slice::from_ref(&id));
+                control.ended(&id, epoch);
+                control.settled(&id, epoch);
+                closing.join().expect("a thread").expect("closed");
+            });
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    /// Takes the slot `wanted`, else slot `0` where there is to be one alone, else the first free one: a restart takes
+    /// Takes slot `0` where there is to be one alone, else the slot `wanted`, else the first free one: a restart takes
     /// the slot of the dead process and settles what it left.
     pub(super) fn claim(state_dir: &Path, pipeline: &str, wanted: Option<&str>, alone: bool) -> Result<Instance> {
         let home = state_dir.join(pipeline);
@@ -38,12 +38,12 @@ impl Instance {
             Error::new(format!("the pipeline `{pipeline}` is running already (instance {id} in {})", home.display()))
                 .help("give the other one another `name`, `instance` or `state_dir`, or wait for this one to end")
         };
-        if let Some(id) = wanted {
-            let writer = if alone { String::new() } else { id.to_owned() };
-            return Ok(Instance { writer, ..lock_patiently(&home, id)?.ok_or_else(|| busy(id))? });
-        }
         if alone {
+            // One slot, whatever it is called: what two processes would write is one output.
             return lock_patiently(&home, "0")?.ok_or_else(|| busy("0"));
+        }
+        if let Some(id) = wanted {
+            return Ok(Instance { writer: id.to_owned(), ..lock_patiently(&home, id)?.ok_or_else(|| busy(id))? });
         }
         for slot in 0..INSTANCES_MAX {
             if let Some(instance) = lock(&home, &slot.to_string())? {
@@ -53,10 +53,11 @@ impl Instance {
         Err(Error::new(format!("all {INSTANCES_MAX} instances of `{pipeline}` in {} run already", home.display())))
     }
 
-    /// The other instances of this pipeline that nobody holds, so that what they left can be settled.
-    pub(super) fn orphans(&self) -> Result<Vec<Instance>> {
-        let Some(home) = self.dir.parent() else { return Ok(Vec::new()) };
-        let entries = std::fs::read_dir(home)
+    /// The other instances of this pipeline that nobody holds, so that what they left can be settled. Each is held only
+    /// once it is come to.
+    pub(super) fn orphans(&self) -> Result<impl Iterator<Item = Result<Instance>> + use<>> {
+        let home = self.dir.parent().unwrap_or(&self.dir).to_owned();
+        let entries = std::fs::read_dir(&home)
             .map_err(|e| Error::new(format!("the state directory {} cannot be read", home.display())).because(e))?;
         let mut names: Vec<String> = entries
             .flatten()
@@ -65,7 +66,7 @@ impl Instance {
             .filter(|name| *name != *self.id)
             .collect();
         names.sort();
-        names.iter().filter_map(|id| lock(home, id).transpose()).collect()
+        Ok(names.into_iter().filter_map(move |id| lock(&home, &id).transpose()))
     }
 }
 
@@ -174,7 +175,7 @@ mod tests {
         let mut held = held.into_iter();
         let (mine, dead) = (held.next().expect("0"), held.next().expect("1"));
         drop(dead);
-        let orphans: Vec<Arc<str>> = mine.orphans().expect("reads").into_iter().map(|o| o.id).collect();
+        let orphans: Vec<Arc<str>> = mine.orphans().expect("reads").map(|o| o.expect("locks").id).collect();
         assert_eq!(orphans, ["1".into()], "2 is held, 3 has no ledger");
     }
 }

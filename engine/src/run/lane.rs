@@ -106,8 +106,13 @@ impl Stretch {
 impl Task {
     /// Runs the lane to its end, or until it is told otherwise.
     pub(super) fn run(mut self) {
-        if let Err(error) = self.carry_on() {
-            self.control.fail(error.at(format!("{} {}", self.id, self.now.at)));
+        match self.carry_on() {
+            Ok(()) => {}
+            // Somebody else has the lane, and what this one could not do is not missed.
+            Err(error) if self.reins.order() == Order::Lost => {
+                tracing::debug!("{}: a lost lane ends with an error: {error}", self.id);
+            }
+            Err(error) => self.control.fail(error.at(format!("{} {}", self.id, self.now.at))),
         }
         self.facts.lag(&self.id, None);
         self.control.ended(&self.id, self.epoch);
@@ -133,7 +138,7 @@ impl Task {
                     if self.chain.held() > 0 {
                         return Err(Error::bug("a transform held rows back after the end of the input"));
                     }
-                    return self.cut();
+                    return if self.lane.ends_with_a_word() { self.cut_anyway() } else { self.cut() };
                 }
             }
             let now = Instant::now();
@@ -274,9 +279,10 @@ impl Task {
 
     /// A barrier: what happened since the last one becomes a cut. Nothing where nothing happened.
     fn cut(&mut self) -> Result<()> {
-        if self.now.is_empty() {
-            return Ok(());
-        }
+        if self.now.is_empty() { Ok(()) } else { self.cut_anyway() }
+    }
+
+    fn cut_anyway(&mut self) -> Result<()> {
         let now = &mut self.now;
         now.counts.held_after = self.chain.held();
         now.counts.flags = std::mem::take(&mut now.flags);
@@ -293,7 +299,7 @@ impl Task {
             None => Prepared::Nothing,
         };
         fault::step("prepare.done")?;
-        let mut state = vec![self.lane.carry()?];
+        let mut state = vec![self.lane.carry(span.to)?];
         state.extend(self.chain.save()?);
         let held = now.counts.held_after;
         let counts = std::mem::take(&mut now.counts);

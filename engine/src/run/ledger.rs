@@ -189,6 +189,12 @@ impl Ledger {
         Ok(Ledger { path: path.to_owned(), file, state, length, snapshot_length: length, broken: false })
     }
 
+    /// An empty one in place of what is there.
+    pub(super) fn anew(path: &Path) -> Result<Ledger> {
+        create(path, &[]).map_err(|e| failed(path, "cannot be made", e))?;
+        Ledger::open(path)
+    }
+
     /// What a ledger holds, without becoming its owner.
     pub(super) fn look(path: &Path) -> Result<State> {
         let bytes = std::fs::read(path).map_err(|e| failed(path, "cannot be read", e))?;

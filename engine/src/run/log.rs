@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::fault;
 use crate::monitor::Counts;
 use crate::record::{LaneId, Position};
-use crate::stage::{Acknowledge, Coordinator, Decision, Delivery, Joining, Opened, Prepared, Start};
+use crate::stage::{Acknowledge, Coordinator, Decision, Delivery, Joining, Notes, Opened, Prepared, Start};
 use crate::stage::{Transaction, Transactions};
 
 /// The commit log of a run.
@@ -49,6 +49,8 @@ struct Outside {
     /// Who keeps positions besides: the consumer group.
     keeper: String,
     counts: Counts,
+    /// Transactions that need not be noted any more: all that lay beside them is visible.
+    spent: Vec<u64>,
 }
 
 impl Log {
@@ -60,7 +62,15 @@ impl Log {
         source: Option<Arc<dyn Acknowledge>>,
         how: How,
     ) -> Result<Log> {
-        let ledger = Ledger::open(&instance.dir.join("ledger"))?;
+        let path = instance.dir.join("ledger");
+        let ledger = match Ledger::open(&path) {
+            // What cannot be read need not be: it is forgotten.
+            Err(error) if how.fresh => {
+                tracing::warn!("{error}");
+                Ledger::anew(&path)?
+            }
+            opened => opened?,
+        };
         let (outside, unable) = match coordinator.filter(|_| pipeline.delivery == Delivery::ExactlyOnce) {
             Some(coordinator) => {
                 let keeper = source.as_ref().map(|source| source.name()).unwrap_or_default();
@@ -70,9 +80,16 @@ impl Log {
         };
         let mut log = Log { ledger, source, outside, unable };
         if !how.fresh {
-            log.check_identity(pipeline, how)?;
+            log.check_identity(pipeline)?;
         }
         Ok(log)
+    }
+
+    /// The last run of a pipeline that runs alone, as far as a coordinator knows of it: looked at before this process takes
+    /// its place, for it may turn out that it has nothing to do here.
+    pub(super) fn look(coordinator: &dyn Coordinator, pipeline: &Pipeline) -> Result<Option<LastRun>> {
+        let Some((_, notes)) = coordinator.look(&pipeline.name)? else { return Ok(None) };
+        last_run(&notes, "")
     }
 
     /// What transforms learned from the whole input in the pipeline's last run, for a replay, which has no such input.
@@ -106,14 +123,11 @@ impl Log {
     }
 
     /// Positions are believed only where they were noted.
-    fn check_identity(&mut self, pipeline: &Pipeline, how: How) -> Result<()> {
+    fn check_identity(&mut self, pipeline: &Pipeline) -> Result<()> {
         let state = self.ledger.state();
         let Some(elsewhere) = state.elsewhere.clone() else { return Ok(()) };
         let name = &pipeline.name;
         let Some(outside) = &mut self.outside else {
-            if !how.alone && state.doubt.is_none() {
-                return Ok(());
-            }
             return Err(Error::config(format!(
                 "commits of `{name}` were decided by transactions of cluster {}, and this run has none",
                 elsewhere.place
@@ -128,7 +142,8 @@ impl Log {
             ))
             .help("look at `brokers`, or start from the beginning with `--fresh`"));
         }
-        if !outside.transactions.notes().contains_key(&notes::run_key(&elsewhere.writer)) {
+        let notes = outside.transactions.notes();
+        if !notes.contains_key(&notes::run_key(&elsewhere.writer)) && !notes.contains_key(notes::FORGOTTEN) {
             return Err(Error::config(format!(
                 "commits of `{name}` were decided by cluster {now}, and nothing is noted of them there: was the topic of \
                  commits deleted?"
@@ -218,11 +233,12 @@ impl Log {
             return Ok(Decision::Committed);
         };
         let id = rand::random();
-        if cuts.iter().flat_map(|cut| &cut.prepared).any(|prepared| !prepared.apart().is_empty()) {
+        let beside = cuts.iter().flat_map(|cut| &cut.prepared).any(|prepared| !prepared.apart().is_empty());
+        if beside {
             self.ledger.append(Entry::Doubt { id, cuts: Entry::cuts(cuts) })?;
         }
         fault::step("decide.before")?;
-        let decision = outside.decide(id, cuts)?;
+        let decision = outside.decide(id, cuts, beside)?;
         fault::step("decide.after")?;
         Ok(decision)
     }
@@ -233,7 +249,12 @@ impl Log {
         if state.unfinished.is_empty() && state.doubt.is_none() {
             return Ok(());
         }
-        self.ledger.append(Entry::Finished)
+        let id = state.doubt.as_ref().map(|(id, _)| *id);
+        self.ledger.append(Entry::Finished)?;
+        if let Some(outside) = &mut self.outside {
+            outside.spent.extend(id);
+        }
+        Ok(())
     }
 
     /// What was refused is gone.
@@ -241,14 +262,21 @@ impl Log {
         if self.ledger.state().doubt.is_some() { self.ledger.append(Entry::Undone) } else { Ok(()) }
     }
 
-    /// What was prepared and is not known to be visible or gone, with whether it was decided.
-    pub(super) fn unsettled(&self) -> Unsettled {
+    /// What this instance prepared and is not known to be visible or gone.
+    pub(super) fn unsettled(&mut self) -> Result<Unsettled> {
         let (cuts, doubt) = unsettled(&self.ledger);
-        let decided = match (&self.outside, doubt) {
-            (Some(outside), Some(id)) => outside.transactions.last(&outside.writer) == Some(id),
+        let decided = match (&mut self.outside, doubt) {
+            (Some(outside), Some(id)) => {
+                // It may have been called otherwise then.
+                let then = self.ledger.state().elsewhere.as_ref();
+                if let Some(then) = then.filter(|then| then.writer != outside.writer) {
+                    outside.transactions.settle(&then.writer)?;
+                }
+                outside.was_decided(id)
+            }
             _ => true,
         };
-        Unsettled { cuts, decided }
+        Ok(Unsettled { cuts, decided })
     }
 
     /// The same for the ledger of an instance that died; `None` where nobody can say whether it was decided.
@@ -257,8 +285,13 @@ impl Log {
         let Some(id) = doubt else { return Ok(Some(Unsettled { cuts, decided: true })) };
         match (&mut self.outside, &orphan.state().elsewhere) {
             (Some(outside), Some(elsewhere)) if elsewhere.place == outside.transactions.place() => {
-                outside.transactions.settle(&elsewhere.writer)?;
-                Ok(Some(Unsettled { cuts, decided: outside.transactions.last(&elsewhere.writer) == Some(id) }))
+                // To settle one's own name would end what this process is doing.
+                if elsewhere.writer != outside.writer {
+                    outside.transactions.settle(&elsewhere.writer)?;
+                }
+                let decided = outside.was_decided(id);
+                outside.spent.extend(decided.then_some(id));
+                Ok(Some(Unsettled { cuts, decided }))
             }
             _ => Ok(None),
         }
@@ -275,9 +308,16 @@ impl Log {
     }
 
     /// Forgets everything.
-    pub(super) fn forget(&mut self) -> Result<()> {
-        if let Some(outside) = &mut self.outside {
-            outside.forget()?;
+    pub(super) fn forget(&mut self, pipeline: &Pipeline, coordinator: Option<&dyn Coordinator>) -> Result<()> {
+        match (&mut self.outside, coordinator) {
+            (Some(outside), _) => outside.forget()?,
+            // What an earlier run noted with a coordinator would be believed by a later one.
+            (None, Some(coordinator)) if self.ledger.state().elsewhere.is_some() => {
+                if let Opened::Ready(transactions) = coordinator.open(&pipeline.name, REPLAY)? {
+                    Outside::of(transactions, REPLAY.to_owned(), true, String::new(), String::new()).forget()?;
+                }
+            }
+            (None, _) => {}
         }
         self.ledger.append(Entry::Forget)
     }
@@ -319,17 +359,21 @@ impl Outside {
         let alone = how.alone;
         let shape = if how.replay { REPLAY.to_owned() } else { pipeline.shape.clone() };
         let writer = instance.writer.clone();
-        let outside = Outside { transactions, writer, alone, run: 0, shape, keeper, counts: Counts::default() };
+        let outside = Outside::of(transactions, writer, alone, shape, keeper);
         Ok((Some(outside), None))
     }
 
-    fn last_run(&mut self) -> Result<Option<LastRun>> {
-        let notes = self.transactions.notes();
-        let Some(RunNote { begin, done }) = notes::find(notes, &notes::run_key(&self.writer))? else {
-            return Ok(None);
-        };
-        let last: LastNote = notes::find(notes, &notes::last_key(&self.writer))?.unwrap_or_default();
-        Ok(Some(LastRun { begin, done, counts: last.counts }))
+    fn of(transactions: Box<dyn Transactions>, writer: String, alone: bool, shape: String, keeper: String) -> Outside {
+        let (counts, spent) = (Counts::default(), Vec::new());
+        Outside { transactions, writer, alone, run: 0, shape, keeper, counts, spent }
+    }
+
+    fn was_decided(&self, id: u64) -> bool {
+        self.transactions.notes().contains_key(&notes::decided_key(id))
+    }
+
+    fn last_run(&self) -> Result<Option<LastRun>> {
+        last_run(self.transactions.notes(), &self.writer)
     }
 
     fn begin(&mut self, begin: Begin, anew: bool, known: Vec<(String, LaneState)>) -> Result<()> {
@@ -341,7 +385,8 @@ impl Outside {
         let mut notes = Vec::new();
         for (id, lane) in known {
             let key = notes::lane_key(&self.keeper, &id);
-            if !self.transactions.notes().contains_key(&key) {
+            let known = notes::find::<LaneNote>(self.transactions.notes(), &key)?;
+            if known.is_none_or(|known| known.time_ms < lane.time_ms) {
                 let (run, shape) = (self.run, begin.shape.clone());
                 let (start, held, time_ms) = (lane.start, lane.held, lane.time_ms);
                 let note = LaneNote { lane: id, run, shape, start, held, time_ms, from_ledger: true };
@@ -386,7 +431,7 @@ impl Outside {
         ids.iter().zip(noted).map(start).collect()
     }
 
-    fn decide(&mut self, id: u64, cuts: &[Cut]) -> Result<Decision> {
+    fn decide(&mut self, id: u64, cuts: &[Cut], beside: bool) -> Result<Decision> {
         let mut counts = self.counts.clone();
         // Cuts of a lane come in order, so its last one counts.
         let mut lanes: BTreeMap<&LaneId, &Cut> = BTreeMap::new();
@@ -400,6 +445,10 @@ impl Outside {
             notes.push((notes::lane_key(&self.keeper, lane), Some(notes::encode(&note)?)));
         }
         notes.push(self.last_note(&counts)?);
+        notes.extend(self.spent.iter().map(|id| (notes::decided_key(*id), None)));
+        if beside {
+            notes.push((notes::decided_key(id), Some(Vec::new())));
+        }
         let outputs: Vec<&Joining> = cuts.iter().flat_map(|cut| &cut.prepared).filter_map(within).collect();
         let fenced = lanes.values().filter(|cut| cut.fence.is_some());
         let ends = fenced.map(|cut| (Arc::clone(&cut.lane), cut.span.to.at)).collect();
@@ -407,6 +456,7 @@ impl Outside {
         let decision = self.transactions.decide(&Transaction { id, notes, outputs, ends, fence })?;
         if decision == Decision::Committed {
             self.counts = counts;
+            self.spent.clear();
         }
         Ok(decision)
     }
@@ -417,10 +467,23 @@ impl Outside {
     }
 
     fn forget(&mut self) -> Result<()> {
-        let notes: Vec<_> = self.transactions.notes().keys().map(|key| (key.clone(), None)).collect();
+        let notes: Vec<(String, Option<Vec<u8>>)> =
+            self.transactions.notes().keys().map(|key| (key.clone(), None)).collect();
         self.counts = Counts::default();
-        if notes.is_empty() { Ok(()) } else { self.note(notes) }
+        if notes.is_empty() {
+            return Ok(());
+        }
+        // Other state directories know that there was something.
+        let mut notes: Vec<_> = notes.into_iter().filter(|(key, _)| key != notes::FORGOTTEN).collect();
+        notes.push((notes::FORGOTTEN.to_owned(), Some(Vec::new())));
+        self.note(notes)
     }
+}
+
+fn last_run(notes: &Notes, writer: &str) -> Result<Option<LastRun>> {
+    let Some(RunNote { begin, done }) = notes::find(notes, &notes::run_key(writer))? else { return Ok(None) };
+    let last: LastNote = notes::find(notes, &notes::last_key(writer))?.unwrap_or_default();
+    Ok(Some(LastRun { begin, done, counts: last.counts }))
 }
 
 fn within(prepared: &Prepared) -> Option<&Joining> {

@@ -66,6 +66,15 @@ pub(super) fn last_key(writer: &str) -> String {
     format!("last/{writer}")
 }
 
+/// Says that a transaction was decided that has output beside it. It stays until its own ledger knows that all of that
+/// is visible: whoever commits meanwhile, and under whatever name, cannot make it forgotten.
+pub(super) fn decided_key(id: u64) -> String {
+    format!("decided/{id:016x}")
+}
+
+/// Says that somebody forgot everything on purpose.
+pub(super) const FORGOTTEN: &str = "forgotten";
+
 /// The key of a lane, and of who keeps positions of it besides: another consumer group reads it by itself.
 pub(super) fn lane_key(keeper: &str, lane: &str) -> String {
     format!("lane/{keeper}/{lane}")

@@ -157,8 +157,8 @@ impl Lane for Paced {
         self.position
     }
 
-    fn carry(&self) -> Result<Vec<u8>> {
-        self.lane.carry()
+    fn carry(&self, at: Position) -> Result<Vec<u8>> {
+        self.lane.carry(at)
     }
 
     fn lag(&self) -> Option<u64> {

@@ -24,22 +24,53 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Which letters were replayed: ranges of indices (both ends within) by container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Replayed(BTreeMap<String, Vec<(u64, u64)>>);
+pub struct Replayed {
+    ranges: BTreeMap<String, Vec<(u64, u64)>>,
+    /// The first letter of each container, by its index and a checksum: another container of the same name has another
+    /// one there.
+    first: BTreeMap<String, (u64, u32)>,
+    /// The stages of a replay that was interrupted: rows that they hold back belong to letters that are done.
+    interrupted: Option<String>,
+}
 
 impl Replayed {
     /// Whether a letter was.
     #[must_use]
     pub fn contains(&self, id: &LetterId) -> bool {
-        let ranges = self.0.get(&id.container).map_or(&[][..], Vec::as_slice);
+        let ranges = self.ranges.get(&id.container).map_or(&[][..], Vec::as_slice);
         let at = ranges.partition_point(|(_, last)| *last < id.index);
         ranges.get(at).is_some_and(|(first, _)| *first <= id.index)
+    }
+
+    /// Looks at a letter: where it is the one that tells its container from others and is another, nothing of that
+    /// container was replayed. To be asked before [`contains`](Self::contains), in the order of the letters.
+    pub fn look_at(&mut self, letter: &StoredLetter) {
+        let container = &letter.id.container;
+        if self.first.get(container).is_some_and(|(index, sum)| *index == letter.id.index && *sum != checksum(letter)) {
+            self.first.remove(container);
+            self.ranges.remove(container);
+        }
+    }
+
+    /// Whether a replay was interrupted that may hold rows back.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted.is_some()
+    }
+
+    fn done(&mut self, letter: &StoredLetter) {
+        let first = self.first.entry(letter.id.container.clone()).or_insert((u64::MAX, 0));
+        if letter.id.index < first.0 {
+            *first = (letter.id.index, checksum(letter));
+        }
+        self.insert(&letter.id);
     }
 
     fn insert(&mut self, id: &LetterId) {
         if self.contains(id) {
             return;
         }
-        let ranges = self.0.entry(id.container.clone()).or_default();
+        let ranges = self.ranges.entry(id.container.clone()).or_default();
         let at = ranges.partition_point(|(_, last)| *last < id.index);
         ranges.insert(at, (id.index, id.index));
         if ranges.get(at + 1).is_some_and(|(first, _)| *first == id.index + 1) {
@@ -64,10 +95,15 @@ impl Replayed {
     }
 }
 
+fn checksum(letter: &StoredLetter) -> u32 {
+    crc32fast::hash(letter.raw.as_deref().unwrap_or_default())
+}
+
 /// The source of a replay.
 pub(super) struct ReplaySource {
     again: Box<dyn Again>,
     letters: Vec<StoredLetter>,
+    shape: String,
 }
 
 impl ReplaySource {
@@ -78,7 +114,7 @@ impl ReplaySource {
             Error::config(format!("the source `{}` cannot read a record from its bytes alone", pipeline.source.kind))
                 .in_stage(label)
         })?;
-        Ok(ReplaySource { again, letters: letters.to_vec() })
+        Ok(ReplaySource { again, letters: letters.to_vec(), shape: pipeline.shape.clone() })
     }
 }
 
@@ -86,16 +122,31 @@ impl Source for ReplaySource {
     fn run(self: Box<Self>, lanes: Arc<dyn Lanes>) -> Result<()> {
         let id: LaneId = REPLAY.into();
         let start = lanes.starts(std::slice::from_ref(&id))?.into_iter().next().flatten();
-        let done = Replayed::from_start(start.as_ref())?;
+        let mut done = Replayed::from_start(start.as_ref())?;
         let mut letters = self.letters;
         // Another replay may have been at work since they were chosen.
-        letters.retain(|letter| !done.contains(&letter.id));
+        letters.retain(|letter| {
+            done.look_at(letter);
+            !done.contains(&letter.id)
+        });
         letters.reverse();
-        let (position, part) = start.map(|start| (start.position, start.part)).unwrap_or_default();
-        let again = self.again;
-        let lane = ReplayLane { again, left: letters, done, position, empty: None };
-        // Without the state of transforms: what they knew of records around these is long past.
-        let at = Start { position, part, state: Vec::new() };
+        let Start { position, part, mut state } = start.unwrap_or_default();
+        match &done.interrupted {
+            Some(shape) if *shape != self.shape => {
+                return Err(Error::config(format!(
+                    "a replay with other stages was interrupted: it had {shape}, now there are {}",
+                    self.shape
+                ))
+                .help("put the stages back until it has ended"));
+            }
+            // What its transforms hold back is still to be written.
+            Some(_) => {}
+            // What they knew of the records around other letters is long past.
+            None => state.clear(),
+        }
+        done.interrupted = Some(self.shape);
+        let lane = ReplayLane { again: self.again, left: letters, done, position, empty: None };
+        let at = Start { position, part, state };
         lanes.open(Arc::clone(&id), Box::new(lane), Some(at), None)?;
         while !lanes.stopping() && lanes.running().contains(&id) {
             lanes.wait(Instant::now() + LOOK);
@@ -117,14 +168,17 @@ struct ReplayLane {
 
 impl Lane for ReplayLane {
     fn next(&mut self, _: usize, _: Instant) -> Result<Next> {
-        let Some(letter) = self.left.pop() else { return Ok(Next::End) };
+        let Some(letter) = self.left.pop() else {
+            self.done.interrupted = None;
+            return Ok(Next::End);
+        };
         let origin = self.position.at;
         let decoded = match &letter.raw {
             Some(raw) => self.again.decode(origin, raw)?,
             None => Err("its bytes are not known".to_owned()),
         };
         self.position = Position { at: origin + 1, row: self.position.row + 1 };
-        self.done.insert(&letter.id);
+        self.done.done(&letter);
         match decoded {
             Ok(batch) => {
                 self.empty = Some(batch.slice(0, 0));
@@ -143,8 +197,12 @@ impl Lane for ReplayLane {
         self.position
     }
 
-    fn carry(&self) -> Result<Vec<u8>> {
+    fn carry(&self, _: Position) -> Result<Vec<u8>> {
         self.done.to_carry()
+    }
+
+    fn ends_with_a_word(&self) -> bool {
+        true
     }
 }
 
@@ -184,7 +242,7 @@ mod tests {
             }
             let other = LetterId { container: "d".into(), index: 1, mark: ':' };
             prop_assert!(!replayed.contains(&other));
-            let ranges: Vec<(u64, u64)> = replayed.0.get("c").cloned().unwrap_or_default();
+            let ranges: Vec<(u64, u64)> = replayed.ranges.get("c").cloned().unwrap_or_default();
             prop_assert!(ranges.windows(2).all(|two| two[0].1 + 1 < two[1].0), "ranges that touch are one: {ranges:?}");
         }
     }

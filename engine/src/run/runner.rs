@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::committer::Ends;
+use super::committer::{Claim, Ends};
 use super::cut::{Begin, LastRun};
 use super::instance::Instance;
 use super::ledger::{Entry, Ledger};
@@ -19,7 +19,7 @@ use super::survey::survey;
 use crate::config::{Pipeline, StageOf};
 use crate::error::{Error, ErrorKind, Result};
 use crate::monitor::{Counts, Facts, Snapshot};
-use crate::stage::{AnyTransform, BuildContext, Delivery, Gate, Rerun, Shared, Source, StoredLetter};
+use crate::stage::{AnyTransform, BuildContext, Coordinator, Delivery, Gate, Rerun, Shared, Source, StoredLetter};
 
 /// How often a stop is looked for while the ends are claimed; most stops wake the wait at once.
 const CLAIM_LOOK: Duration = Duration::from_millis(50);
@@ -121,6 +121,9 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
     let rerun = if replay.is_some() { None } else { pipeline.source.config.rerun() };
     let settings = &pipeline.settings;
     let alone = rerun.is_some();
+    if replay.is_none() && settings.instance.as_deref() == Some(REPLAY) {
+        return Err(Error::config(format!("`instance = \"{REPLAY}\"` is what replays of dead letters are called")));
+    }
     let wanted = if replay.is_some() { Some(REPLAY) } else { settings.instance.as_deref() };
     let instance = Instance::claim(&settings.state_dir, &pipeline.name, wanted, alone)?;
     let cx = context(pipeline, options, &instance.id, &instance.dir);
@@ -143,12 +146,23 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
         coordinator.iter().for_each(|coordinator| coordinator.give_up());
         ends.give_up();
     };
+    if let Some(coordinator) = coordinator.as_deref().filter(|_| !options.fresh) {
+        // Before this process takes the place of one that runs: who may not run ends nobody else's run.
+        ends.claim(Claim::Beside)?;
+        if alone && pipeline.delivery == Delivery::ExactlyOnce {
+            let look = || Log::look(coordinator, pipeline);
+            let Some(last) = until_stopped(&options.stop, &give_up, look)? else { return Ok(Ended::Stopped) };
+            if let Beginning::Nothing = begin_or_go_on(pipeline, last.as_ref(), rerun)? {
+                return Ok(Ended::NothingToDo);
+            }
+        }
+    }
     let how = How { fresh: options.fresh, alone, replay: replay.is_some() };
     let open = || Log::open(&instance, pipeline, coordinator.as_deref(), source.acknowledge(), how);
     let Some(mut log) = until_stopped(&options.stop, &give_up, open)? else { return Ok(Ended::Stopped) };
     *delivery = log.say_delivery(pipeline);
     if options.fresh {
-        forget(&instance, &mut log, source.as_ref(), &ends)?;
+        forget(&instance, &mut log, pipeline, coordinator.as_deref(), source.as_ref(), &ends)?;
     }
     let last = log.last_run()?;
     let beginning = if replay.is_some() { Beginning::GoOn } else { begin_or_go_on(pipeline, last.as_ref(), rerun)? };
@@ -157,26 +171,29 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
         Beginning::Anew => true,
         Beginning::GoOn => false,
     };
-    if until_stopped(&options.stop, &give_up, || ends.claim())?.is_none() {
+    let ready = || {
+        ends.claim(Claim::Rest)?;
+        // Not before the claim: without it, what another run has prepared looks like something left behind.
+        settle(&instance, &mut log, &ends)
+    };
+    if until_stopped(&options.stop, &give_up, ready)?.is_none() {
         return Ok(Ended::Stopped);
     }
-    // Not before the claim: without it, what another run has prepared looks like something left behind.
-    settle(&instance, &mut log, &ends)?;
     let run = last.as_ref().map_or(0, |last| last.begin.run) + u64::from(anew);
     let surveys = match last {
         _ if replay.is_some() => surveys_for_replay(pipeline, &cx, &instance, &log)?,
         Some(last) if !anew => last.begin.surveys.into_iter().map(|survey| survey.map(Arc::from)).collect(),
         _ => survey(pipeline, source.as_ref(), &cx, &options.stop)?,
     };
-    log.begin(
-        Begin {
-            run,
-            shape: if replay.is_some() { REPLAY.to_owned() } else { pipeline.shape.clone() },
-            options: pipeline.options,
-            surveys: surveys.iter().map(|survey| survey.as_ref().map(|bytes| bytes.to_vec())).collect(),
-        },
-        anew,
-    )?;
+    let begin = Begin {
+        run,
+        shape: if replay.is_some() { REPLAY.to_owned() } else { pipeline.shape.clone() },
+        options: pipeline.options,
+        surveys: surveys.iter().map(|survey| survey.as_ref().map(|bytes| bytes.to_vec())).collect(),
+    };
+    if until_stopped(&options.stop, &give_up, || log.begin(begin, anew))?.is_none() || options.stop.is_asked() {
+        return Ok(Ended::Stopped);
+    }
     Running::start(pipeline, options, &cx, (instance, log), coordinator, ends, surveys)?.run_to_end(source)
 }
 
@@ -188,8 +205,7 @@ fn surveys_for_replay(
     log: &Log,
 ) -> Result<Vec<Option<Arc<[u8]>>>> {
     let home = instance.dir.parent().unwrap_or(&instance.dir);
-    let slot = pipeline.settings.instance.as_deref().unwrap_or("0");
-    let mut known = log.surveys(&home.join(slot))?.into_iter();
+    let mut known = log.surveys(&home.join("0"))?.into_iter();
     let survey = |stage: &StageOf<dyn AnyTransform>| match (known.next().flatten(), stage.config.survey(cx)) {
         (known, Some(_)) => known.map(|known| Some(Arc::from(known))).ok_or_else(|| {
             Error::config("what it needs to know of the whole input is not known")
@@ -271,14 +287,26 @@ fn until_stopped<T>(stop: &Stop, give_up: &(dyn Fn() + Sync), act: impl FnOnce()
 }
 
 /// `--fresh`: the source's own positions, the ledgers of all instances that nobody holds, the output.
-fn forget(instance: &Instance, log: &mut Log, source: &dyn Source, ends: &Ends) -> Result<()> {
+fn forget(
+    instance: &Instance,
+    log: &mut Log,
+    pipeline: &Pipeline,
+    coordinator: Option<&dyn Coordinator>,
+    source: &dyn Source,
+    ends: &Ends,
+) -> Result<()> {
     source.acknowledge().iter().try_for_each(|source| source.forget())?;
     for orphan in instance.orphans()? {
-        Ledger::open(&orphan.dir.join("ledger"))?.append(Entry::Forget)?;
+        let path = orphan?.dir.join("ledger");
+        match Ledger::open(&path) {
+            Ok(mut ledger) => ledger.append(Entry::Forget)?,
+            Err(_) => drop(Ledger::anew(&path)?),
+        }
     }
+    // Before the output: files of which nothing is known are not written beside, and a start then says so.
+    log.forget(pipeline, coordinator)?;
     ends.sink.forget().map_err(|e| e.in_stage(&ends.sink_label))?;
     ends.dead.iter().try_for_each(|dead| dead.forget()).map_err(|e| e.in_stage("dead_letter"))?;
-    log.forget()?;
     tracing::info!("forgot positions, state and output: this run starts from the beginning");
     Ok(())
 }

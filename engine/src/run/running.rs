@@ -136,8 +136,7 @@ impl Running {
             if let Err(error) = control.close(&left, false, Instant::now() + shutdown) {
                 control.fail(error);
                 // A lane may be waiting for a broker that is away; nothing else would end that.
-                shared.coordinator.iter().for_each(|coordinator| coordinator.give_up());
-                shared.ends.give_up();
+                shared.give_up();
             }
         }
         control.wait_for_all();
@@ -145,22 +144,21 @@ impl Running {
         join(committer, &control);
         let close = shared.ends.sink.close(Instant::now() + shutdown);
         let close_dead = shared.ends.dead.as_ref().map_or(Ok(()), |dead| dead.close(Instant::now() + shutdown));
+        let asked = stop.is_asked();
+        let failure = control.take_failure();
+        let completed = completes && !asked && failure.is_none() && close.is_ok() && close_dead.is_ok();
+        // While a stop is still heard: it may wait for brokers.
+        let done = if completed { shared.log.lock().done() } else { Ok(()) };
         ended.store(true, Ordering::Release);
         stop.wake();
-        let asked = stop.is_asked();
         join(watch, &control);
-        if let Some(error) = control.take_failure() {
+        if let Some(error) = failure.or_else(|| control.take_failure()) {
             return Err(error);
         }
         close.map_err(|e| e.in_stage(&shared.ends.sink_label))?;
         close_dead.map_err(|e| e.in_stage("dead_letter"))?;
-        if asked {
-            return Ok(Ended::Stopped);
-        }
-        if completes {
-            shared.log.lock().done()?;
-        }
-        Ok(Ended::Done)
+        done?;
+        Ok(if asked { Ended::Stopped } else { Ended::Done })
     }
 }
 
@@ -174,7 +172,8 @@ fn watch(
 ) -> Result<JoinHandle<()>> {
     let (stop, control, ended) = (Arc::clone(stop), Arc::clone(control), Arc::clone(ended));
     let facts = Arc::clone(&opener.cx.facts);
-    spawn("stop", &opener.span, move || {
+    let (span, opener) = (opener.span.clone(), Arc::clone(opener));
+    spawn("stop", &span, move || {
         while !stop.is_asked() && !ended.load(Ordering::Acquire) {
             // The bound only guards against a wake-up that came between the look and the wait.
             stop.wait(Duration::from_millis(200));
@@ -182,8 +181,14 @@ fn watch(
         control.stop();
         let mut said = Instant::now();
         let late = Instant::now() + shutdown;
+        let mut given_up = false;
         while !ended.load(Ordering::Acquire) {
             std::thread::sleep(Duration::from_millis(50));
+            if !given_up && Instant::now() >= late && stop.is_asked() {
+                given_up = true;
+                tracing::warn!("what is under way is given up: it was not done in {} s", shutdown.as_secs_f64());
+                opener.give_up();
+            }
             if said.elapsed() >= Duration::from_secs(2) {
                 said = Instant::now();
                 let lanes = control.running();
@@ -301,6 +306,12 @@ impl Lanes for Opener {
 }
 
 impl Opener {
+    /// Ends every wait for brokers.
+    fn give_up(&self) {
+        self.coordinator.iter().for_each(|coordinator| coordinator.give_up());
+        self.ends.give_up();
+    }
+
     /// No output may overlap what is visible: a lane whose log is behind its output goes on where the output ends.
     fn beyond_what_is_visible(&self, id: &LaneId, start: Option<Start>) -> Result<Option<Start>> {
         let visible = self.ends.sink.visible_end(id).map_err(|e| e.in_stage(&self.ends.sink_label))?;

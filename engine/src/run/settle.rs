@@ -12,7 +12,7 @@ use crate::fault;
 
 /// Settles everything, before a run begins.
 pub(super) fn settle(instance: &Instance, log: &mut Log, ends: &Ends) -> Result<()> {
-    let unsettled = log.unsettled();
+    let unsettled = log.unsettled()?;
     roll(&unsettled, ends)?;
     fault::step("settle.finished")?;
     if unsettled.decided {
@@ -20,30 +20,30 @@ pub(super) fn settle(instance: &Instance, log: &mut Log, ends: &Ends) -> Result<
     } else {
         log.undone()?;
     }
-    let mut instances = vec![Arc::clone(&instance.id)];
-    let orphans = instance.orphans()?;
-    for orphan in &orphans {
-        if settle_orphan(orphan, log, ends)? {
-            instances.push(Arc::clone(&orphan.id));
-        }
-    }
-    sweep(&instances, ends)
+    sweep(&instance.id, ends)?;
+    settle_orphans(instance, log, ends)
 }
 
-/// Settles what other instances left that died since, before this one goes on with their lanes.
+/// Settles what other instances left that died since, before this one goes on with their lanes. One after the other, so
+/// that none of them is kept from starting again for long.
 pub(super) fn settle_orphans(instance: &Instance, log: &mut Log, ends: &Ends) -> Result<()> {
-    let mut instances = Vec::new();
-    for orphan in &instance.orphans()? {
-        if settle_orphan(orphan, log, ends)? {
-            instances.push(Arc::clone(&orphan.id));
+    for orphan in instance.orphans()? {
+        let orphan = orphan?;
+        match Ledger::open(&orphan.dir.join("ledger")) {
+            Ok(ledger) => {
+                if settle_orphan(&orphan, ledger, log, ends)? {
+                    sweep(&orphan.id, ends)?;
+                }
+            }
+            // What it left stays as it is: whoever starts it again is told.
+            Err(error) => tracing::warn!("{error}"),
         }
     }
-    if instances.is_empty() { Ok(()) } else { sweep(&instances, ends) }
+    Ok(())
 }
 
 /// Settles what one left; false where nobody can say what was decided.
-fn settle_orphan(orphan: &Instance, log: &mut Log, ends: &Ends) -> Result<bool> {
-    let mut ledger = Ledger::open(&orphan.dir.join("ledger"))?;
+fn settle_orphan(orphan: &Instance, mut ledger: Ledger, log: &mut Log, ends: &Ends) -> Result<bool> {
     let Some(unsettled) = log.unsettled_of(&ledger)? else {
         tracing::warn!(
             "{} has output of which only transactions of another cluster know whether it was decided: it stays as it is",
@@ -67,7 +67,8 @@ fn roll(Unsettled { cuts, decided }: &Unsettled, ends: &Ends) -> Result<()> {
     cuts.iter().try_for_each(|cut| if *decided { ends.finish(cut) } else { ends.undo(cut) })
 }
 
-fn sweep(instances: &[Arc<str>], ends: &Ends) -> Result<()> {
+fn sweep(instance: &Arc<str>, ends: &Ends) -> Result<()> {
+    let instances = std::slice::from_ref(instance);
     ends.sink.sweep(instances).map_err(|e| e.in_stage(&ends.sink_label))?;
     ends.dead.iter().try_for_each(|dead| dead.sweep(instances)).map_err(|e| e.in_stage("dead_letter"))
 }

@@ -132,14 +132,11 @@ pub trait Transactions: Send {
     /// The notes of the pipeline as of the last refresh, and what was decided here since.
     fn notes(&self) -> &Notes;
 
-    /// The number of the last transaction of a writer of the pipeline, as of the last refresh.
-    fn last(&self, writer: &str) -> Option<u64>;
-
     /// Has a transaction decided. Repeats what can be repeated.
     ///
     /// # Errors
     /// Where it was not decided, or it is not known whether it was: the pipeline ends, and the next start finds out by
-    /// the number of the [last](Self::last) one.
+    /// what is noted.
     fn decide(&mut self, transaction: &Transaction<'_>) -> Result<Decision>;
 
     /// Settles what another writer of the pipeline left undecided, of which the caller knows that it is dead; a refresh

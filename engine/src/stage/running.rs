@@ -132,12 +132,19 @@ pub trait Lane: Send {
     /// Where the next record starts.
     fn position(&self) -> Position;
 
-    /// What it needs besides the position to go on: known fields and their kinds.
+    /// What it needs besides the position `at` to go on there: known fields and their kinds, what the input is known
+    /// again by. `at` never goes back; it may lie before [`position`](Self::position) where not all was released or
+    /// carried that was read.
     ///
     /// # Errors
     /// Stops the pipeline.
-    fn carry(&self) -> Result<Vec<u8>> {
+    fn carry(&self, _at: Position) -> Result<Vec<u8>> {
         Ok(Vec::new())
+    }
+
+    /// Whether coming to its end changed what it carries, which is then committed though nothing was read since.
+    fn ends_with_a_word(&self) -> bool {
+        false
     }
 
     /// Records known to wait behind the position, where that is known.

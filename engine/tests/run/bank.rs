@@ -1,7 +1,6 @@
 //! A coordinator in memory: transactions that make rows visible, keep notes, and fail or refuse when they are told to.
 
 use std::any::Any;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aqpipe_engine::record::{LaneId, Span};
@@ -23,7 +22,6 @@ pub(crate) struct Deposit {
 #[derive(Default)]
 pub(crate) struct Vault {
     notes: Mutex<Notes>,
-    last: Mutex<BTreeMap<String, u64>>,
     /// The transaction that is to be refused, counted from now, if any.
     pub(crate) refuse: Mutex<Option<u64>>,
     /// Why it cannot decide.
@@ -34,13 +32,13 @@ pub(crate) struct Vault {
 pub(crate) struct Bank(pub(crate) Arc<World>);
 
 impl Coordinator for Bank {
-    fn open(&self, _: &str, writer: &str) -> Result<Opened> {
+    fn open(&self, _: &str, _: &str) -> Result<Opened> {
         self.0.step("open")?;
         if let Some(reason) = self.0.vault.unable.lock().clone() {
             return Ok(Opened::Unable(reason));
         }
         let place = self.0.vault.place.lock().clone();
-        let mut open = Open { world: Arc::clone(&self.0), writer: writer.to_owned(), notes: Notes::new(), place };
+        let mut open = Open { world: Arc::clone(&self.0), notes: Notes::new(), place };
         open.refresh()?;
         Ok(Opened::Ready(Box::new(open)))
     }
@@ -54,7 +52,6 @@ impl Coordinator for Bank {
 
 struct Open {
     world: Arc<World>,
-    writer: String,
     notes: Notes,
     place: String,
 }
@@ -76,10 +73,6 @@ impl Transactions for Open {
 
     fn notes(&self) -> &Notes {
         &self.notes
-    }
-
-    fn last(&self, writer: &str) -> Option<u64> {
-        self.world.vault.last.lock().get(writer).copied()
     }
 
     fn decide(&mut self, transaction: &Transaction<'_>) -> Result<Decision> {
@@ -108,7 +101,6 @@ impl Transactions for Open {
                 None => notes.remove(key),
             };
         }
-        vault.last.lock().insert(self.writer.clone(), transaction.id);
         self.notes = notes.clone();
         drop(notes);
         // Decided, and nobody hears of it.

@@ -106,7 +106,12 @@ impl Names {
 
     /// The file that is locked while this instance writes.
     pub(super) fn lock(&self) -> String {
-        format!("{}{}.lock", self.locks(), self.instance)
+        self.lock_of(&self.instance)
+    }
+
+    /// The file that is locked while an instance of this pipeline writes.
+    pub(super) fn lock_of(&self, instance: &str) -> String {
+        format!("{}{instance}.lock", self.locks())
     }
 
     /// How the locks of all instances begin.

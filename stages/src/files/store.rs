@@ -174,9 +174,18 @@ impl Store {
 
     /// Removes what these instances left that was never decided.
     pub(crate) fn sweep(&self, instances: &[Arc<str>]) -> Result<()> {
-        for name in self.list()? {
-            if self.names.is_temporary(&name, Some(instances)) {
-                disk::remove(&self.dir.join(name))?;
+        for instance in instances {
+            // Nobody holds it in this state directory; one of its name with another state directory may write here.
+            let path = self.dir.join(self.names.lock_of(instance));
+            let own = path == self.dir.join(self.names.lock());
+            let lock = if own || !path.exists() { None } else { Some(disk::lock(&path)?) };
+            if matches!(lock, Some(None)) {
+                continue;
+            }
+            for name in self.list()? {
+                if self.names.is_temporary(&name, Some(std::slice::from_ref(instance))) {
+                    disk::remove(&self.dir.join(name))?;
+                }
             }
         }
         Ok(())

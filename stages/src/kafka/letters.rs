@@ -10,6 +10,7 @@ use aqpipe_engine::{Error, Result};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::{self, Connection, Watch, passes};
@@ -36,6 +37,9 @@ impl Letters for TopicLetters {
         self.connection.properties.apply_common(&mut config);
         let consumer = client::looker(&config, &self.watch)?;
         let metadata = consumer.fetch_metadata(Some(&self.topic), PATIENCE).map_err(failed)?;
+        if let Some(error) = metadata.topics().first().and_then(rdkafka::metadata::MetadataTopic::error) {
+            return Err(failed(KafkaError::MetadataFetch(error.into())));
+        }
         let partitions = metadata.topics().first().map_or(&[][..], |topic| topic.partitions());
         let mut ends: BTreeMap<i32, i64> = BTreeMap::new();
         let mut from = TopicPartitionList::new();
@@ -63,6 +67,8 @@ impl Letters for TopicLetters {
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     ends.remove(&partition);
                 }
+                // It is no member of the group that it names, and needs no right to it.
+                Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {}
                 Some(Err(error)) if !error.rdkafka_error_code().is_some_and(passes) => return Err(failed(error)),
                 _ if heard.elapsed() > PATIENCE => {
                     return Err(Error::new(format!("the topic of dead letters `{}` does not answer", self.topic)));

@@ -189,6 +189,12 @@ impl Transactor {
             lead.connection.properties.apply(&mut config);
         }
         config.set("transaction.timeout.ms", (u64::from(options.timeout_secs) * 1_000).to_string());
+        let longest = u64::from(options.timeout_secs) * 1_000;
+        if config.get("socket.timeout.ms").and_then(|text| text.parse().ok()).is_some_and(|asked: u64| asked > longest)
+        {
+            // The library takes no longer one beside transactions.
+            config.set("socket.timeout.ms", longest.to_string());
+        }
         let number =
             |name: &str, default: usize| config.get(name).and_then(|text| text.parse().ok()).unwrap_or(default);
         let request = number("message.max.bytes", LARGEST);
@@ -204,7 +210,8 @@ impl Transactor {
 
 /// The transactional id of a writer: the pipeline's where it is alone.
 fn transactional_id(pipeline: &str, writer: &str) -> String {
-    if writer.is_empty() { format!("aqpipe.{pipeline}") } else { format!("aqpipe.{pipeline}.{writer}") }
+    // No name contains a slash, so that no two of them make the same id.
+    if writer.is_empty() { format!("aqpipe.{pipeline}") } else { format!("aqpipe.{pipeline}/{writer}") }
 }
 
 impl Coordinator for Transactor {
@@ -217,13 +224,20 @@ impl Coordinator for Transactor {
             return Err(Error::config("the stages have different `transactions`, and their commits are one")
                 .help("say it once, in the sink or else in the source"));
         }
+        let joined = self.joined.lock().clone();
+        if let Some(one) =
+            joined.iter().find(|one| one.writes.as_ref().is_some_and(|(topic, _)| *topic == options.topic))
+        {
+            return Err(Error::config(format!("`{}` is the topic in which commits are noted", options.topic))
+                .in_stage(&*one.stage)
+                .help("write to another one, or name another one in `transactions`"));
+        }
         let (cluster, brokers) = match self.cluster()? {
             Ok(found) => found,
             Err(reason) => return Ok(Opened::Unable(reason)),
         };
         let lead = self.lead()?;
         let common = lead.connection.common();
-        let joined = self.joined.lock().clone();
         for (one, (topic, create)) in joined.iter().filter_map(|one| Some((one, one.writes.as_ref()?))) {
             topics::ensure(&one.connection.common(), &self.watch, topic, *create, &self.given_up)
                 .map_err(|error| error.in_stage(&*one.stage))?;
@@ -261,7 +275,7 @@ impl Coordinator for Transactor {
         let timeout = Duration::from_secs(options.timeout_secs.into());
         let reader = Reader::new(common, pipeline, place, (&self.watch, &self.given_up), timeout + SCAN);
         let mut session = Session::new((producer, reader), (pipeline, writer, cluster), timeout, Box::new(another));
-        aqpipe_engine::stage::Transactions::refresh(&mut session)?;
+        session.begin()?;
         *self.largest.lock() = Some(largest);
         Ok(Opened::Ready(Box::new(session)))
     }

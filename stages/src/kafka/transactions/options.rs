@@ -23,7 +23,7 @@ pub(crate) struct TransactionOptions {
     /// Seconds after which brokers undo a transaction whose process has died or is frozen. Until then others cannot go
     /// on with its partitions, unless it starts again.
     #[serde(default = "timeout_secs")]
-    #[schemars(range(min = 1, max = 900))]
+    #[schemars(range(min = 1, max = 100))]
     pub(crate) timeout_secs: u32,
 }
 

@@ -15,6 +15,8 @@ const FULL: usize = 4 << 20;
 const WAITING_MOST: usize = 16 << 20;
 /// Buffers that are kept: about as many as there are parcels at a time.
 const SPARE_MOST: usize = 4;
+/// A buffer that grew beyond this is not kept.
+const LARGE: usize = 4 * FULL;
 /// How often whoever waits for room looks whether it is to give up; most waits are woken.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -116,8 +118,9 @@ impl Parcel {
         self.counted = bytes;
     }
 
+    /// Whether it is large enough, or all of them together are.
     pub(crate) fn is_full(&self) -> bool {
-        self.counted >= FULL
+        self.counted >= FULL || *self.budget.waiting.lock() >= WAITING_MOST
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -136,7 +139,7 @@ impl Parcel {
 impl Drop for Parcel {
     fn drop(&mut self) {
         let mut spare = self.budget.spare.lock();
-        if self.values.capacity() > 0 && spare.len() < SPARE_MOST {
+        if (1..=LARGE).contains(&self.values.capacity()) && spare.len() < SPARE_MOST {
             let mut values = std::mem::take(&mut self.values);
             values.clear();
             spare.push(values);

@@ -27,6 +27,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MOST: Duration = Duration::from_secs(2);
 /// How often a call is repeated whose error is none of those that pass.
 const STRANGE_MOST: u32 = 20;
+/// How often a transaction is made again that brokers refuse for a reason that does not pass.
+const TRIES_MOST: u32 = 5;
 /// The pause between two looks whether everything is acknowledged: less than a round trip, so that it costs little.
 const GLANCE: Duration = Duration::from_micros(200);
 
@@ -173,6 +175,7 @@ impl TransactionalProducer {
         before_undo: &mut dyn FnMut() -> Result<()>,
     ) -> Result<Tried> {
         let mut pause = PAUSE;
+        let mut strange = 0;
         loop {
             self.failed.take();
             let trouble = match self.attempt(contents) {
@@ -206,6 +209,15 @@ impl TransactionalProducer {
                     before_undo()?;
                     if let Some(error) = self.undo()? {
                         return Ok(Tried::Unknown(error));
+                    }
+                    if !trouble::may_pass(&error) {
+                        strange += 1;
+                        if strange >= TRIES_MOST {
+                            let error = Error::new("the brokers do not take a transaction").because(error);
+                            return Err(error.at(self.id.clone()).help(
+                                "is there a record that the topic refuses, such as one without a key in a compacted topic?",
+                            ));
+                        }
                     }
                     self.pause(&error, "the brokers to take a transaction", pause)?;
                     pause = (pause * 2).min(PAUSE_MOST);

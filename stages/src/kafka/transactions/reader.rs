@@ -1,6 +1,6 @@
 //! Reads a pipeline's notes from the topic of commits.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use aqpipe_engine::{Error, Result};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
-use super::notes::Shelf;
+use super::notes::{Record, Shelf};
 use super::producer::Place;
 use crate::kafka::client::{self, Looker, Watch};
 
@@ -49,6 +50,8 @@ pub(super) struct Reader {
     /// What a transaction whose process has died keeps others waiting for, at most.
     timeout: Duration,
     pub(super) shelf: Shelf,
+    /// The numbers that the transactions note of themselves, as they were read: what was only sent is not among them.
+    found: BTreeMap<String, u64>,
     /// Where to read on.
     next: Option<i64>,
 }
@@ -74,14 +77,27 @@ impl Reader {
             given_up,
             timeout,
             shelf: Shelf::default(),
+            found: BTreeMap::new(),
             next: None,
+        }
+    }
+
+    /// The number that was read last under a key.
+    pub(super) fn found(&self, key: &str) -> Option<u64> {
+        self.found.get(key).copied()
+    }
+
+    /// Knows what a transaction of this process has noted, without reading it.
+    pub(super) fn put(&mut self, records: &[Record]) {
+        for (key, value) in records {
+            self.shelf.take(&self.pipeline, key.as_bytes(), value.as_deref());
         }
     }
 
     /// Reads on, as far as `until` says; an open transaction of anybody in the partition is waited for, `most` long.
     /// Returns the numbers that were noted under `key` meanwhile, and nothing where the wait was too long.
-    pub(super) fn read(&mut self, key: &str, until: Until, most: Option<Duration>) -> Result<Option<BTreeSet<u64>>> {
-        let mut seen = BTreeSet::new();
+    pub(super) fn read(&mut self, key: &str, until: Until, most: Option<Duration>) -> Result<Option<Vec<u64>>> {
+        let mut seen = Vec::new();
         let failed = |error| Error::new("the topic of commits cannot be read").because(error);
         let consumer = client::looker(&self.config, &self.watch)?;
         let mut from = TopicPartitionList::new();
@@ -94,7 +110,7 @@ impl Reader {
         let (mut told, mut alarmed) = (false, false);
         loop {
             let done = match until {
-                Until::Number(number) => self.shelf.own(key) == Some(number),
+                Until::Number(number) => self.found(key) == Some(number),
                 Until::End => high <= self.next.unwrap_or(low),
             };
             if done {
@@ -122,8 +138,13 @@ impl Reader {
                 Some(Ok(message)) => {
                     self.next = Some(message.offset() + 1);
                     let key_of = message.key().unwrap_or_default();
-                    if self.shelf.take(&self.pipeline, key_of, message.payload()) == Some(key) {
-                        seen.extend(self.shelf.own(key));
+                    if let Some(changed) = self.shelf.take(&self.pipeline, key_of, message.payload())
+                        && let Some(number) = self.shelf.own(changed)
+                    {
+                        self.found.insert(changed.to_owned(), number);
+                        if changed == key {
+                            seen.push(number);
+                        }
                     }
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => {
@@ -133,6 +154,8 @@ impl Reader {
                 }
                 Some(Err(error)) => match error.rdkafka_error_code() {
                     Some(code) if client::passes(code) => self.watch.trouble(&error.to_string()),
+                    // It is no member of the group that it names, and needs no right to it.
+                    Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {}
                     _ => return Err(failed(error)),
                 },
             }

@@ -1,6 +1,5 @@
 //! An open transaction log.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +16,10 @@ use super::reader::{Reader, Until, alarm, here_key, last_key};
 
 /// How long brokers take to notice that a transaction has lasted too long.
 pub(super) const SCAN: Duration = Duration::from_secs(10);
+
+/// How often one transaction is begun with another producer: each time it became useless, which has a reason that does
+/// not go away.
+const RENEWALS_MOST: u32 = 5;
 
 /// The membership in a consumer group at the time of an assignment: brokers take no offsets of a member that has been
 /// replaced since.
@@ -35,7 +38,7 @@ pub(super) struct Session {
     /// How long brokers let a transaction last.
     pub(super) timeout: Duration,
     /// What this process noted to say that it is there: another number means another process of the same name.
-    here: BTreeSet<u64>,
+    here: Vec<u64>,
     /// The last transaction of this process, and how much trouble there had been by then.
     last: Option<(u64, u64)>,
     /// When the producer was last made anew.
@@ -44,6 +47,12 @@ pub(super) struct Session {
 }
 
 impl Session {
+    /// Reads what there is, so that what comes later can be told from it.
+    pub(super) fn begin(&mut self) -> Result<()> {
+        self.reader.read(&here_key(&self.writer), Until::End, None)?;
+        self.refresh()
+    }
+
     pub(super) fn new(
         (producer, reader): (TransactionalProducer, Reader),
         (pipeline, writer, cluster): (&str, &str, String),
@@ -59,7 +68,7 @@ impl Session {
             cluster,
             name,
             timeout,
-            here: BTreeSet::new(),
+            here: Vec::new(),
             last: None,
             renewed: None,
             another,
@@ -74,41 +83,46 @@ impl Session {
         notes.iter().flat_map(record).collect()
     }
 
+    /// Makes a transaction; before one is undone, the last commit is looked for where there was trouble since.
+    fn attempt(&mut self, contents: &Contents<'_>) -> Result<Tried> {
+        let (reader, last, producer) = (&mut self.reader, self.last, &mut self.producer);
+        let (writer, watch, timeout) = (&*self.writer, Arc::clone(&producer.watch), self.timeout);
+        let mut before_undo = || match last {
+            Some((last, troubles)) if watch.troubles() > troubles => is_kept(reader, writer, last, timeout),
+            _ => Ok(()),
+        };
+        producer.decide(contents, &mut before_undo)
+    }
+
     /// Has a transaction decided, and learns what became of it where the producer had to be made anew.
     fn make(&mut self, id: u64, contents: &Contents<'_>) -> Result<Decision> {
-        loop {
+        for _ in 0..RENEWALS_MOST {
             let began = Instant::now();
-            let tried = {
-                let (reader, last, producer) = (&mut self.reader, self.last, &mut self.producer);
-                let (writer, watch, timeout) = (&*self.writer, Arc::clone(&producer.watch), self.timeout);
-                let mut before_undo = || match last {
-                    Some((last, troubles)) if watch.troubles() > troubles => is_kept(reader, writer, last, timeout),
-                    _ => Ok(()),
-                };
-                producer.decide(contents, &mut before_undo)?
-            };
-            match tried {
+            match self.attempt(contents)? {
                 Tried::Decided(decision) => return Ok(decision),
                 Tried::Unknown(error) => {
-                    let stalled = began.elapsed() >= self.timeout;
-                    self.renew(&error, stalled)?;
+                    self.renew(&error, began.elapsed() >= self.timeout)?;
                     self.refresh()?;
-                    if self.last(&self.writer) == Some(id) {
+                    if self.reader.found(&last_key(&self.writer)) == Some(id) {
                         return Ok(Decision::Committed);
                     }
                 }
             }
         }
+        Err(Error::new("no transaction comes to its end").at(self.producer.id.clone()).help(
+            "does it take longer than brokers let one last? `transactions = { timeout_secs = … }` of the stage gives more",
+        ))
     }
 
     /// Another producer in place of one that became useless: once, for two processes that do so in turn never end.
     fn renew(&mut self, error: &KafkaError, stalled: bool) -> Result<()> {
         let (pipeline, stage) = (&*self.producer.watch.pipeline, &*self.producer.watch.stage);
         tracing::warn!(pipeline, stage, "the transactional producer is made anew: {error}");
-        // Looked at before another producer would end what a process of the same name is doing.
+        // Looked at before another producer would end what a process of the same name is doing. Whoever said last that it
+        // is there goes on.
         let key = here_key(&self.writer);
         let seen = self.reader.read(&key, Until::End, Some(self.timeout + SCAN))?.unwrap_or_default();
-        let is_replaced = seen.iter().any(|other| !self.here.contains(other));
+        let is_replaced = seen.last().is_some_and(|last| !self.here.contains(last));
         let again = self.renewed.replace(Instant::now()).is_some_and(|at| at.elapsed() < self.timeout);
         if is_replaced || (again && !stalled) {
             return Err(self.replaced().because(error.clone()));
@@ -153,31 +167,24 @@ impl Transactions for Session {
     fn refresh(&mut self) -> Result<()> {
         let here: u64 = rand::random();
         let key = here_key(&self.writer);
-        loop {
+        // Before it is sent: that it was decided may not be heard.
+        self.here.push(here);
+        for _ in 0..RENEWALS_MOST {
             let note = [(key.clone(), Some(here.to_le_bytes().to_vec()))];
             let contents = Contents { parcels: Vec::new(), notes: self.records(&note, here), offsets: None };
-            let tried = self.producer.decide(&contents, &mut || Ok(()))?;
-            match tried {
-                Tried::Decided(_) => break,
+            match self.attempt(&contents)? {
+                Tried::Decided(_) => {
+                    self.reader.read(&key, Until::Number(here), None)?;
+                    return Ok(());
+                }
                 Tried::Unknown(error) => self.renew(&error, false)?,
             }
         }
-        let is_first = self.here.is_empty();
-        self.here.insert(here);
-        // What was there before this process was is of those that were before it.
-        let seen = self.reader.read(&key, Until::Number(here), None)?.unwrap_or_default();
-        if !is_first && seen.iter().any(|other| !self.here.contains(other)) {
-            return Err(self.replaced());
-        }
-        Ok(())
+        Err(self.replaced())
     }
 
     fn notes(&self) -> &Notes {
         self.reader.shelf.notes()
-    }
-
-    fn last(&self, writer: &str) -> Option<u64> {
-        self.reader.shelf.own(&last_key(writer))
     }
 
     fn decide(&mut self, transaction: &Transaction<'_>) -> Result<Decision> {
@@ -199,9 +206,7 @@ impl Transactions for Session {
         let contents = Contents { parcels: parcels.collect::<Result<_>>()?, notes: records, offsets };
         let decision = self.make(transaction.id, &contents)?;
         if decision == Decision::Committed {
-            for (key, value) in &contents.notes {
-                self.reader.shelf.take(&self.pipeline, key.as_bytes(), value.as_deref());
-            }
+            self.reader.put(&contents.notes);
             self.last = Some((transaction.id, self.producer.watch.troubles()));
         }
         Ok(decision)

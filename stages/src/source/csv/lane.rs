@@ -36,7 +36,7 @@ struct Carry {
     at: u64,
     line: u64,
     kinds: Vec<(String, Kind)>,
-    /// The checksums of what was read of each file.
+    /// The checksums of each file up to where the lane goes on.
     read: Vec<u32>,
 }
 
@@ -121,12 +121,9 @@ impl CsvLane {
             return Err(Error::new(format!("{} is shorter than what was read of it: byte {at}", self.id))
                 .help("`--fresh` forgets where the pipeline was and starts from the beginning"));
         };
-        if let Some((there, _, read)) = &known {
-            // In order: the prefix only grows.
-            self.prefix.get_mut().up_to(&self.files, file, byte)?;
-            let mut whole = Prefix::new();
-            let (file, byte) = files::locate(&self.files, *there).unwrap_or((file, byte));
-            prefix::compare(read, &whole.up_to(&self.files, file, byte)?, &self.files)?;
+        if let Some((_, _, read)) = &known {
+            let now = self.prefix.get_mut().up_to(&self.files, file, byte)?;
+            prefix::compare(read, &now, &self.files)?;
         }
         self.base = self.files[..file].iter().map(|file| file.length).sum();
         self.file = file;
@@ -284,11 +281,12 @@ impl Lane for CsvLane {
         Position { at: self.base + at, row: self.row }
     }
 
-    fn carry(&self) -> Result<Vec<u8>> {
+    fn carry(&self, cut: Position) -> Result<Vec<u8>> {
         let line = self.records.as_ref().map_or(self.begin.1, Records::line);
         let at = self.position().at;
-        let byte = at - self.base;
-        let read = self.prefix.borrow_mut().up_to(&self.files, self.file, byte)?;
+        // What lies behind the cut may still be mended before the lane goes on there.
+        let (file, byte) = files::locate(&self.files, cut.at).unwrap_or((self.file, at - self.base));
+        let read = self.prefix.borrow_mut().up_to(&self.files, file, byte)?;
         let carry = Carry { files: self.files.clone(), at, line, kinds: self.decoder.kinds(), read };
         postcard::to_extend(&carry, vec![VERSION]).map_err(|e| Error::bug("a lane that cannot be saved").because(e))
     }

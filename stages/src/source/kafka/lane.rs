@@ -176,7 +176,7 @@ impl Lane for KafkaLane {
         self.reader.position
     }
 
-    fn carry(&self) -> Result<Vec<u8>> {
+    fn carry(&self, _: Position) -> Result<Vec<u8>> {
         self.reader.carry()
     }
 

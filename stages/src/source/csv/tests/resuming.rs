@@ -29,7 +29,7 @@ fn resumed(files: &Files, start: Option<&Start>) -> Result<CsvLane> {
 }
 
 fn start(lane: &dyn Lane) -> Start {
-    let state = vec![lane.carry().expect("carries")];
+    let state = vec![lane.carry(lane.position()).expect("carries")];
     Start { position: lane.position(), state, ..Start::default() }
 }
 
@@ -88,7 +88,7 @@ proptest! {
             // Kinds are known to the lane that stopped there; with all fields decided they are those of the end.
             let mut ended = resumed(&files, None).expect("opens");
             read_all(&mut ended, 1000).expect("reads");
-            let state = vec![ended.carry().expect("carries")];
+            let state = vec![ended.carry(position).expect("carries")];
             let mut lane = resumed(&files, Some(&Start { position, state, ..Start::default() })).expect("opens");
             let rest = read_all(&mut lane, 1000).expect("reads");
             prop_assert_eq!(&rest.raw, &whole.raw[index..]);

@@ -25,7 +25,7 @@ impl Lanes for Engine {
 
     fn open(&self, id: LaneId, mut lane: Box<dyn Lane>, _: Option<Start>, _: Option<Fence>) -> Result<()> {
         let read = read_all(&mut *lane, 2)?;
-        let state = vec![lane.carry()?];
+        let state = vec![lane.carry(lane.position())?];
         self.ends.lock().push(Start { position: lane.position(), state, ..Start::default() });
         self.read.lock().push((id, read));
         Ok(())
