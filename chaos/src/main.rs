@@ -1,0 +1,6 @@
+//! Chaos.
+mod input;
+mod printer;
+mod records;
+mod verify;
+fn main() {}
