@@ -1,0 +1,207 @@
+//! The processes that run the pipeline: one, at times two; and what they must never do.
+
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use rustix::process::Signal;
+
+use crate::pipeline;
+use crate::plan::{Home, Leave};
+use crate::printer;
+use crate::process::Process;
+use crate::verify::{Kind, Violations};
+
+/// How long a process may take to drain, commit and leave: aqpipe itself allows half a minute.
+const LEAVE: Duration = Duration::from_secs(45);
+/// How long a start that is to be refused may take.
+const REFUSE: Duration = Duration::from_secs(30);
+
+/// What no process may ever say.
+const NEVER: [&str; 2] = ["panicked at", "mistake in aqpipe"];
+/// What a process may end with by itself, to be started again.
+const FENCED: &str = "fenced";
+
+/// The processes of one pipeline.
+pub(crate) struct Crew {
+    pub(crate) aqpipe: PathBuf,
+    /// Where they run, and where their logs are kept.
+    pub(crate) dir: PathBuf,
+    pub(crate) violations: Arc<Violations>,
+    /// Whether they go on for ever.
+    pub(crate) endless: bool,
+    /// What keeps them from being done before the rounds are.
+    pub(crate) pace: Option<String>,
+    pub(crate) members: Vec<Member>,
+    /// How many were ever started.
+    pub(crate) started: u32,
+    /// How many were started again because others had taken their place.
+    pub(crate) fenced: u32,
+    /// Whether an instance ran as on another machine: it has to come back to finish what it had decided.
+    pub(crate) far: bool,
+    /// Whether everything has been carried.
+    pub(crate) done: bool,
+}
+
+/// One process.
+pub(crate) struct Member {
+    pub(crate) home: Home,
+    pub(crate) process: Process,
+}
+
+impl Crew {
+    fn command(&self, home: Home, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.aqpipe);
+        command.args(["run", pipeline::FILE]).args(args).current_dir(&self.dir);
+        if home == Home::Far {
+            command.args(["--set", "instance=far", "--set", "state_dir=far"]);
+        }
+        command.env("RUST_BACKTRACE", "1").env_remove("KAFKA_BROKERS");
+        command
+    }
+
+    fn launch(&mut self, home: Home, args: &[&str]) -> Result<Process> {
+        self.started += 1;
+        let log = self.dir.join(format!("logs/{:03}.log", self.started));
+        Process::start(self.command(home, args), &log)
+    }
+
+    /// Starts one more; as on another machine only where none is there yet.
+    pub(crate) fn join(&mut self, home: Home) -> Result<()> {
+        let taken = self.members.iter().any(|member| member.home == Home::Far);
+        let home = if taken { Home::Near } else { home };
+        self.far |= home == Home::Far;
+        let pace: Vec<String> = self.pace.iter().flat_map(|pace| ["--set".to_owned(), pace.clone()]).collect();
+        let process = self.launch(home, &pace.iter().map(String::as_str).collect::<Vec<_>>())?;
+        self.members.push(Member { home, process });
+        Ok(())
+    }
+
+    /// Makes sure that one is at work, or everything is done.
+    pub(crate) fn at_work(&mut self) -> Result<()> {
+        self.look_after()?;
+        if self.members.is_empty() && !self.done { self.join(Home::Near) } else { Ok(()) }
+    }
+
+    /// Looks whether any has ended by itself.
+    pub(crate) fn look_after(&mut self) -> Result<()> {
+        let mut at = 0;
+        while at < self.members.len() {
+            match self.members[at].process.ended()? {
+                None => at += 1,
+                Some(status) => {
+                    let member = self.members.remove(at);
+                    self.ended(member, status)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn ended(&mut self, member: Member, status: ExitStatus) -> Result<()> {
+        let Member { home, process } = member;
+        self.inspect(&process);
+        if status.success() && !self.endless {
+            self.done = true;
+            return Ok(());
+        }
+        let text = process.text();
+        if text.to_lowercase().contains(FENCED) {
+            self.fenced += 1;
+            printer::say(&format!("  fenced, as {} says: started again", process.log().display()));
+            return self.join(home);
+        }
+        let log = process.log().display();
+        self.violations.add(Kind::Conduct, format!("a run ended by itself with {status}, {log}:\n{}", process.tail()));
+        Ok(())
+    }
+
+    /// Looks for what no process may say.
+    fn inspect(&self, process: &Process) {
+        let text = process.text();
+        for line in text.lines().filter(|line| NEVER.iter().any(|never| line.contains(never))) {
+            self.violations.add(Kind::Conduct, format!("{}: {line}", process.log().display()));
+        }
+    }
+
+    /// Lets one go.
+    pub(crate) fn leave(&mut self, at: usize, how: Leave) -> Result<()> {
+        self.look_after()?;
+        if at >= self.members.len() {
+            return Ok(());
+        }
+        let mut process = self.members.remove(at).process;
+        match how {
+            Leave::Killed => process.kill()?,
+            Leave::Asked => {
+                process.signal(Signal::TERM)?;
+                self.expect_end(&mut process, LEAVE, "after SIGTERM")?;
+            }
+        }
+        self.inspect(&process);
+        Ok(())
+    }
+
+    fn expect_end(&self, process: &mut Process, at_most: Duration, when: &str) -> Result<()> {
+        let problem = match process.wait(at_most)? {
+            Some(status) if status.success() => return Ok(()),
+            Some(status) => format!("a run ended with {status} {when}"),
+            None => format!("a run did not end within {} s {when}", at_most.as_secs()),
+        };
+        let log = process.log().display();
+        self.violations.add(Kind::Conduct, format!("{problem}, {log}:\n{}", process.tail()));
+        process.kill()
+    }
+
+    /// Stops one, or lets it go on.
+    pub(crate) fn signal(&mut self, at: usize, signal: Signal) -> Result<()> {
+        self.members.get_mut(at).map_or(Ok(()), |member| member.process.signal(signal))
+    }
+
+    /// Starts a second one of a pipeline that has one alone.
+    pub(crate) fn be_refused(&mut self) -> Result<()> {
+        let mut second = self.launch(Home::Near, &[])?;
+        let ended = second.wait(REFUSE)?;
+        self.look_after()?;
+        if self.members.is_empty() {
+            // The first one was done before: there was nobody to refuse the second for.
+            return Ok(());
+        }
+        let refused = ended.is_some_and(|status| !status.success()) && second.text().contains("is running already");
+        if !refused {
+            let tail = second.tail();
+            self.violations.add(Kind::Conduct, format!("a second start was not refused ({ended:?}):\n{tail}"));
+        }
+        Ok(())
+    }
+
+    /// Asks all to leave.
+    pub(crate) fn disband(&mut self) -> Result<()> {
+        while !self.members.is_empty() {
+            self.leave(0, Leave::Asked)?;
+        }
+        Ok(())
+    }
+
+    /// Carries all the rest: each home in turn, to its end.
+    pub(crate) fn complete(&mut self, at_most: Duration) -> Result<()> {
+        self.disband()?;
+        let homes = if self.far { vec![Home::Near, Home::Far] } else { vec![Home::Near] };
+        for home in homes {
+            let args: &[&str] = if self.endless { &["--until-end"] } else { &[] };
+            let mut process = self.launch(home, args)?;
+            self.expect_end(&mut process, at_most, "when all the rest was to be carried")?;
+            self.inspect(&process);
+        }
+        Ok(())
+    }
+
+    /// What the first process said it gives.
+    pub(crate) fn delivery(&self) -> String {
+        let text = std::fs::read_to_string(self.dir.join("logs/001.log")).unwrap_or_default();
+        let found = ["exactly_once", "at_least_once"].into_iter().find(|promise| text.contains(promise));
+        found.unwrap_or("delivery unknown").to_owned()
+    }
+}

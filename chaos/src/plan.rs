@@ -1,0 +1,311 @@
+//! What is done in each round, and when: all of it follows from the seed.
+
+use std::fmt;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use rand::seq::SliceRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+/// From where to where records go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Path {
+    FileKafka,
+    KafkaFile,
+    KafkaKafka,
+    FileFile,
+}
+
+impl Path {
+    pub(crate) const ALL: [Path; 4] = [Path::FileFile, Path::FileKafka, Path::KafkaFile, Path::KafkaKafka];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Path::FileKafka => "file-kafka",
+            Path::KafkaFile => "kafka-file",
+            Path::KafkaKafka => "kafka-kafka",
+            Path::FileFile => "file-file",
+        }
+    }
+
+    pub(crate) fn from_kafka(self) -> bool {
+        matches!(self, Path::KafkaFile | Path::KafkaKafka)
+    }
+
+    pub(crate) fn to_kafka(self) -> bool {
+        matches!(self, Path::FileKafka | Path::KafkaKafka)
+    }
+
+    pub(crate) fn needs_kafka(self) -> bool {
+        self != Path::FileFile
+    }
+}
+
+/// The state directory and name that an instance runs under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Home {
+    /// The first free slot of the shared state directory.
+    Near,
+    /// A state directory and an instance name of its own, as on another machine.
+    Far,
+}
+
+/// How a process is told to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// SIGKILL.
+    Killed,
+    /// SIGTERM.
+    Asked,
+}
+
+/// What is done in a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    /// The instance leaves and is started again.
+    Leave(Leave),
+    /// The instance is stopped for twice its session timeout, then goes on; meanwhile another one may have taken over.
+    Freeze(Option<(Home, Leave)>),
+    /// A broker, counted from 1, is killed and is away for a while.
+    Broker(u16, Duration),
+    /// A second instance joins, and after a while one of the two leaves: the first one, or the second.
+    Second { home: Home, stay: Duration, first_leaves: bool, how: Leave },
+    /// A second start of a pipeline that runs already, which is to be refused.
+    Refused,
+    /// All connections are cut, so often.
+    Cut(u32),
+    /// Bytes are delayed by up to so long, for a while.
+    Slow(Duration, Duration),
+    /// Nothing passes for a while, and nothing is closed.
+    Still(Duration),
+    /// The far halves of all connections are closed; after a while the near ones too.
+    Halve(Duration),
+}
+
+/// When it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// So long after the last round, whatever goes on.
+    Soon(Duration),
+    /// So long after records came out again.
+    Working(Duration),
+}
+
+/// One round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Round {
+    pub(crate) moment: Moment,
+    pub(crate) act: Act,
+}
+
+/// All that follows from the seed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) rounds: Vec<Round>,
+    pub(crate) sources: u32,
+    pub(crate) partitions: i32,
+    /// Whether dead letters go to a topic rather than to files, on a path with Kafka.
+    pub(crate) letters_to_kafka: bool,
+    pub(crate) commit_interval_ms: u64,
+    pub(crate) batch_size: u64,
+    /// For the proxy.
+    pub(crate) proxy: u64,
+}
+
+/// What is to be planned.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wish {
+    pub(crate) path: Path,
+    pub(crate) rounds: usize,
+    pub(crate) seed: u64,
+    pub(crate) proxy: bool,
+    pub(crate) brokers: u16,
+}
+
+/// The kinds of acts, dealt like cards so that all of them come up.
+#[derive(Clone, Copy)]
+enum Card {
+    Kill,
+    Term,
+    Freeze,
+    Broker,
+    Second,
+    Refused,
+    Cut,
+    Slow,
+    Still,
+    Halve,
+}
+
+impl Plan {
+    pub(crate) fn new(wish: Wish) -> Plan {
+        // Each path has a sequence of its own, whichever others are run.
+        let path = Path::ALL.iter().position(|path| *path == wish.path).unwrap_or_default() as u64;
+        let mut dice = ChaCha8Rng::seed_from_u64(wish.seed);
+        dice.set_stream(2 * path + u64::from(wish.proxy));
+        let mut plan = Plan {
+            rounds: Vec::with_capacity(wish.rounds),
+            sources: dice.random_range(5..=9),
+            partitions: dice.random_range(3..=5),
+            letters_to_kafka: dice.random(),
+            commit_interval_ms: [50, 100, 300][dice.random_range(0..3)],
+            batch_size: dice.random_range(10..=60),
+            proxy: dice.random(),
+        };
+        let cards = cards(wish);
+        let mut hand: Vec<Card> = Vec::new();
+        while plan.rounds.len() < wish.rounds {
+            if hand.is_empty() {
+                hand.clone_from(&cards);
+                hand.shuffle(&mut dice);
+            }
+            // `cards` is never empty.
+            let Some(card) = hand.pop() else { break };
+            plan.rounds.push(Round { moment: moment(&mut dice, wish.path), act: act(&mut dice, card, wish) });
+        }
+        plan
+    }
+}
+
+fn cards(wish: Wish) -> Vec<Card> {
+    if wish.proxy {
+        return vec![Card::Cut, Card::Cut, Card::Slow, Card::Still, Card::Halve];
+    }
+    let mut cards = vec![Card::Kill, Card::Kill, Card::Term, Card::Freeze];
+    if wish.path.needs_kafka() && wish.brokers >= 3 {
+        cards.push(Card::Broker);
+    }
+    if wish.path.from_kafka() {
+        cards.extend([Card::Second, Card::Second]);
+    } else {
+        cards.push(Card::Refused);
+    }
+    cards
+}
+
+fn millis(dice: &mut ChaCha8Rng, from: u64, to: u64) -> Duration {
+    Duration::from_millis(dice.random_range(from..to))
+}
+
+fn moment(dice: &mut ChaCha8Rng, path: Path) -> Moment {
+    // A member of a group takes seconds to be given its partitions, a run on files is at work at once.
+    let start = if path.from_kafka() { 3_000 } else { 300 };
+    if dice.random_ratio(1, 3) { Moment::Soon(millis(dice, 0, start)) } else { Moment::Working(millis(dice, 0, 1_500)) }
+}
+
+fn leave(dice: &mut ChaCha8Rng) -> Leave {
+    if dice.random() { Leave::Killed } else { Leave::Asked }
+}
+
+fn home(dice: &mut ChaCha8Rng) -> Home {
+    if dice.random_ratio(1, 3) { Home::Far } else { Home::Near }
+}
+
+fn act(dice: &mut ChaCha8Rng, card: Card, wish: Wish) -> Act {
+    match card {
+        Card::Kill => Act::Leave(Leave::Killed),
+        Card::Term => Act::Leave(Leave::Asked),
+        Card::Freeze if wish.path.from_kafka() && dice.random() => Act::Freeze(Some((home(dice), leave(dice)))),
+        Card::Freeze => Act::Freeze(None),
+        Card::Broker => Act::Broker(dice.random_range(1..=wish.brokers), millis(dice, 0, 3_000)),
+        Card::Second => Act::Second {
+            home: home(dice),
+            stay: millis(dice, 500, 5_000),
+            first_leaves: dice.random(),
+            how: leave(dice),
+        },
+        Card::Refused => Act::Refused,
+        Card::Cut => Act::Cut(dice.random_range(1..=4)),
+        Card::Slow => Act::Slow(millis(dice, 5, 150), millis(dice, 1_000, 6_000)),
+        Card::Still => Act::Still(millis(dice, 500, 8_000)),
+        Card::Halve => Act::Halve(millis(dice, 2_000, 10_000)),
+    }
+}
+
+impl fmt::Display for Home {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Home::Near => "beside it",
+            Home::Far => "as on another machine",
+        })
+    }
+}
+
+impl fmt::Display for Leave {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Leave::Killed => "SIGKILL",
+            Leave::Asked => "SIGTERM",
+        })
+    }
+}
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Act::Leave(how) => write!(f, "{how}"),
+            Act::Freeze(None) => write!(f, "SIGSTOP and SIGCONT"),
+            Act::Freeze(Some((home, how))) => {
+                write!(f, "SIGSTOP, another one {home} takes over, SIGCONT, {how} to the other one")
+            }
+            Act::Broker(node, away) => write!(f, "SIGKILL of broker {node}, back after {away:?}"),
+            Act::Second { home, stay, first_leaves, how } => {
+                let which = if *first_leaves { "the first" } else { "the second" };
+                write!(f, "a second one {home}, after {stay:?} {how} to {which}")
+            }
+            Act::Refused => write!(f, "a second start, to be refused"),
+            Act::Cut(times) => write!(f, "connections cut {times} times"),
+            Act::Slow(most, long) => write!(f, "bytes delayed by up to {most:?} for {long:?}"),
+            Act::Still(long) => write!(f, "nothing passes for {long:?}"),
+            Act::Halve(long) => write!(f, "half of each connection lost for {long:?}"),
+        }
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Moment::Soon(after) => write!(f, "{after:?} after the last"),
+            Moment::Working(after) => write!(f, "{after:?} into work"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(path: Path, seed: u64, proxy: bool) -> Plan {
+        Plan::new(Wish { path, rounds: 60, seed, proxy, brokers: 3 })
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_rounds_again_and_another_one_gives_others() {
+        for path in Path::ALL {
+            assert_eq!(plan(path, 7, false), plan(path, 7, false));
+            assert_ne!(plan(path, 7, false).rounds, plan(path, 8, false).rounds);
+        }
+    }
+
+    #[test]
+    fn brokers_are_killed_on_kafka_paths_only_and_second_instances_join_kafka_sources_only() {
+        for (path, seed) in Path::ALL.into_iter().flat_map(|path| (0..5).map(move |seed| (path, seed))) {
+            let rounds = plan(path, seed, false).rounds;
+            let has = |test: fn(&Act) -> bool| rounds.iter().any(|round| test(&round.act));
+            assert_eq!(has(|act| matches!(act, Act::Broker(1..=3, _))), path.needs_kafka());
+            assert_eq!(has(|act| matches!(act, Act::Second { .. })), path.from_kafka());
+            assert_eq!(has(|act| matches!(act, Act::Refused)), !path.from_kafka());
+            for act in [Act::Leave(Leave::Killed), Act::Leave(Leave::Asked), Act::Freeze(None)] {
+                assert!(rounds.iter().any(|round| round.act == act), "{path:?} {seed}: no {act}");
+            }
+        }
+    }
+
+    #[test]
+    fn behind_a_proxy_nothing_is_killed() {
+        let rounds = plan(Path::KafkaKafka, 3, true).rounds;
+        let network = |act: &Act| matches!(act, Act::Cut(_) | Act::Slow(..) | Act::Still(_) | Act::Halve(_));
+        assert!(rounds.iter().all(|round| network(&round.act)));
+    }
+}
