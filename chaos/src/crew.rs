@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use crate::pipeline;
 use crate::plan::{Home, Leave};
 use crate::printer;
-use crate::process::Process;
+use crate::process::{self, Process};
 use crate::verify::{Kind, Violations};
 
 /// How long a process may take to drain, commit and leave: aqpipe itself allows half a minute.
@@ -196,6 +196,16 @@ impl Crew {
             self.inspect(&process);
         }
         Ok(())
+    }
+
+    /// The last lines of the logs of the last processes.
+    pub(crate) fn tails(&self) -> String {
+        let log = |number: u32| {
+            let path = self.dir.join(format!("logs/{number:03}.log"));
+            let text = std::fs::read(&path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+            format!("  {}\n{}", path.display(), process::tail(&text.unwrap_or_default()))
+        };
+        (self.started.saturating_sub(2).max(1)..=self.started).map(log).collect()
     }
 
     /// What the first process said it gives.

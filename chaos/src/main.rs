@@ -108,6 +108,7 @@ fn trials(args: &Args, aqpipe: &Path, paths: &[plan::Path], seed: u64, dir: &Pat
         let verdict = verdict.with_context(|| format!("{} with seed {seed}", path.name()))?;
         good &= tell(&verdict, seed);
         if !verdict.violations.is_empty() {
+            printer::say(&verdict.tails);
             brokers.iter().for_each(|brokers| printer::say(&brokers.cluster.tails()));
         }
     }
@@ -116,7 +117,7 @@ fn trials(args: &Args, aqpipe: &Path, paths: &[plan::Path], seed: u64, dir: &Pat
 
 /// Says what was found; returns whether that was nothing.
 fn tell(verdict: &Verdict, seed: u64) -> bool {
-    let Verdict { violations, summary } = verdict;
+    let Verdict { violations, summary, .. } = verdict;
     let good = violations.is_empty();
     printer::out(&format!("{} {summary} (seed {seed})", if good { "GOOD" } else { "BAD " }));
     for (kind, count) in violations.counts() {

@@ -24,8 +24,6 @@ const WORK: Duration = Duration::from_secs(120);
 /// How long all the rest may take.
 const REST: Duration = Duration::from_secs(300);
 const LOOK: Duration = Duration::from_millis(10);
-/// How many seconds of paced work from a file there are for a round.
-const FILE_SECS: u64 = 2;
 
 /// What all trials have in common.
 pub(crate) struct Setting<'a> {
@@ -44,6 +42,8 @@ pub(crate) struct Setting<'a> {
 pub(crate) struct Verdict {
     pub(crate) violations: Arc<Violations>,
     pub(crate) summary: String,
+    /// The last lines of what the last processes said.
+    pub(crate) tails: String,
 }
 
 /// A trial at work.
@@ -94,7 +94,8 @@ pub(crate) fn run(setting: &Setting<'_>, path: Path, plan: &Plan, dir: &std::pat
         }
     }
     let watch = Watch::start(outputs, &violations)?;
-    let pace = (!path.from_kafka()).then(|| pipeline::pace(setting.share / FILE_SECS));
+    // A second and a half of work for each round.
+    let pace = (!path.from_kafka()).then(|| pipeline::pace(setting.share * 2 / 3));
     let crew = Crew {
         aqpipe: setting.aqpipe.clone(),
         dir: dir.to_owned(),
@@ -109,18 +110,24 @@ pub(crate) fn run(setting: &Setting<'_>, path: Path, plan: &Plan, dir: &std::pat
     };
     let mut trial = Trial { setting, violations: Arc::clone(&violations), crew, watch, feed };
     let done = trial.rounds(&plan.rounds)?;
-    let mut summary = format!("{}: {done} rounds, {}", path.name(), trial.crew.delivery());
-    if setting.keep_going || violations.is_empty() {
+    let under_way = trial.watch.records();
+    let whole = setting.keep_going || violations.is_empty();
+    if whole {
         let fed = path.from_kafka().then(|| topic(&names.input)).transpose()?;
-        let (started, fenced) = trial.finish(shape, places, fed.as_ref())?;
-        let bad = shape.bad().count();
-        summary.push_str(&format!(
-            ", {} records and {bad} dead letters, {started} processes, {fenced} fenced",
-            shape.readings()
-        ));
+        trial.finish(shape, places, fed.as_ref())?;
     }
-    summary.push_str(&format!(", {:.0} s", began.elapsed().as_secs_f64()));
-    Ok(Verdict { violations, summary })
+    let summary = format!(
+        "{}: {}, {done} rounds, {under_way} of {} records under way{}, {} dead letters, {} processes, {} fenced, {:.0} s",
+        path.name(),
+        trial.crew.delivery(),
+        shape.readings(),
+        if whole { "" } else { " and not to their end" },
+        shape.bad().count(),
+        trial.crew.started,
+        trial.crew.fenced,
+        began.elapsed().as_secs_f64()
+    );
+    Ok(Verdict { violations, summary, tails: trial.crew.tails() })
 }
 
 fn names(setting: &Setting<'_>, path: Path) -> Names {
@@ -273,8 +280,8 @@ impl Trial<'_> {
         Ok(())
     }
 
-    /// Lets everything finish and looks at all of it; returns how many processes there were, and how many were fenced.
-    fn finish(mut self, shape: Shape, places: Places, fed: Option<&Topic>) -> Result<(u32, u32)> {
+    /// Lets everything finish and looks at all of it.
+    fn finish(&mut self, shape: Shape, places: Places, fed: Option<&Topic>) -> Result<()> {
         printer::say("       the rest, to its end");
         if let Some(feed) = &mut self.feed {
             feed.complete()?;
@@ -284,8 +291,7 @@ impl Trial<'_> {
             Some(topic) => places_in(topic, shape)?,
             None => places,
         };
-        self.watch.complete(&places)?;
-        Ok((self.crew.started, self.crew.fenced))
+        self.watch.complete(&places)
     }
 }
 

@@ -123,7 +123,7 @@ impl Watch {
     }
 
     /// Looks at everything once more, now that nobody writes; `places` is where the input has it.
-    pub(crate) fn complete(mut self, places: &Places) -> Result<()> {
+    pub(crate) fn complete(&mut self, places: &Places) -> Result<()> {
         let violations = Arc::clone(&self.violations);
         let last = self.last_reader(places)?;
         let until = Instant::now() + BEHIND;

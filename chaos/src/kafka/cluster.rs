@@ -15,6 +15,8 @@ use crate::process;
 const UP: Duration = Duration::from_secs(180);
 /// How long they may take to stop.
 const DOWN: Duration = Duration::from_secs(60);
+/// How much is shown of a line: brokers can say everything they know in one.
+const LINE: usize = 240;
 /// Where brokers may listen: below the ports that systems give to outgoing connections.
 const PORTS: std::ops::Range<u16> = 21_000..28_000;
 
@@ -125,12 +127,14 @@ impl Cluster {
         kill_process(pid, Signal::KILL).with_context(|| format!("broker {node} cannot be killed"))
     }
 
-    /// The last lines of the brokers' logs.
+    /// The last lines of the brokers' logs that may tell something.
     pub(crate) fn tails(&self) -> String {
         let tail = |node: u16| {
             let path = self.dir.join(format!("node-{node}/broker.log"));
             let text = fs::read(&path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-            format!("  {}\n{}", path.display(), process::tail(&text))
+            let bad = text.lines().filter(|line| ["] WARN", "] ERROR", "] FATAL"].iter().any(|it| line.contains(it)));
+            let bad: Vec<String> = bad.map(|line| line.chars().take(LINE).collect()).collect();
+            format!("  {}\n{}", path.display(), process::tail(&bad.join("\n")))
         };
         (1..=self.brokers).map(tail).collect()
     }
