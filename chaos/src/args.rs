@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
-use crate::plan::Path;
+use crate::acts::Path;
 
 /// Kills, freezes and cuts off running pipelines, and looks whether every record comes out once, in its order and right.
 ///

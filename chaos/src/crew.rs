@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::Result;
 use rustix::process::Signal;
 
+use crate::acts::{Home, Leave};
 use crate::pipeline;
-use crate::plan::{Home, Leave};
 use crate::printer;
 use crate::process::{self, Process};
 use crate::verify::{Kind, Violations};
@@ -22,7 +22,7 @@ const REFUSE: Duration = Duration::from_secs(30);
 /// What no process may ever say.
 const NEVER: [&str; 2] = ["panicked at", "mistake in aqpipe"];
 /// What a process may end with by itself, to be started again.
-const FENCED: &str = "fenced";
+const FENCED: &str = "another process decides commits as";
 
 /// The processes of one pipeline.
 pub(crate) struct Crew {
@@ -108,7 +108,7 @@ impl Crew {
             return Ok(());
         }
         let text = process.text();
-        if text.to_lowercase().contains(FENCED) {
+        if text.contains(FENCED) {
             self.fenced += 1;
             printer::say(&format!("  fenced, as {} says: started again", process.log().display()));
             return self.join(home);

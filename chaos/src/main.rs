@@ -17,6 +17,7 @@
 //! The seed decides what is done, to whom and how long after what; not at which instruction. Where something was found,
 //! the working directory stays: the pipeline, the logs of all its processes, the output, the brokers' logs.
 
+mod acts;
 mod args;
 mod brokers;
 mod crew;
@@ -28,6 +29,7 @@ mod printer;
 mod process;
 mod proxy;
 mod records;
+mod rounds;
 mod trial;
 mod verify;
 mod watch;
@@ -78,7 +80,7 @@ fn run(args: &Args) -> Result<bool> {
     outcome
 }
 
-fn trials(args: &Args, aqpipe: &Path, paths: &[plan::Path], seed: u64, dir: &Path) -> Result<bool> {
+fn trials(args: &Args, aqpipe: &Path, paths: &[acts::Path], seed: u64, dir: &Path) -> Result<bool> {
     let interrupted = interrupts()?;
     let mut good = true;
     let brokers = paths.iter().any(|path| path.needs_kafka());

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::plan::{Path, Plan};
+use crate::acts::Path;
+use crate::plan::Plan;
 use crate::records::CONSTANT;
 
 /// How soon the group misses a member.

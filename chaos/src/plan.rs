@@ -1,96 +1,12 @@
 //! What is done in each round, and when: all of it follows from the seed.
 
-use std::fmt;
 use std::time::Duration;
 
-use clap::ValueEnum;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-/// From where to where records go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Path {
-    FileKafka,
-    KafkaFile,
-    KafkaKafka,
-    FileFile,
-}
-
-impl Path {
-    pub(crate) const ALL: [Path; 4] = [Path::FileFile, Path::FileKafka, Path::KafkaFile, Path::KafkaKafka];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Path::FileKafka => "file-kafka",
-            Path::KafkaFile => "kafka-file",
-            Path::KafkaKafka => "kafka-kafka",
-            Path::FileFile => "file-file",
-        }
-    }
-
-    pub(crate) fn from_kafka(self) -> bool {
-        matches!(self, Path::KafkaFile | Path::KafkaKafka)
-    }
-
-    pub(crate) fn to_kafka(self) -> bool {
-        matches!(self, Path::FileKafka | Path::KafkaKafka)
-    }
-
-    pub(crate) fn needs_kafka(self) -> bool {
-        self != Path::FileFile
-    }
-}
-
-/// The state directory and name that an instance runs under.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Home {
-    /// The first free slot of the shared state directory.
-    Near,
-    /// A state directory and an instance name of its own, as on another machine.
-    Far,
-}
-
-/// How a process is told to go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Leave {
-    /// SIGKILL.
-    Killed,
-    /// SIGTERM.
-    Asked,
-}
-
-/// What is done in a round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Act {
-    /// The instance leaves and is started again.
-    Leave(Leave),
-    /// The instance is stopped for twice its session timeout, then goes on; meanwhile another one may have taken over.
-    Freeze(Option<(Home, Leave)>),
-    /// A broker, counted from 1, is killed and is away for a while.
-    Broker(u16, Duration),
-    /// A second instance joins, and after a while one of the two leaves: the first one, or the second.
-    Second { home: Home, stay: Duration, first_leaves: bool, how: Leave },
-    /// A second start of a pipeline that runs already, which is to be refused.
-    Refused,
-    /// All connections are cut, so often.
-    Cut(u32),
-    /// Bytes are delayed by up to so long, for a while.
-    Slow(Duration, Duration),
-    /// Nothing passes for a while, and nothing is closed.
-    Still(Duration),
-    /// The far halves of all connections are closed; after a while the near ones too.
-    Halve(Duration),
-}
-
-/// When it is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Moment {
-    /// So long after the last round, whatever goes on.
-    Soon(Duration),
-    /// So long after records came out again.
-    Working(Duration),
-}
+use crate::acts::{Act, Home, Leave, Moment, Path};
 
 /// One round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,7 +124,11 @@ fn act(dice: &mut ChaCha8Rng, card: Card, wish: Wish) -> Act {
         Card::Term => Act::Leave(Leave::Asked),
         Card::Freeze if wish.path.from_kafka() && dice.random() => Act::Freeze(Some((home(dice), leave(dice)))),
         Card::Freeze => Act::Freeze(None),
-        Card::Broker => Act::Broker(dice.random_range(1..=wish.brokers), millis(dice, 0, 3_000)),
+        Card::Broker => Act::Broker {
+            node: dice.random_range(1..=wish.brokers),
+            away: millis(dice, 0, 3_000),
+            killed: dice.random_ratio(1, 3),
+        },
         Card::Second => Act::Second {
             home: home(dice),
             stay: millis(dice, 500, 5_000),
@@ -220,55 +140,6 @@ fn act(dice: &mut ChaCha8Rng, card: Card, wish: Wish) -> Act {
         Card::Slow => Act::Slow(millis(dice, 5, 150), millis(dice, 1_000, 6_000)),
         Card::Still => Act::Still(millis(dice, 500, 8_000)),
         Card::Halve => Act::Halve(millis(dice, 2_000, 10_000)),
-    }
-}
-
-impl fmt::Display for Home {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Home::Near => "beside it",
-            Home::Far => "as on another machine",
-        })
-    }
-}
-
-impl fmt::Display for Leave {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Leave::Killed => "SIGKILL",
-            Leave::Asked => "SIGTERM",
-        })
-    }
-}
-
-impl fmt::Display for Act {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Act::Leave(how) => write!(f, "{how}"),
-            Act::Freeze(None) => write!(f, "SIGSTOP and SIGCONT"),
-            Act::Freeze(Some((home, how))) => {
-                write!(f, "SIGSTOP, another one {home} takes over, SIGCONT, {how} to the other one")
-            }
-            Act::Broker(node, away) => write!(f, "SIGKILL of broker {node}, back after {away:?}"),
-            Act::Second { home, stay, first_leaves, how } => {
-                let which = if *first_leaves { "the first" } else { "the second" };
-                write!(f, "a second one {home}, after {stay:?} {how} to {which}")
-            }
-            Act::Refused => write!(f, "a second start, to be refused"),
-            Act::Cut(times) => write!(f, "connections cut {times} times"),
-            Act::Slow(most, long) => write!(f, "bytes delayed by up to {most:?} for {long:?}"),
-            Act::Still(long) => write!(f, "nothing passes for {long:?}"),
-            Act::Halve(long) => write!(f, "half of each connection lost for {long:?}"),
-        }
-    }
-}
-
-impl fmt::Display for Moment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Moment::Soon(after) => write!(f, "{after:?} after the last"),
-            Moment::Working(after) => write!(f, "{after:?} into work"),
-        }
     }
 }
 
@@ -293,7 +164,7 @@ mod tests {
         for (path, seed) in Path::ALL.into_iter().flat_map(|path| (0..5).map(move |seed| (path, seed))) {
             let rounds = plan(path, seed, false).rounds;
             let has = |test: fn(&Act) -> bool| rounds.iter().any(|round| test(&round.act));
-            assert_eq!(has(|act| matches!(act, Act::Broker(1..=3, _))), path.needs_kafka());
+            assert_eq!(has(|act| matches!(act, Act::Broker { node: 1..=3, .. })), path.needs_kafka());
             assert_eq!(has(|act| matches!(act, Act::Second { .. })), path.from_kafka());
             assert_eq!(has(|act| matches!(act, Act::Refused)), !path.from_kafka());
             for act in [Act::Leave(Leave::Killed), Act::Leave(Leave::Asked), Act::Freeze(None)] {

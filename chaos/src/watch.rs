@@ -13,7 +13,7 @@ use crate::kafka::Topic;
 use crate::records::{Item, Reading, Shape};
 use crate::verify::directory::{Directory, Format};
 use crate::verify::letters::Letters;
-use crate::verify::ranges::{self, Contents};
+use crate::verify::ranges::{self, Contents, Range};
 use crate::verify::row::Row;
 use crate::verify::tally::{Place, Tally};
 use crate::verify::{Kind, Violations};
@@ -100,8 +100,8 @@ impl Watch {
                     loop {
                         // Once more after the stop: nothing that came before it is missed.
                         let last = stop.load(Ordering::Acquire);
-                        directory.look(&violations, |name, text| {
-                            seen.file(name, text, &violations);
+                        directory.look(&violations, |range, text| {
+                            seen.file(range, text, &violations);
                             count.store(seen.count(), Ordering::Release);
                         })?;
                         if last {
@@ -170,7 +170,7 @@ impl Watch {
                 Where::Dir(path) => {
                     let mut contents = Contents::new();
                     for (range, text) in Directory::new(path, format).read()? {
-                        let rows = seen.file(&range.name, &text, violations);
+                        let rows = seen.file(&range, &text, violations);
                         contents.insert(range, rows);
                     }
                     if format == Format::Csv {
@@ -223,10 +223,9 @@ impl Seen {
     }
 
     /// Takes a file in; returns what its rows are, where they are records.
-    fn file(&mut self, name: &str, text: &str, violations: &Violations) -> Vec<(Reading, Option<(u32, u64)>)> {
-        let name: Arc<str> = name.into();
+    fn file(&mut self, range: &Range, text: &str, violations: &Violations) -> Vec<(Reading, Option<(u32, u64)>)> {
         // Lines count from 1.
-        let place = |line: u64| Place { of: Arc::clone(&name), at: line };
+        let place = |line: u64| Place { of: Arc::clone(&range.name), at: line };
         match self {
             Seen::Records(tally) => {
                 let mut rows = Vec::new();
@@ -243,7 +242,8 @@ impl Seen {
                 rows
             }
             Seen::Letters(letters) => {
-                (1..).zip(text.lines()).for_each(|(line, text)| letters.take_line(text, place(line), violations));
+                let lines = (1..).zip(text.lines());
+                lines.for_each(|(line, text)| letters.take_line(text, range, place(line), violations));
                 Vec::new()
             }
         }

@@ -10,7 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 
 use super::client::{self, Topic};
-use crate::input;
+use crate::input::{self, Places};
 use crate::records::{Item, Reading, Shape};
 
 /// How long the share of a round takes to be written.
@@ -114,4 +114,34 @@ fn send(producer: &ThreadedProducer<DefaultProducerContext>, topic: &Topic, item
         }
     }
     Ok(())
+}
+
+/// Where the readings stand in the topic that was fed, which has to hold all of them once and in their order.
+pub(crate) fn places(topic: &Topic, shape: Shape) -> Result<Places> {
+    let (mut places, mut bad, mut strange) = (Places::default(), 0, Vec::new());
+    let mut next = vec![0; shape.sources as usize];
+    let ends = topic.read(|message| {
+        let text = message.text();
+        if input::marked(&text).is_some() {
+            bad += 1;
+            return;
+        }
+        let read: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        let source = read["station"].as_str().and_then(|key| key.strip_prefix('s')?.parse().ok());
+        let (Some(source), Some(seq)) = (source, read["seq"].as_u64()) else {
+            strange.push(text);
+            return;
+        };
+        if next.get(source as usize) != Some(&seq) {
+            strange.push(text);
+            return;
+        }
+        next[source as usize] += 1;
+        places.readings.insert(Reading { source, seq }, (message.partition, message.offset));
+    })?;
+    if !strange.is_empty() || bad != shape.bad().count() || next.iter().any(|next| *next != shape.each) {
+        bail!("the input is not what was fed, which is no mistake of aqpipe: {strange:?}, {bad}, {next:?}");
+    }
+    places.ends = ends;
+    Ok(places)
 }

@@ -100,8 +100,8 @@ impl Directory {
         Directory { path: path.to_owned(), format, known: BTreeMap::new(), again: String::new() }
     }
 
-    /// Looks at what is new, and at some of what is known; `take` gets the name and the text of each new file.
-    pub(crate) fn look(&mut self, violations: &Violations, mut take: impl FnMut(&str, &str)) -> io::Result<()> {
+    /// Looks at what is new, and at some of what is known; `take` gets the range and the text of each new file.
+    pub(crate) fn look(&mut self, violations: &Violations, mut take: impl FnMut(&Range, &str)) -> io::Result<()> {
         let names = names(&self.path)?;
         for name in names.iter().filter(|name| !is_hidden(name)) {
             if self.known.contains_key(name) {
@@ -125,7 +125,7 @@ impl Directory {
                     if let Err(why) = self.format.whole(&text) {
                         violations.add(Kind::Partial, format!("{name} is visible and not whole: {why}"));
                     }
-                    take(name, &text);
+                    take(range, &text);
                 }
             }
             self.known.insert(name.clone(), (Stamp::of(&file, &bytes), range));
@@ -215,7 +215,7 @@ mod tests {
 
         fn look(&mut self) -> Vec<Kind> {
             let taken = &mut self.taken;
-            self.directory.look(&self.violations, |name, _| taken.push(name.to_owned())).expect("a look");
+            self.directory.look(&self.violations, |range, _| taken.push(range.name.to_string())).expect("a look");
             self.violations.counts().into_keys().collect()
         }
     }

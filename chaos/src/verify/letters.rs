@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::ranges::Range;
 use super::tally::Place;
 use super::violations::{Kind, Violations};
 use crate::input;
-use crate::records::Shape;
+use crate::records::{Item, Shape};
 
 /// The dead letters that one reader saw.
 pub(crate) struct Letters {
@@ -16,10 +17,10 @@ pub(crate) struct Letters {
 
 impl Letters {
     /// `text` is how an item stands in the input.
-    pub(crate) fn new(shape: Shape, reader: &'static str, text: fn(crate::records::Item) -> String) -> Letters {
+    pub(crate) fn new(shape: Shape, reader: &'static str, text: fn(Item) -> String) -> Letters {
         let expected = shape.items().filter_map(|item| match item {
-            crate::records::Item::Bad { id, .. } => Some((id, text(item))),
-            crate::records::Item::Good(_) => None,
+            Item::Bad { id, .. } => Some((id, text(item))),
+            Item::Good(_) => None,
         });
         Letters { reader, expected: expected.collect(), seen: BTreeMap::new() }
     }
@@ -43,13 +44,18 @@ impl Letters {
         }
     }
 
-    /// Takes a line of an NDJSON file.
-    pub(crate) fn take_line(&mut self, line: &str, place: Place, violations: &Violations) {
+    /// Takes a line of an NDJSON file with the range in its name.
+    pub(crate) fn take_line(&mut self, line: &str, range: &Range, place: Place, violations: &Violations) {
         let read: Option<serde_json::Value> = serde_json::from_str(line).ok();
-        match read.as_ref().and_then(|read| read["raw"].as_str()) {
-            Some(raw) => self.take(raw, place, violations),
-            None => violations.add(Kind::Unknown, format!("{}: no dead letter at {place}: {line}", self.reader)),
+        let parts = read.as_ref().and_then(|read| Some((read["raw"].as_str()?, read["position"].as_u64()?)));
+        let Some((raw, position)) = parts else {
+            violations.add(Kind::Unknown, format!("{}: no dead letter at {place}: {line}", self.reader));
+            return;
+        };
+        if !(range.from..range.to).contains(&position) {
+            violations.add(Kind::Content, format!("{}: the dead letter at {place} is of {position}", self.reader));
         }
+        self.take(raw, place, violations);
     }
 
     pub(crate) fn count(&self) -> u64 {
@@ -68,7 +74,6 @@ impl Letters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::Item;
 
     const SHAPE: Shape = Shape { sources: 3, each: 200 };
 
@@ -78,14 +83,16 @@ mod tests {
 
     fn all() -> Vec<String> {
         let bad = SHAPE.items().filter(|item| matches!(item, Item::Bad { .. }));
-        bad.map(|item| serde_json::json!({ "lane": "in.csv", "raw": input::line(item) }).to_string()).collect()
+        let line = |(at, item)| serde_json::json!({ "position": at, "raw": input::line(item) }).to_string();
+        (0..).zip(bad).map(|(at, item): (u64, Item)| line((at, item))).collect()
     }
 
     fn found(lines: &[String]) -> Vec<Kind> {
         let violations = Violations::quiet();
         let mut letters = Letters::new(SHAPE, "reader", input::line);
+        let range = Range { lane: 0, from: 0, to: 1_000, part: 0, name: "dead".into() };
         for (at, line) in (0..).zip(lines) {
-            letters.take_line(line, place(at), &violations);
+            letters.take_line(line, &range, place(at), &violations);
         }
         letters.complete(&violations);
         violations.first().into_iter().map(|violation| violation.kind).collect()
@@ -100,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_that_are_lost_repeated_changed_or_foreign_are_found() {
+    fn letters_that_are_lost_repeated_changed_foreign_or_in_another_file_are_found() {
         let mut lines = all();
         lines.remove(3);
         assert_eq!(found(&lines), [Kind::Lost]);
@@ -111,8 +118,11 @@ mod tests {
         lines[2] = lines[2].replace("bad-", "x bad-");
         assert_eq!(found(&lines), [Kind::Wrong]);
         let mut lines = all();
-        lines.push(r#"{"raw":"2024-01-01T00:00:00Z,s1,4,5,6"}"#.to_owned());
+        lines.push(r#"{"position":1,"raw":"2024-01-01T00:00:00Z,s1,4,5,6"}"#.to_owned());
         lines.push("torn".to_owned());
         assert_eq!(found(&lines), [Kind::Unknown, Kind::Unknown]);
+        let mut lines = all();
+        lines[4] = lines[4].replace("\"position\":4", "\"position\":1000");
+        assert_eq!(found(&lines), [Kind::Content]);
     }
 }
