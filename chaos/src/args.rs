@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// Decides what is done, when and to whom; the same seed does the same again [default: a random one]
     #[arg(long)]
     pub(crate) seed: Option<u64>,
-    /// How many readings are carried [default: 400 for each round]
+    /// How many readings are carried [default: 800 for each round]
     #[arg(long)]
     pub(crate) records: Option<u64>,
     /// One broker behind a proxy: connections are cut, delayed and held instead of processes killed

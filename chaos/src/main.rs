@@ -49,7 +49,7 @@ use plan::{Plan, Wish};
 use trial::{Setting, Verdict};
 
 /// Readings for each round, unless a number is given.
-const SHARE: u64 = 400;
+const SHARE: u64 = 800;
 
 fn main() -> ExitCode {
     match run(&Args::parse()) {

@@ -1,6 +1,7 @@
 //! The pipeline that is put to the test, as a file for aqpipe.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use crate::acts::Path;
 use crate::plan::Plan;
@@ -16,6 +17,9 @@ pub(crate) const INPUT: &str = "in.csv";
 pub(crate) const OUT: &str = "out";
 /// See [`FILE`].
 pub(crate) const DEAD: &str = "dead";
+
+/// Records of a paced run that are released together.
+const STEP: u64 = 5;
 
 /// The names on the brokers that nobody else has.
 #[derive(Clone, Debug)]
@@ -71,7 +75,8 @@ pub(crate) fn text(path: Path, plan: &Plan, names: &Names) -> String {
     text
 }
 
-/// What paces a run from a file, so that no machine is too fast for the rounds: so many records a second.
-pub(crate) fn pace(records_per_second: u64) -> String {
-    format!("source.replay={{ interval_secs = 0.02, records_per_step = {} }}", records_per_second.div_ceil(50).max(1))
+/// What paces a run from a file, so that no machine is too fast for the rounds: so many records in so long.
+pub(crate) fn pace(records: u64, long: Duration) -> String {
+    let seconds = long.as_secs_f64().max(0.1) / records.max(1) as f64 * STEP as f64;
+    format!("source.replay={{ interval_secs = {seconds:.6}, records_per_step = {STEP} }}")
 }

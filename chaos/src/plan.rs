@@ -84,6 +84,27 @@ impl Plan {
     }
 }
 
+/// How long a broker that was killed takes to be back, about.
+const BACK: Duration = Duration::from_secs(6);
+/// How long other things take in each round, about.
+const ELSE: Duration = Duration::from_millis(300);
+
+impl Plan {
+    /// How long a run from a file is at work in all rounds together, about; rather more than less.
+    pub(crate) fn work(&self) -> Duration {
+        let round = |round: &Round| {
+            let (Moment::Soon(before) | Moment::Working(before)) = round.moment;
+            let during = match round.act {
+                Act::Broker { away, .. } => away + BACK,
+                Act::Slow(_, long) => long,
+                _ => Duration::ZERO,
+            };
+            before + during + ELSE
+        };
+        self.rounds.iter().map(round).sum::<Duration>().mul_f64(1.3)
+    }
+}
+
 fn cards(wish: Wish) -> Vec<Card> {
     if wish.proxy {
         return vec![Card::Cut, Card::Cut, Card::Slow, Card::Still, Card::Halve];

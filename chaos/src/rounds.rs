@@ -34,8 +34,10 @@ pub(crate) struct Rounds<'a> {
 impl Rounds<'_> {
     /// Does what is planned; returns how many rounds there were.
     pub(crate) fn run(&mut self, rounds: &[Round]) -> Result<usize> {
+        let began = Instant::now();
         for (at, round) in rounds.iter().enumerate() {
-            printer::say(&format!("  {:>3}  {}: {}", at + 1, round.moment, round.act));
+            let secs = began.elapsed().as_secs_f64();
+            printer::say(&format!("  {:>3}  {secs:>6.1} s  {}: {}", at + 1, round.moment, round.act));
             if let Some(feed) = &self.feed {
                 feed.allow(self.setting.share);
             }

@@ -77,8 +77,7 @@ pub(crate) fn run(setting: &Setting<'_>, path: Path, plan: &Plan, dir: &std::pat
         dir: dir.to_owned(),
         violations: Arc::clone(&violations),
         endless: path.from_kafka(),
-        // A second and a half of work for each round.
-        pace: (!path.from_kafka()).then(|| pipeline::pace(setting.share * 2 / 3)),
+        pace: (!path.from_kafka()).then(|| pipeline::pace(shape.readings(), plan.work())),
         members: Vec::new(),
         started: 0,
         fenced: 0,
