@@ -26,11 +26,11 @@ impl Path {
         }
     }
 
-    pub(crate) fn from_kafka(self) -> bool {
+    pub(crate) fn reads_kafka(self) -> bool {
         matches!(self, Path::KafkaFile | Path::KafkaKafka)
     }
 
-    pub(crate) fn to_kafka(self) -> bool {
+    pub(crate) fn writes_kafka(self) -> bool {
         matches!(self, Path::FileKafka | Path::KafkaKafka)
     }
 

@@ -41,7 +41,7 @@ pub(crate) fn text(path: Path, plan: &Plan, names: &Names) -> String {
     let client = if names.impatient { "librdkafka = { \"socket.timeout.ms\" = 5000 }\n" } else { "" };
     let mut text = format!("name = \"{pipeline}\"\ncommit_interval_ms = {interval}\n\n[source]\n");
     // Writing to a string cannot fail.
-    let _ = if path.from_kafka() {
+    let _ = if path.reads_kafka() {
         write!(
             text,
             "type = \"kafka\"\nbrokers = \"{brokers}\"\ntopics = [\"{input}\"]\nkey = \"station\"\n\
@@ -57,7 +57,7 @@ pub(crate) fn text(path: Path, plan: &Plan, names: &Names) -> String {
          max_wait_secs = 86400\nsteps = [{{ method = \"forward_fill\", limit = 1 }}, \
          {{ method = \"backward_fill\", limit = 1 }}, {{ method = \"constant\", value = {CONSTANT:?} }}]\n\n[sink]\n"
     );
-    let _ = if path.to_kafka() {
+    let _ = if path.writes_kafka() {
         write!(text, "type = \"kafka\"\nbrokers = \"{brokers}\"\ntopic = \"{output}\"\n{client}")
     } else {
         let size = plan.batch_size;

@@ -113,7 +113,7 @@ fn cards(wish: Wish) -> Vec<Card> {
     if wish.path.needs_kafka() && wish.brokers >= 3 {
         cards.push(Card::Broker);
     }
-    if wish.path.from_kafka() {
+    if wish.path.reads_kafka() {
         cards.extend([Card::Second, Card::Second]);
     } else {
         cards.push(Card::Refused);
@@ -127,7 +127,7 @@ fn millis(dice: &mut ChaCha8Rng, from: u64, to: u64) -> Duration {
 
 fn moment(dice: &mut ChaCha8Rng, path: Path) -> Moment {
     // A member of a group takes seconds to be given its partitions, a run on files is at work at once.
-    let start = if path.from_kafka() { 3_000 } else { 300 };
+    let start = if path.reads_kafka() { 3_000 } else { 300 };
     if dice.random_ratio(1, 3) { Moment::Soon(millis(dice, 0, start)) } else { Moment::Working(millis(dice, 0, 1_500)) }
 }
 
@@ -143,7 +143,7 @@ fn act(dice: &mut ChaCha8Rng, card: Card, wish: Wish) -> Act {
     match card {
         Card::Kill => Act::Leave(Leave::Killed),
         Card::Term => Act::Leave(Leave::Asked),
-        Card::Freeze if wish.path.from_kafka() && dice.random() => Act::Freeze(Some((home(dice), leave(dice)))),
+        Card::Freeze if wish.path.reads_kafka() && dice.random() => Act::Freeze(Some((home(dice), leave(dice)))),
         Card::Freeze => Act::Freeze(None),
         Card::Broker => Act::Broker {
             node: dice.random_range(1..=wish.brokers),
@@ -186,8 +186,8 @@ mod tests {
             let rounds = plan(path, seed, false).rounds;
             let has = |test: fn(&Act) -> bool| rounds.iter().any(|round| test(&round.act));
             assert_eq!(has(|act| matches!(act, Act::Broker { node: 1..=3, .. })), path.needs_kafka());
-            assert_eq!(has(|act| matches!(act, Act::Second { .. })), path.from_kafka());
-            assert_eq!(has(|act| matches!(act, Act::Refused)), !path.from_kafka());
+            assert_eq!(has(|act| matches!(act, Act::Second { .. })), path.reads_kafka());
+            assert_eq!(has(|act| matches!(act, Act::Refused)), !path.reads_kafka());
             for act in [Act::Leave(Leave::Killed), Act::Leave(Leave::Asked), Act::Freeze(None)] {
                 assert!(rounds.iter().any(|round| round.act == act), "{path:?} {seed}: no {act}");
             }

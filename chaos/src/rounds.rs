@@ -29,6 +29,8 @@ pub(crate) struct Rounds<'a> {
     pub(crate) crew: Crew,
     pub(crate) watch: Watch,
     pub(crate) feed: Option<Feed>,
+    /// The longest time in which nothing came out that was waited for.
+    pub(crate) longest: Duration,
 }
 
 impl Rounds<'_> {
@@ -143,7 +145,8 @@ impl Rounds<'_> {
 
     /// Waits until records come out.
     fn await_work(&mut self) -> Result<()> {
-        let (from, until) = (self.watch.records(), Instant::now() + WORK);
+        let began = Instant::now();
+        let (from, until) = (self.watch.records(), began + WORK);
         while self.watch.records() == from && !self.crew.done {
             if !self.setting.keep_going && !self.violations.is_empty() {
                 return Ok(());
@@ -156,6 +159,7 @@ impl Rounds<'_> {
             }
             self.pass(LOOK)?;
             self.crew.at_work()?;
+            self.longest = self.longest.max(began.elapsed());
         }
         Ok(())
     }

@@ -53,7 +53,7 @@ pub(crate) fn run(setting: &Setting<'_>, path: Path, plan: &Plan, dir: &std::pat
     std::fs::create_dir_all(dir.join("logs")).context("no directory to work in")?;
     let names = names(setting, path);
     std::fs::write(dir.join(pipeline::FILE), pipeline::text(path, plan, &names))?;
-    let fed = if path.from_kafka() { Some(topic(setting, &names.input, plan.partitions)?) } else { None };
+    let fed = if path.reads_kafka() { Some(topic(setting, &names.input, plan.partitions)?) } else { None };
     let (file, places) = input::file(shape);
     let feed = match &fed {
         Some(topic) => Some(Feed::start(topic.clone(), shape, setting.share)?),
@@ -67,24 +67,25 @@ pub(crate) fn run(setting: &Setting<'_>, path: Path, plan: &Plan, dir: &std::pat
     };
     let outputs = Outputs {
         shape,
-        records: end(path.to_kafka(), &names.output, pipeline::OUT)?,
+        records: end(path.writes_kafka(), &names.output, pipeline::OUT)?,
         letters: end(path.needs_kafka() && plan.letters_to_kafka, &names.dead, pipeline::DEAD)?,
-        text: if path.from_kafka() { input::message } else { input::line },
+        text: if path.reads_kafka() { input::message } else { input::line },
     };
     let watch = Watch::start(outputs, &violations)?;
     let crew = Crew {
         aqpipe: setting.aqpipe.clone(),
         dir: dir.to_owned(),
         violations: Arc::clone(&violations),
-        endless: path.from_kafka(),
-        pace: (!path.from_kafka()).then(|| pipeline::pace(shape.readings(), plan.work())),
+        endless: path.reads_kafka(),
+        pace: (!path.reads_kafka()).then(|| pipeline::pace(shape.readings(), plan.work())),
         members: Vec::new(),
         started: 0,
         fenced: 0,
         far: false,
         done: false,
     };
-    let mut rounds = Rounds { setting, violations: Arc::clone(&violations), crew, watch, feed };
+    let mut rounds =
+        Rounds { setting, violations: Arc::clone(&violations), crew, watch, feed, longest: Duration::ZERO };
     let done = rounds.run(&plan.rounds)?;
     let under_way = rounds.watch.records();
     let whole = setting.keep_going || violations.is_empty();
@@ -93,7 +94,8 @@ pub(crate) fn run(setting: &Setting<'_>, path: Path, plan: &Plan, dir: &std::pat
     }
     let Rounds { crew, .. } = &rounds;
     let summary = format!(
-        "{}: {}, {done} rounds, {under_way} of {} records under way{}, {} dead letters, {} processes, {} fenced, {:.0} s",
+        "{}: {}, {done} rounds, {under_way} of {} records under way{}, {} dead letters, {} processes, {} fenced, \
+         nothing for {:.0} s at most, {:.0} s in all",
         path.name(),
         crew.delivery(),
         shape.readings(),
@@ -101,6 +103,7 @@ pub(crate) fn run(setting: &Setting<'_>, path: Path, plan: &Plan, dir: &std::pat
         shape.bad().count(),
         crew.started,
         crew.fenced,
+        rounds.longest.as_secs_f64(),
         began.elapsed().as_secs_f64()
     );
     Ok(Verdict { violations, summary, tails: crew.tails() })

@@ -215,7 +215,7 @@ impl Seen {
     fn message(&mut self, message: &crate::kafka::Message<'_>, place: Place, violations: &Violations) {
         match self {
             Seen::Records(tally) => match Row::of_message(message.key, message.value) {
-                Some(row) => tally.take(&row, place, violations),
+                Some(row) => tally.take(&row, &place, violations),
                 None => violations.add(Kind::Unknown, format!("no record at {place}: {}", message.text())),
             },
             Seen::Letters(letters) => letters.take(&message.text(), place, violations),
@@ -233,7 +233,7 @@ impl Seen {
                 for (line, cells) in (2..).zip(reader.records()) {
                     match cells.ok().as_ref().and_then(Row::of_cells) {
                         Some(row) => {
-                            tally.take(&row, place(line), violations);
+                            tally.take(&row, &place(line), violations);
                             rows.push((row.reading, row.from));
                         }
                         None => violations.add(Kind::Unknown, format!("no record at {}", place(line))),

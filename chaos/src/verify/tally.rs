@@ -62,7 +62,7 @@ impl Tally {
     }
 
     /// Takes a record in.
-    pub(crate) fn take(&mut self, row: &Row, place: Place, violations: &Violations) {
+    pub(crate) fn take(&mut self, row: &Row, place: &Place, violations: &Violations) {
         let (reader, ordered, reading) = (self.reader, self.ordered, row.reading);
         let at = usize::try_from(reading.seq).unwrap_or(usize::MAX);
         let Some(seen) = self.seen(reading) else {
@@ -82,7 +82,7 @@ impl Tally {
         seen.next = seen.next.max(reading.seq + 1);
         seen.places[at] = Some(place.clone());
         self.count += 1;
-        self.compare(row, &place, violations);
+        self.compare(row, place, violations);
     }
 
     fn compare(&self, row: &Row, place: &Place, violations: &Violations) {
@@ -163,7 +163,7 @@ mod tests {
         let violations = Violations::quiet();
         let mut tally = Tally::new(SHAPE, "reader", true);
         for (at, row) in (0..).zip(rows) {
-            tally.take(&row, Place { of: "t/0".into(), at }, &violations);
+            tally.take(&row, &Place { of: "t/0".into(), at }, &violations);
         }
         tally.complete(&violations);
         violations.first().into_iter().map(|violation| violation.kind).collect()
@@ -183,7 +183,7 @@ mod tests {
         let violations = Violations::quiet();
         let mut tally = Tally::new(SHAPE, "reader", true);
         for (at, row) in [row(0, 0), row(0, 1), row(0, 0)].iter().enumerate() {
-            tally.take(row, Place { of: "t/0".into(), at: at as u64 }, &violations);
+            tally.take(row, &Place { of: "t/0".into(), at: at as u64 }, &violations);
         }
         let first = violations.first();
         assert_eq!(first[0].to_string(), "Duplicate: reader: s0 #0 at t/0@0 and again at t/0@2");
@@ -243,9 +243,9 @@ mod tests {
     fn a_record_that_a_live_reader_saw_elsewhere_is_found() {
         let violations = Violations::quiet();
         let (mut live, mut last) = (Tally::new(SHAPE, "live reader", true), Tally::new(SHAPE, "last reader", true));
-        live.take(&row(0, 0), Place { of: "t/0".into(), at: 0 }, &violations);
+        live.take(&row(0, 0), &Place { of: "t/0".into(), at: 0 }, &violations);
         last.agrees_with(&live, &violations);
-        last.take(&row(0, 0), Place { of: "t/0".into(), at: 1 }, &violations);
+        last.take(&row(0, 0), &Place { of: "t/0".into(), at: 1 }, &violations);
         last.agrees_with(&live, &violations);
         assert_eq!(violations.counts(), [(Kind::Changed, 2)].into());
         live = Tally::new(SHAPE, "live reader", true);
