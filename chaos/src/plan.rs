@@ -7,6 +7,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use crate::acts::{Act, Home, Leave, Moment, Path};
+use crate::pipeline::SESSION_SECS;
 
 /// One round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +98,8 @@ impl Plan {
             let during = match round.act {
                 Act::Broker { away, .. } => away + BACK,
                 Act::Slow(_, long) => long,
+                // A pace catches up with what it missed.
+                Act::Freeze(_) => Duration::from_secs(2 * SESSION_SECS),
                 _ => Duration::ZERO,
             };
             before + during + ELSE
