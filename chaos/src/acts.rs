@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+/// The pause after each of several cuts.
+pub(crate) const CUT: Duration = Duration::from_millis(200);
+
 /// From where to where records go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Path {

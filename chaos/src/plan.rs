@@ -6,7 +6,7 @@ use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use crate::acts::{Act, Home, Leave, Moment, Path};
+use crate::acts::{Act, CUT, Home, Leave, Moment, Path};
 use crate::pipeline::SESSION_SECS;
 
 /// One round.
@@ -97,7 +97,8 @@ impl Plan {
             let (Moment::Soon(before) | Moment::Working(before)) = round.moment;
             let during = match round.act {
                 Act::Broker { away, .. } => away + BACK,
-                Act::Slow(_, long) => long,
+                Act::Slow(_, long) | Act::Still(long) | Act::Halve(long) => long,
+                Act::Cut(times) => CUT * times,
                 // A pace catches up with what it missed.
                 Act::Freeze(_) => Duration::from_secs(2 * SESSION_SECS),
                 _ => Duration::ZERO,

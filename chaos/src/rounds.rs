@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use rustix::process::Signal;
 
-use crate::acts::{Act, Home, Leave, Moment};
+use crate::acts::{Act, CUT, Home, Leave, Moment};
 use crate::crew::Crew;
 use crate::kafka::Feed;
 use crate::pipeline::SESSION_SECS;
@@ -85,7 +85,7 @@ impl Rounds<'_> {
             Act::Refused => self.crew.be_refused(),
             Act::Cut(times) => (0..times).try_for_each(|_| {
                 self.proxy()?.cut();
-                self.pass(Duration::from_millis(200))
+                self.pass(CUT)
             }),
             Act::Slow(most, long) => {
                 self.proxy()?.slow(most);
