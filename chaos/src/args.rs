@@ -8,7 +8,8 @@ use crate::acts::Path;
 
 /// Kills, freezes and cuts off running pipelines, and looks whether every record comes out once, in its order and right.
 ///
-/// The exit code is 0 where nothing was found, 1 where something was; the working directory is then kept.
+/// The exit code is 0 where nothing was found, 1 where something was, and 2 where it could not be looked for; unless it is
+/// 0 the working directory is kept.
 #[derive(Debug, Parser)]
 pub(crate) struct Args {
     /// From where to where records go

@@ -1,17 +1,20 @@
 //! Shows that records come out once, in their order and right, whatever is killed, frozen, restarted or cut off.
 //!
 //! A trial carries generated [`records`] along one path (file or Kafka to file or Kafka) through a transform that holds
-//! rows back. It drives nothing but the `aqpipe` binary. The [`plan`] says what is done to it, round by round, and follows
-//! from a seed: SIGKILL, SIGTERM, SIGSTOP for twice the session timeout, the SIGKILL of one of three brokers, a second
-//! instance that joins and leaves; behind the [`proxy`], connections that are cut, delayed, held or halved. Readers look
-//! at the output all the [`watch`] and once more at the end, and [`verify`] what they see: each record once, in the order of its key, with
-//! the right value and the right fill; each malformed one a dead letter, once; each visible file whole and never changed;
-//! the ranges of the files without overlap and without a gap that lost something, and in each what belongs to its range.
+//! rows back, and drives nothing but the `aqpipe` binary. The [`plan`] says what is done to it, round by round, and
+//! follows from a seed: SIGKILL, SIGTERM, SIGSTOP for twice the session timeout, SIGKILL of one of three brokers, a
+//! second instance that joins and leaves; behind the [`proxy`], connections that are cut, delayed, held or halved.
+//!
+//! Readers [`watch`] the output all the time and look once more at the end, and [`verify`] what they see: each record
+//! once, in the order of its key, with the right value and the right fill; each malformed one a dead letter, once; each
+//! visible file whole and never changed; the ranges of files without an overlap, without a gap that lost something, and
+//! in each file what belongs to its range. A process may end only when it is told to.
 //!
 //! ```text
-//! cargo build --release && cargo run --release -p aqpipe-chaos -- --path all --rounds 20
-//! cargo run --release -p aqpipe-chaos -- --path kafka-file --rounds 20 --seed 7       # the same rounds again
-//! cargo run --release -p aqpipe-chaos -- --path kafka-kafka --rounds 20 --proxy       # the network instead of signals
+//! cargo build --release && cargo build --release -p aqpipe-chaos
+//! target/release/chaos --path all --rounds 20
+//! target/release/chaos --path kafka-file --rounds 20 --seed 7     # the same rounds again
+//! target/release/chaos --path kafka-kafka --rounds 20 --proxy     # the network instead of signals
 //! ```
 //!
 //! The seed decides what is done, to whom and how long after what; not at which instruction. Where something was found,
