@@ -38,6 +38,9 @@ pub(crate) struct Names {
 pub(crate) fn text(path: Path, plan: &Plan, names: &Names) -> String {
     let Names { brokers, pipeline, input, output, dead, .. } = names;
     let interval = plan.commit_interval_ms;
+    let transactions = format!("transactions = {{ timeout_secs = {} }}\n", plan.transaction_secs);
+    // It is said once, in the sink where that is Kafka.
+    let (of_source, of_sink) = if path.writes_kafka() { ("", &*transactions) } else { (&*transactions, "") };
     let client = if names.impatient { "librdkafka = { \"socket.timeout.ms\" = 5000 }\n" } else { "" };
     let mut text = format!("name = \"{pipeline}\"\ncommit_interval_ms = {interval}\n\n[source]\n");
     // Writing to a string cannot fail.
@@ -45,7 +48,7 @@ pub(crate) fn text(path: Path, plan: &Plan, names: &Names) -> String {
         write!(
             text,
             "type = \"kafka\"\nbrokers = \"{brokers}\"\ntopics = [\"{input}\"]\nkey = \"station\"\n\
-             session_timeout_secs = {SESSION_SECS}\n{client}"
+             session_timeout_secs = {SESSION_SECS}\n{of_source}{client}"
         )
     } else {
         write!(text, "type = \"csv\"\npath = \"{INPUT}\"\nrerun = false\nkey = {{ column = \"station\" }}\n")
@@ -58,7 +61,7 @@ pub(crate) fn text(path: Path, plan: &Plan, names: &Names) -> String {
          {{ method = \"backward_fill\", limit = 1 }}, {{ method = \"constant\", value = {CONSTANT:?} }}]\n\n[sink]\n"
     );
     let _ = if path.writes_kafka() {
-        write!(text, "type = \"kafka\"\nbrokers = \"{brokers}\"\ntopic = \"{output}\"\n{client}")
+        write!(text, "type = \"kafka\"\nbrokers = \"{brokers}\"\ntopic = \"{output}\"\n{of_sink}{client}")
     } else {
         let size = plan.batch_size;
         write!(

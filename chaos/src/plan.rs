@@ -26,6 +26,9 @@ pub(crate) struct Plan {
     pub(crate) letters_to_kafka: bool,
     pub(crate) commit_interval_ms: u64,
     pub(crate) batch_size: u64,
+    /// How long brokers let a transaction last, in seconds: at the least shorter than a process is frozen or a broker
+    /// is away.
+    pub(crate) transaction_secs: u64,
     /// For the proxy.
     pub(crate) proxy: u64,
 }
@@ -68,6 +71,7 @@ impl Plan {
             letters_to_kafka: dice.random(),
             commit_interval_ms: [50, 100, 300][dice.random_range(0..3)],
             batch_size: dice.random_range(10..=60),
+            transaction_secs: 0,
             proxy: dice.random(),
         };
         let cards = cards(wish);
@@ -81,6 +85,8 @@ impl Plan {
             let Some(card) = hand.pop() else { break };
             plan.rounds.push(Round { moment: moment(&mut dice, wish.path), act: act(&mut dice, card, wish) });
         }
+        // No less than a client behind the proxy waits for an answer.
+        plan.transaction_secs = [if wish.proxy { 6 } else { 3 }, 10, 30][dice.random_range(0..3)];
         plan
     }
 }
