@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use aqpipe_engine::ErrorKind;
 use aqpipe_engine::config::Pipeline;
 use aqpipe_engine::monitor::{Facts, summary};
 use aqpipe_engine::run::{Ended, InstanceState, REPLAY, RunOptions, Stop, replayed, run, state};
@@ -289,7 +290,7 @@ fn replay(pipeline: &Pipeline, filter: &Filter) -> Result<Exit> {
         }
         Err(error) => {
             printer::error(&format!("{}: {error}", pipeline.name), error.help_text());
-            Ok(Exit::Failed)
+            Ok(if error.kind() == ErrorKind::Config { Exit::Config } else { Exit::Failed })
         }
     }
 }

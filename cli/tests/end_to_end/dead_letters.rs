@@ -103,6 +103,29 @@ fn a_replay_that_dies_at_any_step_repeats_nothing() {
     }
 }
 
+/// Rows that a transform holds back are of letters that are done.
+#[cfg(debug_assertions)]
+#[test]
+fn a_replay_that_dies_while_rows_are_held_back_goes_on_with_them() {
+    let hold = CHECK.replace("method = \"median\"", "method = \"backward_fill\", limit = 3");
+    let house = House::with(&[("job.toml", &format!("name = \"job\"\n\n{SOURCE}{hold}{FILES}{NDJSON}"))]);
+    house.write("in.csv", uci(1_000).replace(";-200;", ";;"));
+    let first = house.run(&["run", "job.toml"]).expect(0, &["job: read 1000, "]);
+    let before = house.rows("out").len();
+    let letters = 1_000 - before;
+    assert!(letters >= 5, "{}", first.err);
+    let replay = [&["dead-letters", "replay", "job.toml", "--set", "sink.batch_size=1"], &WIDER[..]].concat();
+    // After some of its commits, each of one letter.
+    let died = house.run_with_fault(&replay, "finish.done=crash@2");
+    assert_eq!(died.code, None, "{}", died.err);
+    let changed = ["dead-letters", "replay", "job.toml", "--set", "transform=[]"];
+    house.run(&changed).expect(78, &["a replay with other stages was interrupted"]);
+    house.run(&replay).expect(0, &["replayed\n"]);
+    assert_eq!(house.rows("out").len(), 1_000);
+    assert!(listed(&house, &[]).is_empty());
+    house.run(&replay).expect(0, &["nothing to replay\n"]);
+}
+
 #[test]
 #[ignore = "needs Apache Kafka"]
 fn letters_in_a_topic_are_replayed_into_a_topic_in_one_transaction() {

@@ -204,6 +204,46 @@ fn a_process_of_the_same_name_is_noticed_and_only_one_of_them_goes_on() {
 
 #[test]
 #[ignore = "needs Apache Kafka"]
+fn a_start_that_may_not_run_ends_nobody_elses_run() {
+    let kafka = Kafka::given();
+    let (house, topic) = producer(&kafka);
+    let dead = "\n[dead_letter]\ntype = \"ndjson\"\ndir = \"dead\"\n";
+    house.write("job.toml", pipeline("job", &[SOURCE, FILL, &to_kafka(&kafka, &topic), dead]));
+    let mut running = house.start(&[&["run", "job.toml"], &SLOW[..]].concat());
+    running.until("some commits", |_| kafka.count(&topic) > 100);
+    // Another state directory, and the same files.
+    let elsewhere = ["--set", "state_dir=elsewhere"];
+    house.run(&[&["run", "job.toml"], &elsewhere[..]].concat()).expect(1, &["another run of the pipeline"]);
+    // Other files, and other stages than those of the run that is under way.
+    let other = ["--set", "dead_letter.dir=others", "--set", "transform=[]"];
+    house.run(&[&["run", "job.toml"], &elsewhere[..], &other].concat()).expect(78, &["the stages are not those of"]);
+    let done = running.wait().expect(0, &["job: done\n"]);
+    assert!(!done.err.contains("made anew"), "{}", done.err);
+    all_once(&kafka, &topic);
+}
+
+/// What was decided stays decided, whatever the instance is called afterwards.
+#[cfg(debug_assertions)]
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn an_instance_that_is_renamed_finishes_what_it_had_decided() {
+    let kafka = Kafka::given();
+    let (house, topic) = producer(&kafka);
+    house.run(&["run", "job.toml"]).expect(0, &[]);
+    house.write("consumer.toml", pipeline("consumer", &[&from_kafka(&kafka, &topic), FILL, FILES]));
+    let run = ["run", "consumer.toml", "--until-end"];
+    for point in ["decide.after", "decide.commit", "finish.rename"] {
+        assert_eq!(house.run_with_fault(&run, &format!("{point}=crash")).code, None, "{point}");
+    }
+    house.run(&[&run[..], &["--set", "instance=0"]].concat()).expect(0, &["consumer: done\n"]);
+    let rows = house.rows("out");
+    let distinct: BTreeSet<&Vec<String>> = rows.rows.iter().collect();
+    assert_eq!((rows.len(), distinct.len()), (RECORDS, RECORDS));
+    assert!(house.unfinished("out").is_empty());
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
 fn a_producer_that_is_fenced_begins_anew_once() {
     let kafka = Kafka::given();
     let (house, topic) = producer(&kafka);

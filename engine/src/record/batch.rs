@@ -159,6 +159,23 @@ impl Batch {
         if fits && columns_fit() { Ok(Batch { parts }) } else { Err(Error::bug("a batch whose parts do not fit")) }
     }
 
+    /// A batch without rows and fields, for dead letters that come before any record.
+    ///
+    /// # Errors
+    /// Never: the parts fit.
+    pub fn without_rows() -> Result<Batch> {
+        Batch::new(BatchParts {
+            fields: Arc::default(),
+            time: Vec::new().into(),
+            offset: Vec::new().into(),
+            key: None,
+            columns: Vec::new(),
+            score: None,
+            origin: Vec::new().into(),
+            raw: None,
+        })
+    }
+
     /// The parts, to take a batch to pieces.
     #[must_use]
     pub fn into_parts(self) -> BatchParts {

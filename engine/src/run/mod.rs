@@ -13,6 +13,7 @@ mod lane;
 mod ledger;
 mod log;
 mod notes;
+mod outside;
 mod pace;
 mod replay;
 mod runner;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
-use crate::record::{Batch, BatchParts, Fields, LaneId, Position};
+use crate::record::{Batch, LaneId, Position};
 use crate::stage::{Again, BuildContext, DeadLetter, Lane, Lanes, LetterId, Next, Source, Start, StoredLetter};
 
 /// What the instance that replays is called, its lane, and its shape: what it remembers belongs to no stages.
@@ -187,7 +187,7 @@ impl Lane for ReplayLane {
             Err(reason) => {
                 let mut dead = DeadLetter::new(origin, reason, letter.raw);
                 dead.place = Some(if letter.place.is_empty() { letter.id.to_string() } else { letter.place });
-                let empty = self.empty.clone().map_or_else(no_rows, Ok)?;
+                let empty = self.empty.clone().map_or_else(Batch::without_rows, Ok)?;
                 Ok(Next::Rows(empty, vec![dead]))
             }
         }
@@ -204,20 +204,6 @@ impl Lane for ReplayLane {
     fn ends_with_a_word(&self) -> bool {
         true
     }
-}
-
-/// A batch without rows, for dead letters that come before any record.
-fn no_rows() -> Result<Batch> {
-    Batch::new(BatchParts {
-        fields: Arc::new(Fields::default()),
-        time: Vec::new().into(),
-        offset: Vec::new().into(),
-        key: None,
-        columns: Vec::new(),
-        score: None,
-        origin: Vec::new().into(),
-        raw: None,
-    })
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
 //! From a partition's messages to rows and dead letters.
 
-use std::sync::Arc;
-
-use aqpipe_engine::record::{Batch, BatchParts, Fields, Position};
+use aqpipe_engine::record::{Batch, Position};
 use aqpipe_engine::stage::DeadLetter;
 use aqpipe_engine::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -227,7 +225,7 @@ impl Reader {
                 batch
             }
             // Of the last layout, for a change of layout is a cut.
-            None => self.empty.clone().map_or_else(no_rows, Ok)?,
+            None => self.empty.clone().map_or_else(Batch::without_rows, Ok)?,
         };
         Ok((batch, std::mem::take(&mut self.dead)))
     }
@@ -256,18 +254,4 @@ impl Reader {
         let carry = Carry { decoder: self.decoder.carry(), last: self.last };
         postcard::to_extend(&carry, vec![VERSION]).map_err(|e| Error::bug("a lane that cannot be saved").because(e))
     }
-}
-
-/// A batch without rows, for dead letters that come before any record.
-fn no_rows() -> Result<Batch> {
-    Batch::new(BatchParts {
-        fields: Arc::new(Fields::default()),
-        time: Vec::new().into(),
-        offset: Vec::new().into(),
-        key: None,
-        columns: Vec::new(),
-        score: None,
-        origin: Vec::new().into(),
-        raw: None,
-    })
 }
