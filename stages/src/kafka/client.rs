@@ -335,6 +335,15 @@ pub(crate) fn passes(code: Code) -> bool {
     )
 }
 
+/// Whether an error says that nobody leads a partition right now, which the client library tells in several ways while a
+/// broker that led it is gone: of a partition that is known to be there, it passes.
+pub(crate) fn is_leaderless(error: &KafkaError) -> bool {
+    let code = error.rdkafka_error_code();
+    code.is_some_and(|code| {
+        passes(code) || matches!(code, Code::UnknownPartition | Code::UnknownTopic | Code::UnknownTopicOrPartition)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,6 +19,8 @@ use crate::kafka::client::{self, Looker, Watch};
 const POLL: Duration = Duration::from_millis(50);
 /// How long one question may take.
 const ANSWER: Duration = Duration::from_secs(2);
+/// How long nobody may lead the partition.
+const LEADERLESS: Duration = Duration::from_secs(120);
 /// How long the end of the topic may stay out of reach before that is worth a word.
 const QUIET: Duration = Duration::from_secs(2);
 
@@ -164,10 +166,11 @@ impl Reader {
 
     /// Where the records begin, and where those end that are decided.
     fn watermarks(&self, consumer: &BaseConsumer<Looker>) -> Result<(i64, i64)> {
+        let began = Instant::now();
         loop {
             match consumer.fetch_watermarks(&self.place.topic, self.place.partition, ANSWER) {
                 Ok(found) => return Ok(found),
-                Err(error) if error.rdkafka_error_code().is_some_and(client::passes) => {
+                Err(error) if client::is_leaderless(&error) && began.elapsed() < LEADERLESS => {
                     self.watch.trouble(&error.to_string());
                 }
                 Err(error) => return Err(Error::new("the topic of commits cannot be read").because(error)),

@@ -21,7 +21,7 @@ use super::group::{DRAIN, Settings};
 use super::lane::{KafkaLane, UntilEnd};
 use super::reader::{Carry, Reader, Telling};
 use crate::codec::json::Decoder;
-use crate::kafka::client::{Watch, passes};
+use crate::kafka::client::{Watch, is_leaderless};
 use crate::kafka::transactions::GroupFence;
 
 /// How long one question for the ends of a partition may take.
@@ -244,8 +244,7 @@ impl Assignment {
             match base.fetch_watermarks(topic, partition, ANSWER) {
                 Ok((low, high)) => return Ok((low.max(0) as u64, high.max(0) as u64)),
                 Err(error) => {
-                    let passing = error.rdkafka_error_code().is_some_and(passes);
-                    if !passing || lanes.stopping() || started.elapsed() > PATIENCE {
+                    if !is_leaderless(&error) || lanes.stopping() || started.elapsed() > PATIENCE {
                         return Err(failed(error));
                     }
                     self.watch.facts.retries.fetch_add(1, Ordering::Relaxed);

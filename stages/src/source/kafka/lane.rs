@@ -15,7 +15,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::assignment::Assignment;
 use super::reader::{Reader, Taken};
-use crate::kafka::client::{passes, take_partition_end};
+use crate::kafka::client::{is_leaderless, passes, take_partition_end};
 
 /// How long a lane waits at a time while it does not know its end yet: the gate of its upstream opens unseen.
 const LOOK: Duration = Duration::from_millis(50);
@@ -66,7 +66,7 @@ impl KafkaLane {
                     self.high.store(high, Ordering::Relaxed);
                     self.until_end = UntilEnd::At(high);
                 }
-                Err(error) if error.rdkafka_error_code().is_some_and(passes) => {
+                Err(error) if is_leaderless(&error) => {
                     self.context().watch.trouble(&error.to_string());
                 }
                 Err(error) => {
