@@ -195,6 +195,22 @@ fn a_completed_run_into_kafka_sends_its_records_once_more_and_says_how_many() {
 
 #[test]
 #[ignore = "needs Apache Kafka"]
+fn a_run_again_into_kafka_keeps_the_dead_letters_of_both_runs() {
+    let kafka = Kafka::given();
+    let topic = kafka.name("again");
+    let house = kafka_pipelines(&kafka, &topic);
+    house.write("in.csv", uci(300).replace("11/03/2004;05.00.00;", "11/03/2004;no time;"));
+    let text = house.read("producer.toml") + "\n[dead_letter]\ntype = \"ndjson\"\ndir = \"dead\"\n";
+    house.write("producer.toml", text);
+    for run in 1..=3 {
+        house.run(&["run", "producer.toml"]).expect(0, &["written 299, dead letters 1,"]);
+        assert_eq!(house.letters("dead").len(), run);
+    }
+    assert_eq!(kafka.read(&topic).len(), 3 * 299);
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
 fn a_consumer_just_goes_on_and_afresh_reads_all_again() {
     let kafka = Kafka::given();
     let topic = kafka.name("on");

@@ -194,6 +194,8 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
     if until_stopped(&options.stop, &give_up, || log.begin(begin, anew))?.is_none() || options.stop.is_asked() {
         return Ok(Ended::Stopped);
     }
+    ends.sink.begins(run);
+    ends.dead.iter().for_each(|dead| dead.begins(run));
     Running::start(pipeline, options, &cx, (instance, log), coordinator, ends, surveys)?.run_to_end(source)
 }
 

@@ -301,6 +301,10 @@ pub trait End: Send + Sync {
         Ok(())
     }
 
+    /// Told before any lane opens which run of the pipeline this is, from 1: one that is run again from the beginning
+    /// reads the same positions once more.
+    fn begins(&self, _run: u64) {}
+
     /// The end of a lane's visible output, where that can be seen: no later output may start before it.
     ///
     /// # Errors

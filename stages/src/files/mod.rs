@@ -45,6 +45,9 @@ macro_rules! ends_in_a_store {
             fn forget(&self) -> aqpipe_engine::Result<()> {
                 self.store.forget()
             }
+            fn begins(&self, run: u64) {
+                self.store.begins(run);
+            }
             fn visible_end(&self, lane: &aqpipe_engine::record::LaneId) -> aqpipe_engine::Result<Option<u64>> {
                 self.store.visible_end(lane)
             }

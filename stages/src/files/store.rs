@@ -28,6 +28,8 @@ pub(crate) struct Store {
     embedded: bool,
     facts: Arc<Facts>,
     opened: AtomicU64,
+    /// Which run of the pipeline this is, from 1.
+    run: AtomicU64,
     /// Read at first use, then kept up: nobody else makes files with these names.
     index: Mutex<Option<Index>>,
     lock: Mutex<Option<File>>,
@@ -43,6 +45,7 @@ impl Store {
             embedded: cx.shared.get::<EmbeddedRun>().is_some(),
             facts: Arc::clone(&cx.facts),
             opened: AtomicU64::new(0),
+            run: AtomicU64::new(1),
             index: Mutex::new(None),
             lock: Mutex::new(None),
         }
@@ -191,10 +194,23 @@ impl Store {
         Ok(())
     }
 
+    /// This is so-many-th run of the pipeline.
+    pub(crate) fn begins(&self, run: u64) {
+        self.run.store(run, Ordering::Relaxed);
+    }
+
+    /// How files of a lane are called before their range: a run that reads the same positions again has names of its own.
+    fn stem(&self, lane: &LaneId) -> String {
+        match self.run.load(Ordering::Relaxed) {
+            0 | 1 => self.names.stem(lane),
+            run => self.names.stem(&format!("{lane}-run{run}").into()),
+        }
+    }
+
     /// The end of a lane's last visible file. The directory is looked at anew: another instance may have written the
     /// lane before it came here.
     pub(crate) fn visible_end(&self, lane: &LaneId) -> Result<Option<u64>> {
-        let stem = self.names.stem(lane);
+        let stem = self.stem(lane);
         *self.index.lock() = None;
         self.with_index(|index| index.get(&stem).and_then(|ends| ends.values().max().copied()))
     }
@@ -202,7 +218,7 @@ impl Store {
     /// A new file of a lane that nobody sees.
     pub(crate) fn create(&self, lane: &LaneId) -> Result<Temporary> {
         let number = self.opened.fetch_add(1, Ordering::Relaxed);
-        Temporary::create(&self.dir, self.names.temporary(&self.names.stem(lane), number))
+        Temporary::create(&self.dir, self.names.temporary(&self.stem(lane), number))
     }
 
     /// Makes a file durable, and says how it will be called.
@@ -216,7 +232,7 @@ impl Store {
         if from > to {
             return Err(Error::bug(format!("a cut of `{lane}` from {from} to {to}")));
         }
-        let stem = self.names.stem(lane);
+        let stem = self.stem(lane);
         // They do not overlap each other, so the last that starts before the end is the one that could.
         let visible = self.with_index(|index| {
             let last = index.get(&stem)?.range(..to).next_back();
