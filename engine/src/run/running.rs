@@ -225,9 +225,19 @@ impl Lanes for Opener {
             // A lane may come from an instance that died: what it decided is to be visible before this one goes on.
             settle_orphans(&self.instance, &mut log, &self.ends)?;
         }
+        // Before the positions: another instance may commit and show more between the two, and what is visible must not
+        // seem to be ahead for that.
+        let visible: Vec<Option<u64>> = ids
+            .iter()
+            .map(|id| self.ends.sink.visible_end(id).map_err(|e| e.in_stage(&self.ends.sink_label)))
+            .collect::<Result<_>>()?;
         let starts = log.starts(ids)?;
         drop(log);
-        ids.iter().zip(starts).map(|(id, start)| self.beyond_what_is_visible(id, start)).collect()
+        ids.iter()
+            .zip(starts)
+            .zip(visible)
+            .map(|((id, start), end)| self.beyond_what_is_visible(id, start, end))
+            .collect()
     }
 
     fn open(&self, id: LaneId, lane: Box<dyn Lane>, at: Option<Start>, fence: Option<Fence>) -> Result<()> {
@@ -313,8 +323,7 @@ impl Opener {
     }
 
     /// No output may overlap what is visible: a lane whose log is behind its output goes on where the output ends.
-    fn beyond_what_is_visible(&self, id: &LaneId, start: Option<Start>) -> Result<Option<Start>> {
-        let visible = self.ends.sink.visible_end(id).map_err(|e| e.in_stage(&self.ends.sink_label))?;
+    fn beyond_what_is_visible(&self, id: &LaneId, start: Option<Start>, visible: Option<u64>) -> Result<Option<Start>> {
         let Some(end) = visible.filter(|end| start.as_ref().is_none_or(|start| start.position.at < *end)) else {
             return Ok(start);
         };
