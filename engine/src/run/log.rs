@@ -186,7 +186,17 @@ impl Log {
             None => vec![None; ids.len()],
         };
         match &mut self.outside {
-            Some(outside) => outside.starts(ids, &noted, self.source.is_some()),
+            Some(outside) => {
+                outside.refresh()?;
+                // A process that is frozen between the two questions finds that others went on. They are asked once more
+                // then: what lies between both answers was committed in order.
+                let later = match &self.source {
+                    Some(source) if outside.is_beyond(ids, &noted)? => source.acknowledged(ids)?,
+                    _ => noted.clone(),
+                };
+                let noted: Vec<_> = noted.into_iter().zip(later).collect();
+                outside.starts(ids, &noted, self.source.is_some())
+            }
             None => {
                 let lanes = &self.ledger.state().lanes;
                 Ok(ids.iter().zip(noted).map(|(id, noted)| merge(lanes.get(&**id), noted)).collect())

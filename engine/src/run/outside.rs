@@ -110,16 +110,39 @@ impl Outside {
         Ok((notes::last_key(&self.writer), Some(notes::encode(&last)?)))
     }
 
-    pub(super) fn starts(&mut self, ids: &[LaneId], noted: &[Option<u64>], shared: bool) -> Result<Vec<Option<Start>>> {
-        if !self.alone {
-            self.transactions.refresh()?;
+    /// Learns what others have noted.
+    pub(super) fn refresh(&mut self) -> Result<()> {
+        if self.alone { Ok(()) } else { self.transactions.refresh() }
+    }
+
+    fn lane_note(&self, id: &LaneId) -> Result<Option<LaneNote>> {
+        let note = notes::find::<LaneNote>(self.transactions.notes(), &notes::lane_key(&self.keeper, id))?;
+        Ok(note.filter(|note| !self.alone || note.run == self.run))
+    }
+
+    /// Whether the last commit of any lane is beyond what was known of the source's own position.
+    pub(super) fn is_beyond(&self, ids: &[LaneId], noted: &[Option<u64>]) -> Result<bool> {
+        for (id, noted) in ids.iter().zip(noted) {
+            let note = self.lane_note(id)?;
+            if note.is_some_and(|note| noted.is_some_and(|noted| noted < note.start.position.at)) {
+                return Ok(true);
+            }
         }
-        let (alone, run, shape, keeper) = (self.alone, self.run, &*self.shape, &*self.keeper);
-        let notes = self.transactions.notes();
-        let start = |(id, noted): (&LaneId, &Option<u64>)| {
-            let note =
-                notes::find::<LaneNote>(notes, &notes::lane_key(keeper, id))?.filter(|note| !alone || note.run == run);
-            let start = agree(id, note, *noted, shared)?;
+        Ok(false)
+    }
+
+    /// Where lanes go on; `noted` is where the source's own positions were before the notes were read, and after.
+    pub(super) fn starts(
+        &self,
+        ids: &[LaneId],
+        noted: &[(Option<u64>, Option<u64>)],
+        shared: bool,
+    ) -> Result<Vec<Option<Start>>> {
+        let shape = &*self.shape;
+        let start = |(id, noted): (&LaneId, &(Option<u64>, Option<u64>))| {
+            let note = self.lane_note(id)?;
+            let noted = between(*noted, note.as_ref().map(|note| note.start.position.at));
+            let start = agree(id, note, noted, shared)?;
             match start {
                 Some((start, of)) if of != shape && !start.state.is_empty() => Err(other_stages(id, &of, shape)),
                 start => Ok(start.map(|(start, _)| start)),
@@ -190,6 +213,12 @@ fn within(prepared: &Prepared) -> Option<&Joining> {
     }
 }
 
+/// The source's own position as it was when the notes were read, between two others.
+fn between((before, after): (Option<u64>, Option<u64>), note: Option<u64>) -> Option<u64> {
+    note.filter(|note| before.is_some_and(|before| before < *note) && after.is_some_and(|after| *note <= after))
+        .or(before)
+}
+
 /// Where a lane goes on, and the stages that its state belongs to: its note and the source's own position were decided
 /// together, so that they differ only where somebody else changed one of them.
 fn agree(id: &LaneId, note: Option<LaneNote>, noted: Option<u64>, shared: bool) -> Result<Option<(Start, String)>> {
@@ -233,6 +262,16 @@ mod tests {
     fn at(position: u64) -> LaneState {
         let start = Start { position: Position { at: position, row: 3 }, part: 0, state: vec![vec![1]] };
         LaneState { start, held: 0, time_ms: 0 }
+    }
+
+    #[test]
+    fn a_note_between_two_offsets_of_the_group_agrees_with_it() {
+        assert_eq!(between((Some(3), Some(9)), Some(5)), Some(5), "others committed while this process was frozen");
+        assert_eq!(between((Some(3), Some(5)), Some(5)), Some(5));
+        assert_eq!(between((Some(3), Some(3)), Some(5)), Some(3), "the group went back");
+        assert_eq!(between((Some(7), Some(7)), Some(5)), Some(7), "somebody moved the group on");
+        assert_eq!(between((None, None), Some(5)), None);
+        assert_eq!(between((Some(3), Some(9)), None), Some(3));
     }
 
     #[test]
