@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 
 use crate::acts::Path;
+use crate::plan::Card;
 
 /// Kills, freezes and cuts off running pipelines, and looks whether every record comes out once, in its order and right.
 ///
@@ -27,6 +28,9 @@ pub(crate) struct Args {
     /// One broker behind a proxy: connections are cut, delayed and held instead of processes killed
     #[arg(long)]
     pub(crate) proxy: bool,
+    /// Do nothing but this; repeatable
+    #[arg(long, value_enum)]
+    pub(crate) only: Vec<Card>,
     /// Go on after something was found
     #[arg(long)]
     pub(crate) keep_going: bool,

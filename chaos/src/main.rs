@@ -91,12 +91,13 @@ fn trials(args: &Args, aqpipe: &Path, paths: &[acts::Path], seed: u64, dir: &Pat
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
     for path in paths.iter().copied().filter(|path| path.needs_kafka() || !args.proxy) {
         let cluster = brokers.as_ref().map(|brokers| &brokers.cluster);
-        let plan = Plan::new(Wish {
+        let plan = Plan::new(&Wish {
             path,
             rounds: args.rounds,
             seed,
             proxy: args.proxy,
             brokers: cluster.map_or(0, kafka::Cluster::brokers),
+            only: args.only.clone(),
         });
         let rounds = args.rounds.max(1) as u64;
         let setting = Setting {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clap::ValueEnum;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -34,32 +35,44 @@ pub(crate) struct Plan {
 }
 
 /// What is to be planned.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Wish {
     pub(crate) path: Path,
     pub(crate) rounds: usize,
     pub(crate) seed: u64,
     pub(crate) proxy: bool,
     pub(crate) brokers: u16,
+    /// Nothing but these, of what can be done; everything where it is empty.
+    pub(crate) only: Vec<Card>,
 }
 
 /// The kinds of acts, dealt like cards so that all of them come up.
-#[derive(Clone, Copy)]
-enum Card {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Card {
+    /// SIGKILL
     Kill,
+    /// SIGTERM
     Term,
+    /// SIGSTOP, then SIGCONT
     Freeze,
+    /// SIGKILL of a broker
     Broker,
+    /// A second instance of a pipeline that reads Kafka
     Second,
+    /// A second instance of one that reads a file
     Refused,
+    /// Behind the proxy: connections are cut
     Cut,
+    /// Behind the proxy: bytes are delayed
     Slow,
+    /// Behind the proxy: bytes are held
     Still,
+    /// Behind the proxy: half a connection is lost
     Halve,
 }
 
 impl Plan {
-    pub(crate) fn new(wish: Wish) -> Plan {
+    pub(crate) fn new(wish: &Wish) -> Plan {
         // Each path has a sequence of its own, whichever others are run.
         let path = Path::ALL.iter().position(|path| *path == wish.path).unwrap_or_default() as u64;
         let mut dice = ChaCha8Rng::seed_from_u64(wish.seed);
@@ -81,7 +94,7 @@ impl Plan {
                 hand.clone_from(&cards);
                 hand.shuffle(&mut dice);
             }
-            // `cards` is never empty.
+            // There are none where none of those that are wished fits the path.
             let Some(card) = hand.pop() else { break };
             plan.rounds.push(Round { moment: moment(&mut dice, wish.path), act: act(&mut dice, card, wish) });
         }
@@ -115,10 +128,14 @@ impl Plan {
     }
 }
 
-fn cards(wish: Wish) -> Vec<Card> {
-    if wish.proxy {
-        return vec![Card::Cut, Card::Cut, Card::Slow, Card::Still, Card::Halve];
-    }
+fn cards(wish: &Wish) -> Vec<Card> {
+    let mut cards =
+        if wish.proxy { vec![Card::Cut, Card::Cut, Card::Slow, Card::Still, Card::Halve] } else { signals(wish) };
+    cards.retain(|card| wish.only.is_empty() || wish.only.contains(card));
+    cards
+}
+
+fn signals(wish: &Wish) -> Vec<Card> {
     let mut cards = vec![Card::Kill, Card::Kill, Card::Term, Card::Freeze];
     if wish.path.needs_kafka() && wish.brokers >= 3 {
         cards.push(Card::Broker);
@@ -149,7 +166,7 @@ fn home(dice: &mut ChaCha8Rng) -> Home {
     if dice.random_ratio(1, 3) { Home::Far } else { Home::Near }
 }
 
-fn act(dice: &mut ChaCha8Rng, card: Card, wish: Wish) -> Act {
+fn act(dice: &mut ChaCha8Rng, card: Card, wish: &Wish) -> Act {
     match card {
         Card::Kill => Act::Leave(Leave::Killed),
         Card::Term => Act::Leave(Leave::Asked),
@@ -179,7 +196,7 @@ mod tests {
     use super::*;
 
     fn plan(path: Path, seed: u64, proxy: bool) -> Plan {
-        Plan::new(Wish { path, rounds: 60, seed, proxy, brokers: 3 })
+        Plan::new(&Wish { path, rounds: 60, seed, proxy, brokers: 3, only: Vec::new() })
     }
 
     #[test]
@@ -202,6 +219,15 @@ mod tests {
                 assert!(rounds.iter().any(|round| round.act == act), "{path:?} {seed}: no {act}");
             }
         }
+    }
+
+    #[test]
+    fn only_what_is_wished_is_done() {
+        let wish = |path, only| Wish { path, rounds: 9, seed: 1, proxy: false, brokers: 3, only };
+        let rounds = Plan::new(&wish(Path::FileKafka, vec![Card::Freeze, Card::Second])).rounds;
+        assert_eq!(rounds.len(), 9);
+        assert!(rounds.iter().all(|round| matches!(round.act, Act::Freeze(_))));
+        assert!(Plan::new(&wish(Path::FileFile, vec![Card::Broker])).rounds.is_empty());
     }
 
     #[test]
