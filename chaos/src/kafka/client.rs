@@ -138,7 +138,13 @@ impl Topic {
                         ends.insert(partition, *high);
                         break;
                     }
-                    _ if Instant::now() < until => std::thread::sleep(POLL),
+                    _ if Instant::now() < until => {
+                        // A client keeps an answer that it got while a broker was away.
+                        for consumer in [committed, &any] {
+                            let _ = consumer.fetch_metadata(Some(&self.name), WAIT);
+                        }
+                        std::thread::sleep(POLL);
+                    }
                     _ => bail!("{}/{partition} does not settle: stable {stable:?}, high {high:?}", self.name),
                 }
             }

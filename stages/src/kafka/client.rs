@@ -12,8 +12,8 @@ use aqpipe_engine::stage::{BuildContext, Problem};
 use aqpipe_engine::{Error, Result};
 use parking_lot::Mutex;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{ClientConfig, ClientContext, Statistics};
 
@@ -333,6 +333,24 @@ pub(crate) fn passes(code: Code) -> bool {
             | Code::DestroyBroker
             | Code::SSL
     )
+}
+
+/// Where a partition begins and ends.
+///
+/// After an error that may come from what the client last heard of the topic it asks for news, for the next try: by itself
+/// it keeps an answer in which a partition was missing or had no leader, and gives the same error for minutes.
+pub(crate) fn watermarks<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+    timeout: Duration,
+) -> KafkaResult<(i64, i64)> {
+    consumer.fetch_watermarks(topic, partition, timeout).inspect_err(|error| {
+        if is_leaderless(error) {
+            // Where this fails too, the next try does.
+            let _ = consumer.fetch_metadata(Some(topic), timeout);
+        }
+    })
 }
 
 /// Whether an error says that nobody leads a partition right now, which the client library tells in several ways while a

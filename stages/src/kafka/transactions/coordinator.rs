@@ -262,17 +262,17 @@ impl Coordinator for Transactor {
         let (config, largest) = Transactor::producer(&lead, &options, written.iter().map(limit).collect());
         let (watch, given_up) = (Arc::clone(&self.watch), Arc::clone(&self.given_up));
         let (name, at) = (pipeline.to_owned(), place.clone());
+        let timeout = Duration::from_secs(options.timeout_secs.into());
         let another = move |writer: &str| {
             let id = transactional_id(&name, writer);
             let mut config = config.clone();
             config.set("transactional.id", &id);
-            TransactionalProducer::new(config, id, at.clone(), &watch, &given_up)
+            TransactionalProducer::new(config, id, at.clone(), (&watch, &given_up), timeout)
         };
         let producer = another(writer)?;
         if let Some(error) = producer.init()? {
             return Ok(Opened::Unable(format!("the user has no right to transactions ({error})")));
         }
-        let timeout = Duration::from_secs(options.timeout_secs.into());
         let reader = Reader::new(common, pipeline, place, (&self.watch, &self.given_up), timeout + SCAN);
         let mut session = Session::new((producer, reader), (pipeline, writer, cluster), timeout, Box::new(another));
         session.begin()?;

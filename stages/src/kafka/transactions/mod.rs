@@ -6,6 +6,7 @@
 //! takes to send them. So a transaction that has to be undone is made again from the same parcels, no lane has to read
 //! anything twice, and a process that dies seldom leaves an open transaction that others wait for.
 
+mod bounded;
 mod coordinator;
 mod notes;
 mod options;

@@ -8,14 +8,15 @@ use aqpipe_engine::stage::Decision;
 use aqpipe_engine::{Error, Result, fault};
 use parking_lot::Mutex;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{ClientConfig, ClientContext, Statistics, TopicPartitionList};
 
+use super::bounded::bounded;
 use super::notes::Record;
 use super::parcel::Parcel;
+use super::session::GroupFence;
 use super::trouble::{self, Trouble};
 use crate::kafka::client::Watch;
 
@@ -31,6 +32,10 @@ const STRANGE_MOST: u32 = 20;
 const TRIES_MOST: u32 = 5;
 /// The pause between two looks whether everything is acknowledged: less than a round trip, so that it costs little.
 const GLANCE: Duration = Duration::from_micros(200);
+/// How long a call may take beyond the time that it was given before it is taken for one that never returns. Twice as
+/// long after each in a row, for what is left behind takes memory.
+const STUCK: Duration = Duration::from_secs(5);
+const STUCK_MOST: Duration = Duration::from_secs(80);
 
 /// Listens to the producer.
 pub(super) struct Deliveries {
@@ -43,6 +48,8 @@ pub(super) struct Deliveries {
 struct Failure {
     is_set: AtomicBool,
     error: Mutex<Option<KafkaError>>,
+    /// Whether another producer has taken this one's place: what it still has to say is of the past.
+    is_over: AtomicBool,
 }
 
 impl Failure {
@@ -53,7 +60,8 @@ impl Failure {
 
 impl ClientContext for Deliveries {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.watch.line(level, facility, message);
+        let is_over = self.failed.is_over.load(Ordering::Acquire);
+        self.watch.line(if is_over { RDKafkaLogLevel::Debug } else { level }, facility, message);
     }
 
     fn stats(&self, _: Statistics) {}
@@ -61,7 +69,9 @@ impl ClientContext for Deliveries {
     fn stats_raw(&self, _: &[u8]) {}
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.watch.heard_of_transactions(&error, reason);
+        if !self.failed.is_over.load(Ordering::Acquire) {
+            self.watch.heard_of_transactions(&error, reason);
+        }
     }
 }
 
@@ -70,6 +80,7 @@ impl ProducerContext for Deliveries {
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         match result {
+            _ if self.failed.is_over.load(Ordering::Acquire) => {}
             Ok(_) => self.watch.fine(),
             Err((error, _)) => {
                 // The first is the cause: others fail because the transaction has failed.
@@ -84,7 +95,7 @@ impl ProducerContext for Deliveries {
 pub(super) struct Contents<'a> {
     pub(super) parcels: Vec<&'a Parcel>,
     pub(super) notes: Vec<Record>,
-    pub(super) offsets: Option<(TopicPartitionList, &'a ConsumerGroupMetadata)>,
+    pub(super) offsets: Option<(TopicPartitionList, Arc<GroupFence>)>,
 }
 
 /// Where a pipeline's notes go.
@@ -109,7 +120,10 @@ pub(super) struct TransactionalProducer {
     pub(super) watch: Arc<Watch>,
     given_up: Arc<AtomicBool>,
     failed: Arc<Failure>,
-    producer: ThreadedProducer<Deliveries>,
+    producer: Arc<ThreadedProducer<Deliveries>>,
+    /// How long brokers let a transaction last.
+    timeout: Duration,
+    stuck: Duration,
 }
 
 impl TransactionalProducer {
@@ -118,13 +132,13 @@ impl TransactionalProducer {
         config: ClientConfig,
         id: String,
         place: Place,
-        watch: &Arc<Watch>,
-        given_up: &Arc<AtomicBool>,
+        (watch, given_up): (&Arc<Watch>, &Arc<AtomicBool>),
+        timeout: Duration,
     ) -> Result<TransactionalProducer> {
         let failed = Arc::new(Failure::default());
         let producer = make(&config, watch, &failed)?;
         let (watch, given_up) = (Arc::clone(watch), Arc::clone(given_up));
-        Ok(TransactionalProducer { config, id, place, watch, given_up, failed, producer })
+        Ok(TransactionalProducer { config, id, place, watch, given_up, failed, producer, timeout, stuck: STUCK })
     }
 
     /// Makes itself known: what a process of this name left is settled, and a live one decides nothing any more.
@@ -160,6 +174,7 @@ impl TransactionalProducer {
 
     /// Another producer in place of one that has become useless.
     pub(super) fn renew(&mut self) -> Result<()> {
+        self.failed.is_over.store(true, Ordering::Release);
         self.failed = Arc::new(Failure::default());
         self.producer = make(&self.config, &self.watch, &self.failed)?;
         match self.init()? {
@@ -182,12 +197,18 @@ impl TransactionalProducer {
                 Ok(()) => {
                     self.watch.fine();
                     self.waits(None);
+                    self.stuck = STUCK;
                     return Ok(Tried::Decided(Decision::Committed));
                 }
                 Err(trouble) => trouble,
             };
             match trouble {
-                Trouble::Anew(error) => return Ok(Tried::Unknown(error)),
+                Trouble::Anew(error) => {
+                    if trouble::is_no_answer(&error) {
+                        self.stuck = (self.stuck * 2).min(STUCK_MOST);
+                    }
+                    return Ok(Tried::Unknown(error));
+                }
                 // A commit may be under way: what became of it is found out by the next start.
                 Trouble::Stop(error) if self.given_up.load(Ordering::SeqCst) => return Err(error),
                 Trouble::Stop(error) => {
@@ -242,15 +263,13 @@ impl TransactionalProducer {
             self.send(record)?;
         }
         step("decide.sent")?;
-        if let Some((offsets, group)) = &contents.offsets {
-            self.repeat("the group to take offsets", || {
-                self.producer.send_offsets_to_transaction(offsets, group, ANSWER)
-            })?;
+        if let Some((offsets, fence)) = &contents.offsets {
+            self.repeat("the group to take offsets", || self.send_offsets(offsets, fence))?;
         }
         step("decide.offsets")?;
         self.drain()?;
         step("decide.commit")?;
-        self.repeat("the brokers to commit", || self.producer.commit_transaction(ANSWER))
+        self.repeat("the brokers to commit", || self.producer.commit_transaction(ANSWER).map_err(trouble::sort))
     }
 
     fn send(&self, mut record: BaseRecord<'_, [u8], [u8]>) -> Result<(), Trouble> {
@@ -270,6 +289,20 @@ impl TransactionalProducer {
         }
     }
 
+    /// Adds the offsets of the group.
+    ///
+    /// The library bounds this call by no time while it looks for the group's coordinator (`rd_kafka_coord_req` keeps a
+    /// time that it never looks at), and where the coordinator moves at the wrong moment, it looks for ever. So a thread
+    /// of its own makes the call. One that does not come back is left behind, with its producer.
+    fn send_offsets(&self, offsets: &TopicPartitionList, fence: &Arc<GroupFence>) -> Result<(), Trouble> {
+        let (producer, offsets, group) = (Arc::clone(&self.producer), offsets.clone(), Arc::clone(fence));
+        let call = move || producer.send_offsets_to_transaction(&offsets, &group.0, ANSWER);
+        match bounded(ANSWER + self.stuck, || self.look(), call)? {
+            Some(result) => result.map_err(trouble::sort),
+            None => Err(Trouble::no_answer("offsets were neither taken nor refused")),
+        }
+    }
+
     /// Waits until everything is acknowledged.
     fn drain(&self) -> Result<(), Trouble> {
         let since = Instant::now();
@@ -285,6 +318,10 @@ impl TransactionalProducer {
             }
             self.look()?;
             let waited = since.elapsed();
+            if waited > self.timeout + STUCK {
+                // Each record should have timed out before.
+                return Err(Trouble::no_answer("records were neither acknowledged nor given up"));
+            }
             if waited > ANSWER {
                 self.waits(Some("the brokers to acknowledge records"));
             }
@@ -293,12 +330,11 @@ impl TransactionalProducer {
     }
 
     /// Repeats a call while its error says that this is right.
-    fn repeat(&self, what: &str, mut call: impl FnMut() -> Result<(), KafkaError>) -> Result<(), Trouble> {
+    fn repeat(&self, what: &str, mut call: impl FnMut() -> Result<(), Trouble>) -> Result<(), Trouble> {
         let mut strange = 0;
         loop {
-            let Err(error) = call() else { return Ok(()) };
-            match trouble::sort(error) {
-                Trouble::Repeat(error) => {
+            match call() {
+                Err(Trouble::Repeat(error)) => {
                     if !trouble::may_pass(&error) {
                         strange += 1;
                         if strange > STRANGE_MOST {
@@ -307,14 +343,15 @@ impl TransactionalProducer {
                     }
                     self.pause(&error, what, PAUSE).map_err(Trouble::Stop)?;
                 }
-                other => return Err(other),
+                done => return done,
             }
         }
     }
 
     /// Undoes the transaction. Returns the error of a producer that cannot.
     fn undo(&self) -> Result<Option<KafkaError>> {
-        match self.repeat("the brokers to undo a transaction", || self.producer.abort_transaction(ANSWER)) {
+        let undo = || self.producer.abort_transaction(ANSWER).map_err(trouble::sort);
+        match self.repeat("the brokers to undo a transaction", undo) {
             Ok(()) => Ok(None),
             Err(Trouble::Repeat(error) | Trouble::Again(error) | Trouble::Anew(error)) => Ok(Some(error)),
             Err(Trouble::Stop(error)) => Err(error),
@@ -359,9 +396,10 @@ fn step(name: &'static str) -> Result<(), Trouble> {
     fault::step(name).map_err(Trouble::Stop)
 }
 
-fn make(config: &ClientConfig, watch: &Arc<Watch>, failed: &Arc<Failure>) -> Result<ThreadedProducer<Deliveries>> {
+fn make(config: &ClientConfig, watch: &Arc<Watch>, failed: &Arc<Failure>) -> Result<Arc<ThreadedProducer<Deliveries>>> {
     let context = Deliveries { watch: Arc::clone(watch), failed: Arc::clone(failed) };
     config
         .create_with_context(context)
+        .map(Arc::new)
         .map_err(|error| Error::config("cannot create a Kafka producer for transactions").because(error))
 }

@@ -19,8 +19,9 @@ use crate::kafka::client::{self, Looker, Watch};
 const POLL: Duration = Duration::from_millis(50);
 /// How long one question may take.
 const ANSWER: Duration = Duration::from_secs(2);
-/// How long nobody may lead the partition.
+/// How long nobody may lead the partition, and the pause between two looks.
 const LEADERLESS: Duration = Duration::from_secs(120);
+const LEADERLESS_PAUSE: Duration = Duration::from_millis(200);
 /// How long the end of the topic may stay out of reach before that is worth a word.
 const QUIET: Duration = Duration::from_secs(2);
 
@@ -168,7 +169,7 @@ impl Reader {
     fn watermarks(&self, consumer: &BaseConsumer<Looker>) -> Result<(i64, i64)> {
         let began = Instant::now();
         loop {
-            match consumer.fetch_watermarks(&self.place.topic, self.place.partition, ANSWER) {
+            match client::watermarks(consumer, &self.place.topic, self.place.partition, ANSWER) {
                 Ok(found) => return Ok(found),
                 Err(error) if client::is_leaderless(&error) && began.elapsed() < LEADERLESS => {
                     self.watch.trouble(&error.to_string());
@@ -178,7 +179,7 @@ impl Reader {
             if self.given_up.load(Ordering::SeqCst) {
                 return Err(Error::new("stopped while reading the topic of commits"));
             }
-            std::thread::sleep(POLL);
+            std::thread::sleep(LEADERLESS_PAUSE);
         }
     }
 }

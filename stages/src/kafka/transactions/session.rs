@@ -13,12 +13,13 @@ use super::notes::{self, Record};
 use super::parcel::Parcel;
 use super::producer::{Contents, TransactionalProducer, Tried};
 use super::reader::{Reader, Until, alarm, here_key, last_key};
+use super::trouble;
 
 /// How long brokers take to notice that a transaction has lasted too long.
 pub(super) const SCAN: Duration = Duration::from_secs(10);
 
-/// How often one transaction is begun with another producer: each time it became useless, which has a reason that does
-/// not go away.
+/// How often one transaction is begun with another producer after one that said why it became useless: such a reason
+/// does not go away.
 const RENEWALS_MOST: u32 = 5;
 
 /// The membership in a consumer group at the time of an assignment: brokers take no offsets of a member that has been
@@ -96,11 +97,14 @@ impl Session {
 
     /// Has a transaction decided, and learns what became of it where the producer had to be made anew.
     fn make(&mut self, id: u64, contents: &Contents<'_>) -> Result<Decision> {
-        for _ in 0..RENEWALS_MOST {
+        let mut renewals = 0;
+        while renewals < RENEWALS_MOST {
             let began = Instant::now();
             match self.attempt(contents)? {
                 Tried::Decided(decision) => return Ok(decision),
                 Tried::Unknown(error) => {
+                    // Silence is waited out as any broker's absence is, with pauses that grow.
+                    renewals += u32::from(!trouble::is_no_answer(&error));
                     self.renew(&error, began.elapsed() >= self.timeout)?;
                     self.refresh()?;
                     if self.reader.found(&last_key(&self.writer)) == Some(id) {
@@ -124,7 +128,7 @@ impl Session {
         let seen = self.reader.read(&key, Until::End, Some(self.timeout + SCAN))?.unwrap_or_default();
         let is_replaced = seen.last().is_some_and(|last| !self.here.contains(last));
         let again = self.renewed.replace(Instant::now()).is_some_and(|at| at.elapsed() < self.timeout);
-        if is_replaced || (again && !stalled) {
+        if is_replaced || (again && !stalled && !trouble::is_no_answer(error)) {
             return Err(self.replaced().because(error.clone()));
         }
         self.producer.renew()
@@ -196,7 +200,7 @@ impl Transactions for Session {
         let offsets = match &transaction.fence {
             None => None,
             Some(fence) => {
-                let Some(GroupFence(group)) = fence.downcast_ref() else {
+                let Ok(group) = Arc::clone(fence).downcast::<GroupFence>() else {
                     return Err(Error::bug("a fence that is no consumer group's"));
                 };
                 Some((offsets(&transaction.ends)?, group))

@@ -21,6 +21,19 @@ pub(super) enum Trouble {
     Stop(Error),
 }
 
+impl Trouble {
+    /// The library neither does what it was asked for nor says why not.
+    pub(super) fn no_answer(what: &str) -> Trouble {
+        tracing::debug!("{what}");
+        Trouble::Anew(KafkaError::Global(Code::OperationTimedOut))
+    }
+}
+
+/// Whether an error is that of [`Trouble::no_answer`]: a producer of which nothing bad is known but its silence.
+pub(super) fn is_no_answer(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::Global(Code::OperationTimedOut))
+}
+
 /// Sorts an error of a call on the transactional producer.
 pub(super) fn sort(error: KafkaError) -> Trouble {
     let code = error.rdkafka_error_code();

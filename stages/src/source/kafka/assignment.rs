@@ -21,7 +21,7 @@ use super::group::{DRAIN, Settings};
 use super::lane::{KafkaLane, UntilEnd};
 use super::reader::{Carry, Reader, Telling};
 use crate::codec::json::Decoder;
-use crate::kafka::client::{Watch, is_leaderless};
+use crate::kafka::client::{Watch, is_leaderless, watermarks};
 use crate::kafka::transactions::GroupFence;
 
 /// How long one question for the ends of a partition may take.
@@ -241,7 +241,7 @@ impl Assignment {
         };
         let started = Instant::now();
         loop {
-            match base.fetch_watermarks(topic, partition, ANSWER) {
+            match watermarks(base, topic, partition, ANSWER) {
                 Ok((low, high)) => return Ok((low.max(0) as u64, high.max(0) as u64)),
                 Err(error) => {
                     if !is_leaderless(&error) || lanes.stopping() || started.elapsed() > PATIENCE {

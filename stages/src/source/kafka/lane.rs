@@ -15,7 +15,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::assignment::Assignment;
 use super::reader::{Reader, Taken};
-use crate::kafka::client::{is_leaderless, passes, take_partition_end};
+use crate::kafka::client::{is_leaderless, passes, take_partition_end, watermarks};
 
 /// How long a lane waits at a time while it does not know its end yet: the gate of its upstream opens unseen.
 const LOOK: Duration = Duration::from_millis(50);
@@ -60,7 +60,7 @@ impl KafkaLane {
     /// Whether everything up to the end was read; asks for the end once the upstream is done.
     fn is_done(&mut self) -> Result<bool> {
         if self.until_end == UntilEnd::Unknown && self.context().settings.upstream.is_open() {
-            match self.consumer.fetch_watermarks(self.reader.topic(), self.reader.partition(), ANSWER) {
+            match watermarks(&self.consumer, self.reader.topic(), self.reader.partition(), ANSWER) {
                 Ok((_, high)) => {
                     let high = high.max(0) as u64;
                     self.high.store(high, Ordering::Relaxed);
