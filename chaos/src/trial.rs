@@ -92,6 +92,9 @@ pub(crate) fn run(setting: &Setting<'_>, path: Path, plan: &Plan, dir: &std::pat
     if whole {
         finish(&mut rounds, shape, places, fed.as_ref())?;
     }
+    if let Some(topic) = fed.as_ref().filter(|_| !violations.is_empty()) {
+        feed::check(topic, shape)?;
+    }
     let Rounds { crew, .. } = &rounds;
     let summary = format!(
         "{}: {}, {done} rounds, {under_way} of {} records under way{}, {} dead letters, {} processes, {} fenced, \

@@ -71,7 +71,9 @@ impl Drop for Feed {
 fn write(topic: &Topic, shape: Shape, share: u64, orders: &Orders) -> Result<()> {
     let mut config = client::config(&topic.brokers);
     config.set("enable.idempotence", "true").set("acks", "all").set("linger.ms", "5");
-    config.set("message.timeout.ms", "0");
+    // One request at a time: with more, a broker that was killed makes the library begin its numbers anew in all
+    // partitions, and what was written and not acknowledged is then written twice.
+    config.set("message.timeout.ms", "0").set("max.in.flight.requests.per.connection", "1");
     let producer: ThreadedProducer<DefaultProducerContext> = config.create().context("a producer")?;
     let pause = SHARE.div_f64(share.max(1) as f64);
     let mut due = Instant::now();
@@ -116,8 +118,17 @@ fn send(producer: &ThreadedProducer<DefaultProducerContext>, topic: &Topic, item
     Ok(())
 }
 
-/// Where the readings stand in the topic that was fed, which has to hold all of them once and in their order.
-pub(crate) fn places(topic: &Topic, shape: Shape) -> Result<Places> {
+/// What a topic that is fed holds.
+struct Fed {
+    places: Places,
+    /// How many of each source are there, in their order.
+    next: Vec<u64>,
+    bad: usize,
+    /// What is not the next of its source.
+    strange: Vec<String>,
+}
+
+fn look(topic: &Topic, shape: Shape) -> Result<Fed> {
     let (mut places, mut bad, mut strange) = (Places::default(), 0, Vec::new());
     let mut next = vec![0; shape.sources as usize];
     let ends = topic.read(|message| {
@@ -139,9 +150,25 @@ pub(crate) fn places(topic: &Topic, shape: Shape) -> Result<Places> {
         next[source as usize] += 1;
         places.readings.insert(Reading { source, seq }, (message.partition, message.offset));
     })?;
+    places.ends = ends;
+    Ok(Fed { places, next, bad, strange })
+}
+
+/// Makes sure that what was found does not come from the input: as far as it is there, it has each reading once and in its
+/// order.
+pub(crate) fn check(topic: &Topic, shape: Shape) -> Result<()> {
+    let Fed { strange, .. } = look(topic, shape)?;
+    if !strange.is_empty() {
+        bail!("the input is not what was fed, which is no mistake of aqpipe: {strange:?}");
+    }
+    Ok(())
+}
+
+/// Where the readings stand in the topic that was fed, which has to hold all of them once and in their order.
+pub(crate) fn places(topic: &Topic, shape: Shape) -> Result<Places> {
+    let Fed { places, next, bad, strange } = look(topic, shape)?;
     if !strange.is_empty() || bad != shape.bad().count() || next.iter().any(|next| *next != shape.each) {
         bail!("the input is not what was fed, which is no mistake of aqpipe: {strange:?}, {bad}, {next:?}");
     }
-    places.ends = ends;
     Ok(places)
 }

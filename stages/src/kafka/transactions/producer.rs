@@ -403,3 +403,7 @@ fn make(config: &ClientConfig, watch: &Arc<Watch>, failed: &Arc<Failure>) -> Res
         .map(Arc::new)
         .map_err(|error| Error::config("cannot create a Kafka producer for transactions").because(error))
 }
+
+#[cfg(test)]
+#[path = "producer_tests.rs"]
+mod tests;

@@ -26,6 +26,10 @@ use crate::kafka::transactions::GroupFence;
 
 /// How long one question for the ends of a partition may take.
 const ANSWER: Duration = Duration::from_secs(2);
+/// How long lanes of lost partitions are waited for: they commit nothing more, and nothing keeps others from their
+/// partitions, so waiting only keeps this member from joining again. What is under way then is decided or refused before
+/// partitions are assigned again.
+const LEAVE_BEHIND: Duration = Duration::from_secs(2);
 /// How long brokers may not answer while partitions are assigned: less than the group waits for this member.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -293,7 +297,7 @@ impl Assignment {
                 let (pipeline, stage) = (&*self.watch.pipeline, &*self.watch.stage);
                 let how = if lost { "lost" } else { "given back" };
                 tracing::info!(pipeline, stage, "{how}: {}", ids.join(", "));
-                lanes.close(&ids, lost, Instant::now() + DRAIN)
+                lanes.close(&ids, lost, Instant::now() + if lost { LEAVE_BEHIND } else { DRAIN })
             }
             _ => Ok(()),
         };
