@@ -111,6 +111,12 @@ impl Error {
         self.0.help.as_deref()
     }
 
+    /// The cause, where it is one of that type.
+    #[must_use]
+    pub fn cause<T: std::error::Error + 'static>(&self) -> Option<&T> {
+        self.0.cause.as_deref()?.downcast_ref()
+    }
+
     /// The message alone.
     #[must_use]
     pub fn message(&self) -> &str {

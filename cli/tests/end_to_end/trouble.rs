@@ -284,6 +284,20 @@ fn without_the_right_to_transactions_or_across_two_clusters_delivery_is_at_least
     house.run(&["run", "job.toml"]).expect(0, &[said, "written 2000,"]);
     all_once(&kafka, &topic);
 
+    // No right to the topic of commits, which is there.
+    let kafka = own.kafka();
+    let (house, topic) = producer(&kafka);
+    let notes = ["--set", "sink.transactions.topic=noted"];
+    house.run(&[&["run", "job.toml"], &notes[..]].concat()).expect(0, &["delivery exactly_once"]);
+    all_once(&kafka, &topic);
+    deny_write(&kafka.brokers, Resource::Topic, "noted");
+    let kafka = own.kafka();
+    let (other, topic) = producer(&kafka);
+    let refused = "the user may not describe, read and write topic `noted`";
+    other.run(&[&once[..], &notes[..]].concat()).expect(78, &["cannot deliver `exactly_once`: ", refused]);
+    other.run(&[&["run", "job.toml"], &notes[..]].concat()).expect(0, &["delivery at_least_once: ", refused]);
+    all_once(&kafka, &topic);
+
     // A right that is lost in the middle.
     let kafka = own.kafka();
     let (house, topic) = producer(&kafka);

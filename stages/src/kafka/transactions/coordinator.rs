@@ -10,6 +10,7 @@ use aqpipe_engine::{Error, Result};
 use parking_lot::Mutex;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::notes::{self, PARTITIONS};
 use super::options::TransactionOptions;
@@ -175,7 +176,7 @@ impl Transactor {
         let mut config = lead.connection.common();
         config.set("partitioner", "murmur2_random");
         config.set("queue.buffering.max.messages", "0");
-        config.set("linger.ms", "5").set("compression.codec", "lz4");
+        config.set("compression.codec", "lz4");
         // After a commit the brokers are busy with it for a moment; the default asks again after 100 ms.
         config.set("retry.backoff.ms", "5").set("retry.backoff.max.ms", "1000");
         if let Some(most) = limits.iter().filter_map(|(_, limit)| *limit).max().filter(|most| *most > LARGEST) {
@@ -188,6 +189,8 @@ impl Transactor {
         if lead.part != Part::Source {
             lead.connection.properties.apply(&mut config);
         }
+        // All that a transaction sends is there when it begins, so that nothing is to be waited for.
+        config.set("linger.ms", "0");
         config.set("transaction.timeout.ms", (u64::from(options.timeout_secs) * 1_000).to_string());
         let longest = u64::from(options.timeout_secs) * 1_000;
         if config.get("socket.timeout.ms").and_then(|text| text.parse().ok()).is_some_and(|asked: u64| asked > longest)
@@ -206,6 +209,72 @@ impl Transactor {
         config.set("batch.size", batch.to_string());
         (config, limits)
     }
+
+    /// Has commits decided by a transactional producer, once all topics that are written are there. The only topic whose
+    /// rights can be missing is that of commits.
+    fn enter(
+        &self,
+        lead: &Joined,
+        options: &TransactionOptions,
+        brokers: usize,
+        (pipeline, writer, cluster): (&str, &str, String),
+    ) -> Result<Opened> {
+        let common = lead.connection.common();
+        let joined = self.joined.lock().clone();
+        if let Some(reason) = self.commits(&common, options, brokers)? {
+            return Ok(Opened::Unable(reason));
+        }
+        let Some(place) = self.place(&common, &options.topic, pipeline, true)? else {
+            return Err(topics::no_topic(&options.topic, false));
+        };
+        let written: Vec<&str> = joined.iter().filter_map(|one| Some(&*one.writes.as_ref()?.0)).collect();
+        let all: Vec<&str> = written.iter().copied().chain([&*options.topic]).collect();
+        let settings = topics::settings(&common, &all);
+        let setting = |topic: &str, name: &str| settings.get(topic).and_then(|topic| topic.get(name).cloned());
+        if setting(&options.topic, "cleanup.policy").is_some_and(|policy| !policy.contains("compact")) {
+            let message = format!("the topic `{}` is not compacted: it would forget commits", options.topic);
+            return Err(Error::config(message)
+                .help("set its `cleanup.policy` to `compact`, or name another topic in `transactions`"));
+        }
+        let limit =
+            |topic: &&str| (topic.to_string(), setting(topic, "max.message.bytes").and_then(|n| n.parse().ok()));
+        let (config, largest) = Transactor::producer(lead, options, written.iter().map(limit).collect());
+        let (watch, given_up) = (Arc::clone(&self.watch), Arc::clone(&self.given_up));
+        let (name, at) = (pipeline.to_owned(), place.clone());
+        let timeout = Duration::from_secs(options.timeout_secs.into());
+        let another = move |writer: &str| {
+            let id = transactional_id(&name, writer);
+            let mut config = config.clone();
+            config.set("transactional.id", &id);
+            TransactionalProducer::new(config, id, at.clone(), (&watch, &given_up), timeout)
+        };
+        let producer = another(writer)?;
+        if let Some(error) = producer.init()? {
+            return Ok(Opened::Unable(format!("the user has no right to transactions ({error})")));
+        }
+        let reader = Reader::new(common, pipeline, place, (&self.watch, &self.given_up), timeout + SCAN);
+        let mut session = Session::new((producer, reader), (pipeline, writer, cluster), timeout, Box::new(another));
+        session.begin()?;
+        *self.largest.lock() = Some(largest);
+        Ok(Opened::Ready(Box::new(session)))
+    }
+
+    /// The notes of a pipeline, and the cluster that has them.
+    fn read(&self, pipeline: &str) -> Result<Option<(String, Notes)>> {
+        let (options, _) = self.options();
+        let Ok((cluster, _)) = self.cluster()? else { return Ok(None) };
+        let common = self.lead()?.connection.common();
+        let Some(place) = self.place(&common, &options.topic, pipeline, false)? else { return Ok(None) };
+        let mut reader = Reader::new(common, pipeline, place, (&self.watch, &self.given_up), self.longest());
+        reader.read("", Until::End, None)?;
+        Ok(Some((cluster, reader.shelf.into_notes())))
+    }
+}
+
+/// Whether an error is that a right to a topic is missing.
+fn is_denied(error: &Error) -> bool {
+    let code = error.cause::<KafkaError>().and_then(KafkaError::rdkafka_error_code);
+    code == Some(RDKafkaErrorCode::TopicAuthorizationFailed)
 }
 
 /// The transactional id of a writer: the pipeline's where it is alone.
@@ -237,57 +306,28 @@ impl Coordinator for Transactor {
             Err(reason) => return Ok(Opened::Unable(reason)),
         };
         let lead = self.lead()?;
-        let common = lead.connection.common();
         for (one, (topic, create)) in joined.iter().filter_map(|one| Some((one, one.writes.as_ref()?))) {
             topics::ensure(&one.connection.common(), &self.watch, topic, *create, &self.given_up)
                 .map_err(|error| error.in_stage(&*one.stage))?;
         }
-        if let Some(reason) = self.commits(&common, &options, brokers)? {
-            return Ok(Opened::Unable(reason));
+        match self.enter(&lead, &options, brokers, (pipeline, writer, cluster)) {
+            Err(error) if is_denied(&error) => Ok(Opened::Unable(format!(
+                "the user may not describe, read and write topic `{}`, in which commits are noted ({error})",
+                options.topic
+            ))),
+            entered => entered,
         }
-        let Some(place) = self.place(&common, &options.topic, pipeline, true)? else {
-            return Err(topics::no_topic(&options.topic, false));
-        };
-        let written: Vec<&str> = joined.iter().filter_map(|one| Some(&*one.writes.as_ref()?.0)).collect();
-        let all: Vec<&str> = written.iter().copied().chain([&*options.topic]).collect();
-        let settings = topics::settings(&common, &all);
-        let setting = |topic: &str, name: &str| settings.get(topic).and_then(|topic| topic.get(name).cloned());
-        if setting(&options.topic, "cleanup.policy").is_some_and(|policy| !policy.contains("compact")) {
-            let message = format!("the topic `{}` is not compacted: it would forget commits", options.topic);
-            return Err(Error::config(message)
-                .help("set its `cleanup.policy` to `compact`, or name another topic in `transactions`"));
-        }
-        let limit =
-            |topic: &&str| (topic.to_string(), setting(topic, "max.message.bytes").and_then(|n| n.parse().ok()));
-        let (config, largest) = Transactor::producer(&lead, &options, written.iter().map(limit).collect());
-        let (watch, given_up) = (Arc::clone(&self.watch), Arc::clone(&self.given_up));
-        let (name, at) = (pipeline.to_owned(), place.clone());
-        let timeout = Duration::from_secs(options.timeout_secs.into());
-        let another = move |writer: &str| {
-            let id = transactional_id(&name, writer);
-            let mut config = config.clone();
-            config.set("transactional.id", &id);
-            TransactionalProducer::new(config, id, at.clone(), (&watch, &given_up), timeout)
-        };
-        let producer = another(writer)?;
-        if let Some(error) = producer.init()? {
-            return Ok(Opened::Unable(format!("the user has no right to transactions ({error})")));
-        }
-        let reader = Reader::new(common, pipeline, place, (&self.watch, &self.given_up), timeout + SCAN);
-        let mut session = Session::new((producer, reader), (pipeline, writer, cluster), timeout, Box::new(another));
-        session.begin()?;
-        *self.largest.lock() = Some(largest);
-        Ok(Opened::Ready(Box::new(session)))
     }
 
     fn look(&self, pipeline: &str) -> Result<Option<(String, Notes)>> {
-        let (options, _) = self.options();
-        let Ok((cluster, _)) = self.cluster()? else { return Ok(None) };
-        let common = self.lead()?.connection.common();
-        let Some(place) = self.place(&common, &options.topic, pipeline, false)? else { return Ok(None) };
-        let mut reader = Reader::new(common, pipeline, place, (&self.watch, &self.given_up), self.longest());
-        reader.read("", Until::End, None)?;
-        Ok(Some((cluster, reader.shelf.into_notes())))
+        match self.read(pipeline) {
+            // Whoever may not read them has noted nothing there.
+            Err(error) if is_denied(&error) => {
+                self.watch.trouble(&error.to_string());
+                Ok(None)
+            }
+            read => read,
+        }
     }
 
     fn give_up(&self) {

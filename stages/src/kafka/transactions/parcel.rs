@@ -9,14 +9,14 @@ use parking_lot::{Condvar, Mutex};
 use rdkafka::message::OwnedHeaders;
 
 /// A lane's parcel is handed over once it has so many bytes. One commit takes all that wait.
-const FULL: usize = 4 << 20;
+const FULL: usize = 8 << 20;
 /// No lane begins a new parcel while so many bytes wait in others, those that are being sent among them: enough that a
 /// commit costs little beside what it carries, and that lanes go on meanwhile.
-const WAITING_MOST: usize = 16 << 20;
+const WAITING_MOST: usize = 32 << 20;
 /// Buffers that are kept: about as many as there are parcels at a time.
 const SPARE_MOST: usize = 4;
 /// A buffer that grew beyond this is not kept.
-const LARGE: usize = 4 * FULL;
+const LARGE: usize = 2 * FULL;
 /// How often whoever waits for room looks whether it is to give up; most waits are woken.
 const LOOK: Duration = Duration::from_millis(50);
 

@@ -31,7 +31,7 @@ const STRANGE_MOST: u32 = 20;
 /// How often a transaction is made again that brokers refuse for a reason that does not pass.
 const TRIES_MOST: u32 = 5;
 /// The pause between two looks whether everything is acknowledged: less than a round trip, so that it costs little.
-const GLANCE: Duration = Duration::from_micros(200);
+const GLANCE: Duration = Duration::from_micros(400);
 /// How long a call may take beyond the time that it was given before it is taken for one that never returns. Twice as
 /// long after each in a row, for what is left behind takes memory.
 const STUCK: Duration = Duration::from_secs(5);
@@ -307,8 +307,6 @@ impl TransactionalProducer {
     fn drain(&self) -> Result<(), Trouble> {
         let since = Instant::now();
         loop {
-            // It reports that records are still under way, which is known.
-            let _ = self.producer.flush(Duration::ZERO);
             let left = self.producer.in_flight_count();
             if let Some(error) = self.failed.take() {
                 return Err(trouble::sort_delivery(error));

@@ -55,7 +55,7 @@ pub(crate) struct KafkaSinkConfig {
     /// there twice.
     #[serde(default)]
     acks: Acks,
-    /// Milliseconds that a batch waits to be filled.
+    /// Milliseconds that a batch waits to be filled; within a transaction none does, for it sends all that it has at once.
     #[serde(default = "linger_ms")]
     #[schemars(range(min = 0, max = 900_000))]
     linger_ms: u32,
