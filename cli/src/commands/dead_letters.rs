@@ -127,7 +127,7 @@ fn each(pipeline: &Pipeline, mut take: impl FnMut(StoredLetter)) -> Result<()> {
     let Some(stage) = &pipeline.dead_letter else {
         bail!("the pipeline `{}` has no [dead_letter]", pipeline.name);
     };
-    let cx = BuildContext { pipeline: pipeline.name.as_str().into(), ..BuildContext::for_tests() };
+    let cx = BuildContext::bare(&pipeline.name);
     let Some(mut letters) = stage.config.letters(&cx)? else {
         bail!("dead letters of type `{}` cannot be read back", stage.kind);
     };

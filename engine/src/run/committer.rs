@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::fault;
 use crate::monitor::Facts;
 use crate::record::LaneId;
-use crate::stage::{Coordinator, DeadEnd, Decision, Prepared, Sink};
+use crate::stage::{Coordinator, DeadEnd, Decision, Sink};
 
 /// How many cuts one commit takes at most: a bound for the size of a ledger's entry or a transaction.
 const CUTS_MAX: usize = 256;
@@ -28,23 +28,6 @@ pub(super) enum Claim {
     Rest,
 }
 
-/// What an end prepared, as it was handed over or as it was noted: the bytes of what is apart.
-pub(super) trait Noted {
-    fn bytes(&self) -> &[u8];
-}
-
-impl Noted for Prepared {
-    fn bytes(&self) -> &[u8] {
-        self.apart()
-    }
-}
-
-impl Noted for Vec<u8> {
-    fn bytes(&self) -> &[u8] {
-        self
-    }
-}
-
 /// Where output ends: the sink and, where there is one, the dead letters' end.
 #[derive(Clone)]
 pub(super) struct Ends {
@@ -54,13 +37,13 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    /// Makes what one cut prepared visible. Idempotent.
-    pub(super) fn finish(&self, prepared: &[impl Noted]) -> Result<()> {
+    /// Makes what one cut prepared apart visible, the sink's first. Idempotent.
+    pub(super) fn finish<'a>(&self, prepared: impl IntoIterator<Item = &'a [u8]>) -> Result<()> {
         self.each(prepared, |end, prepared| end.finish(prepared), |end, prepared| end.finish(prepared))
     }
 
     /// Removes what one cut prepared. Idempotent.
-    pub(super) fn undo(&self, prepared: &[impl Noted]) -> Result<()> {
+    pub(super) fn undo<'a>(&self, prepared: impl IntoIterator<Item = &'a [u8]>) -> Result<()> {
         self.each(prepared, |end, prepared| end.undo(prepared), |end, prepared| end.undo(prepared))
     }
 
@@ -91,16 +74,17 @@ impl Ends {
         }
     }
 
-    fn each(
+    fn each<'a>(
         &self,
-        prepared: &[impl Noted],
+        prepared: impl IntoIterator<Item = &'a [u8]>,
         sink: impl FnOnce(&dyn Sink, &[u8]) -> Result<()>,
         dead: impl FnOnce(&dyn DeadEnd, &[u8]) -> Result<()>,
     ) -> Result<()> {
-        if let Some(prepared) = prepared.first().map(Noted::bytes).filter(|prepared| !prepared.is_empty()) {
+        let mut prepared = prepared.into_iter();
+        if let Some(prepared) = prepared.next().filter(|prepared| !prepared.is_empty()) {
             sink(&*self.sink, prepared).map_err(|e| e.in_stage(&self.sink_label))?;
         }
-        if let Some(prepared) = prepared.get(1).map(Noted::bytes).filter(|prepared| !prepared.is_empty()) {
+        if let Some(prepared) = prepared.next().filter(|prepared| !prepared.is_empty()) {
             let end = self.dead.as_ref().ok_or_else(|| {
                 Error::new("dead letters were prepared, and the pipeline has no [dead_letter] any more")
                     .help("put it back until this run has been settled, or start afresh with `--fresh`")
@@ -162,12 +146,12 @@ impl Committer {
         // Under the lock: a lane that is lost is given to somebody else only by way of the log.
         let (lost, mine): (Vec<Cut>, Vec<Cut>) =
             cuts.into_iter().partition(|cut| self.control.is_lost(&cut.lane, cut.epoch));
-        lost.iter().try_for_each(|cut| self.ends.undo(&cut.prepared))?;
+        lost.iter().try_for_each(|cut| self.ends.undo(cut.apart()))?;
         if mine.is_empty() {
             return Ok(());
         }
         if let Decision::Refused { reason } = log.decide(&mine)? {
-            mine.iter().try_for_each(|cut| self.ends.undo(&cut.prepared))?;
+            mine.iter().try_for_each(|cut| self.ends.undo(cut.apart()))?;
             log.undone()?;
             let lanes: Vec<LaneId> = mine.iter().map(|cut| Arc::clone(&cut.lane)).collect();
             tracing::warn!("a commit of {} was refused, others read on from the last one: {reason}", lanes.join(", "));
@@ -175,7 +159,7 @@ impl Committer {
             self.control.refused(&lanes);
             return Ok(());
         }
-        mine.iter().try_for_each(|cut| self.ends.finish(&cut.prepared))?;
+        mine.iter().try_for_each(|cut| self.ends.finish(cut.apart()))?;
         fault::step("finish.done")?;
         log.finished()?;
         drop(log);

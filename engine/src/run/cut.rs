@@ -26,6 +26,11 @@ pub(super) struct Cut {
 }
 
 impl Cut {
+    /// What its ends prepared apart, the sink's first.
+    pub(super) fn apart(&self) -> impl Iterator<Item = &[u8]> {
+        self.prepared.iter().map(Prepared::apart)
+    }
+
     /// Where the lane goes on after it.
     pub(super) fn start(&self) -> Start {
         Start { position: self.span.to, part: self.span.part, state: self.state.clone() }

@@ -64,7 +64,10 @@ fn roll(Unsettled { cuts, decided }: &Unsettled, ends: &Ends) -> Result<()> {
         (count, true) => tracing::info!("an earlier run was interrupted: finishing {count} cuts that were decided"),
         (count, false) => tracing::info!("an earlier run was interrupted: removing {count} cuts that were not decided"),
     }
-    cuts.iter().try_for_each(|cut| if *decided { ends.finish(cut) } else { ends.undo(cut) })
+    cuts.iter().try_for_each(|cut| {
+        let prepared = cut.iter().map(Vec::as_slice);
+        if *decided { ends.finish(prepared) } else { ends.undo(prepared) }
+    })
 }
 
 fn sweep(instance: &Arc<str>, ends: &Ends) -> Result<()> {

@@ -45,11 +45,17 @@ pub struct BuildContext {
 }
 
 impl BuildContext {
-    /// A context to test a stage with: a bounded source, no state, nothing shared.
+    /// A context to test a stage with.
     #[must_use]
     pub fn for_tests() -> BuildContext {
+        BuildContext::bare("test")
+    }
+
+    /// A context without a run: a bounded source, no state, nothing shared.
+    #[must_use]
+    pub fn bare(pipeline: &str) -> BuildContext {
         BuildContext {
-            pipeline: "test".into(),
+            pipeline: pipeline.into(),
             stage: "stage".into(),
             instance: "0".into(),
             state_dir: PathBuf::new(),

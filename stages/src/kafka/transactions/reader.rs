@@ -39,7 +39,7 @@ pub(super) fn here_key(writer: &str) -> String {
     format!(".here/{writer}")
 }
 
-pub(super) fn last_key(writer: &str) -> String {
+pub(super) fn number_key(writer: &str) -> String {
     format!(".last/{writer}")
 }
 

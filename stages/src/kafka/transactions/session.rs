@@ -12,7 +12,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::notes::{self, Record};
 use super::parcel::Parcel;
 use super::producer::{Contents, TransactionalProducer, Tried};
-use super::reader::{Reader, Until, alarm, here_key, last_key};
+use super::reader::{Reader, Until, alarm, here_key, number_key};
 use super::trouble;
 
 /// How long brokers take to notice that a transaction has lasted too long.
@@ -107,7 +107,7 @@ impl Session {
                     renewals += u32::from(!trouble::is_no_answer(&error));
                     self.renew(&error, began.elapsed() >= self.timeout)?;
                     self.refresh()?;
-                    if self.reader.found(&last_key(&self.writer)) == Some(id) {
+                    if self.reader.found(&number_key(&self.writer)) == Some(id) {
                         return Ok(Decision::Committed);
                     }
                 }
@@ -136,8 +136,8 @@ impl Session {
 
     fn replaced(&self) -> Error {
         Error::new(format!("another process decides commits as `{}`", self.producer.id)).help(
-            "only one process may have a transactional id: give each another `instance`, or another `name` if they are \
-             different pipelines",
+            "only one process may have a transactional id: end the other one; members of a group may each have another \
+             `instance`, different pipelines need another `name`",
         )
     }
 }
@@ -145,7 +145,7 @@ impl Session {
 /// Whether the last commit is still there: a broker that was killed may have lost its end, and an undo would then
 /// destroy it.
 fn is_kept(reader: &mut Reader, writer: &str, last: u64, timeout: Duration) -> Result<()> {
-    let key = last_key(writer);
+    let key = number_key(writer);
     match reader.read(&key, Until::Number(last), Some(timeout + SCAN))? {
         Some(_) => Ok(()),
         None => {
@@ -193,7 +193,7 @@ impl Transactions for Session {
 
     fn decide(&mut self, transaction: &Transaction<'_>) -> Result<Decision> {
         let mut all = transaction.notes.clone();
-        all.push((last_key(&self.writer), Some(transaction.id.to_le_bytes().to_vec())));
+        all.push((number_key(&self.writer), Some(transaction.id.to_le_bytes().to_vec())));
         let parcels = transaction.outputs.iter().map(|output| {
             output.downcast_ref::<Parcel>().ok_or_else(|| Error::bug("output that is no parcel in a Kafka transaction"))
         });
