@@ -354,6 +354,33 @@ fn stopping_between_transactions_and_a_ledger_carries_positions_over_or_says_wha
     all_once(&kafka, &topic);
 }
 
+/// What the group knows goes with the brokers, whatever a state directory knows.
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn a_consumer_of_another_mode_or_with_another_state_directory_goes_on_where_its_group_stands() {
+    let kafka = Kafka::given();
+    let (house, topic) = producer(&kafka);
+    let fill = || house.run(&["run", "job.toml", "--set", "source.rerun=true"]).expect(0, &[]);
+    fill();
+    house.write("consumer.toml", pipeline("consumer", &[&from_kafka(&kafka, &topic), FILES]));
+    let run = |more: &[&str]| house.run(&[&["run", "consumer.toml", "--until-end"], more].concat());
+    let least = ["--set", "delivery=at_least_once"];
+    run(&least).expect(0, &["a ledger file decides", "read 2000,"]);
+    fill();
+    run(&[]).expect(0, &["transaction of `aqpipe.", "going on after 2000 records", "read 2000,"]);
+    run(&least).expect(78, &["were decided by transactions of cluster"]);
+    let other = ["--set", "state_dir=other"];
+    run(&other).expect(0, &["transaction of `aqpipe.", "read 0,"]);
+    assert_eq!(house.rows("out").len(), 2 * RECORDS);
+
+    // One of them forgets, and the other one does not go back to what it knew.
+    let afresh = ["--set", "sink.dir=afresh"];
+    run(&[&other[..], &afresh, &["--fresh"]].concat()).expect(0, &["this run starts from the beginning", "read 4000,"]);
+    fill();
+    run(&afresh).expect(0, &["read 2000,"]);
+    assert_eq!(house.rows("afresh").len(), 3 * RECORDS);
+}
+
 #[test]
 #[ignore = "needs Apache Kafka"]
 fn a_full_disk_stops_a_consumer_and_once_there_is_room_it_completes_with_nothing_lost() {
