@@ -7,7 +7,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::producer::{BaseProducer, Producer as _};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 use crate::common::{Done, House, Kafka, Resource, Small, block_on, deny_write, uci};
 
@@ -260,6 +260,37 @@ fn a_producer_that_is_fenced_begins_anew_once() {
     running.says("the transactional producer is made anew");
     running.wait().expect(0, &["job: done\n"]);
     all_once(&kafka, &topic);
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn a_transaction_that_stays_open_longer_than_any_may_is_an_alarm_and_nothing_goes_on_beside_it() {
+    let kafka = Kafka::given();
+    let (house, topic) = producer(&kafka);
+    let notes = kafka.name("notes");
+    let options = format!("sink.transactions={{ topic = \"{notes}\", timeout_secs = 1 }}");
+    let run = ["run", "job.toml", "--set", &options, "--set", "source.rerun=true"];
+    house.run(&run).expect(0, &[]);
+
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &kafka.brokers).set("transactional.id", kafka.name("stranger"));
+    let stranger: BaseProducer = config.create().expect("a producer");
+    let most = Duration::from_secs(30);
+    stranger.init_transactions(most).expect("known to the brokers");
+    stranger.begin_transaction().expect("begun");
+    for partition in 0..16 {
+        let record = BaseRecord::<str, str>::to(&notes).partition(partition).key("another/0/key").payload("-");
+        stranger.send(record).expect("queued");
+    }
+    stranger.flush(most).expect("sent");
+
+    let mut running = house.start(&run);
+    running.says(&format!("ERROR job: a transaction on topic {notes} is still open after 11 s"));
+    assert!(running.is_running());
+    assert_eq!(kafka.read(&topic).len(), RECORDS, "it waits");
+    stranger.abort_transaction(most).expect("undone");
+    running.wait().expect(0, &["job: done\n"]);
+    assert_eq!(kafka.read(&topic).len(), 2 * RECORDS);
 }
 
 #[test]
