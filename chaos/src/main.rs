@@ -99,6 +99,9 @@ fn trials(args: &Args, aqpipe: &Path, paths: &[acts::Path], seed: u64, dir: &Pat
             brokers: cluster.map_or(0, kafka::Cluster::brokers),
             only: args.only.clone(),
         });
+        if plan.rounds.is_empty() && args.rounds > 0 {
+            bail!("nothing of what --only names can be done on the path {}", path.name());
+        }
         let rounds = args.rounds.max(1) as u64;
         let setting = Setting {
             aqpipe: aqpipe.to_owned(),

@@ -93,7 +93,8 @@ pub(crate) fn run(setting: &Setting<'_>, path: Path, plan: &Plan, dir: &std::pat
         finish(&mut rounds, shape, places, fed.as_ref())?;
     }
     if let Some(topic) = fed.as_ref().filter(|_| !violations.is_empty()) {
-        feed::check(topic, shape)?;
+        let found = violations.first().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        feed::check(topic, shape).with_context(|| format!("found, and not to be trusted: {found}"))?;
     }
     let Rounds { crew, .. } = &rounds;
     let summary = format!(

@@ -322,9 +322,12 @@ fn without_the_right_to_transactions_or_across_two_clusters_delivery_is_at_least
     house.run(&[&["run", "job.toml"], &notes[..]].concat()).expect(0, &["delivery exactly_once"]);
     all_once(&kafka, &topic);
     deny_write(&kafka.brokers, Resource::Topic, "noted");
+    let refused = "the user may not describe, read and write topic `noted`";
+    let known = [&["run", "job.toml"], &notes[..]].concat();
+    house.run(&known).expect(78, &["were decided by transactions of cluster", refused]);
+    house.run(&[&known[..], &["--fresh"]].concat()).expect(78, &["noted cannot be forgotten: ", refused]);
     let kafka = own.kafka();
     let (other, topic) = producer(&kafka);
-    let refused = "the user may not describe, read and write topic `noted`";
     other.run(&[&once[..], &notes[..]].concat()).expect(78, &["cannot deliver `exactly_once`: ", refused]);
     other.run(&[&["run", "job.toml"], &notes[..]].concat()).expect(0, &["delivery at_least_once: ", refused]);
     all_once(&kafka, &topic);

@@ -113,8 +113,9 @@ impl Log {
         let name = &pipeline.name;
         let Some(outside) = &mut self.outside else {
             return Err(Error::config(format!(
-                "commits of `{name}` were decided by transactions of cluster {}, and this run has none",
-                elsewhere.place
+                "commits of `{name}` were decided by transactions of cluster {}, and this run has none{}",
+                elsewhere.place,
+                self.unable.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default()
             ))
             .help("run it with `delivery = \"exactly_once\"` as before, or start from the beginning with `--fresh`"));
         };
@@ -307,8 +308,16 @@ impl Log {
             (Some(outside), _) => outside.forget()?,
             // What an earlier run noted with a coordinator would be believed by a later one.
             (None, Some(coordinator)) if self.ledger.state().elsewhere.is_some() => {
-                if let Opened::Ready(transactions) = coordinator.open(&pipeline.name, REPLAY)? {
-                    Outside::of(transactions, REPLAY.to_owned(), true, String::new(), String::new()).forget()?;
+                match coordinator.open(&pipeline.name, REPLAY)? {
+                    Opened::Ready(transactions) => {
+                        Outside::of(transactions, REPLAY.to_owned(), true, String::new(), String::new()).forget()?;
+                    }
+                    Opened::Unable(reason) => {
+                        return Err(Error::config(format!("what transactions noted cannot be forgotten: {reason}")).help(
+                            "run `--fresh` where it can be, or remove the state directory: then the notes stay, and count \
+                             once there are transactions again",
+                        ));
+                    }
                 }
             }
             (None, _) => {}

@@ -151,9 +151,15 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
         ends.claim(Claim::Beside)?;
         if alone && pipeline.delivery == Delivery::ExactlyOnce {
             let look = || Log::look(coordinator, pipeline);
-            let Some(last) = until_stopped(&options.stop, &give_up, look)? else { return Ok(Ended::Stopped) };
-            if let Beginning::Nothing = begin_or_go_on(pipeline, last.as_ref(), rerun)? {
-                return Ok(Ended::NothingToDo);
+            match until_stopped(&options.stop, &give_up, look) {
+                Ok(None) => return Ok(Ended::Stopped),
+                Ok(Some(last)) => {
+                    if let Beginning::Nothing = begin_or_go_on(pipeline, last.as_ref(), rerun)? {
+                        return Ok(Ended::NothingToDo);
+                    }
+                }
+                // Whoever may not look may have to do without a coordinator, which opening it decides.
+                Err(error) => tracing::debug!("what was noted cannot be looked at: {error}"),
             }
         }
     }

@@ -324,7 +324,8 @@ pub(crate) fn passes(code: Code) -> bool {
 /// Where a partition begins and ends.
 ///
 /// After an error that may come from what the client last heard of the topic it asks for news, for the next try: by itself
-/// it keeps an answer in which a partition was missing or had no leader, and gives the same error for minutes.
+/// it keeps an answer in which a partition was missing or had no leader, and gives the same error for minutes. So it takes
+/// up to twice the time.
 pub(crate) fn watermarks<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: &str,

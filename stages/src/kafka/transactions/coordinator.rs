@@ -258,17 +258,6 @@ impl Transactor {
         *self.largest.lock() = Some(largest);
         Ok(Opened::Ready(Box::new(session)))
     }
-
-    /// The notes of a pipeline, and the cluster that has them.
-    fn read(&self, pipeline: &str) -> Result<Option<(String, Notes)>> {
-        let (options, _) = self.options();
-        let Ok((cluster, _)) = self.cluster()? else { return Ok(None) };
-        let common = self.lead()?.connection.common();
-        let Some(place) = self.place(&common, &options.topic, pipeline, false)? else { return Ok(None) };
-        let mut reader = Reader::new(common, pipeline, place, (&self.watch, &self.given_up), self.longest());
-        reader.read("", Until::End, None)?;
-        Ok(Some((cluster, reader.shelf.into_notes())))
-    }
 }
 
 /// Whether an error is that a right to a topic is missing.
@@ -320,14 +309,13 @@ impl Coordinator for Transactor {
     }
 
     fn look(&self, pipeline: &str) -> Result<Option<(String, Notes)>> {
-        match self.read(pipeline) {
-            // Whoever may not read them has noted nothing there.
-            Err(error) if is_denied(&error) => {
-                self.watch.trouble(&error.to_string());
-                Ok(None)
-            }
-            read => read,
-        }
+        let (options, _) = self.options();
+        let Ok((cluster, _)) = self.cluster()? else { return Ok(None) };
+        let common = self.lead()?.connection.common();
+        let Some(place) = self.place(&common, &options.topic, pipeline, false)? else { return Ok(None) };
+        let mut reader = Reader::new(common, pipeline, place, (&self.watch, &self.given_up), self.longest());
+        reader.read("", Until::End, None)?;
+        Ok(Some((cluster, reader.shelf.into_notes())))
     }
 
     fn give_up(&self) {

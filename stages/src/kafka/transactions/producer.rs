@@ -1,7 +1,7 @@
 //! The transactional producer of a pipeline's instance, and one transaction through it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::stage::Decision;
@@ -36,6 +36,8 @@ const GLANCE: Duration = Duration::from_micros(400);
 /// long after each in a row, for what is left behind takes memory.
 const STUCK: Duration = Duration::from_secs(5);
 const STUCK_MOST: Duration = Duration::from_secs(80);
+/// How many producers may be left behind at a time: each has its threads and connections.
+const BEHIND_MOST: usize = 8;
 
 /// Listens to the producer.
 pub(super) struct Deliveries {
@@ -60,8 +62,9 @@ impl Failure {
 
 impl ClientContext for Deliveries {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        let is_over = self.failed.is_over.load(Ordering::Acquire);
-        self.watch.line(if is_over { RDKafkaLogLevel::Debug } else { level }, facility, message);
+        if !self.failed.is_over.load(Ordering::Acquire) {
+            self.watch.line(level, facility, message);
+        }
     }
 
     fn stats(&self, _: Statistics) {}
@@ -123,7 +126,10 @@ pub(super) struct TransactionalProducer {
     producer: Arc<ThreadedProducer<Deliveries>>,
     /// How long brokers let a transaction last.
     timeout: Duration,
+    /// How long a call may take beyond its time now.
     stuck: Duration,
+    /// Producers that were left behind in a call.
+    behind: Vec<Weak<ThreadedProducer<Deliveries>>>,
 }
 
 impl TransactionalProducer {
@@ -138,7 +144,18 @@ impl TransactionalProducer {
         let failed = Arc::new(Failure::default());
         let producer = make(&config, watch, &failed)?;
         let (watch, given_up) = (Arc::clone(watch), Arc::clone(given_up));
-        Ok(TransactionalProducer { config, id, place, watch, given_up, failed, producer, timeout, stuck: STUCK })
+        Ok(TransactionalProducer {
+            config,
+            id,
+            place,
+            watch,
+            given_up,
+            failed,
+            producer,
+            timeout,
+            stuck: STUCK,
+            behind: Vec::new(),
+        })
     }
 
     /// Makes itself known: what a process of this name left is settled, and a live one decides nothing any more.
@@ -174,9 +191,19 @@ impl TransactionalProducer {
 
     /// Another producer in place of one that has become useless.
     pub(super) fn renew(&mut self) -> Result<()> {
+        self.behind.retain(|producer| producer.strong_count() > 0);
+        if self.behind.len() >= BEHIND_MOST {
+            return Err(Error::new(format!("{BEHIND_MOST} producers wait for brokers that say nothing"))
+                .at(self.id.clone())
+                .help("can this machine connect to every broker by the address that it advertises?"));
+        }
         self.failed.is_over.store(true, Ordering::Release);
         self.failed = Arc::new(Failure::default());
-        self.producer = make(&self.config, &self.watch, &self.failed)?;
+        let old = std::mem::replace(&mut self.producer, make(&self.config, &self.watch, &self.failed)?);
+        self.behind.push(Arc::downgrade(&old));
+        // Its end waits for its threads, which may wait for brokers.
+        let end = std::thread::Builder::new().name("old producer".to_owned()).spawn(move || drop(old));
+        end.map_err(|error| Error::new("cannot start a thread").because(error))?;
         match self.init()? {
             None => Ok(()),
             Some(error) => Err(Error::new("the user may not use transactions any more").because(error)),
@@ -205,7 +232,7 @@ impl TransactionalProducer {
             match trouble {
                 Trouble::Anew(error) => {
                     if trouble::is_no_answer(&error) {
-                        self.stuck = (self.stuck * 2).min(STUCK_MOST);
+                        self.stuck = (self.stuck * 2).min(STUCK_MOST).min(self.timeout.max(STUCK));
                     }
                     return Ok(Tried::Unknown(error));
                 }
@@ -297,9 +324,13 @@ impl TransactionalProducer {
     fn send_offsets(&self, offsets: &TopicPartitionList, fence: &Arc<GroupFence>) -> Result<(), Trouble> {
         let (producer, offsets, group) = (Arc::clone(&self.producer), offsets.clone(), Arc::clone(fence));
         let call = move || producer.send_offsets_to_transaction(&offsets, &group.0, ANSWER);
-        match bounded(ANSWER + self.stuck, || self.look(), call)? {
+        let look = || {
+            self.waits(Some("the group to take offsets"));
+            self.look()
+        };
+        match bounded(ANSWER + self.stuck, look, call)? {
             Some(result) => result.map_err(trouble::sort),
-            None => Err(Trouble::no_answer("offsets were neither taken nor refused")),
+            None => Err(self.silence("offsets were neither taken nor refused")),
         }
     }
 
@@ -318,7 +349,7 @@ impl TransactionalProducer {
             let waited = since.elapsed();
             if waited > self.timeout + STUCK {
                 // Each record should have timed out before.
-                return Err(Trouble::no_answer("records were neither acknowledged nor given up"));
+                return Err(self.silence("records were neither acknowledged nor given up"));
             }
             if waited > ANSWER {
                 self.waits(Some("the brokers to acknowledge records"));
@@ -355,6 +386,12 @@ impl TransactionalProducer {
             Err(Trouble::Stop(error)) => Err(error),
             Err(Trouble::Refused(reason)) => Err(Error::new("a transaction cannot be undone").because(reason)),
         }
+    }
+
+    /// The library neither does what it was asked for nor says why not.
+    fn silence(&self, what: &str) -> Trouble {
+        self.watch.trouble(what);
+        Trouble::Anew(trouble::NO_ANSWER)
     }
 
     fn look(&self) -> Result<(), Trouble> {

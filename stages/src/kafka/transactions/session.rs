@@ -118,10 +118,16 @@ impl Session {
         ))
     }
 
-    /// Another producer in place of one that became useless: once, for two processes that do so in turn never end.
+    /// Another producer in place of one that became useless. Twice in a row only where the other one was silent: two
+    /// processes that take each other's place in turn never end.
     fn renew(&mut self, error: &KafkaError, stalled: bool) -> Result<()> {
-        let (pipeline, stage) = (&*self.producer.watch.pipeline, &*self.producer.watch.stage);
+        let watch = Arc::clone(&self.producer.watch);
+        let (pipeline, stage) = (&*watch.pipeline, &*watch.stage);
         tracing::warn!(pipeline, stage, "the transactional producer is made anew: {error}");
+        if let Some((last, _)) = self.last {
+            // What another producer begins with is an undo.
+            is_kept(&mut self.reader, &self.writer, last, self.timeout)?;
+        }
         // Looked at before another producer would end what a process of the same name is doing. Whoever said last that it
         // is there goes on.
         let key = here_key(&self.writer);
@@ -173,7 +179,8 @@ impl Transactions for Session {
         let key = here_key(&self.writer);
         // Before it is sent: that it was decided may not be heard.
         self.here.push(here);
-        for _ in 0..RENEWALS_MOST {
+        let mut renewals = 0;
+        while renewals < RENEWALS_MOST {
             let note = [(key.clone(), Some(here.to_le_bytes().to_vec()))];
             let contents = Contents { parcels: Vec::new(), notes: self.records(&note, here), offsets: None };
             match self.attempt(&contents)? {
@@ -181,7 +188,10 @@ impl Transactions for Session {
                     self.reader.read(&key, Until::Number(here), None)?;
                     return Ok(());
                 }
-                Tried::Unknown(error) => self.renew(&error, false)?,
+                Tried::Unknown(error) => {
+                    renewals += u32::from(!trouble::is_no_answer(&error));
+                    self.renew(&error, false)?;
+                }
             }
         }
         Err(self.replaced())

@@ -21,17 +21,12 @@ pub(super) enum Trouble {
     Stop(Error),
 }
 
-impl Trouble {
-    /// The library neither does what it was asked for nor says why not.
-    pub(super) fn no_answer(what: &str) -> Trouble {
-        tracing::debug!("{what}");
-        Trouble::Anew(KafkaError::Global(Code::OperationTimedOut))
-    }
-}
+/// The error of a producer of which nothing bad is known but its silence.
+pub(super) const NO_ANSWER: KafkaError = KafkaError::Global(Code::OperationTimedOut);
 
-/// Whether an error is that of [`Trouble::no_answer`]: a producer of which nothing bad is known but its silence.
+/// Whether it is that one.
 pub(super) fn is_no_answer(error: &KafkaError) -> bool {
-    matches!(error, KafkaError::Global(Code::OperationTimedOut))
+    *error == NO_ANSWER
 }
 
 /// Sorts an error of a call on the transactional producer.

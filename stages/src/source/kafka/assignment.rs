@@ -1,7 +1,7 @@
 //! What the group assigns: partitions that become lanes, and lanes that end because the group wants them back.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
 use super::Start as From;
 use super::census::Census;
 use super::group::{DRAIN, Settings};
-use super::lane::{KafkaLane, UntilEnd};
+use super::lane::{KafkaLane, Seat, UntilEnd};
 use super::reader::{Carry, Reader, Telling};
 use crate::codec::json::Decoder;
 use crate::kafka::client::{Watch, is_leaderless, watermarks};
@@ -44,8 +44,8 @@ pub(super) struct Assignment {
 #[derive(Default)]
 struct Live {
     lanes: Option<Arc<dyn Lanes>>,
-    /// The lanes that were opened, with the end of their partition as far as it is known.
-    open: BTreeMap<LaneId, Arc<AtomicU64>>,
+    /// The lanes that were opened.
+    open: BTreeMap<LaneId, Arc<Seat>>,
     /// Partitions whose records were counted as expected.
     expected: BTreeSet<LaneId>,
     assigned: bool,
@@ -137,12 +137,12 @@ impl Assignment {
 
     /// Asks for the ends of the partitions, so that lanes know their lag.
     pub(super) fn ask_for_ends(&self, consumer: &BaseConsumer<Assignment>) {
-        let open: Vec<(LaneId, Arc<AtomicU64>)> =
-            self.live.lock().open.iter().map(|(id, end)| (Arc::clone(id), Arc::clone(end))).collect();
-        for (id, end) in open {
+        let open: Vec<(LaneId, Arc<Seat>)> =
+            self.live.lock().open.iter().map(|(id, seat)| (Arc::clone(id), Arc::clone(seat))).collect();
+        for (id, seat) in open {
             let Ok((topic, partition)) = partition_of(&id) else { continue };
             match consumer.fetch_watermarks(topic, partition, Duration::from_millis(500)) {
-                Ok((_, high)) => end.store(high.max(0) as u64, Ordering::Relaxed),
+                Ok((_, high)) => seat.end.store(high.max(0) as u64, Ordering::Relaxed),
                 // The lag is a comfort: it is as old as the last answer.
                 Err(_) => return,
             }
@@ -169,10 +169,10 @@ impl Assignment {
             partitions
                 .set_partition_offset(topic, *partition, Offset::Offset(offset))
                 .map_err(|error| Error::new("cannot set the start").at(&*id).because(error))?;
-            let end = Arc::new(AtomicU64::new(high));
+            let seat = Arc::new(Seat::new(high));
             let known = carry.map(|carry| (carry.decoder, last));
-            let lane = self.lane(&id, topic, *partition, position, &end, known)?;
-            made.push((id, lane, start, end));
+            let lane = self.lane(&id, topic, *partition, position, &seat, known)?;
+            made.push((id, lane, start, seat));
         }
         // Split before they are assigned, so that no message comes through the main queue; assigned once, with
         // explicit offsets, so that no answer from the brokers overrides them.
@@ -188,8 +188,8 @@ impl Assignment {
         );
         // The membership as it is now: a later one would let a commit pass of what was taken away meanwhile.
         let fence = base.group_metadata().map(|group| Arc::new(GroupFence(group)) as Fence);
-        for (id, lane, start, end) in made {
-            self.live.lock().open.insert(Arc::clone(&id), end);
+        for (id, lane, start, seat) in made {
+            self.live.lock().open.insert(Arc::clone(&id), seat);
             lanes.open(id, Box::new(lane), start, fence.clone())?;
         }
         self.live.lock().assigned = true;
@@ -202,7 +202,7 @@ impl Assignment {
         topic: &str,
         partition: i32,
         position: Position,
-        end: &Arc<AtomicU64>,
+        seat: &Arc<Seat>,
         known: Option<(Vec<u8>, Option<Telling>)>,
     ) -> Result<KafkaLane> {
         let mut decoder = Decoder::new(self.settings.decoder.clone());
@@ -213,7 +213,7 @@ impl Assignment {
         let queue = consumer
             .split_partition_queue(topic, partition)
             .ok_or_else(|| Error::new("cannot read the partition by itself").at(&**id))?;
-        let high = end.load(Ordering::Relaxed);
+        let high = seat.end.load(Ordering::Relaxed);
         let settings = &self.settings;
         let until_end = match (settings.until_end, settings.upstream.is_open()) {
             (false, _) => UntilEnd::Never,
@@ -227,7 +227,7 @@ impl Assignment {
         let declared = settings.decoder.declared.iter().flat_map(|fields| fields.list.iter().map(|field| &field.name));
         let census = Census::new(declared);
         let reader = Reader::new(topic, partition, decoder, position, settings.embedded.is_some(), census, last);
-        Ok(KafkaLane::new(consumer, queue, reader, until_end, Arc::clone(end)))
+        Ok(KafkaLane::new(consumer, queue, reader, until_end, Arc::clone(seat)))
     }
 
     /// The first offset that is there and the one behind the last, as a reader of committed records sees them.
@@ -282,14 +282,15 @@ impl Assignment {
     }
 
     fn revoke(&self, base: &BaseConsumer<Assignment>, partitions: &TopicPartitionList) -> Result<()> {
-        let ids: Vec<LaneId> = {
+        let (ids, seats): (Vec<LaneId>, Vec<Arc<Seat>>) = {
             let mut live = self.live.lock();
             let elements = partitions.elements();
             let ids = elements.iter().map(|it| lane_id(it.topic(), it.partition()));
-            let ids = ids.filter(|id| live.open.remove(id).is_some()).collect();
+            let left = ids.filter_map(|id| live.open.remove(&id).map(|seat| (id, seat))).unzip();
             live.assigned = false;
-            ids
+            left
         };
+        seats.iter().for_each(|seat| seat.leave());
         let lanes = self.live.lock().lanes.clone();
         let lost = base.assignment_lost();
         let closed = match lanes {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use aqpipe_engine::record::Position;
 use aqpipe_engine::stage::{Lane, Next};
 use aqpipe_engine::{Error, Result};
+use parking_lot::Mutex;
 use rdkafka::Message;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -33,13 +34,33 @@ pub(super) enum UntilEnd {
     At(u64),
 }
 
+/// What the group and a lane share about its partition.
+#[derive(Debug)]
+pub(super) struct Seat {
+    /// The end of the partition as far as it is known, for the lag.
+    pub(super) end: AtomicU64,
+    /// Whether the partition was taken away; held by the lane while it takes a message. The library gives a partition's
+    /// next lane the same queue, and a message that an earlier one takes is missing there.
+    is_left: Mutex<bool>,
+}
+
+impl Seat {
+    pub(super) fn new(end: u64) -> Seat {
+        Seat { end: AtomicU64::new(end), is_left: Mutex::new(false) }
+    }
+
+    /// The lane takes nothing more; waits for what it is just taking.
+    pub(super) fn leave(&self) {
+        *self.is_left.lock() = true;
+    }
+}
+
 pub(super) struct KafkaLane {
     consumer: Arc<BaseConsumer<Assignment>>,
     queue: PartitionQueue<Assignment>,
     reader: Reader,
     until_end: UntilEnd,
-    /// The end of the partition as far as it is known, for the lag.
-    high: Arc<AtomicU64>,
+    seat: Arc<Seat>,
 }
 
 impl KafkaLane {
@@ -48,9 +69,9 @@ impl KafkaLane {
         queue: PartitionQueue<Assignment>,
         reader: Reader,
         until_end: UntilEnd,
-        high: Arc<AtomicU64>,
+        seat: Arc<Seat>,
     ) -> KafkaLane {
-        KafkaLane { consumer, queue, reader, until_end, high }
+        KafkaLane { consumer, queue, reader, until_end, seat }
     }
 
     fn context(&self) -> &Assignment {
@@ -63,7 +84,7 @@ impl KafkaLane {
             match watermarks(&self.consumer, self.reader.topic(), self.reader.partition(), ANSWER) {
                 Ok((_, high)) => {
                     let high = high.max(0) as u64;
-                    self.high.store(high, Ordering::Relaxed);
+                    self.seat.end.store(high, Ordering::Relaxed);
                     self.until_end = UntilEnd::At(high);
                 }
                 Err(error) if is_leaderless(&error) => {
@@ -81,6 +102,7 @@ impl KafkaLane {
 
     /// Reads until `max` records were taken, the queue is empty or the rows are full; waits for the first one only.
     fn fill(&mut self, max: usize, until: Instant) -> Result<usize> {
+        let seat = Arc::clone(&self.seat);
         let mut taken = usize::from(self.reader.take_pending()?);
         while taken < max {
             let mut patience = Duration::ZERO;
@@ -90,7 +112,13 @@ impl KafkaLane {
                     patience = patience.min(LOOK);
                 }
             }
-            match self.queue.poll(patience) {
+            let is_left = seat.is_left.lock();
+            if *is_left {
+                break;
+            }
+            let polled = self.queue.poll(patience);
+            drop(is_left);
+            match polled {
                 None => break,
                 Some(Ok(message)) => {
                     let offset = message.offset().max(0) as u64;
@@ -120,7 +148,7 @@ impl KafkaLane {
             let end = take_partition_end().unwrap_or_default();
             let at = &mut self.reader.position.at;
             *at = end.max(*at);
-            self.high.fetch_max(end, Ordering::Relaxed);
+            self.seat.end.fetch_max(end, Ordering::Relaxed);
             self.context().watch.fine();
             return Ok(());
         }
@@ -181,6 +209,6 @@ impl Lane for KafkaLane {
     }
 
     fn lag(&self) -> Option<u64> {
-        Some(self.high.load(Ordering::Relaxed).saturating_sub(self.reader.position.at))
+        Some(self.seat.end.load(Ordering::Relaxed).saturating_sub(self.reader.position.at))
     }
 }
