@@ -42,27 +42,28 @@ const BEHIND_MOST: usize = 8;
 /// Listens to the producer.
 pub(super) struct Deliveries {
     watch: Arc<Watch>,
-    failed: Arc<Failure>,
+    reports: Arc<Reports>,
 }
 
-/// The first record of a transaction that was not acknowledged, and why.
+/// What a producer reports beside the answers to calls.
 #[derive(Default)]
-struct Failure {
+struct Reports {
     is_set: AtomicBool,
+    /// Why the first record of a transaction was not acknowledged.
     error: Mutex<Option<KafkaError>>,
     /// Whether another producer has taken this one's place: what it still has to say is of the past.
     is_over: AtomicBool,
 }
 
-impl Failure {
-    fn take(&self) -> Option<KafkaError> {
+impl Reports {
+    fn take_failure(&self) -> Option<KafkaError> {
         if !self.is_set.swap(false, Ordering::AcqRel) { None } else { self.error.lock().take() }
     }
 }
 
 impl ClientContext for Deliveries {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        if !self.failed.is_over.load(Ordering::Acquire) {
+        if !self.reports.is_over.load(Ordering::Acquire) {
             self.watch.line(level, facility, message);
         }
     }
@@ -72,7 +73,7 @@ impl ClientContext for Deliveries {
     fn stats_raw(&self, _: &[u8]) {}
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if !self.failed.is_over.load(Ordering::Acquire) {
+        if !self.reports.is_over.load(Ordering::Acquire) {
             self.watch.heard_of_transactions(&error, reason);
         }
     }
@@ -83,12 +84,12 @@ impl ProducerContext for Deliveries {
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         match result {
-            _ if self.failed.is_over.load(Ordering::Acquire) => {}
+            _ if self.reports.is_over.load(Ordering::Acquire) => {}
             Ok(_) => self.watch.fine(),
             Err((error, _)) => {
                 // The first is the cause: others fail because the transaction has failed.
-                self.failed.error.lock().get_or_insert_with(|| error.clone());
-                self.failed.is_set.store(true, Ordering::Release);
+                self.reports.error.lock().get_or_insert_with(|| error.clone());
+                self.reports.is_set.store(true, Ordering::Release);
             }
         }
     }
@@ -122,13 +123,13 @@ pub(super) struct TransactionalProducer {
     place: Place,
     pub(super) watch: Arc<Watch>,
     given_up: Arc<AtomicBool>,
-    failed: Arc<Failure>,
+    reports: Arc<Reports>,
     producer: Arc<ThreadedProducer<Deliveries>>,
     /// How long brokers let a transaction last.
     timeout: Duration,
     /// How long a call may take beyond its time now.
     stuck: Duration,
-    /// Producers that were left behind in a call.
+    /// Producers whose place was taken and that are not gone: the library may keep them in a call.
     behind: Vec<Weak<ThreadedProducer<Deliveries>>>,
 }
 
@@ -141,8 +142,8 @@ impl TransactionalProducer {
         (watch, given_up): (&Arc<Watch>, &Arc<AtomicBool>),
         timeout: Duration,
     ) -> Result<TransactionalProducer> {
-        let failed = Arc::new(Failure::default());
-        let producer = make(&config, watch, &failed)?;
+        let reports = Arc::new(Reports::default());
+        let producer = make(&config, watch, &reports)?;
         let (watch, given_up) = (Arc::clone(watch), Arc::clone(given_up));
         Ok(TransactionalProducer {
             config,
@@ -150,7 +151,7 @@ impl TransactionalProducer {
             place,
             watch,
             given_up,
-            failed,
+            reports,
             producer,
             timeout,
             stuck: STUCK,
@@ -197,9 +198,9 @@ impl TransactionalProducer {
                 .at(self.id.clone())
                 .help("can this machine connect to every broker by the address that it advertises?"));
         }
-        self.failed.is_over.store(true, Ordering::Release);
-        self.failed = Arc::new(Failure::default());
-        let old = std::mem::replace(&mut self.producer, make(&self.config, &self.watch, &self.failed)?);
+        self.reports.is_over.store(true, Ordering::Release);
+        self.reports = Arc::new(Reports::default());
+        let old = std::mem::replace(&mut self.producer, make(&self.config, &self.watch, &self.reports)?);
         self.behind.push(Arc::downgrade(&old));
         // Its end waits for its threads, which may wait for brokers.
         let end = std::thread::Builder::new().name("old producer".to_owned()).spawn(move || drop(old));
@@ -219,7 +220,7 @@ impl TransactionalProducer {
         let mut pause = PAUSE;
         let mut strange = 0;
         loop {
-            self.failed.take();
+            self.reports.take_failure();
             let trouble = match self.attempt(contents) {
                 Ok(()) => {
                     self.watch.fine();
@@ -310,7 +311,7 @@ impl TransactionalProducer {
                 }
                 Err((error, _)) => {
                     // Why it is refused is told by the record that failed first.
-                    return Err(trouble::sort_delivery(self.failed.take().unwrap_or(error)));
+                    return Err(trouble::sort_delivery(self.reports.take_failure().unwrap_or(error)));
                 }
             }
         }
@@ -339,7 +340,7 @@ impl TransactionalProducer {
         let since = Instant::now();
         loop {
             let left = self.producer.in_flight_count();
-            if let Some(error) = self.failed.take() {
+            if let Some(error) = self.reports.take_failure() {
                 return Err(trouble::sort_delivery(error));
             }
             if left == 0 {
@@ -431,8 +432,12 @@ fn step(name: &'static str) -> Result<(), Trouble> {
     fault::step(name).map_err(Trouble::Stop)
 }
 
-fn make(config: &ClientConfig, watch: &Arc<Watch>, failed: &Arc<Failure>) -> Result<Arc<ThreadedProducer<Deliveries>>> {
-    let context = Deliveries { watch: Arc::clone(watch), failed: Arc::clone(failed) };
+fn make(
+    config: &ClientConfig,
+    watch: &Arc<Watch>,
+    reports: &Arc<Reports>,
+) -> Result<Arc<ThreadedProducer<Deliveries>>> {
+    let context = Deliveries { watch: Arc::clone(watch), reports: Arc::clone(reports) };
     config
         .create_with_context(context)
         .map(Arc::new)

@@ -49,6 +49,12 @@ impl Seat {
         Seat { end: AtomicU64::new(end), is_left: Mutex::new(false) }
     }
 
+    /// Takes a message, unless the lane has left.
+    fn take<T>(&self, poll: impl FnOnce() -> T) -> Option<T> {
+        let is_left = self.is_left.lock();
+        if *is_left { None } else { Some(poll()) }
+    }
+
     /// The lane takes nothing more; waits for what it is just taking.
     pub(super) fn leave(&self) {
         *self.is_left.lock() = true;
@@ -112,12 +118,7 @@ impl KafkaLane {
                     patience = patience.min(LOOK);
                 }
             }
-            let is_left = seat.is_left.lock();
-            if *is_left {
-                break;
-            }
-            let polled = self.queue.poll(patience);
-            drop(is_left);
+            let Some(polled) = seat.take(|| self.queue.poll(patience)) else { break };
             match polled {
                 None => break,
                 Some(Ok(message)) => {
@@ -210,5 +211,37 @@ impl Lane for KafkaLane {
 
     fn lag(&self) -> Option<u64> {
         Some(self.seat.end.load(Ordering::Relaxed).saturating_sub(self.reader.position.at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_lane_that_has_left_takes_nothing_and_leaving_waits_for_what_is_just_taken() {
+        let seat = Seat::new(0);
+        assert_eq!(seat.take(|| 7), Some(7));
+        let (taking, is_taking) = mpsc::channel();
+        let (go_on, goes_on) = mpsc::channel();
+        std::thread::scope(|scope| {
+            let seat = &seat;
+            let lane = scope.spawn(move || {
+                seat.take(|| {
+                    taking.send(()).expect("heard");
+                    goes_on.recv().expect("told to");
+                })
+            });
+            is_taking.recv().expect("it takes");
+            let left = scope.spawn(|| seat.leave());
+            std::thread::sleep(Duration::from_millis(20));
+            assert!(!left.is_finished(), "it waits for what is taken");
+            go_on.send(()).expect("heard");
+            assert_eq!(lane.join().expect("a thread"), Some(()));
+            left.join().expect("a thread");
+        });
+        assert_eq!(seat.take(|| panic!("it has left")), None::<()>);
     }
 }
