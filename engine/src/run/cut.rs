@@ -21,6 +21,8 @@ pub(super) struct Cut {
     pub(super) prepared: [Prepared; 2],
     /// What was counted.
     pub(super) counts: Counts,
+    /// Whether the input of the lane has ended.
+    pub(super) ended: bool,
     /// What proves that the lane is this process's, where others may take it over.
     pub(super) fence: Option<Fence>,
 }

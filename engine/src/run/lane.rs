@@ -63,6 +63,8 @@ pub(super) struct Task {
     pub(super) source_label: String,
     pub(super) sink_label: String,
     pub(super) check_fields: Option<FieldCheck>,
+    /// Whether that the lane has ended is committed even where nothing else is.
+    pub(super) notes_end: bool,
     pub(super) fence: Option<Fence>,
     pub(super) now: Stretch,
 }
@@ -80,6 +82,8 @@ pub(super) struct Stretch {
     fields: Option<Arc<Fields>>,
     times: HashMap<String, i64>,
     read_in_all: u64,
+    /// Whether there is nothing more.
+    ended: bool,
 }
 
 impl Stretch {
@@ -94,6 +98,7 @@ impl Stretch {
             fields: None,
             times: HashMap::new(),
             read_in_all: 0,
+            ended: false,
         }
     }
 
@@ -138,7 +143,9 @@ impl Task {
                     if self.chain.held() > 0 {
                         return Err(Error::bug("a transform held rows back after the end of the input"));
                     }
-                    return if self.lane.ends_with_a_word() { self.cut_anyway() } else { self.cut() };
+                    self.now.ended = true;
+                    let anyway = self.notes_end || self.lane.ends_with_a_word();
+                    return if anyway { self.cut_anyway() } else { self.cut() };
                 }
             }
             let now = Instant::now();
@@ -312,6 +319,7 @@ impl Task {
             state,
             prepared: [sink, dead],
             counts,
+            ended: self.now.ended,
             fence: self.fence.clone(),
         })
     }

@@ -14,7 +14,7 @@ use crate::monitor::Counts;
 use crate::stage::Start;
 
 /// The first bytes of a ledger; the digit is the version of what follows.
-const MAGIC: &[u8; 16] = b"aqpipe ledger 2\n";
+const MAGIC: &[u8; 16] = b"aqpipe ledger 3\n";
 /// Length and CRC-32, both little-endian, before the payload of each entry.
 const HEAD: usize = 8;
 /// An entry larger than this is damage: states are bounded far below it.
@@ -56,6 +56,7 @@ pub(super) struct CutEntry {
     pub(super) start: Start,
     pub(super) prepared: Vec<Vec<u8>>,
     pub(super) counts: Counts,
+    pub(super) ended: bool,
     /// When, in milliseconds since 1970.
     pub(super) time_ms: u64,
 }
@@ -76,6 +77,7 @@ impl Entry {
             start: cut.start(),
             prepared: cut.prepared.iter().map(|prepared| prepared.apart().to_vec()).collect(),
             counts: cut.counts.clone(),
+            ended: cut.ended,
             time_ms: now_ms(),
         };
         cuts.iter().map(entry).collect()
@@ -99,6 +101,8 @@ pub(super) struct LaneState {
     pub(super) start: Start,
     /// Records held back at that cut.
     pub(super) held: u64,
+    /// Whether its input had ended.
+    pub(super) ended: bool,
     /// When it was decided, in milliseconds since 1970.
     pub(super) time_ms: u64,
 }
@@ -151,7 +155,8 @@ impl State {
 
     fn decided(&mut self, cut: CutEntry) {
         self.counts.add(&cut.counts);
-        let state = LaneState { start: cut.start, held: cut.counts.held_after, time_ms: cut.time_ms };
+        let (held, ended) = (cut.counts.held_after, cut.ended);
+        let state = LaneState { start: cut.start, held, ended, time_ms: cut.time_ms };
         self.lanes.insert(cut.lane, state);
     }
 }
@@ -316,7 +321,16 @@ mod tests {
         let span = Span { from: Position { at: to - 1, row: 0 }, to: Position { at: to, row: to }, part: 0 };
         let counts = Counts { read: 1, written: 1, ..Counts::default() };
         let prepared = [b"x".to_vec().into(), Prepared::Nothing];
-        Cut { lane: lane.into(), epoch: 1, span, state: vec![vec![to as u8]], prepared, counts, fence: None }
+        Cut {
+            lane: lane.into(),
+            epoch: 1,
+            span,
+            state: vec![vec![to as u8]],
+            prepared,
+            counts,
+            ended: false,
+            fence: None,
+        }
     }
 
     fn written(path: &Path) -> State {

@@ -14,7 +14,7 @@ use crate::config::Pipeline;
 use crate::error::{Error, Result};
 use crate::fault;
 use crate::record::{LaneId, Position};
-use crate::stage::{Acknowledge, Coordinator, Decision, Delivery, Opened, Start};
+use crate::stage::{Acknowledge, Coordinator, Decision, Delivery, Noted, Opened, Start};
 
 /// The commit log of a run.
 pub(super) struct Log {
@@ -176,6 +176,20 @@ impl Log {
             self.ledger.append(Entry::Elsewhere(Some(elsewhere)))?;
         }
         Ok(())
+    }
+
+    /// The lanes of the run that goes on, of a pipeline that runs alone.
+    pub(super) fn noted(&self) -> Result<Vec<Noted>> {
+        if let Some(outside) = &self.outside {
+            return outside.noted();
+        }
+        let noted = |(id, lane): (&String, &LaneState)| Noted {
+            id: id.as_str().into(),
+            start: lane.start.clone(),
+            held: lane.held,
+            ended: lane.ended,
+        };
+        Ok(self.ledger.state().lanes.iter().map(noted).collect())
     }
 
     /// Where lanes go on.
@@ -366,7 +380,7 @@ mod tests {
 
     fn at(position: u64) -> LaneState {
         let start = Start { position: Position { at: position, row: 3 }, part: 0, state: vec![vec![1]] };
-        LaneState { start, held: 0, time_ms: 0 }
+        LaneState { start, held: 0, ended: false, time_ms: 0 }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::monitor::Counts;
 use crate::stage::{Notes, Start};
 
 /// The version of the notes' form.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// How a writer's last run began, and whether its input has ended.
 #[derive(Serialize, Deserialize)]
@@ -39,6 +39,8 @@ pub(super) struct LaneNote {
     pub(super) start: Start,
     /// Records held back there.
     pub(super) held: u64,
+    /// Whether its input had ended.
+    pub(super) ended: bool,
     pub(super) time_ms: u64,
     /// Whether a ledger decided it, which may be ahead of the source's own positions.
     pub(super) from_ledger: bool,
@@ -52,6 +54,7 @@ impl LaneNote {
             shape: shape.to_owned(),
             start: cut.start(),
             held: cut.counts.held_after,
+            ended: cut.ended,
             time_ms: now_ms(),
             from_ledger: false,
         }

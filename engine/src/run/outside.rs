@@ -13,7 +13,7 @@ use crate::config::Pipeline;
 use crate::error::{Error, Result};
 use crate::monitor::Counts;
 use crate::record::{LaneId, Position};
-use crate::stage::{Coordinator, Decision, Delivery, Joining, Notes, Opened, Prepared, Start};
+use crate::stage::{Coordinator, Decision, Delivery, Joining, Noted, Notes, Opened, Prepared, Start};
 use crate::stage::{Transaction, Transactions};
 
 /// A coordinator that decides.
@@ -85,8 +85,8 @@ impl Outside {
             let known = notes::find::<LaneNote>(self.transactions.notes(), &key)?;
             if known.is_none_or(|known| known.time_ms < lane.time_ms) {
                 let (run, shape) = (self.run, begin.shape.clone());
-                let (start, held, time_ms) = (lane.start, lane.held, lane.time_ms);
-                let note = LaneNote { lane: id, run, shape, start, held, time_ms, from_ledger: true };
+                let LaneState { start, held, ended, time_ms } = lane;
+                let note = LaneNote { lane: id, run, shape, start, held, ended, time_ms, from_ledger: true };
                 notes.push((key, Some(notes::encode(&note)?)));
             }
         }
@@ -118,6 +118,18 @@ impl Outside {
     fn lane_note(&self, id: &LaneId) -> Result<Option<LaneNote>> {
         let note = notes::find::<LaneNote>(self.transactions.notes(), &notes::lane_key(&self.keeper, id))?;
         Ok(note.filter(|note| !self.alone || note.run == self.run))
+    }
+
+    /// The lanes of the run that goes on.
+    pub(super) fn noted(&self) -> Result<Vec<Noted>> {
+        let mut noted = Vec::new();
+        for note in notes::lanes(self.transactions.notes()) {
+            let LaneNote { lane, run, start, held, ended, .. } = note?;
+            if run == self.run && lane != REPLAY {
+                noted.push(Noted { id: lane.into(), start, held, ended });
+            }
+        }
+        Ok(noted)
     }
 
     /// Whether the last commit of any lane is beyond what was known of the source's own position.
@@ -261,7 +273,7 @@ mod tests {
 
     fn at(position: u64) -> LaneState {
         let start = Start { position: Position { at: position, row: 3 }, part: 0, state: vec![vec![1]] };
-        LaneState { start, held: 0, time_ms: 0 }
+        LaneState { start, held: 0, ended: false, time_ms: 0 }
     }
 
     #[test]
@@ -285,6 +297,7 @@ mod tests {
                 shape: "a -> b".into(),
                 start: lane.start,
                 held: 0,
+                ended: false,
                 time_ms: 0,
                 from_ledger,
             })

@@ -21,7 +21,7 @@ use super::settle::settle_orphans;
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
 use crate::record::{LaneId, Position};
-use crate::stage::{BuildContext, Cadence, Coordinator, Fence, Lane, Lanes, Source, Start};
+use crate::stage::{BuildContext, Cadence, Coordinator, Fence, Lane, Lanes, Noted, Source, Start};
 
 /// Cuts that wait for the committer, of all lanes: enough to fill the next commit while one is decided.
 const CUTS_WAITING_MAX: usize = 64;
@@ -53,6 +53,8 @@ struct Opener {
     pace: Option<(Pace, Arc<Clock>)>,
     /// Whether lanes come from other instances and go to them.
     shared_lanes: bool,
+    /// Whether all lanes are those of this process, and of one input after the other.
+    alone: bool,
     check_fields: Option<FieldCheck>,
     span: tracing::Span,
 }
@@ -100,6 +102,7 @@ impl Running {
             surveys,
             barrier,
             pace: pace.map(|pace| (pace, Arc::default())),
+            alone: options.replay.is_none() && pipeline.source.config.rerun().is_some(),
             shared_lanes: options.replay.is_none() && pipeline.source.config.rerun().is_none(),
             check_fields: pipeline.fields.open.then(|| field_check(pipeline.clone())),
             span: tracing::Span::current(),
@@ -219,7 +222,12 @@ fn field_check(pipeline: Pipeline) -> FieldCheck {
 }
 
 impl Lanes for Opener {
+    fn noted(&self) -> Result<Vec<Noted>> {
+        if self.alone { self.log.lock().noted() } else { Ok(Vec::new()) }
+    }
+
     fn starts(&self, ids: &[LaneId]) -> Result<Vec<Option<Start>>> {
+        none_is_forgotten(&self.noted()?, ids)?;
         let mut log = self.log.lock();
         if self.shared_lanes {
             // A lane may come from an instance that died: what it decided is to be visible before this one goes on.
@@ -280,6 +288,7 @@ impl Lanes for Opener {
             source_label: self.pipeline.source.label.clone(),
             sink_label: self.ends.sink_label.clone(),
             check_fields: self.check_fields.clone(),
+            notes_end: self.alone,
             fence,
             now,
         };
@@ -356,6 +365,19 @@ impl Opener {
             }
         }
     }
+}
+
+/// An error where the interrupted run was in the middle of a lane that the source does not go on with: the rows that its
+/// transforms hold back would be lost, and what was not read yet.
+fn none_is_forgotten(noted: &[Noted], ids: &[LaneId]) -> Result<()> {
+    let Some(lost) = noted.iter().find(|noted| !noted.ended && !ids.contains(&noted.id)) else { return Ok(()) };
+    let (records, held) = (lost.start.position.row, lost.held);
+    let held = if held == 0 { String::new() } else { format!(", with {held} of them held back") };
+    Err(Error::config(format!(
+        "the interrupted run had read {records} records of `{}`{held}, and the source does not have it any more",
+        lost.id
+    ))
+    .help("put it back and run again, or start from the beginning with `--fresh`"))
 }
 
 fn spawn(name: &str, span: &tracing::Span, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {

@@ -16,6 +16,6 @@ pub use descriptor::{
 pub use letters::{Again, LetterId, Letters, StoredLetter};
 pub use registry::Registry;
 pub use running::{
-    Acknowledge, DeadEnd, DeadLetter, DeadWriter, End, Lane, Lanes, Next, Output, Sink, Source, Start, Survey,
+    Acknowledge, DeadEnd, DeadLetter, DeadWriter, End, Lane, Lanes, Next, Noted, Output, Sink, Source, Start, Survey,
     Transform, Writer,
 };

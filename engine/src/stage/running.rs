@@ -165,12 +165,35 @@ pub struct Start {
     pub state: Vec<Vec<u8>>,
 }
 
+/// A lane of the run that was interrupted, as its last commit noted it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Noted {
+    /// Its name.
+    pub id: LaneId,
+    /// Where it goes on.
+    pub start: Start,
+    /// How many rows transforms hold back there.
+    pub held: u64,
+    /// Whether its input had ended: nothing of it is left to do.
+    pub ended: bool,
+}
+
 /// The engine, as a source sees it.
 pub trait Lanes: Send + Sync {
-    /// Where lanes go on; `None` for one that starts at the beginning.
+    /// The lanes that the interrupted run of a pipeline noted which runs alone, for a source that has to find out which
+    /// of its inputs is which of them. Empty for a run that begins anew, and where lanes are shared with others.
     ///
     /// # Errors
     /// Where the commit log cannot be read.
+    fn noted(&self) -> Result<Vec<Noted>> {
+        Ok(Vec::new())
+    }
+
+    /// Where lanes go on; `None` for one that starts at the beginning. A source that is its pipeline's alone asks for all
+    /// its lanes at once, and goes on with all that the interrupted run had not ended.
+    ///
+    /// # Errors
+    /// Where the commit log cannot be read, or a lane that the interrupted run had not ended is not among them.
     fn starts(&self, ids: &[LaneId]) -> Result<Vec<Option<Start>>>;
 
     /// Starts a lane on a thread of its own. `lane` is already at `at`, and has its carry; the engine restores the

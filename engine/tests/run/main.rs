@@ -314,3 +314,33 @@ proptest! {
         prop_assert!(shaken.world.nothing_prepared_is_left(), "undecided output is removed");
     }
 }
+
+#[test]
+fn a_lane_that_the_interrupted_run_had_not_ended_is_missed_before_anything_is_committed() {
+    let house = House::with(records(400));
+    let rest = format!("{HOLD}{SUMS}{SINK}");
+    let stop = Arc::new(Stop::default());
+    house.world.stop_at(100, Arc::clone(&stop));
+    house.run_with("lanes = 2", &rest, |options| options.stop = stop).expect("stops");
+    let before = house.world.values().len();
+    let error = house.run("lanes = 1", &rest).expect_err("one of two is gone");
+    let text = error.to_string();
+    assert!(text.contains("of `memory/1`, with 3 of them held back, and the source does not have it"), "{text}");
+    assert_eq!(house.world.values().len(), before);
+    assert_eq!(house.run("lanes = 2", &rest).expect("it is back").ended, Ended::Done);
+    assert_eq!(house.world.values().len(), 400);
+}
+
+#[test]
+fn a_lane_that_had_ended_is_not_missed() {
+    // The second lane has no records.
+    let house = House::with((0..200).map(|i| Record::good(2 * i, i as f64)).collect());
+    let rest = format!("{HOLD}{SINK}");
+    let stop = Arc::new(Stop::default());
+    house.world.stop_at(100, Arc::clone(&stop));
+    house.run_with("lanes = 2", &rest, |options| options.stop = stop).expect("stops");
+    assert_eq!(
+        house.run("lanes = 1", &rest).map(|summary| summary.ended).expect("nothing of it was left"),
+        Ended::Done
+    );
+}
