@@ -5,6 +5,7 @@
 //! (what is counted).
 
 pub mod config;
+pub mod disk;
 mod error;
 pub mod fault;
 pub mod monitor;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use parking_lot::Mutex;
 
 use super::control::Control;
@@ -18,6 +18,10 @@ use crate::stage::{Coordinator, DeadEnd, Decision, Sink};
 
 /// How many cuts one commit takes at most: a bound for the size of a ledger's entry or a transaction.
 const CUTS_MAX: usize = 256;
+
+/// How long after the last commit it is said that its output is visible, where no other commit says it: whoever starts
+/// meanwhile on another machine waits for that.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// Which ends to claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +78,7 @@ impl Ends {
         }
     }
 
-    fn each<'a>(
+    pub(super) fn each<'a>(
         &self,
         prepared: impl IntoIterator<Item = &'a [u8]>,
         sink: impl FnOnce(&dyn Sink, &[u8]) -> Result<()>,
@@ -109,10 +113,26 @@ impl Committer {
     /// Runs until every lane is gone and the channel is closed. After a failure it only empties the channel, so that
     /// no lane waits for it.
     pub(super) fn run(self) {
-        while let Ok(first) = self.cuts.recv() {
+        // Whether it is noted of the last commit that its output may not be visible yet.
+        let mut to_flush = false;
+        loop {
+            let first = match self.cuts.recv_timeout(if to_flush { IDLE } else { Duration::MAX }) {
+                Ok(first) => first,
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {
+                    to_flush = false;
+                    if let Err(error) = self.log.lock().flush() {
+                        self.control.fail(error);
+                        self.control.lose_all();
+                    }
+                    continue;
+                }
+            };
             let cuts = self.take(first);
             let settled: Vec<(LaneId, u64)> = cuts.iter().map(|cut| (Arc::clone(&cut.lane), cut.epoch)).collect();
+            to_flush = cuts.iter().any(|cut| cut.apart().any(|prepared| !prepared.is_empty()));
             if let Err(error) = self.commit(cuts) {
+                to_flush = false;
                 self.control.fail(error);
                 self.control.lose_all();
             }

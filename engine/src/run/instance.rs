@@ -1,6 +1,7 @@
 //! Which of its possible instances this process is, and the directory that only it uses.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use rand::RngExt as _;
 use rand::distr::Alphanumeric;
 
+use crate::disk;
 use crate::error::{Error, Result};
 
 /// How many instances of one pipeline share a state directory at most: a bound for the search of a free one.
@@ -26,6 +28,9 @@ pub(super) struct Instance {
     /// What it is called where commits are decided: nothing where it is alone, the name that it was given, or else its
     /// slot with what tells this state directory from those of other machines.
     pub(super) writer: String,
+    /// What its hidden output is called after: no process with another state directory has the same name, unless it is
+    /// given the same `instance` and so takes the place of this one.
+    pub(super) output: Arc<str>,
     _lock: File,
 }
 
@@ -40,17 +45,26 @@ impl Instance {
         };
         if alone {
             // One slot, whatever it is called: what two processes would write is one output.
-            return lock_patiently(&home, "0")?.ok_or_else(|| busy("0"));
+            let instance = lock_patiently(&home, "0")?.ok_or_else(|| busy("0"))?;
+            return Ok(Instance { output: format!("0-{}", tag(&home)?).into(), ..instance });
         }
         if let Some(id) = wanted {
-            return Ok(Instance { writer: id.to_owned(), ..lock_patiently(&home, id)?.ok_or_else(|| busy(id))? });
+            let instance = lock_patiently(&home, id)?.ok_or_else(|| busy(id))?;
+            return Ok(Instance { writer: id.to_owned(), output: id.into(), ..instance });
         }
         for slot in 0..INSTANCES_MAX {
             if let Some(instance) = lock(&home, &slot.to_string())? {
-                return Ok(Instance { writer: format!("{slot}-{}", tag(&home)?), ..instance });
+                let writer = format!("{slot}-{}", tag(&home)?);
+                return Ok(Instance { output: writer.as_str().into(), writer, ..instance });
             }
         }
         Err(Error::new(format!("all {INSTANCES_MAX} instances of `{pipeline}` in {} run already", home.display())))
+    }
+
+    /// What hidden output of this instance may be called after, whether or not it was given its name.
+    pub(super) fn outputs(&self) -> Result<[Arc<str>; 2]> {
+        let home = self.dir.parent().unwrap_or(&self.dir);
+        Ok([Arc::clone(&self.id), format!("{}-{}", self.id, tag(home)?).into()])
     }
 
     /// The other instances of this pipeline that nobody holds, so that what they left can be settled. Each is held only
@@ -98,7 +112,7 @@ fn tag(home: &Path) -> Result<String> {
         // As a whole or not at all, and only the first of two processes.
         let tag: String = rand::rng().sample_iter(Alphanumeric).take(TAG_LENGTH).map(char::from).collect();
         let fresh = home.join(format!("tag.{tag}"));
-        std::fs::write(&fresh, &tag).map_err(failed)?;
+        disk::create_private(&fresh).and_then(|mut file| file.write_all(tag.as_bytes())).map_err(failed)?;
         let linked = std::fs::hard_link(&fresh, &path);
         let _ = std::fs::remove_file(&fresh);
         match linked {
@@ -130,10 +144,10 @@ fn lock(home: &Path, id: &str) -> Result<Option<Instance>> {
             .because(e)
             .help("`state_dir` says where a pipeline keeps its state")
     };
-    std::fs::create_dir_all(&dir).map_err(failed)?;
-    let file = OpenOptions::new().write(true).create(true).truncate(false).open(dir.join("lock")).map_err(failed)?;
+    disk::create_dirs(&dir).map_err(failed)?;
+    let file = disk::open_private(&dir.join("lock"), true).map_err(failed)?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(Instance { id: id.into(), dir, writer: String::new(), _lock: file })),
+        Ok(()) => Ok(Some(Instance { id: id.into(), dir, writer: String::new(), output: "".into(), _lock: file })),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(failed(error)),
     }

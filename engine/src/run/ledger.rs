@@ -1,13 +1,14 @@
 //! The ledger file: a log of checksummed, fsynced entries. An entry is there whole or not at all.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::cut::{Begin, Cut};
+use crate::disk;
 use crate::error::{Error, Result};
 use crate::fault;
 use crate::monitor::Counts;
@@ -42,6 +43,8 @@ pub(super) enum Entry {
     Undone,
     /// All that is decided is visible; a transaction in doubt was decided.
     Finished,
+    /// The source has been told of all positions that are decided.
+    Told,
     Done,
     Forget,
     /// Commits are decided there, and not by this ledger.
@@ -83,9 +86,9 @@ impl Entry {
         cuts.iter().map(entry).collect()
     }
 
-    /// Whether the entry must be on disk before anything else happens. `Finished` only saves work at the next start.
+    /// Whether the entry must be on disk before anything else happens. The others only save work at the next start.
     fn is_decision(&self) -> bool {
-        !matches!(self, Entry::Finished | Entry::Undone)
+        !matches!(self, Entry::Finished | Entry::Undone | Entry::Told)
     }
 }
 
@@ -118,6 +121,11 @@ pub(super) struct State {
     /// Cuts that a transaction was to decide, and its number.
     pub(super) doubt: Option<(u64, Vec<CutEntry>)>,
     pub(super) elsewhere: Option<Elsewhere>,
+    /// The last transaction of which all that lay beside it is visible: it may still be noted as one of which that is
+    /// not known.
+    pub(super) spent: Option<u64>,
+    /// Whether the source was told of all positions: one of its own that lies before them was moved back since.
+    pub(super) told: bool,
 }
 
 impl State {
@@ -125,6 +133,7 @@ impl State {
         match entry {
             Entry::Begin { begin, anew } => {
                 if anew {
+                    self.told = false;
                     self.lanes.clear();
                     self.counts = Counts::default();
                 }
@@ -132,6 +141,7 @@ impl State {
                 self.done = false;
             }
             Entry::Cuts(cuts) => {
+                self.told = false;
                 for cut in cuts {
                     if cut.prepared.iter().any(|prepared| !prepared.is_empty()) {
                         self.unfinished.push(cut.prepared.clone());
@@ -143,9 +153,12 @@ impl State {
             Entry::Undone => self.doubt = None,
             Entry::Finished => {
                 self.unfinished.clear();
-                let decided = self.doubt.take().into_iter().flat_map(|(_, cuts)| cuts);
-                decided.for_each(|cut| self.decided(cut));
+                if let Some((id, cuts)) = self.doubt.take() {
+                    self.spent = Some(id);
+                    cuts.into_iter().for_each(|cut| self.decided(cut));
+                }
             }
+            Entry::Told => self.told = true,
             Entry::Done => self.done = true,
             Entry::Forget => *self = State::default(),
             Entry::Elsewhere(elsewhere) => self.elsewhere = elsewhere,
@@ -178,8 +191,7 @@ impl Ledger {
         if !path.exists() {
             create(path, &[]).map_err(|e| failed(path, "cannot be made", e))?;
         }
-        let mut file =
-            OpenOptions::new().read(true).write(true).open(path).map_err(|e| failed(path, "cannot be opened", e))?;
+        let mut file = disk::open_private(path, false).map_err(|e| failed(path, "cannot be opened", e))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(|e| failed(path, "cannot be read", e))?;
         let (state, whole) = replay(path, &bytes)?;
@@ -250,14 +262,12 @@ fn failed(path: &Path, what: &str, error: std::io::Error) -> Error {
 /// Writes a new ledger beside the old one and puts it in its place, so that there is always a whole one.
 fn create(path: &Path, entries: &[u8]) -> std::io::Result<File> {
     let fresh = path.with_extension("new");
-    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&fresh)?;
+    let mut file = disk::create_private(&fresh)?;
     file.write_all(MAGIC)?;
     file.write_all(entries)?;
     file.sync_all()?;
     std::fs::rename(&fresh, path)?;
-    if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-        File::open(dir)?.sync_all()?;
-    }
+    disk::sync_dir(&disk::parent_of(path))?;
     Ok(file)
 }
 

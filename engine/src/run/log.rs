@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::cut::{Begin, Cut, LastRun};
 use super::instance::Instance;
-use super::ledger::{Elsewhere, Entry, LaneState, Ledger};
-use super::notes::{self, RunNote};
+use super::ledger::{Elsewhere, Entry, LaneState, Ledger, State as LedgerState};
+use super::notes::{self, DecidedNote, RunNote};
 use super::outside::{Outside, last_run};
 use super::replay::REPLAY;
 use crate::config::Pipeline;
@@ -22,6 +22,8 @@ pub(super) struct Log {
     /// Positions that the source keeps itself.
     source: Option<Arc<dyn Acknowledge>>,
     outside: Option<Outside>,
+    /// What the source is to be told of once all output before it is visible.
+    to_tell: BTreeMap<LaneId, Position>,
     /// Why a coordinator that was asked cannot decide.
     unable: Option<String>,
 }
@@ -62,7 +64,10 @@ impl Log {
             }
             None => (None, None),
         };
-        let mut log = Log { ledger, source, outside, unable };
+        let mut log = Log { ledger, source, outside, to_tell: BTreeMap::new(), unable };
+        if let (Some(outside), Some(id)) = (&mut log.outside, log.ledger.state().spent) {
+            outside.spent.extend(outside.was_decided(id).then_some(id));
+        }
         if !how.fresh {
             log.check_identity(pipeline)?;
         }
@@ -213,8 +218,8 @@ impl Log {
                 outside.starts(ids, &noted, self.source.is_some())
             }
             None => {
-                let lanes = &self.ledger.state().lanes;
-                Ok(ids.iter().zip(noted).map(|(id, noted)| merge(lanes.get(&**id), noted)).collect())
+                let LedgerState { lanes, told, .. } = self.ledger.state();
+                Ok(ids.iter().zip(noted).map(|(id, noted)| merge(lanes.get(&**id), noted, *told)).collect())
             }
         }
     }
@@ -225,6 +230,15 @@ impl Log {
         (self.outside.is_some(), self.ledger.state().lanes.get(&**id).map(|lane| lane.start.clone()))
     }
 
+    /// Whether the source's own position was moved back to where a lane starts.
+    pub(super) fn is_moved_back(&self, id: &LaneId, start: Option<&Start>) -> bool {
+        let state = self.ledger.state();
+        let (own, start) = (state.lanes.get(&**id), start.map(|start| start.position.at));
+        self.outside.is_none()
+            && state.told
+            && own.is_some_and(|own| start.is_some_and(|at| at < own.start.position.at))
+    }
+
     /// The one act that makes cuts true.
     ///
     /// An error says that it is not known whether they are: the pipeline ends, and the next start finds out.
@@ -233,12 +247,8 @@ impl Log {
             fault::step("decide.before")?;
             self.ledger.append(Entry::Cuts(Entry::cuts(cuts)))?;
             fault::step("decide.after")?;
-            if let Some(source) = &self.source {
-                // Cuts of a lane come in order, so the last one counts.
-                let ends: BTreeMap<LaneId, Position> =
-                    cuts.iter().map(|cut| (Arc::clone(&cut.lane), cut.span.to)).collect();
-                source.acknowledge(&ends.into_iter().collect::<Vec<_>>())?;
-            }
+            // Cuts of a lane come in order, so the last one counts.
+            self.to_tell.extend(cuts.iter().map(|cut| (Arc::clone(&cut.lane), cut.span.to)));
             return Ok(Decision::Committed);
         };
         let id = rand::random();
@@ -252,8 +262,21 @@ impl Log {
         Ok(decision)
     }
 
-    /// Everything decided so far is visible.
+    /// Everything decided so far is visible. Only now is the source told of it: whoever goes on from the source's own
+    /// positions, without this ledger, finds all output before them.
     pub(super) fn finished(&mut self) -> Result<()> {
+        self.note_finished()?;
+        let ends = std::mem::take(&mut self.to_tell);
+        match &self.source {
+            Some(source) if !ends.is_empty() => {
+                source.acknowledge(&ends.into_iter().collect::<Vec<_>>())?;
+                self.ledger.append(Entry::Told)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn note_finished(&mut self) -> Result<()> {
         let state = self.ledger.state();
         if state.unfinished.is_empty() && state.doubt.is_none() {
             return Ok(());
@@ -298,12 +321,43 @@ impl Log {
                 if elsewhere.writer != outside.writer {
                     outside.transactions.settle(&elsewhere.writer)?;
                 }
-                let decided = outside.was_decided(id);
-                outside.spent.extend(decided.then_some(id));
-                Ok(Some(Unsettled { cuts, decided }))
+                Ok(Some(Unsettled { cuts, decided: outside.was_decided(id) }))
             }
             _ => Ok(None),
         }
+    }
+
+    /// Output of this process or of another one, of which it was known that it is visible, need not be noted any more.
+    pub(super) fn is_visible(&mut self, ids: impl IntoIterator<Item = u64>) {
+        if let Some(outside) = &mut self.outside {
+            let known: Vec<u64> = ids.into_iter().filter(|id| outside.was_decided(*id)).collect();
+            outside.spent.extend(known);
+        }
+    }
+
+    /// Takes away what need not be noted any more.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        self.outside.as_mut().map_or(Ok(()), Outside::flush)
+    }
+
+    /// What transactions decided of which nobody said yet that it is visible; nothing where a ledger decides.
+    pub(super) fn decided(&self) -> Result<Vec<(u64, DecidedNote)>> {
+        self.outside.as_ref().map_or(Ok(Vec::new()), Outside::decided)
+    }
+
+    /// Whether it can be found out what was decided of processes whose ledger is not here.
+    pub(super) fn knows_others(&self) -> bool {
+        self.outside.is_some()
+    }
+
+    /// Settles what a process left undecided that has ended, by the name of its hidden output.
+    pub(super) fn settle_writer(&mut self, output: &str) -> Result<()> {
+        self.outside.as_mut().map_or(Ok(()), |outside| outside.settle_writer(output))
+    }
+
+    /// Learns what others have noted.
+    pub(super) fn refresh(&mut self) -> Result<()> {
+        self.outside.as_mut().map_or(Ok(()), Outside::refresh)
     }
 
     /// The input has ended.
@@ -324,7 +378,14 @@ impl Log {
             (None, Some(coordinator)) if self.ledger.state().elsewhere.is_some() => {
                 match coordinator.open(&pipeline.name, REPLAY)? {
                     Opened::Ready(transactions) => {
-                        Outside::of(transactions, REPLAY.to_owned(), true, String::new(), String::new()).forget()?;
+                        Outside::of(
+                            transactions,
+                            (REPLAY.to_owned(), REPLAY.to_owned()),
+                            true,
+                            String::new(),
+                            String::new(),
+                        )
+                        .forget()?;
                     }
                     Opened::Unable(reason) => {
                         return Err(Error::config(format!("what transactions noted cannot be forgotten: {reason}")).help(
@@ -357,10 +418,18 @@ fn unsettled(ledger: &Ledger) -> (Vec<Vec<Vec<u8>>>, Option<u64>) {
     }
 }
 
-/// The further of the two. Another member may have taken the lane on from here: its position is then the source's,
+/// The further of the two, unless the source was told of the lane's and somebody moved it back since. Another member may have taken the lane on from here: its position is then the source's,
 /// and the state that is kept here no longer belongs to it.
-fn merge(lane: Option<&LaneState>, noted: Option<u64>) -> Option<Start> {
+fn merge(lane: Option<&LaneState>, noted: Option<u64>, told: bool) -> Option<Start> {
     match (lane, noted) {
+        (Some(lane), Some(noted)) if noted < lane.start.position.at && told => {
+            tracing::warn!(
+                "the group's offset was moved back from {} to {noted}: going on there. The transforms begin without what \
+                 they knew then",
+                lane.start.position.at
+            );
+            Some(Start { position: Position { at: noted, row: 0 }, ..Start::default() })
+        }
         (Some(lane), Some(noted)) if noted > lane.start.position.at => {
             tracing::warn!(
                 "another member read on from {} to {noted}: what the transforms knew then is not known here",
@@ -385,11 +454,13 @@ mod tests {
 
     #[test]
     fn a_lane_goes_on_at_the_further_of_both_positions_and_keeps_its_state_only_where_it_fits() {
-        assert_eq!(merge(None, None), None);
-        assert_eq!(merge(Some(&at(5)), None), Some(at(5).start));
-        assert_eq!(merge(Some(&at(5)), Some(4)), Some(at(5).start), "a crash came before the group was told");
-        assert_eq!(merge(Some(&at(5)), Some(5)), Some(at(5).start));
-        let ahead = merge(Some(&at(5)), Some(9)).expect("starts");
+        assert_eq!(merge(None, None, true), None);
+        assert_eq!(merge(Some(&at(5)), None, true), Some(at(5).start));
+        assert_eq!(merge(Some(&at(5)), Some(4), false), Some(at(5).start), "a crash came before the group was told");
+        assert_eq!(merge(Some(&at(5)), Some(5), true), Some(at(5).start));
+        let back = merge(Some(&at(5)), Some(4), true).expect("starts");
+        assert_eq!((back.position.at, back.state.len()), (4, 0), "somebody moved it back");
+        let ahead = merge(Some(&at(5)), Some(9), true).expect("starts");
         assert_eq!((ahead.position.at, ahead.state.len()), (9, 0));
     }
 }

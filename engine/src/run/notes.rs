@@ -8,6 +8,7 @@ use super::cut::{Begin, Cut};
 use super::ledger::now_ms;
 use crate::error::{Error, Result};
 use crate::monitor::Counts;
+use crate::record::Span;
 use crate::stage::{Notes, Start};
 
 /// The version of the notes' form.
@@ -26,6 +27,36 @@ pub(super) struct LastNote {
     pub(super) counts: Counts,
     /// When, in milliseconds since 1970.
     pub(super) time_ms: u64,
+}
+
+/// What lies beside a transaction that was decided: whoever comes next can make it visible, whatever became of the process
+/// that prepared it.
+#[derive(Serialize, Deserialize)]
+pub(super) struct DecidedNote {
+    /// The process that prepared it.
+    pub(super) writer: String,
+    pub(super) cuts: Vec<DecidedCut>,
+}
+
+/// A cut of such a transaction.
+#[derive(Serialize, Deserialize)]
+pub(super) struct DecidedCut {
+    pub(super) lane: String,
+    pub(super) span: Span,
+    /// What its ends prepared apart, the sink's first.
+    pub(super) prepared: Vec<Vec<u8>>,
+}
+
+impl DecidedNote {
+    pub(super) fn of(cuts: &[Cut], writer: &str) -> DecidedNote {
+        let cut = |cut: &Cut| DecidedCut {
+            lane: cut.lane.to_string(),
+            span: cut.span,
+            prepared: cut.apart().map(<[u8]>::to_vec).collect(),
+        };
+        let beside = cuts.iter().filter(|cut| cut.apart().any(|prepared| !prepared.is_empty()));
+        DecidedNote { writer: writer.to_owned(), cuts: beside.map(cut).collect() }
+    }
 }
 
 /// Where a lane goes on.
@@ -69,10 +100,18 @@ pub(super) fn last_key(writer: &str) -> String {
     format!("last/{writer}")
 }
 
-/// Says that a transaction was decided that has output beside it. It stays until its own ledger knows that all of that
-/// is visible: whoever commits meanwhile, and under whatever name, cannot make it forgotten.
+/// Says that a transaction was decided that has output beside it, and which. It stays until all of that is visible:
+/// whoever commits meanwhile, and under whatever name, cannot make it forgotten.
 pub(super) fn decided_key(id: u64) -> String {
     format!("decided/{id:016x}")
+}
+
+/// The transactions with output beside them that is not known to be visible, by number.
+pub(super) fn decided(notes: &Notes) -> impl Iterator<Item = Result<(u64, DecidedNote)>> {
+    notes.iter().filter_map(|(key, bytes)| {
+        let id = u64::from_str_radix(key.strip_prefix("decided/")?, 16).ok()?;
+        Some(decode(key, bytes).map(|note| (id, note)))
+    })
 }
 
 /// Says that somebody forgot everything on purpose.

@@ -7,7 +7,7 @@ use super::cut::{Begin, Cut, LastRun};
 use super::instance::Instance;
 use super::ledger::{LaneState, now_ms};
 use super::log::How;
-use super::notes::{self, LaneNote, LastNote, RunNote};
+use super::notes::{self, DecidedNote, LaneNote, LastNote, RunNote};
 use super::replay::REPLAY;
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
@@ -20,6 +20,8 @@ use crate::stage::{Transaction, Transactions};
 pub(super) struct Outside {
     pub(super) transactions: Box<dyn Transactions>,
     pub(super) writer: String,
+    /// What this process's hidden output is called after.
+    output: String,
     /// Whether only one process may run the pipeline, so that lanes belong to a run of it.
     alone: bool,
     run: u64,
@@ -49,20 +51,20 @@ impl Outside {
         };
         let alone = how.alone;
         let shape = if how.replay { REPLAY.to_owned() } else { pipeline.shape.clone() };
-        let writer = instance.writer.clone();
+        let writer = (instance.writer.clone(), instance.output.to_string());
         let outside = Outside::of(transactions, writer, alone, shape, keeper);
         Ok((Some(outside), None))
     }
 
     pub(super) fn of(
         transactions: Box<dyn Transactions>,
-        writer: String,
+        (writer, output): (String, String),
         alone: bool,
         shape: String,
         keeper: String,
     ) -> Outside {
         let (counts, spent) = (Counts::default(), Vec::new());
-        Outside { transactions, writer, alone, run: 0, shape, keeper, counts, spent }
+        Outside { transactions, writer, output, alone, run: 0, shape, keeper, counts, spent }
     }
 
     pub(super) fn was_decided(&self, id: u64) -> bool {
@@ -98,9 +100,13 @@ impl Outside {
     fn note(&mut self, mut notes: Vec<(String, Option<Vec<u8>>)>) -> Result<()> {
         let id = rand::random();
         notes.push(self.last_note(&self.counts)?);
+        notes.extend(self.spent.iter().map(|id| (notes::decided_key(*id), None)));
         let transaction = Transaction { id, notes, outputs: Vec::new(), ends: Vec::new(), fence: None };
         match self.transactions.decide(&transaction)? {
-            Decision::Committed => Ok(()),
+            Decision::Committed => {
+                self.spent.clear();
+                Ok(())
+            }
             Decision::Refused { reason } => Err(Error::new(format!("the commit was refused: {reason}"))),
         }
     }
@@ -179,7 +185,8 @@ impl Outside {
         notes.push(self.last_note(&counts)?);
         notes.extend(self.spent.iter().map(|id| (notes::decided_key(*id), None)));
         if beside {
-            notes.push((notes::decided_key(id), Some(Vec::new())));
+            let note = DecidedNote::of(cuts, &self.output);
+            notes.push((notes::decided_key(id), Some(notes::encode(&note)?)));
         }
         let outputs: Vec<&Joining> = cuts.iter().flat_map(|cut| &cut.prepared).filter_map(within).collect();
         let fenced = lanes.values().filter(|cut| cut.fence.is_some());
@@ -191,6 +198,23 @@ impl Outside {
             self.spent.clear();
         }
         Ok(decision)
+    }
+
+    /// Takes away what need not be noted any more.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        if self.spent.is_empty() { Ok(()) } else { self.note(Vec::new()) }
+    }
+
+    /// What was decided of other transactions that may not be visible yet.
+    pub(super) fn decided(&self) -> Result<Vec<(u64, DecidedNote)>> {
+        let found = notes::decided(self.transactions.notes());
+        found.filter(|note| note.as_ref().map_or(true, |(id, _)| !self.spent.contains(id))).collect()
+    }
+
+    /// Settles what a process left undecided that wrote hidden output and has ended.
+    pub(super) fn settle_writer(&mut self, output: &str) -> Result<()> {
+        // A pipeline that runs alone has one name where commits are decided, and this process has it by now.
+        if self.alone && output != REPLAY { Ok(()) } else { self.transactions.settle(output) }
     }
 
     pub(super) fn done(&mut self) -> Result<()> {

@@ -14,7 +14,7 @@ use super::ledger::{Entry, Ledger};
 use super::log::{How, Log};
 use super::replay::{REPLAY, ReplaySource};
 use super::running::Running;
-use super::settle::settle;
+use super::settle::{finish_decided, settle};
 use super::survey::survey;
 use crate::config::{Pipeline, StageOf};
 use crate::error::{Error, ErrorKind, Result};
@@ -126,7 +126,7 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
     }
     let wanted = if replay.is_some() { Some(REPLAY) } else { settings.instance.as_deref() };
     let instance = Instance::claim(&settings.state_dir, &pipeline.name, wanted, alone)?;
-    let cx = context(pipeline, options, &instance.id, &instance.dir);
+    let cx = context(pipeline, options, (&instance.id, &instance.output), &instance.dir);
     let (source, coordinator) = match replay {
         // The source that is not read may still have its part in who decides; that it is gone is no matter.
         Some(letters) => {
@@ -180,7 +180,12 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
     let ready = || {
         ends.claim(Claim::Rest)?;
         // Not before the claim: without it, what another run has prepared looks like something left behind.
-        settle(&instance, &mut log, &ends)
+        settle(&instance, &mut log, &ends, replay.is_none())?;
+        if alone {
+            finish_decided(&mut log, &ends)?.first().map_or(Ok(()), |missing| Err(missing.error()))
+        } else {
+            Ok(())
+        }
     };
     if until_stopped(&options.stop, &give_up, ready)?.is_none() {
         return Ok(Ended::Stopped);
@@ -225,11 +230,17 @@ fn surveys_for_replay(
     pipeline.transforms.iter().map(survey).collect()
 }
 
-pub(super) fn context(pipeline: &Pipeline, options: &RunOptions, instance: &str, dir: &Path) -> BuildContext {
+pub(super) fn context(
+    pipeline: &Pipeline,
+    options: &RunOptions,
+    (instance, writer): (&str, &str),
+    dir: &Path,
+) -> BuildContext {
     BuildContext {
         pipeline: pipeline.name.as_str().into(),
         stage: pipeline.source.label.as_str().into(),
         instance: instance.into(),
+        writer: writer.into(),
         state_dir: dir.to_owned(),
         tests: Arc::default(),
         numeric: Arc::new(pipeline.numeric.clone()),

@@ -17,7 +17,7 @@ use super::lane::{Barrier, FieldCheck, Stretch, Task};
 use super::log::Log;
 use super::pace::{Clock, Pace, Paced};
 use super::runner::{Ended, RunOptions, Stop};
-use super::settle::settle_orphans;
+use super::settle::{finish_decided, settle_orphans};
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
 use crate::record::{LaneId, Position};
@@ -28,6 +28,12 @@ const CUTS_WAITING_MAX: usize = 64;
 
 /// How long the committer waits for the cuts of lanes that come to barriers together: a commit costs about as much.
 const GATHER: Duration = Duration::from_millis(3);
+
+/// How long a process on another machine may take to say that what it decided is visible there: it does so a second after
+/// its last commit.
+const SHOWN_ELSEWHERE: Duration = Duration::from_secs(15);
+/// How often that is looked at.
+const LOOK_ELSEWHERE: Duration = Duration::from_millis(500);
 
 /// The running parts.
 pub(super) struct Running {
@@ -228,17 +234,13 @@ impl Lanes for Opener {
 
     fn starts(&self, ids: &[LaneId]) -> Result<Vec<Option<Start>>> {
         none_is_forgotten(&self.noted()?, ids)?;
-        let mut log = self.log.lock();
         if self.shared_lanes {
-            // A lane may come from an instance that died: what it decided is to be visible before this one goes on.
-            settle_orphans(&self.instance, &mut log, &self.ends)?;
+            self.await_decided(ids)?;
         }
+        let mut log = self.log.lock();
         // Before the positions: another instance may commit and show more between the two, and what is visible must not
         // seem to be ahead for that.
-        let visible: Vec<Option<u64>> = ids
-            .iter()
-            .map(|id| self.ends.sink.visible_end(id).map_err(|e| e.in_stage(&self.ends.sink_label)))
-            .collect::<Result<_>>()?;
+        let visible = self.ends.sink.visible_ends(ids).map_err(|e| e.in_stage(&self.ends.sink_label))?;
         let starts = log.starts(ids)?;
         drop(log);
         ids.iter()
@@ -325,6 +327,24 @@ impl Lanes for Opener {
 }
 
 impl Opener {
+    /// Lanes may come from an instance that died: what it decided is to be visible before this one goes on. Where that is
+    /// on another disk, the instance may be about to make it visible itself.
+    fn await_decided(&self, ids: &[LaneId]) -> Result<()> {
+        let until = Instant::now() + SHOWN_ELSEWHERE;
+        loop {
+            let mut log = self.log.lock();
+            settle_orphans(&self.instance, &mut log, &self.ends)?;
+            let missing = finish_decided(&mut log, &self.ends)?;
+            let Some(missing) = missing.iter().find(|missing| missing.is_of(ids)) else { return Ok(()) };
+            if Instant::now() >= until || self.control.stopping() {
+                return Err(missing.error());
+            }
+            drop(log);
+            std::thread::sleep(LOOK_ELSEWHERE);
+            self.log.lock().refresh()?;
+        }
+    }
+
     /// Ends every wait for brokers.
     fn give_up(&self) {
         self.coordinator.iter().for_each(|coordinator| coordinator.give_up());
@@ -341,7 +361,20 @@ impl Opener {
                 .in_stage(&self.ends.sink_label)
                 .help("write to another place, put the state directory back, or start afresh with `--fresh`"));
         }
-        let (coordinated, own) = self.log.lock().own_start(id);
+        let log = self.log.lock();
+        if log.is_moved_back(id, start.as_ref()) {
+            let at = start.map_or(0, |start| start.position.at);
+            return Err(Error::config(format!(
+                "{id}: the group's offset was moved back to {at}, and there are files of what was read up to {end}: they \
+                 are not written again"
+            ))
+            .in_stage(&self.ends.sink_label)
+            .help(format!(
+                "set the group's offset to {end}, or start from the beginning with `--fresh`, which removes these files"
+            )));
+        }
+        let (coordinated, own) = log.own_start(id);
+        drop(log);
         match own.filter(|own| own.position.at == end) {
             Some(own) => {
                 tracing::warn!(

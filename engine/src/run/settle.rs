@@ -1,17 +1,24 @@
-//! Recovery: what was decided becomes visible, what was not is removed, of this instance and of those that died and
-//! were not started again.
+//! Recovery: what was decided becomes visible, what was not is removed, of this instance, of those that died and were not
+//! started again, and of processes whose state directory is lost.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::committer::Ends;
 use super::instance::Instance;
 use super::ledger::{Entry, Ledger};
 use super::log::{Log, Unsettled};
-use crate::error::Result;
+use super::notes::{DecidedCut, DecidedNote};
+use crate::error::{Error, Result};
 use crate::fault;
+use crate::record::LaneId;
+
+/// How many processes without a state directory are settled in one start: each costs about a second. The others wait for
+/// the next.
+const STRANGERS_MAX: usize = 30;
 
 /// Settles everything, before a run begins.
-pub(super) fn settle(instance: &Instance, log: &mut Log, ends: &Ends) -> Result<()> {
+pub(super) fn settle(instance: &Instance, log: &mut Log, ends: &Ends, strangers: bool) -> Result<()> {
     let unsettled = log.unsettled()?;
     roll(&unsettled, ends)?;
     fault::step("settle.finished")?;
@@ -20,8 +27,9 @@ pub(super) fn settle(instance: &Instance, log: &mut Log, ends: &Ends) -> Result<
     } else {
         log.undone()?;
     }
-    sweep(&instance.id, ends)?;
-    settle_orphans(instance, log, ends)
+    ends.sweep(&instance.outputs()?, &decided(log)?)?;
+    settle_orphans(instance, log, ends)?;
+    if strangers { settle_strangers(log, ends) } else { Ok(()) }
 }
 
 /// Settles what other instances left that died since, before this one goes on with their lanes. One after the other, so
@@ -32,7 +40,7 @@ pub(super) fn settle_orphans(instance: &Instance, log: &mut Log, ends: &Ends) ->
         match Ledger::open(&orphan.dir.join("ledger")) {
             Ok(ledger) => {
                 if settle_orphan(&orphan, ledger, log, ends)? {
-                    sweep(&orphan.id, ends)?;
+                    ends.sweep(&orphan.outputs()?, &decided(log)?)?;
                 }
             }
             // What it left stays as it is: whoever starts it again is told.
@@ -55,7 +63,85 @@ fn settle_orphan(orphan: &Instance, mut ledger: Ledger, log: &mut Log, ends: &En
         roll(&unsettled, ends)?;
         ledger.append(if unsettled.decided { Entry::Finished } else { Entry::Undone })?;
     }
+    log.is_visible(ledger.state().spent);
     Ok(true)
+}
+
+/// Settles what processes left whose ledger is not here: its volume is lost, or they ran on another machine. What their
+/// transactions decided is noted by the transactions; the rest of what they left was surely not decided.
+fn settle_strangers(log: &mut Log, ends: &Ends) -> Result<()> {
+    let left = ends.left_by()?;
+    if !log.knows_others() {
+        if !left.is_empty() {
+            let names = left.iter().map(|writer| &**writer).collect::<Vec<_>>().join(", ");
+            tracing::warn!(
+                "hidden output of processes with another state directory ({names}) stays where it is: whether it was \
+                 decided is known there alone"
+            );
+        }
+        return Ok(());
+    }
+    let dead: Vec<Arc<str>> = left.into_iter().take(STRANGERS_MAX).collect();
+    dead.iter().try_for_each(|writer| log.settle_writer(writer))?;
+    finish_decided(log, ends)?;
+    if dead.is_empty() { Ok(()) } else { ends.sweep(&dead, &decided(log)?) }
+}
+
+/// Makes visible whatever was decided and is not known to be, by whichever process; returns what is not to be found.
+pub(super) fn finish_decided(log: &mut Log, ends: &Ends) -> Result<Vec<Missing>> {
+    let mut missing = Vec::new();
+    for (id, DecidedNote { writer, cuts }) in log.decided()? {
+        let mut all = true;
+        for cut in cuts {
+            let prepared = || cut.prepared.iter().map(Vec::as_slice);
+            if ends.are_there(prepared())? {
+                ends.finish(prepared())?;
+            } else {
+                all = false;
+                missing.push(Missing { writer: writer.clone(), cut });
+            }
+        }
+        log.is_visible(all.then_some(id));
+    }
+    Ok(missing)
+}
+
+/// Output that was decided and is not to be found: it is on another disk, or lost.
+pub(super) struct Missing {
+    writer: String,
+    cut: DecidedCut,
+}
+
+impl Missing {
+    /// Whether it belongs to one of these lanes.
+    pub(super) fn is_of(&self, lanes: &[LaneId]) -> bool {
+        lanes.iter().any(|lane| **lane == *self.cut.lane)
+    }
+
+    /// Why a run may not go on.
+    pub(super) fn error(&self) -> Error {
+        let DecidedCut { lane, span, .. } = &self.cut;
+        Error::new(format!(
+            "the output of {lane} from {} to {} was committed by the process {}, and is not here: neither the hidden \
+             file nor the visible one",
+            span.from.at, span.to.at, self.writer
+        ))
+        .help(
+            "start that process again where its disk is, or bring its output directory here: then the output appears; \
+             `--fresh` starts from the beginning without it",
+        )
+    }
+}
+
+/// What transactions decided that is not known to be visible: of the sink, and of the dead letters' end.
+fn decided(log: &Log) -> Result<[Vec<Vec<u8>>; 2]> {
+    let mut decided = [Vec::new(), Vec::new()];
+    for cut in log.decided()?.into_iter().flat_map(|(_, note)| note.cuts) {
+        for (all, prepared) in decided.iter_mut().zip(cut.prepared) {
+            all.push(prepared);
+        }
+    }
+    Ok(decided)
 }
 
 fn roll(Unsettled { cuts, decided }: &Unsettled, ends: &Ends) -> Result<()> {
@@ -70,8 +156,30 @@ fn roll(Unsettled { cuts, decided }: &Unsettled, ends: &Ends) -> Result<()> {
     })
 }
 
-fn sweep(instance: &Arc<str>, ends: &Ends) -> Result<()> {
-    let instances = std::slice::from_ref(instance);
-    ends.sink.sweep(instances).map_err(|e| e.in_stage(&ends.sink_label))?;
-    ends.dead.iter().try_for_each(|dead| dead.sweep(instances)).map_err(|e| e.in_stage("dead_letter"))
+impl Ends {
+    /// Whether what a cut prepared apart is where it can be finished.
+    fn are_there<'a>(&self, prepared: impl IntoIterator<Item = &'a [u8]>) -> Result<bool> {
+        let (mut sink, mut dead) = (true, true);
+        self.each(
+            prepared,
+            |end, prepared| end.is_there(prepared).map(|is_there| sink = is_there),
+            |end, prepared| end.is_there(prepared).map(|is_there| dead = is_there),
+        )?;
+        Ok(sink && dead)
+    }
+
+    fn left_by(&self) -> Result<BTreeSet<Arc<str>>> {
+        let mut left: BTreeSet<Arc<str>> =
+            self.sink.left_by().map_err(|e| e.in_stage(&self.sink_label))?.into_iter().collect();
+        if let Some(dead) = &self.dead {
+            left.extend(dead.left_by().map_err(|e| e.in_stage("dead_letter"))?);
+        }
+        Ok(left)
+    }
+
+    fn sweep(&self, writers: &[Arc<str>], decided: &[Vec<Vec<u8>>; 2]) -> Result<()> {
+        self.sink.sweep(writers, &decided[0]).map_err(|e| e.in_stage(&self.sink_label))?;
+        let dead = self.dead.as_ref().map_or(Ok(()), |dead| dead.sweep(writers, &decided[1]));
+        dead.map_err(|e| e.in_stage("dead_letter"))
+    }
 }

@@ -197,7 +197,7 @@ fn of_notes(
 
 /// Who can decide the pipeline's commits. A stage that cannot be built here (its file is gone) is passed over.
 fn coordinator(pipeline: &Pipeline) -> Option<Arc<dyn Coordinator>> {
-    let cx = runner::context(pipeline, &RunOptions::default(), "0", &std::env::temp_dir());
+    let cx = runner::context(pipeline, &RunOptions::default(), ("0", "0"), &std::env::temp_dir());
     let of = |label: &str| BuildContext { stage: label.into(), ..cx.clone() };
     let source = pipeline.source.config.build(&cx).ok().and_then(|source| source.coordinator());
     let sink = pipeline.sink.config.build(&of(&pipeline.sink.label)).ok().and_then(|sink| sink.coordinator());

@@ -20,6 +20,9 @@ pub struct BuildContext {
     pub stage: Arc<str>,
     /// The instance of this process among those of the pipeline: `0`, `1`, …
     pub instance: Arc<str>,
+    /// What this process's hidden output is called after: unlike [`instance`](Self::instance), no process with another
+    /// state directory has the same.
+    pub writer: Arc<str>,
     /// Where this instance keeps what it must remember. It exists and no other process uses it.
     pub state_dir: PathBuf,
     /// The test names behind the bits of marks.
@@ -58,6 +61,7 @@ impl BuildContext {
             pipeline: pipeline.into(),
             stage: "stage".into(),
             instance: "0".into(),
+            writer: "0".into(),
             state_dir: PathBuf::new(),
             tests: Arc::default(),
             numeric: Arc::default(),

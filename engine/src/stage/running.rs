@@ -299,12 +299,29 @@ pub trait End: Send + Sync {
         Ok(())
     }
 
-    /// Removes whatever dead runs of this pipeline's instances left that was never decided. Called once the decided
-    /// output is visible, with the instances that nobody else holds.
+    /// Whether [`finish`](Self::finish) finds what was prepared, hidden or visible already. It does not where that is on
+    /// another disk.
+    ///
+    /// # Errors
+    /// Where nobody can look.
+    fn is_there(&self, _prepared: &[u8]) -> Result<bool> {
+        Ok(true)
+    }
+
+    /// The [writers](super::BuildContext::writer) that left hidden output of this pipeline and run no more.
     ///
     /// # Errors
     /// Stops the pipeline before it starts.
-    fn sweep(&self, _instances: &[Arc<str>]) -> Result<()> {
+    fn left_by(&self) -> Result<Vec<Arc<str>>> {
+        Ok(Vec::new())
+    }
+
+    /// Removes the hidden output of writers that run no more, without what is `decided`: what those prepared whose
+    /// commits were. Called only where it is known of these writers what was decided.
+    ///
+    /// # Errors
+    /// Stops the pipeline before it starts.
+    fn sweep(&self, _writers: &[Arc<str>], _decided: &[Vec<u8>]) -> Result<()> {
         Ok(())
     }
 
@@ -324,16 +341,21 @@ pub trait End: Send + Sync {
         Ok(())
     }
 
+    /// Whether the claim found nothing there that this pipeline had claimed before: what it wrote, if it did, is gone.
+    fn is_new(&self) -> bool {
+        false
+    }
+
     /// Told before any lane opens which run of the pipeline this is, from 1: one that is run again from the beginning
     /// reads the same positions once more.
     fn begins(&self, _run: u64) {}
 
-    /// The end of a lane's visible output, where that can be seen: no later output may start before it.
+    /// The ends of the visible output of lanes, where that can be seen: no later output of theirs may start before it.
     ///
     /// # Errors
     /// Stops the pipeline.
-    fn visible_end(&self, _lane: &LaneId) -> Result<Option<u64>> {
-        Ok(None)
+    fn visible_ends(&self, lanes: &[LaneId]) -> Result<Vec<Option<u64>>> {
+        Ok(vec![None; lanes.len()])
     }
 
     /// Who can decide commits that this output is part of.

@@ -23,6 +23,10 @@ impl House {
         House { state: tempfile::tempdir().expect("a directory"), world: Arc::new(World::with(records)) }
     }
 
+    fn lose_state(&self) {
+        let _ = std::fs::remove_dir_all(self.state.path().join("test"));
+    }
+
     fn pipeline(&self, source: &str, rest: &str) -> Pipeline {
         let registry = Registry::collect().expect("stages");
         let state = self.state.path().display();
@@ -282,6 +286,7 @@ proptest! {
         batch_size in 1u64..25,
         bank in proptest::sample::select(vec!["", "bank = \"within\"\n", "bank = \"apart\"\n"]),
         refuse in proptest::option::of(0u64..10),
+        lose_state in proptest::bool::ANY,
     ) {
         let mut input = records(count);
         for at in bad.range(..count) {
@@ -297,6 +302,10 @@ proptest! {
             shaken.world.fail_at(crash);
             if shaken.run(&source, &rest).is_ok() {
                 break;
+            }
+            // What a coordinator decided is known without the state directory.
+            if lose_state && !bank.is_empty() {
+                shaken.lose_state();
             }
         }
         shaken.world.fail_at(u64::MAX);

@@ -613,8 +613,18 @@ impl End for Memories {
         Ok(())
     }
 
-    fn sweep(&self, _: &[Arc<str>]) -> Result<()> {
-        self.world.prepared.lock().clear();
+    fn is_there(&self, prepared: &[u8]) -> Result<bool> {
+        let name = name_of(prepared)?;
+        Ok(self.world.prepared.lock().contains_key(&name) || self.world.visible.lock().contains_key(&name))
+    }
+
+    fn left_by(&self) -> Result<Vec<Arc<str>>> {
+        Ok(if self.world.prepared.lock().is_empty() { vec![] } else { vec!["0-lost".into()] })
+    }
+
+    fn sweep(&self, _: &[Arc<str>], decided: &[Vec<u8>]) -> Result<()> {
+        let decided = decided.iter().filter(|it| !it.is_empty()).map(|it| name_of(it)).collect::<Result<Vec<_>>>()?;
+        self.world.prepared.lock().retain(|name, _| decided.contains(name));
         self.world.step("sweep")
     }
 
@@ -628,11 +638,13 @@ impl End for Memories {
         self.bank.map(|_| Arc::new(Bank(Arc::clone(&self.world))) as Arc<dyn Coordinator>)
     }
 
-    fn visible_end(&self, lane: &LaneId) -> Result<Option<u64>> {
+    fn visible_ends(&self, lanes: &[LaneId]) -> Result<Vec<Option<u64>>> {
         if self.again || self.bank == Some(Where::Within) {
-            return Ok(None);
+            return Ok(vec![None; lanes.len()]);
         }
-        Ok(self.world.visible.lock().values().filter(|(l, ..)| l == lane).map(|(_, span, _)| span.to.at).max())
+        let visible = self.world.visible.lock();
+        let end = |lane| visible.values().filter(|(l, ..)| l == lane).map(|(_, span, _)| span.to.at).max();
+        Ok(lanes.iter().map(end).collect())
     }
 }
 
@@ -714,8 +726,14 @@ impl End for Letters {
         Ok(())
     }
 
-    fn sweep(&self, _: &[Arc<str>]) -> Result<()> {
-        self.0.prepared_letters.lock().clear();
+    fn is_there(&self, prepared: &[u8]) -> Result<bool> {
+        let name = name_of(prepared)?;
+        Ok(self.0.prepared_letters.lock().contains_key(&name) || self.0.letters.lock().contains_key(&name))
+    }
+
+    fn sweep(&self, _: &[Arc<str>], decided: &[Vec<u8>]) -> Result<()> {
+        let decided = decided.iter().filter(|it| !it.is_empty()).map(|it| name_of(it)).collect::<Result<Vec<_>>>()?;
+        self.0.prepared_letters.lock().retain(|name, _| decided.contains(name));
         Ok(())
     }
 

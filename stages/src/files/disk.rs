@@ -2,11 +2,17 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use aqpipe_engine::{Error, Result};
-use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
+use rustix::fs::{CWD, FlockOperation, OFlags, RenameFlags, flock, renameat_with};
 use rustix::io::Errno;
+
+/// How long a directory's lock may be held by others: for a look at it, at most.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(5);
 
 /// What could not be done with a path.
 pub(super) fn failed(what: &str, path: &Path, error: io::Error) -> Error {
@@ -24,12 +30,12 @@ pub(super) fn failed(what: &str, path: &Path, error: io::Error) -> Error {
     if help.is_empty() { failed } else { failed.help(help) }
 }
 
-/// Creates a directory and those above it.
+/// Creates a directory and those above it, so that they are still there after a crash of the system.
 pub(super) fn create_dir(dir: &Path) -> Result<()> {
     if dir.exists() && !dir.is_dir() {
         return Err(Error::config(format!("`{}` is not a directory", dir.display())).help("choose another `dir`"));
     }
-    std::fs::create_dir_all(dir).map_err(|error| failed("create the directory", dir, error))
+    aqpipe_engine::disk::create_dirs(dir).map_err(|error| failed("create the directory", dir, error))
 }
 
 /// Makes the names in a directory durable.
@@ -38,18 +44,41 @@ pub(super) fn sync_dir(dir: &Path) -> Result<()> {
     synced.map_err(|error| failed("make durable what is in", dir, error))
 }
 
+/// A file that was not there, and is no link to another one.
+pub(super) fn create_new(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).custom_flags(OFlags::NOFOLLOW.bits() as i32);
+    match options.open(path) {
+        // What a dead process left under this name, which only this one uses.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            std::fs::remove_file(path)?;
+            options.open(path)
+        }
+        opened => opened,
+    }
+}
+
+fn write_beside(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<std::path::PathBuf> {
+    let temporary = dir.join(format!("{name}.{}.new", std::process::id()));
+    let mut file = create_new(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    Ok(temporary)
+}
+
 /// Writes a small file in place of an earlier one, as a whole.
 pub(super) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     let path = dir.join(name);
-    // Instances that start at once do this at once.
-    let temporary = dir.join(format!("{name}.{}.new", std::process::id()));
-    let write = || {
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, &path)
-    };
-    write().map_err(|error| failed("write", &path, error))?;
+    let written = write_beside(dir, name, bytes).and_then(|temporary| std::fs::rename(temporary, &path));
+    written.map_err(|error| failed("write", &path, error))?;
+    sync_dir(dir)
+}
+
+/// Writes a small file that is not there yet, as a whole.
+pub(super) fn create_whole(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    let path = dir.join(name);
+    let written = write_beside(dir, name, bytes).and_then(|temporary| rename_new(&temporary, &path));
+    written.map_err(|error| failed("create", &path, error))?;
     sync_dir(dir)
 }
 
@@ -64,12 +93,28 @@ pub(super) fn remove(path: &Path) -> Result<bool> {
 
 /// A lock that lasts as long as the file is open; `None` where another process has it.
 pub(super) fn lock(path: &Path) -> Result<Option<File>> {
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path);
-    let file = file.map_err(|error| failed("open", path, error))?;
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).custom_flags(OFlags::NOFOLLOW.bits() as i32);
+    let file = options.open(path).map_err(|error| failed("open", path, error))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(file)),
         Err(Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(failed("lock", path, error.into())),
+    }
+}
+
+/// The same for a lock that others hold only for a moment.
+pub(super) fn lock_patiently(path: &Path) -> Result<File> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Some(file) = lock(path)? {
+            return Ok(file);
+        }
+        if Instant::now() >= until {
+            return Err(Error::new(format!("another process keeps `{}` locked", path.display()))
+                .help("does a process hang that writes there? Stop it, then run again"));
+        }
+        std::thread::sleep(LOOK);
     }
 }
 

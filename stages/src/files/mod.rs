@@ -5,8 +5,9 @@
 //! `PREFIX_LANE_FROM-TO.EXTENSION` by the half-open range of positions that was read for it (`_PART` behind it where
 //! several end at one position). No visible file is ever overwritten, and no two of a lane overlap.
 //!
-//! Everything else is hidden by a dot: `.aqpipe.PIPELINE.INSTANCE.….tmp` is not visible yet,
-//! `.PREFIX.aqpipe.json` says whose the files are, and `.PREFIX.PIPELINE.INSTANCE.lock` is locked while somebody writes.
+//! Everything else is hidden by a dot: `.aqpipe.PIPELINE.WRITER.….tmp` is not visible yet, `.PREFIX.aqpipe.json` records
+//! whose the files are and of which lanes, `.PREFIX.PIPELINE.WRITER.lock` is locked while somebody writes, and
+//! `.aqpipe.lock` while somebody looks at those or changes them.
 
 mod claim;
 mod disk;
@@ -39,17 +40,29 @@ macro_rules! ends_in_a_store {
             fn undo(&self, prepared: &[u8]) -> aqpipe_engine::Result<()> {
                 self.store.undo(prepared)
             }
-            fn sweep(&self, instances: &[std::sync::Arc<str>]) -> aqpipe_engine::Result<()> {
-                self.store.sweep(instances)
+            fn is_there(&self, prepared: &[u8]) -> aqpipe_engine::Result<bool> {
+                self.store.is_there(prepared)
+            }
+
+            fn left_by(&self) -> aqpipe_engine::Result<Vec<std::sync::Arc<str>>> {
+                self.store.left_by()
+            }
+
+            fn sweep(&self, writers: &[std::sync::Arc<str>], decided: &[Vec<u8>]) -> aqpipe_engine::Result<()> {
+                self.store.sweep(writers, decided)
             }
             fn forget(&self) -> aqpipe_engine::Result<()> {
                 self.store.forget()
             }
+            fn is_new(&self) -> bool {
+                self.store.is_new()
+            }
+
             fn begins(&self, run: u64) {
                 self.store.begins(run);
             }
-            fn visible_end(&self, lane: &aqpipe_engine::record::LaneId) -> aqpipe_engine::Result<Option<u64>> {
-                self.store.visible_end(lane)
+            fn visible_ends(&self, lanes: &[aqpipe_engine::record::LaneId]) -> aqpipe_engine::Result<Vec<Option<u64>>> {
+                self.store.visible_ends(lanes)
             }
         }
     };

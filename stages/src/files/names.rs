@@ -1,9 +1,14 @@
 //! The names of files, and what they say.
 
+use std::sync::Arc;
+
 use aqpipe_engine::record::{LaneId, Span};
 
 /// The longest lane in a file name: with a prefix of 80 and two positions it stays below 255 bytes.
 const LONGEST_LANE: usize = 100;
+
+/// In place of a point of a writer's name: no such name has it.
+const POINT: &str = "%";
 
 /// How a store calls its files.
 #[derive(Clone, Debug)]
@@ -14,8 +19,8 @@ pub(crate) struct Names {
     pub(crate) extension: &'static str,
     /// The pipeline, fit for a file name and without dots.
     pipeline: String,
-    /// The instance, likewise.
-    instance: String,
+    /// The process, likewise.
+    writer: String,
 }
 
 /// What the name of a visible file says.
@@ -27,9 +32,18 @@ pub(super) struct Visible<'a> {
     pub(super) to: u64,
 }
 
+/// What the name of a file says that is not visible yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hidden<'a> {
+    /// The process that wrote it, fit for a file name.
+    pub(super) writer: &'a str,
+    /// How its visible name begins.
+    pub(super) stem: &'a str,
+}
+
 impl Names {
-    pub(crate) fn new(prefix: &str, extension: &'static str, pipeline: &str, instance: &str) -> Names {
-        Names { prefix: prefix.to_owned(), extension, pipeline: safe(pipeline, false), instance: safe(instance, false) }
+    pub(crate) fn new(prefix: &str, extension: &'static str, pipeline: &str, writer: &str) -> Names {
+        Names { prefix: prefix.to_owned(), extension, pipeline: safe(pipeline, false), writer: Names::writer(writer) }
     }
 
     /// Prefix and lane, as the visible files of that lane begin.
@@ -71,28 +85,42 @@ impl Names {
 
     /// The name of a file that is not visible yet.
     pub(super) fn temporary(&self, stem: &str, number: u64) -> String {
-        format!("{}{stem}.{number}.{}.tmp", self.temporaries_of(&self.instance), self.extension)
+        format!("{}{}.{stem}.{number}.{}.tmp", self.temporaries(), self.writer, self.extension)
     }
 
-    /// How the files begin that an instance of the pipeline has not made visible.
-    fn temporaries_of(&self, instance: &str) -> String {
-        format!(".aqpipe.{}.{instance}.", self.pipeline)
+    /// How the files begin that processes of this pipeline have not made visible.
+    fn temporaries(&self) -> String {
+        format!(".aqpipe.{}.", self.pipeline)
     }
 
-    /// Whether a name is that of a file which one of these instances has not made visible; of any where `None`.
-    pub(super) fn is_temporary(&self, name: &str, instances: Option<&[impl AsRef<str>]>) -> bool {
-        let rest = match instances {
-            None => name
-                .strip_prefix(&format!(".aqpipe.{}.", self.pipeline))
-                .and_then(|rest| rest.split_once('.'))
-                .map(|(_, rest)| rest),
-            Some(instances) => instances
-                .iter()
-                .find_map(|instance| name.strip_prefix(&self.temporaries_of(&safe(instance.as_ref(), false)))),
-        };
-        rest.and_then(|rest| rest.strip_prefix(&*self.prefix))
-            .is_some_and(|rest| rest.starts_with('_') && rest.ends_with(&format!(".{}.tmp", self.extension)))
+    /// What a name says where it is that of a file of this store which a process has not made visible: the writer as file
+    /// names have it, and how the visible file is to begin.
+    pub(super) fn read_temporary<'a>(&self, name: &'a str) -> Option<Hidden<'a>> {
+        let (writer, rest) = name.strip_prefix(&self.temporaries())?.split_once('.')?;
+        let rest = rest.strip_suffix(".tmp")?.strip_suffix(self.extension)?.strip_suffix('.')?;
+        let (stem, number) = rest.rsplit_once('.')?;
+        number.parse::<u64>().ok()?;
+        stem.strip_prefix(&*self.prefix)?.strip_prefix('_')?;
+        Some(Hidden { writer, stem })
     }
+
+    /// This process as names of files have it.
+    pub(super) fn own_writer(&self) -> &str {
+        &self.writer
+    }
+
+    /// A writer as names of files have it: without points, which part what a name says, and so that it can be read back.
+    pub(super) fn writer(writer: &str) -> String {
+        writer.replace('.', POINT)
+    }
+
+    /// The writer of which names of files have that.
+    pub(super) fn read_writer(text: &str) -> Arc<str> {
+        text.replace(POINT, ".").into()
+    }
+
+    /// The file that is locked while somebody looks at the other hidden files, or changes them.
+    pub(super) const DIRECTORY_LOCK: &str = ".aqpipe.lock";
 
     /// The file that says whose the visible files are.
     pub(super) fn claim(&self) -> String {
@@ -104,22 +132,22 @@ impl Names {
         name.strip_prefix('.')?.strip_suffix(".aqpipe.json")
     }
 
-    /// The file that is locked while this instance writes.
+    /// The file that is locked while this process writes.
     pub(super) fn lock(&self) -> String {
-        self.lock_of(&self.instance)
+        self.lock_of(&self.writer)
     }
 
-    /// The file that is locked while an instance of this pipeline writes.
-    pub(super) fn lock_of(&self, instance: &str) -> String {
-        format!("{}{instance}.lock", self.locks())
+    /// The file that is locked while a writer, as names of files have it, writes for this pipeline.
+    pub(super) fn lock_of(&self, writer: &str) -> String {
+        format!("{}{writer}.lock", self.locks())
     }
 
-    /// How the locks of all instances begin.
+    /// How the locks of all writers begin.
     fn locks(&self) -> String {
         format!(".{}.{}.", self.prefix, self.pipeline)
     }
 
-    /// Whether a name is that of the lock of another instance.
+    /// Whether a name is that of the lock of another writer.
     pub(super) fn is_other_lock(&self, name: &str) -> bool {
         name.starts_with(&self.locks()) && name.ends_with(".lock") && name != self.lock()
     }
@@ -196,15 +224,13 @@ mod tests {
     }
 
     #[test]
-    fn instances_know_their_own_files_that_are_not_visible() {
+    fn a_hidden_name_says_who_wrote_it_and_what_it_is_to_be() {
         let names = names();
         let stem = names.stem(&"t/0".into());
         let temporary = names.temporary(&stem, 7);
-        assert!(names.is_temporary(&temporary, Some(&["1", "0"])));
-        assert!(!names.is_temporary(&temporary, Some(&["1", "00"])));
-        assert!(names.is_temporary(&temporary, None::<&[&str]>));
-        assert!(!Names::new("air_quality_batch", "csv", "other", "0").is_temporary(&temporary, None::<&[&str]>));
-        assert!(!Names::new("dead_letters", "ndjson", "consumer", "0").is_temporary(&temporary, None::<&[&str]>));
+        assert_eq!(names.read_temporary(&temporary), Some(Hidden { writer: "0", stem: &stem }));
+        assert_eq!(Names::new("air_quality_batch", "csv", "other", "0").read_temporary(&temporary), None);
+        assert_eq!(Names::new("dead_letters", "ndjson", "consumer", "0").read_temporary(&temporary), None);
         assert_eq!(names.read(&temporary), None);
     }
 }

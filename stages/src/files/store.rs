@@ -1,11 +1,11 @@
 //! A directory of output files.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use aqpipe_engine::monitor::Facts;
 use aqpipe_engine::record::{LaneId, Span};
@@ -16,6 +16,9 @@ use parking_lot::Mutex;
 use super::claim::Claim;
 use super::prepared::Prepared;
 use super::{EmbeddedRun, Names, Temporary, disk};
+
+/// Below the directory of a sink, where runs on the embedded broker write.
+const EMBEDDED: &str = "embedded";
 
 /// Visible ranges by stem: the end of each by its start.
 type Index = HashMap<String, BTreeMap<u64, u64>>;
@@ -32,53 +35,85 @@ pub(crate) struct Store {
     run: AtomicU64,
     /// Read at first use, then kept up: nobody else makes files with these names.
     index: Mutex<Option<Index>>,
+    /// The stems of which the claim is known to say that they are this pipeline's.
+    recorded: Mutex<BTreeSet<String>>,
+    /// Whether the directory held no record of this pipeline when it was claimed.
+    is_new: AtomicBool,
     lock: Mutex<Option<File>>,
 }
 
 impl Store {
     /// The store of a sink. Touches nothing yet.
     pub(crate) fn new(dir: &str, prefix: &str, extension: &'static str, cx: &BuildContext) -> Store {
+        let embedded = cx.shared.get::<EmbeddedRun>().is_some();
+        let dir = PathBuf::from(dir);
         Store {
-            dir: dir.into(),
-            names: Names::new(prefix, extension, &cx.pipeline, &cx.instance),
+            dir: if embedded { dir.join(EMBEDDED) } else { dir },
+            names: Names::new(prefix, extension, &cx.pipeline, &cx.writer),
             pipeline: Arc::clone(&cx.pipeline),
-            embedded: cx.shared.get::<EmbeddedRun>().is_some(),
+            embedded,
             facts: Arc::clone(&cx.facts),
             opened: AtomicU64::new(0),
             run: AtomicU64::new(1),
-            index: Mutex::new(None),
-            lock: Mutex::new(None),
+            index: Mutex::default(),
+            recorded: Mutex::default(),
+            is_new: AtomicBool::new(false),
+            lock: Mutex::default(),
         }
     }
 
     /// Makes sure that the directory can be written and that its files are this pipeline's.
     pub(crate) fn claim(&self) -> Result<()> {
+        if self.lock.lock().is_some() {
+            return Ok(());
+        }
         disk::create_dir(&self.dir)?;
-        self.take_lock()?;
-        let wanted = Claim::new(&self.pipeline, self.embedded);
-        let found = Claim::read(&self.dir, &self.names)?;
-        match &found {
-            Some(claim) => claim.belongs_to(&self.pipeline, &self.dir, &self.names)?,
-            None if !self.embedded => {}
-            None => self.keep_away("files of which nobody says where they come from")?,
+        let guard = self.lock_directory()?;
+        let lock = self.take_lock()?;
+        match Claim::read(&self.dir, &self.names)? {
+            None => {
+                if self.embedded {
+                    self.keep_away("files of which nobody says where they come from")?;
+                }
+                self.is_new.store(true, Ordering::Relaxed);
+                self.new_claim().create(&self.dir, &self.names)?;
+            }
+            Some(claim) => {
+                claim.belongs_to(&self.pipeline, &self.dir, &self.names)?;
+                match (claim.embedded, self.embedded) {
+                    (true, true) => self.remove_all(&claim)?,
+                    (false, true) => self.keep_away("the files of a real cluster")?,
+                    (true, false) => self.keep_away("the files of a run on the embedded broker")?,
+                    (false, false) => {}
+                }
+                if self.embedded || claim.embedded {
+                    self.new_claim().rewrite(&self.dir, &self.names)?;
+                }
+            }
         }
-        match found.map(|claim| claim.embedded) {
-            Some(true) if self.embedded => self.remove_all()?,
-            Some(false) if self.embedded => self.keep_away("the files of a real cluster")?,
-            Some(true) => self.keep_away("the files of a run on the embedded broker")?,
-            Some(false) | None => {}
-        }
-        wanted.write(&self.dir, &self.names)?;
-        self.with_index(|_| ())
+        *self.lock.lock() = Some(lock);
+        drop(guard);
+        Ok(())
     }
 
-    /// Two runs of one instance would sweep away each other's files.
-    fn take_lock(&self) -> Result<()> {
-        let mut lock = self.lock.lock();
-        if lock.is_none() {
-            *lock = disk::lock(&self.dir.join(self.names.lock()))?;
-        }
-        if lock.is_some() { Ok(()) } else { Err(self.is_written()) }
+    /// Whether there was no record of this pipeline when the directory was claimed: what it wrote earlier, if it did, is
+    /// not there any more.
+    pub(crate) fn is_new(&self) -> bool {
+        self.is_new.load(Ordering::Relaxed)
+    }
+
+    fn new_claim(&self) -> Claim {
+        Claim::new(&self.pipeline, self.names.extension, self.embedded)
+    }
+
+    /// Keeps others from looking at the hidden files of the directory, and from changing them.
+    fn lock_directory(&self) -> Result<File> {
+        disk::lock_patiently(&self.dir.join(Names::DIRECTORY_LOCK))
+    }
+
+    /// Two processes of one name would sweep away each other's files.
+    fn take_lock(&self) -> Result<File> {
+        disk::lock(&self.dir.join(self.names.lock()))?.ok_or_else(|| self.is_written())
     }
 
     fn is_written(&self) -> Error {
@@ -90,21 +125,20 @@ impl Store {
     /// An error where there are files, for they are `what`.
     fn keep_away(&self, what: &str) -> Result<()> {
         let names = self.list()?;
-        let is_file = |name: &String| self.names.read(name).is_some() || self.names.is_temporary(name, NO_INSTANCES);
+        let is_file = |name: &String| self.names.read(name).is_some() || self.names.read_temporary(name).is_some();
         let Some(name) = names.into_iter().find(is_file) else { return Ok(()) };
         let dir = self.dir.display();
         let error = Error::config(format!("`{dir}` holds {what}, such as `{name}`"));
         Err(error.help(match self.embedded {
             true => format!(
-                "give this run a directory of its own: `dir = \"…\"`, or `--set {}:sink.dir=…` on the command line",
+                "move them away, or give this run a directory of its own: `--set {}:sink.dir=…` on the command line",
                 self.pipeline
             ),
             false => "choose another `dir`, or remove them with `--fresh`".to_owned(),
         }))
     }
 
-    /// The names in the directory that may be this store's: those that begin with the prefix of another claim there, and
-    /// a longer one, are not.
+    /// All names in the directory.
     fn list(&self) -> Result<Vec<String>> {
         let unreadable = |error| disk::failed("list", &self.dir, error);
         let entries = match std::fs::read_dir(&self.dir) {
@@ -116,20 +150,15 @@ impl Store {
         for entry in entries {
             names.extend(entry.map_err(unreadable)?.file_name().into_string().ok());
         }
-        let prefix = &*self.names.prefix;
-        let longer: Vec<String> = names
-            .iter()
-            .filter_map(|name| Names::claimed_prefix(name))
-            .filter(|other| other.len() > prefix.len() && other.starts_with(prefix))
-            .map(|other| format!("{other}_"))
-            .collect();
-        names.retain(|name| !longer.iter().any(|other| name.starts_with(other)));
         Ok(names)
     }
 
-    /// The visible files, in the order of their names.
+    /// The visible files that this pipeline wrote, in the order of their names.
     pub(crate) fn visible(&self) -> Result<Vec<PathBuf>> {
-        let mut names: Vec<String> = self.list()?.into_iter().filter(|name| self.names.read(name).is_some()).collect();
+        let Some(claim) = Claim::read(&self.dir, &self.names)? else { return Ok(Vec::new()) };
+        claim.belongs_to(&self.pipeline, &self.dir, &self.names)?;
+        let is_own = |name: &String| self.names.read(name).is_some_and(|visible| claim.stems.contains(visible.stem));
+        let mut names: Vec<String> = self.list()?.into_iter().filter(is_own).collect();
         names.sort();
         Ok(names.into_iter().map(|name| self.dir.join(name)).collect())
     }
@@ -150,11 +179,13 @@ impl Store {
         Ok(with(index.get_or_insert_default()))
     }
 
-    /// Removes whatever this pipeline has there, visible or not.
-    fn remove_all(&self) -> Result<()> {
+    /// Removes what this pipeline has there, visible or not.
+    fn remove_all(&self, claim: &Claim) -> Result<()> {
         *self.index.lock() = None;
+        self.recorded.lock().clear();
         for name in self.list()? {
-            if self.names.read(&name).is_some() || self.names.is_temporary(&name, NO_INSTANCES) {
+            let visible = self.names.read(&name).is_some_and(|visible| claim.stems.contains(visible.stem));
+            if visible || self.names.read_temporary(&name).is_some() {
                 disk::remove(&self.dir.join(name))?;
             }
         }
@@ -163,32 +194,90 @@ impl Store {
 
     /// Removes the visible files that this pipeline wrote, and its claim on the directory.
     pub(crate) fn forget(&self) -> Result<()> {
-        let Some(claim) = Claim::read(&self.dir, &self.names)? else { return Ok(()) };
+        if !self.dir.is_dir() {
+            return Ok(());
+        }
+        let guard = self.lock_directory()?;
+        let Some(claim) = Claim::read(&self.dir, &self.names)? else { return self.tell_of_strays() };
         claim.belongs_to(&self.pipeline, &self.dir, &self.names)?;
-        let was_claimed = self.lock.lock().is_some();
-        self.take_lock()?;
+        let is_claimed = self.lock.lock().is_some();
+        let _own = if is_claimed { None } else { Some(self.take_lock()?) };
         for other in self.list()?.into_iter().filter(|name| self.names.is_other_lock(name)) {
             disk::lock(&self.dir.join(other))?.ok_or_else(|| self.is_written())?;
         }
-        self.remove_all()?;
-        disk::remove(&self.dir.join(self.names.claim()))?;
-        if was_claimed { Claim::new(&self.pipeline, self.embedded).write(&self.dir, &self.names) } else { Ok(()) }
+        self.remove_all(&claim)?;
+        if is_claimed {
+            self.new_claim().rewrite(&self.dir, &self.names)?;
+        } else {
+            disk::remove(&self.dir.join(self.names.claim()))?;
+        }
+        drop(guard);
+        Ok(())
     }
 
-    /// Removes what these instances left that was never decided.
-    pub(crate) fn sweep(&self, instances: &[Arc<str>]) -> Result<()> {
-        for instance in instances {
-            // Nobody holds it in this state directory; one of its name with another state directory may write here.
-            let path = self.dir.join(self.names.lock_of(instance));
-            let own = path == self.dir.join(self.names.lock());
-            let lock = if own || !path.exists() { None } else { Some(disk::lock(&path)?) };
-            if matches!(lock, Some(None)) {
+    /// Files that are called as this pipeline calls its own, and of which nothing records that it wrote them.
+    fn tell_of_strays(&self) -> Result<()> {
+        let strays: Vec<String> = self.list()?.into_iter().filter(|name| self.names.read(name).is_some()).collect();
+        if let Some(name) = strays.iter().min() {
+            let (dir, count) = (self.dir.display(), strays.len());
+            tracing::warn!(
+                "{count} files in `{dir}` are named like those of this pipeline, such as `{name}`, but nothing records \
+                 that it wrote them: they stay"
+            );
+        }
+        Ok(())
+    }
+
+    /// The writers that left hidden files here and have ended, without this process.
+    pub(crate) fn left_by(&self) -> Result<Vec<Arc<str>>> {
+        let own = self.names.own_writer();
+        let names = self.list()?;
+        let writers: BTreeSet<&str> =
+            names.iter().filter_map(|name| Some(self.names.read_temporary(name)?.writer)).collect();
+        let _guard = self.lock_directory()?;
+        let mut left = Vec::new();
+        for writer in writers.into_iter().filter(|writer| *writer != own) {
+            if self.hold_other(writer)?.is_some() {
+                left.push(Names::read_writer(writer));
+            }
+        }
+        Ok(left)
+    }
+
+    /// The lock of another writer; `None` where it still runs. The caller has the directory's lock.
+    fn hold_other(&self, writer: &str) -> Result<Option<File>> {
+        disk::lock(&self.dir.join(self.names.lock_of(writer)))
+    }
+
+    /// Removes what these writers left that was never decided.
+    pub(crate) fn sweep(&self, writers: &[Arc<str>], decided: &[Vec<u8>]) -> Result<()> {
+        let mut keep = BTreeSet::new();
+        for prepared in decided.iter().filter(|prepared| !prepared.is_empty()) {
+            keep.extend(Prepared::from_bytes(prepared)?.into_iter().map(|file| file.temporary));
+        }
+        let own = self.names.own_writer();
+        let names = self.list()?;
+        let _guard = self.lock_directory()?;
+        for writer in writers.iter().map(|writer| Names::writer(writer)) {
+            let left: Vec<&String> = names
+                .iter()
+                .filter(|name| self.names.read_temporary(name).is_some_and(|hidden| hidden.writer == writer))
+                .collect();
+            let is_own = writer == own;
+            if left.is_empty() && is_own {
                 continue;
             }
-            for name in self.list()? {
-                if self.names.is_temporary(&name, Some(std::slice::from_ref(instance))) {
-                    disk::remove(&self.dir.join(name))?;
-                }
+            let lock_path = self.dir.join(self.names.lock_of(&writer));
+            let held = if is_own || !lock_path.exists() { None } else { Some(self.hold_other(&writer)?) };
+            if matches!(held, Some(None)) {
+                // Nobody holds it in this state directory; one of its name with another state directory writes here.
+                continue;
+            }
+            for name in left.into_iter().filter(|name| !keep.contains(*name)) {
+                disk::remove(&self.dir.join(name))?;
+            }
+            if held.is_some() {
+                disk::remove(&lock_path)?;
             }
         }
         Ok(())
@@ -207,18 +296,55 @@ impl Store {
         }
     }
 
-    /// The end of a lane's last visible file. The directory is looked at anew: another instance may have written the
-    /// lane before it came here.
-    pub(crate) fn visible_end(&self, lane: &LaneId) -> Result<Option<u64>> {
-        let stem = self.stem(lane);
+    /// The ends of the last visible files of lanes. The directory is looked at anew, once: another instance may have
+    /// written a lane before it came here.
+    pub(crate) fn visible_ends(&self, lanes: &[LaneId]) -> Result<Vec<Option<u64>>> {
+        let stems: Vec<String> = lanes.iter().map(|lane| self.stem(lane)).collect();
+        let claim = Claim::read(&self.dir, &self.names)?;
         *self.index.lock() = None;
-        self.with_index(|index| index.get(&stem).and_then(|ends| ends.values().max().copied()))
+        self.with_index(|index| {
+            let is_own = |stem: &String| claim.as_ref().is_some_and(|claim| claim.stems.contains(stem));
+            let end = |stem: &String| index.get(stem).filter(|_| is_own(stem))?.values().max().copied();
+            stems.iter().map(end).collect()
+        })
+    }
+
+    /// Records that the files of a lane are this pipeline's, before there is one.
+    fn record(&self, stem: &str) -> Result<()> {
+        if self.recorded.lock().contains(stem) {
+            return Ok(());
+        }
+        let _guard = self.lock_directory()?;
+        let claim = Claim::read(&self.dir, &self.names)?;
+        let mut claim = claim.unwrap_or_else(|| self.new_claim());
+        claim.belongs_to(&self.pipeline, &self.dir, &self.names)?;
+        if !claim.stems.contains(stem) {
+            let names = self.list()?;
+            let taken = |by: &str| {
+                Error::config(format!("files `{stem}_*.{}` in `{}` {by}", self.names.extension, self.dir.display()))
+                    .help("choose another `prefix` or `dir`")
+            };
+            let (dir, extension) = (&self.dir, self.names.extension);
+            let claims = names.iter().filter(|name| **name != self.names.claim()).cloned();
+            if let Some((pipeline, prefix)) = Claim::other_with(dir, claims, stem, extension)? {
+                return Err(taken(&format!("belong to the pipeline `{pipeline}`, whose prefix is `{prefix}`")));
+            }
+            if names.iter().any(|name| self.names.read(name).is_some_and(|visible| visible.stem == stem)) {
+                return Err(taken("are there already, and nothing records that this pipeline wrote them"));
+            }
+            claim.stems.insert(stem.to_owned());
+            claim.rewrite(&self.dir, &self.names)?;
+        }
+        self.recorded.lock().insert(stem.to_owned());
+        Ok(())
     }
 
     /// A new file of a lane that nobody sees.
     pub(crate) fn create(&self, lane: &LaneId) -> Result<Temporary> {
+        let stem = self.stem(lane);
+        self.record(&stem)?;
         let number = self.opened.fetch_add(1, Ordering::Relaxed);
-        Temporary::create(&self.dir, self.names.temporary(&self.stem(lane), number))
+        Temporary::create(&self.dir, self.names.temporary(&stem, number))
     }
 
     /// Makes a file durable, and says how it will be called.
@@ -244,7 +370,9 @@ impl Store {
                 "the saved positions lie before files that are there: was the state removed? `--fresh` removes the files too",
             ));
         }
-        let dir = self.dir.to_string_lossy().into_owned();
+        // Whoever finishes it may be started elsewhere.
+        let dir = std::path::absolute(&self.dir).unwrap_or_else(|_| self.dir.clone());
+        let dir = dir.to_string_lossy().into_owned();
         let mut prepared = Vec::with_capacity(files.len());
         for (number, (file, rows)) in files.into_iter().enumerate() {
             let temporary = file.name.clone();
@@ -263,8 +391,31 @@ impl Store {
         Prepared::from_bytes(prepared)?.iter().try_for_each(|prepared| self.finish_one(prepared))
     }
 
+    /// Where a prepared file is: where it was written, or in this store where the directory has another path by now.
+    fn place_of<'a>(&'a self, prepared: &'a Prepared) -> &'a Path {
+        let noted = Path::new(&prepared.dir);
+        let is_in = |dir: &Path| {
+            [&prepared.temporary, &prepared.name].iter().any(|name| dir.join(name).symlink_metadata().is_ok())
+        };
+        if !is_in(noted) && is_in(&self.dir) { &self.dir } else { noted }
+    }
+
+    /// Whether prepared files are there, hidden or visible.
+    pub(crate) fn is_there(&self, prepared: &[u8]) -> Result<bool> {
+        if prepared.is_empty() {
+            return Ok(true);
+        }
+        let is_there = |prepared: &Prepared| {
+            let dir = self.place_of(prepared);
+            dir.join(&prepared.temporary).symlink_metadata().is_ok()
+                || disk::checksum(&dir.join(&prepared.name))
+                    .is_ok_and(|found| found == (prepared.length, prepared.checksum))
+        };
+        Ok(Prepared::from_bytes(prepared)?.iter().all(is_there))
+    }
+
     fn finish_one(&self, prepared: &Prepared) -> Result<()> {
-        let dir = Path::new(&prepared.dir);
+        let dir = self.place_of(prepared);
         let (from, to) = (dir.join(&prepared.temporary), dir.join(&prepared.name));
         let renamed = match from.symlink_metadata() {
             Ok(file) if file.len() != prepared.length => Err(Error::new(format!(
@@ -278,6 +429,8 @@ impl Store {
                 // A crash between giving the file its second name and taking the first away.
                 Err(_) if disk::same_file(&from, &to) => disk::remove(&from),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(never_overwritten(&from, &to)),
+                // Another process finished it in this moment.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => visible_before(prepared, &from, &to),
                 Err(error) => Err(disk::failed("rename to its place", &from, error)),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => visible_before(prepared, &from, &to),
@@ -289,7 +442,7 @@ impl Store {
         if renamed {
             self.facts.files.fetch_add(1, Ordering::Relaxed);
         }
-        if dir == self.dir
+        if disk::same_file(dir, &self.dir)
             && let Some(visible) = self.names.read(&prepared.name)
         {
             self.with_index(|index| {
@@ -307,11 +460,9 @@ impl Store {
             return Ok(());
         }
         let prepared = Prepared::from_bytes(prepared)?;
-        prepared.iter().try_for_each(|file| disk::remove(&Path::new(&file.dir).join(&file.temporary)).map(drop))
+        prepared.iter().try_for_each(|file| disk::remove(&self.place_of(file).join(&file.temporary)).map(drop))
     }
 }
-
-const NO_INSTANCES: Option<&[&str]> = None;
 
 /// The hidden file is gone: fine where the visible one is what was prepared.
 fn visible_before(prepared: &Prepared, from: &Path, to: &Path) -> Result<bool> {
@@ -330,7 +481,7 @@ fn visible_before(prepared: &Prepared, from: &Path, to: &Path) -> Result<bool> {
             to.display()
         ))
         .because(error)
-        .help("bring it back, or start over with `--fresh`")),
+        .help("put the file back or start it where its disk is; `--fresh` starts over")),
     }
 }
 

@@ -1,12 +1,12 @@
 //! A file that is being written and that nobody sees.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use aqpipe_engine::{Error, Result, fault};
 
-use super::disk::failed;
+use super::disk::{create_new, failed};
 
 /// How much is collected before it is written.
 const CHUNK: usize = 256 << 10;
@@ -28,9 +28,8 @@ pub(crate) struct Temporary {
 impl Temporary {
     pub(super) fn create(dir: &Path, name: String) -> Result<Temporary> {
         let path = dir.join(&name);
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path);
         Ok(Temporary {
-            file: file.map_err(|error| failed("create", &path, error))?,
+            file: create_new(&path).map_err(|error| failed("create", &path, error))?,
             path,
             name,
             waiting: Vec::new(),

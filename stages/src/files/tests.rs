@@ -11,7 +11,7 @@ use aqpipe_engine::stage::BuildContext;
 use super::{EmbeddedRun, Store};
 
 fn cx(pipeline: &str, instance: &str) -> BuildContext {
-    BuildContext { pipeline: pipeline.into(), instance: instance.into(), ..BuildContext::for_tests() }
+    BuildContext { pipeline: pipeline.into(), writer: instance.into(), ..BuildContext::for_tests() }
 }
 
 fn embedded() -> BuildContext {
@@ -71,8 +71,8 @@ fn a_file_is_seen_once_it_is_finished_and_finishing_again_changes_nothing() {
     }
     assert_eq!(std::fs::read_to_string(dir.path().join(visible(0, 100))).expect("a file"), "0-100\n");
     assert_eq!(cx.facts.files.load(Ordering::Relaxed), 1, "made visible once");
-    assert_eq!(store.visible_end(&"topic/0".into()).expect("known"), Some(100));
-    assert_eq!(store.visible_end(&"topic/1".into()).expect("known"), None);
+    assert_eq!(store.visible_ends(&["topic/0".into()]).expect("known"), [Some(100)]);
+    assert_eq!(store.visible_ends(&["topic/1".into()]).expect("known"), [None]);
 }
 
 #[test]
@@ -105,9 +105,9 @@ fn a_run_that_died_between_the_decision_and_the_rename_is_finished_by_the_next()
     next.finish(&decided).expect("rolls forward");
     next.undo(&undecided).expect("rolls back");
     assert_eq!(names(dir.path()), (vec![visible(0, 100)], 1));
-    next.sweep(&["1".into()]).expect("sweeps");
+    next.sweep(&["1".into()], &[]).expect("sweeps");
     assert_eq!(names(dir.path()).1, 1, "not that instance's");
-    next.sweep(&["1".into(), "0".into()]).expect("sweeps");
+    next.sweep(&["1".into(), "0".into()], &[]).expect("sweeps");
     assert_eq!(names(dir.path()), (vec![visible(0, 100)], 0));
 }
 
@@ -204,7 +204,7 @@ fn cuts_that_end_at_one_position_have_names_of_their_own() {
     }
     assert_eq!(names(dir.path()).0.len(), 3);
     store.finish(&prepare(&store, 100, 150).expect("does not overlap")).expect("finishes");
-    assert_eq!(store.visible_end(&"topic/0".into()).expect("known"), Some(150));
+    assert_eq!(store.visible_ends(&["topic/0".into()]).expect("known"), [Some(150)]);
 }
 
 #[test]
@@ -275,30 +275,144 @@ fn fresh_removes_what_the_pipeline_wrote_and_nothing_else() {
 }
 
 #[test]
-fn embedded_runs_replace_their_own_files_and_keep_away_from_real_ones() {
+fn embedded_runs_write_below_the_directory_and_touch_nothing_else() {
     let dir = tempfile::tempdir().expect("a directory");
-    for _ in 0..2 {
-        let run = store_of(dir.path(), &embedded());
-        run.claim().expect("replaces");
-        assert_eq!(names(dir.path()), (vec![], 0));
-        run.finish(&prepare(&run, 0, 100).expect("prepares")).expect("finishes");
-        prepare(&run, 100, 200).expect("prepares");
-    }
-    let error = store(dir.path()).claim().expect_err("embedded files");
-    assert!(error.help_text().is_some_and(|help| help.contains("--fresh")), "{error}");
-    store(dir.path()).forget().expect("as it said");
     let real = store(dir.path());
     real.claim().expect("free");
-    drop(real);
-    store_of(dir.path(), &embedded()).claim().expect("no files yet");
-    store(dir.path()).claim().expect("nor now");
-    let real = store(dir.path());
-    real.claim().expect("its own");
-    let prepared = prepare(&real, 0, 100).expect("prepares");
-    drop(real);
-    let error = store_of(dir.path(), &embedded()).claim().expect_err("what was decided may still be hidden");
+    real.finish(&prepare(&real, 0, 100).expect("prepares")).expect("finishes");
+    let hidden = prepare(&real, 100, 200).expect("prepares");
+    let below = dir.path().join("embedded");
+    for _ in 0..2 {
+        let run = store_of(dir.path(), &embedded());
+        run.claim().expect("replaces its own");
+        assert_eq!(names(&below), (vec![], 0));
+        run.finish(&prepare(&run, 0, 100).expect("prepares")).expect("finishes");
+        prepare(&run, 100, 200).expect("prepares");
+        assert_eq!(names(&below), (vec![visible(0, 100)], 1));
+    }
+    real.finish(&hidden).expect("not touched");
+    assert_eq!(names(dir.path()).0, [visible(0, 100), visible(100, 200), "embedded".into()]);
+}
+
+#[test]
+fn embedded_runs_keep_away_from_files_of_others_in_their_place() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let below = dir.path().join("embedded");
+    std::fs::create_dir(&below).expect("makes");
+    std::fs::write(below.join(visible(0, 100)), "mine").expect("writes");
+    let error = store_of(dir.path(), &embedded()).claim().expect_err("nobody says where it comes from");
     assert!(error.help_text().is_some_and(|help| help.contains("--set consumer:sink.dir=")), "{error}");
-    store(dir.path()).finish(&prepared).expect("not touched");
+    std::fs::remove_file(below.join(visible(0, 100))).expect("removes");
+    let run = store_of(dir.path(), &embedded());
+    run.claim().expect("free");
+    run.finish(&prepare(&run, 0, 100).expect("prepares")).expect("finishes");
+    drop(run);
+    let error = store(&below).claim().expect_err("embedded files");
+    assert!(error.help_text().is_some_and(|help| help.contains("--fresh")), "{error}");
+    store(&below).forget().expect("as it said");
+    store(&below).claim().expect("free");
+}
+
+#[test]
+fn files_are_a_pipelines_by_the_record_of_their_lane_and_not_by_how_they_begin() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().to_str().expect("UTF-8");
+    let short = Store::new(path, "aq", "csv", &cx("short", "0"));
+    let long = Store::new(path, "aq_raw", "csv", &cx("long", "0"));
+    let write = |store: &Store, lane: &str| {
+        let lane = lane.into();
+        let prepared = store.prepare(&lane, store.create(&lane)?, span(0, 1), 1)?;
+        store.finish(&prepared)
+    };
+    short.claim().expect("free");
+    long.claim().expect("another prefix");
+    write(&long, "t/0").expect("free");
+    write(&short, "topic_with_lines/0").expect("free");
+    let error = write(&short, "raw_t/0").expect_err("both would call their files `aq_raw_t-0`");
+    assert!(error.to_string().contains("belong to the pipeline `long`, whose prefix is `aq_raw`"), "{error}");
+    std::fs::write(dir.path().join("aq_mine-0_00000000000000000000-00000000000000000001.csv"), "").expect("writes");
+    let error = write(&short, "mine/0").expect_err("a file of nobody");
+    assert!(error.to_string().contains("nothing records that this pipeline wrote them"), "{error}");
+    short.forget().expect("its own");
+    let left = names(dir.path()).0;
+    assert_eq!(left.len(), 2, "{left:?}");
+    assert!(left[0].starts_with("aq_mine-0_") && left[1].starts_with("aq_raw_t-0_"), "{left:?}");
+}
+
+#[test]
+fn of_pipelines_that_claim_a_directory_at_once_one_gets_it() {
+    for _ in 0..20 {
+        let dir = tempfile::tempdir().expect("a directory");
+        let start = std::sync::Barrier::new(4);
+        let got: Vec<bool> = std::thread::scope(|scope| {
+            let claim = |number: usize| {
+                let (dir, start) = (dir.path(), &start);
+                scope.spawn(move || {
+                    let store = store_of(dir, &cx(&format!("pipeline-{number}"), "0"));
+                    start.wait();
+                    store.claim().is_ok()
+                })
+            };
+            let claims: Vec<_> = (0..4).map(claim).collect();
+            claims.into_iter().map(|claim| claim.join().expect("ends")).collect()
+        });
+        assert_eq!(got.iter().filter(|got| **got).count(), 1, "{got:?}");
+    }
+}
+
+#[test]
+fn what_a_process_left_that_has_ended_is_removed_without_what_was_decided() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let lost = store_of(dir.path(), &cx("consumer", "0-lost"));
+    lost.claim().expect("free");
+    let decided = prepare(&lost, 0, 100).expect("prepares");
+    prepare(&lost, 100, 200).expect("prepares");
+    let next = store_of(dir.path(), &cx("consumer", "0-next"));
+    next.claim().expect("its own");
+    assert!(next.left_by().expect("looks").is_empty(), "it runs");
+    drop(lost);
+    let left = next.left_by().expect("looks");
+    assert_eq!(left, ["0-lost".into()]);
+    next.sweep(&left, std::slice::from_ref(&decided)).expect("sweeps");
+    assert_eq!(names(dir.path()).1, 1, "the decided one");
+    assert!(next.is_there(&decided).expect("looks"));
+    next.finish(&decided).expect("finishes what another prepared");
+    assert!(next.is_there(&decided).expect("looks"), "visible");
+    std::fs::remove_file(dir.path().join(visible(0, 100))).expect("removes");
+    assert!(!next.is_there(&decided).expect("looks"));
+}
+
+#[test]
+fn a_prepared_file_is_found_in_a_directory_that_has_another_path_by_now() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let [before, after] = ["before", "after"].map(|name| dir.path().join(name));
+    let first = store(&before);
+    first.claim().expect("free");
+    let prepared = prepare(&first, 0, 100).expect("prepares");
+    drop(first);
+    std::fs::rename(&before, &after).expect("moves");
+    let next = store(&after);
+    assert!(next.is_there(&prepared).expect("looks"));
+    next.finish(&prepared).expect("finishes");
+    assert_eq!(names(&after), (vec![visible(0, 100)], 0));
+}
+
+#[test]
+fn hidden_files_are_never_written_through_links() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let precious = dir.path().join("precious");
+    std::fs::write(&precious, "mine").expect("writes");
+    let store = store(dir.path());
+    store.claim().expect("free");
+    let hidden = dir.path().join(".aqpipe.consumer.0.batch_topic-0.0.csv.tmp");
+    std::os::unix::fs::symlink(&precious, &hidden).expect("links");
+    let prepared = prepare(&store, 0, 100).expect("prepares");
+    assert!(hidden.symlink_metadata().expect("there").is_file(), "the name is the one that was to be written");
+    store.finish(&prepared).expect("finishes");
+    assert_eq!(std::fs::read_to_string(&precious).expect("there"), "mine");
+    let claimed = tempfile::tempdir().expect("a directory");
+    std::os::unix::fs::symlink(&precious, claimed.path().join(".aqpipe.lock")).expect("links");
+    assert!(self::store(claimed.path()).claim().is_err(), "a lock that is a link");
 }
 
 #[test]
@@ -334,8 +448,8 @@ fn what_another_instance_wrote_of_a_lane_is_seen_when_the_lane_comes_over() {
     let (mine, other) = (store(dir.path()), store_of(dir.path(), &cx("consumer", "1")));
     mine.claim().expect("free");
     other.claim().expect("shared");
-    assert_eq!(mine.visible_end(&"topic/0".into()).expect("known"), None);
+    assert_eq!(mine.visible_ends(&["topic/0".into()]).expect("known"), [None]);
     other.finish(&prepare(&other, 0, 100).expect("prepares")).expect("finishes");
-    assert_eq!(mine.visible_end(&"topic/0".into()).expect("known"), Some(100));
+    assert_eq!(mine.visible_ends(&["topic/0".into()]).expect("known"), [Some(100)]);
     assert!(prepare(&mine, 50, 150).is_err(), "it overlaps");
 }

@@ -56,7 +56,7 @@ fn a_cut_becomes_a_file_with_a_header_and_a_cut_without_rows_none() {
     1970-01-01T00:00:00Z,6.0,2,,2,6
     ");
     assert!(read(&name.replace('7', "8").replace('5', "7")).starts_with("timestamp,T,RH,flags"));
-    assert_eq!(sink.visible_end(&"air-quality-data/2".into()).expect("known"), Some(8));
+    assert_eq!(sink.visible_ends(&["air-quality-data/2".into()]).expect("known"), [Some(8)]);
 }
 
 #[test]
@@ -116,5 +116,5 @@ fn rows_of_other_fields_in_one_cut_get_a_file_of_their_own() {
     let stem = "air_quality_batch_topic-0_00000000000000000000-00000000000000000004";
     assert_eq!(lines(&format!("{stem}.csv")), 1 + 3);
     assert_eq!(lines(&format!("{stem}.2.csv")), 1 + 1);
-    assert_eq!(sink.visible_end(&"topic/0".into()).expect("known"), Some(4));
+    assert_eq!(sink.visible_ends(&["topic/0".into()]).expect("known"), [Some(4)]);
 }
