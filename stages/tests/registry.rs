@@ -34,6 +34,16 @@ fn no_object_of_a_stages_options_takes_keys_that_it_does_not_know() {
     }
 }
 
+#[test]
+fn what_a_stage_says_decides_no_content_is_an_option_of_it() {
+    for stage in Registry::collect().expect("stages that fit together").iter() {
+        let keys = stage.keys();
+        let unknown: Vec<_> =
+            stage.beside_content.iter().filter(|key| !keys.iter().any(|known| known == *key)).collect();
+        assert!(unknown.is_empty(), "{stage:?}: {unknown:?}");
+    }
+}
+
 /// Schemas with properties that allow any others.
 fn find_open(schema: &serde_json::Value, path: &str, open: &mut Vec<String>) {
     match schema {

@@ -37,6 +37,9 @@ pub(crate) struct RunArgs {
     /// Forget positions and state, remove the output that the pipelines wrote themselves, start from the beginning.
     #[arg(long)]
     fresh: bool,
+    /// Repeat pipelines whose last run carried the whole input, although nothing was changed since.
+    #[arg(long)]
+    rerun: bool,
     /// No log line every few seconds, no alerts.
     #[arg(long)]
     no_monitoring: bool,
@@ -144,6 +147,7 @@ fn jobs(pipelines: &[Pipeline], relations: &Relations, args: &RunArgs, shared: &
             let writers: Vec<Arc<Gate>> = relations.writers(i).map(|writer| Arc::clone(&gates[writer])).collect();
             let options = RunOptions {
                 fresh: args.fresh,
+                rerun: args.rerun,
                 until_end: args.until_end || args.embedded_broker,
                 upstream: (!writers.is_empty()).then(Arc::default),
                 shared: Arc::clone(shared),

@@ -34,15 +34,43 @@ fn interrupt(house: &House) {
 }
 
 #[test]
-fn a_completed_run_into_files_refuses_to_run_again_and_names_the_way_out() {
+fn a_completed_run_is_not_repeated_where_nothing_was_changed_that_decides_what_comes_out() {
+    let house = house(100);
+    house.run(&RUN).expect(0, &["job: read 100, written 100,"]);
+    let files = house.files("out");
+    let unchanged: [&[&str]; 5] = [
+        &[],
+        &["--set", "sink.batch_size=50", "--set", "sink.batch_timeout_secs=1"],
+        &["--set", "source.replay={ interval_secs = 0.0 }"],
+        // What the default is.
+        &["--set", "source.timezone=UTC"],
+        &["--set", "monitor.every_secs=1", "--set", "log.level=debug"],
+    ];
+    for options in unchanged {
+        house.run(&[&RUN[..], options].concat()).expect(
+            0,
+            &[
+                "the last run carried the whole input (100 records) and nothing that decides what comes out was changed \
+                 since: nothing to do. `--rerun` carries it once more\n",
+                "job: nothing to do\n",
+            ],
+        );
+        assert_eq!(house.files("out"), files);
+    }
+}
+
+#[test]
+fn a_completed_run_into_files_refuses_to_be_repeated_and_names_the_way_out() {
     let house = house(100);
     house.run(&RUN).expect(0, &["job: read 100, written 100,"]);
     let (files, rows) = (house.files("out"), house.rows("out"));
-    let done = house.run(&RUN).expect(
+    let changed = [&RUN[..], &["--set", "transform.range_check.ranges.\"NOx(GT)\".max=100.0"]].concat();
+    house.run(&changed).expect(78, &["this sink does not overwrite (options were changed since)\n"]);
+    let done = house.run(&[&RUN[..], &["--rerun"]].concat()).expect(
         78,
         &[
             "error: job: csv: the last run of `job` carried the whole input, and its 100 records are there: this sink \
-             does not overwrite\n",
+             does not overwrite (`--rerun` asks for it)\n",
             "help: `--fresh` removes the output that this pipeline wrote and starts from the beginning\n",
         ],
     );
@@ -94,7 +122,7 @@ fn with_rerun_off_a_completed_run_has_nothing_to_do() {
     let files = house.files("out");
     house
         .run(&once)
-        .expect(0, &["`rerun` is false: nothing to do\n", "job: nothing to do\n", "job: read 0, written 0,"]);
+        .expect(0, &["`rerun` is \"never\": nothing to do.", "job: nothing to do\n", "job: read 0, written 0,"]);
     assert_eq!(house.files("out"), files);
 }
 
@@ -158,6 +186,49 @@ fn files_without_the_state_that_belongs_to_them_are_not_written_over() {
     assert_eq!(house.files("out"), files);
 }
 
+#[test]
+fn a_pipeline_does_not_go_on_in_another_place_and_a_respelt_place_is_the_same() {
+    let house = house(600);
+    interrupt(&house);
+    let files = house.files("out");
+    let elsewhere = [&RUN[..], &["--set", "sink.dir=other"]].concat();
+    let refused = [
+        "error: job: csv: the output of `job` went to the files `air_quality_batch_*` in `out`, and would go to the files \
+         `air_quality_batch_*` in `other` now\n",
+        "help: put that back, give the pipeline another `name`, under which it begins anew, or start from the beginning \
+         with `--fresh`\n",
+    ];
+    house.run(&elsewhere).expect(78, &refused);
+    house.run(&[&RUN[..], &["--set", "sink.prefix=more"]].concat()).expect(78, &["in `out` now\n"]);
+    assert_eq!(house.files("out"), files);
+    assert!(!house.path("other").exists());
+    let out = format!("sink.dir={}", house.path("./out/../out").display());
+    house.run(&[&RUN[..], &["--set", &out]].concat()).expect(0, &["going on after", "job: done\n"]);
+    assert_eq!(house.rows("out").len(), 600);
+    house.run(&elsewhere).expect(78, &["and would go to the files `air_quality_batch_*` in `other` now\n"]);
+    let other = [&elsewhere[..], &["--set", "name=other"]].concat();
+    house.run(&other).expect(0, &["other: read 600, written 600,"]);
+}
+
+#[test]
+fn output_that_is_gone_is_told() {
+    let house = house(100);
+    house.run(&RUN).expect(0, &[]);
+    std::fs::remove_dir_all(house.path("out")).expect("removed");
+    for _ in 0..2 {
+        house.run(&RUN).expect(
+            0,
+            &[
+                "the output of earlier runs is gone: 100 records were written to the files `air_quality_batch_*` in `out`. \
+                 This run does not write them again; `--fresh` starts from the beginning\n",
+                "job: nothing to do\n",
+            ],
+        );
+    }
+    house.run(&[&RUN[..], &["--fresh"]].concat()).expect(0, &["read 100, written 100,"]);
+    assert_eq!(house.rows("out").len(), 100);
+}
+
 fn kafka_pipelines(kafka: &Kafka, topic: &str) -> House {
     let house = house(300);
     let brokers = &kafka.brokers;
@@ -180,17 +251,29 @@ fn kafka_pipelines(kafka: &Kafka, topic: &str) -> House {
 
 #[test]
 #[ignore = "needs Apache Kafka"]
-fn a_completed_run_into_kafka_sends_its_records_once_more_and_says_how_many() {
+fn a_completed_run_into_kafka_sends_its_records_once_more_on_purpose_only_and_says_how_many() {
     let kafka = Kafka::given();
     let topic = kafka.name("again");
     let house = kafka_pipelines(&kafka, &topic);
     let produce = ["run", "producer.toml"];
     house.run(&produce).expect(0, &["producer: read 300, written 300,"]);
-    house.run(&produce).expect(0, &["the last run wrote 300 records; they are written once more\n", "written 300,"]);
-    assert_eq!(kafka.read(&topic).len(), 600);
-    let once = ["run", "producer.toml", "--set", "source.rerun=false"];
-    house.run(&once).expect(0, &["`rerun` is false: nothing to do\n"]);
-    assert_eq!(kafka.read(&topic).len(), 600);
+    // As a supervisor does, and with another form of what is sent.
+    for options in [&[][..], &["--set", "sink.compression=zstd", "--set", "sink.linger_ms=1"]] {
+        house.run(&[&produce[..], options].concat()).expect(0, &["nothing to do. `--rerun` carries it once more\n"]);
+    }
+    assert_eq!(kafka.read(&topic).len(), 300);
+    let more = |why: &str| format!("the last run wrote 300 records; they are written once more: {why}\n");
+    house.run(&["run", "producer.toml", "--rerun"]).expect(0, &[&more("`--rerun` asks for it"), "written 300,"]);
+    house.run(&produce).expect(0, &["nothing to do. `--rerun` carries it once more\n"]);
+    let changed = ["run", "producer.toml", "--set", "transform.range_check.ranges.\"NOx(GT)\".max=100.0"];
+    house.run(&changed).expect(0, &[&more("options were changed since"), "written 300,"]);
+    house.run(&changed).expect(0, &["nothing to do. `--rerun` carries it once more\n"]);
+    let always = [&changed[..], &["--set", "source.rerun=true"]].concat();
+    house.run(&always).expect(0, &[&more("`rerun = \"always\"` asks for it"), "written 300,"]);
+    assert_eq!(kafka.read(&topic).len(), 1200);
+    let once = [&changed[..], &["--set", "source.rerun=false"]].concat();
+    house.run(&once).expect(0, &["`rerun` is \"never\": nothing to do."]);
+    assert_eq!(kafka.read(&topic).len(), 1200);
 }
 
 #[test]
@@ -203,7 +286,7 @@ fn a_run_again_into_kafka_keeps_the_dead_letters_of_both_runs() {
     let text = house.read("producer.toml") + "\n[dead_letter]\ntype = \"ndjson\"\ndir = \"dead\"\n";
     house.write("producer.toml", text);
     for run in 1..=3 {
-        house.run(&["run", "producer.toml"]).expect(0, &["written 299, dead letters 1,"]);
+        house.run(&["run", "producer.toml", "--rerun"]).expect(0, &["written 299, dead letters 1,"]);
         assert_eq!(house.letters("dead").len(), run);
     }
     assert_eq!(kafka.read(&topic).len(), 3 * 299);
@@ -221,7 +304,7 @@ fn a_consumer_just_goes_on_and_afresh_reads_all_again() {
     let files = house.files("out");
     house.run(&consume).expect(0, &["consumer: done\n", "consumer: read 0, written 0,"]);
     assert_eq!(house.files("out"), files);
-    house.run(&produce).expect(0, &[]);
+    house.run(&[&produce[..], &["--rerun"]].concat()).expect(0, &[]);
     house.run(&consume).expect(0, &["consumer: read 300, written 300,"]);
     assert_eq!(house.rows("out").len(), 600);
     house.run(&[&consume[..], &["--fresh"]].concat()).expect(0, &["consumer: read 600, written 600,"]);

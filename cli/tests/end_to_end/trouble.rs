@@ -16,7 +16,6 @@ const RECORDS: usize = 2_000;
 const SOURCE: &str = r#"[source]
 type = "csv"
 path = "in.csv"
-rerun = false
 delimiter = ";"
 decimal = ","
 missing = [-200]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::chain;
+use super::content;
 use super::diagnostics::{Diagnostic, Diagnostics};
 use super::document::Document;
 use super::nearest;
@@ -54,6 +55,12 @@ pub(super) fn assemble(
         problems.extend(transforms.iter().flatten().filter_map(|transform| may_stop(&document, transform)));
     }
 
+    let content = content::digest(
+        stages
+            .iter()
+            .filter(|stage| stage.role != Role::DeadLetter)
+            .filter_map(|stage| Some((stage.descriptor?, document.root.find(&stage.path).node))),
+    );
     let problems = Diagnostics::new(Arc::clone(&document.sources), problems);
     let transforms: Option<Vec<_>> = built.transforms.into_iter().collect();
     match (settings, built.source, transforms, built.sink) {
@@ -73,6 +80,7 @@ pub(super) fn assemble(
                 delivery,
                 warnings: problems,
                 options: crc32fast::hash(document.root.to_json().to_string().as_bytes()),
+                content,
                 document: Arc::new(document),
             })
         }

@@ -7,6 +7,7 @@
 
 mod assemble;
 mod chain;
+mod content;
 mod diagnostics;
 mod document;
 mod editor_schema;

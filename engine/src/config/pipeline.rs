@@ -79,6 +79,8 @@ pub struct Pipeline {
     pub shape: String,
     /// A checksum (CRC-32) of all options after expansion: whether they changed between two runs.
     pub options: u32,
+    /// A checksum (CRC-32) of those that decide what comes out: whether a completed run would come out differently now.
+    pub content: u32,
     pub(super) document: Arc<Document>,
 }
 

@@ -15,7 +15,7 @@ pub(super) struct StageTable {
     /// What leads to it in the document.
     pub(super) path: Vec<String>,
     /// Its type, where there is such a stage.
-    descriptor: Option<&'static Descriptor>,
+    pub(super) descriptor: Option<&'static Descriptor>,
 }
 
 /// How the table of a role begins in TOML.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::monitor::Counts;
 use crate::record::{LaneId, Span};
-use crate::stage::{Fence, Prepared, Start};
+use crate::stage::{Destination, Fence, Noted, Prepared, Start};
 
 /// A lane's stretch between two barriers. All of it becomes true together.
 #[derive(Debug)]
@@ -50,6 +50,14 @@ pub(super) struct Begin {
     pub(super) options: u32,
     /// What each transform learned from the whole input.
     pub(super) surveys: Vec<Option<Vec<u8>>>,
+    /// A checksum of the options that decide what comes out.
+    pub(super) content: u32,
+    /// What is read, however it is spelt.
+    pub(super) input: String,
+    /// Where the output goes.
+    pub(super) destination: Option<Destination>,
+    /// Who keeps positions besides: the consumer group.
+    pub(super) keeper: String,
 }
 
 /// The last run, as the log knows it.
@@ -61,4 +69,6 @@ pub(super) struct LastRun {
     pub(super) done: bool,
     /// What it counted.
     pub(super) counts: Counts,
+    /// Its lanes, where it ran alone.
+    pub(super) lanes: Vec<Noted>,
 }

@@ -12,7 +12,7 @@ use crate::disk;
 use crate::error::{Error, Result};
 use crate::fault;
 use crate::monitor::Counts;
-use crate::stage::Start;
+use crate::stage::{Noted, Start};
 
 /// The first bytes of a ledger; the digit is the version of what follows.
 const MAGIC: &[u8; 16] = b"aqpipe ledger 3\n";
@@ -108,6 +108,13 @@ pub(super) struct LaneState {
     pub(super) ended: bool,
     /// When it was decided, in milliseconds since 1970.
     pub(super) time_ms: u64,
+}
+
+impl LaneState {
+    /// The same as a source sees it.
+    pub(super) fn noted(&self, id: &str) -> Noted {
+        Noted { id: id.into(), start: self.start.clone(), held: self.held, ended: self.ended }
+    }
 }
 
 /// All entries together.

@@ -78,7 +78,7 @@ impl Log {
     /// its place, for it may turn out that it has nothing to do here.
     pub(super) fn look(coordinator: &dyn Coordinator, pipeline: &Pipeline) -> Result<Option<LastRun>> {
         let Some((_, notes)) = coordinator.look(&pipeline.name)? else { return Ok(None) };
-        last_run(&notes, "")
+        last_run(&notes, "", true)
     }
 
     /// What transforms learned from the whole input in the pipeline's last run, for a replay, which has no such input.
@@ -122,7 +122,10 @@ impl Log {
                 elsewhere.place,
                 self.unable.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default()
             ))
-            .help("run it with `delivery = \"exactly_once\"` as before, or start from the beginning with `--fresh`"));
+            .help(
+                "run it with `delivery = \"exactly_once\"` as before, or give the pipeline another `name`, under which it \
+                 begins anew",
+            ));
         };
         let now = outside.transactions.place().to_owned();
         if elsewhere.place != now {
@@ -155,7 +158,9 @@ impl Log {
             return Ok(None);
         }
         let begun = state.begin.clone();
-        Ok(begun.map(|begin| LastRun { begin, done: state.done, counts: state.counts.clone() }))
+        let (done, counts) = (state.done, state.counts.clone());
+        let lanes = state.lanes.iter().map(|(id, lane)| lane.noted(id)).collect();
+        Ok(begun.map(|begin| LastRun { begin, done, counts, lanes }))
     }
 
     /// A run begins. `anew` forgets the positions of the run before it.
@@ -188,13 +193,7 @@ impl Log {
         if let Some(outside) = &self.outside {
             return outside.noted();
         }
-        let noted = |(id, lane): (&String, &LaneState)| Noted {
-            id: id.as_str().into(),
-            start: lane.start.clone(),
-            held: lane.held,
-            ended: lane.ended,
-        };
-        Ok(self.ledger.state().lanes.iter().map(noted).collect())
+        Ok(self.ledger.state().lanes.iter().map(|(id, lane)| lane.noted(id)).collect())
     }
 
     /// Where lanes go on.

@@ -4,6 +4,7 @@
 //! one and goes on; the committer takes all finished cuts, has the commit log decide them in one act, and makes the
 //! output visible. A restart begins at the last decided cut, with the state that was saved there.
 
+mod begin;
 mod chain;
 mod committer;
 mod control;

@@ -72,7 +72,7 @@ impl Outside {
     }
 
     pub(super) fn last_run(&self) -> Result<Option<LastRun>> {
-        last_run(self.transactions.notes(), &self.writer)
+        last_run(self.transactions.notes(), &self.writer, self.alone)
     }
 
     pub(super) fn begin(&mut self, begin: Begin, anew: bool, known: Vec<(String, LaneState)>) -> Result<()> {
@@ -128,14 +128,7 @@ impl Outside {
 
     /// The lanes of the run that goes on.
     pub(super) fn noted(&self) -> Result<Vec<Noted>> {
-        let mut noted = Vec::new();
-        for note in notes::lanes(self.transactions.notes()) {
-            let LaneNote { lane, run, start, held, ended, .. } = note?;
-            if run == self.run && lane != REPLAY {
-                noted.push(Noted { id: lane.into(), start, held, ended });
-            }
-        }
-        Ok(noted)
+        lanes_of(self.transactions.notes(), self.run)
     }
 
     /// Whether the last commit of any lane is beyond what was known of the source's own position.
@@ -236,10 +229,24 @@ impl Outside {
     }
 }
 
-pub(super) fn last_run(notes: &Notes, writer: &str) -> Result<Option<LastRun>> {
+/// The lanes that a run noted.
+fn lanes_of(notes: &Notes, of: u64) -> Result<Vec<Noted>> {
+    let mut noted = Vec::new();
+    for note in notes::lanes(notes) {
+        let LaneNote { lane, run, start, held, ended, .. } = note?;
+        if run == of && lane != REPLAY {
+            noted.push(Noted { id: lane.into(), start, held, ended });
+        }
+    }
+    Ok(noted)
+}
+
+/// A writer's last run, with its lanes where it was alone.
+pub(super) fn last_run(notes: &Notes, writer: &str, alone: bool) -> Result<Option<LastRun>> {
     let Some(RunNote { begin, done }) = notes::find(notes, &notes::run_key(writer))? else { return Ok(None) };
     let last: LastNote = notes::find(notes, &notes::last_key(writer))?.unwrap_or_default();
-    Ok(Some(LastRun { begin, done, counts: last.counts }))
+    let lanes = if alone { lanes_of(notes, begin.run)? } else { Vec::new() };
+    Ok(Some(LastRun { begin, done, counts: last.counts, lanes }))
 }
 
 fn within(prepared: &Prepared) -> Option<&Joining> {

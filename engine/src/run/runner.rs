@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::begin::{Asked, Beginning};
 use super::committer::{Claim, Ends};
-use super::cut::{Begin, LastRun};
+use super::cut::Begin;
 use super::instance::Instance;
 use super::ledger::{Entry, Ledger};
 use super::log::{How, Log};
@@ -18,8 +19,8 @@ use super::settle::{finish_decided, settle};
 use super::survey::survey;
 use crate::config::{Pipeline, StageOf};
 use crate::error::{Error, ErrorKind, Result};
-use crate::monitor::{Counts, Facts, Snapshot};
-use crate::stage::{AnyTransform, BuildContext, Coordinator, Delivery, Gate, Rerun, Shared, Source, StoredLetter};
+use crate::monitor::{Facts, Snapshot};
+use crate::stage::{AnyTransform, BuildContext, Coordinator, Delivery, Gate, Shared, Source, StoredLetter};
 
 /// How often a stop is looked for while the ends are claimed; most stops wake the wait at once.
 const CLAIM_LOOK: Duration = Duration::from_millis(50);
@@ -62,6 +63,8 @@ impl Stop {
 pub struct RunOptions {
     /// Forget position and state, remove the output that this pipeline wrote, start from the beginning.
     pub fresh: bool,
+    /// Repeat a completed run, whatever the source's `rerun` says.
+    pub rerun: bool,
     /// End at the end of what is there, although more could come.
     pub until_end: bool,
     /// Opens once the pipelines of this process that write what this one reads are done; absent where there are none.
@@ -83,7 +86,7 @@ pub enum Ended {
     Done,
     /// It was asked to stop, and goes on from there at the next start.
     Stopped,
-    /// It had nothing to do: its input was carried by an earlier run, and `rerun` is false.
+    /// It had nothing to do: its input was carried by an earlier run, which is not to be repeated.
     NothingToDo,
 }
 
@@ -146,6 +149,19 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
         coordinator.iter().for_each(|coordinator| coordinator.give_up());
         ends.give_up();
     };
+    let asked = Asked {
+        pipeline,
+        source: source.as_ref(),
+        rerun: options.rerun,
+        input: if replay.is_some() {
+            String::new()
+        } else {
+            source.input().map_err(|e| e.in_stage(&pipeline.source.label))?
+        },
+        destination: ends.sink.destination(),
+        keeper: source.acknowledge().map(|keeper| keeper.name()).unwrap_or_default(),
+        output_is_gone: ends.sink.is_new().map_err(|e| e.in_stage(&ends.sink_label))?,
+    };
     if let Some(coordinator) = coordinator.as_deref().filter(|_| !options.fresh) {
         // Before this process takes the place of one that runs: who may not run ends nobody else's run.
         ends.claim(Claim::Beside)?;
@@ -154,7 +170,7 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
             match until_stopped(&options.stop, &give_up, look) {
                 Ok(None) => return Ok(Ended::Stopped),
                 Ok(Some(last)) => {
-                    if let Beginning::Nothing = begin_or_go_on(pipeline, last.as_ref(), rerun)? {
+                    if let Beginning::Nothing = asked.begin(last.as_ref())? {
                         return Ok(Ended::NothingToDo);
                     }
                 }
@@ -171,7 +187,7 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
         forget(&instance, &mut log, pipeline, coordinator.as_deref(), source.as_ref(), &ends)?;
     }
     let last = log.last_run()?;
-    let beginning = if replay.is_some() { Beginning::GoOn } else { begin_or_go_on(pipeline, last.as_ref(), rerun)? };
+    let beginning = if replay.is_some() { Beginning::GoOn } else { asked.begin(last.as_ref())? };
     let anew = match beginning {
         Beginning::Nothing => return Ok(Ended::NothingToDo),
         Beginning::Anew => true,
@@ -201,6 +217,10 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
         shape: if replay.is_some() { REPLAY.to_owned() } else { pipeline.shape.clone() },
         options: pipeline.options,
         surveys: surveys.iter().map(|survey| survey.as_ref().map(|bytes| bytes.to_vec())).collect(),
+        content: pipeline.content,
+        input: asked.input,
+        destination: asked.destination,
+        keeper: asked.keeper,
     };
     if until_stopped(&options.stop, &give_up, || log.begin(begin, anew))?.is_none() || options.stop.is_asked() {
         return Ok(Ended::Stopped);
@@ -328,47 +348,4 @@ fn forget(
     ends.dead.iter().try_for_each(|dead| dead.forget()).map_err(|e| e.in_stage("dead_letter"))?;
     tracing::info!("forgot positions, state and output: this run starts from the beginning");
     Ok(())
-}
-
-enum Beginning {
-    Anew,
-    GoOn,
-    Nothing,
-}
-
-fn begin_or_go_on(pipeline: &Pipeline, last: Option<&LastRun>, rerun: Option<bool>) -> Result<Beginning> {
-    let Some(LastRun { begin, done, counts }) = last else { return Ok(Beginning::Anew) };
-    match rerun {
-        Some(false) if *done => {
-            tracing::info!("the last run carried the whole input, and `rerun` is false: nothing to do");
-            return Ok(Beginning::Nothing);
-        }
-        Some(true) if *done => return again(pipeline, counts),
-        _ => {}
-    }
-    if begin.shape != pipeline.shape {
-        return Err(Error::config(format!(
-            "the stages are not those of the run that was interrupted: it had {}, now there are {}",
-            begin.shape, pipeline.shape
-        ))
-        .help("put the stages back to let that run end, or start from the beginning with `--fresh`"));
-    }
-    let changed = if begin.options == pipeline.options { "" } else { ", with the options as they are now" };
-    tracing::info!("going on after {} records of an earlier run{changed}", counts.read);
-    Ok(Beginning::GoOn)
-}
-
-fn again(pipeline: &Pipeline, last: &Counts) -> Result<Beginning> {
-    match pipeline.sink.config.rerun() {
-        Rerun::Again => {
-            tracing::info!("the last run wrote {} records; they are written once more", last.written);
-            Ok(Beginning::Anew)
-        }
-        Rerun::Refuse => Err(Error::config(format!(
-            "the last run of `{}` carried the whole input, and its {} records are there: this sink does not overwrite",
-            pipeline.name, last.written
-        ))
-        .in_stage(&pipeline.sink.label)
-        .help("`--fresh` removes the output that this pipeline wrote and starts from the beginning")),
-    }
 }

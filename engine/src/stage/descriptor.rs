@@ -8,6 +8,7 @@ use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::repeat::Repeat;
 use super::{Again, BuildContext, DeadEnd, Letters, Sink, Source, Survey, Transform};
 use crate::error::Result;
 use crate::record::Fields;
@@ -183,6 +184,9 @@ macro_rules! config_trait {
             const NAME: &'static str;
             /// The stage's table in TOML, without its header, as `aqpipe stages NAME` shows it. `validate` accepts it.
             const EXAMPLE: &'static str;
+            /// The options that do not decide what comes out: where it goes and how fast, who is asked for it. A completed
+            /// run is not repeated because one of them was changed.
+            const BESIDE_CONTENT: &'static [&'static str] = &[];
             $($body)*
         }
 
@@ -214,9 +218,9 @@ config_trait! {
         /// Whether it ends by itself and can be read from the beginning twice: transforms may survey such a source.
         fn bounded(&self) -> bool;
 
-        /// Whether a completed run can be run again from the beginning, and should be when asked to. A source that
-        /// remembers where it was (a consumer group) just goes on.
-        fn rerun(&self) -> Option<bool>;
+        /// When a completed run is repeated from the beginning. A source that remembers where it was (a consumer group)
+        /// just goes on: `None`.
+        fn rerun(&self) -> Option<Repeat>;
 
         /// The best delivery that it can do its part of; a pipeline gets the least of its ends.
         fn delivery(&self) -> Delivery {
@@ -254,7 +258,7 @@ config_trait! {
         /// See [`SourceConfig::bounded`].
         fn bounded(&self) -> bool;
         /// See [`SourceConfig::rerun`].
-        fn rerun(&self) -> Option<bool>;
+        fn rerun(&self) -> Option<Repeat>;
         /// See [`SourceConfig::delivery`].
         fn delivery(&self) -> Delivery;
         /// See [`SourceConfig::reads`].
@@ -277,7 +281,7 @@ config_trait! {
         fn bounded(&self) -> bool {
             C::bounded(self)
         }
-        fn rerun(&self) -> Option<bool> {
+        fn rerun(&self) -> Option<Repeat> {
             C::rerun(self)
         }
         fn reads(&self) -> Vec<String> {
@@ -522,6 +526,8 @@ pub struct Descriptor {
     pub name: &'static str,
     /// Its table in TOML, without the header.
     pub example: &'static str,
+    /// The options that do not decide what comes out (see [`SourceConfig::BESIDE_CONTENT`]).
+    pub beside_content: &'static [&'static str],
     schema: fn() -> Schema,
     parse: fn(serde_json::Value) -> Result<Parsed, ParseError>,
 }
@@ -545,6 +551,7 @@ impl Descriptor {
             role: Role::Source,
             name: C::NAME,
             example: C::EXAMPLE,
+            beside_content: C::BESIDE_CONTENT,
             schema: schema_of::<C>,
             parse: |value| Ok(Parsed::Source(Arc::new(parse::<C>(value)?))),
         }
@@ -557,6 +564,7 @@ impl Descriptor {
             role: Role::Transform,
             name: C::NAME,
             example: C::EXAMPLE,
+            beside_content: C::BESIDE_CONTENT,
             schema: schema_of::<C>,
             parse: |value| Ok(Parsed::Transform(Arc::new(parse::<C>(value)?))),
         }
@@ -569,6 +577,7 @@ impl Descriptor {
             role: Role::Sink,
             name: C::NAME,
             example: C::EXAMPLE,
+            beside_content: C::BESIDE_CONTENT,
             schema: schema_of::<C>,
             parse: |value| Ok(Parsed::Sink(Arc::new(parse::<C>(value)?))),
         }
@@ -581,6 +590,7 @@ impl Descriptor {
             role: Role::DeadLetter,
             name: C::NAME,
             example: C::EXAMPLE,
+            beside_content: C::BESIDE_CONTENT,
             schema: schema_of::<C>,
             parse: |value| Ok(Parsed::DeadLetter(Arc::new(parse::<C>(value)?))),
         }

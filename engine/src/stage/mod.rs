@@ -5,6 +5,7 @@ mod context;
 mod descriptor;
 mod letters;
 mod registry;
+mod repeat;
 mod running;
 
 pub use commit::{Coordinator, Decision, Fence, Joining, Notes, Opened, Prepared, Transaction, Transactions};
@@ -15,7 +16,8 @@ pub use descriptor::{
 };
 pub use letters::{Again, LetterId, Letters, StoredLetter};
 pub use registry::Registry;
+pub use repeat::Repeat;
 pub use running::{
-    Acknowledge, DeadEnd, DeadLetter, DeadWriter, End, Lane, Lanes, Next, Noted, Output, Sink, Source, Start, Survey,
-    Transform, Writer,
+    Acknowledge, DeadEnd, DeadLetter, DeadWriter, Destination, End, Lane, Lanes, Next, Noted, Output, Sink, Source,
+    Start, Survey, Transform, Writer,
 };

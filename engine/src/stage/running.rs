@@ -245,6 +245,23 @@ pub trait Source: Send {
         None
     }
 
+    /// What it reads, the same however it is spelt in the configuration: for files, their directory without links and how
+    /// their names go. Nothing where the options say all.
+    ///
+    /// # Errors
+    /// Where the input cannot be looked at.
+    fn input(&self) -> Result<String> {
+        Ok(String::new())
+    }
+
+    /// In which way the input is not what the completed run carried whose lanes these are: `in.csv has 120 bytes more`.
+    ///
+    /// # Errors
+    /// Where the input cannot be looked at.
+    fn compared_with(&self, _carried: &[Noted]) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     /// Who can decide commits of what this source reads.
     fn coordinator(&self) -> Option<Arc<dyn Coordinator>> {
         None
@@ -279,6 +296,23 @@ pub trait Acknowledge: Send + Sync {
     /// # Errors
     /// Where that cannot be done.
     fn forget(&self) -> Result<()>;
+}
+
+/// Where output goes. Two are the same where either of their names is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Destination {
+    /// As the configuration names it, for messages: the topic `air-quality-data`, the files `batch_*` in `out`.
+    pub name: String,
+    /// The same however it is spelt: a path without links.
+    pub place: String,
+}
+
+impl Destination {
+    /// Whether both are one place.
+    #[must_use]
+    pub fn is_same(&self, other: &Destination) -> bool {
+        self.name == other.name || self.place == other.place
+    }
 }
 
 /// What both kinds of end have in common: output that is prepared, and then either made visible or undone.
@@ -341,9 +375,17 @@ pub trait End: Send + Sync {
         Ok(())
     }
 
-    /// Whether the claim found nothing there that this pipeline had claimed before: what it wrote, if it did, is gone.
-    fn is_new(&self) -> bool {
-        false
+    /// Where the output goes, where that outlives the run.
+    fn destination(&self) -> Option<Destination> {
+        None
+    }
+
+    /// Whether nothing is there that this pipeline has claimed: what it wrote, if it did, is gone.
+    ///
+    /// # Errors
+    /// Where nobody can look.
+    fn is_new(&self) -> Result<bool> {
+        Ok(false)
     }
 
     /// Told before any lane opens which run of the pipeline this is, from 1: one that is run again from the beginning

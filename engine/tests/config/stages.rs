@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aqpipe_engine::record::{Field, Fields};
 use aqpipe_engine::schemars::{self, JsonSchema};
 use aqpipe_engine::stage::{
-    BuildContext, Cadence, DeadEnd, DeadLetterConfig, Delivery, Descriptor, Problem, Sink, SinkConfig, Source,
+    BuildContext, Cadence, DeadEnd, DeadLetterConfig, Delivery, Descriptor, Problem, Repeat, Sink, SinkConfig, Source,
     SourceConfig, Transform, TransformConfig,
 };
 use aqpipe_engine::{Error, Result, inventory};
@@ -66,8 +66,9 @@ impl SourceConfig for Rows {
         !self.endless
     }
 
-    fn rerun(&self) -> Option<bool> {
-        Some(!self.missing.is_empty() && self.replay.is_none())
+    fn rerun(&self) -> Option<Repeat> {
+        let once = self.missing.is_empty() || self.replay.is_some();
+        Some(if once { Repeat::Never } else { Repeat::Always })
     }
 
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Source>> {

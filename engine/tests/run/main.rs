@@ -145,7 +145,7 @@ fn a_completed_run_is_run_again_only_where_nothing_would_be_overwritten() {
     let error = house.run("", &format!("{SUMS}{SINK}")).expect_err("refuses");
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.help_text().is_some_and(|help| help.contains("--fresh")), "{error}");
-    assert_eq!(house.run("rerun = false", &format!("{SUMS}{SINK}")).expect("fine").ended, Ended::NothingToDo);
+    assert_eq!(house.run("rerun = \"never\"", &format!("{SUMS}{SINK}")).expect("fine").ended, Ended::NothingToDo);
     let fresh = house.run_with("", &format!("{SUMS}{SINK}"), |options| options.fresh = true).expect("runs");
     assert_eq!((fresh.ended, house.world.values().len()), (Ended::Done, 20));
 

@@ -142,10 +142,6 @@ fn one() -> u64 {
     1
 }
 
-fn yes() -> bool {
-    true
-}
-
 /// Records of a test.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -153,8 +149,12 @@ struct MemorySource {
     /// How many lanes the records are dealt to, in turn.
     #[serde(default = "one")]
     lanes: u64,
-    #[serde(default = "yes")]
-    rerun: bool,
+    #[serde(default)]
+    rerun: Repeat,
+    /// Decides nothing of what comes out.
+    #[serde(default)]
+    #[expect(dead_code, reason = "it is there to be changed")]
+    pace: u64,
     interval_secs: Option<f64>,
 }
 
@@ -163,6 +163,7 @@ inventory::submit! { Descriptor::source::<MemorySource>() }
 impl SourceConfig for MemorySource {
     const NAME: &'static str = "memory";
     const EXAMPLE: &'static str = "";
+    const BESIDE_CONTENT: &'static [&'static str] = &["lanes", "rerun", "interval_secs", "pace"];
 
     fn check(&self) -> Result<Fields, Vec<Problem>> {
         Ok(Fields { open: true, ..Fields::default() })
@@ -172,7 +173,7 @@ impl SourceConfig for MemorySource {
         true
     }
 
-    fn rerun(&self) -> Option<bool> {
+    fn rerun(&self) -> Option<Repeat> {
         Some(self.rerun)
     }
 

@@ -54,7 +54,11 @@ macro_rules! ends_in_a_store {
             fn forget(&self) -> aqpipe_engine::Result<()> {
                 self.store.forget()
             }
-            fn is_new(&self) -> bool {
+            fn destination(&self) -> Option<aqpipe_engine::stage::Destination> {
+                Some(self.store.destination())
+            }
+
+            fn is_new(&self) -> aqpipe_engine::Result<bool> {
                 self.store.is_new()
             }
 

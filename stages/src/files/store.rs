@@ -5,11 +5,11 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use aqpipe_engine::monitor::Facts;
 use aqpipe_engine::record::{LaneId, Span};
-use aqpipe_engine::stage::BuildContext;
+use aqpipe_engine::stage::{BuildContext, Destination};
 use aqpipe_engine::{Error, Result, fault};
 use parking_lot::Mutex;
 
@@ -37,8 +37,6 @@ pub(crate) struct Store {
     index: Mutex<Option<Index>>,
     /// The stems of which the claim is known to say that they are this pipeline's.
     recorded: Mutex<BTreeSet<String>>,
-    /// Whether the directory held no record of this pipeline when it was claimed.
-    is_new: AtomicBool,
     lock: Mutex<Option<File>>,
 }
 
@@ -57,7 +55,6 @@ impl Store {
             run: AtomicU64::new(1),
             index: Mutex::default(),
             recorded: Mutex::default(),
-            is_new: AtomicBool::new(false),
             lock: Mutex::default(),
         }
     }
@@ -75,7 +72,6 @@ impl Store {
                 if self.embedded {
                     self.keep_away("files of which nobody says where they come from")?;
                 }
-                self.is_new.store(true, Ordering::Relaxed);
                 self.new_claim().create(&self.dir, &self.names)?;
             }
             Some(claim) => {
@@ -96,10 +92,16 @@ impl Store {
         Ok(())
     }
 
-    /// Whether there was no record of this pipeline when the directory was claimed: what it wrote earlier, if it did, is
-    /// not there any more.
-    pub(crate) fn is_new(&self) -> bool {
-        self.is_new.load(Ordering::Relaxed)
+    /// Whether nothing records that this pipeline writes here.
+    pub(crate) fn is_new(&self) -> Result<bool> {
+        Ok(Claim::read(&self.dir, &self.names)?.is_none_or(|claim| claim.pipeline != *self.pipeline))
+    }
+
+    /// Where the files are.
+    pub(crate) fn destination(&self) -> Destination {
+        let name = |dir: &Path| format!("the files `{}_*` in `{}`", self.names.prefix, dir.display());
+        let dir = std::path::absolute(&self.dir).unwrap_or_else(|_| self.dir.clone());
+        Destination { name: name(&self.dir), place: name(&canonical(&dir)) }
     }
 
     fn new_claim(&self) -> Claim {
@@ -461,6 +463,15 @@ impl Store {
         }
         let prepared = Prepared::from_bytes(prepared)?;
         prepared.iter().try_for_each(|file| disk::remove(&self.place_of(file).join(&file.temporary)).map(drop))
+    }
+}
+
+/// A path without links, also where its end is not there yet.
+fn canonical(path: &Path) -> PathBuf {
+    match (path.canonicalize(), path.parent(), path.file_name()) {
+        (Ok(path), ..) => path,
+        (Err(_), Some(parent), Some(name)) => canonical(parent).join(name),
+        _ => path.to_owned(),
     }
 }
 

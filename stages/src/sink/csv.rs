@@ -104,6 +104,8 @@ batch_size = 10000
 batch_timeout_secs = 30
 "#;
 
+    const BESIDE_CONTENT: &'static [&'static str] = &["dir", "prefix", "batch_size", "batch_timeout_secs"];
+
     fn check(&self, input: &Fields) -> Result<(), Vec<Problem>> {
         let mut problems = Vec::new();
         if !matches!(self.delimiter, '\t' | ' '..='~') || matches!(self.delimiter, '"' | '0'..='9' | '.' | '-') {

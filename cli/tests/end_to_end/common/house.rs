@@ -120,7 +120,8 @@ impl House {
 
     /// The names of the visible files of a directory, sorted.
     pub(crate) fn files(&self, dir: &str) -> Vec<String> {
-        output::names(&self.path(dir)).into_iter().filter(|name| !name.starts_with('.')).collect()
+        let is_shown = |name: &String| !name.starts_with('.') && !self.path(dir).join(name).is_dir();
+        output::names(&self.path(dir)).into_iter().filter(is_shown).collect()
     }
 
     /// The names of files that nobody is to see, left there unfinished.

@@ -17,7 +17,6 @@ const PIPELINE: &str = r#"name = "job"
 [source]
 type = "csv"
 path = "data/*.csv"
-rerun = false
 delimiter = ";"
 decimal = ","
 missing = [-200]

@@ -10,7 +10,6 @@ const RECORDS: usize = 3_000;
 pub(super) const SOURCE: &str = r#"[source]
 type = "csv"
 path = "in.csv"
-rerun = false
 delimiter = ";"
 decimal = ","
 missing = [-200]

@@ -149,6 +149,20 @@ compression = \"lz4\"
 create_topic = { partitions = 3, replication = 1 }
 ";
 
+    const BESIDE_CONTENT: &'static [&'static str] = &[
+        "brokers",
+        "topic",
+        "key",
+        "compression",
+        "acks",
+        "linger_ms",
+        "batch_bytes",
+        "create_topic",
+        "transactions",
+        "security",
+        "librdkafka",
+    ];
+
     fn check(&self, input: &Fields) -> Result<(), Vec<Problem>> {
         let owned: Vec<Owned> = OWNED.iter().chain(outbox::OWNED).copied().collect();
         let security = self.security.as_ref();

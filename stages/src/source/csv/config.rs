@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::missing::{Sentinel, default_missing};
 use crate::input::replay::Replay;
 use crate::input::zone;
+use aqpipe_engine::stage::Repeat;
 
 /// Reads records from CSV files: one file, or those that a glob such as `data/*.csv` names, in the order of their names.
 ///
@@ -74,9 +75,10 @@ pub(crate) struct CsvSourceConfig {
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub(super) max_records: Option<u64>,
-    /// Whether a run that is started again after it was completed reads everything once more, instead of nothing.
-    #[serde(default = "yes")]
-    pub(super) rerun: bool,
+    /// When a completed run is repeated from the beginning: "changed" (an option that decides what comes out was changed
+    /// since, or the input is another one), "always" or "never". `aqpipe run --rerun` repeats it once.
+    #[serde(default)]
+    pub(super) rerun: Repeat,
     /// Releases the records in event time. Absent, as fast as they are taken.
     #[serde(default)]
     pub(super) replay: Option<Replay>,
@@ -170,8 +172,4 @@ fn point() -> char {
 
 fn quote() -> String {
     "\"".to_owned()
-}
-
-const fn yes() -> bool {
-    true
 }

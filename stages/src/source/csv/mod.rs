@@ -20,7 +20,7 @@ mod time;
 use aqpipe_engine::Result;
 use aqpipe_engine::record::Fields;
 use aqpipe_engine::run::Pace;
-use aqpipe_engine::stage::{Again, BuildContext, Descriptor, Problem, Source, SourceConfig};
+use aqpipe_engine::stage::{Again, BuildContext, Descriptor, Problem, Repeat, Source, SourceConfig};
 
 use self::config::CsvSourceConfig;
 use self::source::CsvSource;
@@ -40,6 +40,8 @@ timezone = \"+01:00\"
 key = { name = \"station\", value = \"uci\" }
 ";
 
+    const BESIDE_CONTENT: &'static [&'static str] = &["path", "parallel", "rerun", "replay", "sample_if_missing"];
+
     fn check(&self) -> Result<Fields, Vec<Problem>> {
         self.checked()
     }
@@ -48,7 +50,7 @@ key = { name = \"station\", value = \"uci\" }
         true
     }
 
-    fn rerun(&self) -> Option<bool> {
+    fn rerun(&self) -> Option<Repeat> {
         Some(self.rerun)
     }
 

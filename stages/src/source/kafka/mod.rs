@@ -14,7 +14,7 @@ use std::sync::Arc;
 use aqpipe_engine::Result;
 use aqpipe_engine::record::{Field, Fields, TIMESTAMP};
 use aqpipe_engine::stage::{
-    Acknowledge, Again, BuildContext, Coordinator, Descriptor, Lanes, Problem, Source, SourceConfig,
+    Acknowledge, Again, BuildContext, Coordinator, Descriptor, Lanes, Problem, Repeat, Source, SourceConfig,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -155,7 +155,7 @@ key = \"station\"
         false
     }
 
-    fn rerun(&self) -> Option<bool> {
+    fn rerun(&self) -> Option<Repeat> {
         None
     }
 

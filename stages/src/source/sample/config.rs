@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::{FIELDS, Faults, RECORDS, Settings};
 use crate::input::replay::Replay;
 use crate::input::zone;
+use aqpipe_engine::stage::Repeat;
 
 /// Stations that a number may ask for.
 const STATIONS_MAX: u64 = 100_000;
@@ -62,9 +63,10 @@ pub(crate) struct SampleSourceConfig {
     /// Faults to try a pipeline with.
     #[serde(default)]
     faults: FaultRates,
-    /// Whether a run that is started again after it was completed generates everything once more, instead of nothing.
-    #[serde(default = "yes")]
-    pub(super) rerun: bool,
+    /// When a completed run is repeated from the beginning: "changed" (an option that decides what comes out was changed
+    /// since), "always" or "never". `aqpipe run --rerun` repeats it once.
+    #[serde(default)]
+    pub(super) rerun: Repeat,
     /// Releases the records in event time. Absent, as fast as they are taken.
     #[serde(default)]
     pub(super) replay: Option<Replay>,
@@ -270,10 +272,6 @@ impl SampleSourceConfig {
 
 const fn one() -> u64 {
     1
-}
-
-const fn yes() -> bool {
-    true
 }
 
 const fn hour() -> u32 {

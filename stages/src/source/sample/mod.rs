@@ -16,7 +16,7 @@ use aqpipe_engine::Result;
 use aqpipe_engine::monitor::Facts;
 use aqpipe_engine::record::{Field, Fields, LaneId};
 use aqpipe_engine::run::Pace;
-use aqpipe_engine::stage::{BuildContext, Descriptor, Lane, Lanes, Problem, Source, SourceConfig};
+use aqpipe_engine::stage::{BuildContext, Descriptor, Lane, Lanes, Problem, Repeat, Source, SourceConfig};
 
 use self::config::SampleSourceConfig;
 use self::lane::SampleLane;
@@ -150,6 +150,8 @@ records = 9357
 stations = [\"north\", \"south\"]
 ";
 
+    const BESIDE_CONTENT: &'static [&'static str] = &["rerun", "replay"];
+
     fn check(&self) -> Result<Fields, Vec<Problem>> {
         Ok(self.settings()?.layout())
     }
@@ -158,7 +160,7 @@ stations = [\"north\", \"south\"]
         !self.endless
     }
 
-    fn rerun(&self) -> Option<bool> {
+    fn rerun(&self) -> Option<Repeat> {
         Some(self.rerun)
     }
 

@@ -2,6 +2,8 @@
 
 use aqpipe_engine::record::Kind;
 
+use aqpipe_engine::stage::Repeat;
+
 use super::*;
 
 #[test]
@@ -108,5 +110,5 @@ fn a_replay_is_the_engines_to_pace() {
     let pace = config(options).pace().expect("a replay");
     assert_eq!((pace.speed, pace.interval, pace.records_per_step), (3600.0, Some(Duration::from_secs(2)), Some(3)));
     let plain = config(json!({ "path": "x" }));
-    assert!(plain.pace().is_none() && plain.bounded() && plain.rerun() == Some(true));
+    assert!(plain.pace().is_none() && plain.bounded() && plain.rerun() == Some(Repeat::Changed));
 }

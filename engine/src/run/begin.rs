@@ -1,0 +1,164 @@
+//! How a run begins: anew, where the last one stopped, or not at all because there is nothing to do.
+
+use super::cut::LastRun;
+use crate::config::Pipeline;
+use crate::error::{Error, Result};
+use crate::stage::{Destination, Repeat, Rerun, Source};
+
+/// How a run begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beginning {
+    /// At the beginning of the input.
+    Anew,
+    /// Where the last run stopped.
+    GoOn,
+    /// The last run carried everything.
+    Nothing,
+}
+
+/// What is asked of a run, to be compared with the last one.
+pub(super) struct Asked<'a> {
+    pub(super) pipeline: &'a Pipeline,
+    pub(super) source: &'a dyn Source,
+    /// Whether a completed run is to be repeated in any case (`--rerun`).
+    pub(super) rerun: bool,
+    /// What is read, however it is spelt.
+    pub(super) input: String,
+    pub(super) destination: Option<Destination>,
+    /// Who keeps positions besides: the consumer group.
+    pub(super) keeper: String,
+    /// Whether nothing is left of earlier output.
+    pub(super) output_is_gone: bool,
+}
+
+impl Asked<'_> {
+    /// How the run begins after that last one.
+    ///
+    /// # Errors
+    /// Where it can do neither: its output goes elsewhere now, its stages are others, it would overwrite files.
+    pub(super) fn begin(&self, last: Option<&LastRun>) -> Result<Beginning> {
+        let Some(last) = last else { return Ok(Beginning::Anew) };
+        self.goes_to_the_same_place(last)?;
+        if self.reads_as_another_group(last)? {
+            return Ok(Beginning::Anew);
+        }
+        if self.output_is_gone && last.counts.written > 0 {
+            tracing::warn!(
+                "the output of earlier runs is gone: {} records were written to {}. This run does not write them again; \
+                 `--fresh` starts from the beginning",
+                last.counts.written,
+                self.destination.as_ref().map_or("it", |destination| &destination.name)
+            );
+        }
+        match self.pipeline.source.config.rerun() {
+            Some(repeat) if last.done => self.after_a_completed_run(last, repeat),
+            _ => self.go_on(last),
+        }
+    }
+
+    fn go_on(&self, last: &LastRun) -> Result<Beginning> {
+        let (was, is) = (&last.begin.shape, &self.pipeline.shape);
+        if was != is {
+            return Err(Error::config(format!(
+                "the stages are not those of the run that was interrupted: it had {was}, now there are {is}"
+            ))
+            .help("put the stages back to let that run end, or start from the beginning with `--fresh`"));
+        }
+        let changed = match last.begin.options == self.pipeline.options {
+            true => "",
+            false => ", with the options as they are now",
+        };
+        tracing::info!("going on after {} records of an earlier run{changed}", last.counts.read);
+        if self.rerun {
+            tracing::info!("`--rerun` repeats a run that was completed; this one was interrupted");
+        }
+        Ok(Beginning::GoOn)
+    }
+
+    fn after_a_completed_run(&self, last: &LastRun, repeat: Repeat) -> Result<Beginning> {
+        let input = self.source.compared_with(&last.lanes).map_err(|e| e.in_stage(&self.pipeline.source.label))?;
+        // The same files by another path are the same input.
+        let other_input = last.begin.input != self.input && input.is_some();
+        let why = if self.rerun {
+            Some("`--rerun` asks for it")
+        } else {
+            match repeat {
+                Repeat::Always => Some("`rerun = \"always\"` asks for it"),
+                Repeat::Never => None,
+                Repeat::Changed if last.begin.content != self.pipeline.content => Some("options were changed since"),
+                Repeat::Changed if other_input => Some("the input is another one"),
+                Repeat::Changed => None,
+            }
+        };
+        if let Some(why) = why {
+            return self.repeat(last, why);
+        }
+        let unchanged = match repeat {
+            Repeat::Never => "`rerun` is \"never\"",
+            _ => "nothing that decides what comes out was changed since",
+        };
+        let input = input.map(|differs| format!(". The input has changed: {differs}")).unwrap_or_default();
+        tracing::info!(
+            "the last run carried the whole input ({} records) and {unchanged}: nothing to do{input}. `--rerun` carries it \
+             once more",
+            last.counts.read
+        );
+        Ok(Beginning::Nothing)
+    }
+
+    fn repeat(&self, last: &LastRun, why: &str) -> Result<Beginning> {
+        match self.pipeline.sink.config.rerun() {
+            Rerun::Again => {
+                tracing::info!("the last run wrote {} records; they are written once more: {why}", last.counts.written);
+                Ok(Beginning::Anew)
+            }
+            Rerun::Refuse => Err(Error::config(format!(
+                "the last run of `{}` carried the whole input, and its {} records are there: this sink does not overwrite \
+                 ({why})",
+                self.pipeline.name, last.counts.written
+            ))
+            .in_stage(&self.pipeline.sink.label)
+            .help("`--fresh` removes the output that this pipeline wrote and starts from the beginning")),
+        }
+    }
+
+    /// Going on in another place would leave each with a part of the output.
+    fn goes_to_the_same_place(&self, last: &LastRun) -> Result<()> {
+        match (&last.begin.destination, &self.destination) {
+            (Some(was), Some(is)) if !was.is_same(is) => Err(Error::config(format!(
+                "the output of `{}` went to {}, and would go to {} now",
+                self.pipeline.name, was.name, is.name
+            ))
+            .in_stage(&self.pipeline.sink.label)
+            .help(
+                "put that back, give the pipeline another `name`, under which it begins anew, or start from the \
+                 beginning with `--fresh`",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Another group reads everything again: beside files that are there it must not.
+    fn reads_as_another_group(&self, last: &LastRun) -> Result<bool> {
+        let (was, is) = (&last.begin.keeper, &self.keeper);
+        if was == is {
+            return Ok(false);
+        }
+        match self.pipeline.sink.config.rerun() {
+            Rerun::Again => {
+                tracing::warn!("the group was `{was}` and is `{is}` now, which begins where its own offsets stand");
+                Ok(true)
+            }
+            Rerun::Refuse => Err(Error::config(format!(
+                "the output of `{}` was read as the group `{was}`, and the group is `{is}` now: it would read and write \
+                 all of it again",
+                self.pipeline.name
+            ))
+            .in_stage(&self.pipeline.sink.label)
+            .help(format!(
+                "put `group = \"{was}\"` back, give the pipeline another `name` and another `dir`, or start from the \
+                 beginning with `--fresh`"
+            ))),
+        }
+    }
+}
