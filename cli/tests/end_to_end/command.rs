@@ -166,7 +166,7 @@ fn logs_go_to_the_file_that_the_command_line_names_instead_of_those_of_the_pipel
     house.run(&["run", "job.toml"]).expect(0, &[]);
     assert!(house.read("job.log").contains(" INFO job: done\n"));
     let before = house.read("job.log");
-    house.run(&["run", "job.toml", "--log-file", "all.log"]).expect(0, &[]);
+    house.run(&["run", "job.toml", "--rerun", "--log-file", "all.log"]).expect(0, &[]);
     assert_eq!(house.read("job.log"), before);
     assert!(house.read("all.log").contains(" INFO job: done\n"));
     house.run(&["run", "job.toml", "--log-file", "no/such/place.log"]).expect(1, &["no/such/place.log"]);

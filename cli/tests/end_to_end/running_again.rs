@@ -179,9 +179,10 @@ fn files_without_the_state_that_belongs_to_them_are_not_written_over() {
     house.run(&RUN).expect(0, &[]);
     std::fs::remove_dir_all(house.path(".aqpipe")).expect("removed");
     let files = house.files("out");
-    let done = house
-        .run(&RUN)
-        .expect(78, &["error: job: csv: there is output of in.csv up to ", "and no state that knows of it"]);
+    let done = house.run(&RUN).expect(
+        78,
+        &["error: job: csv: there is output of in.csv up to ", "`.aqpipe/job` does not know of it: it was removed"],
+    );
     assert!(done.err.contains("`--fresh`"), "{}", done.err);
     assert_eq!(house.files("out"), files);
 }

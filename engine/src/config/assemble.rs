@@ -1,5 +1,6 @@
 //! From a document to a checked pipeline: its settings, its stages and how they fit together.
 
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::chain;
@@ -51,6 +52,10 @@ pub(super) fn assemble(
     problems.extend(found);
     let delivery =
         delivery(&document, &built, settings.as_ref().and_then(|(_, settings)| settings.delivery), &mut problems);
+    if let (Some(sink), Some(dead)) = (&built.sink, &built.dead_letter) {
+        let name = settings.as_ref().map_or("", |(name, _)| name);
+        problems.extend(one_place_for_both(&document, (sink, dead), name));
+    }
     if document.root.table().is_some_and(|table| table.get(Role::DeadLetter.key()).is_none()) {
         problems.extend(transforms.iter().flatten().filter_map(|transform| may_stop(&document, transform)));
     }
@@ -190,6 +195,31 @@ fn delivery(document: &Document, built: &Built, asked: Option<Delivery>, problem
         }
         None => best,
     }
+}
+
+/// Records and dead letters in one place cannot be told apart by whoever reads them.
+fn one_place_for_both(
+    document: &Document,
+    (sink, dead): (&StageOf<dyn AnySink>, &StageOf<dyn AnyDeadLetter>),
+    pipeline: &str,
+) -> Option<Diagnostic> {
+    let plain = |(dir, prefix): (String, String)| {
+        (Path::new(&dir).components().filter(|part| *part != Component::CurDir).collect::<PathBuf>(), prefix)
+    };
+    let files = sink.config.files(pipeline).map(plain);
+    let writes = sink.config.writes();
+    let (what, help) = if files.is_some() && files == dead.config.files(pipeline).map(plain) {
+        ("files of one directory and one prefix", "give the `[dead_letter]` another `dir` or `prefix`")
+    } else if dead.config.writes().iter().any(|place| writes.contains(place)) {
+        ("one topic", "give the `[dead_letter]` another `topic`")
+    } else {
+        return None;
+    };
+    Some(
+        Diagnostic::error(format!("the {} and the `[dead_letter]` write {what}", sink.title()))
+            .at_place(document.root.find(&dead.path).node.span)
+            .help(help),
+    )
 }
 
 fn may_stop(document: &Document, transform: &StageOf<dyn AnyTransform>) -> Option<Diagnostic> {

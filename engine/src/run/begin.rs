@@ -138,6 +138,23 @@ impl Asked<'_> {
         }
     }
 
+    /// As [`goes_to_the_same_place`](Self::goes_to_the_same_place), of the cluster, which is known once it was asked.
+    pub(super) fn goes_to_the_same_cluster(&self, last: Option<&LastRun>, is: Option<&str>) -> Result<()> {
+        let was = last.and_then(|last| last.begin.cluster.as_deref());
+        match (was, is) {
+            (Some(was), Some(is)) if was != is => Err(Error::config(format!(
+                "the output of `{}` went to the cluster {was}, and these brokers are the cluster {is}",
+                self.pipeline.name
+            ))
+            .in_stage(&self.pipeline.sink.label)
+            .help(
+                "look at `brokers`, give the pipeline another `name`, under which it begins anew, or start from the \
+                 beginning with `--fresh`",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Another group reads everything again: beside files that are there it must not.
     fn reads_as_another_group(&self, last: &LastRun) -> Result<bool> {
         let (was, is) = (&last.begin.keeper, &self.keeper);

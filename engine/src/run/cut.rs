@@ -56,6 +56,8 @@ pub(super) struct Begin {
     pub(super) input: String,
     /// Where the output goes.
     pub(super) destination: Option<Destination>,
+    /// The cluster that the output goes to, where a ledger decides and there is one.
+    pub(super) cluster: Option<String>,
     /// Who keeps positions besides: the consumer group.
     pub(super) keeper: String,
 }

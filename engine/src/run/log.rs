@@ -136,7 +136,8 @@ impl Log {
             .help("look at `brokers`, or start from the beginning with `--fresh`"));
         }
         let notes = outside.transactions.notes();
-        if !notes.contains_key(&notes::run_key(&elsewhere.writer)) && !notes.contains_key(notes::FORGOTTEN) {
+        // That of a writer is forgotten where many others committed later.
+        if !notes.keys().any(|key| key.starts_with(&notes::run_key(""))) && !notes.contains_key(notes::FORGOTTEN) {
             return Err(Error::config(format!(
                 "commits of `{name}` were decided by cluster {now}, and nothing is noted of them there: was the topic of \
                  commits deleted?"

@@ -16,6 +16,10 @@ use crate::record::{LaneId, Position};
 use crate::stage::{Coordinator, Decision, Delivery, Joining, Noted, Notes, Opened, Prepared, Start};
 use crate::stage::{Transaction, Transactions};
 
+/// How many other instances of a pipeline are remembered: each lost state directory leaves one, and no pipeline has so
+/// many that run.
+const OTHERS_MAX: usize = 100;
+
 /// A coordinator that decides.
 pub(super) struct Outside {
     pub(super) transactions: Box<dyn Transactions>,
@@ -75,13 +79,39 @@ impl Outside {
         last_run(self.transactions.notes(), &self.writer, self.alone)
     }
 
+    /// What is noted of writers that have not committed for long, where there are too many.
+    fn of_bygone_writers(&mut self) -> Result<Vec<(String, Option<Vec<u8>>)>> {
+        let found = self.transactions.notes();
+        let mut others: Vec<(u64, String)> = Vec::new();
+        for writer in found.keys().filter_map(|key| key.strip_prefix(&notes::last_key(""))) {
+            if writer != self.writer && writer != REPLAY {
+                let last: LastNote = notes::find(found, &notes::last_key(writer))?.unwrap_or_default();
+                others.push((last.time_ms, writer.to_owned()));
+            }
+        }
+        others.sort_unstable();
+        let bygone: Vec<String> =
+            others.drain(..others.len().saturating_sub(OTHERS_MAX)).map(|(_, writer)| writer).collect();
+        if !bygone.is_empty() {
+            tracing::info!(
+                "forgetting what is noted of {} instances of this pipeline that have not committed for long: {} others are \
+                 remembered",
+                bygone.len(),
+                others.len()
+            );
+            self.transactions.forget_writers(&bygone);
+        }
+        let keys = bygone.iter().flat_map(|writer| [notes::run_key(writer), notes::last_key(writer)]);
+        Ok(keys.map(|key| (key, None)).collect())
+    }
+
     pub(super) fn begin(&mut self, begin: Begin, anew: bool, known: Vec<(String, LaneState)>) -> Result<()> {
         self.run = begin.run;
         self.counts = match self.last_run()? {
             Some(last) if !anew => last.counts,
             _ => Counts::default(),
         };
-        let mut notes = Vec::new();
+        let mut notes = self.of_bygone_writers()?;
         for (id, lane) in known {
             let key = notes::lane_key(&self.keeper, &id);
             let known = notes::find::<LaneNote>(self.transactions.notes(), &key)?;
@@ -305,6 +335,68 @@ mod tests {
     fn at(position: u64) -> LaneState {
         let start = Start { position: Position { at: position, row: 3 }, part: 0, state: vec![vec![1]] };
         LaneState { start, held: 0, ended: false, time_ms: 0 }
+    }
+
+    /// Transactions that are always decided.
+    #[derive(Default)]
+    struct Agreeing {
+        notes: Notes,
+        bygone: std::sync::Arc<parking_lot::Mutex<Vec<String>>>,
+    }
+
+    impl Transactions for Agreeing {
+        fn place(&self) -> &str {
+            "here"
+        }
+
+        fn name(&self) -> &str {
+            "agreeing"
+        }
+
+        fn refresh(&mut self) -> Result<()> {
+            Ok(())
+        }
+
+        fn notes(&self) -> &Notes {
+            &self.notes
+        }
+
+        fn decide(&mut self, transaction: &Transaction<'_>) -> Result<Decision> {
+            for (key, value) in &transaction.notes {
+                match value {
+                    Some(value) => self.notes.insert(key.clone(), value.clone()),
+                    None => self.notes.remove(key),
+                };
+            }
+            Ok(Decision::Committed)
+        }
+
+        fn forget_writers(&mut self, writers: &[String]) {
+            self.bygone.lock().extend_from_slice(writers);
+        }
+
+        fn settle(&mut self, _: &str) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn instances_whose_state_directories_are_lost_are_forgotten_once_there_are_many() {
+        let agreeing = Agreeing::default();
+        let bygone = Arc::clone(&agreeing.bygone);
+        let mut transactions: Box<dyn Transactions> = Box::new(agreeing);
+        for lost in 0..OTHERS_MAX + 20 {
+            let writer = format!("0-{lost:04}");
+            let mut outside = Outside::of(transactions, (writer.clone(), writer), false, "a".into(), "g".into());
+            outside.begin(Begin::default(), true, Vec::new()).expect("begins");
+            // In another millisecond, for the order is that of their commits.
+            std::thread::sleep(std::time::Duration::from_millis(2));
+            transactions = outside.transactions;
+        }
+        let runs = transactions.notes().keys().filter(|key| key.starts_with("run/")).count();
+        assert_eq!((runs, bygone.lock().len()), (OTHERS_MAX + 1, 19));
+        assert!(transactions.notes().contains_key(&notes::run_key("0-0119")), "the last one");
+        assert!(!transactions.notes().contains_key(&notes::run_key("0-0000")), "the first one");
     }
 
     #[test]

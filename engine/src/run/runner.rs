@@ -20,7 +20,7 @@ use super::survey::survey;
 use crate::config::{Pipeline, StageOf};
 use crate::error::{Error, ErrorKind, Result};
 use crate::monitor::{Facts, Snapshot};
-use crate::stage::{AnyTransform, BuildContext, Coordinator, Delivery, Gate, Shared, Source, StoredLetter};
+use crate::stage::{AnyTransform, BuildContext, Coordinator, Delivery, Gate, Rerun, Shared, Source, StoredLetter};
 
 /// How often a stop is looked for while the ends are claimed; most stops wake the wait at once.
 const CLAIM_LOOK: Duration = Duration::from_millis(50);
@@ -206,6 +206,10 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
     if until_stopped(&options.stop, &give_up, ready)?.is_none() {
         return Ok(Ended::Stopped);
     }
+    // Where transactions decide, their cluster was compared when the log was opened.
+    let cluster =
+        if log.knows_others() { None } else { ends.sink.cluster().map_err(|e| e.in_stage(&ends.sink_label))? };
+    asked.goes_to_the_same_cluster(last.as_ref(), cluster.as_deref())?;
     let run = last.as_ref().map_or(0, |last| last.begin.run) + u64::from(anew);
     let surveys = match last {
         _ if replay.is_some() => surveys_for_replay(pipeline, &cx, &instance, &log)?,
@@ -220,6 +224,7 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
         content: pipeline.content,
         input: asked.input,
         destination: asked.destination,
+        cluster,
         keeper: asked.keeper,
     };
     if until_stopped(&options.stop, &give_up, || log.begin(begin, anew))?.is_none() || options.stop.is_asked() {
@@ -261,6 +266,7 @@ pub(super) fn context(
         stage: pipeline.source.label.as_str().into(),
         instance: instance.into(),
         writer: writer.into(),
+        alone: options.replay.is_none() && pipeline.source.config.rerun().is_some(),
         state_dir: dir.to_owned(),
         tests: Arc::default(),
         numeric: Arc::new(pipeline.numeric.clone()),
@@ -346,6 +352,13 @@ fn forget(
     log.forget(pipeline, coordinator)?;
     ends.sink.forget().map_err(|e| e.in_stage(&ends.sink_label))?;
     ends.dead.iter().try_for_each(|dead| dead.forget()).map_err(|e| e.in_stage("dead_letter"))?;
-    tracing::info!("forgot positions, state and output: this run starts from the beginning");
+    match ends.sink.destination() {
+        Some(place) if pipeline.sink.config.rerun() == Rerun::Again => tracing::warn!(
+            "forgot positions and state: this run starts from the beginning. What earlier runs wrote to {} stays there, so \
+             that its records will be there twice",
+            place.name
+        ),
+        _ => tracing::info!("forgot positions, state and output: this run starts from the beginning"),
+    }
     Ok(())
 }

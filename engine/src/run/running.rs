@@ -357,9 +357,17 @@ impl Opener {
             return Ok(start);
         };
         if self.pipeline.source.config.rerun().is_some() {
-            return Err(Error::config(format!("there is output of {id} up to {end}, and no state that knows of it"))
-                .in_stage(&self.ends.sink_label)
-                .help("write to another place, put the state directory back, or start afresh with `--fresh`"));
+            let home = self.instance.dir.parent().unwrap_or(&self.instance.dir);
+            return Err(Error::config(format!(
+                "there is output of {id} up to {end}, and the state directory `{}` does not know of it: it was removed, or \
+                 is another one",
+                home.display()
+            ))
+            .in_stage(&self.ends.sink_label)
+            .help(
+                "put the state directory back (`state_dir`), write to another place, or start from the beginning with \
+                 `--fresh`, which removes this output",
+            ));
         }
         let log = self.log.lock();
         if log.is_moved_back(id, start.as_ref()) {
@@ -385,10 +393,13 @@ impl Opener {
             }
             None if coordinated => Err(Error::new(format!(
                 "{id}: there is output up to {end}, beyond the committed position: the brokers have lost a commit, or \
-                 the output belongs to another group"
+                 the output was read as another group"
             ))
             .in_stage(&self.ends.sink_label)
-            .help("write to another place, or start afresh with `--fresh`")),
+            .help(
+                "look whether `group` is the one that the output was read as; else write to another place, or start from \
+                 the beginning with `--fresh`",
+            )),
             None => {
                 tracing::warn!(
                     "{id}: there is output up to {end}, beyond the committed position: going on there. What the \

@@ -139,6 +139,9 @@ pub trait Transactions: Send {
     /// what is noted.
     fn decide(&mut self, transaction: &Transaction<'_>) -> Result<Decision>;
 
+    /// Forgets, with the next transaction, what it noted of itself for writers that the engine forgets.
+    fn forget_writers(&mut self, _writers: &[String]) {}
+
     /// Settles what another writer of the pipeline left undecided, of which the caller knows that it is dead; a refresh
     /// is part of it.
     ///

@@ -23,6 +23,8 @@ pub struct BuildContext {
     /// What this process's hidden output is called after: unlike [`instance`](Self::instance), no process with another
     /// state directory has the same.
     pub writer: Arc<str>,
+    /// Whether only one process at a time may run the pipeline.
+    pub alone: bool,
     /// Where this instance keeps what it must remember. It exists and no other process uses it.
     pub state_dir: PathBuf,
     /// The test names behind the bits of marks.
@@ -62,6 +64,7 @@ impl BuildContext {
             stage: "stage".into(),
             instance: "0".into(),
             writer: "0".into(),
+            alone: false,
             state_dir: PathBuf::new(),
             tests: Arc::default(),
             numeric: Arc::default(),

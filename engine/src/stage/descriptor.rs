@@ -397,6 +397,11 @@ config_trait! {
             Vec::new()
         }
 
+        /// The directory and the prefix of its files, where it writes files, in a pipeline of that name.
+        fn files(&self, _pipeline: &str) -> Option<(String, String)> {
+            None
+        }
+
         /// Builds it. May look at files, must not wait for a network.
         ///
         /// # Errors
@@ -414,6 +419,8 @@ config_trait! {
         fn delivery(&self) -> Delivery;
         /// See [`SinkConfig::writes`].
         fn writes(&self) -> Vec<String>;
+        /// See [`SinkConfig::files`].
+        fn files(&self, pipeline: &str) -> Option<(String, String)>;
         /// See [`SinkConfig::build`].
         #[expect(clippy::missing_errors_doc, reason = "said there")]
         fn build(&self, cx: &BuildContext) -> Result<Arc<dyn Sink>>;
@@ -432,6 +439,9 @@ config_trait! {
         }
         fn writes(&self) -> Vec<String> {
             C::writes(self)
+        }
+        fn files(&self, pipeline: &str) -> Option<(String, String)> {
+            C::files(self, pipeline)
         }
         fn build(&self, cx: &BuildContext) -> Result<Arc<dyn Sink>> {
             C::build(self, cx)
@@ -466,6 +476,11 @@ config_trait! {
             Ok(None)
         }
 
+        /// The directory and the prefix of its files, where it writes files, in a pipeline of that name.
+        fn files(&self, _pipeline: &str) -> Option<(String, String)> {
+            None
+        }
+
         /// Builds it. May look at files, must not wait for a network.
         ///
         /// # Errors
@@ -482,6 +497,8 @@ config_trait! {
         /// See [`DeadLetterConfig::letters`].
         #[expect(clippy::missing_errors_doc, reason = "said there")]
         fn letters(&self, cx: &BuildContext) -> Result<Option<Box<dyn Letters>>>;
+        /// See [`DeadLetterConfig::files`].
+        fn files(&self, pipeline: &str) -> Option<(String, String)>;
         /// See [`DeadLetterConfig::build`].
         #[expect(clippy::missing_errors_doc, reason = "said there")]
         fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadEnd>>;
@@ -497,6 +514,9 @@ config_trait! {
         }
         fn letters(&self, cx: &BuildContext) -> Result<Option<Box<dyn Letters>>> {
             C::letters(self, cx)
+        }
+        fn files(&self, pipeline: &str) -> Option<(String, String)> {
+            C::files(self, pipeline)
         }
         fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadEnd>> {
             C::build(self, cx)

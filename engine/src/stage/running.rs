@@ -380,6 +380,14 @@ pub trait End: Send + Sync {
         None
     }
 
+    /// What identifies the cluster that the output goes to, once it is claimed and where there is one.
+    ///
+    /// # Errors
+    /// Where it cannot be asked.
+    fn cluster(&self) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     /// Whether nothing is there that this pipeline has claimed: what it wrote, if it did, is gone.
     ///
     /// # Errors

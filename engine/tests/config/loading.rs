@@ -38,6 +38,25 @@ fn the_checksum_of_the_options_changes_with_an_option_and_with_nothing_else() {
 }
 
 #[test]
+fn what_comes_out_is_decided_by_some_options_and_by_what_they_say_and_not_by_how() {
+    let content = |text: &str, set: &[&str]| load(text, set).unwrap_or_else(|problems| panic!("{problems}")).content;
+    let was = content(GOOD, &[]);
+    // Where it goes, a default that is written down, another way to write a number, an order of keys, a name.
+    for set in ["sink.path=elsewhere", "sink.packing=none", "transform.limits.ranges.T.max=50", "monitor.every_secs=7"]
+    {
+        assert_eq!(content(GOOD, &[set]), was, "{set}");
+    }
+    assert_eq!(content(&GOOD.replace("name = \"good\"", "name = \"other\""), &[]), was);
+    for set in
+        ["source.limit=7", "transform.limits.ranges.T.max=51", "sink.packing=gzip", "transform.limits.on_fail=reject"]
+    {
+        assert_ne!(content(GOOD, &[set]), was, "{set}");
+    }
+    let text = GOOD.replace("[sink]", "[[transform]]\ntype = \"fill\"\nsteps = [{ method = \"forward\" }]\n\n[sink]");
+    assert_ne!(content(&text, &[]), was, "another stage");
+}
+
+#[test]
 fn two_stages_of_a_type_have_two_labels_and_an_id_keeps_its_own() {
     let text = GOOD.replace("[sink]", "[[transform]]\ntype = \"fill\"\nsteps = [{ method = \"forward\" }]\n\n[sink]");
     let labels = |text: &str| -> Vec<String> {

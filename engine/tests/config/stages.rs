@@ -205,7 +205,6 @@ impl TransformConfig for Fill {
 #[serde(deny_unknown_fields)]
 struct Lines {
     /// The file.
-    #[expect(dead_code, reason = "an option that is required, for messages")]
     path: String,
     /// A password that must not be seen.
     #[serde(default)]
@@ -237,6 +236,7 @@ enum Packing {
 impl SinkConfig for Lines {
     const NAME: &'static str = "lines";
     const EXAMPLE: &'static str = "path = \"out\"";
+    const BESIDE_CONTENT: &'static [&'static str] = &["path", "token"];
 
     fn check(&self, input: &Fields) -> Result<(), Vec<Problem>> {
         if let Some(token) = self.token.as_ref().filter(|token| token.contains("bad")) {
@@ -252,6 +252,10 @@ impl SinkConfig for Lines {
 
     fn delivery(&self) -> Delivery {
         if self.sloppy { Delivery::AtLeastOnce } else { Delivery::ExactlyOnce }
+    }
+
+    fn files(&self, _: &str) -> Option<(String, String)> {
+        Some((self.path.clone(), "x".to_owned()))
     }
 
     fn build(&self, _: &BuildContext) -> Result<Arc<dyn Sink>> {
@@ -273,6 +277,10 @@ impl DeadLetterConfig for Heap {
 
     fn check(&self) -> Result<(), Vec<Problem>> {
         if self.dir.is_empty() { Err(vec![Problem::new(["dir"], "no directory has an empty name")]) } else { Ok(()) }
+    }
+
+    fn files(&self, _: &str) -> Option<(String, String)> {
+        Some((self.dir.clone(), "x".to_owned()))
     }
 
     fn build(&self, _: &BuildContext) -> Result<Arc<dyn DeadEnd>> {

@@ -142,7 +142,10 @@ fn a_stop_during_the_run_leaves_no_lane_undrained() {
 fn a_completed_run_is_run_again_only_where_nothing_would_be_overwritten() {
     let house = House::with(records(20));
     house.run("", &format!("{SUMS}{SINK}")).expect("runs");
-    let error = house.run("", &format!("{SUMS}{SINK}")).expect_err("refuses");
+    let unchanged = house.run("pace = 3", &format!("{SUMS}{SINK}")).expect("is not repeated");
+    assert_eq!(unchanged.ended, Ended::NothingToDo);
+    let rerun = |options: &mut RunOptions| options.rerun = true;
+    let error = house.run_with("", &format!("{SUMS}{SINK}"), rerun).expect_err("refuses");
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.help_text().is_some_and(|help| help.contains("--fresh")), "{error}");
     assert_eq!(house.run("rerun = \"never\"", &format!("{SUMS}{SINK}")).expect("fine").ended, Ended::NothingToDo);
@@ -150,8 +153,9 @@ fn a_completed_run_is_run_again_only_where_nothing_would_be_overwritten() {
     assert_eq!((fresh.ended, house.world.values().len()), (Ended::Done, 20));
 
     let appends = format!("{SUMS}{SINK}again = true\n");
-    let summary = house.run("", &appends).expect("writes once more");
+    let summary = house.run("", &appends).expect("an option was changed: writes once more");
     assert_eq!(summary.facts.counts.written, 20);
+    assert_eq!(house.run("", &appends).expect("unchanged since").ended, Ended::NothingToDo);
     assert_eq!(house.world.values()[20..], house.world.values()[..20], "from the beginning, with no state");
 }
 

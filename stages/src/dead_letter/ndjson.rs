@@ -55,6 +55,10 @@ impl DeadLetterConfig for NdjsonConfig {
         Ok(Some(Box::new(Lines(Store::new(&self.dir, &self.prefix, "ndjson", cx)))))
     }
 
+    fn files(&self, _: &str) -> Option<(String, String)> {
+        Some((self.dir.clone(), self.prefix.clone()))
+    }
+
     fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadEnd>> {
         let store = Arc::new(Store::new(&self.dir, &self.prefix, "ndjson", cx));
         Ok(Arc::new(Ndjson { store, pipeline: Arc::clone(&cx.pipeline) }))

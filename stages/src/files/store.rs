@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use aqpipe_engine::monitor::Facts;
 use aqpipe_engine::record::{LaneId, Span};
+use aqpipe_engine::run::REPLAY;
 use aqpipe_engine::stage::{BuildContext, Destination};
 use aqpipe_engine::{Error, Result, fault};
 use parking_lot::Mutex;
@@ -29,6 +30,8 @@ pub(crate) struct Store {
     names: Names,
     pipeline: Arc<str>,
     embedded: bool,
+    /// Whether no other process may write for the pipeline at the same time.
+    alone: bool,
     facts: Arc<Facts>,
     opened: AtomicU64,
     /// Which run of the pipeline this is, from 1.
@@ -50,6 +53,7 @@ impl Store {
             names: Names::new(prefix, extension, &cx.pipeline, &cx.writer),
             pipeline: Arc::clone(&cx.pipeline),
             embedded,
+            alone: cx.alone,
             facts: Arc::clone(&cx.facts),
             opened: AtomicU64::new(0),
             run: AtomicU64::new(1),
@@ -67,6 +71,9 @@ impl Store {
         disk::create_dir(&self.dir)?;
         let guard = self.lock_directory()?;
         let lock = self.take_lock()?;
+        if self.alone {
+            self.nobody_else_writes()?;
+        }
         match Claim::read(&self.dir, &self.names)? {
             None => {
                 if self.embedded {
@@ -116,6 +123,16 @@ impl Store {
     /// Two processes of one name would sweep away each other's files.
     fn take_lock(&self) -> Result<File> {
         disk::lock(&self.dir.join(self.names.lock()))?.ok_or_else(|| self.is_written())
+    }
+
+    /// An error where another process writes for this pipeline, with another state directory; a replay may. The caller has
+    /// the directory's lock.
+    fn nobody_else_writes(&self) -> Result<()> {
+        let replay = self.names.lock_of(&Names::writer(REPLAY));
+        for other in self.list()?.into_iter().filter(|name| self.names.is_other_lock(name) && *name != replay) {
+            disk::lock(&self.dir.join(other))?.ok_or_else(|| self.is_written())?;
+        }
+        Ok(())
     }
 
     fn is_written(&self) -> Error {

@@ -237,6 +237,20 @@ fn two_runs_of_one_instance_cannot_write_at_once() {
 }
 
 #[test]
+fn of_a_pipeline_that_runs_alone_two_state_directories_do_not_write_at_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let alone = |writer: &str| store_of(dir.path(), &BuildContext { alone: true, ..cx("consumer", writer) });
+    let first = alone("0-here");
+    first.claim().expect("free");
+    let error = alone("0-there").claim().expect_err("it runs").to_string();
+    assert!(error.contains("another run of the pipeline `consumer`"), "{error}");
+    drop(first);
+    let replay = store_of(dir.path(), &cx("consumer", "dead-letters"));
+    replay.claim().expect("free");
+    alone("0-there").claim().expect("beside a replay");
+}
+
+#[test]
 fn what_a_lane_wrote_and_lost_is_removed() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = store(dir.path());

@@ -9,7 +9,7 @@ use aqpipe_engine::Result;
 use parking_lot::Mutex;
 
 use super::Embedded;
-use super::client::{Connection, Watch};
+use super::client::{self, Connection, Watch};
 use super::outbox::{self, Outbox};
 use super::topics::{self, CreateTopic};
 
@@ -52,6 +52,15 @@ impl Target {
         let (watch, given_up) = (Arc::clone(&self.watch), Arc::clone(&self.given_up));
         let made = Outbox::new(config, &self.topic, largest, watch, self.embedded.clone(), given_up)?;
         Ok(Arc::clone(outbox.insert(Arc::new(made))))
+    }
+
+    /// The id of the cluster, where there is one that outlives the run.
+    pub(crate) fn cluster(&self) -> Result<Option<String>> {
+        if self.embedded.is_some() {
+            return Ok(None);
+        }
+        let looker = client::looker(&self.connection.common(), &self.watch)?;
+        topics::await_cluster(&looker, &self.watch, &self.given_up).map(|(id, _)| Some(id))
     }
 
     /// Waits until everything is acknowledged, or gives up.

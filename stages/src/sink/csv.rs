@@ -133,6 +133,10 @@ batch_timeout_secs = 30
         Rerun::Refuse
     }
 
+    fn files(&self, _: &str) -> Option<(String, String)> {
+        Some((self.dir.clone(), self.prefix.clone()))
+    }
+
     fn build(&self, cx: &BuildContext) -> Result<Arc<dyn Sink>> {
         let store = Arc::new(Store::new(&self.dir, &self.prefix, "csv", cx));
         Ok(Arc::new(CsvSink { store, table: self.table() }))

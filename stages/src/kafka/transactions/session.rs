@@ -42,6 +42,8 @@ pub(super) struct Session {
     here: Vec<u64>,
     /// The last transaction of this process, and how much trouble there had been by then.
     last: Option<(u64, u64)>,
+    /// Keys of writers that are forgotten, to be removed with the next transaction.
+    bygone: Vec<String>,
     /// When the producer was last made anew.
     renewed: Option<Instant>,
     pub(super) another: Another,
@@ -71,6 +73,7 @@ impl Session {
             timeout,
             here: Vec::new(),
             last: None,
+            bygone: Vec::new(),
             renewed: None,
             another,
         }
@@ -204,6 +207,7 @@ impl Transactions for Session {
     fn decide(&mut self, transaction: &Transaction<'_>) -> Result<Decision> {
         let mut all = transaction.notes.clone();
         all.push((number_key(&self.writer), Some(transaction.id.to_le_bytes().to_vec())));
+        all.extend(self.bygone.iter().map(|key| (key.clone(), None)));
         let parcels = transaction.outputs.iter().map(|output| {
             output.downcast_ref::<Parcel>().ok_or_else(|| Error::bug("output that is no parcel in a Kafka transaction"))
         });
@@ -221,9 +225,14 @@ impl Transactions for Session {
         let decision = self.make(transaction.id, &contents)?;
         if decision == Decision::Committed {
             self.reader.put(&contents.notes);
+            self.bygone.clear();
             self.last = Some((transaction.id, self.producer.watch.troubles()));
         }
         Ok(decision)
+    }
+
+    fn forget_writers(&mut self, writers: &[String]) {
+        self.bygone.extend(writers.iter().flat_map(|writer| [here_key(writer), number_key(writer)]));
     }
 
     fn settle(&mut self, writer: &str) -> Result<()> {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use aqpipe_engine::Result;
 use aqpipe_engine::record::{Fields, LaneId, Tests};
 use aqpipe_engine::stage::{
-    BuildContext, Cadence, Coordinator, Delivery, Descriptor, End, Problem, Sink, SinkConfig, Writer,
+    BuildContext, Cadence, Coordinator, Delivery, Descriptor, Destination, End, Problem, Sink, SinkConfig, Writer,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -251,6 +251,15 @@ impl End for KafkaSink {
     fn claim(&self) -> Result<()> {
         // Where commits are decided by transactions, the topic was looked for already, and there is another producer.
         if self.transactor.largest(&self.target.topic).is_some() { Ok(()) } else { self.target.outbox().map(drop) }
+    }
+
+    fn destination(&self) -> Option<Destination> {
+        let name = format!("the topic `{}`", self.target.topic);
+        Some(Destination { place: name.clone(), name })
+    }
+
+    fn cluster(&self) -> Result<Option<String>> {
+        self.target.cluster()
     }
 
     fn coordinator(&self) -> Option<Arc<dyn Coordinator>> {
