@@ -60,11 +60,37 @@ pub(crate) enum Leave {
     Asked,
 }
 
+/// How the path of the input file is spelt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spelling {
+    /// As the pipeline has it.
+    Plain,
+    /// With a point before it.
+    Dotted,
+    /// From the root on.
+    Absolute,
+    /// As a glob.
+    Glob,
+    /// By way of a link to its directory.
+    Linked,
+    /// The file has another name by now.
+    Renamed,
+}
+
+impl Spelling {
+    pub(crate) const OTHERS: [Spelling; 5] =
+        [Spelling::Dotted, Spelling::Absolute, Spelling::Glob, Spelling::Linked, Spelling::Renamed];
+}
+
 /// What is done in a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
     /// The instance leaves and is started again.
     Leave(Leave),
+    /// The instance is killed, and its state directory is lost with it.
+    Lost,
+    /// The instance leaves, and the next one finds the input by another path.
+    Respelt(Spelling, Leave),
     /// The instance is stopped for twice its session timeout, then goes on; meanwhile another one may have taken over.
     Freeze(Option<(Home, Leave)>),
     /// A broker, counted from 1, is killed and is away for a while; the instance may be killed at the end of it.
@@ -114,6 +140,8 @@ impl fmt::Display for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Act::Leave(how) => write!(f, "{how}"),
+            Act::Lost => write!(f, "SIGKILL, and the state directory is lost"),
+            Act::Respelt(spelling, how) => write!(f, "{how}, and the path of the input is {spelling:?}"),
             Act::Freeze(None) => write!(f, "SIGSTOP and SIGCONT"),
             Act::Freeze(Some((home, how))) => {
                 write!(f, "SIGSTOP, another one {home} takes over, SIGCONT, {how} to the other one")

@@ -6,10 +6,10 @@ use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use rustix::process::Signal;
 
-use crate::acts::{Home, Leave};
+use crate::acts::{Home, Leave, Spelling};
 use crate::pipeline;
 use crate::printer;
 use crate::process::{self, Process};
@@ -19,6 +19,16 @@ use crate::verify::{Kind, Violations};
 const LEAVE: Duration = Duration::from_secs(45);
 /// How long a start that is to be refused may take.
 const REFUSE: Duration = Duration::from_secs(30);
+
+/// How often a completed pipeline is started again, all but the first and the last time killed.
+const AGAIN: u32 = 6;
+/// The first of those is killed after so long, the second after twice that, and so on.
+const KILLED_AFTER: Duration = Duration::from_millis(70);
+/// The second name of the input, and a link to the directory that it is in.
+const MOVED: &str = "moved.csv";
+const LINK: &str = "link";
+/// Where an instance as on another machine keeps its state.
+const FAR_STATE: &str = "state_dir=far";
 
 /// What no process may ever say.
 const NEVER: [&str; 3] = ["panicked at", "mistake in aqpipe", "delivery at_least_once"];
@@ -40,8 +50,10 @@ pub(crate) struct Crew {
     pub(crate) started: u32,
     /// How many were started again because others had taken their place.
     pub(crate) fenced: u32,
-    /// Whether an instance ran as on another machine: it has to come back to finish what it had decided.
-    pub(crate) far: bool,
+    /// How the path of the input is spelt by now, where that is a file.
+    pub(crate) spelling: Spelling,
+    /// Whether the input has its second name by now.
+    pub(crate) renamed: bool,
     /// Whether everything has been carried.
     pub(crate) done: bool,
 }
@@ -57,7 +69,10 @@ impl Crew {
         let mut command = Command::new(&self.aqpipe);
         command.args(["run", pipeline::FILE]).args(args).current_dir(&self.dir);
         if home == Home::Far {
-            command.args(["--set", "instance=far", "--set", "state_dir=far"]);
+            command.args(["--set", "instance=far", "--set", FAR_STATE]);
+        }
+        if !self.endless && self.spelling != Spelling::Plain {
+            command.args(["--set", &format!("source.path={}", self.input())]);
         }
         command.env("RUST_BACKTRACE", "1").env_remove("KAFKA_BROKERS");
         command
@@ -73,10 +88,55 @@ impl Crew {
     pub(crate) fn join(&mut self, home: Home) -> Result<()> {
         let taken = self.members.iter().any(|member| member.home == Home::Far);
         let home = if taken { Home::Near } else { home };
-        self.far |= home == Home::Far;
         let pace: Vec<String> = self.pace.iter().flat_map(|pace| ["--set".to_owned(), pace.clone()]).collect();
         let process = self.launch(home, &pace.iter().map(String::as_str).collect::<Vec<_>>())?;
         self.members.push(Member { home, process });
+        Ok(())
+    }
+
+    /// The path of the input, as it is spelt by now.
+    fn input(&self) -> String {
+        let name = if self.renamed { MOVED } else { pipeline::INPUT };
+        match self.spelling {
+            Spelling::Plain | Spelling::Renamed => name.to_owned(),
+            Spelling::Dotted => format!("./{name}"),
+            Spelling::Absolute => self.dir.join(name).display().to_string(),
+            Spelling::Glob => format!("{}*.csv", &name[..2]),
+            Spelling::Linked => format!("{LINK}/{name}"),
+        }
+    }
+
+    /// Lets all go, and has the next one find the input by another path.
+    pub(crate) fn respell(&mut self, spelling: Spelling, how: Leave) -> Result<()> {
+        self.leave(0, how)?;
+        match spelling {
+            Spelling::Renamed if !self.renamed => {
+                std::fs::rename(self.dir.join(pipeline::INPUT), self.dir.join(MOVED))
+                    .context("cannot rename the input")?;
+                self.renamed = true;
+            }
+            Spelling::Linked if !self.dir.join(LINK).exists() => {
+                std::os::unix::fs::symlink(".", self.dir.join(LINK)).context("cannot link the input's directory")?;
+            }
+            _ => {}
+        }
+        self.spelling = spelling;
+        Ok(())
+    }
+
+    /// Kills all, and takes their state directories away.
+    pub(crate) fn lose_state(&mut self) -> Result<()> {
+        self.look_after()?;
+        let homes: Vec<Home> = self.members.iter().map(|member| member.home).collect();
+        while !self.members.is_empty() {
+            self.leave(0, Leave::Killed)?;
+        }
+        for home in homes {
+            let state = self.dir.join(if home == Home::Far { "far" } else { ".aqpipe" });
+            if state.exists() {
+                std::fs::remove_dir_all(&state).context("cannot remove a state directory")?;
+            }
+        }
         Ok(())
     }
 
@@ -190,15 +250,33 @@ impl Crew {
         Ok(())
     }
 
-    /// Carries all the rest: each home in turn, to its end.
+    /// Carries all the rest, to its end; whatever others left is this one's to finish. Then it is started again and again,
+    /// as a supervisor does that only knows how to start, and killed as it comes: nothing may come out any more.
     pub(crate) fn complete(&mut self, at_most: Duration) -> Result<()> {
         self.disband()?;
-        let homes = if self.far { vec![Home::Near, Home::Far] } else { vec![Home::Near] };
-        for home in homes {
-            let args: &[&str] = if self.endless { &["--until-end"] } else { &[] };
-            let mut process = self.launch(home, args)?;
-            self.expect_end(&mut process, at_most, "when all the rest was to be carried")?;
+        let args: &[&str] = if self.endless { &["--until-end"] } else { &[] };
+        for again in 0..AGAIN {
+            let mut process = self.launch(Home::Near, args)?;
+            if (1..AGAIN - 1).contains(&again) {
+                std::thread::sleep(KILLED_AFTER * again);
+                process.kill()?;
+            } else {
+                self.expect_end(&mut process, at_most, "when all the rest was to be carried")?;
+            }
             self.inspect(&process);
+        }
+        Ok(())
+    }
+
+    /// Starts one that has to refuse what it finds in place of its input.
+    pub(crate) fn refuse_another_input(&mut self, says: &str, at_most: Duration) -> Result<()> {
+        let mut process = self.launch(Home::Near, &["--until-end"])?;
+        let ended = process.wait(at_most)?;
+        let text = process.text();
+        if ended.is_none_or(|status| status.success()) || !text.contains(says) {
+            let tail = process.tail();
+            self.violations.add(Kind::Conduct, format!("another input was not refused ({ended:?}):\n{tail}"));
+            process.kill()?;
         }
         Ok(())
     }

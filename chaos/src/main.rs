@@ -3,7 +3,9 @@
 //! A trial carries generated [`records`] along one path (file or Kafka to file or Kafka) through a transform that holds
 //! rows back, and drives nothing but the `aqpipe` binary. The [`plan`] says what is done to it, round by round, and
 //! follows from a seed: SIGKILL, SIGTERM, SIGSTOP for twice the session timeout, SIGKILL of one of three brokers, a
-//! second instance that joins and leaves; behind the [`proxy`], connections that are cut, delayed, held or halved.
+//! second instance that joins and leaves, a state directory that is lost, an input file by another path; behind the
+//! [`proxy`], connections that are cut, delayed, held or halved. At the end a completed pipeline is started again and
+//! again, and the topic that it reads is made anew under its name.
 //!
 //! Readers [`watch`] the output all the time and look once more at the end, and [`verify`] what they see: each record
 //! once, in the order of its key, with the right value and the right fill; each malformed one a dead letter, once; each

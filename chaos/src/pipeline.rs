@@ -51,7 +51,7 @@ pub(crate) fn text(path: Path, plan: &Plan, names: &Names) -> String {
              session_timeout_secs = {SESSION_SECS}\n{of_source}{client}"
         )
     } else {
-        write!(text, "type = \"csv\"\npath = \"{INPUT}\"\nrerun = false\nkey = {{ column = \"station\" }}\n")
+        write!(text, "type = \"csv\"\npath = \"{INPUT}\"\nkey = {{ column = \"station\" }}\n")
     };
     // A row that is held back waits for the next record of its source, however long the rounds keep that away.
     let _ = write!(

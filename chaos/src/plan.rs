@@ -7,7 +7,7 @@ use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use crate::acts::{Act, CUT, Home, Leave, Moment, Path};
+use crate::acts::{Act, CUT, Home, Leave, Moment, Path, Spelling};
 use crate::pipeline::SESSION_SECS;
 
 /// One round.
@@ -53,6 +53,10 @@ pub(crate) enum Card {
     Kill,
     /// SIGTERM
     Term,
+    /// SIGKILL, and the state directory is lost
+    Lost,
+    /// The input of a pipeline that reads a file has another path
+    Respelt,
     /// SIGSTOP, then SIGCONT
     Freeze,
     /// SIGKILL of a broker
@@ -143,7 +147,11 @@ fn signals(wish: &Wish) -> Vec<Card> {
     if wish.path.reads_kafka() {
         cards.extend([Card::Second, Card::Second]);
     } else {
-        cards.push(Card::Refused);
+        cards.extend([Card::Refused, Card::Respelt]);
+    }
+    if wish.path.needs_kafka() {
+        // From files to files the state directory is the only memory.
+        cards.push(Card::Lost);
     }
     cards
 }
@@ -170,6 +178,8 @@ fn act(dice: &mut ChaCha8Rng, card: Card, wish: &Wish) -> Act {
     match card {
         Card::Kill => Act::Leave(Leave::Killed),
         Card::Term => Act::Leave(Leave::Asked),
+        Card::Lost => Act::Lost,
+        Card::Respelt => Act::Respelt(Spelling::OTHERS[dice.random_range(0..Spelling::OTHERS.len())], leave(dice)),
         Card::Freeze if wish.path.reads_kafka() && dice.random() => Act::Freeze(Some((home(dice), leave(dice)))),
         Card::Freeze => Act::Freeze(None),
         Card::Broker => Act::Broker {
@@ -215,6 +225,8 @@ mod tests {
             assert_eq!(has(|act| matches!(act, Act::Broker { node: 1..=3, .. })), path.needs_kafka());
             assert_eq!(has(|act| matches!(act, Act::Second { .. })), path.reads_kafka());
             assert_eq!(has(|act| matches!(act, Act::Refused)), !path.reads_kafka());
+            assert_eq!(has(|act| matches!(act, Act::Respelt(..))), !path.reads_kafka());
+            assert_eq!(has(|act| *act == Act::Lost), path.needs_kafka());
             for act in [Act::Leave(Leave::Killed), Act::Leave(Leave::Asked), Act::Freeze(None)] {
                 assert!(rounds.iter().any(|round| round.act == act), "{path:?} {seed}: no {act}");
             }

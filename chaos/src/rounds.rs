@@ -66,6 +66,8 @@ impl Rounds<'_> {
     fn act(&mut self, act: Act) -> Result<()> {
         match act {
             Act::Leave(how) => self.crew.leave(0, how),
+            Act::Lost => self.crew.lose_state(),
+            Act::Respelt(spelling, how) => self.crew.respell(spelling, how),
             Act::Freeze(other) => self.freeze(other),
             Act::Broker { node, away, killed } => {
                 let cluster = self.setting.cluster.context("no brokers to kill")?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use crate::acts::Path;
+use crate::acts::{Path, Spelling};
 use crate::crew::Crew;
 use crate::input::{self, Places};
 use crate::kafka::{Cluster, Feed, Topic, feed};
@@ -81,7 +81,8 @@ pub(crate) fn run(setting: &Setting<'_>, path: Path, plan: &Plan, dir: &std::pat
         members: Vec::new(),
         started: 0,
         fenced: 0,
-        far: false,
+        spelling: Spelling::Plain,
+        renamed: false,
         done: false,
     };
     let mut rounds =
@@ -149,5 +150,22 @@ fn finish(rounds: &mut Rounds<'_>, shape: Shape, places: Places, fed: Option<&To
         Some(topic) => feed::places(topic, shape)?,
         None => places,
     };
+    if let Some(topic) = fed
+        && rounds.setting.proxy.is_none()
+    {
+        make_anew(rounds, topic, shape)?;
+    }
     rounds.watch.complete(&places)
+}
+
+/// Makes the input topic anew under its name, with as many messages of the same kind as before: what is read and committed
+/// of the old one tells nothing of it, so that the pipeline has to refuse it, and nothing may come out.
+fn make_anew(rounds: &mut Rounds<'_>, topic: &Topic, shape: Shape) -> Result<()> {
+    printer::say("       the input topic is made anew");
+    let cluster = rounds.setting.cluster.context("no brokers")?;
+    topic.delete()?;
+    topic.create(cluster.replication())?;
+    let mut feed = Feed::start(topic.clone(), shape, rounds.setting.share)?;
+    feed.complete()?;
+    rounds.crew.refuse_another_input(&topic.name, REST)
 }

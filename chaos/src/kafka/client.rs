@@ -60,6 +60,24 @@ impl Topic {
         Ok(())
     }
 
+    /// Deletes the topic, and waits until brokers have forgotten it.
+    pub(crate) fn delete(&self) -> Result<()> {
+        let admin: AdminClient<DefaultClientContext> = config(&self.brokers).create().context("an admin client")?;
+        let options = AdminOptions::new().operation_timeout(Some(WAIT)).request_timeout(Some(WAIT));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        for deleted in runtime.block_on(admin.delete_topics(&[&self.name], &options))? {
+            deleted.map_err(|(name, code)| anyhow::anyhow!("topic {name} cannot be deleted: {code}"))?;
+        }
+        let until = Instant::now() + WAIT;
+        while admin.inner().fetch_metadata(None, WAIT)?.topics().iter().any(|topic| topic.name() == self.name) {
+            if Instant::now() > until {
+                bail!("topic {} is still there", self.name);
+            }
+            std::thread::sleep(POLL);
+        }
+        Ok(())
+    }
+
     fn consumer(&self, isolation: &str) -> Result<BaseConsumer> {
         let mut config = config(&self.brokers);
         config.set("group.id", "chaos-reader").set("enable.auto.commit", "false");

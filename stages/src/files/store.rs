@@ -74,6 +74,7 @@ impl Store {
         if self.alone {
             self.nobody_else_writes()?;
         }
+        self.sweep_claims()?;
         match Claim::read(&self.dir, &self.names)? {
             None => {
                 if self.embedded {
@@ -123,6 +124,15 @@ impl Store {
     /// Two processes of one name would sweep away each other's files.
     fn take_lock(&self) -> Result<File> {
         disk::lock(&self.dir.join(self.names.lock()))?.ok_or_else(|| self.is_written())
+    }
+
+    /// Removes claims that processes died writing. The caller has the directory's lock, without which nobody writes one.
+    fn sweep_claims(&self) -> Result<()> {
+        let claim = format!("{}.", self.names.claim());
+        for name in self.list()?.into_iter().filter(|name| name.starts_with(&claim) && name.ends_with(".new")) {
+            disk::remove(&self.dir.join(name))?;
+        }
+        Ok(())
     }
 
     /// An error where another process writes for this pipeline, with another state directory; a replay may. The caller has

@@ -424,6 +424,10 @@ fn hidden_files_are_never_written_through_links() {
     assert!(hidden.symlink_metadata().expect("there").is_file(), "the name is the one that was to be written");
     store.finish(&prepared).expect("finishes");
     assert_eq!(std::fs::read_to_string(&precious).expect("there"), "mine");
+    std::fs::write(dir.path().join(".batch.aqpipe.json.17.new"), "{").expect("as a process leaves it that dies");
+    drop(store);
+    self::store(dir.path()).claim().expect("its own");
+    assert!(!dir.path().join(".batch.aqpipe.json.17.new").exists());
     let claimed = tempfile::tempdir().expect("a directory");
     std::os::unix::fs::symlink(&precious, claimed.path().join(".aqpipe.lock")).expect("links");
     assert!(self::store(claimed.path()).claim().is_err(), "a lock that is a link");
