@@ -9,6 +9,7 @@ mod files;
 mod input;
 pub mod kafka;
 mod layout;
+mod seconds;
 mod sink;
 mod source;
 #[cfg(test)]

@@ -80,7 +80,7 @@ fn lane(one: &LaneState) -> String {
     format!(
         "  lane       {}: at {}, {} records, {} held, {} bytes of state, committed {}",
         one.lane,
-        one.position,
+        one.place.clone().unwrap_or_else(|| one.position.to_string()),
         one.records,
         one.held,
         one.state_bytes,

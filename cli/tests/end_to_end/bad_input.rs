@@ -99,7 +99,7 @@ fn a_file_that_became_shorter_while_a_run_was_interrupted_is_another_file() {
     let house = house(around(14, b"cut", 5));
     house.run(&["run", "strict.toml"]).expect(1, &[]);
     house.write("in.csv", around(14, b"", 4));
-    let help = "help: `--fresh` forgets where the pipeline was and starts from the beginning\n";
+    let help = "or start from the beginning with `--fresh`, which forgets where the pipeline was\n";
     house.run(&["run", "strict.toml"]).expect(1, &["the files are not those that were read before: in.csv has ", help]);
     house.run(&["run", "strict.toml", "--fresh"]).expect(0, &["job: read 18, written 18,"]);
     assert_eq!(house.rows("out").len(), 18);
@@ -200,7 +200,7 @@ fn time_that_goes_back_or_repeats_is_carried_and_counted() {
     house.run(&["run", "job.toml"]).expect(
         0,
         &[
-            "WARN job: in.csv: time goes back at ",
+            "WARN job: in.csv:6: time goes back: ",
             "job: read 9, written 9, dead letters 0, filtered 0, held 0; 1 files in ",
             "\n  time went back in 1 records and repeated in 3\n",
         ],

@@ -190,6 +190,10 @@ fn state_says_where_a_pipeline_stands_in_ledgers() {
         instance["read"],
         instance["written"].as_u64().expect("a number") + lane["held"].as_u64().expect("held")
     );
+    let line = lane["records"].as_u64().expect("a number") + 2;
+    assert_eq!(lane["place"], format!("in.csv:{line}"), "a line, for a person");
+    let text = house.run(&["state", "job.toml"]).expect(0, &[]).out;
+    assert!(text.contains(&format!("at in.csv:{line}, ")), "{text}");
     assert!(lane["position"].as_u64() > Some(0) && instance["last_commit_ms"].as_u64() > Some(1_700_000_000_000));
     house.run(&[&["run", "job.toml"], &slow[2..]].concat()).expect(0, &[]);
     let done = state(&house);

@@ -5,6 +5,7 @@
 #![expect(clippy::print_stderr, reason = "tests say how they can be tried again and what they left out")]
 
 mod bad_input;
+mod changing_files;
 mod command;
 mod common;
 mod dead_letters;

@@ -117,7 +117,11 @@ impl Task {
             Err(error) if self.reins.order() == Order::Lost => {
                 tracing::debug!("{}: a lost lane ends with an error: {error}", self.id);
             }
-            Err(error) => self.control.fail(error.at(format!("{} {}", self.id, self.now.at))),
+            Err(error) => {
+                let at = self.now.at;
+                let place = self.place(at.at);
+                self.control.fail(error.at(format!("{place} (record {})", at.row)));
+            }
         }
         self.facts.lag(&self.id, None);
         self.control.ended(&self.id, self.epoch);
@@ -193,7 +197,10 @@ impl Task {
             _ => {
                 self.now.counts.read += dead.len() as u64;
                 let label = self.source_label.clone();
-                self.bury(dead.into_iter().map(|letter| DeadLetter { stage: label.clone(), ..letter }).collect())?;
+                self.bury(
+                    dead.into_iter().map(|letter| DeadLetter { stage: label.clone(), ..letter }).collect(),
+                    true,
+                )?;
                 self.transform(batch, self.lane.position())?;
             }
         }
@@ -208,12 +215,17 @@ impl Task {
         let to = Position { at: bad.origin, row: self.now.at.row + before as u64 };
         self.transform(batch.slice(0, before), to)?;
         self.cut()?;
-        let stage = if bad.stage.is_empty() { &self.source_label } else { &bad.stage };
-        Err(self.no_dead_letters(bad, stage))
+        let stage = if bad.stage.is_empty() { self.source_label.clone() } else { bad.stage.clone() };
+        Err(self.no_dead_letters(bad, &stage))
     }
 
-    fn no_dead_letters(&self, bad: &DeadLetter, stage: &str) -> Error {
-        let place = bad.place.clone().unwrap_or_else(|| format!("{} {}", self.id, bad.origin));
+    /// The place of a record, for a person.
+    fn place(&mut self, at: u64) -> String {
+        self.lane.place(at).unwrap_or_else(|| format!("{} {at}", self.id))
+    }
+
+    fn no_dead_letters(&mut self, bad: &DeadLetter, stage: &str) -> Error {
+        let place = bad.place.clone().unwrap_or_else(|| self.place(bad.origin));
         Error::new(bad.reason.clone())
             .in_stage(stage)
             .at(place)
@@ -253,7 +265,7 @@ impl Task {
         if let (Some(bad), None) = (passed.dead.first(), &self.dead) {
             return Err(self.no_dead_letters(bad, &bad.stage));
         }
-        self.bury(passed.dead)?;
+        self.bury(passed.dead, true)?;
         for batch in passed.batches {
             self.write(batch)?;
         }
@@ -269,15 +281,24 @@ impl Task {
         self.writer.write(batch, &mut dead).map_err(|e| e.in_stage(&self.sink_label))?;
         self.now.counts.written += rows - dead.len() as u64;
         if let (Some(bad), None) = (dead.first(), &self.dead) {
-            return Err(self.no_dead_letters(bad, &self.sink_label));
+            let label = self.sink_label.clone();
+            return Err(self.no_dead_letters(bad, &label));
         }
         let label = self.sink_label.clone();
-        self.bury(dead.into_iter().map(|letter| DeadLetter { stage: label.clone(), ..letter }).collect())
+        self.bury(dead.into_iter().map(|letter| DeadLetter { stage: label.clone(), ..letter }).collect(), false)
     }
 
-    fn bury(&mut self, letters: Vec<DeadLetter>) -> Result<()> {
+    /// Hands letters over; `as_read` where their bytes are those of the source.
+    fn bury(&mut self, mut letters: Vec<DeadLetter>, as_read: bool) -> Result<()> {
         if letters.is_empty() {
             return Ok(());
+        }
+        let form = if as_read { self.lane.form() } else { None };
+        for letter in &mut letters {
+            if letter.place.is_none() {
+                letter.place = self.lane.place(letter.origin);
+            }
+            letter.form.clone_from(&form);
         }
         let Some(dead) = &mut self.dead else { return Err(Error::bug("a dead letter without an end for it")) };
         self.now.counts.dead += letters.len() as u64;
@@ -352,10 +373,10 @@ impl Task {
                 match last {
                     Some(before) if time < before => {
                         if self.now.counts.out_of_order == 0 {
+                            let at = batch.origin()[row + i];
+                            let place = self.lane.place(at).unwrap_or_else(|| format!("{} {at}", self.id));
                             tracing::warn!(
-                                "{}: time goes back at {}: such records are carried as they are, and counted",
-                                self.id,
-                                batch.origin()[row + i]
+                                "{place}: time goes back: such records are carried as they are, and counted"
                             );
                         }
                         self.now.counts.out_of_order += 1;

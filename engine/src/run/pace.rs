@@ -165,6 +165,14 @@ impl Lane for Paced {
         let waiting = self.batch.as_ref().map_or(0, Batch::rows) + self.dead.len();
         self.lane.lag().map(|lag| lag + waiting as u64)
     }
+
+    fn place(&mut self, at: u64) -> Option<String> {
+        self.lane.place(at)
+    }
+
+    fn form(&self) -> Option<Arc<str>> {
+        self.lane.form()
+    }
 }
 
 impl Paced {

@@ -145,7 +145,7 @@ impl Source for ReplaySource {
             None => state.clear(),
         }
         done.interrupted = Some(self.shape);
-        let lane = ReplayLane { again: self.again, left: letters, done, position, empty: None };
+        let lane = ReplayLane { again: self.again, left: letters, done, position, empty: None, form: None };
         let at = Start { position, part, state };
         lanes.open(Arc::clone(&id), Box::new(lane), Some(at), None)?;
         while !lanes.stopping() && lanes.running().contains(&id) {
@@ -164,6 +164,8 @@ struct ReplayLane {
     position: Position,
     /// An empty batch of the last layout.
     empty: Option<Batch>,
+    /// What the bytes of the last letter need to be read.
+    form: Option<Arc<str>>,
 }
 
 impl Lane for ReplayLane {
@@ -174,11 +176,12 @@ impl Lane for ReplayLane {
         };
         let origin = self.position.at;
         let decoded = match &letter.raw {
-            Some(raw) => self.again.decode(origin, raw)?,
+            Some(raw) => self.again.decode(origin, raw, letter.form.as_deref())?,
             None => Err("its bytes are not known".to_owned()),
         };
         self.position = Position { at: origin + 1, row: self.position.row + 1 };
         self.done.done(&letter);
+        self.form = letter.form.as_deref().map(Arc::from);
         match decoded {
             Ok(batch) => {
                 self.empty = Some(batch.slice(0, 0));
@@ -203,6 +206,10 @@ impl Lane for ReplayLane {
 
     fn ends_with_a_word(&self) -> bool {
         true
+    }
+
+    fn form(&self) -> Option<Arc<str>> {
+        self.form.clone()
     }
 }
 

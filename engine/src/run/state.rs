@@ -15,7 +15,7 @@ use super::runner::{self, RunOptions};
 use crate::config::Pipeline;
 use crate::error::Result;
 use crate::monitor::Counts;
-use crate::stage::{BuildContext, Coordinator, Notes};
+use crate::stage::{AnySource, BuildContext, Coordinator, Notes, Start};
 
 /// How often the end of a wait for a broker is looked for.
 const LOOK: Duration = Duration::from_millis(50);
@@ -69,6 +69,8 @@ pub struct LaneState {
     pub lane: String,
     /// An offset, or a byte.
     pub position: u64,
+    /// The same for a person, where that says more: `data.csv:17`.
+    pub place: Option<String>,
     /// Records before it.
     pub records: u64,
     /// Records held back by transforms.
@@ -86,6 +88,7 @@ pub struct LaneState {
 pub fn state(pipeline: &Pipeline, at_most: Duration) -> Result<PipelineState> {
     let mut view =
         PipelineState { pipeline: pipeline.name.clone(), shape: pipeline.shape.clone(), ..PipelineState::default() };
+    let source = &*pipeline.source.config;
     let mut writers: Vec<Option<String>> = Vec::new();
     let mut lanes: BTreeMap<String, LaneState> = BTreeMap::new();
     for (id, dir, running) in instance::all(&pipeline.settings.state_dir, &pipeline.name)? {
@@ -95,7 +98,7 @@ pub fn state(pipeline: &Pipeline, at_most: Duration) -> Result<PipelineState> {
         for (lane, at) in &state.lanes {
             let known = lanes.get(lane).is_some_and(|known| known.committed_ms >= at.time_ms);
             if !known {
-                lanes.insert(lane.clone(), lane_of(lane, &at.start, at.held, at.time_ms));
+                lanes.insert(lane.clone(), lane_of(source, lane, &at.start, at.held, at.time_ms));
             }
         }
     }
@@ -103,7 +106,7 @@ pub fn state(pipeline: &Pipeline, at_most: Duration) -> Result<PipelineState> {
         match look(&*coordinator, &pipeline.name, at_most) {
             Ok(Some((place, found))) if !found.is_empty() => {
                 view.decided_by = Some(place);
-                of_notes(&found, &writers, &mut view.instances, &mut lanes)?;
+                of_notes(source, &found, &writers, &mut view.instances, &mut lanes)?;
             }
             Ok(_) => {}
             Err(error) if writers.iter().all(Option::is_some) => view.unreachable = Some(error.to_string()),
@@ -130,10 +133,11 @@ pub fn replayed(pipeline: &Pipeline, at_most: Duration) -> Result<Replayed> {
     Replayed::from_start(state.lanes.get(REPLAY).map(|lane| &lane.start))
 }
 
-fn lane_of(lane: &str, start: &crate::stage::Start, held: u64, committed_ms: u64) -> LaneState {
+fn lane_of(source: &dyn AnySource, lane: &str, start: &Start, held: u64, committed_ms: u64) -> LaneState {
     LaneState {
         lane: lane.to_owned(),
         position: start.position.at,
+        place: if lane == REPLAY { None } else { source.place(start) },
         records: start.position.row,
         held,
         state_bytes: start.state.iter().map(|state| state.len() as u64).sum(),
@@ -163,6 +167,7 @@ fn count(instance: &mut InstanceState, counts: &Counts) {
 
 /// Notes are as new as a ledger or newer.
 fn of_notes(
+    source: &dyn AnySource,
     notes: &Notes,
     writers: &[Option<String>],
     instances: &mut Vec<InstanceState>,
@@ -188,7 +193,7 @@ fn of_notes(
         let note = note?;
         let known = lanes.get(&note.lane).is_some_and(|known| known.committed_ms > note.time_ms);
         if (note.run == newest_run || note.lane == REPLAY) && !known {
-            let lane = lane_of(&note.lane, &note.start, note.held, note.time_ms);
+            let lane = lane_of(source, &note.lane, &note.start, note.held, note.time_ms);
             lanes.insert(note.lane, lane);
         }
     }

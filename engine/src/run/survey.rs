@@ -47,9 +47,12 @@ fn pass(
     stop: &Stop,
 ) -> Result<u64> {
     let mut rows = 0;
-    for (_, mut lane) in source.survey()? {
+    let lanes = source.survey()?;
+    let all = lanes.len() as f64;
+    for (number, (_, mut lane)) in lanes.into_iter().enumerate() {
         let mut chain = Chain::build(pipeline, before, cx, surveys)?;
-        let mut observe = |passed: Passed| passed.batches.iter().try_for_each(|batch| survey.observe(batch));
+        let observe =
+            |survey: &mut dyn Survey, passed: Passed| passed.batches.iter().try_for_each(|batch| survey.observe(batch));
         loop {
             if stop.is_asked() {
                 return Err(Error::new("stopped before the run began"));
@@ -57,13 +60,16 @@ fn pass(
             match lane.next(BATCH_ROWS, Instant::now() + Duration::from_secs(1))? {
                 Next::Rows(batch, _) => {
                     rows += batch.rows() as u64;
-                    observe(chain.apply(batch)?)?;
+                    observe(survey, chain.apply(batch)?)?;
+                    if let Some(share) = lane.share() {
+                        survey.read_so_far((number as f64 + share) / all);
+                    }
                 }
                 Next::Quiet => {}
                 Next::End => break,
             }
         }
-        observe(chain.finish()?)?;
+        observe(survey, chain.finish()?)?;
     }
     Ok(rows)
 }

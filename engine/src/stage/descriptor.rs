@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::repeat::Repeat;
-use super::{Again, BuildContext, DeadEnd, Letters, Sink, Source, Survey, Transform};
+use super::{Again, BuildContext, DeadEnd, Letters, Sink, Source, Start, Survey, Transform};
 use crate::error::Result;
 use crate::record::Fields;
 
@@ -246,6 +246,11 @@ config_trait! {
             Ok(None)
         }
 
+        /// The place, for a person, where a lane goes on from there, where that says more: `data.csv:17`.
+        fn place(&self, _start: &Start) -> Option<String> {
+            None
+        }
+
         /// Builds it. May look at files, must not wait for a network.
         ///
         /// # Errors
@@ -268,6 +273,8 @@ config_trait! {
         /// See [`SourceConfig::again`].
         #[expect(clippy::missing_errors_doc, reason = "said there")]
         fn again(&self, cx: &BuildContext) -> Result<Option<Box<dyn Again>>>;
+        /// See [`SourceConfig::place`].
+        fn place(&self, start: &Start) -> Option<String>;
         /// See [`SourceConfig::build`].
         #[expect(clippy::missing_errors_doc, reason = "said there")]
         fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>>;
@@ -292,6 +299,9 @@ config_trait! {
         }
         fn again(&self, cx: &BuildContext) -> Result<Option<Box<dyn Again>>> {
             C::again(self, cx)
+        }
+        fn place(&self, start: &Start) -> Option<String> {
+            C::place(self, start)
         }
         fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>> {
             C::build(self, cx)

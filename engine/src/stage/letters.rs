@@ -43,6 +43,8 @@ pub struct StoredLetter {
     pub raw: Option<Vec<u8>>,
     /// Whether those are all.
     pub whole: bool,
+    /// What they need to be read once more (see [`Lane::form`](super::Lane::form)).
+    pub form: Option<String>,
 }
 
 /// Reads stored dead letters.
@@ -56,9 +58,10 @@ pub trait Letters {
 
 /// Reads records from their bytes alone, as the source would have read them.
 pub trait Again: Send {
-    /// The record as a batch of one row, whose origin is `origin`; or why it can still not be carried.
+    /// The record as a batch of one row, whose origin is `origin`; or why it can still not be carried. `form` is what its
+    /// letter has kept of how it was read (see [`Lane::form`](super::Lane::form)).
     ///
     /// # Errors
     /// Stops the replay.
-    fn decode(&mut self, origin: u64, raw: &[u8]) -> Result<Result<Batch, String>>;
+    fn decode(&mut self, origin: u64, raw: &[u8], form: Option<&str>) -> Result<Result<Batch, String>>;
 }

@@ -25,13 +25,15 @@ pub struct DeadLetter {
     pub reason: String,
     /// Its bytes as they were read (or, from a sink, as they would have been written).
     pub raw: Option<Vec<u8>>,
+    /// What those need to be read once more, in words of the source (see [`Lane::form`]).
+    pub form: Option<Arc<str>>,
 }
 
 impl DeadLetter {
     /// A record given up at `origin` for `reason`.
     #[must_use]
     pub fn new(origin: u64, reason: impl Into<String>, raw: Option<Vec<u8>>) -> DeadLetter {
-        DeadLetter { origin, place: None, stage: String::new(), reason: reason.into(), raw }
+        DeadLetter { origin, place: None, stage: String::new(), reason: reason.into(), raw, form: None }
     }
 }
 
@@ -101,6 +103,9 @@ pub trait Survey: Send {
     /// Where a bound is exceeded; stops the pipeline before it starts.
     fn observe(&mut self, batch: &Batch) -> Result<()>;
 
+    /// Told now and then how much of the input it has seen, 0 to 1, where that is known.
+    fn read_so_far(&mut self, _share: f64) {}
+
     /// What was learned, for [`BuildContext::survey`](super::BuildContext::survey) of every lane of this run.
     ///
     /// # Errors
@@ -149,6 +154,22 @@ pub trait Lane: Send {
 
     /// Records known to wait behind the position, where that is known.
     fn lag(&self) -> Option<u64> {
+        None
+    }
+
+    /// The place, for a person, of the record that starts at `at`, where that says more: `data.csv:17`.
+    fn place(&mut self, _at: u64) -> Option<String> {
+        None
+    }
+
+    /// What the bytes of its records need to be read once more, where they are not enough: the names of columns. It is
+    /// kept with each dead letter, and handed to [`Again::decode`](super::Again::decode) when that is replayed.
+    fn form(&self) -> Option<Arc<str>> {
+        None
+    }
+
+    /// How much of its input lies before the position, 0 to 1, where that is known.
+    fn share(&self) -> Option<f64> {
         None
     }
 }

@@ -4,9 +4,12 @@
 //! and `fills` (see [`write_fills`](super::text::write_fills)). An absent value is nothing at all, an empty text is `""`. Quoting is that of
 //! RFC 4180, and a line ends with `\n`.
 
+use std::borrow::Cow;
+
 use aqpipe_engine::record::{Batch, Column, Fields, Flag, Mark, Provenance, TIMESTAMP};
 use arrow_array::{Array, StringArray};
 
+use super::names::apart;
 use super::text;
 
 /// Which columns a table has, and how they are set apart.
@@ -22,11 +25,20 @@ pub struct Table {
     pub offset: bool,
     /// Whether `processed_at` is there: when the batch was written.
     pub processed_at: bool,
+    /// Whether texts that a spreadsheet would take for a formula begin with `'`.
+    pub escape_formulas: bool,
 }
 
 impl Default for Table {
     fn default() -> Self {
-        Table { delimiter: b',', marks: true, partition: false, offset: false, processed_at: false }
+        Table {
+            delimiter: b',',
+            marks: true,
+            partition: false,
+            offset: false,
+            processed_at: false,
+            escape_formulas: false,
+        }
     }
 }
 
@@ -59,16 +71,27 @@ impl Table {
         named.find(|name| *name == TIMESTAMP || self.extra().any(|extra| extra == *name))
     }
 
-    /// Appends the names of the columns as a line.
+    /// Appends the names of the columns as a line. A field whose name another column has is written under
+    /// [another one](Self::names).
     pub fn write_header(&self, fields: &Fields, out: &mut Vec<u8>) {
         out.extend_from_slice(TIMESTAMP.as_bytes());
         let mut cell = |name: &str| {
             out.push(self.delimiter);
             self.write_text(out, name.as_bytes());
         };
-        fields.key.as_deref().into_iter().chain(fields.names()).chain(fields.score.as_deref()).for_each(&mut cell);
+        self.names(fields).1.iter().for_each(|name| cell(name));
         self.extra().for_each(cell);
         out.push(b'\n');
+    }
+
+    /// The key, the fields and the score as they are called, and as their columns are: no two columns have one name.
+    #[must_use]
+    pub fn names<'f>(&self, fields: &'f Fields) -> (Vec<&'f str>, Vec<Cow<'f, str>>) {
+        let reserved: Vec<&str> = std::iter::once(TIMESTAMP).chain(self.extra()).collect();
+        let names: Vec<&str> =
+            fields.key.as_deref().into_iter().chain(fields.names()).chain(fields.score.as_deref()).collect();
+        let written = apart(&names, &reserved);
+        (names, written)
     }
 
     /// Appends a line for each record.
@@ -141,6 +164,15 @@ impl Table {
     }
 
     fn write_text(&self, out: &mut Vec<u8>, text: &[u8]) {
+        let is_formula = matches!(text.first(), Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r'));
+        if self.escape_formulas && is_formula {
+            self.write_quoted(out, &[b"'", text].concat());
+        } else {
+            self.write_quoted(out, text);
+        }
+    }
+
+    fn write_quoted(&self, out: &mut Vec<u8>, text: &[u8]) {
         let special = |byte: &u8| *byte == self.delimiter || matches!(byte, b'"' | b'\n' | b'\r');
         if !text.is_empty() && !text.iter().any(special) {
             out.extend_from_slice(text);
@@ -217,6 +249,35 @@ mod tests {
         assert_eq!(Table::default().taken_name(&fields), Some("flags"));
         assert_eq!(Table { marks: false, ..Table::default() }.taken_name(&fields), None);
         assert_eq!(Table { marks: false, offset: true, ..Table::default() }.taken_name(&fields), Some("offset"));
+    }
+
+    #[test]
+    fn a_field_with_the_name_of_another_column_is_written_under_one_of_its_own() {
+        let list = ["flags", "T", "fills", "timestamp", "station", "quality_score", "flags_"].map(Field::text).to_vec();
+        let fields =
+            Fields { list, key: Some("station".into()), score: Some("quality_score".into()), ..Fields::default() };
+        let mut out = Vec::new();
+        Table::default().write_header(&fields, &mut out);
+        assert_eq!(
+            String::from_utf8(out).expect("UTF-8"),
+            "timestamp,station,flags__,T,fills_,timestamp_,station_,quality_score,flags_,quality_score_,flags,fills\n"
+        );
+    }
+
+    #[test]
+    fn texts_that_a_spreadsheet_would_take_for_a_formula_are_escaped_where_that_is_asked_for() {
+        let texts = ["=1+1", "+1", "-x", "@sum", "\tx", "a=b", "'=1", ""];
+        let batch = batch(texts.iter().map(|text| Some((*text).to_owned())).collect());
+        let read = |escape_formulas| {
+            let table = Table { escape_formulas, marks: false, ..Table::default() };
+            let mut out = Vec::new();
+            table.write_header(batch.fields(), &mut out);
+            table.write_rows(&batch, Common::default(), &mut out);
+            let mut reader = csv::Reader::from_reader(&*out);
+            reader.records().map(|record| record.expect("a record")[3].to_owned()).collect::<Vec<String>>()
+        };
+        assert_eq!(read(false), texts);
+        assert_eq!(read(true), ["'=1+1", "'+1", "'-x", "'@sum", "'\tx", "a=b", "'=1", ""]);
     }
 
     proptest! {

@@ -2,5 +2,6 @@
 
 pub mod csv;
 pub mod json;
+pub(crate) mod names;
 pub mod number;
 pub mod text;

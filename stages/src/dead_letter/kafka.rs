@@ -36,7 +36,9 @@ const FULL: usize = 4 << 20;
 ///
 /// They become visible to readers of committed records together with what was committed beside them.
 ///
-/// Bytes beyond what the topic takes are cut off; the header `aqpipe.length` then has the whole length.
+/// Bytes beyond what the topic takes are cut off; the header `aqpipe.length` then has the whole length. Where bytes alone
+/// are not enough to read the record once more (a row of a CSV file), the header `aqpipe.form` has the rest as JSON: the
+/// names of its columns, and how cells are told apart.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KafkaDeadLetterConfig {
@@ -184,13 +186,17 @@ fn header(headers: OwnedHeaders, key: &str, value: &str) -> OwnedHeaders {
 
 impl KafkaDeadWriter {
     fn headers(&self, letter: &DeadLetter) -> OwnedHeaders {
-        let headers = OwnedHeaders::new_with_capacity(7);
+        let headers = OwnedHeaders::new_with_capacity(8);
         let headers = header(headers, "aqpipe.pipeline", &self.pipeline);
         let headers = header(headers, "aqpipe.lane", &self.lane);
         let headers = header(headers, "aqpipe.position", &letter.origin.to_string());
         let headers = header(headers, "aqpipe.place", letter.place.as_deref().unwrap_or_default());
         let headers = header(headers, "aqpipe.stage", &letter.stage);
-        header(headers, "aqpipe.reason", &letter.reason)
+        let headers = header(headers, "aqpipe.reason", &letter.reason);
+        match &letter.form {
+            Some(form) => header(headers, "aqpipe.form", form),
+            None => headers,
+        }
     }
 
     /// The headers of a letter, and as much of its bytes as there is room for where a record may have `most`.
@@ -198,7 +204,9 @@ impl KafkaDeadWriter {
         let headers = self.headers(letter);
         // The headers' names and lengths need less than 256 bytes.
         let place = letter.place.as_ref().map_or(0, String::len);
-        let known = self.pipeline.len() + self.lane.len() + place + letter.stage.len() + letter.reason.len() + 256;
+        let form = letter.form.as_ref().map_or(0, |form| form.len());
+        let known =
+            self.pipeline.len() + self.lane.len() + place + letter.stage.len() + letter.reason.len() + form + 256;
         let room = most.saturating_sub(known);
         let raw = letter.raw.as_deref();
         match raw.filter(|raw| raw.len() > room) {

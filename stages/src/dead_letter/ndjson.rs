@@ -15,6 +15,7 @@ use aqpipe_engine::{Error, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::codec::text::write_timestamp;
 use crate::files::{Store, Temporary, ends_in_a_store};
@@ -23,7 +24,8 @@ use crate::files::{Store, Temporary, ends_in_a_store};
 ///
 /// Each line is an object with `pipeline`, `lane`, `position` (where the record starts in its lane: a Kafka offset, or a
 /// byte), `place` (`data.csv:17`, where that says more), `stage`, `reason`, `time` (when, in UTC) and the record's bytes: `raw` where
-/// they are UTF-8, else `raw_base64`, neither where they are not known.
+/// they are UTF-8, else `raw_base64`, neither where they are not known. Where bytes alone are not enough to read the record
+/// once more (a row of a CSV file), `form` has the rest: the names of its columns, and how cells are told apart.
 ///
 /// Files are called `PREFIX_LANE_FROM-TO.ndjson` and treated as those of the `csv` sink: they appear as a whole, together
 /// with what was committed, and are never overwritten.
@@ -33,14 +35,32 @@ struct NdjsonConfig {
     /// The directory, relative to the working directory. It is created where it is not there.
     #[schemars(length(min = 1))]
     dir: String,
-    /// How file names begin: letters, digits, `.`, `_` and `-`, not a point first.
-    #[serde(default = "default_prefix")]
+    /// How file names begin: letters, digits, `.`, `_` and `-`, not a point first. Absent, with the pipeline's name, so that
+    /// several pipelines may have one directory.
+    #[serde(default)]
     #[schemars(regex(pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$"), length(min = 1, max = 80))]
-    prefix: String,
+    prefix: Option<String>,
 }
 
-fn default_prefix() -> String {
-    "dead_letters".to_owned()
+/// The longest prefix: a file name has room for a lane and two positions behind it.
+const PREFIX_MAX: usize = 80;
+
+impl NdjsonConfig {
+    fn store(&self, cx: &BuildContext) -> Store {
+        Store::new(&self.dir, &self.prefix(&cx.pipeline), "ndjson", cx)
+    }
+
+    /// How file names begin: a long name of a pipeline is cut off, with a checksum that tells it from others.
+    fn prefix(&self, pipeline: &str) -> String {
+        match &self.prefix {
+            Some(prefix) => prefix.clone(),
+            None if pipeline.len() <= PREFIX_MAX => pipeline.to_owned(),
+            None => {
+                let kept: String = pipeline.chars().take(PREFIX_MAX - 9).collect();
+                format!("{kept}-{:08x}", crc32fast::hash(pipeline.as_bytes()))
+            }
+        }
+    }
 }
 
 impl DeadLetterConfig for NdjsonConfig {
@@ -52,7 +72,7 @@ impl DeadLetterConfig for NdjsonConfig {
     }
 
     fn letters(&self, cx: &BuildContext) -> Result<Option<Box<dyn Letters>>> {
-        Ok(Some(Box::new(Lines(Store::new(&self.dir, &self.prefix, "ndjson", cx)))))
+        Ok(Some(Box::new(Lines(self.store(cx)))))
     }
 
     fn files(&self, _: &str) -> Option<(String, String)> {
@@ -60,7 +80,7 @@ impl DeadLetterConfig for NdjsonConfig {
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadEnd>> {
-        let store = Arc::new(Store::new(&self.dir, &self.prefix, "ndjson", cx));
+        let store = Arc::new(self.store(cx));
         Ok(Arc::new(Ndjson { store, pipeline: Arc::clone(&cx.pipeline) }))
     }
 }
@@ -108,6 +128,13 @@ struct Line<'a> {
     raw: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     raw_base64: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    form: Option<&'a Value>,
+}
+
+/// What the bytes need to be read once more: an object where it is one, for those who read the file.
+fn form_of(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
 }
 
 impl DeadWriter for NdjsonWriter {
@@ -123,7 +150,12 @@ impl DeadWriter for NdjsonWriter {
         let mut time = Vec::new();
         write_timestamp(&mut time, SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_micros() as i64, 0);
         let time = String::from_utf8_lossy(&time);
+        let (mut form_text, mut form): (Option<&str>, _) = (None, None);
         for letter in &letters {
+            if letter.form.as_deref() != form_text {
+                form_text = letter.form.as_deref();
+                form = form_text.map(form_of);
+            }
             let text = letter.raw.as_deref().map(std::str::from_utf8);
             let line = Line {
                 pipeline: &self.pipeline,
@@ -139,6 +171,7 @@ impl DeadWriter for NdjsonWriter {
                     .as_ref()
                     .filter(|_| text.is_some_and(|text| text.is_err()))
                     .map(|raw| STANDARD.encode(raw)),
+                form: form.as_ref(),
             };
             let appended = serde_json::to_writer(file.buffer(), &line);
             appended.map_err(|error| Error::bug("a dead letter is no JSON").because(error))?;
@@ -174,6 +207,7 @@ struct ReadLine {
     time: Option<String>,
     raw: Option<String>,
     raw_base64: Option<String>,
+    form: Option<Value>,
 }
 
 impl Letters for Lines {
@@ -186,7 +220,7 @@ impl Letters for Lines {
                 let line = line.map_err(failed)?;
                 let place = || format!("{}:{index}", path.display());
                 let read: ReadLine = serde_json::from_str(&line)
-                    .map_err(|error| Error::new("a line is no dead letter").at(place()).because(error))?;
+                    .map_err(|error| Error::new("this line is not a dead letter").at(place()).because(error))?;
                 let decoded = read.raw_base64.map(|text| STANDARD.decode(text)).transpose();
                 let decoded =
                     decoded.map_err(|error| Error::new("bytes are not base 64").at(place()).because(error))?;
@@ -201,6 +235,10 @@ impl Letters for Lines {
                     time: read.time,
                     raw: read.raw.map(String::into_bytes).or(decoded),
                     whole: true,
+                    form: read.form.map(|form| match form {
+                        Value::String(text) => text,
+                        other => other.to_string(),
+                    }),
                 })?;
             }
         }
@@ -217,7 +255,7 @@ mod tests {
     #[test]
     fn a_letter_says_what_where_and_why_with_its_bytes() {
         let dir = tempfile::tempdir().expect("a directory");
-        let config = NdjsonConfig { dir: dir.path().to_string_lossy().into_owned(), prefix: default_prefix() };
+        let config = NdjsonConfig { dir: dir.path().to_string_lossy().into_owned(), prefix: None };
         let end = config.build(&BuildContext::for_tests()).expect("builds");
         end.claim().expect("free");
         let mut writer = end.open(&"topic/1".into(), 0).expect("opens");
@@ -229,11 +267,12 @@ mod tests {
         ];
         letters[0].place = Some("topic/1@7".into());
         letters[0].stage = "kafka".into();
+        letters[1].form = Some(r#"{"columns":["a","b"]}"#.into());
         writer.write(letters).expect("writes");
         let to = Position { at: 10, row: 10 };
         let prepared = writer.prepare(Span { to, ..Span::default() }).expect("prepares");
         end.finish(prepared.apart()).expect("finishes");
-        let name = "dead_letters_topic-1_00000000000000000000-00000000000000000010.ndjson";
+        let name = "test_topic-1_00000000000000000000-00000000000000000010.ndjson";
         let text = std::fs::read_to_string(dir.path().join(name)).expect("visible");
         let mut lines: Vec<serde_json::Value> =
             text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
@@ -247,10 +286,24 @@ mod tests {
                 serde_json::json!({"pipeline": "test", "lane": "topic/1", "position": 7, "place": "topic/1@7",
                     "stage": "kafka", "reason": "not JSON", "raw": "{\"a\"\n"}),
                 serde_json::json!({"pipeline": "test", "lane": "topic/1", "position": 8, "stage": "",
-                    "reason": "not UTF-8", "raw_base64": "/wA="}),
+                    "reason": "not UTF-8", "raw_base64": "/wA=", "form": {"columns": ["a", "b"]}}),
                 serde_json::json!({"pipeline": "test", "lane": "topic/1", "position": 9, "stage": "",
                     "reason": "a tombstone"}),
             ]
         );
+        let mut read = Vec::new();
+        let mut stored = config.letters(&BuildContext::for_tests()).expect("readable").expect("files");
+        stored.each(&mut |letter| Ok(read.push(letter))).expect("reads");
+        let forms: Vec<Option<&str>> = read.iter().map(|letter| letter.form.as_deref()).collect();
+        assert_eq!(forms, [None, Some(r#"{"columns":["a","b"]}"#), None], "what it needs to be read once more");
+    }
+
+    #[test]
+    fn files_are_called_after_the_pipeline_unless_they_have_a_prefix() {
+        let config = NdjsonConfig { dir: "d".into(), prefix: None };
+        assert_eq!(config.prefix("producer"), "producer");
+        let long = config.prefix(&"x".repeat(100));
+        assert!(long.len() <= PREFIX_MAX && long != config.prefix(&"x".repeat(99)), "{long}");
+        assert_eq!(NdjsonConfig { prefix: Some("dead".into()), ..config }.prefix("producer"), "dead");
     }
 }

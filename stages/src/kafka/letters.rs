@@ -102,6 +102,7 @@ fn letter(message: &BorrowedMessage<'_>) -> StoredLetter {
             .map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
         raw: message.payload().map(<[u8]>::to_vec),
         whole: header("aqpipe.length").is_empty(),
+        form: Some(header("aqpipe.form")).filter(|form| !form.is_empty()),
     }
 }
 

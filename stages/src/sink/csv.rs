@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use aqpipe_engine::Result;
 use aqpipe_engine::record::{Batch, Fields, LaneId, Span};
 use aqpipe_engine::schemars::{self, JsonSchema};
 use aqpipe_engine::stage::{
     BuildContext, Cadence, DeadLetter, Descriptor, Prepared, Problem, Rerun, Sink, SinkConfig, Writer,
 };
-use aqpipe_engine::{Error, Result};
 use serde::Deserialize;
 
 use crate::codec::csv::{Common, Table};
+use crate::codec::names::Told;
 use crate::files::{Store, Temporary, ends_in_a_store};
 
 /// Writes records as CSV files into a directory.
@@ -22,7 +23,8 @@ use crate::files::{Store, Temporary, ends_in_a_store};
 ///
 /// Columns: `timestamp` with the offset of its clock, the key, the fields in their order, the score where a stage gave
 /// one, `flags` (a QARTOD digit for each field, in the order of the columns) and `fills` (`T=forward_fill(2);RH=median`).
-/// A missing value is an empty cell. When a field appears that was not there before, a new file begins.
+/// A missing value is an empty cell. When a field appears that was not there before, a new file begins. A field that comes
+/// with a record and has the name of another column (`flags`, `fills`) is written as `flags_`, `fills_`.
 ///
 /// The directory belongs to one pipeline for each prefix; a hidden file in it says which. Running a completed pipeline
 /// again is refused, for the files are there: `--fresh` removes them.
@@ -61,6 +63,11 @@ struct CsvSinkConfig {
     /// crash gets another time.
     #[serde(default)]
     processed_at: bool,
+    /// Whether `'` is put before texts that begin with `=`, `+`, `-`, `@`, a tab or a carriage return: a spreadsheet
+    /// would take such a text for a formula and run it. Numbers and times stay as they are. It changes what other readers
+    /// read, so it is for files that people open by hand.
+    #[serde(default)]
+    escape_formulas: bool,
 }
 
 fn default_prefix() -> String {
@@ -91,6 +98,7 @@ impl CsvSinkConfig {
             partition: self.partition,
             offset: self.offset,
             processed_at: self.processed_at,
+            escape_formulas: self.escape_formulas,
         }
     }
 }
@@ -139,7 +147,7 @@ batch_timeout_secs = 30
 
     fn build(&self, cx: &BuildContext) -> Result<Arc<dyn Sink>> {
         let store = Arc::new(Store::new(&self.dir, &self.prefix, "csv", cx));
-        Ok(Arc::new(CsvSink { store, table: self.table() }))
+        Ok(Arc::new(CsvSink { store, table: self.table(), told: Arc::default() }))
     }
 }
 
@@ -148,6 +156,7 @@ aqpipe_engine::inventory::submit! { Descriptor::sink::<CsvSinkConfig>() }
 struct CsvSink {
     store: Arc<Store>,
     table: Table,
+    told: Arc<Told>,
 }
 
 ends_in_a_store!(CsvSink);
@@ -157,6 +166,7 @@ impl Sink for CsvSink {
         Ok(Box::new(CsvWriter {
             store: Arc::clone(&self.store),
             table: self.table.clone(),
+            told: Arc::clone(&self.told),
             lane: Arc::clone(lane),
             files: Vec::new(),
         }))
@@ -166,6 +176,7 @@ impl Sink for CsvSink {
 struct CsvWriter {
     store: Arc<Store>,
     table: Table,
+    told: Arc<Told>,
     lane: LaneId,
     /// The files of this cut. One file has one set of columns: rows that were held over a change of fields come
     /// beside those that caused it.
@@ -180,10 +191,8 @@ struct Part {
 
 impl CsvWriter {
     fn open_file(&self, fields: &Arc<Fields>) -> Result<Part> {
-        if let Some(name) = self.table.taken_name(fields) {
-            return Err(Error::config(format!("a field is called `{name}`, as another column is"))
-                .help("rename the field in the source, or leave that column out"));
-        }
+        let (names, written) = self.table.names(fields);
+        self.told.renamed(&names, &written);
         let mut file = self.store.create(&self.lane)?;
         self.table.write_header(fields, file.buffer());
         Ok(Part { file, fields: Arc::clone(fields), rows: 0 })

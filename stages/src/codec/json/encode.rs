@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use aqpipe_engine::Result;
 use aqpipe_engine::record::{Batch, Column, Fields, Flag, Mark, Provenance, TIMESTAMP, Tests};
-use aqpipe_engine::{Error, Result};
 use arrow_array::{Array, StringArray};
 use arrow_buffer::NullBuffer;
 
 use super::QUALITY;
+use crate::codec::names::{Told, apart};
 use crate::codec::text;
 
 /// Provenance and distance.
@@ -21,6 +22,7 @@ pub struct Encoder {
     tests: Arc<Tests>,
     bound: Option<Bound>,
     flags: Vec<u8>,
+    told: Told,
 }
 
 /// What stays the same from row to row.
@@ -44,8 +46,8 @@ enum Cells<'a> {
     Text(&'a StringArray),
 }
 
-/// The name among these fields (or the key's) that belongs to another property of the wire format, so that they cannot
-/// be written.
+/// The name among these fields (or the key's) that belongs to another property of the wire format, so that they are written
+/// under another one.
 #[must_use]
 pub fn taken_name(fields: &Fields) -> Option<&str> {
     let taken = |name: &&str| [TIMESTAMP, QUALITY].contains(name);
@@ -57,18 +59,20 @@ impl Encoder {
     /// An encoder that takes the names of tests from `tests`.
     #[must_use]
     pub fn new(tests: Arc<Tests>) -> Encoder {
-        Encoder { tests, bound: None, flags: Vec::new() }
+        Encoder { tests, bound: None, flags: Vec::new(), told: Told::default() }
     }
 
     /// Appends one JSON object a record to `out` (no line end), and the end of each in `out` to `ends`.
     ///
+    /// A field with a name that belongs to another property (see [`taken_name`]) is written with `_` behind it.
+    ///
     /// # Errors
-    /// Where a field has a name that belongs to another property (see [`taken_name`]). Nothing is appended then.
+    /// None that input can cause.
     pub fn encode(&mut self, batch: &Batch, out: &mut Vec<u8>, ends: &mut Vec<usize>) -> Result<()> {
         let tests = self.tests.names();
         let bound = match self.bound.take() {
             Some(bound) if bound.fits(batch.fields(), &tests) => bound,
-            _ => Bound::new(batch.fields(), tests)?,
+            _ => Bound::new(batch.fields(), tests, &self.told),
         };
         let bound = self.bound.insert(bound);
         let columns: Vec<Cells<'_>> = bound.fields.list.iter().zip(batch.columns()).map(Cells::of).collect();
@@ -96,11 +100,11 @@ impl<'a> Cells<'a> {
 }
 
 impl Bound {
-    fn new(fields: &Arc<Fields>, tests: Vec<Arc<str>>) -> Result<Bound> {
-        if let Some(name) = taken_name(fields) {
-            return Err(Error::config(format!("a field called `{name}` cannot be written as JSON"))
-                .help(format!("the property `{name}` has another meaning there: rename the field in the source")));
-        }
+    fn new(fields: &Arc<Fields>, tests: Vec<Arc<str>>, told: &Told) -> Bound {
+        let names: Vec<&str> = fields.key.as_deref().into_iter().chain(fields.names()).collect();
+        let written = apart(&names, &[TIMESTAMP, QUALITY]);
+        told.renamed(&names, &written);
+        let (key, written) = written.split_at(usize::from(fields.key.is_some()));
         let property = |name: &str| {
             let mut fragment = vec![b','];
             write_text(&mut fragment, name);
@@ -108,9 +112,9 @@ impl Bound {
             fragment
         };
         let mut derived = Vec::new();
-        for field in fields.list.iter().filter(|field| field.derived) {
+        for (_, name) in fields.list.iter().zip(written).filter(|(field, _)| field.derived) {
             derived.extend_from_slice(if derived.is_empty() { b",\"derived\":[" } else { b"," });
-            write_text(&mut derived, &field.name);
+            write_text(&mut derived, name);
         }
         if !derived.is_empty() {
             derived.push(b']');
@@ -120,14 +124,14 @@ impl Bound {
             write_text(&mut quoted, name);
             quoted
         });
-        Ok(Bound {
+        Bound {
             fields: Arc::clone(fields),
-            key: fields.key.as_deref().map(property).unwrap_or_default(),
-            properties: fields.names().map(property).collect(),
+            key: key.first().map(|name| property(name)).unwrap_or_default(),
+            properties: written.iter().map(|name| property(name)).collect(),
             derived,
             test_names: test_names.collect(),
             tests,
-        })
+        }
     }
 
     fn fits(&self, fields: &Arc<Fields>, tests: &[Arc<str>]) -> bool {

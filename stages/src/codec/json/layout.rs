@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use aqpipe_engine::record::{Field, Fields, Kind, TIMESTAMP};
+use aqpipe_engine::record::{Field, Fields, Kind};
 use aqpipe_engine::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -142,15 +142,6 @@ impl Layout {
 
     /// Why an unknown property cannot become a field, with `more` of them before it in its record.
     pub(super) fn refuses(&self, name: &str, more: usize) -> Option<String> {
-        if name == TIMESTAMP {
-            return Some(format!(
-                "the property `{name}` cannot be a field: the timestamp is read from `{}`",
-                self.timestamp
-            ));
-        }
-        if name == SCORE && self.scored {
-            return Some(format!("the property `{name}` cannot be a field: it is the name of the score"));
-        }
         (self.fields.len() + more >= MOST_FIELDS)
             .then(|| format!("the property `{name}` would be a field beyond the first {MOST_FIELDS}"))
     }

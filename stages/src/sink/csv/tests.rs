@@ -118,3 +118,20 @@ fn rows_of_other_fields_in_one_cut_get_a_file_of_their_own() {
     assert_eq!(lines(&format!("{stem}.2.csv")), 1 + 1);
     assert_eq!(sink.visible_ends(&["topic/0".into()]).expect("known"), [Some(4)]);
 }
+
+#[test]
+fn a_record_with_a_field_called_as_another_column_is_written_and_ends_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let sink = config(dir.path()).build(&BuildContext::for_tests()).expect("builds");
+    sink.claim().expect("free");
+    let mut writer = sink.open(&"topic/0".into(), 0).expect("opens");
+    writer.write(batch(&["T"], 0..1), &mut Vec::new()).expect("writes");
+    writer.write(batch(&["T", "flags", "timestamp"], 1..2), &mut Vec::new()).expect("writes");
+    sink.finish(writer.prepare(span(0, 2)).expect("prepares").apart()).expect("finishes");
+    let name = "air_quality_batch_topic-0_00000000000000000000-00000000000000000002.2.csv";
+    let text = std::fs::read_to_string(dir.path().join(name)).expect("visible");
+    insta::assert_snapshot!(text, @r"
+    timestamp,T,flags_,timestamp_,flags,fills
+    1970-01-01T00:00:00Z,1.0,1.0,1.0,222,
+    ");
+}

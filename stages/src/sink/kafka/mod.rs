@@ -14,6 +14,7 @@ use aqpipe_engine::stage::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::codec::json::taken_name;
 use crate::kafka::Embedded;
 use crate::kafka::client::{self, Connection, Watch};
 use crate::kafka::outbox::{self, Mailbox};
@@ -42,8 +43,7 @@ pub(crate) struct KafkaSinkConfig {
     brokers: String,
     /// The topic.
     topic: String,
-    /// The text field that is the message key. Absent, the record's key is; records without one are spread over the
-    /// partitions.
+    /// The field that is the message key. Absent, the record's key is; records without one are spread over the partitions.
     #[serde(default)]
     key: Option<String>,
     /// How batches are compressed: `none`, `gzip`, `lz4`, `zstd` or `snappy`. `lz4` costs least; `gzip` limits a
@@ -171,6 +171,12 @@ create_topic = { partitions = 3, replication = 1 }
         problems.extend(self.transactions.as_ref().and_then(TransactionOptions::check));
         if let Some(key) = self.key.as_deref().filter(|key| input.key.as_deref() != Some(key)) {
             problems.extend(Problem::unknown_field(["key"], key, input));
+        }
+        if let Some(name) = taken_name(input) {
+            problems.push(
+                Problem::new([""; 0], format!("a field is called `{name}`, as another part of a message is"))
+                    .help("rename the field in the source"),
+            );
         }
         if self.acks != Acks::All {
             let acks = self.acks.name();
@@ -300,6 +306,15 @@ mod tests {
         assert_eq!((own["enable.idempotence"].as_str(), own["acks"].as_str()), ("true", "all"));
         let sink = config.build(&BuildContext::for_tests());
         assert!(sink.is_ok());
+    }
+
+    #[test]
+    fn a_field_called_as_another_part_of_a_message_is_a_mistake_of_the_configuration() {
+        let config: KafkaSinkConfig =
+            serde_json::from_value(json!({"brokers": "b:1", "topic": "t"})).expect("a configuration");
+        let fields = Fields { list: vec![aqpipe_engine::record::Field::text("quality")], ..Fields::default() };
+        let problems = config.check(&fields).expect_err("taken");
+        assert!(problems[0].message.contains("a field is called `quality`"), "{problems:?}");
     }
 
     #[test]

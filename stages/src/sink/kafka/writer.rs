@@ -1,11 +1,12 @@
 //! A lane's share of the Kafka sink.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use aqpipe_engine::Result;
 use aqpipe_engine::arrow_array::{Array, StringArray};
-use aqpipe_engine::record::{Batch, Column, Span, Tests};
+use aqpipe_engine::record::{Batch, Column, Numbers, Span, Tests};
 use aqpipe_engine::stage::{DeadLetter, Prepared, Writer};
-use aqpipe_engine::{Error, Result};
 
 use crate::codec::json::Encoder;
 use crate::kafka::outbox::{Mailbox, Posted};
@@ -27,20 +28,33 @@ impl SendingWriter {
 }
 
 /// The message keys of a batch.
-fn keys<'a>(batch: &'a Batch, name: Option<&str>) -> Result<Option<&'a StringArray>> {
-    let Some(name) = name.filter(|name| batch.fields().key.as_deref() != Some(name)) else { return Ok(batch.key()) };
-    match batch.fields().index(name).map(|index| batch.column(index)) {
-        Some(Column::Text(text)) => Ok(Some(text)),
-        Some(Column::Number(_)) => {
-            Err(Error::config(format!("the field `{name}` holds numbers and cannot be the key"))
-                .help("name a text field in `key`, or leave `key` out"))
-        }
-        None => Err(Error::config(format!("there is no field `{name}` for the key"))),
-    }
+enum Keys<'a> {
+    /// Records have none: they are spread over the partitions.
+    None,
+    Text(&'a StringArray),
+    /// The first record with the field had a number there: it is the key as a text.
+    Number(&'a Numbers),
 }
 
-fn key_of(keys: Option<&StringArray>, row: usize) -> Option<&[u8]> {
-    keys.filter(|keys| keys.is_valid(row)).map(|keys| keys.value(row).as_bytes())
+impl<'a> Keys<'a> {
+    fn of(batch: &'a Batch, name: Option<&str>) -> Keys<'a> {
+        let Some(name) = name.filter(|name| batch.fields().key.as_deref() != Some(name)) else {
+            return batch.key().map_or(Keys::None, Keys::Text);
+        };
+        match batch.fields().index(name).map(|index| batch.column(index)) {
+            Some(Column::Text(text)) => Keys::Text(text),
+            Some(Column::Number(numbers)) => Keys::Number(numbers),
+            None => Keys::None,
+        }
+    }
+
+    fn of_row(&self, row: usize) -> Option<Cow<'a, [u8]>> {
+        match self {
+            Keys::None => None,
+            Keys::Text(keys) => keys.is_valid(row).then(|| Cow::Borrowed(keys.value(row).as_bytes())),
+            Keys::Number(keys) => keys.get(row).map(|key| Cow::Owned(key.to_string().into_bytes())),
+        }
+    }
 }
 
 fn too_large(origin: u64, payload: &[u8], most: usize) -> DeadLetter {
@@ -53,11 +67,11 @@ impl Writer for SendingWriter {
         self.bytes.clear();
         self.ends.clear();
         self.encoder.encode(&batch, &mut self.bytes, &mut self.ends)?;
-        let keys = keys(&batch, self.key.as_deref())?;
+        let keys = Keys::of(&batch, self.key.as_deref());
         let mut from = 0;
         for (row, &to) in self.ends.iter().enumerate() {
             let payload = &self.bytes[from..to];
-            if self.mailbox.post(key_of(keys, row), Some(payload), None)? == Posted::TooLarge {
+            if self.mailbox.post(keys.of_row(row).as_deref(), Some(payload), None)? == Posted::TooLarge {
                 dead.push(too_large(batch.origin()[row], payload, self.mailbox.outbox().largest()));
             }
             from = to;
@@ -104,7 +118,7 @@ impl KeepingWriter {
 
 impl Writer for KeepingWriter {
     fn write(&mut self, batch: Batch, dead: &mut Vec<DeadLetter>) -> Result<()> {
-        let keys = keys(&batch, self.key.as_deref())?;
+        let keys = Keys::of(&batch, self.key.as_deref());
         let parcel = match &mut self.parcel {
             Some(parcel) => parcel,
             empty => {
@@ -116,7 +130,8 @@ impl Writer for KeepingWriter {
         let mut from = parcel.values.len();
         self.encoder.encode(&batch, &mut parcel.values, &mut self.ends)?;
         for (row, &to) in self.ends.iter().enumerate() {
-            let key = key_of(keys, row);
+            let key = keys.of_row(row);
+            let key = key.as_deref();
             if to - from + key.map_or(0, <[u8]>::len) > self.most {
                 dead.push(too_large(batch.origin()[row], &parcel.values[from..to], self.most));
             } else {
@@ -137,5 +152,25 @@ impl Writer for KeepingWriter {
 
     fn is_full(&self) -> bool {
         self.parcel.as_ref().is_some_and(Parcel::is_full)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{batch, keyed};
+
+    #[test]
+    fn whatever_a_record_has_where_its_key_is_looked_for_ends_nothing() {
+        let key = |batch: &Batch, name: Option<&str>, row: usize| {
+            Keys::of(batch, name).of_row(row).map(|key| String::from_utf8_lossy(&key).into_owned())
+        };
+        let rows = keyed(Some(&["s1", "s2"]), &[("sensor", &[Some(17.0), None])]);
+        assert_eq!(key(&rows, None, 1).as_deref(), Some("s2"));
+        assert_eq!(key(&rows, Some("station"), 0).as_deref(), Some("s1"));
+        assert_eq!(key(&rows, Some("sensor"), 0).as_deref(), Some("17"), "a number is a key as a text");
+        assert_eq!(key(&rows, Some("sensor"), 1), None);
+        assert_eq!(key(&rows, Some("elsewhere"), 0), None, "a field that no record has had so far");
+        assert_eq!(key(&batch(&[("T", &[Some(1.0)])]), None, 0), None);
     }
 }

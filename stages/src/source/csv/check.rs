@@ -25,7 +25,7 @@ impl CsvSourceConfig {
         problems.extend(self.check_fields());
         problems.extend(self.replay.iter().flat_map(Replay::check));
         if self.max_records == Some(0) {
-            problems.push(Problem::new(["max_records"], "at least 1 record must be read").help("leave it out for all"));
+            problems.push(Problem::new(["max_records"], "at least 1 record must be read").help("leave it out to read all records"));
         }
         if problems.iter().any(|problem| !problem.warning) { Err(problems) } else { Ok(self.promised()) }
     }
@@ -45,7 +45,7 @@ impl CsvSourceConfig {
         if self.path.is_empty() {
             problems.push(Problem::new(["path"], "the path is empty"));
         } else if let Err(error) = glob::Pattern::new(&self.path) {
-            problems.push(Problem::new(["path"], format!("the path is no valid glob: {}", error.msg)));
+            problems.push(Problem::new(["path"], format!("the path is not a valid glob: {}", error.msg)));
         }
         let quote = self.quote.chars().next();
         let plain = |c: char| c.is_ascii() && !matches!(c, '\n' | '\r' | '\0') && !c.is_ascii_alphanumeric();
@@ -65,7 +65,7 @@ impl CsvSourceConfig {
         }
         for (index, sentinel) in self.missing.iter().enumerate() {
             if matches!(sentinel, Sentinel::Number(number) if !number.is_finite()) {
-                problems.push(Problem::new(["missing", &index.to_string()], "no cell is read as such a number"));
+                problems.push(Problem::new(["missing", &index.to_string()], "no cell can hold this number"));
             }
         }
         problems
@@ -100,7 +100,7 @@ impl CsvSourceConfig {
         let mut problems = Vec::new();
         let timestamp = &self.timestamp;
         if timestamp.column.is_some() && !timestamp.columns.is_empty() {
-            problems.push(Problem::new(["timestamp", "columns"], "`column` and `columns` say the same").at_key());
+            problems.push(Problem::new(["timestamp", "columns"], "`column` and `columns` exclude each other").at_key());
         }
         let path: &[&str] =
             if timestamp.column.is_some() { &["timestamp", "column"] } else { &["timestamp", "columns"] };
@@ -118,7 +118,7 @@ impl CsvSourceConfig {
             && let Err(why) = TimeFormat::new(Some(format), zone.unwrap_or(0))
         {
             problems.push(
-                Problem::new(["timestamp", "format"], format!("no time can be read by `{format}`: {why}"))
+                Problem::new(["timestamp", "format"], format!("`{format}` is not a format that times can be read by: {why}"))
                     .help("a format has a full date, such as %d/%m/%Y %H.%M.%S or %Y-%m-%dT%H:%M"),
             );
         }
@@ -149,7 +149,7 @@ impl CsvSourceConfig {
             problems.push(Problem::new(["key", "name"], "the name is empty"));
         }
         if key.name.as_deref() == Some(TIMESTAMP) {
-            problems.push(Problem::new(["key", "name"], "that is what the timestamp is called"));
+            problems.push(Problem::new(["key", "name"], "that name is reserved for the time of a record"));
         }
         problems
     }
@@ -175,11 +175,11 @@ impl CsvSourceConfig {
         if name.is_empty() {
             Some("a field must have a name".to_owned())
         } else if self.timestamp.names().contains(&name) {
-            Some(format!("`{name}` is a column of the timestamp, which is no field"))
+            Some(format!("`{name}` is a column of the timestamp and cannot be a field as well"))
         } else if name == TIMESTAMP {
-            Some(format!("`{name}` is what the timestamp is called"))
+            Some(format!("`{name}` is reserved for the time of a record"))
         } else if key.is_some_and(|key| key.name() == name || key.column.as_deref() == Some(name)) {
-            Some(format!("`{name}` is the key, which is no field"))
+            Some(format!("`{name}` is the key and cannot be a field as well"))
         } else {
             None
         }

@@ -20,6 +20,10 @@ use aqpipe_engine::stage::Repeat;
 ///
 /// Columns without a name at the end of the header may be left out of a row, and must be empty; elsewhere (the index that
 /// pandas writes) they are ignored. Quotes that are not closed cost a line, not the rest of the file.
+///
+/// A run that goes on knows a file by what was read of it, not by how its path is spelt: a renamed file is read on, one that
+/// has changed is refused, and so is a start where a file is gone before it was read to its end. A last line without a line
+/// end is looked at again after a second, for it may be under way.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CsvSourceConfig {

@@ -1,7 +1,10 @@
 //! Which files a path names, and where a byte of all of them together lies.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
-use std::io::{BufRead, BufReader, Read as _};
+use std::io::{BufRead, BufReader, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use aqpipe_engine::{Error, Result};
@@ -10,10 +13,14 @@ use serde::{Deserialize, Serialize};
 /// One file of a lane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FileSpan {
-    /// Its path, as messages and states write it.
+    /// Its path as it was spelt, for messages.
     pub(super) name: String,
     /// Bytes that are read of it.
     pub(super) length: u64,
+    /// Where it lies: its absolute path, all links followed.
+    pub(super) path: String,
+    /// Its device and its number there, which stay when it is renamed.
+    pub(super) node: (u64, u64),
 }
 
 impl FileSpan {
@@ -30,11 +37,15 @@ impl FileSpan {
                 "a source reads a file twice where a stage asks for the whole input, and goes on in the middle",
             ));
         }
-        Ok(FileSpan { name, length: facts.len() })
+        let canonical =
+            fs::canonicalize(path).map_err(|e| Error::new(format!("cannot find out where {name} lies")).because(e))?;
+        let canonical = canonical.to_string_lossy().into_owned();
+        Ok(FileSpan { name, length: facts.len(), path: canonical, node: (facts.dev(), facts.ino()) })
     }
 }
 
-/// The files that a path or a glob names, in the order of their names; none where there is no such file.
+/// The files that a path or a glob names, in the order of their names; none where there is no such file. One that is there
+/// under two names, by links to it, is one file.
 pub(super) fn expand(path: &str) -> Result<Vec<FileSpan>> {
     let plain = Path::new(path);
     // A file whose name looks like a glob is that file.
@@ -44,16 +55,47 @@ pub(super) fn expand(path: &str) -> Result<Vec<FileSpan>> {
     if !is_glob(path) {
         return Ok(Vec::new());
     }
-    let paths = glob::glob(path).map_err(|e| Error::config(format!("{path} is no glob")).because(e))?;
+    let paths = glob::glob(path).map_err(|e| Error::config(format!("{path} is not a valid glob")).because(e))?;
     let mut paths: Vec<PathBuf> =
         paths.collect::<Result<_, _>>().map_err(|e| Error::new(format!("cannot look for {path}")).because(e))?;
     paths.retain(|path| !path.is_dir());
     paths.sort();
-    paths.iter().map(|path| FileSpan::of(path)).collect()
+    let mut files: Vec<FileSpan> = Vec::with_capacity(paths.len());
+    let mut known: BTreeMap<String, usize> = BTreeMap::new();
+    for path in paths {
+        let file = FileSpan::of(&path)?;
+        match known.entry(file.path.clone()) {
+            Entry::Occupied(first) => {
+                let first = &files[*first.get()].name;
+                tracing::warn!("{} is the same file as {first}, by a link: it is read once", file.name);
+            }
+            Entry::Vacant(new) => {
+                new.insert(files.len());
+                files.push(file);
+            }
+        }
+    }
+    Ok(files)
 }
 
 fn is_glob(path: &str) -> bool {
     path.contains(['*', '?', '['])
+}
+
+/// A path or a glob, the same however it is spelt: with its directory in full, all links followed, as far as it is there.
+pub(super) fn input(path: &str) -> String {
+    if let Ok(file) = fs::canonicalize(path) {
+        return file.to_string_lossy().into_owned();
+    }
+    let glob = path.find(['*', '?', '[']).unwrap_or(path.len());
+    let (directory, names) = match path[..glob].rfind('/') {
+        Some(slash) => (&path[..=slash], &path[slash + 1..]),
+        None => (".", path),
+    };
+    match fs::canonicalize(directory) {
+        Ok(directory) => directory.join(names).to_string_lossy().into_owned(),
+        Err(_) => path.to_owned(),
+    }
 }
 
 /// The error of a path that names no file.
@@ -79,42 +121,13 @@ pub(super) fn locate(files: &[FileSpan], at: u64) -> Option<(usize, u64)> {
     (files.is_empty() && at == 0).then_some((0, 0))
 }
 
-/// The files of a lane that goes on at the byte `at` of those it had, given those that are there now: the lengths of the
-/// files that it is done with stay as they were, so that positions keep their meaning.
-pub(super) fn resume(before: &[FileSpan], now: &[FileSpan], at: u64) -> Result<Vec<FileSpan>> {
-    let changed = |what: String| {
-        Err(Error::new(format!("the files are not those that were read before: {what}"))
-            .help("`--fresh` forgets where the pipeline was and starts from the beginning"))
-    };
-    let Some((current, _)) = locate(before, at) else {
-        return changed(format!("byte {at} lies behind all of them"));
-    };
-    let mut files = now.to_vec();
-    for (index, was) in before.iter().enumerate() {
-        let Some(file) = files.get_mut(index).filter(|file| file.name == was.name) else {
-            return changed(match now.get(index) {
-                Some(other) => format!("{} stands where {} was", other.name, was.name),
-                None => format!("{} is gone", was.name),
-            });
-        };
-        if file.length < was.length {
-            return changed(format!("{} has {} bytes and had {}", was.name, file.length, was.length));
-        }
-        if index < current {
-            if file.length > was.length {
-                tracing::warn!("{} has grown since it was read: what was added is not read", was.name);
-            }
-            file.length = was.length;
-        }
-    }
-    Ok(files)
-}
-
-/// The line that the byte `at` of a file stands on, from 1.
-pub(super) fn line_of(name: &str, at: u64) -> Result<u64> {
+/// The line that the byte `to` of a file stands on, where its byte `from` stands on the line `line`.
+pub(super) fn line_of(name: &str, (from, line): (u64, u64), to: u64) -> Result<u64> {
     let failed = |e| Error::new(format!("cannot read {name}")).because(e);
-    let mut input = BufReader::new(fs::File::open(name).map_err(failed)?.take(at));
-    let (mut line, mut last) = (1, 0);
+    let mut file = fs::File::open(name).map_err(failed)?;
+    file.seek(SeekFrom::Start(from)).map_err(failed)?;
+    let mut input = BufReader::with_capacity(64 << 10, file.take(to.saturating_sub(from)));
+    let (mut line, mut last) = (line, 0);
     loop {
         let bytes = input.fill_buf().map_err(failed)?;
         if bytes.is_empty() {
@@ -139,12 +152,19 @@ mod tests {
         let path = dir.path().join("x.csv");
         fs::write(&path, "a\nb\r\nc\rd\n\ne").expect("written");
         let name = path.to_str().expect("UTF-8");
-        let lines: Vec<u64> = (0..=10).map(|at| line_of(name, at).expect("readable")).collect();
+        let lines: Vec<u64> = (0..=10).map(|at| line_of(name, (0, 1), at).expect("readable")).collect();
         assert_eq!(lines, [1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 6]);
+        assert_eq!(line_of(name, (2, 2), 7).expect("readable"), 4, "from a line that is known");
     }
 
     fn files(lengths: &[(&str, u64)]) -> Vec<FileSpan> {
-        lengths.iter().map(|(name, length)| FileSpan { name: (*name).to_owned(), length: *length }).collect()
+        let file = |(name, length): &(&str, u64)| FileSpan {
+            name: (*name).to_owned(),
+            length: *length,
+            path: format!("/{name}"),
+            node: (0, 0),
+        };
+        lengths.iter().map(file).collect()
     }
 
     #[test]
@@ -155,27 +175,6 @@ mod tests {
         assert_eq!(locate(&files, 10), Some((2, 0)));
         assert_eq!(locate(&files, 15), Some((2, 5)), "the end belongs to the last");
         assert_eq!(locate(&files, 16), None);
-    }
-
-    #[test]
-    fn files_may_grow_and_be_added_behind_but_not_shrink_or_change_places() {
-        let before = files(&[("a", 10), ("b", 10)]);
-        let message = |now: &[(&str, u64)], at| resume(&before, &files(now), at).map_err(|error| error.to_string());
-        assert_eq!(message(&[("a", 10), ("b", 12), ("c", 1)], 15), Ok(files(&[("a", 10), ("b", 12), ("c", 1)])));
-        assert_eq!(
-            message(&[("a", 11), ("b", 10)], 15),
-            Ok(files(&[("a", 10), ("b", 10)])),
-            "positions keep their meaning"
-        );
-        for (now, what) in [
-            (&[("a", 10), ("b", 9)][..], "b has 9 bytes and had 10"),
-            (&[("a", 10)], "b is gone"),
-            (&[("a", 10), ("aa", 3), ("b", 10)], "aa stands where b was"),
-        ] {
-            let error = message(now, 3).expect_err("changed");
-            assert!(error.contains(what), "{error}");
-        }
-        assert!(message(&[("a", 10), ("b", 10)], 21).is_err());
     }
 
     #[test]
@@ -193,8 +192,18 @@ mod tests {
         assert_eq!(expand(&odd.to_string_lossy()).expect("looks").len(), 1, "a name that looks like a glob");
         let error = expand(&dir.path().to_string_lossy()).expect_err("a directory");
         assert!(error.help_text().is_some_and(|help| help.contains("/*.csv")), "{error}");
+        std::os::unix::fs::symlink(dir.path().join("a.csv"), dir.path().join("latest.csv")).expect("links");
+        assert_eq!(expand(&format!("{}/*.csv", dir.path().display())).expect("looks").len(), 3, "a link is no file");
         assert!(expand("no/such/file.csv").expect("looks").is_empty());
         assert!(expand("no/such/*.csv").expect("looks").is_empty());
+        let dir_path = dir.path().canonicalize().expect("is there");
+        let glob = dir_path.join("*.csv").to_string_lossy().into_owned();
+        for spelt in ["./*.csv", "x/../*.csv", "//*.csv"] {
+            let spelt = format!("{}/{spelt}", dir.path().display());
+            fs::create_dir_all(dir.path().join("x")).expect("makes");
+            assert_eq!(input(&spelt), glob, "{spelt}");
+        }
+        assert_eq!(input("no/such/*.csv"), "no/such/*.csv");
         let error = nothing_there("no/such/file.csv");
         assert!(error.to_string().contains("working directory"), "{error}");
         assert!(error.help_text().is_some_and(|help| help.contains("sample_if_missing")));

@@ -11,7 +11,12 @@ use super::records::{Found, Records};
 /// The records of a file from its beginning.
 pub(super) fn open(span: &FileSpan, dialect: Dialect) -> Result<Records<File>> {
     let failed = |e| Error::new(format!("cannot read {}", span.name)).because(e);
-    let file = File::open(&span.name).map_err(failed)?;
+    of(File::open(&span.name).map_err(failed)?, span, dialect)
+}
+
+/// The same of a file that is open, at its beginning.
+pub(super) fn of(file: File, span: &FileSpan, dialect: Dialect) -> Result<Records<File>> {
+    let failed = |e| Error::new(format!("cannot read {}", span.name)).because(e);
     let mut records = Records::new(file, dialect, 0, span.length, 1);
     records.skip_bom().map_err(failed)?;
     Ok(records)
@@ -32,8 +37,8 @@ pub(super) fn read(records: &mut Records<File>, span: &FileSpan) -> Result<Vec<S
                     "a file without a header is read with `columns = [\"Date\", …]`, which name its columns instead",
                 ));
             }
-            Found::TooLong => {
-                return Err(Error::config(format!("the first line of {name} is no header: it does not end"))
+            Found::TooLong | Found::Torn => {
+                return Err(Error::config(format!("the first line of {name} has no end, so it cannot be a header"))
                     .help("is this a CSV file, and are its quotes closed?"));
             }
         }

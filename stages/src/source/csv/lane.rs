@@ -8,37 +8,25 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use aqpipe_engine::monitor::Facts;
-use aqpipe_engine::record::{Kind, LaneId, Position};
-use aqpipe_engine::stage::{DeadLetter, Lane, Next, Start};
+use aqpipe_engine::record::{LaneId, Position};
+use aqpipe_engine::stage::{DeadLetter, Lane, Next};
 use aqpipe_engine::{Error, Result};
-use serde::{Deserialize, Serialize};
 
 use super::decode::{Decoded, Decoder};
 use super::dialect::Dialect;
 use super::files::{self, FileSpan};
 use super::header;
-use super::prefix::{self, Prefix};
+use super::known::{Carry, Resumed};
+use super::marks::LineMarks;
+use super::prefix::{Prefix, Stamp, begins_with};
 use super::records::{Found, RECORD_MAX, Records};
+use super::torn::{self, Torn};
 use crate::input::cells::Rows;
 
 /// Rows in a batch at most, whatever is asked for.
 const ROWS_MAX: usize = 1 << 16;
 /// Bytes of rows after which a batch is handed on, so that huge rows do not add up.
 const BYTES_MAX: u64 = 64 << 20;
-/// The version of what a lane carries.
-const VERSION: u8 = 2;
-
-/// What a lane needs besides its position to go on.
-#[derive(Debug, Serialize, Deserialize)]
-struct Carry {
-    files: Vec<FileSpan>,
-    /// Where the lane stood, and the line of it.
-    at: u64,
-    line: u64,
-    kinds: Vec<(String, Kind)>,
-    /// The checksums of each file up to where the lane goes on.
-    read: Vec<u32>,
-}
 
 /// A lane over files.
 pub(super) struct CsvLane {
@@ -53,13 +41,27 @@ pub(super) struct CsvLane {
     base: u64,
     /// The byte and the line to begin its reading at.
     begin: (u64, u64),
-    records: Option<Records<File>>,
+    reading: Option<Reading>,
     row: u64,
     /// Records to stop after.
     limit: u64,
     progress: Option<Progress>,
     /// Brought up to date when the lane is cut, which is not a change of the lane.
     prefix: RefCell<Prefix>,
+    /// As `prefix`.
+    marks: RefCell<LineMarks>,
+    /// How the bytes of its rows are to be read once more.
+    form: Option<Arc<str>>,
+}
+
+/// A file that is open.
+struct Reading {
+    records: Records<File>,
+    file: File,
+    /// What it looked like when it was opened.
+    stamp: Stamp,
+    /// When its end was first met in the middle of a line.
+    torn: Option<Instant>,
 }
 
 /// What the lane tells of its way.
@@ -91,51 +93,43 @@ impl CsvLane {
             file: 0,
             base: 0,
             begin: (0, 1),
-            records: None,
+            reading: None,
             row: 0,
             limit: limit.unwrap_or(u64::MAX),
             progress,
-            prefix: RefCell::new(Prefix::new()),
+            prefix: RefCell::default(),
+            marks: RefCell::default(),
+            form: None,
         }
+    }
+
+    /// With what says how the bytes of its rows are to be read once more.
+    pub(super) fn with_form(self, form: Option<Arc<str>>) -> CsvLane {
+        CsvLane { form, ..self }
     }
 
     /// Goes on where a cut ended.
     ///
     /// # Errors
-    /// Where the files are not those that were read before.
-    pub(super) fn resume(&mut self, start: &Start) -> Result<()> {
+    /// Where a file cannot be read.
+    pub(super) fn resume(&mut self, resumed: Resumed) -> Result<()> {
+        let Resumed { start, carry, file, byte, prefix } = resumed;
         let at = start.position.at;
-        let mut known = None;
-        match start.state.first().map(Vec::as_slice) {
-            None | Some([]) => {}
-            Some([VERSION, carried @ ..]) => {
-                let carry: Carry = postcard::from_bytes(carried)
-                    .map_err(|e| Error::new("what the lane saved cannot be read back").because(e))?;
-                self.files = files::resume(&carry.files, &self.files, at)?;
-                self.decoder.know(&carry.kinds);
-                known = Some((carry.at, carry.line, carry.read));
-            }
-            Some(_) => return Err(Error::new("what the lane saved is of another version of the program")),
+        self.decoder.know(&carry.kinds);
+        self.base = self.files.iter().take(file).map(|file| file.length).sum();
+        if self.base + byte != at {
+            return Err(Error::bug(format!("{} goes on at {} and not at {at}", self.id, self.base + byte)));
         }
-        let Some((file, byte)) = files::locate(&self.files, at) else {
-            return Err(Error::new(format!("{} is shorter than what was read of it: byte {at}", self.id))
-                .help("`--fresh` forgets where the pipeline was and starts from the beginning"));
-        };
-        if let Some((_, _, read)) = &known {
-            let now = self.prefix.get_mut().up_to(&self.files, file, byte)?;
-            prefix::compare(read, &now, &self.files)?;
-        }
-        self.base = self.files[..file].iter().map(|file| file.length).sum();
         self.file = file;
-        let line = match known {
+        let line = match self.files.get(file) {
             _ if byte == 0 => 1,
-            Some((there, line, _)) if there == at => line,
-            // The cut was made before where the lane stood, at a record that nobody could carry.
-            Some(_) => files::line_of(&self.files[file].name, byte)?,
+            _ if carry.line > 0 => carry.line,
+            Some(file) => files::line_of(&file.name, (0, 1), byte)?,
             None => 0,
         };
         self.begin = (byte, line);
         self.row = start.position.row;
+        *self.prefix.get_mut() = prefix;
         if let Some(progress) = &mut self.progress {
             progress.from = start.position;
         }
@@ -145,60 +139,110 @@ impl CsvLane {
     /// Opens the next file, where there is one.
     fn open(&mut self) -> Result<bool> {
         let Some(span) = self.files.get(self.file) else { return Ok(false) };
+        let failed = |e| Error::new(format!("cannot read {}", span.name)).because(e);
         let (byte, line) = self.begin;
-        let mut opened = header::open(span, self.dialect)?;
+        let file = File::open(&span.name).map_err(failed)?;
+        let stamp = Stamp::of(&file).map_err(failed)?;
+        let mut records = header::of(file.try_clone().map_err(failed)?, span, self.dialect)?;
         if let Some(expected) = &self.header {
-            let names = header::read(&mut opened, span)?;
+            let names = header::read(&mut records, span)?;
             header::agrees(&names, expected, span, &self.files[0])?;
         }
-        if byte > opened.position() {
-            let failed = |e| Error::new(format!("cannot read {}", span.name)).because(e);
-            let mut file = File::open(&span.name).map_err(failed)?;
+        if byte > records.position() {
+            let (checksum, known) = self.prefix.get_mut().beginning();
+            if known != byte {
+                return Err(Error::bug(format!("{}: {known} bytes are known, and {byte} were read", span.name)));
+            }
+            let mut file = file.try_clone().map_err(failed)?;
             file.seek(SeekFrom::Start(byte)).map_err(failed)?;
-            opened = Records::new(file, self.dialect, byte, span.length.saturating_sub(byte), line);
+            records = Records::new(file, self.dialect, byte, span.length.saturating_sub(byte), line).behind(checksum);
         }
-        self.records = Some(opened);
+        if self.progress.is_some() {
+            records.open_end();
+        }
+        self.prefix.get_mut().opened(self.file, &file);
+        self.reading = Some(Reading { records, file, stamp, torn: None });
         Ok(true)
     }
 
     /// Leaves a file that has been read to its end.
-    fn leave(&mut self) {
-        self.records = None;
+    fn leave(&mut self) -> Result<()> {
+        self.check_unchanged()?;
+        self.reading = None;
         self.base += self.files[self.file].length;
         self.file += 1;
         self.begin = (0, 1);
+        Ok(())
+    }
+
+    /// Checks that the file that is open holds what was read of it.
+    fn check_unchanged(&self) -> Result<()> {
+        let Some(reading) = &self.reading else { return Ok(()) };
+        let name = &self.files[self.file].name;
+        let failed = |e| Error::new(format!("cannot read {name}")).because(e);
+        if reading.stamp.is_still(&Stamp::of(&reading.file).map_err(failed)?) {
+            return Ok(());
+        }
+        let (length, checksum) = reading.records.heard();
+        if begins_with(&reading.file, length, checksum).map_err(failed)? {
+            return Ok(());
+        }
+        Err(Error::new(format!("{name} was changed while it was read: what was read is a mixture of before and after"))
+            .help("once it is what it should be, start from the beginning with `--fresh`"))
     }
 
     /// Reads on; whether the lane may go on after what it has.
     fn read(&mut self, room: usize, until: Instant, rows: &mut Rows, dead: &mut Vec<DeadLetter>) -> Result<bool> {
         let from = self.position().at;
         while rows.len() + dead.len() < room {
-            let Some(records) = &mut self.records else {
+            let busy = rows.len() + dead.len() > 0;
+            let Some(reading) = &mut self.reading else {
                 if !self.open()? {
                     return Ok(false);
                 }
                 continue;
             };
-            let name = &self.files[self.file].name;
-            match records.next().map_err(|e| Error::new(format!("cannot read {name}")).because(e))? {
+            let span = &mut self.files[self.file];
+            let records = &mut reading.records;
+            match records.next().map_err(|e| Error::new(format!("cannot read {}", span.name)).because(e))? {
                 Found::Record => {}
                 Found::TooLong => {
                     let why = format!("no end of the row within {} KiB: is a quote not closed?", RECORD_MAX / 1024);
-                    dead.push(letter(records, self.base, name, why));
+                    dead.push(letter(records, self.base, &span.name, why));
                     continue;
                 }
                 Found::Read if Instant::now() >= until => break,
                 Found::Read => {
-                    if self.base + records.position() - from >= BYTES_MAX && rows.len() + dead.len() > 0 {
+                    if self.base + records.position() - from >= BYTES_MAX && busy {
                         break;
                     }
                     continue;
                 }
+                Found::Torn => {
+                    let since = *reading.torn.get_or_insert_with(Instant::now);
+                    let looked = torn::look(&reading.file, span.length, since, (!busy).then_some(until))
+                        .map_err(|e| Error::new(format!("cannot read {}", span.name)).because(e))?;
+                    match looked {
+                        Torn::TooSoon => break,
+                        Torn::Still => {
+                            let (name, line) = (&span.name, records.line());
+                            tracing::info!("{name}: its last line, {line}, has no end and is read as it stands");
+                            records.close_end();
+                        }
+                        Torn::GrownTo(length) => {
+                            records.extend(length - span.length);
+                            span.length = length;
+                            reading.torn = None;
+                        }
+                    }
+                    continue;
+                }
                 Found::End => {
-                    self.leave();
+                    self.leave()?;
                     continue;
                 }
             }
+            let name = &self.files[self.file].name;
             let origin = self.base + records.record_at();
             match self.decoder.decode(records, origin, rows) {
                 Decoded::Row => {}
@@ -219,6 +263,18 @@ impl CsvLane {
             }
         }
         Ok(true)
+    }
+
+    /// The line of the position.
+    fn line(&self) -> u64 {
+        self.reading.as_ref().map_or(self.begin.1, |reading| reading.records.line())
+    }
+
+    /// The file of a byte of the lane, and the line of it.
+    fn line_of(&self, at: u64) -> Option<(&str, u64)> {
+        let (file, byte) = files::locate(&self.files, at)?;
+        let name = &self.files[file].name;
+        self.marks.borrow_mut().line(name, at - byte, at).map(|line| (name.as_str(), line))
     }
 
     /// Tells the facts what was read, and how much there may be.
@@ -254,10 +310,13 @@ impl Lane for CsvLane {
         let left = usize::try_from(self.limit.saturating_sub(self.row)).unwrap_or(usize::MAX);
         let room = max.clamp(1, ROWS_MAX).min(left);
         if room == 0 {
+            self.check_unchanged()?;
             self.tell(self.position().at, true);
             return Ok(Next::End);
         }
         let before = self.position().at;
+        let line = self.line();
+        self.marks.get_mut().add(before, line);
         let mut rows = self.decoder.rows(room);
         let mut dead = Vec::new();
         let goes_on = self.read(room, until, &mut rows, &mut dead)?;
@@ -277,17 +336,32 @@ impl Lane for CsvLane {
     }
 
     fn position(&self) -> Position {
-        let at = self.records.as_ref().map_or(self.begin.0, Records::position);
+        let at = self.reading.as_ref().map_or(self.begin.0, |reading| reading.records.position());
         Position { at: self.base + at, row: self.row }
     }
 
     fn carry(&self, cut: Position) -> Result<Vec<u8>> {
-        let line = self.records.as_ref().map_or(self.begin.1, Records::line);
         let at = self.position().at;
         // What lies behind the cut may still be mended before the lane goes on there.
         let (file, byte) = files::locate(&self.files, cut.at).unwrap_or((self.file, at - self.base));
         let read = self.prefix.borrow_mut().up_to(&self.files, file, byte)?;
-        let carry = Carry { files: self.files.clone(), at, line, kinds: self.decoder.kinds(), read };
-        postcard::to_extend(&carry, vec![VERSION]).map_err(|e| Error::bug("a lane that cannot be saved").because(e))
+        let line = match &self.reading {
+            Some(reading) if cut.at == at => reading.records.line(),
+            _ => self.line_of(cut.at).map_or(0, |(_, line)| line),
+        };
+        Carry { files: self.files.clone(), line, kinds: self.decoder.kinds(), read }.to_bytes()
+    }
+
+    fn place(&mut self, at: u64) -> Option<String> {
+        self.line_of(at).map(|(name, line)| format!("{name}:{line}"))
+    }
+
+    fn form(&self) -> Option<Arc<str>> {
+        self.form.clone()
+    }
+
+    fn share(&self) -> Option<f64> {
+        let total: u64 = self.files.iter().map(|file| file.length).sum();
+        Some(self.position().at as f64 / total.max(1) as f64)
     }
 }

@@ -6,8 +6,11 @@ mod config;
 mod decode;
 mod dialect;
 mod files;
+mod form;
 mod header;
+mod known;
 mod lane;
+mod marks;
 mod missing;
 mod plan;
 mod prefix;
@@ -16,11 +19,12 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod time;
+mod torn;
 
 use aqpipe_engine::Result;
 use aqpipe_engine::record::Fields;
 use aqpipe_engine::run::Pace;
-use aqpipe_engine::stage::{Again, BuildContext, Descriptor, Problem, Repeat, Source, SourceConfig};
+use aqpipe_engine::stage::{Again, BuildContext, Descriptor, Problem, Repeat, Source, SourceConfig, Start};
 
 use self::config::CsvSourceConfig;
 use self::source::CsvSource;
@@ -58,13 +62,14 @@ key = { name = \"station\", value = \"uci\" }
         self.replay.as_ref().map(Replay::pace)
     }
 
-    /// Needs the files for their header alone.
+    /// Needs the files for their header alone, and only for letters that have not kept theirs.
     fn again(&self, cx: &BuildContext) -> Result<Option<Box<dyn Again>>> {
         let files = files::expand(&self.path)?;
-        if files.is_empty() && self.has_header() {
-            return Err(files::nothing_there(&self.path));
-        }
         Ok(Some(Box::new(CsvSource::new(self.clone(), files, cx).again()?)))
+    }
+
+    fn place(&self, start: &Start) -> Option<String> {
+        known::place(start)
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>> {

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 
+use crc32fast::Hasher;
 use csv_core::{ReadRecordResult, Reader};
 
 use super::dialect::{Dialect, has_line_end};
@@ -20,6 +21,8 @@ pub(super) enum Found {
     TooLong,
     /// Nothing yet: more was read. A good moment to look at the clock.
     Read,
+    /// The input ends within a record, and its end is not final: more may come.
+    Torn,
     /// The end of the input.
     End,
 }
@@ -43,6 +46,10 @@ pub(super) struct Records<R> {
     dialect: Dialect,
     /// Bytes of the input that are not in the buffer yet.
     left: u64,
+    /// Whether more may come behind those.
+    open_end: bool,
+    /// Of all bytes of the input up to the end of the buffer.
+    checksum: Hasher,
     buffer: Vec<u8>,
     head: usize,
     tail: usize,
@@ -64,6 +71,8 @@ enum Token {
     Record(usize),
     /// Its end is not in the buffer.
     Open,
+    /// Its end is not there, and there may be more later.
+    Torn,
 }
 
 impl<R: Read> Records<R> {
@@ -73,6 +82,8 @@ impl<R: Read> Records<R> {
             input,
             dialect,
             left,
+            open_end: false,
+            checksum: Hasher::new(),
             buffer: vec![0; READ],
             head: 0,
             tail: 0,
@@ -84,6 +95,31 @@ impl<R: Read> Records<R> {
             ends: vec![0; 64],
             place: Place::default(),
         }
+    }
+
+    /// With the checksum of the bytes before the first one.
+    pub(super) fn behind(self, checksum: Hasher) -> Records<R> {
+        Records { checksum, ..self }
+    }
+
+    /// A record without an end at the end of the input is [torn](Found::Torn) from now on.
+    pub(super) fn open_end(&mut self) {
+        self.open_end = true;
+    }
+
+    /// There is nothing behind the end: what stands there is a record as it is.
+    pub(super) fn close_end(&mut self) {
+        self.open_end = false;
+    }
+
+    /// There are so many bytes more.
+    pub(super) fn extend(&mut self, more: u64) {
+        self.left += more;
+    }
+
+    /// How many bytes of the input were read, and their checksum.
+    pub(super) fn heard(&self) -> (u64, u32) {
+        (self.offset + self.tail as u64, self.checksum.clone().finalize())
     }
 
     /// Skips a byte order mark; call it at the first byte of a file only.
@@ -124,7 +160,8 @@ impl<R: Read> Records<R> {
                     self.fill()?;
                     return Ok(Found::Read);
                 }
-                Token::Record(_) | Token::Open => {
+                Token::Torn if self.tail - self.head <= RECORD_MAX => return Ok(Found::Torn),
+                Token::Record(_) | Token::Open | Token::Torn => {
                     self.place = Place { start: self.head, end: self.head, line: self.line, columns: 0 };
                     self.give_up_first_line(RECORD_MAX);
                     return Ok(Found::TooLong);
@@ -232,9 +269,9 @@ impl<R: Read> Records<R> {
         let (mut read, mut written, mut cells) = (0, 0, 0);
         loop {
             // An empty input would tell the reader that there is no more.
-            if read == input.len() && self.left > 0 {
+            if read == input.len() && (self.left > 0 || self.open_end) {
                 self.stale = true;
-                return Token::Open;
+                return if self.left > 0 { Token::Open } else { Token::Torn };
             }
             let (result, bytes_in, bytes_out, ends) =
                 self.tokens.read_record(&input[read..], &mut self.cells[written..], &mut self.ends[cells..]);
@@ -306,6 +343,7 @@ impl<R: Read> Records<R> {
         if read == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it became shorter while it was read"));
         }
+        self.checksum.update(&self.buffer[self.tail..self.tail + read]);
         self.tail += read;
         self.left -= read as u64;
         Ok(())

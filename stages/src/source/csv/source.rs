@@ -6,15 +6,17 @@ use std::sync::Arc;
 use aqpipe_engine::config::nearest;
 use aqpipe_engine::monitor::Facts;
 use aqpipe_engine::record::{Fields, LaneId};
-use aqpipe_engine::stage::{BuildContext, Lane, Lanes, Source};
+use aqpipe_engine::stage::{BuildContext, Lane, Lanes, Noted, Source};
 use aqpipe_engine::{Error, Result};
 
 use super::again::AgainRows;
 use super::config::CsvSourceConfig;
 use super::decode::Decoder;
 use super::dialect::Dialect;
-use super::files::FileSpan;
+use super::files::{self, FileSpan};
+use super::form::Form;
 use super::header;
+use super::known::{self, Opening};
 use super::lane::CsvLane;
 use super::plan::Plan;
 use crate::input::{bounded, zone};
@@ -23,23 +25,27 @@ use crate::source::sample::{FIELDS, SampleSource, Settings};
 /// Readings from files.
 pub(super) struct CsvSource {
     config: Arc<CsvSourceConfig>,
-    /// The lanes and their files; at least one of each.
-    lanes: Vec<(LaneId, Vec<FileSpan>)>,
+    /// The files that are there.
+    files: Vec<FileSpan>,
     numeric: Arc<BTreeSet<String>>,
     keep_raw: bool,
     facts: Arc<Facts>,
 }
 
+/// What all lanes go by.
+struct Reading {
+    plan: Plan,
+    /// The names in the first line of each file, where it has such a line.
+    header: Option<Arc<[String]>>,
+    /// How the bytes of rows are to be read once more.
+    form: Form,
+}
+
 impl CsvSource {
     pub(super) fn new(config: CsvSourceConfig, files: Vec<FileSpan>, cx: &BuildContext) -> CsvSource {
-        let lanes = if config.parallel {
-            files.into_iter().map(|file| (file.name.as_str().into(), vec![file])).collect()
-        } else {
-            vec![(config.path.as_str().into(), files)]
-        };
         CsvSource {
             config: Arc::new(config),
-            lanes,
+            files,
             numeric: Arc::clone(&cx.numeric),
             keep_raw: cx.keep_raw,
             facts: Arc::clone(&cx.facts),
@@ -52,10 +58,10 @@ impl CsvSource {
     }
 
     /// Reads the headers of all files, which must agree, and makes the plan for them.
-    fn plan(&self) -> Result<(Plan, Option<Arc<[String]>>)> {
+    fn reading(&self) -> Result<Reading> {
         let mut known: Option<(&FileSpan, Vec<String>)> = None;
         if self.config.has_header() {
-            for span in self.lanes.iter().flat_map(|(_, files)| files) {
+            for span in &self.files {
                 let names = header::read(&mut header::open(span, self.dialect())?, span)?;
                 match &known {
                     Some((first, expected)) => header::agrees(&names, expected, span, first)?,
@@ -63,8 +69,10 @@ impl CsvSource {
                 }
             }
         }
+        let plan = |columns: &[String]| Plan::new(columns, &self.config, &self.numeric);
         let Some((span, names)) = known else {
-            return Ok((Plan::new(&self.config.columns, &self.config, &self.numeric)?, None));
+            let columns = &self.config.columns;
+            return Ok(Reading { plan: plan(columns)?, header: None, form: Form::of(columns, &self.config) });
         };
         let place = format!("{}:1", span.name);
         let columns = if self.config.columns.is_empty() { &names } else { &self.config.columns };
@@ -72,46 +80,62 @@ impl CsvSource {
             let (has, wants) = (names.len(), columns.len());
             return Err(Error::config(format!("the header has {has} columns and `columns` names {wants}")).at(place));
         }
-        let plan = Plan::new(columns, &self.config, &self.numeric).map_err(|error| error.at(place))?;
-        Ok((plan, Some(names.into())))
+        let plan = plan(columns).map_err(|error| error.at(place))?;
+        Ok(Reading { plan, form: Form::of(columns, &self.config), header: Some(names.into()) })
     }
 
-    /// What reads a row of these files from its bytes alone.
+    /// What reads a row from its bytes alone.
     pub(super) fn again(&self) -> Result<AgainRows> {
-        let decoder = Decoder::new(&self.config, self.plan()?.0, self.keep_raw)?;
-        Ok(AgainRows { decoder, dialect: self.dialect() })
+        let is_known = !self.files.is_empty() || !self.config.has_header();
+        let today = is_known.then(|| self.reading().map(|reading| reading.form)).transpose()?;
+        Ok(AgainRows::new(Arc::clone(&self.config), Arc::clone(&self.numeric), self.keep_raw, today))
     }
 
-    fn open(&self, limit: Option<u64>, facts: Option<&Arc<Facts>>) -> Result<Vec<(LaneId, CsvLane)>> {
-        let (plan, header) = self.plan()?;
-        let lane = |(id, files): &(LaneId, Vec<FileSpan>)| {
-            let decoder = Decoder::new(&self.config, plan.clone(), self.keep_raw)?;
-            let how = (self.dialect(), header.clone());
-            let lane = CsvLane::new(Arc::clone(id), files.clone(), decoder, how, limit, facts.cloned());
-            Ok((Arc::clone(id), lane))
-        };
-        self.lanes.iter().map(lane).collect()
+    /// A lane over some files, which tells of its way unless it only surveys.
+    fn lane(&self, reading: &Reading, id: &LaneId, files: Vec<FileSpan>, surveys: bool) -> Result<CsvLane> {
+        let decoder = Decoder::new(&self.config, reading.plan.clone(), self.keep_raw)?;
+        let how = (self.dialect(), reading.header.clone());
+        let (limit, facts) =
+            if surveys { (None, None) } else { (self.config.max_records, Some(Arc::clone(&self.facts))) };
+        Ok(CsvLane::new(Arc::clone(id), files, decoder, how, limit, facts).with_form(Some(reading.form.text())))
     }
 }
 
 impl Source for CsvSource {
     fn fields(&self) -> Result<Option<Fields>> {
-        Ok(Some(self.plan()?.0.layout(&self.config)))
+        Ok(Some(self.reading()?.plan.layout(&self.config)))
+    }
+
+    fn input(&self) -> Result<String> {
+        Ok(files::input(&self.config.path))
+    }
+
+    fn compared_with(&self, carried: &[Noted]) -> Result<Option<String>> {
+        known::differs(carried, &self.files)
     }
 
     fn survey(&self) -> Result<Vec<(LaneId, Box<dyn Lane>)>> {
-        let lanes = self.open(None, None)?;
-        Ok(lanes.into_iter().map(|(id, lane)| (id, Box::new(lane) as Box<dyn Lane>)).collect())
+        let reading = self.reading()?;
+        let openings = known::go_on(Vec::new(), &self.files, &self.config.path, self.config.parallel)?;
+        let lane = |opening: Opening| {
+            let lane = self.lane(&reading, &opening.id, opening.files, true)?;
+            Ok((opening.id, Box::new(lane) as Box<dyn Lane>))
+        };
+        openings.into_iter().map(lane).collect()
     }
 
     fn run(self: Box<Self>, lanes: Arc<dyn Lanes>) -> Result<()> {
-        let opened = self.open(self.config.max_records, Some(&self.facts))?;
-        let ids: Vec<LaneId> = opened.iter().map(|(id, _)| Arc::clone(id)).collect();
+        let reading = self.reading()?;
+        let openings = known::go_on(lanes.noted()?, &self.files, &self.config.path, self.config.parallel)?;
+        let ids: Vec<LaneId> = openings.iter().map(|opening| Arc::clone(&opening.id)).collect();
         let starts = lanes.starts(&ids)?;
-        let opened = opened.into_iter().zip(starts).map(|((id, mut lane), start)| {
-            if let Some(start) = &start {
-                lane.resume(start)?;
+        let opened = openings.into_iter().zip(starts).map(|(Opening { id, files, resumed }, start)| {
+            let known = resumed.as_ref().map(|resumed| resumed.start.position);
+            if known != start.as_ref().map(|start| start.position) {
+                return Err(Error::bug(format!("`{id}` goes on elsewhere than it was noted")));
             }
+            let mut lane = self.lane(&reading, &id, files, false)?;
+            resumed.map_or(Ok(()), |resumed| lane.resume(resumed))?;
             Ok((id, Box::new(lane) as Box<dyn Lane>, start))
         });
         bounded::run(opened, &*lanes)

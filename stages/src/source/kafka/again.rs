@@ -10,7 +10,7 @@ use crate::codec::json::{Decoder, Pushed};
 pub(super) struct AgainMessages(pub(super) Decoder);
 
 impl Again for AgainMessages {
-    fn decode(&mut self, origin: u64, raw: &[u8]) -> Result<Result<Batch, String>> {
+    fn decode(&mut self, origin: u64, raw: &[u8], _: Option<&str>) -> Result<Result<Batch, String>> {
         match self.0.push(origin, raw) {
             Ok(Pushed::Row) => match self.0.take()? {
                 Some(batch) => Ok(Ok(batch)),

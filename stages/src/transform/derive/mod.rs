@@ -14,9 +14,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::calendar::Calendar;
+use crate::codec::names::Told;
 use crate::layout::Bound;
 
 /// Adds features of the time of each record, as fields of numbers behind the others.
+///
+/// A field that a record has itself is kept: the feature of that name is then not added, which is told once.
 ///
 /// They are read off the record's own clock (its instant and its offset from UTC), so `hour` is the hour that the
 /// source wrote. Their provenance is `derived`, and `score` leaves them out unless it lists them. The cyclic pairs put
@@ -100,11 +103,13 @@ hemisphere = "north"
         if problems.is_empty() { Ok(self.extend(input)) } else { Err(problems) }
     }
 
-    fn build(&self, _cx: &BuildContext) -> Result<Box<dyn Transform>> {
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Transform>> {
         let table = |feature: &Feature| (feature.unit(), feature.table(self.hemisphere));
         Ok(Box::new(Deriver {
             names: self.features.iter().map(|feature| self.name(*feature).into()).collect(),
             tables: self.features.iter().map(table).collect(),
+            stage: Arc::clone(&cx.stage),
+            told: cx.own.get_or_put(Told::default),
             layout: Bound::default(),
             marks: Vec::new().into(),
         }))
@@ -118,14 +123,14 @@ impl Derive {
 
     fn extend(&self, input: &Fields) -> Fields {
         let names: Vec<Arc<str>> = self.features.iter().map(|feature| self.name(*feature).into()).collect();
-        extend(input, &names)
+        extend(input, names.iter())
     }
 }
 
-fn extend(input: &Fields, names: &[Arc<str>]) -> Fields {
+fn extend<'a>(input: &Fields, names: impl Iterator<Item = &'a Arc<str>>) -> Fields {
     let mut fields = input.clone();
     let field = |name: &Arc<str>| Field { name: Arc::clone(name), kind: Kind::Number, derived: true };
-    fields.list.extend(names.iter().map(field));
+    fields.list.extend(names.map(field));
     fields
 }
 
@@ -208,14 +213,46 @@ impl Feature {
 struct Deriver {
     names: Vec<Arc<str>>,
     tables: Vec<(Unit, [f64; 32])>,
-    layout: Bound<Arc<Fields>>,
+    stage: Arc<str>,
+    told: Arc<Told>,
+    layout: Bound<Added>,
     /// The marks of a derived column, as long as the longest batch so far: all columns share them.
     marks: ScalarBuffer<u32>,
 }
 
+/// What is added to records of one layout.
+#[derive(Clone)]
+struct Added {
+    layout: Arc<Fields>,
+    /// The features, by their numbers, that the records have no field of that name for.
+    features: Arc<[usize]>,
+}
+
+impl Deriver {
+    /// What is added to records of a layout: what they have themselves is kept.
+    fn added(&self, layout: &Fields) -> Added {
+        let (free, taken): (Vec<usize>, Vec<usize>) =
+            (0..self.names.len()).partition(|number| layout.is_free(&self.names[*number]));
+        for name in taken.iter().map(|number| &self.names[*number]) {
+            let message = || {
+                format!(
+                    "`{name}` is a field of the records as they come and a feature of `{}`: the field is kept, and the \
+                     feature is not added to such records; `prefix` gives the features names of their own",
+                    self.stage
+                )
+            };
+            self.told.warn(message, &format!("{}: {name}", self.stage));
+        }
+        let layout = Arc::new(extend(layout, free.iter().map(|number| &self.names[*number])));
+        Added { layout, features: free.into() }
+    }
+}
+
 impl Transform for Deriver {
     fn apply(&mut self, batch: Batch, out: &mut Output) -> Result<()> {
-        let layout = Arc::clone(self.layout.to(batch.fields(), |layout| Arc::new(extend(layout, &self.names))));
+        let mut bound = std::mem::take(&mut self.layout);
+        let Added { layout, features } = bound.to(batch.fields(), |layout| self.added(layout)).clone();
+        self.layout = bound;
         let rows = batch.rows();
         if self.marks.len() < rows {
             self.marks = vec![Mark::DERIVED.0; rows].into();
@@ -230,7 +267,7 @@ impl Transform for Deriver {
             let values: Vec<f64> = steps.iter().map(|step| table[usize::from(step & 31)]).collect();
             Column::Number(Numbers { values: Float64Array::new(values.into(), None), marks: self.marks.slice(0, rows) })
         };
-        let columns = self.tables.iter().map(column).collect();
+        let columns = features.iter().map(|number| column(&self.tables[*number])).collect();
         out.batches.push(batch.with_columns(columns, &layout)?);
         Ok(())
     }
@@ -241,7 +278,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::testing::{HOUR, START, marks, numbers, one, problems, schema_takes, timed, transform, values};
+    use crate::testing::{HOUR, START, batch, marks, numbers, one, problems, schema_takes, timed, transform, values};
 
     fn build(table: serde_json::Value) -> Box<dyn Transform> {
         transform("derive", table).build(&BuildContext::for_tests()).expect("builds")
@@ -284,6 +321,17 @@ mod tests {
         assert_eq!(rows.fields().names().collect::<Vec<_>>(), ["CO", "t_month", "t_is_weekend"]);
         let weekend: Vec<_> = values(&rows, "t_is_weekend").into_iter().flatten().collect();
         assert_eq!(weekend, [0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_field_that_comes_with_the_records_is_kept_and_the_feature_of_its_name_left_out() {
+        let mut derive = build(json!({ "features": ["hour", "month"] }));
+        let rows = one(&mut *derive, batch(&[("T", &[Some(1.0)])]));
+        assert_eq!(rows.fields().names().collect::<Vec<_>>(), ["T", "hour", "month"]);
+        let rows = one(&mut *derive, batch(&[("hour", &[Some(99.0)]), ("T", &[Some(1.0)])]));
+        assert_eq!(rows.fields().names().collect::<Vec<_>>(), ["hour", "T", "month"], "no name is there twice");
+        assert_eq!(values(&rows, "hour"), [Some(99.0)]);
+        assert_eq!(values(&rows, "month"), [Some(3.0)]);
     }
 
     #[test]

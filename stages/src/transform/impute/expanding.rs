@@ -9,7 +9,8 @@ use super::chain::{Pass, Saved, Seen, State};
 use super::median::{Sample, run};
 use super::rows::Rows;
 
-/// How many distinct values are kept in a lane at most, over all keys and fields: some tens of megabytes.
+/// How many distinct values are kept in a lane at most, over all keys and fields: some tens of megabytes, and ten that are
+/// saved with each commit.
 const DISTINCT_MAX: usize = 1_000_000;
 
 /// Fills by the median of all values observed so far.
@@ -124,8 +125,10 @@ impl Pass for Expanding {
             if *distinct <= DISTINCT_MAX {
                 return Ok(());
             }
-            let message = format!("the median of all values so far met more than {DISTINCT_MAX} distinct ones");
-            Err(Error::config(message).help("use `window = N` with the median, or the method `constant`"))
+            let message = format!("the median of all values so far has met more than {DISTINCT_MAX} distinct values");
+            Err(Error::config(message).help(
+                "use `window = N` with the median, `over = \"all\"` where the source ends, or the method `constant`",
+            ))
         })?;
         out.push(rows);
         Ok(())

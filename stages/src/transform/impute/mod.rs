@@ -74,6 +74,16 @@ struct Impute {
     #[serde(default = "default_max_held")]
     #[schemars(range(min = 1))]
     max_held: u32,
+    /// How many megabytes the median over the whole input may take to count its distinct values, before the run. A value
+    /// takes 20 to 39 bytes, for each key and field by itself.
+    #[serde(default = "default_median_memory_mb")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    median_memory_mb: u32,
+}
+
+/// Some ten million distinct values: those of a hundred stations with a sensor of four digits for each of 13 fields.
+const fn default_median_memory_mb() -> u32 {
+    300
 }
 
 fn default_max_held() -> u32 {
@@ -90,18 +100,20 @@ impl TransformConfig for Impute {
     const EXAMPLE: &'static str = r#"type = "impute"
 steps = [
   { method = "forward_fill", limit = 3 },
-  { method = "backward_fill", limit = 3, max_age = 21600 },   # at most six hours
-  { method = "median", window = 720 },                        # over the last 720 observed values
+  { method = "backward_fill", limit = 3, max_age = "6h" },
+  { method = "median", window = 720 },   # over the last 720 observed values
   { method = "constant", value = 0.0 },
 ]
 exclude = ["AH"]
 "#;
 
+    const BESIDE_CONTENT: &'static [&'static str] = &["median_memory_mb"];
+
     fn check(&self, input: &Fields) -> Result<Fields, Vec<Problem>> {
         let mut problems: Vec<Problem> =
             self.steps.iter().enumerate().flat_map(|(index, step)| step.check(index, input)).collect();
         if self.fields.is_some() && !self.exclude.is_empty() {
-            let problem = Problem::new(["exclude"], "`fields` and `exclude` say the same thing twice");
+            let problem = Problem::new(["exclude"], "`fields` and `exclude` exclude each other");
             problems.push(problem.at_key().help("keep one of them"));
         }
         problems.extend(self.fields.iter().flat_map(|fields| check_list("fields", fields, input)));
@@ -118,7 +130,10 @@ exclude = ["AH"]
     }
 
     fn survey(&self, _cx: &BuildContext) -> Option<Box<dyn Survey>> {
-        self.steps.iter().any(Step::surveys).then(|| Box::new(MedianSurvey::new(self.choice())) as Box<dyn Survey>)
+        self.steps
+            .iter()
+            .any(Step::surveys)
+            .then(|| Box::new(MedianSurvey::new(self.choice(), self.median_memory_mb)) as Box<dyn Survey>)
     }
 
     fn surveys(&self) -> Option<Problem> {

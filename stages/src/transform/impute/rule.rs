@@ -57,8 +57,8 @@ impl Rule {
                 Method::ForwardFill | Method::Median | Method::Constant => How::Forward,
             },
             limit: step.limit.map(u64::from),
-            max_gap: step.max_gap.map(micros),
-            max_age: step.max_age.map(micros),
+            max_gap: step.max_gap.map(|span| micros(span.get())),
+            max_age: step.max_age.map(|span| micros(span.get())),
         }
     }
 

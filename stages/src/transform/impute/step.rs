@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::layout::no_measurement;
+use crate::seconds::Seconds;
 
 /// One way to fill missing values, applied to what the steps before it left missing.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -20,13 +21,12 @@ pub(super) struct Step {
     /// `forward_fill` and `interpolate` fill the first so many, `backward_fill` the last. Default: no limit.
     #[schemars(range(min = 1))]
     pub(super) limit: Option<u32>,
-    /// Leave a gap alone altogether where its neighbours lie more than so many seconds apart, in the time of the
-    /// records. Default: no limit.
-    #[schemars(extend("exclusiveMinimum" = 0))]
-    pub(super) max_gap: Option<f64>,
-    /// Do not carry a value over more than so many seconds, in the time of the records. Default: no limit.
-    #[schemars(extend("exclusiveMinimum" = 0))]
-    pub(super) max_age: Option<f64>,
+    /// Leave a gap alone altogether where its neighbours lie further apart than this, in the time of the records:
+    /// seconds, or a text such as `"6h"` (ms, s, min, h, d). Default: no limit.
+    pub(super) max_gap: Option<Seconds>,
+    /// Do not carry a value further than this, in the time of the records: seconds, or a text such as `"6h"`. Default: no
+    /// limit.
+    pub(super) max_age: Option<Seconds>,
     /// Over which observed values of the key and field a median is taken. Default: `all`, unless `window` is given.
     pub(super) over: Option<Over>,
     /// Take the median over the last so many observed values of the key and field.
@@ -61,7 +61,7 @@ pub(super) enum Method {
 pub(super) enum Over {
     /// The whole input, which is read once before the run. Exact; for a source that ends.
     All,
-    /// All values so far. Exact up to a million distinct ones.
+    /// All values so far. Exact, for at most a million distinct ones in a lane: they are saved with each commit.
     Expanding,
 }
 

@@ -10,8 +10,11 @@ use arrow_array::Array;
 use super::columns::{Binder, Choice};
 use super::keys::Keys;
 
-/// How many distinct values are counted at most, over all keys and fields: some tens of megabytes.
-const DISTINCT_MAX: usize = 1_000_000;
+/// What there is to do where the median over everything takes too much memory.
+const WAYS_OUT: &str = "raise `median_memory_mb`, use `window = N` or `over = \"expanding\"` with the median, or the method \
+                        `constant`";
+/// How much of the input has to be counted before it says what all of it may take.
+const TELLING_SHARE: f64 = 0.05;
 
 /// The version of the survey's result.
 const VERSION: u8 = 1;
@@ -25,41 +28,65 @@ pub(super) fn counts(mark: u32) -> bool {
 
 type Counts = HashMap<u64, u32, foldhash::fast::RandomState>;
 
+/// The bytes that a table takes, with room for so many values: one of 16 bytes with a byte of its own in each slot, of which
+/// an eighth stays empty, and their number is a power of two.
+fn table_bytes(capacity: usize) -> usize {
+    if capacity == 0 { 0 } else { (capacity * 8 / 7).next_power_of_two() * 17 }
+}
+
 /// Counts the distinct values of each key and field.
 pub(super) struct MedianSurvey {
     keys: Keys,
     binder: Binder,
     /// By field and key: how often each value, by its bits.
     counts: Vec<Vec<Counts>>,
-    distinct: usize,
-    distinct_max: usize,
+    /// What the tables take.
+    bytes: usize,
+    bytes_max: usize,
+    memory_mb: u32,
+    /// Whether it was said that all of it may be too much.
+    told: bool,
 }
 
 impl MedianSurvey {
-    pub(super) fn new(choice: Choice) -> MedianSurvey {
-        Self::bounded(choice, DISTINCT_MAX)
-    }
-
-    pub(super) fn bounded(choice: Choice, distinct_max: usize) -> MedianSurvey {
+    /// Counts within so many megabytes.
+    pub(super) fn new(choice: Choice, memory_mb: u32) -> MedianSurvey {
         MedianSurvey {
             keys: Keys::default(),
             binder: Binder::new(choice),
             counts: Vec::new(),
-            distinct: 0,
-            distinct_max,
+            bytes: 0,
+            bytes_max: usize::try_from(u64::from(memory_mb) * 1_000_000).unwrap_or(usize::MAX),
+            memory_mb,
+            told: false,
         }
+    }
+
+    /// The same within so many bytes.
+    #[cfg(test)]
+    pub(super) fn bounded(choice: Choice, bytes_max: usize) -> MedianSurvey {
+        MedianSurvey { bytes_max, ..MedianSurvey::new(choice, 1) }
+    }
+
+    /// Whether all of the input may take more than there is, judged by a part of it.
+    pub(super) fn foretells(&self, share: f64) -> Option<usize> {
+        let all = self.bytes as f64 / share;
+        (share >= TELLING_SHARE && share < 1.0 && all > self.bytes_max as f64).then_some(all as usize)
     }
 
     fn count(&mut self, numbers: &Numbers, field: usize, key_of: impl Fn(usize) -> usize) {
         let counts = &mut self.counts[field];
         for (row, (value, mark)) in numbers.values.values().iter().zip(numbers.marks.iter()).enumerate() {
             if numbers.values.is_valid(row) && counts_value(*value, *mark) {
+                let table = &mut counts[key_of(row)];
+                let before = table.capacity();
                 // Adding 0 makes one value of the two zeros.
-                let count = counts[key_of(row)].entry((value + 0.0).to_bits()).or_insert_with(|| {
-                    self.distinct += 1;
-                    0
-                });
+                let count = table.entry((value + 0.0).to_bits()).or_default();
                 *count = count.saturating_add(1);
+                let capacity = table.capacity();
+                if capacity != before {
+                    self.bytes += table_bytes(capacity) - table_bytes(before);
+                }
             }
         }
     }
@@ -77,16 +104,35 @@ impl Survey for MedianSurvey {
         self.counts.resize_with(columns.fields(), Vec::new);
         for (field, column) in columns.iter() {
             let Some(numbers) = batch.numbers(column) else { continue };
-            self.counts[field].resize_with(keys, Counts::default);
+            let known = self.counts[field].len();
+            if known < keys {
+                self.counts[field].resize_with(keys, Counts::default);
+                self.bytes += (keys - known) * size_of::<Counts>();
+            }
             self.count(numbers, field, |row| order.key(row) as usize);
         }
-        if self.distinct > self.distinct_max {
-            let message =
-                format!("the exact median would have to count more than {} distinct values", self.distinct_max);
-            return Err(Error::config(message)
-                .help("use `window = N` or `over = \"expanding\"` with the median, or the method `constant`"));
+        if self.bytes > self.bytes_max {
+            let (fields, keys) = (self.counts.len(), keys);
+            return Err(Error::config(format!(
+                "the exact median takes more than {} MB to count the distinct values of {fields} fields and {keys} keys",
+                self.memory_mb
+            ))
+            .help(WAYS_OUT));
         }
         Ok(())
+    }
+
+    fn read_so_far(&mut self, share: f64) {
+        if let Some(all) = self.foretells(share).filter(|_| !self.told) {
+            self.told = true;
+            tracing::warn!(
+                "the exact median has read {:.0} % of the input and may take up to {} MB for all of it, which is more than the \
+                 {} MB that it may: {WAYS_OUT}",
+                share * 100.0,
+                all / 1_000_000,
+                self.memory_mb
+            );
+        }
     }
 
     fn finish(self: Box<Self>) -> Result<Vec<u8>> {

@@ -129,8 +129,8 @@ fills = { fill = 0.9, median = 0.2 }
         names
     }
 
-    fn build(&self, _cx: &BuildContext) -> Result<Box<dyn Transform>> {
-        Ok(Box::new(Scorer::new(self)))
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Transform>> {
+        Ok(Box::new(Scorer::new(self, cx)))
     }
 }
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use aqpipe_engine::Result;
 use aqpipe_engine::record::{Batch, Fields, Kind, Mark};
-use aqpipe_engine::stage::{Output, Transform};
+use aqpipe_engine::stage::{BuildContext, Output, Transform};
 use arrow_array::Float64Array;
 use indexmap::IndexMap;
 
 use super::{Fills, Score, Values};
+use crate::codec::names::Told;
 use crate::layout::Bound;
 
 /// The bits of a mark that its worth depends on: flag, provenance, distance.
@@ -29,6 +30,8 @@ pub(super) struct Scorer {
     weights: IndexMap<String, f64>,
     worth: Vec<f64>,
     missing: f64,
+    stage: Arc<str>,
+    told: Arc<Told>,
     plan: Bound<Plan>,
 }
 
@@ -46,15 +49,38 @@ struct Plan {
 }
 
 impl Scorer {
-    pub(super) fn new(config: &Score) -> Scorer {
+    pub(super) fn new(config: &Score, cx: &BuildContext) -> Scorer {
         Scorer {
             field: config.field.as_str().into(),
             fields: config.fields.clone(),
             weights: config.weights.clone(),
             worth: worth_of_marks(&config.values, &config.fills),
             missing: config.values.missing,
+            stage: Arc::clone(&cx.stage),
+            told: cx.own.get_or_put(Told::default),
             plan: Bound::default(),
         }
+    }
+
+    /// What the score is called beside the fields of a layout, which keep their names.
+    fn name(&self, layout: &Fields) -> Arc<str> {
+        // An earlier score's name is free again: this one replaces it.
+        let layout = Fields { score: None, ..layout.clone() };
+        let mut name = Arc::clone(&self.field);
+        while !layout.is_free(&name) {
+            name = format!("{name}_").into();
+        }
+        if name != self.field {
+            let message = || {
+                format!(
+                    "`{}` is a field of the records as they come and the score of `{}`: the field is kept, and the score of \
+                     such records is called `{name}`; `field` gives it another name",
+                    self.field, self.stage
+                )
+            };
+            self.told.warn(message, &format!("{}: {}", self.stage, self.field));
+        }
+        name
     }
 
     fn plan(&self, layout: &Fields) -> Plan {
@@ -79,7 +105,7 @@ impl Scorer {
         }
         columns.retain(|(_, weight)| *weight > 0.0);
         let perfect = columns.iter().fold(absent_perfect, |sum, (_, weight)| sum + weight);
-        let layout = Arc::new(Fields { score: Some(Arc::clone(&self.field)), ..layout.clone() });
+        let layout = Arc::new(Fields { score: Some(self.name(layout)), ..layout.clone() });
         Plan { layout, columns, absent, perfect }
     }
 }

@@ -124,3 +124,14 @@ fn the_schema_refuses_figures_outside_0_to_1_and_negative_weights() {
     assert!(!takes(json!({ "fields": [] })));
     assert!(!takes(json!({ "field": "" })));
 }
+
+#[test]
+fn a_field_that_comes_with_the_records_keeps_its_name_and_the_score_gets_another() {
+    let mut score = build(json!({ "field": "quality" }));
+    let scored = one(&mut *score, batch(&[("T", &[Some(1.0)])]));
+    assert_eq!(scored.fields().score.as_deref(), Some("quality"));
+    let scored = one(&mut *score, batch(&[("quality", &[Some(7.0)]), ("T", &[Some(1.0)])]));
+    assert_eq!(scored.fields().score.as_deref(), Some("quality_"));
+    assert_eq!(scored.fields().names().collect::<Vec<_>>(), ["quality", "T"]);
+    assert_eq!(scores(&scored), [1.0]);
+}

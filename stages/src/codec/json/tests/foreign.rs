@@ -149,8 +149,21 @@ fn the_timestamp_and_the_key_may_have_other_names() {
     assert_eq!(read.key().map(|key| key.value(0)), Some("17"));
     assert_eq!((read.time()[0], read.offset()[0]), (1_078_938_000_000_000, 60));
     assert_eq!(read.raw(0), Some(message.as_bytes()));
-    let reason = rejected(&mut decoder, br#"{"at":"2004-03-10T18:00:00Z","timestamp":1}"#);
-    assert_eq!(reason, "the property `timestamp` cannot be a field: the timestamp is read from `at`");
+    // What has the name of a column is a field like any other: whoever writes it has to find it another name.
+    assert_eq!(decoder.push(1, br#"{"at":"2004-03-10T18:00:00Z","timestamp":1,"quality_score":2}"#), Ok(Pushed::Row));
+    let batch = decoder.take().expect("takes").expect("a row");
+    assert_eq!(batch.fields().names().collect::<Vec<_>>(), ["v", "timestamp", "quality_score"]);
+    let (mut out, mut ends) = (Vec::new(), Vec::new());
+    crate::codec::json::Encoder::new(Arc::default())
+        .encode(&batch, &mut out, &mut ends)
+        .expect("no name ends anything");
+    let text = String::from_utf8(out).expect("UTF-8");
+    assert!(
+        text.starts_with(
+            r#"{"timestamp":"2004-03-10T18:00:00Z","id":null,"v":null,"timestamp_":1.0,"quality_score":2.0,"#
+        ),
+        "{text}"
+    );
 }
 
 #[test]

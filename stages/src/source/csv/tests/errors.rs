@@ -35,10 +35,10 @@ fn two_columns_of_one_name_are_an_error_where_the_name_is_used() {
 fn a_column_that_is_called_as_the_key_or_the_timestamp_must_be_renamed() {
     let files = Files::one(b"Date;Time;station;timestamp\n");
     let (message, help) = error(&files, "a.csv", uci());
-    assert_eq!(message, "`station` is the key, which is no field at a.csv:1");
+    assert_eq!(message, "`station` is the key and cannot be a field as well at a.csv:1");
     assert_eq!(help, "`rename` calls the column something else");
     let (message, _) = error(&files, "a.csv", with(uci(), json!({ "key": null })));
-    assert_eq!(message, "`timestamp` is what the timestamp is called at a.csv:1");
+    assert_eq!(message, "`timestamp` is reserved for the time of a record at a.csv:1");
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! The source as a whole: from files to rows.
 
+mod again;
+mod changing;
 mod errors;
+mod known;
 mod options;
 mod properties;
 mod reading;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use aqpipe_engine::record::LaneId;
-use aqpipe_engine::stage::{Fence, Lanes, Start};
+use aqpipe_engine::stage::{Fence, Lanes, Noted, Start};
 use parking_lot::Mutex;
 
 use super::*;
@@ -18,6 +18,12 @@ struct Engine {
 }
 
 impl Lanes for Engine {
+    fn noted(&self) -> Result<Vec<Noted>> {
+        let noted =
+            |(id, start): &(LaneId, Start)| Noted { id: id.clone(), start: start.clone(), held: 0, ended: false };
+        Ok(self.starts.iter().map(noted).collect())
+    }
+
     fn starts(&self, ids: &[LaneId]) -> Result<Vec<Option<Start>>> {
         let of = |id: &LaneId| self.starts.iter().find(|(known, _)| known == id).map(|(_, start)| start.clone());
         Ok(ids.iter().map(of).collect())

@@ -48,7 +48,7 @@ fn steps_that_cannot_be_are_problems_at_their_place() {
     assert_eq!(unknown, ["steps.0.values.COO: no earlier stage yields the field `COO`"]);
     let steps = json!([{ "method": "median" }]);
     let twice = says(json!({ "steps": steps, "fields": ["CO"], "exclude": ["T"] }));
-    assert_eq!(twice, ["exclude: `fields` and `exclude` say the same thing twice"]);
+    assert_eq!(twice, ["exclude: `fields` and `exclude` exclude each other"]);
     let unknown = says(json!({ "steps": steps, "exclude": ["T", "RH"] }));
     assert_eq!(unknown, ["exclude.1: no earlier stage yields the field `RH`"]);
 }

@@ -42,10 +42,10 @@ fn fill(step: &Step, time: &[i64], cells: &[Cell], row: usize, all: &[f64]) -> O
     let behind = right.map_or(cells.len(), |(at, _)| at);
     let from = time[left.map_or(first, |(at, _)| at)];
     let mut reached = time[first..behind].iter().chain(right.map(|(at, _)| &time[at]));
-    let too_long = step.max_gap.is_some_and(|max| reached.any(|time| time.abs_diff(from) > micros(max)));
+    let too_long = step.max_gap.is_some_and(|max| reached.any(|time| time.abs_diff(from) > micros(max.get())));
     let within = |records: usize| step.limit.is_none_or(|limit| records <= limit as usize);
     let recent = |mut times: std::slice::Iter<'_, i64>| {
-        step.max_age.is_none_or(|max| times.all(|at| at.abs_diff(time[row]) <= micros(max)))
+        step.max_age.is_none_or(|max| times.all(|at| at.abs_diff(time[row]) <= micros(max.get())))
     };
     match step.method {
         Method::ForwardFill => {

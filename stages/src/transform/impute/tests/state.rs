@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::super::columns::Choice;
 use super::super::survey::MedianSurvey;
 use super::{apply, column, column_marks, config, finish};
-use crate::testing::batch;
+use crate::testing::{batch, keyed};
 
 fn build(steps: &Value) -> Box<dyn Transform> {
     config(steps).build(&BuildContext::for_tests()).expect("builds")
@@ -75,11 +75,32 @@ fn altered_state_is_no_panic() {
 #[test]
 fn a_survey_of_too_many_distinct_values_names_what_to_use_instead() {
     let choice = Choice { fields: None, exclude: Vec::new() };
-    let mut survey = MedianSurvey::bounded(choice, 3);
-    survey.observe(&batch(&[("x", &[Some(1.0), Some(1.0), Some(2.0), Some(3.0)])])).expect("three are allowed");
-    let error = survey.observe(&batch(&[("x", &[Some(4.0)])])).expect_err("four are not");
+    let column = |from: u32, to: u32| (from..to).map(|n| Some(f64::from(n))).collect::<Vec<_>>();
+    let mut survey = MedianSurvey::bounded(choice, 300);
+    survey.observe(&batch(&[("x", &column(0, 7))])).expect("a small table");
+    let repeated = column(0, 7).repeat(1000);
+    survey.observe(&batch(&[("x", &repeated)])).expect("the same values take no more");
+    assert_eq!(survey.foretells(0.01), None, "too little to tell");
+    assert!(survey.foretells(0.5).is_some_and(|bytes| bytes > 300), "the rest may take as much again");
+    assert_eq!(survey.foretells(0.99), None);
+    let error = survey.observe(&batch(&[("x", &column(0, 1000))])).expect_err("a thousand are too many");
     let help = error.help_text().unwrap_or_default();
-    for word in ["window", "expanding", "constant"] {
+    for word in ["median_memory_mb", "window", "expanding", "constant"] {
         assert!(help.contains(word), "{help}");
+    }
+}
+
+#[test]
+fn the_exact_median_of_a_hundred_stations_fits_its_memory() {
+    const STATIONS: usize = 100;
+    let names: Vec<String> = (0..STATIONS).map(|station| format!("s{station}")).collect();
+    let keys: Vec<&str> = names.iter().map(String::as_str).collect();
+    let fields: Vec<String> = (0..13).map(|field| format!("f{field}")).collect();
+    let mut survey = MedianSurvey::new(Choice { fields: None, exclude: Vec::new() }, 300);
+    for hour in 0..5_000_u32 {
+        // No value of a station is there twice, which is as many as there can be.
+        let values: Vec<Option<f64>> = (0..STATIONS).map(|_| Some(f64::from(hour))).collect();
+        let columns: Vec<(&str, &[Option<f64>])> = fields.iter().map(|name| (name.as_str(), &values[..])).collect();
+        survey.observe(&keyed(Some(&keys), &columns)).expect("fits");
     }
 }

@@ -1,0 +1,140 @@
+//! Spans of time, as people write them.
+
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{self, Deserializer, Visitor};
+use serde::ser::Serializer;
+use serde::{Deserialize, Serialize};
+
+/// The units, and how many seconds each one has.
+const UNITS: [(&str, f64); 6] =
+    [("ms", 0.001), ("s", 1.0), ("min", 60.0), ("m", 60.0), ("h", 3_600.0), ("d", 86_400.0)];
+
+/// A span of time above zero: seconds as a number, or a text such as `"6h"`, `"90 min"`, `"1d 12h"`.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub(crate) struct Seconds(f64);
+
+impl Seconds {
+    pub(crate) fn get(self) -> f64 {
+        self.0
+    }
+
+    fn parse(text: &str) -> Option<Seconds> {
+        let mut rest = text.trim();
+        let mut seconds = 0.0;
+        if rest.is_empty() {
+            return None;
+        }
+        while !rest.is_empty() {
+            let digits = rest.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
+            let number: f64 = rest[..digits].parse().ok()?;
+            rest = rest[digits..].trim_start();
+            let letters = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+            let (_, unit) = UNITS.iter().find(|(name, _)| *name == &rest[..letters])?;
+            seconds += number * unit;
+            rest = rest[letters..].trim_start();
+        }
+        Seconds::new(seconds)
+    }
+
+    fn new(seconds: f64) -> Option<Seconds> {
+        (seconds > 0.0 && seconds.is_finite()).then_some(Seconds(seconds))
+    }
+}
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl Visitor<'_> for Either {
+            type Value = Seconds;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("seconds above 0, or a text such as \"6h\" or \"90 min\" (ms, s, min, h, d)")
+            }
+
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Seconds, E> {
+                Seconds::new(number).ok_or_else(|| E::invalid_value(de::Unexpected::Float(number), &self))
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Seconds, E> {
+                self.visit_f64(number as f64)
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Seconds, E> {
+                self.visit_f64(number as f64)
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Seconds, E> {
+                Seconds::parse(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl Serialize for Seconds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.0)
+    }
+}
+
+impl JsonSchema for Seconds {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Seconds".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [
+                { "type": "number", "exclusiveMinimum": 0 },
+                { "type": "string", "pattern": "^\\s*([0-9]+(\\.[0-9]+)?\\s*(ms|s|min|m|h|d)\\s*)+$" },
+            ]
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_span_is_seconds_or_a_text_with_units() {
+        let validator = jsonschema::validator_for(
+            &serde_json::to_value(SchemaGenerator::default().root_schema_for::<Seconds>()).expect("a schema"),
+        )
+        .expect("is a schema");
+        let cases = [
+            (json!(90), Some(90.0)),
+            (json!(0.5), Some(0.5)),
+            (json!("6h"), Some(21_600.0)),
+            (json!("90 min"), Some(5_400.0)),
+            (json!("1d 12h"), Some(129_600.0)),
+            (json!("1.5h30s"), Some(5_430.0)),
+            (json!("250ms"), Some(0.25)),
+            (json!(0), None),
+            (json!(-1), None),
+            (json!("6"), None),
+            (json!("6 hours"), None),
+            (json!("h"), None),
+            (json!(""), None),
+            (json!("-6h"), None),
+            (json!(true), None),
+        ];
+        for (value, expected) in cases {
+            let read = serde_json::from_value::<Seconds>(value.clone()).ok();
+            assert_eq!(read.map(Seconds::get), expected, "{value}");
+            assert_eq!(validator.is_valid(&value), expected.is_some(), "the schema says the same: {value}");
+        }
+        let error = serde_json::from_value::<Seconds>(json!("0h")).expect_err("nothing");
+        assert!(error.to_string().contains("such as \"6h\""), "{error}");
+    }
+}

@@ -1,0 +1,114 @@
+//! Files that change while they are read.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use aqpipe_engine::record::LaneId;
+use aqpipe_engine::stage::{Fence, Lanes, Start};
+
+use super::*;
+
+/// An engine that hands the lanes out.
+#[derive(Default)]
+struct Opened(Mutex<Vec<Box<dyn Lane>>>);
+
+impl Lanes for Opened {
+    fn starts(&self, ids: &[LaneId]) -> Result<Vec<Option<Start>>> {
+        Ok(vec![None; ids.len()])
+    }
+
+    fn open(&self, _: LaneId, lane: Box<dyn Lane>, _: Option<Start>, _: Option<Fence>) -> Result<()> {
+        self.0.lock().push(lane);
+        Ok(())
+    }
+
+    fn close(&self, _: &[LaneId], _: bool, _: Instant) -> Result<()> {
+        Ok(())
+    }
+
+    fn running(&self) -> Vec<LaneId> {
+        Vec::new()
+    }
+
+    fn wait(&self, _: Instant) {}
+
+    fn stopping(&self) -> bool {
+        false
+    }
+}
+
+/// The one lane of a run, as the engine opens it.
+fn running(files: &Files, more: Value) -> Box<dyn Lane> {
+    let opened = Arc::new(Opened::default());
+    let source = built(files.options("*.csv", more), &BuildContext::for_tests()).expect("builds");
+    source.run(Arc::clone(&opened) as Arc<dyn Lanes>).expect("runs");
+    let mut lanes = std::mem::take(&mut *opened.0.lock());
+    assert_eq!(lanes.len(), 1);
+    lanes.remove(0)
+}
+
+fn append(files: &Files, text: &str) {
+    let mut file = std::fs::File::options().append(true).open(files.path("a.csv")).expect("opens");
+    file.write_all(text.as_bytes()).expect("writes");
+}
+
+#[test]
+fn a_torn_last_line_that_grows_is_read_whole_and_waiting_for_it_holds_nothing_up() {
+    let files = Files::one(b"timestamp,a\n2004-03-10,1\n2004-03-11,19");
+    let mut lane = running(&files, json!({}));
+    let now = Instant::now();
+    match lane.next(10, now).expect("reads") {
+        Next::Rows(batch, _) => assert_eq!(batch.rows(), 1, "what is whole is handed on at once"),
+        other => panic!("{other:?}"),
+    }
+    let at = lane.position().at;
+    assert!(matches!(lane.next(10, now).expect("reads"), Next::Quiet), "until it is clear what comes");
+    assert_eq!(lane.position().at, at, "a stop goes on before the torn line");
+    append(&files, "87\n2004-03-12,3\n");
+    let read = read_all(&mut *lane, 10).expect("reads");
+    assert_eq!(read.values(), ["a=1987"], "the line that was torn, to its end");
+}
+
+#[test]
+fn a_last_line_without_an_end_that_stays_is_read_as_it_is() {
+    let files = Files::one(b"timestamp,a\n2004-03-10,1\n2004-03-11,\"1");
+    let mut lane = running(&files, json!({}));
+    let read = read_all(&mut *lane, 10).expect("reads");
+    assert_eq!(read.values(), ["a=1", "a=1"]);
+}
+
+#[test]
+fn a_file_that_is_rewritten_while_it_is_read_is_an_error_that_names_it() {
+    let body = |last: &str| format!("timestamp,a\n{}2004-03-11,{last}\n", "2004-03-10,1\n".repeat(60_000));
+    for limit in [None, Some(50_000)] {
+        let files = Files::one(body("1").as_bytes());
+        let more = limit.map_or_else(|| json!({}), |most| json!({ "max_records": most }));
+        let mut lane = running(&files, more);
+        next(&mut *lane, 100).expect("reads").expect("rows");
+        let other = body("1").replacen("2004-03-10,1", "2004-03-10,7", 1);
+        // In place: the same file, with other bytes where it was read already.
+        std::fs::write(files.path("a.csv"), other).expect("writes");
+        let error = read_all(&mut *lane, 10_000).map(|_| ()).expect_err("a mixture");
+        assert!(files.plain(&error.to_string()).starts_with("a.csv was changed while it was read"), "{error}");
+        assert!(error.help_text().is_some_and(|help| help.contains("--fresh")));
+    }
+}
+
+#[test]
+fn a_file_that_grows_or_is_replaced_while_it_is_read_is_read_as_it_was() {
+    let text = format!("timestamp,a\n{}", "2004-03-10,1\n".repeat(60_000));
+    let files = Files::one(text.as_bytes());
+    let mut lane = running(&files, json!({}));
+    next(&mut *lane, 100).expect("reads").expect("rows");
+    append(&files, "2004-03-12,3\n");
+    assert_eq!(read_all(&mut *lane, 10_000).expect("reads").rows.len(), 59_900);
+
+    let mut lane = running(&files, json!({}));
+    next(&mut *lane, 100).expect("reads").expect("rows");
+    std::fs::write(files.path("new"), "timestamp,a\n").expect("writes");
+    std::fs::rename(files.path("new"), files.path("a.csv")).expect("renames");
+    assert_eq!(read_all(&mut *lane, 10_000).expect("reads").rows.len(), 59_901);
+    lane.carry(lane.position()).expect("what was read is known, though another file has the name");
+}
