@@ -75,8 +75,8 @@ impl DeadLetterConfig for NdjsonConfig {
         Ok(Some(Box::new(Lines(self.store(cx)))))
     }
 
-    fn files(&self, _: &str) -> Option<(String, String)> {
-        Some((self.dir.clone(), self.prefix.clone()))
+    fn files(&self, pipeline: &str) -> Option<(String, String)> {
+        Some((self.dir.clone(), self.prefix(pipeline)))
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadEnd>> {

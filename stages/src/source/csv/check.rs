@@ -25,7 +25,10 @@ impl CsvSourceConfig {
         problems.extend(self.check_fields());
         problems.extend(self.replay.iter().flat_map(Replay::check));
         if self.max_records == Some(0) {
-            problems.push(Problem::new(["max_records"], "at least 1 record must be read").help("leave it out to read all records"));
+            problems.push(
+                Problem::new(["max_records"], "at least 1 record must be read")
+                    .help("leave it out to read all records"),
+            );
         }
         if problems.iter().any(|problem| !problem.warning) { Err(problems) } else { Ok(self.promised()) }
     }
@@ -118,8 +121,11 @@ impl CsvSourceConfig {
             && let Err(why) = TimeFormat::new(Some(format), zone.unwrap_or(0))
         {
             problems.push(
-                Problem::new(["timestamp", "format"], format!("`{format}` is not a format that times can be read by: {why}"))
-                    .help("a format has a full date, such as %d/%m/%Y %H.%M.%S or %Y-%m-%dT%H:%M"),
+                Problem::new(
+                    ["timestamp", "format"],
+                    format!("`{format}` is not a format that times can be read by: {why}"),
+                )
+                .help("a format has a full date, such as %d/%m/%Y %H.%M.%S or %Y-%m-%dT%H:%M"),
             );
         }
         problems

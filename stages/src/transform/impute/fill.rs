@@ -269,7 +269,12 @@ impl Fill {
         self.given_up += rows as u64;
         if self.given_up >= self.warn_at {
             let (pipeline, stage) = (&*self.pipeline, &*self.stage);
-            tracing::warn!(pipeline, stage, rows = self.given_up, "some rows were passed on with their gaps not filled: {why}");
+            tracing::warn!(
+                pipeline,
+                stage,
+                rows = self.given_up,
+                "some rows were passed on with their gaps not filled: {why}"
+            );
             self.warn_at = self.given_up.saturating_mul(2);
         }
         let parts = std::mem::take(&mut self.held);

@@ -85,9 +85,15 @@ fn options_that_the_schema_lets_through_are_checked() {
         (json!({ "key": {} }), "key: the key says neither its `column` nor its `value`"),
         (json!({ "key": { "value": "x" } }), "key: a key with a `value` needs a `name`"),
         (json!({ "key": { "value": "x", "column": "y" } }), "key: a key is a `column` or a `value`, not both"),
-        (json!({ "fields": ["timestamp"] }), "fields.0: `timestamp` is a column of the timestamp and cannot be a field as well"),
+        (
+            json!({ "fields": ["timestamp"] }),
+            "fields.0: `timestamp` is a column of the timestamp and cannot be a field as well",
+        ),
         (json!({ "fields": ["a", "a"] }), "fields.1: `a` is named twice"),
-        (json!({ "fields": ["s"], "key": { "column": "s" } }), "fields.0: `s` is the key and cannot be a field as well"),
+        (
+            json!({ "fields": ["s"], "key": { "column": "s" } }),
+            "fields.0: `s` is the key and cannot be a field as well",
+        ),
         (json!({ "rename": { "a": "x", "b": "x" } }), "rename.b: two columns would be called `x`"),
         (json!({ "replay": { "speed": 0.0 } }), "replay.speed: the speed must be above 0"),
         (
@@ -101,7 +107,10 @@ fn options_that_the_schema_lets_through_are_checked() {
         assert_eq!(problems(options.clone()), [problem], "{options}");
     }
     let format = problems(json!({ "path": "x", "timestamp": { "column": "t", "format": "%d/%m %H" } }));
-    assert!(format[0].starts_with("timestamp.format: `%d/%m %H` is not a format that times can be read by: "), "{format:?}");
+    assert!(
+        format[0].starts_with("timestamp.format: `%d/%m %H` is not a format that times can be read by: "),
+        "{format:?}"
+    );
 }
 
 #[test]
