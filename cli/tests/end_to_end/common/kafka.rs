@@ -85,6 +85,19 @@ impl Kafka {
         producer.flush(WAIT).expect("acknowledged");
     }
 
+    /// Moves the offset of a group that nobody is a member of, in partition 0.
+    pub(crate) fn move_group(&self, group: &str, topic: &str, offset: i64) {
+        let consumer: BaseConsumer = self.client().set("group.id", group).create().expect("a consumer");
+        let mut to = TopicPartitionList::new();
+        to.add_partition_offset(topic, 0, Offset::Offset(offset)).expect("an offset");
+        let began = Instant::now();
+        // A member that has just left may still be known.
+        while let Err(error) = consumer.commit(&to, rdkafka::consumer::CommitMode::Sync) {
+            assert!(began.elapsed() < WAIT, "the group's offset cannot be moved: {error}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Deletes a topic.
     pub(crate) fn delete(&self, topic: &str) {
         let admin: AdminClient<DefaultClientContext> = self.client().create().expect("a client");

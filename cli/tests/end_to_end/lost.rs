@@ -1,0 +1,138 @@
+//! Memory that is lost, changed or elsewhere: positions of groups, output on another disk, another group.
+
+use crate::common::{House, Kafka, uci};
+
+const RECORDS: usize = 300;
+const RUN: [&str; 3] = ["run", "job.toml", "--until-end"];
+
+/// A topic of one partition with readings, and a pipeline that reads it; `more` stands before its stages.
+fn house(kafka: &Kafka, more: &str, sink: &str) -> (House, String) {
+    let topic = kafka.name("in");
+    let house = House::new();
+    house.write("in.csv", uci(RECORDS));
+    let brokers = &kafka.brokers;
+    let source = "[source]\ntype = \"csv\"\npath = \"in.csv\"\ndelimiter = \";\"\ndecimal = \",\"\nmissing = [-200]\n\
+                  timestamp = { columns = [\"Date\", \"Time\"], format = \"%d/%m/%Y %H.%M.%S\" }\n\
+                  key = { name = \"station\", value = \"uci\" }\nfields = [\"T\"]\n";
+    house.write(
+        "fill.toml",
+        format!(
+            "name = \"fill\"\n{source}\n[sink]\ntype = \"kafka\"\nbrokers = \"{brokers}\"\ntopic = \"{topic}\"\n\
+             create_topic = {{ partitions = 1, replication = 1 }}\n"
+        ),
+    );
+    house.run(&["run", "fill.toml"]).expect(0, &[]);
+    house.write(
+        "job.toml",
+        format!(
+            "name = \"job\"\n{more}\n[source]\ntype = \"kafka\"\nbrokers = \"{brokers}\"\ntopics = [\"{topic}\"]\n\
+             group = \"{topic}\"\nsession_timeout_secs = 1\nkey = \"station\"\nfields = [\"T\"]\n\n{sink}"
+        ),
+    );
+    (house, topic)
+}
+
+const FILES: &str = "[sink]\ntype = \"csv\"\ndir = \"out\"\nbatch_size = 100\n";
+
+fn to(kafka: &Kafka, topic: &str) -> String {
+    format!(
+        "[sink]\ntype = \"kafka\"\nbrokers = \"{}\"\ntopic = \"{topic}\"\n\
+         create_topic = {{ partitions = 1, replication = 1 }}\n",
+        kafka.brokers
+    )
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn output_that_was_decided_and_is_not_there_stops_the_run_with_its_range_until_it_is_there() {
+    let kafka = Kafka::given();
+    let (house, topic) = house(&kafka, "", FILES);
+    let died = house.run_with_fault(&RUN, "decide.after=crash");
+    assert_eq!(died.code, None, "{}", died.err);
+    assert!(house.files("out").is_empty() && !house.unfinished("out").is_empty(), "decided, and not visible");
+    // Another machine: neither the state directory nor the disk of the output.
+    std::fs::remove_dir_all(house.path(".aqpipe")).expect("lost");
+    std::fs::rename(house.path("out"), house.path("away")).expect("moved");
+    for _ in 0..2 {
+        let done =
+            house.run(&RUN).expect(1, &[&format!("the output of {topic}/0 from 0 to "), "and is not here: neither"]);
+        assert!(done.err.contains("start that process again where its disk is"), "{}", done.err);
+        assert!(house.files("out").is_empty(), "it never goes on");
+        std::fs::remove_dir_all(house.path("out")).expect("removed");
+    }
+    std::fs::rename(house.path("away"), house.path("out")).expect("moved back");
+    house.run(&RUN).expect(0, &[]);
+    assert_eq!(house.rows("out").len(), RECORDS);
+    assert!(house.unfinished("out").is_empty());
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn at_least_once_a_group_offset_that_was_moved_back_is_followed_into_a_topic_and_refused_over_files() {
+    let kafka = Kafka::given();
+    let again = kafka.name("out");
+    let (house, topic) = house(&kafka, "delivery = \"at_least_once\"", &to(&kafka, &again));
+    house.run(&RUN).expect(0, &["read 300, written 300,"]);
+    house.run(&RUN).expect(0, &["read 0, written 0,"]);
+    kafka.move_group(&topic, &topic, 100);
+    house.run(&RUN).expect(0, &["the group's offset was moved back from ", " to 100: going on there", "read 200,"]);
+    assert_eq!(kafka.read(&again).len(), 500);
+
+    let kafka = Kafka::given();
+    let (house, topic) = self::house(&kafka, "delivery = \"at_least_once\"", FILES);
+    house.run(&RUN).expect(0, &["read 300, written 300,"]);
+    kafka.move_group(&topic, &topic, 100);
+    let files = house.files("out");
+    let done =
+        house.run(&RUN).expect(78, &["the group's offset was moved back to 100, and there are files of what was read"]);
+    assert!(done.err.contains("or start from the beginning with `--fresh`, which removes these files"), "{}", done.err);
+    assert_eq!(house.files("out"), files);
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn another_group_over_the_same_files_is_refused_with_its_name_and_into_a_topic_it_reads_all_again() {
+    for delivery in ["at_least_once", "exactly_once"] {
+        let kafka = Kafka::given();
+        let more = format!("delivery = \"{delivery}\"");
+        let (house, topic) = house(&kafka, &more, FILES);
+        house.run(&RUN).expect(0, &["read 300, written 300,"]);
+        let files = house.files("out");
+        let other = kafka.name("other");
+        let set = format!("source.group={other}");
+        let renamed = [&RUN[..], &["--set", &set]].concat();
+        let done = house.run(&renamed).expect(
+            78,
+            &[&format!(
+                "was read as the group `{topic}`, and the group is `{other}` now: it would read and write all of it"
+            )],
+        );
+        assert!(done.err.contains(&format!("put `group = \"{topic}\"` back")), "{}", done.err);
+        assert_eq!(house.files("out"), files);
+        house.run(&RUN).expect(0, &["read 0, written 0,"]);
+
+        let kafka = Kafka::given();
+        let out = kafka.name("out");
+        let (house, topic) = self::house(&kafka, &more, &to(&kafka, &out));
+        house.run(&RUN).expect(0, &["read 300, written 300,"]);
+        house
+            .run(&renamed)
+            .expect(0, &[&format!("the group was `{topic}` and is `{other}` now"), "read 300, written 300,"]);
+        assert_eq!(kafka.read(&out).len(), 600);
+    }
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn a_mode_of_delivery_that_changes_is_told_without_a_proposal_to_delete() {
+    let kafka = Kafka::given();
+    let out = kafka.name("out");
+    let (house, _) = house(&kafka, "", &to(&kafka, &out));
+    house.run(&RUN).expect(0, &["read 300, written 300,"]);
+    let done =
+        house.run(&[&RUN[..], &["--set", "delivery=at_least_once"]].concat()).expect(78, &["were decided by trans"]);
+    assert!(done.err.contains("run it with `delivery = \"exactly_once\"` as before"), "{}", done.err);
+    assert!(!done.err.contains("--fresh"), "{}", done.err);
+    house.run(&RUN).expect(0, &["read 0, written 0,"]);
+    assert_eq!(kafka.read(&out).len(), 300);
+}
