@@ -75,8 +75,8 @@ impl DeadLetterConfig for NdjsonConfig {
         Ok(Some(Box::new(Lines(self.store(cx)))))
     }
 
-    fn files(&self, _: &str) -> Option<(String, String)> {
-        Some((self.dir.clone(), self.prefix.clone()))
+    fn files(&self, pipeline: &str) -> Option<(String, String)> {
+        Some((self.dir.clone(), self.prefix(pipeline)))
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadEnd>> {
@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn files_are_called_after_the_pipeline_unless_they_have_a_prefix() {
         let config = NdjsonConfig { dir: "d".into(), prefix: None };
-        assert_eq!(config.prefix("producer"), "producer");
+        assert_eq!(config.files("producer"), Some(("d".into(), "producer".into())));
         let long = config.prefix(&"x".repeat(100));
         assert!(long.len() <= PREFIX_MAX && long != config.prefix(&"x".repeat(99)), "{long}");
         assert_eq!(NdjsonConfig { prefix: Some("dead".into()), ..config }.prefix("producer"), "dead");
