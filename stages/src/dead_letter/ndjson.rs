@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn files_are_called_after_the_pipeline_unless_they_have_a_prefix() {
         let config = NdjsonConfig { dir: "d".into(), prefix: None };
-        assert_eq!(config.prefix("producer"), "producer");
+        assert_eq!(config.files("producer"), Some(("d".into(), "producer".into())));
         let long = config.prefix(&"x".repeat(100));
         assert!(long.len() <= PREFIX_MAX && long != config.prefix(&"x".repeat(99)), "{long}");
         assert_eq!(NdjsonConfig { prefix: Some("dead".into()), ..config }.prefix("producer"), "dead");
