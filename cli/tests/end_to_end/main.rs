@@ -11,5 +11,6 @@ mod dead_letters;
 mod kafka_messages;
 mod killed;
 mod main_job;
+mod positions;
 mod running_again;
 mod trouble;
