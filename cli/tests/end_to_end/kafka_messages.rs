@@ -144,10 +144,11 @@ fn a_topic_that_is_not_there_is_an_error_that_names_the_ways_out() {
         ("in.toml", &pipeline(&kafka, &topic, "")),
         ("out.toml", &format!("name = \"out\"\n\n[source]\ntype = \"sample\"\nrecords = 5\n\n{sink}")),
     ]);
-    let (missing, help) = (format!("there is no topic `{topic}`\n"), "help: create it with `aqpipe kafka up`");
-    house.run(&["run", "in.toml", "--until-end"]).expect(78, &[&format!("error: job: kafka: {missing}"), help]);
+    let (missing, help) =
+        (format!("there is no topic `{topic}`\n"), format!("create it: `aqpipe kafka up --topic {topic}` on a broker"));
+    house.run(&["run", "in.toml", "--until-end"]).expect(78, &[&format!("error: job: kafka: {missing}"), &help]);
     let way_out = "`create_topic = { partitions = 3, replication = 1 }`";
-    house.run(&["run", "out.toml"]).expect(78, &[&format!("error: out: kafka: {missing}"), help, way_out]);
+    house.run(&["run", "out.toml"]).expect(78, &[&format!("error: out: kafka: {missing}"), &help, way_out]);
     house
         .run(&["run", "out.toml", "--set", "sink.create_topic={ partitions = 1, replication = 1 }"])
         .expect(0, &["created topic `", "out: read 5, written 5,"]);

@@ -13,5 +13,6 @@ mod kafka_messages;
 mod killed;
 mod lost;
 mod main_job;
+mod positions;
 mod running_again;
 mod trouble;

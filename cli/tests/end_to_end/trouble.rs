@@ -7,6 +7,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 use crate::common::{Done, House, Kafka, Resource, Small, block_on, deny_write, uci};
@@ -110,12 +111,12 @@ fn a_broker_that_comes_late_goes_away_and_comes_back_costs_no_record_and_a_stop_
     let (house, topic) = producer(&kafka);
     let run = [&["run", "job.toml"], &SLOW[..]].concat();
     let mut running = house.start(&run);
-    running.says("WARN job: trouble with Kafka, trying on");
+    running.says("WARN job: no answer from broker 127.0.0.1:");
     own.up(&[]);
     running.says("delivery exactly_once");
     running.until("some commits", |_| kafka.count(&topic) > 100);
     own.down();
-    running.says("WARN job: trouble with Kafka, trying on");
+    running.until("the outage is told", |err| err.matches("WARN job: no answer from broker 127.0.0.1:").count() > 1);
     running.terminate();
     // It cannot commit, and says so in its time; the next start finds out what became of the last commit.
     running.wait().expect(1, &["gave up waiting for the brokers"]);
@@ -140,6 +141,67 @@ fn a_topic_that_is_deleted_stops_the_pipeline_with_the_reason() {
 
 #[test]
 #[ignore = "needs Apache Kafka"]
+fn a_topic_of_commits_that_is_deleted_while_the_pipeline_runs_is_named_with_what_is_lost() {
+    let kafka = Kafka::given();
+    let (house, topic) = producer(&kafka);
+    let notes = kafka.name("notes");
+    let options = format!("sink.transactions={{ topic = \"{notes}\", timeout_secs = 2 }}");
+    let soon = ["--set", "sink.librdkafka.\"topic.metadata.propagation.max.ms\"=1000"];
+    let run = [&["run", "job.toml", "--set", &options], &SLOW[..], &soon].concat();
+    let mut running = house.start(&run);
+    running.until("some commits", |_| kafka.count(&topic) > 100);
+    kafka.delete(&notes);
+    let said = format!("the topic of commits, `{notes}`, was deleted while the pipeline ran");
+    let done = running.wait().expect(1, &[&said]);
+    assert!(done.err.contains("`--fresh` makes that topic anew"), "{}", done.err);
+    house.run(&run).expect(78, &["was the topic of commits deleted?", "`--fresh`"]);
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn a_topic_of_commits_that_drops_what_is_old_is_refused_though_it_is_compacted_as_well() {
+    let kafka = Kafka::given();
+    let (house, _) = producer(&kafka);
+    for policy in ["delete", "compact,delete"] {
+        let notes = kafka.name(&policy.replace(',', "-"));
+        kafka.make(&notes, 1, &[("cleanup.policy", policy)]);
+        let options = format!("sink.transactions.topic={notes}");
+        let said = format!("its `cleanup.policy` is `{policy}`, and it has to be `compact`");
+        house.run(&["run", "job.toml", "--set", &options]).expect(78, &[&notes, &said]);
+    }
+}
+
+/// Brokers forget a transactional id that committed nothing for seven days; here it is four seconds.
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn a_producer_that_was_idle_for_longer_than_brokers_remember_it_goes_on_with_the_next_record() {
+    let own_house = House::new();
+    let own = Own { house: &own_house, dir: "kafka", port: free_port() };
+    own.up(&[
+        "--property",
+        "transactional.id.expiration.ms=4000",
+        "--property",
+        "transaction.remove.expired.transaction.cleanup.interval.ms=500",
+    ]);
+    let kafka = own.kafka();
+    let (input, output) = (kafka.topic("in", 1), kafka.topic("out", 1));
+    let house = House::new();
+    house.write("job.toml", pipeline("job", &[&from_kafka(&kafka, &input), &to_kafka(&kafka, &output)]));
+    let mut running = house.start(&["run", "job.toml"]);
+    running.says("assigned: ");
+    for n in 1..=3 {
+        let value = format!("{{\"timestamp\":\"2024-01-01T00:00:00Z\",\"station\":\"s\",\"T\":{n}}}");
+        kafka.write(&input, &[(None, Some(value.into_bytes()), OwnedHeaders::new())]);
+        running.until("the record", |_| kafka.read(&output).len() == n);
+        std::thread::sleep(Duration::from_secs(7));
+    }
+    running.terminate();
+    let done = running.wait().expect(0, &["job: read 3, written 3,"]);
+    assert!(done.err.contains("the transactional producer is made anew"), "brokers have forgotten it: {}", done.err);
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
 fn a_topic_that_was_deleted_and_made_anew_is_not_taken_for_the_old_one() {
     let kafka = Kafka::given();
     let (house, topic) = producer(&kafka);
@@ -154,8 +216,8 @@ fn a_topic_that_was_deleted_and_made_anew_is_not_taken_for_the_old_one() {
     house.write("more.toml", pipeline("more", &[SOURCE, &to_kafka(&kafka, &topic)]));
     house.run(&["run", "more.toml"]).expect(0, &["written 2000,"]);
     let run = ["run", "consumer.toml", "--until-end"];
-    let done = house.run(&run).expect(1, &["it is not the same topic any more"]);
-    assert!(done.err.contains("`--fresh` forgets positions and state"), "{}", done.err);
+    let done = house.run(&run).expect(1, &["was deleted and made anew: its id was "]);
+    assert!(done.err.contains("`--fresh` forgets them"), "{}", done.err);
     house.run(&[&run[..], &["--fresh"]].concat()).expect(0, &["read 4000, written 4000,"]);
 }
 

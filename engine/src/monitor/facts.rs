@@ -78,6 +78,8 @@ pub struct Facts {
     pub retries: AtomicU64,
     /// Errors of brokers and disks, survived or not.
     pub errors: AtomicU64,
+    /// How often a broker was not reached, or did not answer: no record is the cause of that.
+    pub unreached: AtomicU64,
     /// Output files made visible.
     pub files: AtomicU64,
     /// Bytes read from the source.
@@ -124,6 +126,8 @@ pub struct Snapshot {
     pub batch_time: Duration,
     /// Errors.
     pub errors: u64,
+    /// How often a broker was not reached.
+    pub unreached: u64,
     /// Retries.
     pub retries: u64,
     /// Files made visible.
@@ -142,6 +146,7 @@ impl Default for Facts {
             started: Instant::now(),
             retries: AtomicU64::new(0),
             errors: AtomicU64::new(0),
+            unreached: AtomicU64::new(0),
             files: AtomicU64::new(0),
             bytes_in: AtomicU64::new(0),
             expected: AtomicU64::new(0),
@@ -215,6 +220,7 @@ impl Facts {
             batches: inner.batches,
             batch_time: inner.batch_time,
             errors: self.errors.load(Ordering::Relaxed),
+            unreached: self.unreached.load(Ordering::Relaxed),
             retries: self.retries.load(Ordering::Relaxed),
             files: self.files.load(Ordering::Relaxed),
             bytes_in: self.bytes_in.load(Ordering::Relaxed),

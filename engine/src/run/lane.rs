@@ -66,6 +66,8 @@ pub(super) struct Task {
     /// Whether that the lane has ended is committed even where nothing else is.
     pub(super) notes_end: bool,
     pub(super) fence: Option<Fence>,
+    /// Whether where it begins is committed before anything is read.
+    pub(super) notes_beginning: bool,
     pub(super) now: Stretch,
 }
 
@@ -102,9 +104,19 @@ impl Stretch {
         }
     }
 
+    /// Whether nothing happened. A position that moved over what is no record is something: a source may drop what lies
+    /// before it, and would then seem to have dropped records.
     fn is_empty(&self) -> bool {
         let c = &self.counts;
-        c.read == 0 && c.written == 0 && c.dead == 0 && c.filtered == 0
+        self.at == self.from && c.read == 0 && c.written == 0 && c.dead == 0 && c.filtered == 0
+    }
+
+    /// The lane stands here, and nothing was read since it stood elsewhere.
+    fn moved_to(&mut self, position: Position) {
+        self.at = position;
+        if self.at != self.from {
+            self.since.get_or_insert_with(Instant::now);
+        }
     }
 }
 
@@ -129,6 +141,9 @@ impl Task {
 
     fn carry_on(&mut self) -> Result<()> {
         let mut looked = Instant::now();
+        if self.notes_beginning {
+            self.cut_anyway()?;
+        }
         loop {
             match self.reins.order() {
                 Order::Run => {}
@@ -139,7 +154,7 @@ impl Task {
             let until = self.due().map_or(now + LOOK, |due| due.min(now + LOOK));
             match self.lane.next(self.room() as usize, until).map_err(|e| e.in_stage(&self.source_label))? {
                 Next::Rows(batch, dead) => self.carry(batch, dead)?,
-                Next::Quiet => self.now.at = self.lane.position(),
+                Next::Quiet => self.now.moved_to(self.lane.position()),
                 Next::End => {
                     self.now.at = self.lane.position();
                     let passed = self.chain.finish()?;

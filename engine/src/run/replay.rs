@@ -18,7 +18,7 @@ use crate::stage::{Again, BuildContext, DeadLetter, Lane, Lanes, LetterId, Next,
 /// What the instance that replays is called, its lane, and its shape: what it remembers belongs to no stages.
 pub const REPLAY: &str = "dead-letters";
 /// The version of what the lane carries.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// How long the end of the lane may go unnoticed.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -29,6 +29,8 @@ pub struct Replayed {
     /// The first letter of each container, by its index and a checksum: another container of the same name has another
     /// one there.
     first: BTreeMap<String, (u64, u32)>,
+    /// What tells a container from others of its name, where it was known.
+    of: BTreeMap<String, String>,
     /// The stages of a replay that was interrupted: rows that they hold back belong to letters that are done.
     interrupted: Option<String>,
 }
@@ -42,13 +44,18 @@ impl Replayed {
         ranges.get(at).is_some_and(|(first, _)| *first <= id.index)
     }
 
-    /// Looks at a letter: where it is the one that tells its container from others and is another, nothing of that
-    /// container was replayed. To be asked before [`contains`](Self::contains), in the order of the letters.
+    /// Looks at a letter: where its container is another one than before, by what identifies it or by the letter that
+    /// tells it from others, nothing of that container was replayed. To be asked before [`contains`](Self::contains), in the order of the letters.
     pub fn look_at(&mut self, letter: &StoredLetter) {
         let container = &letter.id.container;
-        if self.first.get(container).is_some_and(|(index, sum)| *index == letter.id.index && *sum != checksum(letter)) {
+        let is_other_id = matches!((self.of.get(container), &letter.container_id), (Some(was), Some(is)) if was != is);
+        let is_first = |index: &u64| *index == letter.id.index;
+        let is_other_letter =
+            self.first.get(container).is_some_and(|(index, sum)| is_first(index) && *sum != checksum(letter));
+        if is_other_id || is_other_letter {
             self.first.remove(container);
             self.ranges.remove(container);
+            self.of.remove(container);
         }
     }
 
@@ -62,6 +69,9 @@ impl Replayed {
         let first = self.first.entry(letter.id.container.clone()).or_insert((u64::MAX, 0));
         if letter.id.index < first.0 {
             *first = (letter.id.index, checksum(letter));
+        }
+        if let Some(id) = &letter.container_id {
+            self.of.insert(letter.id.container.clone(), id.clone());
         }
         self.insert(&letter.id);
     }
@@ -86,7 +96,8 @@ impl Replayed {
             None => Ok(Replayed::default()),
             Some((&VERSION, bytes)) => postcard::from_bytes(bytes)
                 .map_err(|e| Error::new("what is noted of replayed dead letters cannot be read").because(e)),
-            Some(_) => Err(Error::new("what is noted of replayed dead letters is of another version of aqpipe")),
+            Some(_) => Err(Error::new("what is noted of replayed dead letters is of another version of aqpipe")
+                .help("`aqpipe run --fresh` forgets it, with what the pipeline wrote")),
         }
     }
 
@@ -237,6 +248,31 @@ mod tests {
             prop_assert!(!replayed.contains(&other));
             let ranges: Vec<(u64, u64)> = replayed.ranges.get("c").cloned().unwrap_or_default();
             prop_assert!(ranges.windows(2).all(|two| two[0].1 + 1 < two[1].0), "ranges that touch are one: {ranges:?}");
+        }
+    }
+
+    #[test]
+    fn a_container_that_was_made_anew_is_another_one_though_its_letters_are_the_same() {
+        let letter = |index: u64, container_id: Option<&str>| StoredLetter {
+            id: id(index),
+            container_id: container_id.map(str::to_owned),
+            pipeline: String::new(),
+            lane: String::new(),
+            position: String::new(),
+            place: String::new(),
+            stage: String::new(),
+            reason: String::new(),
+            time: None,
+            raw: Some(b"the same".to_vec()),
+            form: None,
+            whole: true,
+        };
+        let mut replayed = Replayed::default();
+        replayed.done(&letter(3, Some("one")));
+        for (container_id, was_replayed) in [(None, true), (Some("one"), true), (Some("two"), false)] {
+            let mut replayed = replayed.clone();
+            replayed.look_at(&letter(3, container_id));
+            assert_eq!(replayed.contains(&id(3)), was_replayed, "{container_id:?}");
         }
     }
 

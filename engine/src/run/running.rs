@@ -253,6 +253,7 @@ impl Lanes for Opener {
     fn open(&self, id: LaneId, lane: Box<dyn Lane>, at: Option<Start>, fence: Option<Fence>) -> Result<()> {
         let Some(cuts) = self.cuts.lock().clone() else { return Err(Error::bug("a lane after the end")) };
         let mut chain = Chain::build(&self.pipeline, usize::MAX, &self.cx, &self.surveys)?;
+        let notes_beginning = at.is_none() && lane.begins_with_a_word();
         let (part, states) = at.map(|start| (start.part, start.state)).unwrap_or_default();
         chain.restore(states.get(1..).unwrap_or_default()).map_err(|error| {
             error.at(&*id).help("are these the options that it was saved with? `--fresh` starts from the beginning")
@@ -292,6 +293,7 @@ impl Lanes for Opener {
             check_fields: self.check_fields.clone(),
             notes_end: self.alone,
             fence,
+            notes_beginning,
             now,
         };
         let control = Arc::clone(&self.control);

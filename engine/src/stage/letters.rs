@@ -25,6 +25,8 @@ impl std::fmt::Display for LetterId {
 pub struct StoredLetter {
     /// Where it is.
     pub id: LetterId,
+    /// What tells its container from another one of the same name, where there is such a thing: a topic's id.
+    pub container_id: Option<String>,
     /// The pipeline that gave the record up.
     pub pipeline: String,
     /// The lane that it came from.

@@ -134,7 +134,7 @@ pub trait Lane: Send {
     /// Stops the pipeline.
     fn next(&mut self, max: usize, until: Instant) -> Result<Next>;
 
-    /// Where the next record starts.
+    /// Where the next record starts. It may move over what is no record, and is committed then too.
     fn position(&self) -> Position;
 
     /// What it needs besides the position `at` to go on there: known fields and their kinds, what the input is known
@@ -145,6 +145,12 @@ pub trait Lane: Send {
     /// Stops the pipeline.
     fn carry(&self, _at: Position) -> Result<Vec<u8>> {
         Ok(Vec::new())
+    }
+
+    /// Whether where it begins is committed at once, though nothing was read: asked of a lane of which nothing was
+    /// committed yet. For a source whose beginning is another place tomorrow.
+    fn begins_with_a_word(&self) -> bool {
+        false
     }
 
     /// Whether coming to its end changed what it carries, which is then committed though nothing was read since.

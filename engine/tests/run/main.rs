@@ -229,6 +229,38 @@ fn a_stage_that_panics_fails_the_run_and_not_the_process() {
     assert_eq!(house.world.values().len(), 40);
 }
 
+/// Runs until nothing more comes and the lane stands at `at`; returns where it had begun.
+fn quiet_run(house: &House, source: &str, rest: &str, at: u64) -> Option<u64> {
+    let stop = Arc::new(Stop::default());
+    *house.world.quiet_at.lock() = Some((at, Arc::clone(&stop)));
+    house.run_with(source, rest, |options| options.stop = stop).expect("stops");
+    house.world.starts.lock().pop().expect("a lane")
+}
+
+#[test]
+fn a_position_that_moved_over_what_is_no_record_is_committed_at_a_stop() {
+    for bank in ["", "bank = \"within\"\n"] {
+        let house = House::with(records(5));
+        let rest = format!("{SUMS}{SINK}{bank}");
+        assert_eq!(quiet_run(&house, "", &rest, 5), None);
+        assert_eq!(quiet_run(&house, "", &rest, 8), Some(5));
+        assert_eq!(quiet_run(&house, "", &rest, 8), Some(8), "though nothing was read");
+        assert_eq!(house.world.values().len(), 5);
+    }
+}
+
+#[test]
+fn the_beginning_of_a_lane_that_says_so_is_committed_though_nothing_was_read() {
+    for bank in ["", "bank = \"within\"\n"] {
+        let house = House::with(Vec::new());
+        let rest = format!("{SUMS}{SINK}{bank}");
+        assert_eq!(quiet_run(&house, "", &rest, 0), None);
+        assert_eq!(quiet_run(&house, "", &rest, 0), None, "nothing says where it began");
+        assert_eq!(quiet_run(&house, "first_word = true", &rest, 0), None);
+        assert_eq!(quiet_run(&house, "first_word = true", &rest, 0), Some(0));
+    }
+}
+
 const BANK: &str = "[sink]\ntype = \"memory\"\nbatch_size = 10\nbank = \"within\"\n";
 
 #[test]

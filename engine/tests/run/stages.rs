@@ -53,6 +53,10 @@ pub(crate) struct World {
     stop: Mutex<Option<(u64, Arc<Stop>)>>,
     when_read: Mutex<Option<(u64, Act)>>,
     runs: AtomicU64,
+    /// Where each lane that was opened began, as far as that was known.
+    pub(crate) starts: Mutex<Vec<Option<u64>>>,
+    /// Behind the last record nothing comes until a stop, and this is where the lane stands then.
+    pub(crate) quiet_at: Mutex<Option<(u64, Arc<Stop>)>>,
     pub(crate) vault: Vault,
     regroup: AtomicBool,
 }
@@ -155,6 +159,9 @@ struct MemorySource {
     #[serde(default)]
     #[expect(dead_code, reason = "it is there to be changed")]
     pace: u64,
+    /// Whether lanes have their beginning committed.
+    #[serde(default)]
+    first_word: bool,
     interval_secs: Option<f64>,
 }
 
@@ -163,7 +170,7 @@ inventory::submit! { Descriptor::source::<MemorySource>() }
 impl SourceConfig for MemorySource {
     const NAME: &'static str = "memory";
     const EXAMPLE: &'static str = "";
-    const BESIDE_CONTENT: &'static [&'static str] = &["lanes", "rerun", "interval_secs", "pace"];
+    const BESIDE_CONTENT: &'static [&'static str] = &["lanes", "rerun", "interval_secs", "pace", "first_word"];
 
     fn check(&self) -> Result<Fields, Vec<Problem>> {
         Ok(Fields { open: true, ..Fields::default() })
@@ -183,13 +190,15 @@ impl SourceConfig for MemorySource {
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>> {
-        Ok(Box::new(Memory { world: world(cx)?, lanes: self.lanes, keep_raw: cx.keep_raw }))
+        let (lanes, first_word) = (self.lanes, self.first_word);
+        Ok(Box::new(Memory { world: world(cx)?, lanes, first_word, keep_raw: cx.keep_raw }))
     }
 }
 
 struct Memory {
     world: Arc<World>,
     lanes: u64,
+    first_word: bool,
     keep_raw: bool,
 }
 
@@ -197,7 +206,8 @@ impl Memory {
     fn lane(&self, lane: u64, position: Position) -> MemoryLane {
         let mine = self.world.records.iter().filter(|record| record.at % self.lanes == lane).cloned().collect();
         let (world, keep_raw) = (Arc::clone(&self.world), self.keep_raw);
-        MemoryLane { world, records: mine, position, keep_raw, calm: false, slow: false }
+        let first_word = self.first_word;
+        MemoryLane { world, records: mine, position, first_word, keep_raw, calm: false, slow: false }
     }
 }
 
@@ -216,6 +226,7 @@ impl Source for Memory {
         let ids: Vec<LaneId> = (0..self.lanes).map(|lane| format!("memory/{lane}").into()).collect();
         let open = || {
             for (lane, (id, start)) in ids.iter().zip(lanes.starts(&ids)?).enumerate() {
+                self.world.starts.lock().push(start.as_ref().map(|start| start.position.at));
                 let position = start.as_ref().map(|start| start.position).unwrap_or_default();
                 lanes.open(Arc::clone(id), Box::new(self.lane(lane as u64, position)), start, None)?;
             }
@@ -237,6 +248,7 @@ struct MemoryLane {
     world: Arc<World>,
     records: Vec<Record>,
     position: Position,
+    first_word: bool,
     keep_raw: bool,
     /// A survey's: nothing happens to it.
     calm: bool,
@@ -257,7 +269,13 @@ impl Lane for MemoryLane {
         // Small reads, so that a cut has several.
         let run: Vec<&Record> =
             rest.iter().take(max.min(4)).take_while(|record| record.extra.is_some() == wide).collect();
-        let Some(last) = run.last() else { return Ok(Next::End) };
+        let Some(last) = run.last() else {
+            let Some((at, stop)) = &*self.world.quiet_at.lock() else { return Ok(Next::End) };
+            self.position.at = *at;
+            stop.ask();
+            std::thread::sleep(Duration::from_millis(5));
+            return Ok(Next::Quiet);
+        };
         for record in &run {
             if self.calm {
                 continue;
@@ -305,6 +323,10 @@ impl Lane for MemoryLane {
 
     fn position(&self) -> Position {
         self.position
+    }
+
+    fn begins_with_a_word(&self) -> bool {
+        self.first_word
     }
 }
 

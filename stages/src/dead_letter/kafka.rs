@@ -52,6 +52,10 @@ pub(crate) struct KafkaDeadLetterConfig {
     /// Where commits are noted, and how long brokers wait for a process that has died in the middle of one.
     #[serde(default)]
     transactions: Option<TransactionOptions>,
+    /// Seconds after which a start gives up where no broker has answered. Absent, it waits for one.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 86_400))]
+    connect_timeout_secs: Option<u32>,
     /// Encryption and identity. Absent, the connection is in plain text.
     #[serde(default)]
     security: Option<Security>,
@@ -88,7 +92,8 @@ create_topic = { partitions = 1, replication = 1 }
     }
 
     fn letters(&self, cx: &BuildContext) -> Result<Option<Box<dyn Letters>>> {
-        let connection = Connection::new(&self.brokers, self.security.as_ref(), &self.librdkafka, cx);
+        let connection = Connection::new(&self.brokers, self.security.as_ref(), &self.librdkafka, cx)
+            .within(self.connect_timeout_secs);
         Ok(Some(Box::new(TopicLetters { connection, topic: self.topic.clone(), watch: Arc::new(Watch::new(cx)) })))
     }
 
@@ -99,7 +104,8 @@ create_topic = { partitions = 1, replication = 1 }
         }
         let own = [("enable.idempotence", "true"), ("acks", "all"), ("compression.codec", "lz4")];
         let own: BTreeMap<_, _> = own.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
-        let connection = Connection::new(&self.brokers, self.security.as_ref(), &self.librdkafka, cx);
+        let connection = Connection::new(&self.brokers, self.security.as_ref(), &self.librdkafka, cx)
+            .within(self.connect_timeout_secs);
         let transactor = Transactor::join(
             cx,
             Joined {
@@ -111,12 +117,13 @@ create_topic = { partitions = 1, replication = 1 }
                 options: self.transactions.clone(),
             },
         );
+        let watch = Watch::of(cx, &connection);
         let target = Target {
             connection,
             topic: self.topic.clone(),
             create: self.create_topic,
             own,
-            watch: Arc::new(Watch::new(cx)),
+            watch: Arc::new(watch),
             embedded,
             given_up: Arc::default(),
             outbox: Mutex::default(),

@@ -226,6 +226,7 @@ impl Letters for Lines {
                     decoded.map_err(|error| Error::new("bytes are not base 64").at(place()).because(error))?;
                 take(StoredLetter {
                     id: LetterId { container: container.clone(), index, mark: ':' },
+                    container_id: None,
                     pipeline: read.pipeline,
                     lane: read.lane,
                     position: read.position.to_string(),

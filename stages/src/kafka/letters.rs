@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use aqpipe_engine::stage::{LetterId, Letters, StoredLetter};
 use aqpipe_engine::{Error, Result};
+use aqpipe_librdkafka::topic_ids;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
@@ -18,6 +19,8 @@ use super::client::{self, Connection, Watch, passes};
 /// How long brokers may not answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(100);
+/// How long they may take to tell the id of the topic.
+const ID: Duration = Duration::from_secs(5);
 
 /// Reads the letters of a topic that are committed now.
 pub(crate) struct TopicLetters {
@@ -37,6 +40,10 @@ impl Letters for TopicLetters {
         self.connection.properties.apply_common(&mut config);
         let consumer = client::looker(&config, &self.watch)?;
         let metadata = consumer.fetch_metadata(Some(&self.topic), PATIENCE).map_err(failed)?;
+        // Brokers that give topics no ids are no hindrance.
+        let topic_id =
+            topic_ids(consumer.client(), &[&self.topic], ID).ok().and_then(|mut ids| ids.remove(&self.topic));
+        let topic_id = topic_id.map(|id| id.to_string());
         if let Some(error) = metadata.topics().first().and_then(rdkafka::metadata::MetadataTopic::error) {
             return Err(failed(KafkaError::MetadataFetch(error.into())));
         }
@@ -58,7 +65,7 @@ impl Letters for TopicLetters {
                     heard = Instant::now();
                     let (partition, offset) = (message.partition(), message.offset());
                     if ends.get(&partition).is_some_and(|end| offset < *end) {
-                        take(letter(&message))?;
+                        take(StoredLetter { container_id: topic_id.clone(), ..letter(&message) })?;
                     }
                     if ends.get(&partition).is_some_and(|end| offset + 1 >= *end) {
                         ends.remove(&partition);
@@ -89,6 +96,7 @@ fn letter(message: &BorrowedMessage<'_>) -> StoredLetter {
             index: message.offset().max(0) as u64,
             mark: '@',
         },
+        container_id: None,
         pipeline: header("aqpipe.pipeline"),
         lane: header("aqpipe.lane"),
         position: header("aqpipe.position"),

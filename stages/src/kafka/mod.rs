@@ -11,5 +11,6 @@ pub(crate) mod security;
 pub(crate) mod target;
 pub(crate) mod topics;
 pub(crate) mod transactions;
+pub(crate) mod watch;
 
 pub use embedded::Embedded;

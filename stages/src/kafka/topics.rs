@@ -23,7 +23,7 @@ use serde::Deserialize;
 use super::client::{self, Looker, Watch, passes};
 
 /// How long a topic may be missing before that is an error: others may be making it right now.
-const MISSING: Duration = Duration::from_secs(10);
+pub(crate) const MISSING: Duration = Duration::from_secs(10);
 /// How long one question may take.
 const ANSWER: Duration = Duration::from_secs(2);
 /// How long administration may take.
@@ -75,6 +75,11 @@ fn look<C: ClientContext>(client: &Client<C>, topic: &str) -> KafkaResult<Option
     }
 }
 
+/// Whether the brokers say that a topic is not there.
+pub(crate) fn is_missing<C: ClientContext>(client: &Client<C>, topic: &str) -> bool {
+    matches!(look(client, topic), Ok(None))
+}
+
 /// What came of waiting for a topic.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Waited {
@@ -115,7 +120,12 @@ pub(crate) fn await_topic<C: ClientContext>(
                 }
                 let since = *missing.get_or_insert_with(|| {
                     let (pipeline, stage) = (&*watch.pipeline, &*watch.stage);
-                    tracing::warn!(pipeline, stage, "there is no topic `{topic}`, looking again for {MISSING:?}");
+                    tracing::warn!(
+                        pipeline,
+                        stage,
+                        "topic `{topic}` is not there yet: waiting for it, {} s at most",
+                        MISSING.as_secs()
+                    );
                     Instant::now()
                 });
                 if since.elapsed() >= MISSING {
@@ -129,7 +139,7 @@ pub(crate) fn await_topic<C: ClientContext>(
                     return Err(error.help("look at `brokers`, `security` and the rights of the user"));
                 }
                 watch.facts.waiting(&watch.stage, Some(format!("a broker that answers for topic `{topic}`")));
-                watch.trouble(&error.to_string());
+                watch.trouble_of(&error);
             }
         }
         std::thread::sleep(PAUSE);
@@ -159,7 +169,7 @@ pub(crate) fn ensure(
     }
     match waited {
         Waited::There(_) => Ok(()),
-        Waited::Missing => Err(no_topic(topic, true)),
+        Waited::Missing => Err(no_topic(common.get("bootstrap.servers").unwrap_or("HOST:PORT"), topic, true)),
         Waited::Stopped => Err(Error::new(format!("stopped while waiting for topic `{topic}`"))),
     }
 }
@@ -182,27 +192,31 @@ pub(crate) fn await_cluster(
                     watch.facts.waiting(&watch.stage, None);
                     return Ok((id, metadata.brokers().len()));
                 }
-                None => "the brokers do not tell the id of their cluster".to_owned(),
+                None => None,
             },
-            Err(error) => error.to_string(),
+            Err(error) => Some(error),
         };
+        let silent = "the brokers do not tell the id of their cluster";
         if given_up.load(Ordering::SeqCst) {
-            return Err(Error::new("stopped while waiting for a broker").because(trouble));
+            let why = trouble.map_or_else(|| silent.to_owned(), |error| error.to_string());
+            return Err(Error::new("stopped while waiting for a broker").because(why));
         }
         watch.facts.waiting(&watch.stage, Some("a broker that answers".to_owned()));
-        watch.trouble(&trouble);
+        match &trouble {
+            Some(error) => watch.trouble_of(error),
+            None => watch.trouble(silent),
+        }
         std::thread::sleep(PAUSE);
     }
 }
 
 /// The error of a topic that is not there, with the ways out.
-pub(crate) fn no_topic(topic: &str, can_create: bool) -> Error {
-    let mut help =
-        format!("create it with `aqpipe kafka up` (local broker) or `kafka-topics.sh --create --topic {topic}`");
-    if can_create {
-        help.push_str(", or let the sink do it: `create_topic = { partitions = 3, replication = 1 }`");
-    }
-    Error::config(format!("there is no topic `{topic}`")).help(help)
+pub(crate) fn no_topic(brokers: &str, topic: &str, can_create: bool) -> Error {
+    let own = if can_create { "set `create_topic = { partitions = 3, replication = 1 }` here, or " } else { "" };
+    Error::config(format!("there is no topic `{topic}`")).help(format!(
+        "{own}create it: `aqpipe kafka up --topic {topic}` on a broker that `aqpipe kafka up` has started, else \
+         `kafka-topics.sh --bootstrap-server {brokers} --create --topic {topic}`"
+    ))
 }
 
 /// Makes a topic; that somebody else has just made it is no error.

@@ -82,7 +82,7 @@ fn a_slow_reader_holds_the_writer_back_and_nothing_is_dropped() {
     let embedded = Arc::new(Embedded::start().expect("a broker"));
     let cx = context(&embedded);
     let sink = sink(
-        json!({"brokers": "-", "topic": TOPIC, "compression": "none",
+        json!({"brokers": "nowhere:1", "topic": TOPIC, "compression": "none",
                            "create_topic": {"partitions": 1}}),
         &cx,
     );
@@ -211,7 +211,7 @@ fn a_record_larger_than_a_message_may_be_is_a_dead_letter_of_the_sink() {
 fn dead_letters_wait_for_the_cut_and_carry_their_origin_in_headers() {
     let embedded = Arc::new(Embedded::start().expect("a broker"));
     let cx = context(&embedded);
-    let end = dead_end(json!({"brokers": "-", "topic": TOPIC, "create_topic": {"partitions": 1}}), &cx);
+    let end = dead_end(json!({"brokers": "nowhere:1", "topic": TOPIC, "create_topic": {"partitions": 1}}), &cx);
     let mut writer = end.open(&"in/3".into(), 1).expect("a writer");
     let mut letter = DeadLetter::new(17, "it is broken", Some(b"raw bytes".to_vec()));
     letter.stage = "kafka".to_owned();

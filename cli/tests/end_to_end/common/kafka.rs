@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
@@ -64,20 +64,63 @@ impl Kafka {
     /// Makes a topic that takes messages of 15 MB.
     pub(crate) fn topic(&self, what: &str, partitions: i32) -> String {
         let topic = self.name(what);
-        let admin: AdminClient<DefaultClientContext> = self.client().create().expect("a client");
-        let new = NewTopic::new(&topic, partitions, TopicReplication::Fixed(1)).set("max.message.bytes", "15000000");
-        let made = block_on(admin.create_topics([&new], &AdminOptions::new())).expect("an answer");
-        made[0].as_ref().expect("a topic");
+        self.make(&topic, partitions, &[("max.message.bytes", "15000000")]);
         topic
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        self.client().create().expect("a client")
+    }
+
+    /// Makes a topic of that name.
+    pub(crate) fn make(&self, topic: &str, partitions: i32, set: &[(&str, &str)]) {
+        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        let new = set.iter().fold(new, |new, (name, value)| new.set(name, value));
+        let made = block_on(self.admin().create_topics([&new], &AdminOptions::new())).expect("an answer");
+        made[0].as_ref().expect("a topic");
+    }
+
+    /// Deletes a topic and makes it anew, once the brokers have forgotten it.
+    pub(crate) fn make_anew(&self, topic: &str, partitions: i32) {
+        self.delete(topic);
+        let began = Instant::now();
+        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        while block_on(self.admin().create_topics([&new], &AdminOptions::new())).expect("an answer")[0].is_err() {
+            assert!(began.elapsed() < WAIT, "{topic} cannot be made anew");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Gives a topic more partitions.
+    pub(crate) fn grow(&self, topic: &str, partitions: usize) {
+        let more = NewPartitions::new(topic, partitions);
+        let grown = block_on(self.admin().create_partitions([&more], &AdminOptions::new())).expect("an answer");
+        grown[0].as_ref().expect("more partitions");
+    }
+
+    /// Drops everything that partition 0 of a topic holds, as retention would. Returns where it begins now.
+    pub(crate) fn drop_all(&self, topic: &str) -> i64 {
+        let mut all = TopicPartitionList::new();
+        all.add_partition_offset(topic, 0, Offset::End).expect("an offset");
+        block_on(self.admin().delete_records(&all, &AdminOptions::new())).expect("an answer");
+        let consumer: BaseConsumer = self.client().set("group.id", "counter").create().expect("a consumer");
+        let (low, high) = consumer.fetch_watermarks(topic, 0, WAIT).expect("offsets");
+        assert_eq!(low, high, "nothing is left");
+        low
     }
 
     /// Writes messages to partition 0, in order.
     pub(crate) fn write(&self, topic: &str, messages: &[Sent]) {
+        self.write_to(topic, 0, messages);
+    }
+
+    /// Writes messages to a partition, in order.
+    pub(crate) fn write_to(&self, topic: &str, partition: i32, messages: &[Sent]) {
         let mut config = self.client();
         config.set("enable.idempotence", "true");
         let producer: BaseProducer = config.create().expect("a producer");
         for (key, value, headers) in messages {
-            let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(0).headers(headers.clone());
+            let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition).headers(headers.clone());
             record.key = *key;
             record.payload = value.as_deref();
             producer.send(record).map_err(|(error, _)| error).expect("queued");

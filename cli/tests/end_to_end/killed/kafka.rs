@@ -199,7 +199,7 @@ fn records_wait_while_the_broker_is_down_and_all_arrive_once_it_is_back() {
     let mut running = house.start(&["run", "producer.toml", "consumer.toml", "--until-end", "--set", &slow]);
     running.until("its first files", |_| house.files("out").len() > 2);
     let down = house.run(&["kafka", "down", "--dir", "kafka"]);
-    running.says("WARN producer: trouble with Kafka");
+    running.says("WARN producer: no answer from broker 127.0.0.1:");
     house.run(&up).expect(0, &[]);
     let done = running.wait();
     house.run(&["kafka", "down", "--dir", "kafka"]).expect(0, &[]);

@@ -72,6 +72,7 @@ impl Transactor {
             budget: Arc::default(),
             largest: Mutex::default(),
         });
+        transactor.watch.within(&joined.connection);
         transactor.joined.lock().push(joined);
         transactor
     }
@@ -135,7 +136,11 @@ impl Transactor {
     fn commits(&self, common: &ClientConfig, options: &TransactionOptions, brokers: usize) -> Result<Option<String>> {
         let looker = client::looker(common, &self.watch)?;
         let topic = &options.topic;
-        let stopping = || self.given_up.load(Ordering::SeqCst);
+        let stopping = || {
+            // Why a broker does not answer is told to those who ask.
+            let _ = looker.poll(Duration::ZERO);
+            self.given_up.load(Ordering::SeqCst)
+        };
         match topics::await_topic(looker.client(), &self.watch, topic, true, &stopping)? {
             topics::Waited::Stopped => return Err(Error::new(format!("stopped while waiting for topic `{topic}`"))),
             topics::Waited::There(_) => {}
@@ -156,7 +161,11 @@ impl Transactor {
     /// Where a pipeline's notes are.
     fn place(&self, common: &ClientConfig, topic: &str, pipeline: &str, make: bool) -> Result<Option<Place>> {
         let looker = client::looker(common, &self.watch)?;
-        let stopping = || self.given_up.load(Ordering::SeqCst);
+        let stopping = || {
+            // Why a broker does not answer is told to those who ask.
+            let _ = looker.poll(Duration::ZERO);
+            self.given_up.load(Ordering::SeqCst)
+        };
         match topics::await_topic(looker.client(), &self.watch, topic, !make, &stopping)? {
             topics::Waited::There(partitions) => {
                 let partition = notes::partition_of(pipeline, partitions);
@@ -225,14 +234,18 @@ impl Transactor {
             return Ok(Opened::Unable(reason));
         }
         let Some(place) = self.place(&common, &options.topic, pipeline, true)? else {
-            return Err(topics::no_topic(&options.topic, false));
+            return Err(topics::no_topic(&lead.connection.brokers, &options.topic, false));
         };
         let written: Vec<&str> = joined.iter().filter_map(|one| Some(&*one.writes.as_ref()?.0)).collect();
         let all: Vec<&str> = written.iter().copied().chain([&*options.topic]).collect();
         let settings = topics::settings(&common, &all);
         let setting = |topic: &str, name: &str| settings.get(topic).and_then(|topic| topic.get(name).cloned());
-        if setting(&options.topic, "cleanup.policy").is_some_and(|policy| !policy.contains("compact")) {
-            let message = format!("the topic `{}` is not compacted: it would forget commits", options.topic);
+        if let Some(policy) = setting(&options.topic, "cleanup.policy").filter(|policy| forgets(policy)) {
+            let message = format!(
+                "the topic of commits, `{}`, would forget commits: its `cleanup.policy` is `{policy}`, and it has to be \
+                 `compact`",
+                options.topic
+            );
             return Err(Error::config(message)
                 .help("set its `cleanup.policy` to `compact`, or name another topic in `transactions`"));
         }
@@ -258,6 +271,11 @@ impl Transactor {
         *self.largest.lock() = Some(largest);
         Ok(Opened::Ready(Box::new(session)))
     }
+}
+
+/// Whether a topic with that `cleanup.policy` drops what is old, be it the last of its key.
+fn forgets(policy: &str) -> bool {
+    policy.split(',').map(str::trim).ne(["compact"])
 }
 
 /// Whether an error is that a right to a topic is missing.
@@ -320,5 +338,18 @@ impl Coordinator for Transactor {
 
     fn give_up(&self) {
         self.given_up.store(true, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_that_drops_what_is_old_forgets_though_it_is_compacted_as_well() {
+        assert!(!forgets("compact"));
+        for policy in ["delete", "compact,delete", "delete, compact", ""] {
+            assert!(forgets(policy), "{policy}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use aqpipe_engine::stage::Decision;
 use aqpipe_engine::{Error, Result, fault};
+use aqpipe_librdkafka::{TopicId, topic_ids};
 use parking_lot::Mutex;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
@@ -19,6 +20,7 @@ use super::parcel::Parcel;
 use super::session::GroupFence;
 use super::trouble::{self, Trouble};
 use crate::kafka::client::Watch;
+use crate::kafka::topics;
 
 /// How long one call may take before it is made again: long enough that most are answered, short enough that a stop
 /// is noticed.
@@ -190,6 +192,17 @@ impl TransactionalProducer {
         }
     }
 
+    /// The id of the topic of commits, where the brokers tell it.
+    pub(super) fn id_of_notes(&self) -> Option<TopicId> {
+        let topic = &*self.place.topic;
+        topic_ids(self.producer.client(), &[topic], ANSWER).ok()?.remove(topic)
+    }
+
+    /// The error of a pipeline whose notes were deleted while it ran.
+    pub(super) fn commits_gone(&self) -> Error {
+        commits_gone(&self.place.topic)
+    }
+
     /// Another producer in place of one that has become useless.
     pub(super) fn renew(&mut self) -> Result<()> {
         self.behind.retain(|producer| producer.strong_count() > 0);
@@ -228,7 +241,7 @@ impl TransactionalProducer {
                     self.stuck = STUCK;
                     return Ok(Tried::Decided(Decision::Committed));
                 }
-                Err(trouble) => trouble,
+                Err(trouble) => self.cause(trouble),
             };
             match trouble {
                 Trouble::Anew(error) => {
@@ -243,7 +256,7 @@ impl TransactionalProducer {
                     before_undo()?;
                     // The next start undoes it in any case; until then nobody waits for it.
                     let _ = self.undo();
-                    return Err(error.at(self.id.clone()));
+                    return Err(self.explained(error).at(self.id.clone()));
                 }
                 Trouble::Refused(reason) => {
                     before_undo()?;
@@ -399,6 +412,29 @@ impl TransactionalProducer {
         if self.given_up.load(Ordering::SeqCst) { Err(Trouble::Stop(self.gave_up())) } else { Ok(()) }
     }
 
+    /// Why a transaction has failed. The library drops its records then and refuses calls, and neither says more than that;
+    /// the reason is told to whoever asks for another transaction, which is not begun.
+    fn cause(&self, trouble: Trouble) -> Trouble {
+        match trouble {
+            Trouble::Repeat(_) | Trouble::Again(_) => match self.producer.begin_transaction() {
+                Err(KafkaError::Transaction(cause)) if cause.is_fatal() || cause.txn_requires_abort() => {
+                    trouble::sort(KafkaError::Transaction(cause))
+                }
+                _ => trouble,
+            },
+            other => other,
+        }
+    }
+
+    /// The error of a transaction that cannot be made: where a topic is gone, that it is the topic of commits.
+    fn explained(&self, error: Error) -> Error {
+        let is_gone = error.cause::<KafkaError>().is_some_and(trouble::is_gone);
+        if is_gone && topics::is_missing(self.producer.client(), &self.place.topic) {
+            return self.commits_gone();
+        }
+        error
+    }
+
     fn gave_up(&self) -> Error {
         let error = Error::new("gave up waiting for the brokers to decide a commit").at(self.id.clone());
         let error = error.help("the next start finds out what became of it");
@@ -416,8 +452,7 @@ impl TransactionalProducer {
         if let Some(error) = self.watch.fatal() {
             return Err(error);
         }
-        self.watch.facts.retries.fetch_add(1, Ordering::Relaxed);
-        self.watch.trouble(&error.to_string());
+        self.watch.trouble_of(error);
         self.waits(Some(for_what));
         std::thread::sleep(pause);
         Ok(())
@@ -426,6 +461,18 @@ impl TransactionalProducer {
     fn waits(&self, for_what: Option<&str>) {
         self.watch.facts.waiting("transactions", for_what.map(str::to_owned));
     }
+}
+
+/// The error of a pipeline whose memory was deleted while it ran.
+pub(super) fn commits_gone(topic: &str) -> Error {
+    let message = format!(
+        "the topic of commits, `{topic}`, was deleted while the pipeline ran: where it stood and what its transforms knew is \
+         gone with it"
+    );
+    Error::new(message).help(
+        "what it wrote is still there. `--fresh` makes that topic anew and starts from the beginning; into a topic all \
+         records are then sent once more",
+    )
 }
 
 fn step(name: &'static str) -> Result<(), Trouble> {

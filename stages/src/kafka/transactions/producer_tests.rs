@@ -123,6 +123,25 @@ fn offsets_that_nobody_takes_make_a_producer_useless_and_another_one_goes_on() {
     assert_eq!(producer.stuck, STUCK);
 }
 
+/// What brokers say to a producer that committed nothing for longer than they remember one.
+#[test]
+fn a_producer_that_brokers_have_forgotten_is_replaced_and_undoes_nothing() {
+    for answer in [Answer::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_ID_MAPPING, Answer::RD_KAFKA_RESP_ERR_UNKNOWN_PRODUCER_ID]
+    {
+        let brokers = Brokers::start();
+        let mut producer = brokers.producer();
+        brokers.cluster.request_errors(Api::AddPartitionsToTxn, &[answer]);
+        let mut before_undo = || panic!("nothing is undone");
+        match producer.decide(&brokers.contents(), &mut before_undo) {
+            Ok(Tried::Unknown(error)) => assert!(trouble::is_forgotten(&error), "{error}"),
+            Ok(Tried::Decided(decision)) => panic!("{decision:?}"),
+            Err(error) => panic!("{error}"),
+        }
+        producer.renew().expect("another one");
+        assert!(is_committed(&producer.decide(&brokers.contents(), &mut || Ok(()))));
+    }
+}
+
 #[test]
 fn a_stop_ends_the_wait_for_the_group() {
     let brokers = Brokers::start();

@@ -12,8 +12,9 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
 use super::notes::{Record, Shelf};
-use super::producer::Place;
+use super::producer::{Place, commits_gone};
 use crate::kafka::client::{self, Looker, Watch};
+use crate::kafka::topics;
 
 /// How long one poll waits.
 const POLL: Duration = Duration::from_millis(50);
@@ -156,9 +157,12 @@ impl Reader {
                     self.next = end.max(self.next);
                 }
                 Some(Err(error)) => match error.rdkafka_error_code() {
-                    Some(code) if client::passes(code) => self.watch.trouble(&error.to_string()),
+                    Some(code) if client::passes(code) => self.watch.trouble_of(&error),
                     // It is no member of the group that it names, and needs no right to it.
                     Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {}
+                    _ if topics::is_missing(consumer.client(), &self.place.topic) => {
+                        return Err(commits_gone(&self.place.topic));
+                    }
                     _ => return Err(failed(error)),
                 },
             }
@@ -168,11 +172,17 @@ impl Reader {
     /// Where the records begin, and where those end that are decided.
     fn watermarks(&self, consumer: &BaseConsumer<Looker>) -> Result<(i64, i64)> {
         let began = Instant::now();
+        let mut missing: Option<Instant> = None;
         loop {
             match client::watermarks(consumer, &self.place.topic, self.place.partition, ANSWER) {
                 Ok(found) => return Ok(found),
                 Err(error) if client::is_leaderless(&error) && began.elapsed() < LEADERLESS => {
-                    self.watch.trouble(&error.to_string());
+                    if !topics::is_missing(consumer.client(), &self.place.topic) {
+                        missing = None;
+                    } else if missing.get_or_insert_with(Instant::now).elapsed() >= topics::MISSING {
+                        return Err(commits_gone(&self.place.topic));
+                    }
+                    self.watch.trouble_of(&error);
                 }
                 Err(error) => return Err(Error::new("the topic of commits cannot be read").because(error)),
             }

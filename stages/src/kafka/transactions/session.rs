@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use aqpipe_engine::stage::{Decision, Notes, Transaction, Transactions};
 use aqpipe_engine::{Error, Result};
+use aqpipe_librdkafka::TopicId;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
@@ -17,6 +18,9 @@ use super::trouble;
 
 /// How long brokers take to notice that a transaction has lasted too long.
 pub(super) const SCAN: Duration = Duration::from_secs(10);
+
+/// How often the topic of commits is looked at.
+const COMPARE: Duration = Duration::from_secs(30);
 
 /// How often one transaction is begun with another producer after one that said why it became useless: such a reason
 /// does not go away.
@@ -46,12 +50,16 @@ pub(super) struct Session {
     bygone: Vec<String>,
     /// When the producer was last made anew.
     renewed: Option<Instant>,
+    /// The id of the topic of commits, where the brokers give it one, and when it was last compared.
+    notes_id: Option<TopicId>,
+    compared: Instant,
     pub(super) another: Another,
 }
 
 impl Session {
     /// Reads what there is, so that what comes later can be told from it.
     pub(super) fn begin(&mut self) -> Result<()> {
+        self.notes_id = self.producer.id_of_notes();
         self.reader.read(&here_key(&self.writer), Until::End, None)?;
         self.refresh()
     }
@@ -75,7 +83,21 @@ impl Session {
             last: None,
             bygone: Vec::new(),
             renewed: None,
+            notes_id: None,
+            compared: Instant::now(),
             another,
+        }
+    }
+
+    /// Looks now and then whether the topic of commits is still the one that was read: one that was made anew knows
+    /// nothing of what was decided before.
+    fn compare(&mut self) -> Result<()> {
+        // Brokers that gave no id at the beginning are not asked again.
+        let Some(was) = self.notes_id.filter(|_| self.compared.elapsed() >= COMPARE) else { return Ok(()) };
+        self.compared = Instant::now();
+        match self.producer.id_of_notes() {
+            Some(is) if is != was => Err(self.producer.commits_gone()),
+            _ => Ok(()),
         }
     }
 
@@ -137,7 +159,9 @@ impl Session {
         let seen = self.reader.read(&key, Until::End, Some(self.timeout + SCAN))?.unwrap_or_default();
         let is_replaced = seen.last().is_some_and(|last| !self.here.contains(last));
         let again = self.renewed.replace(Instant::now()).is_some_and(|at| at.elapsed() < self.timeout);
-        if is_replaced || (again && !stalled && !trouble::is_no_answer(error)) {
+        // Another process of this name would have said that it is there; forgetting is the brokers' own.
+        let is_harmless = stalled || trouble::is_no_answer(error) || trouble::is_forgotten(error);
+        if is_replaced || (again && !is_harmless) {
             return Err(self.replaced().because(error.clone()));
         }
         self.producer.renew()
@@ -222,6 +246,7 @@ impl Transactions for Session {
         };
         let records = self.records(&all, transaction.id);
         let contents = Contents { parcels: parcels.collect::<Result<_>>()?, notes: records, offsets };
+        self.compare()?;
         let decision = self.make(transaction.id, &contents)?;
         if decision == Decision::Committed {
             self.reader.put(&contents.notes);

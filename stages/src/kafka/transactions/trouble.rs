@@ -29,6 +29,20 @@ pub(super) fn is_no_answer(error: &KafkaError) -> bool {
     *error == NO_ANSWER
 }
 
+/// Whether an error says that brokers do not know the producer any more: it committed nothing for longer than they
+/// remember one (`transactional.id.expiration.ms`, seven days unless set).
+pub(super) fn is_forgotten(error: &KafkaError) -> bool {
+    matches!(error.rdkafka_error_code(), Some(Code::InvalidProducerIdMapping | Code::UnknownProducerId))
+}
+
+/// Whether an error says that a topic is not there.
+pub(super) fn is_gone(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition)
+    )
+}
+
 /// Sorts an error of a call on the transactional producer.
 pub(super) fn sort(error: KafkaError) -> Trouble {
     let code = error.rdkafka_error_code();
@@ -37,6 +51,8 @@ pub(super) fn sort(error: KafkaError) -> Trouble {
     }
     match &error {
         KafkaError::Transaction(inner) if inner.is_fatal() => Trouble::Anew(error),
+        // To undo it would be the same question under a name that nobody knows.
+        _ if is_forgotten(&error) => Trouble::Anew(error),
         KafkaError::Transaction(inner) if inner.txn_requires_abort() => match code {
             Some(
                 Code::IllegalGeneration | Code::UnknownMemberId | Code::FencedInstanceId | Code::RebalanceInProgress,
@@ -57,7 +73,7 @@ pub(super) fn sort_delivery(error: KafkaError) -> Trouble {
     match error.rdkafka_error_code() {
         Some(code) => match hopeless(code, &error) {
             Some(stop) => Trouble::Stop(stop),
-            None if matches!(code, Code::Fatal | Code::Fenced) => Trouble::Anew(error),
+            None if matches!(code, Code::Fatal | Code::Fenced) || is_forgotten(&error) => Trouble::Anew(error),
             None => Trouble::Again(error),
         },
         None => Trouble::Again(error),

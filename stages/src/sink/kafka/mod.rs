@@ -69,6 +69,10 @@ pub(crate) struct KafkaSinkConfig {
     /// Where commits are noted, and how long brokers wait for a process that has died in the middle of one.
     #[serde(default)]
     transactions: Option<TransactionOptions>,
+    /// Seconds after which a start gives up where no broker has answered. Absent, it waits for one.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 86_400))]
+    connect_timeout_secs: Option<u32>,
     /// Encryption and identity. Absent, the connection is in plain text.
     #[serde(default)]
     security: Option<Security>,
@@ -206,7 +210,8 @@ create_topic = { partitions = 3, replication = 1 }
         if let Some(embedded) = &embedded {
             embedded.create_topic(&self.topic, self.create_topic.unwrap_or_default().partitions)?;
         }
-        let connection = Connection::new(&self.brokers, self.security.as_ref(), &self.librdkafka, cx);
+        let connection = Connection::new(&self.brokers, self.security.as_ref(), &self.librdkafka, cx)
+            .within(self.connect_timeout_secs);
         let transactor = Transactor::join(
             cx,
             Joined {
@@ -218,12 +223,13 @@ create_topic = { partitions = 3, replication = 1 }
                 options: self.transactions.clone(),
             },
         );
+        let watch = Watch::of(cx, &connection);
         let target = Target {
             connection,
             topic: self.topic.clone(),
             create: self.create_topic,
             own: self.own(),
-            watch: Arc::new(Watch::new(cx)),
+            watch: Arc::new(watch),
             embedded,
             given_up: Arc::default(),
             outbox: parking_lot::Mutex::default(),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use aqpipe_engine::record::{LaneId, Position};
 use aqpipe_engine::stage::{Fence, Lanes, Start};
 use aqpipe_engine::{Error, Result};
+use aqpipe_librdkafka::TopicId;
 use parking_lot::Mutex;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
@@ -16,10 +17,13 @@ use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
 use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
 
 use super::Start as From;
+use super::beginning::{Beginning, all_starts, carried};
+use super::carry::{Carry, Telling};
 use super::census::Census;
 use super::group::{DRAIN, Settings};
+use super::identity::Identities;
 use super::lane::{KafkaLane, Seat, UntilEnd};
-use super::reader::{Carry, Reader, Telling};
+use super::reader::Reader;
 use crate::codec::json::Decoder;
 use crate::kafka::client::{Watch, is_leaderless, watermarks};
 use crate::kafka::transactions::GroupFence;
@@ -37,6 +41,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(super) struct Assignment {
     pub(super) settings: Settings,
     pub(super) watch: Arc<Watch>,
+    identities: Identities,
     consumer: OnceLock<Weak<BaseConsumer<Assignment>>>,
     live: Mutex<Live>,
 }
@@ -49,6 +54,10 @@ struct Live {
     /// Partitions whose records were counted as expected.
     expected: BTreeSet<LaneId>,
     assigned: bool,
+    /// Whether it was said that there is nothing for this member.
+    idle_told: bool,
+    /// Whether it was said that all records of a topic are in one partition.
+    spread_told: bool,
     /// Whether writers were told not to wait for this reader.
     left: bool,
     failure: Option<Error>,
@@ -71,7 +80,13 @@ impl Assignment {
         if let Some(embedded) = &settings.embedded {
             settings.topics.iter().for_each(|topic| embedded.register_reader(topic, &settings.group));
         }
-        Assignment { settings, watch: Arc::new(watch), consumer: OnceLock::new(), live: Mutex::default() }
+        Assignment {
+            settings,
+            watch: Arc::new(watch),
+            identities: Identities::default(),
+            consumer: OnceLock::new(),
+            live: Mutex::default(),
+        }
     }
 
     /// Says which consumer this listens to.
@@ -149,20 +164,76 @@ impl Assignment {
         }
     }
 
+    /// Compares the ids of the topics with what they were.
+    ///
+    /// # Errors
+    /// Where a topic was made anew.
+    pub(super) fn compare_topics(&self, consumer: &BaseConsumer<Assignment>) -> Result<()> {
+        // The embedded broker gives no ids, and its topics are made once.
+        if self.settings.embedded.is_some() {
+            return Ok(());
+        }
+        let topics: Vec<&str> = self.settings.topics.iter().map(String::as_str).collect();
+        self.identities.compare(consumer, &topics)
+    }
+
+    /// Whether nearly nothing would be shared where more members join: said once, when a lane has read enough.
+    pub(super) fn look_at_spread(&self, consumer: &BaseConsumer<Assignment>, topic: &str, partition: i32, read: u64) {
+        if self.settings.embedded.is_some() || self.live.lock().spread_told {
+            return;
+        }
+        let others: Vec<(i32, Arc<Seat>)> = {
+            let live = self.live.lock();
+            let others = live.open.iter().filter_map(|(id, seat)| Some((partition_of(id).ok()?, seat)));
+            let others = others.filter(|((other, number), _)| *other == topic && *number != partition);
+            others.map(|((_, number), seat)| (number, Arc::clone(seat))).collect()
+        };
+        let is_empty = |(number, seat): &(i32, Arc<Seat>)| {
+            // What is known of their ends may be some seconds old.
+            seat.end.load(Ordering::Relaxed) == 0
+                && consumer.fetch_watermarks(topic, *number, ANSWER).is_ok_and(|(_, high)| high == 0)
+        };
+        if others.is_empty() || !others.iter().all(is_empty) || self.live.lock().spread_told {
+            return;
+        }
+        self.live.lock().spread_told = true;
+        let (pipeline, stage) = (&*self.watch.pipeline, &*self.watch.stage);
+        tracing::warn!(
+            pipeline,
+            stage,
+            "all {read} records read so far of topic `{topic}` are in partition {partition}, and the {} others that this \
+             instance reads are empty: records of one key are in one partition, so more instances do not share this work",
+            others.len()
+        );
+    }
+
     fn assign(&self, base: &BaseConsumer<Assignment>, partitions: &mut TopicPartitionList) -> Result<()> {
         let lanes = self.live.lock().lanes.clone().ok_or_else(|| Error::bug("assigned before it was run"))?;
         let wanted: Vec<(String, i32)> =
             partitions.elements().iter().map(|it| (it.topic().to_owned(), it.partition())).collect();
         let ids: Vec<LaneId> = wanted.iter().map(|(topic, partition)| lane_id(topic, *partition)).collect();
         let starts = if ids.is_empty() { Vec::new() } else { lanes.starts(&ids)? };
+        self.compare_topics(base)?;
+        let known: BTreeMap<LaneId, Option<Start>> = ids.iter().cloned().zip(starts).collect();
+        let beginnings = self.beginnings(base, &*lanes, &wanted, &known)?;
         let mut made = Vec::with_capacity(ids.len());
-        for ((id, start), (topic, partition)) in ids.into_iter().zip(starts).zip(&wanted) {
+        for (id, (topic, partition)) in ids.into_iter().zip(&wanted) {
+            let start = known.get(&id).cloned().flatten();
+            let carry = start.as_ref().map(carried).transpose().map_err(|error| error.at(&*id))?.flatten();
+            if let Some(was) = carry.as_ref().and_then(|carry| TopicId::new(carry.topic?)) {
+                self.identities.compare_with(base, topic, was)?;
+            }
             let (low, high) = self.ends(base, &*lanes, topic, *partition)?;
-            let position = self.position(start.as_ref(), low, high, &id)?;
-            let carried = start.as_ref().and_then(|start| start.state.first()).filter(|carried| !carried.is_empty());
-            let carry = carried.map(|carried| Carry::from_bytes(carried)).transpose().map_err(|e| e.at(&*id))?;
+            let beginning = beginnings.get(topic.as_str());
+            let position = self.position((start.as_ref(), beginning), (low, high), (&id, *partition))?;
+            let mut carry = carry.unwrap_or_default();
+            carry.topic = self.identities.of(topic).map(TopicId::number).or(carry.topic);
+            carry.first_ends = match beginning {
+                Some(Beginning::At(ends)) => Some(ends.clone()),
+                _ => None,
+            };
             // The last message that was read is read again where it is still there, to see that it is the same topic.
-            let last = carry.as_ref().and_then(|carry| carry.last).filter(|_| self.settings.embedded.is_none());
+            let last = carry.last.filter(|_| self.settings.embedded.is_none());
             let last = last.filter(|last| (low..position.at).contains(&last.offset));
             let from = last.map_or(position.at, |last| last.offset);
             let offset = i64::try_from(from).map_err(|_| Error::new("an offset too large").at(&*id))?;
@@ -170,22 +241,14 @@ impl Assignment {
                 .set_partition_offset(topic, *partition, Offset::Offset(offset))
                 .map_err(|error| Error::new("cannot set the start").at(&*id).because(error))?;
             let seat = Arc::new(Seat::new(high));
-            let known = carry.map(|carry| (carry.decoder, last));
-            let lane = self.lane(&id, topic, *partition, position, &seat, known)?;
+            let lane = self.lane(&id, (topic, *partition), position, &seat, (carry, last))?;
             made.push((id, lane, start, seat));
         }
         // Split before they are assigned, so that no message comes through the main queue; assigned once, with
         // explicit offsets, so that no answer from the brokers overrides them.
         self.hand_over(base, Some(partitions))?;
         self.watch.fine();
-        let names: Vec<&str> = made.iter().map(|(id, ..)| &**id).collect();
-        let (pipeline, stage) = (&*self.watch.pipeline, &*self.watch.stage);
-        tracing::info!(
-            pipeline,
-            stage,
-            "assigned: {}",
-            if names.is_empty() { "nothing".into() } else { names.join(", ") }
-        );
+        self.say_assigned(&made.iter().map(|(id, ..)| &**id).collect::<Vec<_>>());
         // The membership as it is now: a later one would let a commit pass of what was taken away meanwhile.
         let fence = base.group_metadata().map(|group| Arc::new(GroupFence(group)) as Fence);
         for (id, lane, start, seat) in made {
@@ -196,18 +259,71 @@ impl Assignment {
         Ok(())
     }
 
+    fn say_assigned(&self, names: &[&str]) {
+        let (pipeline, stage) = (&*self.watch.pipeline, &*self.watch.stage);
+        if !names.is_empty() {
+            self.live.lock().idle_told = false;
+            tracing::info!(pipeline, stage, "assigned: {}", names.join(", "));
+        } else if !std::mem::replace(&mut self.live.lock().idle_told, true) {
+            tracing::info!(
+                pipeline,
+                stage,
+                "this instance reads nothing: group `{}` has more members than there are partitions; it takes over when \
+                 one of them leaves",
+                self.settings.group
+            );
+        }
+    }
+
+    /// Where the topics begin of which a partition is not begun with yet, for a group that begins with what is newest.
+    fn beginnings(
+        &self,
+        base: &BaseConsumer<Assignment>,
+        lanes: &dyn Lanes,
+        wanted: &[(String, i32)],
+        known: &BTreeMap<LaneId, Option<Start>>,
+    ) -> Result<BTreeMap<String, Beginning>> {
+        let mut found = BTreeMap::new();
+        // On the embedded broker all there is was written by this run, for this reader too.
+        if self.settings.start == From::Earliest || self.settings.embedded.is_some() {
+            return Ok(found);
+        }
+        for (topic, partition) in wanted {
+            let start = known.get(&lane_id(topic, *partition)).and_then(Option::as_ref);
+            let carry = start.map(carried).transpose()?.flatten();
+            let is_settled = start.is_some() && carry.is_none_or(|carry| carry.first_ends.is_none());
+            if is_settled || found.contains_key(topic) {
+                continue;
+            }
+            let count = self.ask(lanes, "cannot ask for the topic's partitions", topic, || {
+                let metadata = base.fetch_metadata(Some(topic), ANSWER)?;
+                Ok(metadata.topics().iter().find(|one| one.name() == topic).map_or(0, |one| one.partitions().len()))
+            })?;
+            let numbers = 0..i32::try_from(count).unwrap_or(i32::MAX);
+            let all: Vec<LaneId> = numbers.clone().map(|number| lane_id(topic, number)).collect();
+            let starts = all_starts(lanes, known, &all)?;
+            let beginning = match Beginning::of(starts.iter().map(Option::as_ref))? {
+                Beginning::Never => {
+                    let ends = numbers.map(|number| Ok(self.ends(base, lanes, topic, number)?.1));
+                    Beginning::At(ends.collect::<Result<_>>()?)
+                }
+                other => other,
+            };
+            found.insert(topic.clone(), beginning);
+        }
+        Ok(found)
+    }
+
     fn lane(
         &self,
         id: &LaneId,
-        topic: &str,
-        partition: i32,
+        (topic, partition): (&str, i32),
         position: Position,
         seat: &Arc<Seat>,
-        known: Option<(Vec<u8>, Option<Telling>)>,
+        known: (Carry, Option<Telling>),
     ) -> Result<KafkaLane> {
         let mut decoder = Decoder::new(self.settings.decoder.clone());
-        let (fields, last) = known.unwrap_or_default();
-        decoder.restore(&fields).map_err(|error| error.at(&**id))?;
+        decoder.restore(&known.0.decoder).map_err(|error| error.at(&**id))?;
         let consumer = self.consumer.get().and_then(Weak::upgrade);
         let consumer = consumer.ok_or_else(|| Error::bug("assigned after its consumer was gone"))?;
         let queue = consumer
@@ -226,7 +342,7 @@ impl Assignment {
         }
         let declared = settings.decoder.declared.iter().flat_map(|fields| fields.list.iter().map(|field| &field.name));
         let census = Census::new(declared);
-        let reader = Reader::new(topic, partition, decoder, position, settings.embedded.is_some(), census, last);
+        let reader = Reader::new(topic, partition, decoder, position, settings.embedded.is_some(), census, known);
         Ok(KafkaLane::new(consumer, queue, reader, until_end, Arc::clone(seat)))
     }
 
@@ -238,43 +354,62 @@ impl Assignment {
         topic: &str,
         partition: i32,
     ) -> Result<(u64, u64)> {
-        let failed = |error: KafkaError| {
-            Error::new("cannot ask where the partition starts and ends")
-                .at(format!("{topic}/{partition}"))
-                .because(error)
-        };
+        let at = format!("{topic}/{partition}");
+        let (low, high) = self.ask(lanes, "cannot ask where the partition starts and ends", &at, || {
+            watermarks(base, topic, partition, ANSWER)
+        })?;
+        Ok((low.max(0) as u64, high.max(0) as u64))
+    }
+
+    /// Repeats a question while nobody leads what it is about.
+    fn ask<T>(
+        &self,
+        lanes: &dyn Lanes,
+        failed: &str,
+        at: &str,
+        mut question: impl FnMut() -> Result<T, KafkaError>,
+    ) -> Result<T> {
         let started = Instant::now();
         loop {
-            match watermarks(base, topic, partition, ANSWER) {
-                Ok((low, high)) => return Ok((low.max(0) as u64, high.max(0) as u64)),
+            match question() {
+                Ok(answer) => return Ok(answer),
                 Err(error) => {
                     if !is_leaderless(&error) || lanes.stopping() || started.elapsed() > PATIENCE {
-                        return Err(failed(error));
+                        return Err(Error::new(failed).at(at).because(error));
                     }
-                    self.watch.facts.retries.fetch_add(1, Ordering::Relaxed);
-                    self.watch.trouble(&error.to_string());
+                    self.watch.trouble_of(&error);
                     std::thread::sleep(Duration::from_millis(100));
                 }
             }
         }
     }
 
-    fn position(&self, start: Option<&Start>, low: u64, high: u64, id: &LaneId) -> Result<Position> {
-        let Some(start) = start else {
-            // On the embedded broker all there is was written by this run, for this reader too.
-            let from = if self.settings.embedded.is_some() { From::Earliest } else { self.settings.start };
-            return Ok(match from {
-                From::Earliest => Position { at: low, row: 0 },
-                From::Latest => Position { at: high, row: 0 },
-            });
+    /// Where a partition goes on, or begins.
+    fn position(
+        &self,
+        (start, beginning): (Option<&Start>, Option<&Beginning>),
+        (low, high): (u64, u64),
+        (id, partition): (&LaneId, i32),
+    ) -> Result<Position> {
+        let first = match (start, beginning) {
+            (Some(start), _) => Some(start.position),
+            (None, Some(beginning)) => beginning.first(partition).map(|at| Position { at, row: 0 }),
+            (None, None) => None,
         };
-        let at = start.position.at;
+        let Some(position) = first else {
+            if beginning.is_some() {
+                let (pipeline, stage) = (&*self.watch.pipeline, &*self.watch.stage);
+                tracing::info!(pipeline, stage, "{id} was added after the group had begun: all of it is read");
+            }
+            return Ok(Position { at: low, row: 0 });
+        };
+        let at = position.at;
         let message = if at < low {
             format!("the records from {at} to {low} are gone: the topic has dropped what was not read yet")
         } else if at > high {
             format!("the last commit was at {at}, and the partition ends at {high}: it is not the same topic any more")
         } else {
-            return Ok(start.position);
+            return Ok(position);
         };
         Err(Error::new(message).at(&**id).help(
             "run with `--fresh` to forget positions and state and begin as `start` (\"earliest\" or \"latest\") says",

@@ -1,7 +1,6 @@
 //! Membership in the consumer group: joining it, waiting for it, leaving it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::stage::{BuildContext, Gate, Lanes};
@@ -13,6 +12,7 @@ use rdkafka::{ClientConfig, Message};
 
 use super::Start;
 use super::assignment::Assignment;
+use super::identity::COMPARE;
 use crate::codec::json::DecoderOptions;
 use crate::kafka::Embedded;
 use crate::kafka::client::{Connection, Watch, passes};
@@ -60,6 +60,11 @@ impl Settings {
         config.set("auto.offset.reset", "error");
         config.set("enable.partition.eof", "true");
         config.set("isolation.level", "read_committed");
+        // A partition that is read as fast as it comes waits for its next fetch until one of partitions at their end has
+        // come back, and that is after so long: the default of 500 ms is an idle half second for each full queue.
+        config.set("fetch.wait.max.ms", "20");
+        // New partitions are seen within half a minute.
+        config.set("topic.metadata.refresh.interval.ms", "30000");
         // A full queue is looked at again after this pause; the default of a second stalls the lane for that long.
         config.set("fetch.queue.backoff.ms", "10");
         // A partition's queue, of which there is one a lane.
@@ -79,7 +84,10 @@ impl Group {
     /// A consumer that has not joined yet. Connects in the background and waits for nothing.
     pub(super) fn new(settings: Settings, cx: &BuildContext) -> Result<Group> {
         let config = settings.consumer();
-        let assignment = Assignment::new(settings, Watch::new(cx));
+        let assignment = {
+            let watch = Watch::of(cx, &settings.connection);
+            Assignment::new(settings, watch)
+        };
         let consumer: BaseConsumer<Assignment> = config
             .create_with_context(assignment)
             .map_err(|error| Error::config("cannot create a Kafka consumer").because(error))?;
@@ -103,6 +111,7 @@ impl Group {
         }
         let assignment = self.assignment();
         let settings = &assignment.settings;
+        assignment.compare_topics(&self.consumer)?;
         assignment.attach(lanes);
         let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
         let joined = self
@@ -129,7 +138,7 @@ impl Group {
             };
             match topics::await_topic(self.consumer.client(), &assignment.watch, topic, false, &stopping)? {
                 Waited::There(_) => {}
-                Waited::Missing => return Err(topics::no_topic(topic, false)),
+                Waited::Missing => return Err(topics::no_topic(&assignment.settings.connection.brokers, topic, false)),
                 Waited::Stopped => return Ok(false),
             }
         }
@@ -140,7 +149,12 @@ impl Group {
         let assignment = self.assignment();
         let mut waiting = Waiting::new();
         let mut ends = Instant::now();
+        let mut compared = Instant::now();
         while !lanes.stopping() {
+            if compared.elapsed() >= COMPARE {
+                assignment.compare_topics(&self.consumer)?;
+                compared = Instant::now();
+            }
             match self.consumer.poll(POLL) {
                 None => {}
                 Some(Ok(message)) => {
@@ -158,7 +172,8 @@ impl Group {
             if assignment.is_assigned() {
                 waiting.over(assignment);
                 if assignment.settings.until_end && assignment.all_ended(lanes) {
-                    return Ok(());
+                    // There may be no later start that would notice.
+                    return assignment.compare_topics(&self.consumer);
                 }
                 if ends.elapsed() >= ENDS {
                     assignment.ask_for_ends(&self.consumer);
@@ -177,7 +192,7 @@ impl Group {
         match error.rdkafka_error_code() {
             // Told when the client reported it.
             Some(code) if passes(code) => {
-                watch.facts.retries.fetch_add(1, Ordering::Relaxed);
+                watch.retried(code);
                 Ok(())
             }
             Some(Code::PollExceeded) => {
@@ -185,7 +200,11 @@ impl Group {
                 Ok(())
             }
             Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => {
-                Err(Error::new("a topic is gone").because(error).help("was it deleted while the pipeline ran?"))
+                self.assignment().compare_topics(&self.consumer)?;
+                let topics = self.assignment().settings.topics.join("`, `");
+                Err(Error::new(format!("a topic is gone of those that are read: `{topics}`"))
+                    .because(error)
+                    .help("was it deleted while the pipeline ran?"))
             }
             Some(Code::GroupAuthorizationFailed | Code::TopicAuthorizationFailed) => {
                 Err(Error::new("the user may not read").because(error).help("it needs read rights on group and topic"))
@@ -236,7 +255,8 @@ impl Waiting {
         }
         let (group, most) = (&assignment.settings.group, assignment.settings.session_timeout_secs);
         let what = format!(
-            "group `{group}` to assign partitions for {} s now; a member that died is missed after {most} s",
+            "group `{group}` to assign partitions, for {} s now; those of a member that died are given to others after \
+             {most} s (`session_timeout_secs`)",
             waited.as_secs()
         );
         let (pipeline, stage) = (&*assignment.watch.pipeline, &*assignment.watch.stage);

@@ -20,6 +20,8 @@ use crate::kafka::client::{is_leaderless, passes, take_partition_end, watermarks
 
 /// How long a lane waits at a time while it does not know its end yet: the gate of its upstream opens unseen.
 const LOOK: Duration = Duration::from_millis(50);
+/// After so many records of one partition others should have some as well, where there are several keys.
+const SPREAD_SHOWS: u64 = 5_000;
 /// How long one question for the end of the partition may take.
 const ANSWER: Duration = Duration::from_secs(2);
 
@@ -39,6 +41,8 @@ pub(super) enum UntilEnd {
 pub(super) struct Seat {
     /// The end of the partition as far as it is known, for the lag.
     pub(super) end: AtomicU64,
+    /// How many records were read.
+    read: AtomicU64,
     /// Whether the partition was taken away; held by the lane while it takes a message. The library gives a partition's
     /// next lane the same queue, and a message that an earlier one takes is missing there.
     is_left: Mutex<bool>,
@@ -46,7 +50,7 @@ pub(super) struct Seat {
 
 impl Seat {
     pub(super) fn new(end: u64) -> Seat {
-        Seat { end: AtomicU64::new(end), is_left: Mutex::new(false) }
+        Seat { end: AtomicU64::new(end), read: AtomicU64::new(0), is_left: Mutex::new(false) }
     }
 
     /// Takes a message, unless the lane has left.
@@ -94,7 +98,7 @@ impl KafkaLane {
                     self.until_end = UntilEnd::At(high);
                 }
                 Err(error) if is_leaderless(&error) => {
-                    self.context().watch.trouble(&error.to_string());
+                    self.context().watch.trouble_of(&error);
                 }
                 Err(error) => {
                     return Err(Error::new("cannot ask where the partition ends")
@@ -153,9 +157,14 @@ impl KafkaLane {
             self.context().watch.fine();
             return Ok(());
         }
-        match error.rdkafka_error_code() {
+        let code = error.rdkafka_error_code();
+        if !code.is_some_and(passes) {
+            // What a topic that was made anew answers to the positions of the old one.
+            self.context().compare_topics(&self.consumer)?;
+        }
+        match code {
             Some(code) if passes(code) => {
-                self.context().watch.facts.retries.fetch_add(1, Ordering::Relaxed);
+                self.context().watch.retried(code);
                 Ok(())
             }
             Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => {
@@ -165,6 +174,14 @@ impl KafkaLane {
                     .help("raise the topic's `retention.ms`, and run with `--fresh` to begin again"))
             }
             _ => Err(Error::new("the partition cannot be read").at(self.reader.place()).because(error)),
+        }
+    }
+
+    fn count(&self, taken: u64) {
+        let before = self.seat.read.fetch_add(taken, Ordering::Relaxed);
+        if (before..before + taken).contains(&SPREAD_SHOWS) {
+            let (topic, partition) = (self.reader.topic(), self.reader.partition());
+            self.context().look_at_spread(&self.consumer, topic, partition, before + taken);
         }
     }
 
@@ -190,7 +207,9 @@ impl Lane for KafkaLane {
         }
         let taken = self.fill(max.max(1), until);
         self.report();
-        if taken? > 0 {
+        let taken = taken?;
+        if taken > 0 {
+            self.count(taken as u64);
             let (batch, dead) = self.reader.rows()?;
             if let Some(remark) = self.reader.take_remark() {
                 let (watch, name) = (&self.context().watch, self.reader.name());
@@ -207,6 +226,11 @@ impl Lane for KafkaLane {
 
     fn carry(&self, _: Position) -> Result<Vec<u8>> {
         self.reader.carry()
+    }
+
+    /// Tomorrow the newest records are others, and the oldest ones may be gone.
+    fn begins_with_a_word(&self) -> bool {
+        self.context().settings.embedded.is_none()
     }
 
     fn lag(&self) -> Option<u64> {

@@ -2,8 +2,11 @@
 
 mod again;
 mod assignment;
+mod beginning;
+mod carry;
 mod census;
 mod group;
+mod identity;
 mod lane;
 mod offsets;
 mod reader;
@@ -35,8 +38,8 @@ inventory::submit! { Descriptor::source::<KafkaSourceConfig>() }
 ///
 /// Each partition is a lane. Instances with one group share the partitions; when one of them dies, the others take its
 /// partitions over once the group has missed it for `session_timeout_secs`, and go on with the state it had committed
-/// last: the group's offsets, that state and the output are committed together. Only records of committed transactions are read. A message that is no such record (no JSON, no object, no
-/// value, no timestamp) becomes a dead letter.
+/// last: the group's offsets, that state and the output are committed together. Only records of committed transactions are
+/// read. A message that is no such record (no JSON, no object, no value, no timestamp) becomes a dead letter.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KafkaSourceConfig {
@@ -48,7 +51,8 @@ pub(crate) struct KafkaSourceConfig {
     /// The consumer group. Absent, the pipeline's name.
     #[serde(default)]
     group: Option<String>,
-    /// Where a partition starts that the group has read nothing of: `earliest` or `latest`.
+    /// Where a partition begins that the group has not begun with: at its `earliest` record, or at the `latest`, which is
+    /// where it ended when the group first met the topic. A partition that is added later is read from its first record.
     #[serde(default)]
     start: Start,
     /// Stop at the end of what is there when the partition is assigned, instead of waiting for more.
@@ -75,6 +79,10 @@ pub(crate) struct KafkaSourceConfig {
     /// Where commits are noted, and how long brokers wait for a process that has died in the middle of one.
     #[serde(default)]
     transactions: Option<TransactionOptions>,
+    /// Seconds after which a start gives up where no broker has answered. Absent, it waits for one.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 86_400))]
+    connect_timeout_secs: Option<u32>,
     /// Encryption and identity. Absent, the connection is in plain text.
     #[serde(default)]
     security: Option<Security>,
@@ -168,7 +176,8 @@ key = \"station\"
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>> {
-        let connection = Connection::new(&self.brokers, self.security.as_ref(), &self.librdkafka, cx);
+        let connection = Connection::new(&self.brokers, self.security.as_ref(), &self.librdkafka, cx)
+            .within(self.connect_timeout_secs);
         let transactor = Transactor::join(
             cx,
             Joined {

@@ -56,9 +56,7 @@ impl GroupOffsets {
             }
             match call() {
                 Err(error) if error.rdkafka_error_code().is_some_and(passes) && started.elapsed() < self.patience() => {
-                    let watch = &self.context().watch;
-                    watch.facts.retries.fetch_add(1, Ordering::Relaxed);
-                    watch.trouble(&error.to_string());
+                    self.context().watch.trouble_of(&error);
                     std::thread::sleep(PAUSE);
                 }
                 other => return other,
@@ -96,7 +94,8 @@ impl Acknowledge for GroupOffsets {
                     tracing::warn!(
                         pipeline,
                         stage,
-                        "group `{group}` has moved on and took no commit: what was written last is read again ({error})"
+                        "group `{group}` has given the partitions to others and refused a commit: those records are read and \
+                         written once more ({error})"
                     );
                     Ok(())
                 }

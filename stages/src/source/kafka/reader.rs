@@ -3,8 +3,8 @@
 use aqpipe_engine::record::{Batch, Position};
 use aqpipe_engine::stage::DeadLetter;
 use aqpipe_engine::{Error, Result};
-use serde::{Deserialize, Serialize};
 
+use super::carry::{Carry, Telling};
 use super::census::Census;
 use crate::codec::json::{Decoder, Pushed};
 
@@ -13,47 +13,6 @@ struct Pending {
     offset: u64,
     payload: Vec<u8>,
     bytes: u64,
-}
-
-/// Bytes of a message that tell it from others.
-const TELLING: usize = 256;
-/// The version of what a lane carries.
-const VERSION: u8 = 1;
-
-/// What a lane needs besides its position to go on.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Carry {
-    /// The fields that the decoder knows.
-    pub(super) decoder: Vec<u8>,
-    /// The message that was read last, by which the topic is known again.
-    pub(super) last: Option<Telling>,
-}
-
-impl Carry {
-    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Carry> {
-        match bytes.split_first() {
-            Some((&VERSION, bytes)) => postcard::from_bytes(bytes)
-                .map_err(|error| Error::new("what the lane saved cannot be read back").because(error)),
-            _ => Err(Error::new("what the lane saved is of another version of the program")),
-        }
-    }
-}
-
-/// A message, by its offset and a checksum of its beginning: another topic of the same name has another one there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Telling {
-    pub(super) offset: u64,
-    checksum: u32,
-}
-
-impl Telling {
-    fn of(offset: u64, payload: Option<&[u8]>) -> Telling {
-        let payload = payload.unwrap_or_default();
-        let mut hasher = crc32fast::Hasher::new();
-        hasher.update(&payload[..payload.len().min(TELLING)]);
-        hasher.update(&payload.len().to_le_bytes());
-        Telling { offset, checksum: hasher.finalize() }
-    }
 }
 
 /// What a message became.
@@ -85,7 +44,8 @@ pub(super) struct Reader {
     census: Census,
     /// What the census has to say.
     remark: Option<String>,
-    last: Option<Telling>,
+    /// What is carried beside what the decoder knows.
+    known: Carry,
     /// The message before the first one, if it is still there.
     expected: Option<Telling>,
 }
@@ -98,7 +58,7 @@ impl Reader {
         position: Position,
         embedded: bool,
         census: Census,
-        last: Option<Telling>,
+        (known, expected): (Carry, Option<Telling>),
     ) -> Reader {
         Reader {
             topic: topic.to_owned(),
@@ -112,8 +72,8 @@ impl Reader {
             read: embedded.then(Vec::new),
             census,
             remark: None,
-            last,
-            expected: last,
+            known,
+            expected,
         }
     }
 
@@ -162,7 +122,7 @@ impl Reader {
             return if this == expected { Ok(Taken::Known) } else { Err(self.another_topic(offset)) };
         }
         self.check_gap(offset)?;
-        self.last = Some(this);
+        self.known.last = Some(this);
         Ok(self.push(offset, payload, bytes))
     }
 
@@ -251,7 +211,6 @@ impl Reader {
     }
 
     pub(super) fn carry(&self) -> Result<Vec<u8>> {
-        let carry = Carry { decoder: self.decoder.carry(), last: self.last };
-        postcard::to_extend(&carry, vec![VERSION]).map_err(|e| Error::bug("a lane that cannot be saved").because(e))
+        Carry { decoder: self.decoder.carry(), ..self.known.clone() }.to_bytes()
     }
 }
