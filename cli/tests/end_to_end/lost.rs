@@ -47,7 +47,7 @@ fn to(kafka: &Kafka, topic: &str) -> String {
 fn output_that_was_decided_and_is_not_there_stops_the_run_with_its_range_until_it_is_there() {
     let kafka = Kafka::given();
     let (house, topic) = house(&kafka, "", FILES);
-    let died = house.run_with_fault(&RUN, "decide.after=crash");
+    let died = house.run_with_fault(&RUN, "finish.rename=crash");
     assert_eq!(died.code, None, "{}", died.err);
     assert!(house.files("out").is_empty() && !house.unfinished("out").is_empty(), "decided, and not visible");
     // Another machine: neither the state directory nor the disk of the output.
