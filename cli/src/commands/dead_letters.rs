@@ -21,8 +21,6 @@ use crate::progress::Bars;
 
 /// How long brokers may take to say which letters were replayed.
 const ANSWER: Duration = Duration::from_secs(30);
-/// How much of a reason stands on one line.
-const REASON: usize = 100;
 /// How many letters one replay takes: they are kept in memory.
 const REPLAY_MOST: usize = 1_000_000;
 
@@ -154,7 +152,11 @@ fn list(pipeline: &Pipeline, args: &ListArgs) -> Result<Exit> {
             return;
         }
         listed += 1;
-        printer::out(&if args.json { to_json(&letter, is_done).to_string() } else { line(&letter, is_done) });
+        if args.json {
+            printer::json(&to_json(&letter, is_done).to_string());
+        } else {
+            printer::out(&line(&letter, is_done));
+        }
     })?;
     if !args.json {
         let rest =
@@ -165,10 +167,9 @@ fn list(pipeline: &Pipeline, args: &ListArgs) -> Result<Exit> {
 }
 
 fn line(letter: &StoredLetter, done: bool) -> String {
-    let reason: String = letter.reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(REASON).collect();
     let place = if letter.place.is_empty() { &letter.position } else { &letter.place };
     let done = if done { "  (replayed)" } else { "" };
-    format!("{}  {}  {place}  {reason}{done}", letter.id, letter.stage)
+    format!("{}  {}  {place}  {}{done}", letter.id, letter.stage, letter.reason)
 }
 
 fn to_json(letter: &StoredLetter, done: bool) -> serde_json::Value {
@@ -204,29 +205,29 @@ fn show(pipeline: &Pipeline, id: &str) -> Result<Exit> {
     };
     let length = letter.raw.as_ref().map_or_else(|| "none".to_owned(), |raw| raw.len().to_string());
     let cut = if letter.whole { "" } else { ", the beginning of more" };
-    printer::out(&format!(
-        "id        {}\npipeline  {}\nlane      {}\nposition  {}\nplace     {}\nstage     {}\nreason    {}\ntime      \
-         {}\nreplayed  {}\nbytes     {length}{cut}",
-        letter.id,
-        letter.pipeline,
-        letter.lane,
-        letter.position,
-        letter.place,
-        letter.stage,
-        letter.reason,
-        letter.time.as_deref().unwrap_or("unknown"),
-        if done.contains(&letter.id) { "yes" } else { "no" },
-    ));
+    for (what, text) in [
+        ("id", &*letter.id.to_string()),
+        ("pipeline", &letter.pipeline),
+        ("lane", &letter.lane),
+        ("position", &letter.position),
+        ("place", &letter.place),
+        ("stage", &letter.stage),
+        ("reason", &letter.reason),
+        ("time", letter.time.as_deref().unwrap_or("unknown")),
+        ("replayed", if done.contains(&letter.id) { "yes" } else { "no" }),
+        ("bytes", &format!("{length}{cut}")),
+    ] {
+        printer::out(&format!("{what:<9} {text}"));
+    }
     if let Some(raw) = &letter.raw {
-        let text: String = String::from_utf8_lossy(raw).chars().map(visible).collect();
-        printer::out(&format!("\n{text}"));
+        printer::out("");
+        // A line of the record is not to look like one of these: from the second one on it is indented.
+        let text = String::from_utf8_lossy(raw);
+        for (number, line) in text.lines().enumerate() {
+            printer::out(&format!("{}{line}", if number == 0 { "" } else { "    " }));
+        }
     }
     Ok(Exit::Done)
-}
-
-/// A character as a terminal may show it: a record may hold anything.
-fn visible(c: char) -> char {
-    if c.is_control() && !matches!(c, '\n' | '\t') { char::REPLACEMENT_CHARACTER } else { c }
 }
 
 /// Why a letter cannot be sent through once more.
@@ -281,7 +282,7 @@ fn replay(pipeline: &Pipeline, filter: &Filter) -> Result<Exit> {
     let options =
         RunOptions { replay: Some(Arc::new(letters)), facts: Arc::clone(&facts), stop, ..RunOptions::default() };
     let ended = run(pipeline, &options);
-    printer::err(&summary(&pipeline.name, &facts.snapshot()));
+    summary(&pipeline.name, &facts.snapshot()).iter().for_each(|line| printer::err(line));
     match ended {
         Ok(done) => {
             let stopped = done.ended == Ended::Stopped;
@@ -289,7 +290,7 @@ fn replay(pipeline: &Pipeline, filter: &Filter) -> Result<Exit> {
             Ok(Exit::Done)
         }
         Err(error) => {
-            printer::error(&format!("{}: {error}", pipeline.name), error.help_text());
+            printer::failure(Some(&pipeline.name), &error);
             Ok(if error.kind() == ErrorKind::Config { Exit::Config } else { Exit::Failed })
         }
     }

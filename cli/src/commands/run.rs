@@ -190,7 +190,8 @@ impl Job {
         match &result {
             Ok(done) => tracing::info!("{}", ended(done.ended)),
             Err(error) => {
-                tracing::error!("{error}");
+                tracing::error!("{}", error.headline());
+                error.below().iter().for_each(|line| tracing::error!("{line}"));
                 if let Some(help) = error.help_text() {
                     tracing::error!("{help}");
                 }
@@ -247,9 +248,9 @@ fn report(jobs: &[Job], ends: &[Result<Summary, aqpipe_engine::Error>]) -> Exit 
     let mut code = Exit::Done;
     for (job, end) in jobs.iter().zip(ends) {
         let name = &job.pipeline.name;
-        printer::err(&summary(name, &job.options.facts.snapshot()));
+        summary(name, &job.options.facts.snapshot()).iter().for_each(|line| printer::err(line));
         if let Err(error) = end {
-            printer::error(&format!("{name}: {error}"), error.help_text());
+            printer::failure(Some(name), error);
             // A failure outweighs a configuration that is wrong: the latter is found again at the next start.
             code = code.max(if error.kind() == ErrorKind::Config { Exit::Config } else { Exit::Failed });
         }

@@ -152,7 +152,7 @@ fn prepare(missing: &[&Node], nodes: &[Node], cluster: &Cluster, runtime: &Runti
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             let lines: Vec<&str> = said.lines().filter(|line| !line.starts_with("\tat ")).take(8).collect();
-            return Err(Error::new("the storage could not be formatted").because(lines.join("\n  ")));
+            return Err(Error::new("the storage could not be formatted").lines(lines));
         }
     }
     Ok(())

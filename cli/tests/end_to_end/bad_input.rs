@@ -205,7 +205,7 @@ fn time_that_goes_back_or_repeats_is_carried_and_counted() {
         0,
         &[
             "WARN job: in.csv:6: time goes back: ",
-            "job: read 9, written 9, dead letters 0, filtered 0, held 0; 1 files in ",
+            "job: read 9, written 9, dead letters 0, filtered 0, held 0; 1 file in out/ in ",
             "\n  time went back in 1 records and repeated in 3\n",
         ],
     );

@@ -14,5 +14,6 @@ mod killed;
 mod lost;
 mod main_job;
 mod positions;
+mod printed;
 mod running_again;
 mod trouble;

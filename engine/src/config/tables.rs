@@ -3,7 +3,7 @@
 use super::diagnostics::Diagnostic;
 use super::document::Document;
 use super::nearest;
-use super::node::{Node, Value};
+use super::node::{Hidden, Node, Value};
 use super::schema::{Subject, settle};
 use crate::stage::{Descriptor, Parsed, Registry, Role};
 
@@ -28,8 +28,13 @@ pub(super) fn header(role: Role) -> String {
 
 /// Finds the tables that are stages, in the order of the data, and settles what text from the command line and the
 /// environment in them is.
-pub(super) fn find(root: &mut Node, registry: &Registry, problems: &mut Vec<Diagnostic>) -> Vec<StageTable> {
-    let mut finder = Finder { registry, problems, ids: Vec::new() };
+pub(super) fn find(
+    root: &mut Node,
+    registry: &Registry,
+    problems: &mut Vec<Diagnostic>,
+    hidden: &mut Vec<Hidden>,
+) -> Vec<StageTable> {
+    let mut finder = Finder { registry, problems, hidden, ids: Vec::new() };
     let mut stages = Vec::new();
     for role in Role::ALL {
         let Some(node) = root.make_table().and_then(|table| table.get_mut(role.key())) else {
@@ -53,6 +58,7 @@ pub(super) fn find(root: &mut Node, registry: &Registry, problems: &mut Vec<Diag
 struct Finder<'a> {
     registry: &'a Registry,
     problems: &'a mut Vec<Diagnostic>,
+    hidden: &'a mut Vec<Hidden>,
     ids: Vec<String>,
 }
 
@@ -111,7 +117,7 @@ impl Finder<'_> {
         let descriptor = self.kind(role, node);
         if let Some(descriptor) = descriptor {
             let schema = descriptor.schema().to_value();
-            settle(node, &schema, &schema);
+            settle(node, &schema, &schema, self.hidden);
         }
         let label = match self.id(role, node) {
             Some(id) => id,

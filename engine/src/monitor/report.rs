@@ -104,42 +104,51 @@ fn line(before: &Snapshot, now: &Snapshot) -> String {
 
 /// What a run did, for its end: several lines.
 #[must_use]
-pub fn summary(name: &str, facts: &Snapshot) -> String {
+pub fn summary(name: &str, facts: &Snapshot) -> Vec<String> {
     let counts = &facts.counts;
-    let mut text = format!(
-        "{name}: read {}, written {}, dead letters {}, filtered {}, held {}; {} files in {:.1} s",
+    let seconds = facts.uptime.as_secs_f64();
+    let mut text = vec![format!(
+        "{name}: read {}, written {}, dead letters {}, filtered {}, held {}; {} in {seconds:.1} s, {:.0} records/s",
         counts.read,
         counts.written,
         counts.dead,
         counts.filtered,
         facts.held,
-        facts.files,
-        facts.uptime.as_secs_f64(),
-    );
+        files(facts),
+        counts.read as f64 / seconds.max(1e-3),
+    )];
     if let Some(score) = counts.mean_score() {
-        let _ = write!(text, "\n  mean score {score:.6}");
+        text.push(format!("  mean score {score:.6}"));
     }
     if counts.out_of_order + counts.repeated > 0 {
         let (back, repeated) = (counts.out_of_order, counts.repeated);
-        let _ = write!(text, "\n  time went back in {back} records and repeated in {repeated}");
+        text.push(format!("  time went back in {back} records and repeated in {repeated}"));
     }
     if facts.marks_ignored > 0 {
-        let _ = write!(text, "\n  marks of {} records could not be read back", facts.marks_ignored);
+        text.push(format!("  marks of {} records could not be read back", facts.marks_ignored));
     }
     if !counts.flags.is_empty() {
         let width = counts.flags.keys().map(|name| name.chars().count()).max().unwrap_or_default();
-        let _ = write!(text, "\n  {:width$}", "flags");
-        for flag in Flag::ALL {
-            let _ = write!(text, " {:>9}", flag.name());
-        }
+        let heads: String = Flag::ALL.iter().map(|flag| format!(" {:>9}", flag.name())).collect();
+        text.push(format!("  {:width$}{heads}", "flags"));
         for (field, flags) in &counts.flags {
-            let _ = write!(text, "\n  {field:width$}");
-            for count in flags {
-                let _ = write!(text, " {count:>9}");
-            }
+            let counts: String = flags.iter().map(|count| format!(" {count:>9}")).collect();
+            text.push(format!("  {field:width$}{counts}"));
         }
     }
     text
+}
+
+/// The files that were written, and where they are: a sink and dead letters may have a directory each.
+fn files(facts: &Snapshot) -> String {
+    let count = if facts.files == 1 { "1 file".to_owned() } else { format!("{} files", facts.files) };
+    match facts.files_in.as_slice() {
+        [] => count,
+        dirs => {
+            let dirs: Vec<_> = dirs.iter().map(|dir| format!("{}/", dir.trim_end_matches('/'))).collect();
+            format!("{count} in {}", dirs.join(" and "))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -152,7 +161,7 @@ mod tests {
         let mut counts = Counts { read: 10, written: 7, dead: 2, filtered: 1, ..Counts::default() };
         (counts.scored, counts.score_sum) = (7, 6.3);
         counts.flags.insert("CO(GT)".into(), [1, 2, 3, 4, 5]);
-        let text = summary("p", &Snapshot { counts, ..Snapshot::default() });
+        let text = summary("p", &Snapshot { counts, ..Snapshot::default() }).join("\n");
         assert!(text.starts_with("p: read 10, written 7, dead letters 2, filtered 1, held 0;"), "{text}");
         assert!(text.contains("mean score 0.900000"), "{text}");
         assert!(text.ends_with("CO(GT)         1         2         3         4         5"), "{text}");
