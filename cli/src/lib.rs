@@ -5,11 +5,13 @@
 mod commands;
 mod exit;
 mod kafka;
+mod limits;
 mod logging;
 mod old_flags;
 mod printer;
 mod progress;
 mod relations;
+mod shell;
 mod usage;
 
 use std::process::ExitCode;
@@ -40,6 +42,7 @@ enum Command {
 /// Runs the command line that the process was started with.
 #[must_use]
 pub fn main() -> ExitCode {
+    limits::raise_open_files();
     let cli: Cli = match usage::parse() {
         Ok(cli) => cli,
         Err(code) => return code,

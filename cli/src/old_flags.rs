@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use crate::shell;
+
 /// An option of the scripts, and the keys that say the same in a pipeline.
 pub(crate) struct Old {
     pub(crate) flag: &'static str,
@@ -76,7 +78,7 @@ pub(crate) fn explain(flag: &str, args: &[OsString]) -> Option<(String, String)>
     let value = value_of(flag, args);
     let ways = old.keys.iter().map(|key| {
         let value = value.as_deref().unwrap_or(key.example);
-        let set = key.set.iter().map(|set| format!("--set {}", quoted(&set.replace("{}", value))));
+        let set = key.set.iter().map(|set| format!("--set {}", shell::word(&set.replace("{}", value))));
         format!("in the {} `{}`: `{}`", key.pipeline, key.key, set.collect::<Vec<_>>().join(" "))
     });
     let ways = ways.collect::<Vec<_>>().join("; ");
@@ -94,12 +96,6 @@ fn value_of(flag: &str, args: &[OsString]) -> Option<String> {
         }
     }
     None
-}
-
-/// A text as a shell takes it for one word.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':' | '=' | ',' | '*');
-    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]

@@ -157,7 +157,15 @@ fn no_diagnostic_shows_a_secret_however_it_is_given() {
         ("password = \"p\"\n[sink.librdkafka]\n\"sasl.password\" = \"hunter2\"\n\"ssl.key.pem\" = \"hunter2\"\n", &[]),
         ("password = { a = \"hunter2\" }\n", &[]),
         ("password = \"p\"\n", &["--set", "sink.security.pasword=hunter2"]),
-        ("password = \"p\"\n", &["--set", "sink.security.password=[\"hunter2\"]"]),
+        (
+            "password = \"p\"\n",
+            &[
+                "--set",
+                "sink.security.password=[\"hunter2\"]",
+                "--set",
+                "sink.security={password = \"hunter2\", x = 1}",
+            ],
+        ),
         ("password = \"p\"\n", &["--set", "sink.security.password:hunter2"]),
     ];
     for (text, set) in cases {

@@ -11,16 +11,18 @@ use aqpipe_engine::monitor::{Facts, Reporter, summary};
 use aqpipe_engine::run::{Ended, RunOptions, Stop, Summary};
 use aqpipe_engine::stage::{Gate, Shared};
 
-use aqpipe_stages::EmbeddedRun;
 use aqpipe_stages::kafka::Embedded;
+use aqpipe_stages::{EmbeddedRun, StandIn};
 use clap::Args;
 
 use super::load;
 use crate::exit::Exit;
+use crate::limits;
 use crate::logging::{self, SPAN};
 use crate::printer;
 use crate::progress::Bars;
 use crate::relations::Relations;
+use crate::shell;
 
 /// Run one or several pipelines in one process.
 #[derive(Args, Debug)]
@@ -31,6 +33,10 @@ pub(crate) struct RunArgs {
     /// itself and can be repeated.
     #[arg(long)]
     embedded_broker: bool,
+    /// Generated readings instead of files that are missing, where the pipeline permits it (`sample_if_missing`). Their
+    /// key is `sample`.
+    #[arg(long)]
+    sample: bool,
     /// End at the end of what is there, although more could come.
     #[arg(long)]
     until_end: bool,
@@ -107,6 +113,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     logging::start(&pipelines, &choice, &bars)?;
 
     let shared = Arc::new(Shared::default());
+    shared.put(Arc::new(match args.sample || args.embedded_broker {
+        true => StandIn::Allowed,
+        false => StandIn::Refused { command: format!("{} --sample", shell::command()) },
+    }));
     if args.embedded_broker {
         let broker = Embedded::start().map_err(|e| anyhow::anyhow!("the embedded broker does not start: {e}"))?;
         tracing::warn!(
@@ -118,6 +128,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     }
     let jobs = jobs(&pipelines, &relations, args, &shared);
     stop_on_signals(jobs.iter().map(|job| Arc::clone(&job.options.stop)).collect())?;
+    let watched = jobs.iter().map(|job| (Arc::clone(&job.options.facts), Arc::clone(&job.options.stop)));
+    let open_files = limits::Watch::start(watched.collect());
     let ends: Vec<Result<Summary, aqpipe_engine::Error>> = std::thread::scope(|scope| {
         let running: Vec<_> = jobs.iter().map(|job| scope.spawn(|| job.run(&bars))).collect();
         running
@@ -125,7 +137,15 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
             .map(|thread| thread.join().unwrap_or_else(|_| Err(aqpipe_engine::Error::bug("a pipeline panicked"))))
             .collect()
     });
-    Ok(report(&jobs, &ends))
+    let exit = report(&jobs, &ends);
+    let short = |end: &Result<_, aqpipe_engine::Error>| {
+        end.as_ref().is_err_and(|error| limits::is_of_open_files(&error.headline()))
+    };
+    if open_files.is_exhausted() || ends.iter().any(short) {
+        printer::error(&limits::too_many_open_files(), None);
+        return Ok(exit.max(Exit::Failed));
+    }
+    Ok(exit)
 }
 
 /// One pipeline of a run.

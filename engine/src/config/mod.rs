@@ -30,7 +30,7 @@ pub use load::{Loaded, Loader};
 pub use options::{OptionDoc, options};
 pub use overrides::Overrides;
 pub use pipeline::{Pipeline, StageOf};
-pub use secret::is_secret;
+pub use secret::{is_secret, without_secrets};
 pub use settings::{AlertSettings, LogFormat, LogLevel, LogSettings, MonitorSettings, Settings};
 pub use source_map::{Source, SourceMap, Span};
 

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::shown::MASK;
+
 /// What the names of secrets contain, in stages' options and in properties of client libraries.
 const WORDS: [&str; 10] =
     ["password", "passwd", "passphrase", "pwd", "secret", "credential", "private", "pem", "jwt", "oauthbearer.config"];
@@ -87,6 +89,16 @@ pub(super) fn scan(text: &str, is_override: bool) -> Vec<Range<usize>> {
         }
     }
     found
+}
+
+/// An argument of a command line (`KEY=VALUE`, or anything else) without the secret that it may give.
+#[must_use]
+pub fn without_secrets(argument: &str) -> String {
+    let mut text = argument.to_owned();
+    for range in scan(argument, true).into_iter().rev() {
+        text.replace_range(range, MASK);
+    }
+    text
 }
 
 fn leading_blanks(text: &str) -> usize {

@@ -1,6 +1,7 @@
 //! One log line every so often, and a summary at the end.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -108,7 +109,7 @@ pub fn summary(name: &str, facts: &Snapshot) -> Vec<String> {
     let counts = &facts.counts;
     let seconds = facts.uptime.as_secs_f64();
     let mut text = vec![format!(
-        "{name}: read {}, written {}, dead letters {}, filtered {}, held {}; {} in {seconds:.1} s, {:.0} records/s",
+        "{name}: read {}, written {}, dead letters {}, filtered {}, held {}; {}in {seconds:.1} s, {:.0} records/s",
         counts.read,
         counts.written,
         counts.dead,
@@ -141,14 +142,18 @@ pub fn summary(name: &str, facts: &Snapshot) -> Vec<String> {
 
 /// The files that were written, and where they are: a sink and dead letters may have a directory each.
 fn files(facts: &Snapshot) -> String {
-    let count = if facts.files == 1 { "1 file".to_owned() } else { format!("{} files", facts.files) };
-    match facts.files_in.as_slice() {
-        [] => count,
-        dirs => {
-            let dirs: Vec<_> = dirs.iter().map(|dir| format!("{}/", dir.trim_end_matches('/'))).collect();
-            format!("{count} in {}", dirs.join(" and "))
-        }
-    }
+    let count = match facts.files {
+        0 => return String::new(),
+        1 => "1 file ".to_owned(),
+        several => format!("{several} files "),
+    };
+    let here = std::env::current_dir().unwrap_or_default();
+    let place = |dir: &String| {
+        let below = Path::new(dir).strip_prefix(&here).map_or(Path::new(dir), |below| below);
+        format!("{}/", below.display())
+    };
+    let places: Vec<_> = facts.files_in.iter().map(place).collect();
+    if places.is_empty() { count } else { format!("{count}in {} ", places.join(" and ")) }
 }
 
 #[cfg(test)]
