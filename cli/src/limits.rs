@@ -17,8 +17,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const MOST_OF_MACOS: u64 = 10_240;
 /// How often is looked whether one more can be opened.
 const LOOK: Duration = Duration::from_secs(1);
-/// So many looks in a row without room, without a commit and with somebody waiting are no passing shortage: by then
-/// librdkafka has tried each of its connections several times.
+/// So many more looks without room than with it, while somebody waits and commits nothing, are no passing shortage: by
+/// then librdkafka has tried each of its connections several times. What one of them gives back another takes at once, so
+/// that there may seem to be room now and then.
 const LOOKS: u32 = 5;
 
 /// Raises the limit that a process may raise by itself.
@@ -61,23 +62,26 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Stops the pipelines when nothing more can be opened and nothing moves: a client library that gets no socket
+    /// Stops the pipelines when nothing more can be opened and one of them does not move: a client library that gets no socket
     /// tries on without end, and says so only in its log.
     pub(crate) fn start(pipelines: Vec<(Arc<Facts>, Arc<Stop>)>) -> Watch {
         let exhausted = Arc::new(AtomicBool::new(false));
         let (over, ended) = channel();
         let found = Arc::clone(&exhausted);
         let thread = std::thread::Builder::new().name("open files".into()).spawn(move || {
-            let commits = || pipelines.iter().map(|(facts, _)| facts.snapshot().commits).sum::<u64>();
-            let (mut before, mut looks) = (commits(), 0);
+            let mut seen: Vec<(u64, u32)> = pipelines.iter().map(|(facts, _)| (facts.snapshot().commits, 0)).collect();
             while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-                let now = commits();
-                let stuck =
-                    now == before && !has_room() && pipelines.iter().any(|(facts, _)| !facts.waits().is_empty());
-                looks = if stuck { looks + 1 } else { 0 };
-                before = now;
-                if looks == LOOKS {
-                    found.store(true, Ordering::Release);
+                let room = has_room();
+                for ((facts, _), (commits, looks)) in pipelines.iter().zip(&mut seen) {
+                    let now = facts.snapshot().commits;
+                    *looks = match now == *commits && !facts.waits().is_empty() {
+                        true if room => looks.saturating_sub(1),
+                        true => *looks + 1,
+                        false => 0,
+                    };
+                    *commits = now;
+                }
+                if seen.iter().any(|(_, looks)| *looks >= LOOKS) && !found.swap(true, Ordering::AcqRel) {
                     tracing::error!("{}", too_many_open_files());
                     pipelines.iter().for_each(|(_, stop)| stop.ask());
                 }

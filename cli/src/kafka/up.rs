@@ -16,6 +16,8 @@ use crate::printer;
 
 /// Partitions of the topic, unless a number is given.
 const PARTITIONS: i32 = 3;
+/// Where the pipelines that ship look for brokers, unless `KAFKA_BROKERS` says otherwise.
+const DEFAULT_BROKERS: &str = "localhost:9092";
 const POLL: Duration = Duration::from_millis(50);
 
 /// Starts what is not running, waits until all of it answers and creates the topic.
@@ -130,6 +132,10 @@ impl Start<'_> {
         printer::out(&format!("{what} running at {} (pid {})", self.cluster.bootstrap(), pids.join(", ")));
         printer::out(&format!("  cluster  {}", view.cluster_id.as_deref().unwrap_or("unknown")));
         printer::out(&format!("  data     {}", self.home.path().display()));
+        let brokers = self.cluster.bootstrap().replace("127.0.0.1", "localhost");
+        if brokers != DEFAULT_BROKERS {
+            printer::out(&format!("  use it   export KAFKA_BROKERS={brokers}"));
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod common;
 mod dead_letters;
 mod kafka_messages;
 mod killed;
+mod limits;
 mod lost;
 mod main_job;
 mod positions;

@@ -80,7 +80,7 @@ fn a_value_from_outside_is_a_string_where_one_is_wanted_and_toml_elsewhere() {
     );
     for (set, toml) in [
         ("sink.token=5", "token = \"5\""),
-        ("sink.token=\"5\"", "token = \"\\\"5\\\"\""),
+        ("sink.token=\"5\"", "token = \"5\""),
         ("sink.sort=T", "sort = \"T\""),
         ("sink.sort=\"T\"", "sort = \"T\""),
         ("sink.sloppy=true", "sloppy = true"),
