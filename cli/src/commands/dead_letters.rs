@@ -277,10 +277,10 @@ fn replay(pipeline: &Pipeline, filter: &Filter) -> Result<Exit> {
         }
     })?;
     for (why, count) in &left {
-        printer::err(&format!("{count} are left as they are: {why}"));
+        printer::err(&format!("dead letters that are not replayed: {count}, because {why}"));
     }
     if too_many > 0 {
-        printer::err(&format!("{too_many} are left for the next replay"));
+        printer::err(&format!("dead letters that are left for the next replay: {too_many}"));
     }
     // One that died may have left output that is decided and not visible, or rows that are held back.
     let unsettled = |one: &InstanceState| one.instance == REPLAY && one.unsettled;
@@ -292,7 +292,7 @@ fn replay(pipeline: &Pipeline, filter: &Filter) -> Result<Exit> {
     logging::start(std::slice::from_ref(pipeline), &Choice { file: None, json: false, level: None }, &bars)?;
     let span = tracing::info_span!(SPAN, name = %pipeline.name);
     let _entered = span.enter();
-    tracing::info!("replaying {} dead letters", letters.len());
+    tracing::info!("dead letters to be replayed: {}", letters.len());
     let (facts, stop) = (Arc::new(Facts::default()), Arc::new(Stop::default()));
     stop_on_signals(vec![Arc::clone(&stop)])?;
     let options =

@@ -34,7 +34,10 @@ pub(crate) fn state(args: &StateArgs) -> Result<Exit> {
     for pipeline in &pipelines {
         let view = state_of(pipeline, Duration::from_secs(args.timeout))?;
         if let Some(reason) = &view.unreachable {
-            printer::error(&format!("{}: {reason}", view.pipeline), Some("what follows is what the ledgers know"));
+            printer::error(
+                &format!("{}: {reason}", view.pipeline),
+                Some("what follows is what the state directory knows"),
+            );
             exit = Exit::Failed;
         }
         if args.json {
@@ -64,7 +67,7 @@ fn text(view: &PipelineState) -> Vec<String> {
 fn instance(one: &InstanceState) -> String {
     let what = match (one.running, one.done, one.unsettled) {
         (true, ..) => "running",
-        (.., true) => "stopped, its last commit to be settled by the next start",
+        (.., true) => "stopped; the next start finishes its last commit",
         (_, true, _) => "completed",
         _ => "stopped",
     };

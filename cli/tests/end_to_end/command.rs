@@ -72,7 +72,9 @@ fn set_takes_another_type_with_its_table_and_a_quoted_value_as_toml_does() {
     assert!(!house.path("out").exists(), "{}", done.err);
     let no_null = ["run", "job.toml", "--set", "sink.batch_size=null"];
     house.run(&no_null).expect(78, &["expected an integer, found a string", "TOML has no null"]);
-    house.run(&["run", "job.toml", "--set", "name=one", "--set", "sink.dir=\"quoted\""]).expect(0, &["5 files in quoted/ in "]);
+    house
+        .run(&["run", "job.toml", "--set", "name=one", "--set", "sink.dir=\"quoted\""])
+        .expect(0, &["5 files in quoted/ in "]);
     house
         .run(&["run", "job.toml", "--set", "name=other", "--set", "sink.dir=a \"b\" c"])
         .expect(0, &["5 files in a \"b\" c/ in "]);

@@ -42,9 +42,9 @@ impl Reporter {
                 let idle = now.lag.is_none_or(|lag| lag == 0);
                 for alert in alerts.look(&before, &now, idle) {
                     if alert.begins {
-                        tracing::warn!(alert = alert.name, "{} begins: {}", alert.name, alert.text);
+                        tracing::warn!(alert = alert.name, "{}", alert.text);
                     } else {
-                        tracing::info!(alert = alert.name, "{} is over: {}", alert.name, alert.text);
+                        tracing::info!(alert = alert.name, "{}", alert.text);
                     }
                 }
                 before = now;
@@ -123,10 +123,13 @@ pub fn summary(name: &str, facts: &Snapshot) -> Vec<String> {
     }
     if counts.out_of_order + counts.repeated > 0 {
         let (back, repeated) = (counts.out_of_order, counts.repeated);
-        text.push(format!("  time went back in {back} records and repeated in {repeated}"));
+        text.push(format!("  records older than the one before them: {back}; of the same time as it: {repeated}"));
     }
     if facts.marks_ignored > 0 {
-        text.push(format!("  marks of {} records could not be read back", facts.marks_ignored));
+        text.push(format!(
+            "  records whose quality marks could not be read, and were ignored: {}",
+            facts.marks_ignored
+        ));
     }
     if !counts.flags.is_empty() {
         let width = counts.flags.keys().map(|name| name.chars().count()).max().unwrap_or_default();

@@ -129,7 +129,7 @@ fn the_real_header_repeats_the_checks_that_an_open_source_left_out() {
     let problems = pipeline.check_with(&real(&["CO", "T"])).expect_err("no such field");
     assert_eq!(problems.len(), 1);
     let text = problems.render(false);
-    assert!(text.contains("no earlier stage yields the field `CO(GT)`"), "{text}");
+    assert!(text.contains("there is no field `CO(GT)` here: no stage before this one has it"), "{text}");
     assert!(text.contains("--> pipeline.toml:17:1"), "{text}");
     assert!(text.contains("did you mean `CO`?"), "{text}");
 }
