@@ -95,7 +95,9 @@ fn line(before: &Snapshot, now: &Snapshot) -> String {
     if let Some(lag) = now.lag {
         let _ = write!(line, ", lag {lag}");
     }
-    let _ = write!(line, ", {} batches, {} files", now.batches, now.files);
+    let ending = |count: u64, many| if count == 1 { "" } else { many };
+    let (batches, files) = (now.batches, now.files);
+    let _ = write!(line, ", {batches} batch{}, {files} file{}", ending(batches, "es"), ending(files, "s"));
     if now.held > 0 {
         let _ = write!(line, ", {} held", now.held);
     }
