@@ -8,8 +8,9 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use aqpipe_engine::Error;
 use aqpipe_engine::monitor::Facts;
-use aqpipe_engine::run::Stop;
+use aqpipe_engine::run::{Stop, Summary};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -43,7 +44,7 @@ pub(crate) fn too_many_open_files() -> String {
 }
 
 /// Whether an error's text says that the limit is exhausted, as the system words it.
-pub(crate) fn is_of_open_files(text: &str) -> bool {
+fn is_of_open_files(text: &str) -> bool {
     static WORDS: OnceLock<[String; 2]> = OnceLock::new();
     let words = WORDS.get_or_init(|| {
         [Errno::MFILE, Errno::NFILE].map(|error| {
@@ -54,26 +55,43 @@ pub(crate) fn is_of_open_files(text: &str) -> bool {
     words.iter().any(|word| text.contains(word.as_str()))
 }
 
+/// The pipelines of a run, which end together when the limit is exhausted: what one of them frees another takes, so
+/// that those which are left would limp.
+struct Pipelines {
+    all: Vec<(Arc<Facts>, Arc<Stop>)>,
+    exhausted: AtomicBool,
+}
+
+impl Pipelines {
+    fn stop(&self) {
+        if !self.exhausted.swap(true, Ordering::AcqRel) {
+            tracing::error!("{}", too_many_open_files());
+            self.all.iter().for_each(|(_, stop)| stop.ask());
+        }
+    }
+}
+
 /// Watches over the limit until it is dropped.
 pub(crate) struct Watch {
-    exhausted: Arc<AtomicBool>,
+    pipelines: Arc<Pipelines>,
     over: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Watch {
-    /// Stops the pipelines when nothing more can be opened and one of them does not move: a client library that gets no socket
-    /// tries on without end, and says so only in its log.
+    /// Stops the pipelines when nothing more can be opened and one of them does not move: a client library that gets no
+    /// socket tries on without end, and says so only in its log.
     pub(crate) fn start(pipelines: Vec<(Arc<Facts>, Arc<Stop>)>) -> Watch {
-        let exhausted = Arc::new(AtomicBool::new(false));
+        let pipelines = Arc::new(Pipelines { all: pipelines, exhausted: AtomicBool::new(false) });
         let (over, ended) = channel();
-        let found = Arc::clone(&exhausted);
+        let watched = Arc::clone(&pipelines);
         let thread = std::thread::Builder::new().name("open files".into()).spawn(move || {
-            let mut seen: Vec<(u64, u32)> = pipelines.iter().map(|(facts, _)| (facts.snapshot().commits, 0)).collect();
+            let pipelines = watched;
+            let mut seen: Vec<(u64, u32)> = pipelines.all.iter().map(|(facts, _)| (facts.commits(), 0)).collect();
             while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                 let room = has_room();
-                for ((facts, _), (commits, looks)) in pipelines.iter().zip(&mut seen) {
-                    let now = facts.snapshot().commits;
+                for ((facts, _), (commits, looks)) in pipelines.all.iter().zip(&mut seen) {
+                    let now = facts.commits();
                     *looks = match now == *commits && !facts.waits().is_empty() {
                         true if room => looks.saturating_sub(1),
                         true => *looks + 1,
@@ -81,18 +99,24 @@ impl Watch {
                     };
                     *commits = now;
                 }
-                if seen.iter().any(|(_, looks)| *looks >= LOOKS) && !found.swap(true, Ordering::AcqRel) {
-                    tracing::error!("{}", too_many_open_files());
-                    pipelines.iter().for_each(|(_, stop)| stop.ask());
+                if seen.iter().any(|(_, looks)| *looks >= LOOKS) {
+                    pipelines.stop();
                 }
             }
         });
-        Watch { exhausted, over: Some(over), thread: thread.ok() }
+        Watch { pipelines, over: Some(over), thread: thread.ok() }
     }
 
-    /// Whether it stopped the run.
+    /// Looks at how a pipeline ended: where it could open nothing more, the others end too.
+    pub(crate) fn look_at(&self, end: &Result<Summary, Error>) {
+        if end.as_ref().is_err_and(|error| is_of_open_files(&error.headline())) {
+            self.pipelines.stop();
+        }
+    }
+
+    /// Whether the run was stopped.
     pub(crate) fn is_exhausted(&self) -> bool {
-        self.exhausted.load(Ordering::Acquire)
+        self.pipelines.exhausted.load(Ordering::Acquire)
     }
 }
 

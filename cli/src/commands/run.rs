@@ -131,17 +131,14 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     let watched = jobs.iter().map(|job| (Arc::clone(&job.options.facts), Arc::clone(&job.options.stop)));
     let open_files = limits::Watch::start(watched.collect());
     let ends: Vec<Result<Summary, aqpipe_engine::Error>> = std::thread::scope(|scope| {
-        let running: Vec<_> = jobs.iter().map(|job| scope.spawn(|| job.run(&bars))).collect();
+        let running: Vec<_> = jobs.iter().map(|job| scope.spawn(|| job.run(&bars, &open_files))).collect();
         running
             .into_iter()
             .map(|thread| thread.join().unwrap_or_else(|_| Err(aqpipe_engine::Error::bug("a pipeline panicked"))))
             .collect()
     });
     let exit = report(&jobs, &ends);
-    let short = |end: &Result<_, aqpipe_engine::Error>| {
-        end.as_ref().is_err_and(|error| limits::is_of_open_files(&error.headline()))
-    };
-    if open_files.is_exhausted() || ends.iter().any(short) {
+    if open_files.is_exhausted() {
         printer::error(&limits::too_many_open_files(), None);
         return Ok(exit.max(Exit::Failed));
     }
@@ -181,7 +178,7 @@ fn jobs(pipelines: &[Pipeline], relations: &Relations, args: &RunArgs, shared: &
 }
 
 impl Job {
-    fn run(&self, bars: &Bars) -> Result<Summary, aqpipe_engine::Error> {
+    fn run(&self, bars: &Bars, open_files: &limits::Watch) -> Result<Summary, aqpipe_engine::Error> {
         let span = tracing::info_span!(SPAN, name = %self.pipeline.name);
         let _entered = span.enter();
         tracing::info!("{}", self.pipeline.shape);
@@ -207,6 +204,7 @@ impl Job {
             self.done.open();
             result
         });
+        open_files.look_at(&result);
         match &result {
             Ok(done) => tracing::info!("{}", ended(done.ended)),
             Err(error) => {

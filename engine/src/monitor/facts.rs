@@ -175,6 +175,11 @@ impl Facts {
         inner.commit_time += took;
     }
 
+    /// How many commits there were.
+    pub fn commits(&self) -> u64 {
+        self.inner.lock().commits
+    }
+
     /// A batch went through the transforms and into the writer in so long.
     pub fn carried(&self, took: Duration) {
         let mut inner = self.inner.lock();
