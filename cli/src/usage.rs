@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use aqpipe_engine::config::without_secrets;
 use aqpipe_engine::printable;
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -25,7 +26,7 @@ pub(crate) fn parse<P: Parser>() -> Result<P, ExitCode> {
         return Err(Exit::Usage.into());
     }
     // The message quotes arguments. It is made anew of arguments that a terminal shows as they are.
-    let shown = args.iter().map(|arg| printable::line(&arg.to_string_lossy()).into_owned());
+    let shown = args.iter().map(|arg| printable::line(&without_secrets(&arg.to_string_lossy())).into_owned());
     let error = P::try_parse_from(shown).err().unwrap_or(error);
     printer::usage(&error);
     Err(if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS })

@@ -2,7 +2,9 @@
 
 use aqpipe_engine::printable;
 
-use crate::common::House;
+use rdkafka::message::OwnedHeaders;
+
+use crate::common::{House, Kafka};
 
 /// Clears the screen, forges a line of a log, turns the direction of writing.
 const NASTY: &str = "\u{1b}[2J\u{9b}31m\r2026-01-31T12:00:00.000000Z ERROR job: forged\u{202e}\u{200b}";
@@ -116,5 +118,40 @@ fn a_log_as_json_and_one_as_text_hold_the_same_words_on_one_line_each() {
     is_safe("its log", &log);
     for line in log.lines() {
         serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+    }
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn messages_reach_neither_the_terminal_nor_the_log_with_what_they_would_do_there() {
+    let kafka = Kafka::given();
+    let (topic, dead) = (kafka.topic("nasty", 1), kafka.topic("nasty-dead", 1));
+    let message = |text: String| (Some(&b"s"[..]), Some(text.into_bytes()), OwnedHeaders::new());
+    let quoted = serde_json::to_string(NASTY).expect("JSON");
+    kafka.write(
+        &topic,
+        &[
+            message(format!("{{\"timestamp\":{quoted},\"T\":1}}")),
+            message(format!("{{\"timestamp\":\"2024-01-01T00:00:00Z\",\"station\":{quoted},\"T\":1,{quoted}:2}}")),
+            message(format!("{{{NASTY}")),
+        ],
+    );
+    let text = format!(
+        "name = \"job\"\n\n[source]\ntype = \"kafka\"\nbrokers = \"{0}\"\ntopics = [\"{topic}\"]\ngroup = \"{topic}\"\nkey = \
+         \"station\"\n\n[[transform]]\ntype = \"score\"\n\n[sink]\ntype = \"csv\"\ndir = \"out\"\n\n[dead_letter]\ntype = \
+         \"kafka\"\nbrokers = \"{0}\"\ntopic = \"{dead}\"\n\n[log]\nfile = \"job.log\"\n",
+        kafka.brokers
+    );
+    let house = House::with(&[("job.toml", &text)]);
+    let done = house.run(&["run", "job.toml", "--until-end", "--log-level", "debug"]);
+    let done = done.expect(0, &["job: read 3, written 1, dead letters 2,"]);
+    is_safe("the run", &done.err);
+    is_safe("its log", &house.read("job.log"));
+    let list = house.run(&["dead-letters", "list", "job.toml"]).expect(0, &["2 dead letters"]);
+    is_safe("the list", &list.out);
+    assert_eq!(list.out.lines().count(), 2, "{}", list.out);
+    for line in list.out.lines() {
+        let id = line.split_whitespace().next().expect("an id");
+        is_safe("what is shown", &house.run(&["dead-letters", "show", "job.toml", id]).expect(0, &[]).out);
     }
 }

@@ -209,4 +209,17 @@ mod tests {
         assert_eq!(hidden("--set source.security.password:hunter2", true), ["hunter2"]);
         assert!(hidden("--set source.path=data.csv", true).is_empty());
     }
+
+    #[test]
+    fn an_argument_is_shown_without_its_secret() {
+        for (argument, shown) in [
+            ("sink.security.password=hunter2", "sink.security.password=***"),
+            ("--set=sink.security.password=hunter2", "--set=sink.security.password=***"),
+            ("sink={ security = { password = 'hunter2' } }", "sink={ security = { password = '***' } }"),
+            ("sink.topic=air", "sink.topic=air"),
+            ("pipelines/producer.toml", "pipelines/producer.toml"),
+        ] {
+            assert_eq!(without_secrets(argument), shown);
+        }
+    }
 }
