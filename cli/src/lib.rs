@@ -5,10 +5,14 @@
 mod commands;
 mod exit;
 mod kafka;
+mod limits;
 mod logging;
+mod old_flags;
 mod printer;
 mod progress;
 mod relations;
+mod shell;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -38,7 +42,12 @@ enum Command {
 /// Runs the command line that the process was started with.
 #[must_use]
 pub fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    limits::raise_open_files();
+    let cli: Cli = match usage::parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    let done = match cli.command {
         Command::Run(args) => commands::run(&args).map(ExitCode::from),
         Command::Validate(args) => commands::validate(&args).map(ExitCode::from),
         Command::DeadLetters(args) => commands::dead_letters(&args).map(ExitCode::from),
@@ -48,8 +57,10 @@ pub fn main() -> ExitCode {
         Command::Kafka(args) => kafka::run(args),
     };
     done.unwrap_or_else(|error| {
-        let help = error.downcast_ref::<aqpipe_engine::Error>().and_then(aqpipe_engine::Error::help_text);
-        printer::error(&format!("{error:#}"), help);
+        match error.downcast_ref::<aqpipe_engine::Error>() {
+            Some(error) => printer::failure(None, error),
+            None => printer::error(&format!("{error:#}"), None),
+        }
         exit::Exit::Failed.into()
     })
 }

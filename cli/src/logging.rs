@@ -1,7 +1,7 @@
 //! Logs: to the console, and to a file of its own for each pipeline that asks for one.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result};
 use aqpipe_engine::config::{LogFormat, LogLevel, Pipeline};
+use aqpipe_engine::printable::{self, Printable};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id};
@@ -178,9 +179,9 @@ where
         SystemTime.format_time(&mut out)?;
         write!(out, " {:>5} ", event.metadata().level())?;
         if let Some(name) = pipeline_of(context, event) {
-            write!(out, "{name}: ")?;
+            write!(Printable(&mut out), "{name}: ")?;
         }
-        let mut fields = Fields { out: out.by_ref(), result: Ok(()) };
+        let mut fields = Fields { out: Printable(out.by_ref()), result: Ok(()) };
         event.record(&mut fields);
         fields.result?;
         writeln!(out)
@@ -216,7 +217,7 @@ where
             object.put(FIELD, name);
         }
         event.record(&mut object);
-        writeln!(out, "{}", serde_json::Value::Object(object.0))
+        writeln!(out, "{}", printable::json(&serde_json::Value::Object(object.0).to_string()))
     }
 }
 
@@ -255,9 +256,9 @@ impl Visit for Object {
     }
 }
 
-/// The message, then the fields that the line does not begin with already.
+/// The message, then the fields that the line does not begin with already; whatever they hold, they stay on its line.
 struct Fields<'w> {
-    out: Writer<'w>,
+    out: Printable<Writer<'w>>,
     result: fmt::Result,
 }
 

@@ -143,3 +143,53 @@ fn the_schema_is_written_and_a_stale_one_is_named() {
     assert_eq!(code, Some(1));
     assert!(err.starts_with("error: `schemas/pipeline.schema.json` is not up to date\n"), "{err}");
 }
+
+#[test]
+fn no_diagnostic_shows_a_secret_however_it_is_given() {
+    let security = "\n[sink.security]\nprotocol = \"sasl_ssl\"\nsasl_mechanism = \"PLAIN\"\nusername = \"u\"\n";
+    let cases: [(&str, &[&str]); 11] = [
+        ("password = \"hunter2\" oops\n", &[]),
+        ("password = \"hunter2\n", &[]),
+        ("password = [\"hunter2\"]\n", &[]),
+        ("pasword = \"hunter2\"\n", &[]),
+        ("password = \"hunter2\"\nkey_password = \"hunter2\"\ncolour = 1\n", &[]),
+        ("password = \"${NOT_SET:-hunter2}\"\ncolour = 1\n", &[]),
+        ("password = \"p\"\n[sink.librdkafka]\n\"sasl.password\" = \"hunter2\"\n\"ssl.key.pem\" = \"hunter2\"\n", &[]),
+        ("password = { a = \"hunter2\" }\n", &[]),
+        ("password = \"p\"\n", &["--set", "sink.security.pasword=hunter2"]),
+        (
+            "password = \"p\"\n",
+            &[
+                "--set",
+                "sink.security.password=[\"hunter2\"]",
+                "--set",
+                "sink.security={password = \"hunter2\", x = 1}",
+            ],
+        ),
+        ("password = \"p\"\n", &["--set", "sink.security.password:hunter2"]),
+    ];
+    for (text, set) in cases {
+        let directory = files(&[("relay.toml", &format!("{GOOD}{security}{text}"))]);
+        let (code, out, err) = run(directory.path(), &[&["validate", "relay.toml"], set].concat());
+        assert_eq!(code, Some(78), "{text}{set:?}\n{out}{err}");
+        assert!(!err.contains("hunter2") && !out.contains("hunter2"), "{text}{set:?}\n{out}{err}");
+    }
+}
+
+#[test]
+fn a_password_of_the_environment_is_not_shown_where_librdkafka_refuses_it() {
+    let text = format!("{GOOD}\n[sink.librdkafka]\n\"ssl.key.pem\" = \"${{BROKERS}}\"\n");
+    let directory = files(&[("relay.toml", &text)]);
+    let output = aqpipe(directory.path()).args(["validate", "relay.toml"]).env("BROKERS", "hunter2").output();
+    let err = String::from_utf8(output.expect("it runs").stderr).expect("UTF-8");
+    assert!(!err.contains("hunter2"), "{err}");
+}
+
+#[test]
+fn an_option_of_the_scripts_is_answered_with_its_key() {
+    let directory = files(&[("relay.toml", GOOD)]);
+    let (code, _, err) = run(directory.path(), &["run", "relay.toml", "--speed", "5"]);
+    assert_eq!(code, Some(2));
+    assert!(err.starts_with("error: `--speed` is an option of the Python scripts"), "{err}");
+    assert!(err.contains("`--set source.replay.speed=5 --set source.replay.interval_secs=1`"), "{err}");
+}

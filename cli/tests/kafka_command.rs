@@ -124,6 +124,8 @@ fn a_broker_goes_up_and_down_and_keeps_topic_and_message() {
 
     let first = kafka.up(&["--property", "log.retention.ms=-1"]);
     assert!(first.contains(&running) && first.contains("created"), "{first}");
+    let export = format!("export KAFKA_BROKERS={}\n", kafka.bootstrap().replace("127.0.0.1", "localhost"));
+    assert!(first.contains(&export), "{first}");
     let pid = kafka.pid(1);
     let second = kafka.up(&[]);
     assert!(second.contains("already running") && !second.contains("created"), "{second}");

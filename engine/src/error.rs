@@ -22,6 +22,7 @@ struct Inner {
     place: Option<String>,
     help: Option<String>,
     cause: Option<Cause>,
+    lines: Vec<String>,
 }
 
 /// Who has to act on an error.
@@ -47,6 +48,7 @@ impl Error {
             place: None,
             help: None,
             cause: None,
+            lines: Vec::new(),
         }))
     }
 
@@ -75,6 +77,13 @@ impl Error {
     #[must_use]
     pub fn because(mut self, cause: impl Into<Cause>) -> Error {
         self.0.cause = Some(cause.into());
+        self
+    }
+
+    /// The error with lines that belong below it: what another program said, a list of mistakes.
+    #[must_use]
+    pub fn lines(mut self, lines: impl IntoIterator<Item = impl Into<String>>) -> Error {
+        self.0.lines.extend(lines.into_iter().map(Into::into));
         self
     }
 
@@ -117,6 +126,24 @@ impl Error {
         self.0.cause.as_deref()?.downcast_ref()
     }
 
+    /// What happened, on one line: the text without the lines below it.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        struct Headline<'a>(&'a Error);
+        impl fmt::Display for Headline<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.write_headline(f)
+            }
+        }
+        Headline(self).to_string()
+    }
+
+    /// The lines below it.
+    #[must_use]
+    pub fn below(&self) -> &[String] {
+        &self.0.lines
+    }
+
     /// The message alone.
     #[must_use]
     pub fn message(&self) -> &str {
@@ -124,8 +151,8 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Error {
+    fn write_headline(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.kind == ErrorKind::Bug {
             f.write_str("this is a mistake in aqpipe: ")?;
         }
@@ -143,6 +170,13 @@ impl fmt::Display for Error {
             cause = if error.is::<Error>() { None } else { error.source() };
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_headline(f)?;
+        self.0.lines.iter().try_for_each(|line| write!(f, "\n{line}"))
     }
 }
 

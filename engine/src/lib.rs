@@ -9,6 +9,7 @@ pub mod disk;
 mod error;
 pub mod fault;
 pub mod monitor;
+pub mod printable;
 pub mod record;
 pub mod run;
 pub mod stage;

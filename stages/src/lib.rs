@@ -17,3 +17,4 @@ mod testing;
 mod transform;
 
 pub use files::EmbeddedRun;
+pub use source::StandIn;

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use aqpipe_engine::ErrorKind;
 use aqpipe_engine::config::Pipeline;
 use aqpipe_engine::monitor::{Facts, summary};
-use aqpipe_engine::run::{Ended, InstanceState, REPLAY, RunOptions, Stop, replayed, run, state};
+use aqpipe_engine::run::{Ended, InstanceState, REPLAY, Replayed, RunOptions, Stop, replayed, run, state};
 use aqpipe_engine::stage::{BuildContext, StoredLetter};
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -21,8 +21,8 @@ use crate::progress::Bars;
 
 /// How long brokers may take to say which letters were replayed.
 const ANSWER: Duration = Duration::from_secs(30);
-/// How much of a reason stands on one line.
-const REASON: usize = 100;
+/// The same where the letters are in files, which can be read without brokers.
+const GLANCE: Duration = Duration::from_secs(3);
 /// How many letters one replay takes: they are kept in memory.
 const REPLAY_MOST: usize = 1_000_000;
 
@@ -140,8 +140,21 @@ fn each(pipeline: &Pipeline, mut take: impl FnMut(StoredLetter)) -> Result<()> {
     Ok(())
 }
 
+/// Which letters were replayed, as far as that can be known: brokers that decide commits know it, and letters in files
+/// are to be read without them too.
+fn known_replays(pipeline: &Pipeline) -> Result<Replayed> {
+    let in_files = pipeline.dead_letter.as_ref().is_some_and(|stage| stage.config.writes().is_empty());
+    match replayed(pipeline, if in_files { GLANCE } else { ANSWER }) {
+        Err(error) if in_files => {
+            printer::err(&format!("warning: which of them were replayed is not known: {}", error.headline()));
+            Ok(Replayed::default())
+        }
+        known => Ok(known?),
+    }
+}
+
 fn list(pipeline: &Pipeline, args: &ListArgs) -> Result<Exit> {
-    let mut done = replayed(pipeline, ANSWER)?;
+    let mut done = known_replays(pipeline)?;
     let (mut listed, mut left_out) = (0_u64, 0_u64);
     each(pipeline, |letter| {
         done.look_at(&letter);
@@ -154,21 +167,25 @@ fn list(pipeline: &Pipeline, args: &ListArgs) -> Result<Exit> {
             return;
         }
         listed += 1;
-        printer::out(&if args.json { to_json(&letter, is_done).to_string() } else { line(&letter, is_done) });
+        if args.json {
+            printer::json(&to_json(&letter, is_done).to_string());
+        } else {
+            printer::out(&line(&letter, is_done));
+        }
     })?;
     if !args.json {
         let rest =
             if left_out > 0 { format!(", {left_out} were replayed (`--all` lists them)") } else { String::new() };
-        printer::err(&format!("{listed} dead letters{rest}"));
+        let letters = if listed == 1 { "dead letter" } else { "dead letters" };
+        printer::err(&format!("{listed} {letters}{rest}"));
     }
     Ok(Exit::Done)
 }
 
 fn line(letter: &StoredLetter, done: bool) -> String {
-    let reason: String = letter.reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(REASON).collect();
     let place = if letter.place.is_empty() { &letter.position } else { &letter.place };
     let done = if done { "  (replayed)" } else { "" };
-    format!("{}  {}  {place}  {reason}{done}", letter.id, letter.stage)
+    format!("{}  {}  {place}  {}{done}", letter.id, letter.stage, letter.reason)
 }
 
 fn to_json(letter: &StoredLetter, done: bool) -> serde_json::Value {
@@ -190,7 +207,7 @@ fn to_json(letter: &StoredLetter, done: bool) -> serde_json::Value {
 }
 
 fn show(pipeline: &Pipeline, id: &str) -> Result<Exit> {
-    let mut done = replayed(pipeline, ANSWER)?;
+    let mut done = known_replays(pipeline)?;
     let mut found = None;
     each(pipeline, |letter| {
         done.look_at(&letter);
@@ -204,29 +221,29 @@ fn show(pipeline: &Pipeline, id: &str) -> Result<Exit> {
     };
     let length = letter.raw.as_ref().map_or_else(|| "none".to_owned(), |raw| raw.len().to_string());
     let cut = if letter.whole { "" } else { ", the beginning of more" };
-    printer::out(&format!(
-        "id        {}\npipeline  {}\nlane      {}\nposition  {}\nplace     {}\nstage     {}\nreason    {}\ntime      \
-         {}\nreplayed  {}\nbytes     {length}{cut}",
-        letter.id,
-        letter.pipeline,
-        letter.lane,
-        letter.position,
-        letter.place,
-        letter.stage,
-        letter.reason,
-        letter.time.as_deref().unwrap_or("unknown"),
-        if done.contains(&letter.id) { "yes" } else { "no" },
-    ));
+    for (what, text) in [
+        ("id", &*letter.id.to_string()),
+        ("pipeline", &letter.pipeline),
+        ("lane", &letter.lane),
+        ("position", &letter.position),
+        ("place", &letter.place),
+        ("stage", &letter.stage),
+        ("reason", &letter.reason),
+        ("time", letter.time.as_deref().unwrap_or("unknown")),
+        ("replayed", if done.contains(&letter.id) { "yes" } else { "no" }),
+        ("bytes", &format!("{length}{cut}")),
+    ] {
+        printer::out(&format!("{what:<9} {text}"));
+    }
     if let Some(raw) = &letter.raw {
-        let text: String = String::from_utf8_lossy(raw).chars().map(visible).collect();
-        printer::out(&format!("\n{text}"));
+        printer::out("");
+        // A line of the record is not to look like one of these: from the second one on it is indented.
+        let text = String::from_utf8_lossy(raw);
+        for (number, line) in text.lines().enumerate() {
+            printer::out(&format!("{}{line}", if number == 0 { "" } else { "    " }));
+        }
     }
     Ok(Exit::Done)
-}
-
-/// A character as a terminal may show it: a record may hold anything.
-fn visible(c: char) -> char {
-    if c.is_control() && !matches!(c, '\n' | '\t') { char::REPLACEMENT_CHARACTER } else { c }
 }
 
 /// Why a letter cannot be sent through once more.
@@ -260,10 +277,10 @@ fn replay(pipeline: &Pipeline, filter: &Filter) -> Result<Exit> {
         }
     })?;
     for (why, count) in &left {
-        printer::err(&format!("{count} are left as they are: {why}"));
+        printer::err(&format!("dead letters that are not replayed: {count}, because {why}"));
     }
     if too_many > 0 {
-        printer::err(&format!("{too_many} are left for the next replay"));
+        printer::err(&format!("dead letters that are left for the next replay: {too_many}"));
     }
     // One that died may have left output that is decided and not visible, or rows that are held back.
     let unsettled = |one: &InstanceState| one.instance == REPLAY && one.unsettled;
@@ -275,13 +292,13 @@ fn replay(pipeline: &Pipeline, filter: &Filter) -> Result<Exit> {
     logging::start(std::slice::from_ref(pipeline), &Choice { file: None, json: false, level: None }, &bars)?;
     let span = tracing::info_span!(SPAN, name = %pipeline.name);
     let _entered = span.enter();
-    tracing::info!("replaying {} dead letters", letters.len());
+    tracing::info!("dead letters to be replayed: {}", letters.len());
     let (facts, stop) = (Arc::new(Facts::default()), Arc::new(Stop::default()));
     stop_on_signals(vec![Arc::clone(&stop)])?;
     let options =
         RunOptions { replay: Some(Arc::new(letters)), facts: Arc::clone(&facts), stop, ..RunOptions::default() };
     let ended = run(pipeline, &options);
-    printer::err(&summary(&pipeline.name, &facts.snapshot()));
+    summary(&pipeline.name, &facts.snapshot()).iter().for_each(|line| printer::err(line));
     match ended {
         Ok(done) => {
             let stopped = done.ended == Ended::Stopped;
@@ -289,7 +306,7 @@ fn replay(pipeline: &Pipeline, filter: &Filter) -> Result<Exit> {
             Ok(Exit::Done)
         }
         Err(error) => {
-            printer::error(&format!("{}: {error}", pipeline.name), error.help_text());
+            printer::failure(Some(&pipeline.name), &error);
             Ok(if error.kind() == ErrorKind::Config { Exit::Config } else { Exit::Failed })
         }
     }

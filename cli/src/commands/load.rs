@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use aqpipe_engine::config::{Diagnostics, Loaded, Loader, Overrides, Pipeline};
+use aqpipe_engine::config::{Loaded, Loader, Overrides, Pipeline};
 use aqpipe_engine::stage::Registry;
 use clap::Args;
 
@@ -30,7 +30,7 @@ pub(crate) fn read(files: &Files) -> Result<Option<Loaded>> {
     let overrides = match Overrides::parse(&files.set) {
         Ok(overrides) => overrides,
         Err(problems) => {
-            show(&problems);
+            printer::diagnostics(&problems);
             return Ok(None);
         }
     };
@@ -49,22 +49,15 @@ pub(crate) fn load(files: &Files) -> Result<Option<Vec<Pipeline>>> {
     for (_, pipeline) in pipelines {
         match pipeline {
             Ok(pipeline) => {
-                show(&pipeline.warnings);
+                printer::diagnostics(&pipeline.warnings);
                 good.push(pipeline);
             }
             Err(problems) => {
-                show(&problems);
+                printer::diagnostics(&problems);
                 bad = true;
             }
         }
     }
-    show(&together);
+    printer::diagnostics(&together);
     Ok((!bad).then_some(good))
-}
-
-/// Prints diagnostics, in colour where the reader sees it.
-pub(crate) fn show(problems: &Diagnostics) {
-    if !problems.is_empty() {
-        printer::err(problems.render(true).trim_end());
-    }
 }

@@ -11,16 +11,18 @@ use aqpipe_engine::monitor::{Facts, Reporter, summary};
 use aqpipe_engine::run::{Ended, RunOptions, Stop, Summary};
 use aqpipe_engine::stage::{Gate, Shared};
 
-use aqpipe_stages::EmbeddedRun;
 use aqpipe_stages::kafka::Embedded;
+use aqpipe_stages::{EmbeddedRun, StandIn};
 use clap::Args;
 
 use super::load;
 use crate::exit::Exit;
+use crate::limits;
 use crate::logging::{self, SPAN};
 use crate::printer;
 use crate::progress::Bars;
 use crate::relations::Relations;
+use crate::shell;
 
 /// Run one or several pipelines in one process.
 #[derive(Args, Debug)]
@@ -31,6 +33,10 @@ pub(crate) struct RunArgs {
     /// itself and can be repeated.
     #[arg(long)]
     embedded_broker: bool,
+    /// Generated readings instead of files that are missing, where the pipeline permits it (`sample_if_missing`). Their
+    /// key is `sample`.
+    #[arg(long)]
+    sample: bool,
     /// End at the end of what is there, although more could come.
     #[arg(long)]
     until_end: bool,
@@ -107,6 +113,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     logging::start(&pipelines, &choice, &bars)?;
 
     let shared = Arc::new(Shared::default());
+    shared.put(Arc::new(match args.sample || args.embedded_broker {
+        true => StandIn::Allowed,
+        false => StandIn::Refused { command: format!("{} --sample", shell::command()) },
+    }));
     if args.embedded_broker {
         let broker = Embedded::start().map_err(|e| anyhow::anyhow!("the embedded broker does not start: {e}"))?;
         tracing::warn!(
@@ -118,14 +128,21 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     }
     let jobs = jobs(&pipelines, &relations, args, &shared);
     stop_on_signals(jobs.iter().map(|job| Arc::clone(&job.options.stop)).collect())?;
+    let watched = jobs.iter().map(|job| (Arc::clone(&job.options.facts), Arc::clone(&job.options.stop)));
+    let open_files = limits::Watch::start(watched.collect());
     let ends: Vec<Result<Summary, aqpipe_engine::Error>> = std::thread::scope(|scope| {
-        let running: Vec<_> = jobs.iter().map(|job| scope.spawn(|| job.run(&bars))).collect();
+        let running: Vec<_> = jobs.iter().map(|job| scope.spawn(|| job.run(&bars, &open_files))).collect();
         running
             .into_iter()
             .map(|thread| thread.join().unwrap_or_else(|_| Err(aqpipe_engine::Error::bug("a pipeline panicked"))))
             .collect()
     });
-    Ok(report(&jobs, &ends))
+    let exit = report(&jobs, &ends);
+    if open_files.is_exhausted() {
+        printer::error(&limits::too_many_open_files(), None);
+        return Ok(exit.max(Exit::Failed));
+    }
+    Ok(exit)
 }
 
 /// One pipeline of a run.
@@ -161,7 +178,7 @@ fn jobs(pipelines: &[Pipeline], relations: &Relations, args: &RunArgs, shared: &
 }
 
 impl Job {
-    fn run(&self, bars: &Bars) -> Result<Summary, aqpipe_engine::Error> {
+    fn run(&self, bars: &Bars, open_files: &limits::Watch) -> Result<Summary, aqpipe_engine::Error> {
         let span = tracing::info_span!(SPAN, name = %self.pipeline.name);
         let _entered = span.enter();
         tracing::info!("{}", self.pipeline.shape);
@@ -187,10 +204,12 @@ impl Job {
             self.done.open();
             result
         });
+        open_files.look_at(&result);
         match &result {
             Ok(done) => tracing::info!("{}", ended(done.ended)),
             Err(error) => {
-                tracing::error!("{error}");
+                tracing::error!("{}", error.headline());
+                error.below().iter().for_each(|line| tracing::error!("{line}"));
                 if let Some(help) = error.help_text() {
                     tracing::error!("{help}");
                 }
@@ -247,9 +266,9 @@ fn report(jobs: &[Job], ends: &[Result<Summary, aqpipe_engine::Error>]) -> Exit 
     let mut code = Exit::Done;
     for (job, end) in jobs.iter().zip(ends) {
         let name = &job.pipeline.name;
-        printer::err(&summary(name, &job.options.facts.snapshot()));
+        summary(name, &job.options.facts.snapshot()).iter().for_each(|line| printer::err(line));
         if let Err(error) = end {
-            printer::error(&format!("{name}: {error}"), error.help_text());
+            printer::failure(Some(name), error);
             // A failure outweighs a configuration that is wrong: the latter is found again at the next start.
             code = code.max(if error.kind() == ErrorKind::Config { Exit::Config } else { Exit::Failed });
         }

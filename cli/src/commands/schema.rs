@@ -39,7 +39,7 @@ pub(crate) fn schema(args: &SchemaArgs) -> Result<Exit> {
     } else if args.check {
         return Ok(check(&path, &schema));
     } else {
-        printer::out(&schema);
+        printer::json(&schema);
     }
     Ok(Exit::Done)
 }

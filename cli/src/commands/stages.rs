@@ -24,7 +24,7 @@ pub(crate) struct StagesArgs {
 pub(crate) fn stages(args: &StagesArgs) -> Result<Exit> {
     let registry = Registry::collect()?;
     let Some(name) = &args.name else {
-        printer::out(list(&registry).trim_end());
+        printer::page(list(&registry).trim_end());
         return Ok(Exit::Done);
     };
     // One name can stand for a source and a sink.
@@ -37,7 +37,7 @@ pub(crate) fn stages(args: &StagesArgs) -> Result<Exit> {
         printer::error(&format!("there is no stage `{name}`"), Some(&help));
         return Ok(Exit::Usage);
     }
-    printer::out(found.join("\n\n").trim_end());
+    printer::page(found.join("\n\n").trim_end());
     Ok(Exit::Done)
 }
 

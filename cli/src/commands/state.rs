@@ -34,19 +34,26 @@ pub(crate) fn state(args: &StateArgs) -> Result<Exit> {
     for pipeline in &pipelines {
         let view = state_of(pipeline, Duration::from_secs(args.timeout))?;
         if let Some(reason) = &view.unreachable {
-            printer::error(&format!("{}: {reason}", view.pipeline), Some("what follows is what the ledgers know"));
+            printer::error(
+                &format!("{}: {reason}", view.pipeline),
+                Some("what follows is what the state directory knows"),
+            );
             exit = Exit::Failed;
         }
-        printer::out(&if args.json { serde_json::to_string(&view)? } else { text(&view) });
+        if args.json {
+            printer::json(&serde_json::to_string(&view)?);
+        } else {
+            text(&view).iter().for_each(|line| printer::out(line));
+        }
     }
     Ok(exit)
 }
 
-fn text(view: &PipelineState) -> String {
+fn text(view: &PipelineState) -> Vec<String> {
     let mut lines = vec![format!("{}: {}", view.pipeline, view.shape)];
     if view.instances.is_empty() && view.lanes.is_empty() {
         lines.push("  it has not run yet".to_owned());
-        return lines.join("\n");
+        return lines;
     }
     lines.push(match &view.decided_by {
         Some(cluster) => format!("  commits    by transactions of cluster {cluster}"),
@@ -54,13 +61,13 @@ fn text(view: &PipelineState) -> String {
     });
     lines.extend(view.instances.iter().map(instance));
     lines.extend(view.lanes.iter().map(lane));
-    lines.join("\n")
+    lines
 }
 
 fn instance(one: &InstanceState) -> String {
     let what = match (one.running, one.done, one.unsettled) {
         (true, ..) => "running",
-        (.., true) => "stopped, its last commit to be settled by the next start",
+        (.., true) => "stopped; the next start finishes its last commit",
         (_, true, _) => "completed",
         _ => "stopped",
     };

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::load::{self, show};
+use super::load;
 use crate::exit::Exit;
 use crate::printer;
 
@@ -24,16 +24,16 @@ pub(crate) fn validate(args: &ValidateArgs) -> Result<Exit> {
     for (path, pipeline) in &loaded.pipelines {
         match pipeline {
             Ok(pipeline) => {
-                show(&pipeline.warnings);
+                printer::diagnostics(&pipeline.warnings);
                 let (name, shape, delivery) = (&pipeline.name, &pipeline.shape, pipeline.delivery);
                 printer::out(&format!("{}: ok: {name}, {shape}, delivery {delivery}", path.display()));
             }
             Err(problems) => {
-                show(problems);
+                printer::diagnostics(problems);
                 exit = Exit::Config;
             }
         }
     }
-    show(&loaded.together);
+    printer::diagnostics(&loaded.together);
     Ok(if loaded.together.has_errors() { Exit::Config } else { exit })
 }

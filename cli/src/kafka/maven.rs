@@ -100,7 +100,7 @@ fn resolve(maven: &Path, part: &Path) -> Result<()> {
     }
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).take(6).collect();
-    Err(Error::new(format!("Maven could not fetch Apache Kafka {VERSION}")).because(lines.join("\n  ")).help(format!(
+    Err(Error::new(format!("Maven could not fetch Apache Kafka {VERSION}")).lines(lines).help(format!(
         "see whether https://repo.maven.apache.org can be reached (a proxy or mirror belongs in ~/.m2/settings.xml), {HELP}"
     )))
 }

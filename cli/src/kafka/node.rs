@@ -173,7 +173,7 @@ impl Started {
     pub(super) fn error(&self, message: String) -> Error {
         let lines: Vec<String> = self.logs.iter().flat_map(LogTail::last_lines).collect();
         let error = Error::new(message).help(format!("all of it is in {}", self.logs[1].path().display()));
-        if lines.is_empty() { error } else { error.because(format!("its last lines:\n  {}", lines.join("\n  "))) }
+        if lines.is_empty() { error } else { error.because("its last lines:").lines(lines) }
     }
 
     /// Ends the broker at once.

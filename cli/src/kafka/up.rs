@@ -16,6 +16,8 @@ use crate::printer;
 
 /// Partitions of the topic, unless a number is given.
 const PARTITIONS: i32 = 3;
+/// Where the pipelines that ship look for brokers, unless `KAFKA_BROKERS` says otherwise.
+const DEFAULT_BROKERS: &str = "localhost:9092";
 const POLL: Duration = Duration::from_millis(50);
 
 /// Starts what is not running, waits until all of it answers and creates the topic.
@@ -130,6 +132,10 @@ impl Start<'_> {
         printer::out(&format!("{what} running at {} (pid {})", self.cluster.bootstrap(), pids.join(", ")));
         printer::out(&format!("  cluster  {}", view.cluster_id.as_deref().unwrap_or("unknown")));
         printer::out(&format!("  data     {}", self.home.path().display()));
+        let brokers = self.cluster.bootstrap().replace("127.0.0.1", "localhost");
+        if brokers != DEFAULT_BROKERS {
+            printer::out(&format!("  use it   export KAFKA_BROKERS={brokers}"));
+        }
     }
 }
 
@@ -152,7 +158,7 @@ fn prepare(missing: &[&Node], nodes: &[Node], cluster: &Cluster, runtime: &Runti
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             let lines: Vec<&str> = said.lines().filter(|line| !line.starts_with("\tat ")).take(8).collect();
-            return Err(Error::new("the storage could not be formatted").because(lines.join("\n  ")));
+            return Err(Error::new("the storage could not be formatted").lines(lines));
         }
     }
     Ok(())

@@ -200,9 +200,9 @@ fn time_that_goes_back_or_repeats_is_carried_and_counted() {
     house.run(&["run", "job.toml"]).expect(
         0,
         &[
-            "WARN job: in.csv:6: time goes back: ",
-            "job: read 9, written 9, dead letters 0, filtered 0, held 0; 1 files in ",
-            "\n  time went back in 1 records and repeated in 3\n",
+            "WARN job: in.csv:6: this record is older than the one before it",
+            "job: read 9, written 9, dead letters 0, filtered 0, held 0; 1 file in out/ in ",
+            "\n  records older than the one before them: 1; of the same time as it: 3\n",
         ],
     );
     let times: Vec<String> = hours.iter().map(|hour| row(*hour)[..20].to_owned()).collect();

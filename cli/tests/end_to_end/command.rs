@@ -57,6 +57,30 @@ fn set_changes_what_the_file_says_for_one_pipeline_or_for_all() {
 }
 
 #[test]
+fn set_takes_another_type_with_its_table_and_a_quoted_value_as_toml_does() {
+    let house = House::with(&[("job.toml", &JOB.replace("\"null\"", "\"csv\"\ndir = \"out\"\nbatch_size = 10"))]);
+    for null in ["sink.type=null", "sink.type=\"null\""] {
+        house.run(&["run", "job.toml", "--set", null]).expect(
+            78,
+            &[
+                "the sink `null` has no key `dir`, `batch_size`, and the file gives it",
+                "`--set 'sink={ type = \"null\" }'`",
+            ],
+        );
+    }
+    let done = house.run(&["run", "job.toml", "--set", "sink={ type = \"null\" }"]).expect(0, &["written 50,"]);
+    assert!(!house.path("out").exists(), "{}", done.err);
+    let no_null = ["run", "job.toml", "--set", "sink.batch_size=null"];
+    house.run(&no_null).expect(78, &["expected an integer, found a string", "TOML has no null"]);
+    house
+        .run(&["run", "job.toml", "--set", "name=one", "--set", "sink.dir=\"quoted\""])
+        .expect(0, &["5 files in quoted/ in "]);
+    house
+        .run(&["run", "job.toml", "--set", "name=other", "--set", "sink.dir=a \"b\" c"])
+        .expect(0, &["5 files in a \"b\" c/ in "]);
+}
+
+#[test]
 fn one_pipeline_that_fails_does_not_stop_another_and_is_what_the_exit_code_says() {
     let failing = JOB.replace("\"job\"", "\"bad\"").replace(
         "type = \"sample\"\nrecords = 50",

@@ -65,6 +65,22 @@ fn letters_are_listed_and_shown_with_what_where_and_why() {
 }
 
 #[test]
+fn letters_in_files_are_listed_with_their_whole_reasons_though_no_broker_answers() {
+    let house = house();
+    let name = format!("dead/{}", house.files("dead").pop().expect("a file"));
+    let line = house.read(&name).lines().next().expect("a letter").to_owned();
+    let mut letter: Value = serde_json::from_str(&line).expect("JSON");
+    letter["reason"] = "why ".repeat(100).into();
+    house.write(&name, format!("{letter}\n"));
+    let sink = "sink={ type = \"kafka\", brokers = \"127.0.0.1:1\", topic = \"t\" }";
+    let list = house.run(&["dead-letters", "list", "job.toml", "--set", sink]);
+    let list = list.expect(0, &["warning: which of them were replayed is not known: "]);
+    assert!(list.out.contains("why ".repeat(100).trim_end()), "{}", list.out);
+    let id = list.out.split_whitespace().next().expect("an id").to_owned();
+    house.run(&["dead-letters", "show", "job.toml", &id, "--set", sink]).expect(0, &[]);
+}
+
+#[test]
 fn a_replay_sends_the_chosen_letters_through_the_pipeline_as_it_is_now_and_marks_them_done() {
     let house = house();
     let replay = [&["dead-letters", "replay", "job.toml", "--stage", "range_check"], &WIDER[..]].concat();

@@ -40,8 +40,12 @@ fn without_a_data_file_generated_readings_go_through_kafka_into_scored_files_and
         ],
     );
     let carried = "read 9357, written 9357, dead letters 0, filtered 0, held 0; ";
-    assert!(counts(&done, "producer").starts_with(&format!("{carried}0 files in ")), "{}", done.err);
-    assert!(counts(&done, "consumer").starts_with(&format!("{carried}94 files in ")), "{}", done.err);
+    assert!(counts(&done, "producer").starts_with(&format!("{carried}in ")), "{}", done.err);
+    assert!(
+        counts(&done, "consumer").starts_with(&format!("{carried}94 files in processed_data/embedded/ in ")),
+        "{}",
+        done.err
+    );
     assert!(!house.path("data").exists(), "generated readings never take the place of the real file");
 
     let rows = house.rows(OUTPUT);
@@ -53,7 +57,7 @@ fn without_a_data_file_generated_readings_go_through_kafka_into_scored_files_and
         .collect();
     assert_eq!(rows.header, header);
     assert_eq!(rows.column("timestamp"), hours(9357), "every record once, in order");
-    assert!(rows.column("station").iter().all(|station| *station == "uci"));
+    assert!(rows.column("station").iter().all(|station| *station == "sample"), "they say what they are");
     assert_eq!(house.files(OUTPUT).len(), 94);
     assert!(house.unfinished(OUTPUT).is_empty());
     assert!(house.letters("dead_letters/embedded").is_empty());
@@ -63,6 +67,17 @@ fn without_a_data_file_generated_readings_go_through_kafka_into_scored_files_and
     let said = format!("  mean score {mean:.6}");
     assert_eq!(done.report().iter().filter(|line| **line == said).count(), 2, "{said} of both in {}", done.err);
     assert!(!house.path(".aqpipe").exists(), "the state of an embedded run is gone with its broker");
+}
+
+#[test]
+fn a_wrong_path_sends_no_generated_readings_and_is_answered_with_the_command_that_would() {
+    let house = house();
+    let done = house.run(&["run", "producer.toml", "--set", "source.path=data/AirQaulityUCI.csv"]);
+    let done = done.expect(1, &["there is no file data/AirQaulityUCI.csv", "generated readings instead"]);
+    let command = "run producer.toml --set source.path=data/AirQaulityUCI.csv --sample`\n";
+    assert!(done.err.ends_with(command), "{}", done.err);
+    let sample = &["run", "producer.toml", "--sample", "--set", "sink={ type = \"null\" }"];
+    house.run(sample).expect(0, &["readings are GENERATED", "producer: read 9357, written 9357,"]);
 }
 
 #[test]

@@ -78,6 +78,21 @@ fn a_completed_run_into_files_refuses_to_be_repeated_and_names_the_way_out() {
 }
 
 #[test]
+fn generated_readings_do_not_go_on_where_measured_ones_were_interrupted() {
+    let house = house(500);
+    interrupt(&house);
+    let before = house.rows("out");
+    std::fs::rename(house.path("in.csv"), house.path("elsewhere.csv")).expect("renamed");
+    let sample = ["run", "job.toml", "--sample", "--set", "source.sample_if_missing=true"];
+    let done = house.run(&sample);
+    assert!(done.code.is_some_and(|code| code != 0), "{}", done.err);
+    assert_eq!(house.rows("out"), before, "{}", done.err);
+    std::fs::rename(house.path("elsewhere.csv"), house.path("in.csv")).expect("renamed");
+    house.run(&sample).expect(0, &["job: done\n"]);
+    assert_eq!(house.rows("out").len(), 500, "the file is there again and is read on");
+}
+
+#[test]
 fn fresh_removes_what_the_pipeline_wrote_and_nothing_else_and_starts_from_the_beginning() {
     let house = house(200);
     house.write("out/notes.txt", "mine");

@@ -8,6 +8,7 @@ use super::content;
 use super::diagnostics::{Diagnostic, Diagnostics};
 use super::document::Document;
 use super::nearest;
+use super::node::Hidden;
 use super::pipeline::{Pipeline, StageOf};
 use super::schema::{Subject, settle};
 use super::settings::{self, Settings};
@@ -31,8 +32,10 @@ pub(super) fn assemble(
     file: &str,
 ) -> Result<Pipeline, Diagnostics> {
     let own = settings::schema();
-    settle_settings(&mut document, &own);
-    let stages = tables::find(&mut document.root, registry, &mut problems);
+    let mut hidden = Vec::new();
+    settle_settings(&mut document, &own, &mut hidden);
+    let stages = tables::find(&mut document.root, registry, &mut problems, &mut hidden);
+    document.hide(hidden);
     let unknown = unknown_keys(&document, registry, &own, &mut problems);
     let settings = read_settings(&document, &own, &unknown, &mut problems);
     let mut built = Built::default();
@@ -94,10 +97,10 @@ pub(super) fn assemble(
 }
 
 /// Settles text from outside in the pipeline's own keys; that in stages waits for the schema of the stage.
-fn settle_settings(document: &mut Document, own: &serde_json::Value) {
+fn settle_settings(document: &mut Document, own: &serde_json::Value, hidden: &mut Vec<Hidden>) {
     for entry in document.root.make_table().into_iter().flat_map(|table| &mut table.0) {
         if let Some(schema) = own["properties"].get(&entry.key) {
-            settle(&mut entry.node, schema, own);
+            settle(&mut entry.node, schema, own, hidden);
         }
     }
 }

@@ -1,12 +1,15 @@
 //! What is wrong with a pipeline, and where.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
+use super::shown::Shown;
 use super::source_map::{SourceMap, Span};
+use crate::printable;
 
 /// Whether a diagnostic stops anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,26 +83,62 @@ impl Diagnostic {
         self
     }
 
-    fn group<'a>(&'a self, sources: &'a SourceMap) -> Group<'a> {
+    /// The same with nothing in it that a terminal would obey or not show: names and values come from outside.
+    fn printable(&self) -> Diagnostic {
+        let line = |text: &String| printable::line(text).into_owned();
+        Diagnostic {
+            severity: self.severity,
+            message: line(&self.message),
+            span: self.span,
+            label: self.label.as_ref().map(|label| printable::line(label).into()),
+            notes: self.notes.iter().map(line).collect(),
+            help: self.help.as_ref().map(line),
+        }
+    }
+
+    fn group<'a>(&'a self, sources: &'a Sources<'a>) -> Group<'a> {
         let level = match self.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
         let mut group = level.primary_title(self.message.as_str()).elements(None::<Origin<'a>>);
         match self.span.and_then(|span| sources.locate(span)) {
-            Some((source, range)) => {
+            Some((text, path, range)) => {
                 let annotation = AnnotationKind::Primary.span(range).label(self.label.as_deref());
-                let snippet = Snippet::source(&*source.text).path(source.path.as_deref()).annotation(annotation);
-                group = group.element(snippet.line_numbering(source.path.is_some()));
+                let snippet = Snippet::source(text).path(path).annotation(annotation);
+                group = group.element(snippet.line_numbering(path.is_some()));
             }
             None => {
-                let path = sources.file().and_then(|source| source.path.as_deref());
-                group = group.elements(path.map(Origin::path));
+                group = group.elements(sources.file().map(Origin::path));
                 group = group.elements(self.label.as_deref().map(|label| Level::NOTE.message(label)));
             }
         }
         let notes = self.notes.iter().map(|note| Level::NOTE.message(note.as_str()));
         group.elements(notes).elements(self.help.as_deref().map(|help| Level::HELP.message(help)))
+    }
+}
+
+/// The texts of a source map as they are shown, and the paths of those that are files.
+struct Sources<'a> {
+    map: &'a SourceMap,
+    texts: Vec<(Shown, Option<String>)>,
+}
+
+impl Sources<'_> {
+    fn of(map: &SourceMap) -> Sources<'_> {
+        let path = |index| map.path(index).map(|path| printable::line(path).into_owned());
+        Sources { map, texts: map.shown().into_iter().enumerate().map(|(at, shown)| (shown, path(at))).collect() }
+    }
+
+    fn locate(&self, span: Span) -> Option<(&str, Option<&str>, Range<usize>)> {
+        let (index, range) = self.map.find(span)?;
+        let (shown, path) = self.texts.get(index)?;
+        Some((&shown.text, path.as_deref(), shown.range(range)))
+    }
+
+    /// The path of the first text.
+    fn file(&self) -> Option<&str> {
+        self.texts.first().and_then(|(_, path)| path.as_deref())
     }
 }
 
@@ -159,7 +198,8 @@ impl Diagnostics {
     pub fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let renderer = renderer.decor_style(DecorStyle::Ascii);
-        let one = |diagnostic: &Diagnostic| renderer.render(&[diagnostic.group(&self.sources)]) + "\n";
+        let sources = Sources::of(&self.sources);
+        let one = |diagnostic: &Diagnostic| renderer.render(&[diagnostic.printable().group(&sources)]) + "\n";
         self.list.iter().map(one).collect::<Vec<_>>().join("\n")
     }
 }

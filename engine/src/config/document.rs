@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::diagnostics::Diagnostic;
 use super::expand::{Secret, redact};
-use super::node::Node;
+use super::node::{Hidden, Node};
 use super::source_map::{SourceMap, Span};
 use crate::stage::Problem;
 
@@ -24,6 +24,12 @@ impl fmt::Debug for Document {
 }
 
 impl Document {
+    /// Keeps values out of all that is said.
+    pub(super) fn hide(&mut self, hidden: Vec<Hidden>) {
+        Arc::make_mut(&mut self.sources).hide(hidden.iter().map(|hidden| hidden.place));
+        self.secrets.extend(hidden.into_iter().map(|hidden| Secret::written_out(hidden.value)));
+    }
+
     /// A stage's problem with its place: `path` leads to the stage's table.
     pub(super) fn problem(&self, path: &[String], problem: &Problem) -> Diagnostic {
         let whole: Vec<_> = path.iter().chain(&problem.path).map(String::as_str).collect();

@@ -3,14 +3,22 @@
 use super::diagnostics::Diagnostic;
 use super::node::{Node, Value};
 use super::parse_value;
+use super::shown::MASK;
 use super::source_map::{SourceMap, Span};
 
-/// A value of the environment, which no message repeats.
+/// A value that no message repeats: it came from the environment, or its key is one of secrets.
 #[derive(Clone)]
 pub(super) struct Secret {
-    /// How the file writes it.
+    /// How the file writes it, or what stands for it.
     written: String,
     value: String,
+}
+
+impl Secret {
+    /// A value that the text gives as it is.
+    pub(super) fn written_out(value: String) -> Secret {
+        Secret { written: MASK.to_owned(), value }
+    }
 }
 
 /// What expansion works with.

@@ -122,7 +122,11 @@ impl<'a> Loader<'a> {
         roles_are_written_out(&mut root);
         let name = root.table().and_then(|table| table.get("name")).and_then(Node::text).map(str::to_owned);
         self.overrides.apply(&bases, name.as_deref(), &mut root, &mut problems);
-        Ok(Draft { document: Document { sources, root, secrets }, name, problems })
+        let mut hidden = Vec::new();
+        root.secrets(&mut hidden);
+        let mut document = Document { sources, root, secrets };
+        document.hide(hidden);
+        Ok(Draft { document, name, problems })
     }
 }
 

@@ -18,7 +18,9 @@ mod options;
 mod overrides;
 mod pipeline;
 mod schema;
+mod secret;
 mod settings;
+mod shown;
 mod source_map;
 mod tables;
 
@@ -28,6 +30,7 @@ pub use load::{Loaded, Loader};
 pub use options::{OptionDoc, options};
 pub use overrides::Overrides;
 pub use pipeline::{Pipeline, StageOf};
+pub use secret::{is_secret, without_secrets};
 pub use settings::{AlertSettings, LogFormat, LogLevel, LogSettings, MonitorSettings, Settings};
 pub use source_map::{Source, SourceMap, Span};
 

@@ -5,6 +5,7 @@ use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::diagnostics::Diagnostic;
+use super::secret::is_secret;
 use super::source_map::Span;
 
 /// A value with its place.
@@ -13,8 +14,14 @@ pub(super) struct Node {
     pub(super) value: Value,
     /// For a table with a header, the header.
     pub(super) span: Span,
-    /// Whether the environment had a part in it: it is not repeated in any message.
+    /// Whether it is a secret, or the environment had a part in it: it is not repeated in any message.
     pub(super) secret: bool,
+}
+
+/// A value that is not to be shown.
+pub(super) struct Hidden {
+    pub(super) place: Span,
+    pub(super) value: String,
 }
 
 #[derive(Clone, Debug)]
@@ -140,6 +147,36 @@ impl Node {
             found = Found { node, key, whole: true };
         }
         found
+    }
+
+    /// Marks the values that are secrets, by the names of their keys, and notes each with its place.
+    pub(super) fn secrets(&mut self, found: &mut Vec<Hidden>) {
+        match &mut self.value {
+            Value::Table(table) => {
+                for entry in &mut table.0 {
+                    if is_secret(&entry.key) { entry.node.hide(found) } else { entry.node.secrets(found) }
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| item.secrets(found)),
+            Value::Loose { parsed: Some(parsed), .. } => parsed.secrets(found),
+            _ => {}
+        }
+    }
+
+    /// Marks a value, with all that is in it, as a secret, and notes it.
+    pub(super) fn hide(&mut self, found: &mut Vec<Hidden>) {
+        self.secret = true;
+        match &mut self.value {
+            Value::Table(table) => table.0.iter_mut().for_each(|entry| entry.node.hide(found)),
+            Value::Array(items) => items.iter_mut().for_each(|item| item.hide(found)),
+            Value::Loose { text, parsed } => {
+                found.push(Hidden { place: self.span, value: text.clone() });
+                parsed.iter_mut().for_each(|parsed| parsed.hide(found));
+            }
+            Value::Text(text) => found.push(Hidden { place: self.span, value: text.clone() }),
+            // A number is a password too, but no word is taken out of messages for it.
+            _ => found.push(Hidden { place: self.span, value: String::new() }),
+        }
     }
 
     /// A diagnostic for each value that no pipeline has a use for.

@@ -125,8 +125,11 @@ impl Override {
 
     fn value(&self, base: usize) -> Value {
         let text = &self.text[self.value.clone()];
-        let parsed = parse_value(base + self.value.start, text).map(Box::new);
-        Value::Loose { text: text.to_owned(), parsed }
+        match parse_value(base + self.value.start, text) {
+            // Quotes that reached this program were meant: the shell takes its own away.
+            Some(Node { value: quoted @ Value::Text(_), .. }) => quoted,
+            parsed => Value::Loose { text: text.to_owned(), parsed: parsed.map(Box::new) },
+        }
     }
 }
 

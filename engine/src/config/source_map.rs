@@ -3,6 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::secret;
+use super::shown::Shown;
+
 /// A stretch of a [`SourceMap`], in bytes, half open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
@@ -33,6 +36,8 @@ pub struct Source {
 #[derive(Clone, Debug, Default)]
 pub struct SourceMap {
     sources: Vec<Source>,
+    /// What is not to be shown of them.
+    secrets: Vec<Span>,
 }
 
 impl SourceMap {
@@ -47,17 +52,46 @@ impl SourceMap {
     /// The text that a span lies in and its range there, cut to whole characters.
     #[must_use]
     pub fn locate(&self, span: Span) -> Option<(&Source, Range<usize>)> {
+        let (index, range) = self.find(span)?;
+        Some((self.sources.get(index)?, range))
+    }
+
+    /// The number of the text that a span lies in, and its range there.
+    pub(super) fn find(&self, span: Span) -> Option<(usize, Range<usize>)> {
         let index = self.sources.partition_point(|source| source.start <= span.start).checked_sub(1)?;
         let source = self.sources.get(index)?;
         let start = floor(&source.text, span.start - source.start);
         let end = floor(&source.text, span.end.saturating_sub(source.start)).max(start);
-        Some((source, start..end))
+        Some((index, start..end))
+    }
+
+    /// Keeps the values at these places out of all that is shown.
+    pub(super) fn hide(&mut self, values: impl IntoIterator<Item = Span>) {
+        for span in values {
+            let found = secret::within(self.text(span));
+            self.secrets.extend(found.into_iter().map(|range| Span::based(span.start, range)));
+        }
+    }
+
+    /// All texts as they are shown.
+    pub(super) fn shown(&self) -> Vec<Shown> {
+        let of = |(index, source)| {
+            let within = self.secrets.iter().filter_map(|span| self.find(*span));
+            let secrets: Vec<_> = within.filter(|(of, _)| *of == index).map(|(_, range)| range).collect();
+            Shown::of(source, &secrets)
+        };
+        self.sources.iter().enumerate().map(of).collect()
     }
 
     /// The text of a span.
     #[must_use]
     pub fn text(&self, span: Span) -> &str {
         self.locate(span).map_or("", |(source, range)| &source.text[range])
+    }
+
+    /// The path of a text that is a file.
+    pub(super) fn path(&self, index: usize) -> Option<&str> {
+        self.sources.get(index)?.path.as_deref()
     }
 
     /// The first text: the file.

@@ -3,8 +3,9 @@
 use super::diagnostics::Diagnostic;
 use super::document::Document;
 use super::nearest;
-use super::node::{Node, Value};
+use super::node::{Hidden, Node, Value};
 use super::schema::{Subject, settle};
+use super::source_map::Span;
 use crate::stage::{Descriptor, Parsed, Registry, Role};
 
 /// A table that is a stage.
@@ -28,8 +29,13 @@ pub(super) fn header(role: Role) -> String {
 
 /// Finds the tables that are stages, in the order of the data, and settles what text from the command line and the
 /// environment in them is.
-pub(super) fn find(root: &mut Node, registry: &Registry, problems: &mut Vec<Diagnostic>) -> Vec<StageTable> {
-    let mut finder = Finder { registry, problems, ids: Vec::new() };
+pub(super) fn find(
+    root: &mut Node,
+    registry: &Registry,
+    problems: &mut Vec<Diagnostic>,
+    hidden: &mut Vec<Hidden>,
+) -> Vec<StageTable> {
+    let mut finder = Finder { registry, problems, hidden, ids: Vec::new() };
     let mut stages = Vec::new();
     for role in Role::ALL {
         let Some(node) = root.make_table().and_then(|table| table.get_mut(role.key())) else {
@@ -53,6 +59,7 @@ pub(super) fn find(root: &mut Node, registry: &Registry, problems: &mut Vec<Diag
 struct Finder<'a> {
     registry: &'a Registry,
     problems: &'a mut Vec<Diagnostic>,
+    hidden: &'a mut Vec<Hidden>,
     ids: Vec<String>,
 }
 
@@ -111,7 +118,7 @@ impl Finder<'_> {
         let descriptor = self.kind(role, node);
         if let Some(descriptor) = descriptor {
             let schema = descriptor.schema().to_value();
-            settle(node, &schema, &schema);
+            settle(node, &schema, &schema, self.hidden);
         }
         let label = match self.id(role, node) {
             Some(id) => id,
@@ -185,7 +192,12 @@ impl StageTable {
         let node = document.root.find(&self.path).node;
         let title = self.title();
         let subject = Subject { schema: &schema, node, title: &title, without: &Descriptor::ENGINE_KEYS };
-        let (json, found) = subject.check();
+        let (json, mut found) = subject.check();
+        if let Some(problem) = self.left_over(document, node, &schema) {
+            let keys: Vec<Span> = node.table().map_or(&[][..], |table| &table.0).iter().map(|e| e.key_span).collect();
+            found.retain(|other| !other.span.is_some_and(|span| keys.contains(&span) && in_file(document, span)));
+            problems.push(problem);
+        }
         let mut invalid = Vec::new();
         node.invalid(&mut invalid);
         problems.extend(found);
@@ -197,6 +209,34 @@ impl StageTable {
             }
         }
     }
+}
+
+impl StageTable {
+    /// Where an override changed the type alone: the file's keys are those of another type.
+    fn left_over(&self, document: &Document, node: &Node, schema: &serde_json::Value) -> Option<Diagnostic> {
+        let table = node.table()?;
+        let kind = table.get("type").filter(|kind| !in_file(document, kind.span))?;
+        let known = |key: &str| Descriptor::ENGINE_KEYS.contains(&key) || schema["properties"].get(key).is_some();
+        let foreign = table.0.iter().filter(|entry| !known(&entry.key) && in_file(document, entry.key_span));
+        let foreign: Vec<_> = foreign.map(|entry| format!("`{}`", entry.key)).collect();
+        if foreign.is_empty() {
+            return None;
+        }
+        let name = self.descriptor?.name;
+        let path = match self.role {
+            Role::Transform => self.path.join("."),
+            role => role.key().to_owned(),
+        };
+        let message = format!("the {} has no key {}, and the file gives it", self.title(), foreign.join(", "));
+        Some(Diagnostic::error(message).at(kind.span).label("this changes the type and leaves the other keys").help(
+            format!("set the whole table, with all that this type needs: `--set '{path}={{ type = \"{name}\" }}'`"),
+        ))
+    }
+}
+
+/// Whether a place is in the file, and not in an override.
+fn in_file(document: &Document, span: Span) -> bool {
+    document.sources.locate(span).is_some_and(|(source, _)| source.path.is_some())
 }
 
 /// Gives each stage of a role a name of its own: a second `impute` is `impute 2`. An `id` stays what it is.

@@ -17,8 +17,15 @@ pub struct Alert {
     pub name: &'static str,
     /// Whether it begins.
     pub begins: bool,
-    /// What was seen.
+    /// What was measured, which limit of which key it is held against, and what to do.
     pub text: String,
+}
+
+/// What an alert says.
+struct Said {
+    what: String,
+    limit: String,
+    todo: &'static str,
 }
 
 /// The alerts of one pipeline, from one interval to the next.
@@ -46,23 +53,33 @@ impl Alerts {
         let scored = now.counts.scored - before.counts.scored;
         let mut changes = Vec::new();
 
+        let span = format!("in the last {seconds:.0} s");
         // A request that failed is an attempt beside the records: without any record it is all that happened.
         let attempts = read + errors;
         if attempts > 0 {
-            let rate = bad as f64 / attempts as f64;
-            let text = format!("{bad} errors in {attempts} attempts, {:.1} %", rate * 100.0);
-            self.set("error_rate", rate > self.settings.error_rate, text, &mut changes);
+            let (rate, limit) = (bad as f64 / attempts as f64, self.settings.error_rate);
+            let what = format!("{bad} of {attempts} records and requests failed {span} ({:.1} %)", rate * 100.0);
+            let limit_text = format!("`error_rate` in [monitor.alerts] allows {:.1} %", limit * 100.0);
+            let todo = "`aqpipe dead-letters list` names records, warnings above name trouble with brokers";
+            self.set("error_rate", rate > limit, Said { what, limit: limit_text, todo }, &mut changes);
         }
         if scored > 0 {
             let mean = (now.counts.score_sum - before.counts.score_sum) / scored as f64;
-            self.set("quality", mean < self.settings.quality, format!("the mean score is {mean:.3}"), &mut changes);
+            let limit = self.settings.quality;
+            let what = format!("the mean score of {scored} records {span} is {mean:.3}");
+            let limit_text = format!("`quality` in [monitor.alerts] asks for {limit:.3}");
+            let todo = "`flags` and `fills` of the output say which values are bad or missing";
+            self.set("quality", mean < limit, Said { what, limit: limit_text, todo }, &mut changes);
         }
         if seconds > 0.0 {
             let rate = read as f64 / seconds;
             let mean = self.rates.iter().sum::<f64>() / self.rates.len().max(1) as f64;
             if self.rates.len() >= TRAILING_MIN && !idle {
-                let text = format!("{rate:.0} records/s, after {mean:.0} records/s before");
-                self.set("throughput", rate < self.settings.throughput * mean, text, &mut changes);
+                let share = self.settings.throughput;
+                let what = format!("{rate:.0} records/s were read {span}, and {mean:.0} records/s before");
+                let limit_text = format!("`throughput` in [monitor.alerts] asks for {:.0} % of that", share * 100.0);
+                let todo = "look whether the source, the brokers or the disk have become slow";
+                self.set("throughput", rate < share * mean, Said { what, limit: limit_text, todo }, &mut changes);
             }
             if !idle {
                 self.rates.push_back(rate);
@@ -80,7 +97,7 @@ impl Alerts {
         &self.active
     }
 
-    fn set(&mut self, name: &'static str, holds: bool, text: String, changes: &mut Vec<Alert>) {
+    fn set(&mut self, name: &'static str, holds: bool, said: Said, changes: &mut Vec<Alert>) {
         let held = self.active.contains(&name);
         if holds == held {
             return;
@@ -90,6 +107,8 @@ impl Alerts {
         } else {
             self.active.retain(|active| *active != name);
         }
+        let Said { what, limit, todo } = said;
+        let text = if holds { format!("{what}; {limit}: {todo}") } else { format!("{what}, as it should be; {limit}") };
         changes.push(Alert { name, begins: holds, text });
     }
 }
@@ -123,6 +142,23 @@ mod tests {
     fn low_quality_is_an_alert() {
         let mut alerts = Alerts::new(AlertSettings::default());
         assert_eq!(names(&alerts.look(&at(0, 0, 0, 0.0), &at(10, 100, 0, 60.0), false)), [("quality", true)]);
+    }
+
+    #[test]
+    fn an_alert_says_what_was_measured_which_key_sets_the_limit_and_what_to_do() {
+        let mut alerts = Alerts::new(AlertSettings::default());
+        let (a, b, c) = (at(0, 0, 0, 0.0), at(10, 100, 0, 60.0), at(20, 200, 0, 160.0));
+        let text = |changes: Vec<Alert>| changes.into_iter().map(|alert| alert.text).collect::<Vec<_>>().join("\n");
+        assert_eq!(
+            text(alerts.look(&a, &b, false)),
+            "the mean score of 100 records in the last 10 s is 0.600; `quality` in [monitor.alerts] asks for 0.700: \
+             `flags` and `fills` of the output say which values are bad or missing"
+        );
+        assert_eq!(
+            text(alerts.look(&b, &c, false)),
+            "the mean score of 100 records in the last 10 s is 1.000, as it should be; `quality` in [monitor.alerts] \
+             asks for 0.700"
+        );
     }
 
     #[test]

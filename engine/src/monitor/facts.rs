@@ -1,6 +1,6 @@
 //! The one set of facts of a pipeline: counted per batch, handed in where something is counted, never global.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -103,6 +103,7 @@ struct Inner {
     batch_time: Duration,
     marks_ignored: u64,
     waiting: BTreeMap<String, String>,
+    files_in: BTreeSet<String>,
 }
 
 /// The facts at one moment.
@@ -132,6 +133,8 @@ pub struct Snapshot {
     pub retries: u64,
     /// Files made visible.
     pub files: u64,
+    /// The directories that they are in.
+    pub files_in: Vec<String>,
     /// Bytes read.
     pub bytes_in: u64,
     /// Records whose marks could not be read back.
@@ -172,6 +175,11 @@ impl Facts {
         inner.commit_time += took;
     }
 
+    /// How many commits there were.
+    pub fn commits(&self) -> u64 {
+        self.inner.lock().commits
+    }
+
     /// A batch went through the transforms and into the writer in so long.
     pub fn carried(&self, took: Duration) {
         let mut inner = self.inner.lock();
@@ -186,6 +194,15 @@ impl Facts {
             Some(lag) => inner.lag.insert(Arc::clone(lane), lag),
             None => inner.lag.remove(lane),
         };
+    }
+
+    /// An output file was made visible in a directory.
+    pub fn file_in(&self, dir: &str) {
+        self.files.fetch_add(1, Ordering::Relaxed);
+        let mut inner = self.inner.lock();
+        if !inner.files_in.contains(dir) {
+            inner.files_in.insert(dir.to_owned());
+        }
     }
 
     /// Marks of so many records could not be read back.
@@ -223,6 +240,7 @@ impl Facts {
             unreached: self.unreached.load(Ordering::Relaxed),
             retries: self.retries.load(Ordering::Relaxed),
             files: self.files.load(Ordering::Relaxed),
+            files_in: inner.files_in.iter().cloned().collect(),
             bytes_in: self.bytes_in.load(Ordering::Relaxed),
             marks_ignored: inner.marks_ignored,
             uptime: self.started.elapsed(),

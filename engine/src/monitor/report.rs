@@ -1,6 +1,7 @@
 //! One log line every so often, and a summary at the end.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -41,9 +42,9 @@ impl Reporter {
                 let idle = now.lag.is_none_or(|lag| lag == 0);
                 for alert in alerts.look(&before, &now, idle) {
                     if alert.begins {
-                        tracing::warn!(alert = alert.name, "{} begins: {}", alert.name, alert.text);
+                        tracing::warn!(alert = alert.name, "{}", alert.text);
                     } else {
-                        tracing::info!(alert = alert.name, "{} is over: {}", alert.name, alert.text);
+                        tracing::info!(alert = alert.name, "{}", alert.text);
                     }
                 }
                 before = now;
@@ -94,7 +95,9 @@ fn line(before: &Snapshot, now: &Snapshot) -> String {
     if let Some(lag) = now.lag {
         let _ = write!(line, ", lag {lag}");
     }
-    let _ = write!(line, ", {} batches, {} files", now.batches, now.files);
+    let ending = |count: u64, many| if count == 1 { "" } else { many };
+    let (batches, files) = (now.batches, now.files);
+    let _ = write!(line, ", {batches} batch{}, {files} file{}", ending(batches, "es"), ending(files, "s"));
     if now.held > 0 {
         let _ = write!(line, ", {} held", now.held);
     }
@@ -104,42 +107,58 @@ fn line(before: &Snapshot, now: &Snapshot) -> String {
 
 /// What a run did, for its end: several lines.
 #[must_use]
-pub fn summary(name: &str, facts: &Snapshot) -> String {
+pub fn summary(name: &str, facts: &Snapshot) -> Vec<String> {
     let counts = &facts.counts;
-    let mut text = format!(
-        "{name}: read {}, written {}, dead letters {}, filtered {}, held {}; {} files in {:.1} s",
+    let seconds = facts.uptime.as_secs_f64();
+    let mut text = vec![format!(
+        "{name}: read {}, written {}, dead letters {}, filtered {}, held {}; {}in {seconds:.1} s, {:.0} records/s",
         counts.read,
         counts.written,
         counts.dead,
         counts.filtered,
         facts.held,
-        facts.files,
-        facts.uptime.as_secs_f64(),
-    );
+        files(facts),
+        counts.read as f64 / seconds.max(1e-3),
+    )];
     if let Some(score) = counts.mean_score() {
-        let _ = write!(text, "\n  mean score {score:.6}");
+        text.push(format!("  mean score {score:.6}"));
     }
     if counts.out_of_order + counts.repeated > 0 {
         let (back, repeated) = (counts.out_of_order, counts.repeated);
-        let _ = write!(text, "\n  time went back in {back} records and repeated in {repeated}");
+        text.push(format!("  records older than the one before them: {back}; of the same time as it: {repeated}"));
     }
     if facts.marks_ignored > 0 {
-        let _ = write!(text, "\n  marks of {} records could not be read back", facts.marks_ignored);
+        text.push(format!(
+            "  records whose quality marks could not be read, and were ignored: {}",
+            facts.marks_ignored
+        ));
     }
     if !counts.flags.is_empty() {
         let width = counts.flags.keys().map(|name| name.chars().count()).max().unwrap_or_default();
-        let _ = write!(text, "\n  {:width$}", "flags");
-        for flag in Flag::ALL {
-            let _ = write!(text, " {:>9}", flag.name());
-        }
+        let heads: String = Flag::ALL.iter().map(|flag| format!(" {:>9}", flag.name())).collect();
+        text.push(format!("  {:width$}{heads}", "flags"));
         for (field, flags) in &counts.flags {
-            let _ = write!(text, "\n  {field:width$}");
-            for count in flags {
-                let _ = write!(text, " {count:>9}");
-            }
+            let counts: String = flags.iter().map(|count| format!(" {count:>9}")).collect();
+            text.push(format!("  {field:width$}{counts}"));
         }
     }
     text
+}
+
+/// The files that were written, and where they are: a sink and dead letters may have a directory each.
+fn files(facts: &Snapshot) -> String {
+    let count = match facts.files {
+        0 => return String::new(),
+        1 => "1 file ".to_owned(),
+        several => format!("{several} files "),
+    };
+    let here = std::env::current_dir().unwrap_or_default();
+    let place = |dir: &String| {
+        let below = Path::new(dir).strip_prefix(&here).map_or(Path::new(dir), |below| below);
+        format!("{}/", below.display())
+    };
+    let places: Vec<_> = facts.files_in.iter().map(place).collect();
+    if places.is_empty() { count } else { format!("{count}in {} ", places.join(" and ")) }
 }
 
 #[cfg(test)]
@@ -152,7 +171,7 @@ mod tests {
         let mut counts = Counts { read: 10, written: 7, dead: 2, filtered: 1, ..Counts::default() };
         (counts.scored, counts.score_sum) = (7, 6.3);
         counts.flags.insert("CO(GT)".into(), [1, 2, 3, 4, 5]);
-        let text = summary("p", &Snapshot { counts, ..Snapshot::default() });
+        let text = summary("p", &Snapshot { counts, ..Snapshot::default() }).join("\n");
         assert!(text.starts_with("p: read 10, written 7, dead letters 2, filtered 1, held 0;"), "{text}");
         assert!(text.contains("mean score 0.900000"), "{text}");
         assert!(text.ends_with("CO(GT)         1         2         3         4         5"), "{text}");

@@ -391,7 +391,8 @@ impl Task {
                             let at = batch.origin()[row + i];
                             let place = self.lane.place(at).unwrap_or_else(|| format!("{} {at}", self.id));
                             tracing::warn!(
-                                "{place}: time goes back: such records are carried as they are, and counted"
+                                "{place}: this record is older than the one before it with its key: such records are carried as they \
+                                 are, and counted in the summary"
                             );
                         }
                         self.now.counts.out_of_order += 1;

@@ -290,10 +290,8 @@ fn check_fields(pipeline: &Pipeline, source: &dyn Source) -> Result<()> {
     let Some(real) = source.fields().map_err(|e| e.in_stage(&pipeline.source.label))? else { return Ok(()) };
     match pipeline.check_with(&real) {
         Ok(_) => Ok(()),
-        Err(problems) => Err(Error::config(format!(
-            "the input's fields are not those that the pipeline names\n{}",
-            problems.render(false)
-        ))),
+        Err(problems) => Err(Error::config("the input's fields are not those that the pipeline names")
+            .lines(problems.render(false).lines())),
     }
 }
 

@@ -222,7 +222,8 @@ fn field_check(pipeline: Pipeline) -> FieldCheck {
             return;
         }
         if let Err(problems) = pipeline.check_with(fields) {
-            tracing::warn!("the records' fields are not those that the pipeline names\n{}", problems.render(false));
+            tracing::warn!("the records' fields are not those that the pipeline names");
+            problems.render(false).lines().for_each(|line| tracing::warn!("{line}"));
         }
     })
 }

@@ -119,7 +119,7 @@ impl Problem {
         if input.open || input.index(name).is_some() {
             return None;
         }
-        let problem = Problem::new(path, format!("no earlier stage yields the field `{name}`"));
+        let problem = Problem::new(path, format!("there is no field `{name}` here: no stage before this one has it"));
         let names = || input.names().collect::<Vec<_>>().join("`, `");
         Some(match crate::config::nearest(name, input.names()) {
             Some(near) => problem.label(format!("did you mean `{near}`?")),

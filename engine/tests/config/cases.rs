@@ -23,9 +23,15 @@ fn each_case_is_answered_word_for_word() {
             }
             Err(diagnostics) => diagnostics.render(false),
         };
-        for secret in ["hunter2", "x1"] {
-            assert!(!said.contains(secret), "{} repeats a value of the environment:\n{said}", case.display());
+        for secret in ["hunter2", "12345678", "x1"] {
+            assert!(
+                !said.contains(secret),
+                "{} repeats a secret or a value of the environment:\n{said}",
+                case.display()
+            );
         }
+        let shown = said.lines().all(|line| aqpipe_engine::printable::line(line) == line);
+        assert!(shown, "{} prints what a terminal obeys or does not show:\n{said:?}", case.display());
         let expected = case.join("stderr");
         if update {
             std::fs::write(&expected, &said).expect("written");

@@ -208,6 +208,7 @@ struct Lines {
     path: String,
     /// A password that must not be seen.
     #[serde(default)]
+    #[schemars(extend("writeOnly" = true))]
     token: Option<String>,
     /// Whether a crash may repeat lines.
     #[serde(default)]

@@ -469,7 +469,7 @@ impl Store {
         disk::sync_dir(dir)?;
         fault::step("finish.sync")?;
         if renamed {
-            self.facts.files.fetch_add(1, Ordering::Relaxed);
+            self.facts.file_in(&dir.to_string_lossy());
         }
         if disk::same_file(dir, &self.dir)
             && let Some(visible) = self.names.read(&prepared.name)

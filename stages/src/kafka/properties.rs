@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use aqpipe_engine::config::nearest;
+use aqpipe_engine::config::{is_secret, nearest};
 use aqpipe_engine::stage::Problem;
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
@@ -156,11 +156,6 @@ fn value_problem(name: &str, value: &Value) -> Option<Problem> {
         other => lower(&other.to_string()),
     };
     Some(Problem::new(["librdkafka", name], message))
-}
-
-/// Whether a property's value must not be shown.
-pub(crate) fn is_secret(name: &str) -> bool {
-    ["password", "secret", "passphrase", "pem", "jwt", "oauthbearer.config"].iter().any(|word| name.contains(word))
 }
 
 fn lower(message: &str) -> String {

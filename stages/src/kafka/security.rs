@@ -29,6 +29,7 @@ pub(crate) struct Security {
     username: Option<String>,
     /// The password for SASL.
     #[serde(default)]
+    #[schemars(extend("writeOnly" = true))]
     password: Option<String>,
     /// A PEM file with the client's own certificate, where the brokers ask for one.
     #[serde(default)]
@@ -38,6 +39,7 @@ pub(crate) struct Security {
     key_file: Option<PathBuf>,
     /// The password of the key file.
     #[serde(default)]
+    #[schemars(extend("writeOnly" = true))]
     key_password: Option<String>,
 }
 

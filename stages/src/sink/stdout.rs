@@ -1,8 +1,9 @@
 //! The standard output.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::sync::Arc;
 
+use aqpipe_engine::printable;
 use aqpipe_engine::record::{Batch, Fields, LaneId, Span};
 use aqpipe_engine::schemars::{self, JsonSchema};
 use aqpipe_engine::stage::{
@@ -64,11 +65,43 @@ impl SinkConfig for StdoutSinkConfig {
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Arc<dyn Sink>> {
-        Ok(Arc::new(Stdout::new(Box::new(io::stdout()), self.format, cx)))
+        let out: Box<dyn Write + Send> = match io::stdout().is_terminal() {
+            true => Box::new(Shown { out: io::stdout(), format: self.format }),
+            false => Box::new(io::stdout()),
+        };
+        Ok(Arc::new(Stdout::new(out, self.format, cx)))
     }
 }
 
 aqpipe_engine::inventory::submit! { Descriptor::sink::<StdoutSinkConfig>() }
+
+/// A terminal: what it would obey, or not show, is written out. In a pipe and in a file records stay as they are.
+struct Shown<W> {
+    out: W,
+    format: Format,
+}
+
+impl<W: Write> Write for Shown<W> {
+    /// `bytes` are whole records, as they are handed to the buffer before it.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        if self.format == Format::Ndjson {
+            self.out.write_all(printable::json(&text).as_bytes())?;
+            return Ok(bytes.len());
+        }
+        for line in text.split_inclusive('\n') {
+            let end = if line.ends_with('\n') { "\n" } else { "" };
+            let shown = printable::line(line.strip_suffix('\n').unwrap_or(line));
+            self.out.write_all(shown.as_bytes())?;
+            self.out.write_all(end.as_bytes())?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
 
 struct Stdout {
     shared: Arc<Mutex<Shared>>,
@@ -167,6 +200,18 @@ mod tests {
     use aqpipe_engine::record::{BatchParts, Column, Field, Numbers};
 
     use super::*;
+
+    #[test]
+    fn a_terminal_gets_records_that_it_neither_obeys_nor_hides() {
+        for (format, given, shown) in [
+            (Format::Ndjson, "{\"T\":\"\u{9b}31m\u{202e}\"}\n", "{\"T\":\"\\u009b31m\\u202e\"}\n"),
+            (Format::Csv, "time,\u{1b}[2J\nx,µ\u{200b}\n", "time,\\u{1b}[2J\nx,µ\\u{200b}\n"),
+        ] {
+            let mut out = Vec::new();
+            Shown { out: &mut out, format }.write_all(given.as_bytes()).expect("written");
+            assert_eq!(String::from_utf8_lossy(&out), shown);
+        }
+    }
 
     #[derive(Clone, Default)]
     struct Pipe(Arc<Mutex<Vec<u8>>>, bool);

@@ -3,3 +3,5 @@
 mod csv;
 mod kafka;
 mod sample;
+
+pub use sample::StandIn;

@@ -332,7 +332,10 @@ mod tests {
         assert_eq!(outside, ["ranges.CO.suspect_max: `suspect_max` (11) lies above `max` (10)"]);
         let outside = says(json!({ "T": { "min": -20, "suspect_min": -21 } }));
         assert_eq!(outside, ["ranges.T.suspect_min: `min` (-20) lies above `suspect_min` (-21)"]);
-        assert_eq!(says(json!({ "COO": { "min": 1 } })), ["ranges.COO: no earlier stage yields the field `COO`"]);
+        assert_eq!(
+            says(json!({ "COO": { "min": 1 } })),
+            ["ranges.COO: there is no field `COO` here: no stage before this one has it"]
+        );
         assert!(!schema_takes("range_check", &json!({ "ranges": { "CO": {} } })));
         assert!(!schema_takes("range_check", &json!({ "ranges": {} })));
         assert!(says(json!({ "CO": { "min": 0, "max": 9, "suspect_min": 0, "suspect_max": 9 } })).is_empty());

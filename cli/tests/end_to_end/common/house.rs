@@ -94,6 +94,14 @@ impl House {
         self.launch_with(args, end, Some(out), &[("AQPIPE_FAULT", fault)]).wait()
     }
 
+    /// Runs the command to its end below a limit that a shell sets: `ulimit -n 100`.
+    pub(crate) fn run_below(&self, limit: &str, args: &[&str]) -> Done {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{limit} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_aqpipe")]);
+        let (out, end) = log();
+        self.spawn(command, args, end, Some(out)).wait()
+    }
+
     /// Starts the command with a pipe for its standard output that nobody reads.
     pub(crate) fn start_unread(&self, args: &[&str]) -> Running {
         self.launch(args, Stdio::piped(), None)
@@ -104,10 +112,14 @@ impl House {
     }
 
     fn launch_with(&self, args: &[&str], stdout: Stdio, out: Option<NamedTempFile>, env: &[(&str, &str)]) -> Running {
-        let (err, stderr) = log();
         let mut command = Command::new(env!("CARGO_BIN_EXE_aqpipe"));
-        command.args(args).current_dir(&self.dir).env_remove("KAFKA_BROKERS");
         command.envs(env.iter().copied());
+        self.spawn(command, args, stdout, out)
+    }
+
+    fn spawn(&self, mut command: Command, args: &[&str], stdout: Stdio, out: Option<NamedTempFile>) -> Running {
+        let (err, stderr) = log();
+        command.args(args).current_dir(&self.dir).env_remove("KAFKA_BROKERS");
         command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         let args = args.join(" ");
         Running { child: command.spawn().expect("starts"), out, err, command: args, tag: self.tag.clone() }

@@ -3,15 +3,16 @@
 use serde_json::Value as Json;
 
 use super::types::{Types, parts};
-use crate::config::node::{Node, Value};
+use crate::config::node::{Hidden, Node, Value};
 
 /// Settles all loose values below a node: where the schema wants a string the text is taken as it is, else it is read
-/// as TOML; where both would do, TOML comes first.
-pub(in crate::config) fn settle(node: &mut Node, schema: &Json, root: &Json) {
-    settle_with(node, &[schema], root);
+/// as TOML; where both would do, TOML comes first. Values that the schema calls `writeOnly` are secrets, whatever their
+/// keys are called.
+pub(in crate::config) fn settle(node: &mut Node, schema: &Json, root: &Json, hidden: &mut Vec<Hidden>) {
+    settle_with(node, &[schema], root, hidden);
 }
 
-fn settle_with(node: &mut Node, schemas: &[&Json], root: &Json) {
+fn settle_with(node: &mut Node, schemas: &[&Json], root: &Json, hidden: &mut Vec<Hidden>) {
     if matches!(node.value, Value::Loose { .. }) {
         let wanted = wanted(schemas, root);
         if let Value::Loose { text, parsed } = std::mem::replace(&mut node.value, Value::Boolean(false)) {
@@ -19,6 +20,9 @@ fn settle_with(node: &mut Node, schemas: &[&Json], root: &Json) {
         }
     }
     let leaves: Vec<&Json> = schemas.iter().flat_map(|schema| parts(schema, root)).collect();
+    if leaves.iter().any(|leaf| leaf.get("writeOnly") == Some(&Json::Bool(true))) {
+        node.hide(hidden);
+    }
     match &mut node.value {
         Value::Table(table) => {
             for entry in &mut table.0 {
@@ -28,7 +32,7 @@ fn settle_with(node: &mut Node, schemas: &[&Json], root: &Json) {
                     let pattern = || patterns.and_then(|patterns| patterns.values().next());
                     named.or_else(pattern).or_else(|| leaf.get("additionalProperties"))
                 });
-                settle_with(&mut entry.node, &below, root);
+                settle_with(&mut entry.node, &below, root, hidden);
             }
         }
         Value::Array(items) => {
@@ -36,7 +40,7 @@ fn settle_with(node: &mut Node, schemas: &[&Json], root: &Json) {
                 let below = lookup(&leaves, |leaf| {
                     leaf.get("prefixItems").and_then(|items| items.get(index)).or_else(|| leaf.get("items"))
                 });
-                settle_with(item, &below, root);
+                settle_with(item, &below, root, hidden);
             }
         }
         _ => {}

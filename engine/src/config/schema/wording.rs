@@ -145,7 +145,11 @@ impl Place<'_> {
     fn wrong_type(&self, wanted: Types) -> Diagnostic {
         let found = Types::of_value(&self.found.node.value);
         let problem = self.error(format!("wrong type for {}", self.title()));
-        problem.label(format!("expected {}, found {}", wanted.words(), found.words()))
+        let problem = problem.label(format!("expected {}, found {}", wanted.words(), found.words()));
+        if matches!(&self.found.node.value, Value::Text(text) if text == "null") {
+            return problem.help("TOML has no null: a key that is not to be set is left out of the file");
+        }
+        problem
     }
 
     fn not_one_of(&self, options: &[Json]) -> Diagnostic {

@@ -86,8 +86,9 @@ pub(crate) struct CsvSourceConfig {
     /// Releases the records in event time. Absent, as fast as they are taken.
     #[serde(default)]
     pub(super) replay: Option<Replay>,
-    /// Whether generated readings of the same shape take the place of a file that is not there (see the source
-    /// `sample`).
+    /// Whether generated readings of the same shape may take the place of a file that is not there (see the source
+    /// `sample`): with `--sample` and with `--embedded-broker` they do, under the key `sample`. Any other run ends with
+    /// an error, for a wrong `path` must not pass for data.
     #[serde(default)]
     pub(super) sample_if_missing: bool,
 }

@@ -103,7 +103,8 @@ pub(super) fn nothing_there(path: &str) -> Error {
     let directory = std::env::current_dir().map_or_else(|_| "unknown".to_owned(), |dir| dir.display().to_string());
     let what = if is_glob(path) { format!("no file matches {path}") } else { format!("there is no file {path}") };
     Error::new(format!("{what} (the working directory is {directory})")).help(
-        "paths are relative to the working directory; `sample_if_missing = true` reads generated readings in its place",
+        "paths are relative to the working directory; with `sample_if_missing = true` a run with `--sample` has generated \
+         readings instead",
     )
 }
 

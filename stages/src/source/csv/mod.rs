@@ -29,6 +29,7 @@ use aqpipe_engine::stage::{Again, BuildContext, Descriptor, Problem, Repeat, Sou
 use self::config::CsvSourceConfig;
 use self::source::CsvSource;
 use crate::input::replay::Replay;
+use crate::source::StandIn;
 
 inventory::submit! { Descriptor::source::<CsvSourceConfig>() }
 
@@ -80,6 +81,10 @@ key = { name = \"station\", value = \"uci\" }
         if !self.sample_if_missing {
             return Err(files::nothing_there(&self.path));
         }
+        StandIn::asked(cx).map_err(|command| {
+            files::nothing_there(&self.path)
+                .help(format!("put it there, or have generated readings instead, which are not measured: `{command}`"))
+        })?;
         source::sample_instead(self, cx)
     }
 }

@@ -162,16 +162,14 @@ pub(super) fn sample_instead(config: &CsvSourceConfig, cx: &BuildContext) -> Res
     if !config.is_declared() {
         fields = (0..FIELDS.len()).collect();
     }
-    tracing::warn!(
-        "there is no file {}: the readings are GENERATED, not measured (sample_if_missing = true)",
-        config.path
-    );
+    tracing::warn!("there is no file {}: the readings are GENERATED, not measured; their key is `sample`", config.path);
     let key = config.key.as_ref();
     let settings = Settings {
         fields,
         zone: zone::parse(&config.timezone).unwrap_or(0),
         key: key.map(|key| key.name().into()),
-        stations: vec![key.and_then(|key| key.value.as_deref()).unwrap_or("sample").into()],
+        // Not the key that measured readings have: whoever reads the records is to see that they are none.
+        stations: vec!["sample".into()],
         limit: config.max_records,
         ..Settings::default()
     };

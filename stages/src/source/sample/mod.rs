@@ -6,6 +6,7 @@ mod gaps;
 mod lane;
 mod model;
 mod raw;
+mod stand_in;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use aqpipe_engine::stage::{BuildContext, Descriptor, Lane, Lanes, Problem, Repea
 
 use self::config::SampleSourceConfig;
 use self::lane::SampleLane;
+pub use self::stand_in::StandIn;
 use crate::input::bounded;
 use crate::input::replay::Replay;
 

@@ -8,6 +8,7 @@ use aqpipe_engine::stage::{Fence, Lanes, Noted, Start};
 use parking_lot::Mutex;
 
 use super::*;
+use crate::source::StandIn;
 
 /// An engine that reads each lane to its end as soon as it is opened.
 #[derive(Default)]
@@ -113,6 +114,28 @@ fn the_facts_know_what_was_read_and_how_much_there_is() {
     assert_eq!(cx.facts.expected.load(Ordering::Relaxed), 3);
 }
 
+/// A run that generated readings are allowed in.
+fn allowed() -> BuildContext {
+    let cx = BuildContext::for_tests();
+    cx.shared.put(Arc::new(StandIn::Allowed));
+    cx
+}
+
+#[test]
+fn a_missing_file_is_an_error_that_names_the_command_unless_generated_readings_were_asked_for() {
+    let files = Files::new(&[]);
+    let options = || files.options("no.csv", json!({ "sample_if_missing": true }));
+    let cx = BuildContext::for_tests();
+    cx.shared.put(Arc::new(StandIn::Refused { command: "aqpipe run p.toml --sample".to_owned() }));
+    let error = built(options(), &cx).map(drop).expect_err("it is not there");
+    assert!(error.message().contains("no.csv"), "{error}");
+    assert!(error.help_text().is_some_and(|help| help.ends_with("`aqpipe run p.toml --sample`")), "{error:?}");
+    let error = built(options(), &BuildContext::for_tests()).map(drop).expect_err("nobody asked");
+    assert!(error.help_text().is_some_and(|help| help.contains("--sample")), "{error:?}");
+    let error = built(files.options("no.csv", json!({})), &allowed()).map(drop).expect_err("not permitted");
+    assert!(error.help_text().is_some_and(|help| help.contains("sample_if_missing")), "{error:?}");
+}
+
 #[test]
 fn generated_readings_take_the_place_of_a_missing_file_under_another_name() {
     let files = Files::new(&[]);
@@ -120,22 +143,26 @@ fn generated_readings_take_the_place_of_a_missing_file_under_another_name() {
         "sample_if_missing": true, "fields": ["T", "CO(GT)"], "timezone": "+01:00", "max_records": 5,
         "key": { "name": "station", "value": "uci" },
     });
-    let engine = run(files.options("no.csv", more), &BuildContext::for_tests(), Vec::new()).expect("runs");
+    let engine = run(files.options("no.csv", more), &allowed(), Vec::new()).expect("runs");
     let read = engine.read.lock();
     assert_eq!(&*read[0].0, "sample");
     assert_eq!(read[0].1.rows.len(), 5);
-    assert!(read[0].1.rows[0].starts_with("0 +60 1078938000 [uci] T="), "{}", read[0].1.rows[0]);
+    assert!(read[0].1.rows[0].starts_with("0 +60 1078938000 [sample] T="), "{}", read[0].1.rows[0]);
 }
 
 #[test]
 fn generated_readings_have_their_own_fields_and_no_others() {
     let files = Files::new(&[]);
-    let missing = |more| error(&files, "no.csv", with(json!({ "sample_if_missing": true }), more));
+    let missing = |more| {
+        let options = files.options("no.csv", with(json!({ "sample_if_missing": true }), more));
+        let error = built(options, &allowed()).map(drop).expect_err("fails");
+        (error.to_string(), files.plain(error.help_text().unwrap_or_default()))
+    };
     let (message, help) = missing(json!({ "fields": ["CO(GT)", "CO"] }));
     assert_eq!(message, "generated readings have no field `CO`");
     assert!(help.contains("there is no file no.csv"), "{help}");
     assert!(missing(json!({ "fields": ["T"], "text_fields": ["T"] })).0.contains("no field `T`"));
-    let all = built(files.options("no.csv", json!({ "sample_if_missing": true })), &BuildContext::for_tests());
+    let all = built(files.options("no.csv", json!({ "sample_if_missing": true })), &allowed());
     let fields = all.and_then(|source| source.fields()).expect("builds").expect("known");
     assert_eq!(fields.list.len(), 13);
     assert_eq!(fields.key, None);

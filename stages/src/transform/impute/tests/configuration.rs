@@ -45,12 +45,12 @@ fn steps_that_cannot_be_are_problems_at_their_place() {
     let both = step(json!({ "method": "median", "over": "all", "window": 3 }));
     assert_eq!(both, ["steps.0.over: a median is taken over either `over` or `window`"]);
     let unknown = step(json!({ "method": "constant", "values": { "COO": 1.0 } }));
-    assert_eq!(unknown, ["steps.0.values.COO: no earlier stage yields the field `COO`"]);
+    assert_eq!(unknown, ["steps.0.values.COO: there is no field `COO` here: no stage before this one has it"]);
     let steps = json!([{ "method": "median" }]);
     let twice = says(json!({ "steps": steps, "fields": ["CO"], "exclude": ["T"] }));
     assert_eq!(twice, ["exclude: `fields` and `exclude` exclude each other"]);
     let unknown = says(json!({ "steps": steps, "exclude": ["T", "RH"] }));
-    assert_eq!(unknown, ["exclude.1: no earlier stage yields the field `RH`"]);
+    assert_eq!(unknown, ["exclude.1: there is no field `RH` here: no stage before this one has it"]);
 }
 
 #[test]

@@ -1,0 +1,109 @@
+//! Text from outside, made safe to print: a reason, a field's name or a path may hold anything.
+//!
+//! A control character would let a record move the cursor or change the title of a window; a line break would let it
+//! forge a line of a log; a character that turns the direction of writing, or that has no width, would let it look like
+//! another text. All of these are written out instead, as Rust writes them: `\n`, `\u{1b}`, `\u{202e}`.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write};
+
+/// A text on one line, with all that would not be seen written out.
+#[must_use]
+pub fn line(text: &str) -> Cow<'_, str> {
+    if text.chars().all(is_seen) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    // A string takes everything.
+    let _ = Printable(&mut shown).write_str(text);
+    Cow::Owned(shown)
+}
+
+/// Writes what it is given on one line, as [`line`] does.
+pub struct Printable<W>(pub W);
+
+impl<W: Write> Write for Printable<W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while let Some((at, c)) = rest.char_indices().find(|(_, c)| !is_seen(*c)) {
+            self.0.write_str(&rest[..at])?;
+            write!(self.0, "{}", c.escape_debug())?;
+            rest = &rest[at + c.len_utf8()..];
+        }
+        self.0.write_str(rest)
+    }
+}
+
+/// JSON text with the same characters written out as JSON does: it means what it meant.
+#[must_use]
+pub fn json(text: &str) -> Cow<'_, str> {
+    // JSON has no control characters inside its strings; line breaks between values are its layout.
+    let plain = |c: char| c == '\n' || is_seen(c);
+    if text.chars().all(plain) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if plain(c) {
+            shown.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(shown, "\\u{unit:04x}");
+            }
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Whether a character is seen as itself. Which ones are not is Rust's own table: controls, formats (directions of
+/// writing, zero widths), separators other than the blank, what is private or not assigned.
+#[must_use]
+pub(crate) fn is_seen(c: char) -> bool {
+    if c.is_ascii() {
+        return !c.is_ascii_control();
+    }
+    // Behind another character, a mark that combines with it counts as seen: only then is it part of a letter.
+    let mut pair = [b'a', 0, 0, 0, 0];
+    let length = c.encode_utf8(&mut pair[1..]).len();
+    std::str::from_utf8(&pair[..=length]).is_ok_and(|pair| pair.escape_debug().nth(1) == Some(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_written_out() {
+        assert_eq!(line("a\nb\r\tc\0"), r"a\nb\r\tc\0");
+        assert_eq!(line("\u{1b}[2Jx\u{9b}31m\u{7f}"), r"\u{1b}[2Jx\u{9b}31m\u{7f}");
+    }
+
+    #[test]
+    fn what_turns_or_hides_text_is_written_out() {
+        for c in "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{200e}\u{200f}\u{61c}\
+                  \u{200b}\u{200c}\u{200d}\u{2060}\u{feff}\u{ad}\u{180e}\u{2028}\u{2029}\u{85}\u{a0}\u{fff9}\u{e0041}"
+            .chars()
+        {
+            assert_eq!(line(&format!("x{c}y")), format!("x\\u{{{:x}}}y", u32::from(c)), "{c:?}");
+        }
+    }
+
+    #[test]
+    fn text_of_any_language_is_left_alone() {
+        for text in
+            ["CO(GT)", "µg/m³", "Überschreitung – 25 °C", "大気", "قياس", "e\u{301}te", "C:\\data \"x\" 'y'", "😀"]
+        {
+            assert!(matches!(line(text), Cow::Borrowed(same) if same == text), "{text}");
+        }
+    }
+
+    #[test]
+    fn json_means_the_same_with_its_characters_written_out() {
+        let value = serde_json::json!({ "a\u{202e}b": "\u{1b}\n\u{7f}\u{9b}\u{e0041}µ" });
+        let text = serde_json::to_string_pretty(&value).expect("JSON");
+        let shown = json(&text);
+        assert!(shown.chars().all(|c| c == '\n' || is_seen(c)), "{shown}");
+        assert!(shown.contains("a\\u202eb") && shown.contains("\\udb40\\udc41µ"), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).expect("JSON"), value);
+    }
+}
