@@ -294,7 +294,11 @@ mod tests {
         );
         let mut read = Vec::new();
         let mut stored = config.letters(&BuildContext::for_tests()).expect("readable").expect("files");
-        stored.each(&mut |letter| Ok(read.push(letter))).expect("reads");
+        let mut take = |letter| {
+            read.push(letter);
+            Ok(())
+        };
+        stored.each(&mut take).expect("reads");
         let forms: Vec<Option<&str>> = read.iter().map(|letter| letter.form.as_deref()).collect();
         assert_eq!(forms, [None, Some(r#"{"columns":["a","b"]}"#), None], "what it needs to be read once more");
     }

@@ -124,7 +124,8 @@ pub(super) fn go_on(noted: Vec<Noted>, there: &[FileSpan], path: &str, parallel:
         }
         openings.extend(opening((lane, carry), &of_lane, there, path, parallel)?);
     }
-    let left = there.iter().enumerate().filter(|(at, _)| !taken.contains(at)).map(|(_, file)| file.clone());
+    let left: Vec<FileSpan> =
+        there.iter().enumerate().filter(|(at, _)| !taken.contains(at)).map(|(_, file)| file.clone()).collect();
     if parallel {
         let mut ids: BTreeSet<LaneId> = lanes.iter().map(|(lane, _)| lane.id.clone()).collect();
         for file in left {
@@ -133,10 +134,10 @@ pub(super) fn go_on(noted: Vec<Noted>, there: &[FileSpan], path: &str, parallel:
             openings.push(Opening { id, files: vec![file], resumed: None });
         }
     } else if let Some(opening) = openings.first_mut() {
-        say_order(&lanes[0].1, opening, left.clone());
+        say_order(&lanes[0].1, opening, &left);
         opening.files.extend(left);
     } else {
-        openings.push(Opening { id: path.into(), files: left.collect(), resumed: None });
+        openings.push(Opening { id: path.into(), files: left, resumed: None });
     }
     Ok(openings)
 }
@@ -353,13 +354,13 @@ fn told(was: &FileSpan, now: &FileSpan) {
 }
 
 /// Says what is out of the order of names, in a lane over all files one after the other.
-fn say_order(before: &Carry, opening: &Opening, left: impl Iterator<Item = FileSpan> + Clone) {
+fn say_order(before: &Carry, opening: &Opening, left: &[FileSpan]) {
     let last = opening.files.last();
-    for file in left.clone().filter(|file| last.is_some_and(|last| file.name < last.name)) {
+    for file in left.iter().filter(|file| last.is_some_and(|last| file.name < last.name)) {
         tracing::info!("{} is new and comes behind the files that were read before", file.name);
     }
     for was in before.files.iter().skip(before.read.len().max(1)) {
-        if !left.clone().any(|file| file.path == was.path || file.node == was.node) {
+        if !left.iter().any(|file| file.path == was.path || file.node == was.node) {
             tracing::warn!("{} is gone before anything of it was read", was.name);
         }
     }

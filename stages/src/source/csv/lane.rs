@@ -315,8 +315,10 @@ impl Lane for CsvLane {
             return Ok(Next::End);
         }
         let before = self.position().at;
-        let line = self.line();
-        self.marks.get_mut().add(before, line);
+        if self.file < self.files.len() {
+            let line = self.line();
+            self.marks.get_mut().add(before, line);
+        }
         let mut rows = self.decoder.rows(room);
         let mut dead = Vec::new();
         let goes_on = self.read(room, until, &mut rows, &mut dead)?;

@@ -71,7 +71,7 @@ impl MedianSurvey {
     /// Whether all of the input may take more than there is, judged by a part of it.
     pub(super) fn foretells(&self, share: f64) -> Option<usize> {
         let all = self.bytes as f64 / share;
-        (share >= TELLING_SHARE && share < 1.0 && all > self.bytes_max as f64).then_some(all as usize)
+        ((TELLING_SHARE..1.0).contains(&share) && all > self.bytes_max as f64).then_some(all as usize)
     }
 
     fn count(&mut self, numbers: &Numbers, field: usize, key_of: impl Fn(usize) -> usize) {
