@@ -68,6 +68,24 @@ fn output_that_was_decided_and_is_not_there_stops_the_run_with_its_range_until_i
 
 #[test]
 #[ignore = "needs Apache Kafka"]
+fn a_state_directory_and_output_that_were_removed_are_told() {
+    let kafka = Kafka::given();
+    let (house, _) = house(&kafka, "", FILES);
+    house.run(&RUN).expect(0, &["read 300, written 300,"]);
+    std::fs::remove_dir_all(house.path(".aqpipe")).expect("removed");
+    let done = house
+        .run(&RUN)
+        .expect(0, &["is new: what earlier processes of this pipeline committed is known from", "read 0,"]);
+    assert!(!done.err.contains("the output of earlier runs is gone"), "{}", done.err);
+    std::fs::remove_dir_all(house.path("out")).expect("removed");
+    let said = "the output of earlier runs is gone, or on another machine: 300 records were written to";
+    let done = house.run(&RUN).expect(0, &[said, "read 0,"]);
+    assert!(!done.err.contains("is new: what earlier"), "{}", done.err);
+    house.run(&[&RUN[..], &["--fresh"]].concat()).expect(0, &["read 300, written 300,"]);
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
 fn at_least_once_a_group_offset_that_was_moved_back_is_followed_into_a_topic_and_refused_over_files() {
     let kafka = Kafka::given();
     let again = kafka.name("out");

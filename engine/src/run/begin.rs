@@ -1,5 +1,7 @@
 //! How a run begins: anew, where the last one stopped, or not at all because there is nothing to do.
 
+use std::path::Path;
+
 use super::cut::LastRun;
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
@@ -42,17 +44,28 @@ impl Asked<'_> {
         if self.reads_as_another_group(last)? {
             return Ok(Beginning::Anew);
         }
-        if self.output_is_gone && last.counts.written > 0 {
-            tracing::warn!(
-                "the output of earlier runs is gone: {} records were written to {}. This run does not write them again; \
-                 `--fresh` starts from the beginning",
-                last.counts.written,
-                self.destination.as_ref().map_or("it", |destination| &destination.name)
-            );
-        }
         match self.pipeline.source.config.rerun() {
             Some(repeat) if last.done => self.after_a_completed_run(last, repeat),
             _ => self.go_on(last),
+        }
+    }
+
+    /// Says where the memory of earlier runs is, where the state directory that would have it is `new`, and whether their
+    /// output is there.
+    pub(super) fn say_what_is_gone(&self, new: Option<&Path>, written: u64) {
+        if let Some(home) = new {
+            tracing::warn!(
+                "the state directory `{}` is new: what earlier processes of this pipeline committed is known from their \
+                 transactions, and this run goes on there",
+                home.display()
+            );
+        }
+        if self.output_is_gone && written > 0 {
+            tracing::warn!(
+                "the output of earlier runs is gone, or on another machine: {written} records were written to {}. This run \
+                 does not write them again; `--fresh` starts from the beginning",
+                self.destination.as_ref().map_or("it", |destination| &destination.name)
+            );
         }
     }
 

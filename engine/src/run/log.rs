@@ -147,6 +147,23 @@ impl Log {
         Ok(())
     }
 
+    /// How many records processes of this pipeline have written so far, as far as transactions note it.
+    pub(super) fn written_by_all(&self) -> Result<u64> {
+        self.outside.as_ref().map_or(Ok(0), Outside::written_by_all)
+    }
+
+    /// Whether this state directory has no memory, and the transactions have.
+    pub(super) fn is_new_here(&self) -> bool {
+        let knows_runs = |outside: &Outside| {
+            outside
+                .transactions
+                .notes()
+                .keys()
+                .any(|key| key.starts_with(&notes::run_key("")) && *key != notes::run_key(REPLAY))
+        };
+        *self.ledger.state() == LedgerState::default() && self.outside.as_ref().is_some_and(knows_runs)
+    }
+
     /// The last run of this instance.
     pub(super) fn last_run(&mut self) -> Result<Option<LastRun>> {
         if let Some(outside) = &mut self.outside

@@ -79,6 +79,16 @@ impl Outside {
         last_run(self.transactions.notes(), &self.writer, self.alone)
     }
 
+    /// How many records all writers have written so far.
+    pub(super) fn written_by_all(&self) -> Result<u64> {
+        let found = self.transactions.notes();
+        let mut written = 0;
+        for key in found.keys().filter(|key| key.starts_with(&notes::last_key(""))) {
+            written += notes::find::<LastNote>(found, key)?.map_or(0, |last| last.counts.written);
+        }
+        Ok(written)
+    }
+
     /// What is noted of writers that have not committed for long, where there are too many.
     fn of_bygone_writers(&mut self) -> Result<Vec<(String, Option<Vec<u8>>)>> {
         let found = self.transactions.notes();

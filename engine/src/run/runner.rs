@@ -171,6 +171,7 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
                 Ok(None) => return Ok(Ended::Stopped),
                 Ok(Some(last)) => {
                     if let Beginning::Nothing = asked.begin(last.as_ref())? {
+                        asked.say_what_is_gone(None, last.map_or(0, |last| last.counts.written));
                         return Ok(Ended::NothingToDo);
                     }
                 }
@@ -187,6 +188,11 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
         forget(&instance, &mut log, pipeline, coordinator.as_deref(), source.as_ref(), &ends)?;
     }
     let last = log.last_run()?;
+    if !options.fresh && replay.is_none() {
+        let home = instance.dir.parent().filter(|_| log.is_new_here());
+        let written = last.as_ref().map_or(0, |last| last.counts.written).max(log.written_by_all()?);
+        asked.say_what_is_gone(home, written);
+    }
     let beginning = if replay.is_some() { Beginning::GoOn } else { asked.begin(last.as_ref())? };
     let anew = match beginning {
         Beginning::Nothing => return Ok(Ended::NothingToDo),
