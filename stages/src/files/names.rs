@@ -149,7 +149,9 @@ impl Names {
 
     /// Whether a name is that of the lock of another writer.
     pub(super) fn is_other_lock(&self, name: &str) -> bool {
-        name.starts_with(&self.locks()) && name.ends_with(".lock") && name != self.lock()
+        let writer = name.strip_prefix(&self.locks()).and_then(|rest| rest.strip_suffix(".lock"));
+        // With a point in it, it is that of another prefix.
+        writer.is_some_and(|writer| !writer.contains('.') && writer != self.writer)
     }
 }
 
@@ -221,6 +223,15 @@ mod tests {
         let long = names.visible(&names.stem(&"x".repeat(300).into()), span(u64::MAX, u64::MAX, u32::MAX), 2);
         assert!(long.len() < 255, "{long}");
         assert!(stems.iter().all(|stem| !stem.contains('/')));
+    }
+
+    #[test]
+    fn a_lock_is_that_of_its_own_prefix_and_pipeline() {
+        let names = Names::new("a", "csv", "b", "0");
+        assert!(names.is_other_lock(".a.b.1.lock"));
+        for other in [".a.b.0.lock", ".a.b.c.0.lock", ".a.bb.1.lock", ".aa.b.1.lock", ".a.b.1.lock.new"] {
+            assert!(!names.is_other_lock(other), "{other}");
+        }
     }
 
     #[test]

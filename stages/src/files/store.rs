@@ -74,7 +74,7 @@ impl Store {
         if self.alone {
             self.nobody_else_writes()?;
         }
-        self.sweep_claims()?;
+        self.tidy()?;
         match Claim::read(&self.dir, &self.names)? {
             None => {
                 if self.embedded {
@@ -126,11 +126,20 @@ impl Store {
         disk::lock(&self.dir.join(self.names.lock()))?.ok_or_else(|| self.is_written())
     }
 
-    /// Removes claims that processes died writing. The caller has the directory's lock, without which nobody writes one.
-    fn sweep_claims(&self) -> Result<()> {
+    /// Removes claims that processes died writing, and the locks of those that have ended and left nothing else. The caller
+    /// has the directory's lock, without which nobody writes a claim or takes a lock.
+    fn tidy(&self) -> Result<()> {
         let claim = format!("{}.", self.names.claim());
-        for name in self.list()?.into_iter().filter(|name| name.starts_with(&claim) && name.ends_with(".new")) {
-            disk::remove(&self.dir.join(name))?;
+        let names = self.list()?;
+        let left: BTreeSet<String> =
+            names.iter().filter_map(|name| Some(self.names.lock_of(self.names.read_temporary(name)?.writer))).collect();
+        for name in &names {
+            let path = self.dir.join(name);
+            let is_claim = name.starts_with(&claim) && name.ends_with(".new");
+            let is_lock = self.names.is_other_lock(name) && !left.contains(name);
+            if is_claim || (is_lock && disk::lock(&path)?.is_some()) {
+                disk::remove(&path)?;
+            }
         }
         Ok(())
     }

@@ -375,6 +375,21 @@ fn of_pipelines_that_claim_a_directory_at_once_one_gets_it() {
 }
 
 #[test]
+fn processes_that_have_ended_and_left_nothing_leave_no_locks_either() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let locks = || {
+        let names = std::fs::read_dir(dir.path()).expect("a directory");
+        names.filter(|entry| entry.as_ref().expect("an entry").path().to_string_lossy().contains(".consumer.")).count()
+    };
+    let running = store_of(dir.path(), &cx("consumer", "0-running"));
+    running.claim().expect("free");
+    for run in 0..5 {
+        store_of(dir.path(), &cx("consumer", &format!("0-run{run}"))).claim().expect("its own");
+        assert_eq!(locks(), 2, "that of the one that runs, and the last");
+    }
+}
+
+#[test]
 fn what_a_process_left_that_has_ended_is_removed_without_what_was_decided() {
     let dir = tempfile::tempdir().expect("a directory");
     let lost = store_of(dir.path(), &cx("consumer", "0-lost"));
