@@ -193,3 +193,34 @@ fn members_share_the_partitions_and_when_one_dies_the_other_reads_all() {
         rows.column("timestamp").into_iter().zip(rows.column("station")).collect();
     assert_eq!((stamps.len(), rows.len()), (3_000, 3_000), "all, and once: {}", done.err);
 }
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn a_property_called_as_a_column_or_a_feature_ends_no_pipeline_and_is_kept() {
+    let kafka = Kafka::given();
+    let (topic, brokers) = (kafka.topic("in", 1), &kafka.brokers);
+    let message = |more: &str| {
+        let text = format!(r#"{{"timestamp":"2004-03-10T18:00:00Z","T":1.5{more}}}"#);
+        (None, Some(text.into_bytes()), OwnedHeaders::new())
+    };
+    kafka.write(&topic, &[message(""), message(r#","flags":"mine","hour":99,"quality_score":7"#)]);
+    let job = format!(
+        "name = \"job\"\n\n[source]\ntype = \"kafka\"\nbrokers = \"{brokers}\"\ntopics = [\"{topic}\"]\n\n\
+         [[transform]]\ntype = \"derive\"\nfeatures = [\"hour\"]\n\n[[transform]]\ntype = \"score\"\n\n\
+         [sink]\ntype = \"csv\"\ndir = \"out\"\n"
+    );
+    let house = House::with(&[("job.toml", &job)]);
+    house.run(&["run", "job.toml", "--until-end"]).expect(
+        0,
+        &[
+            "job: read 2, written 2, dead letters 0,",
+            "records have a field `flags`, which is another column's name here: it is written as `flags_`\n",
+            "`hour` is a field of the records as they come and a feature of `derive`: the field is kept",
+            "the score of such records is called `quality_score_`",
+        ],
+    );
+    let texts: Vec<String> = house.files("out").iter().map(|name| house.read(&format!("out/{name}"))).collect();
+    assert!(texts[0].starts_with("timestamp,T,hour,quality_score,flags,fills\n"), "{texts:?}");
+    assert!(texts[1].starts_with("timestamp,T,flags_,hour,quality_score,quality_score_,flags,fills\n"), "{texts:?}");
+    assert!(texts[1].contains(",1.5,mine,99.0,7.0,1.0,"), "{texts:?}");
+}

@@ -8,10 +8,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use aqpipe_engine::{Error, Result};
-use serde::{Deserialize, Serialize};
 
 /// One file of a lane.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FileSpan {
     /// Its path as it was spelt, for messages.
     pub(super) name: String,

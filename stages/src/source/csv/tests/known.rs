@@ -2,8 +2,8 @@
 
 use aqpipe_engine::stage::{Noted, Start};
 
-use super::super::files::expand;
-use super::super::known::{self, Opening};
+use super::super::files::{FileSpan, expand};
+use super::super::known::{self, Carry, Opening};
 use super::*;
 
 /// More than a little: many rows, which differ from file to file.
@@ -231,4 +231,22 @@ fn the_files_of_a_completed_run_are_compared_with_those_that_are_there() {
             assert_eq!(differs.as_deref(), expected, "parallel = {parallel}");
         }
     }
+}
+
+#[test]
+fn what_is_saved_of_many_files_of_a_directory_is_little_and_comes_back() {
+    let file = |number: usize| FileSpan {
+        name: format!("data/of/a/station/2004-{number:05}.csv"),
+        length: 100_000,
+        path: format!("/a/long/way/to/the/data/of/a/station/2004-{number:05}.csv"),
+        node: (66_306, 1_000_000 + number as u64),
+    };
+    let mut files: Vec<FileSpan> = (0..1_000).map(file).collect();
+    files.push(FileSpan { name: "latest".into(), path: "/elsewhere/2005.csv".into(), ..file(0) });
+    let carry = Carry { files: files.clone(), line: 7, kinds: Vec::new(), read: vec![1, 2] };
+    let bytes = carry.to_bytes().expect("bytes");
+    assert!(bytes.len() < 35 * files.len(), "{} bytes", bytes.len());
+    let start = Start { state: vec![bytes], ..Start::default() };
+    let back = Carry::from_start("x", &start).expect("reads");
+    assert_eq!((back.files, back.line, back.read), (files, 7, vec![1, 2]));
 }
