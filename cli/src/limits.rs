@@ -2,14 +2,14 @@
 //! pipelines, partitions and brokers takes more than shells allow by default.
 
 use std::fs::File;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use aqpipe_engine::Error;
-use aqpipe_engine::monitor::Facts;
+use aqpipe_engine::monitor::{Facts, TOO_MANY_FILES};
 use aqpipe_engine::run::{Stop, Summary};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -22,6 +22,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// then librdkafka has tried each of its connections several times. What one of them gives back another takes at once, so
 /// that there may seem to be room now and then.
 const LOOKS: u32 = 5;
+/// So many connections refused for it, while somebody waits and commits nothing: each is tried again, ever more slowly.
+const REFUSALS: u64 = 5;
 
 /// Raises the limit that a process may raise by itself.
 pub(crate) fn raise_open_files() {
@@ -43,18 +45,6 @@ pub(crate) fn too_many_open_files() -> String {
     format!("too many open files: the limit is {limit}; raise it with `ulimit -n`, or run fewer pipelines at once")
 }
 
-/// Whether an error's text says that the limit is exhausted, as the system words it.
-fn is_of_open_files(text: &str) -> bool {
-    static WORDS: OnceLock<[String; 2]> = OnceLock::new();
-    let words = WORDS.get_or_init(|| {
-        [Errno::MFILE, Errno::NFILE].map(|error| {
-            let text = std::io::Error::from(error).to_string();
-            text.split(" (os error").next().unwrap_or_default().to_owned()
-        })
-    });
-    words.iter().any(|word| text.contains(word.as_str()))
-}
-
 /// The pipelines of a run, which end together when the limit is exhausted: what one of them frees another takes, so
 /// that those which are left would limp.
 struct Pipelines {
@@ -68,6 +58,28 @@ impl Pipelines {
             tracing::error!("{}", too_many_open_files());
             self.all.iter().for_each(|(_, stop)| stop.ask());
         }
+    }
+}
+
+/// What was seen of a pipeline.
+#[derive(Clone, Default)]
+struct Seen {
+    commits: u64,
+    looks: u32,
+    /// Refusals up to its last commit.
+    refused: u64,
+}
+
+impl Seen {
+    /// Whether it waits for what it cannot open.
+    fn is_stuck(&mut self, facts: &Facts, room: bool) -> bool {
+        let (commits, refused) = (facts.commits(), facts.files_refused.load(Ordering::Relaxed));
+        if commits != self.commits || facts.waits().is_empty() {
+            *self = Seen { commits, looks: 0, refused };
+        } else {
+            self.looks = if room { self.looks.saturating_sub(1) } else { self.looks + 1 };
+        }
+        self.looks >= LOOKS || refused - self.refused >= REFUSALS
     }
 }
 
@@ -87,20 +99,13 @@ impl Watch {
         let watched = Arc::clone(&pipelines);
         let thread = std::thread::Builder::new().name("open files".into()).spawn(move || {
             let pipelines = watched;
-            let mut seen: Vec<(u64, u32)> = pipelines.all.iter().map(|(facts, _)| (facts.commits(), 0)).collect();
+            let mut seen = vec![Seen::default(); pipelines.all.len()];
             while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                 let room = has_room();
-                for ((facts, _), (commits, looks)) in pipelines.all.iter().zip(&mut seen) {
-                    let now = facts.commits();
-                    *looks = match now == *commits && !facts.waits().is_empty() {
-                        true if room => looks.saturating_sub(1),
-                        true => *looks + 1,
-                        false => 0,
-                    };
-                    *commits = now;
-                }
-                if seen.iter().any(|(_, looks)| *looks >= LOOKS) {
-                    pipelines.stop();
+                for ((facts, _), seen) in pipelines.all.iter().zip(&mut seen) {
+                    if seen.is_stuck(facts, room) {
+                        pipelines.stop();
+                    }
                 }
             }
         });
@@ -109,7 +114,7 @@ impl Watch {
 
     /// Looks at how a pipeline ended: where it could open nothing more, the others end too.
     pub(crate) fn look_at(&self, end: &Result<Summary, Error>) {
-        if end.as_ref().is_err_and(|error| is_of_open_files(&error.headline())) {
+        if end.as_ref().is_err_and(|error| error.headline().contains(TOO_MANY_FILES)) {
             self.pipelines.stop();
         }
     }
@@ -140,11 +145,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_exhausted_limit_is_known_by_the_words_of_the_system() {
-        let error = std::io::Error::from(Errno::MFILE);
-        assert!(is_of_open_files(&format!("cannot create out/x.tmp: {error}")));
-        assert!(is_of_open_files("127.0.0.1:9092/bootstrap: Failed to create socket: Too many open files (after 0ms)"));
-        assert!(!is_of_open_files("No space left on device (os error 28)"));
+    fn a_pipeline_is_stuck_that_waits_and_commits_nothing_while_nothing_can_be_opened() {
+        let facts = Facts::default();
+        let mut seen = Seen::default();
+        let mut looks = |facts: &Facts, room| (0..=LOOKS).any(|_| seen.is_stuck(facts, room));
         assert!(has_room());
+        assert!(!looks(&facts, false), "it does not wait");
+        facts.waiting("kafka", Some("a broker".to_owned()));
+        assert!(!looks(&facts, true), "a broker that is not there is no matter of limits");
+        facts.files_refused.fetch_add(REFUSALS, Ordering::Relaxed);
+        assert!(looks(&facts, true));
+        facts.committed(Duration::ZERO);
+        assert!(!looks(&facts, true), "it goes on");
+        assert!(looks(&facts, false));
+    }
+
+    #[test]
+    fn the_system_words_an_exhausted_limit_as_it_is_looked_for() {
+        for error in [Errno::MFILE, Errno::NFILE] {
+            assert!(std::io::Error::from(error).to_string().contains(TOO_MANY_FILES));
+        }
     }
 }

@@ -13,6 +13,9 @@ use crate::record::LaneId;
 /// How many cells of a field have which flag, in the order of [`Flag::ALL`](crate::record::Flag::ALL).
 pub type FlagCounts = [u64; 5];
 
+/// What systems call the end of the files that a process, or all of them, may open; client libraries repeat it.
+pub const TOO_MANY_FILES: &str = "Too many open files";
+
 /// What a cut counted. All of it becomes true when the cut is decided.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Counts {
@@ -82,6 +85,8 @@ pub struct Facts {
     pub unreached: AtomicU64,
     /// Output files made visible.
     pub files: AtomicU64,
+    /// Connections that a client library could not open because the process may open no more ([`TOO_MANY_FILES`]).
+    pub files_refused: AtomicU64,
     /// Bytes read from the source.
     pub bytes_in: AtomicU64,
     /// Records that the source expects in all, 0 where it cannot know: for a progress bar.
@@ -151,6 +156,7 @@ impl Default for Facts {
             errors: AtomicU64::new(0),
             unreached: AtomicU64::new(0),
             files: AtomicU64::new(0),
+            files_refused: AtomicU64::new(0),
             bytes_in: AtomicU64::new(0),
             expected: AtomicU64::new(0),
             progress: AtomicU64::new(0),

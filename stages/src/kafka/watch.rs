@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::Error;
-use aqpipe_engine::monitor::Facts;
+use aqpipe_engine::monitor::{Facts, TOO_MANY_FILES};
 use aqpipe_engine::stage::BuildContext;
 use parking_lot::Mutex;
 use rdkafka::config::RDKafkaLogLevel;
@@ -299,6 +299,9 @@ impl Watch {
     pub(crate) fn line(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         let (pipeline, stage) = (&*self.pipeline, &*self.stage);
         tracing::debug!(target: "librdkafka", pipeline, stage, "{level:?} {facility}: {message}");
+        if message.contains(TOO_MANY_FILES) {
+            self.facts.files_refused.fetch_add(1, Ordering::Relaxed);
+        }
         if matches!(facility, "FAIL" | "ERROR")
             && let Some((broker, why)) = broker_in(message)
         {
