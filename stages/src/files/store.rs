@@ -38,6 +38,8 @@ pub(crate) struct Store {
     run: AtomicU64,
     /// Read at first use, then kept up: nobody else makes files with these names.
     index: Mutex<Option<Index>>,
+    /// The names of hidden files when the directory was claimed, until something is written.
+    at_claim: Mutex<Option<Vec<String>>>,
     /// The stems of which the claim is known to say that they are this pipeline's.
     recorded: Mutex<BTreeSet<String>>,
     lock: Mutex<Option<File>>,
@@ -58,6 +60,7 @@ impl Store {
             opened: AtomicU64::new(0),
             run: AtomicU64::new(1),
             index: Mutex::default(),
+            at_claim: Mutex::default(),
             recorded: Mutex::default(),
             lock: Mutex::default(),
         }
@@ -133,7 +136,7 @@ impl Store {
         let names = self.list()?;
         let left: BTreeSet<String> =
             names.iter().filter_map(|name| Some(self.names.lock_of(self.names.read_temporary(name)?.writer))).collect();
-        for name in &names {
+        for name in names.iter().filter(|name| name.starts_with('.')) {
             let path = self.dir.join(name);
             let is_claim = name.starts_with(&claim) && name.ends_with(".new");
             let is_lock = self.names.is_other_lock(name) && !left.contains(name);
@@ -141,6 +144,7 @@ impl Store {
                 disk::remove(&path)?;
             }
         }
+        *self.at_claim.lock() = Some(names.into_iter().filter(|name| name.starts_with('.')).collect());
         Ok(())
     }
 
@@ -204,22 +208,37 @@ impl Store {
     fn with_index<T>(&self, with: impl FnOnce(&mut Index) -> T) -> Result<T> {
         let mut index = self.index.lock();
         if index.is_none() {
-            let mut found = Index::new();
-            for name in self.list()? {
-                if let Some(visible) = self.names.read(&name) {
-                    let ends = found.entry(visible.stem.to_owned()).or_default();
-                    let end = ends.entry(visible.from).or_insert(visible.to);
-                    *end = visible.to.max(*end);
-                }
-            }
-            *index = Some(found);
+            *index = Some(self.index_of(&self.list()?));
         }
         Ok(with(index.get_or_insert_default()))
+    }
+
+    fn index_of(&self, names: &[String]) -> Index {
+        let mut found = Index::new();
+        for visible in names.iter().filter_map(|name| self.names.read(name)) {
+            let ends = match found.get_mut(visible.stem) {
+                Some(ends) => ends,
+                None => found.entry(visible.stem.to_owned()).or_default(),
+            };
+            let end = ends.entry(visible.from).or_insert(visible.to);
+            *end = visible.to.max(*end);
+        }
+        found
+    }
+
+    /// The names of hidden files, as they were when the directory was claimed where nothing was written since: a start
+    /// looks at them several times, and the directory may be large.
+    fn hidden(&self) -> Result<Vec<String>> {
+        match &*self.at_claim.lock() {
+            Some(names) => Ok(names.clone()),
+            None => Ok(self.list()?.into_iter().filter(|name| name.starts_with('.')).collect()),
+        }
     }
 
     /// Removes what this pipeline has there, visible or not.
     fn remove_all(&self, claim: &Claim) -> Result<()> {
         *self.index.lock() = None;
+        *self.at_claim.lock() = None;
         self.recorded.lock().clear();
         for name in self.list()? {
             let visible = self.names.read(&name).is_some_and(|visible| claim.stems.contains(visible.stem));
@@ -269,7 +288,7 @@ impl Store {
     /// The writers that left hidden files here and have ended, without this process.
     pub(crate) fn left_by(&self) -> Result<Vec<Arc<str>>> {
         let own = self.names.own_writer();
-        let names = self.list()?;
+        let names = self.hidden()?;
         let writers: BTreeSet<&str> =
             names.iter().filter_map(|name| Some(self.names.read_temporary(name)?.writer)).collect();
         let _guard = self.lock_directory()?;
@@ -294,7 +313,7 @@ impl Store {
             keep.extend(Prepared::from_bytes(prepared)?.into_iter().map(|file| file.temporary));
         }
         let own = self.names.own_writer();
-        let names = self.list()?;
+        let names = self.hidden()?;
         let _guard = self.lock_directory()?;
         for writer in writers.iter().map(|writer| Names::writer(writer)) {
             let left: Vec<&String> = names
@@ -338,49 +357,52 @@ impl Store {
     /// written a lane before it came here.
     pub(crate) fn visible_ends(&self, lanes: &[LaneId]) -> Result<Vec<Option<u64>>> {
         let stems: Vec<String> = lanes.iter().map(|lane| self.stem(lane)).collect();
-        let claim = Claim::read(&self.dir, &self.names)?;
         *self.index.lock() = None;
-        self.with_index(|index| {
-            let is_own = |stem: &String| claim.as_ref().is_some_and(|claim| claim.stems.contains(stem));
-            let end = |stem: &String| index.get(stem).filter(|_| is_own(stem))?.values().max().copied();
-            stems.iter().map(end).collect()
-        })
+        *self.at_claim.lock() = None;
+        self.record(&stems)?;
+        self.with_index(|index| stems.iter().map(|stem| index.get(stem)?.values().max().copied()).collect())
     }
 
-    /// Records that the files of a lane are this pipeline's, before there is one.
-    fn record(&self, stem: &str) -> Result<()> {
-        if self.recorded.lock().contains(stem) {
+    /// Records that the files of lanes are this pipeline's, before there are any.
+    fn record(&self, stems: &[String]) -> Result<()> {
+        let is_known = |stem: &String| self.recorded.lock().contains(stem);
+        if stems.iter().all(is_known) {
             return Ok(());
         }
         let _guard = self.lock_directory()?;
-        let claim = Claim::read(&self.dir, &self.names)?;
-        let mut claim = claim.unwrap_or_else(|| self.new_claim());
+        let mut claim = Claim::read(&self.dir, &self.names)?.unwrap_or_else(|| self.new_claim());
         claim.belongs_to(&self.pipeline, &self.dir, &self.names)?;
-        if !claim.stems.contains(stem) {
+        let new: Vec<&String> = stems.iter().filter(|stem| !claim.stems.contains(*stem)).collect();
+        if !new.is_empty() {
             let names = self.list()?;
-            let taken = |by: &str| {
-                Error::config(format!("files `{stem}_*.{}` in `{}` {by}", self.names.extension, self.dir.display()))
-                    .help("choose another `prefix` or `dir`")
-            };
+            let index = self.index_of(&names);
             let (dir, extension) = (&self.dir, self.names.extension);
-            let claims = names.iter().filter(|name| **name != self.names.claim()).cloned();
-            if let Some((pipeline, prefix)) = Claim::other_with(dir, claims, stem, extension)? {
-                return Err(taken(&format!("belong to the pipeline `{pipeline}`, whose prefix is `{prefix}`")));
+            let claims = || names.iter().filter(|name| **name != self.names.claim()).cloned();
+            for stem in &new {
+                let taken = |by: &str| {
+                    Error::config(format!("files `{stem}_*.{extension}` in `{}` {by}", dir.display()))
+                        .help("choose another `prefix` or `dir`")
+                };
+                if let Some((pipeline, prefix)) = Claim::other_with(dir, claims(), stem, extension)? {
+                    return Err(taken(&format!("belong to the pipeline `{pipeline}`, whose prefix is `{prefix}`")));
+                }
+                if index.contains_key(*stem) {
+                    return Err(taken("are there already, and nothing records that this pipeline wrote them"));
+                }
             }
-            if names.iter().any(|name| self.names.read(name).is_some_and(|visible| visible.stem == stem)) {
-                return Err(taken("are there already, and nothing records that this pipeline wrote them"));
-            }
-            claim.stems.insert(stem.to_owned());
+            *self.index.lock() = Some(index);
+            claim.stems.extend(new.into_iter().cloned());
             claim.rewrite(&self.dir, &self.names)?;
         }
-        self.recorded.lock().insert(stem.to_owned());
+        self.recorded.lock().extend(stems.iter().cloned());
         Ok(())
     }
 
     /// A new file of a lane that nobody sees.
     pub(crate) fn create(&self, lane: &LaneId) -> Result<Temporary> {
         let stem = self.stem(lane);
-        self.record(&stem)?;
+        self.record(std::slice::from_ref(&stem))?;
+        *self.at_claim.lock() = None;
         let number = self.opened.fetch_add(1, Ordering::Relaxed);
         Temporary::create(&self.dir, self.names.temporary(&stem, number))
     }
