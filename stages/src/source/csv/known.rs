@@ -281,7 +281,11 @@ fn opening(
     for (number, was) in carry.files.iter().enumerate().take(current) {
         let name = found.get(&number).map_or(was, |(at, _)| &there[*at]);
         if name.length > was.length {
-            tracing::warn!("{} has grown since it was read: what was added is not read", name.name);
+            tracing::warn!(
+                "{} has grown since it was read: what was added is not read, for the files behind it have been begun. With \
+                 `parallel = true` each file is read on by itself",
+                name.name
+            );
         }
         // As long as it was, so that positions keep their meaning.
         files.push(FileSpan { length: was.length, ..name.clone() });
