@@ -159,6 +159,28 @@ fn a_topic_of_commits_that_is_deleted_while_the_pipeline_runs_is_named_with_what
 
 #[test]
 #[ignore = "needs Apache Kafka"]
+fn a_topic_of_commits_that_is_made_anew_while_the_pipeline_runs_stops_it_within_half_a_minute() {
+    let kafka = Kafka::given();
+    let (input, output, notes) = (kafka.topic("in", 1), kafka.topic("out", 1), kafka.name("notes"));
+    let house = House::new();
+    house.write("job.toml", pipeline("job", &[&from_kafka(&kafka, &input), &to_kafka(&kafka, &output)]));
+    let run = ["run", "job.toml", "--set", &format!("sink.transactions.topic={notes}")];
+    let mut running = house.start(&run);
+    running.says("assigned: ");
+    kafka.make_anew(&notes, 16);
+    let mut n = 0;
+    while running.is_running() {
+        assert!(n < 120, "it goes on though nothing is known any more of what it did");
+        let value = format!("{{\"timestamp\":\"2024-01-01T00:00:00Z\",\"station\":\"s\",\"T\":{n}}}");
+        kafka.write(&input, &[(None, Some(value.into_bytes()), OwnedHeaders::new())]);
+        n += 1;
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    running.wait().expect(1, &[&format!("the topic of commits, `{notes}`, was deleted while the pipeline ran")]);
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
 fn a_topic_of_commits_that_drops_what_is_old_is_refused_though_it_is_compacted_as_well() {
     let kafka = Kafka::given();
     let (house, _) = producer(&kafka);

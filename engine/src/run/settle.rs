@@ -147,8 +147,12 @@ fn decided(log: &Log) -> Result<[Vec<Vec<u8>>; 2]> {
 fn roll(Unsettled { cuts, decided }: &Unsettled, ends: &Ends) -> Result<()> {
     match (cuts.len(), decided) {
         (0, _) => {}
-        (count, true) => tracing::info!("an earlier run was interrupted: finishing {count} cuts that were decided"),
-        (count, false) => tracing::info!("an earlier run was interrupted: removing {count} cuts that were not decided"),
+        (count, true) => tracing::info!(
+            "an earlier run was interrupted: finishing its last commit, decided before ({count} outputs)"
+        ),
+        (count, false) => tracing::info!(
+            "an earlier run was interrupted: removing what it had not committed ({count} outputs), to be read again"
+        ),
     }
     cuts.iter().try_for_each(|cut| {
         let prepared = cut.iter().map(Vec::as_slice);

@@ -59,9 +59,11 @@ pub(super) struct Session {
 impl Session {
     /// Reads what there is, so that what comes later can be told from it.
     pub(super) fn begin(&mut self) -> Result<()> {
-        self.notes_id = self.producer.id_of_notes();
         self.reader.read(&here_key(&self.writer), Until::End, None)?;
-        self.refresh()
+        self.refresh()?;
+        // Behind it: until it is noted that this process is there, another one of its name may take it for one that has died.
+        self.notes_id = self.producer.id_of_notes();
+        Ok(())
     }
 
     pub(super) fn new(

@@ -163,6 +163,7 @@ create_topic = { partitions = 3, replication = 1 }
         "batch_bytes",
         "create_topic",
         "transactions",
+        "connect_timeout_secs",
         "security",
         "librdkafka",
     ];

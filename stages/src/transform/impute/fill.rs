@@ -292,7 +292,11 @@ impl Pass for Fill {
         self.pass(parts, Until::DECIDED, out)?;
         let held = self.held();
         if held > self.max_held {
-            self.give_up(held - self.max_held, "`max_held` is reached", out)?;
+            self.give_up(
+                held - self.max_held,
+                "more rows wait for a later value than `max_held` allows, which can be raised",
+                out,
+            )?;
         }
         if self.held.len() > PARTS_MAX {
             self.held = Held::join(std::mem::take(&mut self.held))?;
@@ -309,7 +313,11 @@ impl Pass for Fill {
         let Some(max_wait) = self.max_wait else { return Ok(()) };
         let arrivals = self.held.iter().flat_map(|part| &part.arrived);
         let expired = arrivals.take_while(|arrived| now.saturating_duration_since(**arrived) >= max_wait).count();
-        if expired == 0 { Ok(()) } else { self.give_up(expired, "`max_wait_secs` is over", out) }
+        if expired == 0 {
+            Ok(())
+        } else {
+            self.give_up(expired, "no later value came within `max_wait_secs`, which can be raised", out)
+        }
     }
 
     fn held(&self) -> usize {
