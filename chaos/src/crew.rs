@@ -4,7 +4,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use rustix::process::Signal;
@@ -19,6 +19,10 @@ use crate::verify::{Kind, Violations};
 const LEAVE: Duration = Duration::from_secs(45);
 /// How long a start that is to be refused may take.
 const REFUSE: Duration = Duration::from_secs(30);
+/// How often it is looked at.
+const LOOK: Duration = Duration::from_millis(5);
+/// What says that it was.
+const RUNS_ALREADY: &str = "is running already";
 
 /// How often a completed pipeline is started again, all but the first and the last time killed.
 const AGAIN: u32 = 6;
@@ -84,12 +88,16 @@ impl Crew {
         Process::start(self.command(home, args), &log)
     }
 
+    fn launch_paced(&mut self, home: Home) -> Result<Process> {
+        let pace: Vec<String> = self.pace.iter().flat_map(|pace| ["--set".to_owned(), pace.clone()]).collect();
+        self.launch(home, &pace.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
     /// Starts one more; as on another machine only where none is there yet.
     pub(crate) fn join(&mut self, home: Home) -> Result<()> {
         let taken = self.members.iter().any(|member| member.home == Home::Far);
         let home = if taken { Home::Near } else { home };
-        let pace: Vec<String> = self.pace.iter().flat_map(|pace| ["--set".to_owned(), pace.clone()]).collect();
-        let process = self.launch(home, &pace.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let process = self.launch_paced(home)?;
         self.members.push(Member { home, process });
         Ok(())
     }
@@ -227,14 +235,30 @@ impl Crew {
 
     /// Starts a second one of a pipeline that has one alone.
     pub(crate) fn be_refused(&mut self) -> Result<()> {
-        let mut second = self.launch(Home::Near, &[])?;
-        let ended = second.wait(REFUSE)?;
+        let mut second = self.launch_paced(Home::Near)?;
+        let until = Instant::now() + REFUSE;
+        let ended = loop {
+            let ended = second.ended()?;
+            if ended.is_some() || Instant::now() > until {
+                break ended;
+            }
+            // The first one may have been so new that the second one came before it.
+            if let Some(first) = self.members.first_mut()
+                && first.process.ended()?.is_some_and(|status| !status.success())
+                && first.process.text().contains(RUNS_ALREADY)
+            {
+                let first = std::mem::replace(&mut first.process, second);
+                self.inspect(&first);
+                return Ok(());
+            }
+            std::thread::sleep(LOOK);
+        };
         self.look_after()?;
         if self.members.is_empty() {
             // The first one was done before: there was nobody to refuse the second for.
             return Ok(());
         }
-        let refused = ended.is_some_and(|status| !status.success()) && second.text().contains("is running already");
+        let refused = ended.is_some_and(|status| !status.success()) && second.text().contains(RUNS_ALREADY);
         if !refused {
             let tail = second.tail();
             self.violations.add(Kind::Conduct, format!("a second start was not refused ({ended:?}):\n{tail}"));

@@ -328,6 +328,16 @@ fn an_instance_that_is_renamed_finishes_what_it_had_decided() {
 #[test]
 #[ignore = "needs Apache Kafka"]
 fn a_producer_that_is_fenced_begins_anew_once() {
+    // While a transaction is undone for it, the other producer asks again, and fences twice where that takes long.
+    for last in [false, false, true] {
+        if is_fenced_and_begins_anew(last) {
+            return;
+        }
+    }
+}
+
+/// Whether a pipeline that is fenced once completed; where it is not the last try, it may be fenced twice.
+fn is_fenced_and_begins_anew(last: bool) -> bool {
     let kafka = Kafka::given();
     let (house, topic) = producer(&kafka);
     let mut running = house.start(&[&["run", "job.toml"], &SLOW[..]].concat());
@@ -341,8 +351,13 @@ fn a_producer_that_is_fenced_begins_anew_once() {
     };
     fence();
     running.says("the transactional producer is made anew");
-    running.wait().expect(0, &["job: done\n"]);
+    let done = running.wait();
+    if !last && done.err.matches("the transactional producer is made anew").count() > 1 {
+        return false;
+    }
+    done.expect(0, &["job: done\n"]);
     all_once(&kafka, &topic);
+    true
 }
 
 #[test]

@@ -111,14 +111,17 @@ pub fn summary(name: &str, facts: &Snapshot) -> Vec<String> {
     let counts = &facts.counts;
     let seconds = facts.uptime.as_secs_f64();
     let mut text = vec![format!(
-        "{name}: read {}, written {}, dead letters {}, filtered {}, held {}; {}in {seconds:.1} s, {:.0} records/s",
+        "{name}: read {}, written {}, dead letters {}, filtered {}, held {}; {}in {seconds:.1} s{}",
         counts.read,
         counts.written,
         counts.dead,
         counts.filtered,
         facts.held,
         files(facts),
-        counts.read as f64 / seconds.max(1e-3),
+        match counts.read {
+            0 => String::new(),
+            read => format!(", {:.0} records/s", read as f64 / seconds.max(1e-3)),
+        },
     )];
     if let Some(score) = counts.mean_score() {
         text.push(format!("  mean score {score:.6}"));
