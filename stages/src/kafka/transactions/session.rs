@@ -19,6 +19,9 @@ use super::trouble;
 /// How long brokers take to notice that a transaction has lasted too long.
 pub(super) const SCAN: Duration = Duration::from_secs(10);
 
+/// How long a process may take from its beginning until it has said that it is there.
+const SAYS_SO: Duration = Duration::from_secs(1);
+
 /// How often the topic of commits is looked at.
 const COMPARE: Duration = Duration::from_secs(30);
 
@@ -158,7 +161,12 @@ impl Session {
         // Looked at before another producer would end what a process of the same name is doing. Whoever said last that it
         // is there goes on.
         let key = here_key(&self.writer);
-        let seen = self.reader.read(&key, Until::End, Some(self.timeout + SCAN))?.unwrap_or_default();
+        let mut seen = self.reader.read(&key, Until::End, Some(self.timeout + SCAN))?.unwrap_or_default();
+        if seen.is_empty() && trouble::is_fenced(error) {
+            // Whoever has just taken this one's place reads what was noted before it says that it is there.
+            std::thread::sleep(SAYS_SO);
+            seen = self.reader.read(&key, Until::End, Some(self.timeout + SCAN))?.unwrap_or_default();
+        }
         let is_replaced = seen.last().is_some_and(|last| !self.here.contains(last));
         let again = self.renewed.replace(Instant::now()).is_some_and(|at| at.elapsed() < self.timeout);
         // Another process of this name would have said that it is there; forgetting is the brokers' own.

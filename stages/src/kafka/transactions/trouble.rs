@@ -35,6 +35,11 @@ pub(super) fn is_forgotten(error: &KafkaError) -> bool {
     matches!(error.rdkafka_error_code(), Some(Code::InvalidProducerIdMapping | Code::UnknownProducerId))
 }
 
+/// Whether an error says that another producer has this one's name, or that brokers took its transaction for too long.
+pub(super) fn is_fenced(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(Code::Fenced)
+}
+
 /// Whether an error says that a topic is not there.
 pub(super) fn is_gone(error: &KafkaError) -> bool {
     matches!(
