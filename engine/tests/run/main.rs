@@ -366,11 +366,15 @@ fn a_lane_that_the_interrupted_run_had_not_ended_is_missed_before_anything_is_co
     let rest = format!("{HOLD}{SUMS}{SINK}");
     let stop = Arc::new(Stop::default());
     house.world.stop_at(100, Arc::clone(&stop));
-    house.run_with("lanes = 2", &rest, |options| options.stop = stop).expect("stops");
+    // Paced, so that neither comes to its end before the other one has begun.
+    house
+        .run_with("lanes = 2\nfirst_word = true\ninterval_secs = 0.001", &rest, |options| options.stop = stop)
+        .expect("stops");
     let before = house.world.values().len();
     let error = house.run("lanes = 1", &rest).expect_err("one of two is gone");
     let text = error.to_string();
-    assert!(text.contains("of `memory/1`, with 3 of them held back, and the source does not have it"), "{text}");
+    // How far that one had come is a matter of chance.
+    assert!(text.contains(" records of `memory/1`") && text.contains("the source does not have it any more"), "{text}");
     assert_eq!(house.world.values().len(), before);
     assert_eq!(house.run("lanes = 2", &rest).expect("it is back").ended, Ended::Done);
     assert_eq!(house.world.values().len(), 400);
