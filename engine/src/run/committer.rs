@@ -1,5 +1,6 @@
 //! Takes finished cuts, has them decided, and makes them visible.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -173,7 +174,8 @@ impl Committer {
         if let Decision::Refused { reason } = log.decide(&mine)? {
             mine.iter().try_for_each(|cut| self.ends.undo(cut.apart()))?;
             log.undone()?;
-            let lanes: Vec<LaneId> = mine.iter().map(|cut| Arc::clone(&cut.lane)).collect();
+            let lanes: BTreeSet<LaneId> = mine.iter().map(|cut| Arc::clone(&cut.lane)).collect();
+            let lanes: Vec<LaneId> = lanes.into_iter().collect();
             tracing::warn!("a commit of {} was refused, others read on from the last one: {reason}", lanes.join(", "));
             self.facts.retries.fetch_add(1, Ordering::Relaxed);
             self.control.refused(&lanes);

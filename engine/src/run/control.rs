@@ -125,8 +125,9 @@ impl Control {
         let mut state = self.state.lock();
         for id in ids {
             if let Some(entry) = state.lanes.get_mut(id) {
-                // One that is being closed already waits for no second close.
-                entry.refused = entry.reins.order() == Order::Run;
+                // One that is being closed already waits for no second close; one of which several cuts were refused
+                // is named several times.
+                entry.refused |= entry.reins.order() == Order::Run;
                 entry.reins.give(Order::Lost);
             }
         }
@@ -280,6 +281,18 @@ mod tests {
         control.wait_for_all();
         control.close(std::slice::from_ref(&id), true, Instant::now()).expect("closed");
         assert!(control.running().is_empty());
+    }
+
+    #[test]
+    fn a_lane_of_which_several_cuts_were_refused_together_waits_to_be_closed_too() {
+        let control = Control::default();
+        let id: LaneId = "a".into();
+        let (epoch, _) = control.enter(&id).expect("new");
+        control.handed_over(&id, epoch);
+        control.ended(&id, epoch);
+        control.refused(&[Arc::clone(&id), Arc::clone(&id)]);
+        control.settled(&id, epoch);
+        assert_eq!(control.running(), [id], "it did not come to its end");
     }
 
     #[test]
