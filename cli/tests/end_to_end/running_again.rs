@@ -60,6 +60,29 @@ fn a_completed_run_is_not_repeated_where_nothing_was_changed_that_decides_what_c
 }
 
 #[test]
+fn a_completed_run_says_how_its_input_differs_now_and_is_repeated_for_another_input_only() {
+    let house = house(100);
+    house.run(&RUN).expect(0, &["job: read 100, written 100,"]);
+    let (files, text) = (house.files("out"), house.read("in.csv"));
+    // The same file, however its path is spelt.
+    let absolute = format!("source.path={}", house.path("in.csv").display());
+    for path in ["source.path=./in.csv", "source.path=i*.csv", &absolute] {
+        house.run(&[&RUN[..], &["--set", path]].concat()).expect(0, &["job: nothing to do\n"]);
+    }
+    house.write("in.csv", text.clone() + "10/03/2005;18.00.00;2,6;150;13,6\r\n");
+    house
+        .run(&RUN)
+        .expect(0, &["nothing to do. The input has changed: in.csv has 34 bytes more.", "job: nothing to do\n"]);
+    house.write("in.csv", text.replacen("10/03/2004", "11/03/2003", 1));
+    house.run(&RUN).expect(0, &["nothing to do. The input has changed: ", "job: nothing to do\n"]);
+    house.write("in.csv", &text);
+    house.write("other.csv", uci(50));
+    let other = [&RUN[..], &["--set", "source.path=other.csv"]].concat();
+    house.run(&other).expect(78, &["this sink does not overwrite (the input is another one)\n"]);
+    assert_eq!(house.files("out"), files);
+}
+
+#[test]
 fn a_completed_run_into_files_refuses_to_be_repeated_and_names_the_way_out() {
     let house = house(100);
     house.run(&RUN).expect(0, &["job: read 100, written 100,"]);
