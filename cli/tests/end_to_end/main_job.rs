@@ -133,6 +133,32 @@ fn the_first_command_can_be_repeated_and_the_repeat_replaces_the_files() {
 }
 
 #[test]
+fn copies_of_the_pipelines_under_new_names_work_without_touching_their_dead_letters() {
+    let house = house();
+    house.write("data/AirQualityUCI.csv", uci(50).replacen("18.00.00", "no time", 1));
+    house.run(&COMMAND).expect(0, &["producer: read 50, written 49, dead letters 1,"]);
+    for name in ["producer", "consumer"] {
+        let copy = shipped(&format!("{name}.toml")).replacen(
+            &format!("name = \"{name}\""),
+            &format!("name = \"copy-{name}\""),
+            1,
+        );
+        house.write(&format!("copy-{name}.toml"), copy);
+    }
+    let run = [
+        "run",
+        "--embedded-broker",
+        "copy-producer.toml",
+        "copy-consumer.toml",
+        "--set",
+        "copy-consumer:sink.dir=copies",
+    ];
+    house.run(&run).expect(0, &["copy-producer: read 50, written 49, dead letters 1,", "copy-consumer: done\n"]);
+    assert_eq!(house.rows("copies/embedded").len(), 49);
+    assert_eq!(house.files("dead_letters/embedded").len(), 2, "those of each are called after it");
+}
+
+#[test]
 fn an_embedded_run_leaves_the_files_of_a_real_one_alone() {
     let house = house();
     house.write("data/AirQualityUCI.csv", uci(50));
