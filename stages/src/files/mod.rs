@@ -12,6 +12,7 @@
 mod claim;
 mod disk;
 mod names;
+mod ownership;
 mod prepared;
 mod store;
 mod temporary;
