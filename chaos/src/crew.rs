@@ -297,6 +297,7 @@ impl Crew {
         let mut process = self.launch(Home::Near, &["--until-end"])?;
         let ended = process.wait(at_most)?;
         let text = process.text();
+        self.inspect(&process);
         if ended.is_none_or(|status| status.success()) || !text.contains(says) {
             let tail = process.tail();
             self.violations.add(Kind::Conduct, format!("another input was not refused ({ended:?}):\n{tail}"));

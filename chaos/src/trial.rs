@@ -167,5 +167,6 @@ fn make_anew(rounds: &mut Rounds<'_>, topic: &Topic, shape: Shape) -> Result<()>
     topic.create(cluster.replication())?;
     let mut feed = Feed::start(topic.clone(), shape, rounds.setting.share)?;
     feed.complete()?;
-    rounds.crew.refuse_another_input(&topic.name, REST)
+    let says = format!("topic `{}` was deleted and made anew", topic.name);
+    rounds.crew.refuse_another_input(&says, REST)
 }

@@ -35,6 +35,25 @@ fn no_object_of_a_stages_options_takes_keys_that_it_does_not_know() {
 }
 
 #[test]
+fn an_option_that_says_what_its_default_says_decides_no_content() {
+    use aqpipe_engine::config::Loader;
+    let registry = Registry::collect().expect("stages that fit together");
+    let content = |options: &str| {
+        let text = format!(
+            "name = \"p\"\n[source]\ntype = \"csv\"\npath = \"x\"\nfields = [\"a\"]\n\n[[transform]]\ntype = \"score\"\n\
+             {options}\n\n[sink]\ntype = \"null\"\n"
+        );
+        let loaded = Loader::new(&registry, &|_: &str| None).load_text("p.toml", &text);
+        loaded.map_err(|problems| problems.render(false)).expect("a pipeline").content
+    };
+    let plain = content("");
+    for same in ["values = { fail = 0, good = 1 }", "values = { suspect = 0.5 }", "values = {}", "fills = {}"] {
+        assert_eq!(content(same), plain, "{same}");
+    }
+    assert_ne!(content("values = { suspect = 0.4 }"), plain);
+}
+
+#[test]
 fn what_a_stage_says_decides_no_content_is_an_option_of_it() {
     for stage in Registry::collect().expect("stages that fit together").iter() {
         let keys = stage.keys();

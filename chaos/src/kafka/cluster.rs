@@ -15,6 +15,9 @@ use crate::process;
 const UP: Duration = Duration::from_secs(180);
 /// How long they may take to stop.
 const DOWN: Duration = Duration::from_secs(60);
+/// How often a broker's process is looked for before it counts as gone, and the pause between.
+const LOOKS_MOST: u32 = 10;
+const LOOK: Duration = Duration::from_millis(100);
 /// How much is shown of a line: brokers can say everything they know in one.
 const LINE: usize = 240;
 /// Where brokers may listen: below the ports that systems give to outgoing connections.
@@ -119,9 +122,20 @@ impl Cluster {
         let number = text.lines().next().and_then(|line| line.trim().parse().ok());
         let pid = number.and_then(Pid::from_raw).with_context(|| format!("the pid of broker {node} is {text:?}"))?;
         // A number that another process has by now must not be signalled.
-        let args = Command::new("ps").args(["-ww", "-o", "args=", "-p", &pid.as_raw_nonzero().to_string()]).output();
-        let args = args.context("cannot run ps")?;
-        if !String::from_utf8_lossy(&args.stdout).contains(&*dir.join("server.properties").to_string_lossy()) {
+        let own = dir.join("server.properties");
+        let is_broker = || -> Result<bool> {
+            let args =
+                Command::new("ps").args(["-ww", "-o", "args=", "-p", &pid.as_raw_nonzero().to_string()]).output();
+            Ok(String::from_utf8_lossy(&args.context("cannot run ps")?.stdout).contains(&*own.to_string_lossy()))
+        };
+        // On a machine that is busy enough one look may find nothing.
+        let mut looks = 0;
+        while !is_broker()? {
+            looks += 1;
+            if looks < LOOKS_MOST {
+                std::thread::sleep(LOOK);
+                continue;
+            }
             bail!("process {text:?} is not broker {node}");
         }
         kill_process(pid, Signal::KILL).with_context(|| format!("broker {node} cannot be killed"))

@@ -258,8 +258,8 @@ fn output_that_is_gone_is_told() {
         house.run(&RUN).expect(
             0,
             &[
-                "the output of earlier runs is gone, or on another machine: 100 records were written to the files `air_quality_batch_*` in `out`. \
-                 This run does not write them again; `--fresh` starts from the beginning\n",
+                "nothing is here of the files `air_quality_batch_*` in `out` that earlier runs wrote: 100 records were removed, \
+                 or are on another machine. This run does not write them again; `--fresh` starts from the beginning\n",
                 "job: nothing to do\n",
             ],
         );

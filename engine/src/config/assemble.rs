@@ -206,9 +206,7 @@ fn one_place_for_both(
     (sink, dead): (&StageOf<dyn AnySink>, &StageOf<dyn AnyDeadLetter>),
     pipeline: &str,
 ) -> Option<Diagnostic> {
-    let plain = |(dir, prefix): (String, String)| {
-        (Path::new(&dir).components().filter(|part| *part != Component::CurDir).collect::<PathBuf>(), prefix)
-    };
+    let plain = |(dir, prefix): (String, String)| (plain_path(&dir), prefix);
     let files = sink.config.files(pipeline).map(plain);
     let writes = sink.config.writes();
     let (what, help) = if files.is_some() && files == dead.config.files(pipeline).map(plain) {
@@ -223,6 +221,21 @@ fn one_place_for_both(
             .at_place(document.root.find(&dead.path).node.span)
             .help(help),
     )
+}
+
+/// A path without what its spelling can be without; links are for the run to see.
+fn plain_path(path: &str) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in Path::new(path).components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if plain.file_name().is_some() => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 fn may_stop(document: &Document, transform: &StageOf<dyn AnyTransform>) -> Option<Diagnostic> {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::Value as Json;
 
 use super::node::{Node, Table, table_to_json};
-use super::schema::resolve;
+use super::options::meant;
 use crate::stage::Descriptor;
 
 /// A checksum (CRC-32) of those options of stages, in the order of the data. An option that says what its default says
@@ -26,15 +26,22 @@ pub(super) fn digest<'a>(stages: impl IntoIterator<Item = (&'a Descriptor, &'a N
 
 /// A value in a text that is the same for every order of keys, without what its schema has as a default.
 fn said(value: &Json, schema: &Json, root: &Json) -> String {
-    let schema = resolve(schema, root);
+    let schema = meant(schema, root);
     match value {
         Json::Object(table) => {
-            let of = |key: &str| schema["properties"].get(key).or_else(|| schema.get("additionalProperties"));
-            let entries: BTreeMap<&str, String> = table
-                .iter()
-                .filter(|(key, value)| of(key).and_then(|schema| schema.get("default")) != Some(*value))
-                .map(|(key, value)| (key.as_str(), said(value, of(key).unwrap_or(&Json::Null), root)))
-                .collect();
+            let of = |key: &str| {
+                let own = schema.get("properties").and_then(|properties| properties.get(key));
+                own.or_else(|| schema.get("additionalProperties")).unwrap_or(&Json::Null)
+            };
+            let entry = |(key, value): (&String, &Json)| {
+                let schema = of(key);
+                let text = said(value, schema, root);
+                // A table that says nothing but defaults says nothing.
+                let default =
+                    schema.get("default").map_or_else(|| NOTHING.to_owned(), |default| said(default, schema, root));
+                (text != default).then(|| (key.clone(), text))
+            };
+            let entries: BTreeMap<String, String> = table.iter().filter_map(entry).collect();
             format!("{entries:?}")
         }
         Json::Array(items) => {
@@ -46,3 +53,6 @@ fn said(value: &Json, schema: &Json, root: &Json) -> String {
         other => other.to_string(),
     }
 }
+
+/// A table without entries.
+const NOTHING: &str = "{}";

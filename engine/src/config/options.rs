@@ -63,7 +63,7 @@ fn below(schema: &Json, root: &Json, path: &str, depth: usize, list: &mut Vec<Op
 }
 
 /// A schema with references followed and the null of an absent option left out.
-fn meant<'a>(schema: &'a Json, root: &'a Json) -> &'a Json {
+pub(super) fn meant<'a>(schema: &'a Json, root: &'a Json) -> &'a Json {
     let schema = resolve(schema, root);
     let branches = schema.get("anyOf").and_then(Json::as_array).map_or(&[][..], Vec::as_slice);
     let mut others = branches.iter().filter(|branch| branch.get("type").and_then(Json::as_str) != Some("null"));

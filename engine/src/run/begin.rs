@@ -62,9 +62,9 @@ impl Asked<'_> {
         }
         if self.output_is_gone && written > 0 {
             tracing::warn!(
-                "the output of earlier runs is gone, or on another machine: {written} records were written to {}. This run \
-                 does not write them again; `--fresh` starts from the beginning",
-                self.destination.as_ref().map_or("it", |destination| &destination.name)
+                "nothing is here of {} that earlier runs wrote: {written} records were removed, or are on another machine. \
+                 This run does not write them again; `--fresh` starts from the beginning",
+                self.destination.as_ref().map_or("the output", |destination| &destination.name)
             );
         }
     }

@@ -119,7 +119,7 @@ impl Committer {
         loop {
             let first = match self.cuts.recv_timeout(if to_flush { IDLE } else { Duration::MAX }) {
                 Ok(first) => first,
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => return self.leave(),
                 Err(RecvTimeoutError::Timeout) => {
                     to_flush = false;
                     if let Err(error) = self.log.lock().flush() {
@@ -131,15 +131,24 @@ impl Committer {
             };
             let cuts = self.take(first);
             let settled: Vec<(LaneId, u64)> = cuts.iter().map(|cut| (Arc::clone(&cut.lane), cut.epoch)).collect();
-            to_flush = cuts.iter().any(|cut| cut.apart().any(|prepared| !prepared.is_empty()));
             if let Err(error) = self.commit(cuts) {
-                to_flush = false;
                 self.control.fail(error);
                 self.control.lose_all();
             }
+            to_flush = self.log.lock().is_to_flush();
             for (lane, epoch) in settled {
                 self.control.settled(&lane, epoch);
             }
+        }
+    }
+
+    /// Everything that was decided here is visible, and nothing more is: others need not look for it. That it cannot be said
+    /// costs no record.
+    fn leave(&self) {
+        if !self.control.has_failed()
+            && let Err(error) = self.log.lock().flush()
+        {
+            tracing::warn!("that the output of the last commits is visible could not be noted: {error}");
         }
     }
 

@@ -232,6 +232,11 @@ impl Control {
         self.changed.notify_all();
     }
 
+    /// Whether something failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.state.lock().failed
+    }
+
     /// The first failure.
     pub(super) fn take_failure(&self) -> Option<Error> {
         self.state.lock().failure.take()

@@ -61,12 +61,6 @@ impl Instance {
         Err(Error::new(format!("all {INSTANCES_MAX} instances of `{pipeline}` in {} run already", home.display())))
     }
 
-    /// What hidden output of this instance may be called after, whether or not it was given its name.
-    pub(super) fn outputs(&self) -> Result<[Arc<str>; 2]> {
-        let home = self.dir.parent().unwrap_or(&self.dir);
-        Ok([Arc::clone(&self.id), format!("{}-{}", self.id, tag(home)?).into()])
-    }
-
     /// The other instances of this pipeline that nobody holds, so that what they left can be settled. Each is held only
     /// once it is come to.
     pub(super) fn orphans(&self) -> Result<impl Iterator<Item = Result<Instance>> + use<>> {
@@ -80,7 +74,14 @@ impl Instance {
             .filter(|name| *name != *self.id)
             .collect();
         names.sort();
-        Ok(names.into_iter().filter_map(move |id| lock(&home, &id).transpose()))
+        let tag = tag(&home)?;
+        let orphan = move |id: String| {
+            // A slot is a number; a name that somebody gave may be one as well, and is settled like a stranger's then.
+            let is_slot = id.bytes().all(|byte| byte.is_ascii_digit());
+            let output = if is_slot { format!("{id}-{tag}").into() } else { id.as_str().into() };
+            lock(&home, &id).map(|found| found.map(|instance| Instance { output, ..instance })).transpose()
+        };
+        Ok(names.into_iter().filter_map(orphan))
     }
 }
 

@@ -43,8 +43,8 @@ pub(super) enum Entry {
     Undone,
     /// All that is decided is visible; a transaction in doubt was decided.
     Finished,
-    /// The source has been told of all positions that are decided.
-    Told,
+    /// The source has taken these positions of lanes as its own.
+    Told(Vec<(String, u64)>),
     Done,
     Forget,
     /// Commits are decided there, and not by this ledger.
@@ -88,7 +88,7 @@ impl Entry {
 
     /// Whether the entry must be on disk before anything else happens. The others only save work at the next start.
     fn is_decision(&self) -> bool {
-        !matches!(self, Entry::Finished | Entry::Undone | Entry::Told)
+        !matches!(self, Entry::Finished | Entry::Undone | Entry::Told(_))
     }
 }
 
@@ -106,6 +106,8 @@ pub(super) struct LaneState {
     pub(super) held: u64,
     /// Whether its input had ended.
     pub(super) ended: bool,
+    /// What the source took last as its own position: one that lies before it was moved back since.
+    pub(super) told: Option<u64>,
     /// When it was decided, in milliseconds since 1970.
     pub(super) time_ms: u64,
 }
@@ -131,8 +133,6 @@ pub(super) struct State {
     /// The last transaction of which all that lay beside it is visible: it may still be noted as one of which that is
     /// not known.
     pub(super) spent: Option<u64>,
-    /// Whether the source was told of all positions: one of its own that lies before them was moved back since.
-    pub(super) told: bool,
 }
 
 impl State {
@@ -140,7 +140,6 @@ impl State {
         match entry {
             Entry::Begin { begin, anew } => {
                 if anew {
-                    self.told = false;
                     self.lanes.clear();
                     self.counts = Counts::default();
                 }
@@ -148,7 +147,6 @@ impl State {
                 self.done = false;
             }
             Entry::Cuts(cuts) => {
-                self.told = false;
                 for cut in cuts {
                     if cut.prepared.iter().any(|prepared| !prepared.is_empty()) {
                         self.unfinished.push(cut.prepared.clone());
@@ -165,7 +163,13 @@ impl State {
                     cuts.into_iter().for_each(|cut| self.decided(cut));
                 }
             }
-            Entry::Told => self.told = true,
+            Entry::Told(ends) => {
+                for (lane, end) in ends {
+                    if let Some(state) = self.lanes.get_mut(&lane) {
+                        state.told = Some(end);
+                    }
+                }
+            }
             Entry::Done => self.done = true,
             Entry::Forget => *self = State::default(),
             Entry::Elsewhere(elsewhere) => self.elsewhere = elsewhere,
@@ -176,7 +180,8 @@ impl State {
     fn decided(&mut self, cut: CutEntry) {
         self.counts.add(&cut.counts);
         let (held, ended) = (cut.counts.held_after, cut.ended);
-        let state = LaneState { start: cut.start, held, ended, time_ms: cut.time_ms };
+        let told = self.lanes.get(&cut.lane).and_then(|lane| lane.told);
+        let state = LaneState { start: cut.start, held, ended, told, time_ms: cut.time_ms };
         self.lanes.insert(cut.lane, state);
     }
 }

@@ -235,8 +235,8 @@ impl Log {
                 outside.starts(ids, &noted, self.source.is_some())
             }
             None => {
-                let LedgerState { lanes, told, .. } = self.ledger.state();
-                Ok(ids.iter().zip(noted).map(|(id, noted)| merge(lanes.get(&**id), noted, *told)).collect())
+                let lanes = &self.ledger.state().lanes;
+                Ok(ids.iter().zip(noted).map(|(id, noted)| merge(lanes.get(&**id), noted)).collect())
             }
         }
     }
@@ -249,11 +249,8 @@ impl Log {
 
     /// Whether the source's own position was moved back to where a lane starts.
     pub(super) fn is_moved_back(&self, id: &LaneId, start: Option<&Start>) -> bool {
-        let state = self.ledger.state();
-        let (own, start) = (state.lanes.get(&**id), start.map(|start| start.position.at));
-        self.outside.is_none()
-            && state.told
-            && own.is_some_and(|own| start.is_some_and(|at| at < own.start.position.at))
+        let told = self.ledger.state().lanes.get(&**id).and_then(|lane| lane.told);
+        self.outside.is_none() && start.is_some_and(|start| told.is_some_and(|told| start.position.at < told))
     }
 
     /// The one act that makes cuts true.
@@ -286,8 +283,12 @@ impl Log {
         let ends = std::mem::take(&mut self.to_tell);
         match &self.source {
             Some(source) if !ends.is_empty() => {
-                source.acknowledge(&ends.into_iter().collect::<Vec<_>>())?;
-                self.ledger.append(Entry::Told)
+                let ends: Vec<(LaneId, Position)> = ends.into_iter().collect();
+                if !source.acknowledge(&ends)? {
+                    return Ok(());
+                }
+                let told = ends.into_iter().map(|(lane, end)| (lane.to_string(), end.at)).collect();
+                self.ledger.append(Entry::Told(told))
             }
             _ => Ok(()),
         }
@@ -352,6 +353,11 @@ impl Log {
         }
     }
 
+    /// Whether something need not be noted any more.
+    pub(super) fn is_to_flush(&self) -> bool {
+        self.outside.as_ref().is_some_and(Outside::is_to_flush)
+    }
+
     /// Takes away what need not be noted any more.
     pub(super) fn flush(&mut self) -> Result<()> {
         self.outside.as_mut().map_or(Ok(()), Outside::flush)
@@ -370,11 +376,6 @@ impl Log {
     /// Settles what a process left undecided that has ended, by the name of its hidden output.
     pub(super) fn settle_writer(&mut self, output: &str) -> Result<()> {
         self.outside.as_mut().map_or(Ok(()), |outside| outside.settle_writer(output))
-    }
-
-    /// Learns what others have noted.
-    pub(super) fn refresh(&mut self) -> Result<()> {
-        self.outside.as_mut().map_or(Ok(()), Outside::refresh)
     }
 
     /// The input has ended.
@@ -435,11 +436,11 @@ fn unsettled(ledger: &Ledger) -> (Vec<Vec<Vec<u8>>>, Option<u64>) {
     }
 }
 
-/// The further of the two, unless the source was told of the lane's and somebody moved it back since. Another member may have taken the lane on from here: its position is then the source's,
+/// The further of the two, unless somebody moved the source's back since it was told of the lane's. Another member may have taken the lane on from here: its position is then the source's,
 /// and the state that is kept here no longer belongs to it.
-fn merge(lane: Option<&LaneState>, noted: Option<u64>, told: bool) -> Option<Start> {
+fn merge(lane: Option<&LaneState>, noted: Option<u64>) -> Option<Start> {
     match (lane, noted) {
-        (Some(lane), Some(noted)) if noted < lane.start.position.at && told => {
+        (Some(lane), Some(noted)) if lane.told.is_some_and(|told| noted < told) => {
             tracing::warn!(
                 "the group's offset was moved back from {} to {noted}: going on there. The transforms begin without what \
                  they knew then",
@@ -466,18 +467,20 @@ mod tests {
 
     fn at(position: u64) -> LaneState {
         let start = Start { position: Position { at: position, row: 3 }, part: 0, state: vec![vec![1]] };
-        LaneState { start, held: 0, ended: false, time_ms: 0 }
+        LaneState { start, held: 0, ended: false, told: None, time_ms: 0 }
     }
 
     #[test]
     fn a_lane_goes_on_at_the_further_of_both_positions_and_keeps_its_state_only_where_it_fits() {
-        assert_eq!(merge(None, None, true), None);
-        assert_eq!(merge(Some(&at(5)), None, true), Some(at(5).start));
-        assert_eq!(merge(Some(&at(5)), Some(4), false), Some(at(5).start), "a crash came before the group was told");
-        assert_eq!(merge(Some(&at(5)), Some(5), true), Some(at(5).start));
-        let back = merge(Some(&at(5)), Some(4), true).expect("starts");
+        assert_eq!(merge(None, None), None);
+        assert_eq!(merge(Some(&at(5)), None), Some(at(5).start));
+        assert_eq!(merge(Some(&at(5)), Some(4)), Some(at(5).start), "a crash came before the group was told");
+        assert_eq!(merge(Some(&at(5)), Some(5)), Some(at(5).start));
+        let told = |told| LaneState { told: Some(told), ..at(5) };
+        assert_eq!(merge(Some(&told(4)), Some(4)), Some(at(5).start), "it was told of an earlier one only");
+        let back = merge(Some(&told(5)), Some(4)).expect("starts");
         assert_eq!((back.position.at, back.state.len()), (4, 0), "somebody moved it back");
-        let ahead = merge(Some(&at(5)), Some(9), true).expect("starts");
+        let ahead = merge(Some(&at(5)), Some(9)).expect("starts");
         assert_eq!((ahead.position.at, ahead.state.len()), (9, 0));
     }
 }

@@ -127,7 +127,7 @@ impl Outside {
             let known = notes::find::<LaneNote>(self.transactions.notes(), &key)?;
             if known.is_none_or(|known| known.time_ms < lane.time_ms) {
                 let (run, shape) = (self.run, begin.shape.clone());
-                let LaneState { start, held, ended, time_ms } = lane;
+                let LaneState { start, held, ended, time_ms, .. } = lane;
                 let note = LaneNote { lane: id, run, shape, start, held, ended, time_ms, from_ledger: true };
                 notes.push((key, Some(notes::encode(&note)?)));
             }
@@ -231,6 +231,11 @@ impl Outside {
             self.spent.clear();
         }
         Ok(decision)
+    }
+
+    /// Whether something need not be noted any more.
+    pub(super) fn is_to_flush(&self) -> bool {
+        !self.spent.is_empty()
     }
 
     /// Takes away what need not be noted any more.
@@ -344,7 +349,7 @@ mod tests {
 
     fn at(position: u64) -> LaneState {
         let start = Start { position: Position { at: position, row: 3 }, part: 0, state: vec![vec![1]] };
-        LaneState { start, held: 0, ended: false, time_ms: 0 }
+        LaneState { start, held: 0, ended: false, told: None, time_ms: 0 }
     }
 
     /// Transactions that are always decided.

@@ -20,7 +20,9 @@ use super::survey::survey;
 use crate::config::{Pipeline, StageOf};
 use crate::error::{Error, ErrorKind, Result};
 use crate::monitor::{Facts, Snapshot};
-use crate::stage::{AnyTransform, BuildContext, Coordinator, Delivery, Gate, Rerun, Shared, Source, StoredLetter};
+use crate::stage::{
+    AnyTransform, BuildContext, Coordinator, Delivery, Destination, Gate, Rerun, Shared, Source, StoredLetter,
+};
 
 /// How often a stop is looked for while the ends are claimed; most stops wake the wait at once.
 const CLAIM_LOOK: Duration = Duration::from_millis(50);
@@ -188,12 +190,12 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
         forget(&instance, &mut log, pipeline, coordinator.as_deref(), source.as_ref(), &ends)?;
     }
     let last = log.last_run()?;
+    let beginning = if replay.is_some() { Beginning::GoOn } else { asked.begin(last.as_ref())? };
     if !options.fresh && replay.is_none() {
         let home = instance.dir.parent().filter(|_| log.is_new_here());
         let written = last.as_ref().map_or(0, |last| last.counts.written).max(log.written_by_all()?);
         asked.say_what_is_gone(home, written);
     }
-    let beginning = if replay.is_some() { Beginning::GoOn } else { asked.begin(last.as_ref())? };
     let anew = match beginning {
         Beginning::Nothing => return Ok(Ended::NothingToDo),
         Beginning::Anew => true,
@@ -309,7 +311,17 @@ fn build_ends(pipeline: &Pipeline, cx: &BuildContext) -> Result<Ends> {
         let cx = BuildContext { stage: "dead_letter".into(), ..cx.clone() };
         stage.config.build(&cx).map_err(|e| e.in_stage("dead_letter"))
     });
-    Ok(Ends { sink, sink_label, dead: dead.transpose()? })
+    let dead = dead.transpose()?;
+    let place = |destination: Option<Destination>| destination.map(|destination| destination.place);
+    if let (Some(records), Some(letters)) =
+        (place(sink.destination()), dead.as_ref().and_then(|dead| place(dead.destination())))
+        && records == letters
+    {
+        return Err(Error::config(format!("records and dead letters would both go to {records}"))
+            .in_stage("dead_letter")
+            .help("give the `[dead_letter]` another `dir` or `prefix`"));
+    }
+    Ok(Ends { sink, sink_label, dead })
 }
 
 /// Does something that may wait for a broker; a stop ends that wait, and there is no result then.

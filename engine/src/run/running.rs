@@ -235,20 +235,39 @@ impl Lanes for Opener {
 
     fn starts(&self, ids: &[LaneId]) -> Result<Vec<Option<Start>>> {
         none_is_forgotten(&self.noted()?, ids)?;
-        if self.shared_lanes {
-            self.await_decided(ids)?;
-        }
-        let mut log = self.log.lock();
-        // Before the positions: another instance may commit and show more between the two, and what is visible must not
-        // seem to be ahead for that.
-        let visible = self.ends.sink.visible_ends(ids).map_err(|e| e.in_stage(&self.ends.sink_label))?;
-        let starts = log.starts(ids)?;
-        drop(log);
+        let until = Instant::now() + SHOWN_ELSEWHERE;
+        let (starts, visible) = loop {
+            let mut log = self.log.lock();
+            if self.shared_lanes {
+                settle_orphans(&self.instance, &mut log, &self.ends)?;
+            }
+            // Before the positions: another instance may commit and show more between the two, and what is visible must
+            // not seem to be ahead for that.
+            let visible = self.ends.sink.visible_ends(ids).map_err(|e| e.in_stage(&self.ends.sink_label))?;
+            let starts = log.starts(ids)?;
+            // Behind the positions, which brought the news of all that was decided before them: lanes may come from an
+            // instance that died, and what it decided is to be visible before this one goes on. Where that is on another
+            // disk, the instance may be about to make it visible itself.
+            let missing = if self.shared_lanes { finish_decided(&mut log, &self.ends)? } else { Vec::new() };
+            drop(log);
+            match missing.iter().find(|missing| missing.is_of(ids)) {
+                None => break (starts, visible),
+                Some(_) if self.control.stopping() => {
+                    return Err(Error::stop("stopped while another process was to make its output visible"));
+                }
+                Some(missing) if Instant::now() >= until => return Err(missing.error()),
+                Some(_) => std::thread::sleep(LOOK_ELSEWHERE),
+            }
+        };
         ids.iter()
             .zip(starts)
             .zip(visible)
             .map(|((id, start), end)| self.beyond_what_is_visible(id, start, end))
             .collect()
+    }
+
+    fn look_at(&self, ids: &[LaneId]) -> Result<Vec<Option<Start>>> {
+        self.log.lock().starts(ids)
     }
 
     fn open(&self, id: LaneId, lane: Box<dyn Lane>, at: Option<Start>, fence: Option<Fence>) -> Result<()> {
@@ -330,24 +349,6 @@ impl Lanes for Opener {
 }
 
 impl Opener {
-    /// Lanes may come from an instance that died: what it decided is to be visible before this one goes on. Where that is
-    /// on another disk, the instance may be about to make it visible itself.
-    fn await_decided(&self, ids: &[LaneId]) -> Result<()> {
-        let until = Instant::now() + SHOWN_ELSEWHERE;
-        loop {
-            let mut log = self.log.lock();
-            settle_orphans(&self.instance, &mut log, &self.ends)?;
-            let missing = finish_decided(&mut log, &self.ends)?;
-            let Some(missing) = missing.iter().find(|missing| missing.is_of(ids)) else { return Ok(()) };
-            if Instant::now() >= until || self.control.stopping() {
-                return Err(missing.error());
-            }
-            drop(log);
-            std::thread::sleep(LOOK_ELSEWHERE);
-            self.log.lock().refresh()?;
-        }
-    }
-
     /// Ends every wait for brokers.
     fn give_up(&self) {
         self.coordinator.iter().for_each(|coordinator| coordinator.give_up());
@@ -361,14 +362,17 @@ impl Opener {
         };
         if self.pipeline.source.config.rerun().is_some() {
             let home = self.instance.dir.parent().unwrap_or(&self.instance.dir);
-            return Err(Error::config(format!(
-                "there is output of {id} up to {end}, and the state directory `{}` does not know of it: it was removed, or \
-                 is another one",
-                home.display()
-            ))
+            let memory = match self.log.lock().knows_others() {
+                true => "the topic of commits does not know of it: it was deleted, or is another one".to_owned(),
+                false => format!(
+                    "the state directory `{}` does not know of it: it was removed, or is another one",
+                    home.display()
+                ),
+            };
+            return Err(Error::config(format!("there is output of {id} up to {end}, and {memory}"))
             .in_stage(&self.ends.sink_label)
             .help(
-                "put the state directory back (`state_dir`), write to another place, or start from the beginning with \
+                "put that back (`state_dir`, or the topic that `transactions` names), write to another place, or start from the beginning with \
                  `--fresh`, which removes this output",
             ));
         }

@@ -27,7 +27,7 @@ pub(super) fn settle(instance: &Instance, log: &mut Log, ends: &Ends, strangers:
     } else {
         log.undone()?;
     }
-    ends.sweep(&instance.outputs()?, &decided(log)?)?;
+    ends.sweep(std::slice::from_ref(&instance.output), &decided(log)?)?;
     settle_orphans(instance, log, ends)?;
     if strangers { settle_strangers(log, ends) } else { Ok(()) }
 }
@@ -40,7 +40,7 @@ pub(super) fn settle_orphans(instance: &Instance, log: &mut Log, ends: &Ends) ->
         match Ledger::open(&orphan.dir.join("ledger")) {
             Ok(ledger) => {
                 if settle_orphan(&orphan, ledger, log, ends)? {
-                    ends.sweep(&orphan.outputs()?, &decided(log)?)?;
+                    ends.sweep(std::slice::from_ref(&orphan.output), &decided(log)?)?;
                 }
             }
             // What it left stays as it is: whoever starts it again is told.
@@ -79,12 +79,14 @@ fn settle_strangers(log: &mut Log, ends: &Ends) -> Result<()> {
                  decided is known there alone"
             );
         }
-        return Ok(());
+        // Whoever they are, they may start again.
+        return ends.sweep(&[], &[Vec::new(), Vec::new()]);
     }
     let dead: Vec<Arc<str>> = left.into_iter().take(STRANGERS_MAX).collect();
     dead.iter().try_for_each(|writer| log.settle_writer(writer))?;
     finish_decided(log, ends)?;
-    if dead.is_empty() { Ok(()) } else { ends.sweep(&dead, &decided(log)?) }
+    // By what is known now: until then none of them could start again and decide more.
+    ends.sweep(&dead, &decided(log)?)
 }
 
 /// Makes visible whatever was decided and is not known to be, by whichever process; returns what is not to be found.

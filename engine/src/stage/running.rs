@@ -216,6 +216,14 @@ pub trait Lanes: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// Where lanes stand that may be others' now, to be looked at and not to be opened.
+    ///
+    /// # Errors
+    /// Where the commit log cannot be read.
+    fn look_at(&self, ids: &[LaneId]) -> Result<Vec<Option<Start>>> {
+        self.starts(ids)
+    }
+
     /// Where lanes go on; `None` for one that starts at the beginning. A source that is its pipeline's alone asks for all
     /// its lanes at once, and goes on with all that the interrupted run had not ended.
     ///
@@ -306,11 +314,12 @@ pub trait Acknowledge: Send + Sync {
     /// Who keeps them: a consumer group's name.
     fn name(&self) -> String;
 
-    /// Notes that everything before these positions is done.
+    /// Notes that everything before these positions is done; returns whether that was taken. It is not where others have
+    /// the lanes by now: they read the same again.
     ///
     /// # Errors
     /// Where that could not be noted: the pipeline then ends, for another member may read the same again.
-    fn acknowledge(&self, ends: &[(LaneId, Position)]) -> Result<()>;
+    fn acknowledge(&self, ends: &[(LaneId, Position)]) -> Result<bool>;
 
     /// What was noted last.
     ///
@@ -369,7 +378,8 @@ pub trait End: Send + Sync {
         Ok(true)
     }
 
-    /// The [writers](super::BuildContext::writer) that left hidden output of this pipeline and run no more.
+    /// The [writers](super::BuildContext::writer) that left hidden output of this pipeline and run no more. They are kept
+    /// from starting again until the next [`sweep`](Self::sweep).
     ///
     /// # Errors
     /// Stops the pipeline before it starts.

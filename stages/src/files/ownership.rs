@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use aqpipe_engine::run::REPLAY;
 use aqpipe_engine::{Error, Result};
@@ -12,6 +13,10 @@ use super::prepared::Prepared;
 use super::store::Store;
 use super::{Names, disk};
 
+/// How long another process may keep this one's lock, to settle what its last run left.
+const PATIENCE: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(50);
+
 impl Store {
     /// Makes sure that the directory can be written and that its files are this pipeline's.
     pub(crate) fn claim(&self) -> Result<()> {
@@ -19,8 +24,7 @@ impl Store {
             return Ok(());
         }
         disk::create_dir(&self.dir)?;
-        let guard = self.lock_directory()?;
-        let lock = self.take_lock()?;
+        let (guard, lock) = self.take_lock_patiently()?;
         if self.alone {
             self.nobody_else_writes()?;
         }
@@ -67,6 +71,22 @@ impl Store {
     /// Two processes of one name would sweep away each other's files.
     fn take_lock(&self) -> Result<File> {
         disk::lock(&self.dir.join(self.names.lock()))?.ok_or_else(|| self.is_written())
+    }
+
+    /// The directory's lock, and that of this process, which another one may have for a moment to settle what was left.
+    fn take_lock_patiently(&self) -> Result<(File, File)> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let guard = self.lock_directory()?;
+            match self.take_lock() {
+                Ok(lock) => return Ok((guard, lock)),
+                Err(error) if Instant::now() >= until => return Err(error),
+                Err(_) => {
+                    drop(guard);
+                    std::thread::sleep(LOOK);
+                }
+            }
+        }
     }
 
     /// Removes claims that processes died writing, and the locks of those that have ended and left nothing else. The caller
@@ -188,7 +208,8 @@ impl Store {
         let _guard = self.lock_directory()?;
         let mut left = Vec::new();
         for writer in writers.into_iter().filter(|writer| *writer != own) {
-            if self.hold_other(writer)?.is_some() {
+            if let Some(lock) = self.hold_other(writer)? {
+                self.held.lock().insert(writer.to_owned(), lock);
                 left.push(Names::read_writer(writer));
             }
         }
@@ -207,27 +228,28 @@ impl Store {
             keep.extend(Prepared::from_bytes(prepared)?.into_iter().map(|file| file.temporary));
         }
         let own = self.names.own_writer();
-        let names = self.hidden()?;
         let _guard = self.lock_directory()?;
+        // Nobody but this process writes under its own name; others may have since the directory was claimed.
+        let names =
+            if writers.iter().all(|writer| Names::writer(writer) == own) { self.hidden()? } else { self.list()? };
+        let mut held = std::mem::take(&mut *self.held.lock());
         for writer in writers.iter().map(|writer| Names::writer(writer)) {
-            let left: Vec<&String> = names
-                .iter()
-                .filter(|name| self.names.read_temporary(name).is_some_and(|hidden| hidden.writer == writer))
-                .collect();
-            let is_own = writer == own;
-            if left.is_empty() && is_own {
-                continue;
-            }
+            let left = names.iter().filter(|name| {
+                let hidden = self.names.read_temporary(name);
+                hidden.is_some_and(|hidden| hidden.writer == writer) && !keep.contains(*name)
+            });
             let lock_path = self.dir.join(self.names.lock_of(&writer));
-            let held = if is_own || !lock_path.exists() { None } else { Some(self.hold_other(&writer)?) };
-            if matches!(held, Some(None)) {
-                // Nobody holds it in this state directory; one of its name with another state directory writes here.
-                continue;
-            }
-            for name in left.into_iter().filter(|name| !keep.contains(*name)) {
-                disk::remove(&self.dir.join(name))?;
-            }
-            if held.is_some() {
+            let lock = match held.remove(&writer) {
+                Some(lock) => Some(lock),
+                None if writer == own || !lock_path.exists() => None,
+                None => match self.hold_other(&writer)? {
+                    Some(lock) => Some(lock),
+                    // Nobody holds it in this state directory; one of its name with another one writes here.
+                    None => continue,
+                },
+            };
+            left.map(|name| disk::remove(&self.dir.join(name))).collect::<Result<Vec<bool>>>()?;
+            if lock.is_some() {
                 disk::remove(&lock_path)?;
             }
         }

@@ -42,6 +42,8 @@ pub(crate) struct Store {
     /// The stems of which the claim is known to say that they are this pipeline's.
     pub(super) recorded: Mutex<BTreeSet<String>>,
     pub(super) lock: Mutex<Option<File>>,
+    /// The locks of writers that have ended, while what they left is settled.
+    pub(super) held: Mutex<BTreeMap<String, File>>,
 }
 
 impl Store {
@@ -62,6 +64,7 @@ impl Store {
             at_claim: Mutex::default(),
             recorded: Mutex::default(),
             lock: Mutex::default(),
+            held: Mutex::default(),
         }
     }
 

@@ -402,7 +402,10 @@ fn what_a_process_left_that_has_ended_is_removed_without_what_was_decided() {
     drop(lost);
     let left = next.left_by().expect("looks");
     assert_eq!(left, ["0-lost".into()]);
+    let again = store_of(dir.path(), &cx("consumer", "0-lost"));
+    assert!(again.claim().is_err(), "it does not start again, and decide more, before it is swept");
     next.sweep(&left, std::slice::from_ref(&decided)).expect("sweeps");
+    again.claim().expect("now it may");
     assert_eq!(names(dir.path()).1, 1, "the decided one");
     assert!(next.is_there(&decided).expect("looks"));
     next.finish(&decided).expect("finishes what another prepared");

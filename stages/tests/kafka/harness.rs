@@ -143,7 +143,7 @@ impl TestLanes {
             }
             std::thread::sleep(self.pause);
         }
-        self.acknowledge.acknowledge(&[(Arc::clone(id), lane.position())])
+        self.acknowledge.acknowledge(&[(Arc::clone(id), lane.position())]).map(drop)
     }
 
     fn join(&self, ids: &[LaneId]) {

@@ -90,8 +90,13 @@ impl House {
 
     /// Runs the command to its end with a fault at a point of a commit (see `aqpipe_engine::fault`).
     pub(crate) fn run_with_fault(&self, args: &[&str], fault: &str) -> Done {
+        self.start_with_fault(args, fault).wait()
+    }
+
+    /// The same, left running.
+    pub(crate) fn start_with_fault(&self, args: &[&str], fault: &str) -> Running {
         let (out, end) = log();
-        self.launch_with(args, end, Some(out), &[("AQPIPE_FAULT", fault)]).wait()
+        self.launch_with(args, end, Some(out), &[("AQPIPE_FAULT", fault)])
     }
 
     /// Runs the command to its end below a limit that a shell sets: `ulimit -n 100`.

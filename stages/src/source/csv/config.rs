@@ -23,7 +23,7 @@ use aqpipe_engine::stage::Repeat;
 ///
 /// A run that goes on knows a file by what was read of it, not by how its path is spelt: a renamed file is read on, one that
 /// has changed is refused, and so is a start where a file is gone before it was read to its end. A last line without a line
-/// end is looked at again after a second, for it may be under way.
+/// end is looked at again after a second where the file was changed a moment ago, for it may be under way.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CsvSourceConfig {
@@ -87,8 +87,8 @@ pub(crate) struct CsvSourceConfig {
     #[serde(default)]
     pub(super) replay: Option<Replay>,
     /// Whether generated readings of the same shape may take the place of a file that is not there (see the source
-    /// `sample`): with `--sample` and with `--embedded-broker` they do, under the key `sample`. Any other run ends with
-    /// an error, for a wrong `path` must not pass for data.
+    /// `sample`): with `--sample` and with `--embedded-broker` they do, under the key `sample` (called `station` where
+    /// there is no `key`). Any other run ends with an error, for a wrong `path` must not pass for data.
     #[serde(default)]
     pub(super) sample_if_missing: bool,
 }

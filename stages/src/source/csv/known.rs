@@ -1,7 +1,7 @@
 //! Which of the files that are there are those that an interrupted run was reading.
 //!
-//! A file is known by the checksum of everything that was read of it and, where that is little, by where it lies too; device
-//! and number only tell a renamed file from another one. How its path is spelt tells nothing.
+//! A file is known by the checksum of everything that was read of it and, where that is little and not all of it, by
+//! where it lies too; device and number only tell a renamed file from another one. How its path is spelt tells nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -371,10 +371,12 @@ fn find<'a>(
             }
         }
     }
-    // Anywhere, by what it holds: each file is read once, for all claims together.
+    // Anywhere, by what it holds: each file is read once, for all claims together. Of little that is all of a file, for
+    // as much is there.
     let mut open: BTreeMap<(u64, u32), Vec<usize>> = BTreeMap::new();
     for (number, claim) in claims.iter().enumerate().filter(|(number, _)| found[*number].is_none()) {
-        if claim.bytes >= LITTLE {
+        let is_whole = claim.bytes > 0 && claim.bytes == was(claim).length;
+        if claim.bytes >= LITTLE || is_whole {
             open.entry((claim.bytes, claim.checksum)).or_default().push(number);
         }
     }
@@ -382,7 +384,11 @@ fn find<'a>(
         if open.is_empty() {
             break;
         }
-        let lengths: BTreeSet<u64> = open.keys().map(|(length, _)| *length).collect();
+        let fits = |length: &u64| *length >= LITTLE || *length == there[at].length;
+        let lengths: BTreeSet<u64> = open.keys().map(|(length, _)| *length).filter(fits).collect();
+        if lengths.is_empty() {
+            continue;
+        }
         let lengths: Vec<u64> = lengths.into_iter().collect();
         let beginnings = beginnings(&there[at], &lengths)?;
         // The longest first: of two that begin alike it is the one of which more is known.

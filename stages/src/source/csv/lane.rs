@@ -46,6 +46,8 @@ pub(super) struct CsvLane {
     /// Records to stop after.
     limit: u64,
     progress: Option<Progress>,
+    /// Whether it was said that a last line has no end: once, for there may be thousands of such files.
+    torn_told: bool,
     /// Brought up to date when the lane is cut, which is not a change of the lane.
     prefix: RefCell<Prefix>,
     /// As `prefix`.
@@ -60,7 +62,7 @@ struct Reading {
     file: File,
     /// What it looked like when it was opened.
     stamp: Stamp,
-    /// When its end was first met in the middle of a line.
+    /// When it is to be looked at again, once its end was met in the middle of a line.
     torn: Option<Instant>,
 }
 
@@ -97,6 +99,7 @@ impl CsvLane {
             row: 0,
             limit: limit.unwrap_or(u64::MAX),
             progress,
+            torn_told: false,
             prefix: RefCell::default(),
             marks: RefCell::default(),
             form: None,
@@ -157,9 +160,7 @@ impl CsvLane {
             file.seek(SeekFrom::Start(byte)).map_err(failed)?;
             records = Records::new(file, self.dialect, byte, span.length.saturating_sub(byte), line).behind(checksum);
         }
-        if self.progress.is_some() {
-            records.open_end();
-        }
+        records.open_end();
         self.prefix.get_mut().opened(self.file, &file);
         self.reading = Some(Reading { records, file, stamp, torn: None });
         Ok(true)
@@ -202,9 +203,11 @@ impl CsvLane {
                 }
                 continue;
             };
+            let more = if self.files.len() > 1 { ", as those of other files may be" } else { "" };
             let span = &mut self.files[self.file];
             let records = &mut reading.records;
-            match records.next().map_err(|e| Error::new(format!("cannot read {}", span.name)).because(e))? {
+            let failed = |e| Error::new(format!("cannot read {}", span.name)).because(e);
+            match records.next().map_err(failed)? {
                 Found::Record => {}
                 Found::TooLong => {
                     let why = format!("no end of the row within {} KiB: is a quote not closed?", RECORD_MAX / 1024);
@@ -219,20 +222,30 @@ impl CsvLane {
                     continue;
                 }
                 Found::Torn => {
-                    let since = *reading.torn.get_or_insert_with(Instant::now);
-                    let looked = torn::look(&reading.file, span.length, since, (!busy).then_some(until))
-                        .map_err(|e| Error::new(format!("cannot read {}", span.name)).because(e))?;
-                    match looked {
+                    let due = match reading.torn {
+                        Some(due) => due,
+                        None => *reading.torn.insert(torn::due(&reading.file).map_err(failed)?),
+                    };
+                    match torn::look(&reading.file, span.length, due, (!busy).then_some(until)).map_err(failed)? {
                         Torn::TooSoon => break,
                         Torn::Still => {
-                            let (name, line) = (&span.name, records.line());
-                            tracing::info!("{name}: its last line, {line}, has no end and is read as it stands");
+                            // A survey leaves it to the run to say so.
+                            if self.progress.is_some() && !std::mem::replace(&mut self.torn_told, true) {
+                                let (name, line) = (&span.name, records.line());
+                                tracing::info!(
+                                    "{name}: its last line, {line}, has no end and is read as it stands{more}"
+                                );
+                            }
                             records.close_end();
                         }
                         Torn::GrownTo(length) => {
                             records.extend(length - span.length);
                             span.length = length;
                             reading.torn = None;
+                            // A survey ends, whoever goes on writing without a line end.
+                            if self.progress.is_none() {
+                                records.close_end();
+                            }
                         }
                     }
                     continue;

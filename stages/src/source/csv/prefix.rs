@@ -16,7 +16,7 @@ const CHUNK: usize = 256 << 10;
 /// have. Those beyond are opened once more by their names.
 const HANDLES_MAX: usize = 16;
 /// How recent a change may be for a file system to give the next one another time: some count whole seconds.
-const COARSE: Duration = Duration::from_secs(2);
+pub(super) const COARSE: Duration = Duration::from_secs(2);
 
 /// The checksums (CRC-32) of what was read of each file of a lane. Bytes are read a second time for it, from the
 /// system's cache: what was parsed a moment ago.

@@ -10,7 +10,7 @@ use aqpipe_engine::stage::{BuildContext, Lane, Lanes, Noted, Source};
 use aqpipe_engine::{Error, Result};
 
 use super::again::AgainRows;
-use super::config::CsvSourceConfig;
+use super::config::{CsvSourceConfig, KeyColumn};
 use super::decode::Decoder;
 use super::dialect::Dialect;
 use super::files::{self, FileSpan};
@@ -21,6 +21,9 @@ use super::lane::CsvLane;
 use super::plan::Plan;
 use crate::input::{bounded, zone};
 use crate::source::sample::{FIELDS, SampleSource, Settings};
+
+/// What the key of generated readings is called where the source has none: as it is called elsewhere.
+const UNNAMED_KEY: &str = "station";
 
 /// Readings from files.
 pub(super) struct CsvSource {
@@ -163,11 +166,12 @@ pub(super) fn sample_instead(config: &CsvSourceConfig, cx: &BuildContext) -> Res
         fields = (0..FIELDS.len()).collect();
     }
     tracing::warn!("there is no file {}: the readings are GENERATED, not measured; their key is `sample`", config.path);
-    let key = config.key.as_ref();
+    // Without a key, nothing in a record would say that it is not measured.
+    let key = config.key.as_ref().map_or(UNNAMED_KEY, KeyColumn::name);
     let settings = Settings {
         fields,
         zone: zone::parse(&config.timezone).unwrap_or(0),
-        key: key.map(|key| key.name().into()),
+        key: Some(key.into()),
         // Not the key that measured readings have: whoever reads the records is to see that they are none.
         stations: vec!["sample".into()],
         limit: config.max_records,

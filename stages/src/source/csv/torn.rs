@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
 
+use super::prefix::COARSE;
 use super::records::RECORD_MAX;
 
 /// How long a line may be under way: a writer that flushes what it has in its buffer is done long before.
@@ -21,10 +22,18 @@ pub(super) enum Torn {
     GrownTo(u64),
 }
 
-/// Looks once more at a file that was read up to its byte `read`, where a line was torn, and that was found so at `since`.
-/// Waits for the moment until the instant given, where there is one.
-pub(super) fn look(file: &File, read: u64, since: Instant, until: Option<Instant>) -> io::Result<Torn> {
-    let due = since + PATIENCE;
+/// When a file whose end was met in the middle of a line is to be looked at again: at once where nobody has written to it
+/// for long.
+pub(super) fn due(file: &File) -> io::Result<Instant> {
+    let now = Instant::now();
+    // A change in the future is the word of another clock, and tells nothing.
+    let is_old = file.metadata()?.modified()?.elapsed().is_ok_and(|since| since >= COARSE);
+    Ok(if is_old { now } else { now + PATIENCE })
+}
+
+/// Looks once more at a file that was read up to its byte `read`, where a line was torn, once that is due. Waits for that
+/// until the instant given, where there is one.
+pub(super) fn look(file: &File, read: u64, due: Instant, until: Option<Instant>) -> io::Result<Torn> {
     if let Some(until) = until {
         std::thread::sleep(due.min(until).saturating_duration_since(Instant::now()));
     }
@@ -60,6 +69,9 @@ fn end_of_line(file: &File, from: u64, length: u64) -> io::Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::FileTimes;
+    use std::time::SystemTime;
+
     use super::*;
 
     #[test]
@@ -77,12 +89,28 @@ mod tests {
         ] {
             std::fs::write(&path, text).expect("writes");
             let file = File::open(&path).expect("opens");
-            let long_ago = Instant::now().checked_sub(PATIENCE).expect("a clock that runs for a second");
-            assert_eq!(look(&file, read, long_ago, None).expect("looks"), expected, "{text:?}");
+            assert_eq!(look(&file, read, Instant::now(), None).expect("looks"), expected, "{text:?}");
         }
         let file = File::open(&path).expect("opens");
         let now = Instant::now();
-        assert_eq!(look(&file, 6, now, None).expect("looks"), Torn::TooSoon);
-        assert_eq!(look(&file, 6, now, Some(now)).expect("looks"), Torn::TooSoon, "nobody waits for it beyond that");
+        // Longer than any test takes, and not waited for.
+        let due = now + Duration::from_secs(3600);
+        assert_eq!(look(&file, 6, due, None).expect("looks"), Torn::TooSoon);
+        assert_eq!(look(&file, 6, due, Some(now)).expect("looks"), Torn::TooSoon, "nobody waits for it beyond that");
+    }
+
+    #[test]
+    fn a_file_that_nobody_has_written_to_for_long_is_looked_at_at_once() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = File::create(dir.path().join("a.csv")).expect("creates");
+        let now = SystemTime::now();
+        let hour = Duration::from_secs(3600);
+        // The fresh one, by a clock that is ahead, stays fresh however long the test takes.
+        for (modified, is_old) in [(now - hour, true), (now - COARSE, true), (now + hour, false)] {
+            file.set_times(FileTimes::new().set_modified(modified)).expect("sets");
+            let before = Instant::now();
+            let due = due(&file).expect("looks");
+            assert_eq!(due < before + PATIENCE && due <= Instant::now(), is_old, "{modified:?}");
+        }
     }
 }

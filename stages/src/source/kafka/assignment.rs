@@ -217,11 +217,16 @@ impl Assignment {
         let known: BTreeMap<LaneId, Option<Start>> = ids.iter().cloned().zip(starts).collect();
         let beginnings = self.beginnings(base, &*lanes, &wanted, &known)?;
         let mut made = Vec::with_capacity(ids.len());
+        // Of all partitions together.
+        let started = Instant::now();
+        let give_up = || lanes.stopping() || started.elapsed() > PATIENCE;
         for (id, (topic, partition)) in ids.into_iter().zip(&wanted) {
             let start = known.get(&id).cloned().flatten();
             let carry = start.as_ref().map(carried).transpose().map_err(|error| error.at(&*id))?.flatten();
-            if let Some(was) = carry.as_ref().and_then(|carry| TopicId::new(carry.topic?)) {
-                self.identities.compare_with(base, topic, was)?;
+            if let Some(was) = carry.as_ref().and_then(|carry| TopicId::new(carry.topic?))
+                && !self.identities.compare_with(base, topic, was, give_up)?
+            {
+                self.say_unsure(topic);
             }
             let (low, high) = self.ends(base, &*lanes, topic, *partition)?;
             let beginning = beginnings.get(topic.as_str());
@@ -257,6 +262,16 @@ impl Assignment {
         }
         self.live.lock().assigned = true;
         Ok(())
+    }
+
+    fn say_unsure(&self, topic: &str) {
+        let (pipeline, stage) = (&*self.watch.pipeline, &*self.watch.stage);
+        tracing::warn!(
+            pipeline,
+            stage,
+            "the brokers do not tell whether topic `{topic}` is the one that was read before: it is taken for that one if \
+             the message that was read last is still there as it was, and its id is compared once they tell it"
+        );
     }
 
     fn say_assigned(&self, names: &[&str]) {

@@ -76,7 +76,7 @@ pub(super) fn all_starts(
     all: &[LaneId],
 ) -> Result<Vec<Option<Start>>> {
     let others: Vec<LaneId> = all.iter().filter(|id| !known.contains_key(*id)).cloned().collect();
-    let theirs = if others.is_empty() { Vec::new() } else { lanes.starts(&others)? };
+    let theirs = if others.is_empty() { Vec::new() } else { lanes.look_at(&others)? };
     Ok(known.iter().filter(|(id, _)| all.contains(id)).map(|(_, start)| start.clone()).chain(theirs).collect())
 }
 

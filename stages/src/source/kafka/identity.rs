@@ -7,13 +7,14 @@ use aqpipe_engine::{Error, Result};
 use aqpipe_librdkafka::{TopicId, topic_ids};
 use parking_lot::Mutex;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
 
 /// How often the ids are compared while a source runs.
 pub(super) const COMPARE: Duration = Duration::from_secs(30);
 /// How long brokers may take to tell them.
 const ANSWER: Duration = Duration::from_secs(2);
-/// How often they are asked in a row where an id was noted, before that is an error.
-const TRIES: u32 = 10;
+/// How long to wait where brokers refuse to answer, before they are asked again.
+const AGAIN: Duration = Duration::from_millis(100);
 /// After so many questions without any answer nobody is asked any more: such brokers give no ids.
 const SILENT_MOST: u32 = 3;
 
@@ -67,25 +68,49 @@ impl Identities {
         self.0.lock().ids.get(topic).copied()
     }
 
-    /// Compares a topic with one that was read before. Brokers that gave an id once are asked until they do so again.
+    /// Compares a topic with one that was read before; returns whether the brokers answered. Those that gave an id once
+    /// are asked until they do so again, or until it is time to give up: then it is taken for the same one, and found
+    /// out later where it is not.
+    ///
+    /// # Errors
+    /// Where the topic has another id.
     pub(super) fn compare_with<C: ConsumerContext>(
         &self,
         consumer: &BaseConsumer<C>,
         topic: &str,
         was: TopicId,
-    ) -> Result<()> {
-        for _ in 0..TRIES {
-            match self.of(topic) {
-                Some(id) => return same(topic, was, id),
-                None => match topic_ids(consumer.client(), &[topic], ANSWER) {
-                    Ok(now) if now.is_empty() => return Ok(()),
-                    Ok(now) => self.take(now)?,
-                    Err(error) => tracing::debug!("the brokers do not tell the id of topic `{topic}`: {error}"),
-                },
+        give_up: impl Fn() -> bool,
+    ) -> Result<bool> {
+        self.compare_by(|| topic_ids(consumer.client(), &[topic], ANSWER), topic, was, give_up)
+    }
+
+    fn compare_by(
+        &self,
+        mut ask: impl FnMut() -> Result<BTreeMap<String, TopicId>, KafkaError>,
+        topic: &str,
+        was: TopicId,
+        give_up: impl Fn() -> bool,
+    ) -> Result<bool> {
+        loop {
+            if let Some(id) = self.of(topic) {
+                return same(topic, was, id).map(|()| true);
+            }
+            if give_up() {
+                let mut known = self.0.lock();
+                known.ids.insert(topic.to_owned(), was);
+                // They gave an id once, so they are asked again.
+                known.answered = true;
+                return Ok(false);
+            }
+            match ask() {
+                Ok(now) if !now.contains_key(topic) => return Ok(true),
+                Ok(now) => self.take(now)?,
+                Err(error) => {
+                    tracing::debug!("the brokers do not tell the id of topic `{topic}`: {error}");
+                    std::thread::sleep(AGAIN);
+                }
             }
         }
-        Err(Error::new(format!("the brokers do not tell whether topic `{topic}` is the one that was read before"))
-            .help("run again once they answer"))
     }
 }
 
@@ -100,6 +125,10 @@ fn same(topic: &str, was: TopicId, is: TopicId) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
+    use rdkafka::types::RDKafkaErrorCode;
+
     use super::*;
 
     fn id(number: u128) -> TopicId {
@@ -120,5 +149,41 @@ mod tests {
             assert!(error.to_string().contains(part), "{error}");
         }
         assert!(error.help_text().is_some_and(|help| help.contains("--fresh")), "{error}");
+    }
+
+    #[test]
+    fn brokers_that_do_not_tell_an_id_are_asked_until_they_do_or_it_is_time_to_give_up() {
+        let silence = || Err(KafkaError::Global(RDKafkaErrorCode::OperationTimedOut));
+        // After so many questions they answer, or nobody asks any more; the id that they tell, and what comes of it.
+        for (silent, patience, told, expected) in [
+            (0, 9, Some(1), Some(true)),
+            (2, 9, Some(1), Some(true)),
+            (2, 9, Some(3), None),
+            (2, 9, None, Some(true)),
+            (9, 2, Some(1), Some(false)),
+            (9, 0, Some(1), Some(false)),
+        ] {
+            let identities = Identities::default();
+            let asked = Cell::new(0);
+            let ask = || {
+                asked.set(asked.get() + 1);
+                let told = told.map(|number| ("t".to_owned(), id(number)));
+                if asked.get() > silent { Ok(told.into_iter().collect()) } else { silence() }
+            };
+            let compared = identities.compare_by(ask, "t", id(1), || asked.get() >= patience);
+            assert_eq!(compared.ok(), expected, "{silent} {patience} {told:?}");
+            assert_eq!(asked.get(), patience.min(silent + 1));
+        }
+    }
+
+    #[test]
+    fn a_topic_that_was_taken_for_the_same_one_without_an_answer_is_an_error_once_its_id_is_told() {
+        let identities = Identities::default();
+        let silence = || Err(KafkaError::Global(RDKafkaErrorCode::OperationTimedOut));
+        assert!(!identities.compare_by(silence, "t", id(1), || true).expect("nobody knows better"));
+        assert!(identities.compare_by(silence, "t", id(1), || true).expect("another partition of it"), "waits once");
+        let told = |number| identities.take(BTreeMap::from([("t".to_owned(), id(number))]));
+        told(1).expect("the same one");
+        assert!(told(2).is_err(), "another one");
     }
 }

@@ -70,7 +70,7 @@ impl Acknowledge for GroupOffsets {
         self.context().settings.group.clone()
     }
 
-    fn acknowledge(&self, ends: &[(LaneId, Position)]) -> Result<()> {
+    fn acknowledge(&self, ends: &[(LaneId, Position)]) -> Result<bool> {
         let group = &self.context().settings.group;
         let failed =
             |error: KafkaError| Error::new(format!("cannot commit the offsets of group `{group}`")).because(error);
@@ -83,7 +83,7 @@ impl Acknowledge for GroupOffsets {
         match self.repeat(|| self.consumer.commit(&offsets, CommitMode::Sync)) {
             Ok(()) => {
                 self.context().watch.fine();
-                Ok(())
+                Ok(true)
             }
             Err(error) => match error.rdkafka_error_code() {
                 // Nothing is lost by it, and the next owner of the partitions reads them again from the last commit.
@@ -97,7 +97,7 @@ impl Acknowledge for GroupOffsets {
                         "group `{group}` has given the partitions to others and refused a commit: those records are read and \
                          written once more ({error})"
                     );
-                    Ok(())
+                    Ok(false)
                 }
                 _ => Err(failed(error)),
             },

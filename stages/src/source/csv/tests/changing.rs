@@ -57,6 +57,7 @@ fn append(files: &Files, text: &str) {
 #[test]
 fn a_torn_last_line_that_grows_is_read_whole_and_waiting_for_it_holds_nothing_up() {
     let files = Files::one(b"timestamp,a\n2004-03-10,1\n2004-03-11,19");
+    files.changed("a.csv", SystemTime::now());
     let mut lane = running(&files, json!({}));
     let now = Instant::now();
     match lane.next(10, now).expect("reads") {
@@ -74,9 +75,44 @@ fn a_torn_last_line_that_grows_is_read_whole_and_waiting_for_it_holds_nothing_up
 #[test]
 fn a_last_line_without_an_end_that_stays_is_read_as_it_is() {
     let files = Files::one(b"timestamp,a\n2004-03-10,1\n2004-03-11,\"1");
+    files.changed("a.csv", SystemTime::now());
     let mut lane = running(&files, json!({}));
     let read = read_all(&mut *lane, 10).expect("reads");
     assert_eq!(read.values(), ["a=1", "a=1"]);
+}
+
+#[test]
+fn a_last_line_without_an_end_is_not_waited_for_where_the_file_is_old() {
+    let texts: Vec<String> = (1..=100).map(|row| format!("timestamp,a\n2004-03-10,{row}")).collect();
+    let names: Vec<String> = (1..=100).map(|number| format!("{number:03}.csv")).collect();
+    let contents: Vec<(&str, &[u8])> =
+        names.iter().map(String::as_str).zip(texts.iter().map(String::as_bytes)).collect();
+    let files = Files::new(&contents);
+    let mut lane = running(&files, json!({}));
+    let mut rows = 0;
+    loop {
+        match lane.next(10, Instant::now() + Duration::from_secs(60)).expect("reads") {
+            Next::Rows(batch, _) => {
+                assert_eq!(batch.rows(), 10, "no end of a file holds a batch up");
+                rows += batch.rows();
+            }
+            Next::Quiet => panic!("it waits for more of a file that is old"),
+            Next::End => break,
+        }
+    }
+    assert_eq!(rows, 100);
+}
+
+#[test]
+fn a_survey_reads_a_torn_last_line_as_the_run_does_and_ends_though_it_is_torn_again() {
+    for (more, expected) in [("87\n", "a=1987"), ("87", "a=1987"), ("", "a=19")] {
+        let files = Files::one(b"timestamp,a\n2004-03-11,19");
+        files.changed("a.csv", SystemTime::now());
+        let mut survey = lane(files.options("a.csv", json!({})), &BuildContext::for_tests()).expect("opens");
+        assert!(matches!(survey.next(10, Instant::now()).expect("reads"), Next::Quiet), "it may be under way");
+        append(&files, more);
+        assert_eq!(read_all(&mut *survey, 10).expect("reads").values(), [expected], "{more:?}");
+    }
 }
 
 #[test]

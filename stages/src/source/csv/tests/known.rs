@@ -120,6 +120,52 @@ fn a_file_that_was_moved_to_another_disk_is_known_by_what_was_read_unless_that_i
 }
 
 #[test]
+fn small_files_that_were_read_and_moved_to_another_disk_are_not_read_again() {
+    let two = [("a.csv", &b"timestamp,a\n2004-03-10,1\n"[..]), ("b.csv", b"timestamp,a\n2004-03-11,2\n")];
+    type Case<'a> = (&'a str, &'a str, &'a [&'a str], &'a str);
+    let cases: [Case<'_>; 4] = [
+        ("b.csv", "timestamp,a\n2004-03-11,2\n", &["a.csv: a.csv@25", "b.csv: b.csv@25"], "*.csv: a.csv b.csv@25"),
+        (
+            "a.csv",
+            "timestamp,a\n2004-03-10,9\n",
+            &["b.csv: b.csv@25", "new/a.csv: a.csv"],
+            "*.csv: a.csv b.csv@25 a.csv",
+        ),
+        (
+            "a.csv",
+            "timestamp,a\n2004-03-10,1\n2004-03-12,3\n",
+            &["b.csv: b.csv@25", "new/a.csv: a.csv"],
+            "*.csv: a.csv b.csv@25 a.csv",
+        ),
+        (
+            "c.csv",
+            "timestamp,a\n2004-03-10,1\n",
+            &["a.csv: a.csv@25", "b.csv: b.csv@25", "new/c.csv: c.csv"],
+            "*.csv: a.csv b.csv@25 c.csv",
+        ),
+    ];
+    for (name, text, side_by_side, in_order) in cases {
+        for parallel in [true, false] {
+            let files = Files::new(&two);
+            let mut before = noted(&files, "*.csv", parallel, if parallel { &[1, 1] } else { &[2] });
+            before.iter_mut().for_each(|lane| lane.ended = true);
+            std::fs::create_dir(files.path("new")).expect("makes");
+            for (name, bytes) in two {
+                std::fs::write(files.path("new").join(name), bytes).expect("writes");
+            }
+            std::fs::write(files.path("new").join(name), text).expect("writes");
+            // Last, so that none of the new ones gets the number of an old one.
+            for (name, _) in two {
+                std::fs::remove_file(files.path(name)).expect("removes");
+            }
+            let lanes = shown(&files, go_on(&files, before, "new/*.csv", parallel));
+            let expected = if parallel { side_by_side } else { std::slice::from_ref(&in_order) };
+            assert_eq!(lanes, expected, "{name} {text:?}, parallel = {parallel}");
+        }
+    }
+}
+
+#[test]
 fn a_file_that_is_gone_before_it_was_done_stops_the_run_with_its_place_its_held_rows_and_the_way_out() {
     let files = Files::new(&[
         ("a.csv", b"timestamp,a\n2004-03-10,1\n2004-03-11,2\n"),

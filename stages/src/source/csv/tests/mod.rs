@@ -11,8 +11,9 @@ mod real;
 mod resuming;
 mod running;
 
+use std::fs::{File, FileTimes};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use aqpipe_engine::Result;
 use aqpipe_engine::record::{Batch, Column};
@@ -30,8 +31,16 @@ impl Files {
         let dir = Files(tempfile::tempdir().expect("a directory"));
         for (name, bytes) in files {
             std::fs::write(dir.path(name), bytes).expect("writes");
+            // Nobody writes to them, and nobody need wait for the end of their last line.
+            dir.changed(name, SystemTime::now() - Duration::from_secs(3600));
         }
         dir
+    }
+
+    /// Says when a file was changed last.
+    fn changed(&self, name: &str, when: SystemTime) {
+        let file = File::options().write(true).open(self.path(name)).expect("opens");
+        file.set_times(FileTimes::new().set_modified(when)).expect("sets");
     }
 
     fn one(bytes: &[u8]) -> Files {

@@ -165,5 +165,9 @@ fn generated_readings_have_their_own_fields_and_no_others() {
     let all = built(files.options("no.csv", json!({ "sample_if_missing": true })), &allowed());
     let fields = all.and_then(|source| source.fields()).expect("builds").expect("known");
     assert_eq!(fields.list.len(), 13);
-    assert_eq!(fields.key, None);
+    assert_eq!(fields.key.as_deref(), Some("station"), "a source without a key has one then");
+    let few = json!({ "sample_if_missing": true, "fields": ["T"], "max_records": 2 });
+    let engine = run(files.options("no.csv", few), &allowed(), Vec::new()).expect("runs");
+    let read = engine.read.lock();
+    assert!(read[0].1.rows.iter().all(|row| row.contains(" [sample] T=")), "{:?}", read[0].1.rows);
 }
