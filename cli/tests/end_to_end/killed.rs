@@ -38,7 +38,8 @@ fn killed_and_restarted(house: &House, args: &[&str], (from, to): (u64, u64), ki
     let mut moments = Moments::new();
     for killed in 0..kills {
         let running = house.start(args);
-        moments.wait(from, to);
+        // A little later each time, so that a machine that does much else comes to its first commit too.
+        moments.wait(from, to + 20 * killed as u64);
         running.kill();
         let done = running.wait();
         if done.code.is_some() {
