@@ -135,7 +135,8 @@ impl Committer {
                 self.control.fail(error);
                 self.control.lose_all();
             }
-            to_flush = self.log.lock().is_to_flush();
+            // What became of a commit that failed is not known: no other transaction may follow it here.
+            to_flush = !self.control.has_failed() && self.log.lock().is_to_flush();
             for (lane, epoch) in settled {
                 self.control.settled(&lane, epoch);
             }
