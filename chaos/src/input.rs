@@ -10,9 +10,9 @@ const HEADER: &str = "timestamp,station,seq,checksum,v\n";
 /// Where each reading stands in the input.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Places {
-    /// By reading: its lane (a partition, or 0 for the file) and its position there.
+    /// By reading: its split (a partition, or 0 for the file) and its position there.
     pub(crate) readings: BTreeMap<Reading, (u32, u64)>,
-    /// By lane: the position behind its last item.
+    /// By split: the position behind its last item.
     pub(crate) ends: BTreeMap<u32, u64>,
 }
 

@@ -70,7 +70,7 @@ impl Watch {
             threads: Vec::new(),
         };
         let shape = watch.outputs.shape;
-        // Files of different lanes are seen in any order.
+        // Files of different splits are seen in any order.
         let ordered = matches!(watch.outputs.records, Where::Topic(_));
         let records = Seen::Records(Tally::new(shape, "live reader", ordered));
         let letters = Seen::Letters(Letters::new(shape, "live reader", watch.outputs.text));

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use aqpipe_engine::Error;
-use aqpipe_engine::monitor::{Facts, TOO_MANY_FILES};
+use aqpipe_engine::monitor::{Metrics, TOO_MANY_FILES};
 use aqpipe_engine::run::{Stop, Summary};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -48,7 +48,7 @@ pub(crate) fn too_many_open_files() -> String {
 /// The pipelines of a run, which end together when the limit is exhausted: what one of them frees another takes, so
 /// that those which are left would limp.
 struct Pipelines {
-    all: Vec<(Arc<Facts>, Arc<Stop>)>,
+    all: Vec<(Arc<Metrics>, Arc<Stop>)>,
     exhausted: AtomicBool,
 }
 
@@ -72,9 +72,9 @@ struct Seen {
 
 impl Seen {
     /// Whether it waits for what it cannot open.
-    fn is_stuck(&mut self, facts: &Facts, room: bool) -> bool {
-        let (commits, refused) = (facts.commits(), facts.files_refused.load(Ordering::Relaxed));
-        if commits != self.commits || facts.waits().is_empty() {
+    fn is_stuck(&mut self, metrics: &Metrics, room: bool) -> bool {
+        let (commits, refused) = (metrics.commits(), metrics.files_refused.load(Ordering::Relaxed));
+        if commits != self.commits || metrics.waits().is_empty() {
             *self = Seen { commits, looks: 0, refused };
         } else {
             self.looks = if room { self.looks.saturating_sub(1) } else { self.looks + 1 };
@@ -93,7 +93,7 @@ pub(crate) struct Watch {
 impl Watch {
     /// Stops the pipelines when nothing more can be opened and one of them does not move: a client library that gets no
     /// socket tries on without end, and says so only in its log.
-    pub(crate) fn start(pipelines: Vec<(Arc<Facts>, Arc<Stop>)>) -> Watch {
+    pub(crate) fn start(pipelines: Vec<(Arc<Metrics>, Arc<Stop>)>) -> Watch {
         let pipelines = Arc::new(Pipelines { all: pipelines, exhausted: AtomicBool::new(false) });
         let (over, ended) = channel();
         let watched = Arc::clone(&pipelines);
@@ -102,8 +102,8 @@ impl Watch {
             let mut seen = vec![Seen::default(); pipelines.all.len()];
             while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                 let room = has_room();
-                for ((facts, _), seen) in pipelines.all.iter().zip(&mut seen) {
-                    if seen.is_stuck(facts, room) {
+                for ((metrics, _), seen) in pipelines.all.iter().zip(&mut seen) {
+                    if seen.is_stuck(metrics, room) {
                         pipelines.stop();
                     }
                 }
@@ -146,18 +146,18 @@ mod tests {
 
     #[test]
     fn a_pipeline_is_stuck_that_waits_and_commits_nothing_while_nothing_can_be_opened() {
-        let facts = Facts::default();
+        let metrics = Metrics::default();
         let mut seen = Seen::default();
-        let mut looks = |facts: &Facts, room| (0..=LOOKS).any(|_| seen.is_stuck(facts, room));
+        let mut looks = |metrics: &Metrics, room| (0..=LOOKS).any(|_| seen.is_stuck(metrics, room));
         assert!(has_room());
-        assert!(!looks(&facts, false), "it does not wait");
-        facts.waiting("kafka", Some("a broker".to_owned()));
-        assert!(!looks(&facts, true), "a broker that is not there is no matter of limits");
-        facts.files_refused.fetch_add(REFUSALS, Ordering::Relaxed);
-        assert!(looks(&facts, true));
-        facts.committed(Duration::ZERO);
-        assert!(!looks(&facts, true), "it goes on");
-        assert!(looks(&facts, false));
+        assert!(!looks(&metrics, false), "it does not wait");
+        metrics.waiting("kafka", Some("a broker".to_owned()));
+        assert!(!looks(&metrics, true), "a broker that is not there is no matter of limits");
+        metrics.files_refused.fetch_add(REFUSALS, Ordering::Relaxed);
+        assert!(looks(&metrics, true));
+        metrics.committed(Duration::ZERO);
+        assert!(!looks(&metrics, true), "it goes on");
+        assert!(looks(&metrics, false));
     }
 
     #[test]

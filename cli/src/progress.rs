@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use aqpipe_engine::monitor::Facts;
+use aqpipe_engine::monitor::Metrics;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// How often a bar is drawn.
@@ -29,9 +29,9 @@ impl Bars {
         self.0.suspend(write)
     }
 
-    /// A bar that follows the facts of a bounded pipeline until the returned guard is dropped.
+    /// A bar that follows the metrics of a bounded pipeline until the returned guard is dropped.
     #[must_use]
-    pub(crate) fn follow(&self, name: &str, facts: Arc<Facts>) -> Following {
+    pub(crate) fn follow(&self, name: &str, metrics: Arc<Metrics>) -> Following {
         if !std::io::stderr().is_terminal() {
             return Following(None);
         }
@@ -43,13 +43,13 @@ impl Bars {
         let follower = bar.clone();
         let thread = std::thread::spawn(move || {
             while ended.recv_timeout(DRAW) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-                let expected = facts.expected.load(Ordering::Relaxed);
+                let expected = metrics.expected.load(Ordering::Relaxed);
                 if expected > 0 && follower.length() != Some(expected) {
                     follower.set_length(expected);
                     follower
                         .set_style(style("{prefix} {wide_bar} {human_pos}/{human_len} records, {per_sec}, {eta} left"));
                 }
-                follower.set_position(facts.progress.load(Ordering::Relaxed));
+                follower.set_position(metrics.progress.load(Ordering::Relaxed));
             }
         });
         Following(Some((bar, over, thread)))

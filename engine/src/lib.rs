@@ -1,7 +1,7 @@
 //! aqpipe's engine: what a pipeline is and how one runs. It knows no stage, no Kafka and no CSV.
 //!
 //! Read it in the order in which things depend on each other: [`record`] (what flows), [`stage`] (what a plugin
-//! is), [`config`] (from TOML text to a checked pipeline), [`run`](mod@run) (lanes, cuts and commits) and [`monitor`]
+//! is), [`config`] (from TOML text to a checked pipeline), [`run`](mod@run) (splits, cuts and commits) and [`monitor`]
 //! (what is counted).
 
 pub mod config;

@@ -3,7 +3,9 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use aqpipe_engine::record::{Batch, BatchParts, Column, Field, Fields, Flag, Mark, Numbers, Provenance, Tests};
+use aqpipe_engine::record::{
+    Batch, BatchParts, CellQuality, Column, Field, Fields, Flag, Numbers, Provenance, QcTests,
+};
 use aqpipe_stages::codec::csv::{Common, Table};
 use aqpipe_stages::codec::json::{Decoder, DecoderOptions, Encoder, Pushed, SCORE};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -26,7 +28,7 @@ const NAMES: [&str; 13] = [
     "AH",
 ];
 
-fn batch(tests: &Tests) -> Batch {
+fn batch(tests: &QcTests) -> Batch {
     let range = tests.bit("gross_range");
     let column = |index: usize| {
         let mut marks = Vec::with_capacity(ROWS);
@@ -39,15 +41,15 @@ fn batch(tests: &Tests) -> Batch {
                     _ => (noise % 2_000) as f64,
                 };
                 let (value, mark) = match noise % 50 {
-                    0 => (None, Mark::MISSING),
-                    1 => (Some(value), Mark::MISSING.filled(Provenance::ForwardFill, 2)),
-                    _ => (Some(value), Mark::OBSERVED.checked(Flag::Good, range)),
+                    0 => (None, CellQuality::MISSING),
+                    1 => (Some(value), CellQuality::MISSING.filled(Provenance::ForwardFill, 2)),
+                    _ => (Some(value), CellQuality::OBSERVED.checked(Flag::Good, range)),
                 };
                 marks.push(mark.0);
                 value
             })
             .collect();
-        Column::Number(Numbers { values: values.into(), marks: marks.into() })
+        Column::Number(Numbers { values: values.into(), quality: marks.into() })
     };
     Batch::new(BatchParts {
         fields: Arc::new(Fields {
@@ -57,18 +59,18 @@ fn batch(tests: &Tests) -> Batch {
             open: false,
         }),
         time: (0..ROWS as i64).map(|row| 1_078_938_000_000_000 + row * 3_600_000_000).collect::<Vec<_>>().into(),
-        offset: vec![60; ROWS].into(),
+        utc_offset: vec![60; ROWS].into(),
         key: Some(vec!["uci"; ROWS].into()),
         columns: (0..NAMES.len()).map(column).collect(),
         score: Some((0..ROWS).map(|row| Some(1.0 - (row % 100) as f64 / 1000.0)).collect()),
-        origin: (0..ROWS as u64).collect::<Vec<_>>().into(),
+        source_offsets: (0..ROWS as u64).collect::<Vec<_>>().into(),
         raw: None,
     })
     .expect("fits")
 }
 
 fn codec(c: &mut Criterion) {
-    let tests = Arc::new(Tests::default());
+    let tests = Arc::new(QcTests::default());
     let batch = batch(&tests);
     let mut group = c.benchmark_group("codec");
     group.throughput(Throughput::Elements(ROWS as u64));

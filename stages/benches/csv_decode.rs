@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use aqpipe_engine::stage::{AnySource, BuildContext, Next, Parsed, Registry, Role};
+use aqpipe_engine::stage::{AnySource, BuildContext, Parsed, Poll, Registry, Role};
 use aqpipe_stages as _;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::json;
@@ -40,15 +40,17 @@ fn source(name: &str, options: serde_json::Value) -> std::sync::Arc<dyn AnySourc
 /// Reads the whole input of a source; how many rows.
 fn read(source: &dyn AnySource) -> u64 {
     let mut rows = 0;
-    for (_, mut lane) in source.build(&BuildContext::for_tests()).and_then(|source| source.survey()).expect("opens") {
+    for (_, mut split) in
+        source.build(&BuildContext::for_tests()).and_then(|source| source.fit_readers()).expect("opens")
+    {
         loop {
-            match lane.next(BATCH, Instant::now() + Duration::from_secs(1)).expect("reads") {
-                Next::Rows(batch, dead) => {
+            match split.next(BATCH, Instant::now() + Duration::from_secs(1)).expect("reads") {
+                Poll::Rows(batch, dead) => {
                     assert!(dead.is_empty(), "{dead:?}");
                     rows += black_box(&batch).rows() as u64;
                 }
-                Next::Quiet => {}
-                Next::End => break,
+                Poll::Idle => {}
+                Poll::End => break,
             }
         }
     }

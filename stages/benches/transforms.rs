@@ -57,11 +57,11 @@ fn readings(stations: usize) -> Batch {
             ..Fields::default()
         }),
         time: (0..ROWS).map(hour).collect::<Vec<_>>().into(),
-        offset: vec![60; ROWS].into(),
+        utc_offset: vec![60; ROWS].into(),
         key: Some((0..ROWS).map(|row| Some(&names[row % stations])).collect::<StringArray>()),
         columns: columns.into(),
         score: None,
-        origin: (0..ROWS as u64).collect::<Vec<_>>().into(),
+        source_offsets: (0..ROWS as u64).collect::<Vec<_>>().into(),
         raw: None,
     })
     .expect("the parts fit")
@@ -86,9 +86,9 @@ fn build(name: &str, table: serde_json::Value, survey: &Batch) -> Box<dyn Transf
         _ => unreachable!("a transform's table"),
     };
     let mut cx = BuildContext::for_tests();
-    if let Some(mut counted) = config.survey(&cx) {
+    if let Some(mut counted) = config.fitter(&cx) {
         counted.observe(survey).expect("within bounds");
-        cx.survey = Some(counted.finish().expect("finishes").into());
+        cx.fitted = Some(counted.finish().expect("finishes").into());
     }
     config.build(&cx).expect("builds")
 }

@@ -33,14 +33,14 @@ pub(crate) fn timed(times: &[i64], keys: Option<&[&str]>, columns: &[(&str, &[Op
     Batch::new(BatchParts {
         fields: Arc::new(fields),
         time: times.to_vec().into(),
-        offset: vec![0; times.len()].into(),
+        utc_offset: vec![0; times.len()].into(),
         key: keys.map(|keys| keys.iter().map(|key| Some(*key)).collect::<StringArray>()),
         columns: columns
             .iter()
             .map(|(_, values)| Column::Number(Numbers::observed(values.iter().copied().collect::<Float64Array>())))
             .collect(),
         score: None,
-        origin: (0..times.len() as u64).map(|row| row * 100).collect::<Vec<_>>().into(),
+        source_offsets: (0..times.len() as u64).map(|row| row * 100).collect::<Vec<_>>().into(),
         raw: None,
     })
     .expect("the parts fit")
@@ -92,7 +92,7 @@ pub(crate) fn values(batch: &Batch, name: &str) -> Vec<Option<f64>> {
 pub(crate) fn marks(batch: &Batch, name: &str) -> Vec<String> {
     let index = batch.fields().index(name).expect("the field is there");
     let numbers = batch.numbers(index).expect("numbers");
-    (0..batch.rows()).map(|row| format!("{:?}", numbers.mark(row))).collect()
+    (0..batch.rows()).map(|row| format!("{:?}", numbers.quality_at(row))).collect()
 }
 
 /// Whether a transform's JSON Schema takes a table.

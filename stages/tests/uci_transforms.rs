@@ -50,11 +50,11 @@ fn read(path: &str, rows: usize) -> Vec<Batch> {
         Batch::new(BatchParts {
             fields: Arc::clone(&layout),
             time: (0..records.len()).map(hours).collect::<Vec<_>>().into(),
-            offset: vec![0; records.len()].into(),
+            utc_offset: vec![0; records.len()].into(),
             key: Some(records.iter().map(|_| Some("uci")).collect::<StringArray>()),
             columns: columns.iter().map(|column| numbers(*column)).collect(),
             score: None,
-            origin: (0..records.len()).map(|row| (first + row) as u64).collect::<Vec<_>>().into(),
+            source_offsets: (0..records.len()).map(|row| (first + row) as u64).collect::<Vec<_>>().into(),
             raw: None,
         })
         .expect("the parts fit")
@@ -73,9 +73,9 @@ fn carried(configs: &[Arc<dyn AnyTransform>], batches: Vec<Batch>) -> Vec<Batch>
     let mut batches = batches;
     for config in configs {
         let mut cx = BuildContext::for_tests();
-        if let Some(mut survey) = config.survey(&cx) {
+        if let Some(mut survey) = config.fitter(&cx) {
             batches.iter().for_each(|batch| survey.observe(batch).expect("within bounds"));
-            cx.survey = Some(survey.finish().expect("finishes").into());
+            cx.fitted = Some(survey.finish().expect("finishes").into());
         }
         let mut transform = config.build(&cx).expect("builds");
         let mut out = Output::default();
@@ -112,15 +112,16 @@ fn the_real_file_is_filled_checked_and_scored_as_the_reference_says() {
     ];
     for rows in [100, 1_000, 9_357] {
         let out = carried(&configs, read(&path, rows));
-        let mut origins: Vec<u64> = out.iter().flat_map(|batch| batch.origin().to_vec()).collect();
+        let mut origins: Vec<u64> = out.iter().flat_map(|batch| batch.source_offsets().to_vec()).collect();
         assert_eq!(origins.len(), 9_357);
         origins.dedup();
         assert!(origins.is_sorted() && origins.len() == 9_357, "one key: the order of the file");
 
         for (field, (name, expected)) in FILLED.iter().enumerate() {
             let count = |provenance| {
-                let of = |batch: &Batch| batch.numbers(field).map(|numbers| numbers.marks.to_vec()).unwrap_or_default();
-                let marks = out.iter().flat_map(of).map(aqpipe_engine::record::Mark);
+                let of =
+                    |batch: &Batch| batch.numbers(field).map(|numbers| numbers.quality.to_vec()).unwrap_or_default();
+                let marks = out.iter().flat_map(of).map(aqpipe_engine::record::CellQuality);
                 marks.filter(|mark| mark.provenance() == provenance).count()
             };
             let filled = [Provenance::ForwardFill, Provenance::BackwardFill, Provenance::Median].map(count);
@@ -129,7 +130,7 @@ fn the_real_file_is_filled_checked_and_scored_as_the_reference_says() {
 
         let fails = |field: usize, batch: &Batch| -> usize {
             let numbers = batch.numbers(field).expect("numbers");
-            (0..batch.rows()).filter(|row| numbers.mark(*row).flag() == Flag::Fail).count()
+            (0..batch.rows()).filter(|row| numbers.quality_at(*row).flag() == Flag::Fail).count()
         };
         let failed: Vec<usize> = (0..13).map(|field| out.iter().map(|batch| fails(field, batch)).sum()).collect();
         assert_eq!(failed, [0, 0, 0, 0, 0, 78, 0, 0, 0, 0, 0, 0, 0], "NOx(GT) above 1000");

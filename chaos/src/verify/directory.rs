@@ -168,7 +168,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Reads all visible files anew, in the order of their lanes and ranges.
+    /// Reads all visible files anew, in the order of their splits and ranges.
     pub(crate) fn read(&self) -> io::Result<Vec<(Range, String)>> {
         let visible = names(&self.path)?.into_iter().filter(|name| !is_hidden(name));
         let mut files = Vec::new();

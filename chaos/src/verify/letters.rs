@@ -90,7 +90,7 @@ mod tests {
     fn found(lines: &[String]) -> Vec<Kind> {
         let violations = Violations::quiet();
         let mut letters = Letters::new(SHAPE, "reader", input::line);
-        let range = Range { lane: 0, from: 0, to: 1_000, part: 0, name: "dead".into() };
+        let range = Range { split: 0, from: 0, to: 1_000, part: 0, name: "dead".into() };
         for (at, line) in (0..).zip(lines) {
             letters.take_line(line, &range, place(at), &violations);
         }

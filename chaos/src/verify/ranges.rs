@@ -1,4 +1,4 @@
-//! What the names of output files say: the range of its lane that was read for each, and so what must be in it.
+//! What the names of output files say: the range of its split that was read for each, and so what must be in it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::records::{Reading, Shape};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Range {
     /// A partition; 0 for a file.
-    pub(crate) lane: u32,
+    pub(crate) split: u32,
     pub(crate) from: u64,
     /// Not included.
     pub(crate) to: u64,
@@ -31,7 +31,7 @@ impl Range {
     /// The range in `PREFIX_LANE_FROM-TO.EXTENSION`, with `_PART` behind it where there is one.
     pub(crate) fn of(name: &str) -> Option<Range> {
         let (bare, _) = name.rsplit_once('.')?;
-        // A lane may have a point too: only a number behind a whole range is one of several files.
+        // A split may have a point too: only a number behind a whole range is one of several files.
         let (bare, number) = match bare.rsplit_once('.') {
             Some((first, number)) if number.parse::<u32>().is_ok() => (first, number.parse().ok()?),
             _ => (bare, 0u32),
@@ -45,14 +45,14 @@ impl Range {
             Err(_) => (rest, last, 0),
         };
         let (from, to) = range.split_once('-')?;
-        let lane = rest.rsplit_once('-').and_then(|(_, partition)| partition.parse().ok()).unwrap_or(0);
+        let split = rest.rsplit_once('-').and_then(|(_, partition)| partition.parse().ok()).unwrap_or(0);
         let part = part * 1_000 + number;
-        Some(Range { lane, from: position(from)?, to: position(to)?, part, name: name.into() })
+        Some(Range { split, from: position(from)?, to: position(to)?, part, name: name.into() })
     }
 
-    /// Looks whether this range and others of its lane overlap.
+    /// Looks whether this range and others of its split overlap.
     pub(crate) fn apart<'a>(&self, others: impl IntoIterator<Item = &'a Range>, violations: &Violations) {
-        for other in others.into_iter().filter(|other| other.lane == self.lane && other.name != self.name) {
+        for other in others.into_iter().filter(|other| other.split == self.split && other.name != self.name) {
             let same = (other.from, other.to) == (self.from, self.to) && other.part != self.part;
             if other.from < self.to && self.from < other.to && !same {
                 violations.add(Kind::Overlap, format!("{} and {}", other.name, self.name));
@@ -65,8 +65,8 @@ impl Range {
 pub(crate) fn check(shape: Shape, places: &Places, contents: &Contents, violations: &Violations) {
     // What a record releases is written where that record was read.
     let released = |reading: Reading| shape.released_by(reading).and_then(|by| places.readings.get(&by)).map(|by| by.1);
-    for (lane, end) in &places.ends {
-        let ranges: Vec<&Range> = contents.keys().filter(|range| range.lane == *lane).collect();
+    for (split, end) in &places.ends {
+        let ranges: Vec<&Range> = contents.keys().filter(|range| range.split == *split).collect();
         let mut at = 0;
         let mut before = "the beginning";
         let mut gaps = Vec::new();
@@ -83,7 +83,7 @@ pub(crate) fn check(shape: Shape, places: &Places, contents: &Contents, violatio
         }
         for (from, to, before, after) in gaps {
             // A cut that wrote no record leaves no file.
-            let inside = places.readings.iter().filter(|(_, place)| place.0 == *lane);
+            let inside = places.readings.iter().filter(|(_, place)| place.0 == *split);
             let lost = inside
                 .map(|(reading, _)| *reading)
                 .find(|reading| released(*reading).is_some_and(|at| (from..to).contains(&at)));
@@ -101,9 +101,9 @@ pub(crate) fn check(shape: Shape, places: &Places, contents: &Contents, violatio
             }
             let inside = match released(*reading) {
                 Some(at) => (range.from..range.to).contains(&at),
-                None => places.ends.get(&range.lane).is_some_and(|end| range.to == *end),
+                None => places.ends.get(&range.split).is_some_and(|end| range.to == *end),
             };
-            if !inside || place.is_some_and(|place| place.0 != range.lane) {
+            if !inside || place.is_some_and(|place| place.0 != range.split) {
                 violations.add(Kind::Content, format!("{}: {reading}, of {place:?}, is not to be there", range.name));
             }
         }
@@ -150,11 +150,11 @@ mod tests {
     }
 
     #[test]
-    fn names_are_read_with_their_lane_range_and_part() {
+    fn names_are_read_with_their_split_range_and_part() {
         let range = Range::of("out_chaos-in-2_00000000000000000100-00000000000000000200.csv").expect("a range");
-        assert_eq!((range.lane, range.from, range.to, range.part), (2, 100, 200, 0));
+        assert_eq!((range.split, range.from, range.to, range.part), (2, 100, 200, 0));
         let range = Range::of("out_in.csv_00000000000000000100-00000000000000000100_3.2.csv").expect("a range");
-        assert_eq!((range.lane, range.from, range.to, range.part), (0, 100, 100, 3_002));
+        assert_eq!((range.split, range.from, range.to, range.part), (0, 100, 100, 3_002));
         for strange in ["out.csv", "out_in_1-2.csv", "x", "out_00000000000000000100.csv"] {
             assert_eq!(Range::of(strange), None, "{strange}");
         }

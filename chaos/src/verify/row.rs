@@ -39,7 +39,7 @@ impl Row {
     pub(crate) fn of_cells(cells: &csv::StringRecord) -> Option<Row> {
         let cell = |at: usize| cells.get(at);
         let fills = cell(6)?;
-        // Where a lane is no partition the column has its whole name.
+        // Where a split is no partition the column has its whole name.
         let partition = cell(7)?.parse().unwrap_or(0);
         Some(Row {
             reading: Reading { source: source(cell(1)?)?, seq: whole(cell(2)?)? },

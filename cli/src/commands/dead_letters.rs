@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use aqpipe_engine::ErrorKind;
 use aqpipe_engine::config::Pipeline;
-use aqpipe_engine::monitor::{Facts, summary};
-use aqpipe_engine::run::{Ended, InstanceState, REPLAY, Replayed, RunOptions, Stop, replayed, run, state};
-use aqpipe_engine::stage::{BuildContext, StoredLetter};
+use aqpipe_engine::monitor::{Metrics, summary};
+use aqpipe_engine::run::{InstanceState, Outcome, REPLAY, Replayed, RunOptions, Stop, replayed, run, state};
+use aqpipe_engine::stage::{BuildContext, StoredDeadLetter};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -116,19 +116,19 @@ pub(crate) fn dead_letters(args: &DeadLettersArgs) -> Result<Exit> {
 }
 
 impl Filter {
-    fn takes(&self, letter: &StoredLetter) -> bool {
+    fn takes(&self, letter: &StoredDeadLetter) -> bool {
         self.stage.as_ref().is_none_or(|stage| *stage == letter.stage)
             && self.reason.as_ref().is_none_or(|reason| letter.reason.contains(reason))
     }
 }
 
 /// Hands out each letter of a pipeline; others may write to the same place.
-fn each(pipeline: &Pipeline, mut take: impl FnMut(StoredLetter)) -> Result<()> {
+fn each(pipeline: &Pipeline, mut take: impl FnMut(StoredDeadLetter)) -> Result<()> {
     let Some(stage) = &pipeline.dead_letter else {
         bail!("the pipeline `{}` has no [dead_letter]", pipeline.name);
     };
     let cx = BuildContext::bare(&pipeline.name);
-    let Some(mut letters) = stage.config.letters(&cx)? else {
+    let Some(mut letters) = stage.config.dead_letter_reader(&cx)? else {
         bail!("dead letters of type `{}` cannot be read back", stage.kind);
     };
     letters.each(&mut |letter| {
@@ -182,18 +182,18 @@ fn list(pipeline: &Pipeline, args: &ListArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn line(letter: &StoredLetter, done: bool) -> String {
+fn line(letter: &StoredDeadLetter, done: bool) -> String {
     let place = if letter.place.is_empty() { &letter.position } else { &letter.place };
     let done = if done { "  (replayed)" } else { "" };
     format!("{}  {}  {place}  {}{done}", letter.id, letter.stage, letter.reason)
 }
 
-fn to_json(letter: &StoredLetter, done: bool) -> serde_json::Value {
+fn to_json(letter: &StoredDeadLetter, done: bool) -> serde_json::Value {
     let raw = letter.raw.as_deref().map(String::from_utf8_lossy);
     json!({
         "id": letter.id.to_string(),
         "pipeline": letter.pipeline,
-        "lane": letter.lane,
+        "split": letter.split,
         "position": letter.position,
         "place": letter.place,
         "stage": letter.stage,
@@ -224,7 +224,7 @@ fn show(pipeline: &Pipeline, id: &str) -> Result<Exit> {
     for (what, text) in [
         ("id", &*letter.id.to_string()),
         ("pipeline", &letter.pipeline),
-        ("lane", &letter.lane),
+        ("split", &letter.split),
         ("position", &letter.position),
         ("place", &letter.place),
         ("stage", &letter.stage),
@@ -247,7 +247,7 @@ fn show(pipeline: &Pipeline, id: &str) -> Result<Exit> {
 }
 
 /// Why a letter cannot be sent through once more.
-fn hindrance(pipeline: &Pipeline, letter: &StoredLetter) -> Option<&'static str> {
+fn hindrance(pipeline: &Pipeline, letter: &StoredDeadLetter) -> Option<&'static str> {
     match (&letter.raw, letter.whole) {
         (None, _) => Some("their bytes are not known"),
         (_, false) => Some("they are only the beginning of a record"),
@@ -293,15 +293,15 @@ fn replay(pipeline: &Pipeline, filter: &Filter) -> Result<Exit> {
     let span = tracing::info_span!(SPAN, name = %pipeline.name);
     let _entered = span.enter();
     tracing::info!("dead letters to be replayed: {}", letters.len());
-    let (facts, stop) = (Arc::new(Facts::default()), Arc::new(Stop::default()));
+    let (metrics, stop) = (Arc::new(Metrics::default()), Arc::new(Stop::default()));
     stop_on_signals(vec![Arc::clone(&stop)])?;
     let options =
-        RunOptions { replay: Some(Arc::new(letters)), facts: Arc::clone(&facts), stop, ..RunOptions::default() };
+        RunOptions { replay: Some(Arc::new(letters)), metrics: Arc::clone(&metrics), stop, ..RunOptions::default() };
     let ended = run(pipeline, &options);
-    summary(&pipeline.name, &facts.snapshot()).iter().for_each(|line| printer::err(line));
+    summary(&pipeline.name, &metrics.snapshot()).iter().for_each(|line| printer::err(line));
     match ended {
         Ok(done) => {
-            let stopped = done.ended == Ended::Stopped;
+            let stopped = done.ended == Outcome::Stopped;
             printer::err(if stopped { "stopped; another replay goes on from here" } else { "replayed" });
             Ok(Exit::Done)
         }

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use aqpipe_engine::ErrorKind;
 use aqpipe_engine::config::{LogLevel, Pipeline};
-use aqpipe_engine::monitor::{Facts, Reporter, summary};
-use aqpipe_engine::run::{Ended, RunOptions, Stop, Summary};
-use aqpipe_engine::stage::{Gate, Shared};
+use aqpipe_engine::monitor::{Metrics, Reporter, summary};
+use aqpipe_engine::run::{Outcome, RunOptions, Stop, Summary};
+use aqpipe_engine::stage::{Extensions, Latch};
 
 use aqpipe_stages::kafka::Embedded;
 use aqpipe_stages::{EmbeddedRun, StandIn};
@@ -112,7 +112,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         logging::Choice { file: args.log_file.clone(), json: args.log_json, level: args.log_level.map(LogLevel::from) };
     logging::start(&pipelines, &choice, &bars)?;
 
-    let shared = Arc::new(Shared::default());
+    let shared = Arc::new(Extensions::default());
     shared.put(Arc::new(match args.sample || args.embedded_broker {
         true => StandIn::Allowed,
         false => StandIn::Refused { command: format!("{} --sample", shell::command()) },
@@ -128,7 +128,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     }
     let jobs = jobs(&pipelines, &relations, args, &shared);
     stop_on_signals(jobs.iter().map(|job| Arc::clone(&job.options.stop)).collect())?;
-    let watched = jobs.iter().map(|job| (Arc::clone(&job.options.facts), Arc::clone(&job.options.stop)));
+    let watched = jobs.iter().map(|job| (Arc::clone(&job.options.metrics), Arc::clone(&job.options.stop)));
     let open_files = limits::Watch::start(watched.collect());
     let ends: Vec<Result<Summary, aqpipe_engine::Error>> = std::thread::scope(|scope| {
         let running: Vec<_> = jobs.iter().map(|job| scope.spawn(|| job.run(&bars, &open_files))).collect();
@@ -150,18 +150,18 @@ struct Job {
     pipeline: Pipeline,
     options: RunOptions,
     /// Opened when this pipeline ends; others count on it.
-    done: Arc<Gate>,
+    done: Arc<Latch>,
     /// The `done` of the pipelines that write what this one reads.
-    writers: Vec<Arc<Gate>>,
+    writers: Vec<Arc<Latch>>,
 }
 
-fn jobs(pipelines: &[Pipeline], relations: &Relations, args: &RunArgs, shared: &Arc<Shared>) -> Vec<Job> {
-    let gates: Vec<Arc<Gate>> = pipelines.iter().map(|_| Arc::default()).collect();
+fn jobs(pipelines: &[Pipeline], relations: &Relations, args: &RunArgs, shared: &Arc<Extensions>) -> Vec<Job> {
+    let gates: Vec<Arc<Latch>> = pipelines.iter().map(|_| Arc::default()).collect();
     pipelines
         .iter()
         .enumerate()
         .map(|(i, pipeline)| {
-            let writers: Vec<Arc<Gate>> = relations.writers(i).map(|writer| Arc::clone(&gates[writer])).collect();
+            let writers: Vec<Arc<Latch>> = relations.writers(i).map(|writer| Arc::clone(&gates[writer])).collect();
             let options = RunOptions {
                 fresh: args.fresh,
                 rerun: args.rerun,
@@ -169,7 +169,7 @@ fn jobs(pipelines: &[Pipeline], relations: &Relations, args: &RunArgs, shared: &
                 upstream: (!writers.is_empty()).then(Arc::default),
                 shared: Arc::clone(shared),
                 replay: None,
-                facts: Arc::new(Facts::default()),
+                metrics: Arc::new(Metrics::default()),
                 stop: Arc::new(Stop::default()),
             };
             Job { pipeline: pipeline.clone(), options, done: Arc::clone(&gates[i]), writers }
@@ -197,8 +197,8 @@ impl Job {
                 });
             }
             let bounded = self.pipeline.source.config.bounded();
-            let bar = bounded.then(|| bars.follow(&self.pipeline.name, Arc::clone(&self.options.facts)));
-            let reporter = Reporter::start(Arc::clone(&self.options.facts), &self.pipeline.settings.monitor);
+            let bar = bounded.then(|| bars.follow(&self.pipeline.name, Arc::clone(&self.options.metrics)));
+            let reporter = Reporter::start(Arc::clone(&self.options.metrics), &self.pipeline.settings.monitor);
             let result = aqpipe_engine::run::run(&self.pipeline, &self.options);
             drop((reporter, bar));
             self.done.open();
@@ -219,11 +219,11 @@ impl Job {
     }
 }
 
-fn ended(ended: Ended) -> &'static str {
+fn ended(ended: Outcome) -> &'static str {
     match ended {
-        Ended::Done => "done",
-        Ended::Stopped => "stopped; the next start goes on from here",
-        Ended::NothingToDo => "nothing to do",
+        Outcome::Done => "done",
+        Outcome::Stopped => "stopped; the next start goes on from here",
+        Outcome::NothingToDo => "nothing to do",
     }
 }
 
@@ -266,7 +266,7 @@ fn report(jobs: &[Job], ends: &[Result<Summary, aqpipe_engine::Error>]) -> Exit 
     let mut code = Exit::Done;
     for (job, end) in jobs.iter().zip(ends) {
         let name = &job.pipeline.name;
-        summary(name, &job.options.facts.snapshot()).iter().for_each(|line| printer::err(line));
+        summary(name, &job.options.metrics.snapshot()).iter().for_each(|line| printer::err(line));
         if let Err(error) = end {
             printer::failure(Some(name), error);
             // A failure outweighs a configuration that is wrong: the latter is found again at the next start.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use aqpipe_engine::run::{InstanceState, LaneState, PipelineState, state as state_of};
+use aqpipe_engine::run::{InstanceState, PipelineState, SplitStatus, state as state_of};
 use clap::Args;
 use jiff::Timestamp;
 
@@ -51,7 +51,7 @@ pub(crate) fn state(args: &StateArgs) -> Result<Exit> {
 
 fn text(view: &PipelineState) -> Vec<String> {
     let mut lines = vec![format!("{}: {}", view.pipeline, view.shape)];
-    if view.instances.is_empty() && view.lanes.is_empty() {
+    if view.instances.is_empty() && view.splits.is_empty() {
         lines.push("  it has not run yet".to_owned());
         return lines;
     }
@@ -60,7 +60,7 @@ fn text(view: &PipelineState) -> Vec<String> {
         None => "  commits    by ledger files".to_owned(),
     });
     lines.extend(view.instances.iter().map(instance));
-    lines.extend(view.lanes.iter().map(lane));
+    lines.extend(view.splits.iter().map(split));
     lines
 }
 
@@ -83,10 +83,10 @@ fn instance(one: &InstanceState) -> String {
     )
 }
 
-fn lane(one: &LaneState) -> String {
+fn split(one: &SplitStatus) -> String {
     format!(
-        "  lane       {}: at {}, {} records, {} held, {} bytes of state, committed {}",
-        one.lane,
+        "  split       {}: at {}, {} records, {} held, {} bytes of state, committed {}",
+        one.split,
         one.place.clone().unwrap_or_else(|| one.position.to_string()),
         one.records,
         one.held,

@@ -97,7 +97,7 @@ fn a_replay_sends_the_chosen_letters_through_the_pipeline_as_it_is_now_and_marks
     // What still cannot be carried is a new letter, and the old one is done.
     house.run(&["dead-letters", "replay", "job.toml"]).expect(0, &["job: read 1, written 0, dead letters 1,"]);
     let left = listed(&house, &[]);
-    assert_eq!((left.len(), &left[0]["lane"]), (1, &Value::from("dead-letters")));
+    assert_eq!((left.len(), &left[0]["split"]), (1, &Value::from("dead-letters")));
     // A fresh run forgets what was replayed, with the letters.
     house.run(&["run", "job.toml", "--fresh"]).expect(0, &["written 296, dead letters 4,"]);
     assert_eq!(listed(&house, &[]).len(), 4);
@@ -199,21 +199,21 @@ fn state_says_where_a_pipeline_stands_in_ledgers() {
     running.terminate();
     running.wait().expect(0, &[]);
     let stopped = state(&house);
-    let (instance, lane) = (&stopped["instances"][0], &stopped["lanes"][0]);
+    let (instance, split) = (&stopped["instances"][0], &stopped["splits"][0]);
     assert_eq!((&instance["running"], &instance["done"]), (&Value::from(false), &Value::from(false)));
-    assert_eq!(lane["records"], instance["read"]);
+    assert_eq!(split["records"], instance["read"]);
     assert_eq!(
         instance["read"],
-        instance["written"].as_u64().expect("a number") + lane["held"].as_u64().expect("held")
+        instance["written"].as_u64().expect("a number") + split["held"].as_u64().expect("held")
     );
-    let line = lane["records"].as_u64().expect("a number") + 2;
-    assert_eq!(lane["place"], format!("in.csv:{line}"), "a line, for a person");
+    let line = split["records"].as_u64().expect("a number") + 2;
+    assert_eq!(split["place"], format!("in.csv:{line}"), "a line, for a person");
     let text = house.run(&["state", "job.toml"]).expect(0, &[]).out;
     assert!(text.contains(&format!("at in.csv:{line}, ")), "{text}");
-    assert!(lane["position"].as_u64() > Some(0) && instance["last_commit_ms"].as_u64() > Some(1_700_000_000_000));
+    assert!(split["position"].as_u64() > Some(0) && instance["last_commit_ms"].as_u64() > Some(1_700_000_000_000));
     house.run(&[&["run", "job.toml"], &slow[2..]].concat()).expect(0, &[]);
     let done = state(&house);
-    assert_eq!((&done["instances"][0]["done"], &done["lanes"][0]["records"]), (&Value::from(true), &Value::from(300)));
+    assert_eq!((&done["instances"][0]["done"], &done["splits"][0]["records"]), (&Value::from(true), &Value::from(300)));
     let text = house.run(&["state", "job.toml"]).expect(0, &[]).out;
     assert!(text.contains("instance   0: run 1, completed; read 300, written 300,"), "{text}");
 }
@@ -231,7 +231,7 @@ fn state_says_where_a_pipeline_stands_in_kafka_though_its_directory_is_gone() {
     let state = state(&house);
     assert!(state["decided_by"].is_string(), "{state}");
     assert_eq!((&state["instances"][0]["done"], &state["instances"][0]["written"]), (&true.into(), &100.into()));
-    assert_eq!(state["lanes"][0]["records"], 100);
+    assert_eq!(state["splits"][0]["records"], 100);
     // And so does the next run: nothing is lost with the directory.
     house.run(&["run", "job.toml", "--set", "source.rerun=false"]).expect(0, &["nothing to do\n"]);
     assert_eq!(kafka.read(&topic).len(), 100);

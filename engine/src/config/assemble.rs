@@ -78,7 +78,7 @@ pub(super) fn assemble(
                 name,
                 path: file.into(),
                 shape: Pipeline::shape_of([source.kind].into_iter().chain(kinds).chain([sink.kind])),
-                numeric: transforms.iter().flat_map(|transform| transform.config.measures()).collect(),
+                numeric: transforms.iter().flat_map(|transform| transform.config.numeric_fields()).collect(),
                 source,
                 transforms,
                 sink,

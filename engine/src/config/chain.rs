@@ -25,7 +25,8 @@ pub(super) fn check(document: &Document, stages: &Stages<'_>, real: Option<&Fiel
         let after = transform.and_then(|transform| walk.outcome(transform, transform.config.check(&fields)));
         // One mistake is said once: behind a stage that could not be checked any field may be there.
         fields = after.unwrap_or(Fields { open: true, ..fields });
-        let survey = transform.and_then(|transform| transform.config.surveys().map(|problem| (transform, problem)));
+        let survey =
+            transform.and_then(|transform| transform.config.requires_bounded().map(|problem| (transform, problem)));
         if let (Some(source), Some((transform, problem))) = (stages.source, survey)
             && !source.config.bounded()
         {

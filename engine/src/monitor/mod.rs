@@ -1,9 +1,9 @@
 //! What is counted, and what is said of it.
 
 mod alerts;
-mod facts;
+mod metrics;
 mod report;
 
 pub use alerts::{Alert, Alerts};
-pub use facts::{Counts, Facts, FlagCounts, Snapshot, TOO_MANY_FILES};
+pub use metrics::{Counts, FlagCounts, Metrics, Snapshot, TOO_MANY_FILES};
 pub use report::{Reporter, summary};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::{Alerts, Facts, Snapshot};
+use super::{Alerts, Metrics, Snapshot};
 use crate::config::MonitorSettings;
 use crate::record::Flag;
 
@@ -21,7 +21,7 @@ pub struct Reporter {
 impl Reporter {
     /// Starts to report on a pipeline, within the tracing span of the caller.
     #[must_use]
-    pub fn start(facts: Arc<Facts>, settings: &MonitorSettings) -> Reporter {
+    pub fn start(metrics: Arc<Metrics>, settings: &MonitorSettings) -> Reporter {
         let over = Arc::new((Mutex::new(false), Condvar::new()));
         if !settings.enabled {
             return Reporter { over, thread: None };
@@ -31,13 +31,13 @@ impl Reporter {
         let (ended, span) = (Arc::clone(&over), tracing::Span::current());
         let thread = std::thread::Builder::new().name("monitor".into()).spawn(move || {
             let _entered = span.enter();
-            let mut before = facts.snapshot();
+            let mut before = metrics.snapshot();
             let mut over = ended.0.lock();
             while !*over {
                 if !ended.1.wait_for(&mut over, every).timed_out() {
                     continue;
                 }
-                let now = facts.snapshot();
+                let now = metrics.snapshot();
                 tracing::info!("{}", line(&before, &now));
                 let idle = now.lag.is_none_or(|lag| lag == 0);
                 for alert in alerts.look(&before, &now, idle) {
@@ -107,17 +107,17 @@ fn line(before: &Snapshot, now: &Snapshot) -> String {
 
 /// What a run did, for its end: several lines.
 #[must_use]
-pub fn summary(name: &str, facts: &Snapshot) -> Vec<String> {
-    let counts = &facts.counts;
-    let seconds = facts.uptime.as_secs_f64();
+pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
+    let counts = &metrics.counts;
+    let seconds = metrics.uptime.as_secs_f64();
     let mut text = vec![format!(
         "{name}: read {}, written {}, dead letters {}, filtered {}, held {}; {}in {seconds:.1} s{}",
         counts.read,
         counts.written,
         counts.dead,
         counts.filtered,
-        facts.held,
-        files(facts),
+        metrics.held,
+        files(metrics),
         match counts.read {
             0 => String::new(),
             read => format!(", {:.0} records/s", read as f64 / seconds.max(1e-3)),
@@ -130,10 +130,10 @@ pub fn summary(name: &str, facts: &Snapshot) -> Vec<String> {
         let (back, repeated) = (counts.out_of_order, counts.repeated);
         text.push(format!("  records older than the one before them: {back}; of the same time as it: {repeated}"));
     }
-    if facts.marks_ignored > 0 {
+    if metrics.marks_ignored > 0 {
         text.push(format!(
             "  records whose quality marks could not be read, and were ignored: {}",
-            facts.marks_ignored
+            metrics.marks_ignored
         ));
     }
     if !counts.flags.is_empty() {
@@ -149,8 +149,8 @@ pub fn summary(name: &str, facts: &Snapshot) -> Vec<String> {
 }
 
 /// The files that were written, and where they are: a sink and dead letters may have a directory each.
-fn files(facts: &Snapshot) -> String {
-    let count = match facts.files {
+fn files(metrics: &Snapshot) -> String {
+    let count = match metrics.files {
         0 => return String::new(),
         1 => "1 file ".to_owned(),
         several => format!("{several} files "),
@@ -160,7 +160,7 @@ fn files(facts: &Snapshot) -> String {
         let below = Path::new(dir).strip_prefix(&here).map_or(Path::new(dir), |below| below);
         format!("{}/", below.display())
     };
-    let places: Vec<_> = facts.files_in.iter().map(place).collect();
+    let places: Vec<_> = metrics.files_in.iter().map(place).collect();
     if places.is_empty() { count } else { format!("{count}in {} ", places.join(" and ")) }
 }
 

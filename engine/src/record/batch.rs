@@ -13,7 +13,7 @@ use arrow_schema::{DataType, Field as ArrowField, Schema, SchemaRef};
 use arrow_select::concat::concat_batches;
 use arrow_select::filter::filter_record_batch;
 
-use super::{Field, Fields, Kind, Mark};
+use super::{CellQuality, Field, Fields, Kind};
 use crate::error::{Error, Result};
 
 /// A measurement column: its values (null = no value) and a mark for each.
@@ -21,26 +21,28 @@ use crate::error::{Error, Result};
 pub struct Numbers {
     /// The values. What stands under a null is not defined.
     pub values: Float64Array,
-    /// [`Mark`]s as their bits, one a row.
-    pub marks: ScalarBuffer<u32>,
+    /// [`CellQuality`]s as their bits, one a row.
+    pub quality: ScalarBuffer<u32>,
 }
 
 impl Numbers {
     /// A column of values that nothing has checked: `observed` where there is one, `missing` elsewhere.
     #[must_use]
     pub fn observed(values: Float64Array) -> Numbers {
-        let marks = match values.nulls().filter(|nulls| nulls.null_count() > 0) {
-            None => vec![Mark::OBSERVED.0; values.len()],
-            Some(nulls) => nulls.iter().map(|valid| if valid { Mark::OBSERVED.0 } else { Mark::MISSING.0 }).collect(),
+        let quality = match values.nulls().filter(|nulls| nulls.null_count() > 0) {
+            None => vec![CellQuality::OBSERVED.0; values.len()],
+            Some(nulls) => {
+                nulls.iter().map(|valid| if valid { CellQuality::OBSERVED.0 } else { CellQuality::MISSING.0 }).collect()
+            }
         };
-        Numbers { values, marks: marks.into() }
+        Numbers { values, quality: quality.into() }
     }
 
     /// The mark of a row.
     #[must_use]
     #[inline]
-    pub fn mark(&self, row: usize) -> Mark {
-        Mark(self.marks[row])
+    pub fn quality_at(&self, row: usize) -> CellQuality {
+        CellQuality(self.quality[row])
     }
 
     /// The value of a row, where there is one.
@@ -50,12 +52,12 @@ impl Numbers {
         self.values.is_valid(row).then(|| self.values.value(row))
     }
 
-    /// The parts as plain vectors to change: values, which of them are valid (`None` = all), marks. Copies nothing
+    /// The parts as plain vectors to change: values, which of them are valid (`None` = all), cell quality. Copies nothing
     /// where this column is the only owner of its whole buffers.
     #[must_use]
     pub fn into_vecs(self) -> (Vec<f64>, Option<NullBuffer>, Vec<u32>) {
         let (_, values, nulls) = self.values.into_parts();
-        (into_vec(values), nulls.filter(|nulls| nulls.null_count() > 0), into_vec(self.marks))
+        (into_vec(values), nulls.filter(|nulls| nulls.null_count() > 0), into_vec(self.quality))
     }
 
     /// The column of such parts.
@@ -63,9 +65,9 @@ impl Numbers {
     /// # Panics
     /// Where the lengths differ.
     #[must_use]
-    pub fn from_vecs(values: Vec<f64>, nulls: Option<NullBuffer>, marks: Vec<u32>) -> Numbers {
-        assert_eq!(values.len(), marks.len(), "a mark for each value");
-        Numbers { values: Float64Array::new(values.into(), nulls), marks: marks.into() }
+    pub fn from_vecs(values: Vec<f64>, nulls: Option<NullBuffer>, quality: Vec<u32>) -> Numbers {
+        assert_eq!(values.len(), quality.len(), "a mark for each value");
+        Numbers { values: Float64Array::new(values.into(), nulls), quality: quality.into() }
     }
 }
 
@@ -79,7 +81,7 @@ fn into_vec<T: arrow_buffer::ArrowNativeType>(buffer: ScalarBuffer<T>) -> Vec<T>
 /// A field's column.
 #[derive(Clone, Debug)]
 pub enum Column {
-    /// Measurements and their marks.
+    /// Measurements and their cell quality.
     Number(Numbers),
     /// Text.
     Text(StringArray),
@@ -111,20 +113,20 @@ pub struct BatchParts {
     /// Instants: microseconds since 1970-01-01T00:00:00Z, none null.
     pub time: ScalarBuffer<i64>,
     /// The clock that the source wrote: minutes east of UTC, one a row.
-    pub offset: ScalarBuffer<i16>,
+    pub utc_offset: ScalarBuffer<i16>,
     /// The key of each row, where the layout has one.
     pub key: Option<StringArray>,
     /// One column a field, in the layout's order.
     pub columns: Vec<Column>,
     /// The record's quality, 0 to 1, once a stage has scored it.
     pub score: Option<Float64Array>,
-    /// Where each row starts in its lane (see [`Position::at`](super::Position)).
-    pub origin: ScalarBuffer<u64>,
+    /// Where each row starts in its split (see [`Position::at`](super::Position)).
+    pub source_offsets: ScalarBuffer<u64>,
     /// The bytes that each row was read from, kept only where a later stage may reject rows.
     pub raw: Option<BinaryArray>,
 }
 
-/// Records as columns. Only ever sliced, filtered and joined as a whole, so that columns, marks and origins never
+/// Records as columns. Only ever sliced, filtered and joined as a whole, so that columns, quality and origins never
 /// part.
 #[derive(Clone, Debug)]
 pub struct Batch {
@@ -138,8 +140,8 @@ impl Batch {
     /// Where lengths differ, or columns are not those of the layout. That is a mistake of the stage that made it.
     pub fn new(parts: BatchParts) -> Result<Batch> {
         let rows = parts.time.len();
-        let fits = parts.offset.len() == rows
-            && parts.origin.len() == rows
+        let fits = parts.utc_offset.len() == rows
+            && parts.source_offsets.len() == rows
             && parts.key.is_some() == parts.fields.key.is_some()
             && parts.key.as_ref().is_none_or(|key| key.len() == rows)
             && parts.score.is_some() == parts.fields.score.is_some()
@@ -151,7 +153,7 @@ impl Batch {
                 column.len() == rows
                     && column.kind() == field.kind
                     && match column {
-                        Column::Number(numbers) => numbers.marks.len() == rows,
+                        Column::Number(numbers) => numbers.quality.len() == rows,
                         Column::Text(_) => true,
                     }
             })
@@ -167,11 +169,11 @@ impl Batch {
         Batch::new(BatchParts {
             fields: Arc::default(),
             time: Vec::new().into(),
-            offset: Vec::new().into(),
+            utc_offset: Vec::new().into(),
             key: None,
             columns: Vec::new(),
             score: None,
-            origin: Vec::new().into(),
+            source_offsets: Vec::new().into(),
             raw: None,
         })
     }
@@ -202,8 +204,8 @@ impl Batch {
 
     /// Minutes east of UTC of the source's clock.
     #[must_use]
-    pub fn offset(&self) -> &[i16] {
-        &self.parts.offset
+    pub fn utc_offset(&self) -> &[i16] {
+        &self.parts.utc_offset
     }
 
     /// The keys.
@@ -239,13 +241,13 @@ impl Batch {
     /// What `change` returns. The batch is then not to be used any more.
     ///
     /// # Panics
-    /// Where `change` returns another number of rows: marks and values would part.
+    /// Where `change` returns another number of rows: quality and values would part.
     pub fn change_numbers(&mut self, index: usize, change: impl FnOnce(Numbers) -> Result<Numbers>) -> Result<()> {
         let rows = self.rows();
         let Some(Column::Number(numbers)) = self.parts.columns.get_mut(index) else { return Ok(()) };
-        let empty = Numbers { values: Float64Array::new_null(0), marks: Vec::new().into() };
+        let empty = Numbers { values: Float64Array::new_null(0), quality: Vec::new().into() };
         let changed = change(std::mem::replace(numbers, empty))?;
-        assert!(changed.values.len() == rows && changed.marks.len() == rows, "a stage changed the number of rows");
+        assert!(changed.values.len() == rows && changed.quality.len() == rows, "a stage changed the number of rows");
         *numbers = changed;
         Ok(())
     }
@@ -277,10 +279,10 @@ impl Batch {
         Batch::new(self.parts)
     }
 
-    /// Where each row starts in its lane.
+    /// Where each row starts in its split.
     #[must_use]
-    pub fn origin(&self) -> &[u64] {
-        &self.parts.origin
+    pub fn source_offsets(&self) -> &[u64] {
+        &self.parts.source_offsets
     }
 
     /// The bytes that a row was read from, where they were kept.
@@ -299,7 +301,7 @@ impl Batch {
             .map(|column| match column {
                 Column::Number(numbers) => Column::Number(Numbers {
                     values: numbers.values.slice(from, rows),
-                    marks: numbers.marks.slice(from, rows),
+                    quality: numbers.quality.slice(from, rows),
                 }),
                 Column::Text(text) => Column::Text(text.slice(from, rows)),
             })
@@ -308,11 +310,11 @@ impl Batch {
             parts: BatchParts {
                 fields: Arc::clone(&p.fields),
                 time: p.time.slice(from, rows),
-                offset: p.offset.slice(from, rows),
+                utc_offset: p.utc_offset.slice(from, rows),
                 key: p.key.as_ref().map(|key| key.slice(from, rows)),
                 columns,
                 score: p.score.as_ref().map(|score| score.slice(from, rows)),
-                origin: p.origin.slice(from, rows),
+                source_offsets: p.source_offsets.slice(from, rows),
                 raw: p.raw.as_ref().map(|raw| raw.slice(from, rows)),
             },
         }
@@ -344,15 +346,15 @@ impl Batch {
         Self::from_arrow(&concat_batches(&schema, &joined).map_err(arrow_bug)?, &first.parts.fields)
     }
 
-    /// Everything as one Arrow record batch: `timestamp`, `offset_minutes`, `origin`, then the key, the score and the
-    /// raw bytes where there are any, then a column a field and, for a measurement, a column `NAME marks`.
+    /// Everything as one Arrow record batch: `timestamp`, `offset_minutes`, `source_offset`, then the key, the score and the
+    /// raw bytes where there are any, then a column a field and, for a measurement, a column `NAME quality`.
     #[must_use]
     pub fn to_arrow(&self) -> RecordBatch {
         let p = &self.parts;
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(TimestampMicrosecondArray::new(p.time.clone(), None)),
-            Arc::new(Int16Array::new(p.offset.clone(), None)),
-            Arc::new(UInt64Array::new(p.origin.clone(), None)),
+            Arc::new(Int16Array::new(p.utc_offset.clone(), None)),
+            Arc::new(UInt64Array::new(p.source_offsets.clone(), None)),
         ];
         columns.extend(p.key.iter().map(|key| Arc::new(key.clone()) as ArrayRef));
         columns.extend(p.score.iter().map(|score| Arc::new(score.clone()) as ArrayRef));
@@ -361,7 +363,7 @@ impl Batch {
             match column {
                 Column::Number(numbers) => {
                     columns.push(Arc::new(numbers.values.clone()));
-                    columns.push(Arc::new(UInt32Array::new(numbers.marks.clone(), None)));
+                    columns.push(Arc::new(UInt32Array::new(numbers.quality.clone(), None)));
                 }
                 Column::Text(text) => columns.push(Arc::new(text.clone())),
             }
@@ -375,7 +377,7 @@ impl Batch {
         let mut next = || columns.next().ok_or_else(|| Error::bug("an Arrow batch with too few columns"));
         let time: TimestampMicrosecondArray = downcast(next()?)?;
         let offset: PrimitiveArray<Int16Type> = downcast(next()?)?;
-        let origin: PrimitiveArray<UInt64Type> = downcast(next()?)?;
+        let source_offsets: PrimitiveArray<UInt64Type> = downcast(next()?)?;
         let key = fields.key.as_ref().map(|_| downcast::<StringArray>(next()?)).transpose()?;
         let score = fields.score.as_ref().map(|_| downcast::<Float64Array>(next()?)).transpose()?;
         let has_raw = arrow.schema_ref().metadata().contains_key(HAS_RAW);
@@ -384,21 +386,21 @@ impl Batch {
         for field in &fields.list {
             parts.push(match field.kind {
                 Kind::Text => Column::Text(downcast(next()?)?),
-                Kind::Number | Kind::Undecided => {
+                Kind::Number | Kind::Unknown => {
                     let values = downcast::<Float64Array>(next()?)?;
-                    let marks = downcast::<PrimitiveArray<UInt32Type>>(next()?)?;
-                    Column::Number(Numbers { values, marks: marks.values().clone() })
+                    let quality = downcast::<PrimitiveArray<UInt32Type>>(next()?)?;
+                    Column::Number(Numbers { values, quality: quality.values().clone() })
                 }
             });
         }
         Batch::new(BatchParts {
             fields: Arc::clone(fields),
             time: time.values().clone(),
-            offset: offset.values().clone(),
+            utc_offset: offset.values().clone(),
             key,
             columns: parts,
             score,
-            origin: origin.values().clone(),
+            source_offsets: source_offsets.values().clone(),
             raw,
         })
     }
@@ -451,7 +453,7 @@ fn arrow_schema_of(parts: &BatchParts) -> SchemaRef {
     let mut fields = vec![
         plain(super::TIMESTAMP, DataType::Timestamp(arrow_schema::TimeUnit::Microsecond, None), false),
         plain("offset_minutes", DataType::Int16, false),
-        plain("origin", DataType::UInt64, false),
+        plain("source_offset", DataType::UInt64, false),
     ];
     let name_of = |name: &Option<Arc<str>>| name.as_deref().unwrap_or_default().to_owned();
     fields.extend(parts.key.iter().map(|_| plain(&name_of(&parts.fields.key), DataType::Utf8, true)));
@@ -460,9 +462,9 @@ fn arrow_schema_of(parts: &BatchParts) -> SchemaRef {
     for Field { name, kind, .. } in &parts.fields.list {
         match kind {
             Kind::Text => fields.push(plain(name, DataType::Utf8, true)),
-            Kind::Number | Kind::Undecided => {
+            Kind::Number | Kind::Unknown => {
                 fields.push(plain(name, DataType::Float64, true));
-                fields.push(plain(&format!("{name} marks"), DataType::UInt32, false));
+                fields.push(plain(&format!("{name} quality"), DataType::UInt32, false));
             }
         }
     }
@@ -487,24 +489,24 @@ mod tests {
         Batch::new(BatchParts {
             fields: Arc::new(fields),
             time: (0..rows as i64).map(|i| i * 3_600_000_000).collect::<Vec<_>>().into(),
-            offset: vec![60; rows].into(),
+            utc_offset: vec![60; rows].into(),
             key: Some(keys),
             columns: vec![Column::Number(Numbers::observed(values)), Column::Text(notes)],
             score: None,
-            origin: (100..100 + rows as u64).collect::<Vec<_>>().into(),
+            source_offsets: (100..100 + rows as u64).collect::<Vec<_>>().into(),
             raw: Some((0..rows).map(|i| Some(vec![i as u8; 2])).collect()),
         })
         .expect("parts fit")
     }
 
     #[test]
-    fn slices_filters_and_joins_keep_columns_marks_and_origins_together() {
+    fn slices_filters_and_joins_keep_columns_quality_and_source_offsets_together() {
         let whole = sample(9);
         let joined = Batch::concat(&[whole.slice(0, 4), whole.slice(4, 5)]).expect("one layout");
         assert_eq!(joined.to_arrow(), whole.to_arrow());
         let keep: BooleanArray = (0..9).map(|i| Some(i % 4 == 1)).collect();
         let kept = whole.filter(&keep).expect("same length");
-        assert_eq!(kept.origin(), [101, 105]);
+        assert_eq!(kept.source_offsets(), [101, 105]);
         assert_eq!(kept.numbers(0).map(|n| (n.get(0), n.get(1))), Some((Some(1.0), Some(5.0))));
         assert_eq!(kept.raw(1), Some(&[5u8, 5][..]));
     }
@@ -514,9 +516,9 @@ mod tests {
         let mut batch = sample(7);
         batch
             .change_numbers(0, |numbers| {
-                let (values, nulls, mut marks) = numbers.into_vecs();
-                marks[3] = Mark(marks[3]).filled(Provenance::ForwardFill, 2).0;
-                Ok(Numbers::from_vecs(values, nulls, marks))
+                let (values, nulls, mut quality) = numbers.into_vecs();
+                quality[3] = CellQuality(quality[3]).filled(Provenance::ForwardFill, 2).0;
+                Ok(Numbers::from_vecs(values, nulls, quality))
             })
             .expect("changed");
         let back = Batch::from_ipc(&batch.slice(2, 4).to_ipc().expect("writes")).expect("reads");
@@ -536,7 +538,7 @@ mod tests {
     #[test]
     fn parts_that_do_not_fit_are_refused() {
         let mut parts = sample(3).into_parts();
-        parts.offset = vec![0; 2].into();
+        parts.utc_offset = vec![0; 2].into();
         assert!(Batch::new(parts).is_err());
     }
 }

@@ -15,7 +15,7 @@ pub enum Kind {
     /// Text, carried as it is.
     Text,
     /// Not known before the first value that is not null. Never the kind of a field in a batch.
-    Undecided,
+    Unknown,
 }
 
 /// One field.

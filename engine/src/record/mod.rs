@@ -1,13 +1,13 @@
 //! Records as columns: what a batch is, what is known of each of its cells, and where its rows came from.
 
 mod batch;
+mod cell_quality;
 mod fields;
-mod mark;
 mod position;
-mod tests_seen;
+mod qc_tests;
 
 pub use batch::{Batch, BatchParts, Column, Numbers};
+pub use cell_quality::{CellQuality, Flag, Provenance};
 pub use fields::{Field, Fields, Kind, TIMESTAMP};
-pub use mark::{Flag, Mark, Provenance};
-pub use position::{LaneId, Position, Span};
-pub use tests_seen::Tests;
+pub use position::{OffsetRange, Position, SplitId};
+pub use qc_tests::QcTests;

@@ -1,4 +1,4 @@
-//! The transforms of one lane, one after the other.
+//! The transforms of one split, one after the other.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,21 +8,21 @@ use crate::error::{Error, Result};
 use crate::record::Batch;
 use crate::stage::{AnyTransform, BuildContext, DeadLetter, Output, Transform};
 
-struct Link {
+struct ChainStage {
     label: String,
     config: Arc<dyn AnyTransform>,
     cx: BuildContext,
     transform: Box<dyn Transform>,
 }
 
-/// The transforms of one lane.
+/// The transforms of one split.
 pub(super) struct Chain {
-    links: Vec<Link>,
+    links: Vec<ChainStage>,
 }
 
 /// What came out at the end of a chain.
 #[derive(Debug, Default)]
-pub(super) struct Passed {
+pub(super) struct ChainOutput {
     pub(super) batches: Vec<Batch>,
     pub(super) dead: Vec<DeadLetter>,
     pub(super) filtered: u64,
@@ -39,34 +39,34 @@ impl Chain {
         let links = pipeline.transforms.iter().take(count).enumerate().map(|(i, stage)| {
             let cx = BuildContext {
                 stage: stage.label.as_str().into(),
-                survey: surveys.get(i).cloned().flatten(),
+                fitted: surveys.get(i).cloned().flatten(),
                 ..cx.clone()
             };
             let transform = stage.config.build(&cx).map_err(|e| e.in_stage(&stage.label))?;
-            Ok(Link { label: stage.label.clone(), config: Arc::clone(&stage.config), cx, transform })
+            Ok(ChainStage { label: stage.label.clone(), config: Arc::clone(&stage.config), cx, transform })
         });
         Ok(Chain { links: links.collect::<Result<_>>()? })
     }
 
     /// Puts a batch through all of them.
-    pub(super) fn apply(&mut self, batch: Batch) -> Result<Passed> {
-        let mut passed = Passed::default();
+    pub(super) fn apply(&mut self, batch: Batch) -> Result<ChainOutput> {
+        let mut passed = ChainOutput::default();
         self.push(0, batch, &mut passed)?;
         Ok(passed)
     }
 
     /// The input has ended: everything that is held goes on, through the later transforms too.
-    pub(super) fn finish(&mut self) -> Result<Passed> {
+    pub(super) fn finish(&mut self) -> Result<ChainOutput> {
         self.each(|transform, out| transform.finish(out))
     }
 
     /// What waited long enough goes on.
-    pub(super) fn tick(&mut self, now: Instant) -> Result<Passed> {
+    pub(super) fn tick(&mut self, now: Instant) -> Result<ChainOutput> {
         self.each(|transform, out| transform.tick(now, out))
     }
 
-    fn each(&mut self, mut act: impl FnMut(&mut dyn Transform, &mut Output) -> Result<()>) -> Result<Passed> {
-        let mut passed = Passed::default();
+    fn each(&mut self, mut act: impl FnMut(&mut dyn Transform, &mut Output) -> Result<()>) -> Result<ChainOutput> {
+        let mut passed = ChainOutput::default();
         for i in 0..self.links.len() {
             let mut out = Output::default();
             let link = &mut self.links[i];
@@ -76,7 +76,7 @@ impl Chain {
         Ok(passed)
     }
 
-    fn push(&mut self, i: usize, batch: Batch, passed: &mut Passed) -> Result<()> {
+    fn push(&mut self, i: usize, batch: Batch, passed: &mut ChainOutput) -> Result<()> {
         if batch.rows() == 0 {
             return Ok(());
         }
@@ -89,7 +89,7 @@ impl Chain {
         self.pass(i, out, passed)
     }
 
-    fn pass(&mut self, i: usize, out: Output, passed: &mut Passed) -> Result<()> {
+    fn pass(&mut self, i: usize, out: Output, passed: &mut ChainOutput) -> Result<()> {
         let label = &self.links[i].label;
         passed.filtered += out.filtered;
         passed.dead.extend(out.dead.into_iter().map(|letter| DeadLetter { stage: label.clone(), ..letter }));

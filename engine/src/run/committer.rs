@@ -1,4 +1,4 @@
-//! Takes finished cuts, has them decided, and makes them visible.
+//! Takes finished checkpoints, has them decided, and makes them visible.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use parking_lot::Mutex;
 
+use super::checkpoint::Checkpoint;
+use super::commit_log::CommitLog;
 use super::control::Control;
-use super::cut::Cut;
-use super::log::Log;
 use crate::error::{Error, Result};
 use crate::fault;
-use crate::monitor::Facts;
-use crate::record::LaneId;
-use crate::stage::{Coordinator, DeadEnd, Decision, Sink};
+use crate::monitor::Metrics;
+use crate::record::SplitId;
+use crate::stage::{DeadLetterSink, Decision, Sink, TransactionalBackend};
 
-/// How many cuts one commit takes at most: a bound for the size of a ledger's entry or a transaction.
+/// How many checkpoints one commit takes at most: a bound for the size of a ledger's entry or a transaction.
 const CUTS_MAX: usize = 256;
 
 /// How long after the last commit it is said that its output is visible, where no other commit says it: whoever starts
@@ -26,7 +26,7 @@ const IDLE: Duration = Duration::from_secs(1);
 
 /// Which ends to claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Claim {
+pub(super) enum AcquirePhase {
     /// Those that lie beside a coordinator's: nobody waits for a broker.
     Beside,
     /// All that are left.
@@ -35,37 +35,39 @@ pub(super) enum Claim {
 
 /// Where output ends: the sink and, where there is one, the dead letters' end.
 #[derive(Clone)]
-pub(super) struct Ends {
+pub(super) struct Sinks {
     pub(super) sink: Arc<dyn Sink>,
     pub(super) sink_label: String,
-    pub(super) dead: Option<Arc<dyn DeadEnd>>,
+    pub(super) dead: Option<Arc<dyn DeadLetterSink>>,
 }
 
-impl Ends {
-    /// Makes what one cut prepared apart visible, the sink's first. Idempotent.
+impl Sinks {
+    /// Makes what one checkpoint prepared apart visible, the sink's first. Idempotent.
     pub(super) fn finish<'a>(&self, prepared: impl IntoIterator<Item = &'a [u8]>) -> Result<()> {
-        self.each(prepared, |end, prepared| end.finish(prepared), |end, prepared| end.finish(prepared))
+        self.each(prepared, |end, prepared| end.commit(prepared), |end, prepared| end.commit(prepared))
     }
 
-    /// Removes what one cut prepared. Idempotent.
+    /// Removes what one checkpoint prepared. Idempotent.
     pub(super) fn undo<'a>(&self, prepared: impl IntoIterator<Item = &'a [u8]>) -> Result<()> {
-        self.each(prepared, |end, prepared| end.undo(prepared), |end, prepared| end.undo(prepared))
+        self.each(prepared, |end, prepared| end.abort(prepared), |end, prepared| end.abort(prepared))
     }
 
     /// Who can decide commits that these ends are part of.
-    pub(super) fn coordinator(&self) -> Option<Arc<dyn Coordinator>> {
-        self.sink.coordinator().or_else(|| self.dead.as_ref()?.coordinator())
+    pub(super) fn coordinator(&self) -> Option<Arc<dyn TransactionalBackend>> {
+        self.sink.transactional_backend().or_else(|| self.dead.as_ref()?.transactional_backend())
     }
 
     /// Claims them for this pipeline.
-    pub(super) fn claim(&self, which: Claim) -> Result<()> {
+    pub(super) fn claim(&self, which: AcquirePhase) -> Result<()> {
         // Claimed twice is claimed once.
-        let now = |coordinated: bool| which == Claim::Rest || !coordinated;
-        if now(self.sink.coordinator().is_some()) {
-            self.sink.claim().map_err(|e| e.in_stage(&self.sink_label))?;
+        let now = |coordinated: bool| which == AcquirePhase::Rest || !coordinated;
+        if now(self.sink.transactional_backend().is_some()) {
+            self.sink.acquire().map_err(|e| e.in_stage(&self.sink_label))?;
         }
         match &self.dead {
-            Some(dead) if now(dead.coordinator().is_some()) => dead.claim().map_err(|e| e.in_stage("dead_letter")),
+            Some(dead) if now(dead.transactional_backend().is_some()) => {
+                dead.acquire().map_err(|e| e.in_stage("dead_letter"))
+            }
             _ => Ok(()),
         }
     }
@@ -83,7 +85,7 @@ impl Ends {
         &self,
         prepared: impl IntoIterator<Item = &'a [u8]>,
         sink: impl FnOnce(&dyn Sink, &[u8]) -> Result<()>,
-        dead: impl FnOnce(&dyn DeadEnd, &[u8]) -> Result<()>,
+        dead: impl FnOnce(&dyn DeadLetterSink, &[u8]) -> Result<()>,
     ) -> Result<()> {
         let mut prepared = prepared.into_iter();
         if let Some(prepared) = prepared.next().filter(|prepared| !prepared.is_empty()) {
@@ -101,23 +103,23 @@ impl Ends {
 }
 
 pub(super) struct Committer {
-    pub(super) cuts: Receiver<Cut>,
-    pub(super) log: Arc<Mutex<Log>>,
-    pub(super) ends: Ends,
+    pub(super) checkpoints: Receiver<Checkpoint>,
+    pub(super) log: Arc<Mutex<CommitLog>>,
+    pub(super) ends: Sinks,
     pub(super) control: Arc<Control>,
-    pub(super) facts: Arc<Facts>,
-    /// How long to wait for the cuts of other lanes that come to a barrier at the same time.
+    pub(super) metrics: Arc<Metrics>,
+    /// How long to wait for the checkpoints of other splits that come to a barrier at the same time.
     pub(super) gather: Duration,
 }
 
 impl Committer {
-    /// Runs until every lane is gone and the channel is closed. After a failure it only empties the channel, so that
-    /// no lane waits for it.
+    /// Runs until every split is gone and the channel is closed. After a failure it only empties the channel, so that
+    /// no split waits for it.
     pub(super) fn run(self) {
         // Whether it is noted of the last commit that its output may not be visible yet.
         let mut to_flush = false;
         loop {
-            let first = match self.cuts.recv_timeout(if to_flush { IDLE } else { Duration::MAX }) {
+            let first = match self.checkpoints.recv_timeout(if to_flush { IDLE } else { Duration::MAX }) {
                 Ok(first) => first,
                 Err(RecvTimeoutError::Disconnected) => return self.leave(),
                 Err(RecvTimeoutError::Timeout) => {
@@ -129,16 +131,17 @@ impl Committer {
                     continue;
                 }
             };
-            let cuts = self.take(first);
-            let settled: Vec<(LaneId, u64)> = cuts.iter().map(|cut| (Arc::clone(&cut.lane), cut.epoch)).collect();
-            if let Err(error) = self.commit(cuts) {
+            let checkpoints = self.take(first);
+            let settled: Vec<(SplitId, u64)> =
+                checkpoints.iter().map(|checkpoint| (Arc::clone(&checkpoint.split), checkpoint.epoch)).collect();
+            if let Err(error) = self.commit(checkpoints) {
                 self.control.fail(error);
                 self.control.lose_all();
             }
             // What became of a commit that failed is not known: no other transaction may follow it here.
             to_flush = !self.control.has_failed() && self.log.lock().is_to_flush();
-            for (lane, epoch) in settled {
-                self.control.settled(&lane, epoch);
+            for (split, epoch) in settled {
+                self.control.settled(&split, epoch);
             }
         }
     }
@@ -153,52 +156,52 @@ impl Committer {
         }
     }
 
-    /// The cuts that are there, and those that come within the time of gathering.
-    fn take(&self, first: Cut) -> Vec<Cut> {
-        let mut cuts = vec![first];
+    /// The checkpoints that are there, and those that come within the time of gathering.
+    fn take(&self, first: Checkpoint) -> Vec<Checkpoint> {
+        let mut checkpoints = vec![first];
         let until = Instant::now() + self.gather;
-        while cuts.len() < CUTS_MAX {
-            let more = match self.cuts.try_recv() {
+        while checkpoints.len() < CUTS_MAX {
+            let more = match self.checkpoints.try_recv() {
                 Ok(more) => more,
-                Err(_) if self.gather.is_zero() || cuts.len() >= self.control.count() => break,
-                Err(_) => match self.cuts.recv_deadline(until) {
+                Err(_) if self.gather.is_zero() || checkpoints.len() >= self.control.count() => break,
+                Err(_) => match self.checkpoints.recv_deadline(until) {
                     Ok(more) => more,
                     Err(_) => break,
                 },
             };
-            cuts.push(more);
+            checkpoints.push(more);
         }
-        cuts
+        checkpoints
     }
 
-    fn commit(&self, cuts: Vec<Cut>) -> Result<()> {
+    fn commit(&self, checkpoints: Vec<Checkpoint>) -> Result<()> {
         let started = Instant::now();
         let mut log = self.log.lock();
-        // Under the lock: a lane that is lost is given to somebody else only by way of the log.
-        let (lost, mine): (Vec<Cut>, Vec<Cut>) =
-            cuts.into_iter().partition(|cut| self.control.is_lost(&cut.lane, cut.epoch));
-        lost.iter().try_for_each(|cut| self.ends.undo(cut.apart()))?;
+        // Under the lock: a split that is lost is given to somebody else only by way of the log.
+        let (lost, mine): (Vec<Checkpoint>, Vec<Checkpoint>) =
+            checkpoints.into_iter().partition(|checkpoint| self.control.is_lost(&checkpoint.split, checkpoint.epoch));
+        lost.iter().try_for_each(|checkpoint| self.ends.undo(checkpoint.apart()))?;
         if mine.is_empty() {
             return Ok(());
         }
         if let Decision::Refused { reason } = log.decide(&mine)? {
-            mine.iter().try_for_each(|cut| self.ends.undo(cut.apart()))?;
+            mine.iter().try_for_each(|checkpoint| self.ends.undo(checkpoint.apart()))?;
             log.undone()?;
-            let lanes: BTreeSet<LaneId> = mine.iter().map(|cut| Arc::clone(&cut.lane)).collect();
-            let lanes: Vec<LaneId> = lanes.into_iter().collect();
-            tracing::warn!("a commit of {} was refused, others read on from the last one: {reason}", lanes.join(", "));
-            self.facts.retries.fetch_add(1, Ordering::Relaxed);
-            self.control.refused(&lanes);
+            let splits: BTreeSet<SplitId> = mine.iter().map(|checkpoint| Arc::clone(&checkpoint.split)).collect();
+            let splits: Vec<SplitId> = splits.into_iter().collect();
+            tracing::warn!("a commit of {} was refused, others read on from the last one: {reason}", splits.join(", "));
+            self.metrics.retries.fetch_add(1, Ordering::Relaxed);
+            self.control.refused(&splits);
             return Ok(());
         }
-        mine.iter().try_for_each(|cut| self.ends.finish(cut.apart()))?;
+        mine.iter().try_for_each(|checkpoint| self.ends.finish(checkpoint.apart()))?;
         fault::step("finish.done")?;
         log.finished()?;
         drop(log);
-        for cut in &mine {
-            self.facts.decided(&cut.lane, &cut.counts);
+        for checkpoint in &mine {
+            self.metrics.decided(&checkpoint.split, &checkpoint.counts);
         }
-        self.facts.committed(started.elapsed());
+        self.metrics.committed(started.elapsed());
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The lanes of a running pipeline: which there are, which are to end, and whether something failed.
+//! The splits of a running pipeline: which there are, which are to end, and whether something failed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::{Error, Result};
-use crate::record::LaneId;
+use crate::record::SplitId;
 
-/// What a lane is to do.
+/// What a split is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum TaskSignal {
     /// Go on.
     Run,
     /// Come to a barrier and end.
@@ -21,21 +21,21 @@ pub(super) enum Order {
     Lost,
 }
 
-/// The order to one lane, shared with its thread.
+/// The order to one split, shared with its thread.
 #[derive(Debug)]
-pub(super) struct Reins(AtomicU8);
+pub(super) struct SignalCell(AtomicU8);
 
-impl Reins {
-    pub(super) fn order(&self) -> Order {
+impl SignalCell {
+    pub(super) fn order(&self) -> TaskSignal {
         match self.0.load(Ordering::Acquire) {
-            0 => Order::Run,
-            1 => Order::Drain,
-            _ => Order::Lost,
+            0 => TaskSignal::Run,
+            1 => TaskSignal::Drain,
+            _ => TaskSignal::Lost,
         }
     }
 
-    fn give(&self, order: Order) {
-        // An order is never taken back: a lost lane does not drain.
+    fn give(&self, order: TaskSignal) {
+        // An order is never taken back: a lost split does not drain.
         self.0.fetch_max(order as u8, Ordering::AcqRel);
     }
 }
@@ -43,8 +43,8 @@ impl Reins {
 #[derive(Debug)]
 struct Entry {
     epoch: u64,
-    reins: Arc<Reins>,
-    /// Cuts that the lane handed over and the committer has not settled.
+    reins: Arc<SignalCell>,
+    /// Checkpoints that the split handed over and the committer has not settled.
     in_flight: u64,
     /// Whether its thread has ended.
     ended: bool,
@@ -60,14 +60,14 @@ impl Entry {
 
 #[derive(Debug, Default)]
 struct State {
-    lanes: HashMap<LaneId, Entry>,
+    splits: HashMap<SplitId, Entry>,
     epochs: u64,
     failure: Option<Error>,
     failed: bool,
     stopping: bool,
 }
 
-/// The lanes of a running pipeline. Every wait on it is for a change that notifies.
+/// The splits of a running pipeline. Every wait on it is for a change that notifies.
 #[derive(Debug, Default)]
 pub(super) struct Control {
     state: Mutex<State>,
@@ -75,98 +75,98 @@ pub(super) struct Control {
 }
 
 impl Control {
-    /// Enters a lane; it has ended only once its thread has, and its cuts are settled.
-    pub(super) fn enter(&self, id: &LaneId) -> Result<(u64, Arc<Reins>)> {
+    /// Enters a split; it has ended only once its thread has, and its checkpoints are settled.
+    pub(super) fn enter(&self, id: &SplitId) -> Result<(u64, Arc<SignalCell>)> {
         let mut state = self.state.lock();
         // One that was lost may still wait for something; what it hands over does not count any more.
-        if state.lanes.get(id).is_some_and(|entry| entry.reins.order() != Order::Lost) {
-            return Err(Error::bug(format!("the lane {id} is open already")));
+        if state.splits.get(id).is_some_and(|entry| entry.reins.order() != TaskSignal::Lost) {
+            return Err(Error::bug(format!("the split {id} is open already")));
         }
         state.epochs += 1;
-        let (epoch, reins) = (state.epochs, Arc::new(Reins(AtomicU8::new(Order::Run as u8))));
+        let (epoch, reins) = (state.epochs, Arc::new(SignalCell(AtomicU8::new(TaskSignal::Run as u8))));
         if state.failed {
-            reins.give(Order::Lost);
+            reins.give(TaskSignal::Lost);
         }
         let entry = Entry { epoch, reins: Arc::clone(&reins), in_flight: 0, ended: false, refused: false };
-        state.lanes.insert(Arc::clone(id), entry);
+        state.splits.insert(Arc::clone(id), entry);
         Ok((epoch, reins))
     }
 
-    /// A lane handed a cut over.
-    pub(super) fn handed_over(&self, id: &LaneId, epoch: u64) {
-        if let Some(entry) = self.state.lock().lanes.get_mut(id).filter(|entry| entry.epoch == epoch) {
+    /// A split handed a checkpoint over.
+    pub(super) fn handed_over(&self, id: &SplitId, epoch: u64) {
+        if let Some(entry) = self.state.lock().splits.get_mut(id).filter(|entry| entry.epoch == epoch) {
             entry.in_flight += 1;
         }
     }
 
-    /// The committer has settled a cut, one way or the other.
-    pub(super) fn settled(&self, id: &LaneId, epoch: u64) {
+    /// The committer has settled a checkpoint, one way or the other.
+    pub(super) fn settled(&self, id: &SplitId, epoch: u64) {
         self.change(id, epoch, |entry| entry.in_flight = entry.in_flight.saturating_sub(1));
     }
 
-    /// The thread of a lane has ended.
-    pub(super) fn ended(&self, id: &LaneId, epoch: u64) {
+    /// The thread of a split has ended.
+    pub(super) fn ended(&self, id: &SplitId, epoch: u64) {
         self.change(id, epoch, |entry| entry.ended = true);
     }
 
-    fn change(&self, id: &LaneId, epoch: u64, change: impl FnOnce(&mut Entry)) {
+    fn change(&self, id: &SplitId, epoch: u64, change: impl FnOnce(&mut Entry)) {
         let mut state = self.state.lock();
-        if let Some(entry) = state.lanes.get_mut(id).filter(|entry| entry.epoch == epoch) {
+        if let Some(entry) = state.splits.get_mut(id).filter(|entry| entry.epoch == epoch) {
             change(entry);
             if entry.is_gone() {
-                state.lanes.remove(id);
+                state.splits.remove(id);
             }
         }
         self.changed.notify_all();
     }
 
-    /// A commit of lanes was refused: they end without a barrier, and their source is to close them.
-    pub(super) fn refused(&self, ids: &[LaneId]) {
+    /// A commit of splits was refused: they end without a barrier, and their source is to close them.
+    pub(super) fn refused(&self, ids: &[SplitId]) {
         let mut state = self.state.lock();
         for id in ids {
-            if let Some(entry) = state.lanes.get_mut(id) {
-                // One that is being closed already waits for no second close; one of which several cuts were refused
+            if let Some(entry) = state.splits.get_mut(id) {
+                // One that is being closed already waits for no second close; one of which several checkpoints were refused
                 // is named several times.
-                entry.refused |= entry.reins.order() == Order::Run;
-                entry.reins.give(Order::Lost);
+                entry.refused |= entry.reins.order() == TaskSignal::Run;
+                entry.reins.give(TaskSignal::Lost);
             }
         }
         self.changed.notify_all();
     }
 
-    /// How many lanes have not ended.
+    /// How many splits have not ended.
     pub(super) fn count(&self) -> usize {
-        self.state.lock().lanes.values().filter(|entry| !entry.ended).count()
+        self.state.lock().splits.values().filter(|entry| !entry.ended).count()
     }
 
-    /// Whether a cut of that lane still counts.
-    pub(super) fn is_lost(&self, id: &LaneId, epoch: u64) -> bool {
+    /// Whether a checkpoint of that split still counts.
+    pub(super) fn is_lost(&self, id: &SplitId, epoch: u64) -> bool {
         let state = self.state.lock();
-        state.lanes.get(id).is_none_or(|entry| entry.epoch != epoch || entry.reins.order() == Order::Lost)
+        state.splits.get(id).is_none_or(|entry| entry.epoch != epoch || entry.reins.order() == TaskSignal::Lost)
     }
 
-    /// Ends lanes, and waits for it until `until`.
-    pub(super) fn close(&self, ids: &[LaneId], lost: bool, until: Instant) -> Result<()> {
+    /// Ends splits, and waits for it until `until`.
+    pub(super) fn close(&self, ids: &[SplitId], lost: bool, until: Instant) -> Result<()> {
         let mut state = self.state.lock();
-        let order = if lost { Order::Lost } else { Order::Drain };
+        let order = if lost { TaskSignal::Lost } else { TaskSignal::Drain };
         for id in ids {
-            if let Some(entry) = state.lanes.get_mut(id) {
+            if let Some(entry) = state.splits.get_mut(id) {
                 entry.reins.give(order);
                 entry.refused = false;
                 if entry.is_gone() {
-                    state.lanes.remove(id);
+                    state.splits.remove(id);
                 }
             }
         }
         loop {
-            let left: Vec<&LaneId> = ids.iter().filter(|id| state.lanes.contains_key(*id)).collect();
+            let left: Vec<&SplitId> = ids.iter().filter(|id| state.splits.contains_key(*id)).collect();
             if left.is_empty() {
                 return Ok(());
             }
             let names = left.iter().map(|id| &***id).collect::<Vec<_>>().join(", ");
             if self.changed.wait_until(&mut state, until).timed_out() {
-                for entry in ids.iter().filter_map(|id| state.lanes.get(id)) {
-                    entry.reins.give(Order::Lost);
+                for entry in ids.iter().filter_map(|id| state.splits.get(id)) {
+                    entry.reins.give(TaskSignal::Lost);
                 }
                 return Err(Error::new(format!("{names} did not come to a barrier in time"))
                     .help("what was not committed is read again at the next start"));
@@ -174,9 +174,9 @@ impl Control {
         }
     }
 
-    /// The lanes that have not ended.
-    pub(super) fn running(&self) -> Vec<LaneId> {
-        self.state.lock().lanes.keys().cloned().collect()
+    /// The splits that have not ended.
+    pub(super) fn running(&self) -> Vec<SplitId> {
+        self.state.lock().splits.keys().cloned().collect()
     }
 
     /// Waits for any change, until `until`.
@@ -187,15 +187,15 @@ impl Control {
         }
     }
 
-    /// Waits until no lane is left.
+    /// Waits until no split is left.
     pub(super) fn wait_for_all(&self) {
         let mut state = self.state.lock();
-        while state.lanes.values().any(|entry| !entry.ended || entry.in_flight > 0) {
+        while state.splits.values().any(|entry| !entry.ended || entry.in_flight > 0) {
             self.changed.wait(&mut state);
         }
     }
 
-    /// Asks the source to close its lanes and return.
+    /// Asks the source to close its splits and return.
     pub(super) fn stop(&self) {
         self.state.lock().stopping = true;
         self.changed.notify_all();
@@ -205,7 +205,7 @@ impl Control {
         self.state.lock().stopping
     }
 
-    /// Notes a failure; the first one is the pipeline's. The other lanes come to a barrier and end.
+    /// Notes a failure; the first one is the pipeline's. The other splits come to a barrier and end.
     pub(super) fn fail(&self, error: Error) {
         let mut state = self.state.lock();
         state.stopping = true;
@@ -215,19 +215,19 @@ impl Control {
         } else {
             tracing::error!("{error}");
         }
-        for entry in state.lanes.values() {
-            entry.reins.give(Order::Drain);
+        for entry in state.splits.values() {
+            entry.reins.give(TaskSignal::Drain);
         }
         self.changed.notify_all();
     }
 
-    /// Nothing can be decided any more: lanes end without a barrier.
+    /// Nothing can be decided any more: splits end without a barrier.
     pub(super) fn lose_all(&self) {
         let mut state = self.state.lock();
         state.stopping = true;
         state.failed = true;
-        for entry in state.lanes.values() {
-            entry.reins.give(Order::Lost);
+        for entry in state.splits.values() {
+            entry.reins.give(TaskSignal::Lost);
         }
         self.changed.notify_all();
     }
@@ -250,15 +250,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lane_is_gone_once_its_thread_has_ended_and_its_cuts_are_settled() {
+    fn a_split_is_gone_once_its_thread_has_ended_and_its_cuts_are_settled() {
         let control = Control::default();
-        let id: LaneId = "a".into();
+        let id: SplitId = "a".into();
         let (epoch, reins) = control.enter(&id).expect("new");
         control.handed_over(&id, epoch);
         control.ended(&id, epoch);
-        assert_eq!(control.running().len(), 1, "a cut is still under way");
+        assert_eq!(control.running().len(), 1, "a checkpoint is still under way");
         assert!(control.close(std::slice::from_ref(&id), false, Instant::now() + Duration::from_millis(1)).is_err());
-        assert_eq!(reins.order(), Order::Lost, "who is late is forgotten");
+        assert_eq!(reins.order(), TaskSignal::Lost, "who is late is forgotten");
         control.settled(&id, epoch);
         assert!(control.running().is_empty());
     }
@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn cuts_of_an_earlier_epoch_do_not_count() {
         let control = Control::default();
-        let id: LaneId = "a".into();
+        let id: SplitId = "a".into();
         let (old, _) = control.enter(&id).expect("new");
         control.ended(&id, old);
         let (new, _) = control.enter(&id).expect("new again");
@@ -275,12 +275,12 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_whose_commit_was_refused_has_not_ended_until_it_is_closed() {
+    fn a_split_whose_commit_was_refused_has_not_ended_until_it_is_closed() {
         let control = Control::default();
-        let id: LaneId = "a".into();
+        let id: SplitId = "a".into();
         let (epoch, reins) = control.enter(&id).expect("new");
         control.refused(std::slice::from_ref(&id));
-        assert_eq!(reins.order(), Order::Lost);
+        assert_eq!(reins.order(), TaskSignal::Lost);
         control.ended(&id, epoch);
         assert_eq!(control.running().len(), 1, "it did not come to its end");
         control.wait_for_all();
@@ -289,9 +289,9 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_of_which_several_cuts_were_refused_together_waits_to_be_closed_too() {
+    fn a_split_of_which_several_cuts_were_refused_together_waits_to_be_closed_too() {
         let control = Control::default();
-        let id: LaneId = "a".into();
+        let id: SplitId = "a".into();
         let (epoch, _) = control.enter(&id).expect("new");
         control.handed_over(&id, epoch);
         control.ended(&id, epoch);
@@ -301,16 +301,16 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_does_not_keep_waiting_who_closes_the_lane_already() {
+    fn a_refusal_does_not_keep_waiting_who_closes_the_split_already() {
         for lost in [true, false] {
             let control = Control::default();
-            let id: LaneId = "a".into();
+            let id: SplitId = "a".into();
             let (epoch, _) = control.enter(&id).expect("new");
             control.handed_over(&id, epoch);
             let until = Instant::now() + Duration::from_secs(600);
             std::thread::scope(|scope| {
                 let closing = scope.spawn(|| control.close(std::slice::from_ref(&id), lost, until));
-                while control.state.lock().lanes[&id].reins.order() == Order::Run {
+                while control.state.lock().splits[&id].reins.order() == TaskSignal::Run {
                     std::thread::yield_now();
                 }
                 control.refused(std::slice::from_ref(&id));
@@ -322,15 +322,15 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_lane_that_still_waits_for_something_keeps_nobody_from_opening_it_again() {
+    fn a_lost_split_that_still_waits_for_something_keeps_nobody_from_opening_it_again() {
         let control = Control::default();
-        let id: LaneId = "a".into();
+        let id: SplitId = "a".into();
         let (old, _) = control.enter(&id).expect("new");
         assert!(control.enter(&id).is_err(), "it runs");
         assert!(control.close(std::slice::from_ref(&id), false, Instant::now()).is_err());
         let (new, reins) = control.enter(&id).expect("the old one is lost");
         control.ended(&id, old);
         assert!(control.is_lost(&id, old) && !control.is_lost(&id, new));
-        assert_eq!(reins.order(), Order::Run);
+        assert_eq!(reins.order(), TaskSignal::Run);
     }
 }

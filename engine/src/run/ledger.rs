@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::cut::{Begin, Cut};
+use super::checkpoint::{Checkpoint, RunRecord};
 use crate::disk;
 use crate::error::{Error, Result};
 use crate::fault;
 use crate::monitor::Counts;
-use crate::stage::{Noted, Start};
+use crate::stage::{RecordedSplit, SplitState};
 
 /// The first bytes of a ledger; the digit is the version of what follows.
 const MAGIC: &[u8; 16] = b"aqpipe ledger 3\n";
@@ -29,34 +29,34 @@ const COMPACT_RATIO: u64 = 4;
 #[derive(Serialize, Deserialize)]
 pub(super) enum Entry {
     Begin {
-        begin: Begin,
+        begin: RunRecord,
         anew: bool,
     },
-    /// Cuts that this entry decides.
-    Cuts(Vec<CutEntry>),
-    /// Cuts that a transaction is to decide, and its number.
+    /// Checkpoints that this entry decides.
+    Cuts(Vec<CheckpointEntry>),
+    /// Checkpoints that a transaction is to decide, and its number.
     Doubt {
         id: u64,
-        cuts: Vec<CutEntry>,
+        checkpoints: Vec<CheckpointEntry>,
     },
     /// The transaction in doubt decided nothing.
     Undone,
     /// All that is decided is visible; a transaction in doubt was decided.
     Finished,
-    /// The source has taken these positions of lanes as its own.
+    /// The source has taken these positions of splits as its own.
     Told(Vec<(String, u64)>),
     Done,
     Forget,
     /// Commits are decided there, and not by this ledger.
-    Elsewhere(Option<Elsewhere>),
+    DelegatedTo(Option<DelegatedTo>),
     Snapshot(Box<State>),
 }
 
-/// A cut, without what becomes part of a transaction.
+/// A checkpoint, without what becomes part of a transaction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct CutEntry {
-    pub(super) lane: String,
-    pub(super) start: Start,
+pub(super) struct CheckpointEntry {
+    pub(super) split: String,
+    pub(super) start: SplitState,
     pub(super) prepared: Vec<Vec<u8>>,
     pub(super) counts: Counts,
     pub(super) ended: bool,
@@ -66,7 +66,7 @@ pub(super) struct CutEntry {
 
 /// Who decides in place of a ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Elsewhere {
+pub(super) struct DelegatedTo {
     /// The cluster.
     pub(super) place: String,
     /// What this instance is called there.
@@ -74,16 +74,16 @@ pub(super) struct Elsewhere {
 }
 
 impl Entry {
-    pub(super) fn cuts(cuts: &[Cut]) -> Vec<CutEntry> {
-        let entry = |cut: &Cut| CutEntry {
-            lane: cut.lane.to_string(),
-            start: cut.start(),
-            prepared: cut.prepared.iter().map(|prepared| prepared.apart().to_vec()).collect(),
-            counts: cut.counts.clone(),
-            ended: cut.ended,
+    pub(super) fn checkpoints(checkpoints: &[Checkpoint]) -> Vec<CheckpointEntry> {
+        let entry = |checkpoint: &Checkpoint| CheckpointEntry {
+            split: checkpoint.split.to_string(),
+            start: checkpoint.start(),
+            prepared: checkpoint.prepared.iter().map(|prepared| prepared.staged().to_vec()).collect(),
+            counts: checkpoint.counts.clone(),
+            ended: checkpoint.ended,
             time_ms: now_ms(),
         };
-        cuts.iter().map(entry).collect()
+        checkpoints.iter().map(entry).collect()
     }
 
     /// Whether the entry must be on disk before anything else happens. The others only save work at the next start.
@@ -98,11 +98,11 @@ pub(super) fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Where a lane stands.
+/// Where a split stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct LaneState {
-    pub(super) start: Start,
-    /// Records held back at that cut.
+pub(super) struct SplitStatus {
+    pub(super) start: SplitState,
+    /// Records held back at that checkpoint.
     pub(super) held: u64,
     /// Whether its input had ended.
     pub(super) ended: bool,
@@ -112,24 +112,24 @@ pub(super) struct LaneState {
     pub(super) time_ms: u64,
 }
 
-impl LaneState {
+impl SplitStatus {
     /// The same as a source sees it.
-    pub(super) fn noted(&self, id: &str) -> Noted {
-        Noted { id: id.into(), start: self.start.clone(), held: self.held, ended: self.ended }
+    pub(super) fn noted(&self, id: &str) -> RecordedSplit {
+        RecordedSplit { id: id.into(), start: self.start.clone(), held: self.held, ended: self.ended }
     }
 }
 
 /// All entries together.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct State {
-    pub(super) begin: Option<Begin>,
+    pub(super) begin: Option<RunRecord>,
     pub(super) done: bool,
-    pub(super) lanes: BTreeMap<String, LaneState>,
+    pub(super) splits: BTreeMap<String, SplitStatus>,
     pub(super) unfinished: Vec<Vec<Vec<u8>>>,
     pub(super) counts: Counts,
-    /// Cuts that a transaction was to decide, and its number.
-    pub(super) doubt: Option<(u64, Vec<CutEntry>)>,
-    pub(super) elsewhere: Option<Elsewhere>,
+    /// Checkpoints that a transaction was to decide, and its number.
+    pub(super) doubt: Option<(u64, Vec<CheckpointEntry>)>,
+    pub(super) elsewhere: Option<DelegatedTo>,
     /// The last transaction of which all that lay beside it is visible: it may still be noted as one of which that is
     /// not known.
     pub(super) spent: Option<u64>,
@@ -140,49 +140,49 @@ impl State {
         match entry {
             Entry::Begin { begin, anew } => {
                 if anew {
-                    self.lanes.clear();
+                    self.splits.clear();
                     self.counts = Counts::default();
                 }
                 self.begin = Some(begin);
                 self.done = false;
             }
-            Entry::Cuts(cuts) => {
-                for cut in cuts {
-                    if cut.prepared.iter().any(|prepared| !prepared.is_empty()) {
-                        self.unfinished.push(cut.prepared.clone());
+            Entry::Cuts(checkpoints) => {
+                for checkpoint in checkpoints {
+                    if checkpoint.prepared.iter().any(|prepared| !prepared.is_empty()) {
+                        self.unfinished.push(checkpoint.prepared.clone());
                     }
-                    self.decided(cut);
+                    self.decided(checkpoint);
                 }
             }
-            Entry::Doubt { id, cuts } => self.doubt = Some((id, cuts)),
+            Entry::Doubt { id, checkpoints } => self.doubt = Some((id, checkpoints)),
             Entry::Undone => self.doubt = None,
             Entry::Finished => {
                 self.unfinished.clear();
-                if let Some((id, cuts)) = self.doubt.take() {
+                if let Some((id, checkpoints)) = self.doubt.take() {
                     self.spent = Some(id);
-                    cuts.into_iter().for_each(|cut| self.decided(cut));
+                    checkpoints.into_iter().for_each(|checkpoint| self.decided(checkpoint));
                 }
             }
             Entry::Told(ends) => {
-                for (lane, end) in ends {
-                    if let Some(state) = self.lanes.get_mut(&lane) {
+                for (split, end) in ends {
+                    if let Some(state) = self.splits.get_mut(&split) {
                         state.told = Some(end);
                     }
                 }
             }
             Entry::Done => self.done = true,
             Entry::Forget => *self = State::default(),
-            Entry::Elsewhere(elsewhere) => self.elsewhere = elsewhere,
+            Entry::DelegatedTo(elsewhere) => self.elsewhere = elsewhere,
             Entry::Snapshot(state) => *self = *state,
         }
     }
 
-    fn decided(&mut self, cut: CutEntry) {
-        self.counts.add(&cut.counts);
-        let (held, ended) = (cut.counts.held_after, cut.ended);
-        let told = self.lanes.get(&cut.lane).and_then(|lane| lane.told);
-        let state = LaneState { start: cut.start, held, ended, told, time_ms: cut.time_ms };
-        self.lanes.insert(cut.lane, state);
+    fn decided(&mut self, checkpoint: CheckpointEntry) {
+        self.counts.add(&checkpoint.counts);
+        let (held, ended) = (checkpoint.counts.held_after, checkpoint.ended);
+        let told = self.splits.get(&checkpoint.split).and_then(|split| split.told);
+        let state = SplitStatus { start: checkpoint.start, held, ended, told, time_ms: checkpoint.time_ms };
+        self.splits.insert(checkpoint.split, state);
     }
 }
 
@@ -336,15 +336,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::record::{Position, Span};
+    use crate::record::{OffsetRange, Position};
     use crate::stage::Prepared;
 
-    fn cut(lane: &str, to: u64) -> Cut {
-        let span = Span { from: Position { at: to - 1, row: 0 }, to: Position { at: to, row: to }, part: 0 };
+    fn checkpoint(split: &str, to: u64) -> Checkpoint {
+        let span = OffsetRange {
+            from: Position { offset: to - 1, records: 0 },
+            to: Position { offset: to, records: to },
+            sequence: 0,
+        };
         let counts = Counts { read: 1, written: 1, ..Counts::default() };
         let prepared = [b"x".to_vec().into(), Prepared::Nothing];
-        Cut {
-            lane: lane.into(),
+        Checkpoint {
+            split: split.into(),
             epoch: 1,
             span,
             state: vec![vec![to as u8]],
@@ -357,13 +361,15 @@ mod tests {
 
     fn written(path: &Path) -> State {
         let mut ledger = Ledger::open(path).expect("opens");
-        let begin = Begin { run: 1, shape: "a".into(), ..Begin::default() };
+        let begin = RunRecord { run: 1, shape: "a".into(), ..RunRecord::default() };
         ledger.append(Entry::Begin { begin, anew: true }).expect("appends");
         for to in 1..5 {
-            ledger.append(Entry::Cuts(Entry::cuts(&[cut("a", to), cut("b", to * 10)]))).expect("appends");
+            ledger
+                .append(Entry::Cuts(Entry::checkpoints(&[checkpoint("a", to), checkpoint("b", to * 10)])))
+                .expect("appends");
         }
         ledger.append(Entry::Finished).expect("appends");
-        ledger.append(Entry::Cuts(Entry::cuts(&[cut("a", 5)]))).expect("appends");
+        ledger.append(Entry::Cuts(Entry::checkpoints(&[checkpoint("a", 5)]))).expect("appends");
         ledger.state().clone()
     }
 
@@ -372,8 +378,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("ledger");
         let state = written(&path);
-        assert_eq!(state.lanes["a"].start.position.at, 5);
-        assert_eq!(state.lanes["b"].start.state, [[40]]);
+        assert_eq!(state.splits["a"].start.position.offset, 5);
+        assert_eq!(state.splits["b"].start.state, [[40]]);
         assert_eq!(state.unfinished, [[b"x".to_vec(), Vec::new()]], "only what came after `Finished`");
         assert_eq!(Ledger::open(&path).expect("opens").state(), &state);
     }
@@ -384,13 +390,13 @@ mod tests {
         let path = dir.path().join("ledger");
         written(&path);
         let whole = std::fs::read(&path).expect("reads");
-        let last = encode(&Entry::Cuts(Entry::cuts(&[cut("a", 5)]))).expect("encodes").len();
+        let last = encode(&Entry::Cuts(Entry::checkpoints(&[checkpoint("a", 5)]))).expect("encodes").len();
         for missing in 1..last {
             std::fs::write(&path, &whole[..whole.len() - missing]).expect("writes");
             let mut ledger = Ledger::open(&path).expect("opens");
-            assert_eq!(ledger.state().lanes["a"].start.position.at, 4);
-            ledger.append(Entry::Cuts(Entry::cuts(&[cut("a", 6)]))).expect("goes on");
-            assert_eq!(Ledger::open(&path).expect("opens").state().lanes["a"].start.position.at, 6);
+            assert_eq!(ledger.state().splits["a"].start.position.offset, 4);
+            ledger.append(Entry::Cuts(Entry::checkpoints(&[checkpoint("a", 6)]))).expect("goes on");
+            assert_eq!(Ledger::open(&path).expect("opens").state().splits["a"].start.position.offset, 6);
         }
     }
 
@@ -412,17 +418,17 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("ledger");
         written(&path);
-        let doubt = |id| Entry::Doubt { id, cuts: Entry::cuts(&[cut("a", 6)]) };
+        let doubt = |id| Entry::Doubt { id, checkpoints: Entry::checkpoints(&[checkpoint("a", 6)]) };
         let mut ledger = Ledger::open(&path).expect("opens");
         ledger.append(doubt(1)).expect("appends");
         let mut ledger = Ledger::open(&path).expect("opens");
-        assert_eq!(ledger.state().doubt.as_ref().map(|(id, cuts)| (*id, cuts.len())), Some((1, 1)));
-        assert_eq!(ledger.state().lanes["a"].start.position.at, 5);
+        assert_eq!(ledger.state().doubt.as_ref().map(|(id, checkpoints)| (*id, checkpoints.len())), Some((1, 1)));
+        assert_eq!(ledger.state().splits["a"].start.position.offset, 5);
         ledger.append(Entry::Undone).expect("appends");
-        assert_eq!((ledger.state().doubt.is_none(), ledger.state().lanes["a"].start.position.at), (true, 5));
+        assert_eq!((ledger.state().doubt.is_none(), ledger.state().splits["a"].start.position.offset), (true, 5));
         ledger.append(doubt(2)).expect("appends");
         ledger.append(Entry::Finished).expect("appends");
-        assert_eq!((ledger.state().doubt.is_none(), ledger.state().lanes["a"].start.position.at), (true, 6));
+        assert_eq!((ledger.state().doubt.is_none(), ledger.state().splits["a"].start.position.offset), (true, 6));
     }
 
     #[test]
@@ -432,9 +438,9 @@ mod tests {
         let state = written(&path);
         let mut ledger = Ledger::open(&path).expect("opens");
         ledger.compact().expect("compacts");
-        ledger.append(Entry::Cuts(Entry::cuts(&[cut("c", 7)]))).expect("goes on in the new file");
+        ledger.append(Entry::Cuts(Entry::checkpoints(&[checkpoint("c", 7)]))).expect("goes on in the new file");
         let again = Ledger::open(&path).expect("opens");
-        assert_eq!(again.state().lanes.len(), state.lanes.len() + 1);
+        assert_eq!(again.state().splits.len(), state.splits.len() + 1);
         assert_eq!(again.state().begin, state.begin);
     }
 

@@ -1,29 +1,29 @@
-//! Lanes, cuts and commits: how a checked pipeline runs.
+//! Splits, cuts and commits: how a checked pipeline runs.
 //!
-//! Each lane is a thread: source, transforms, writer. At a barrier it makes a cut of what it did since the last
-//! one and goes on; the committer takes all finished cuts, has the commit log decide them in one act, and makes the
-//! output visible. A restart begins at the last decided cut, with the state that was saved there.
+//! Each split is a thread: source, transforms, writer. At a barrier it makes a checkpoint of what it did since the last
+//! one and goes on; the committer takes all finished checkpoints, has the commit log decide them in one act, and makes the
+//! output visible. A restart begins at the last decided checkpoint, with the state that was saved there.
 
-mod begin;
 mod chain;
+mod checkpoint;
+mod commit_log;
 mod committer;
 mod control;
-mod cut;
+mod fit;
 mod instance;
-mod lane;
 mod ledger;
-mod log;
-mod notes;
-mod outside;
+mod metadata;
 mod pace;
+mod recovery;
 mod replay;
 mod runner;
-mod running;
-mod settle;
+mod start_decision;
 mod state;
-mod survey;
+mod supervisor;
+mod task;
+mod transactional_log;
 
 pub use pace::Pace;
 pub use replay::{REPLAY, Replayed};
-pub use runner::{Ended, RunOptions, Stop, Summary, run};
-pub use state::{InstanceState, LaneState, PipelineState, replayed, state};
+pub use runner::{Outcome, RunOptions, Stop, Summary, run};
+pub use state::{InstanceState, PipelineState, SplitStatus, replayed, state};

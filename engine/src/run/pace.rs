@@ -1,4 +1,4 @@
-//! Replay in event time: a lane that releases its records no faster than their timestamps, or a fixed interval, say.
+//! Replay in event time: a split that releases its records no faster than their timestamps, or a fixed interval, say.
 
 use std::collections::VecDeque;
 use std::sync::OnceLock;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::record::{Batch, Position};
-use crate::stage::{DeadLetter, Lane, Next};
+use crate::stage::{DeadLetter, Poll, SplitReader};
 
 /// How fast records are released.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,7 +21,7 @@ pub struct Pace {
     pub records_per_step: Option<u64>,
 }
 
-/// The clock of a replay, shared by the lanes of a run. It starts at the first record after a start.
+/// The clock of a replay, shared by the splits of a run. It starts at the first record after a start.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
     started: OnceLock<(Instant, i64)>,
@@ -31,7 +31,7 @@ pub(super) struct Clock {
 const WAIT_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 pub(super) struct Paced {
-    lane: Box<dyn Lane>,
+    split: Box<dyn SplitReader>,
     pace: Pace,
     clock: Arc<Clock>,
     /// Read and not yet released.
@@ -66,9 +66,9 @@ impl Step {
 }
 
 impl Paced {
-    pub(super) fn new(lane: Box<dyn Lane>, pace: Pace, clock: Arc<Clock>) -> Paced {
-        let position = lane.position();
-        Paced { lane, pace, clock, batch: None, dead: VecDeque::new(), position, step: Step::default() }
+    pub(super) fn new(split: Box<dyn SplitReader>, pace: Pace, clock: Arc<Clock>) -> Paced {
+        let position = split.position();
+        Paced { split, pace, clock, batch: None, dead: VecDeque::new(), position, step: Step::default() }
     }
 
     /// When a step is released: the time of its first record, or its number.
@@ -98,43 +98,43 @@ impl Paced {
         (batch.rows(), step, due)
     }
 
-    fn release(&mut self, batch: &Batch, rows: usize) -> Next {
+    fn release(&mut self, batch: &Batch, rows: usize) -> Poll {
         let released = batch.slice(0, rows);
         let rest = batch.slice(rows, batch.rows() - rows);
-        let next_origin = rest.origin().first().copied();
+        let next_origin = rest.source_offsets().first().copied();
         let letters = next_origin
-            .map_or(self.dead.len(), |next| self.dead.iter().take_while(|letter| letter.origin < next).count());
+            .map_or(self.dead.len(), |next| self.dead.iter().take_while(|letter| letter.source_offset < next).count());
         let dead: Vec<DeadLetter> = self.dead.drain(..letters).collect();
-        let row = self.position.row + (rows + dead.len()) as u64;
+        let row = self.position.records + (rows + dead.len()) as u64;
         self.position = match next_origin {
-            Some(at) => Position { at, row },
-            None => self.lane.position(),
+            Some(at) => Position { offset: at, records: row },
+            None => self.split.position(),
         };
         self.batch = next_origin.map(|_| rest);
-        Next::Rows(released, dead)
+        Poll::Rows(released, dead)
     }
 }
 
-impl Lane for Paced {
-    fn next(&mut self, max: usize, until: Instant) -> Result<Next> {
+impl SplitReader for Paced {
+    fn next(&mut self, max: usize, until: Instant) -> Result<Poll> {
         if self.batch.is_none() {
-            match self.lane.next(max, until)? {
-                Next::Rows(batch, dead) if batch.rows() == 0 => {
-                    self.position = self.lane.position();
-                    return Ok(Next::Rows(batch, dead));
+            match self.split.next(max, until)? {
+                Poll::Rows(batch, dead) if batch.rows() == 0 => {
+                    self.position = self.split.position();
+                    return Ok(Poll::Rows(batch, dead));
                 }
-                Next::Rows(batch, dead) => {
+                Poll::Rows(batch, dead) => {
                     self.batch = Some(batch);
                     self.dead = dead.into();
                 }
-                Next::Quiet => {
-                    self.position = self.lane.position();
-                    return Ok(Next::Quiet);
+                Poll::Idle => {
+                    self.position = self.split.position();
+                    return Ok(Poll::Idle);
                 }
-                Next::End => return Ok(Next::End),
+                Poll::End => return Ok(Poll::End),
             }
         }
-        let Some(batch) = self.batch.take() else { return Ok(Next::Quiet) };
+        let Some(batch) = self.batch.take() else { return Ok(Poll::Idle) };
         loop {
             let (due, step, next) = self.due_rows(&batch, Instant::now());
             // A row and the dead letters before it count against `max` together; the letters of one read are bounded
@@ -147,7 +147,7 @@ impl Lane for Paced {
             let now = Instant::now();
             if now >= until {
                 self.batch = Some(batch);
-                return Ok(Next::Quiet);
+                return Ok(Poll::Idle);
             }
             std::thread::sleep(next.min(until).saturating_duration_since(now));
         }
@@ -157,21 +157,21 @@ impl Lane for Paced {
         self.position
     }
 
-    fn carry(&self, at: Position) -> Result<Vec<u8>> {
-        self.lane.carry(at)
+    fn snapshot_state(&self, at: Position) -> Result<Vec<u8>> {
+        self.split.snapshot_state(at)
     }
 
     fn lag(&self) -> Option<u64> {
         let waiting = self.batch.as_ref().map_or(0, Batch::rows) + self.dead.len();
-        self.lane.lag().map(|lag| lag + waiting as u64)
+        self.split.lag().map(|lag| lag + waiting as u64)
     }
 
-    fn place(&mut self, at: u64) -> Option<String> {
-        self.lane.place(at)
+    fn describe_offset(&mut self, at: u64) -> Option<String> {
+        self.split.describe_offset(at)
     }
 
-    fn form(&self) -> Option<Arc<str>> {
-        self.lane.form()
+    fn raw_schema(&self) -> Option<Arc<str>> {
+        self.split.raw_schema()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A replay is a run of the same stages whose source is the letters. It has a name of its own where commits are decided,
 //! [`REPLAY`], so that it neither takes the place of the pipeline nor waits for it. Which letters are done is the state
-//! of its one lane: it is committed together with what they became.
+//! of its one split: it is committed together with what they became.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,14 +12,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
-use crate::record::{Batch, LaneId, Position};
-use crate::stage::{Again, BuildContext, DeadLetter, Lane, Lanes, LetterId, Next, Source, Start, StoredLetter};
+use crate::record::{Batch, Position, SplitId};
+use crate::stage::{
+    BuildContext, DeadLetter, DeadLetterDecoder, DeadLetterId, Poll, Source, SourceContext, SplitReader, SplitState,
+    StoredDeadLetter,
+};
 
-/// What the instance that replays is called, its lane, and its shape: what it remembers belongs to no stages.
+/// What the instance that replays is called, its split, and its shape: what it remembers belongs to no stages.
 pub const REPLAY: &str = "dead-letters";
-/// The version of what the lane carries.
+/// The version of what the split carries.
 const VERSION: u8 = 2;
-/// How long the end of the lane may go unnoticed.
+/// How long the end of the split may go unnoticed.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Which letters were replayed: ranges of indices (both ends within) by container.
@@ -38,7 +41,7 @@ pub struct Replayed {
 impl Replayed {
     /// Whether a letter was.
     #[must_use]
-    pub fn contains(&self, id: &LetterId) -> bool {
+    pub fn contains(&self, id: &DeadLetterId) -> bool {
         let ranges = self.ranges.get(&id.container).map_or(&[][..], Vec::as_slice);
         let at = ranges.partition_point(|(_, last)| *last < id.index);
         ranges.get(at).is_some_and(|(first, _)| *first <= id.index)
@@ -46,7 +49,7 @@ impl Replayed {
 
     /// Looks at a letter: where its container is another one than before, by what identifies it or by the letter that
     /// tells it from others, nothing of that container was replayed. To be asked before [`contains`](Self::contains), in the order of the letters.
-    pub fn look_at(&mut self, letter: &StoredLetter) {
+    pub fn look_at(&mut self, letter: &StoredDeadLetter) {
         let container = &letter.id.container;
         let is_other_id = matches!((self.of.get(container), &letter.container_id), (Some(was), Some(is)) if was != is);
         let is_first = |index: &u64| *index == letter.id.index;
@@ -65,7 +68,7 @@ impl Replayed {
         self.interrupted.is_some()
     }
 
-    fn done(&mut self, letter: &StoredLetter) {
+    fn done(&mut self, letter: &StoredDeadLetter) {
         let first = self.first.entry(letter.id.container.clone()).or_insert((u64::MAX, 0));
         if letter.id.index < first.0 {
             *first = (letter.id.index, checksum(letter));
@@ -76,7 +79,7 @@ impl Replayed {
         self.insert(&letter.id);
     }
 
-    fn insert(&mut self, id: &LetterId) {
+    fn insert(&mut self, id: &DeadLetterId) {
         if self.contains(id) {
             return;
         }
@@ -91,7 +94,7 @@ impl Replayed {
         }
     }
 
-    pub(super) fn from_start(start: Option<&Start>) -> Result<Replayed> {
+    pub(super) fn from_start(start: Option<&SplitState>) -> Result<Replayed> {
         match start.and_then(|start| start.state.first()).and_then(|carry| carry.split_first()) {
             None => Ok(Replayed::default()),
             Some((&VERSION, bytes)) => postcard::from_bytes(bytes)
@@ -106,21 +109,21 @@ impl Replayed {
     }
 }
 
-fn checksum(letter: &StoredLetter) -> u32 {
+fn checksum(letter: &StoredDeadLetter) -> u32 {
     crc32fast::hash(letter.raw.as_deref().unwrap_or_default())
 }
 
 /// The source of a replay.
 pub(super) struct ReplaySource {
-    again: Box<dyn Again>,
-    letters: Vec<StoredLetter>,
+    again: Box<dyn DeadLetterDecoder>,
+    letters: Vec<StoredDeadLetter>,
     shape: String,
 }
 
 impl ReplaySource {
-    pub(super) fn new(pipeline: &Pipeline, cx: &BuildContext, letters: &[StoredLetter]) -> Result<ReplaySource> {
+    pub(super) fn new(pipeline: &Pipeline, cx: &BuildContext, letters: &[StoredDeadLetter]) -> Result<ReplaySource> {
         let label = &pipeline.source.label;
-        let again = pipeline.source.config.again(cx).map_err(|e| e.in_stage(label))?;
+        let again = pipeline.source.config.dead_letter_decoder(cx).map_err(|e| e.in_stage(label))?;
         let again = again.ok_or_else(|| {
             Error::config(format!("the source `{}` cannot read a record from its bytes alone", pipeline.source.kind))
                 .in_stage(label)
@@ -130,9 +133,9 @@ impl ReplaySource {
 }
 
 impl Source for ReplaySource {
-    fn run(self: Box<Self>, lanes: Arc<dyn Lanes>) -> Result<()> {
-        let id: LaneId = REPLAY.into();
-        let start = lanes.starts(std::slice::from_ref(&id))?.into_iter().next().flatten();
+    fn run(self: Box<Self>, splits: Arc<dyn SourceContext>) -> Result<()> {
+        let id: SplitId = REPLAY.into();
+        let start = splits.split_states(std::slice::from_ref(&id))?.into_iter().next().flatten();
         let mut done = Replayed::from_start(start.as_ref())?;
         let mut letters = self.letters;
         // Another replay may have been at work since they were chosen.
@@ -141,7 +144,7 @@ impl Source for ReplaySource {
             !done.contains(&letter.id)
         });
         letters.reverse();
-        let Start { position, part, mut state } = start.unwrap_or_default();
+        let SplitState { position, sequence: part, mut state } = start.unwrap_or_default();
         match &done.interrupted {
             Some(shape) if *shape != self.shape => {
                 return Err(Error::config(format!(
@@ -156,20 +159,20 @@ impl Source for ReplaySource {
             None => state.clear(),
         }
         done.interrupted = Some(self.shape);
-        let lane = ReplayLane { again: self.again, left: letters, done, position, empty: None, form: None };
-        let at = Start { position, part, state };
-        lanes.open(Arc::clone(&id), Box::new(lane), Some(at), None)?;
-        while !lanes.stopping() && lanes.running().contains(&id) {
-            lanes.wait(Instant::now() + LOOK);
+        let split = ReplaySplitReader { again: self.again, left: letters, done, position, empty: None, form: None };
+        let at = SplitState { position, sequence: part, state };
+        splits.open(Arc::clone(&id), Box::new(split), Some(at), None)?;
+        while !splits.stopping() && splits.running().contains(&id) {
+            splits.wait(Instant::now() + LOOK);
         }
         Ok(())
     }
 }
 
-struct ReplayLane {
-    again: Box<dyn Again>,
+struct ReplaySplitReader {
+    again: Box<dyn DeadLetterDecoder>,
     /// The letters that are left, the next one last.
-    left: Vec<StoredLetter>,
+    left: Vec<StoredDeadLetter>,
     done: Replayed,
     /// How many were replayed, ever: it tells their outputs apart.
     position: Position,
@@ -179,30 +182,30 @@ struct ReplayLane {
     form: Option<Arc<str>>,
 }
 
-impl Lane for ReplayLane {
-    fn next(&mut self, _: usize, _: Instant) -> Result<Next> {
+impl SplitReader for ReplaySplitReader {
+    fn next(&mut self, _: usize, _: Instant) -> Result<Poll> {
         let Some(letter) = self.left.pop() else {
             self.done.interrupted = None;
-            return Ok(Next::End);
+            return Ok(Poll::End);
         };
-        let origin = self.position.at;
+        let origin = self.position.offset;
         let decoded = match &letter.raw {
-            Some(raw) => self.again.decode(origin, raw, letter.form.as_deref())?,
+            Some(raw) => self.again.decode(origin, raw, letter.raw_schema.as_deref())?,
             None => Err("its bytes are not known".to_owned()),
         };
-        self.position = Position { at: origin + 1, row: self.position.row + 1 };
+        self.position = Position { offset: origin + 1, records: self.position.records + 1 };
         self.done.done(&letter);
-        self.form = letter.form.as_deref().map(Arc::from);
+        self.form = letter.raw_schema.as_deref().map(Arc::from);
         match decoded {
             Ok(batch) => {
                 self.empty = Some(batch.slice(0, 0));
-                Ok(Next::Rows(batch, Vec::new()))
+                Ok(Poll::Rows(batch, Vec::new()))
             }
             Err(reason) => {
                 let mut dead = DeadLetter::new(origin, reason, letter.raw);
                 dead.place = Some(if letter.place.is_empty() { letter.id.to_string() } else { letter.place });
                 let empty = self.empty.clone().map_or_else(Batch::without_rows, Ok)?;
-                Ok(Next::Rows(empty, vec![dead]))
+                Ok(Poll::Rows(empty, vec![dead]))
             }
         }
     }
@@ -211,15 +214,15 @@ impl Lane for ReplayLane {
         self.position
     }
 
-    fn carry(&self, _: Position) -> Result<Vec<u8>> {
+    fn snapshot_state(&self, _: Position) -> Result<Vec<u8>> {
         self.done.to_carry()
     }
 
-    fn ends_with_a_word(&self) -> bool {
+    fn commits_at_end(&self) -> bool {
         true
     }
 
-    fn form(&self) -> Option<Arc<str>> {
+    fn raw_schema(&self) -> Option<Arc<str>> {
         self.form.clone()
     }
 }
@@ -230,8 +233,8 @@ mod tests {
 
     use super::*;
 
-    fn id(index: u64) -> LetterId {
-        LetterId { container: "c".into(), index, mark: ':' }
+    fn id(index: u64) -> DeadLetterId {
+        DeadLetterId { container: "c".into(), index, separator: ':' }
     }
 
     proptest! {
@@ -244,7 +247,7 @@ mod tests {
             for index in 0..41 {
                 prop_assert_eq!(replayed.contains(&id(index)), indices.contains(&index));
             }
-            let other = LetterId { container: "d".into(), index: 1, mark: ':' };
+            let other = DeadLetterId { container: "d".into(), index: 1, separator: ':' };
             prop_assert!(!replayed.contains(&other));
             let ranges: Vec<(u64, u64)> = replayed.ranges.get("c").cloned().unwrap_or_default();
             prop_assert!(ranges.windows(2).all(|two| two[0].1 + 1 < two[1].0), "ranges that touch are one: {ranges:?}");
@@ -253,18 +256,18 @@ mod tests {
 
     #[test]
     fn a_container_that_was_made_anew_is_another_one_though_its_letters_are_the_same() {
-        let letter = |index: u64, container_id: Option<&str>| StoredLetter {
+        let letter = |index: u64, container_id: Option<&str>| StoredDeadLetter {
             id: id(index),
             container_id: container_id.map(str::to_owned),
             pipeline: String::new(),
-            lane: String::new(),
+            split: String::new(),
             position: String::new(),
             place: String::new(),
             stage: String::new(),
             reason: String::new(),
             time: None,
             raw: Some(b"the same".to_vec()),
-            form: None,
+            raw_schema: None,
             whole: true,
         };
         let mut replayed = Replayed::default();
@@ -280,8 +283,8 @@ mod tests {
     fn what_is_noted_comes_back() {
         let mut replayed = Replayed::default();
         replayed.insert(&id(3));
-        let start = Start { state: vec![replayed.to_carry().expect("bytes")], ..Start::default() };
+        let start = SplitState { state: vec![replayed.to_carry().expect("bytes")], ..SplitState::default() };
         assert_eq!(Replayed::from_start(Some(&start)).expect("reads"), replayed);
-        assert!(Replayed::from_start(Some(&Start { state: vec![vec![9]], ..Start::default() })).is_err());
+        assert!(Replayed::from_start(Some(&SplitState { state: vec![vec![9]], ..SplitState::default() })).is_err());
     }
 }

@@ -7,21 +7,22 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::begin::{Asked, Beginning};
-use super::committer::{Claim, Ends};
-use super::cut::Begin;
+use super::checkpoint::RunRecord;
+use super::commit_log::{CommitLog, OpenOptions};
+use super::committer::{AcquirePhase, Sinks};
+use super::fit::survey;
 use super::instance::Instance;
 use super::ledger::{Entry, Ledger};
-use super::log::{How, Log};
+use super::recovery::{finish_decided, settle};
 use super::replay::{REPLAY, ReplaySource};
-use super::running::Running;
-use super::settle::{finish_decided, settle};
-use super::survey::survey;
+use super::start_decision::{StartDecision, StartRequest};
+use super::supervisor::Running;
 use crate::config::{Pipeline, StageOf};
 use crate::error::{Error, ErrorKind, Result};
-use crate::monitor::{Facts, Snapshot};
+use crate::monitor::{Metrics, Snapshot};
 use crate::stage::{
-    AnyTransform, BuildContext, Coordinator, Delivery, Destination, Gate, Rerun, Shared, Source, StoredLetter,
+    AnyTransform, BuildContext, Delivery, Destination, Extensions, Latch, Rerun, Source, StoredDeadLetter,
+    TransactionalBackend,
 };
 
 /// How often a stop is looked for while the ends are claimed; most stops wake the wait at once.
@@ -70,20 +71,20 @@ pub struct RunOptions {
     /// End at the end of what is there, although more could come.
     pub until_end: bool,
     /// Opens once the pipelines of this process that write what this one reads are done; absent where there are none.
-    pub upstream: Option<Arc<Gate>>,
+    pub upstream: Option<Arc<Latch>>,
     /// What the pipelines of one run share.
-    pub shared: Arc<Shared>,
+    pub shared: Arc<Extensions>,
     /// Send these dead letters through the pipeline instead of reading its source.
-    pub replay: Option<Arc<Vec<StoredLetter>>>,
+    pub replay: Option<Arc<Vec<StoredDeadLetter>>>,
     /// Where this run is counted.
-    pub facts: Arc<Facts>,
+    pub metrics: Arc<Metrics>,
     /// Ends the run early.
     pub stop: Arc<Stop>,
 }
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum Outcome {
     /// All input was carried.
     Done,
     /// It was asked to stop, and goes on from there at the next start.
@@ -96,11 +97,11 @@ pub enum Ended {
 #[derive(Clone, Debug)]
 pub struct Summary {
     /// How it ended.
-    pub ended: Ended,
+    pub ended: Outcome,
     /// What readers of its output saw.
     pub delivery: Delivery,
     /// What was counted.
-    pub facts: Snapshot,
+    pub metrics: Snapshot,
 }
 
 /// Runs a pipeline to its end. Blocks.
@@ -114,14 +115,14 @@ pub fn run(pipeline: &Pipeline, options: &RunOptions) -> Result<Summary> {
         // A stop before anything ran, or a reader that has gone: what was not taken is not committed.
         Err(error) if error.kind() == ErrorKind::Stop => {
             tracing::info!("{error}");
-            Ended::Stopped
+            Outcome::Stopped
         }
         Err(error) => return Err(error),
     };
-    Ok(Summary { ended, delivery, facts: options.facts.snapshot() })
+    Ok(Summary { ended, delivery, metrics: options.metrics.snapshot() })
 }
 
-fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery) -> Result<Ended> {
+fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery) -> Result<Outcome> {
     let replay = options.replay.as_deref();
     let rerun = if replay.is_some() { None } else { pipeline.source.config.rerun() };
     let settings = &pipeline.settings;
@@ -135,46 +136,46 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
     let (source, coordinator) = match replay {
         // The source that is not read may still have its part in who decides; that it is gone is no matter.
         Some(letters) => {
-            let own = build_source(pipeline, &cx).ok().and_then(|source| source.coordinator());
+            let own = build_source(pipeline, &cx).ok().and_then(|source| source.transactional_backend());
             (Box::new(ReplaySource::new(pipeline, &cx, letters)?) as Box<dyn Source>, own)
         }
         None => {
             let source = build_source(pipeline, &cx)?;
             check_fields(pipeline, source.as_ref())?;
-            let coordinator = source.coordinator();
+            let coordinator = source.transactional_backend();
             (source, coordinator)
         }
     };
     let ends = build_ends(pipeline, &cx)?;
     let coordinator = coordinator.or_else(|| ends.coordinator());
     let give_up = || {
-        coordinator.iter().for_each(|coordinator| coordinator.give_up());
+        coordinator.iter().for_each(|coordinator| coordinator.abandon());
         ends.give_up();
     };
-    let asked = Asked {
+    let asked = StartRequest {
         pipeline,
         source: source.as_ref(),
         rerun: options.rerun,
         input: if replay.is_some() {
             String::new()
         } else {
-            source.input().map_err(|e| e.in_stage(&pipeline.source.label))?
+            source.input_identity().map_err(|e| e.in_stage(&pipeline.source.label))?
         },
         destination: ends.sink.destination(),
-        keeper: source.acknowledge().map(|keeper| keeper.name()).unwrap_or_default(),
-        output_is_gone: ends.sink.is_new().map_err(|e| e.in_stage(&ends.sink_label))?,
+        keeper: source.offset_store().map(|keeper| keeper.group()).unwrap_or_default(),
+        output_is_gone: ends.sink.is_unclaimed().map_err(|e| e.in_stage(&ends.sink_label))?,
     };
     if let Some(coordinator) = coordinator.as_deref().filter(|_| !options.fresh) {
         // Before this process takes the place of one that runs: who may not run ends nobody else's run.
-        ends.claim(Claim::Beside)?;
+        ends.claim(AcquirePhase::Beside)?;
         if alone && pipeline.delivery == Delivery::ExactlyOnce {
-            let look = || Log::look(coordinator, pipeline);
+            let look = || CommitLog::look(coordinator, pipeline);
             match until_stopped(&options.stop, &give_up, look) {
-                Ok(None) => return Ok(Ended::Stopped),
+                Ok(None) => return Ok(Outcome::Stopped),
                 Ok(Some(last)) => {
-                    if let Beginning::Nothing = asked.begin(last.as_ref())? {
+                    if let StartDecision::Nothing = asked.begin(last.as_ref())? {
                         asked.say_what_is_gone(None, last.map_or(0, |last| last.counts.written));
-                        return Ok(Ended::NothingToDo);
+                        return Ok(Outcome::NothingToDo);
                     }
                 }
                 // Whoever may not look may have to do without a coordinator, which opening it decides.
@@ -182,27 +183,27 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
             }
         }
     }
-    let how = How { fresh: options.fresh, alone, replay: replay.is_some() };
-    let open = || Log::open(&instance, pipeline, coordinator.as_deref(), source.acknowledge(), how);
-    let Some(mut log) = until_stopped(&options.stop, &give_up, open)? else { return Ok(Ended::Stopped) };
+    let how = OpenOptions { fresh: options.fresh, alone, replay: replay.is_some() };
+    let open = || CommitLog::open(&instance, pipeline, coordinator.as_deref(), source.offset_store(), how);
+    let Some(mut log) = until_stopped(&options.stop, &give_up, open)? else { return Ok(Outcome::Stopped) };
     *delivery = log.say_delivery(pipeline);
     if options.fresh {
         forget(&instance, &mut log, pipeline, coordinator.as_deref(), source.as_ref(), &ends)?;
     }
     let last = log.last_run()?;
-    let beginning = if replay.is_some() { Beginning::GoOn } else { asked.begin(last.as_ref())? };
+    let beginning = if replay.is_some() { StartDecision::GoOn } else { asked.begin(last.as_ref())? };
     if !options.fresh && replay.is_none() {
         let home = instance.dir.parent().filter(|_| log.is_new_here());
         let written = last.as_ref().map_or(0, |last| last.counts.written).max(log.written_by_all()?);
         asked.say_what_is_gone(home, written);
     }
     let anew = match beginning {
-        Beginning::Nothing => return Ok(Ended::NothingToDo),
-        Beginning::Anew => true,
-        Beginning::GoOn => false,
+        StartDecision::Nothing => return Ok(Outcome::NothingToDo),
+        StartDecision::Anew => true,
+        StartDecision::GoOn => false,
     };
     let ready = || {
-        ends.claim(Claim::Rest)?;
+        ends.claim(AcquirePhase::Rest)?;
         // Not before the claim: without it, what another run has prepared looks like something left behind.
         settle(&instance, &mut log, &ends, replay.is_none())?;
         if alone {
@@ -212,11 +213,11 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
         }
     };
     if until_stopped(&options.stop, &give_up, ready)?.is_none() {
-        return Ok(Ended::Stopped);
+        return Ok(Outcome::Stopped);
     }
     // Where transactions decide, their cluster was compared when the log was opened.
     let cluster =
-        if log.knows_others() { None } else { ends.sink.cluster().map_err(|e| e.in_stage(&ends.sink_label))? };
+        if log.knows_others() { None } else { ends.sink.cluster_id().map_err(|e| e.in_stage(&ends.sink_label))? };
     asked.goes_to_the_same_cluster(last.as_ref(), cluster.as_deref())?;
     let run = last.as_ref().map_or(0, |last| last.begin.run) + u64::from(anew);
     let surveys = match last {
@@ -224,7 +225,7 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
         Some(last) if !anew => last.begin.surveys.into_iter().map(|survey| survey.map(Arc::from)).collect(),
         _ => survey(pipeline, source.as_ref(), &cx, &options.stop)?,
     };
-    let begin = Begin {
+    let begin = RunRecord {
         run,
         shape: if replay.is_some() { REPLAY.to_owned() } else { pipeline.shape.clone() },
         options: pipeline.options,
@@ -236,10 +237,10 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
         keeper: asked.keeper,
     };
     if until_stopped(&options.stop, &give_up, || log.begin(begin, anew))?.is_none() || options.stop.is_asked() {
-        return Ok(Ended::Stopped);
+        return Ok(Outcome::Stopped);
     }
-    ends.sink.begins(run);
-    ends.dead.iter().for_each(|dead| dead.begins(run));
+    ends.sink.on_run_start(run);
+    ends.dead.iter().for_each(|dead| dead.on_run_start(run));
     Running::start(pipeline, options, &cx, (instance, log), coordinator, ends, surveys)?.run_to_end(source)
 }
 
@@ -248,11 +249,11 @@ fn surveys_for_replay(
     pipeline: &Pipeline,
     cx: &BuildContext,
     instance: &Instance,
-    log: &Log,
+    log: &CommitLog,
 ) -> Result<Vec<Option<Arc<[u8]>>>> {
     let home = instance.dir.parent().unwrap_or(&instance.dir);
     let mut known = log.surveys(&home.join("0"))?.into_iter();
-    let survey = |stage: &StageOf<dyn AnyTransform>| match (known.next().flatten(), stage.config.survey(cx)) {
+    let survey = |stage: &StageOf<dyn AnyTransform>| match (known.next().flatten(), stage.config.fitter(cx)) {
         (known, Some(_)) => known.map(|known| Some(Arc::from(known))).ok_or_else(|| {
             Error::config("what it needs to know of the whole input is not known")
                 .in_stage(&stage.label)
@@ -273,19 +274,19 @@ pub(super) fn context(
         pipeline: pipeline.name.as_str().into(),
         stage: pipeline.source.label.as_str().into(),
         instance: instance.into(),
-        writer: writer.into(),
-        alone: options.replay.is_none() && pipeline.source.config.rerun().is_some(),
+        writer_id: writer.into(),
+        exclusive: options.replay.is_none() && pipeline.source.config.rerun().is_some(),
         state_dir: dir.to_owned(),
-        tests: Arc::default(),
-        numeric: Arc::new(pipeline.numeric.clone()),
+        qc_tests: Arc::default(),
+        numeric_fields: Arc::new(pipeline.numeric.clone()),
         bounded: pipeline.source.config.bounded(),
         until_end: options.until_end,
-        upstream: options.upstream.clone().unwrap_or_else(|| Arc::new(Gate::opened())),
-        survey: None,
+        upstream: options.upstream.clone().unwrap_or_else(|| Arc::new(Latch::opened())),
+        fitted: None,
         keep_raw: pipeline.dead_letter.is_some() && pipeline.transforms.iter().any(|stage| stage.config.rejects()),
-        facts: Arc::clone(&options.facts),
-        shared: Arc::clone(&options.shared),
-        own: Arc::default(),
+        metrics: Arc::clone(&options.metrics),
+        process_extensions: Arc::clone(&options.shared),
+        pipeline_extensions: Arc::default(),
     }
 }
 
@@ -303,7 +304,7 @@ fn check_fields(pipeline: &Pipeline, source: &dyn Source) -> Result<()> {
     }
 }
 
-fn build_ends(pipeline: &Pipeline, cx: &BuildContext) -> Result<Ends> {
+fn build_ends(pipeline: &Pipeline, cx: &BuildContext) -> Result<Sinks> {
     let sink_label = pipeline.sink.label.clone();
     let sink_cx = BuildContext { stage: sink_label.as_str().into(), ..cx.clone() };
     let sink = pipeline.sink.config.build(&sink_cx).map_err(|e| e.in_stage(&sink_label))?;
@@ -312,7 +313,7 @@ fn build_ends(pipeline: &Pipeline, cx: &BuildContext) -> Result<Ends> {
         stage.config.build(&cx).map_err(|e| e.in_stage("dead_letter"))
     });
     let dead = dead.transpose()?;
-    let place = |destination: Option<Destination>| destination.map(|destination| destination.place);
+    let place = |destination: Option<Destination>| destination.map(|destination| destination.canonical);
     if let (Some(records), Some(letters)) =
         (place(sink.destination()), dead.as_ref().and_then(|dead| place(dead.destination())))
         && records == letters
@@ -321,7 +322,7 @@ fn build_ends(pipeline: &Pipeline, cx: &BuildContext) -> Result<Ends> {
             .in_stage("dead_letter")
             .help("give the `[dead_letter]` another `dir` or `prefix`"));
     }
-    Ok(Ends { sink, sink_label, dead })
+    Ok(Sinks { sink, sink_label, dead })
 }
 
 /// Does something that may wait for a broker; a stop ends that wait, and there is no result then.
@@ -350,13 +351,13 @@ fn until_stopped<T>(stop: &Stop, give_up: &(dyn Fn() + Sync), act: impl FnOnce()
 /// `--fresh`: the source's own positions, the ledgers of all instances that nobody holds, the output.
 fn forget(
     instance: &Instance,
-    log: &mut Log,
+    log: &mut CommitLog,
     pipeline: &Pipeline,
-    coordinator: Option<&dyn Coordinator>,
+    coordinator: Option<&dyn TransactionalBackend>,
     source: &dyn Source,
-    ends: &Ends,
+    ends: &Sinks,
 ) -> Result<()> {
-    source.acknowledge().iter().try_for_each(|source| source.forget())?;
+    source.offset_store().iter().try_for_each(|source| source.reset())?;
     for orphan in instance.orphans()? {
         let path = orphan?.dir.join("ledger");
         match Ledger::open(&path) {
@@ -366,10 +367,10 @@ fn forget(
     }
     // Before the output: files of which nothing is known are not written beside, and a start then says so.
     log.forget(pipeline, coordinator)?;
-    ends.sink.forget().map_err(|e| e.in_stage(&ends.sink_label))?;
-    ends.dead.iter().try_for_each(|dead| dead.forget()).map_err(|e| e.in_stage("dead_letter"))?;
+    ends.sink.reset().map_err(|e| e.in_stage(&ends.sink_label))?;
+    ends.dead.iter().try_for_each(|dead| dead.reset()).map_err(|e| e.in_stage("dead_letter"))?;
     match ends.sink.destination() {
-        Some(place) if pipeline.sink.config.rerun() == Rerun::Again => tracing::warn!(
+        Some(place) if pipeline.sink.config.rerun() == Rerun::Append => tracing::warn!(
             "forgot positions and state: this run starts from the beginning. What earlier runs wrote to {} stays there, so \
              that its records will be there twice",
             place.name

@@ -9,13 +9,13 @@ use serde::Serialize;
 
 use super::instance;
 use super::ledger::{Ledger, State as LedgerState};
-use super::notes::{self, LastNote, RunNote};
+use super::metadata::{self, LastNote, RunNote};
 use super::replay::{REPLAY, Replayed};
 use super::runner::{self, RunOptions};
 use crate::config::Pipeline;
 use crate::error::Result;
 use crate::monitor::Counts;
-use crate::stage::{AnySource, BuildContext, Coordinator, Notes, Start};
+use crate::stage::{AnySource, BuildContext, CommitMetadata, SplitState, TransactionalBackend};
 
 /// How often the end of a wait for a broker is looked for.
 const LOOK: Duration = Duration::from_millis(50);
@@ -33,8 +33,8 @@ pub struct PipelineState {
     pub unreachable: Option<String>,
     /// The processes that ran it, by name.
     pub instances: Vec<InstanceState>,
-    /// Its lanes, by name.
-    pub lanes: Vec<LaneState>,
+    /// Its splits, by name.
+    pub splits: Vec<SplitStatus>,
 }
 
 /// A process that runs or ran a pipeline.
@@ -62,11 +62,11 @@ pub struct InstanceState {
     pub last_commit_ms: Option<u64>,
 }
 
-/// Where a lane stands.
+/// Where a split stands.
 #[derive(Clone, Debug, Serialize)]
-pub struct LaneState {
+pub struct SplitStatus {
     /// Its name.
-    pub lane: String,
+    pub split: String,
     /// An offset, or a byte.
     pub position: u64,
     /// The same for a person, where that says more: `data.csv:17`.
@@ -90,15 +90,15 @@ pub fn state(pipeline: &Pipeline, at_most: Duration) -> Result<PipelineState> {
         PipelineState { pipeline: pipeline.name.clone(), shape: pipeline.shape.clone(), ..PipelineState::default() };
     let source = &*pipeline.source.config;
     let mut writers: Vec<Option<String>> = Vec::new();
-    let mut lanes: BTreeMap<String, LaneState> = BTreeMap::new();
+    let mut splits: BTreeMap<String, SplitStatus> = BTreeMap::new();
     for (id, dir, running) in instance::all(&pipeline.settings.state_dir, &pipeline.name)? {
         let state = Ledger::look(&dir.join("ledger"))?;
         writers.push(state.elsewhere.as_ref().map(|elsewhere| elsewhere.writer.clone()));
         view.instances.push(of_ledger(&id, running, &state));
-        for (lane, at) in &state.lanes {
-            let known = lanes.get(lane).is_some_and(|known| known.committed_ms >= at.time_ms);
+        for (split, at) in &state.splits {
+            let known = splits.get(split).is_some_and(|known| known.committed_ms >= at.time_ms);
             if !known {
-                lanes.insert(lane.clone(), lane_of(source, lane, &at.start, at.held, at.time_ms));
+                splits.insert(split.clone(), split_of(source, split, &at.start, at.held, at.time_ms));
             }
         }
     }
@@ -106,14 +106,14 @@ pub fn state(pipeline: &Pipeline, at_most: Duration) -> Result<PipelineState> {
         match look(&*coordinator, &pipeline.name, at_most) {
             Ok(Some((place, found))) if !found.is_empty() => {
                 view.decided_by = Some(place);
-                of_notes(source, &found, &writers, &mut view.instances, &mut lanes)?;
+                of_notes(source, &found, &writers, &mut view.instances, &mut splits)?;
             }
             Ok(_) => {}
             Err(error) if writers.iter().all(Option::is_some) => view.unreachable = Some(error.to_string()),
             Err(_) => {}
         }
     }
-    view.lanes = lanes.into_values().collect();
+    view.splits = splits.into_values().collect();
     Ok(view)
 }
 
@@ -124,21 +124,21 @@ pub fn state(pipeline: &Pipeline, at_most: Duration) -> Result<PipelineState> {
 pub fn replayed(pipeline: &Pipeline, at_most: Duration) -> Result<Replayed> {
     if let Some(coordinator) = coordinator(pipeline)
         && let Some((_, found)) = look(&*coordinator, &pipeline.name, at_most)?
-        && let Some(note) = notes::lanes(&found).filter_map(Result::ok).find(|note| note.lane == REPLAY)
+        && let Some(note) = metadata::splits(&found).filter_map(Result::ok).find(|note| note.split == REPLAY)
     {
         return Replayed::from_start(Some(&note.start));
     }
     let ledger = pipeline.settings.state_dir.join(&pipeline.name).join(REPLAY).join("ledger");
     let state = if ledger.exists() { Ledger::look(&ledger)? } else { LedgerState::default() };
-    Replayed::from_start(state.lanes.get(REPLAY).map(|lane| &lane.start))
+    Replayed::from_start(state.splits.get(REPLAY).map(|split| &split.start))
 }
 
-fn lane_of(source: &dyn AnySource, lane: &str, start: &Start, held: u64, committed_ms: u64) -> LaneState {
-    LaneState {
-        lane: lane.to_owned(),
-        position: start.position.at,
-        place: if lane == REPLAY { None } else { source.place(start) },
-        records: start.position.row,
+fn split_of(source: &dyn AnySource, split: &str, start: &SplitState, held: u64, committed_ms: u64) -> SplitStatus {
+    SplitStatus {
+        split: split.to_owned(),
+        position: start.position.offset,
+        place: if split == REPLAY { None } else { source.describe_state(start) },
+        records: start.position.records,
         held,
         state_bytes: start.state.iter().map(|state| state.len() as u64).sum(),
         committed_ms,
@@ -153,7 +153,7 @@ fn of_ledger(id: &str, running: bool, state: &LedgerState) -> InstanceState {
         run: begin.map_or(0, |begin| begin.run),
         done: state.done,
         unsettled: (state.doubt.is_some() || !state.unfinished.is_empty()) && !running,
-        last_commit_ms: state.lanes.values().map(|lane| lane.time_ms).max(),
+        last_commit_ms: state.splits.values().map(|split| split.time_ms).max(),
         ..InstanceState::default()
     };
     count(&mut instance, &state.counts);
@@ -168,15 +168,15 @@ fn count(instance: &mut InstanceState, counts: &Counts) {
 /// Notes are as new as a ledger or newer.
 fn of_notes(
     source: &dyn AnySource,
-    notes: &Notes,
+    notes: &CommitMetadata,
     writers: &[Option<String>],
     instances: &mut Vec<InstanceState>,
-    lanes: &mut BTreeMap<String, LaneState>,
+    splits: &mut BTreeMap<String, SplitStatus>,
 ) -> Result<()> {
     let mut newest_run = 0;
     for writer in notes.keys().filter_map(|key| key.strip_prefix("run/")) {
-        let Some(RunNote { begin, done }) = notes::find(notes, &notes::run_key(writer))? else { continue };
-        let last: LastNote = notes::find(notes, &notes::last_key(writer))?.unwrap_or_default();
+        let Some(RunNote { begin, done }) = metadata::find(notes, &metadata::run_key(writer))? else { continue };
+        let last: LastNote = metadata::find(notes, &metadata::last_key(writer))?.unwrap_or_default();
         // Others may run on other machines.
         let at = writers.iter().position(|known| known.as_deref() == Some(writer)).unwrap_or_else(|| {
             let instance = if writer.is_empty() { "0" } else { writer };
@@ -189,41 +189,47 @@ fn of_notes(
         count(instance, &last.counts);
         newest_run = newest_run.max(begin.run);
     }
-    for note in notes::lanes(notes) {
+    for note in metadata::splits(notes) {
         let note = note?;
-        let known = lanes.get(&note.lane).is_some_and(|known| known.committed_ms > note.time_ms);
-        if (note.run == newest_run || note.lane == REPLAY) && !known {
-            let lane = lane_of(source, &note.lane, &note.start, note.held, note.time_ms);
-            lanes.insert(note.lane, lane);
+        let known = splits.get(&note.split).is_some_and(|known| known.committed_ms > note.time_ms);
+        if (note.run == newest_run || note.split == REPLAY) && !known {
+            let split = split_of(source, &note.split, &note.start, note.held, note.time_ms);
+            splits.insert(note.split, split);
         }
     }
     Ok(())
 }
 
 /// Who can decide the pipeline's commits. A stage that cannot be built here (its file is gone) is passed over.
-fn coordinator(pipeline: &Pipeline) -> Option<Arc<dyn Coordinator>> {
+fn coordinator(pipeline: &Pipeline) -> Option<Arc<dyn TransactionalBackend>> {
     let cx = runner::context(pipeline, &RunOptions::default(), ("0", "0"), &std::env::temp_dir());
     let of = |label: &str| BuildContext { stage: label.into(), ..cx.clone() };
-    let source = pipeline.source.config.build(&cx).ok().and_then(|source| source.coordinator());
-    let sink = pipeline.sink.config.build(&of(&pipeline.sink.label)).ok().and_then(|sink| sink.coordinator());
-    let dead =
-        pipeline.dead_letter.as_ref().and_then(|stage| stage.config.build(&of("dead_letter")).ok()?.coordinator());
+    let source = pipeline.source.config.build(&cx).ok().and_then(|source| source.transactional_backend());
+    let sink = pipeline.sink.config.build(&of(&pipeline.sink.label)).ok().and_then(|sink| sink.transactional_backend());
+    let dead = pipeline
+        .dead_letter
+        .as_ref()
+        .and_then(|stage| stage.config.build(&of("dead_letter")).ok()?.transactional_backend());
     source.or(sink).or(dead)
 }
 
-fn look(coordinator: &dyn Coordinator, pipeline: &str, at_most: Duration) -> Result<Option<(String, Notes)>> {
+fn look(
+    coordinator: &dyn TransactionalBackend,
+    pipeline: &str,
+    at_most: Duration,
+) -> Result<Option<(String, CommitMetadata)>> {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let until = Instant::now() + at_most;
             while !done.load(Ordering::Acquire) {
                 if Instant::now() >= until {
-                    return coordinator.give_up();
+                    return coordinator.abandon();
                 }
                 std::thread::sleep(LOOK);
             }
         });
-        let found = coordinator.look(pipeline);
+        let found = coordinator.peek(pipeline);
         done.store(true, Ordering::Release);
         found
     })

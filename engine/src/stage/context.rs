@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use crate::monitor::Facts;
-use crate::record::Tests;
+use crate::monitor::Metrics;
+use crate::record::QcTests;
 
-/// What a stage is told when it is built, once a lane for a transform, once a run for the others.
+/// What a stage is told when it is built, once a split for a transform, once a run for the others.
 #[derive(Clone)]
 pub struct BuildContext {
     /// The pipeline's name.
@@ -22,31 +22,31 @@ pub struct BuildContext {
     pub instance: Arc<str>,
     /// What this process's hidden output is called after: unlike [`instance`](Self::instance), no process with another
     /// state directory has the same.
-    pub writer: Arc<str>,
+    pub writer_id: Arc<str>,
     /// Whether only one process at a time may run the pipeline.
-    pub alone: bool,
+    pub exclusive: bool,
     /// Where this instance keeps what it must remember. It exists and no other process uses it.
     pub state_dir: PathBuf,
     /// The test names behind the bits of marks.
-    pub tests: Arc<Tests>,
+    pub qc_tests: Arc<QcTests>,
     /// The fields that stages use as measurements: a source yields them as numbers.
-    pub numeric: Arc<BTreeSet<String>>,
+    pub numeric_fields: Arc<BTreeSet<String>>,
     /// Whether the source ends by itself.
     pub bounded: bool,
     /// Whether a source that does not end by itself is to stop at the end of what is there (`--until-end`).
     pub until_end: bool,
     /// Open once the other pipelines of this run that write what this source reads are done.
-    pub upstream: Arc<Gate>,
+    pub upstream: Arc<Latch>,
     /// What the stage learned from the whole input, where it asked for that.
-    pub survey: Option<Arc<[u8]>>,
+    pub fitted: Option<Arc<[u8]>>,
     /// Whether a source is to keep the bytes of each row in the batch, for a later stage may reject rows.
     pub keep_raw: bool,
-    /// The facts of this pipeline.
-    pub facts: Arc<Facts>,
+    /// The metrics of this pipeline.
+    pub metrics: Arc<Metrics>,
     /// What the pipelines of one run share, by type.
-    pub shared: Arc<Shared>,
+    pub process_extensions: Arc<Extensions>,
     /// What the stages of this pipeline share, by type.
-    pub own: Arc<Shared>,
+    pub pipeline_extensions: Arc<Extensions>,
 }
 
 impl BuildContext {
@@ -63,35 +63,35 @@ impl BuildContext {
             pipeline: pipeline.into(),
             stage: "stage".into(),
             instance: "0".into(),
-            writer: "0".into(),
-            alone: false,
+            writer_id: "0".into(),
+            exclusive: false,
             state_dir: PathBuf::new(),
-            tests: Arc::default(),
-            numeric: Arc::default(),
+            qc_tests: Arc::default(),
+            numeric_fields: Arc::default(),
             bounded: true,
             until_end: false,
-            upstream: Arc::new(Gate::opened()),
-            survey: None,
+            upstream: Arc::new(Latch::opened()),
+            fitted: None,
             keep_raw: false,
-            facts: Arc::default(),
-            shared: Arc::default(),
-            own: Arc::default(),
+            metrics: Arc::default(),
+            process_extensions: Arc::default(),
+            pipeline_extensions: Arc::default(),
         }
     }
 }
 
 /// Something that opens once and that others wait for.
 #[derive(Debug, Default)]
-pub struct Gate {
+pub struct Latch {
     open: Mutex<bool>,
     changed: Condvar,
 }
 
-impl Gate {
+impl Latch {
     /// A gate that is open already.
     #[must_use]
-    pub fn opened() -> Gate {
-        Gate { open: Mutex::new(true), changed: Condvar::new() }
+    pub fn opened() -> Latch {
+        Latch { open: Mutex::new(true), changed: Condvar::new() }
     }
 
     /// Opens it, for good.
@@ -117,11 +117,11 @@ impl Gate {
 /// Things that stages share, one of each type: how an embedded broker reaches the stages that use it while the engine
 /// knows nothing of brokers.
 #[derive(Default)]
-pub struct Shared {
+pub struct Extensions {
     things: RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
-impl Shared {
+impl Extensions {
     /// Puts a thing there, in place of an earlier one of its type.
     pub fn put<T: Any + Send + Sync>(&self, thing: Arc<T>) {
         self.things.write().insert(TypeId::of::<T>(), thing);

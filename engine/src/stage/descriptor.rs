@@ -9,7 +9,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::repeat::Repeat;
-use super::{Again, BuildContext, DeadEnd, Letters, Sink, Source, Start, Survey, Transform};
+use super::{
+    BuildContext, DeadLetterDecoder, DeadLetterReader, DeadLetterSink, Fitter, Sink, Source, SplitState, Transform,
+};
 use crate::error::Result;
 use crate::record::Fields;
 
@@ -148,14 +150,14 @@ impl fmt::Display for Delivery {
     }
 }
 
-/// When a sink wants its lanes cut.
+/// When a sink wants its splits cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cadence {
-    /// After so many records read, or when the first of them has waited so long: an output a cut.
+pub enum CheckpointPolicy {
+    /// After so many records read, or when the first of them has waited so long: an output a checkpoint.
     Records {
-        /// Records read in a cut.
+        /// Records read in a checkpoint.
         most: u64,
-        /// How long a cut may wait to be filled.
+        /// How long a checkpoint may wait to be filled.
         timeout: Duration,
     },
     /// Every `commit_interval_ms` of the pipeline.
@@ -166,7 +168,7 @@ pub enum Cadence {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rerun {
     /// The records are written once more.
-    Again,
+    Append,
     /// What is there would have to be overwritten: refuse.
     Refuse,
 }
@@ -242,12 +244,12 @@ config_trait! {
         ///
         /// # Errors
         /// Where that needs something that is not there.
-        fn again(&self, _cx: &BuildContext) -> Result<Option<Box<dyn Again>>> {
+        fn dead_letter_decoder(&self, _cx: &BuildContext) -> Result<Option<Box<dyn DeadLetterDecoder>>> {
             Ok(None)
         }
 
-        /// The place, for a person, where a lane goes on from there, where that says more: `data.csv:17`.
-        fn place(&self, _start: &Start) -> Option<String> {
+        /// The place, for a person, where a split goes on from there, where that says more: `data.csv:17`.
+        fn describe_state(&self, _state: &SplitState) -> Option<String> {
             None
         }
 
@@ -270,11 +272,11 @@ config_trait! {
         fn reads(&self) -> Vec<String>;
         /// See [`SourceConfig::pace`].
         fn pace(&self) -> Option<crate::run::Pace>;
-        /// See [`SourceConfig::again`].
+        /// See [`SourceConfig::dead_letter_decoder`].
         #[expect(clippy::missing_errors_doc, reason = "said there")]
-        fn again(&self, cx: &BuildContext) -> Result<Option<Box<dyn Again>>>;
-        /// See [`SourceConfig::place`].
-        fn place(&self, start: &Start) -> Option<String>;
+        fn dead_letter_decoder(&self, cx: &BuildContext) -> Result<Option<Box<dyn DeadLetterDecoder>>>;
+        /// See [`SourceConfig::describe_state`].
+        fn describe_state(&self, state: &SplitState) -> Option<String>;
         /// See [`SourceConfig::build`].
         #[expect(clippy::missing_errors_doc, reason = "said there")]
         fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>>;
@@ -297,11 +299,11 @@ config_trait! {
         fn pace(&self) -> Option<crate::run::Pace> {
             C::pace(self)
         }
-        fn again(&self, cx: &BuildContext) -> Result<Option<Box<dyn Again>>> {
-            C::again(self, cx)
+        fn dead_letter_decoder(&self, cx: &BuildContext) -> Result<Option<Box<dyn DeadLetterDecoder>>> {
+            C::dead_letter_decoder(self, cx)
         }
-        fn place(&self, start: &Start) -> Option<String> {
-            C::place(self, start)
+        fn describe_state(&self, state: &SplitState) -> Option<String> {
+            C::describe_state(self, state)
         }
         fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>> {
             C::build(self, cx)
@@ -319,7 +321,7 @@ config_trait! {
         fn check(&self, input: &Fields) -> Result<Fields, Vec<Problem>>;
 
         /// The fields it uses as measurements, as far as the configuration names them.
-        fn measures(&self) -> Vec<String> {
+        fn numeric_fields(&self) -> Vec<String> {
             Vec::new()
         }
 
@@ -329,16 +331,16 @@ config_trait! {
         }
 
         /// A survey, where it must see the whole input before it can start. It needs a bounded source.
-        fn survey(&self, _cx: &BuildContext) -> Option<Box<dyn Survey>> {
+        fn fitter(&self, _cx: &BuildContext) -> Option<Box<dyn Fitter>> {
             None
         }
 
         /// The key that asks for a survey and what to use instead where the source is unbounded, for the message.
-        fn surveys(&self) -> Option<Problem> {
+        fn requires_bounded(&self) -> Option<Problem> {
             None
         }
 
-        /// Builds it, once a lane.
+        /// Builds it, once a split.
         ///
         /// # Errors
         /// Stops the pipeline.
@@ -347,14 +349,14 @@ config_trait! {
         /// See [`TransformConfig::check`].
         #[expect(clippy::missing_errors_doc, reason = "said there")]
         fn check(&self, input: &Fields) -> Result<Fields, Vec<Problem>>;
-        /// See [`TransformConfig::measures`].
-        fn measures(&self) -> Vec<String>;
+        /// See [`TransformConfig::numeric_fields`].
+        fn numeric_fields(&self) -> Vec<String>;
         /// See [`TransformConfig::rejects`].
         fn rejects(&self) -> bool;
-        /// See [`TransformConfig::survey`].
-        fn survey(&self, cx: &BuildContext) -> Option<Box<dyn Survey>>;
-        /// See [`TransformConfig::surveys`].
-        fn surveys(&self) -> Option<Problem>;
+        /// See [`TransformConfig::fitter`].
+        fn fitter(&self, cx: &BuildContext) -> Option<Box<dyn Fitter>>;
+        /// See [`TransformConfig::requires_bounded`].
+        fn requires_bounded(&self) -> Option<Problem>;
         /// See [`TransformConfig::build`].
         #[expect(clippy::missing_errors_doc, reason = "said there")]
         fn build(&self, cx: &BuildContext) -> Result<Box<dyn Transform>>;
@@ -362,17 +364,17 @@ config_trait! {
         fn check(&self, input: &Fields) -> Result<Fields, Vec<Problem>> {
             C::check(self, input)
         }
-        fn measures(&self) -> Vec<String> {
-            C::measures(self)
+        fn numeric_fields(&self) -> Vec<String> {
+            C::numeric_fields(self)
         }
         fn rejects(&self) -> bool {
             C::rejects(self)
         }
-        fn survey(&self, cx: &BuildContext) -> Option<Box<dyn Survey>> {
-            C::survey(self, cx)
+        fn fitter(&self, cx: &BuildContext) -> Option<Box<dyn Fitter>> {
+            C::fitter(self, cx)
         }
-        fn surveys(&self) -> Option<Problem> {
-            C::surveys(self)
+        fn requires_bounded(&self) -> Option<Problem> {
+            C::requires_bounded(self)
         }
         fn build(&self, cx: &BuildContext) -> Result<Box<dyn Transform>> {
             C::build(self, cx)
@@ -389,12 +391,12 @@ config_trait! {
         /// What the schema cannot say.
         fn check(&self, input: &Fields) -> Result<(), Vec<Problem>>;
 
-        /// When it wants its lanes cut.
-        fn cadence(&self) -> Cadence;
+        /// When it wants its splits cut.
+        fn checkpoint_policy(&self) -> CheckpointPolicy;
 
         /// What it says to a completed pipeline that is run again.
         fn rerun(&self) -> Rerun {
-            Rerun::Again
+            Rerun::Append
         }
 
         /// The best delivery that it can do its part of; a pipeline gets the least of its ends.
@@ -421,8 +423,8 @@ config_trait! {
         /// See [`SinkConfig::check`].
         #[expect(clippy::missing_errors_doc, reason = "said there")]
         fn check(&self, input: &Fields) -> Result<(), Vec<Problem>>;
-        /// See [`SinkConfig::cadence`].
-        fn cadence(&self) -> Cadence;
+        /// See [`SinkConfig::checkpoint_policy`].
+        fn checkpoint_policy(&self) -> CheckpointPolicy;
         /// See [`SinkConfig::rerun`].
         fn rerun(&self) -> Rerun;
         /// See [`SinkConfig::delivery`].
@@ -441,8 +443,8 @@ config_trait! {
         fn check(&self, input: &Fields) -> Result<(), Vec<Problem>> {
             C::check(self, input)
         }
-        fn cadence(&self) -> Cadence {
-            C::cadence(self)
+        fn checkpoint_policy(&self) -> CheckpointPolicy {
+            C::checkpoint_policy(self)
         }
         fn rerun(&self) -> Rerun {
             C::rerun(self)
@@ -482,7 +484,7 @@ config_trait! {
         ///
         /// # Errors
         /// Where they cannot be read.
-        fn letters(&self, _cx: &BuildContext) -> Result<Option<Box<dyn Letters>>> {
+        fn dead_letter_reader(&self, _cx: &BuildContext) -> Result<Option<Box<dyn DeadLetterReader>>> {
             Ok(None)
         }
 
@@ -495,7 +497,7 @@ config_trait! {
         ///
         /// # Errors
         /// Stops the pipeline before it starts.
-        fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadEnd>>;
+        fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadLetterSink>>;
     } erased {
         /// See [`DeadLetterConfig::check`].
         #[expect(clippy::missing_errors_doc, reason = "said there")]
@@ -504,14 +506,14 @@ config_trait! {
         fn delivery(&self) -> Delivery;
         /// See [`DeadLetterConfig::writes`].
         fn writes(&self) -> Vec<String>;
-        /// See [`DeadLetterConfig::letters`].
+        /// See [`DeadLetterConfig::dead_letter_reader`].
         #[expect(clippy::missing_errors_doc, reason = "said there")]
-        fn letters(&self, cx: &BuildContext) -> Result<Option<Box<dyn Letters>>>;
+        fn dead_letter_reader(&self, cx: &BuildContext) -> Result<Option<Box<dyn DeadLetterReader>>>;
         /// See [`DeadLetterConfig::files`].
         fn files(&self, pipeline: &str) -> Option<(String, String)>;
         /// See [`DeadLetterConfig::build`].
         #[expect(clippy::missing_errors_doc, reason = "said there")]
-        fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadEnd>>;
+        fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadLetterSink>>;
     } forward {
         fn delivery(&self) -> Delivery {
             C::delivery(self)
@@ -522,13 +524,13 @@ config_trait! {
         fn writes(&self) -> Vec<String> {
             C::writes(self)
         }
-        fn letters(&self, cx: &BuildContext) -> Result<Option<Box<dyn Letters>>> {
-            C::letters(self, cx)
+        fn dead_letter_reader(&self, cx: &BuildContext) -> Result<Option<Box<dyn DeadLetterReader>>> {
+            C::dead_letter_reader(self, cx)
         }
         fn files(&self, pipeline: &str) -> Option<(String, String)> {
             C::files(self, pipeline)
         }
-        fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadEnd>> {
+        fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadLetterSink>> {
             C::build(self, cx)
         }
     }

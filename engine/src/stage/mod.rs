@@ -2,22 +2,25 @@
 
 mod commit;
 mod context;
+mod dead_letter;
 mod descriptor;
-mod letters;
 mod registry;
 mod repeat;
-mod running;
+mod traits;
 
-pub use commit::{Coordinator, Decision, Fence, Joining, Notes, Opened, Prepared, Transaction, Transactions};
-pub use context::{BuildContext, Gate, Shared};
-pub use descriptor::{
-    AnyDeadLetter, AnySink, AnySource, AnyTransform, Cadence, DeadLetterConfig, Delivery, Descriptor, Parsed, Problem,
-    Rerun, Role, SinkConfig, SourceConfig, TransformConfig,
+pub use commit::{
+    CommitMetadata, Decision, FencingToken, OpenOutcome, Prepared, Transaction, TransactionLog, TransactionalBackend,
+    TransactionalOutput,
 };
-pub use letters::{Again, LetterId, Letters, StoredLetter};
+pub use context::{BuildContext, Extensions, Latch};
+pub use dead_letter::{DeadLetterDecoder, DeadLetterId, DeadLetterReader, StoredDeadLetter};
+pub use descriptor::{
+    AnyDeadLetter, AnySink, AnySource, AnyTransform, CheckpointPolicy, DeadLetterConfig, Delivery, Descriptor, Parsed,
+    Problem, Rerun, Role, SinkConfig, SourceConfig, TransformConfig,
+};
 pub use registry::Registry;
 pub use repeat::Repeat;
-pub use running::{
-    Acknowledge, DeadEnd, DeadLetter, DeadWriter, Destination, End, Lane, Lanes, Next, Noted, Output, Sink, Source,
-    Start, Survey, Transform, Writer,
+pub use traits::{
+    DeadLetter, DeadLetterSink, DeadLetterWriter, Destination, Fitter, OffsetStore, Output, Poll, RecordedSplit, Sink,
+    Source, SourceContext, SplitReader, SplitState, Transform, TwoPhaseCommit, Writer,
 };

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use aqpipe_engine::record::{Field, Fields};
 use aqpipe_engine::schemars::{self, JsonSchema};
 use aqpipe_engine::stage::{
-    BuildContext, Cadence, DeadEnd, DeadLetterConfig, Delivery, Descriptor, Problem, Repeat, Sink, SinkConfig, Source,
-    SourceConfig, Transform, TransformConfig,
+    BuildContext, CheckpointPolicy, DeadLetterConfig, DeadLetterSink, Delivery, Descriptor, Problem, Repeat, Sink,
+    SinkConfig, Source, SourceConfig, Transform, TransformConfig,
 };
 use aqpipe_engine::{Error, Result, inventory};
 use indexmap::IndexMap;
@@ -126,7 +126,7 @@ impl TransformConfig for Clamp {
         if problems.is_empty() { Ok(input.clone()) } else { Err(problems) }
     }
 
-    fn measures(&self) -> Vec<String> {
+    fn numeric_fields(&self) -> Vec<String> {
         self.ranges.keys().cloned().collect()
     }
 
@@ -187,7 +187,7 @@ impl TransformConfig for Fill {
         Ok(input.clone())
     }
 
-    fn surveys(&self) -> Option<Problem> {
+    fn requires_bounded(&self) -> Option<Problem> {
         let step = self.steps.iter().position(|step| step.method == Method::Median)?.to_string();
         Some(
             Problem::new(["steps", &step, "method"], "the median needs an input that ends")
@@ -247,8 +247,8 @@ impl SinkConfig for Lines {
         Problem::unknown_field(["sort"], sort, input).map_or(Ok(()), |problem| Err(vec![problem]))
     }
 
-    fn cadence(&self) -> Cadence {
-        Cadence::Interval
+    fn checkpoint_policy(&self) -> CheckpointPolicy {
+        CheckpointPolicy::Interval
     }
 
     fn delivery(&self) -> Delivery {
@@ -284,7 +284,7 @@ impl DeadLetterConfig for Heap {
         Some((self.dir.clone(), "x".to_owned()))
     }
 
-    fn build(&self, _: &BuildContext) -> Result<Arc<dyn DeadEnd>> {
+    fn build(&self, _: &BuildContext) -> Result<Arc<dyn DeadLetterSink>> {
         Err(Error::new("not in this test"))
     }
 }

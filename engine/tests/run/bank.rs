@@ -3,25 +3,27 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use aqpipe_engine::record::{LaneId, Span};
-use aqpipe_engine::stage::{Coordinator, Decision, Joining, Notes, Opened, Transaction, Transactions};
+use aqpipe_engine::record::{OffsetRange, SplitId};
+use aqpipe_engine::stage::{
+    CommitMetadata, Decision, OpenOutcome, Transaction, TransactionLog, TransactionalBackend, TransactionalOutput,
+};
 use aqpipe_engine::{Error, Result};
 use parking_lot::Mutex;
 
 use crate::stages::World;
 
-/// What a cut's rows become by a transaction.
+/// What a checkpoint's rows become by a transaction.
 pub(crate) struct Deposit {
     pub(crate) name: String,
-    pub(crate) lane: LaneId,
-    pub(crate) span: Span,
+    pub(crate) split: SplitId,
+    pub(crate) span: OffsetRange,
     pub(crate) values: Vec<f64>,
 }
 
 /// What the coordinator keeps.
 #[derive(Default)]
 pub(crate) struct Vault {
-    notes: Mutex<Notes>,
+    notes: Mutex<CommitMetadata>,
     /// The transaction that is to be refused, counted from now, if any.
     pub(crate) refuse: Mutex<Option<u64>>,
     /// Why it cannot decide.
@@ -31,33 +33,33 @@ pub(crate) struct Vault {
 
 pub(crate) struct Bank(pub(crate) Arc<World>);
 
-impl Coordinator for Bank {
-    fn open(&self, _: &str, _: &str) -> Result<Opened> {
+impl TransactionalBackend for Bank {
+    fn open(&self, _: &str, _: &str) -> Result<OpenOutcome> {
         self.0.step("open")?;
         if let Some(reason) = self.0.vault.unable.lock().clone() {
-            return Ok(Opened::Unable(reason));
+            return Ok(OpenOutcome::Unsupported(reason));
         }
         let place = self.0.vault.place.lock().clone();
-        let mut open = Open { world: Arc::clone(&self.0), notes: Notes::new(), place };
+        let mut open = Open { world: Arc::clone(&self.0), notes: CommitMetadata::new(), place };
         open.refresh()?;
-        Ok(Opened::Ready(Box::new(open)))
+        Ok(OpenOutcome::Open(Box::new(open)))
     }
 
-    fn look(&self, _: &str) -> Result<Option<(String, Notes)>> {
+    fn peek(&self, _: &str) -> Result<Option<(String, CommitMetadata)>> {
         Ok(Some((String::new(), self.0.vault.notes.lock().clone())))
     }
 
-    fn give_up(&self) {}
+    fn abandon(&self) {}
 }
 
 struct Open {
     world: Arc<World>,
-    notes: Notes,
+    notes: CommitMetadata,
     place: String,
 }
 
-impl Transactions for Open {
-    fn place(&self) -> &str {
+impl TransactionLog for Open {
+    fn cluster_id(&self) -> &str {
         &self.place
     }
 
@@ -71,7 +73,7 @@ impl Transactions for Open {
         Ok(())
     }
 
-    fn notes(&self) -> &Notes {
+    fn metadata(&self) -> &CommitMetadata {
         &self.notes
     }
 
@@ -83,19 +85,19 @@ impl Transactions for Open {
             Some(0) if !transaction.outputs.is_empty() => {
                 *refuse = None;
                 self.world.regroup();
-                return Ok(Decision::Refused { reason: "the lanes are somebody else's".to_owned() });
+                return Ok(Decision::Refused { reason: "the splits are somebody else's".to_owned() });
             }
             Some(left) => *refuse = Some(left.saturating_sub(1)),
             None => {}
         }
         drop(refuse);
         for output in &transaction.outputs {
-            let output: &Joining = output;
+            let output: &TransactionalOutput = output;
             let deposit = <dyn Any>::downcast_ref::<Deposit>(&**output).ok_or_else(|| Error::bug("no deposit"))?;
             self.world.deposit(deposit);
         }
         let mut notes = vault.notes.lock();
-        for (key, value) in &transaction.notes {
+        for (key, value) in &transaction.metadata {
             match value {
                 Some(value) => notes.insert(key.clone(), value.clone()),
                 None => notes.remove(key),
@@ -108,7 +110,7 @@ impl Transactions for Open {
         Ok(Decision::Committed)
     }
 
-    fn settle(&mut self, _: &str) -> Result<()> {
+    fn recover_writer(&mut self, _: &str) -> Result<()> {
         self.refresh()
     }
 }

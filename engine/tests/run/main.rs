@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::config::{Loader, Pipeline};
-use aqpipe_engine::run::{Ended, RunOptions, Stop, Summary, run};
-use aqpipe_engine::stage::{Registry, Shared};
+use aqpipe_engine::run::{Outcome, RunOptions, Stop, Summary, run};
+use aqpipe_engine::stage::{Extensions, Registry};
 use aqpipe_engine::{Error, ErrorKind};
 use proptest::prelude::*;
 use stages::{Record, World};
@@ -40,7 +40,7 @@ impl House {
     }
 
     fn run_with(&self, source: &str, rest: &str, change: impl FnOnce(&mut RunOptions)) -> Result<Summary, Error> {
-        let mut options = RunOptions { shared: Arc::new(Shared::default()), ..RunOptions::default() };
+        let mut options = RunOptions { shared: Arc::new(Extensions::default()), ..RunOptions::default() };
         options.shared.put(Arc::clone(&self.world));
         change(&mut options);
         run(&self.pipeline(source, rest), &options)
@@ -62,12 +62,13 @@ const DEAD: &str = "[dead_letter]\ntype = \"memory\"\n";
 fn every_record_arrives_once_and_in_order_and_is_accounted_for() {
     let house = House::with(records(95));
     let summary = house.run("", &format!("{HOLD}{SUMS}{SINK}")).expect("runs");
-    assert_eq!(summary.ended, Ended::Done);
-    let counts = &summary.facts.counts;
-    assert_eq!((counts.read, counts.written, counts.dead, counts.filtered, summary.facts.held), (95, 95, 0, 0, 0));
+    assert_eq!(summary.ended, Outcome::Done);
+    let counts = &summary.metrics.counts;
+    assert_eq!((counts.read, counts.written, counts.dead, counts.filtered, summary.metrics.held), (95, 95, 0, 0, 0));
     let sums: Vec<f64> = (0..95u64).map(|i| (0..=i).sum::<u64>() as f64).collect();
     assert_eq!(house.world.values(), sums);
-    let spans: Vec<(u64, u64)> = house.world.visible().iter().map(|(span, _)| (span.from.at, span.to.at)).collect();
+    let spans: Vec<(u64, u64)> =
+        house.world.visible().iter().map(|(span, _)| (span.from.offset, span.to.offset)).collect();
     let expected: Vec<(u64, u64)> = (0..10).map(|i| (i * 10, (i * 10 + 10).min(95))).collect();
     assert_eq!(spans, expected, "a file is what lies between two barriers of ten records read");
 }
@@ -93,11 +94,11 @@ fn with_dead_letters_a_bad_record_is_set_aside_in_the_same_cut() {
     let house = House::with(input);
     let rest = format!("[[transform]]\ntype = \"refuse\"\nbelow = 0.0\n{SUMS}{SINK}{DEAD}");
     let summary = house.run("", &rest).expect("runs");
-    let counts = &summary.facts.counts;
+    let counts = &summary.metrics.counts;
     assert_eq!((counts.read, counts.written, counts.dead), (50, 48, 2));
     let letters = house.world.letters();
     let told: Vec<(u64, &str, &str)> =
-        letters.iter().map(|l| (l.origin, l.stage.as_str(), l.reason.as_str())).collect();
+        letters.iter().map(|l| (l.source_offset, l.stage.as_str(), l.reason.as_str())).collect();
     assert_eq!(told, [(37, "memory", "it is bad"), (41, "refuse", "-1 is below 0")]);
     assert_eq!(letters[1].raw.as_deref(), Some(&b"41"[..]), "the bytes that were read go with a rejected row");
 }
@@ -120,22 +121,22 @@ fn a_stop_keeps_held_rows_and_the_next_start_goes_on_with_them() {
     let stop = Arc::new(Stop::default());
     house.world.stop_at(23, Arc::clone(&stop));
     let stopped = house.run_with("", &rest, |options| options.stop = stop).expect("stops");
-    assert_eq!((stopped.ended, stopped.facts.held), (Ended::Stopped, 3));
-    assert_eq!(stopped.facts.counts.written + 3, stopped.facts.counts.read);
+    assert_eq!((stopped.ended, stopped.metrics.held), (Outcome::Stopped, 3));
+    assert_eq!(stopped.metrics.counts.written + 3, stopped.metrics.counts.read);
     let summary = house.run("", &rest).expect("goes on");
-    assert_eq!(summary.ended, Ended::Done);
+    assert_eq!(summary.ended, Outcome::Done);
     assert_eq!(house.world.values(), (0..40u64).map(|i| (0..=i).sum::<u64>() as f64).collect::<Vec<_>>());
 }
 
 #[test]
-fn a_stop_during_the_run_leaves_no_lane_undrained() {
+fn a_stop_during_the_run_leaves_no_split_undrained() {
     let house = House::with(records(10_000));
     let stop = Arc::new(Stop::default());
     house.world.stop_at(5_000, Arc::clone(&stop));
     let started = Instant::now();
     let summary = house.run_with("", &format!("{SUMS}{SINK}"), |options| options.stop = stop).expect("stops");
     assert!(started.elapsed() < Duration::from_secs(20), "well within the deadline of 30 s");
-    assert_eq!(summary.facts.counts.read as usize, house.world.values().len());
+    assert_eq!(summary.metrics.counts.read as usize, house.world.values().len());
 }
 
 #[test]
@@ -143,19 +144,19 @@ fn a_completed_run_is_run_again_only_where_nothing_would_be_overwritten() {
     let house = House::with(records(20));
     house.run("", &format!("{SUMS}{SINK}")).expect("runs");
     let unchanged = house.run("pace = 3", &format!("{SUMS}{SINK}")).expect("is not repeated");
-    assert_eq!(unchanged.ended, Ended::NothingToDo);
+    assert_eq!(unchanged.ended, Outcome::NothingToDo);
     let rerun = |options: &mut RunOptions| options.rerun = true;
     let error = house.run_with("", &format!("{SUMS}{SINK}"), rerun).expect_err("refuses");
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.help_text().is_some_and(|help| help.contains("--fresh")), "{error}");
-    assert_eq!(house.run("rerun = \"never\"", &format!("{SUMS}{SINK}")).expect("fine").ended, Ended::NothingToDo);
+    assert_eq!(house.run("rerun = \"never\"", &format!("{SUMS}{SINK}")).expect("fine").ended, Outcome::NothingToDo);
     let fresh = house.run_with("", &format!("{SUMS}{SINK}"), |options| options.fresh = true).expect("runs");
-    assert_eq!((fresh.ended, house.world.values().len()), (Ended::Done, 20));
+    assert_eq!((fresh.ended, house.world.values().len()), (Outcome::Done, 20));
 
     let appends = format!("{SUMS}{SINK}again = true\n");
     let summary = house.run("", &appends).expect("an option was changed: writes once more");
-    assert_eq!(summary.facts.counts.written, 20);
-    assert_eq!(house.run("", &appends).expect("unchanged since").ended, Ended::NothingToDo);
+    assert_eq!(summary.metrics.counts.written, 20);
+    assert_eq!(house.run("", &appends).expect("unchanged since").ended, Outcome::NothingToDo);
     assert_eq!(house.world.values()[20..], house.world.values()[..20], "from the beginning, with no state");
 }
 
@@ -192,7 +193,8 @@ fn a_change_of_fields_starts_a_new_output() {
     input[14].extra = Some(7.0);
     let house = House::with(input);
     house.run("", SINK).expect("runs");
-    let spans: Vec<(u64, u64)> = house.world.visible().iter().map(|(span, _)| (span.from.at, span.to.at)).collect();
+    let spans: Vec<(u64, u64)> =
+        house.world.visible().iter().map(|(span, _)| (span.from.offset, span.to.offset)).collect();
     assert_eq!(spans, [(0, 10), (10, 14), (14, 15), (15, 25), (25, 30)]);
 }
 
@@ -229,12 +231,12 @@ fn a_stage_that_panics_fails_the_run_and_not_the_process() {
     assert_eq!(house.world.values().len(), 40);
 }
 
-/// Runs until nothing more comes and the lane stands at `at`; returns where it had begun.
+/// Runs until nothing more comes and the split stands at `at`; returns where it had begun.
 fn quiet_run(house: &House, source: &str, rest: &str, at: u64) -> Option<u64> {
     let stop = Arc::new(Stop::default());
     *house.world.quiet_at.lock() = Some((at, Arc::clone(&stop)));
     house.run_with(source, rest, |options| options.stop = stop).expect("stops");
-    house.world.starts.lock().pop().expect("a lane")
+    house.world.starts.lock().pop().expect("a split")
 }
 
 #[test]
@@ -250,7 +252,7 @@ fn a_position_that_moved_over_what_is_no_record_is_committed_at_a_stop() {
 }
 
 #[test]
-fn the_beginning_of_a_lane_that_says_so_is_committed_though_nothing_was_read() {
+fn the_beginning_of_a_split_that_says_so_is_committed_though_nothing_was_read() {
     for bank in ["", "bank = \"within\"\n"] {
         let house = House::with(Vec::new());
         let rest = format!("{SUMS}{SINK}{bank}");
@@ -268,9 +270,9 @@ fn a_commit_that_is_refused_is_read_again_from_the_last_one_and_the_run_goes_on(
     let house = House::with(records(95));
     *house.world.vault.refuse.lock() = Some(1);
     let summary = house.run("", &format!("{HOLD}{SUMS}{BANK}")).expect("runs");
-    assert_eq!(summary.ended, Ended::Done);
+    assert_eq!(summary.ended, Outcome::Done);
     assert!(house.world.vault.refuse.lock().is_none(), "a commit was refused");
-    let counts = &summary.facts.counts;
+    let counts = &summary.metrics.counts;
     assert_eq!((counts.read, counts.written), (95, 95), "what was refused does not count");
     let sums: Vec<f64> = (0..95u64).map(|i| (0..=i).sum::<u64>() as f64).collect();
     assert_eq!(house.world.values(), sums, "the state of transforms went back too");
@@ -285,11 +287,11 @@ fn who_cannot_decide_leaves_it_to_the_ledger_unless_more_was_asked_for() {
     assert_eq!(pipeline.delivery, aqpipe_engine::stage::Delivery::ExactlyOnce);
     let mut insists = pipeline.clone();
     insists.settings.delivery = Some(aqpipe_engine::stage::Delivery::ExactlyOnce);
-    let mut options = RunOptions { shared: Arc::new(Shared::default()), ..RunOptions::default() };
+    let mut options = RunOptions { shared: Arc::new(Extensions::default()), ..RunOptions::default() };
     options.shared.put(Arc::clone(&house.world));
     let error = run(&insists, &options).expect_err("refuses");
     assert_eq!((error.kind(), error.to_string().contains("no right to it")), (ErrorKind::Config, true), "{error}");
-    options.facts = Arc::default();
+    options.metrics = Arc::default();
     let summary = run(&pipeline, &options).expect("runs");
     assert_eq!(summary.delivery, aqpipe_engine::stage::Delivery::AtLeastOnce);
     assert_eq!(house.world.values().len(), 30);
@@ -318,7 +320,7 @@ proptest! {
         count in 1u64..120,
         bad in proptest::collection::btree_set(0u64..120, 0..6),
         crashes in proptest::collection::vec(1u64..60, 0..6),
-        lanes in 1u64..4,
+        splits in 1u64..4,
         batch_size in 1u64..25,
         bank in proptest::sample::select(vec!["", "bank = \"within\"\n", "bank = \"apart\"\n"]),
         refuse in proptest::option::of(0u64..10),
@@ -328,7 +330,7 @@ proptest! {
         for at in bad.range(..count) {
             input[*at as usize] = Record::bad(*at, "bad");
         }
-        let source = format!("lanes = {lanes}");
+        let source = format!("splits = {splits}");
         let with = |bank: &str| format!("{HOLD}{SUMS}[sink]\ntype = \"memory\"\nbatch_size = {batch_size}\n{bank}{DEAD}");
         let (rest, alone) = (with(bank), House::with(input.clone()));
         alone.run(&source, &with("")).expect("runs");
@@ -349,9 +351,9 @@ proptest! {
             Ok(_) => {}
             Err(error) => prop_assert!(error.help_text().is_some_and(|help| help.contains("--fresh")), "{error}"),
         }
-        prop_assert_eq!(shaken.world.by_lane(), alone.world.by_lane());
+        prop_assert_eq!(shaken.world.by_split(), alone.world.by_split());
         let sorted = |world: &World| {
-            let mut letters: Vec<u64> = world.letters().iter().map(|letter| letter.origin).collect();
+            let mut letters: Vec<u64> = world.letters().iter().map(|letter| letter.source_offset).collect();
             letters.sort_unstable();
             letters
         };
@@ -361,35 +363,35 @@ proptest! {
 }
 
 #[test]
-fn a_lane_that_the_interrupted_run_had_not_ended_is_missed_before_anything_is_committed() {
+fn a_split_that_the_interrupted_run_had_not_ended_is_missed_before_anything_is_committed() {
     let house = House::with(records(400));
     let rest = format!("{HOLD}{SUMS}{SINK}");
     let stop = Arc::new(Stop::default());
     house.world.stop_at(100, Arc::clone(&stop));
     // Paced, so that neither comes to its end before the other one has begun.
     house
-        .run_with("lanes = 2\nfirst_word = true\ninterval_secs = 0.001", &rest, |options| options.stop = stop)
+        .run_with("splits = 2\nfirst_word = true\ninterval_secs = 0.001", &rest, |options| options.stop = stop)
         .expect("stops");
     let before = house.world.values().len();
-    let error = house.run("lanes = 1", &rest).expect_err("one of two is gone");
+    let error = house.run("splits = 1", &rest).expect_err("one of two is gone");
     let text = error.to_string();
     // How far that one had come is a matter of chance.
     assert!(text.contains(" records of `memory/1`") && text.contains("the source does not have it any more"), "{text}");
     assert_eq!(house.world.values().len(), before);
-    assert_eq!(house.run("lanes = 2", &rest).expect("it is back").ended, Ended::Done);
+    assert_eq!(house.run("splits = 2", &rest).expect("it is back").ended, Outcome::Done);
     assert_eq!(house.world.values().len(), 400);
 }
 
 #[test]
-fn a_lane_that_had_ended_is_not_missed() {
-    // The second lane has no records.
+fn a_split_that_had_ended_is_not_missed() {
+    // The second split has no records.
     let house = House::with((0..200).map(|i| Record::good(2 * i, i as f64)).collect());
     let rest = format!("{HOLD}{SINK}");
     let stop = Arc::new(Stop::default());
     house.world.stop_at(100, Arc::clone(&stop));
-    house.run_with("lanes = 2", &rest, |options| options.stop = stop).expect("stops");
+    house.run_with("splits = 2", &rest, |options| options.stop = stop).expect("stops");
     assert_eq!(
-        house.run("lanes = 1", &rest).map(|summary| summary.ended).expect("nothing of it was left"),
-        Ended::Done
+        house.run("splits = 1", &rest).map(|summary| summary.ended).expect("nothing of it was left"),
+        Outcome::Done
     );
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::arrow_array::{BinaryArray, BooleanArray, Float64Array};
-use aqpipe_engine::record::{Batch, BatchParts, Column, Field, Fields, LaneId, Numbers, Position, Span};
+use aqpipe_engine::record::{Batch, BatchParts, Column, Field, Fields, Numbers, OffsetRange, Position, SplitId};
 use aqpipe_engine::run::{Pace, Stop};
 use aqpipe_engine::stage::*;
 use aqpipe_engine::{Error, Result, inventory};
@@ -33,8 +33,8 @@ impl Record {
     }
 }
 
-type Visible = Vec<(Span, Vec<f64>)>;
-type Outputs = Mutex<BTreeMap<String, (LaneId, Span, Vec<f64>)>>;
+type Visible = Vec<(OffsetRange, Vec<f64>)>;
+type Outputs = Mutex<BTreeMap<String, (SplitId, OffsetRange, Vec<f64>)>>;
 type Act = Box<dyn FnOnce() + Send>;
 
 /// What survives a crash of the pipeline.
@@ -53,9 +53,9 @@ pub(crate) struct World {
     stop: Mutex<Option<(u64, Arc<Stop>)>>,
     when_read: Mutex<Option<(u64, Act)>>,
     runs: AtomicU64,
-    /// Where each lane that was opened began, as far as that was known.
+    /// Where each split that was opened began, as far as that was known.
     pub(crate) starts: Mutex<Vec<Option<u64>>>,
-    /// Behind the last record nothing comes until a stop, and this is where the lane stands then.
+    /// Behind the last record nothing comes until a stop, and this is where the split stands then.
     pub(crate) quiet_at: Mutex<Option<(u64, Arc<Stop>)>>,
     pub(crate) vault: Vault,
     regroup: AtomicBool,
@@ -89,15 +89,15 @@ impl World {
         self.surveys.load(Ordering::SeqCst)
     }
 
-    /// The source is to take its lanes back and open them again.
+    /// The source is to take its splits back and open them again.
     pub(crate) fn regroup(&self) {
         self.regroup.store(true, Ordering::SeqCst);
     }
 
     /// Makes rows visible.
     pub(crate) fn deposit(&self, deposit: &Deposit) {
-        let Deposit { name, lane, span, values } = deposit;
-        let rows = (Arc::clone(lane), *span, values.clone());
+        let Deposit { name, split, span, values } = deposit;
+        let rows = (Arc::clone(split), *span, values.clone());
         assert!(self.visible.lock().insert(name.clone(), rows).is_none(), "{name} is decided twice");
         self.order.lock().push(name.clone());
     }
@@ -119,14 +119,14 @@ impl World {
         self.visible().into_iter().flat_map(|(_, values)| values).collect()
     }
 
-    pub(crate) fn by_lane(&self) -> BTreeMap<String, Vec<f64>> {
-        let mut cuts: Vec<_> = self.visible.lock().values().cloned().collect();
-        cuts.sort_by_key(|(lane, span, _)| (Arc::clone(lane), span.from, span.to, span.part));
-        let mut lanes: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-        for (lane, _, values) in cuts {
-            lanes.entry(lane.to_string()).or_default().extend(values);
+    pub(crate) fn by_split(&self) -> BTreeMap<String, Vec<f64>> {
+        let mut checkpoints: Vec<_> = self.visible.lock().values().cloned().collect();
+        checkpoints.sort_by_key(|(split, span, _)| (Arc::clone(split), span.from, span.to, span.sequence));
+        let mut splits: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        for (split, _, values) in checkpoints {
+            splits.entry(split.to_string()).or_default().extend(values);
         }
-        lanes
+        splits
     }
 
     pub(crate) fn letters(&self) -> Vec<DeadLetter> {
@@ -139,7 +139,7 @@ impl World {
 }
 
 fn world(cx: &BuildContext) -> Result<Arc<World>> {
-    cx.shared.get::<World>().ok_or_else(|| Error::new("no world"))
+    cx.process_extensions.get::<World>().ok_or_else(|| Error::new("no world"))
 }
 
 fn one() -> u64 {
@@ -150,16 +150,16 @@ fn one() -> u64 {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct MemorySource {
-    /// How many lanes the records are dealt to, in turn.
+    /// How many splits the records are dealt to, in turn.
     #[serde(default = "one")]
-    lanes: u64,
+    splits: u64,
     #[serde(default)]
     rerun: Repeat,
     /// Decides nothing of what comes out.
     #[serde(default)]
     #[expect(dead_code, reason = "it is there to be changed")]
     pace: u64,
-    /// Whether lanes have their beginning committed.
+    /// Whether splits have their beginning committed.
     #[serde(default)]
     first_word: bool,
     interval_secs: Option<f64>,
@@ -170,7 +170,7 @@ inventory::submit! { Descriptor::source::<MemorySource>() }
 impl SourceConfig for MemorySource {
     const NAME: &'static str = "memory";
     const EXAMPLE: &'static str = "";
-    const BESIDE_CONTENT: &'static [&'static str] = &["lanes", "rerun", "interval_secs", "pace", "first_word"];
+    const BESIDE_CONTENT: &'static [&'static str] = &["splits", "rerun", "interval_secs", "pace", "first_word"];
 
     fn check(&self) -> Result<Fields, Vec<Problem>> {
         Ok(Fields { open: true, ..Fields::default() })
@@ -190,21 +190,21 @@ impl SourceConfig for MemorySource {
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>> {
-        let (lanes, first_word) = (self.lanes, self.first_word);
-        Ok(Box::new(Memory { world: world(cx)?, lanes, first_word, keep_raw: cx.keep_raw }))
+        let (splits, first_word) = (self.splits, self.first_word);
+        Ok(Box::new(Memory { world: world(cx)?, splits, first_word, keep_raw: cx.keep_raw }))
     }
 }
 
 struct Memory {
     world: Arc<World>,
-    lanes: u64,
+    splits: u64,
     first_word: bool,
     keep_raw: bool,
 }
 
 impl Memory {
-    fn lane(&self, lane: u64, position: Position) -> MemoryLane {
-        let mine = self.world.records.iter().filter(|record| record.at % self.lanes == lane).cloned().collect();
+    fn split(&self, split: u64, position: Position) -> MemoryLane {
+        let mine = self.world.records.iter().filter(|record| record.at % self.splits == split).cloned().collect();
         let (world, keep_raw) = (Arc::clone(&self.world), self.keep_raw);
         let first_word = self.first_word;
         MemoryLane { world, records: mine, position, first_word, keep_raw, calm: false, slow: false }
@@ -212,31 +212,31 @@ impl Memory {
 }
 
 impl Source for Memory {
-    fn survey(&self) -> Result<Vec<(LaneId, Box<dyn Lane>)>> {
+    fn fit_readers(&self) -> Result<Vec<(SplitId, Box<dyn SplitReader>)>> {
         self.world.surveys.fetch_add(1, Ordering::SeqCst);
-        let lanes = (0..self.lanes).map(|lane| {
-            let lane = MemoryLane { calm: true, ..self.lane(lane, Position::default()) };
-            (LaneId::from("survey"), Box::new(lane) as Box<dyn Lane>)
+        let splits = (0..self.splits).map(|split| {
+            let split = MemoryLane { calm: true, ..self.split(split, Position::default()) };
+            (SplitId::from("survey"), Box::new(split) as Box<dyn SplitReader>)
         });
-        Ok(lanes.collect())
+        Ok(splits.collect())
     }
 
-    fn run(self: Box<Self>, lanes: Arc<dyn Lanes>) -> Result<()> {
+    fn run(self: Box<Self>, splits: Arc<dyn SourceContext>) -> Result<()> {
         self.world.runs.fetch_add(1, Ordering::SeqCst);
-        let ids: Vec<LaneId> = (0..self.lanes).map(|lane| format!("memory/{lane}").into()).collect();
+        let ids: Vec<SplitId> = (0..self.splits).map(|split| format!("memory/{split}").into()).collect();
         let open = || {
-            for (lane, (id, start)) in ids.iter().zip(lanes.starts(&ids)?).enumerate() {
-                self.world.starts.lock().push(start.as_ref().map(|start| start.position.at));
+            for (split, (id, start)) in ids.iter().zip(splits.split_states(&ids)?).enumerate() {
+                self.world.starts.lock().push(start.as_ref().map(|start| start.position.offset));
                 let position = start.as_ref().map(|start| start.position).unwrap_or_default();
-                lanes.open(Arc::clone(id), Box::new(self.lane(lane as u64, position)), start, None)?;
+                splits.open(Arc::clone(id), Box::new(self.split(split as u64, position)), start, None)?;
             }
             Ok(())
         };
         open()?;
-        while !lanes.running().is_empty() && !lanes.stopping() {
-            lanes.wait(Instant::now() + Duration::from_millis(20));
+        while !splits.running().is_empty() && !splits.stopping() {
+            splits.wait(Instant::now() + Duration::from_millis(20));
             if self.world.regroup.swap(false, Ordering::SeqCst) {
-                lanes.close(&ids, true, Instant::now() + Duration::from_secs(5))?;
+                splits.close(&ids, true, Instant::now() + Duration::from_secs(5))?;
                 open()?;
             }
         }
@@ -255,26 +255,26 @@ struct MemoryLane {
     slow: bool,
 }
 
-impl Lane for MemoryLane {
-    fn next(&mut self, max: usize, _: Instant) -> Result<Next> {
+impl SplitReader for MemoryLane {
+    fn next(&mut self, max: usize, _: Instant) -> Result<Poll> {
         if !self.calm {
             self.world.step("next")?;
         }
         if self.slow {
             std::thread::sleep(Duration::from_millis(50));
         }
-        let from = self.records.partition_point(|record| record.at < self.position.at);
+        let from = self.records.partition_point(|record| record.at < self.position.offset);
         let rest = &self.records[from..];
         let wide = rest.first().is_some_and(|record| record.extra.is_some());
-        // Small reads, so that a cut has several.
+        // Small reads, so that a checkpoint has several.
         let run: Vec<&Record> =
             rest.iter().take(max.min(4)).take_while(|record| record.extra.is_some() == wide).collect();
         let Some(last) = run.last() else {
-            let Some((at, stop)) = &*self.world.quiet_at.lock() else { return Ok(Next::End) };
-            self.position.at = *at;
+            let Some((at, stop)) = &*self.world.quiet_at.lock() else { return Ok(Poll::End) };
+            self.position.offset = *at;
             stop.ask();
             std::thread::sleep(Duration::from_millis(5));
-            return Ok(Next::Quiet);
+            return Ok(Poll::Idle);
         };
         for record in &run {
             if self.calm {
@@ -284,7 +284,7 @@ impl Lane for MemoryLane {
             let mut stop = self.world.stop.lock();
             if let Some((_, stop)) = stop.take_if(|(at, _)| record.at >= *at) {
                 stop.ask();
-                // The stop reaches the lane while it has records left.
+                // The stop reaches the split while it has records left.
                 self.slow = true;
             }
             let act = self.world.when_read.lock().take_if(|(at, _)| record.at >= *at);
@@ -292,7 +292,7 @@ impl Lane for MemoryLane {
                 act();
             }
         }
-        self.position = Position { at: last.at + 1, row: self.position.row + run.len() as u64 };
+        self.position = Position { offset: last.at + 1, records: self.position.records + run.len() as u64 };
         let good: Vec<(&Record, f64)> = run.iter().filter_map(|r| Some((*r, r.value.ok_value()?))).collect();
         let dead = run.iter().filter_map(|record| {
             let reason = record.value.err_value()?;
@@ -311,21 +311,21 @@ impl Lane for MemoryLane {
         let batch = Batch::new(BatchParts {
             fields: Arc::new(Fields { list, ..Fields::default() }),
             time: good.iter().map(|(record, _)| record.at as i64).collect::<Vec<_>>().into(),
-            offset: vec![0; good.len()].into(),
+            utc_offset: vec![0; good.len()].into(),
             key: None,
             columns,
             score: None,
-            origin: good.iter().map(|(record, _)| record.at).collect::<Vec<_>>().into(),
+            source_offsets: good.iter().map(|(record, _)| record.at).collect::<Vec<_>>().into(),
             raw: self.keep_raw.then_some(raw),
         })?;
-        Ok(Next::Rows(batch, dead.collect()))
+        Ok(Poll::Rows(batch, dead.collect()))
     }
 
     fn position(&self) -> Position {
         self.position
     }
 
-    fn begins_with_a_word(&self) -> bool {
+    fn commits_at_start(&self) -> bool {
         self.first_word
     }
 }
@@ -487,12 +487,12 @@ impl Transform for Refusing {
     fn apply(&mut self, batch: Batch, out: &mut Output) -> Result<()> {
         let numbers = batch.numbers(0).ok_or_else(|| Error::bug("no numbers"))?.clone();
         let keep: Vec<bool> = (0..batch.rows())
-            .map(|row| numbers.values.value(row) >= self.below && self.odd_one != Some(batch.origin()[row]))
+            .map(|row| numbers.values.value(row) >= self.below && self.odd_one != Some(batch.source_offsets()[row]))
             .collect();
         for row in (0..batch.rows()).filter(|row| !keep[*row]) {
             let reason = format!("{} is below {}", numbers.values.value(row), self.below);
             let raw = batch.raw(row).map(<[u8]>::to_vec);
-            out.dead.push(DeadLetter::new(batch.origin()[row], reason, raw));
+            out.dead.push(DeadLetter::new(batch.source_offsets()[row], reason, raw));
         }
         out.batches.push(batch.filter(&BooleanArray::from(keep))?);
         Ok(())
@@ -514,12 +514,12 @@ impl TransformConfig for MinusMean {
         Ok(input.clone())
     }
 
-    fn survey(&self, _: &BuildContext) -> Option<Box<dyn Survey>> {
+    fn fitter(&self, _: &BuildContext) -> Option<Box<dyn Fitter>> {
         Some(Box::new(Mean { sum: 0.0, count: 0.0 }))
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Transform>> {
-        let mean = cx.survey.as_deref().and_then(|bytes| bytes.try_into().ok()).map(f64::from_le_bytes);
+        let mean = cx.fitted.as_deref().and_then(|bytes| bytes.try_into().ok()).map(f64::from_le_bytes);
         Ok(Box::new(Minus(mean.ok_or_else(|| Error::bug("no survey"))?)))
     }
 }
@@ -529,7 +529,7 @@ struct Mean {
     count: f64,
 }
 
-impl Survey for Mean {
+impl Fitter for Mean {
     fn observe(&mut self, batch: &Batch) -> Result<()> {
         let values = &batch.numbers(0).ok_or_else(|| Error::bug("no numbers"))?.values;
         self.sum += values.iter().flatten().sum::<f64>();
@@ -585,12 +585,12 @@ impl SinkConfig for MemorySink {
         Ok(())
     }
 
-    fn cadence(&self) -> Cadence {
-        Cadence::Records { most: self.batch_size, timeout: Duration::from_secs(3600) }
+    fn checkpoint_policy(&self) -> CheckpointPolicy {
+        CheckpointPolicy::Records { most: self.batch_size, timeout: Duration::from_secs(3600) }
     }
 
     fn rerun(&self) -> Rerun {
-        if self.again { Rerun::Again } else { Rerun::Refuse }
+        if self.again { Rerun::Append } else { Rerun::Refuse }
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Arc<dyn Sink>> {
@@ -620,8 +620,8 @@ fn finish_in<T>(prepared: &Mutex<BTreeMap<String, T>>, visible: &Mutex<BTreeMap<
     is_new
 }
 
-impl End for Memories {
-    fn finish(&self, prepared: &[u8]) -> Result<()> {
+impl TwoPhaseCommit for Memories {
+    fn commit(&self, prepared: &[u8]) -> Result<()> {
         self.world.step("finish")?;
         let name = name_of(prepared)?;
         if finish_in(&self.world.prepared, &self.world.visible, &name) {
@@ -631,59 +631,59 @@ impl End for Memories {
         Ok(())
     }
 
-    fn undo(&self, prepared: &[u8]) -> Result<()> {
+    fn abort(&self, prepared: &[u8]) -> Result<()> {
         self.world.prepared.lock().remove(&name_of(prepared)?);
         Ok(())
     }
 
-    fn is_there(&self, prepared: &[u8]) -> Result<bool> {
+    fn is_staged(&self, prepared: &[u8]) -> Result<bool> {
         let name = name_of(prepared)?;
         Ok(self.world.prepared.lock().contains_key(&name) || self.world.visible.lock().contains_key(&name))
     }
 
-    fn left_by(&self) -> Result<Vec<Arc<str>>> {
+    fn orphaned_writers(&self) -> Result<Vec<Arc<str>>> {
         Ok(if self.world.prepared.lock().is_empty() { vec![] } else { vec!["0-lost".into()] })
     }
 
-    fn sweep(&self, _: &[Arc<str>], decided: &[Vec<u8>]) -> Result<()> {
+    fn remove_orphans(&self, _: &[Arc<str>], decided: &[Vec<u8>]) -> Result<()> {
         let decided = decided.iter().filter(|it| !it.is_empty()).map(|it| name_of(it)).collect::<Result<Vec<_>>>()?;
         self.world.prepared.lock().retain(|name, _| decided.contains(name));
         self.world.step("sweep")
     }
 
-    fn forget(&self) -> Result<()> {
+    fn reset(&self) -> Result<()> {
         self.world.visible.lock().clear();
         self.world.order.lock().clear();
         Ok(())
     }
 
-    fn coordinator(&self) -> Option<Arc<dyn Coordinator>> {
-        self.bank.map(|_| Arc::new(Bank(Arc::clone(&self.world))) as Arc<dyn Coordinator>)
+    fn transactional_backend(&self) -> Option<Arc<dyn TransactionalBackend>> {
+        self.bank.map(|_| Arc::new(Bank(Arc::clone(&self.world))) as Arc<dyn TransactionalBackend>)
     }
 
-    fn visible_ends(&self, lanes: &[LaneId]) -> Result<Vec<Option<u64>>> {
+    fn committed_offsets(&self, splits: &[SplitId]) -> Result<Vec<Option<u64>>> {
         if self.again || self.bank == Some(Where::Within) {
-            return Ok(vec![None; lanes.len()]);
+            return Ok(vec![None; splits.len()]);
         }
         let visible = self.world.visible.lock();
-        let end = |lane| visible.values().filter(|(l, ..)| l == lane).map(|(_, span, _)| span.to.at).max();
-        Ok(lanes.iter().map(end).collect())
+        let end = |split| visible.values().filter(|(l, ..)| l == split).map(|(_, span, _)| span.to.offset).max();
+        Ok(splits.iter().map(end).collect())
     }
 }
 
 impl Sink for Memories {
-    fn open(&self, lane: &LaneId, epoch: u64) -> Result<Box<dyn Writer>> {
+    fn open(&self, split: &SplitId, epoch: u64) -> Result<Box<dyn Writer>> {
         let run = self.world.runs.load(Ordering::SeqCst);
         let run = if self.again { format!("{run}.{epoch}") } else { String::new() };
         let within = self.bank == Some(Where::Within) && self.world.vault.unable.lock().is_none();
-        let (world, lane) = (Arc::clone(&self.world), Arc::clone(lane));
-        Ok(Box::new(MemoryWriter { world, lane, run, values: Vec::new(), within }))
+        let (world, split) = (Arc::clone(&self.world), Arc::clone(split));
+        Ok(Box::new(MemoryWriter { world, split, run, values: Vec::new(), within }))
     }
 }
 
 struct MemoryWriter {
     world: Arc<World>,
-    lane: LaneId,
+    split: SplitId,
     run: String,
     values: Vec<f64>,
     /// Rows are part of transactions.
@@ -698,20 +698,20 @@ impl Writer for MemoryWriter {
         Ok(())
     }
 
-    fn prepare(&mut self, span: Span) -> Result<Prepared> {
+    fn prepare(&mut self, span: OffsetRange) -> Result<Prepared> {
         self.world.step("prepare")?;
         let values = std::mem::take(&mut self.values);
         if values.is_empty() {
             return Ok(Prepared::Nothing);
         }
-        let name = format!("{} {} {}-{}.{}", self.run, self.lane, span.from.at, span.to.at, span.part);
+        let name = format!("{} {} {}-{}.{}", self.run, self.split, span.from.offset, span.to.offset, span.sequence);
         if self.within {
-            let lane = Arc::clone(&self.lane);
-            return Ok(Prepared::Within(Box::new(Deposit { name, lane, span, values })));
+            let split = Arc::clone(&self.split);
+            return Ok(Prepared::Transactional(Box::new(Deposit { name, split, span, values })));
         }
         assert!(!self.world.visible.lock().contains_key(&name), "{name} is prepared twice");
-        self.world.prepared.lock().insert(name.clone(), (Arc::clone(&self.lane), span, values));
-        postcard::to_stdvec(&Name(name)).map(Prepared::Apart).map_err(|e| Error::bug("prepared").because(e))
+        self.world.prepared.lock().insert(name.clone(), (Arc::clone(&self.split), span, values));
+        postcard::to_stdvec(&Name(name)).map(Prepared::Staged).map_err(|e| Error::bug("prepared").because(e))
     }
 }
 
@@ -730,71 +730,71 @@ impl DeadLetterConfig for MemoryLetters {
         Ok(())
     }
 
-    fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadEnd>> {
+    fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadLetterSink>> {
         Ok(Arc::new(Letters(world(cx)?)))
     }
 }
 
 struct Letters(Arc<World>);
 
-impl End for Letters {
-    fn finish(&self, prepared: &[u8]) -> Result<()> {
+impl TwoPhaseCommit for Letters {
+    fn commit(&self, prepared: &[u8]) -> Result<()> {
         self.0.step("finish letters")?;
         finish_in(&self.0.prepared_letters, &self.0.letters, &name_of(prepared)?);
         Ok(())
     }
 
-    fn undo(&self, prepared: &[u8]) -> Result<()> {
+    fn abort(&self, prepared: &[u8]) -> Result<()> {
         self.0.prepared_letters.lock().remove(&name_of(prepared)?);
         Ok(())
     }
 
-    fn is_there(&self, prepared: &[u8]) -> Result<bool> {
+    fn is_staged(&self, prepared: &[u8]) -> Result<bool> {
         let name = name_of(prepared)?;
         Ok(self.0.prepared_letters.lock().contains_key(&name) || self.0.letters.lock().contains_key(&name))
     }
 
-    fn sweep(&self, _: &[Arc<str>], decided: &[Vec<u8>]) -> Result<()> {
+    fn remove_orphans(&self, _: &[Arc<str>], decided: &[Vec<u8>]) -> Result<()> {
         let decided = decided.iter().filter(|it| !it.is_empty()).map(|it| name_of(it)).collect::<Result<Vec<_>>>()?;
         self.0.prepared_letters.lock().retain(|name, _| decided.contains(name));
         Ok(())
     }
 
-    fn forget(&self) -> Result<()> {
+    fn reset(&self) -> Result<()> {
         self.0.letters.lock().clear();
         Ok(())
     }
 }
 
-impl DeadEnd for Letters {
-    fn open(&self, lane: &LaneId, _: u64) -> Result<Box<dyn DeadWriter>> {
+impl DeadLetterSink for Letters {
+    fn open(&self, split: &SplitId, _: u64) -> Result<Box<dyn DeadLetterWriter>> {
         let letters = Vec::new();
-        Ok(Box::new(LetterWriter { world: Arc::clone(&self.0), lane: Arc::clone(lane), letters }))
+        Ok(Box::new(LetterWriter { world: Arc::clone(&self.0), split: Arc::clone(split), letters }))
     }
 }
 
 struct LetterWriter {
     world: Arc<World>,
-    lane: LaneId,
+    split: SplitId,
     letters: Vec<DeadLetter>,
 }
 
-impl DeadWriter for LetterWriter {
+impl DeadLetterWriter for LetterWriter {
     fn write(&mut self, letters: Vec<DeadLetter>) -> Result<()> {
         self.letters.extend(letters);
         Ok(())
     }
 
-    fn prepare(&mut self, span: Span) -> Result<Prepared> {
+    fn prepare(&mut self, span: OffsetRange) -> Result<Prepared> {
         self.world.step("prepare letters")?;
         let letters = std::mem::take(&mut self.letters);
         if letters.is_empty() {
             return Ok(Prepared::Nothing);
         }
-        let origins: BTreeSet<u64> = letters.iter().map(|letter| letter.origin).collect();
+        let origins: BTreeSet<u64> = letters.iter().map(|letter| letter.source_offset).collect();
         assert_eq!(origins.len(), letters.len(), "a record is a dead letter once");
-        let name = format!("{} {:06}-{}.{}", self.lane, span.from.at, span.to.at, span.part);
+        let name = format!("{} {:06}-{}.{}", self.split, span.from.offset, span.to.offset, span.sequence);
         self.world.prepared_letters.lock().insert(name.clone(), letters);
-        postcard::to_stdvec(&Name(name)).map(Prepared::Apart).map_err(|e| Error::bug("prepared").because(e))
+        postcard::to_stdvec(&Name(name)).map(Prepared::Staged).map_err(|e| Error::bug("prepared").because(e))
     }
 }

@@ -38,7 +38,7 @@ max = 100.0
         if problems.is_empty() { Ok(input.clone()) } else { Err(problems) }
     }
 
-    fn measures(&self) -> Vec<String> {
+    fn numeric_fields(&self) -> Vec<String> {
         vec![self.field.clone()]
     }
 
@@ -85,11 +85,11 @@ mod tests {
         Batch::new(BatchParts {
             fields: Arc::new(Fields { list: vec![Field::number("RH")], ..Fields::default() }),
             time: vec![0; rows].into(),
-            offset: vec![0; rows].into(),
+            utc_offset: vec![0; rows].into(),
             key: None,
             columns: vec![Column::Number(Numbers::observed(Float64Array::from(values)))],
             score: None,
-            origin: (0..rows as u64).collect::<Vec<_>>().into(),
+            source_offsets: (0..rows as u64).collect::<Vec<_>>().into(),
             raw: None,
         })
         .expect("parts that fit")

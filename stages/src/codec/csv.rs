@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use aqpipe_engine::record::{Batch, Column, Fields, Flag, Mark, Provenance, TIMESTAMP};
+use aqpipe_engine::record::{Batch, CellQuality, Column, Fields, Flag, Provenance, TIMESTAMP};
 use arrow_array::{Array, StringArray};
 
 use super::names::apart;
@@ -104,7 +104,7 @@ impl Table {
         tail.push(b'\n');
         let (mut flags, mut fills) = (Vec::new(), Vec::new());
         for row in 0..batch.rows() {
-            text::write_timestamp(out, batch.time()[row], batch.offset()[row]);
+            text::write_timestamp(out, batch.time()[row], batch.utc_offset()[row]);
             if let Some(key) = batch.key() {
                 self.write_text_cell(out, key, row);
             }
@@ -117,7 +117,7 @@ impl Table {
                         if numbers.values.is_valid(row) {
                             text::write_number(out, numbers.values.value(row));
                         }
-                        let mark = numbers.mark(row);
+                        let mark = numbers.quality_at(row);
                         is_filled |= is_fill(mark);
                         flags.push(b'0' + mark.flag() as u8);
                     }
@@ -150,7 +150,7 @@ impl Table {
             }
             if self.offset {
                 out.push(self.delimiter);
-                out.extend_from_slice(batch.origin()[row].to_string().as_bytes());
+                out.extend_from_slice(batch.source_offsets()[row].to_string().as_bytes());
             }
             out.extend_from_slice(&tail);
         }
@@ -190,7 +190,7 @@ impl Table {
 }
 
 #[inline]
-fn is_fill(mark: Mark) -> bool {
+fn is_fill(mark: CellQuality) -> bool {
     !matches!(mark.provenance(), Provenance::Observed | Provenance::Derived)
 }
 
@@ -205,9 +205,9 @@ mod tests {
 
     fn batch(texts: Vec<Option<String>>) -> Batch {
         let rows = texts.len();
-        let mut marks = vec![Mark::OBSERVED.0; rows];
-        marks[0] = Mark::MISSING.filled(Provenance::ForwardFill, 2).0;
-        let numbers = Numbers { values: vec![1360.0; rows].into(), marks: marks.into() };
+        let mut marks = vec![CellQuality::OBSERVED.0; rows];
+        marks[0] = CellQuality::MISSING.filled(Provenance::ForwardFill, 2).0;
+        let numbers = Numbers { values: vec![1360.0; rows].into(), quality: marks.into() };
         let missing = Numbers::observed(arrow_array::Float64Array::new_null(rows));
         let list = vec![Field::number("CO(GT)"), Field::text("note, \"quoted\""), Field::number("T")];
         Batch::new(BatchParts {
@@ -218,11 +218,11 @@ mod tests {
                 open: false,
             }),
             time: vec![1_078_938_000_000_000; rows].into(),
-            offset: vec![60; rows].into(),
+            utc_offset: vec![60; rows].into(),
             key: Some(vec!["uci"; rows].into()),
             columns: vec![Column::Number(numbers), Column::Text(texts.into()), Column::Number(missing)],
             score: Some(vec![0.98; rows].into()),
-            origin: (41..41 + rows as u64).collect::<Vec<_>>().into(),
+            source_offsets: (41..41 + rows as u64).collect::<Vec<_>>().into(),
             raw: None,
         })
         .expect("fits")

@@ -24,7 +24,7 @@ pub(crate) fn apart<'a>(names: &[&'a str], reserved: &[&'a str]) -> Vec<Cow<'a, 
     named.map(|(name, kept)| if kept { Cow::Borrowed(*name) } else { Cow::Owned(free(name)) }).collect()
 }
 
-/// What was told, so that nothing is told for each batch or each lane.
+/// What was told, so that nothing is told for each batch or each split.
 #[derive(Debug, Default)]
 pub(crate) struct Told(Mutex<BTreeSet<String>>);
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use aqpipe_engine::Result;
-use aqpipe_engine::record::{LaneId, Span};
+use aqpipe_engine::record::{OffsetRange, SplitId};
 use aqpipe_engine::stage::{
-    BuildContext, Coordinator, DeadEnd, DeadLetter, DeadLetterConfig, DeadWriter, Descriptor, End, Letters, Prepared,
-    Problem,
+    BuildContext, DeadLetter, DeadLetterConfig, DeadLetterReader, DeadLetterSink, DeadLetterWriter, Descriptor,
+    Prepared, Problem, TransactionalBackend, TwoPhaseCommit,
 };
 use parking_lot::Mutex;
 use rdkafka::message::{Header, OwnedHeaders};
@@ -27,11 +27,11 @@ use crate::kafka::transactions::{Joined, Parcel, Part, TransactionOptions, Trans
 
 inventory::submit! { Descriptor::dead_letter::<KafkaDeadLetterConfig>() }
 
-/// How many bytes of dead letters a lane keeps before it is cut.
+/// How many bytes of dead letters a split keeps before it is cut.
 const FULL: usize = 4 << 20;
 
 /// Writes the records that could not be carried to a Kafka topic: the value is the record's bytes as they were read,
-/// and the headers `aqpipe.pipeline`, `aqpipe.lane`, `aqpipe.position`, `aqpipe.place`, `aqpipe.stage` and
+/// and the headers `aqpipe.pipeline`, `aqpipe.split`, `aqpipe.position`, `aqpipe.place`, `aqpipe.stage` and
 /// `aqpipe.reason` say where they come from and what is wrong with them.
 ///
 /// They become visible to readers of committed records together with what was committed beside them.
@@ -91,14 +91,14 @@ create_topic = { partitions = 1, replication = 1 }
         vec![format!("kafka:{}", self.topic)]
     }
 
-    fn letters(&self, cx: &BuildContext) -> Result<Option<Box<dyn Letters>>> {
+    fn dead_letter_reader(&self, cx: &BuildContext) -> Result<Option<Box<dyn DeadLetterReader>>> {
         let connection = Connection::new(&self.brokers, self.security.as_ref(), &self.librdkafka, cx)
             .within(self.connect_timeout_secs);
         Ok(Some(Box::new(TopicLetters { connection, topic: self.topic.clone(), watch: Arc::new(Watch::new(cx)) })))
     }
 
-    fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadEnd>> {
-        let embedded = cx.shared.get::<Embedded>();
+    fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadLetterSink>> {
+        let embedded = cx.process_extensions.get::<Embedded>();
         if let Some(embedded) = &embedded {
             embedded.create_topic(&self.topic, self.create_topic.unwrap_or_default().partitions)?;
         }
@@ -138,14 +138,14 @@ struct KafkaDeadLetters {
     pipeline: Arc<str>,
 }
 
-impl End for KafkaDeadLetters {
-    fn claim(&self) -> Result<()> {
+impl TwoPhaseCommit for KafkaDeadLetters {
+    fn acquire(&self) -> Result<()> {
         // Where commits are decided by transactions, the topic was looked for already, and there is another producer.
         if self.transactor.largest(&self.target.topic).is_some() { Ok(()) } else { self.target.outbox().map(drop) }
     }
 
-    fn coordinator(&self) -> Option<Arc<dyn Coordinator>> {
-        Some(Arc::clone(&self.transactor) as Arc<dyn Coordinator>)
+    fn transactional_backend(&self) -> Option<Arc<dyn TransactionalBackend>> {
+        Some(Arc::clone(&self.transactor) as Arc<dyn TransactionalBackend>)
     }
 
     fn close(&self, until: Instant) -> Result<()> {
@@ -153,8 +153,8 @@ impl End for KafkaDeadLetters {
     }
 }
 
-impl DeadEnd for KafkaDeadLetters {
-    fn open(&self, lane: &LaneId, _: u64) -> Result<Box<dyn DeadWriter>> {
+impl DeadLetterSink for KafkaDeadLetters {
+    fn open(&self, split: &SplitId, _: u64) -> Result<Box<dyn DeadLetterWriter>> {
         let way = match self.transactor.largest(&self.target.topic) {
             Some(most) => {
                 Way::Keep { transactor: Arc::clone(&self.transactor), topic: (*self.target.topic).into(), most }
@@ -164,7 +164,7 @@ impl DeadEnd for KafkaDeadLetters {
         Ok(Box::new(KafkaDeadWriter {
             way,
             pipeline: Arc::clone(&self.pipeline),
-            lane: Arc::clone(lane),
+            split: Arc::clone(split),
             waiting: Vec::new(),
             bytes: 0,
         }))
@@ -175,14 +175,14 @@ impl DeadEnd for KafkaDeadLetters {
 enum Way {
     /// By a producer of their own, at the barrier.
     Send(Mailbox),
-    /// In the transaction that decides the cut.
+    /// In the transaction that decides the checkpoint.
     Keep { transactor: Arc<Transactor>, topic: Arc<str>, most: usize },
 }
 
 struct KafkaDeadWriter {
     way: Way,
     pipeline: Arc<str>,
-    lane: LaneId,
+    split: SplitId,
     waiting: Vec<DeadLetter>,
     bytes: usize,
 }
@@ -195,12 +195,12 @@ impl KafkaDeadWriter {
     fn headers(&self, letter: &DeadLetter) -> OwnedHeaders {
         let headers = OwnedHeaders::new_with_capacity(8);
         let headers = header(headers, "aqpipe.pipeline", &self.pipeline);
-        let headers = header(headers, "aqpipe.lane", &self.lane);
-        let headers = header(headers, "aqpipe.position", &letter.origin.to_string());
+        let headers = header(headers, "aqpipe.split", &self.split);
+        let headers = header(headers, "aqpipe.position", &letter.source_offset.to_string());
         let headers = header(headers, "aqpipe.place", letter.place.as_deref().unwrap_or_default());
         let headers = header(headers, "aqpipe.stage", &letter.stage);
         let headers = header(headers, "aqpipe.reason", &letter.reason);
-        match &letter.form {
+        match &letter.raw_schema {
             Some(form) => header(headers, "aqpipe.form", form),
             None => headers,
         }
@@ -211,9 +211,9 @@ impl KafkaDeadWriter {
         let headers = self.headers(letter);
         // The headers' names and lengths need less than 256 bytes.
         let place = letter.place.as_ref().map_or(0, String::len);
-        let form = letter.form.as_ref().map_or(0, |form| form.len());
+        let form = letter.raw_schema.as_ref().map_or(0, |form| form.len());
         let known =
-            self.pipeline.len() + self.lane.len() + place + letter.stage.len() + letter.reason.len() + form + 256;
+            self.pipeline.len() + self.split.len() + place + letter.stage.len() + letter.reason.len() + form + 256;
         let room = most.saturating_sub(known);
         let raw = letter.raw.as_deref();
         match raw.filter(|raw| raw.len() > room) {
@@ -223,20 +223,20 @@ impl KafkaDeadWriter {
     }
 }
 
-fn too_large(letter: &DeadLetter, lane: &LaneId) -> aqpipe_engine::Error {
+fn too_large(letter: &DeadLetter, split: &SplitId) -> aqpipe_engine::Error {
     aqpipe_engine::Error::new("a dead letter is larger than the topic takes")
-        .at(letter.place.clone().unwrap_or_else(|| format!("{lane}@{}", letter.origin)))
+        .at(letter.place.clone().unwrap_or_else(|| format!("{split}@{}", letter.source_offset)))
         .help("raise `max.message.bytes` of the topic")
 }
 
-impl DeadWriter for KafkaDeadWriter {
+impl DeadLetterWriter for KafkaDeadWriter {
     fn write(&mut self, letters: Vec<DeadLetter>) -> Result<()> {
         self.bytes += letters.iter().map(|letter| letter.raw.as_ref().map_or(0, Vec::len) + 256).sum::<usize>();
         self.waiting.extend(letters);
         Ok(())
     }
 
-    fn prepare(&mut self, _: Span) -> Result<Prepared> {
+    fn prepare(&mut self, _: OffsetRange) -> Result<Prepared> {
         let waiting = std::mem::take(&mut self.waiting);
         self.bytes = 0;
         let most = match &self.way {
@@ -248,7 +248,7 @@ impl DeadWriter for KafkaDeadWriter {
             Way::Send(mailbox) => {
                 for (letter, (headers, raw)) in waiting.iter().zip(fitted) {
                     if mailbox.post(None, raw, Some(headers))? == Posted::TooLarge {
-                        return Err(too_large(letter, &self.lane));
+                        return Err(too_large(letter, &self.split));
                     }
                 }
                 mailbox.drain()?;
@@ -258,13 +258,13 @@ impl DeadWriter for KafkaDeadWriter {
                 if waiting.is_empty() {
                     return Ok(Prepared::Nothing);
                 }
-                // Not counted against the budget: they are bounded by themselves, and the cut that they are part of
+                // Not counted against the budget: they are bounded by themselves, and the checkpoint that they are part of
                 // may be what makes room.
                 let mut parcel = Parcel::beside(topic, &transactor.budget);
                 for (headers, raw) in fitted {
                     parcel.add_value(raw, Some(headers));
                 }
-                Ok(Prepared::Within(Box::new(parcel)))
+                Ok(Prepared::Transactional(Box::new(parcel)))
             }
         }
     }

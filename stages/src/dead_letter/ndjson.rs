@@ -5,11 +5,11 @@ use std::io::{BufRead as _, BufReader};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use aqpipe_engine::record::{LaneId, Span};
+use aqpipe_engine::record::{OffsetRange, SplitId};
 use aqpipe_engine::schemars::{self, JsonSchema};
 use aqpipe_engine::stage::{
-    BuildContext, DeadEnd, DeadLetter, DeadLetterConfig, DeadWriter, Descriptor, LetterId, Letters, Prepared, Problem,
-    StoredLetter,
+    BuildContext, DeadLetter, DeadLetterConfig, DeadLetterId, DeadLetterReader, DeadLetterSink, DeadLetterWriter,
+    Descriptor, Prepared, Problem, StoredDeadLetter,
 };
 use aqpipe_engine::{Error, Result};
 use base64::Engine;
@@ -22,7 +22,7 @@ use crate::files::{Store, Temporary, ends_in_a_store};
 
 /// Keeps the records that could not be carried as files of JSON lines, one file for each commit that has any.
 ///
-/// Each line is an object with `pipeline`, `lane`, `position` (where the record starts in its lane: a Kafka offset, or a
+/// Each line is an object with `pipeline`, `split`, `position` (where the record starts in its split: a Kafka offset, or a
 /// byte), `place` (`data.csv:17`, where that says more), `stage`, `reason`, `time` (when, in UTC) and the record's bytes: `raw` where
 /// they are UTF-8, else `raw_base64`, neither where they are not known. Where bytes alone are not enough to read the record
 /// once more (a row of a CSV file), `form` has the rest: the names of its columns, and how cells are told apart.
@@ -42,7 +42,7 @@ struct NdjsonConfig {
     prefix: Option<String>,
 }
 
-/// The longest prefix: a file name has room for a lane and two positions behind it.
+/// The longest prefix: a file name has room for a split and two positions behind it.
 const PREFIX_MAX: usize = 80;
 
 impl NdjsonConfig {
@@ -71,7 +71,7 @@ impl DeadLetterConfig for NdjsonConfig {
         Ok(())
     }
 
-    fn letters(&self, cx: &BuildContext) -> Result<Option<Box<dyn Letters>>> {
+    fn dead_letter_reader(&self, cx: &BuildContext) -> Result<Option<Box<dyn DeadLetterReader>>> {
         Ok(Some(Box::new(Lines(self.store(cx)))))
     }
 
@@ -79,7 +79,7 @@ impl DeadLetterConfig for NdjsonConfig {
         Some((self.dir.clone(), self.prefix(pipeline)))
     }
 
-    fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadEnd>> {
+    fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadLetterSink>> {
         let store = Arc::new(self.store(cx));
         Ok(Arc::new(Ndjson { store, pipeline: Arc::clone(&cx.pipeline) }))
     }
@@ -94,12 +94,12 @@ struct Ndjson {
 
 ends_in_a_store!(Ndjson);
 
-impl DeadEnd for Ndjson {
-    fn open(&self, lane: &LaneId, _epoch: u64) -> Result<Box<dyn DeadWriter>> {
+impl DeadLetterSink for Ndjson {
+    fn open(&self, split: &SplitId, _epoch: u64) -> Result<Box<dyn DeadLetterWriter>> {
         Ok(Box::new(NdjsonWriter {
             store: Arc::clone(&self.store),
             pipeline: Arc::clone(&self.pipeline),
-            lane: Arc::clone(lane),
+            split: Arc::clone(split),
             file: None,
             letters: 0,
         }))
@@ -109,7 +109,7 @@ impl DeadEnd for Ndjson {
 struct NdjsonWriter {
     store: Arc<Store>,
     pipeline: Arc<str>,
-    lane: LaneId,
+    split: SplitId,
     file: Option<Temporary>,
     letters: u64,
 }
@@ -117,7 +117,7 @@ struct NdjsonWriter {
 #[derive(Serialize)]
 struct Line<'a> {
     pipeline: &'a str,
-    lane: &'a str,
+    split: &'a str,
     position: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     place: Option<&'a str>,
@@ -137,14 +137,14 @@ fn form_of(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
 }
 
-impl DeadWriter for NdjsonWriter {
+impl DeadLetterWriter for NdjsonWriter {
     fn write(&mut self, letters: Vec<DeadLetter>) -> Result<()> {
         if letters.is_empty() {
             return Ok(());
         }
         let opened = match self.file.take() {
             Some(file) => file,
-            None => self.store.create(&self.lane)?,
+            None => self.store.create(&self.split)?,
         };
         let file = self.file.insert(opened);
         let mut time = Vec::new();
@@ -152,15 +152,15 @@ impl DeadWriter for NdjsonWriter {
         let time = String::from_utf8_lossy(&time);
         let (mut form_text, mut form): (Option<&str>, _) = (None, None);
         for letter in &letters {
-            if letter.form.as_deref() != form_text {
-                form_text = letter.form.as_deref();
+            if letter.raw_schema.as_deref() != form_text {
+                form_text = letter.raw_schema.as_deref();
                 form = form_text.map(form_of);
             }
             let text = letter.raw.as_deref().map(std::str::from_utf8);
             let line = Line {
                 pipeline: &self.pipeline,
-                lane: &self.lane,
-                position: letter.origin,
+                split: &self.split,
+                position: letter.source_offset,
                 place: letter.place.as_deref(),
                 stage: &letter.stage,
                 reason: &letter.reason,
@@ -182,10 +182,10 @@ impl DeadWriter for NdjsonWriter {
         Ok(())
     }
 
-    fn prepare(&mut self, span: Span) -> Result<Prepared> {
+    fn prepare(&mut self, span: OffsetRange) -> Result<Prepared> {
         let letters = std::mem::take(&mut self.letters);
         match self.file.take() {
-            Some(file) => self.store.prepare(&self.lane, file, span, letters).map(Prepared::from),
+            Some(file) => self.store.prepare(&self.split, file, span, letters).map(Prepared::from),
             None => Ok(Prepared::Nothing),
         }
     }
@@ -199,7 +199,7 @@ struct Lines(Store);
 #[serde(default)]
 struct ReadLine {
     pipeline: String,
-    lane: String,
+    split: String,
     position: u64,
     place: String,
     stage: String,
@@ -210,8 +210,8 @@ struct ReadLine {
     form: Option<Value>,
 }
 
-impl Letters for Lines {
-    fn each(&mut self, take: &mut dyn FnMut(StoredLetter) -> Result<()>) -> Result<()> {
+impl DeadLetterReader for Lines {
+    fn each(&mut self, take: &mut dyn FnMut(StoredDeadLetter) -> Result<()>) -> Result<()> {
         for path in self.0.visible()? {
             let container = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let failed = |error| Error::new(format!("cannot read {}", path.display())).because(error);
@@ -224,11 +224,11 @@ impl Letters for Lines {
                 let decoded = read.raw_base64.map(|text| STANDARD.decode(text)).transpose();
                 let decoded =
                     decoded.map_err(|error| Error::new("bytes are not base 64").at(place()).because(error))?;
-                take(StoredLetter {
-                    id: LetterId { container: container.clone(), index, mark: ':' },
+                take(StoredDeadLetter {
+                    id: DeadLetterId { container: container.clone(), index, separator: ':' },
                     container_id: None,
                     pipeline: read.pipeline,
-                    lane: read.lane,
+                    split: read.split,
                     position: read.position.to_string(),
                     place: read.place,
                     stage: read.stage,
@@ -236,7 +236,7 @@ impl Letters for Lines {
                     time: read.time,
                     raw: read.raw.map(String::into_bytes).or(decoded),
                     whole: true,
-                    form: read.form.map(|form| match form {
+                    raw_schema: read.form.map(|form| match form {
                         Value::String(text) => text,
                         other => other.to_string(),
                     }),
@@ -258,9 +258,9 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let config = NdjsonConfig { dir: dir.path().to_string_lossy().into_owned(), prefix: None };
         let end = config.build(&BuildContext::for_tests()).expect("builds");
-        end.claim().expect("free");
+        end.acquire().expect("free");
         let mut writer = end.open(&"topic/1".into(), 0).expect("opens");
-        assert!(writer.prepare(Span::default()).expect("nothing").apart().is_empty(), "no letters, no file");
+        assert!(writer.prepare(OffsetRange::default()).expect("nothing").staged().is_empty(), "no letters, no file");
         let mut letters = vec![
             DeadLetter::new(7, "not JSON", Some(b"{\"a\"\n".to_vec())),
             DeadLetter::new(8, "not UTF-8", Some(vec![0xff, 0])),
@@ -268,11 +268,11 @@ mod tests {
         ];
         letters[0].place = Some("topic/1@7".into());
         letters[0].stage = "kafka".into();
-        letters[1].form = Some(r#"{"columns":["a","b"]}"#.into());
+        letters[1].raw_schema = Some(r#"{"columns":["a","b"]}"#.into());
         writer.write(letters).expect("writes");
-        let to = Position { at: 10, row: 10 };
-        let prepared = writer.prepare(Span { to, ..Span::default() }).expect("prepares");
-        end.finish(prepared.apart()).expect("finishes");
+        let to = Position { offset: 10, records: 10 };
+        let prepared = writer.prepare(OffsetRange { to, ..OffsetRange::default() }).expect("prepares");
+        end.commit(prepared.staged()).expect("finishes");
         let name = "test_topic-1_00000000000000000000-00000000000000000010.ndjson";
         let text = std::fs::read_to_string(dir.path().join(name)).expect("visible");
         let mut lines: Vec<serde_json::Value> =
@@ -284,22 +284,22 @@ mod tests {
         assert_eq!(
             lines,
             [
-                serde_json::json!({"pipeline": "test", "lane": "topic/1", "position": 7, "place": "topic/1@7",
+                serde_json::json!({"pipeline": "test", "split": "topic/1", "position": 7, "place": "topic/1@7",
                     "stage": "kafka", "reason": "not JSON", "raw": "{\"a\"\n"}),
-                serde_json::json!({"pipeline": "test", "lane": "topic/1", "position": 8, "stage": "",
+                serde_json::json!({"pipeline": "test", "split": "topic/1", "position": 8, "stage": "",
                     "reason": "not UTF-8", "raw_base64": "/wA=", "form": {"columns": ["a", "b"]}}),
-                serde_json::json!({"pipeline": "test", "lane": "topic/1", "position": 9, "stage": "",
+                serde_json::json!({"pipeline": "test", "split": "topic/1", "position": 9, "stage": "",
                     "reason": "a tombstone"}),
             ]
         );
         let mut read = Vec::new();
-        let mut stored = config.letters(&BuildContext::for_tests()).expect("readable").expect("files");
+        let mut stored = config.dead_letter_reader(&BuildContext::for_tests()).expect("readable").expect("files");
         let mut take = |letter| {
             read.push(letter);
             Ok(())
         };
         stored.each(&mut take).expect("reads");
-        let forms: Vec<Option<&str>> = read.iter().map(|letter| letter.form.as_deref()).collect();
+        let forms: Vec<Option<&str>> = read.iter().map(|letter| letter.raw_schema.as_deref()).collect();
         assert_eq!(forms, [None, Some(r#"{"columns":["a","b"]}"#), None], "what it needs to be read once more");
     }
 

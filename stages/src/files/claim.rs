@@ -1,6 +1,6 @@
-//! Whose the files of a directory are: a record kept beside them of which pipeline writes with a prefix, and of which lanes.
+//! Whose the files of a directory are: a record kept beside them of which pipeline writes with a prefix, and of which splits.
 //!
-//! A file is a pipeline's where its record names the lane that the file's name carries, never for how a name begins: `aq`
+//! A file is a pipeline's where its record names the split that the file's name carries, never for how a name begins: `aq`
 //! with a topic `raw_t` and `aq_raw` with a topic `t` would call their files the same.
 
 use std::collections::BTreeSet;
@@ -22,7 +22,7 @@ pub(super) struct Claim {
     pub(super) embedded: bool,
     version: u32,
     extension: String,
-    /// How the files of each lane begin that was written.
+    /// How the files of each split begin that was written.
     pub(super) stems: BTreeSet<String>,
 }
 

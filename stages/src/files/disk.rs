@@ -148,7 +148,7 @@ pub(super) fn link_new(from: &Path, to: &Path) -> io::Result<()> {
     match std::fs::hard_link(from, to) {
         Ok(()) => std::fs::remove_file(from),
         Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) => {
-            // No second names either (FAT). Only this store's writers use these names, and each one lane at a time, so
+            // No second names either (FAT). Only this store's writers use these names, and each one split at a time, so
             // that nobody puts a file there between the look and the rename.
             if to.symlink_metadata().is_ok() {
                 return Err(io::ErrorKind::AlreadyExists.into());

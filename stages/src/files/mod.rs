@@ -3,10 +3,10 @@
 //!
 //! A [`Store`] is one directory and one file-name prefix, claimed by one pipeline. A visible file is called
 //! `PREFIX_LANE_FROM-TO.EXTENSION` by the half-open range of positions that was read for it (`_PART` behind it where
-//! several end at one position). No visible file is ever overwritten, and no two of a lane overlap.
+//! several end at one position). No visible file is ever overwritten, and no two of a split overlap.
 //!
 //! Everything else is hidden by a dot: `.aqpipe.PIPELINE.WRITER.….tmp` is not visible yet, `.PREFIX.aqpipe.json` records
-//! whose the files are and of which lanes, `.PREFIX.PIPELINE.WRITER.lock` is locked while somebody writes, and
+//! whose the files are and of which splits, `.PREFIX.PIPELINE.WRITER.lock` is locked while somebody writes, and
 //! `.aqpipe.lock` while somebody looks at those or changes them.
 
 mod claim;
@@ -23,7 +23,7 @@ pub(crate) use names::Names;
 pub(crate) use store::Store;
 pub(crate) use temporary::Temporary;
 
-/// Put into [`Shared`](aqpipe_engine::stage::Shared) by a run whose broker is in memory: such a run replaces the files
+/// Put into [`Extensions`](aqpipe_engine::stage::Extensions) by a run whose broker is in memory: such a run replaces the files
 /// that an earlier one of its kind left, and keeps away from those of a real cluster.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EmbeddedRun;
@@ -31,43 +31,50 @@ pub struct EmbeddedRun;
 /// Makes a type whose field `store` is a [`Store`] an [`End`](aqpipe_engine::stage::End).
 macro_rules! ends_in_a_store {
     ($end:ty) => {
-        impl aqpipe_engine::stage::End for $end {
-            fn claim(&self) -> aqpipe_engine::Result<()> {
+        impl aqpipe_engine::stage::TwoPhaseCommit for $end {
+            fn acquire(&self) -> aqpipe_engine::Result<()> {
                 self.store.claim()
             }
-            fn finish(&self, prepared: &[u8]) -> aqpipe_engine::Result<()> {
+            fn commit(&self, prepared: &[u8]) -> aqpipe_engine::Result<()> {
                 self.store.finish(prepared)
             }
-            fn undo(&self, prepared: &[u8]) -> aqpipe_engine::Result<()> {
+            fn abort(&self, prepared: &[u8]) -> aqpipe_engine::Result<()> {
                 self.store.undo(prepared)
             }
-            fn is_there(&self, prepared: &[u8]) -> aqpipe_engine::Result<bool> {
+            fn is_staged(&self, prepared: &[u8]) -> aqpipe_engine::Result<bool> {
                 self.store.is_there(prepared)
             }
 
-            fn left_by(&self) -> aqpipe_engine::Result<Vec<std::sync::Arc<str>>> {
+            fn orphaned_writers(&self) -> aqpipe_engine::Result<Vec<std::sync::Arc<str>>> {
                 self.store.left_by()
             }
 
-            fn sweep(&self, writers: &[std::sync::Arc<str>], decided: &[Vec<u8>]) -> aqpipe_engine::Result<()> {
+            fn remove_orphans(
+                &self,
+                writers: &[std::sync::Arc<str>],
+                decided: &[Vec<u8>],
+            ) -> aqpipe_engine::Result<()> {
                 self.store.sweep(writers, decided)
             }
-            fn forget(&self) -> aqpipe_engine::Result<()> {
+            fn reset(&self) -> aqpipe_engine::Result<()> {
                 self.store.forget()
             }
             fn destination(&self) -> Option<aqpipe_engine::stage::Destination> {
                 Some(self.store.destination())
             }
 
-            fn is_new(&self) -> aqpipe_engine::Result<bool> {
+            fn is_unclaimed(&self) -> aqpipe_engine::Result<bool> {
                 self.store.is_new()
             }
 
-            fn begins(&self, run: u64) {
+            fn on_run_start(&self, run: u64) {
                 self.store.begins(run);
             }
-            fn visible_ends(&self, lanes: &[aqpipe_engine::record::LaneId]) -> aqpipe_engine::Result<Vec<Option<u64>>> {
-                self.store.visible_ends(lanes)
+            fn committed_offsets(
+                &self,
+                splits: &[aqpipe_engine::record::SplitId],
+            ) -> aqpipe_engine::Result<Vec<Option<u64>>> {
+                self.store.visible_ends(splits)
             }
         }
     };

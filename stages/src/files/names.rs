@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use aqpipe_engine::record::{LaneId, Span};
+use aqpipe_engine::record::{OffsetRange, SplitId};
 
-/// The longest lane in a file name: with a prefix of 80 and two positions it stays below 255 bytes.
+/// The longest split in a file name: with a prefix of 80 and two positions it stays below 255 bytes.
 const LONGEST_LANE: usize = 100;
 
 /// In place of a point of a writer's name: no such name has it.
@@ -13,7 +13,7 @@ const POINT: &str = "%";
 /// How a store calls its files.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
-    /// What comes before the lane.
+    /// What comes before the split.
     pub(crate) prefix: String,
     /// Without the dot.
     pub(crate) extension: &'static str,
@@ -26,7 +26,7 @@ pub(crate) struct Names {
 /// What the name of a visible file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Visible<'a> {
-    /// Prefix and lane.
+    /// Prefix and split.
     pub(super) stem: &'a str,
     pub(super) from: u64,
     pub(super) to: u64,
@@ -46,16 +46,16 @@ impl Names {
         Names { prefix: prefix.to_owned(), extension, pipeline: safe(pipeline, false), writer: Names::writer(writer) }
     }
 
-    /// Prefix and lane, as the visible files of that lane begin.
-    pub(super) fn stem(&self, lane: &LaneId) -> String {
-        format!("{}_{}", self.prefix, safe_lane(lane))
+    /// Prefix and split, as the visible files of that split begin.
+    pub(super) fn stem(&self, split: &SplitId) -> String {
+        format!("{}_{}", self.prefix, safe_split(split))
     }
 
     /// The name of a visible file; `number` counts the files of one span from 0.
-    pub(super) fn visible(&self, stem: &str, span: Span, number: usize) -> String {
-        let part = if span.part == 0 { String::new() } else { format!("_{}", span.part) };
+    pub(super) fn visible(&self, stem: &str, span: OffsetRange, number: usize) -> String {
+        let part = if span.sequence == 0 { String::new() } else { format!("_{}", span.sequence) };
         let number = if number == 0 { String::new() } else { format!(".{}", number + 1) };
-        format!("{stem}_{:020}-{:020}{part}{number}.{}", span.from.at, span.to.at, self.extension)
+        format!("{stem}_{:020}-{:020}{part}{number}.{}", span.from.offset, span.to.offset, self.extension)
     }
 
     /// What a name says where it is one that this store could have given.
@@ -159,15 +159,15 @@ fn position(text: &str) -> Option<u64> {
     (text.len() == 20 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
 }
 
-/// A lane as a part of a file name. A Kafka partition `topic/2` becomes `topic-2`, which no other partition becomes;
-/// whatever else is changed gets a checksum of what it was, so that two lanes never share a name.
-fn safe_lane(lane: &str) -> String {
-    let partition = lane.rsplit_once('/').filter(|(topic, partition)| {
+/// A split as a part of a file name. A Kafka partition `topic/2` becomes `topic-2`, which no other partition becomes;
+/// whatever else is changed gets a checksum of what it was, so that two splits never share a name.
+fn safe_split(split: &str) -> String {
+    let partition = split.rsplit_once('/').filter(|(topic, partition)| {
         !partition.is_empty() && partition.bytes().all(|byte| byte.is_ascii_digit()) && safe(topic, true) == *topic
     });
     match partition {
-        Some((topic, partition)) if lane.len() <= LONGEST_LANE => format!("{topic}-{partition}"),
-        _ => safe(lane, true),
+        Some((topic, partition)) if split.len() <= LONGEST_LANE => format!("{topic}-{partition}"),
+        _ => safe(split, true),
     }
 }
 
@@ -190,12 +190,16 @@ mod tests {
         Names::new("air_quality_batch", "csv", "consumer", "0")
     }
 
-    fn span(from: u64, to: u64, part: u32) -> Span {
-        Span { from: Position { at: from, row: from }, to: Position { at: to, row: to }, part }
+    fn span(from: u64, to: u64, part: u32) -> OffsetRange {
+        OffsetRange {
+            from: Position { offset: from, records: from },
+            to: Position { offset: to, records: to },
+            sequence: part,
+        }
     }
 
     #[test]
-    fn a_name_carries_lane_and_range_and_reads_back() {
+    fn a_name_carries_split_and_range_and_reads_back() {
         let names = names();
         let stem = names.stem(&"air-quality-data/2".into());
         let name = names.visible(&stem, span(0, 100, 0), 0);
@@ -215,11 +219,12 @@ mod tests {
     }
 
     #[test]
-    fn lanes_that_look_alike_get_different_names() {
+    fn splits_that_look_alike_get_different_names() {
         let names = names();
-        let lanes = ["data/*.csv", "data/?.csv", "data-*.csv", "a/b/2", "a-b/2", "ä/1", "ö/1", "", "-"];
-        let stems: std::collections::BTreeSet<String> = lanes.iter().map(|lane| names.stem(&(*lane).into())).collect();
-        assert_eq!(stems.len(), lanes.len(), "{stems:?}");
+        let splits = ["data/*.csv", "data/?.csv", "data-*.csv", "a/b/2", "a-b/2", "ä/1", "ö/1", "", "-"];
+        let stems: std::collections::BTreeSet<String> =
+            splits.iter().map(|split| names.stem(&(*split).into())).collect();
+        assert_eq!(stems.len(), splits.len(), "{stems:?}");
         let long = names.visible(&names.stem(&"x".repeat(300).into()), span(u64::MAX, u64::MAX, u32::MAX), 2);
         assert!(long.len() < 255, "{long}");
         assert!(stems.iter().all(|stem| !stem.contains('/')));

@@ -256,7 +256,7 @@ impl Store {
         Ok(())
     }
 
-    /// Records that the files of lanes are this pipeline's, before there are any.
+    /// Records that the files of splits are this pipeline's, before there are any.
     pub(super) fn record(&self, stems: &[String]) -> Result<()> {
         let is_known = |stem: &String| self.recorded.lock().contains(stem);
         if stems.iter().all(is_known) {

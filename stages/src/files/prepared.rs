@@ -25,7 +25,7 @@ impl Prepared {
         Prepared { version: VERSION, dir, temporary, name, length, checksum, rows }
     }
 
-    /// The files of one cut.
+    /// The files of one checkpoint.
     pub(super) fn to_bytes(files: &[Prepared]) -> Result<Vec<u8>> {
         postcard::to_stdvec(files).map_err(|error| Error::bug("a prepared file cannot be noted").because(error))
     }

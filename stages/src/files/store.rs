@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aqpipe_engine::monitor::Facts;
-use aqpipe_engine::record::{LaneId, Span};
+use aqpipe_engine::monitor::Metrics;
+use aqpipe_engine::record::{OffsetRange, SplitId};
 use aqpipe_engine::stage::{BuildContext, Destination};
 use aqpipe_engine::{Error, Result, fault};
 use parking_lot::Mutex;
@@ -31,7 +31,7 @@ pub(crate) struct Store {
     pub(super) embedded: bool,
     /// Whether no other process may write for the pipeline at the same time.
     pub(super) alone: bool,
-    pub(super) facts: Arc<Facts>,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) opened: AtomicU64,
     /// Which run of the pipeline this is, from 1.
     pub(super) run: AtomicU64,
@@ -49,15 +49,15 @@ pub(crate) struct Store {
 impl Store {
     /// The store of a sink. Touches nothing yet.
     pub(crate) fn new(dir: &str, prefix: &str, extension: &'static str, cx: &BuildContext) -> Store {
-        let embedded = cx.shared.get::<EmbeddedRun>().is_some();
+        let embedded = cx.process_extensions.get::<EmbeddedRun>().is_some();
         let dir = PathBuf::from(dir);
         Store {
             dir: if embedded { dir.join(EMBEDDED) } else { dir },
-            names: Names::new(prefix, extension, &cx.pipeline, &cx.writer),
+            names: Names::new(prefix, extension, &cx.pipeline, &cx.writer_id),
             pipeline: Arc::clone(&cx.pipeline),
             embedded,
-            alone: cx.alone,
-            facts: Arc::clone(&cx.facts),
+            alone: cx.exclusive,
+            metrics: Arc::clone(&cx.metrics),
             opened: AtomicU64::new(0),
             run: AtomicU64::new(1),
             index: Mutex::default(),
@@ -72,7 +72,7 @@ impl Store {
     pub(crate) fn destination(&self) -> Destination {
         let name = |dir: &Path| format!("the files `{}_*` in `{}`", self.names.prefix, dir.display());
         let dir = std::path::absolute(&self.dir).unwrap_or_else(|_| self.dir.clone());
-        Destination { name: name(&self.dir), place: name(&canonical(&dir)) }
+        Destination { name: name(&self.dir), canonical: name(&canonical(&dir)) }
     }
 
     /// All names in the directory.
@@ -126,27 +126,27 @@ impl Store {
         self.run.store(run, Ordering::Relaxed);
     }
 
-    /// How files of a lane are called before their range: a run that reads the same positions again has names of its own.
-    fn stem(&self, lane: &LaneId) -> String {
+    /// How files of a split are called before their range: a run that reads the same positions again has names of its own.
+    fn stem(&self, split: &SplitId) -> String {
         match self.run.load(Ordering::Relaxed) {
-            0 | 1 => self.names.stem(lane),
-            run => self.names.stem(&format!("{lane}-run{run}").into()),
+            0 | 1 => self.names.stem(split),
+            run => self.names.stem(&format!("{split}-run{run}").into()),
         }
     }
 
-    /// The ends of the last visible files of lanes. The directory is looked at anew, once: another instance may have
-    /// written a lane before it came here.
-    pub(crate) fn visible_ends(&self, lanes: &[LaneId]) -> Result<Vec<Option<u64>>> {
-        let stems: Vec<String> = lanes.iter().map(|lane| self.stem(lane)).collect();
+    /// The ends of the last visible files of splits. The directory is looked at anew, once: another instance may have
+    /// written a split before it came here.
+    pub(crate) fn visible_ends(&self, splits: &[SplitId]) -> Result<Vec<Option<u64>>> {
+        let stems: Vec<String> = splits.iter().map(|split| self.stem(split)).collect();
         *self.index.lock() = None;
         *self.at_claim.lock() = None;
         self.record(&stems)?;
         self.with_index(|index| stems.iter().map(|stem| index.get(stem)?.values().max().copied()).collect())
     }
 
-    /// A new file of a lane that nobody sees.
-    pub(crate) fn create(&self, lane: &LaneId) -> Result<Temporary> {
-        let stem = self.stem(lane);
+    /// A new file of a split that nobody sees.
+    pub(crate) fn create(&self, split: &SplitId) -> Result<Temporary> {
+        let stem = self.stem(split);
         self.record(std::slice::from_ref(&stem))?;
         *self.at_claim.lock() = None;
         let number = self.opened.fetch_add(1, Ordering::Relaxed);
@@ -154,24 +154,29 @@ impl Store {
     }
 
     /// Makes a file durable, and says how it will be called.
-    pub(crate) fn prepare(&self, lane: &LaneId, file: Temporary, span: Span, rows: u64) -> Result<Vec<u8>> {
-        self.prepare_all(lane, vec![(file, rows)], span)
+    pub(crate) fn prepare(&self, split: &SplitId, file: Temporary, span: OffsetRange, rows: u64) -> Result<Vec<u8>> {
+        self.prepare_all(split, vec![(file, rows)], span)
     }
 
-    /// The same for the files of one cut, with their rows: there are several where its records have different fields.
-    pub(crate) fn prepare_all(&self, lane: &LaneId, files: Vec<(Temporary, u64)>, span: Span) -> Result<Vec<u8>> {
-        let (from, to) = (span.from.at, span.to.at);
+    /// The same for the files of one checkpoint, with their rows: there are several where its records have different fields.
+    pub(crate) fn prepare_all(
+        &self,
+        split: &SplitId,
+        files: Vec<(Temporary, u64)>,
+        span: OffsetRange,
+    ) -> Result<Vec<u8>> {
+        let (from, to) = (span.from.offset, span.to.offset);
         if from > to {
-            return Err(Error::bug(format!("a cut of `{lane}` from {from} to {to}")));
+            return Err(Error::bug(format!("a checkpoint of `{split}` from {from} to {to}")));
         }
-        let stem = self.stem(lane);
+        let stem = self.stem(split);
         // They do not overlap each other, so the last that starts before the end is the one that could.
         let visible = self.with_index(|index| {
             let last = index.get(&stem)?.range(..to).next_back();
             last.map(|(start, end)| (*start, *end)).filter(|(_, end)| from < *end)
         })?;
         if let Some((start, end)) = visible {
-            let error = format!("records {from} to {to} of `{lane}` are partly in a file already: {start} to {end}");
+            let error = format!("records {from} to {to} of `{split}` are partly in a file already: {start} to {end}");
             return Err(Error::new(format!("{error}, in `{}`", self.dir.display())).help(
                 "the saved positions lie before files that are there: was the state removed? `--fresh` removes the files too",
             ));
@@ -246,7 +251,7 @@ impl Store {
         disk::sync_dir(dir)?;
         fault::step("finish.sync")?;
         if renamed {
-            self.facts.file_in(&dir.to_string_lossy());
+            self.metrics.file_in(&dir.to_string_lossy());
         }
         if disk::same_file(dir, &self.dir)
             && let Some(visible) = self.names.read(&prepared.name)

@@ -11,7 +11,7 @@ use super::disk::{create_new, failed};
 /// How much is collected before it is written.
 const CHUNK: usize = 256 << 10;
 
-/// A file that is being written. Unless it is [sealed](Self::seal), dropping it removes it: what a lane wrote that it
+/// A file that is being written. Unless it is [sealed](Self::seal), dropping it removes it: what a split wrote that it
 /// lost is of no use to anybody, least of all on a disk that is full.
 #[derive(Debug)]
 pub(crate) struct Temporary {

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use aqpipe_engine::ErrorKind;
-use aqpipe_engine::record::{Position, Span};
+use aqpipe_engine::record::{OffsetRange, Position};
 use aqpipe_engine::stage::BuildContext;
 
 use super::{EmbeddedRun, Store};
 
 fn cx(pipeline: &str, instance: &str) -> BuildContext {
-    BuildContext { pipeline: pipeline.into(), writer: instance.into(), ..BuildContext::for_tests() }
+    BuildContext { pipeline: pipeline.into(), writer_id: instance.into(), ..BuildContext::for_tests() }
 }
 
 fn embedded() -> BuildContext {
     let cx = cx("consumer", "0");
-    cx.shared.put(Arc::new(EmbeddedRun));
+    cx.process_extensions.put(Arc::new(EmbeddedRun));
     cx
 }
 
@@ -28,8 +28,12 @@ fn store_of(dir: &Path, cx: &BuildContext) -> Store {
     Store::new(dir.to_str().expect("UTF-8"), "batch", "csv", cx)
 }
 
-fn span(from: u64, to: u64) -> Span {
-    Span { from: Position { at: from, row: from }, to: Position { at: to, row: to }, part: 0 }
+fn span(from: u64, to: u64) -> OffsetRange {
+    OffsetRange {
+        from: Position { offset: from, records: from },
+        to: Position { offset: to, records: to },
+        sequence: 0,
+    }
 }
 
 fn prepare(store: &Store, from: u64, to: u64) -> aqpipe_engine::Result<Vec<u8>> {
@@ -37,10 +41,10 @@ fn prepare(store: &Store, from: u64, to: u64) -> aqpipe_engine::Result<Vec<u8>> 
 }
 
 fn prepare_text(store: &Store, from: u64, to: u64, text: &str) -> aqpipe_engine::Result<Vec<u8>> {
-    let lane = "topic/0".into();
-    let mut file = store.create(&lane)?;
+    let split = "topic/0".into();
+    let mut file = store.create(&split)?;
     file.buffer().extend_from_slice(text.as_bytes());
-    store.prepare(&lane, file, span(from, to), to.saturating_sub(from))
+    store.prepare(&split, file, span(from, to), to.saturating_sub(from))
 }
 
 fn visible(from: u64, to: u64) -> String {
@@ -70,7 +74,7 @@ fn a_file_is_seen_once_it_is_finished_and_finishing_again_changes_nothing() {
         assert_eq!(names(dir.path()), (vec![visible(0, 100)], 0));
     }
     assert_eq!(std::fs::read_to_string(dir.path().join(visible(0, 100))).expect("a file"), "0-100\n");
-    assert_eq!(cx.facts.files.load(Ordering::Relaxed), 1, "made visible once");
+    assert_eq!(cx.metrics.files.load(Ordering::Relaxed), 1, "made visible once");
     assert_eq!(store.visible_ends(&["topic/0".into()]).expect("known"), [Some(100)]);
     assert_eq!(store.visible_ends(&["topic/1".into()]).expect("known"), [None]);
 }
@@ -122,7 +126,7 @@ fn a_run_that_died_after_the_rename_is_not_counted_again() {
     let cx = cx("consumer", "0");
     let next = store_of(dir.path(), &cx);
     next.finish(&prepared).expect("finished before");
-    assert_eq!(cx.facts.files.load(Ordering::Relaxed), 0);
+    assert_eq!(cx.metrics.files.load(Ordering::Relaxed), 0);
     std::fs::write(dir.path().join(visible(0, 100)), "0-999\n").expect("writes");
     let error = next.finish(&prepared).expect_err("another file").to_string();
     assert!(error.contains("is not the file that was prepared"), "{error}");
@@ -198,7 +202,7 @@ fn cuts_that_end_at_one_position_have_names_of_their_own() {
     store.finish(&prepare(&store, 0, 100).expect("prepares")).expect("finishes");
     for part in 1..3 {
         let file = store.create(&"topic/0".into()).expect("creates");
-        let span = Span { part, ..span(100, 100) };
+        let span = OffsetRange { sequence: part, ..span(100, 100) };
         let prepared = store.prepare(&"topic/0".into(), file, span, 1).expect("prepares");
         store.finish(&prepared).expect("finishes");
     }
@@ -239,7 +243,7 @@ fn two_runs_of_one_instance_cannot_write_at_once() {
 #[test]
 fn of_a_pipeline_that_runs_alone_two_state_directories_do_not_write_at_once() {
     let dir = tempfile::tempdir().expect("a directory");
-    let alone = |writer: &str| store_of(dir.path(), &BuildContext { alone: true, ..cx("consumer", writer) });
+    let alone = |writer: &str| store_of(dir.path(), &BuildContext { exclusive: true, ..cx("consumer", writer) });
     let first = alone("0-here");
     first.claim().expect("free");
     let error = alone("0-there").claim().expect_err("it runs").to_string();
@@ -251,7 +255,7 @@ fn of_a_pipeline_that_runs_alone_two_state_directories_do_not_write_at_once() {
 }
 
 #[test]
-fn what_a_lane_wrote_and_lost_is_removed() {
+fn what_a_split_wrote_and_lost_is_removed() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = store(dir.path());
     store.claim().expect("free");
@@ -328,14 +332,14 @@ fn embedded_runs_keep_away_from_files_of_others_in_their_place() {
 }
 
 #[test]
-fn files_are_a_pipelines_by_the_record_of_their_lane_and_not_by_how_they_begin() {
+fn files_are_a_pipelines_by_the_record_of_their_split_and_not_by_how_they_begin() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().to_str().expect("UTF-8");
     let short = Store::new(path, "aq", "csv", &cx("short", "0"));
     let long = Store::new(path, "aq_raw", "csv", &cx("long", "0"));
-    let write = |store: &Store, lane: &str| {
-        let lane = lane.into();
-        let prepared = store.prepare(&lane, store.create(&lane)?, span(0, 1), 1)?;
+    let write = |store: &Store, split: &str| {
+        let split = split.into();
+        let prepared = store.prepare(&split, store.create(&split)?, span(0, 1), 1)?;
         store.finish(&prepared)
     };
     short.claim().expect("free");
@@ -479,7 +483,7 @@ fn a_note_that_is_damaged_or_points_elsewhere_is_an_error() {
 }
 
 #[test]
-fn what_another_instance_wrote_of_a_lane_is_seen_when_the_lane_comes_over() {
+fn what_another_instance_wrote_of_a_split_is_seen_when_the_split_comes_over() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mine, other) = (store(dir.path()), store_of(dir.path(), &cx("consumer", "1")));
     mine.claim().expect("free");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aqpipe_engine::Result;
-use aqpipe_engine::record::{Batch, BatchParts, Column, Fields, Kind, Mark, Numbers};
+use aqpipe_engine::record::{Batch, BatchParts, CellQuality, Column, Fields, Kind, Numbers};
 use arrow_array::StringArray;
 use arrow_array::builder::{BinaryBuilder, StringBuilder};
 use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
@@ -12,7 +12,7 @@ use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
 #[derive(Debug, Default)]
 pub(crate) struct Measured {
     values: Vec<f64>,
-    absent: Vec<(u32, Mark)>,
+    absent: Vec<(u32, CellQuality)>,
 }
 
 impl Measured {
@@ -24,14 +24,14 @@ impl Measured {
 
     /// No value, and what is known of that.
     #[inline]
-    pub(crate) fn push_absent(&mut self, mark: Mark) {
+    pub(crate) fn push_absent(&mut self, mark: CellQuality) {
         self.absent.push((self.values.len() as u32, mark));
         self.values.push(0.0);
     }
 
     fn finish(self) -> Numbers {
         let rows = self.values.len();
-        let mut marks = vec![Mark::OBSERVED.0; rows];
+        let mut marks = vec![CellQuality::OBSERVED.0; rows];
         let nulls = (!self.absent.is_empty()).then(|| {
             let mut valid = BooleanBufferBuilder::new(rows);
             valid.append_n(rows, true);
@@ -72,7 +72,7 @@ pub(crate) struct Rows {
     pub(crate) time: Vec<i64>,
     /// Minutes east of UTC.
     pub(crate) offset: Vec<i16>,
-    /// Where each row starts in its lane.
+    /// Where each row starts in its split.
     pub(crate) origin: Vec<u64>,
     /// The keys.
     pub(crate) keys: Keys,
@@ -87,7 +87,7 @@ impl Rows {
     pub(crate) fn new(layout: &Fields, keys: Keys, keep_raw: bool, room: usize) -> Rows {
         let column = |kind: Kind| match kind {
             Kind::Text => Cells::Text(StringBuilder::new()),
-            Kind::Number | Kind::Undecided => {
+            Kind::Number | Kind::Unknown => {
                 Cells::Number(Measured { values: Vec::with_capacity(room), absent: Vec::new() })
             }
         };
@@ -116,7 +116,7 @@ impl Rows {
         Batch::new(BatchParts {
             fields: Arc::clone(layout),
             time: self.time.into(),
-            offset: self.offset.into(),
+            utc_offset: self.offset.into(),
             key: match self.keys {
                 Keys::Absent => None,
                 Keys::Constant(key) => Some(StringArray::from_iter_values(std::iter::repeat_n(&*key, rows))),
@@ -124,7 +124,7 @@ impl Rows {
             },
             columns: self.columns.into_iter().map(column).collect(),
             score: None,
-            origin: self.origin.into(),
+            source_offsets: self.origin.into(),
             raw: self.raw.map(|mut raw| raw.finish()),
         })
     }

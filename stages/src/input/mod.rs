@@ -1,4 +1,4 @@
-//! What sources share: columns in the making, replay and time zones as options, and lanes that end by themselves.
+//! What sources share: columns in the making, replay and time zones as options, and splits that end by themselves.
 
 pub(crate) mod bounded;
 pub(crate) mod cells;

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aqpipe_engine::stage::{LetterId, Letters, StoredLetter};
+use aqpipe_engine::stage::{DeadLetterId, DeadLetterReader, StoredDeadLetter};
 use aqpipe_engine::{Error, Result};
 use aqpipe_librdkafka::topic_ids;
 use rdkafka::consumer::Consumer;
@@ -29,8 +29,8 @@ pub(crate) struct TopicLetters {
     pub(crate) watch: Arc<Watch>,
 }
 
-impl Letters for TopicLetters {
-    fn each(&mut self, take: &mut dyn FnMut(StoredLetter) -> Result<()>) -> Result<()> {
+impl DeadLetterReader for TopicLetters {
+    fn each(&mut self, take: &mut dyn FnMut(StoredDeadLetter) -> Result<()>) -> Result<()> {
         let failed = |error: KafkaError| {
             Error::new(format!("the topic of dead letters `{}` cannot be read", self.topic)).because(error)
         };
@@ -65,7 +65,7 @@ impl Letters for TopicLetters {
                     heard = Instant::now();
                     let (partition, offset) = (message.partition(), message.offset());
                     if ends.get(&partition).is_some_and(|end| offset < *end) {
-                        take(StoredLetter { container_id: topic_id.clone(), ..letter(&message) })?;
+                        take(StoredDeadLetter { container_id: topic_id.clone(), ..letter(&message) })?;
                     }
                     if ends.get(&partition).is_some_and(|end| offset + 1 >= *end) {
                         ends.remove(&partition);
@@ -87,18 +87,18 @@ impl Letters for TopicLetters {
     }
 }
 
-fn letter(message: &BorrowedMessage<'_>) -> StoredLetter {
+fn letter(message: &BorrowedMessage<'_>) -> StoredDeadLetter {
     let mut headers = headers(message);
     let mut header = |name: &str| headers.remove(name).unwrap_or_default();
-    StoredLetter {
-        id: LetterId {
+    StoredDeadLetter {
+        id: DeadLetterId {
             container: format!("{}/{}", message.topic(), message.partition()),
             index: message.offset().max(0) as u64,
-            mark: '@',
+            separator: '@',
         },
         container_id: None,
         pipeline: header("aqpipe.pipeline"),
-        lane: header("aqpipe.lane"),
+        split: header("aqpipe.split"),
         position: header("aqpipe.position"),
         place: header("aqpipe.place"),
         stage: header("aqpipe.stage"),
@@ -110,7 +110,7 @@ fn letter(message: &BorrowedMessage<'_>) -> StoredLetter {
             .map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
         raw: message.payload().map(<[u8]>::to_vec),
         whole: header("aqpipe.length").is_empty(),
-        form: Some(header("aqpipe.form")).filter(|form| !form.is_empty()),
+        raw_schema: Some(header("aqpipe.form")).filter(|form| !form.is_empty()),
     }
 }
 

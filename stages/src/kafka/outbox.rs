@@ -1,5 +1,5 @@
 //! What the Kafka sink and the Kafka dead letter send through: one producer, a window of bytes under way, and for each
-//! lane a count of what the brokers have acknowledged.
+//! split a count of what the brokers have acknowledged.
 
 use std::fmt;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ impl Window {
     }
 }
 
-/// What became of one lane's records.
+/// What became of one split's records.
 #[derive(Default)]
 pub(crate) struct Tally {
     settled: AtomicU64,
@@ -222,7 +222,7 @@ pub(crate) enum Posted {
     TooLarge,
 }
 
-/// A lane's share of an [`Outbox`].
+/// A split's share of an [`Outbox`].
 pub(crate) struct Mailbox {
     outbox: Arc<Outbox>,
     tally: Arc<Tally>,
@@ -241,7 +241,7 @@ impl Mailbox {
     /// Sends a record; waits while too many bytes are under way.
     ///
     /// # Errors
-    /// Where it, or an earlier one of this lane, cannot be sent.
+    /// Where it, or an earlier one of this split, cannot be sent.
     pub(crate) fn post(
         &mut self,
         key: Option<&[u8]>,
@@ -378,7 +378,7 @@ impl<'a> Patience<'a> {
         let waited = self.since.elapsed();
         if waited >= QUIET && !self.told {
             let watch = &self.outbox.watch;
-            watch.facts.waiting(&watch.stage, Some(for_what.to_owned()));
+            watch.metrics.waiting(&watch.stage, Some(for_what.to_owned()));
             self.told = true;
         }
         let pause =
@@ -392,7 +392,7 @@ impl Drop for Patience<'_> {
     fn drop(&mut self) {
         if self.told {
             let watch = &self.outbox.watch;
-            watch.facts.waiting(&watch.stage, None);
+            watch.metrics.waiting(&watch.stage, None);
         }
     }
 }

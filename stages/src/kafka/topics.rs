@@ -103,7 +103,7 @@ pub(crate) fn await_topic<C: ClientContext>(
     let mut missing: Option<Instant> = None;
     loop {
         if stopping() {
-            watch.facts.waiting(&watch.stage, None);
+            watch.metrics.waiting(&watch.stage, None);
             return Ok(Waited::Stopped);
         }
         if let Some(error) = watch.fatal() {
@@ -112,7 +112,7 @@ pub(crate) fn await_topic<C: ClientContext>(
         match look(client, topic) {
             Ok(found) => {
                 watch.fine();
-                watch.facts.waiting(&watch.stage, None);
+                watch.metrics.waiting(&watch.stage, None);
                 match found {
                     Some(partitions) => return Ok(Waited::There(partitions)),
                     None if make => return Ok(Waited::Missing),
@@ -138,7 +138,7 @@ pub(crate) fn await_topic<C: ClientContext>(
                     let error = Error::new(format!("cannot look at topic `{topic}`")).because(error);
                     return Err(error.help("look at `brokers`, `security` and the rights of the user"));
                 }
-                watch.facts.waiting(&watch.stage, Some(format!("a broker that answers for topic `{topic}`")));
+                watch.metrics.waiting(&watch.stage, Some(format!("a broker that answers for topic `{topic}`")));
                 watch.trouble_of(&error);
             }
         }
@@ -189,7 +189,7 @@ pub(crate) fn await_cluster(
             Ok(metadata) => match looker.client().fetch_cluster_id(ANSWER) {
                 Some(id) => {
                     watch.fine();
-                    watch.facts.waiting(&watch.stage, None);
+                    watch.metrics.waiting(&watch.stage, None);
                     return Ok((id, metadata.brokers().len()));
                 }
                 None => None,
@@ -201,7 +201,7 @@ pub(crate) fn await_cluster(
             let why = trouble.map_or_else(|| silent.to_owned(), |error| error.to_string());
             return Err(Error::new("stopped while waiting for a broker").because(why));
         }
-        watch.facts.waiting(&watch.stage, Some("a broker that answers".to_owned()));
+        watch.metrics.waiting(&watch.stage, Some("a broker that answers".to_owned()));
         match &trouble {
             Some(error) => watch.trouble_of(error),
             None => watch.trouble(silent),

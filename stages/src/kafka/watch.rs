@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::Error;
-use aqpipe_engine::monitor::{Facts, TOO_MANY_FILES};
+use aqpipe_engine::monitor::{Metrics, TOO_MANY_FILES};
 use aqpipe_engine::stage::BuildContext;
 use parking_lot::Mutex;
 use rdkafka::config::RDKafkaLogLevel;
@@ -49,7 +49,7 @@ pub(crate) fn take_partition_end() -> Option<u64> {
 pub(crate) struct Watch {
     pub(crate) pipeline: Arc<str>,
     pub(crate) stage: Arc<str>,
-    pub(crate) facts: Arc<Facts>,
+    pub(crate) metrics: Arc<Metrics>,
     trouble: Mutex<Trouble>,
     in_trouble: AtomicBool,
     /// Whether a broker has answered at all.
@@ -143,7 +143,7 @@ impl Watch {
         Watch {
             pipeline: Arc::clone(&cx.pipeline),
             stage: Arc::clone(&cx.stage),
-            facts: Arc::clone(&cx.facts),
+            metrics: Arc::clone(&cx.metrics),
             trouble: Mutex::default(),
             in_trouble: AtomicBool::new(false),
             has_answered: AtomicBool::new(false),
@@ -174,7 +174,7 @@ impl Watch {
         if !self.is_news(&mut trouble, what) {
             return;
         }
-        self.facts.errors.fetch_add(1, Ordering::Relaxed);
+        self.metrics.errors.fetch_add(1, Ordering::Relaxed);
         trouble.since += 1;
         let kind: String = what.chars().take(KIND).collect();
         let is_new = trouble.kinds.len() < KINDS && !trouble.kinds.contains(&kind);
@@ -195,7 +195,7 @@ impl Watch {
         match error.rdkafka_error_code() {
             Some(code) if is_out_of_reach(code) => self.no_answer(&error.to_string()),
             _ => {
-                self.facts.retries.fetch_add(1, Ordering::Relaxed);
+                self.metrics.retries.fetch_add(1, Ordering::Relaxed);
                 self.trouble(&error.to_string());
             }
         }
@@ -204,7 +204,7 @@ impl Watch {
     /// Something is done again for an error of that kind, which was told when it was reported.
     pub(crate) fn retried(&self, code: Code) {
         if !is_out_of_reach(code) {
-            self.facts.retries.fetch_add(1, Ordering::Relaxed);
+            self.metrics.retries.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -226,7 +226,7 @@ impl Watch {
         if !self.is_news(&mut trouble, what) {
             return;
         }
-        self.facts.unreached.fetch_add(1, Ordering::Relaxed);
+        self.metrics.unreached.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
         if let Some((broker, why)) = broker_in(what) {
             trouble.name(broker, why, now);
@@ -300,7 +300,7 @@ impl Watch {
         let (pipeline, stage) = (&*self.pipeline, &*self.stage);
         tracing::debug!(target: "librdkafka", pipeline, stage, "{level:?} {facility}: {message}");
         if message.contains(TOO_MANY_FILES) {
-            self.facts.files_refused.fetch_add(1, Ordering::Relaxed);
+            self.metrics.files_refused.fetch_add(1, Ordering::Relaxed);
         }
         if matches!(facility, "FAIL" | "ERROR")
             && let Some((broker, why)) = broker_in(message)
@@ -430,15 +430,15 @@ mod tests {
         let watch = Watch::new(&cx);
         watch.heard(&out_of_reach(), REFUSED);
         watch.trouble_of(&out_of_reach());
-        let facts = || cx.facts.snapshot();
-        assert_eq!((facts().errors, facts().retries, facts().unreached), (0, 0, 2));
+        let metrics = || cx.metrics.snapshot();
+        assert_eq!((metrics().errors, metrics().retries, metrics().unreached), (0, 0, 2));
         assert_eq!(watch.last_trouble().as_deref(), Some("no answer from broker 127.0.0.1:9 (connection refused)"));
         watch.fine();
         assert_eq!(watch.last_trouble(), None);
         watch.trouble_of(&KafkaError::Global(Code::NotCoordinator));
         watch.trouble("two");
         watch.trouble("two");
-        assert_eq!((facts().errors, facts().retries, facts().unreached), (2, 1, 2));
+        assert_eq!((metrics().errors, metrics().retries, metrics().unreached), (2, 1, 2));
         assert_eq!((watch.last_trouble().as_deref(), watch.troubles()), (Some("two"), 4));
     }
 

@@ -1,13 +1,13 @@
-//! CSV files, one for each cut of a lane.
+//! CSV files, one for each checkpoint of a split.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aqpipe_engine::Result;
-use aqpipe_engine::record::{Batch, Fields, LaneId, Span};
+use aqpipe_engine::record::{Batch, Fields, OffsetRange, SplitId};
 use aqpipe_engine::schemars::{self, JsonSchema};
 use aqpipe_engine::stage::{
-    BuildContext, Cadence, DeadLetter, Descriptor, Prepared, Problem, Rerun, Sink, SinkConfig, Writer,
+    BuildContext, CheckpointPolicy, DeadLetter, Descriptor, Prepared, Problem, Rerun, Sink, SinkConfig, Writer,
 };
 use serde::Deserialize;
 
@@ -17,9 +17,9 @@ use crate::files::{Store, Temporary, ends_in_a_store};
 
 /// Writes records as CSV files into a directory.
 ///
-/// A file holds what was read of one lane (a Kafka partition, an input file) between two commits, and is called
+/// A file holds what was read of one split (a Kafka partition, an input file) between two commits, and is called
 /// `PREFIX_LANE_FROM-TO.csv` by the positions read, `TO` not included: `air_quality_batch_air-quality-data-2_…100-…200.csv`.
-/// It appears as a whole or not at all, is never overwritten and never changed. Files of one lane sort by name.
+/// It appears as a whole or not at all, is never overwritten and never changed. Files of one split sort by name.
 ///
 /// Columns: `timestamp` with the offset of its clock, the key, the fields in their order, the score where a stage gave
 /// one, `flags` (a QARTOD digit for each field, in the order of the columns) and `fills` (`T=forward_fill(2);RH=median`).
@@ -133,8 +133,8 @@ batch_timeout_secs = 30
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
-    fn cadence(&self) -> Cadence {
-        Cadence::Records { most: self.batch_size, timeout: Duration::from_secs(self.batch_timeout_secs) }
+    fn checkpoint_policy(&self) -> CheckpointPolicy {
+        CheckpointPolicy::Records { most: self.batch_size, timeout: Duration::from_secs(self.batch_timeout_secs) }
     }
 
     fn rerun(&self) -> Rerun {
@@ -162,12 +162,12 @@ struct CsvSink {
 ends_in_a_store!(CsvSink);
 
 impl Sink for CsvSink {
-    fn open(&self, lane: &LaneId, _epoch: u64) -> Result<Box<dyn Writer>> {
+    fn open(&self, split: &SplitId, _epoch: u64) -> Result<Box<dyn Writer>> {
         Ok(Box::new(CsvWriter {
             store: Arc::clone(&self.store),
             table: self.table.clone(),
             told: Arc::clone(&self.told),
-            lane: Arc::clone(lane),
+            split: Arc::clone(split),
             files: Vec::new(),
         }))
     }
@@ -177,8 +177,8 @@ struct CsvWriter {
     store: Arc<Store>,
     table: Table,
     told: Arc<Told>,
-    lane: LaneId,
-    /// The files of this cut. One file has one set of columns: rows that were held over a change of fields come
+    split: SplitId,
+    /// The files of this checkpoint. One file has one set of columns: rows that were held over a change of fields come
     /// beside those that caused it.
     files: Vec<Part>,
 }
@@ -193,7 +193,7 @@ impl CsvWriter {
     fn open_file(&self, fields: &Arc<Fields>) -> Result<Part> {
         let (names, written) = self.table.names(fields);
         self.told.renamed(&names, &written);
-        let mut file = self.store.create(&self.lane)?;
+        let mut file = self.store.create(&self.split)?;
         self.table.write_header(fields, file.buffer());
         Ok(Part { file, fields: Arc::clone(fields), rows: 0 })
     }
@@ -212,9 +212,9 @@ impl Writer for CsvWriter {
                 self.files.len() - 1
             }
         };
-        // The partition of a Kafka lane, or the whole name of another.
-        let partition = self.lane.rsplit_once('/').map(|(_, last)| last);
-        let partition = partition.filter(|last| last.bytes().all(|byte| byte.is_ascii_digit())).unwrap_or(&self.lane);
+        // The partition of a Kafka split, or the whole name of another.
+        let partition = self.split.rsplit_once('/').map(|(_, last)| last);
+        let partition = partition.filter(|last| last.bytes().all(|byte| byte.is_ascii_digit())).unwrap_or(&self.split);
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_micros() as i64;
         let Part { file, rows, .. } = &mut self.files[at];
         self.table.write_rows(&batch, Common { partition, processed_at: now }, file.buffer());
@@ -222,13 +222,13 @@ impl Writer for CsvWriter {
         file.write_much()
     }
 
-    fn prepare(&mut self, span: Span) -> Result<Prepared> {
+    fn prepare(&mut self, span: OffsetRange) -> Result<Prepared> {
         let files = std::mem::take(&mut self.files);
         if files.is_empty() {
             return Ok(Prepared::Nothing);
         }
         self.store
-            .prepare_all(&self.lane, files.into_iter().map(|part| (part.file, part.rows)).collect(), span)
+            .prepare_all(&self.split, files.into_iter().map(|part| (part.file, part.rows)).collect(), span)
             .map(Prepared::from)
     }
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use aqpipe_engine::Result;
-use aqpipe_engine::record::{Batch, Fields, LaneId, Span};
+use aqpipe_engine::record::{Batch, Fields, OffsetRange, SplitId};
 use aqpipe_engine::schemars::{self, JsonSchema};
 use aqpipe_engine::stage::{
-    BuildContext, Cadence, DeadLetter, Delivery, Descriptor, End, Prepared, Problem, Sink, SinkConfig, Writer,
+    BuildContext, CheckpointPolicy, DeadLetter, Delivery, Descriptor, Prepared, Problem, Sink, SinkConfig,
+    TwoPhaseCommit, Writer,
 };
 use serde::Deserialize;
 
@@ -23,8 +24,8 @@ impl SinkConfig for NullSinkConfig {
         Ok(())
     }
 
-    fn cadence(&self) -> Cadence {
-        Cadence::Interval
+    fn checkpoint_policy(&self) -> CheckpointPolicy {
+        CheckpointPolicy::Interval
     }
 
     fn delivery(&self) -> Delivery {
@@ -40,10 +41,10 @@ aqpipe_engine::inventory::submit! { Descriptor::sink::<NullSinkConfig>() }
 
 struct Null;
 
-impl End for Null {}
+impl TwoPhaseCommit for Null {}
 
 impl Sink for Null {
-    fn open(&self, _lane: &LaneId, _epoch: u64) -> Result<Box<dyn Writer>> {
+    fn open(&self, _split: &SplitId, _epoch: u64) -> Result<Box<dyn Writer>> {
         Ok(Box::new(Null))
     }
 }
@@ -53,7 +54,7 @@ impl Writer for Null {
         Ok(())
     }
 
-    fn prepare(&mut self, _span: Span) -> Result<Prepared> {
+    fn prepare(&mut self, _span: OffsetRange) -> Result<Prepared> {
         Ok(Prepared::Nothing)
     }
 }
@@ -67,8 +68,8 @@ mod tests {
         let table: serde_json::Value = serde_json::json!({});
         let config: NullSinkConfig = serde_json::from_value(table).expect("valid");
         let sink = config.build(&BuildContext::for_tests()).expect("builds");
-        let mut writer = sink.open(&"lane".into(), 0).expect("opens");
-        assert!(writer.prepare(Span::default()).expect("nothing to do").apart().is_empty());
+        let mut writer = sink.open(&"split".into(), 0).expect("opens");
+        assert!(writer.prepare(OffsetRange::default()).expect("nothing to do").staged().is_empty());
         assert!(serde_json::from_value::<NullSinkConfig>(serde_json::json!({"dir": "x"})).is_err());
     }
 }

@@ -4,10 +4,11 @@ use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::sync::Arc;
 
 use aqpipe_engine::printable;
-use aqpipe_engine::record::{Batch, Fields, LaneId, Span};
+use aqpipe_engine::record::{Batch, Fields, OffsetRange, SplitId};
 use aqpipe_engine::schemars::{self, JsonSchema};
 use aqpipe_engine::stage::{
-    BuildContext, Cadence, DeadLetter, Delivery, Descriptor, End, Prepared, Problem, Sink, SinkConfig, Writer,
+    BuildContext, CheckpointPolicy, DeadLetter, Delivery, Descriptor, Prepared, Problem, Sink, SinkConfig,
+    TwoPhaseCommit, Writer,
 };
 use aqpipe_engine::{Error, Result};
 use parking_lot::Mutex;
@@ -19,7 +20,7 @@ use crate::codec::json::{Encoder, taken_name};
 /// Writes records to the standard output: for looking at them and for pipes. Nothing else is written there during such a
 /// run.
 ///
-/// Records of several lanes come in turns, a batch at a time; within a lane they are in order. After a crash what was
+/// Records of several splits come in turns, a batch at a time; within a split they are in order. After a crash what was
 /// under way may come twice. When the reader of a pipe leaves (`| head`), the run stops without an error, having
 /// committed what had been written before.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -56,8 +57,8 @@ impl SinkConfig for StdoutSinkConfig {
         taken.map_or(Ok(()), |name| Err(vec![problem(name)]))
     }
 
-    fn cadence(&self) -> Cadence {
-        Cadence::Interval
+    fn checkpoint_policy(&self) -> CheckpointPolicy {
+        CheckpointPolicy::Interval
     }
 
     fn delivery(&self) -> Delivery {
@@ -109,7 +110,7 @@ struct Stdout {
     cx: BuildContext,
 }
 
-/// What the lanes have in common.
+/// What the splits have in common.
 struct Shared {
     out: BufWriter<Box<dyn Write + Send>>,
     /// The fields of the last header.
@@ -123,14 +124,14 @@ impl Stdout {
     }
 }
 
-impl End for Stdout {}
+impl TwoPhaseCommit for Stdout {}
 
 impl Sink for Stdout {
-    fn open(&self, _lane: &LaneId, _epoch: u64) -> Result<Box<dyn Writer>> {
+    fn open(&self, _split: &SplitId, _epoch: u64) -> Result<Box<dyn Writer>> {
         Ok(Box::new(StdoutWriter {
             shared: Arc::clone(&self.shared),
             format: self.format,
-            encoder: Encoder::new(Arc::clone(&self.cx.tests)),
+            encoder: Encoder::new(Arc::clone(&self.cx.qc_tests)),
             encoded: Vec::new(),
             ends: Vec::new(),
         }))
@@ -160,7 +161,7 @@ impl Writer for StdoutWriter {
         self.write_out(&mut shared, &batch).map_err(gone)
     }
 
-    fn prepare(&mut self, _span: Span) -> Result<Prepared> {
+    fn prepare(&mut self, _span: OffsetRange) -> Result<Prepared> {
         self.shared.lock().out.flush().map_err(gone)?;
         Ok(Prepared::Nothing)
     }
@@ -234,11 +235,11 @@ mod tests {
         Batch::new(BatchParts {
             fields: Arc::new(Fields { list: vec![Field::number(field)], ..Fields::default() }),
             time: vec![0, 1_000_000].into(),
-            offset: vec![0, 0].into(),
+            utc_offset: vec![0, 0].into(),
             key: None,
             columns: vec![Column::Number(Numbers::observed(vec![1.5, 2.0].into()))],
             score: None,
-            origin: vec![0, 1].into(),
+            source_offsets: vec![0, 1].into(),
             raw: None,
         })
         .expect("fits")
@@ -248,9 +249,9 @@ mod tests {
         let pipe = Pipe::default();
         let sink = Stdout::new(Box::new(pipe.clone()), format, &BuildContext::for_tests());
         for field in fields {
-            let mut writer = sink.open(&"lane".into(), 0).expect("opens");
+            let mut writer = sink.open(&"split".into(), 0).expect("opens");
             writer.write(batch(field), &mut Vec::new()).expect("writes");
-            writer.prepare(Span::default()).expect("flushes");
+            writer.prepare(OffsetRange::default()).expect("flushes");
         }
         let bytes = pipe.0.lock().clone();
         String::from_utf8(bytes).expect("UTF-8")
@@ -279,8 +280,8 @@ mod tests {
     #[test]
     fn a_reader_that_leaves_stops_the_run_without_a_failure() {
         let sink = Stdout::new(Box::new(Pipe(Arc::default(), true)), Format::Csv, &BuildContext::for_tests());
-        let mut writer = sink.open(&"lane".into(), 0).expect("opens");
-        let written = writer.write(batch("a"), &mut Vec::new()).and_then(|()| writer.prepare(Span::default()));
+        let mut writer = sink.open(&"split".into(), 0).expect("opens");
+        let written = writer.write(batch("a"), &mut Vec::new()).and_then(|()| writer.prepare(OffsetRange::default()));
         assert_eq!(written.map(drop).map_err(|error| error.kind()), Err(ErrorKind::Stop));
     }
 }

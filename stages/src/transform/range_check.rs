@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aqpipe_engine::Result;
-use aqpipe_engine::record::{Batch, Column, Fields, Flag, Mark, Numbers};
+use aqpipe_engine::record::{Batch, CellQuality, Column, Fields, Flag, Numbers};
 use aqpipe_engine::stage::{BuildContext, DeadLetter, Descriptor, Output, Problem, Transform, TransformConfig};
 use arrow_array::BooleanArray;
 use arrow_buffer::{BooleanBuffer, NullBuffer};
@@ -80,7 +80,7 @@ ranges.T = { min = -20.0, max = 50.0 }                            # °C
         if problems.is_empty() { Ok(input.clone()) } else { Err(problems) }
     }
 
-    fn measures(&self) -> Vec<String> {
+    fn numeric_fields(&self) -> Vec<String> {
         self.ranges.keys().cloned().collect()
     }
 
@@ -91,7 +91,7 @@ ranges.T = { min = -20.0, max = 50.0 }                            # °C
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Transform>> {
         Ok(Box::new(Checker {
             rules: self.ranges.iter().map(|(name, range)| (name.clone(), range.bounds())).collect(),
-            test: cx.tests.bit(TEST),
+            test: cx.qc_tests.bit(TEST),
             on_fail: self.on_fail,
             columns: Bound::default(),
         }))
@@ -168,7 +168,7 @@ const AFTER_GOOD: [u32; 16] = {
     let mut table = [0; 16];
     let mut flag = 0;
     while flag < 16 {
-        table[flag as usize] = Mark(flag).checked(Flag::Good, 0).0 & 0xf;
+        table[flag as usize] = CellQuality(flag).checked(Flag::Good, 0).0 & 0xf;
         flag += 1;
     }
     table
@@ -204,7 +204,7 @@ impl Transform for Checker {
         let keep: BooleanArray = (0..batch.rows()).map(|row| Some(!reasons.contains_key(&row))).collect();
         for (row, reason) in reasons {
             let raw = batch.raw(row).map(<[u8]>::to_vec);
-            out.dead.push(DeadLetter::new(batch.origin()[row], reason, raw));
+            out.dead.push(DeadLetter::new(batch.source_offsets()[row], reason, raw));
         }
         let kept = batch.filter(&keep)?;
         if kept.rows() > 0 {
@@ -220,7 +220,7 @@ fn check_column(numbers: Numbers, bounds: &Bounds, test: u8, on_fail: OnFail) ->
         let flag = bounds.judge(value);
         *mark = match flag {
             Flag::Good => *mark & !0xf | AFTER_GOOD[(*mark & 0xf) as usize],
-            _ => Mark(*mark).checked(flag, test).0,
+            _ => CellQuality(*mark).checked(flag, test).0,
         };
         flag == Flag::Fail
     };
@@ -276,9 +276,10 @@ mod tests {
         let mut check = build(json!({ "ranges": { "CO": range } }));
         let cells = [-0.1, 0.0, 1.0, 10.0, 10.5, 50.0, 50.1, f64::INFINITY].map(Some);
         let checked = one(&mut *check, batch(&[("CO", &[&cells[..], &[None]].concat())]));
-        let flags: Vec<_> = (0..9).map(|row| checked.numbers(0).expect("numbers").mark(row).flag() as u8).collect();
+        let flags: Vec<_> =
+            (0..9).map(|row| checked.numbers(0).expect("numbers").quality_at(row).flag() as u8).collect();
         assert_eq!(flags, [4, 3, 1, 1, 3, 3, 4, 4, 9]);
-        let tests: Vec<_> = (0..9).map(|row| checked.numbers(0).expect("numbers").mark(row).tests()).collect();
+        let tests: Vec<_> = (0..9).map(|row| checked.numbers(0).expect("numbers").quality_at(row).tests()).collect();
         assert_eq!(tests, [2, 2, 0, 0, 2, 2, 2, 2, 0], "a test that objects names itself");
         assert_eq!(values(&checked, "CO")[0], Some(-0.1), "flagging changes no value");
     }
@@ -289,8 +290,8 @@ mod tests {
         let mut rows = batch(&[("CO", &[Some(1.0), Some(9.0), Some(1.0)])]);
         rows.change_numbers(0, |numbers| {
             let (values, nulls, mut marks) = numbers.into_vecs();
-            marks[0] = Mark::MISSING.filled(aqpipe_engine::record::Provenance::ForwardFill, 2).0;
-            marks[2] = Mark::OBSERVED.checked(Flag::Suspect, 5).0;
+            marks[0] = CellQuality::MISSING.filled(aqpipe_engine::record::Provenance::ForwardFill, 2).0;
+            marks[2] = CellQuality::OBSERVED.checked(Flag::Suspect, 5).0;
             Ok(Numbers::from_vecs(values, nulls, marks))
         })
         .expect("changed");
@@ -315,9 +316,9 @@ mod tests {
         parts.raw = Some((0..3).map(|row| Some(vec![b'a' + row])).collect());
         let mut out = Output::default();
         check.apply(Batch::new(parts).expect("fits"), &mut out).expect("applies");
-        assert_eq!(out.batches[0].origin(), [0, 200]);
+        assert_eq!(out.batches[0].source_offsets(), [0, 200]);
         assert_eq!(out.dead.len(), 1);
-        assert_eq!((out.dead[0].origin, out.dead[0].raw.as_deref()), (100, Some(&b"b"[..])));
+        assert_eq!((out.dead[0].source_offset, out.dead[0].raw.as_deref()), (100, Some(&b"b"[..])));
         let reason = "`CO` is 9.5, above its maximum of 5; `T` is -30, below its minimum of -20";
         assert_eq!(out.dead[0].reason, reason);
         assert!(transform("range_check", json!({ "on_fail": "reject", "ranges": {} })).rejects());

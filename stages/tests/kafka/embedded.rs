@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aqpipe_engine::record::Span;
-use aqpipe_engine::stage::{BuildContext, DeadLetter, Gate, Sink};
+use aqpipe_engine::record::OffsetRange;
+use aqpipe_engine::stage::{BuildContext, DeadLetter, Latch, Sink};
 use aqpipe_stages::kafka::Embedded;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -16,7 +16,7 @@ const TOPIC: &str = "readings";
 
 fn context(embedded: &Arc<Embedded>) -> BuildContext {
     let cx = BuildContext::for_tests();
-    cx.shared.put(Arc::clone(embedded));
+    cx.process_extensions.put(Arc::clone(embedded));
     cx
 }
 
@@ -28,14 +28,14 @@ fn write_to(partitions: i32) -> Value {
     json!({"brokers": "nowhere:1", "topic": TOPIC, "create_topic": {"partitions": partitions}})
 }
 
-/// Writes rows through a lane of the sink and waits until they are acknowledged.
+/// Writes rows through a split of the sink and waits until they are acknowledged.
 fn write(sink: &dyn Sink, from: u64, to: u64) -> Vec<DeadLetter> {
-    let mut writer = sink.open(&"lane".into(), 1).expect("a writer");
+    let mut writer = sink.open(&"split".into(), 1).expect("a writer");
     let mut dead = Vec::new();
     for start in (from..to).step_by(1_000) {
         writer.write(rows(start, (start + 1_000).min(to)), &mut dead).expect("written");
     }
-    writer.prepare(Span::default()).expect("acknowledged");
+    writer.prepare(OffsetRange::default()).expect("acknowledged");
     dead
 }
 
@@ -59,22 +59,22 @@ fn what_the_sink_wrote_the_source_reads_back_whole_and_in_order() {
     // hold them, so this needs the reader to read while the writer writes.
     let sink = sink(write_to(3), &cx);
     let mut gated = cx.clone();
-    gated.upstream = Arc::new(Gate::default());
+    gated.upstream = Arc::new(Latch::default());
     let reader = Running::start(source(read_all(), &gated), |_| {});
     assert_eq!(write(&*sink, 0, 20_000), []);
     gated.upstream.open();
     let (result, seen) = reader.finish();
     result.expect("read to the end");
     assert_rows(seen.sorted(), 0..20_000);
-    for (lane, rows) in &seen.rows {
+    for (split, rows) in &seen.rows {
         for key in 0..7 {
             let of_key: Vec<u64> = rows.iter().copied().filter(|n| n % 7 == key).collect();
-            assert!(of_key.is_sorted(), "{lane}: key {key} is out of order");
+            assert!(of_key.is_sorted(), "{split}: key {key} is out of order");
             assert!(of_key.is_empty() || of_key.len() == (0..20_000).filter(|n| n % 7 == key).count());
         }
     }
-    let facts = cx.facts.snapshot();
-    assert!(facts.bytes_in > 20_000 * 30, "{} bytes", facts.bytes_in);
+    let metrics = cx.metrics.snapshot();
+    assert!(metrics.bytes_in > 20_000 * 30, "{} bytes", metrics.bytes_in);
 }
 
 #[test]
@@ -87,8 +87,8 @@ fn a_slow_reader_holds_the_writer_back_and_nothing_is_dropped() {
         &cx,
     );
     let mut gated = cx.clone();
-    gated.upstream = Arc::new(Gate::default());
-    let reader = Running::start(source(read_all(), &gated), |lanes| lanes.pause = Duration::from_millis(5));
+    gated.upstream = Arc::new(Latch::default());
+    let reader = Running::start(source(read_all(), &gated), |splits| splits.pause = Duration::from_millis(5));
     // About 10 MB to one partition, twice of what the broker keeps.
     let rows = 100_000;
     assert_eq!(write(&*sink, 0, rows), []);
@@ -97,7 +97,7 @@ fn a_slow_reader_holds_the_writer_back_and_nothing_is_dropped() {
     result.expect("read to the end");
     assert!(seen.rows.values().all(|rows| rows.is_sorted()), "out of order");
     assert_rows(seen.sorted(), 0..rows);
-    assert!(cx.facts.snapshot().bytes_in > 6_000_000);
+    assert!(cx.metrics.snapshot().bytes_in > 6_000_000);
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn messages_that_are_no_records_become_dead_letters_with_their_place_and_bytes()
     let places: Vec<Option<&str>> = seen.dead.iter().map(|letter| letter.place.as_deref()).collect();
     let expected = ["readings/0@0", "readings/0@2", "readings/0@3", "readings/0@4", "readings/0@6"];
     assert_eq!(places, expected.map(Some));
-    assert_eq!(seen.dead.iter().map(|letter| letter.origin).collect::<Vec<_>>(), [0, 2, 3, 4, 6]);
+    assert_eq!(seen.dead.iter().map(|letter| letter.source_offset).collect::<Vec<_>>(), [0, 2, 3, 4, 6]);
     assert_eq!(seen.dead[0].raw.as_deref(), Some(&b"not json"[..]));
     assert_eq!(seen.dead[2].raw, None);
     assert!(seen.dead[2].reason.contains("no value"), "{:?}", seen.dead[2]);
@@ -163,7 +163,7 @@ fn a_header_whose_name_is_not_utf_8_harms_nobody() {
     let (result, seen) = Running::start(source(read_all(), &cx), |_| {}).finish();
     result.expect("read to the end");
     assert_eq!(seen.sorted(), [7]);
-    assert_eq!(seen.dead.iter().map(|letter| letter.origin).collect::<Vec<_>>(), [1]);
+    assert_eq!(seen.dead.iter().map(|letter| letter.source_offset).collect::<Vec<_>>(), [1]);
 }
 
 #[test]
@@ -174,11 +174,11 @@ fn a_source_goes_on_where_the_group_committed() {
     write(&*sink, 0, 3_000);
     let mut config = read_all();
     config["until_end"] = json!(false);
-    let first = Running::start(source(config, &cx), |lanes| {
-        lanes.max = 100;
-        lanes.pause = Duration::from_millis(5);
+    let first = Running::start(source(config, &cx), |splits| {
+        splits.max = 100;
+        splits.pause = Duration::from_millis(5);
     });
-    first.lanes.wait_for("some rows", |seen| seen.count() >= 500);
+    first.splits.wait_for("some rows", |seen| seen.count() >= 500);
     let before = first.stop();
     write(&*sink, 3_000, 4_000);
     let (result, after) = Running::start(source(read_all(), &cx), |_| {}).finish();
@@ -195,14 +195,14 @@ fn a_record_larger_than_a_message_may_be_is_a_dead_letter_of_the_sink() {
     config["librdkafka"] = json!({"message.max.bytes": 1_000});
     let sink = sink(config, &cx);
     assert_eq!(write(&*sink, 0, 10), []);
-    let mut writer = sink.open(&"lane".into(), 2).expect("a writer");
+    let mut writer = sink.open(&"split".into(), 2).expect("a writer");
     let mut parts = rows(0, 3).into_parts();
     parts.key = Some(vec!["a".to_owned(), "b".repeat(2_000), "c".to_owned()].into());
     let batch = aqpipe_engine::record::Batch::new(parts).expect("a batch");
     let mut dead = Vec::new();
     writer.write(batch, &mut dead).expect("written");
-    writer.prepare(Span::default()).expect("the others are acknowledged");
-    assert_eq!(dead.iter().map(|letter| letter.origin).collect::<Vec<_>>(), [1]);
+    writer.prepare(OffsetRange::default()).expect("the others are acknowledged");
+    assert_eq!(dead.iter().map(|letter| letter.source_offset).collect::<Vec<_>>(), [1]);
     assert!(dead[0].reason.contains("bytes"), "{:?}", dead[0]);
     assert!(dead[0].raw.as_ref().is_some_and(|raw| raw.len() > 2_000));
 }
@@ -222,13 +222,13 @@ fn dead_letters_wait_for_the_cut_and_carry_their_origin_in_headers() {
     writer.write(vec![letter, long, none]).expect("kept");
     writer.write(vec![DeadLetter::new(20, "more", Some(vec![b'y'; 2_000_000]))]).expect("kept");
     assert!(writer.is_full());
-    writer.prepare(Span::default()).expect("acknowledged");
+    writer.prepare(OffsetRange::default()).expect("acknowledged");
     assert!(!writer.is_full());
     let read = crate::real::read_raw(embedded.bootstrap_servers(), TOPIC, 4);
     assert_eq!(read[0].payload.as_deref(), Some(&b"raw bytes"[..]));
     let header = |index: usize, name: &str| read[index].headers.get(name).map(String::as_str);
     assert_eq!(header(0, "aqpipe.pipeline"), Some("test"));
-    assert_eq!(header(0, "aqpipe.lane"), Some("in/3"));
+    assert_eq!(header(0, "aqpipe.split"), Some("in/3"));
     assert_eq!(header(0, "aqpipe.position"), Some("17"));
     assert_eq!(header(0, "aqpipe.place"), Some("in/3@17"));
     assert_eq!(header(0, "aqpipe.stage"), Some("kafka"));
@@ -244,7 +244,7 @@ fn a_sink_that_is_closed_while_nobody_reads_gives_up_instead_of_waiting_for_ever
     let cx = context(&embedded);
     embedded.register_reader(TOPIC, "nobody");
     let sink = sink(write_to(1), &cx);
-    let mut writer = sink.open(&"lane".into(), 1).expect("a writer");
+    let mut writer = sink.open(&"split".into(), 1).expect("a writer");
     let stuck = std::thread::spawn(move || {
         (0_u64..).map(|n| writer.write(rows(n * 1_000, (n + 1) * 1_000), &mut Vec::new())).find_map(Result::err)
     });

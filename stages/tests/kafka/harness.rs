@@ -7,10 +7,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::arrow_array::{Float64Array, StringArray};
-use aqpipe_engine::record::{Batch, BatchParts, Column, Field, Fields, LaneId, Numbers, Position};
+use aqpipe_engine::record::{Batch, BatchParts, Column, Field, Fields, Numbers, Position, SplitId};
 use aqpipe_engine::stage::{
-    Acknowledge, BuildContext, DeadEnd, DeadLetter, Fence, Lane, Lanes, Next, Parsed, Registry, Role, Sink, Source,
-    Start,
+    BuildContext, DeadLetter, DeadLetterSink, FencingToken, OffsetStore, Parsed, Poll, Registry, Role, Sink, Source,
+    SourceContext, SplitReader, SplitState,
 };
 use aqpipe_engine::{Error, Result};
 use parking_lot::{Condvar, Mutex};
@@ -32,7 +32,7 @@ pub(crate) fn sink(config: Value, cx: &BuildContext) -> Arc<dyn Sink> {
     sink.build(cx).expect("built")
 }
 
-pub(crate) fn dead_end(config: Value, cx: &BuildContext) -> Arc<dyn DeadEnd> {
+pub(crate) fn dead_end(config: Value, cx: &BuildContext) -> Arc<dyn DeadLetterSink> {
     let Parsed::DeadLetter(end) = parse(Role::DeadLetter, config) else { panic!("not a dead letter") };
     end.check().expect("no problems");
     end.build(cx).expect("built")
@@ -46,22 +46,22 @@ pub(crate) fn rows(from: u64, to: u64) -> Batch {
     Batch::new(BatchParts {
         fields: Arc::new(fields),
         time: (from..to).map(|row| row as i64 * 1_000_000).collect::<Vec<_>>().into(),
-        offset: vec![0_i16; n].into(),
+        utc_offset: vec![0_i16; n].into(),
         key: Some(StringArray::from_iter_values(&keys)),
         columns: vec![Column::Number(Numbers::observed(Float64Array::from_iter_values(
             (from..to).map(|row| row as f64),
         )))],
         score: None,
-        origin: (from..to).collect::<Vec<_>>().into(),
+        source_offsets: (from..to).collect::<Vec<_>>().into(),
         raw: None,
     })
     .expect("a batch")
 }
 
-/// What a source's lanes read, with commits as the engine does them: after every batch, or at the end of a lane.
-pub(crate) struct TestLanes {
-    acknowledge: Arc<dyn Acknowledge>,
-    open: Mutex<BTreeMap<LaneId, Open>>,
+/// What a source's splits read, with commits as the engine does them: after every batch, or at the end of a split.
+pub(crate) struct TestSourceContext {
+    acknowledge: Arc<dyn OffsetStore>,
+    open: Mutex<BTreeMap<SplitId, Open>>,
     pub(crate) seen: Mutex<Seen>,
     pub(crate) changed: Condvar,
     stop: AtomicBool,
@@ -71,14 +71,14 @@ pub(crate) struct TestLanes {
     pub(crate) max: usize,
 }
 
-/// A lane's thread, and how it is told to end.
+/// A split's thread, and how it is told to end.
 type Open = (Arc<AtomicBool>, JoinHandle<()>);
 
 /// What was read and decided.
 #[derive(Default)]
 pub(crate) struct Seen {
-    /// `n` of each row, by lane, in order.
-    pub(crate) rows: BTreeMap<LaneId, Vec<u64>>,
+    /// `n` of each row, by split, in order.
+    pub(crate) rows: BTreeMap<SplitId, Vec<u64>>,
     pub(crate) dead: Vec<DeadLetter>,
     pub(crate) failure: Option<Error>,
     pub(crate) opened: usize,
@@ -97,10 +97,10 @@ impl Seen {
     }
 }
 
-impl TestLanes {
-    pub(crate) fn new(source: &dyn Source) -> TestLanes {
-        TestLanes {
-            acknowledge: source.acknowledge().expect("a group"),
+impl TestSourceContext {
+    pub(crate) fn new(source: &dyn Source) -> TestSourceContext {
+        TestSourceContext {
+            acknowledge: source.offset_store().expect("a group"),
             open: Mutex::default(),
             seen: Mutex::default(),
             changed: Condvar::new(),
@@ -127,10 +127,10 @@ impl TestLanes {
         }
     }
 
-    fn read(&self, id: &LaneId, lane: &mut dyn Lane, close: &AtomicBool) -> Result<()> {
+    fn read(&self, id: &SplitId, split: &mut dyn SplitReader, close: &AtomicBool) -> Result<()> {
         while !close.load(Ordering::SeqCst) {
-            match lane.next(self.max, Instant::now() + Duration::from_millis(100))? {
-                Next::Rows(batch, dead) => {
+            match split.next(self.max, Instant::now() + Duration::from_millis(100))? {
+                Poll::Rows(batch, dead) => {
                     let mut seen = self.seen.lock();
                     let rows = seen.rows.entry(Arc::clone(id)).or_default();
                     let column = batch.fields().index("n").and_then(|index| batch.numbers(index));
@@ -138,53 +138,59 @@ impl TestLanes {
                     seen.dead.extend(dead);
                     self.changed.notify_all();
                 }
-                Next::Quiet => continue,
-                Next::End => break,
+                Poll::Idle => continue,
+                Poll::End => break,
             }
             std::thread::sleep(self.pause);
         }
-        self.acknowledge.acknowledge(&[(Arc::clone(id), lane.position())]).map(drop)
+        self.acknowledge.commit(&[(Arc::clone(id), split.position())]).map(drop)
     }
 
-    fn join(&self, ids: &[LaneId]) {
+    fn join(&self, ids: &[SplitId]) {
         let closing: Vec<_> = ids.iter().filter_map(|id| self.open.lock().remove(id)).collect();
         closing.iter().for_each(|(close, _)| close.store(true, Ordering::SeqCst));
-        closing.into_iter().for_each(|(_, thread)| thread.join().expect("a lane's thread"));
+        closing.into_iter().for_each(|(_, thread)| thread.join().expect("a split's thread"));
     }
 }
 
 /// The engine's side, for a source that runs on another thread.
-pub(crate) struct Shared(pub(crate) Arc<TestLanes>);
+pub(crate) struct Shared(pub(crate) Arc<TestSourceContext>);
 
-impl Lanes for Shared {
-    fn starts(&self, ids: &[LaneId]) -> Result<Vec<Option<Start>>> {
-        let committed = self.0.acknowledge.acknowledged(ids)?;
-        let start = |at| Start { position: Position { at, row: 0 }, ..Start::default() };
+impl SourceContext for Shared {
+    fn split_states(&self, ids: &[SplitId]) -> Result<Vec<Option<SplitState>>> {
+        let committed = self.0.acknowledge.committed(ids)?;
+        let start = |at| SplitState { position: Position { offset: at, records: 0 }, ..SplitState::default() };
         Ok(committed.into_iter().map(|at| at.map(start)).collect())
     }
 
-    fn open(&self, id: LaneId, mut lane: Box<dyn Lane>, _: Option<Start>, _: Option<Fence>) -> Result<()> {
+    fn open(
+        &self,
+        id: SplitId,
+        mut split: Box<dyn SplitReader>,
+        _: Option<SplitState>,
+        _: Option<FencingToken>,
+    ) -> Result<()> {
         let close = Arc::new(AtomicBool::new(false));
-        let (lanes, name, told) = (Arc::clone(&self.0), Arc::clone(&id), Arc::clone(&close));
+        let (splits, name, told) = (Arc::clone(&self.0), Arc::clone(&id), Arc::clone(&close));
         self.0.seen.lock().opened += 1;
         self.0.changed.notify_all();
         let thread = std::thread::spawn(move || {
-            if let Err(error) = lanes.read(&name, &mut *lane, &told) {
-                lanes.seen.lock().failure.get_or_insert(error);
-                lanes.stop();
+            if let Err(error) = splits.read(&name, &mut *split, &told) {
+                splits.seen.lock().failure.get_or_insert(error);
+                splits.stop();
             }
-            lanes.changed.notify_all();
+            splits.changed.notify_all();
         });
-        assert!(self.0.open.lock().insert(id, (close, thread)).is_none(), "a lane was opened twice");
+        assert!(self.0.open.lock().insert(id, (close, thread)).is_none(), "a split was opened twice");
         Ok(())
     }
 
-    fn close(&self, ids: &[LaneId], _: bool, _: Instant) -> Result<()> {
+    fn close(&self, ids: &[SplitId], _: bool, _: Instant) -> Result<()> {
         self.0.join(ids);
         Ok(())
     }
 
-    fn running(&self) -> Vec<LaneId> {
+    fn running(&self) -> Vec<SplitId> {
         self.0.open.lock().iter().filter(|(_, (_, thread))| !thread.is_finished()).map(|(id, _)| id.clone()).collect()
     }
 
@@ -199,30 +205,30 @@ impl Lanes for Shared {
 
 /// A source that runs, and what it read.
 pub(crate) struct Running {
-    pub(crate) lanes: Arc<TestLanes>,
+    pub(crate) splits: Arc<TestSourceContext>,
     thread: JoinHandle<Result<()>>,
 }
 
 impl Running {
-    pub(crate) fn start(source: Box<dyn Source>, set: impl FnOnce(&mut TestLanes)) -> Running {
-        let mut lanes = TestLanes::new(&*source);
-        set(&mut lanes);
-        let lanes = Arc::new(lanes);
-        let shared = Arc::new(Shared(Arc::clone(&lanes)));
+    pub(crate) fn start(source: Box<dyn Source>, set: impl FnOnce(&mut TestSourceContext)) -> Running {
+        let mut splits = TestSourceContext::new(&*source);
+        set(&mut splits);
+        let splits = Arc::new(splits);
+        let shared = Arc::new(Shared(Arc::clone(&splits)));
         let thread = std::thread::spawn(move || source.run(shared));
-        Running { lanes, thread }
+        Running { splits, thread }
     }
 
-    /// Waits for the source to return by itself; a lane's failure is its own.
+    /// Waits for the source to return by itself; a split's failure is its own.
     pub(crate) fn finish(self) -> (Result<()>, Seen) {
         let result = self.thread.join().expect("the source's thread");
-        let mut seen = std::mem::take(&mut *self.lanes.seen.lock());
+        let mut seen = std::mem::take(&mut *self.splits.seen.lock());
         (seen.failure.take().map_or(result, Err), seen)
     }
 
     /// Asks it to stop, and waits for it.
     pub(crate) fn stop(self) -> Seen {
-        self.lanes.stop();
+        self.splits.stop();
         let (result, seen) = self.finish();
         result.expect("a clean stop");
         seen

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use aqpipe_engine::record::Span;
+use aqpipe_engine::record::OffsetRange;
 use aqpipe_engine::stage::{BuildContext, DeadLetter};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -64,13 +64,13 @@ fn write_to(topic: &str, partitions: i32) -> Value {
 /// Writes rows to a topic, which is made with so many partitions.
 fn write(topic: &str, partitions: i32, from: u64, to: u64) -> Vec<DeadLetter> {
     let sink = sink(write_to(topic, partitions), &BuildContext::for_tests());
-    sink.claim().expect("a topic");
-    let mut writer = sink.open(&"lane".into(), 1).expect("a writer");
+    sink.acquire().expect("a topic");
+    let mut writer = sink.open(&"split".into(), 1).expect("a writer");
     let mut dead = Vec::new();
     for start in (from..to).step_by(1_000) {
         writer.write(rows(start, (start + 1_000).min(to)), &mut dead).expect("written");
     }
-    writer.prepare(Span::default()).expect("acknowledged");
+    writer.prepare(OffsetRange::default()).expect("acknowledged");
     dead
 }
 
@@ -105,18 +105,18 @@ fn members_hand_partitions_over_without_a_loss_or_a_repetition() {
     let topic = fresh("rebalance");
     write(&topic, 6, 0, 20_000);
     let member = || {
-        Running::start(source(read_from(&topic, false), &BuildContext::for_tests()), |lanes| {
-            lanes.max = 20;
-            lanes.pause = Duration::from_millis(50);
+        Running::start(source(read_from(&topic, false), &BuildContext::for_tests()), |splits| {
+            splits.max = 20;
+            splits.pause = Duration::from_millis(50);
         })
     };
     let first = member();
-    first.lanes.wait_for("the first rows", |seen| seen.count() >= 200);
+    first.splits.wait_for("the first rows", |seen| seen.count() >= 200);
     let second = member();
-    second.lanes.wait_for("rows of the second member", |seen| seen.count() >= 200);
+    second.splits.wait_for("rows of the second member", |seen| seen.count() >= 200);
     let seen_by_second = second.stop();
-    let before = first.lanes.seen.lock().count();
-    first.lanes.wait_for("the second's partitions", |seen| seen.count() >= before + 1_000);
+    let before = first.splits.seen.lock().count();
+    first.splits.wait_for("the second's partitions", |seen| seen.count() >= before + 1_000);
     let seen_by_first = first.stop();
     let (result, rest) = Running::start(source(read_from(&topic, true), &BuildContext::for_tests()), |_| {}).finish();
     result.expect("read to the end");
@@ -134,7 +134,7 @@ fn a_missing_topic_is_an_error_that_names_the_ways_out() {
     assert!(error.help_text().is_some_and(|help| help.contains("aqpipe kafka up")));
     let mut config = write_to(&topic, 1);
     config.as_object_mut().expect("a table").remove("create_topic");
-    let error = sink(config, &BuildContext::for_tests()).claim().expect_err("no topic");
+    let error = sink(config, &BuildContext::for_tests()).acquire().expect_err("no topic");
     assert!(error.help_text().is_some_and(|help| help.contains("create_topic")), "{error}");
 }
 
@@ -146,11 +146,11 @@ fn a_stop_ends_the_wait_for_a_broker_that_is_not_there() {
     config["brokers"] = json!("127.0.0.1:9");
     let reader = Running::start(source(config, &cx), |_| {});
     let until = Instant::now() + Duration::from_secs(30);
-    while cx.facts.snapshot().unreached == 0 && Instant::now() < until {
+    while cx.metrics.snapshot().unreached == 0 && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert_eq!(cx.facts.snapshot().errors, 0, "no record is to blame");
-    assert!(cx.facts.waits().iter().any(|wait| wait.contains("broker")), "{:?}", cx.facts.waits());
+    assert_eq!(cx.metrics.snapshot().errors, 0, "no record is to blame");
+    assert!(cx.metrics.waits().iter().any(|wait| wait.contains("broker")), "{:?}", cx.metrics.waits());
     reader.stop();
 }
 
@@ -183,15 +183,15 @@ fn a_topic_that_takes_less_than_the_client_makes_dead_letters_and_fails_no_batch
     let topic = fresh("small");
     make_topic(&topic, "3000");
     let sink = sink(write_to(&topic, 1), &BuildContext::for_tests());
-    let mut writer = sink.open(&"lane".into(), 1).expect("a writer");
+    let mut writer = sink.open(&"split".into(), 1).expect("a writer");
     let mut parts = rows(0, 500).into_parts();
     let keys: Vec<String> =
         (0..500).map(|row| if row == 250 { "k".repeat(4_000) } else { format!("k{row}") }).collect();
     parts.key = Some(keys.into());
     let mut dead = Vec::new();
     writer.write(aqpipe_engine::record::Batch::new(parts).expect("a batch"), &mut dead).expect("written");
-    writer.prepare(Span::default()).expect("the others are acknowledged");
-    assert_eq!(dead.iter().map(|letter| letter.origin).collect::<Vec<_>>(), [250]);
+    writer.prepare(OffsetRange::default()).expect("the others are acknowledged");
+    assert_eq!(dead.iter().map(|letter| letter.source_offset).collect::<Vec<_>>(), [250]);
     let (result, seen) = Running::start(source(read_from(&topic, true), &BuildContext::for_tests()), |_| {}).finish();
     result.expect("read to the end");
     assert_rows(seen.sorted(), (0..500).filter(|n| *n != 250));
@@ -220,11 +220,11 @@ fn markers_of_transactions_are_passed_and_aborted_records_are_not_read() {
     }
     for again in 0..2 {
         let reader = source(read_from(&topic, true), &BuildContext::for_tests());
-        let group = reader.acknowledge().expect("a group");
+        let group = reader.offset_store().expect("a group");
         let (result, seen) = Running::start(reader, |_| {}).finish();
         result.expect("read to the end");
         assert_eq!(seen.sorted(), if again == 0 { vec![0, 2, 4] } else { Vec::new() });
-        let committed = group.acknowledged(&[format!("{topic}/0").into()]).expect("an answer");
+        let committed = group.committed(&[format!("{topic}/0").into()]).expect("an answer");
         assert_eq!(committed, [Some(12)], "six records and six markers");
     }
 }
@@ -237,14 +237,14 @@ fn a_group_is_forgotten_only_when_nobody_is_in_it() {
     let (result, _) = Running::start(source(read_from(&topic, true), &BuildContext::for_tests()), |_| {}).finish();
     result.expect("read to the end");
     let member = Running::start(source(read_from(&topic, false), &BuildContext::for_tests()), |_| {});
-    member.lanes.wait_for("an assignment", |seen| seen.opened > 0);
+    member.splits.wait_for("an assignment", |seen| seen.opened > 0);
     let other = source(read_from(&topic, true), &BuildContext::for_tests());
-    let group = other.acknowledge().expect("a group");
-    let error = group.forget().expect_err("a live member");
+    let group = other.offset_store().expect("a group");
+    let error = group.reset().expect_err("a live member");
     assert!(error.to_string().contains("members"), "{error}");
     assert_eq!(member.stop().count(), 0, "the group was at the end");
-    group.forget().expect("forgotten");
-    group.forget().expect("forgotten already");
+    group.reset().expect("forgotten");
+    group.reset().expect("forgotten already");
     drop(group);
     let (result, seen) = Running::start(other, |_| {}).finish();
     result.expect("read to the end");
@@ -271,16 +271,16 @@ fn the_wait_for_a_dead_member_is_said_aloud_and_ends() {
     let cx = BuildContext::for_tests();
     let reader = Running::start(source(read_from(&topic, false), &cx), |_| {});
     let mut waited = Vec::new();
-    while waited.is_empty() && reader.lanes.seen.lock().opened == 0 {
-        waited = cx.facts.waits();
+    while waited.is_empty() && reader.splits.seen.lock().opened == 0 {
+        waited = cx.metrics.waits();
         std::thread::sleep(Duration::from_millis(20));
     }
     assert!(
         waited.iter().any(|wait| wait.contains("those of a member that died are given to others after 6 s")),
         "{waited:?}"
     );
-    reader.lanes.wait_for("all rows", |seen| seen.count() == 100);
-    assert_eq!(cx.facts.waits(), Vec::<String>::new());
+    reader.splits.wait_for("all rows", |seen| seen.count() == 100);
+    assert_eq!(cx.metrics.waits(), Vec::<String>::new());
     reader.stop();
 }
 
@@ -290,9 +290,9 @@ fn positions_that_are_gone_are_an_error_that_names_the_way_out() {
     let topic = fresh("beyond");
     write(&topic, 1, 0, 10);
     let reader = source(read_from(&topic, true), &BuildContext::for_tests());
-    let group = reader.acknowledge().expect("a group");
-    let at = aqpipe_engine::record::Position { at: 1_000, row: 0 };
-    group.acknowledge(&[(format!("{topic}/0").into(), at)]).expect("committed");
+    let group = reader.offset_store().expect("a group");
+    let at = aqpipe_engine::record::Position { offset: 1_000, records: 0 };
+    group.commit(&[(format!("{topic}/0").into(), at)]).expect("committed");
     let (result, _) = Running::start(reader, |_| {}).finish();
     let error = result.expect_err("beyond the end");
     assert!(error.to_string().contains("ends at 10"), "{error}");
@@ -308,22 +308,22 @@ fn an_outage_in_the_middle_loses_nothing() {
     write(&topic, 3, 0, 1);
     let cx = BuildContext::for_tests();
     let reader = Running::start(source(read_from(&topic, false), &cx), |_| {});
-    reader.lanes.wait_for("the first row", |seen| seen.count() == 1);
+    reader.splits.wait_for("the first row", |seen| seen.count() == 1);
     let outage = std::thread::spawn(move || std::process::Command::new(restart).status().expect("a command"));
     let writing = sink(write_to(&topic, 3), &cx);
-    let mut writer = writing.open(&"lane".into(), 1).expect("a writer");
+    let mut writer = writing.open(&"split".into(), 1).expect("a writer");
     let mut next = 1;
     while !outage.is_finished() || next < 100_000 {
         writer.write(rows(next, next + 100), &mut Vec::new()).expect("written");
         next += 100;
         if next % 2_000 == 1 {
-            writer.prepare(Span::default()).expect("acknowledged");
+            writer.prepare(OffsetRange::default()).expect("acknowledged");
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    writer.prepare(Span::default()).expect("acknowledged");
+    writer.prepare(OffsetRange::default()).expect("acknowledged");
     assert!(outage.join().expect("a thread").success());
-    reader.lanes.wait_for("all rows", |seen| seen.count() as u64 >= next);
+    reader.splits.wait_for("all rows", |seen| seen.count() as u64 >= next);
     let mut seen = reader.stop().sorted();
     // The group may have given up on this member meanwhile, and then it reads again what was not committed.
     seen.dedup();
@@ -333,5 +333,5 @@ fn an_outage_in_the_middle_loses_nothing() {
     let (result, seen) = Running::start(source(config, &BuildContext::for_tests()), |_| {}).finish();
     result.expect("read to the end");
     assert_rows(seen.sorted(), 0..next);
-    assert!(cx.facts.snapshot().unreached > 0, "the outage was noticed");
+    assert!(cx.metrics.snapshot().unreached > 0, "the outage was noticed");
 }

@@ -1,7 +1,7 @@
 //! Columns while they grow.
 
 use aqpipe_engine::Result;
-use aqpipe_engine::record::{Column, Kind, Mark, Numbers, Tests};
+use aqpipe_engine::record::{CellQuality, Column, Kind, Numbers, QcTests};
 use aqpipe_engine::{Error, arrow_array};
 use arrow_array::{Float64Array, StringArray};
 use arrow_buffer::{Buffer, NullBufferBuilder, OffsetBuffer};
@@ -9,7 +9,7 @@ use arrow_buffer::{Buffer, NullBufferBuilder, OffsetBuffer};
 use super::row::Cell;
 
 /// The mark of a value that was not a number.
-const NOT_A_NUMBER: Mark = Mark::MISSING.with_test(Tests::NOT_A_NUMBER);
+const NOT_A_NUMBER: CellQuality = CellQuality::MISSING.with_test(QcTests::NOT_A_NUMBER);
 
 /// A field's column.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Builder {
     pub(super) fn new(kind: Kind, rows: usize) -> Builder {
         match kind {
             Kind::Text => Builder::Text(Texts::new(rows)),
-            Kind::Number | Kind::Undecided => Builder::Number(Measures {
+            Kind::Number | Kind::Unknown => Builder::Number(Measures {
                 values: Vec::with_capacity(rows),
                 nulls: NullBufferBuilder::new(rows),
                 marks: Vec::with_capacity(rows),
@@ -54,9 +54,9 @@ impl Builder {
                 Cell::Number(number) if number.value.is_finite() => {
                     measures.values.push(number.value);
                     measures.nulls.append_non_null();
-                    measures.marks.push(Mark::OBSERVED.0);
+                    measures.marks.push(CellQuality::OBSERVED.0);
                 }
-                Cell::Absent | Cell::Null => measures.push_null(Mark::MISSING),
+                Cell::Absent | Cell::Null => measures.push_null(CellQuality::MISSING),
                 Cell::Number(_) | Cell::Text(_) | Cell::Bool(_) => measures.push_null(NOT_A_NUMBER),
             },
             Builder::Text(texts) => texts.push_cell(cell, source),
@@ -68,14 +68,14 @@ impl Builder {
             Builder::Text(texts) => Column::Text(texts.finish()?),
             Builder::Number(mut measures) => Column::Number(Numbers {
                 values: Float64Array::new(measures.values.into(), measures.nulls.finish()),
-                marks: measures.marks.into(),
+                quality: measures.marks.into(),
             }),
         })
     }
 }
 
 impl Measures {
-    fn push_null(&mut self, mark: Mark) {
+    fn push_null(&mut self, mark: CellQuality) {
         self.values.push(0.0);
         self.nulls.append_null();
         self.marks.push(mark.0);

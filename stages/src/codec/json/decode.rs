@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use aqpipe_engine::Result;
-use aqpipe_engine::record::{Batch, BatchParts, Fields, Kind, Tests};
+use aqpipe_engine::record::{Batch, BatchParts, Fields, Kind, QcTests};
 use arrow_array::{BinaryArray, Float64Array};
 use arrow_buffer::{Buffer, OffsetBuffer};
 
@@ -30,7 +30,7 @@ pub struct DecoderOptions {
     /// Fields that hold numbers, whatever their first value looks like.
     pub numeric: Arc<BTreeSet<String>>,
     /// The bits of tests.
-    pub tests: Arc<Tests>,
+    pub tests: Arc<QcTests>,
     /// Whether to keep the bytes of each record in the batch.
     pub keep_raw: bool,
 }
@@ -123,7 +123,7 @@ impl Decoder {
         self.layout.fields.iter().map(|field| Builder::new(field.kind, rows)).collect()
     }
 
-    /// Reads one record that starts at `origin` of its lane.
+    /// Reads one record that starts at `origin` of its split.
     ///
     /// # Errors
     /// Why it is not a record. Nothing of it stays behind.
@@ -220,11 +220,11 @@ impl Decoder {
         Batch::new(BatchParts {
             fields: self.layout.shared(),
             time: std::mem::replace(&mut self.time, room()).into(),
-            offset: std::mem::replace(&mut self.offset, Vec::with_capacity(rows)).into(),
+            utc_offset: std::mem::replace(&mut self.offset, Vec::with_capacity(rows)).into(),
             key: self.layout.has_key().then(|| keys.finish()).transpose()?,
             columns: columns.into_iter().map(Builder::finish).collect::<Result<_>>()?,
             score: self.layout.scored.then(|| Float64Array::from(scores)),
-            origin: std::mem::replace(&mut self.origin, Vec::with_capacity(rows)).into(),
+            source_offsets: std::mem::replace(&mut self.origin, Vec::with_capacity(rows)).into(),
             raw: self
                 .keep_raw
                 .then(|| BinaryArray::new(OffsetBuffer::new(raw_ends.into()), Buffer::from_vec(raw), None)),
@@ -272,5 +272,5 @@ impl Decoder {
 /// The fields of which only nulls were seen before this record.
 fn undecided<'a>(layout: &'a Layout, cells: &'a [Cell]) -> impl Iterator<Item = usize> + 'a {
     let fields = layout.fields.iter().take(cells.len()).enumerate();
-    fields.filter(|(_, field)| field.kind == Kind::Undecided).map(|(index, _)| index)
+    fields.filter(|(_, field)| field.kind == Kind::Unknown).map(|(index, _)| index)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aqpipe_engine::Result;
-use aqpipe_engine::record::{Batch, Column, Fields, Flag, Mark, Provenance, TIMESTAMP, Tests};
+use aqpipe_engine::record::{Batch, CellQuality, Column, Fields, Flag, Provenance, QcTests, TIMESTAMP};
 use arrow_array::{Array, StringArray};
 use arrow_buffer::NullBuffer;
 
@@ -19,7 +19,7 @@ const DERIVED: u32 = (Provenance::Derived as u32) << 4;
 /// Writes records as JSON objects (see the [module](super) for their shape).
 #[derive(Debug)]
 pub struct Encoder {
-    tests: Arc<Tests>,
+    tests: Arc<QcTests>,
     bound: Option<Bound>,
     flags: Vec<u8>,
     told: Told,
@@ -58,7 +58,7 @@ pub fn taken_name(fields: &Fields) -> Option<&str> {
 impl Encoder {
     /// An encoder that takes the names of tests from `tests`.
     #[must_use]
-    pub fn new(tests: Arc<Tests>) -> Encoder {
+    pub fn new(tests: Arc<QcTests>) -> Encoder {
         Encoder { tests, bound: None, flags: Vec::new(), told: Told::default() }
     }
 
@@ -92,7 +92,7 @@ impl<'a> Cells<'a> {
             Column::Number(numbers) => Cells::Number {
                 values: numbers.values.values(),
                 nulls: numbers.values.nulls(),
-                marks: &numbers.marks,
+                marks: &numbers.quality,
                 usual: if field.derived { DERIVED } else { 0 },
             },
         }
@@ -140,7 +140,7 @@ impl Bound {
 
     fn write_row(&self, batch: &Batch, columns: &[Cells<'_>], row: usize, flags: &mut Vec<u8>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"timestamp\":\"");
-        text::write_timestamp(out, batch.time()[row], batch.offset()[row]);
+        text::write_timestamp(out, batch.time()[row], batch.utc_offset()[row]);
         out.push(b'"');
         if let Some(keys) = batch.key() {
             out.extend_from_slice(&self.key);
@@ -157,7 +157,7 @@ impl Bound {
                         out.extend_from_slice(b"null");
                     }
                     notable |= (marks[row] ^ usual) & (PROVENANCE | TESTS);
-                    flags.push(b'0' + Mark(marks[row]).flag() as u8);
+                    flags.push(b'0' + CellQuality(marks[row]).flag() as u8);
                 }
                 Cells::Text(text) => {
                     write_text_cell(out, text, row);
@@ -216,7 +216,7 @@ impl Bound {
         name: &[u8],
         columns: &[Cells<'_>],
         row: usize,
-        value: impl Fn(&mut Vec<u8>, Mark, u32) -> bool,
+        value: impl Fn(&mut Vec<u8>, CellQuality, u32) -> bool,
     ) {
         let start = out.len();
         out.extend_from_slice(name);
@@ -227,7 +227,7 @@ impl Bound {
             let before = out.len();
             // A property starts with a comma, which the first member does without.
             out.extend_from_slice(if before == opened { &property[1..] } else { property });
-            if !value(out, Mark(marks[row]), if null { 0 } else { *usual }) {
+            if !value(out, CellQuality(marks[row]), if null { 0 } else { *usual }) {
                 out.truncate(before);
             }
         }

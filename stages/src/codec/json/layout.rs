@@ -79,13 +79,13 @@ impl Layout {
 
     /// After the fields changed: what follows from them.
     fn changed(&mut self) {
-        for field in self.fields.iter_mut().filter(|field| field.kind == Kind::Undecided) {
+        for field in self.fields.iter_mut().filter(|field| field.kind == Kind::Unknown) {
             if self.numeric.contains(&*field.name) {
                 field.kind = Kind::Number;
             }
         }
         self.generation += 1;
-        self.undecided = self.fields.iter().filter(|field| field.kind == Kind::Undecided).count();
+        self.undecided = self.fields.iter().filter(|field| field.kind == Kind::Unknown).count();
         let fields = self.fields.iter().enumerate().map(|(index, field)| (Arc::clone(&field.name), Slot::Field(index)));
         let mut slots = vec![(self.timestamp.as_str().into(), Slot::Timestamp)];
         slots.extend(self.key.iter().map(|key| (Arc::clone(key), Slot::Key)));
@@ -98,7 +98,7 @@ impl Layout {
             self.plan.push((format!("{quoted}:").into_bytes().into(), slot));
             self.places.insert(name, place);
         }
-        let kind = |kind| if kind == Kind::Undecided { Kind::Number } else { kind };
+        let kind = |kind| if kind == Kind::Unknown { Kind::Number } else { kind };
         self.shared = Arc::new(Fields {
             list: self.fields.iter().map(|field| Field { kind: kind(field.kind), ..field.clone() }).collect(),
             key: self.key.clone(),
@@ -199,7 +199,7 @@ impl Layout {
                 Some(index) => {
                     let field = &mut self.fields[index];
                     field.derived |= saved.derived;
-                    if field.kind == Kind::Undecided {
+                    if field.kind == Kind::Unknown {
                         field.kind = saved.kind;
                     }
                 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aqpipe_engine::record::{Flag, Mark, Provenance, Tests};
+use aqpipe_engine::record::{CellQuality, Flag, Provenance, QcTests};
 
 use super::columns::Builder;
 use super::layout::Layout;
@@ -40,12 +40,12 @@ struct Derived {
 /// The bits of the test names that were seen, so that the shared table is asked once a name.
 #[derive(Debug)]
 pub(super) struct TestBits {
-    tests: Arc<Tests>,
+    tests: Arc<QcTests>,
     seen: Vec<(Box<str>, u8)>,
 }
 
 impl TestBits {
-    pub(super) fn new(tests: Arc<Tests>) -> TestBits {
+    pub(super) fn new(tests: Arc<QcTests>) -> TestBits {
         TestBits { tests, seen: Vec::new() }
     }
 
@@ -280,21 +280,21 @@ impl Quality {
             }
         }
         for (index, bits) in mark_tests {
-            change(columns, index, |mark, _| Mark(mark.0 | u32::from(bits) << 16));
+            change(columns, index, |mark, _| CellQuality(mark.0 | u32::from(bits) << 16));
         }
     }
 }
 
-fn change(columns: &mut [Builder], index: usize, change: impl FnOnce(Mark, bool) -> Mark) {
+fn change(columns: &mut [Builder], index: usize, change: impl FnOnce(CellQuality, bool) -> CellQuality) {
     if let Some(Builder::Number(measures)) = columns.get_mut(index)
         && let Some((mark, null)) = measures.last()
     {
-        *mark = change(Mark(*mark), null).0;
+        *mark = change(CellQuality(*mark), null).0;
     }
 }
 
 /// The mark with where its value came from, whatever its flag is.
-fn from(mark: Mark, provenance: Provenance, distance: u8) -> Mark {
+fn from(mark: CellQuality, provenance: Provenance, distance: u8) -> CellQuality {
     mark.filled(provenance, u64::from(distance)).with_flag(mark.flag())
 }
 

@@ -37,7 +37,7 @@ impl Cell {
     /// The kind of a field whose first value this is.
     pub(super) fn kind(&self) -> Kind {
         match self {
-            Cell::Absent | Cell::Null => Kind::Undecided,
+            Cell::Absent | Cell::Null => Kind::Unknown,
             Cell::Number(_) => Kind::Number,
             Cell::Text(_) | Cell::Bool(_) => Kind::Text,
         }

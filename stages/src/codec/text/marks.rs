@@ -1,6 +1,6 @@
 //! Where a value came from, as text.
 
-use aqpipe_engine::record::{Batch, Column, Mark, Provenance};
+use aqpipe_engine::record::{Batch, CellQuality, Column, Provenance};
 
 const ALL: [Provenance; 7] = [
     Provenance::Observed,
@@ -14,7 +14,7 @@ const ALL: [Provenance; 7] = [
 
 /// Appends where a value came from: `median`, and with the number of records to the donor where there is one:
 /// `forward_fill(2)`.
-pub fn write_fill(out: &mut Vec<u8>, mark: Mark) {
+pub fn write_fill(out: &mut Vec<u8>, mark: CellQuality) {
     let provenance = mark.provenance();
     out.extend_from_slice(provenance.name().as_bytes());
     let distance = mark.distance();
@@ -56,7 +56,7 @@ pub fn write_fills(out: &mut Vec<u8>, batch: &Batch, row: usize) {
     let start = out.len();
     for (field, column) in batch.fields().list.iter().zip(batch.columns()) {
         let Column::Number(numbers) = column else { continue };
-        let mark = numbers.mark(row);
+        let mark = numbers.quality_at(row);
         if mark.provenance().is_fill() {
             if out.len() > start {
                 out.push(b';');
@@ -77,13 +77,13 @@ mod tests {
         for provenance in ALL {
             for distance in 0..=255 {
                 let mut out = Vec::new();
-                write_fill(&mut out, Mark::MISSING.filled(provenance, distance));
+                write_fill(&mut out, CellQuality::MISSING.filled(provenance, distance));
                 let text = String::from_utf8(out).expect("ASCII");
                 assert_eq!(fill(&text), Some((provenance, distance as u8)), "{text}");
             }
         }
         let mut out = Vec::new();
-        write_fill(&mut out, Mark::MISSING.filled(Provenance::Median, 0));
+        write_fill(&mut out, CellQuality::MISSING.filled(Provenance::Median, 0));
         assert_eq!(out, b"median");
     }
 

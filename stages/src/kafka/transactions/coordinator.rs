@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use aqpipe_engine::stage::{BuildContext, Coordinator, Notes, Opened};
+use aqpipe_engine::stage::{BuildContext, CommitMetadata, OpenOutcome, TransactionalBackend};
 use aqpipe_engine::{Error, Result};
 use parking_lot::Mutex;
 use rdkafka::ClientConfig;
@@ -64,10 +64,10 @@ pub(crate) struct Transactor {
 impl Transactor {
     /// The one of this pipeline, with another stage in it.
     pub(crate) fn join(cx: &BuildContext, joined: Joined) -> Arc<Transactor> {
-        let transactor = cx.own.get_or_put(|| Transactor {
+        let transactor = cx.pipeline_extensions.get_or_put(|| Transactor {
             joined: Mutex::default(),
             watch: Arc::new(Watch::new(&BuildContext { stage: "transactions".into(), ..cx.clone() })),
-            embedded: cx.shared.get::<Embedded>(),
+            embedded: cx.process_extensions.get::<Embedded>(),
             given_up: Arc::default(),
             budget: Arc::default(),
             largest: Mutex::default(),
@@ -227,11 +227,11 @@ impl Transactor {
         options: &TransactionOptions,
         brokers: usize,
         (pipeline, writer, cluster): (&str, &str, String),
-    ) -> Result<Opened> {
+    ) -> Result<OpenOutcome> {
         let common = lead.connection.common();
         let joined = self.joined.lock().clone();
         if let Some(reason) = self.commits(&common, options, brokers)? {
-            return Ok(Opened::Unable(reason));
+            return Ok(OpenOutcome::Unsupported(reason));
         }
         let Some(place) = self.place(&common, &options.topic, pipeline, true)? else {
             return Err(topics::no_topic(&lead.connection.brokers, &options.topic, false));
@@ -263,13 +263,13 @@ impl Transactor {
         };
         let producer = another(writer)?;
         if let Some(error) = producer.init()? {
-            return Ok(Opened::Unable(format!("the user has no right to transactions ({error})")));
+            return Ok(OpenOutcome::Unsupported(format!("the user has no right to transactions ({error})")));
         }
         let reader = Reader::new(common, pipeline, place, (&self.watch, &self.given_up), timeout + SCAN);
         let mut session = Session::new((producer, reader), (pipeline, writer, cluster), timeout, Box::new(another));
         session.begin()?;
         *self.largest.lock() = Some(largest);
-        Ok(Opened::Ready(Box::new(session)))
+        Ok(OpenOutcome::Open(Box::new(session)))
     }
 }
 
@@ -290,10 +290,10 @@ fn transactional_id(pipeline: &str, writer: &str) -> String {
     if writer.is_empty() { format!("aqpipe.{pipeline}") } else { format!("aqpipe.{pipeline}/{writer}") }
 }
 
-impl Coordinator for Transactor {
-    fn open(&self, pipeline: &str, writer: &str) -> Result<Opened> {
+impl TransactionalBackend for Transactor {
+    fn open(&self, pipeline: &str, writer: &str) -> Result<OpenOutcome> {
         if self.embedded.is_some() {
-            return Ok(Opened::Unable("the embedded broker has no transactions".to_owned()));
+            return Ok(OpenOutcome::Unsupported("the embedded broker has no transactions".to_owned()));
         }
         let (options, differ) = self.options();
         if differ {
@@ -310,7 +310,7 @@ impl Coordinator for Transactor {
         }
         let (cluster, brokers) = match self.cluster()? {
             Ok(found) => found,
-            Err(reason) => return Ok(Opened::Unable(reason)),
+            Err(reason) => return Ok(OpenOutcome::Unsupported(reason)),
         };
         let lead = self.lead()?;
         for (one, (topic, create)) in joined.iter().filter_map(|one| Some((one, one.writes.as_ref()?))) {
@@ -318,7 +318,7 @@ impl Coordinator for Transactor {
                 .map_err(|error| error.in_stage(&*one.stage))?;
         }
         match self.enter(&lead, &options, brokers, (pipeline, writer, cluster)) {
-            Err(error) if is_denied(&error) => Ok(Opened::Unable(format!(
+            Err(error) if is_denied(&error) => Ok(OpenOutcome::Unsupported(format!(
                 "the user may not describe, read and write topic `{}`, in which commits are noted ({error})",
                 options.topic
             ))),
@@ -326,7 +326,7 @@ impl Coordinator for Transactor {
         }
     }
 
-    fn look(&self, pipeline: &str) -> Result<Option<(String, Notes)>> {
+    fn peek(&self, pipeline: &str) -> Result<Option<(String, CommitMetadata)>> {
         let (options, _) = self.options();
         let Ok((cluster, _)) = self.cluster()? else { return Ok(None) };
         let common = self.lead()?.connection.common();
@@ -336,7 +336,7 @@ impl Coordinator for Transactor {
         Ok(Some((cluster, reader.shelf.into_notes())))
     }
 
-    fn give_up(&self) {
+    fn abandon(&self) {
         self.given_up.store(true, Ordering::SeqCst);
     }
 }

@@ -2,8 +2,8 @@
 //! must remember become true in one act.
 //!
 //! Every stage of a pipeline that talks to Kafka [joins](Transactor::join) one [`Transactor`]. Output that is part of a
-//! commit waits in [parcels](Parcel) until the committer has a cut decided; a transaction is open only for as long as it
-//! takes to send them. So a transaction that has to be undone is made again from the same parcels, no lane has to read
+//! commit waits in [parcels](Parcel) until the committer has a checkpoint decided; a transaction is open only for as long as it
+//! takes to send them. So a transaction that has to be undone is made again from the same parcels, no split has to read
 //! anything twice, and a process that dies seldom leaves an open transaction that others wait for.
 
 mod bounded;

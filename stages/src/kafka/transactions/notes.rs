@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use aqpipe_engine::stage::Notes;
+use aqpipe_engine::stage::CommitMetadata;
 
 /// Bytes of a value in one record at most: well below what topics take by default.
 const CHUNK: usize = 512 << 10;
@@ -56,9 +56,9 @@ pub(super) fn records(
 pub(super) struct Shelf {
     /// The chunks that are there, by key.
     chunks: BTreeMap<String, BTreeMap<u16, Chunk>>,
-    notes: Notes,
+    notes: CommitMetadata,
     /// Those whose key begins with a point: what the transactions note of themselves.
-    own: Notes,
+    own: CommitMetadata,
 }
 
 #[derive(Debug)]
@@ -97,11 +97,11 @@ impl Shelf {
         Some(key)
     }
 
-    pub(super) fn notes(&self) -> &Notes {
+    pub(super) fn notes(&self) -> &CommitMetadata {
         &self.notes
     }
 
-    pub(super) fn into_notes(self) -> Notes {
+    pub(super) fn into_notes(self) -> CommitMetadata {
         self.notes
     }
 
@@ -149,12 +149,12 @@ mod tests {
         let mut shelf = Shelf::default();
         let (long, longer) = (vec![7; CHUNK + 1], vec![8; 2 * CHUNK + 1]);
         for value in [&b""[..], b"short", &longer, &long, b"short again"] {
-            let records = records("p", "lane/t/0", Some(value), value.len() as u64, shelf.chunks("lane/t/0"));
+            let records = records("p", "split/t/0", Some(value), value.len() as u64, shelf.chunks("split/t/0"));
             assert_eq!(records.len(), value.len().div_ceil(CHUNK).max(1));
             put(&mut shelf, &records);
-            assert_eq!(shelf.notes().get("lane/t/0").map(Vec::as_slice), Some(value));
+            assert_eq!(shelf.notes().get("split/t/0").map(Vec::as_slice), Some(value));
         }
-        let gone = records("p", "lane/t/0", None, 9, shelf.chunks("lane/t/0"));
+        let gone = records("p", "split/t/0", None, 9, shelf.chunks("split/t/0"));
         put(&mut shelf, &gone);
         assert!(shelf.notes().is_empty());
     }

@@ -1,4 +1,4 @@
-//! Messages that wait for the transaction that decides their cut.
+//! Messages that wait for the transaction that decides their checkpoint.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,10 +8,10 @@ use aqpipe_engine::{Error, Result};
 use parking_lot::{Condvar, Mutex};
 use rdkafka::message::OwnedHeaders;
 
-/// A lane's parcel is handed over once it has so many bytes. One commit takes all that wait.
+/// A split's parcel is handed over once it has so many bytes. One commit takes all that wait.
 const FULL: usize = 8 << 20;
-/// No lane begins a new parcel while so many bytes wait in others, those that are being sent among them: enough that a
-/// commit costs little beside what it carries, and that lanes go on meanwhile.
+/// No split begins a new parcel while so many bytes wait in others, those that are being sent among them: enough that a
+/// commit costs little beside what it carries, and that splits go on meanwhile.
 const WAITING_MOST: usize = 32 << 20;
 /// Buffers that are kept: about as many as there are parcels at a time.
 const SPARE_MOST: usize = 4;
@@ -58,7 +58,7 @@ pub(super) struct Post<'a> {
     pub(super) headers: Option<&'a OwnedHeaders>,
 }
 
-/// What one cut sends to one topic. It stays whole until the cut is decided, so that a transaction can be made again.
+/// What one checkpoint sends to one topic. It stays whole until the checkpoint is decided, so that a transaction can be made again.
 pub(crate) struct Parcel {
     pub(super) topic: Arc<str>,
     /// Values one after the other; an encoder appends to it.

@@ -459,7 +459,7 @@ impl TransactionalProducer {
     }
 
     fn waits(&self, for_what: Option<&str>) {
-        self.watch.facts.waiting("transactions", for_what.map(str::to_owned));
+        self.watch.metrics.waiting("transactions", for_what.map(str::to_owned));
     }
 }
 

@@ -118,7 +118,7 @@ impl Reader {
                 Until::End => high <= self.next.unwrap_or(low),
             };
             if done {
-                self.watch.facts.waiting("commits", None);
+                self.watch.metrics.waiting("commits", None);
                 return Ok(Some(seen));
             }
             if self.given_up.load(Ordering::SeqCst) {
@@ -131,7 +131,7 @@ impl Reader {
             if waited > QUIET && !told {
                 told = true;
                 let what = "transactions of processes that died or are frozen to be settled by the brokers";
-                self.watch.facts.waiting("commits", Some(what.to_owned()));
+                self.watch.metrics.waiting("commits", Some(what.to_owned()));
             }
             if waited > self.timeout && !alarmed {
                 alarmed = true;

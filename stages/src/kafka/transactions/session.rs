@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aqpipe_engine::stage::{Decision, Notes, Transaction, Transactions};
+use aqpipe_engine::stage::{CommitMetadata, Decision, Transaction, TransactionLog};
 use aqpipe_engine::{Error, Result};
 use aqpipe_librdkafka::TopicId;
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -200,8 +200,8 @@ fn is_kept(reader: &mut Reader, writer: &str, last: u64, timeout: Duration) -> R
     }
 }
 
-impl Transactions for Session {
-    fn place(&self) -> &str {
+impl TransactionLog for Session {
+    fn cluster_id(&self) -> &str {
         &self.cluster
     }
 
@@ -234,24 +234,24 @@ impl Transactions for Session {
         Err(self.replaced())
     }
 
-    fn notes(&self) -> &Notes {
+    fn metadata(&self) -> &CommitMetadata {
         self.reader.shelf.notes()
     }
 
     fn decide(&mut self, transaction: &Transaction<'_>) -> Result<Decision> {
-        let mut all = transaction.notes.clone();
+        let mut all = transaction.metadata.clone();
         all.push((number_key(&self.writer), Some(transaction.id.to_le_bytes().to_vec())));
         all.extend(self.bygone.iter().map(|key| (key.clone(), None)));
         let parcels = transaction.outputs.iter().map(|output| {
             output.downcast_ref::<Parcel>().ok_or_else(|| Error::bug("output that is no parcel in a Kafka transaction"))
         });
-        let offsets = match &transaction.fence {
+        let offsets = match &transaction.fencing_token {
             None => None,
             Some(fence) => {
                 let Ok(group) = Arc::clone(fence).downcast::<GroupFence>() else {
                     return Err(Error::bug("a fence that is no consumer group's"));
                 };
-                Some((offsets(&transaction.ends)?, group))
+                Some((offsets(&transaction.source_offsets)?, group))
             }
         };
         let records = self.records(&all, transaction.id);
@@ -270,7 +270,7 @@ impl Transactions for Session {
         self.bygone.extend(writers.iter().flat_map(|writer| [here_key(writer), number_key(writer)]));
     }
 
-    fn settle(&mut self, writer: &str) -> Result<()> {
+    fn recover_writer(&mut self, writer: &str) -> Result<()> {
         // To begin with transactions as that writer ends what it left.
         let other = (self.another)(writer)?;
         if let Some(error) = other.init()? {
@@ -281,12 +281,12 @@ impl Transactions for Session {
     }
 }
 
-fn offsets(ends: &[(aqpipe_engine::record::LaneId, u64)]) -> Result<TopicPartitionList> {
+fn offsets(ends: &[(aqpipe_engine::record::SplitId, u64)]) -> Result<TopicPartitionList> {
     let mut list = TopicPartitionList::with_capacity(ends.len());
-    for (lane, end) in ends {
-        let partition = lane.rsplit_once('/').and_then(|(topic, partition)| Some((topic, partition.parse().ok()?)));
-        let (topic, partition) = partition.ok_or_else(|| Error::bug(format!("`{lane}` is not a partition")))?;
-        let offset = i64::try_from(*end).map_err(|_| Error::new("an offset too large").at(&**lane))?;
+    for (split, end) in ends {
+        let partition = split.rsplit_once('/').and_then(|(topic, partition)| Some((topic, partition.parse().ok()?)));
+        let (topic, partition) = partition.ok_or_else(|| Error::bug(format!("`{split}` is not a partition")))?;
+        let offset = i64::try_from(*end).map_err(|_| Error::new("an offset too large").at(&**split))?;
         list.add_partition_offset(topic, partition, Offset::Offset(offset))
             .map_err(|error| Error::bug("an offset that cannot be listed").because(error))?;
     }

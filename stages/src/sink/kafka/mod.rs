@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use aqpipe_engine::Result;
-use aqpipe_engine::record::{Fields, LaneId, Tests};
+use aqpipe_engine::record::{Fields, QcTests, SplitId};
 use aqpipe_engine::stage::{
-    BuildContext, Cadence, Coordinator, Delivery, Descriptor, Destination, End, Problem, Sink, SinkConfig, Writer,
+    BuildContext, CheckpointPolicy, Delivery, Descriptor, Destination, Problem, Sink, SinkConfig, TransactionalBackend,
+    TwoPhaseCommit, Writer,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -194,8 +195,8 @@ create_topic = { partitions = 3, replication = 1 }
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
-    fn cadence(&self) -> Cadence {
-        Cadence::Interval
+    fn checkpoint_policy(&self) -> CheckpointPolicy {
+        CheckpointPolicy::Interval
     }
 
     fn delivery(&self) -> Delivery {
@@ -207,7 +208,7 @@ create_topic = { partitions = 3, replication = 1 }
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Arc<dyn Sink>> {
-        let embedded = cx.shared.get::<Embedded>();
+        let embedded = cx.process_extensions.get::<Embedded>();
         if let Some(embedded) = &embedded {
             embedded.create_topic(&self.topic, self.create_topic.unwrap_or_default().partitions)?;
         }
@@ -235,7 +236,7 @@ create_topic = { partitions = 3, replication = 1 }
             given_up: Arc::default(),
             outbox: parking_lot::Mutex::default(),
         };
-        Ok(Arc::new(KafkaSink { target, transactor, key: self.key.clone(), tests: Arc::clone(&cx.tests) }))
+        Ok(Arc::new(KafkaSink { target, transactor, key: self.key.clone(), tests: Arc::clone(&cx.qc_tests) }))
     }
 }
 
@@ -257,26 +258,26 @@ struct KafkaSink {
     target: Target,
     transactor: Arc<Transactor>,
     key: Option<String>,
-    tests: Arc<Tests>,
+    tests: Arc<QcTests>,
 }
 
-impl End for KafkaSink {
-    fn claim(&self) -> Result<()> {
+impl TwoPhaseCommit for KafkaSink {
+    fn acquire(&self) -> Result<()> {
         // Where commits are decided by transactions, the topic was looked for already, and there is another producer.
         if self.transactor.largest(&self.target.topic).is_some() { Ok(()) } else { self.target.outbox().map(drop) }
     }
 
     fn destination(&self) -> Option<Destination> {
         let name = format!("the topic `{}`", self.target.topic);
-        Some(Destination { place: name.clone(), name })
+        Some(Destination { canonical: name.clone(), name })
     }
 
-    fn cluster(&self) -> Result<Option<String>> {
+    fn cluster_id(&self) -> Result<Option<String>> {
         self.target.cluster()
     }
 
-    fn coordinator(&self) -> Option<Arc<dyn Coordinator>> {
-        Some(Arc::clone(&self.transactor) as Arc<dyn Coordinator>)
+    fn transactional_backend(&self) -> Option<Arc<dyn TransactionalBackend>> {
+        Some(Arc::clone(&self.transactor) as Arc<dyn TransactionalBackend>)
     }
 
     fn close(&self, until: Instant) -> Result<()> {
@@ -285,7 +286,7 @@ impl End for KafkaSink {
 }
 
 impl Sink for KafkaSink {
-    fn open(&self, _: &LaneId, _: u64) -> Result<Box<dyn Writer>> {
+    fn open(&self, _: &SplitId, _: u64) -> Result<Box<dyn Writer>> {
         let (topic, key) = (&*self.target.topic, self.key.clone());
         Ok(match self.transactor.largest(topic) {
             Some(most) => Box::new(KeepingWriter::new(&self.transactor, (topic, most), key, &self.tests)),

@@ -1,11 +1,11 @@
-//! A lane's share of the Kafka sink.
+//! A split's share of the Kafka sink.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use aqpipe_engine::Result;
 use aqpipe_engine::arrow_array::{Array, StringArray};
-use aqpipe_engine::record::{Batch, Column, Numbers, Span, Tests};
+use aqpipe_engine::record::{Batch, Column, Numbers, OffsetRange, QcTests};
 use aqpipe_engine::stage::{DeadLetter, Prepared, Writer};
 
 use crate::codec::json::Encoder;
@@ -22,7 +22,7 @@ pub(super) struct SendingWriter {
 }
 
 impl SendingWriter {
-    pub(super) fn new(mailbox: Mailbox, key: Option<String>, tests: &Arc<Tests>) -> SendingWriter {
+    pub(super) fn new(mailbox: Mailbox, key: Option<String>, tests: &Arc<QcTests>) -> SendingWriter {
         SendingWriter { mailbox, key, encoder: Encoder::new(Arc::clone(tests)), bytes: Vec::new(), ends: Vec::new() }
     }
 }
@@ -72,20 +72,20 @@ impl Writer for SendingWriter {
         for (row, &to) in self.ends.iter().enumerate() {
             let payload = &self.bytes[from..to];
             if self.mailbox.post(keys.of_row(row).as_deref(), Some(payload), None)? == Posted::TooLarge {
-                dead.push(too_large(batch.origin()[row], payload, self.mailbox.outbox().largest()));
+                dead.push(too_large(batch.source_offsets()[row], payload, self.mailbox.outbox().largest()));
             }
             from = to;
         }
         Ok(())
     }
 
-    fn prepare(&mut self, _: Span) -> Result<Prepared> {
+    fn prepare(&mut self, _: OffsetRange) -> Result<Prepared> {
         self.mailbox.drain()?;
         Ok(Prepared::Nothing)
     }
 }
 
-/// Keeps records for the transaction that decides their cut.
+/// Keeps records for the transaction that decides their checkpoint.
 pub(super) struct KeepingWriter {
     transactor: Arc<Transactor>,
     topic: Arc<str>,
@@ -102,7 +102,7 @@ impl KeepingWriter {
         transactor: &Arc<Transactor>,
         (topic, most): (&str, usize),
         key: Option<String>,
-        tests: &Arc<Tests>,
+        tests: &Arc<QcTests>,
     ) -> KeepingWriter {
         KeepingWriter {
             transactor: Arc::clone(transactor),
@@ -133,7 +133,7 @@ impl Writer for KeepingWriter {
             let key = keys.of_row(row);
             let key = key.as_deref();
             if to - from + key.map_or(0, <[u8]>::len) > self.most {
-                dead.push(too_large(batch.origin()[row], &parcel.values[from..to], self.most));
+                dead.push(too_large(batch.source_offsets()[row], &parcel.values[from..to], self.most));
             } else {
                 parcel.add(key, Some((from, to)), None);
             }
@@ -143,9 +143,9 @@ impl Writer for KeepingWriter {
         Ok(())
     }
 
-    fn prepare(&mut self, _: Span) -> Result<Prepared> {
+    fn prepare(&mut self, _: OffsetRange) -> Result<Prepared> {
         Ok(match self.parcel.take() {
-            Some(parcel) if !parcel.is_empty() => Prepared::Within(Box::new(parcel)),
+            Some(parcel) if !parcel.is_empty() => Prepared::Transactional(Box::new(parcel)),
             _ => Prepared::Nothing,
         })
     }

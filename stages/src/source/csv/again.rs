@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use aqpipe_engine::record::Batch;
-use aqpipe_engine::stage::Again;
+use aqpipe_engine::stage::DeadLetterDecoder;
 use aqpipe_engine::{Error, Result};
 
 use super::config::CsvSourceConfig;
@@ -19,7 +19,7 @@ use super::records::{Found, Records};
 const FORMS_MAX: usize = 64;
 
 /// Reads one row at a time: with the columns that its letter has kept, or else with those of the files that are there.
-pub(super) struct AgainRows {
+pub(super) struct RowDeadLetterDecoder {
     config: Arc<CsvSourceConfig>,
     numeric: Arc<BTreeSet<String>>,
     keep_raw: bool,
@@ -33,14 +33,14 @@ pub(super) struct AgainRows {
 
 type Ways = Result<Vec<(Decoder, Dialect)>, String>;
 
-impl AgainRows {
+impl RowDeadLetterDecoder {
     pub(super) fn new(
         config: Arc<CsvSourceConfig>,
         numeric: Arc<BTreeSet<String>>,
         keep_raw: bool,
         today: Option<Form>,
-    ) -> AgainRows {
-        AgainRows { config, numeric, keep_raw, today, known: HashMap::new(), said: false }
+    ) -> RowDeadLetterDecoder {
+        RowDeadLetterDecoder { config, numeric, keep_raw, today, known: HashMap::new(), said: false }
     }
 
     /// How rows are read of which that was kept.
@@ -103,7 +103,7 @@ impl AgainRows {
     }
 }
 
-impl Again for AgainRows {
+impl DeadLetterDecoder for RowDeadLetterDecoder {
     fn decode(&mut self, origin: u64, raw: &[u8], form: Option<&str>) -> Result<Result<Batch, String>> {
         let ways = match self.ways(form)? {
             Ok(ways) => ways,

@@ -71,11 +71,11 @@ pub(crate) struct CsvSourceConfig {
     /// Other names for columns: the file's name = the name that is meant everywhere else, in these options too.
     #[serde(default)]
     pub(super) rename: BTreeMap<String, String>,
-    /// Whether each file of a glob is a lane of its own, read beside the others (at most as many at once as there are
+    /// Whether each file of a glob is a split of its own, read beside the others (at most as many at once as there are
     /// processors), instead of all files one after the other.
     #[serde(default)]
     pub(super) parallel: bool,
-    /// Records to stop after, in each lane.
+    /// Records to stop after, in each split.
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub(super) max_records: Option<u64>,

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use aqpipe_engine::Result;
-use aqpipe_engine::record::{Batch, Fields, Kind, Mark, Tests};
+use aqpipe_engine::record::{Batch, CellQuality, Fields, Kind, QcTests};
 use arrow_array::builder::StringBuilder;
 
 use super::config::CsvSourceConfig;
@@ -18,7 +18,7 @@ use crate::input::cells::{Cells, Keys, Rows};
 use crate::input::zone;
 
 /// No value, because what stands there is no number.
-const NOT_A_NUMBER: Mark = Mark::MISSING.with_test(Tests::NOT_A_NUMBER);
+const NOT_A_NUMBER: CellQuality = CellQuality::MISSING.with_test(QcTests::NOT_A_NUMBER);
 /// Characters of a value that a reason shows.
 const SHOWN: usize = 40;
 
@@ -80,7 +80,7 @@ impl Decoder {
 
     /// Goes on with what was known of fields.
     pub(super) fn know(&mut self, kinds: &[(String, Kind)]) {
-        for field in self.plan.fields.iter_mut().filter(|field| field.kind == Kind::Undecided) {
+        for field in self.plan.fields.iter_mut().filter(|field| field.kind == Kind::Unknown) {
             if let Some((_, kind)) = kinds.iter().find(|(name, _)| *name == field.name) {
                 field.kind = *kind;
             }
@@ -90,7 +90,7 @@ impl Decoder {
 
     fn settle(&mut self) {
         self.layout = Arc::new(self.plan.settled(&self.config));
-        let undecided = |slot: &usize| self.plan.fields[*slot].kind == Kind::Undecided;
+        let undecided = |slot: &usize| self.plan.fields[*slot].kind == Kind::Unknown;
         self.undecided = (0..self.plan.fields.len()).filter(undecided).collect();
     }
 
@@ -109,7 +109,7 @@ impl Decoder {
         rows.finish(&self.layout)
     }
 
-    /// Adds the record that was found last, which starts at `origin` in its lane, to the rows.
+    /// Adds the record that was found last, which starts at `origin` in its split, to the rows.
     #[inline]
     pub(super) fn decode<R: Read>(&mut self, record: &Records<R>, origin: u64, rows: &mut Rows) -> Decoded {
         let raw = record.raw();
@@ -151,8 +151,8 @@ impl Decoder {
             match cells {
                 Cells::Number(cells) => match parse_f64(trim(cell), self.decimal) {
                     Some(number) if !self.missing.is_number(number) => cells.push(number),
-                    Some(_) => cells.push_absent(Mark::MISSING),
-                    None if self.missing.is_word(trim(cell)) => cells.push_absent(Mark::MISSING),
+                    Some(_) => cells.push_absent(CellQuality::MISSING),
+                    None if self.missing.is_word(trim(cell)) => cells.push_absent(CellQuality::MISSING),
                     None => cells.push_absent(NOT_A_NUMBER),
                 },
                 Cells::Text(text) => {

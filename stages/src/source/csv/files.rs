@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use aqpipe_engine::{Error, Result};
 
-/// One file of a lane.
+/// One file of a split.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FileSpan {
     /// Its path as it was spelt, for messages.
@@ -26,12 +26,12 @@ impl FileSpan {
     /// A file as it is now.
     pub(super) fn of(path: &Path) -> Result<FileSpan> {
         let name = path.to_string_lossy().into_owned();
-        let facts = fs::metadata(path).map_err(|e| Error::new(format!("cannot look at {name}")).because(e))?;
-        if facts.is_dir() {
+        let metrics = fs::metadata(path).map_err(|e| Error::new(format!("cannot look at {name}")).because(e))?;
+        if metrics.is_dir() {
             return Err(Error::config(format!("{name} is a directory, not a file"))
                 .help(format!("name its files by a glob: path = \"{}/*.csv\"", name.trim_end_matches('/'))));
         }
-        if !facts.is_file() {
+        if !metrics.is_file() {
             return Err(Error::config(format!("{name} is not a regular file")).help(
                 "a source reads a file twice where a stage asks for the whole input, and goes on in the middle",
             ));
@@ -39,7 +39,7 @@ impl FileSpan {
         let canonical =
             fs::canonicalize(path).map_err(|e| Error::new(format!("cannot find out where {name} lies")).because(e))?;
         let canonical = canonical.to_string_lossy().into_owned();
-        Ok(FileSpan { name, length: facts.len(), path: canonical, node: (facts.dev(), facts.ino()) })
+        Ok(FileSpan { name, length: metrics.len(), path: canonical, node: (metrics.dev(), metrics.ino()) })
     }
 }
 

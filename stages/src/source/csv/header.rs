@@ -53,7 +53,7 @@ pub(super) fn read(records: &mut Records<File>, span: &FileSpan) -> Result<Vec<S
     Ok(names.into_iter().map(|name| name.trim().to_owned()).collect())
 }
 
-/// Checks that a file has the columns of the lane's first one.
+/// Checks that a file has the columns of the split's first one.
 ///
 /// # Errors
 /// Where it has not.

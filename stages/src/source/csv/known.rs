@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aqpipe_engine::record::{Kind, LaneId};
-use aqpipe_engine::stage::{Noted, Start};
+use aqpipe_engine::record::{Kind, SplitId};
+use aqpipe_engine::stage::{RecordedSplit, SplitState};
 use aqpipe_engine::{Error, Result};
 use crc32fast::Hasher;
 use serde::{Deserialize, Serialize};
@@ -16,20 +16,20 @@ use super::prefix::{Prefix, beginnings};
 
 /// Fewer bytes than this are little: files of one kind begin alike, with their header and perhaps a few rows.
 const LITTLE: u64 = 4096;
-/// The version of what a lane carries.
+/// The version of what a split carries.
 const VERSION: u8 = 3;
 /// What to do where a run cannot go on.
 const WAY_OUT: &str = "start from the beginning with `--fresh`, which forgets where the pipeline was";
 
-/// What a lane needs besides its position to go on.
+/// What a split needs besides its position to go on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Carry {
     #[serde(with = "packed")]
     pub(super) files: Vec<FileSpan>,
-    /// The line where the lane goes on; 0 where it is not known.
+    /// The line where the split goes on; 0 where it is not known.
     pub(super) line: u64,
     pub(super) kinds: Vec<(String, Kind)>,
-    /// The checksums of each file up to where the lane goes on.
+    /// The checksums of each file up to where the split goes on.
     pub(super) read: Vec<u32>,
 }
 
@@ -108,10 +108,10 @@ mod packed {
 
 impl Carry {
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
-        postcard::to_extend(self, vec![VERSION]).map_err(|e| Error::bug("a lane that cannot be saved").because(e))
+        postcard::to_extend(self, vec![VERSION]).map_err(|e| Error::bug("a split that cannot be saved").because(e))
     }
 
-    pub(super) fn from_start(id: &str, start: &Start) -> Result<Carry> {
+    pub(super) fn from_start(id: &str, start: &SplitState) -> Result<Carry> {
         let foreign =
             || Error::new(format!("what was saved of `{id}` cannot be read back by this source")).help(WAY_OUT);
         match start.state.first().map(Vec::as_slice) {
@@ -124,7 +124,7 @@ impl Carry {
         }
     }
 
-    /// The file that the lane goes on in, as long as it was then, and the byte of it.
+    /// The file that the split goes on in, as long as it was then, and the byte of it.
     fn current(&self, at: u64) -> (usize, u64) {
         let file = self.read.len().saturating_sub(1);
         let before: u64 = self.files.iter().take(file).map(|file| file.length).sum();
@@ -132,59 +132,59 @@ impl Carry {
     }
 }
 
-/// Where a lane goes on in its files.
+/// Where a split goes on in its files.
 pub(super) struct Resumed {
-    pub(super) start: Start,
+    pub(super) start: SplitState,
     pub(super) carry: Carry,
     pub(super) file: usize,
     pub(super) byte: u64,
     pub(super) prefix: Prefix,
 }
 
-/// A lane to open.
+/// A split to open.
 pub(super) struct Opening {
-    pub(super) id: LaneId,
+    pub(super) id: SplitId,
     pub(super) files: Vec<FileSpan>,
     pub(super) resumed: Option<Resumed>,
 }
 
 /// Something that was read of a file.
 struct Claim {
-    /// The lane, by its number among the noted ones, and the file, by its number in the lane.
-    lane: usize,
+    /// The split, by its number among the noted ones, and the file, by its number in the split.
+    split: usize,
     file: usize,
     bytes: u64,
     checksum: u32,
 }
 
-/// The lanes over the files that are there, given those of the interrupted run.
+/// The splits over the files that are there, given those of the interrupted run.
 ///
 /// # Errors
 /// Where a file has changed that was read, or is gone before all of it was.
-pub(super) fn go_on(noted: Vec<Noted>, there: &[FileSpan], path: &str, parallel: bool) -> Result<Vec<Opening>> {
-    let mut lanes = Vec::with_capacity(noted.len());
-    for lane in noted {
-        let carry = Carry::from_start(&lane.id, &lane.start)?;
-        lanes.push((lane, carry));
+pub(super) fn go_on(noted: Vec<RecordedSplit>, there: &[FileSpan], path: &str, parallel: bool) -> Result<Vec<Opening>> {
+    let mut splits = Vec::with_capacity(noted.len());
+    for split in noted {
+        let carry = Carry::from_start(&split.id, &split.start)?;
+        splits.push((split, carry));
     }
-    same_way(&lanes, parallel)?;
+    same_way(&splits, parallel)?;
     let mut claims = Vec::new();
-    for (number, (lane, carry)) in lanes.iter().enumerate() {
-        let (current, byte) = carry.current(lane.start.position.at);
+    for (number, (split, carry)) in splits.iter().enumerate() {
+        let (current, byte) = carry.current(split.start.position.offset);
         for (file, checksum) in carry.read.iter().enumerate().take(carry.files.len()) {
             let bytes = if file == current { byte } else { carry.files[file].length };
-            // Of what was not begun nothing is known, and one lane over all files has no need to.
+            // Of what was not begun nothing is known, and one split over all files has no need to.
             if bytes > 0 || parallel {
-                claims.push(Claim { lane: number, file, bytes, checksum: *checksum });
+                claims.push(Claim { split: number, file, bytes, checksum: *checksum });
             }
         }
     }
-    let found = find(&claims, |claim| &lanes[claim.lane].1.files[claim.file], there)?;
+    let found = find(&claims, |claim| &splits[claim.split].1.files[claim.file], there)?;
     let mut taken: BTreeSet<usize> = BTreeSet::new();
     let mut openings = Vec::new();
-    for (number, (lane, carry)) in lanes.iter().enumerate() {
-        let mut of_lane = BTreeMap::new();
-        for (claim, found) in claims.iter().zip(&found).filter(|(claim, _)| claim.lane == number) {
+    for (number, (split, carry)) in splits.iter().enumerate() {
+        let mut of_split = BTreeMap::new();
+        for (claim, found) in claims.iter().zip(&found).filter(|(claim, _)| claim.split == number) {
             if let Some((at, hasher)) = found {
                 let (was, now) = (&carry.files[claim.file], &there[*at]);
                 // What was not read may change, but not go: nobody knows what is still to come of it.
@@ -193,22 +193,22 @@ pub(super) fn go_on(noted: Vec<Noted>, there: &[FileSpan], path: &str, parallel:
                 }
                 taken.insert(*at);
                 told(was, now);
-                of_lane.insert(claim.file, (*at, hasher.clone()));
+                of_split.insert(claim.file, (*at, hasher.clone()));
             }
         }
-        openings.extend(opening((lane, carry), &of_lane, there, path, parallel)?);
+        openings.extend(opening((split, carry), &of_split, there, path, parallel)?);
     }
     let left: Vec<FileSpan> =
         there.iter().enumerate().filter(|(at, _)| !taken.contains(at)).map(|(_, file)| file.clone()).collect();
     if parallel {
-        let mut ids: BTreeSet<LaneId> = lanes.iter().map(|(lane, _)| lane.id.clone()).collect();
+        let mut ids: BTreeSet<SplitId> = splits.iter().map(|(split, _)| split.id.clone()).collect();
         for file in left {
             let id = free_id(&file.name, &ids);
             ids.insert(id.clone());
             openings.push(Opening { id, files: vec![file], resumed: None });
         }
     } else if let Some(opening) = openings.first_mut() {
-        say_order(&lanes[0].1, opening, &left);
+        say_order(&splits[0].1, opening, &left);
         opening.files.extend(left);
     } else {
         openings.push(Opening { id: path.into(), files: left, resumed: None });
@@ -220,17 +220,17 @@ pub(super) fn go_on(noted: Vec<Noted>, there: &[FileSpan], path: &str, parallel:
 ///
 /// # Errors
 /// Where a file cannot be read.
-pub(super) fn differs(carried: &[Noted], there: &[FileSpan]) -> Result<Option<String>> {
+pub(super) fn differs(carried: &[RecordedSplit], there: &[FileSpan]) -> Result<Option<String>> {
     let mut files = Vec::new();
-    for lane in carried {
+    for split in carried {
         // Another source in its place: generated readings, where there was no file yet.
-        let Ok(carry) = Carry::from_start(&lane.id, &lane.start) else {
-            return Ok(Some(format!("it was `{}`", lane.id)));
+        let Ok(carry) = Carry::from_start(&split.id, &split.start) else {
+            return Ok(Some(format!("it was `{}`", split.id)));
         };
-        let (current, byte) = carry.current(lane.start.position.at);
+        let (current, byte) = carry.current(split.start.position.offset);
         for (number, (was, checksum)) in carry.files.iter().zip(&carry.read).enumerate() {
             let bytes = if number == current { byte } else { was.length };
-            files.push((Claim { lane: 0, file: files.len(), bytes, checksum: *checksum }, was.clone()));
+            files.push((Claim { split: 0, file: files.len(), bytes, checksum: *checksum }, was.clone()));
         }
     }
     let (claims, was): (Vec<Claim>, Vec<FileSpan>) = files.into_iter().unzip();
@@ -254,9 +254,9 @@ pub(super) fn differs(carried: &[Noted], there: &[FileSpan]) -> Result<Option<St
 }
 
 /// Checks that files are still read one after the other, or still side by side.
-fn same_way(lanes: &[(Noted, Carry)], parallel: bool) -> Result<()> {
-    let was = if lanes.len() > 1 { Some(true) } else { None };
-    let was = was.or_else(|| lanes.iter().any(|(_, carry)| carry.files.len() > 1).then_some(false));
+fn same_way(splits: &[(RecordedSplit, Carry)], parallel: bool) -> Result<()> {
+    let was = if splits.len() > 1 { Some(true) } else { None };
+    let was = was.or_else(|| splits.iter().any(|(_, carry)| carry.files.len() > 1).then_some(false));
     match was {
         Some(was) if was != parallel => Err(Error::config(format!(
             "the interrupted run had `parallel = {was}`, and now it is `parallel = {parallel}`: what it read cannot be told \
@@ -267,16 +267,16 @@ fn same_way(lanes: &[(Noted, Carry)], parallel: bool) -> Result<()> {
     }
 }
 
-/// A lane of the interrupted run, over its files as they are now; `None` where nothing of it is left to do.
+/// A split of the interrupted run, over its files as they are now; `None` where nothing of it is left to do.
 fn opening(
-    (lane, carry): (&Noted, &Carry),
+    (split, carry): (&RecordedSplit, &Carry),
     found: &BTreeMap<usize, (usize, Hasher)>,
     there: &[FileSpan],
     path: &str,
     parallel: bool,
 ) -> Result<Option<Opening>> {
-    let (current, byte) = carry.current(lane.start.position.at);
-    let needed = !lane.ended || lane.held > 0;
+    let (current, byte) = carry.current(split.start.position.offset);
+    let needed = !split.ended || split.held > 0;
     let mut files = Vec::with_capacity(carry.files.len());
     for (number, was) in carry.files.iter().enumerate().take(current) {
         let name = found.get(&number).map_or(was, |(at, _)| &there[*at]);
@@ -297,7 +297,7 @@ fn opening(
             files.push(there[*number].clone());
             (at, hasher) = (byte, known.clone());
         }
-        (None, Some(was)) if needed && (byte > 0 || parallel) => return Err(gone(lane, carry, was, byte, path)),
+        (None, Some(was)) if needed && (byte > 0 || parallel) => return Err(gone(split, carry, was, byte, path)),
         // Nothing of it is left, or nothing of it was read.
         (None, Some(was)) if byte > 0 => {
             files.push(FileSpan { length: byte, ..was.clone() });
@@ -310,19 +310,19 @@ fn opening(
         return Ok(None);
     }
     let resumed = Resumed {
-        start: lane.start.clone(),
+        start: split.start.clone(),
         carry: carry.clone(),
         file,
         byte: at,
         prefix: Prefix::known(whole, hasher, at),
     };
-    Ok(Some(Opening { id: lane.id.clone(), files, resumed: Some(resumed) }))
+    Ok(Some(Opening { id: split.id.clone(), files, resumed: Some(resumed) }))
 }
 
 /// The error of a file that is gone before the run was done with it.
-fn gone(lane: &Noted, carry: &Carry, was: &FileSpan, byte: u64, path: &str) -> Error {
+fn gone(split: &RecordedSplit, carry: &Carry, was: &FileSpan, byte: u64, path: &str) -> Error {
     let line = if carry.line > 0 { format!("line {}", carry.line) } else { format!("byte {byte}") };
-    let held = match lane.held {
+    let held = match split.held {
         0 => String::new(),
         1 => ", and 1 record of it is held back".to_owned(),
         held => format!(", and {held} records of it are held back"),
@@ -437,7 +437,7 @@ fn told(was: &FileSpan, now: &FileSpan) {
     }
 }
 
-/// Says what is out of the order of names, in a lane over all files one after the other.
+/// Says what is out of the order of names, in a split over all files one after the other.
 fn say_order(before: &Carry, opening: &Opening, left: &[FileSpan]) {
     let last = opening.files.last();
     for file in left.iter().filter(|file| last.is_some_and(|last| file.name < last.name)) {
@@ -450,9 +450,9 @@ fn say_order(before: &Carry, opening: &Opening, left: &[FileSpan]) {
     }
 }
 
-/// The name of a new lane, which no other has.
-fn free_id(name: &str, ids: &BTreeSet<LaneId>) -> LaneId {
-    let mut id: LaneId = name.into();
+/// The name of a new split, which no other has.
+fn free_id(name: &str, ids: &BTreeSet<SplitId>) -> SplitId {
+    let mut id: SplitId = name.into();
     let mut number = 2;
     while ids.contains(&id) {
         id = format!("{name}~{number}").into();
@@ -461,10 +461,10 @@ fn free_id(name: &str, ids: &BTreeSet<LaneId>) -> LaneId {
     id
 }
 
-/// Where a byte of a lane's files lies, for people.
-pub(super) fn place(start: &Start) -> Option<String> {
+/// Where a byte of a split's files lies, for people.
+pub(super) fn place(start: &SplitState) -> Option<String> {
     let carry = Carry::from_start("", start).ok()?;
-    let (file, byte) = carry.current(start.position.at);
+    let (file, byte) = carry.current(start.position.offset);
     let name = &carry.files.get(file)?.name;
     let line = if carry.line > 0 { carry.line } else { files::line_of(name, (0, 1), byte).ok()? };
     Some(format!("{name}:{line}"))

@@ -1,11 +1,11 @@
-//! The lines of a lane's bytes, for people who look for a row.
+//! The lines of a split's bytes, for people who look for a row.
 
 use super::files;
 
 /// How many lines are remembered: beyond that, every second one is forgotten, so that no look goes far.
 const MOST: usize = 4096;
 
-/// Bytes of a lane of which the line is known.
+/// Bytes of a split of which the line is known.
 #[derive(Debug, Default)]
 pub(super) struct LineMarks {
     known: Vec<(u64, u64)>,
@@ -14,7 +14,7 @@ pub(super) struct LineMarks {
 }
 
 impl LineMarks {
-    /// A byte of the lane, behind those before, and the line of its file that it is on; 0 where that is not known.
+    /// A byte of the split, behind those before, and the line of its file that it is on; 0 where that is not known.
     pub(super) fn add(&mut self, at: u64, line: u64) {
         if line == 0 || self.known.last().is_some_and(|(known, _)| *known >= at) {
             return;
@@ -29,7 +29,7 @@ impl LineMarks {
         self.known.push((at, line));
     }
 
-    /// The line of a byte of the lane, in the file of that name, which begins at the byte `base` of the lane.
+    /// The line of a byte of the split, in the file of that name, which begins at the byte `base` of the split.
     pub(super) fn line(&mut self, name: &str, base: u64, at: u64) -> Option<u64> {
         let before = self.known.partition_point(|(known, _)| *known <= at).checked_sub(1).map(|mark| self.known[mark]);
         let near =

@@ -9,13 +9,13 @@ mod files;
 mod form;
 mod header;
 mod known;
-mod lane;
 mod marks;
 mod missing;
 mod plan;
 mod prefix;
 mod records;
 mod source;
+mod split;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -24,7 +24,9 @@ mod torn;
 use aqpipe_engine::Result;
 use aqpipe_engine::record::Fields;
 use aqpipe_engine::run::Pace;
-use aqpipe_engine::stage::{Again, BuildContext, Descriptor, Problem, Repeat, Source, SourceConfig, Start};
+use aqpipe_engine::stage::{
+    BuildContext, DeadLetterDecoder, Descriptor, Problem, Repeat, Source, SourceConfig, SplitState,
+};
 
 use self::config::CsvSourceConfig;
 use self::source::CsvSource;
@@ -64,12 +66,12 @@ key = { name = \"station\", value = \"uci\" }
     }
 
     /// Needs the files for their header alone, and only for letters that have not kept theirs.
-    fn again(&self, cx: &BuildContext) -> Result<Option<Box<dyn Again>>> {
+    fn dead_letter_decoder(&self, cx: &BuildContext) -> Result<Option<Box<dyn DeadLetterDecoder>>> {
         let files = files::expand(&self.path)?;
         Ok(Some(Box::new(CsvSource::new(self.clone(), files, cx).again()?)))
     }
 
-    fn place(&self, start: &Start) -> Option<String> {
+    fn describe_state(&self, start: &SplitState) -> Option<String> {
         known::place(start)
     }
 

@@ -61,7 +61,7 @@ impl Plan {
             } else if config.fields.iter().any(|field| field == name) || numeric.contains(name) {
                 Kind::Number
             } else {
-                Kind::Undecided
+                Kind::Unknown
             }
         };
         let field = |name: &str| PlannedField { name: name.to_owned(), kind: kind(name), column: column(name) };
@@ -98,7 +98,7 @@ impl Plan {
     pub(super) fn settled(&self, config: &CsvSourceConfig) -> Fields {
         let mut layout = self.layout(config);
         for field in &mut layout.list {
-            if field.kind == Kind::Undecided {
+            if field.kind == Kind::Unknown {
                 field.kind = Kind::Number;
             }
         }

@@ -12,13 +12,13 @@ use super::files::FileSpan;
 
 /// How much is read at once.
 const CHUNK: usize = 256 << 10;
-/// How many open files wait for their checksum: a lane through many small files must not use up all that a process may
+/// How many open files wait for their checksum: a split through many small files must not use up all that a process may
 /// have. Those beyond are opened once more by their names.
 const HANDLES_MAX: usize = 16;
 /// How recent a change may be for a file system to give the next one another time: some count whole seconds.
 pub(super) const COARSE: Duration = Duration::from_secs(2);
 
-/// The checksums (CRC-32) of what was read of each file of a lane. Bytes are read a second time for it, from the
+/// The checksums (CRC-32) of what was read of each file of a split. Bytes are read a second time for it, from the
 /// system's cache: what was parsed a moment ago.
 #[derive(Default)]
 pub(super) struct Prefix {
@@ -27,7 +27,7 @@ pub(super) struct Prefix {
     hasher: Hasher,
     /// How far the next file is in it.
     at: u64,
-    /// Files that are open, by their number in the lane: what is read there is what the lane reads, whatever takes
+    /// Files that are open, by their number in the split: what is read there is what the split reads, whatever takes
     /// their names meanwhile.
     open: VecDeque<(usize, File)>,
 }
@@ -43,7 +43,7 @@ impl Prefix {
         (self.hasher.clone(), self.at)
     }
 
-    /// Takes note of a file that the lane has opened.
+    /// Takes note of a file that the split has opened.
     pub(super) fn opened(&mut self, number: usize, file: &File) {
         if self.open.len() < HANDLES_MAX
             && let Ok(file) = file.try_clone()
@@ -137,13 +137,13 @@ pub(super) struct Stamp {
 impl Stamp {
     pub(super) fn of(file: &File) -> std::io::Result<Stamp> {
         use std::os::unix::fs::MetadataExt as _;
-        let facts = file.metadata()?;
+        let metrics = file.metadata()?;
         let recent = |time: SystemTime| time.elapsed().map_or(true, |since| since < COARSE);
         Ok(Stamp {
-            length: facts.len(),
-            modified: (facts.mtime(), facts.mtime_nsec()),
-            changed: (facts.ctime(), facts.ctime_nsec()),
-            unsure: facts.modified().map_or(true, recent),
+            length: metrics.len(),
+            modified: (metrics.mtime(), metrics.mtime_nsec()),
+            changed: (metrics.ctime(), metrics.ctime_nsec()),
+            unsure: metrics.modified().map_or(true, recent),
         })
     }
 

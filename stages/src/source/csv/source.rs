@@ -1,15 +1,15 @@
-//! The source: its lanes over the files that are there, or generated readings in their place.
+//! The source: its splits over the files that are there, or generated readings in their place.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aqpipe_engine::config::nearest;
-use aqpipe_engine::monitor::Facts;
-use aqpipe_engine::record::{Fields, LaneId};
-use aqpipe_engine::stage::{BuildContext, Lane, Lanes, Noted, Source};
+use aqpipe_engine::monitor::Metrics;
+use aqpipe_engine::record::{Fields, SplitId};
+use aqpipe_engine::stage::{BuildContext, RecordedSplit, Source, SourceContext, SplitReader};
 use aqpipe_engine::{Error, Result};
 
-use super::again::AgainRows;
+use super::again::RowDeadLetterDecoder;
 use super::config::{CsvSourceConfig, KeyColumn};
 use super::decode::Decoder;
 use super::dialect::Dialect;
@@ -17,8 +17,8 @@ use super::files::{self, FileSpan};
 use super::form::Form;
 use super::header;
 use super::known::{self, Opening};
-use super::lane::CsvLane;
 use super::plan::Plan;
+use super::split::CsvSplitReader;
 use crate::input::{bounded, zone};
 use crate::source::sample::{FIELDS, SampleSource, Settings};
 
@@ -32,10 +32,10 @@ pub(super) struct CsvSource {
     files: Vec<FileSpan>,
     numeric: Arc<BTreeSet<String>>,
     keep_raw: bool,
-    facts: Arc<Facts>,
+    metrics: Arc<Metrics>,
 }
 
-/// What all lanes go by.
+/// What all splits go by.
 struct Reading {
     plan: Plan,
     /// The names in the first line of each file, where it has such a line.
@@ -49,9 +49,9 @@ impl CsvSource {
         CsvSource {
             config: Arc::new(config),
             files,
-            numeric: Arc::clone(&cx.numeric),
+            numeric: Arc::clone(&cx.numeric_fields),
             keep_raw: cx.keep_raw,
-            facts: Arc::clone(&cx.facts),
+            metrics: Arc::clone(&cx.metrics),
         }
     }
 
@@ -88,19 +88,20 @@ impl CsvSource {
     }
 
     /// What reads a row from its bytes alone.
-    pub(super) fn again(&self) -> Result<AgainRows> {
+    pub(super) fn again(&self) -> Result<RowDeadLetterDecoder> {
         let is_known = !self.files.is_empty() || !self.config.has_header();
         let today = is_known.then(|| self.reading().map(|reading| reading.form)).transpose()?;
-        Ok(AgainRows::new(Arc::clone(&self.config), Arc::clone(&self.numeric), self.keep_raw, today))
+        Ok(RowDeadLetterDecoder::new(Arc::clone(&self.config), Arc::clone(&self.numeric), self.keep_raw, today))
     }
 
-    /// A lane over some files, which tells of its way unless it only surveys.
-    fn lane(&self, reading: &Reading, id: &LaneId, files: Vec<FileSpan>, surveys: bool) -> Result<CsvLane> {
+    /// A split over some files, which tells of its way unless it only surveys.
+    fn split(&self, reading: &Reading, id: &SplitId, files: Vec<FileSpan>, surveys: bool) -> Result<CsvSplitReader> {
         let decoder = Decoder::new(&self.config, reading.plan.clone(), self.keep_raw)?;
         let how = (self.dialect(), reading.header.clone());
-        let (limit, facts) =
-            if surveys { (None, None) } else { (self.config.max_records, Some(Arc::clone(&self.facts))) };
-        Ok(CsvLane::new(Arc::clone(id), files, decoder, how, limit, facts).with_form(Some(reading.form.text())))
+        let (limit, metrics) =
+            if surveys { (None, None) } else { (self.config.max_records, Some(Arc::clone(&self.metrics))) };
+        Ok(CsvSplitReader::new(Arc::clone(id), files, decoder, how, limit, metrics)
+            .with_form(Some(reading.form.text())))
     }
 }
 
@@ -109,39 +110,39 @@ impl Source for CsvSource {
         Ok(Some(self.reading()?.plan.layout(&self.config)))
     }
 
-    fn input(&self) -> Result<String> {
+    fn input_identity(&self) -> Result<String> {
         Ok(files::input(&self.config.path))
     }
 
-    fn compared_with(&self, carried: &[Noted]) -> Result<Option<String>> {
+    fn input_changes(&self, carried: &[RecordedSplit]) -> Result<Option<String>> {
         known::differs(carried, &self.files)
     }
 
-    fn survey(&self) -> Result<Vec<(LaneId, Box<dyn Lane>)>> {
+    fn fit_readers(&self) -> Result<Vec<(SplitId, Box<dyn SplitReader>)>> {
         let reading = self.reading()?;
         let openings = known::go_on(Vec::new(), &self.files, &self.config.path, self.config.parallel)?;
-        let lane = |opening: Opening| {
-            let lane = self.lane(&reading, &opening.id, opening.files, true)?;
-            Ok((opening.id, Box::new(lane) as Box<dyn Lane>))
+        let split = |opening: Opening| {
+            let split = self.split(&reading, &opening.id, opening.files, true)?;
+            Ok((opening.id, Box::new(split) as Box<dyn SplitReader>))
         };
-        openings.into_iter().map(lane).collect()
+        openings.into_iter().map(split).collect()
     }
 
-    fn run(self: Box<Self>, lanes: Arc<dyn Lanes>) -> Result<()> {
+    fn run(self: Box<Self>, splits: Arc<dyn SourceContext>) -> Result<()> {
         let reading = self.reading()?;
-        let openings = known::go_on(lanes.noted()?, &self.files, &self.config.path, self.config.parallel)?;
-        let ids: Vec<LaneId> = openings.iter().map(|opening| Arc::clone(&opening.id)).collect();
-        let starts = lanes.starts(&ids)?;
+        let openings = known::go_on(splits.recorded_splits()?, &self.files, &self.config.path, self.config.parallel)?;
+        let ids: Vec<SplitId> = openings.iter().map(|opening| Arc::clone(&opening.id)).collect();
+        let starts = splits.split_states(&ids)?;
         let opened = openings.into_iter().zip(starts).map(|(Opening { id, files, resumed }, start)| {
             let known = resumed.as_ref().map(|resumed| resumed.start.position);
             if known != start.as_ref().map(|start| start.position) {
                 return Err(Error::bug(format!("`{id}` goes on elsewhere than it was noted")));
             }
-            let mut lane = self.lane(&reading, &id, files, false)?;
-            resumed.map_or(Ok(()), |resumed| lane.resume(resumed))?;
-            Ok((id, Box::new(lane) as Box<dyn Lane>, start))
+            let mut split = self.split(&reading, &id, files, false)?;
+            resumed.map_or(Ok(()), |resumed| split.resume(resumed))?;
+            Ok((id, Box::new(split) as Box<dyn SplitReader>, start))
         });
-        bounded::run(opened, &*lanes)
+        bounded::run(opened, &*splits)
     }
 }
 

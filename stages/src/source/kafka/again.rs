@@ -1,15 +1,15 @@
 //! Messages of dead letters, read once more.
 
 use aqpipe_engine::record::Batch;
-use aqpipe_engine::stage::Again;
+use aqpipe_engine::stage::DeadLetterDecoder;
 use aqpipe_engine::{Error, Result};
 
 use crate::codec::json::{Decoder, Pushed};
 
 /// Reads one message at a time.
-pub(super) struct AgainMessages(pub(super) Decoder);
+pub(super) struct MessageDeadLetterDecoder(pub(super) Decoder);
 
-impl Again for AgainMessages {
+impl DeadLetterDecoder for MessageDeadLetterDecoder {
     fn decode(&mut self, origin: u64, raw: &[u8], _: Option<&str>) -> Result<Result<Batch, String>> {
         match self.0.push(origin, raw) {
             Ok(Pushed::Row) => match self.0.take()? {

@@ -1,12 +1,12 @@
-//! What the group assigns: partitions that become lanes, and lanes that end because the group wants them back.
+//! What the group assigns: partitions that become splits, and splits that end because the group wants them back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use aqpipe_engine::record::{LaneId, Position};
-use aqpipe_engine::stage::{Fence, Lanes, Start};
+use aqpipe_engine::record::{Position, SplitId};
+use aqpipe_engine::stage::{FencingToken, SourceContext, SplitState};
 use aqpipe_engine::{Error, Result};
 use aqpipe_librdkafka::TopicId;
 use parking_lot::Mutex;
@@ -22,15 +22,15 @@ use super::carry::{Carry, Telling};
 use super::census::Census;
 use super::group::{DRAIN, Settings};
 use super::identity::Identities;
-use super::lane::{KafkaLane, Seat, UntilEnd};
 use super::reader::Reader;
+use super::split::{KafkaSplitReader, Seat, UntilEnd};
 use crate::codec::json::Decoder;
 use crate::kafka::client::{Watch, is_leaderless, watermarks};
 use crate::kafka::transactions::GroupFence;
 
 /// How long one question for the ends of a partition may take.
 const ANSWER: Duration = Duration::from_secs(2);
-/// How long lanes of lost partitions are waited for: they commit nothing more, and nothing keeps others from their
+/// How long splits of lost partitions are waited for: they commit nothing more, and nothing keeps others from their
 /// partitions, so waiting only keeps this member from joining again. What is under way then is decided or refused before
 /// partitions are assigned again.
 const LEAVE_BEHIND: Duration = Duration::from_secs(2);
@@ -48,11 +48,11 @@ pub(super) struct Assignment {
 
 #[derive(Default)]
 struct Live {
-    lanes: Option<Arc<dyn Lanes>>,
-    /// The lanes that were opened.
-    open: BTreeMap<LaneId, Arc<Seat>>,
+    splits: Option<Arc<dyn SourceContext>>,
+    /// The splits that were opened.
+    open: BTreeMap<SplitId, Arc<Seat>>,
     /// Partitions whose records were counted as expected.
-    expected: BTreeSet<LaneId>,
+    expected: BTreeSet<SplitId>,
     assigned: bool,
     /// Whether it was said that there is nothing for this member.
     idle_told: bool,
@@ -63,13 +63,13 @@ struct Live {
     failure: Option<Error>,
 }
 
-/// A lane's name.
-fn lane_id(topic: &str, partition: i32) -> LaneId {
+/// A split's name.
+fn split_id(topic: &str, partition: i32) -> SplitId {
     format!("{topic}/{partition}").into()
 }
 
-/// The partition behind a lane's name.
-pub(super) fn partition_of(id: &LaneId) -> Result<(&str, i32)> {
+/// The partition behind a split's name.
+pub(super) fn partition_of(id: &SplitId) -> Result<(&str, i32)> {
     id.rsplit_once('/')
         .and_then(|(topic, partition)| Some((topic, partition.parse().ok()?)))
         .ok_or_else(|| Error::bug(format!("`{id}` is not a partition")))
@@ -95,8 +95,8 @@ impl Assignment {
         let _ = self.consumer.set(Arc::downgrade(consumer));
     }
 
-    pub(super) fn attach(&self, lanes: &Arc<dyn Lanes>) {
-        self.live.lock().lanes = Some(Arc::clone(lanes));
+    pub(super) fn attach(&self, splits: &Arc<dyn SourceContext>) {
+        self.live.lock().splits = Some(Arc::clone(splits));
     }
 
     /// Nobody of this run is to wait for this reader any more.
@@ -111,14 +111,14 @@ impl Assignment {
     pub(super) fn detach(&self) {
         self.forget_reader();
         let mut live = self.live.lock();
-        live.lanes = None;
+        live.splits = None;
         live.open.clear();
     }
 
     /// Whether the run that this is attached to is to end.
     pub(super) fn is_stopping(&self) -> bool {
-        let lanes = self.live.lock().lanes.clone();
-        lanes.is_some_and(|lanes| lanes.stopping())
+        let splits = self.live.lock().splits.clone();
+        splits.is_some_and(|splits| splits.stopping())
     }
 
     pub(super) fn is_assigned(&self) -> bool {
@@ -129,30 +129,30 @@ impl Assignment {
         self.live.lock().failure.take()
     }
 
-    fn open_ids(&self) -> Vec<LaneId> {
+    fn open_ids(&self) -> Vec<SplitId> {
         self.live.lock().open.keys().cloned().collect()
     }
 
-    /// Whether no lane runs any more.
-    pub(super) fn all_ended(&self, lanes: &dyn Lanes) -> bool {
+    /// Whether no split runs any more.
+    pub(super) fn all_ended(&self, splits: &dyn SourceContext) -> bool {
         let open = self.open_ids();
         if open.is_empty() {
             // A member without partitions is done once nobody writes any more.
             return self.settings.upstream.is_open();
         }
-        let running = lanes.running();
+        let running = splits.running();
         !open.iter().any(|id| running.contains(id))
     }
 
-    /// Drains all lanes and commits.
-    pub(super) fn close_all(&self, lanes: &dyn Lanes) -> Result<()> {
+    /// Drains all splits and commits.
+    pub(super) fn close_all(&self, splits: &dyn SourceContext) -> Result<()> {
         let open = self.open_ids();
-        if open.is_empty() { Ok(()) } else { lanes.close(&open, false, Instant::now() + DRAIN) }
+        if open.is_empty() { Ok(()) } else { splits.close(&open, false, Instant::now() + DRAIN) }
     }
 
-    /// Asks for the ends of the partitions, so that lanes know their lag.
+    /// Asks for the ends of the partitions, so that splits know their lag.
     pub(super) fn ask_for_ends(&self, consumer: &BaseConsumer<Assignment>) {
-        let open: Vec<(LaneId, Arc<Seat>)> =
+        let open: Vec<(SplitId, Arc<Seat>)> =
             self.live.lock().open.iter().map(|(id, seat)| (Arc::clone(id), Arc::clone(seat))).collect();
         for (id, seat) in open {
             let Ok((topic, partition)) = partition_of(&id) else { continue };
@@ -177,7 +177,7 @@ impl Assignment {
         self.identities.compare(consumer, &topics)
     }
 
-    /// Whether nearly nothing would be shared where more members join: said once, when a lane has read enough.
+    /// Whether nearly nothing would be shared where more members join: said once, when a split has read enough.
     pub(super) fn look_at_spread(&self, consumer: &BaseConsumer<Assignment>, topic: &str, partition: i32, read: u64) {
         if self.settings.embedded.is_some() || self.live.lock().spread_told {
             return;
@@ -208,18 +208,18 @@ impl Assignment {
     }
 
     fn assign(&self, base: &BaseConsumer<Assignment>, partitions: &mut TopicPartitionList) -> Result<()> {
-        let lanes = self.live.lock().lanes.clone().ok_or_else(|| Error::bug("assigned before it was run"))?;
+        let splits = self.live.lock().splits.clone().ok_or_else(|| Error::bug("assigned before it was run"))?;
         let wanted: Vec<(String, i32)> =
             partitions.elements().iter().map(|it| (it.topic().to_owned(), it.partition())).collect();
-        let ids: Vec<LaneId> = wanted.iter().map(|(topic, partition)| lane_id(topic, *partition)).collect();
-        let starts = if ids.is_empty() { Vec::new() } else { lanes.starts(&ids)? };
+        let ids: Vec<SplitId> = wanted.iter().map(|(topic, partition)| split_id(topic, *partition)).collect();
+        let starts = if ids.is_empty() { Vec::new() } else { splits.split_states(&ids)? };
         self.compare_topics(base)?;
-        let known: BTreeMap<LaneId, Option<Start>> = ids.iter().cloned().zip(starts).collect();
-        let beginnings = self.beginnings(base, &*lanes, &wanted, &known)?;
+        let known: BTreeMap<SplitId, Option<SplitState>> = ids.iter().cloned().zip(starts).collect();
+        let beginnings = self.beginnings(base, &*splits, &wanted, &known)?;
         let mut made = Vec::with_capacity(ids.len());
         // Of all partitions together.
         let started = Instant::now();
-        let give_up = || lanes.stopping() || started.elapsed() > PATIENCE;
+        let give_up = || splits.stopping() || started.elapsed() > PATIENCE;
         for (id, (topic, partition)) in ids.into_iter().zip(&wanted) {
             let start = known.get(&id).cloned().flatten();
             let carry = start.as_ref().map(carried).transpose().map_err(|error| error.at(&*id))?.flatten();
@@ -228,7 +228,7 @@ impl Assignment {
             {
                 self.say_unsure(topic);
             }
-            let (low, high) = self.ends(base, &*lanes, topic, *partition)?;
+            let (low, high) = self.ends(base, &*splits, topic, *partition)?;
             let beginning = beginnings.get(topic.as_str());
             let position = self.position((start.as_ref(), beginning), (low, high), (&id, *partition))?;
             let mut carry = carry.unwrap_or_default();
@@ -239,15 +239,15 @@ impl Assignment {
             };
             // The last message that was read is read again where it is still there, to see that it is the same topic.
             let last = carry.last.filter(|_| self.settings.embedded.is_none());
-            let last = last.filter(|last| (low..position.at).contains(&last.offset));
-            let from = last.map_or(position.at, |last| last.offset);
+            let last = last.filter(|last| (low..position.offset).contains(&last.offset));
+            let from = last.map_or(position.offset, |last| last.offset);
             let offset = i64::try_from(from).map_err(|_| Error::new("an offset too large").at(&*id))?;
             partitions
                 .set_partition_offset(topic, *partition, Offset::Offset(offset))
                 .map_err(|error| Error::new("cannot set the start").at(&*id).because(error))?;
             let seat = Arc::new(Seat::new(high));
-            let lane = self.lane(&id, (topic, *partition), position, &seat, (carry, last))?;
-            made.push((id, lane, start, seat));
+            let split = self.split(&id, (topic, *partition), position, &seat, (carry, last))?;
+            made.push((id, split, start, seat));
         }
         // Split before they are assigned, so that no message comes through the main queue; assigned once, with
         // explicit offsets, so that no answer from the brokers overrides them.
@@ -255,10 +255,10 @@ impl Assignment {
         self.watch.fine();
         self.say_assigned(&made.iter().map(|(id, ..)| &**id).collect::<Vec<_>>());
         // The membership as it is now: a later one would let a commit pass of what was taken away meanwhile.
-        let fence = base.group_metadata().map(|group| Arc::new(GroupFence(group)) as Fence);
-        for (id, lane, start, seat) in made {
+        let fence = base.group_metadata().map(|group| Arc::new(GroupFence(group)) as FencingToken);
+        for (id, split, start, seat) in made {
             self.live.lock().open.insert(Arc::clone(&id), seat);
-            lanes.open(id, Box::new(lane), start, fence.clone())?;
+            splits.open(id, Box::new(split), start, fence.clone())?;
         }
         self.live.lock().assigned = true;
         Ok(())
@@ -294,9 +294,9 @@ impl Assignment {
     fn beginnings(
         &self,
         base: &BaseConsumer<Assignment>,
-        lanes: &dyn Lanes,
+        splits: &dyn SourceContext,
         wanted: &[(String, i32)],
-        known: &BTreeMap<LaneId, Option<Start>>,
+        known: &BTreeMap<SplitId, Option<SplitState>>,
     ) -> Result<BTreeMap<String, Beginning>> {
         let mut found = BTreeMap::new();
         // On the embedded broker all there is was written by this run, for this reader too.
@@ -304,22 +304,22 @@ impl Assignment {
             return Ok(found);
         }
         for (topic, partition) in wanted {
-            let start = known.get(&lane_id(topic, *partition)).and_then(Option::as_ref);
+            let start = known.get(&split_id(topic, *partition)).and_then(Option::as_ref);
             let carry = start.map(carried).transpose()?.flatten();
             let is_settled = start.is_some() && carry.is_none_or(|carry| carry.first_ends.is_none());
             if is_settled || found.contains_key(topic) {
                 continue;
             }
-            let count = self.ask(lanes, "cannot ask for the topic's partitions", topic, || {
+            let count = self.ask(splits, "cannot ask for the topic's partitions", topic, || {
                 let metadata = base.fetch_metadata(Some(topic), ANSWER)?;
                 Ok(metadata.topics().iter().find(|one| one.name() == topic).map_or(0, |one| one.partitions().len()))
             })?;
             let numbers = 0..i32::try_from(count).unwrap_or(i32::MAX);
-            let all: Vec<LaneId> = numbers.clone().map(|number| lane_id(topic, number)).collect();
-            let starts = all_starts(lanes, known, &all)?;
+            let all: Vec<SplitId> = numbers.clone().map(|number| split_id(topic, number)).collect();
+            let starts = all_starts(splits, known, &all)?;
             let beginning = match Beginning::of(starts.iter().map(Option::as_ref))? {
                 Beginning::Never => {
-                    let ends = numbers.map(|number| Ok(self.ends(base, lanes, topic, number)?.1));
+                    let ends = numbers.map(|number| Ok(self.ends(base, splits, topic, number)?.1));
                     Beginning::At(ends.collect::<Result<_>>()?)
                 }
                 other => other,
@@ -329,14 +329,14 @@ impl Assignment {
         Ok(found)
     }
 
-    fn lane(
+    fn split(
         &self,
-        id: &LaneId,
+        id: &SplitId,
         (topic, partition): (&str, i32),
         position: Position,
         seat: &Arc<Seat>,
         known: (Carry, Option<Telling>),
-    ) -> Result<KafkaLane> {
+    ) -> Result<KafkaSplitReader> {
         let mut decoder = Decoder::new(self.settings.decoder.clone());
         decoder.restore(&known.0.decoder).map_err(|error| error.at(&**id))?;
         let consumer = self.consumer.get().and_then(Weak::upgrade);
@@ -352,25 +352,25 @@ impl Assignment {
             (true, true) => UntilEnd::At(high),
         };
         if settings.until_end && self.live.lock().expected.insert(Arc::clone(id)) {
-            let records = high.saturating_sub(position.at);
-            self.watch.facts.expected.fetch_add(records, Ordering::Relaxed);
+            let records = high.saturating_sub(position.offset);
+            self.watch.metrics.expected.fetch_add(records, Ordering::Relaxed);
         }
         let declared = settings.decoder.declared.iter().flat_map(|fields| fields.list.iter().map(|field| &field.name));
         let census = Census::new(declared);
         let reader = Reader::new(topic, partition, decoder, position, settings.embedded.is_some(), census, known);
-        Ok(KafkaLane::new(consumer, queue, reader, until_end, Arc::clone(seat)))
+        Ok(KafkaSplitReader::new(consumer, queue, reader, until_end, Arc::clone(seat)))
     }
 
     /// The first offset that is there and the one behind the last, as a reader of committed records sees them.
     fn ends(
         &self,
         base: &BaseConsumer<Assignment>,
-        lanes: &dyn Lanes,
+        splits: &dyn SourceContext,
         topic: &str,
         partition: i32,
     ) -> Result<(u64, u64)> {
         let at = format!("{topic}/{partition}");
-        let (low, high) = self.ask(lanes, "cannot ask where the partition starts and ends", &at, || {
+        let (low, high) = self.ask(splits, "cannot ask where the partition starts and ends", &at, || {
             watermarks(base, topic, partition, ANSWER)
         })?;
         Ok((low.max(0) as u64, high.max(0) as u64))
@@ -379,7 +379,7 @@ impl Assignment {
     /// Repeats a question while nobody leads what it is about.
     fn ask<T>(
         &self,
-        lanes: &dyn Lanes,
+        splits: &dyn SourceContext,
         failed: &str,
         at: &str,
         mut question: impl FnMut() -> Result<T, KafkaError>,
@@ -389,7 +389,7 @@ impl Assignment {
             match question() {
                 Ok(answer) => return Ok(answer),
                 Err(error) => {
-                    if !is_leaderless(&error) || lanes.stopping() || started.elapsed() > PATIENCE {
+                    if !is_leaderless(&error) || splits.stopping() || started.elapsed() > PATIENCE {
                         return Err(Error::new(failed).at(at).because(error));
                     }
                     self.watch.trouble_of(&error);
@@ -402,13 +402,13 @@ impl Assignment {
     /// Where a partition goes on, or begins.
     fn position(
         &self,
-        (start, beginning): (Option<&Start>, Option<&Beginning>),
+        (start, beginning): (Option<&SplitState>, Option<&Beginning>),
         (low, high): (u64, u64),
-        (id, partition): (&LaneId, i32),
+        (id, partition): (&SplitId, i32),
     ) -> Result<Position> {
         let first = match (start, beginning) {
             (Some(start), _) => Some(start.position),
-            (None, Some(beginning)) => beginning.first(partition).map(|at| Position { at, row: 0 }),
+            (None, Some(beginning)) => beginning.first(partition).map(|at| Position { offset: at, records: 0 }),
             (None, None) => None,
         };
         let Some(position) = first else {
@@ -416,9 +416,9 @@ impl Assignment {
                 let (pipeline, stage) = (&*self.watch.pipeline, &*self.watch.stage);
                 tracing::info!(pipeline, stage, "{id} was added after the group had begun: all of it is read");
             }
-            return Ok(Position { at: low, row: 0 });
+            return Ok(Position { offset: low, records: 0 });
         };
-        let at = position.at;
+        let at = position.offset;
         let message = if at < low {
             format!("the records from {at} to {low} are gone: the topic has dropped what was not read yet")
         } else if at > high {
@@ -432,23 +432,23 @@ impl Assignment {
     }
 
     fn revoke(&self, base: &BaseConsumer<Assignment>, partitions: &TopicPartitionList) -> Result<()> {
-        let (ids, seats): (Vec<LaneId>, Vec<Arc<Seat>>) = {
+        let (ids, seats): (Vec<SplitId>, Vec<Arc<Seat>>) = {
             let mut live = self.live.lock();
             let elements = partitions.elements();
-            let ids = elements.iter().map(|it| lane_id(it.topic(), it.partition()));
+            let ids = elements.iter().map(|it| split_id(it.topic(), it.partition()));
             let left = ids.filter_map(|id| live.open.remove(&id).map(|seat| (id, seat))).unzip();
             live.assigned = false;
             left
         };
         seats.iter().for_each(|seat| seat.leave());
-        let lanes = self.live.lock().lanes.clone();
+        let splits = self.live.lock().splits.clone();
         let lost = base.assignment_lost();
-        let closed = match lanes {
-            Some(lanes) if !ids.is_empty() => {
+        let closed = match splits {
+            Some(splits) if !ids.is_empty() => {
                 let (pipeline, stage) = (&*self.watch.pipeline, &*self.watch.stage);
                 let how = if lost { "lost" } else { "given back" };
                 tracing::info!(pipeline, stage, "{how}: {}", ids.join(", "));
-                lanes.close(&ids, lost, Instant::now() + if lost { LEAVE_BEHIND } else { DRAIN })
+                splits.close(&ids, lost, Instant::now() + if lost { LEAVE_BEHIND } else { DRAIN })
             }
             _ => Ok(()),
         };

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use aqpipe_engine::Result;
-use aqpipe_engine::record::LaneId;
-use aqpipe_engine::stage::{Lanes, Start};
+use aqpipe_engine::record::SplitId;
+use aqpipe_engine::stage::{SourceContext, SplitState};
 
 use super::carry::Carry;
 
@@ -26,7 +26,7 @@ pub(super) enum Beginning {
 impl Beginning {
     /// What the partitions of a topic know of it, given where each goes on; `None` where somebody else knows: one whose
     /// state is not with this process.
-    pub(super) fn of<'a>(starts: impl IntoIterator<Item = Option<&'a Start>>) -> Result<Beginning> {
+    pub(super) fn of<'a>(starts: impl IntoIterator<Item = Option<&'a SplitState>>) -> Result<Beginning> {
         let (mut begun, mut missing) = (false, false);
         let mut ends: Option<Vec<u64>> = None;
         for start in starts {
@@ -58,8 +58,8 @@ impl Beginning {
     }
 }
 
-/// What a lane carried, where that is known.
-pub(super) fn carried(start: &Start) -> Result<Option<Carry>> {
+/// What a split carried, where that is known.
+pub(super) fn carried(start: &SplitState) -> Result<Option<Carry>> {
     let carried = start.state.first().filter(|carried| !carried.is_empty());
     carried.map(|carried| Carry::from_bytes(carried)).transpose()
 }
@@ -71,12 +71,12 @@ fn earlier(one: &[u64], other: &[u64]) -> Vec<u64> {
 
 /// Where the partitions of a topic go on: those that are known already, and of the others what the engine says.
 pub(super) fn all_starts(
-    lanes: &dyn Lanes,
-    known: &BTreeMap<LaneId, Option<Start>>,
-    all: &[LaneId],
-) -> Result<Vec<Option<Start>>> {
-    let others: Vec<LaneId> = all.iter().filter(|id| !known.contains_key(*id)).cloned().collect();
-    let theirs = if others.is_empty() { Vec::new() } else { lanes.look_at(&others)? };
+    splits: &dyn SourceContext,
+    known: &BTreeMap<SplitId, Option<SplitState>>,
+    all: &[SplitId],
+) -> Result<Vec<Option<SplitState>>> {
+    let others: Vec<SplitId> = all.iter().filter(|id| !known.contains_key(*id)).cloned().collect();
+    let theirs = if others.is_empty() { Vec::new() } else { splits.peek_states(&others)? };
     Ok(known.iter().filter(|(id, _)| all.contains(id)).map(|(_, start)| start.clone()).chain(theirs).collect())
 }
 
@@ -84,12 +84,12 @@ pub(super) fn all_starts(
 mod tests {
     use super::*;
 
-    fn start(first_ends: Option<&[u64]>) -> Start {
+    fn start(first_ends: Option<&[u64]>) -> SplitState {
         let carry = Carry { first_ends: first_ends.map(<[u64]>::to_vec), ..Carry::default() };
-        Start { state: vec![carry.to_bytes().expect("bytes")], ..Start::default() }
+        SplitState { state: vec![carry.to_bytes().expect("bytes")], ..SplitState::default() }
     }
 
-    fn of(starts: &[Option<Start>]) -> Beginning {
+    fn of(starts: &[Option<SplitState>]) -> Beginning {
         Beginning::of(starts.iter().map(Option::as_ref)).expect("reads")
     }
 
@@ -107,7 +107,7 @@ mod tests {
     fn what_was_noted_of_the_beginning_is_of_no_use_once_all_were_begun_with() {
         assert_eq!(of(&[Some(start(Some(&[5, 7]))), Some(start(None))]), Beginning::All);
         // Of a state that is not known, or that is older: then nothing may be passed over.
-        let unknown = of(&[Some(Start::default()), None]);
+        let unknown = of(&[Some(SplitState::default()), None]);
         assert_eq!((unknown.clone(), unknown.first(1)), (Beginning::All, None));
     }
 }

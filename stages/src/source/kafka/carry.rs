@@ -1,15 +1,15 @@
-//! What a lane needs besides its position to go on, and by what its topic is known again.
+//! What a split needs besides its position to go on, and by what its topic is known again.
 
 use aqpipe_engine::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// Bytes of a message that tell it from others.
 const TELLING: usize = 256;
-/// The version of what a lane carries, and the one before, which knew no topic's id.
+/// The version of what a split carries, and the one before, which knew no topic's id.
 const VERSION: u8 = 2;
 const WITHOUT_ID: u8 = 1;
 
-/// What a lane needs besides its position to go on.
+/// What a split needs besides its position to go on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Carry {
     /// The fields that the decoder knows.
@@ -32,20 +32,20 @@ struct CarryWithoutId {
 
 impl Carry {
     pub(super) fn from_bytes(bytes: &[u8]) -> Result<Carry> {
-        let unreadable = |error| Error::new("what the lane saved cannot be read back").because(error);
+        let unreadable = |error| Error::new("what the split saved cannot be read back").because(error);
         match bytes.split_first() {
             Some((&VERSION, bytes)) => postcard::from_bytes(bytes).map_err(unreadable),
             Some((&WITHOUT_ID, bytes)) => {
                 let CarryWithoutId { decoder, last } = postcard::from_bytes(bytes).map_err(unreadable)?;
                 Ok(Carry { decoder, last, ..Carry::default() })
             }
-            _ => Err(Error::new("what the lane saved is of another version of the program")
+            _ => Err(Error::new("what the split saved is of another version of the program")
                 .help("`--fresh` forgets positions and state, and begins as `start` says")),
         }
     }
 
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
-        postcard::to_extend(self, vec![VERSION]).map_err(|e| Error::bug("a lane that cannot be saved").because(e))
+        postcard::to_extend(self, vec![VERSION]).map_err(|e| Error::bug("a split that cannot be saved").because(e))
     }
 }
 

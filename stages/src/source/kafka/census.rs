@@ -6,10 +6,10 @@ use aqpipe_engine::arrow_array::Array;
 use aqpipe_engine::config::nearest;
 use aqpipe_engine::record::{Batch, Column};
 
-/// How many records of a lane are looked at.
+/// How many records of a split are looked at.
 const ENOUGH: usize = 1_000;
 
-/// Looks for declared fields in the first records of a lane: a name that is slightly wrong would otherwise only show
+/// Looks for declared fields in the first records of a split: a name that is slightly wrong would otherwise only show
 /// as a column without values.
 pub(super) struct Census {
     unseen: Vec<Arc<str>>,
@@ -66,11 +66,11 @@ mod tests {
         Batch::new(BatchParts {
             fields: Arc::new(Fields { list, ..Fields::default() }),
             time: vec![0; rows].into(),
-            offset: vec![0; rows].into(),
+            utc_offset: vec![0; rows].into(),
             key: None,
             columns: vec![column(vec![None; rows]), column(vec![Some(1.0); rows]), column(vec![Some(1.0); rows])],
             score: None,
-            origin: vec![0; rows].into(),
+            source_offsets: vec![0; rows].into(),
             raw: None,
         })
         .expect("a batch")

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aqpipe_engine::stage::{BuildContext, Gate, Lanes};
+use aqpipe_engine::stage::{BuildContext, Latch, SourceContext};
 use aqpipe_engine::{Error, Result};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -19,7 +19,7 @@ use crate::kafka::client::{Connection, Watch, passes};
 use crate::kafka::topics::{self, Waited};
 use crate::kafka::transactions::Transactor;
 
-/// How long lanes may take to drain and commit when their partitions are taken away, or at a stop.
+/// How long splits may take to drain and commit when their partitions are taken away, or at a stop.
 pub(super) const DRAIN: Duration = Duration::from_secs(30);
 /// How long one poll of the main queue waits: nothing but events comes through it.
 const POLL: Duration = Duration::from_millis(50);
@@ -41,7 +41,7 @@ pub(super) struct Settings {
     pub(super) until_end: bool,
     pub(super) session_timeout_secs: u32,
     pub(super) decoder: DecoderOptions,
-    pub(super) upstream: Arc<Gate>,
+    pub(super) upstream: Arc<Latch>,
     pub(super) embedded: Option<Arc<Embedded>>,
 }
 
@@ -54,7 +54,7 @@ impl Settings {
         config.set("heartbeat.interval.ms", (session / 3).clamp(100, 3_000).to_string());
         config.set("max.poll.interval.ms", session.max(300_000).to_string());
         config.set("partition.assignment.strategy", "range");
-        // Positions are the engine's: it says where a lane starts, and when what it read is done.
+        // Positions are the engine's: it says where a split starts, and when what it read is done.
         config.set("enable.auto.commit", "false");
         config.set("enable.auto.offset.store", "false");
         config.set("auto.offset.reset", "error");
@@ -65,9 +65,9 @@ impl Settings {
         config.set("fetch.wait.max.ms", "20");
         // New partitions are seen within half a minute.
         config.set("topic.metadata.refresh.interval.ms", "30000");
-        // A full queue is looked at again after this pause; the default of a second stalls the lane for that long.
+        // A full queue is looked at again after this pause; the default of a second stalls the split for that long.
         config.set("fetch.queue.backoff.ms", "10");
-        // A partition's queue, of which there is one a lane.
+        // A partition's queue, of which there is one a split.
         config.set("queued.min.messages", "50000");
         config.set("queued.max.messages.kbytes", "16384");
         self.connection.properties.apply(&mut config);
@@ -104,28 +104,28 @@ impl Group {
         self.consumer.context()
     }
 
-    /// Joins the group and serves it until the lanes have ended, a stop is asked for or something fails.
-    pub(super) fn run(&self, lanes: &Arc<dyn Lanes>) -> Result<()> {
-        if !self.await_topics(&**lanes)? {
+    /// Joins the group and serves it until the splits have ended, a stop is asked for or something fails.
+    pub(super) fn run(&self, splits: &Arc<dyn SourceContext>) -> Result<()> {
+        if !self.await_topics(&**splits)? {
             return Ok(());
         }
         let assignment = self.assignment();
         let settings = &assignment.settings;
         assignment.compare_topics(&self.consumer)?;
-        assignment.attach(lanes);
+        assignment.attach(splits);
         let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
         let joined = self
             .consumer
             .subscribe(&topics)
             .map_err(|error| Error::new(format!("cannot subscribe to {}", topics.join(", "))).because(error));
-        let served = joined.and_then(|()| self.serve(&**lanes));
-        let left = self.leave(&**lanes);
-        assignment.watch.facts.waiting("group", None);
+        let served = joined.and_then(|()| self.serve(&**splits));
+        let left = self.leave(&**splits);
+        assignment.watch.metrics.waiting("group", None);
         served.and(left)
     }
 
     /// Waits until all topics are there; false where a stop came first.
-    fn await_topics(&self, lanes: &dyn Lanes) -> Result<bool> {
+    fn await_topics(&self, splits: &dyn SourceContext) -> Result<bool> {
         let assignment = self.assignment();
         for topic in &assignment.settings.topics {
             if let Some(embedded) = &assignment.settings.embedded {
@@ -134,7 +134,7 @@ impl Group {
             let stopping = || {
                 // The main queue carries the client's log lines and errors.
                 let _ = self.consumer.poll(Duration::ZERO);
-                lanes.stopping()
+                splits.stopping()
             };
             match topics::await_topic(self.consumer.client(), &assignment.watch, topic, false, &stopping)? {
                 Waited::There(_) => {}
@@ -145,12 +145,12 @@ impl Group {
         Ok(true)
     }
 
-    fn serve(&self, lanes: &dyn Lanes) -> Result<()> {
+    fn serve(&self, splits: &dyn SourceContext) -> Result<()> {
         let assignment = self.assignment();
         let mut waiting = Waiting::new();
         let mut ends = Instant::now();
         let mut compared = Instant::now();
-        while !lanes.stopping() {
+        while !splits.stopping() {
             if compared.elapsed() >= COMPARE {
                 assignment.compare_topics(&self.consumer)?;
                 compared = Instant::now();
@@ -159,7 +159,7 @@ impl Group {
                 None => {}
                 Some(Ok(message)) => {
                     let place = format!("{}/{}@{}", message.topic(), message.partition(), message.offset());
-                    return Err(Error::bug("a message came outside its lane").at(place));
+                    return Err(Error::bug("a message came outside its split").at(place));
                 }
                 Some(Err(error)) => self.survive(error)?,
             }
@@ -171,7 +171,7 @@ impl Group {
             }
             if assignment.is_assigned() {
                 waiting.over(assignment);
-                if assignment.settings.until_end && assignment.all_ended(lanes) {
+                if assignment.settings.until_end && assignment.all_ended(splits) {
                     // There may be no later start that would notice.
                     return assignment.compare_topics(&self.consumer);
                 }
@@ -213,10 +213,10 @@ impl Group {
         }
     }
 
-    /// Drains the lanes, so that what they read is committed while this is still a member, and leaves.
-    fn leave(&self, lanes: &dyn Lanes) -> Result<()> {
+    /// Drains the splits, so that what they read is committed while this is still a member, and leaves.
+    fn leave(&self, splits: &dyn SourceContext) -> Result<()> {
         let assignment = self.assignment();
-        let closed = assignment.close_all(lanes);
+        let closed = assignment.close_all(splits);
         self.consumer.unsubscribe();
         let until = Instant::now() + LEAVE;
         // Leaving takes the partitions away, which is answered in a poll.
@@ -243,7 +243,7 @@ impl Waiting {
 
     fn over(&mut self, assignment: &Assignment) {
         if self.told.take().is_some() {
-            assignment.watch.facts.waiting("group", None);
+            assignment.watch.metrics.waiting("group", None);
         }
         self.since = Instant::now();
     }
@@ -261,7 +261,7 @@ impl Waiting {
         );
         let (pipeline, stage) = (&*assignment.watch.pipeline, &*assignment.watch.stage);
         tracing::info!(pipeline, stage, "waiting for {what}");
-        assignment.watch.facts.waiting("group", Some(what));
+        assignment.watch.metrics.waiting("group", Some(what));
         self.told = Some(Instant::now());
     }
 }

@@ -7,9 +7,9 @@ mod carry;
 mod census;
 mod group;
 mod identity;
-mod lane;
 mod offsets;
 mod reader;
+mod split;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,8 @@ use std::sync::Arc;
 use aqpipe_engine::Result;
 use aqpipe_engine::record::{Field, Fields, TIMESTAMP};
 use aqpipe_engine::stage::{
-    Acknowledge, Again, BuildContext, Coordinator, Descriptor, Lanes, Problem, Repeat, Source, SourceConfig,
+    BuildContext, DeadLetterDecoder, Descriptor, OffsetStore, Problem, Repeat, Source, SourceConfig, SourceContext,
+    TransactionalBackend,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,7 +29,7 @@ use crate::kafka::client::{self, Connection};
 use crate::kafka::properties::{Owned, Properties, Side};
 use crate::kafka::security::Security;
 use crate::kafka::transactions::{Joined, Part, TransactionOptions, Transactor};
-use again::AgainMessages;
+use again::MessageDeadLetterDecoder;
 use group::{Group, Settings};
 
 inventory::submit! { Descriptor::source::<KafkaSourceConfig>() }
@@ -36,7 +37,7 @@ inventory::submit! { Descriptor::source::<KafkaSourceConfig>() }
 /// Reads records from Kafka topics, each a JSON object: the timestamp, the key, and the fields by name; what an
 /// earlier pipeline noted of their quality in `quality` is read back.
 ///
-/// Each partition is a lane. Instances with one group share the partitions; when one of them dies, the others take its
+/// Each partition is a split. Instances with one group share the partitions; when one of them dies, the others take its
 /// partitions over once the group has missed it for `session_timeout_secs`, and go on with the state it had committed
 /// last: the group's offsets, that state and the output are committed together. Only records of committed transactions are
 /// read. A message that is no such record (no JSON, no object, no value, no timestamp) becomes a dead letter.
@@ -171,8 +172,8 @@ key = \"station\"
         self.topics.iter().map(|topic| format!("kafka:{topic}")).collect()
     }
 
-    fn again(&self, cx: &BuildContext) -> Result<Option<Box<dyn Again>>> {
-        Ok(Some(Box::new(AgainMessages(Decoder::new(self.decoder(cx))))))
+    fn dead_letter_decoder(&self, cx: &BuildContext) -> Result<Option<Box<dyn DeadLetterDecoder>>> {
+        Ok(Some(Box::new(MessageDeadLetterDecoder(Decoder::new(self.decoder(cx))))))
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>> {
@@ -199,7 +200,7 @@ key = \"station\"
             session_timeout_secs: self.session_timeout_secs,
             decoder: self.decoder(cx),
             upstream: Arc::clone(&cx.upstream),
-            embedded: cx.shared.get::<Embedded>(),
+            embedded: cx.process_extensions.get::<Embedded>(),
         };
         Ok(Box::new(KafkaSource { group: Arc::new(Group::new(settings, cx)?), transactor }))
     }
@@ -212,8 +213,8 @@ impl KafkaSourceConfig {
             timestamp: self.timestamp.clone(),
             key: self.key.clone(),
             declared: (!layout.list.is_empty()).then_some(layout),
-            numeric: Arc::clone(&cx.numeric),
-            tests: Arc::clone(&cx.tests),
+            numeric: Arc::clone(&cx.numeric_fields),
+            tests: Arc::clone(&cx.qc_tests),
             keep_raw: cx.keep_raw,
         }
     }
@@ -254,16 +255,16 @@ struct KafkaSource {
 }
 
 impl Source for KafkaSource {
-    fn acknowledge(&self) -> Option<Arc<dyn Acknowledge>> {
+    fn offset_store(&self) -> Option<Arc<dyn OffsetStore>> {
         Some(Arc::new(offsets::GroupOffsets::new(&self.group)))
     }
 
-    fn coordinator(&self) -> Option<Arc<dyn Coordinator>> {
-        Some(Arc::clone(&self.transactor) as Arc<dyn Coordinator>)
+    fn transactional_backend(&self) -> Option<Arc<dyn TransactionalBackend>> {
+        Some(Arc::clone(&self.transactor) as Arc<dyn TransactionalBackend>)
     }
 
-    fn run(self: Box<Self>, lanes: Arc<dyn Lanes>) -> Result<()> {
-        self.group.run(&lanes)
+    fn run(self: Box<Self>, splits: Arc<dyn SourceContext>) -> Result<()> {
+        self.group.run(&splits)
     }
 }
 
@@ -321,6 +322,6 @@ mod tests {
         let config: KafkaSourceConfig =
             serde_json::from_value(json!({"brokers": "localhost:1", "topics": ["t"]})).expect("a configuration");
         let source = config.build(&BuildContext::for_tests()).expect("built");
-        assert!(source.acknowledge().is_some());
+        assert!(source.offset_store().is_some());
     }
 }

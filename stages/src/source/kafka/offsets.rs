@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use aqpipe_engine::record::{LaneId, Position};
-use aqpipe_engine::stage::Acknowledge;
+use aqpipe_engine::record::{Position, SplitId};
+use aqpipe_engine::stage::OffsetStore;
 use aqpipe_engine::{Error, Result};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
@@ -65,19 +65,19 @@ impl GroupOffsets {
     }
 }
 
-impl Acknowledge for GroupOffsets {
-    fn name(&self) -> String {
+impl OffsetStore for GroupOffsets {
+    fn group(&self) -> String {
         self.context().settings.group.clone()
     }
 
-    fn acknowledge(&self, ends: &[(LaneId, Position)]) -> Result<bool> {
+    fn commit(&self, ends: &[(SplitId, Position)]) -> Result<bool> {
         let group = &self.context().settings.group;
         let failed =
             |error: KafkaError| Error::new(format!("cannot commit the offsets of group `{group}`")).because(error);
         let mut offsets = TopicPartitionList::with_capacity(ends.len());
         for (id, end) in ends {
             let (topic, partition) = partition_of(id)?;
-            let offset = i64::try_from(end.at).map_err(|_| Error::new("an offset too large").at(&**id))?;
+            let offset = i64::try_from(end.offset).map_err(|_| Error::new("an offset too large").at(&**id))?;
             offsets.add_partition_offset(topic, partition, Offset::Offset(offset)).map_err(failed)?;
         }
         match self.repeat(|| self.consumer.commit(&offsets, CommitMode::Sync)) {
@@ -89,7 +89,7 @@ impl Acknowledge for GroupOffsets {
                 // Nothing is lost by it, and the next owner of the partitions reads them again from the last commit.
                 Some(Code::RebalanceInProgress | Code::IllegalGeneration | Code::UnknownMemberId | Code::NoOffset) => {
                     let watch = &self.context().watch;
-                    watch.facts.retries.fetch_add(1, Ordering::Relaxed);
+                    watch.metrics.retries.fetch_add(1, Ordering::Relaxed);
                     let (pipeline, stage) = (&*watch.pipeline, &*watch.stage);
                     tracing::warn!(
                         pipeline,
@@ -104,7 +104,7 @@ impl Acknowledge for GroupOffsets {
         }
     }
 
-    fn acknowledged(&self, ids: &[LaneId]) -> Result<Vec<Option<u64>>> {
+    fn committed(&self, ids: &[SplitId]) -> Result<Vec<Option<u64>>> {
         let group = &self.context().settings.group;
         let failed =
             |error: KafkaError| Error::new(format!("cannot read the offsets of group `{group}`")).because(error);
@@ -127,7 +127,7 @@ impl Acknowledge for GroupOffsets {
         Ok(partitions.iter().map(offset).collect())
     }
 
-    fn forget(&self) -> Result<()> {
+    fn reset(&self) -> Result<()> {
         let settings = &self.context().settings;
         // The embedded broker remembers nothing from an earlier run.
         if settings.embedded.is_some() {

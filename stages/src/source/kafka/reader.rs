@@ -92,7 +92,7 @@ impl Reader {
 
     /// `topic/partition@offset` of the next message.
     pub(super) fn place(&self) -> String {
-        self.place_of(self.position.at)
+        self.place_of(self.position.offset)
     }
 
     fn place_of(&self, offset: u64) -> String {
@@ -117,7 +117,7 @@ impl Reader {
     pub(super) fn take(&mut self, offset: u64, payload: Option<&[u8]>, bytes: u64) -> Result<Taken> {
         let this = Telling::of(offset, payload);
         if let Some(expected) = self.expected.take()
-            && offset < self.position.at
+            && offset < self.position.offset
         {
             return if this == expected { Ok(Taken::Known) } else { Err(self.another_topic(offset)) };
         }
@@ -158,7 +158,7 @@ impl Reader {
     }
 
     fn passed(&mut self, offset: u64, bytes: u64) {
-        self.position = Position { at: offset + 1, row: self.position.row + 1 };
+        self.position = Position { offset: offset + 1, records: self.position.records + 1 };
         self.bytes += bytes;
         if let Some(read) = &mut self.read {
             read.push((offset, bytes));
@@ -167,7 +167,7 @@ impl Reader {
 
     /// The embedded broker drops what is old without a word; nothing else leaves gaps there.
     fn check_gap(&self, offset: u64) -> Result<()> {
-        let expected = self.position.at;
+        let expected = self.position.offset;
         if offset == expected || self.read.is_none() {
             return Ok(());
         }

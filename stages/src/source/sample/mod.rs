@@ -3,9 +3,9 @@
 mod config;
 mod dice;
 mod gaps;
-mod lane;
 mod model;
 mod raw;
+mod split;
 mod stand_in;
 mod tables;
 #[cfg(test)]
@@ -14,13 +14,15 @@ mod tests;
 use std::sync::Arc;
 
 use aqpipe_engine::Result;
-use aqpipe_engine::monitor::Facts;
-use aqpipe_engine::record::{Field, Fields, LaneId};
+use aqpipe_engine::monitor::Metrics;
+use aqpipe_engine::record::{Field, Fields, SplitId};
 use aqpipe_engine::run::Pace;
-use aqpipe_engine::stage::{BuildContext, Descriptor, Lane, Lanes, Problem, Repeat, Source, SourceConfig};
+use aqpipe_engine::stage::{
+    BuildContext, Descriptor, Problem, Repeat, Source, SourceConfig, SourceContext, SplitReader,
+};
 
 use self::config::SampleSourceConfig;
-use self::lane::SampleLane;
+use self::split::SampleSplitReader;
 pub use self::stand_in::StandIn;
 use crate::input::bounded;
 use crate::input::replay::Replay;
@@ -111,16 +113,16 @@ impl Settings {
 pub(super) struct SampleSource {
     settings: Settings,
     keep_raw: bool,
-    facts: Arc<Facts>,
+    metrics: Arc<Metrics>,
 }
 
 impl SampleSource {
     pub(super) fn new(settings: Settings, cx: &BuildContext) -> SampleSource {
-        SampleSource { settings, keep_raw: cx.keep_raw, facts: Arc::clone(&cx.facts) }
+        SampleSource { settings, keep_raw: cx.keep_raw, metrics: Arc::clone(&cx.metrics) }
     }
 
-    /// The one lane, which never bears the name of a file that the readings stand in for.
-    fn id() -> LaneId {
+    /// The one split, which never bears the name of a file that the readings stand in for.
+    fn id() -> SplitId {
         "sample".into()
     }
 }
@@ -130,17 +132,17 @@ impl Source for SampleSource {
         Ok(Some(self.settings.layout()))
     }
 
-    fn survey(&self) -> Result<Vec<(LaneId, Box<dyn Lane>)>> {
+    fn fit_readers(&self) -> Result<Vec<(SplitId, Box<dyn SplitReader>)>> {
         let settings = Settings { limit: None, ..self.settings.clone() };
-        Ok(vec![(Self::id(), Box::new(SampleLane::new(&settings, self.keep_raw, 0, None)))])
+        Ok(vec![(Self::id(), Box::new(SampleSplitReader::new(&settings, self.keep_raw, 0, None)))])
     }
 
-    fn run(self: Box<Self>, lanes: Arc<dyn Lanes>) -> Result<()> {
+    fn run(self: Box<Self>, splits: Arc<dyn SourceContext>) -> Result<()> {
         let id = Self::id();
-        let start = lanes.starts(std::slice::from_ref(&id))?.pop().flatten();
-        let row = start.as_ref().map_or(0, |start| start.position.row);
-        let lane = SampleLane::new(&self.settings, self.keep_raw, row, Some(&self.facts));
-        bounded::run(std::iter::once(Ok((id, Box::new(lane) as Box<dyn Lane>, start))), &*lanes)
+        let start = splits.split_states(std::slice::from_ref(&id))?.pop().flatten();
+        let row = start.as_ref().map_or(0, |start| start.position.records);
+        let split = SampleSplitReader::new(&self.settings, self.keep_raw, row, Some(&self.metrics));
+        bounded::run(std::iter::once(Ok((id, Box::new(split) as Box<dyn SplitReader>, start))), &*splits)
     }
 }
 

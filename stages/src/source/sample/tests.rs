@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use aqpipe_engine::record::{Batch, Tests};
-use aqpipe_engine::stage::{BuildContext, DeadLetter, Lane, Next, SourceConfig};
+use aqpipe_engine::record::{Batch, QcTests};
+use aqpipe_engine::stage::{BuildContext, DeadLetter, Poll, SourceConfig, SplitReader};
 use serde_json::{Value, json};
 
 use super::config::SampleSourceConfig;
-use super::lane::SampleLane;
+use super::split::SampleSplitReader;
 use super::{FIELDS, Settings};
 
 fn config(options: Value) -> SampleSourceConfig {
@@ -18,22 +18,22 @@ fn settings(options: Value) -> Settings {
     config(options).settings().expect("good options")
 }
 
-fn read(lane: &mut dyn Lane, max: usize) -> (Batch, Vec<DeadLetter>) {
+fn read(split: &mut dyn SplitReader, max: usize) -> (Batch, Vec<DeadLetter>) {
     let (mut batches, mut letters) = (Vec::new(), Vec::new());
     loop {
-        match lane.next(max, Instant::now() + Duration::from_secs(60)).expect("reads") {
-            Next::Rows(batch, dead) => {
+        match split.next(max, Instant::now() + Duration::from_secs(60)).expect("reads") {
+            Poll::Rows(batch, dead) => {
                 batches.push(batch);
                 letters.extend(dead);
             }
-            Next::Quiet => {}
-            Next::End => return (Batch::concat(&batches).expect("one layout"), letters),
+            Poll::Idle => {}
+            Poll::End => return (Batch::concat(&batches).expect("one layout"), letters),
         }
     }
 }
 
 fn all(options: Value) -> (Batch, Vec<DeadLetter>) {
-    read(&mut SampleLane::new(&settings(options), true, 0, None), 1000)
+    read(&mut SampleSplitReader::new(&settings(options), true, 0, None), 1000)
 }
 
 fn values(batch: &Batch, name: &str) -> Vec<Option<f64>> {
@@ -62,11 +62,11 @@ fn readings_go_on_at_any_record() {
     let options = json!({ "records": 700, "stations": 3, "faults": { "bad_timestamp": 0.05, "not_a_number": 0.05 } });
     let whole = all(options.clone());
     for row in [0, 1, 2, 350, 699] {
-        let (rest, letters) = read(&mut SampleLane::new(&settings(options.clone()), true, row, None), 64);
-        let from = whole.0.origin().partition_point(|origin| *origin < row);
+        let (rest, letters) = read(&mut SampleSplitReader::new(&settings(options.clone()), true, row, None), 64);
+        let from = whole.0.source_offsets().partition_point(|origin| *origin < row);
         let expected = whole.0.slice(from, whole.0.rows() - from);
         assert_eq!(rest.to_arrow(), expected.to_arrow());
-        let expected: Vec<_> = whole.1.iter().filter(|letter| letter.origin >= row).cloned().collect();
+        let expected: Vec<_> = whole.1.iter().filter(|letter| letter.source_offset >= row).cloned().collect();
         assert_eq!(letters, expected);
     }
 }
@@ -139,7 +139,7 @@ fn faults_come_at_their_rates_and_dead_letters_hold_their_bytes() {
     let words: usize = (0..FIELDS.len())
         .map(|field| {
             let numbers = batch.numbers(field).expect("numbers");
-            (0..batch.rows()).filter(|row| numbers.mark(*row).tests() & 1 << Tests::NOT_A_NUMBER != 0).count()
+            (0..batch.rows()).filter(|row| numbers.quality_at(*row).tests() & 1 << QcTests::NOT_A_NUMBER != 0).count()
         })
         .sum();
     assert!((700..1100).contains(&words), "{words}");
@@ -166,11 +166,11 @@ fn the_raw_lines_read_as_the_readings() {
     let descriptor = source.get(aqpipe_engine::stage::Role::Source, "csv").expect("is registered");
     let Ok(aqpipe_engine::stage::Parsed::Source(csv)) = descriptor.parse(options) else { panic!("a source") };
     let cx = BuildContext { keep_raw: true, ..BuildContext::for_tests() };
-    let mut lanes = csv.build(&cx).and_then(|source| source.survey()).expect("opens");
-    let (read, dead) = read(&mut *lanes[0].1, 8192);
+    let mut splits = csv.build(&cx).and_then(|source| source.fit_readers()).expect("opens");
+    let (read, dead) = read(&mut *splits[0].1, 8192);
     assert!(dead.is_empty());
     let mut parts = read.into_parts();
-    parts.origin = batch.origin().to_vec().into();
+    parts.source_offsets = batch.source_offsets().to_vec().into();
     assert_eq!(Batch::new(parts).expect("fits").to_arrow(), batch.to_arrow());
 }
 
@@ -179,8 +179,8 @@ fn readings_without_end_are_unbounded() {
     let endless = config(json!({ "endless": true }));
     assert!(!endless.bounded());
     assert!(config(json!({})).bounded());
-    let mut lane = SampleLane::new(&endless.settings().expect("good"), false, u64::MAX / 2, None);
-    let Ok(Next::Rows(batch, _)) = lane.next(3, Instant::now()) else { panic!("rows") };
+    let mut split = SampleSplitReader::new(&endless.settings().expect("good"), false, u64::MAX / 2, None);
+    let Ok(Poll::Rows(batch, _)) = split.next(3, Instant::now()) else { panic!("rows") };
     assert_eq!(batch.rows(), 3, "far out too");
 }
 

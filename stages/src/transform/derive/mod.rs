@@ -6,7 +6,7 @@ use std::f64::consts::TAU;
 use std::sync::Arc;
 
 use aqpipe_engine::Result;
-use aqpipe_engine::record::{Batch, Column, Field, Fields, Kind, Mark, Numbers};
+use aqpipe_engine::record::{Batch, CellQuality, Column, Field, Fields, Kind, Numbers};
 use aqpipe_engine::stage::{BuildContext, Descriptor, Output, Problem, Transform, TransformConfig};
 use arrow_array::Float64Array;
 use arrow_buffer::ScalarBuffer;
@@ -109,7 +109,7 @@ hemisphere = "north"
             names: self.features.iter().map(|feature| self.name(*feature).into()).collect(),
             tables: self.features.iter().map(table).collect(),
             stage: Arc::clone(&cx.stage),
-            told: cx.own.get_or_put(Told::default),
+            told: cx.pipeline_extensions.get_or_put(Told::default),
             layout: Bound::default(),
             marks: Vec::new().into(),
         }))
@@ -255,9 +255,9 @@ impl Transform for Deriver {
         self.layout = bound;
         let rows = batch.rows();
         if self.marks.len() < rows {
-            self.marks = vec![Mark::DERIVED.0; rows].into();
+            self.marks = vec![CellQuality::DERIVED.0; rows].into();
         }
-        let calendar = Calendar::of(batch.time(), batch.offset());
+        let calendar = Calendar::of(batch.time(), batch.utc_offset());
         let column = |(unit, table): &(Unit, [f64; 32])| {
             let steps = match unit {
                 Unit::Hour => &calendar.hour,
@@ -265,7 +265,10 @@ impl Transform for Deriver {
                 Unit::Month => &calendar.month,
             };
             let values: Vec<f64> = steps.iter().map(|step| table[usize::from(step & 31)]).collect();
-            Column::Number(Numbers { values: Float64Array::new(values.into(), None), marks: self.marks.slice(0, rows) })
+            Column::Number(Numbers {
+                values: Float64Array::new(values.into(), None),
+                quality: self.marks.slice(0, rows),
+            })
         };
         let columns = features.iter().map(|number| column(&self.tables[*number])).collect();
         out.batches.push(batch.with_columns(columns, &layout)?);
@@ -288,7 +291,7 @@ mod tests {
     fn the_features_are_those_of_the_clock_that_the_source_wrote() {
         // 2004-03-10 18:00 UTC was a Wednesday; at +07:00 it is 01:00 on Thursday.
         let mut parts = timed(&[START, START], None, &[("CO", &[None, None])]).into_parts();
-        parts.offset = vec![0, 420].into();
+        parts.utc_offset = vec![0, 420].into();
         let rows = one(&mut *build(json!({})), Batch::new(parts).expect("fits"));
         let of = |name: &str| values(&rows, name).into_iter().flatten().collect::<Vec<_>>();
         assert_eq!(of("hour"), [18.0, 1.0]);

@@ -88,7 +88,7 @@ struct Everything {
     backlog: Vec<Vec<u8>>,
 }
 
-/// All steps of a lane.
+/// All steps of a split.
 pub(super) struct Chain {
     keys: Keys,
     binder: Binder,

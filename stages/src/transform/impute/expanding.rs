@@ -9,7 +9,7 @@ use super::chain::{Pass, Saved, Seen, State};
 use super::median::{Sample, run};
 use super::rows::Rows;
 
-/// How many distinct values are kept in a lane at most, over all keys and fields: some tens of megabytes, and ten that are
+/// How many distinct values are kept in a split at most, over all keys and fields: some tens of megabytes, and ten that are
 /// saved with each commit.
 const DISTINCT_MAX: usize = 1_000_000;
 

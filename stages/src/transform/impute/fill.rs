@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aqpipe_engine::record::{Flag, Mark, Numbers};
+use aqpipe_engine::record::{CellQuality, Flag, Numbers};
 use aqpipe_engine::stage::BuildContext;
 use aqpipe_engine::{Error, Result};
 
@@ -108,7 +108,7 @@ fn joined_cells<'a>(parts: &[&Rows], field: usize) -> Option<Cells<'a>> {
             }
             None => {
                 values.resize(values.len() + part.len(), 0.0);
-                marks.resize(values.len(), Mark::MISSING.with_flag(Flag::Fail).0);
+                marks.resize(values.len(), CellQuality::MISSING.with_flag(Flag::Fail).0);
             }
         }
     }
@@ -220,7 +220,7 @@ impl Fill {
                     values[row] = filling.value;
                     valid.insert(row);
                     let distance = u64::from(filling.distance);
-                    marks[row] = Mark(marks[row]).filled(self.rule.provenance(), distance).0;
+                    marks[row] = CellQuality(marks[row]).filled(self.rule.provenance(), distance).0;
                 }
                 Ok(Numbers::from_vecs(values, valid.into_nulls(), marks))
             })?;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use aqpipe_engine::record::{Flag, Mark, Numbers};
+use aqpipe_engine::record::{CellQuality, Flag, Numbers};
 use arrow_array::Array;
 use serde::{Deserialize, Serialize};
 
@@ -65,7 +65,7 @@ impl<'a> Cells<'a> {
         let nulls = numbers.values.nulls().filter(|nulls| nulls.null_count() > 0);
         Cells {
             values: Cow::Borrowed(numbers.values.values()),
-            marks: Cow::Borrowed(&numbers.marks),
+            marks: Cow::Borrowed(&numbers.quality),
             valid: nulls.map(Bits::valid),
         }
     }
@@ -76,8 +76,8 @@ impl<'a> Cells<'a> {
     }
 
     #[inline]
-    fn mark(&self, row: usize) -> Mark {
-        Mark(self.marks[row])
+    fn mark(&self, row: usize) -> CellQuality {
+        CellQuality(self.marks[row])
     }
 
     #[inline]

@@ -97,16 +97,17 @@ impl Held {
 fn copied(batch: Batch) -> Result<Batch> {
     let mut parts = batch.into_parts();
     parts.time = parts.time.to_vec().into();
-    parts.offset = parts.offset.to_vec().into();
-    parts.origin = parts.origin.to_vec().into();
+    parts.utc_offset = parts.utc_offset.to_vec().into();
+    parts.source_offsets = parts.source_offsets.to_vec().into();
     parts.key = parts.key.map(|key| key.iter().collect());
     parts.score = parts.score.map(|score| copied_values(&score));
     parts.raw = parts.raw.map(|raw| raw.iter().collect::<BinaryArray>());
     for column in &mut parts.columns {
         *column = match column {
-            Column::Number(numbers) => {
-                Column::Number(Numbers { values: copied_values(&numbers.values), marks: numbers.marks.to_vec().into() })
-            }
+            Column::Number(numbers) => Column::Number(Numbers {
+                values: copied_values(&numbers.values),
+                quality: numbers.quality.to_vec().into(),
+            }),
             Column::Text(text) => Column::Text(text.iter().collect::<StringArray>()),
         };
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aqpipe_engine::record::{Mark, Numbers, Provenance};
+use aqpipe_engine::record::{CellQuality, Numbers, Provenance};
 use aqpipe_engine::{Error, Result};
 use arrow_array::Array;
 
@@ -79,7 +79,7 @@ pub(super) fn run<S: Sample>(
         rows.batch.change_numbers(column, |numbers| {
             let missing = numbers.values.nulls().filter(|nulls| nulls.null_count() > 0).map(Bits::valid);
             let Some(before) = missing else {
-                for (row, (value, mark)) in numbers.values.values().iter().zip(numbers.marks.iter()).enumerate() {
+                for (row, (value, mark)) in numbers.values.values().iter().zip(numbers.quality.iter()).enumerate() {
                     if counts(*mark) {
                         take(&mut samples[order.key(row) as usize], *value)?;
                     }
@@ -96,7 +96,7 @@ pub(super) fn run<S: Sample>(
                     }
                 } else if let Some(median) = sample.median() {
                     values[row] = median;
-                    marks[row] = Mark(marks[row]).filled(Provenance::Median, 0).0;
+                    marks[row] = CellQuality(marks[row]).filled(Provenance::Median, 0).0;
                     valid.insert(row);
                 }
             }

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use aqpipe_engine::Result;
 use aqpipe_engine::record::Fields;
-use aqpipe_engine::stage::{BuildContext, Descriptor, Problem, Survey, Transform, TransformConfig};
+use aqpipe_engine::stage::{BuildContext, Descriptor, Fitter, Problem, Transform, TransformConfig};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -70,7 +70,7 @@ struct Impute {
     /// for any other.
     #[schemars(extend("exclusiveMinimum" = 0))]
     max_wait_secs: Option<f64>,
-    /// How many rows a step holds back at most in each lane: a bound for memory. The oldest go first, with a warning.
+    /// How many rows a step holds back at most in each split: a bound for memory. The oldest go first, with a warning.
     #[serde(default = "default_max_held")]
     #[schemars(range(min = 1))]
     max_held: u32,
@@ -121,7 +121,7 @@ exclude = ["AH"]
         if problems.is_empty() { Ok(input.clone()) } else { Err(problems) }
     }
 
-    fn measures(&self) -> Vec<String> {
+    fn numeric_fields(&self) -> Vec<String> {
         let named = self.steps.iter().filter_map(|step| step.values.as_ref()).flat_map(|values| values.keys());
         let mut names: Vec<String> = self.fields.iter().flatten().chain(&self.exclude).chain(named).cloned().collect();
         names.sort();
@@ -129,14 +129,14 @@ exclude = ["AH"]
         names
     }
 
-    fn survey(&self, _cx: &BuildContext) -> Option<Box<dyn Survey>> {
+    fn fitter(&self, _cx: &BuildContext) -> Option<Box<dyn Fitter>> {
         self.steps
             .iter()
             .any(Step::surveys)
-            .then(|| Box::new(MedianSurvey::new(self.choice(), self.median_memory_mb)) as Box<dyn Survey>)
+            .then(|| Box::new(MedianSurvey::new(self.choice(), self.median_memory_mb)) as Box<dyn Fitter>)
     }
 
-    fn surveys(&self) -> Option<Problem> {
+    fn requires_bounded(&self) -> Option<Problem> {
         let index = self.steps.iter().position(Step::surveys)?;
         let message = "a median over all values needs a source that ends: it reads the whole input first";
         let problem = Problem::new(["steps".to_owned(), index.to_string()], message);
@@ -167,7 +167,7 @@ impl Impute {
             Method::Median => match (step.window, step.over) {
                 (Some(window), _) => Box::new(Window::new(window as usize)),
                 (None, Some(Over::Expanding)) => Box::new(Expanding::default()),
-                (None, Some(Over::All) | None) => Box::new(Fixed::new(cx.survey.as_deref())?),
+                (None, Some(Over::All) | None) => Box::new(Fixed::new(cx.fitted.as_deref())?),
             },
             Method::Constant => Box::new(Constant::new(step.value, step.values.clone().unwrap_or_default())),
         })

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aqpipe_engine::Result;
-use aqpipe_engine::record::{Batch, Mark, Numbers, Provenance};
+use aqpipe_engine::record::{Batch, CellQuality, Numbers, Provenance};
 use arrow_array::{Array, BooleanArray};
 use arrow_buffer::BooleanBuffer;
 
@@ -57,7 +57,7 @@ impl Rows {
             for row in before.iter_absent() {
                 if let Some(value) = value_of(order.key(row)) {
                     values[row] = value;
-                    marks[row] = Mark(marks[row]).filled(provenance, 0).0;
+                    marks[row] = CellQuality(marks[row]).filled(provenance, 0).0;
                     valid.insert(row);
                 }
             }

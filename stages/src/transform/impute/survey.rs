@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use aqpipe_engine::record::{Batch, Flag, Mark, Numbers, Provenance};
-use aqpipe_engine::stage::Survey;
+use aqpipe_engine::record::{Batch, CellQuality, Flag, Numbers, Provenance};
+use aqpipe_engine::stage::Fitter;
 use aqpipe_engine::{Error, Result};
 use arrow_array::Array;
 
@@ -22,7 +22,7 @@ const VERSION: u8 = 1;
 /// Whether a value counts for a median: it was observed, and no check failed it.
 #[inline]
 pub(super) fn counts(mark: u32) -> bool {
-    let mark = Mark(mark);
+    let mark = CellQuality(mark);
     mark.provenance() == Provenance::Observed && mark.flag() != Flag::Fail
 }
 
@@ -76,7 +76,7 @@ impl MedianSurvey {
 
     fn count(&mut self, numbers: &Numbers, field: usize, key_of: impl Fn(usize) -> usize) {
         let counts = &mut self.counts[field];
-        for (row, (value, mark)) in numbers.values.values().iter().zip(numbers.marks.iter()).enumerate() {
+        for (row, (value, mark)) in numbers.values.values().iter().zip(numbers.quality.iter()).enumerate() {
             if numbers.values.is_valid(row) && counts_value(*value, *mark) {
                 let table = &mut counts[key_of(row)];
                 let before = table.capacity();
@@ -96,7 +96,7 @@ fn counts_value(value: f64, mark: u32) -> bool {
     counts(mark) && !value.is_nan()
 }
 
-impl Survey for MedianSurvey {
+impl Fitter for MedianSurvey {
     fn observe(&mut self, batch: &Batch) -> Result<()> {
         let columns = self.binder.bind(batch.fields());
         let order = self.keys.order(batch);
@@ -122,7 +122,7 @@ impl Survey for MedianSurvey {
         Ok(())
     }
 
-    fn read_so_far(&mut self, share: f64) {
+    fn on_progress(&mut self, share: f64) {
         if let Some(all) = self.foretells(share).filter(|_| !self.told) {
             self.told = true;
             tracing::warn!(

@@ -123,7 +123,7 @@ fills = { fill = 0.9, median = 0.2 }
         Ok(Fields { score: Some(self.field.as_str().into()), ..input.clone() })
     }
 
-    fn measures(&self) -> Vec<String> {
+    fn numeric_fields(&self) -> Vec<String> {
         let mut names = self.fields.clone().unwrap_or_default();
         names.extend(self.weights.keys().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>());
         names

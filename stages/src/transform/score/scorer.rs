@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aqpipe_engine::Result;
-use aqpipe_engine::record::{Batch, Fields, Kind, Mark};
+use aqpipe_engine::record::{Batch, CellQuality, Fields, Kind};
 use aqpipe_engine::stage::{BuildContext, Output, Transform};
 use arrow_array::Float64Array;
 use indexmap::IndexMap;
@@ -18,7 +18,7 @@ const WORTH_BITS: u32 = 0xffff;
 /// What a cell is worth by the low bits of its mark. Half a megabyte, of which a run touches a handful of lines.
 fn worth_of_marks(values: &Values, fills: &Fills) -> Vec<f64> {
     (0..=WORTH_BITS)
-        .map(Mark)
+        .map(CellQuality)
         .map(|mark| values.of(mark.flag()) * fills.of(mark.provenance(), mark.distance()))
         .collect()
 }
@@ -57,7 +57,7 @@ impl Scorer {
             worth: worth_of_marks(&config.values, &config.fills),
             missing: config.values.missing,
             stage: Arc::clone(&cx.stage),
-            told: cx.own.get_or_put(Told::default),
+            told: cx.pipeline_extensions.get_or_put(Told::default),
             plan: Bound::default(),
         }
     }
@@ -118,7 +118,7 @@ impl Transform for Scorer {
             let mut sums = vec![plan.absent; batch.rows()];
             for &(column, weight) in &plan.columns {
                 let Some(numbers) = batch.numbers(column) else { continue };
-                for (sum, mark) in sums.iter_mut().zip(numbers.marks.iter()) {
+                for (sum, mark) in sums.iter_mut().zip(numbers.quality.iter()) {
                     *sum += weight * self.worth[(mark & WORTH_BITS) as usize];
                 }
             }

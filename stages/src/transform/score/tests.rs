@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aqpipe_engine::record::{Batch, Column, Field, Fields, Flag, Mark, Numbers, Provenance};
+use aqpipe_engine::record::{Batch, CellQuality, Column, Field, Fields, Flag, Numbers, Provenance};
 use aqpipe_engine::stage::{BuildContext, Transform};
 use serde_json::json;
 
@@ -12,7 +12,7 @@ fn build(table: serde_json::Value) -> Box<dyn Transform> {
     transform("score", table).build(&BuildContext::for_tests()).expect("builds")
 }
 
-fn marked(columns: &[(&str, &[Mark])]) -> Batch {
+fn marked(columns: &[(&str, &[CellQuality])]) -> Batch {
     let values: Vec<_> = columns.iter().map(|(_, marks)| vec![Some(1.0); marks.len()]).collect();
     let cells: Vec<_> = columns.iter().zip(&values).map(|((name, _), values)| (*name, &values[..])).collect();
     let mut rows = batch(&cells);
@@ -31,17 +31,17 @@ fn scores(scored: &Batch) -> Vec<f64> {
 #[test]
 fn flags_and_provenance_are_worth_what_the_documentation_says() {
     let cells = [
-        (Mark::OBSERVED, 1.0),
-        (Mark::OBSERVED.checked(Flag::Good, 1), 1.0),
-        (Mark::OBSERVED.checked(Flag::Suspect, 1), 0.5),
-        (Mark::OBSERVED.checked(Flag::Fail, 1), 0.0),
-        (Mark::MISSING, 0.0),
-        (Mark::MISSING.filled(Provenance::ForwardFill, 1), 0.9),
-        (Mark::MISSING.filled(Provenance::BackwardFill, 3), 0.9 * 0.9 * 0.9),
-        (Mark::MISSING.filled(Provenance::Interpolated, 0), 0.85),
-        (Mark::MISSING.filled(Provenance::Median, 0), 0.2),
-        (Mark::MISSING.filled(Provenance::Constant, 0).checked(Flag::Suspect, 3), 0.1),
-        (Mark::DERIVED, 1.0),
+        (CellQuality::OBSERVED, 1.0),
+        (CellQuality::OBSERVED.checked(Flag::Good, 1), 1.0),
+        (CellQuality::OBSERVED.checked(Flag::Suspect, 1), 0.5),
+        (CellQuality::OBSERVED.checked(Flag::Fail, 1), 0.0),
+        (CellQuality::MISSING, 0.0),
+        (CellQuality::MISSING.filled(Provenance::ForwardFill, 1), 0.9),
+        (CellQuality::MISSING.filled(Provenance::BackwardFill, 3), 0.9 * 0.9 * 0.9),
+        (CellQuality::MISSING.filled(Provenance::Interpolated, 0), 0.85),
+        (CellQuality::MISSING.filled(Provenance::Median, 0), 0.2),
+        (CellQuality::MISSING.filled(Provenance::Constant, 0).checked(Flag::Suspect, 3), 0.1),
+        (CellQuality::DERIVED, 1.0),
     ];
     let scored = one(&mut *build(json!({})), marked(&[("CO", &cells.map(|(mark, _)| mark))]));
     for (score, (mark, expected)) in scores(&scored).iter().zip(cells) {
@@ -59,8 +59,8 @@ fn a_perfect_record_scores_exactly_1_and_none_more_whatever_the_weights() {
             .enumerate()
             .map(|(i, name)| (name.clone(), json!(f64::from(seed.wrapping_mul(i as u32 * 977 + 13) % 1009 + 1) / 7.3)))
             .collect();
-        let perfect = [Mark::OBSERVED.checked(Flag::Good, 1)];
-        let columns: Vec<(&str, &[Mark])> = names.iter().map(|name| (name.as_str(), &perfect[..])).collect();
+        let perfect = [CellQuality::OBSERVED.checked(Flag::Good, 1)];
+        let columns: Vec<(&str, &[CellQuality])> = names.iter().map(|name| (name.as_str(), &perfect[..])).collect();
         let scored = one(&mut *build(json!({ "weights": weights })), marked(&columns));
         assert_eq!(scores(&scored), [1.0]);
     }
@@ -68,7 +68,7 @@ fn a_perfect_record_scores_exactly_1_and_none_more_whatever_the_weights() {
 
 #[test]
 fn weights_shift_the_mean_and_a_listed_field_that_is_not_there_counts_as_missing() {
-    let rows = || marked(&[("CO", &[Mark::OBSERVED]), ("T", &[Mark::MISSING])]);
+    let rows = || marked(&[("CO", &[CellQuality::OBSERVED]), ("T", &[CellQuality::MISSING])]);
     let score = |table| scores(&one(&mut *build(table), rows()))[0];
     assert_eq!(score(json!({})), 0.5);
     assert_eq!(score(json!({ "weights": { "CO": 3.0 } })), 0.75);
@@ -78,7 +78,7 @@ fn weights_shift_the_mean_and_a_listed_field_that_is_not_there_counts_as_missing
 
 #[test]
 fn derived_fields_count_only_where_they_are_listed_and_an_earlier_score_is_replaced() {
-    let mut parts = marked(&[("CO", &[Mark::MISSING]), ("hour", &[Mark::DERIVED])]).into_parts();
+    let mut parts = marked(&[("CO", &[CellQuality::MISSING]), ("hour", &[CellQuality::DERIVED])]).into_parts();
     let mut layout = Fields::clone(&parts.fields);
     layout.list[1].derived = true;
     layout.score = Some("old".into());

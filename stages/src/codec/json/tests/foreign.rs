@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use aqpipe_engine::record::{Column, Field, Fields, Kind, Mark, Tests};
+use aqpipe_engine::record::{CellQuality, Column, Field, Fields, Kind, QcTests};
 use arrow_array::Array;
 
 use super::super::{Decoder, Pushed};
@@ -84,9 +84,9 @@ fn a_new_property_is_a_new_field_and_waits_for_the_rows_before_it() {
     assert_eq!(decoder.push(2, message("").as_bytes()), Ok(Pushed::Row), "what is absent is missing");
     let second = decoder.take().expect("fits").expect("rows");
     assert_eq!(names(second.fields()), ["b", "a"]);
-    assert_eq!(second.origin(), [1, 2]);
+    assert_eq!(second.source_offsets(), [1, 2]);
     let b = second.numbers(0).expect("numbers");
-    assert_eq!((b.get(0), b.get(1), b.mark(1)), (Some(3.0), None, Mark::MISSING));
+    assert_eq!((b.get(0), b.get(1), b.quality_at(1)), (Some(3.0), None, CellQuality::MISSING));
 }
 
 #[test]
@@ -103,10 +103,10 @@ fn the_first_value_decides_the_kind_unless_a_stage_measures_the_field() {
     assert_eq!(kinds, [Kind::Number, Kind::Text, Kind::Number, Kind::Number, Kind::Text]);
     assert_eq!(texts(read[0].column(1)), [Some("x"), Some("1.50"), None]);
     assert_eq!(texts(read[0].column(4)), [Some("true"), Some("false"), None]);
-    let not_a_number = Mark::MISSING.with_test(Tests::NOT_A_NUMBER);
+    let not_a_number = CellQuality::MISSING.with_test(QcTests::NOT_A_NUMBER);
     for (index, row) in [(0, 1), (0, 2), (2, 0), (2, 2), (3, 2)] {
         let numbers = read[0].numbers(index).expect("numbers");
-        assert_eq!((numbers.get(row), numbers.mark(row)), (None, not_a_number), "field {index} row {row}");
+        assert_eq!((numbers.get(row), numbers.quality_at(row)), (None, not_a_number), "field {index} row {row}");
     }
 }
 
@@ -147,7 +147,7 @@ fn the_timestamp_and_the_key_may_have_other_names() {
     let mut decoder = Decoder::new(options);
     let read = &decode(&mut decoder, &[message])[0];
     assert_eq!(read.key().map(|key| key.value(0)), Some("17"));
-    assert_eq!((read.time()[0], read.offset()[0]), (1_078_938_000_000_000, 60));
+    assert_eq!((read.time()[0], read.utc_offset()[0]), (1_078_938_000_000_000, 60));
     assert_eq!(read.raw(0), Some(message.as_bytes()));
     // What has the name of a column is a field like any other: whoever writes it has to find it another name.
     assert_eq!(decoder.push(1, br#"{"at":"2004-03-10T18:00:00Z","timestamp":1,"quality_score":2}"#), Ok(Pushed::Row));

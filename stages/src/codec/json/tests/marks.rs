@@ -2,22 +2,24 @@
 
 use std::sync::Arc;
 
-use aqpipe_engine::record::{Batch, BatchParts, Column, Field, Fields, Flag, Mark, Numbers, Provenance, Tests};
+use aqpipe_engine::record::{
+    Batch, BatchParts, CellQuality, Column, Field, Fields, Flag, Numbers, Provenance, QcTests,
+};
 
 use super::super::{Decoder, SCORE};
 use super::{decode, encode, options};
 
-fn marked() -> (Batch, Arc<Tests>) {
-    let tests = Arc::new(Tests::default());
+fn marked() -> (Batch, Arc<QcTests>) {
+    let tests = Arc::new(QcTests::default());
     let range = tests.bit("gross_range");
     let marks = [
-        (2.6, Mark::OBSERVED.checked(Flag::Good, range)),
-        (1000.5, Mark::OBSERVED.checked(Flag::Fail, range)),
-        (13.6, Mark::MISSING.filled(Provenance::ForwardFill, 2)),
-        (18.0, Mark::DERIVED),
+        (2.6, CellQuality::OBSERVED.checked(Flag::Good, range)),
+        (1000.5, CellQuality::OBSERVED.checked(Flag::Fail, range)),
+        (13.6, CellQuality::MISSING.filled(Provenance::ForwardFill, 2)),
+        (18.0, CellQuality::DERIVED),
     ];
     let columns =
-        marks.map(|(value, mark)| Column::Number(Numbers { values: vec![value].into(), marks: vec![mark.0].into() }));
+        marks.map(|(value, mark)| Column::Number(Numbers { values: vec![value].into(), quality: vec![mark.0].into() }));
     let mut fields = Fields { key: Some("station".into()), score: Some(SCORE.into()), ..Fields::default() };
     fields.list = ["CO(GT)", "NOx(GT)", "T"].map(Field::number).to_vec();
     fields.list.push(Field { derived: true, ..Field::number("hour") });
@@ -25,11 +27,11 @@ fn marked() -> (Batch, Arc<Tests>) {
     let batch = Batch::new(BatchParts {
         fields: Arc::new(fields),
         time: vec![1_078_938_000_000_000].into(),
-        offset: vec![60].into(),
+        utc_offset: vec![60].into(),
         key: Some(vec!["uci"].into()),
         columns: columns.into_iter().chain([Column::Text(vec![None::<&str>].into())]).collect(),
         score: Some(vec![0.98].into()),
-        origin: vec![0].into(),
+        source_offsets: vec![0].into(),
         raw: None,
     });
     (batch.expect("fits"), tests)
@@ -49,11 +51,11 @@ fn a_reader_that_knows_nothing_finds_fields_kinds_and_marks() {
     assert!(read.fields().get("hour").is_some_and(|field| field.derived));
     assert!(read.fields().get("T").is_some_and(|field| !field.derived));
     assert_eq!(read.fields().score.as_deref(), Some(SCORE));
-    let mark = |index: usize| read.numbers(index).expect("a number").mark(0);
+    let mark = |index: usize| read.numbers(index).expect("a number").quality_at(0);
     assert_eq!((mark(0).flag(), mark(1).flag(), mark(1).tests()), (Flag::Good, Flag::Fail, 0b10));
     assert_eq!((mark(2).provenance(), mark(2).distance()), (Provenance::ForwardFill, 2));
-    assert_eq!(mark(3), Mark::DERIVED);
-    assert_eq!(mark(4), Mark::MISSING, "a field of nulls is one of numbers until a text comes");
+    assert_eq!(mark(3), CellQuality::DERIVED);
+    assert_eq!(mark(4), CellQuality::MISSING, "a field of nulls is one of numbers until a text comes");
 }
 
 #[test]
@@ -78,7 +80,7 @@ fn marks_that_do_not_fit_are_ignored_and_counted_and_the_values_stay() {
         assert_eq!(decoder.marks_ignored(), 1, "{quality}");
         assert_eq!(decoder.marks_ignored(), 0, "counted once");
         let numbers = read.numbers(0).expect("a number");
-        assert_eq!((numbers.get(0), numbers.mark(0)), (Some(1.0), Mark::OBSERVED), "{quality}");
+        assert_eq!((numbers.get(0), numbers.quality_at(0)), (Some(1.0), CellQuality::OBSERVED), "{quality}");
         assert!(read.score().is_none(), "{quality}");
     }
 }
@@ -92,7 +94,7 @@ fn marks_are_read_wherever_quality_stands_and_whatever_else_it_holds() {
         let mut decoder = Decoder::new(options());
         let read = &decode(&mut decoder, &[message])[0];
         assert_eq!(decoder.marks_ignored(), 0);
-        let mark = |index: usize| read.numbers(index).expect("a number").mark(0);
+        let mark = |index: usize| read.numbers(index).expect("a number").quality_at(0);
         assert_eq!((mark(0).flag(), mark(0).provenance()), (Flag::Good, Provenance::Median));
         assert_eq!((mark(1).flag(), mark(1).tests()), (Flag::Suspect, 0b10));
     }
@@ -102,8 +104,8 @@ fn marks_are_read_wherever_quality_stands_and_whatever_else_it_holds() {
 fn a_gap_never_counts_as_a_measurement() {
     let message = r#"{"timestamp":"2004-03-10T18:00:00Z","T":null,"RH":2.5,"quality":{"flags":"19"}}"#;
     let read = &decode(&mut Decoder::new(options()), &[message])[0];
-    assert_eq!(read.numbers(0).map(|numbers| numbers.mark(0).flag()), Some(Flag::Missing));
-    assert_eq!(read.numbers(1).map(|numbers| numbers.mark(0).flag()), Some(Flag::Unknown));
+    assert_eq!(read.numbers(0).map(|numbers| numbers.quality_at(0).flag()), Some(Flag::Missing));
+    assert_eq!(read.numbers(1).map(|numbers| numbers.quality_at(0).flag()), Some(Flag::Unknown));
 }
 
 #[test]
@@ -113,6 +115,6 @@ fn computed_fields_stay_computed_for_records_that_do_not_say_so() {
     let read = decode(&mut Decoder::new(options()), &messages);
     assert_eq!(read.len(), 1, "the layout did not change");
     assert!(read[0].fields().get("hour").is_some_and(|field| field.derived));
-    let marks = &read[0].numbers(1).expect("a number").marks;
-    assert_eq!(**marks, [Mark::DERIVED.0, Mark::OBSERVED.0, Mark::OBSERVED.0]);
+    let marks = &read[0].numbers(1).expect("a number").quality;
+    assert_eq!(**marks, [CellQuality::DERIVED.0, CellQuality::OBSERVED.0, CellQuality::OBSERVED.0]);
 }

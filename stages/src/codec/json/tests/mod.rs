@@ -6,7 +6,7 @@ mod round_trip;
 
 use std::sync::Arc;
 
-use aqpipe_engine::record::{Batch, Fields, Tests};
+use aqpipe_engine::record::{Batch, Fields, QcTests};
 
 use super::{Decoder, DecoderOptions, Encoder, Pushed};
 
@@ -35,7 +35,7 @@ fn decode(decoder: &mut Decoder, messages: &[impl AsRef<[u8]>]) -> Vec<Batch> {
     batches
 }
 
-fn encode(batch: &Batch, tests: &Arc<Tests>) -> Vec<Vec<u8>> {
+fn encode(batch: &Batch, tests: &Arc<QcTests>) -> Vec<Vec<u8>> {
     let (mut out, mut ends) = (Vec::new(), Vec::new());
     Encoder::new(Arc::clone(tests)).encode(batch, &mut out, &mut ends).expect("names are free");
     let starts = std::iter::once(0).chain(ends.iter().copied());

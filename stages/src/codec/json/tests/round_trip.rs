@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use aqpipe_engine::record::{Batch, BatchParts, Column, Field, Fields, Flag, Mark, Numbers, Provenance, Tests};
+use aqpipe_engine::record::{
+    Batch, BatchParts, CellQuality, Column, Field, Fields, Flag, Numbers, Provenance, QcTests,
+};
 use arrow_array::{Array, Float64Array};
 use proptest::collection::{btree_set, vec};
 use proptest::option::weighted;
@@ -13,19 +15,19 @@ use super::{decode, encode, options};
 
 const TESTS: [&str; 3] = ["gross_range", "a \"quoted\" test", "späte"];
 
-fn tests() -> Arc<Tests> {
-    let tests = Tests::default();
+fn tests() -> Arc<QcTests> {
+    let tests = QcTests::default();
     TESTS.iter().for_each(|name| _ = tests.bit(name));
     Arc::new(tests)
 }
 
 #[derive(Clone, Debug)]
 enum Cells {
-    Number(Vec<(Option<f64>, Mark)>),
+    Number(Vec<(Option<f64>, CellQuality)>),
     Text(Vec<Option<String>>),
 }
 
-fn mark(value: Option<f64>) -> impl Strategy<Value = (Option<f64>, Mark)> {
+fn mark(value: Option<f64>) -> impl Strategy<Value = (Option<f64>, CellQuality)> {
     let flags = match value {
         Some(_) => vec![Flag::Good, Flag::Unknown, Flag::Suspect, Flag::Fail],
         None => vec![Flag::Missing, Flag::Suspect, Flag::Fail],
@@ -41,11 +43,11 @@ fn mark(value: Option<f64>) -> impl Strategy<Value = (Option<f64>, Mark)> {
     ];
     (prop::sample::select(flags), prop::sample::select(fills.to_vec()), 0..=255u64, 0..16u32, any::<[bool; 2]>())
         .prop_map(move |(flag, provenance, distance, tests, [filled, tested])| {
-            let mut mark = Mark::OBSERVED.with_flag(flag);
+            let mut mark = CellQuality::OBSERVED.with_flag(flag);
             if filled && provenance != Provenance::Observed {
                 mark = mark.filled(provenance, distance).with_flag(flag);
             }
-            (value, if tested { Mark(mark.0 | tests << 16) } else { mark })
+            (value, if tested { CellQuality(mark.0 | tests << 16) } else { mark })
         })
 }
 
@@ -82,7 +84,7 @@ fn batch() -> impl Strategy<Value = Batch> {
                     Cells::Text(texts) => (Field::text(name), Column::Text(texts.into())),
                     Cells::Number(cells) => {
                         let (values, marks): (Vec<_>, Vec<_>) = cells.into_iter().map(|(v, mark)| (v, mark.0)).unzip();
-                        let column = Column::Number(Numbers { values: values.into(), marks: marks.into() });
+                        let column = Column::Number(Numbers { values: values.into(), quality: marks.into() });
                         (Field { derived, ..Field::number(name) }, column)
                     }
                 };
@@ -91,9 +93,9 @@ fn batch() -> impl Strategy<Value = Batch> {
             }
             Batch::new(BatchParts {
                 fields: Arc::new(fields),
-                origin: (0..time.len() as u64).collect::<Vec<_>>().into(),
+                source_offsets: (0..time.len() as u64).collect::<Vec<_>>().into(),
                 time: time.into(),
-                offset: offset.into(),
+                utc_offset: offset.into(),
                 key: key.map(Into::into),
                 columns: list,
                 score: score.map(Float64Array::from),
@@ -104,7 +106,7 @@ fn batch() -> impl Strategy<Value = Batch> {
     })
 }
 
-fn options_for(batch: &Batch, tests: &Arc<Tests>) -> DecoderOptions {
+fn options_for(batch: &Batch, tests: &Arc<QcTests>) -> DecoderOptions {
     DecoderOptions {
         key: batch.fields().key.as_deref().map(Into::into),
         declared: Some((**batch.fields()).clone()),
@@ -115,13 +117,13 @@ fn options_for(batch: &Batch, tests: &Arc<Tests>) -> DecoderOptions {
 
 /// A row as text that tells apart what is to be told apart.
 fn shown(batch: &Batch, row: usize) -> Vec<String> {
-    let mut shown = vec![format!("{} {}", batch.time()[row], batch.offset()[row])];
+    let mut shown = vec![format!("{} {}", batch.time()[row], batch.utc_offset()[row])];
     shown.push(format!("{:?}", batch.key().map(|key| key.is_valid(row).then(|| key.value(row)))));
     let score = batch.score().filter(|score| score.is_valid(row)).map(|score| score.value(row).to_bits());
-    shown.push(format!("{score:?} {}", batch.origin()[row]));
+    shown.push(format!("{score:?} {}", batch.source_offsets()[row]));
     for (field, column) in batch.fields().list.iter().zip(batch.columns()) {
         shown.push(match column {
-            Column::Number(n) => format!("{field:?} {:?} {:?}", n.get(row).map(f64::to_bits), n.mark(row)),
+            Column::Number(n) => format!("{field:?} {:?} {:?}", n.get(row).map(f64::to_bits), n.quality_at(row)),
             Column::Text(text) => format!("{field:?} {:?}", text.is_valid(row).then(|| text.value(row))),
         });
     }
@@ -205,11 +207,11 @@ fn a_field_with_the_name_of_another_property_is_written_under_one_of_its_own() {
         let batch = Batch::new(BatchParts {
             fields: Arc::new(fields),
             time: vec![0].into(),
-            offset: vec![0].into(),
+            utc_offset: vec![0].into(),
             key: None,
             columns: vec![Column::Number(Numbers::observed(vec![1.0].into()))],
             score: None,
-            origin: vec![0].into(),
+            source_offsets: vec![0].into(),
             raw: None,
         });
         let (mut out, mut ends) = (Vec::new(), Vec::new());

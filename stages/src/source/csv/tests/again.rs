@@ -1,21 +1,21 @@
 //! Rows of dead letters, read once more.
 
-use aqpipe_engine::stage::Again;
+use aqpipe_engine::stage::DeadLetterDecoder;
 
 use super::*;
 
-fn again(files: &Files, more: Value) -> Box<dyn Again> {
+fn again(files: &Files, more: Value) -> Box<dyn DeadLetterDecoder> {
     let config = config(files.options("a.csv", more));
-    config.again(&BuildContext::for_tests()).expect("builds").expect("can")
+    config.dead_letter_decoder(&BuildContext::for_tests()).expect("builds").expect("can")
 }
 
 /// What the rows of a file need to be read once more.
 fn form(files: &Files, more: Value) -> String {
-    let lane = lane(files.options("a.csv", more), &BuildContext::for_tests()).expect("opens");
-    lane.form().expect("a form").to_string()
+    let split = split(files.options("a.csv", more), &BuildContext::for_tests()).expect("opens");
+    split.raw_schema().expect("a form").to_string()
 }
 
-fn values(again: &mut dyn Again, raw: &str, form: Option<&str>) -> String {
+fn values(again: &mut dyn DeadLetterDecoder, raw: &str, form: Option<&str>) -> String {
     match again.decode(0, raw.as_bytes(), form).expect("decodes") {
         Ok(batch) => {
             let mut read = Read::default();

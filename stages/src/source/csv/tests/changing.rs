@@ -5,30 +5,36 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use aqpipe_engine::record::LaneId;
-use aqpipe_engine::stage::{Fence, Lanes, Start};
+use aqpipe_engine::record::SplitId;
+use aqpipe_engine::stage::{FencingToken, SourceContext, SplitState};
 
 use super::*;
 
-/// An engine that hands the lanes out.
+/// An engine that hands the splits out.
 #[derive(Default)]
-struct Opened(Mutex<Vec<Box<dyn Lane>>>);
+struct Opened(Mutex<Vec<Box<dyn SplitReader>>>);
 
-impl Lanes for Opened {
-    fn starts(&self, ids: &[LaneId]) -> Result<Vec<Option<Start>>> {
+impl SourceContext for Opened {
+    fn split_states(&self, ids: &[SplitId]) -> Result<Vec<Option<SplitState>>> {
         Ok(vec![None; ids.len()])
     }
 
-    fn open(&self, _: LaneId, lane: Box<dyn Lane>, _: Option<Start>, _: Option<Fence>) -> Result<()> {
-        self.0.lock().push(lane);
+    fn open(
+        &self,
+        _: SplitId,
+        split: Box<dyn SplitReader>,
+        _: Option<SplitState>,
+        _: Option<FencingToken>,
+    ) -> Result<()> {
+        self.0.lock().push(split);
         Ok(())
     }
 
-    fn close(&self, _: &[LaneId], _: bool, _: Instant) -> Result<()> {
+    fn close(&self, _: &[SplitId], _: bool, _: Instant) -> Result<()> {
         Ok(())
     }
 
-    fn running(&self) -> Vec<LaneId> {
+    fn running(&self) -> Vec<SplitId> {
         Vec::new()
     }
 
@@ -39,14 +45,14 @@ impl Lanes for Opened {
     }
 }
 
-/// The one lane of a run, as the engine opens it.
-fn running(files: &Files, more: Value) -> Box<dyn Lane> {
+/// The one split of a run, as the engine opens it.
+fn running(files: &Files, more: Value) -> Box<dyn SplitReader> {
     let opened = Arc::new(Opened::default());
     let source = built(files.options("*.csv", more), &BuildContext::for_tests()).expect("builds");
-    source.run(Arc::clone(&opened) as Arc<dyn Lanes>).expect("runs");
-    let mut lanes = std::mem::take(&mut *opened.0.lock());
-    assert_eq!(lanes.len(), 1);
-    lanes.remove(0)
+    source.run(Arc::clone(&opened) as Arc<dyn SourceContext>).expect("runs");
+    let mut splits = std::mem::take(&mut *opened.0.lock());
+    assert_eq!(splits.len(), 1);
+    splits.remove(0)
 }
 
 /// When a file was changed that stays fresh however long the test takes: the clock that says so is ahead.
@@ -63,17 +69,17 @@ fn append(files: &Files, text: &str) {
 fn a_torn_last_line_that_grows_is_read_whole_and_waiting_for_it_holds_nothing_up() {
     let files = Files::one(b"timestamp,a\n2004-03-10,1\n2004-03-11,19");
     files.changed("a.csv", a_moment_ago());
-    let mut lane = running(&files, json!({}));
+    let mut split = running(&files, json!({}));
     let now = Instant::now();
-    match lane.next(10, now).expect("reads") {
-        Next::Rows(batch, _) => assert_eq!(batch.rows(), 1, "what is whole is handed on at once"),
+    match split.next(10, now).expect("reads") {
+        Poll::Rows(batch, _) => assert_eq!(batch.rows(), 1, "what is whole is handed on at once"),
         other => panic!("{other:?}"),
     }
-    let at = lane.position().at;
-    assert!(matches!(lane.next(10, now).expect("reads"), Next::Quiet), "until it is clear what comes");
-    assert_eq!(lane.position().at, at, "a stop goes on before the torn line");
+    let at = split.position().offset;
+    assert!(matches!(split.next(10, now).expect("reads"), Poll::Idle), "until it is clear what comes");
+    assert_eq!(split.position().offset, at, "a stop goes on before the torn line");
     append(&files, "87\n2004-03-12,3\n");
-    let read = read_all(&mut *lane, 10).expect("reads");
+    let read = read_all(&mut *split, 10).expect("reads");
     assert_eq!(read.values(), ["a=1987"], "the line that was torn, to its end");
 }
 
@@ -81,8 +87,8 @@ fn a_torn_last_line_that_grows_is_read_whole_and_waiting_for_it_holds_nothing_up
 fn a_last_line_without_an_end_that_stays_is_read_as_it_is() {
     let files = Files::one(b"timestamp,a\n2004-03-10,1\n2004-03-11,\"1");
     files.changed("a.csv", a_moment_ago());
-    let mut lane = running(&files, json!({}));
-    let read = read_all(&mut *lane, 10).expect("reads");
+    let mut split = running(&files, json!({}));
+    let read = read_all(&mut *split, 10).expect("reads");
     assert_eq!(read.values(), ["a=1", "a=1"]);
 }
 
@@ -93,16 +99,16 @@ fn a_last_line_without_an_end_is_not_waited_for_where_the_file_is_old() {
     let contents: Vec<(&str, &[u8])> =
         names.iter().map(String::as_str).zip(texts.iter().map(String::as_bytes)).collect();
     let files = Files::new(&contents);
-    let mut lane = running(&files, json!({}));
+    let mut split = running(&files, json!({}));
     let mut rows = 0;
     loop {
-        match lane.next(10, Instant::now() + Duration::from_secs(60)).expect("reads") {
-            Next::Rows(batch, _) => {
+        match split.next(10, Instant::now() + Duration::from_secs(60)).expect("reads") {
+            Poll::Rows(batch, _) => {
                 assert_eq!(batch.rows(), 10, "no end of a file holds a batch up");
                 rows += batch.rows();
             }
-            Next::Quiet => panic!("it waits for more of a file that is old"),
-            Next::End => break,
+            Poll::Idle => panic!("it waits for more of a file that is old"),
+            Poll::End => break,
         }
     }
     assert_eq!(rows, 100);
@@ -113,8 +119,8 @@ fn a_survey_reads_a_torn_last_line_as_the_run_does_and_ends_though_it_is_torn_ag
     for (more, expected) in [("87\n", "a=1987"), ("87", "a=1987"), ("", "a=19")] {
         let files = Files::one(b"timestamp,a\n2004-03-11,19");
         files.changed("a.csv", a_moment_ago());
-        let mut survey = lane(files.options("a.csv", json!({})), &BuildContext::for_tests()).expect("opens");
-        assert!(matches!(survey.next(10, Instant::now()).expect("reads"), Next::Quiet), "it may be under way");
+        let mut survey = split(files.options("a.csv", json!({})), &BuildContext::for_tests()).expect("opens");
+        assert!(matches!(survey.next(10, Instant::now()).expect("reads"), Poll::Idle), "it may be under way");
         append(&files, more);
         assert_eq!(read_all(&mut *survey, 10).expect("reads").values(), [expected], "{more:?}");
     }
@@ -126,12 +132,12 @@ fn a_file_that_is_rewritten_while_it_is_read_is_an_error_that_names_it() {
     for limit in [None, Some(50_000)] {
         let files = Files::one(body("1").as_bytes());
         let more = limit.map_or_else(|| json!({}), |most| json!({ "max_records": most }));
-        let mut lane = running(&files, more);
-        next(&mut *lane, 100).expect("reads").expect("rows");
+        let mut split = running(&files, more);
+        next(&mut *split, 100).expect("reads").expect("rows");
         let other = body("1").replacen("2004-03-10,1", "2004-03-10,7", 1);
         // In place: the same file, with other bytes where it was read already.
         std::fs::write(files.path("a.csv"), other).expect("writes");
-        let error = read_all(&mut *lane, 10_000).map(|_| ()).expect_err("a mixture");
+        let error = read_all(&mut *split, 10_000).map(|_| ()).expect_err("a mixture");
         assert!(files.plain(&error.to_string()).starts_with("a.csv was changed while it was read"), "{error}");
         assert!(error.help_text().is_some_and(|help| help.contains("--fresh")));
     }
@@ -141,15 +147,15 @@ fn a_file_that_is_rewritten_while_it_is_read_is_an_error_that_names_it() {
 fn a_file_that_grows_or_is_replaced_while_it_is_read_is_read_as_it_was() {
     let text = format!("timestamp,a\n{}", "2004-03-10,1\n".repeat(60_000));
     let files = Files::one(text.as_bytes());
-    let mut lane = running(&files, json!({}));
-    next(&mut *lane, 100).expect("reads").expect("rows");
+    let mut split = running(&files, json!({}));
+    next(&mut *split, 100).expect("reads").expect("rows");
     append(&files, "2004-03-12,3\n");
-    assert_eq!(read_all(&mut *lane, 10_000).expect("reads").rows.len(), 59_900);
+    assert_eq!(read_all(&mut *split, 10_000).expect("reads").rows.len(), 59_900);
 
-    let mut lane = running(&files, json!({}));
-    next(&mut *lane, 100).expect("reads").expect("rows");
+    let mut split = running(&files, json!({}));
+    next(&mut *split, 100).expect("reads").expect("rows");
     std::fs::write(files.path("new"), "timestamp,a\n").expect("writes");
     std::fs::rename(files.path("new"), files.path("a.csv")).expect("renames");
-    assert_eq!(read_all(&mut *lane, 10_000).expect("reads").rows.len(), 59_901);
-    lane.carry(lane.position()).expect("what was read is known, though another file has the name");
+    assert_eq!(read_all(&mut *split, 10_000).expect("reads").rows.len(), 59_901);
+    split.snapshot_state(split.position()).expect("what was read is known, though another file has the name");
 }

@@ -1,6 +1,6 @@
 //! Files that are known again, whatever they are called.
 
-use aqpipe_engine::stage::{Noted, Start};
+use aqpipe_engine::stage::{RecordedSplit, SplitState};
 
 use super::super::files::{FileSpan, expand};
 use super::super::known::{self, Carry, Opening};
@@ -12,28 +12,28 @@ fn long(first: &str) -> String {
     format!("timestamp,a\n2004-03-09,{first}\n{rows}")
 }
 
-/// What a run noted of its lanes that read so many rows of each.
-fn noted(files: &Files, path: &str, parallel: bool, rows: &[usize]) -> Vec<Noted> {
+/// What a run noted of its splits that read so many rows of each.
+fn noted(files: &Files, path: &str, parallel: bool, rows: &[usize]) -> Vec<RecordedSplit> {
     let options = files.options(path, json!({ "parallel": parallel }));
-    let lanes = built(options, &BuildContext::for_tests()).expect("builds").survey().expect("opens");
+    let splits = built(options, &BuildContext::for_tests()).expect("builds").fit_readers().expect("opens");
     let mut noted = Vec::new();
-    for ((id, mut lane), rows) in lanes.into_iter().zip(rows) {
+    for ((id, mut split), rows) in splits.into_iter().zip(rows) {
         for _ in 0..*rows {
-            next(&mut *lane, 1).expect("reads").expect("a row");
+            next(&mut *split, 1).expect("reads").expect("a row");
         }
-        let state = vec![lane.carry(lane.position()).expect("carries")];
-        let start = Start { position: lane.position(), state, ..Start::default() };
-        noted.push(Noted { id, start, held: 0, ended: false });
+        let state = vec![split.snapshot_state(split.position()).expect("carries")];
+        let start = SplitState { position: split.position(), state, ..SplitState::default() };
+        noted.push(RecordedSplit { id, start, held: 0, ended: false });
     }
     noted
 }
 
-fn go_on(files: &Files, noted: Vec<Noted>, path: &str, parallel: bool) -> Result<Vec<Opening>> {
+fn go_on(files: &Files, noted: Vec<RecordedSplit>, path: &str, parallel: bool) -> Result<Vec<Opening>> {
     let path = files.path(path).to_string_lossy().into_owned();
     known::go_on(noted, &expand(&path)?, &path, parallel)
 }
 
-/// The lanes as `id: files`, the file that is gone on with marked by the byte.
+/// The splits as `id: files`, the file that is gone on with marked by the byte.
 fn shown(files: &Files, openings: Result<Vec<Opening>>) -> Vec<String> {
     let openings =
         openings.map_err(|error| files.plain(&format!("{error} ({})", error.help_text().unwrap_or_default())));
@@ -68,7 +68,7 @@ fn rename(files: &Files, from: &str, to: &str) {
 }
 
 #[test]
-fn a_file_that_is_spelt_otherwise_goes_on_as_the_same_lane() {
+fn a_file_that_is_spelt_otherwise_goes_on_as_the_same_split() {
     let files = Files::one(b"timestamp,a\n2004-03-10,1\n2004-03-11,2\n");
     std::fs::create_dir(files.path("real")).expect("makes");
     rename(&files, "a.csv", "real/a.csv");
@@ -86,7 +86,7 @@ fn a_file_that_is_spelt_otherwise_goes_on_as_the_same_lane() {
 }
 
 #[test]
-fn a_renamed_file_goes_on_as_the_lane_that_it_was_and_one_that_took_its_name_is_new() {
+fn a_renamed_file_goes_on_as_the_split_that_it_was_and_one_that_took_its_name_is_new() {
     let files = Files::one(b"timestamp,a\n2004-03-10,1\n2004-03-11,2\n");
     let before = noted(&files, "a.csv", true, &[1]);
     rename(&files, "a.csv", "b.csv");
@@ -95,7 +95,7 @@ fn a_renamed_file_goes_on_as_the_lane_that_it_was_and_one_that_took_its_name_is_
     assert_eq!(
         shown(&files, go_on(&files, before, "*.csv", true)),
         ["a.csv: b.csv@25", "a.csv~2: a.csv"],
-        "no lane takes another one's name"
+        "no split takes another one's name"
     );
 }
 
@@ -108,9 +108,9 @@ fn a_file_that_was_moved_to_another_disk_is_known_by_what_was_read_unless_that_i
         std::fs::copy(files.path(from), files.path(to)).expect("copies");
         std::fs::remove_file(files.path(from)).expect("removes");
     }
-    let lanes = shown(&files, go_on(&files, before, "*.csv", true));
-    assert_eq!(lanes.len(), 2, "{lanes:?}");
-    assert!(lanes[0].starts_with("a.csv: y.csv@") && lanes[1].starts_with("b.csv: x.csv@"), "{lanes:?}");
+    let splits = shown(&files, go_on(&files, before, "*.csv", true));
+    assert_eq!(splits.len(), 2, "{splits:?}");
+    assert!(splits[0].starts_with("a.csv: y.csv@") && splits[1].starts_with("b.csv: x.csv@"), "{splits:?}");
 
     let files = Files::one(b"timestamp,a\n2004-03-10,1\n2004-03-11,2\n");
     let before = noted(&files, "a.csv", true, &[1]);
@@ -148,7 +148,7 @@ fn small_files_that_were_read_and_moved_to_another_disk_are_not_read_again() {
         for parallel in [true, false] {
             let files = Files::new(&two);
             let mut before = noted(&files, "*.csv", parallel, if parallel { &[1, 1] } else { &[2] });
-            before.iter_mut().for_each(|lane| lane.ended = true);
+            before.iter_mut().for_each(|split| split.ended = true);
             std::fs::create_dir(files.path("new")).expect("makes");
             for (name, bytes) in two {
                 std::fs::write(files.path("new").join(name), bytes).expect("writes");
@@ -158,9 +158,9 @@ fn small_files_that_were_read_and_moved_to_another_disk_are_not_read_again() {
             for (name, _) in two {
                 std::fs::remove_file(files.path(name)).expect("removes");
             }
-            let lanes = shown(&files, go_on(&files, before, "new/*.csv", parallel));
+            let splits = shown(&files, go_on(&files, before, "new/*.csv", parallel));
             let expected = if parallel { side_by_side } else { std::slice::from_ref(&in_order) };
-            assert_eq!(lanes, expected, "{name} {text:?}, parallel = {parallel}");
+            assert_eq!(splits, expected, "{name} {text:?}, parallel = {parallel}");
         }
     }
 }
@@ -191,7 +191,7 @@ fn a_file_that_is_gone_before_it_was_done_stops_the_run_with_its_place_its_held_
 }
 
 #[test]
-fn a_lane_over_all_files_goes_on_where_it_was_whatever_came_went_or_was_renamed() {
+fn a_split_over_all_files_goes_on_where_it_was_whatever_came_went_or_was_renamed() {
     let three = || {
         Files::new(&[
             ("a.csv", b"timestamp,a\n2004-03-10,1\n"),
@@ -221,14 +221,14 @@ fn a_lane_over_all_files_goes_on_where_it_was_whatever_came_went_or_was_renamed(
         let files = three();
         let before = noted(&files, "*.csv", false, &[2]);
         change(&files);
-        let lanes = shown(&files, go_on(&files, before, "*.csv", false));
-        assert_eq!(lanes.len(), 1, "{what}");
-        assert!(lanes[0].starts_with(expected), "{what}: {}", lanes[0]);
+        let splits = shown(&files, go_on(&files, before, "*.csv", false));
+        assert_eq!(splits.len(), 1, "{what}");
+        assert!(splits[0].starts_with(expected), "{what}: {}", splits[0]);
     }
 }
 
 #[test]
-fn a_lane_that_has_read_a_file_to_its_end_does_not_need_it_any_more() {
+fn a_split_that_has_read_a_file_to_its_end_does_not_need_it_any_more() {
     let files = Files::new(&[("a.csv", b"timestamp,a\n2004-03-10,1\n"), ("b.csv", b"timestamp,a\n2004-03-11,2\n")]);
     let mut before = noted(&files, "*.csv", false, &[2]);
     before[0].ended = true;
@@ -292,7 +292,7 @@ fn what_is_saved_of_many_files_of_a_directory_is_little_and_comes_back() {
     let carry = Carry { files: files.clone(), line: 7, kinds: Vec::new(), read: vec![1, 2] };
     let bytes = carry.to_bytes().expect("bytes");
     assert!(bytes.len() < 35 * files.len(), "{} bytes", bytes.len());
-    let start = Start { state: vec![bytes], ..Start::default() };
+    let start = SplitState { state: vec![bytes], ..SplitState::default() };
     let back = Carry::from_start("x", &start).expect("reads");
     assert_eq!((back.files, back.line, back.read), (files, 7, vec![1, 2]));
 }

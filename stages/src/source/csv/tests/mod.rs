@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use aqpipe_engine::Result;
 use aqpipe_engine::record::{Batch, Column};
-use aqpipe_engine::stage::{BuildContext, DeadLetter, Lane, Next, Problem, Source, SourceConfig};
+use aqpipe_engine::stage::{BuildContext, DeadLetter, Poll, Problem, Source, SourceConfig, SplitReader};
 use arrow_array::Array;
 use serde_json::{Value, json};
 
@@ -78,14 +78,14 @@ fn built(options: Value, cx: &BuildContext) -> Result<Box<dyn Source>> {
     config.build(cx)
 }
 
-/// The one lane of a source, from the beginning.
-fn lane(options: Value, cx: &BuildContext) -> Result<Box<dyn Lane>> {
-    let mut lanes = built(options, cx)?.survey()?;
-    assert_eq!(lanes.len(), 1, "one lane");
-    Ok(lanes.remove(0).1)
+/// The one split of a source, from the beginning.
+fn split(options: Value, cx: &BuildContext) -> Result<Box<dyn SplitReader>> {
+    let mut splits = built(options, cx)?.fit_readers()?;
+    assert_eq!(splits.len(), 1, "one split");
+    Ok(splits.remove(0).1)
 }
 
-/// What a lane yields, one line for each row: `origin offset time [key] name=value …`, in which an absent value is its
+/// What a split yields, one line for each row: `origin offset time [key] name=value …`, in which an absent value is its
 /// mark.
 #[derive(Debug, Default, PartialEq)]
 struct Read {
@@ -105,27 +105,28 @@ impl Read {
     }
 }
 
-fn read_all(lane: &mut dyn Lane, max: usize) -> Result<Read> {
+fn read_all(split: &mut dyn SplitReader, max: usize) -> Result<Read> {
     let mut read = Read::default();
-    while let Some((batch, dead)) = next(lane, max)? {
+    while let Some((batch, dead)) = next(split, max)? {
         take(&mut read, &batch, dead);
     }
     Ok(read)
 }
 
-fn next(lane: &mut dyn Lane, max: usize) -> Result<Option<(Batch, Vec<DeadLetter>)>> {
+fn next(split: &mut dyn SplitReader, max: usize) -> Result<Option<(Batch, Vec<DeadLetter>)>> {
     loop {
-        match lane.next(max, Instant::now() + Duration::from_secs(60))? {
-            Next::Rows(batch, dead) => return Ok(Some((batch, dead))),
-            Next::Quiet => {}
-            Next::End => return Ok(None),
+        match split.next(max, Instant::now() + Duration::from_secs(60))? {
+            Poll::Rows(batch, dead) => return Ok(Some((batch, dead))),
+            Poll::Idle => {}
+            Poll::End => return Ok(None),
         }
     }
 }
 
 fn take(read: &mut Read, batch: &Batch, dead: Vec<DeadLetter>) {
     for row in 0..batch.rows() {
-        let mut line = format!("{} {:+} {}", batch.origin()[row], batch.offset()[row], batch.time()[row] / 1_000_000);
+        let mut line =
+            format!("{} {:+} {}", batch.source_offsets()[row], batch.utc_offset()[row], batch.time()[row] / 1_000_000);
         if let Some(key) = batch.key() {
             line.push_str(if key.is_null(row) { " [-]" } else { " [" });
             if !key.is_null(row) {
@@ -137,7 +138,7 @@ fn take(read: &mut Read, batch: &Batch, dead: Vec<DeadLetter>) {
             let value = match column {
                 Column::Number(numbers) => match numbers.get(row) {
                     Some(value) => format!("{value}"),
-                    None => format!("({:?})", numbers.mark(row)),
+                    None => format!("({:?})", numbers.quality_at(row)),
                 },
                 Column::Text(text) if text.is_null(row) => "(no text)".to_owned(),
                 Column::Text(text) => format!("{:?}", text.value(row)),
@@ -145,7 +146,7 @@ fn take(read: &mut Read, batch: &Batch, dead: Vec<DeadLetter>) {
             line.push_str(&format!(" {}={value}", field.name));
         }
         read.rows.push(line);
-        read.raw.extend(batch.raw(row).map(|raw| (batch.origin()[row], raw.to_vec())));
+        read.raw.extend(batch.raw(row).map(|raw| (batch.source_offsets()[row], raw.to_vec())));
     }
     read.dead.extend(dead);
 }
@@ -154,8 +155,8 @@ fn take(read: &mut Read, batch: &Batch, dead: Vec<DeadLetter>) {
 fn read(bytes: &[u8], more: Value) -> Read {
     let files = Files::one(bytes);
     let cx = BuildContext { keep_raw: true, ..BuildContext::for_tests() };
-    let mut lane = lane(files.options("a.csv", more), &cx).expect("opens");
-    let mut read = read_all(&mut *lane, 1000).expect("reads");
+    let mut split = split(files.options("a.csv", more), &cx).expect("opens");
+    let mut read = read_all(&mut *split, 1000).expect("reads");
     for letter in &mut read.dead {
         letter.place = letter.place.as_ref().map(|place| files.plain(place));
     }

@@ -55,11 +55,11 @@ fn declared_fields_are_all_there_are_and_others_may_come_otherwise() {
 fn the_fields_of_the_file_are_known_before_its_first_row() {
     let files = Files::one(b"timestamp,a,b,c\n");
     let numeric = std::sync::Arc::new(["b".to_owned()].into());
-    let cx = BuildContext { numeric, ..BuildContext::for_tests() };
+    let cx = BuildContext { numeric_fields: numeric, ..BuildContext::for_tests() };
     let options = files.options("a.csv", json!({ "text_fields": ["c"] }));
     let fields = built(options, &cx).and_then(|source| source.fields()).expect("reads").expect("known");
     let kinds: Vec<_> = fields.list.iter().map(|field| (&*field.name, field.kind)).collect();
-    assert_eq!(kinds, [("a", Kind::Undecided), ("b", Kind::Number), ("c", Kind::Text)]);
+    assert_eq!(kinds, [("a", Kind::Unknown), ("b", Kind::Number), ("c", Kind::Text)]);
     assert!(!fields.open);
 }
 

@@ -71,7 +71,7 @@ proptest! {
         let header = b"timestamp,a,b\n";
         let read = read(&[header, &body[..]].concat(), json!({}));
         let mut pieces: Vec<(u64, Vec<u8>)> = read.raw.clone();
-        pieces.extend(read.dead.iter().map(|letter| (letter.origin, letter.raw.clone().unwrap_or_default())));
+        pieces.extend(read.dead.iter().map(|letter| (letter.source_offset, letter.raw.clone().unwrap_or_default())));
         pieces.sort();
         let mut at = header.len();
         for (origin, bytes) in &pieces {
@@ -91,9 +91,9 @@ proptest! {
         let files = Files::one(&bytes);
         let source = built(files.options("a.csv", json!({})), &BuildContext::for_tests()).expect("is there");
         let _ = source.fields();
-        if let Ok(lanes) = source.survey() {
-            for (_, mut lane) in lanes {
-                read_all(&mut *lane, 3).expect("reads");
+        if let Ok(splits) = source.fit_readers() {
+            for (_, mut split) in splits {
+                read_all(&mut *split, 3).expect("reads");
             }
         }
     }

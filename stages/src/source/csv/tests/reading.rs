@@ -81,7 +81,7 @@ fn rows_that_cannot_be_carried_are_dead_letters_with_their_place_and_bytes() {
     assert_eq!(reasons[2], "the row is not UTF-8 at its byte 20");
     assert_eq!(reasons[3], "the row has 4 columns and the header 3");
     for letter in &read.dead {
-        let origin = letter.origin as usize;
+        let origin = letter.source_offset as usize;
         let raw = letter.raw.as_deref().unwrap_or_default();
         assert_eq!(&csv[origin..origin + raw.len()], raw, "the origin is where the bytes are");
     }
@@ -161,11 +161,11 @@ fn a_quoted_cell_may_go_over_lines_and_lines_are_counted_on() {
 fn the_first_value_says_what_an_undeclared_field_holds() {
     let csv = "timestamp,a,b,c\n2004-03-10,,1,NA\n2004-03-11,x,y,NA\n2004-03-12,3,2,\n";
     let files = Files::one(csv.as_bytes());
-    let mut lane = lane(files.options("a.csv", json!({})), &BuildContext::for_tests()).expect("opens");
-    let (first, _) = next(&mut *lane, 10).expect("reads").expect("rows");
+    let mut split = split(files.options("a.csv", json!({})), &BuildContext::for_tests()).expect("opens");
+    let (first, _) = next(&mut *split, 10).expect("reads").expect("rows");
     assert_eq!(first.rows(), 1, "text in `a` changes the fields: what came before it leaves first");
     let mut rest = Read::default();
-    let (second, dead) = next(&mut *lane, 10).expect("reads").expect("rows");
+    let (second, dead) = next(&mut *split, 10).expect("reads").expect("rows");
     take(&mut rest, &second, dead);
     assert_eq!(
         rest.rows,
@@ -174,15 +174,15 @@ fn the_first_value_says_what_an_undeclared_field_holds() {
             "51 +0 1079049600 a=\"3\" b=2 c=(missing observed(0))",
         ]
     );
-    assert!(next(&mut *lane, 10).expect("reads").is_none());
+    assert!(next(&mut *split, 10).expect("reads").is_none());
 }
 
 #[test]
 fn a_field_that_a_stage_measures_is_one_of_numbers_whatever_comes_first() {
     let files = Files::one(b"timestamp,a,b\n2004-03-10,x,x\n");
     let numeric = std::sync::Arc::new(["a".to_owned()].into());
-    let cx = BuildContext { numeric, ..BuildContext::for_tests() };
-    let mut lane = lane(files.options("a.csv", json!({})), &cx).expect("opens");
-    let read = read_all(&mut *lane, 10).expect("reads");
+    let cx = BuildContext { numeric_fields: numeric, ..BuildContext::for_tests() };
+    let mut split = split(files.options("a.csv", json!({})), &cx).expect("opens");
+    let read = read_all(&mut *split, 10).expect("reads");
     assert_eq!(read.values(), ["a=(missing observed(0) tests 0b1) b=\"x\""]);
 }

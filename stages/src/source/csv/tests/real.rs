@@ -25,9 +25,9 @@ const FACTS: [(&str, usize, f64, f64); 13] = [
 #[ignore = "needs AQPIPE_UCI_CSV, the path of AirQualityUCI.csv"]
 fn the_data_set_is_read_as_it_is_known() {
     let path = std::env::var("AQPIPE_UCI_CSV").expect("AQPIPE_UCI_CSV");
-    let mut lane = lane(with(uci(), json!({ "path": path })), &BuildContext::for_tests()).expect("opens");
+    let mut split = split(with(uci(), json!({ "path": path })), &BuildContext::for_tests()).expect("opens");
     let mut batches = Vec::new();
-    while let Some((batch, dead)) = next(&mut *lane, 8192).expect("reads") {
+    while let Some((batch, dead)) = next(&mut *split, 8192).expect("reads") {
         assert_eq!(dead, []);
         batches.push(batch);
     }
@@ -36,7 +36,7 @@ fn the_data_set_is_read_as_it_is_known() {
     assert!(all.time().windows(2).all(|pair| pair[1] - pair[0] == 3_600_000_000), "hourly");
     // 2004-03-10 18:00 and 2005-04-04 14:00 by a clock an hour ahead of UTC.
     assert_eq!((all.time()[0], all.time()[9356]), (1_078_938_000_000_000, 1_112_619_600_000_000));
-    assert!(all.offset().iter().all(|offset| *offset == 60));
+    assert!(all.utc_offset().iter().all(|offset| *offset == 60));
     assert_eq!(all.fields().names().collect::<Vec<_>>(), FACTS.map(|(name, ..)| name));
     for (index, (name, missing, least, most)) in FACTS.into_iter().enumerate() {
         let numbers = all.numbers(index).expect("a measurement");
@@ -44,9 +44,9 @@ fn the_data_set_is_read_as_it_is_known() {
         let values: Vec<f64> = numbers.values.iter().flatten().collect();
         let range = values.iter().fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(*v), high.max(*v)));
         assert_eq!(range, (least, most), "{name}");
-        let flagged = (0..all.rows()).filter(|row| numbers.mark(*row).flag() == Flag::Missing).count();
+        let flagged = (0..all.rows()).filter(|row| numbers.quality_at(*row).flag() == Flag::Missing).count();
         assert_eq!(flagged, missing, "{name}");
     }
-    assert_eq!(lane.position().row, 9357);
-    assert_eq!(lane.position().at, 785_065, "the lines of separators at the end are behind the position too");
+    assert_eq!(split.position().records, 9357);
+    assert_eq!(split.position().offset, 785_065, "the lines of separators at the end are behind the position too");
 }

@@ -3,35 +3,35 @@
 use std::sync::Arc;
 
 use aqpipe_engine::record::Position;
-use aqpipe_engine::stage::{Noted, Start};
+use aqpipe_engine::stage::{RecordedSplit, SplitState};
 use proptest::prelude::*;
 
 use super::super::decode::Decoder;
 use super::super::dialect::Dialect;
 use super::super::files;
 use super::super::known;
-use super::super::lane::CsvLane;
 use super::super::plan::Plan;
+use super::super::split::CsvSplitReader;
 use super::*;
 
-/// A lane over the files of a directory, as `run` would open it.
-fn resumed(files: &Files, start: Option<&Start>) -> Result<CsvLane> {
+/// A split over the files of a directory, as `run` would open it.
+fn resumed(files: &Files, start: Option<&SplitState>) -> Result<CsvSplitReader> {
     let config = Arc::new(config(files.options("*.csv", json!({}))));
     let header: Arc<[String]> = ["timestamp", "a", "b"].map(str::to_owned).into();
     let plan = Plan::new(&header, &config, &Default::default()).expect("a plan");
     let decoder = Decoder::new(&config, plan, true)?;
     let dialect = Dialect { delimiter: b',', quote: Some(b'"') };
     let found = files::expand(&config.path)?;
-    let noted = start.map(|start| Noted { id: "lane".into(), start: start.clone(), held: 0, ended: false });
+    let noted = start.map(|start| RecordedSplit { id: "split".into(), start: start.clone(), held: 0, ended: false });
     let opening = known::go_on(noted.into_iter().collect(), &found, &config.path, false)?.remove(0);
-    let mut lane = CsvLane::new("lane".into(), opening.files, decoder, (dialect, Some(header)), None, None);
-    opening.resumed.map_or(Ok(()), |resumed| lane.resume(resumed))?;
-    Ok(lane)
+    let mut split = CsvSplitReader::new("split".into(), opening.files, decoder, (dialect, Some(header)), None, None);
+    opening.resumed.map_or(Ok(()), |resumed| split.resume(resumed))?;
+    Ok(split)
 }
 
-fn start(lane: &dyn Lane) -> Start {
-    let state = vec![lane.carry(lane.position()).expect("carries")];
-    Start { position: lane.position(), state, ..Start::default() }
+fn start(split: &dyn SplitReader) -> SplitState {
+    let state = vec![split.snapshot_state(split.position()).expect("carries")];
+    SplitState { position: split.position(), state, ..SplitState::default() }
 }
 
 fn bodies() -> impl Strategy<Value = Vec<String>> {
@@ -66,16 +66,16 @@ proptest! {
         let mut whole = resumed(&files, None).expect("opens");
         let whole = read_all(&mut whole, 1000).expect("reads");
 
-        // Every few records the lane is dropped and another one goes on from what it left.
+        // Every few records the split is dropped and another one goes on from what it left.
         let mut read = Read::default();
-        let mut from: Option<Start> = None;
+        let mut from: Option<SplitState> = None;
         for size in sizes.iter().cycle() {
-            let mut lane = resumed(&files, from.as_ref()).expect("opens");
-            let Some((batch, dead)) = next(&mut lane, *size).expect("reads") else { break };
+            let mut split = resumed(&files, from.as_ref()).expect("opens");
+            let Some((batch, dead)) = next(&mut split, *size).expect("reads") else { break };
             prop_assert!(batch.rows() + dead.len() <= *size);
             take(&mut read, &batch, dead);
-            prop_assert_eq!(lane.position().row, (read.rows.len() + read.dead.len()) as u64);
-            from = Some(start(&lane));
+            prop_assert_eq!(split.position().records, (read.rows.len() + read.dead.len()) as u64);
+            from = Some(start(&split));
         }
         prop_assert_eq!(&read, &whole);
     }
@@ -85,46 +85,50 @@ proptest! {
         let files = Files::new(&[("a.csv", bodies[0].as_bytes())]);
         let whole = read_all(&mut resumed(&files, None).expect("opens"), 1000).expect("reads");
         for (index, (origin, _)) in whole.raw.iter().enumerate() {
-            let position = Position { at: *origin, row: 0 };
-            // Kinds are known to the lane that stopped there; with all fields decided they are those of the end.
+            let position = Position { offset: *origin, records: 0 };
+            // Kinds are known to the split that stopped there; with all fields decided they are those of the end.
             let mut ended = resumed(&files, None).expect("opens");
             read_all(&mut ended, 1000).expect("reads");
-            let state = vec![ended.carry(position).expect("carries")];
-            let mut lane = resumed(&files, Some(&Start { position, state, ..Start::default() })).expect("opens");
-            let rest = read_all(&mut lane, 1000).expect("reads");
+            let state = vec![ended.snapshot_state(position).expect("carries")];
+            let mut split = resumed(&files, Some(&SplitState { position, state, ..SplitState::default() })).expect("opens");
+            let rest = read_all(&mut split, 1000).expect("reads");
             prop_assert_eq!(&rest.raw, &whole.raw[index..]);
         }
     }
 }
 
 #[test]
-fn a_lane_goes_on_with_the_kinds_of_fields_that_it_knew() {
+fn a_split_goes_on_with_the_kinds_of_fields_that_it_knew() {
     let files = Files::one(b"timestamp,a,b\n2004-03-10,x,1\n2004-03-11,2,y\n");
-    let mut lane = resumed(&files, None).expect("opens");
-    next(&mut lane, 1).expect("reads").expect("a row");
-    let mut lane = resumed(&files, Some(&start(&lane))).expect("opens");
-    let read = read_all(&mut lane, 10).expect("reads");
+    let mut split = resumed(&files, None).expect("opens");
+    next(&mut split, 1).expect("reads").expect("a row");
+    let mut split = resumed(&files, Some(&start(&split))).expect("opens");
+    let read = read_all(&mut split, 10).expect("reads");
     assert_eq!(read.values(), ["a=\"2\" b=(missing observed(0) tests 0b1)"]);
 }
 
 #[test]
 fn places_are_right_after_going_on() {
     let files = Files::one(b"timestamp,a,b\n\n2004-03-10,\"1\",2\n\r\nbad,1,2\n");
-    let mut lane = resumed(&files, None).expect("opens");
-    next(&mut lane, 1).expect("reads").expect("a row");
-    let place = |start: &Start| {
-        let mut lane = resumed(&files, Some(start)).expect("opens");
-        let read = read_all(&mut lane, 10).expect("reads");
+    let mut split = resumed(&files, None).expect("opens");
+    next(&mut split, 1).expect("reads").expect("a row");
+    let place = |start: &SplitState| {
+        let mut split = resumed(&files, Some(start)).expect("opens");
+        let read = read_all(&mut split, 10).expect("reads");
         files.plain(read.dead[0].place.as_deref().unwrap_or_default())
     };
-    let start = start(&lane);
+    let start = start(&split);
     assert_eq!(place(&start), "a.csv:5");
-    let earlier = Position { at: 15, row: 0 };
-    let mut lane = resumed(&files, None).expect("opens");
-    next(&mut lane, 1).expect("reads").expect("a row");
-    let state = vec![lane.carry(earlier).expect("carries")];
-    assert_eq!(place(&Start { position: earlier, state, ..start }), "a.csv:5", "after a cut before the lane's place");
-    let mut place = |at| lane.place(at).map(|place| files.plain(&place));
+    let earlier = Position { offset: 15, records: 0 };
+    let mut split = resumed(&files, None).expect("opens");
+    next(&mut split, 1).expect("reads").expect("a row");
+    let state = vec![split.snapshot_state(earlier).expect("carries")];
+    assert_eq!(
+        place(&SplitState { position: earlier, state, ..start }),
+        "a.csv:5",
+        "after a cut before the split's place"
+    );
+    let mut place = |at| split.describe_offset(at).map(|place| files.plain(&place));
     assert_eq!(place(15).as_deref(), Some("a.csv:3"), "a place of a row, for people");
     assert_eq!(place(34).as_deref(), Some("a.csv:5"));
 }
@@ -132,19 +136,19 @@ fn places_are_right_after_going_on() {
 #[test]
 fn files_that_are_not_those_of_before_are_an_error() {
     let files = Files::new(&[("a.csv", b"timestamp,a,b\n2004-03-10,1,2\n"), ("b.csv", b"timestamp,a,b\n")]);
-    let mut lane = resumed(&files, None).expect("opens");
-    next(&mut lane, 1).expect("reads").expect("a row");
-    let start = start(&lane);
+    let mut split = resumed(&files, None).expect("opens");
+    next(&mut split, 1).expect("reads").expect("a row");
+    let start = start(&split);
     std::fs::write(files.path("a.csv"), "timestamp,a,b\n").expect("writes");
     let error = resumed(&files, Some(&start)).map(|_| ()).expect_err("shorter");
     assert!(error.to_string().contains("a.csv has 14 bytes and had 29"), "{error}");
     assert!(error.help_text().is_some_and(|help| help.contains("--fresh")));
     std::fs::remove_file(files.path("a.csv")).expect("removes");
-    let mut lane = resumed(&files, Some(&start)).expect("what was read to its end is not needed any more");
-    assert_eq!(read_all(&mut lane, 10).expect("reads").rows.len(), 0);
-    let damaged = Start { state: vec![vec![1, 255, 255]], ..start };
+    let mut split = resumed(&files, Some(&start)).expect("what was read to its end is not needed any more");
+    assert_eq!(read_all(&mut split, 10).expect("reads").rows.len(), 0);
+    let damaged = SplitState { state: vec![vec![1, 255, 255]], ..start };
     assert!(resumed(&files, Some(&damaged)).is_err());
-    let foreign = Start { state: vec![vec![9]], ..start };
+    let foreign = SplitState { state: vec![vec![9]], ..start };
     assert!(resumed(&files, Some(&foreign)).is_err());
 }
 
@@ -154,10 +158,10 @@ fn a_file_whose_beginning_has_changed_is_refused_though_it_is_as_long() {
         ("a.csv", b"timestamp,a,b\n2004-03-10,1,2\n"),
         ("b.csv", b"timestamp,a,b\n2004-03-11,3,4\n2004-03-12,5,6\n"),
     ]);
-    let mut lane = resumed(&files, None).expect("opens");
-    next(&mut lane, 1).expect("reads").expect("a row of the first");
-    next(&mut lane, 1).expect("reads").expect("a row of the second");
-    let start = start(&lane);
+    let mut split = resumed(&files, None).expect("opens");
+    next(&mut split, 1).expect("reads").expect("a row of the first");
+    next(&mut split, 1).expect("reads").expect("a row of the second");
+    let start = start(&split);
     for (name, text) in
         [("a.csv", "timestamp,a,b\n2004-03-10,1,9\n"), ("b.csv", "timestamp,a,b\n2004-03-11,9,4\n2004-03-12,5,6\n")]
     {
@@ -169,18 +173,18 @@ fn a_file_whose_beginning_has_changed_is_refused_though_it_is_as_long() {
         std::fs::write(files.path(name), before).expect("writes");
     }
     std::fs::write(files.path("b.csv"), "timestamp,a,b\n2004-03-11,3,4\n2004-03-13,7,8\n").expect("writes");
-    let mut lane = resumed(&files, Some(&start)).expect("what was not read yet may change");
-    assert_eq!(read_all(&mut lane, 10).expect("reads").values(), ["a=7 b=8"]);
+    let mut split = resumed(&files, Some(&start)).expect("what was not read yet may change");
+    assert_eq!(read_all(&mut split, 10).expect("reads").values(), ["a=7 b=8"]);
 }
 
 #[test]
 fn what_was_added_to_the_last_file_is_read_on() {
     let files = Files::one(b"timestamp,a,b\n2004-03-10,1,2\n");
-    let mut lane = resumed(&files, None).expect("opens");
-    assert_eq!(read_all(&mut lane, 10).expect("reads").rows.len(), 1);
+    let mut split = resumed(&files, None).expect("opens");
+    assert_eq!(read_all(&mut split, 10).expect("reads").rows.len(), 1);
     std::fs::write(files.path("a.csv"), "timestamp,a,b\n2004-03-10,1,2\n2004-03-11,3,4\nbad,5,6\n").expect("writes");
-    let mut lane = resumed(&files, Some(&start(&lane))).expect("opens");
-    let read = read_all(&mut lane, 10).expect("reads");
+    let mut split = resumed(&files, Some(&start(&split))).expect("opens");
+    let read = read_all(&mut split, 10).expect("reads");
     assert_eq!(read.values(), ["a=3 b=4"]);
     assert_eq!(files.plain(read.dead[0].place.as_deref().unwrap_or_default()), "a.csv:4");
 }

@@ -1,48 +1,58 @@
-//! Lanes as the engine opens them.
+//! Splits as the engine opens them.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use aqpipe_engine::record::LaneId;
-use aqpipe_engine::stage::{Fence, Lanes, Noted, Start};
+use aqpipe_engine::record::SplitId;
+use aqpipe_engine::stage::{FencingToken, RecordedSplit, SourceContext, SplitState};
 use parking_lot::Mutex;
 
 use super::*;
 use crate::source::StandIn;
 
-/// An engine that reads each lane to its end as soon as it is opened.
+/// An engine that reads each split to its end as soon as it is opened.
 #[derive(Default)]
 struct Engine {
-    starts: Vec<(LaneId, Start)>,
-    read: Mutex<Vec<(LaneId, Read)>>,
-    ends: Mutex<Vec<Start>>,
+    starts: Vec<(SplitId, SplitState)>,
+    read: Mutex<Vec<(SplitId, Read)>>,
+    ends: Mutex<Vec<SplitState>>,
 }
 
-impl Lanes for Engine {
-    fn noted(&self) -> Result<Vec<Noted>> {
-        let noted =
-            |(id, start): &(LaneId, Start)| Noted { id: id.clone(), start: start.clone(), held: 0, ended: false };
+impl SourceContext for Engine {
+    fn recorded_splits(&self) -> Result<Vec<RecordedSplit>> {
+        let noted = |(id, start): &(SplitId, SplitState)| RecordedSplit {
+            id: id.clone(),
+            start: start.clone(),
+            held: 0,
+            ended: false,
+        };
         Ok(self.starts.iter().map(noted).collect())
     }
 
-    fn starts(&self, ids: &[LaneId]) -> Result<Vec<Option<Start>>> {
-        let of = |id: &LaneId| self.starts.iter().find(|(known, _)| known == id).map(|(_, start)| start.clone());
+    fn split_states(&self, ids: &[SplitId]) -> Result<Vec<Option<SplitState>>> {
+        let of = |id: &SplitId| self.starts.iter().find(|(known, _)| known == id).map(|(_, start)| start.clone());
         Ok(ids.iter().map(of).collect())
     }
 
-    fn open(&self, id: LaneId, mut lane: Box<dyn Lane>, _: Option<Start>, _: Option<Fence>) -> Result<()> {
-        let read = read_all(&mut *lane, 2)?;
-        let state = vec![lane.carry(lane.position())?];
-        self.ends.lock().push(Start { position: lane.position(), state, ..Start::default() });
+    fn open(
+        &self,
+        id: SplitId,
+        mut split: Box<dyn SplitReader>,
+        _: Option<SplitState>,
+        _: Option<FencingToken>,
+    ) -> Result<()> {
+        let read = read_all(&mut *split, 2)?;
+        let state = vec![split.snapshot_state(split.position())?];
+        self.ends.lock().push(SplitState { position: split.position(), state, ..SplitState::default() });
         self.read.lock().push((id, read));
         Ok(())
     }
 
-    fn close(&self, _: &[LaneId], _: bool, _: Instant) -> Result<()> {
+    fn close(&self, _: &[SplitId], _: bool, _: Instant) -> Result<()> {
         Ok(())
     }
 
-    fn running(&self) -> Vec<LaneId> {
+    fn running(&self) -> Vec<SplitId> {
         Vec::new()
     }
 
@@ -53,9 +63,9 @@ impl Lanes for Engine {
     }
 }
 
-fn run(options: Value, cx: &BuildContext, starts: Vec<(LaneId, Start)>) -> Result<Engine> {
+fn run(options: Value, cx: &BuildContext, starts: Vec<(SplitId, SplitState)>) -> Result<Engine> {
     let engine = Arc::new(Engine { starts, ..Engine::default() });
-    built(options, cx)?.run(Arc::clone(&engine) as Arc<dyn Lanes>)?;
+    built(options, cx)?.run(Arc::clone(&engine) as Arc<dyn SourceContext>)?;
     Ok(Arc::into_inner(engine).expect("the source is done"))
 }
 
@@ -64,23 +74,23 @@ fn two_files() -> Files {
 }
 
 #[test]
-fn a_glob_is_one_lane_in_the_order_of_names() {
+fn a_glob_is_one_split_in_the_order_of_names() {
     let files = two_files();
     let engine = run(files.options("*.csv", json!({})), &BuildContext::for_tests(), Vec::new()).expect("runs");
     let read = engine.read.lock();
     assert_eq!(read.len(), 1);
-    assert_eq!(files.plain(&read[0].0), "*.csv", "the lane is called as the path is");
+    assert_eq!(files.plain(&read[0].0), "*.csv", "the split is called as the path is");
     assert_eq!(read[0].1.rows, ["12 +0 1078876800 a=1", "25 +0 1078963200 a=2", "49 +0 1079049600 a=3"]);
 }
 
 #[test]
-fn in_parallel_each_file_is_a_lane() {
+fn in_parallel_each_file_is_a_split() {
     let files = two_files();
     let cx = BuildContext::for_tests();
     let engine = run(files.options("*.csv", json!({ "parallel": true })), &cx, Vec::new()).expect("runs");
     let read = engine.read.lock();
-    let lanes: Vec<_> = read.iter().map(|(id, read)| (files.plain(id), read.values())).collect();
-    assert_eq!(lanes, [("a.csv".to_owned(), vec!["a=1", "a=2"]), ("b.csv".to_owned(), vec!["a=3"])]);
+    let splits: Vec<_> = read.iter().map(|(id, read)| (files.plain(id), read.values())).collect();
+    assert_eq!(splits, [("a.csv".to_owned(), vec!["a=1", "a=2"]), ("b.csv".to_owned(), vec!["a=3"])]);
 }
 
 #[test]
@@ -91,12 +101,12 @@ fn a_run_stops_after_its_most_records_also_when_it_goes_on_and_a_survey_does_not
     let engine = run(options.clone(), &cx, Vec::new()).expect("runs");
     assert_eq!(engine.read.lock()[0].1.rows.len(), 2);
     let start = engine.ends.lock().remove(0);
-    assert_eq!(start.position.row, 2);
+    assert_eq!(start.position.records, 2);
     let id = engine.read.lock()[0].0.clone();
     let more = with(options.clone(), json!({ "max_records": 3 }));
     let engine = run(more, &cx, vec![(id, start)]).expect("runs");
     assert_eq!(engine.read.lock()[0].1.values(), ["a=3"]);
-    let mut survey = lane(options, &cx).expect("opens");
+    let mut survey = split(options, &cx).expect("opens");
     assert_eq!(read_all(&mut *survey, 10).expect("reads").rows.len(), 3);
 }
 
@@ -105,19 +115,19 @@ fn the_facts_know_what_was_read_and_how_much_there_is() {
     let files = two_files();
     let cx = BuildContext::for_tests();
     let source = built(files.options("*.csv", json!({})), &cx).expect("builds");
-    source.survey().expect("opens").iter_mut().for_each(|(_, lane)| {
-        read_all(&mut **lane, 10).expect("reads");
+    source.fit_readers().expect("opens").iter_mut().for_each(|(_, split)| {
+        read_all(&mut **split, 10).expect("reads");
     });
-    assert_eq!(cx.facts.bytes_in.load(Ordering::Relaxed), 0, "a survey is not the run");
+    assert_eq!(cx.metrics.bytes_in.load(Ordering::Relaxed), 0, "a survey is not the run");
     run(files.options("*.csv", json!({ "parallel": true })), &cx, Vec::new()).expect("runs");
-    assert_eq!(cx.facts.bytes_in.load(Ordering::Relaxed), 62);
-    assert_eq!(cx.facts.expected.load(Ordering::Relaxed), 3);
+    assert_eq!(cx.metrics.bytes_in.load(Ordering::Relaxed), 62);
+    assert_eq!(cx.metrics.expected.load(Ordering::Relaxed), 3);
 }
 
 /// A run that generated readings are allowed in.
 fn allowed() -> BuildContext {
     let cx = BuildContext::for_tests();
-    cx.shared.put(Arc::new(StandIn::Allowed));
+    cx.process_extensions.put(Arc::new(StandIn::Allowed));
     cx
 }
 
@@ -126,7 +136,7 @@ fn a_missing_file_is_an_error_that_names_the_command_unless_generated_readings_w
     let files = Files::new(&[]);
     let options = || files.options("no.csv", json!({ "sample_if_missing": true }));
     let cx = BuildContext::for_tests();
-    cx.shared.put(Arc::new(StandIn::Refused { command: "aqpipe run p.toml --sample".to_owned() }));
+    cx.process_extensions.put(Arc::new(StandIn::Refused { command: "aqpipe run p.toml --sample".to_owned() }));
     let error = built(options(), &cx).map(drop).expect_err("it is not there");
     assert!(error.message().contains("no.csv"), "{error}");
     assert!(error.help_text().is_some_and(|help| help.ends_with("`aqpipe run p.toml --sample`")), "{error:?}");

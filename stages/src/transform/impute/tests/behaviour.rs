@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use aqpipe_engine::record::{Batch, Flag, Mark, Numbers};
+use aqpipe_engine::record::{Batch, CellQuality, Flag, Numbers};
 use aqpipe_engine::stage::{BuildContext, Output};
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use super::{apply, column, column_marks, config, context, finish, run, series};
 use crate::testing::{HOUR, START, batch, keyed, timed, transform};
 
 /// A batch whose first field's first rows have these marks.
-fn marked(mut batch: Batch, marks: &[Mark]) -> Batch {
+fn marked(mut batch: Batch, marks: &[CellQuality]) -> Batch {
     batch
         .change_numbers(0, |numbers| {
             let (values, nulls, mut all) = numbers.into_vecs();
@@ -54,9 +54,9 @@ fn a_value_that_was_carried_already_counts_its_own_way_too() {
 
 #[test]
 fn a_failed_value_is_carried_nowhere_and_an_emptied_cell_is_filled_and_stays_failed() {
-    let failed = Mark::OBSERVED.checked(Flag::Fail, 1);
+    let failed = CellQuality::OBSERVED.checked(Flag::Fail, 1);
     let cells = [Some(1.0), Some(99.0), None, None];
-    let rows = marked(batch(&[("x", &cells)]), &[Mark::OBSERVED, failed, failed]);
+    let rows = marked(batch(&[("x", &cells)]), &[CellQuality::OBSERVED, failed, failed]);
     let out = run(&json!([{ "method": "forward_fill", "limit": 2 }, { "method": "median" }]), vec![rows]);
     assert_eq!(column(&out, "x"), [Some(1.0), Some(99.0), Some(1.0), Some(1.0)]);
     let expected = ["fail forward_fill(2) tests 0b10", "unknown median(0)"];
@@ -70,7 +70,7 @@ fn rows_keep_their_order_within_a_key_and_a_silent_key_blocks_no_other() {
     let config = config(&json!([{ "method": "backward_fill" }]));
     let mut impute = config.build(&BuildContext::for_tests()).expect("builds");
     let out = apply(&mut *impute, keyed(Some(&keys), &[("x", &cells)]));
-    assert_eq!(out.iter().flat_map(Batch::origin).collect::<Vec<_>>(), [&100, &200, &300, &400]);
+    assert_eq!(out.iter().flat_map(Batch::source_offsets).collect::<Vec<_>>(), [&100, &200, &300, &400]);
     assert_eq!(column(&out, "x"), [Some(1.0), Some(2.0), Some(3.0), Some(3.0)]);
     assert_eq!(impute.held(), 1);
     assert_eq!(column(&finish(&mut *impute), "x"), [None]);

@@ -69,7 +69,7 @@ fn the_schema_refuses_what_has_no_meaning() {
 
 #[test]
 fn only_a_median_over_everything_asks_for_a_survey_and_names_what_to_use_instead() {
-    let asks = |steps: Value| config(&steps).surveys();
+    let asks = |steps: Value| config(&steps).requires_bounded();
     assert!(asks(json!([{ "method": "median", "window": 3 }])).is_none());
     assert!(asks(json!([{ "method": "median", "over": "expanding" }])).is_none());
     for step in [json!({ "method": "median" }), json!({ "method": "median", "over": "all" })] {

@@ -9,7 +9,7 @@ mod state;
 
 use std::collections::BTreeMap;
 
-use aqpipe_engine::record::{Batch, Mark};
+use aqpipe_engine::record::{Batch, CellQuality};
 use aqpipe_engine::stage::{AnyTransform, BuildContext, Output, Transform};
 use arrow_array::Array;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::testing::transform;
 
 /// A cell: its value and its mark.
-type Cell = (Option<f64>, Mark);
+type Cell = (Option<f64>, CellQuality);
 
 fn config(steps: &Value) -> std::sync::Arc<dyn AnyTransform> {
     transform("impute", json!({ "steps": steps }))
@@ -26,9 +26,9 @@ fn config(steps: &Value) -> std::sync::Arc<dyn AnyTransform> {
 /// What a transform is built with after a survey of the batches, where it asks for one.
 fn context(config: &dyn AnyTransform, batches: &[Batch]) -> BuildContext {
     let mut cx = BuildContext::for_tests();
-    if let Some(mut survey) = config.survey(&cx) {
+    if let Some(mut survey) = config.fitter(&cx) {
         batches.iter().for_each(|batch| survey.observe(batch).expect("within bounds"));
-        cx.survey = Some(survey.finish().expect("finishes").into());
+        cx.fitted = Some(survey.finish().expect("finishes").into());
     }
     cx
 }
@@ -69,8 +69,8 @@ fn series(batches: &[Batch], fields: &[&str]) -> BTreeMap<Option<String>, Vec<(u
             .collect();
         for row in 0..batch.rows() {
             let key = batch.key().filter(|keys| keys.is_valid(row)).map(|keys| keys.value(row).to_owned());
-            let cells = columns.iter().map(|numbers| (numbers.get(row), numbers.mark(row))).collect();
-            series.entry(key).or_default().push((batch.origin()[row], cells));
+            let cells = columns.iter().map(|numbers| (numbers.get(row), numbers.quality_at(row))).collect();
+            series.entry(key).or_default().push((batch.source_offsets()[row], cells));
         }
     }
     series

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aqpipe_engine::record::{Batch, Flag, Mark, Numbers, Provenance};
+use aqpipe_engine::record::{Batch, CellQuality, Flag, Numbers, Provenance};
 use aqpipe_engine::stage::Output;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -23,11 +23,11 @@ struct Record {
 
 fn cell() -> impl Strategy<Value = Cell> {
     prop_oneof![
-        10 => Just((None, Mark::MISSING)),
-        8 => (-3..6).prop_map(|value| (Some(f64::from(value)), Mark::OBSERVED)),
-        1 => (-3..6).prop_map(|value| (Some(f64::from(value) * 0.3), Mark::OBSERVED.checked(Flag::Fail, 1))),
-        1 => Just((None, Mark::OBSERVED.checked(Flag::Fail, 1))),
-        1 => (0..9).prop_map(|value| (Some(f64::from(value)), Mark::MISSING.filled(Provenance::ForwardFill, 2))),
+        10 => Just((None, CellQuality::MISSING)),
+        8 => (-3..6).prop_map(|value| (Some(f64::from(value)), CellQuality::OBSERVED)),
+        1 => (-3..6).prop_map(|value| (Some(f64::from(value) * 0.3), CellQuality::OBSERVED.checked(Flag::Fail, 1))),
+        1 => Just((None, CellQuality::OBSERVED.checked(Flag::Fail, 1))),
+        1 => (0..9).prop_map(|value| (Some(f64::from(value)), CellQuality::MISSING.filled(Provenance::ForwardFill, 2))),
     ]
 }
 

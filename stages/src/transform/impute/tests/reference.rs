@@ -1,6 +1,6 @@
 //! The same imputation in the plainest way: a whole series at once, each cell by looking left and right.
 
-use aqpipe_engine::record::{Flag, Mark, Provenance};
+use aqpipe_engine::record::{CellQuality, Flag, Provenance};
 
 use super::super::step::{Method, Over, Step};
 use super::Cell;
@@ -26,7 +26,7 @@ pub(super) fn impute(steps: &[Step], series: &mut Series<'_>) {
 }
 
 fn observed(cells: &[Cell]) -> impl Iterator<Item = f64> {
-    let counts = |mark: &Mark| mark.provenance() == Provenance::Observed && mark.flag() != Flag::Fail;
+    let counts = |mark: &CellQuality| mark.provenance() == Provenance::Observed && mark.flag() != Flag::Fail;
     cells.iter().filter(move |(_, mark)| counts(mark)).filter_map(|(value, _)| *value)
 }
 

@@ -1,6 +1,6 @@
 //! Saved state, and what becomes of it.
 
-use aqpipe_engine::stage::{BuildContext, Survey, Transform};
+use aqpipe_engine::stage::{BuildContext, Fitter, Transform};
 use serde_json::{Value, json};
 
 use super::super::columns::Choice;

@@ -1,4 +1,4 @@
-//! A lane's thread: source, transforms, writer, and the barriers at which it is cut.
+//! A split's thread: source, transforms, writer, and the barriers at which it is cut.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 use arrow_array::Array;
 use crossbeam_channel::{SendTimeoutError, Sender};
 
-use super::chain::{Chain, Passed};
-use super::control::{Control, Order, Reins};
-use super::cut::Cut;
+use super::chain::{Chain, ChainOutput};
+use super::checkpoint::Checkpoint;
+use super::control::{Control, SignalCell, TaskSignal};
 use crate::error::{Error, Result};
 use crate::fault;
-use crate::monitor::{Counts, Facts, FlagCounts};
-use crate::record::{Batch, Column, Fields, Flag, LaneId, Position, Span};
-use crate::stage::{DeadLetter, DeadWriter, Fence, Lane, Next, Prepared, Writer};
+use crate::monitor::{Counts, FlagCounts, Metrics};
+use crate::record::{Batch, Column, Fields, Flag, OffsetRange, Position, SplitId};
+use crate::stage::{DeadLetter, DeadLetterWriter, FencingToken, Poll, Prepared, SplitReader, Writer};
 
 /// Rows in a batch at most: larger ones win nothing, smaller ones cost (measured on chains of 13 columns).
 const BATCH_ROWS: u64 = 8192;
-/// How often a lane looks at its orders and lets transforms give up what waited too long.
+/// How often a split looks at its orders and lets transforms give up what waited too long.
 const LOOK: Duration = Duration::from_millis(100);
 /// After so many records of an open source its fields are compared with those that the stages name.
 const FIELDS_SETTLED: u64 = 1_000;
@@ -27,14 +27,14 @@ const FIELDS_SETTLED: u64 = 1_000;
 /// Looks once whether the fields that really come are those that the stages name.
 pub(super) type FieldCheck = Arc<dyn Fn(&Fields) + Send + Sync>;
 
-/// When a lane comes to a barrier by itself.
+/// When a split comes to a barrier by itself.
 #[derive(Clone, Copy)]
 pub(super) struct Barrier {
     /// After so many records read.
     pub(super) most: u64,
     /// When the first of them has waited so long.
     pub(super) timeout: Duration,
-    /// Where all lanes come to barriers at the same times, which are multiples of the timeout: since when.
+    /// Where all splits come to barriers at the same times, which are multiples of the timeout: since when.
     pub(super) together: Option<Instant>,
 }
 
@@ -49,30 +49,30 @@ impl Barrier {
 }
 
 pub(super) struct Task {
-    pub(super) id: LaneId,
+    pub(super) id: SplitId,
     pub(super) epoch: u64,
-    pub(super) reins: Arc<Reins>,
+    pub(super) reins: Arc<SignalCell>,
     pub(super) control: Arc<Control>,
-    pub(super) cuts: Sender<Cut>,
-    pub(super) lane: Box<dyn Lane>,
+    pub(super) checkpoints: Sender<Checkpoint>,
+    pub(super) split: Box<dyn SplitReader>,
     pub(super) chain: Chain,
     pub(super) writer: Box<dyn Writer>,
-    pub(super) dead: Option<Box<dyn DeadWriter>>,
+    pub(super) dead: Option<Box<dyn DeadLetterWriter>>,
     pub(super) barrier: Barrier,
-    pub(super) facts: Arc<Facts>,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) source_label: String,
     pub(super) sink_label: String,
     pub(super) check_fields: Option<FieldCheck>,
-    /// Whether that the lane has ended is committed even where nothing else is.
+    /// Whether that the split has ended is committed even where nothing else is.
     pub(super) notes_end: bool,
-    pub(super) fence: Option<Fence>,
+    pub(super) fence: Option<FencingToken>,
     /// Whether where it begins is committed before anything is read.
     pub(super) notes_beginning: bool,
-    pub(super) now: Stretch,
+    pub(super) now: OpenCheckpoint,
 }
 
-/// What happened in a lane since its last barrier.
-pub(super) struct Stretch {
+/// What happened in a split since its last barrier.
+pub(super) struct OpenCheckpoint {
     from: Position,
     /// Where the next record starts that has not gone through the transforms.
     at: Position,
@@ -88,9 +88,9 @@ pub(super) struct Stretch {
     ended: bool,
 }
 
-impl Stretch {
-    pub(super) fn at(position: Position, part: u32, held: u64) -> Stretch {
-        Stretch {
+impl OpenCheckpoint {
+    pub(super) fn at(position: Position, part: u32, held: u64) -> OpenCheckpoint {
+        OpenCheckpoint {
             from: position,
             at: position,
             part,
@@ -111,7 +111,7 @@ impl Stretch {
         self.at == self.from && c.read == 0 && c.written == 0 && c.dead == 0 && c.filtered == 0
     }
 
-    /// The lane stands here, and nothing was read since it stood elsewhere.
+    /// The split stands here, and nothing was read since it stood elsewhere.
     fn moved_to(&mut self, position: Position) {
         self.at = position;
         if self.at != self.from {
@@ -121,61 +121,61 @@ impl Stretch {
 }
 
 impl Task {
-    /// Runs the lane to its end, or until it is told otherwise.
+    /// Runs the split to its end, or until it is told otherwise.
     pub(super) fn run(mut self) {
         match self.carry_on() {
             Ok(()) => {}
-            // Somebody else has the lane, and what this one could not do is not missed.
-            Err(error) if self.reins.order() == Order::Lost => {
-                tracing::debug!("{}: a lost lane ends with an error: {error}", self.id);
+            // Somebody else has the split, and what this one could not do is not missed.
+            Err(error) if self.reins.order() == TaskSignal::Lost => {
+                tracing::debug!("{}: a lost split ends with an error: {error}", self.id);
             }
             Err(error) => {
                 let at = self.now.at;
-                let place = self.place(at.at);
-                self.control.fail(error.at(format!("{place} (record {})", at.row)));
+                let place = self.place(at.offset);
+                self.control.fail(error.at(format!("{place} (record {})", at.records)));
             }
         }
-        self.facts.lag(&self.id, None);
+        self.metrics.lag(&self.id, None);
         self.control.ended(&self.id, self.epoch);
     }
 
     fn carry_on(&mut self) -> Result<()> {
         let mut looked = Instant::now();
         if self.notes_beginning {
-            self.cut_anyway()?;
+            self.checkpoint_always()?;
         }
         loop {
             match self.reins.order() {
-                Order::Run => {}
-                Order::Drain => return self.cut(),
-                Order::Lost => return Ok(()),
+                TaskSignal::Run => {}
+                TaskSignal::Drain => return self.checkpoint(),
+                TaskSignal::Lost => return Ok(()),
             }
             let now = Instant::now();
             let until = self.due().map_or(now + LOOK, |due| due.min(now + LOOK));
-            match self.lane.next(self.room() as usize, until).map_err(|e| e.in_stage(&self.source_label))? {
-                Next::Rows(batch, dead) => self.carry(batch, dead)?,
-                Next::Quiet => self.now.moved_to(self.lane.position()),
-                Next::End => {
-                    self.now.at = self.lane.position();
+            match self.split.next(self.room() as usize, until).map_err(|e| e.in_stage(&self.source_label))? {
+                Poll::Rows(batch, dead) => self.carry(batch, dead)?,
+                Poll::Idle => self.now.moved_to(self.split.position()),
+                Poll::End => {
+                    self.now.at = self.split.position();
                     let passed = self.chain.finish()?;
                     self.hand_on(passed)?;
                     if self.chain.held() > 0 {
                         return Err(Error::bug("a transform held rows back after the end of the input"));
                     }
                     self.now.ended = true;
-                    let anyway = self.notes_end || self.lane.ends_with_a_word();
-                    return if anyway { self.cut_anyway() } else { self.cut() };
+                    let anyway = self.notes_end || self.split.commits_at_end();
+                    return if anyway { self.checkpoint_always() } else { self.checkpoint() };
                 }
             }
             let now = Instant::now();
             if now.duration_since(looked) >= LOOK {
                 looked = now;
-                self.facts.lag(&self.id, self.lane.lag());
+                self.metrics.lag(&self.id, self.split.lag());
                 let passed = self.chain.tick(now)?;
                 self.hand_on(passed)?;
             }
             if self.is_due(now) {
-                self.cut()?;
+                self.checkpoint()?;
             }
         }
     }
@@ -201,12 +201,12 @@ impl Task {
         let started = Instant::now();
         if batch.rows() > 0 && self.now.fields.as_ref().is_some_and(|known| **known != **batch.fields()) {
             // One output has one set of columns: what came before is cut off where this batch starts.
-            self.cut()?;
+            self.checkpoint()?;
         }
         if batch.rows() > 0 {
             self.now.fields = Some(Arc::clone(batch.fields()));
         }
-        self.facts.progress.fetch_add((batch.rows() + dead.len()) as u64, Ordering::Relaxed);
+        self.metrics.progress.fetch_add((batch.rows() + dead.len()) as u64, Ordering::Relaxed);
         match dead.first() {
             Some(first) if self.dead.is_none() => self.stop_at(&batch, first)?,
             _ => {
@@ -216,38 +216,38 @@ impl Task {
                     dead.into_iter().map(|letter| DeadLetter { stage: label.clone(), ..letter }).collect(),
                     true,
                 )?;
-                self.transform(batch, self.lane.position())?;
+                self.transform(batch, self.split.position())?;
             }
         }
         self.now.since.get_or_insert(started);
-        self.facts.carried(started.elapsed());
+        self.metrics.carried(started.elapsed());
         Ok(())
     }
 
     /// There is nowhere to put a record that cannot be carried: commits what came before it, and fails with its place.
     fn stop_at(&mut self, batch: &Batch, bad: &DeadLetter) -> Result<()> {
-        let before = batch.origin().partition_point(|origin| *origin < bad.origin);
-        let to = Position { at: bad.origin, row: self.now.at.row + before as u64 };
+        let before = batch.source_offsets().partition_point(|origin| *origin < bad.source_offset);
+        let to = Position { offset: bad.source_offset, records: self.now.at.records + before as u64 };
         self.transform(batch.slice(0, before), to)?;
-        self.cut()?;
+        self.checkpoint()?;
         let stage = if bad.stage.is_empty() { self.source_label.clone() } else { bad.stage.clone() };
         Err(self.no_dead_letters(bad, &stage))
     }
 
     /// The place of a record, for a person.
     fn place(&mut self, at: u64) -> String {
-        self.lane.place(at).unwrap_or_else(|| format!("{} {at}", self.id))
+        self.split.describe_offset(at).unwrap_or_else(|| format!("{} {at}", self.id))
     }
 
     fn no_dead_letters(&mut self, bad: &DeadLetter, stage: &str) -> Error {
-        let place = bad.place.clone().unwrap_or_else(|| self.place(bad.origin));
+        let place = bad.place.clone().unwrap_or_else(|| self.place(bad.source_offset));
         Error::new(bad.reason.clone())
             .in_stage(stage)
             .at(place)
             .help("a [dead_letter] lets the pipeline set such records aside and go on")
     }
 
-    /// Puts rows through the transforms; `to` is where the lane stands after them.
+    /// Puts rows through the transforms; `to` is where the split stands after them.
     fn transform(&mut self, batch: Batch, to: Position) -> Result<()> {
         let rows = batch.rows() as u64;
         self.look_at(&batch)?;
@@ -258,15 +258,18 @@ impl Task {
         let passed = self.chain.apply(batch)?;
         if let (Some((states, batch)), Some(bad)) = (retry, passed.dead.first()) {
             self.chain.reset(&states)?;
-            let before = batch.origin().partition_point(|origin| *origin < bad.origin);
-            let at = Position { at: bad.origin.max(self.now.at.at), row: self.now.at.row + before as u64 };
+            let before = batch.source_offsets().partition_point(|origin| *origin < bad.source_offset);
+            let at = Position {
+                offset: bad.source_offset.max(self.now.at.offset),
+                records: self.now.at.records + before as u64,
+            };
             let start = self.chain.apply(batch.slice(0, before))?;
             if before > 0 && start.dead.is_empty() {
                 self.now.counts.read += before as u64;
                 self.now.at = at;
                 self.hand_on(start)?;
             }
-            self.cut()?;
+            self.checkpoint()?;
             return Err(self.no_dead_letters(bad, &bad.stage));
         }
         self.now.counts.read += rows;
@@ -275,7 +278,7 @@ impl Task {
     }
 
     /// Hands to the ends what came out of the transforms.
-    fn hand_on(&mut self, passed: Passed) -> Result<()> {
+    fn hand_on(&mut self, passed: ChainOutput) -> Result<()> {
         self.now.counts.filtered += passed.filtered;
         if let (Some(bad), None) = (passed.dead.first(), &self.dead) {
             return Err(self.no_dead_letters(bad, &bad.stage));
@@ -308,24 +311,24 @@ impl Task {
         if letters.is_empty() {
             return Ok(());
         }
-        let form = if as_read { self.lane.form() } else { None };
+        let form = if as_read { self.split.raw_schema() } else { None };
         for letter in &mut letters {
             if letter.place.is_none() {
-                letter.place = self.lane.place(letter.origin);
+                letter.place = self.split.describe_offset(letter.source_offset);
             }
-            letter.form.clone_from(&form);
+            letter.raw_schema.clone_from(&form);
         }
         let Some(dead) = &mut self.dead else { return Err(Error::bug("a dead letter without an end for it")) };
         self.now.counts.dead += letters.len() as u64;
         dead.write(letters).map_err(|e| e.in_stage("dead_letter"))
     }
 
-    /// A barrier: what happened since the last one becomes a cut. Nothing where nothing happened.
-    fn cut(&mut self) -> Result<()> {
-        if self.now.is_empty() { Ok(()) } else { self.cut_anyway() }
+    /// A barrier: what happened since the last one becomes a checkpoint. Nothing where nothing happened.
+    fn checkpoint(&mut self) -> Result<()> {
+        if self.now.is_empty() { Ok(()) } else { self.checkpoint_always() }
     }
 
-    fn cut_anyway(&mut self) -> Result<()> {
+    fn checkpoint_always(&mut self) -> Result<()> {
         let now = &mut self.now;
         now.counts.held_after = self.chain.held();
         now.counts.flags = std::mem::take(&mut now.flags);
@@ -333,7 +336,7 @@ impl Task {
             return Err(Error::bug(format!("records are not accounted for: {:?}", now.counts)));
         }
         let part = if now.at == now.from { now.part + 1 } else { 0 };
-        let span = Span { from: now.from, to: now.at, part };
+        let span = OffsetRange { from: now.from, to: now.at, sequence: part };
         fault::step("prepare.sink")?;
         let sink = self.writer.prepare(span).map_err(|e| e.in_stage(&self.sink_label))?;
         fault::step("prepare.dead")?;
@@ -342,14 +345,14 @@ impl Task {
             None => Prepared::Nothing,
         };
         fault::step("prepare.done")?;
-        let mut state = vec![self.lane.carry(span.to)?];
+        let mut state = vec![self.split.snapshot_state(span.to)?];
         state.extend(self.chain.save()?);
         let held = now.counts.held_after;
         let counts = std::mem::take(&mut now.counts);
         now.counts.held_before = held;
         (now.from, now.part, now.since) = (now.at, part, None);
-        self.hand_over(Cut {
-            lane: Arc::clone(&self.id),
+        self.hand_over(Checkpoint {
+            split: Arc::clone(&self.id),
             epoch: self.epoch,
             span,
             state,
@@ -360,12 +363,12 @@ impl Task {
         })
     }
 
-    fn hand_over(&self, mut cut: Cut) -> Result<()> {
+    fn hand_over(&self, mut checkpoint: Checkpoint) -> Result<()> {
         self.control.handed_over(&self.id, self.epoch);
         loop {
-            match self.cuts.send_timeout(cut, LOOK) {
+            match self.checkpoints.send_timeout(checkpoint, LOOK) {
                 Ok(()) => return Ok(()),
-                Err(SendTimeoutError::Timeout(back)) => cut = back,
+                Err(SendTimeoutError::Timeout(back)) => checkpoint = back,
                 Err(SendTimeoutError::Disconnected(_)) => return Err(Error::bug("the committer is gone")),
             }
         }
@@ -388,8 +391,8 @@ impl Task {
                 match last {
                     Some(before) if time < before => {
                         if self.now.counts.out_of_order == 0 {
-                            let at = batch.origin()[row + i];
-                            let place = self.lane.place(at).unwrap_or_else(|| format!("{} {at}", self.id));
+                            let at = batch.source_offsets()[row + i];
+                            let place = self.split.describe_offset(at).unwrap_or_else(|| format!("{} {at}", self.id));
                             tracing::warn!(
                                 "{place}: this record is older than the one before it with its key: such records are carried as they \
                                  are, and counted in the summary"
@@ -433,13 +436,13 @@ impl Task {
             };
             // A pass for each flag, not a look-up for each cell: the compiler makes vector code of it.
             for (sum, flag) in sums.iter_mut().zip(Flag::ALL) {
-                *sum += numbers.marks.iter().filter(|mark| **mark & 0xf == flag as u32).count() as u64;
+                *sum += numbers.quality.iter().filter(|mark| **mark & 0xf == flag as u32).count() as u64;
             }
         }
     }
 }
 
-/// How many keys a lane remembers the last time of.
+/// How many keys a split remembers the last time of.
 const KEYS_MAX: usize = 100_000;
 
 /// The key of a row, and the end of the run of rows that have it.

@@ -10,11 +10,11 @@ const MOST: usize = 16;
 /// The names behind the test bits of a pipeline's marks. Bit 0 is `not_a_number`; the last bit stands for all
 /// that found no room and is called `other`.
 #[derive(Debug)]
-pub struct Tests {
+pub struct QcTests {
     names: RwLock<Vec<Arc<str>>>,
 }
 
-impl Tests {
+impl QcTests {
     /// The bit of a value that was not a number.
     pub const NOT_A_NUMBER: u8 = 0;
     /// What the last bit is called once more names came than there is room for.
@@ -45,9 +45,9 @@ impl Tests {
     }
 }
 
-impl Default for Tests {
+impl Default for QcTests {
     fn default() -> Self {
-        Tests { names: RwLock::new(vec!["not_a_number".into()]) }
+        QcTests { names: RwLock::new(vec!["not_a_number".into()]) }
     }
 }
 
@@ -57,8 +57,8 @@ mod tests {
 
     #[test]
     fn names_beyond_the_bits_share_the_last_one() {
-        let tests = Tests::default();
-        assert_eq!(tests.bit("not_a_number"), Tests::NOT_A_NUMBER);
+        let tests = QcTests::default();
+        assert_eq!(tests.bit("not_a_number"), QcTests::NOT_A_NUMBER);
         let bits: Vec<u8> = (0..40).map(|i| tests.bit(&format!("test{i}"))).collect();
         assert_eq!(bits[..14], (1..15).collect::<Vec<u8>>());
         assert!(bits[14..].iter().all(|bit| *bit == 15));

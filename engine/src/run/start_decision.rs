@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use super::cut::LastRun;
+use super::checkpoint::LastRun;
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
 use crate::stage::{Destination, Repeat, Rerun, Source};
 
 /// How a run begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Beginning {
+pub(super) enum StartDecision {
     /// At the beginning of the input.
     Anew,
     /// Where the last run stopped.
@@ -19,7 +19,7 @@ pub(super) enum Beginning {
 }
 
 /// What is asked of a run, to be compared with the last one.
-pub(super) struct Asked<'a> {
+pub(super) struct StartRequest<'a> {
     pub(super) pipeline: &'a Pipeline,
     pub(super) source: &'a dyn Source,
     /// Whether a completed run is to be repeated in any case (`--rerun`).
@@ -33,16 +33,16 @@ pub(super) struct Asked<'a> {
     pub(super) output_is_gone: bool,
 }
 
-impl Asked<'_> {
+impl StartRequest<'_> {
     /// How the run begins after that last one.
     ///
     /// # Errors
     /// Where it can do neither: its output goes elsewhere now, its stages are others, it would overwrite files.
-    pub(super) fn begin(&self, last: Option<&LastRun>) -> Result<Beginning> {
-        let Some(last) = last else { return Ok(Beginning::Anew) };
+    pub(super) fn begin(&self, last: Option<&LastRun>) -> Result<StartDecision> {
+        let Some(last) = last else { return Ok(StartDecision::Anew) };
         self.goes_to_the_same_place(last)?;
         if self.reads_as_another_group(last)? {
-            return Ok(Beginning::Anew);
+            return Ok(StartDecision::Anew);
         }
         match self.pipeline.source.config.rerun() {
             Some(repeat) if last.done => self.after_a_completed_run(last, repeat),
@@ -69,7 +69,7 @@ impl Asked<'_> {
         }
     }
 
-    fn go_on(&self, last: &LastRun) -> Result<Beginning> {
+    fn go_on(&self, last: &LastRun) -> Result<StartDecision> {
         let (was, is) = (&last.begin.shape, &self.pipeline.shape);
         if was != is {
             return Err(Error::config(format!(
@@ -85,11 +85,11 @@ impl Asked<'_> {
         if self.rerun {
             tracing::info!("`--rerun` repeats a run that was completed; this one was interrupted");
         }
-        Ok(Beginning::GoOn)
+        Ok(StartDecision::GoOn)
     }
 
-    fn after_a_completed_run(&self, last: &LastRun, repeat: Repeat) -> Result<Beginning> {
-        let input = self.source.compared_with(&last.lanes).map_err(|e| e.in_stage(&self.pipeline.source.label))?;
+    fn after_a_completed_run(&self, last: &LastRun, repeat: Repeat) -> Result<StartDecision> {
+        let input = self.source.input_changes(&last.splits).map_err(|e| e.in_stage(&self.pipeline.source.label))?;
         // The same files by another path are the same input.
         let other_input = last.begin.input != self.input && input.is_some();
         let why = if self.rerun {
@@ -116,14 +116,14 @@ impl Asked<'_> {
              once more",
             last.counts.read
         );
-        Ok(Beginning::Nothing)
+        Ok(StartDecision::Nothing)
     }
 
-    fn repeat(&self, last: &LastRun, why: &str) -> Result<Beginning> {
+    fn repeat(&self, last: &LastRun, why: &str) -> Result<StartDecision> {
         match self.pipeline.sink.config.rerun() {
-            Rerun::Again => {
+            Rerun::Append => {
                 tracing::info!("the last run wrote {} records; they are written once more: {why}", last.counts.written);
-                Ok(Beginning::Anew)
+                Ok(StartDecision::Anew)
             }
             Rerun::Refuse => Err(Error::config(format!(
                 "the last run of `{}` carried the whole input, and its {} records are there: this sink does not overwrite \
@@ -175,7 +175,7 @@ impl Asked<'_> {
             return Ok(false);
         }
         match self.pipeline.sink.config.rerun() {
-            Rerun::Again => {
+            Rerun::Append => {
                 tracing::warn!("the group was `{was}` and is `{is}` now, which begins where its own offsets stand");
                 Ok(true)
             }

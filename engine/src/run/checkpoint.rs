@@ -1,47 +1,47 @@
-//! What a lane hands to the committer.
+//! What a split hands to the committer.
 
 use serde::{Deserialize, Serialize};
 
 use crate::monitor::Counts;
-use crate::record::{LaneId, Span};
-use crate::stage::{Destination, Fence, Noted, Prepared, Start};
+use crate::record::{OffsetRange, SplitId};
+use crate::stage::{Destination, FencingToken, Prepared, RecordedSplit, SplitState};
 
-/// A lane's stretch between two barriers. All of it becomes true together.
+/// A split's stretch between two barriers. All of it becomes true together.
 #[derive(Debug)]
-pub(super) struct Cut {
-    /// The lane.
-    pub(super) lane: LaneId,
-    /// Counts the times that this process opened the lane.
+pub(super) struct Checkpoint {
+    /// The split.
+    pub(super) split: SplitId,
+    /// Counts the times that this process opened the split.
     pub(super) epoch: u64,
     /// From where to where.
-    pub(super) span: Span,
-    /// What a later run needs to go on: the lane's carry, then each transform's state.
+    pub(super) span: OffsetRange,
+    /// What a later run needs to go on: the split's carry, then each transform's state.
     pub(super) state: Vec<Vec<u8>>,
     /// What the ends prepared: the sink's, then the dead letters'.
     pub(super) prepared: [Prepared; 2],
     /// What was counted.
     pub(super) counts: Counts,
-    /// Whether the input of the lane has ended.
+    /// Whether the input of the split has ended.
     pub(super) ended: bool,
-    /// What proves that the lane is this process's, where others may take it over.
-    pub(super) fence: Option<Fence>,
+    /// What proves that the split is this process's, where others may take it over.
+    pub(super) fence: Option<FencingToken>,
 }
 
-impl Cut {
+impl Checkpoint {
     /// What its ends prepared apart, the sink's first.
     pub(super) fn apart(&self) -> impl Iterator<Item = &[u8]> {
-        self.prepared.iter().map(Prepared::apart)
+        self.prepared.iter().map(Prepared::staged)
     }
 
-    /// Where the lane goes on after it.
-    pub(super) fn start(&self) -> Start {
-        Start { position: self.span.to, part: self.span.part, state: self.state.clone() }
+    /// Where the split goes on after it.
+    pub(super) fn start(&self) -> SplitState {
+        SplitState { position: self.span.to, sequence: self.span.sequence, state: self.state.clone() }
     }
 }
 
 /// How a run began.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Begin {
+pub(super) struct RunRecord {
     /// Counts the runs of this pipeline.
     pub(super) run: u64,
     /// The stages in order. A run with other stages cannot use the saved state.
@@ -66,11 +66,11 @@ pub(super) struct Begin {
 #[derive(Clone, Debug)]
 pub(super) struct LastRun {
     /// How it began.
-    pub(super) begin: Begin,
+    pub(super) begin: RunRecord,
     /// Whether its input ended.
     pub(super) done: bool,
     /// What it counted.
     pub(super) counts: Counts,
-    /// Its lanes, where it ran alone.
-    pub(super) lanes: Vec<Noted>,
+    /// Its splits, where it ran alone.
+    pub(super) splits: Vec<RecordedSplit>,
 }

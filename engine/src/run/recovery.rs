@@ -4,21 +4,21 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::committer::Ends;
+use super::commit_log::{CommitLog, PendingCommit};
+use super::committer::Sinks;
 use super::instance::Instance;
 use super::ledger::{Entry, Ledger};
-use super::log::{Log, Unsettled};
-use super::notes::{DecidedCut, DecidedNote};
+use super::metadata::{DecidedCheckpoint, DecidedNote};
 use crate::error::{Error, Result};
 use crate::fault;
-use crate::record::LaneId;
+use crate::record::SplitId;
 
 /// How many processes without a state directory are settled in one start: each costs about a second. The others wait for
 /// the next.
 const STRANGERS_MAX: usize = 30;
 
 /// Settles everything, before a run begins.
-pub(super) fn settle(instance: &Instance, log: &mut Log, ends: &Ends, strangers: bool) -> Result<()> {
+pub(super) fn settle(instance: &Instance, log: &mut CommitLog, ends: &Sinks, strangers: bool) -> Result<()> {
     let unsettled = log.unsettled()?;
     roll(&unsettled, ends)?;
     fault::step("settle.finished")?;
@@ -32,9 +32,9 @@ pub(super) fn settle(instance: &Instance, log: &mut Log, ends: &Ends, strangers:
     if strangers { settle_strangers(log, ends) } else { Ok(()) }
 }
 
-/// Settles what other instances left that died since, before this one goes on with their lanes. One after the other, so
+/// Settles what other instances left that died since, before this one goes on with their splits. One after the other, so
 /// that none of them is kept from starting again for long.
-pub(super) fn settle_orphans(instance: &Instance, log: &mut Log, ends: &Ends) -> Result<()> {
+pub(super) fn settle_orphans(instance: &Instance, log: &mut CommitLog, ends: &Sinks) -> Result<()> {
     for orphan in instance.orphans()? {
         let orphan = orphan?;
         match Ledger::open(&orphan.dir.join("ledger")) {
@@ -51,7 +51,7 @@ pub(super) fn settle_orphans(instance: &Instance, log: &mut Log, ends: &Ends) ->
 }
 
 /// Settles what one left; false where nobody can say what was decided.
-fn settle_orphan(orphan: &Instance, mut ledger: Ledger, log: &mut Log, ends: &Ends) -> Result<bool> {
+fn settle_orphan(orphan: &Instance, mut ledger: Ledger, log: &mut CommitLog, ends: &Sinks) -> Result<bool> {
     let Some(unsettled) = log.unsettled_of(&ledger)? else {
         tracing::warn!(
             "{} has output of which only transactions of another cluster know whether it was decided: it stays as it is",
@@ -59,7 +59,7 @@ fn settle_orphan(orphan: &Instance, mut ledger: Ledger, log: &mut Log, ends: &En
         );
         return Ok(false);
     };
-    if !unsettled.cuts.is_empty() {
+    if !unsettled.checkpoints.is_empty() {
         roll(&unsettled, ends)?;
         ledger.append(if unsettled.decided { Entry::Finished } else { Entry::Undone })?;
     }
@@ -69,7 +69,7 @@ fn settle_orphan(orphan: &Instance, mut ledger: Ledger, log: &mut Log, ends: &En
 
 /// Settles what processes left whose ledger is not here: its volume is lost, or they ran on another machine. What their
 /// transactions decided is noted by the transactions; the rest of what they left was surely not decided.
-fn settle_strangers(log: &mut Log, ends: &Ends) -> Result<()> {
+fn settle_strangers(log: &mut CommitLog, ends: &Sinks) -> Result<()> {
     let left = ends.left_by()?;
     if !log.knows_others() {
         if !left.is_empty() {
@@ -90,17 +90,17 @@ fn settle_strangers(log: &mut Log, ends: &Ends) -> Result<()> {
 }
 
 /// Makes visible whatever was decided and is not known to be, by whichever process; returns what is not to be found.
-pub(super) fn finish_decided(log: &mut Log, ends: &Ends) -> Result<Vec<Missing>> {
+pub(super) fn finish_decided(log: &mut CommitLog, ends: &Sinks) -> Result<Vec<Missing>> {
     let mut missing = Vec::new();
-    for (id, DecidedNote { writer, cuts }) in log.decided()? {
+    for (id, DecidedNote { writer, checkpoints }) in log.decided()? {
         let mut all = true;
-        for cut in cuts {
-            let prepared = || cut.prepared.iter().map(Vec::as_slice);
+        for checkpoint in checkpoints {
+            let prepared = || checkpoint.prepared.iter().map(Vec::as_slice);
             if ends.are_there(prepared())? {
                 ends.finish(prepared())?;
             } else {
                 all = false;
-                missing.push(Missing { writer: writer.clone(), cut });
+                missing.push(Missing { writer: writer.clone(), checkpoint });
             }
         }
         log.is_visible(all.then_some(id));
@@ -111,22 +111,22 @@ pub(super) fn finish_decided(log: &mut Log, ends: &Ends) -> Result<Vec<Missing>>
 /// Output that was decided and is not to be found: it is on another disk, or lost.
 pub(super) struct Missing {
     writer: String,
-    cut: DecidedCut,
+    checkpoint: DecidedCheckpoint,
 }
 
 impl Missing {
-    /// Whether it belongs to one of these lanes.
-    pub(super) fn is_of(&self, lanes: &[LaneId]) -> bool {
-        lanes.iter().any(|lane| **lane == *self.cut.lane)
+    /// Whether it belongs to one of these splits.
+    pub(super) fn is_of(&self, splits: &[SplitId]) -> bool {
+        splits.iter().any(|split| **split == *self.checkpoint.split)
     }
 
     /// Why a run may not go on.
     pub(super) fn error(&self) -> Error {
-        let DecidedCut { lane, span, .. } = &self.cut;
+        let DecidedCheckpoint { split, span, .. } = &self.checkpoint;
         Error::new(format!(
-            "the output of {lane} from {} to {} was committed by the process {}, and is not here: neither the hidden \
+            "the output of {split} from {} to {} was committed by the process {}, and is not here: neither the hidden \
              file nor the visible one",
-            span.from.at, span.to.at, self.writer
+            span.from.offset, span.to.offset, self.writer
         ))
         .help(
             "start that process again where its disk is, or bring its output directory here: then the output appears; \
@@ -136,18 +136,18 @@ impl Missing {
 }
 
 /// What transactions decided that is not known to be visible: of the sink, and of the dead letters' end.
-fn decided(log: &Log) -> Result<[Vec<Vec<u8>>; 2]> {
+fn decided(log: &CommitLog) -> Result<[Vec<Vec<u8>>; 2]> {
     let mut decided = [Vec::new(), Vec::new()];
-    for cut in log.decided()?.into_iter().flat_map(|(_, note)| note.cuts) {
-        for (all, prepared) in decided.iter_mut().zip(cut.prepared) {
+    for checkpoint in log.decided()?.into_iter().flat_map(|(_, note)| note.checkpoints) {
+        for (all, prepared) in decided.iter_mut().zip(checkpoint.prepared) {
             all.push(prepared);
         }
     }
     Ok(decided)
 }
 
-fn roll(Unsettled { cuts, decided }: &Unsettled, ends: &Ends) -> Result<()> {
-    match (cuts.len(), decided) {
+fn roll(PendingCommit { checkpoints, decided }: &PendingCommit, ends: &Sinks) -> Result<()> {
+    match (checkpoints.len(), decided) {
         (0, _) => {}
         (count, true) => tracing::info!(
             "an earlier run was interrupted: finishing its last commit, decided before ({count} outputs)"
@@ -156,36 +156,36 @@ fn roll(Unsettled { cuts, decided }: &Unsettled, ends: &Ends) -> Result<()> {
             "an earlier run was interrupted: removing what it had not committed ({count} outputs), to be read again"
         ),
     }
-    cuts.iter().try_for_each(|cut| {
-        let prepared = cut.iter().map(Vec::as_slice);
+    checkpoints.iter().try_for_each(|checkpoint| {
+        let prepared = checkpoint.iter().map(Vec::as_slice);
         if *decided { ends.finish(prepared) } else { ends.undo(prepared) }
     })
 }
 
-impl Ends {
-    /// Whether what a cut prepared apart is where it can be finished.
+impl Sinks {
+    /// Whether what a checkpoint prepared apart is where it can be finished.
     fn are_there<'a>(&self, prepared: impl IntoIterator<Item = &'a [u8]>) -> Result<bool> {
         let (mut sink, mut dead) = (true, true);
         self.each(
             prepared,
-            |end, prepared| end.is_there(prepared).map(|is_there| sink = is_there),
-            |end, prepared| end.is_there(prepared).map(|is_there| dead = is_there),
+            |end, prepared| end.is_staged(prepared).map(|is_there| sink = is_there),
+            |end, prepared| end.is_staged(prepared).map(|is_there| dead = is_there),
         )?;
         Ok(sink && dead)
     }
 
     fn left_by(&self) -> Result<BTreeSet<Arc<str>>> {
         let mut left: BTreeSet<Arc<str>> =
-            self.sink.left_by().map_err(|e| e.in_stage(&self.sink_label))?.into_iter().collect();
+            self.sink.orphaned_writers().map_err(|e| e.in_stage(&self.sink_label))?.into_iter().collect();
         if let Some(dead) = &self.dead {
-            left.extend(dead.left_by().map_err(|e| e.in_stage("dead_letter"))?);
+            left.extend(dead.orphaned_writers().map_err(|e| e.in_stage("dead_letter"))?);
         }
         Ok(left)
     }
 
     fn sweep(&self, writers: &[Arc<str>], decided: &[Vec<Vec<u8>>; 2]) -> Result<()> {
-        self.sink.sweep(writers, &decided[0]).map_err(|e| e.in_stage(&self.sink_label))?;
-        let dead = self.dead.as_ref().map_or(Ok(()), |dead| dead.sweep(writers, &decided[1]));
+        self.sink.remove_orphans(writers, &decided[0]).map_err(|e| e.in_stage(&self.sink_label))?;
+        let dead = self.dead.as_ref().map_or(Ok(()), |dead| dead.remove_orphans(writers, &decided[1]));
         dead.map_err(|e| e.in_stage("dead_letter"))
     }
 }

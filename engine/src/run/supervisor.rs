@@ -1,4 +1,4 @@
-//! The running parts of a pipeline: the source's thread, the lanes that it opens, the committer, and what stops them.
+//! The running parts of a pipeline: the source's thread, the splits that it opens, the committer, and what stops them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,24 +9,27 @@ use crossbeam_channel::{Sender, bounded};
 use parking_lot::Mutex;
 
 use super::chain::Chain;
-use super::committer::{Committer, Ends};
+use super::checkpoint::Checkpoint;
+use super::commit_log::CommitLog;
+use super::committer::{Committer, Sinks};
 use super::control::Control;
-use super::cut::Cut;
 use super::instance::Instance;
-use super::lane::{Barrier, FieldCheck, Stretch, Task};
-use super::log::Log;
 use super::pace::{Clock, Pace, Paced};
-use super::runner::{Ended, RunOptions, Stop};
-use super::settle::{finish_decided, settle_orphans};
+use super::recovery::{finish_decided, settle_orphans};
+use super::runner::{Outcome, RunOptions, Stop};
+use super::task::{Barrier, FieldCheck, OpenCheckpoint, Task};
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
-use crate::record::{LaneId, Position};
-use crate::stage::{BuildContext, Cadence, Coordinator, Fence, Lane, Lanes, Noted, Source, Start};
+use crate::record::{Position, SplitId};
+use crate::stage::{
+    BuildContext, CheckpointPolicy, FencingToken, RecordedSplit, Source, SourceContext, SplitReader, SplitState,
+    TransactionalBackend,
+};
 
-/// Cuts that wait for the committer, of all lanes: enough to fill the next commit while one is decided.
+/// Checkpoints that wait for the committer, of all splits: enough to fill the next commit while one is decided.
 const CUTS_WAITING_MAX: usize = 64;
 
-/// How long the committer waits for the cuts of lanes that come to barriers together: a commit costs about as much.
+/// How long the committer waits for the checkpoints of splits that come to barriers together: a commit costs about as much.
 const GATHER: Duration = Duration::from_millis(3);
 
 /// How long a process on another machine may take to say that what it decided is visible there: it does so a second after
@@ -37,29 +40,29 @@ const LOOK_ELSEWHERE: Duration = Duration::from_millis(500);
 
 /// The running parts.
 pub(super) struct Running {
-    shared: Arc<Opener>,
+    shared: Arc<Supervisor>,
     committer: JoinHandle<()>,
     stop: Arc<Stop>,
     shutdown: Duration,
     completes: bool,
 }
 
-/// What opens lanes: the engine as the source sees it.
-struct Opener {
+/// What opens splits: the engine as the source sees it.
+struct Supervisor {
     pipeline: Pipeline,
     cx: BuildContext,
     instance: Instance,
-    coordinator: Option<Arc<dyn Coordinator>>,
-    ends: Ends,
-    log: Arc<Mutex<Log>>,
+    coordinator: Option<Arc<dyn TransactionalBackend>>,
+    ends: Sinks,
+    log: Arc<Mutex<CommitLog>>,
     control: Arc<Control>,
-    cuts: Mutex<Option<Sender<Cut>>>,
+    checkpoints: Mutex<Option<Sender<Checkpoint>>>,
     surveys: Vec<Option<Arc<[u8]>>>,
     barrier: Barrier,
     pace: Option<(Pace, Arc<Clock>)>,
-    /// Whether lanes come from other instances and go to them.
-    shared_lanes: bool,
-    /// Whether all lanes are those of this process, and of one input after the other.
+    /// Whether splits come from other instances and go to them.
+    shared_splits: bool,
+    /// Whether all splits are those of this process, and of one input after the other.
     alone: bool,
     check_fields: Option<FieldCheck>,
     span: tracing::Span,
@@ -70,33 +73,33 @@ impl Running {
         pipeline: &Pipeline,
         options: &RunOptions,
         cx: &BuildContext,
-        (instance, log): (Instance, Log),
-        coordinator: Option<Arc<dyn Coordinator>>,
-        ends: Ends,
+        (instance, log): (Instance, CommitLog),
+        coordinator: Option<Arc<dyn TransactionalBackend>>,
+        ends: Sinks,
         surveys: Vec<Option<Arc<[u8]>>>,
     ) -> Result<Running> {
         let control = Arc::new(Control::default());
         let log = Arc::new(Mutex::new(log));
-        let cadence = pipeline.sink.config.cadence();
+        let cadence = pipeline.sink.config.checkpoint_policy();
         let (sender, receiver) = bounded(CUTS_WAITING_MAX);
         let committer = Committer {
-            cuts: receiver,
+            checkpoints: receiver,
             log: Arc::clone(&log),
             ends: ends.clone(),
             control: Arc::clone(&control),
-            facts: Arc::clone(&options.facts),
-            gather: if matches!(cadence, Cadence::Interval) { GATHER } else { Duration::ZERO },
+            metrics: Arc::clone(&options.metrics),
+            gather: if matches!(cadence, CheckpointPolicy::Interval) { GATHER } else { Duration::ZERO },
         };
         let barrier = match cadence {
-            Cadence::Records { most, timeout } => Barrier { most, timeout, together: None },
-            Cadence::Interval => Barrier {
+            CheckpointPolicy::Records { most, timeout } => Barrier { most, timeout, together: None },
+            CheckpointPolicy::Interval => Barrier {
                 most: u64::MAX,
                 timeout: Duration::from_millis(pipeline.settings.commit_interval_ms),
                 together: Some(Instant::now()),
             },
         };
         let pace = pipeline.source.config.pace().filter(|_| options.replay.is_none());
-        let opener = Opener {
+        let opener = Supervisor {
             pipeline: pipeline.clone(),
             cx: cx.clone(),
             instance,
@@ -104,12 +107,12 @@ impl Running {
             ends,
             log,
             control,
-            cuts: Mutex::new(Some(sender)),
+            checkpoints: Mutex::new(Some(sender)),
             surveys,
             barrier,
             pace: pace.map(|pace| (pace, Arc::default())),
             alone: options.replay.is_none() && pipeline.source.config.rerun().is_some(),
-            shared_lanes: options.replay.is_none() && pipeline.source.config.rerun().is_none(),
+            shared_splits: options.replay.is_none() && pipeline.source.config.rerun().is_none(),
             check_fields: pipeline.fields.open.then(|| field_check(pipeline.clone())),
             span: tracing::Span::current(),
         };
@@ -122,34 +125,34 @@ impl Running {
         })
     }
 
-    pub(super) fn run_to_end(self, source: Box<dyn Source>) -> Result<Ended> {
+    pub(super) fn run_to_end(self, source: Box<dyn Source>) -> Result<Outcome> {
         let Running { shared, committer, stop, shutdown, completes } = self;
         let control = Arc::clone(&shared.control);
         let label = shared.pipeline.source.label.clone();
-        let lanes: Arc<dyn Lanes> = Arc::clone(&shared) as Arc<dyn Lanes>;
+        let splits: Arc<dyn SourceContext> = Arc::clone(&shared) as Arc<dyn SourceContext>;
         let ended = Arc::new(AtomicBool::new(false));
         let watch = watch(&stop, &control, &ended, shutdown, &shared)?;
 
         let source_thread = {
             let control = Arc::clone(&control);
             spawn("source", &shared.span, move || {
-                if let Err(error) = source.run(lanes) {
+                if let Err(error) = source.run(splits) {
                     control.fail(error.in_stage(label));
                 }
             })?
         };
         join(source_thread, &control);
-        // A source that returned early leaves its lanes to be drained; one that ended leaves them to end.
+        // A source that returned early leaves its splits to be drained; one that ended leaves them to end.
         if control.stopping() {
             let left = control.running();
             if let Err(error) = control.close(&left, false, Instant::now() + shutdown) {
                 control.fail(error);
-                // A lane may be waiting for a broker that is away; nothing else would end that.
+                // A split may be waiting for a broker that is away; nothing else would end that.
                 shared.give_up();
             }
         }
         control.wait_for_all();
-        shared.cuts.lock().take();
+        shared.checkpoints.lock().take();
         join(committer, &control);
         let close = shared.ends.sink.close(Instant::now() + shutdown);
         let close_dead = shared.ends.dead.as_ref().map_or(Ok(()), |dead| dead.close(Instant::now() + shutdown));
@@ -167,7 +170,7 @@ impl Running {
         close.map_err(|e| e.in_stage(&shared.ends.sink_label))?;
         close_dead.map_err(|e| e.in_stage("dead_letter"))?;
         done?;
-        Ok(if asked { Ended::Stopped } else { Ended::Done })
+        Ok(if asked { Outcome::Stopped } else { Outcome::Done })
     }
 }
 
@@ -177,10 +180,10 @@ fn watch(
     control: &Arc<Control>,
     ended: &Arc<AtomicBool>,
     shutdown: Duration,
-    opener: &Arc<Opener>,
+    opener: &Arc<Supervisor>,
 ) -> Result<JoinHandle<()>> {
     let (stop, control, ended) = (Arc::clone(stop), Arc::clone(control), Arc::clone(ended));
-    let facts = Arc::clone(&opener.cx.facts);
+    let metrics = Arc::clone(&opener.cx.metrics);
     let (span, opener) = (opener.span.clone(), Arc::clone(opener));
     spawn("stop", &span, move || {
         while !stop.is_asked() && !ended.load(Ordering::Acquire) {
@@ -200,13 +203,13 @@ fn watch(
             }
             if said.elapsed() >= Duration::from_secs(2) {
                 said = Instant::now();
-                let lanes = control.running();
-                let waits = facts.waits();
-                if !lanes.is_empty() || !waits.is_empty() {
+                let splits = control.running();
+                let waits = metrics.waits();
+                if !splits.is_empty() || !waits.is_empty() {
                     let left = late.saturating_duration_since(said).as_secs();
                     tracing::info!(
                         "stopping, at most {left} s more: waiting for {} {}",
-                        lanes.join(", "),
+                        splits.join(", "),
                         waits.join(", ")
                     );
                 }
@@ -228,27 +231,27 @@ fn field_check(pipeline: Pipeline) -> FieldCheck {
     })
 }
 
-impl Lanes for Opener {
-    fn noted(&self) -> Result<Vec<Noted>> {
+impl SourceContext for Supervisor {
+    fn recorded_splits(&self) -> Result<Vec<RecordedSplit>> {
         if self.alone { self.log.lock().noted() } else { Ok(Vec::new()) }
     }
 
-    fn starts(&self, ids: &[LaneId]) -> Result<Vec<Option<Start>>> {
-        none_is_forgotten(&self.noted()?, ids)?;
+    fn split_states(&self, ids: &[SplitId]) -> Result<Vec<Option<SplitState>>> {
+        none_is_forgotten(&self.recorded_splits()?, ids)?;
         let until = Instant::now() + SHOWN_ELSEWHERE;
         let (starts, visible) = loop {
             let mut log = self.log.lock();
-            if self.shared_lanes {
+            if self.shared_splits {
                 settle_orphans(&self.instance, &mut log, &self.ends)?;
             }
             // Before the positions: another instance may commit and show more between the two, and what is visible must
             // not seem to be ahead for that.
-            let visible = self.ends.sink.visible_ends(ids).map_err(|e| e.in_stage(&self.ends.sink_label))?;
+            let visible = self.ends.sink.committed_offsets(ids).map_err(|e| e.in_stage(&self.ends.sink_label))?;
             let starts = log.starts(ids)?;
-            // Behind the positions, which brought the news of all that was decided before them: lanes may come from an
+            // Behind the positions, which brought the news of all that was decided before them: splits may come from an
             // instance that died, and what it decided is to be visible before this one goes on. Where that is on another
             // disk, the instance may be about to make it visible itself.
-            let missing = if self.shared_lanes { finish_decided(&mut log, &self.ends)? } else { Vec::new() };
+            let missing = if self.shared_splits { finish_decided(&mut log, &self.ends)? } else { Vec::new() };
             drop(log);
             match missing.iter().find(|missing| missing.is_of(ids)) {
                 None => break (starts, visible),
@@ -266,22 +269,30 @@ impl Lanes for Opener {
             .collect()
     }
 
-    fn look_at(&self, ids: &[LaneId]) -> Result<Vec<Option<Start>>> {
+    fn peek_states(&self, ids: &[SplitId]) -> Result<Vec<Option<SplitState>>> {
         self.log.lock().starts(ids)
     }
 
-    fn open(&self, id: LaneId, lane: Box<dyn Lane>, at: Option<Start>, fence: Option<Fence>) -> Result<()> {
-        let Some(cuts) = self.cuts.lock().clone() else { return Err(Error::bug("a lane after the end")) };
+    fn open(
+        &self,
+        id: SplitId,
+        split: Box<dyn SplitReader>,
+        at: Option<SplitState>,
+        fence: Option<FencingToken>,
+    ) -> Result<()> {
+        let Some(checkpoints) = self.checkpoints.lock().clone() else {
+            return Err(Error::bug("a split after the end"));
+        };
         let mut chain = Chain::build(&self.pipeline, usize::MAX, &self.cx, &self.surveys)?;
-        let notes_beginning = at.is_none() && lane.begins_with_a_word();
-        let (part, states) = at.map(|start| (start.part, start.state)).unwrap_or_default();
+        let notes_beginning = at.is_none() && split.commits_at_start();
+        let (part, states) = at.map(|start| (start.sequence, start.state)).unwrap_or_default();
         chain.restore(states.get(1..).unwrap_or_default()).map_err(|error| {
             error.at(&*id).help("are these the options that it was saved with? `--fresh` starts from the beginning")
         })?;
-        let position = lane.position();
-        let lane: Box<dyn Lane> = match &self.pace {
-            Some((pace, clock)) => Box::new(Paced::new(lane, *pace, Arc::clone(clock))),
-            None => lane,
+        let position = split.position();
+        let split: Box<dyn SplitReader> = match &self.pace {
+            Some((pace, clock)) => Box::new(Paced::new(split, *pace, Arc::clone(clock))),
+            None => split,
         };
         let (epoch, reins) = self.control.enter(&id)?;
         let opened = self.ends.sink.open(&id, epoch).map_err(|e| e.in_stage(&self.ends.sink_label)).and_then(|sink| {
@@ -295,19 +306,19 @@ impl Lanes for Opener {
                 return Err(error);
             }
         };
-        let now = Stretch::at(position, part, chain.held());
+        let now = OpenCheckpoint::at(position, part, chain.held());
         let task = Task {
             id: Arc::clone(&id),
             epoch,
             reins,
             control: Arc::clone(&self.control),
-            cuts,
-            lane,
+            checkpoints,
+            split,
             chain,
             writer,
             dead,
             barrier: self.barrier,
-            facts: Arc::clone(&self.cx.facts),
+            metrics: Arc::clone(&self.cx.metrics),
             source_label: self.pipeline.source.label.clone(),
             sink_label: self.ends.sink_label.clone(),
             check_fields: self.check_fields.clone(),
@@ -317,11 +328,11 @@ impl Lanes for Opener {
             now,
         };
         let control = Arc::clone(&self.control);
-        let started = spawn(&format!("lane {id}"), &self.span, move || {
+        let started = spawn(&format!("split {id}"), &self.span, move || {
             let (id, epoch) = (Arc::clone(&task.id), task.epoch);
             let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| task.run()));
             if ran.is_err() {
-                control.fail(Error::bug(format!("the lane {id} panicked; what it had not committed is read again")));
+                control.fail(Error::bug(format!("the split {id} panicked; what it had not committed is read again")));
                 control.ended(&id, epoch);
             }
         });
@@ -331,11 +342,11 @@ impl Lanes for Opener {
         started.map(drop)
     }
 
-    fn close(&self, ids: &[LaneId], lost: bool, until: Instant) -> Result<()> {
+    fn close(&self, ids: &[SplitId], lost: bool, until: Instant) -> Result<()> {
         self.control.close(ids, lost, until)
     }
 
-    fn running(&self) -> Vec<LaneId> {
+    fn running(&self) -> Vec<SplitId> {
         self.control.running()
     }
 
@@ -348,16 +359,21 @@ impl Lanes for Opener {
     }
 }
 
-impl Opener {
+impl Supervisor {
     /// Ends every wait for brokers.
     fn give_up(&self) {
-        self.coordinator.iter().for_each(|coordinator| coordinator.give_up());
+        self.coordinator.iter().for_each(|coordinator| coordinator.abandon());
         self.ends.give_up();
     }
 
-    /// No output may overlap what is visible: a lane whose log is behind its output goes on where the output ends.
-    fn beyond_what_is_visible(&self, id: &LaneId, start: Option<Start>, visible: Option<u64>) -> Result<Option<Start>> {
-        let Some(end) = visible.filter(|end| start.as_ref().is_none_or(|start| start.position.at < *end)) else {
+    /// No output may overlap what is visible: a split whose log is behind its output goes on where the output ends.
+    fn beyond_what_is_visible(
+        &self,
+        id: &SplitId,
+        start: Option<SplitState>,
+        visible: Option<u64>,
+    ) -> Result<Option<SplitState>> {
+        let Some(end) = visible.filter(|end| start.as_ref().is_none_or(|start| start.position.offset < *end)) else {
             return Ok(start);
         };
         if self.pipeline.source.config.rerun().is_some() {
@@ -378,7 +394,7 @@ impl Opener {
         }
         let log = self.log.lock();
         if log.is_moved_back(id, start.as_ref()) {
-            let at = start.map_or(0, |start| start.position.at);
+            let at = start.map_or(0, |start| start.position.offset);
             return Err(Error::config(format!(
                 "{id}: the group's offset was moved back to {at}, and there are files of what was read up to {end}: they \
                  are not written again"
@@ -390,7 +406,7 @@ impl Opener {
         }
         let (coordinated, own) = log.own_start(id);
         drop(log);
-        match own.filter(|own| own.position.at == end) {
+        match own.filter(|own| own.position.offset == end) {
             Some(own) => {
                 tracing::warn!(
                     "{id}: there is output up to {end}, beyond the committed position: the brokers have lost a commit. \
@@ -412,17 +428,17 @@ impl Opener {
                     "{id}: there is output up to {end}, beyond the committed position: going on there. What the \
                      transforms knew then is not known here"
                 );
-                Ok(Some(Start { position: Position { at: end, row: 0 }, ..Start::default() }))
+                Ok(Some(SplitState { position: Position { offset: end, records: 0 }, ..SplitState::default() }))
             }
         }
     }
 }
 
-/// An error where the interrupted run was in the middle of a lane that the source does not go on with: the rows that its
+/// An error where the interrupted run was in the middle of a split that the source does not go on with: the rows that its
 /// transforms hold back would be lost, and what was not read yet.
-fn none_is_forgotten(noted: &[Noted], ids: &[LaneId]) -> Result<()> {
+fn none_is_forgotten(noted: &[RecordedSplit], ids: &[SplitId]) -> Result<()> {
     let Some(lost) = noted.iter().find(|noted| !noted.ended && !ids.contains(&noted.id)) else { return Ok(()) };
-    let (records, held) = (lost.start.position.row, lost.held);
+    let (records, held) = (lost.start.position.records, lost.held);
     let held = if held == 0 { String::new() } else { format!(", with {held} of them held back") };
     Err(Error::config(format!(
         "the interrupted run had read {records} records of `{}`{held}, and the source does not have it any more",

@@ -1,13 +1,13 @@
-//! The lane: one record after the other, from any record on.
+//! The split: one record after the other, from any record on.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use aqpipe_engine::Result;
-use aqpipe_engine::monitor::Facts;
-use aqpipe_engine::record::{Fields, Mark, Position, Tests};
-use aqpipe_engine::stage::{DeadLetter, Lane, Next};
+use aqpipe_engine::monitor::Metrics;
+use aqpipe_engine::record::{CellQuality, Fields, Position, QcTests};
+use aqpipe_engine::stage::{DeadLetter, Poll, SplitReader};
 use arrow_array::builder::StringBuilder;
 
 use super::model::{Reading, Station, impossible};
@@ -22,8 +22,8 @@ const NO_TIME: &str = "31/02/2004;25.61.00";
 /// What stands where a number should be.
 const NO_NUMBER: &str = "n/a";
 
-/// A lane of generated readings.
-pub(super) struct SampleLane {
+/// A split of generated readings.
+pub(super) struct SampleSplitReader {
     settings: Settings,
     layout: Arc<Fields>,
     stations: Vec<Station>,
@@ -36,19 +36,19 @@ pub(super) struct SampleLane {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fault {
     Time,
-    /// The place of the field among those of the lane.
+    /// The place of the field among those of the split.
     Number(usize),
     Range(usize),
 }
 
-impl SampleLane {
-    /// A lane that starts at a record. `facts` are told of it, unless it only surveys.
-    pub(super) fn new(settings: &Settings, keep_raw: bool, row: u64, facts: Option<&Facts>) -> SampleLane {
+impl SampleSplitReader {
+    /// A split that starts at a record. `metrics` are told of it, unless it only surveys.
+    pub(super) fn new(settings: &Settings, keep_raw: bool, row: u64, metrics: Option<&Metrics>) -> SampleSplitReader {
         let end = settings.records.unwrap_or(u64::MAX).min(settings.limit.unwrap_or(u64::MAX));
-        if let Some(facts) = facts.filter(|_| end < u64::MAX) {
-            facts.expected.store(end.saturating_sub(row), Ordering::Relaxed);
+        if let Some(metrics) = metrics.filter(|_| end < u64::MAX) {
+            metrics.expected.store(end.saturating_sub(row), Ordering::Relaxed);
         }
-        SampleLane {
+        SampleSplitReader {
             layout: Arc::new(settings.layout()),
             stations: (0..settings.stations.len()).map(|number| Station::new(settings.seed, number)).collect(),
             settings: settings.clone(),
@@ -127,18 +127,18 @@ impl SampleLane {
 
 fn push(cells: &mut Measured, value: Option<f64>, is_word: bool) {
     match value {
-        _ if is_word => cells.push_absent(Mark::MISSING.with_test(Tests::NOT_A_NUMBER)),
+        _ if is_word => cells.push_absent(CellQuality::MISSING.with_test(QcTests::NOT_A_NUMBER)),
         Some(value) => cells.push(value),
-        None => cells.push_absent(Mark::MISSING),
+        None => cells.push_absent(CellQuality::MISSING),
     }
 }
 
-impl Lane for SampleLane {
-    fn next(&mut self, max: usize, _until: Instant) -> Result<Next> {
+impl SplitReader for SampleSplitReader {
+    fn next(&mut self, max: usize, _until: Instant) -> Result<Poll> {
         let left = self.end.saturating_sub(self.row);
         let room = max.clamp(1, ROWS_MAX).min(usize::try_from(left).unwrap_or(usize::MAX));
         if room == 0 {
-            return Ok(Next::End);
+            return Ok(Poll::End);
         }
         let mut rows = self.rows(room);
         let mut dead = Vec::new();
@@ -146,10 +146,10 @@ impl Lane for SampleLane {
             self.generate(row, &mut rows, &mut dead);
         }
         self.row += room as u64;
-        Ok(Next::Rows(rows.finish(&self.layout)?, dead))
+        Ok(Poll::Rows(rows.finish(&self.layout)?, dead))
     }
 
     fn position(&self) -> Position {
-        Position { at: self.row, row: self.row }
+        Position { offset: self.row, records: self.row }
     }
 }

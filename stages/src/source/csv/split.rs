@@ -1,4 +1,4 @@
-//! A lane over one file, or over several one after the other.
+//! A split over one file, or over several one after the other.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use aqpipe_engine::monitor::Facts;
-use aqpipe_engine::record::{LaneId, Position};
-use aqpipe_engine::stage::{DeadLetter, Lane, Next};
+use aqpipe_engine::monitor::Metrics;
+use aqpipe_engine::record::{Position, SplitId};
+use aqpipe_engine::stage::{DeadLetter, Poll, SplitReader};
 use aqpipe_engine::{Error, Result};
 
 use super::decode::{Decoded, Decoder};
@@ -28,9 +28,9 @@ const ROWS_MAX: usize = 1 << 16;
 /// Bytes of rows after which a batch is handed on, so that huge rows do not add up.
 const BYTES_MAX: u64 = 64 << 20;
 
-/// A lane over files.
-pub(super) struct CsvLane {
-    id: LaneId,
+/// A split over files.
+pub(super) struct CsvSplitReader {
+    id: SplitId,
     decoder: Decoder,
     dialect: Dialect,
     /// The names in the first line of each file, where it has such a line.
@@ -48,7 +48,7 @@ pub(super) struct CsvLane {
     progress: Option<Progress>,
     /// Whether it was said that a last line has no end: once, for there may be thousands of such files.
     torn_told: bool,
-    /// Brought up to date when the lane is cut, which is not a change of the lane.
+    /// Brought up to date when the split is cut, which is not a change of the split.
     prefix: RefCell<Prefix>,
     /// As `prefix`.
     marks: RefCell<LineMarks>,
@@ -66,27 +66,27 @@ struct Reading {
     torn: Option<Instant>,
 }
 
-/// What the lane tells of its way.
+/// What the split tells of its way.
 struct Progress {
-    facts: Arc<Facts>,
+    metrics: Arc<Metrics>,
     /// Where it started.
     from: Position,
     /// What it added to the records that are expected.
     expected: u64,
 }
 
-impl CsvLane {
-    /// A lane from the beginning of its files. `facts` are to be told of it unless it only surveys.
+impl CsvSplitReader {
+    /// A split from the beginning of its files. `metrics` are to be told of it unless it only surveys.
     pub(super) fn new(
-        id: LaneId,
+        id: SplitId,
         files: Vec<FileSpan>,
         decoder: Decoder,
         (dialect, header): (Dialect, Option<Arc<[String]>>),
         limit: Option<u64>,
-        facts: Option<Arc<Facts>>,
-    ) -> CsvLane {
-        let progress = facts.map(|facts| Progress { facts, from: Position::default(), expected: 0 });
-        CsvLane {
+        metrics: Option<Arc<Metrics>>,
+    ) -> CsvSplitReader {
+        let progress = metrics.map(|metrics| Progress { metrics, from: Position::default(), expected: 0 });
+        CsvSplitReader {
             id,
             decoder,
             dialect,
@@ -107,17 +107,17 @@ impl CsvLane {
     }
 
     /// With what says how the bytes of its rows are to be read once more.
-    pub(super) fn with_form(self, form: Option<Arc<str>>) -> CsvLane {
-        CsvLane { form, ..self }
+    pub(super) fn with_form(self, form: Option<Arc<str>>) -> CsvSplitReader {
+        CsvSplitReader { form, ..self }
     }
 
-    /// Goes on where a cut ended.
+    /// Goes on where a checkpoint ended.
     ///
     /// # Errors
     /// Where a file cannot be read.
     pub(super) fn resume(&mut self, resumed: Resumed) -> Result<()> {
         let Resumed { start, carry, file, byte, prefix } = resumed;
-        let at = start.position.at;
+        let at = start.position.offset;
         self.decoder.know(&carry.kinds);
         self.base = self.files.iter().take(file).map(|file| file.length).sum();
         if self.base + byte != at {
@@ -131,7 +131,7 @@ impl CsvLane {
             None => 0,
         };
         self.begin = (byte, line);
-        self.row = start.position.row;
+        self.row = start.position.records;
         *self.prefix.get_mut() = prefix;
         if let Some(progress) = &mut self.progress {
             progress.from = start.position;
@@ -192,9 +192,9 @@ impl CsvLane {
             .help("once it is what it should be, start from the beginning with `--fresh`"))
     }
 
-    /// Reads on; whether the lane may go on after what it has.
+    /// Reads on; whether the split may go on after what it has.
     fn read(&mut self, room: usize, until: Instant, rows: &mut Rows, dead: &mut Vec<DeadLetter>) -> Result<bool> {
-        let from = self.position().at;
+        let from = self.position().offset;
         while rows.len() + dead.len() < room {
             let busy = rows.len() + dead.len() > 0;
             let Some(reading) = &mut self.reading else {
@@ -283,25 +283,26 @@ impl CsvLane {
         self.reading.as_ref().map_or(self.begin.1, |reading| reading.records.line())
     }
 
-    /// The file of a byte of the lane, and the line of it.
+    /// The file of a byte of the split, and the line of it.
     fn line_of(&self, at: u64) -> Option<(&str, u64)> {
         let (file, byte) = files::locate(&self.files, at)?;
         let name = &self.files[file].name;
         self.marks.borrow_mut().line(name, at - byte, at).map(|line| (name.as_str(), line))
     }
 
-    /// Tells the facts what was read, and how much there may be.
+    /// Tells the metrics what was read, and how much there may be.
     fn tell(&mut self, before: u64, ended: bool) {
         let position = self.position();
         let total: u64 = self.files.iter().map(|file| file.length).sum();
         let Some(progress) = &mut self.progress else { return };
-        progress.facts.bytes_in.fetch_add(position.at.saturating_sub(before), Ordering::Relaxed);
-        let (rows, bytes) = (position.row - progress.from.row, position.at.saturating_sub(progress.from.at));
-        let rest = if ended { 0 } else { total.saturating_sub(position.at) };
+        progress.metrics.bytes_in.fetch_add(position.offset.saturating_sub(before), Ordering::Relaxed);
+        let (rows, bytes) =
+            (position.records - progress.from.records, position.offset.saturating_sub(progress.from.offset));
+        let rest = if ended { 0 } else { total.saturating_sub(position.offset) };
         let more = (rows as f64 * (rest as f64 / bytes.max(1) as f64)) as u64;
-        let expected = (rows + more).min(self.limit.saturating_sub(progress.from.row));
-        // Lanes add up: each one changes its own share, up or down.
-        progress.facts.expected.fetch_add(expected.wrapping_sub(progress.expected), Ordering::Relaxed);
+        let expected = (rows + more).min(self.limit.saturating_sub(progress.from.records));
+        // Splits add up: each one changes its own share, up or down.
+        progress.metrics.expected.fetch_add(expected.wrapping_sub(progress.expected), Ordering::Relaxed);
         progress.expected = expected;
     }
 }
@@ -318,16 +319,16 @@ fn letter(records: &Records<File>, base: u64, name: &str, why: String) -> DeadLe
     letter
 }
 
-impl Lane for CsvLane {
-    fn next(&mut self, max: usize, until: Instant) -> Result<Next> {
+impl SplitReader for CsvSplitReader {
+    fn next(&mut self, max: usize, until: Instant) -> Result<Poll> {
         let left = usize::try_from(self.limit.saturating_sub(self.row)).unwrap_or(usize::MAX);
         let room = max.clamp(1, ROWS_MAX).min(left);
         if room == 0 {
             self.check_unchanged()?;
-            self.tell(self.position().at, true);
-            return Ok(Next::End);
+            self.tell(self.position().offset, true);
+            return Ok(Poll::End);
         }
-        let before = self.position().at;
+        let before = self.position().offset;
         if self.file < self.files.len() {
             let line = self.line();
             self.marks.get_mut().add(before, line);
@@ -343,40 +344,40 @@ impl Lane for CsvLane {
                 if self.row == 0 && self.progress.is_some() {
                     tracing::warn!("{} holds no records", self.id);
                 }
-                Ok(Next::End)
+                Ok(Poll::End)
             }
-            (0, true) => Ok(Next::Quiet),
-            _ => Ok(Next::Rows(self.decoder.batch(rows)?, dead)),
+            (0, true) => Ok(Poll::Idle),
+            _ => Ok(Poll::Rows(self.decoder.batch(rows)?, dead)),
         }
     }
 
     fn position(&self) -> Position {
         let at = self.reading.as_ref().map_or(self.begin.0, |reading| reading.records.position());
-        Position { at: self.base + at, row: self.row }
+        Position { offset: self.base + at, records: self.row }
     }
 
-    fn carry(&self, cut: Position) -> Result<Vec<u8>> {
-        let at = self.position().at;
-        // What lies behind the cut may still be mended before the lane goes on there.
-        let (file, byte) = files::locate(&self.files, cut.at).unwrap_or((self.file, at - self.base));
+    fn snapshot_state(&self, cut: Position) -> Result<Vec<u8>> {
+        let at = self.position().offset;
+        // What lies behind the checkpoint may still be mended before the split goes on there.
+        let (file, byte) = files::locate(&self.files, cut.offset).unwrap_or((self.file, at - self.base));
         let read = self.prefix.borrow_mut().up_to(&self.files, file, byte)?;
         let line = match &self.reading {
-            Some(reading) if cut.at == at => reading.records.line(),
-            _ => self.line_of(cut.at).map_or(0, |(_, line)| line),
+            Some(reading) if cut.offset == at => reading.records.line(),
+            _ => self.line_of(cut.offset).map_or(0, |(_, line)| line),
         };
         Carry { files: self.files.clone(), line, kinds: self.decoder.kinds(), read }.to_bytes()
     }
 
-    fn place(&mut self, at: u64) -> Option<String> {
+    fn describe_offset(&mut self, at: u64) -> Option<String> {
         self.line_of(at).map(|(name, line)| format!("{name}:{line}"))
     }
 
-    fn form(&self) -> Option<Arc<str>> {
+    fn raw_schema(&self) -> Option<Arc<str>> {
         self.form.clone()
     }
 
-    fn share(&self) -> Option<f64> {
+    fn progress(&self) -> Option<f64> {
         let total: u64 = self.files.iter().map(|file| file.length).sum();
-        Some(self.position().at as f64 / total.max(1) as f64)
+        Some(self.position().offset as f64 / total.max(1) as f64)
     }
 }

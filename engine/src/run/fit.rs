@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::chain::{Chain, Passed};
+use super::chain::{Chain, ChainOutput};
 use super::runner::Stop;
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
-use crate::stage::{BuildContext, Next, Source, Survey};
+use crate::stage::{BuildContext, Fitter, Poll, Source};
 
 /// Rows in a batch of the pass.
 const BATCH_ROWS: usize = 8192;
@@ -23,7 +23,7 @@ pub(super) fn survey(
     let mut surveys: Vec<Option<Arc<[u8]>>> = vec![None; pipeline.transforms.len()];
     for (i, stage) in pipeline.transforms.iter().enumerate() {
         let stage_cx = BuildContext { stage: stage.label.as_str().into(), ..cx.clone() };
-        let Some(mut survey) = stage.config.survey(&stage_cx) else { continue };
+        let Some(mut survey) = stage.config.fitter(&stage_cx) else { continue };
         let started = Instant::now();
         let rows =
             pass(pipeline, i, source, cx, &surveys, survey.as_mut(), stop).map_err(|e| e.in_stage(&stage.label))?;
@@ -43,30 +43,31 @@ fn pass(
     source: &dyn Source,
     cx: &BuildContext,
     surveys: &[Option<Arc<[u8]>>],
-    survey: &mut dyn Survey,
+    survey: &mut dyn Fitter,
     stop: &Stop,
 ) -> Result<u64> {
     let mut rows = 0;
-    let lanes = source.survey()?;
-    let all = lanes.len() as f64;
-    for (number, (_, mut lane)) in lanes.into_iter().enumerate() {
+    let splits = source.fit_readers()?;
+    let all = splits.len() as f64;
+    for (number, (_, mut split)) in splits.into_iter().enumerate() {
         let mut chain = Chain::build(pipeline, before, cx, surveys)?;
-        let observe =
-            |survey: &mut dyn Survey, passed: Passed| passed.batches.iter().try_for_each(|batch| survey.observe(batch));
+        let observe = |survey: &mut dyn Fitter, passed: ChainOutput| {
+            passed.batches.iter().try_for_each(|batch| survey.observe(batch))
+        };
         loop {
             if stop.is_asked() {
                 return Err(Error::new("stopped before the run began"));
             }
-            match lane.next(BATCH_ROWS, Instant::now() + Duration::from_secs(1))? {
-                Next::Rows(batch, _) => {
+            match split.next(BATCH_ROWS, Instant::now() + Duration::from_secs(1))? {
+                Poll::Rows(batch, _) => {
                     rows += batch.rows() as u64;
                     observe(survey, chain.apply(batch)?)?;
-                    if let Some(share) = lane.share() {
-                        survey.read_so_far((number as f64 + share) / all);
+                    if let Some(share) = split.progress() {
+                        survey.on_progress((number as f64 + share) / all);
                     }
                 }
-                Next::Quiet => {}
-                Next::End => break,
+                Poll::Idle => {}
+                Poll::End => break,
             }
         }
         observe(survey, chain.finish()?)?;

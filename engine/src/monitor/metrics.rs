@@ -1,4 +1,4 @@
-//! The one set of facts of a pipeline: counted per batch, handed in where something is counted, never global.
+//! The one set of metrics of a pipeline: counted per batch, handed in where something is counted, never global.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::record::LaneId;
+use crate::record::SplitId;
 
 /// How many cells of a field have which flag, in the order of [`Flag::ALL`](crate::record::Flag::ALL).
 pub type FlagCounts = [u64; 5];
@@ -16,7 +16,7 @@ pub type FlagCounts = [u64; 5];
 /// What systems call the end of the files that a process, or all of them, may open; client libraries repeat it.
 pub const TOO_MANY_FILES: &str = "Too many open files";
 
-/// What a cut counted. All of it becomes true when the cut is decided.
+/// What a checkpoint counted. All of it becomes true when the checkpoint is decided.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Counts {
     /// Records read.
@@ -27,7 +27,7 @@ pub struct Counts {
     pub dead: u64,
     /// Records that the configuration left out.
     pub filtered: u64,
-    /// Records held back before the cut.
+    /// Records held back before the checkpoint.
     pub held_before: u64,
     /// Records held back after it.
     pub held_after: u64,
@@ -50,7 +50,7 @@ impl Counts {
         self.held_before + self.read == self.written + self.dead + self.filtered + self.held_after
     }
 
-    /// Adds a later cut's counts.
+    /// Adds a later checkpoint's counts.
     pub fn add(&mut self, later: &Counts) {
         self.read += later.read;
         self.written += later.written;
@@ -73,9 +73,9 @@ impl Counts {
     }
 }
 
-/// The facts of one pipeline.
+/// The metrics of one pipeline.
 #[derive(Debug)]
-pub struct Facts {
+pub struct Metrics {
     started: Instant,
     /// Errors that were survived: a reconnect, a refused request that was repeated.
     pub retries: AtomicU64,
@@ -99,9 +99,9 @@ pub struct Facts {
 #[derive(Debug, Default)]
 struct Inner {
     counts: Counts,
-    held: BTreeMap<LaneId, u64>,
-    lag: BTreeMap<LaneId, u64>,
-    cuts: u64,
+    held: BTreeMap<SplitId, u64>,
+    lag: BTreeMap<SplitId, u64>,
+    checkpoints: u64,
     commits: u64,
     commit_time: Duration,
     batches: u64,
@@ -111,17 +111,17 @@ struct Inner {
     files_in: BTreeSet<String>,
 }
 
-/// The facts at one moment.
+/// The metrics at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// Sums over all decided cuts.
+    /// Sums over all decided checkpoints.
     pub counts: Counts,
-    /// Records held back at the last cut of each lane, in all.
+    /// Records held back at the last checkpoint of each split, in all.
     pub held: u64,
     /// Records known to wait in the source, where that is known.
     pub lag: Option<u64>,
-    /// Cuts decided.
-    pub cuts: u64,
+    /// Checkpoints decided.
+    pub checkpoints: u64,
     /// Commits, and the time they took in all.
     pub commits: u64,
     /// See `commits`.
@@ -148,9 +148,9 @@ pub struct Snapshot {
     pub uptime: Duration,
 }
 
-impl Default for Facts {
+impl Default for Metrics {
     fn default() -> Self {
-        Facts {
+        Metrics {
             started: Instant::now(),
             retries: AtomicU64::new(0),
             errors: AtomicU64::new(0),
@@ -165,13 +165,13 @@ impl Default for Facts {
     }
 }
 
-impl Facts {
-    /// A cut of a lane was decided.
-    pub fn decided(&self, lane: &LaneId, counts: &Counts) {
+impl Metrics {
+    /// A checkpoint of a split was decided.
+    pub fn decided(&self, split: &SplitId, counts: &Counts) {
         let mut inner = self.inner.lock();
         inner.counts.add(counts);
-        inner.held.insert(Arc::clone(lane), counts.held_after);
-        inner.cuts += 1;
+        inner.held.insert(Arc::clone(split), counts.held_after);
+        inner.checkpoints += 1;
     }
 
     /// A commit took so long.
@@ -193,12 +193,12 @@ impl Facts {
         inner.batch_time += took;
     }
 
-    /// A lane's lag, or that it is gone.
-    pub fn lag(&self, lane: &LaneId, lag: Option<u64>) {
+    /// A split's lag, or that it is gone.
+    pub fn lag(&self, split: &SplitId, lag: Option<u64>) {
         let mut inner = self.inner.lock();
         match lag {
-            Some(lag) => inner.lag.insert(Arc::clone(lane), lag),
-            None => inner.lag.remove(lane),
+            Some(lag) => inner.lag.insert(Arc::clone(split), lag),
+            None => inner.lag.remove(split),
         };
     }
 
@@ -230,14 +230,14 @@ impl Facts {
         self.inner.lock().waiting.iter().map(|(who, what)| format!("{who}: {what}")).collect()
     }
 
-    /// The facts now.
+    /// The metrics now.
     pub fn snapshot(&self) -> Snapshot {
         let inner = self.inner.lock();
         Snapshot {
             counts: inner.counts.clone(),
             held: inner.held.values().sum(),
             lag: (!inner.lag.is_empty()).then(|| inner.lag.values().sum()),
-            cuts: inner.cuts,
+            checkpoints: inner.checkpoints,
             commits: inner.commits,
             commit_time: inner.commit_time,
             batches: inner.batches,

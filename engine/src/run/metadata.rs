@@ -4,12 +4,12 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::cut::{Begin, Cut};
+use super::checkpoint::{Checkpoint, RunRecord};
 use super::ledger::now_ms;
 use crate::error::{Error, Result};
 use crate::monitor::Counts;
-use crate::record::Span;
-use crate::stage::{Notes, Start};
+use crate::record::OffsetRange;
+use crate::stage::{CommitMetadata, SplitState};
 
 /// The version of the notes' form.
 const VERSION: u8 = 2;
@@ -17,7 +17,7 @@ const VERSION: u8 = 2;
 /// How a writer's last run began, and whether its input has ended.
 #[derive(Serialize, Deserialize)]
 pub(super) struct RunNote {
-    pub(super) begin: Begin,
+    pub(super) begin: RunRecord,
     pub(super) done: bool,
 }
 
@@ -35,39 +35,39 @@ pub(super) struct LastNote {
 pub(super) struct DecidedNote {
     /// The process that prepared it.
     pub(super) writer: String,
-    pub(super) cuts: Vec<DecidedCut>,
+    pub(super) checkpoints: Vec<DecidedCheckpoint>,
 }
 
-/// A cut of such a transaction.
+/// A checkpoint of such a transaction.
 #[derive(Serialize, Deserialize)]
-pub(super) struct DecidedCut {
-    pub(super) lane: String,
-    pub(super) span: Span,
+pub(super) struct DecidedCheckpoint {
+    pub(super) split: String,
+    pub(super) span: OffsetRange,
     /// What its ends prepared apart, the sink's first.
     pub(super) prepared: Vec<Vec<u8>>,
 }
 
 impl DecidedNote {
-    pub(super) fn of(cuts: &[Cut], writer: &str) -> DecidedNote {
-        let cut = |cut: &Cut| DecidedCut {
-            lane: cut.lane.to_string(),
-            span: cut.span,
-            prepared: cut.apart().map(<[u8]>::to_vec).collect(),
+    pub(super) fn of(checkpoints: &[Checkpoint], writer: &str) -> DecidedNote {
+        let checkpoint = |checkpoint: &Checkpoint| DecidedCheckpoint {
+            split: checkpoint.split.to_string(),
+            span: checkpoint.span,
+            prepared: checkpoint.apart().map(<[u8]>::to_vec).collect(),
         };
-        let beside = cuts.iter().filter(|cut| cut.apart().any(|prepared| !prepared.is_empty()));
-        DecidedNote { writer: writer.to_owned(), cuts: beside.map(cut).collect() }
+        let beside = checkpoints.iter().filter(|checkpoint| checkpoint.apart().any(|prepared| !prepared.is_empty()));
+        DecidedNote { writer: writer.to_owned(), checkpoints: beside.map(checkpoint).collect() }
     }
 }
 
-/// Where a lane goes on.
+/// Where a split goes on.
 #[derive(Serialize, Deserialize)]
-pub(super) struct LaneNote {
-    pub(super) lane: String,
+pub(super) struct SplitRecord {
+    pub(super) split: String,
     /// The run that it belongs to, where a completed run is begun anew.
     pub(super) run: u64,
     /// The stages that the state belongs to.
     pub(super) shape: String,
-    pub(super) start: Start,
+    pub(super) start: SplitState,
     /// Records held back there.
     pub(super) held: u64,
     /// Whether its input had ended.
@@ -77,15 +77,15 @@ pub(super) struct LaneNote {
     pub(super) from_ledger: bool,
 }
 
-impl LaneNote {
-    pub(super) fn of(cut: &Cut, run: u64, shape: &str) -> LaneNote {
-        LaneNote {
-            lane: cut.lane.to_string(),
+impl SplitRecord {
+    pub(super) fn of(checkpoint: &Checkpoint, run: u64, shape: &str) -> SplitRecord {
+        SplitRecord {
+            split: checkpoint.split.to_string(),
             run,
             shape: shape.to_owned(),
-            start: cut.start(),
-            held: cut.counts.held_after,
-            ended: cut.ended,
+            start: checkpoint.start(),
+            held: checkpoint.counts.held_after,
+            ended: checkpoint.ended,
             time_ms: now_ms(),
             from_ledger: false,
         }
@@ -107,7 +107,7 @@ pub(super) fn decided_key(id: u64) -> String {
 }
 
 /// The transactions with output beside them that is not known to be visible, by number.
-pub(super) fn decided(notes: &Notes) -> impl Iterator<Item = Result<(u64, DecidedNote)>> {
+pub(super) fn decided(notes: &CommitMetadata) -> impl Iterator<Item = Result<(u64, DecidedNote)>> {
     notes.iter().filter_map(|(key, bytes)| {
         let id = u64::from_str_radix(key.strip_prefix("decided/")?, 16).ok()?;
         Some(decode(key, bytes).map(|note| (id, note)))
@@ -117,14 +117,14 @@ pub(super) fn decided(notes: &Notes) -> impl Iterator<Item = Result<(u64, Decide
 /// Says that somebody forgot everything on purpose.
 pub(super) const FORGOTTEN: &str = "forgotten";
 
-/// The key of a lane, and of who keeps positions of it besides: another consumer group reads it by itself.
-pub(super) fn lane_key(keeper: &str, lane: &str) -> String {
-    format!("lane/{keeper}/{lane}")
+/// The key of a split, and of who keeps positions of it besides: another consumer group reads it by itself.
+pub(super) fn split_key(keeper: &str, split: &str) -> String {
+    format!("split/{keeper}/{split}")
 }
 
-/// The lanes among some notes.
-pub(super) fn lanes(notes: &Notes) -> impl Iterator<Item = Result<LaneNote>> {
-    notes.iter().filter(|(key, _)| key.starts_with("lane/")).map(|(key, bytes)| decode(key, bytes))
+/// The splits among some notes.
+pub(super) fn splits(notes: &CommitMetadata) -> impl Iterator<Item = Result<SplitRecord>> {
+    notes.iter().filter(|(key, _)| key.starts_with("split/")).map(|(key, bytes)| decode(key, bytes))
 }
 
 pub(super) fn encode<T: Serialize>(note: &T) -> Result<Vec<u8>> {
@@ -132,7 +132,7 @@ pub(super) fn encode<T: Serialize>(note: &T) -> Result<Vec<u8>> {
 }
 
 /// The note with that key, where there is one.
-pub(super) fn find<T: DeserializeOwned>(notes: &Notes, key: &str) -> Result<Option<T>> {
+pub(super) fn find<T: DeserializeOwned>(notes: &CommitMetadata, key: &str) -> Result<Option<T>> {
     notes.get(key).map(|bytes| decode(key, bytes)).transpose()
 }
 

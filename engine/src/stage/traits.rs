@@ -1,6 +1,6 @@
 //! The parts of stages that run.
 //!
-//! All of them block and none is shared between threads unless it says so: a lane, its transforms and its writers
+//! All of them block and none is shared between threads unless it says so: a split, its transforms and its writers
 //! belong to one thread.
 
 use std::sync::Arc;
@@ -8,15 +8,15 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::commit::{Coordinator, Fence, Prepared};
+use super::commit::{FencingToken, Prepared, TransactionalBackend};
 use crate::error::Result;
-use crate::record::{Batch, Fields, LaneId, Position, Span};
+use crate::record::{Batch, Fields, OffsetRange, Position, SplitId};
 
 /// A record that could not be carried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
-    /// Where it starts in its lane (see [`Position::at`]).
-    pub origin: u64,
+    /// Where it starts in its split (see [`Position::at`]).
+    pub source_offset: u64,
     /// Its place for a person, where that says more than the origin: `data.csv:17`.
     pub place: Option<String>,
     /// The stage that gave it up. The engine fills it in.
@@ -25,15 +25,15 @@ pub struct DeadLetter {
     pub reason: String,
     /// Its bytes as they were read (or, from a sink, as they would have been written).
     pub raw: Option<Vec<u8>>,
-    /// What those need to be read once more, in words of the source (see [`Lane::form`]).
-    pub form: Option<Arc<str>>,
+    /// What those need to be read once more, in words of the source (see [`SplitReader::raw_schema`]).
+    pub raw_schema: Option<Arc<str>>,
 }
 
 impl DeadLetter {
     /// A record given up at `origin` for `reason`.
     #[must_use]
-    pub fn new(origin: u64, reason: impl Into<String>, raw: Option<Vec<u8>>) -> DeadLetter {
-        DeadLetter { origin, place: None, stage: String::new(), reason: reason.into(), raw, form: None }
+    pub fn new(source_offset: u64, reason: impl Into<String>, raw: Option<Vec<u8>>) -> DeadLetter {
+        DeadLetter { source_offset, place: None, stage: String::new(), reason: reason.into(), raw, raw_schema: None }
     }
 }
 
@@ -49,7 +49,7 @@ pub struct Output {
     pub filtered: u64,
 }
 
-/// A transform of one lane.
+/// A transform of one split.
 pub trait Transform: Send {
     /// Takes a batch and hands on what is ready. The rows of `batch` have one layout; it changes only between calls.
     ///
@@ -95,8 +95,8 @@ pub trait Transform: Send {
     }
 }
 
-/// What a transform learns from the whole input before the run (see [`TransformConfig::survey`](super::TransformConfig::survey)).
-pub trait Survey: Send {
+/// What a transform learns from the whole input before the run (see [`TransformConfig::fitter`](super::TransformConfig::fitter)).
+pub trait Fitter: Send {
     /// Sees a batch as the transform would.
     ///
     /// # Errors
@@ -104,35 +104,35 @@ pub trait Survey: Send {
     fn observe(&mut self, batch: &Batch) -> Result<()>;
 
     /// Told now and then how much of the input it has seen, 0 to 1, where that is known.
-    fn read_so_far(&mut self, _share: f64) {}
+    fn on_progress(&mut self, _share: f64) {}
 
-    /// What was learned, for [`BuildContext::survey`](super::BuildContext::survey) of every lane of this run.
+    /// What was learned, for [`BuildContext::fitted`](super::BuildContext::fitted) of every split of this run.
     ///
     /// # Errors
     /// Stops the pipeline before it starts.
     fn finish(self: Box<Self>) -> Result<Vec<u8>>;
 }
 
-/// What a lane has next.
+/// What a split has next.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "nearly always the large one, moved once a batch")]
-pub enum Next {
+pub enum Poll {
     /// Records and dead letters, both in the order of their origins.
     Rows(Batch, Vec<DeadLetter>),
     /// `until` came first.
-    Quiet,
-    /// The lane has ended.
+    Idle,
+    /// The split has ended.
     End,
 }
 
 /// One partition of a source. Owned by one thread, blocking.
-pub trait Lane: Send {
+pub trait SplitReader: Send {
     /// The next records: at most `max`, dead letters included, of one set of fields. An empty batch is allowed where
-    /// there are dead letters. Returns [`Next::Quiet`] soon after `until`.
+    /// there are dead letters. Returns [`Poll::Idle`] soon after `until`.
     ///
     /// # Errors
     /// Stops the pipeline.
-    fn next(&mut self, max: usize, until: Instant) -> Result<Next>;
+    fn next(&mut self, max: usize, until: Instant) -> Result<Poll>;
 
     /// Where the next record starts. It may move over what is no record, and is committed then too.
     fn position(&self) -> Position;
@@ -143,18 +143,18 @@ pub trait Lane: Send {
     ///
     /// # Errors
     /// Stops the pipeline.
-    fn carry(&self, _at: Position) -> Result<Vec<u8>> {
+    fn snapshot_state(&self, _at: Position) -> Result<Vec<u8>> {
         Ok(Vec::new())
     }
 
-    /// Whether where it begins is committed at once, though nothing was read: asked of a lane of which nothing was
+    /// Whether where it begins is committed at once, though nothing was read: asked of a split of which nothing was
     /// committed yet. For a source whose beginning is another place tomorrow.
-    fn begins_with_a_word(&self) -> bool {
+    fn commits_at_start(&self) -> bool {
         false
     }
 
     /// Whether coming to its end changed what it carries, which is then committed though nothing was read since.
-    fn ends_with_a_word(&self) -> bool {
+    fn commits_at_end(&self) -> bool {
         false
     }
 
@@ -164,41 +164,41 @@ pub trait Lane: Send {
     }
 
     /// The place, for a person, of the record that starts at `at`, where that says more: `data.csv:17`.
-    fn place(&mut self, _at: u64) -> Option<String> {
+    fn describe_offset(&mut self, _offset: u64) -> Option<String> {
         None
     }
 
     /// What the bytes of its records need to be read once more, where they are not enough: the names of columns. It is
-    /// kept with each dead letter, and handed to [`Again::decode`](super::Again::decode) when that is replayed.
-    fn form(&self) -> Option<Arc<str>> {
+    /// kept with each dead letter, and handed to [`DeadLetterDecoder::decode`](super::DeadLetterDecoder::decode) when that is replayed.
+    fn raw_schema(&self) -> Option<Arc<str>> {
         None
     }
 
     /// How much of its input lies before the position, 0 to 1, where that is known.
-    fn share(&self) -> Option<f64> {
+    fn progress(&self) -> Option<f64> {
         None
     }
 }
 
-/// Where a lane goes on.
+/// Where a split goes on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Start {
-    /// The end of its last cut.
+pub struct SplitState {
+    /// The end of its last checkpoint.
     pub position: Position,
-    /// The number of that cut among those that end there (see [`Span::part`]).
-    pub part: u32,
-    /// What was saved there: the lane's [`carry`](Lane::carry), then each transform's state. Empty where the position
+    /// The number of that checkpoint among those that end there (see [`OffsetRange::sequence`]).
+    pub sequence: u32,
+    /// What was saved there: the split's [`carry`](SplitReader::snapshot_state), then each transform's state. Empty where the position
     /// is known and the state is not.
     pub state: Vec<Vec<u8>>,
 }
 
-/// A lane of the run that was interrupted, as its last commit noted it.
+/// A split of the run that was interrupted, as its last commit noted it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Noted {
+pub struct RecordedSplit {
     /// Its name.
-    pub id: LaneId,
+    pub id: SplitId,
     /// Where it goes on.
-    pub start: Start,
+    pub start: SplitState,
     /// How many rows transforms hold back there.
     pub held: u64,
     /// Whether its input had ended: nothing of it is left to do.
@@ -206,57 +206,63 @@ pub struct Noted {
 }
 
 /// The engine, as a source sees it.
-pub trait Lanes: Send + Sync {
-    /// The lanes that the interrupted run of a pipeline noted which runs alone, for a source that has to find out which
-    /// of its inputs is which of them. Empty for a run that begins anew, and where lanes are shared with others.
+pub trait SourceContext: Send + Sync {
+    /// The splits that the interrupted run of a pipeline noted which runs alone, for a source that has to find out which
+    /// of its inputs is which of them. Empty for a run that begins anew, and where splits are shared with others.
     ///
     /// # Errors
     /// Where the commit log cannot be read.
-    fn noted(&self) -> Result<Vec<Noted>> {
+    fn recorded_splits(&self) -> Result<Vec<RecordedSplit>> {
         Ok(Vec::new())
     }
 
-    /// Where lanes stand that may be others' now, to be looked at and not to be opened.
+    /// Where splits stand that may be others' now, to be looked at and not to be opened.
     ///
     /// # Errors
     /// Where the commit log cannot be read.
-    fn look_at(&self, ids: &[LaneId]) -> Result<Vec<Option<Start>>> {
-        self.starts(ids)
+    fn peek_states(&self, ids: &[SplitId]) -> Result<Vec<Option<SplitState>>> {
+        self.split_states(ids)
     }
 
-    /// Where lanes go on; `None` for one that starts at the beginning. A source that is its pipeline's alone asks for all
-    /// its lanes at once, and goes on with all that the interrupted run had not ended.
+    /// Where splits go on; `None` for one that starts at the beginning. A source that is its pipeline's alone asks for all
+    /// its splits at once, and goes on with all that the interrupted run had not ended.
     ///
     /// # Errors
-    /// Where the commit log cannot be read, or a lane that the interrupted run had not ended is not among them.
-    fn starts(&self, ids: &[LaneId]) -> Result<Vec<Option<Start>>>;
+    /// Where the commit log cannot be read, or a split that the interrupted run had not ended is not among them.
+    fn split_states(&self, ids: &[SplitId]) -> Result<Vec<Option<SplitState>>>;
 
-    /// Starts a lane on a thread of its own. `lane` is already at `at`, and has its carry; the engine restores the
-    /// transforms. A lane that others may take over has a fence.
+    /// Starts a split on a thread of its own. `split` is already at `at`, and has its carry; the engine restores the
+    /// transforms. A split that others may take over has a fence.
     ///
     /// # Errors
-    /// Where the lane is open already, or a stage cannot be built.
-    fn open(&self, id: LaneId, lane: Box<dyn Lane>, at: Option<Start>, fence: Option<Fence>) -> Result<()>;
+    /// Where the split is open already, or a stage cannot be built.
+    fn open(
+        &self,
+        id: SplitId,
+        split: Box<dyn SplitReader>,
+        at: Option<SplitState>,
+        fence: Option<FencingToken>,
+    ) -> Result<()>;
 
-    /// Ends lanes before their input has ended: drained to a barrier and committed, or, where `lost`, forgotten, for
+    /// Ends splits before their input has ended: drained to a barrier and committed, or, where `lost`, forgotten, for
     /// somebody else has them. Returns when that is done, at the latest at `until`.
     ///
     /// # Errors
-    /// Where a lane could not be drained in time. It is then forgotten.
-    fn close(&self, ids: &[LaneId], lost: bool, until: Instant) -> Result<()>;
+    /// Where a split could not be drained in time. It is then forgotten.
+    fn close(&self, ids: &[SplitId], lost: bool, until: Instant) -> Result<()>;
 
-    /// The lanes that have not come to their end, those included whose commit was refused: they wait to be closed.
-    fn running(&self) -> Vec<LaneId>;
+    /// The splits that have not come to their end, those included whose commit was refused: they wait to be closed.
+    fn running(&self) -> Vec<SplitId>;
 
-    /// Waits until a lane ends, a stop is asked for, or `until`.
+    /// Waits until a split ends, a stop is asked for, or `until`.
     fn wait(&self, until: Instant);
 
-    /// Whether the source is to end: close its lanes and return.
+    /// Whether the source is to end: close its splits and return.
     fn stopping(&self) -> bool;
 }
 
-/// A source. Runs on a thread of its own, opens lanes and returns when there will be no more; the engine waits for
-/// the lanes.
+/// A source. Runs on a thread of its own, opens splits and returns when there will be no more; the engine waits for
+/// the splits.
 pub trait Source: Send {
     /// The fields that the input really has, before the first row, where the source can know them.
     ///
@@ -266,17 +272,17 @@ pub trait Source: Send {
         Ok(None)
     }
 
-    /// Lanes over the whole input, without pacing and limits, for transforms that survey it. Only called for a
+    /// Splits over the whole input, without pacing and limits, for transforms that survey it. Only called for a
     /// bounded source.
     ///
     /// # Errors
     /// Where the input cannot be read.
-    fn survey(&self) -> Result<Vec<(LaneId, Box<dyn Lane>)>> {
+    fn fit_readers(&self) -> Result<Vec<(SplitId, Box<dyn SplitReader>)>> {
         Ok(Vec::new())
     }
 
     /// Where the source itself keeps positions (a consumer group), which are told of every commit.
-    fn acknowledge(&self) -> Option<Arc<dyn Acknowledge>> {
+    fn offset_store(&self) -> Option<Arc<dyn OffsetStore>> {
         None
     }
 
@@ -285,53 +291,53 @@ pub trait Source: Send {
     ///
     /// # Errors
     /// Where the input cannot be looked at.
-    fn input(&self) -> Result<String> {
+    fn input_identity(&self) -> Result<String> {
         Ok(String::new())
     }
 
-    /// In which way the input is not what the completed run carried whose lanes these are: `in.csv has 120 bytes more`.
+    /// In which way the input is not what the completed run carried whose splits these are: `in.csv has 120 bytes more`.
     ///
     /// # Errors
     /// Where the input cannot be looked at.
-    fn compared_with(&self, _carried: &[Noted]) -> Result<Option<String>> {
+    fn input_changes(&self, _completed: &[RecordedSplit]) -> Result<Option<String>> {
         Ok(None)
     }
 
     /// Who can decide commits of what this source reads.
-    fn coordinator(&self) -> Option<Arc<dyn Coordinator>> {
+    fn transactional_backend(&self) -> Option<Arc<dyn TransactionalBackend>> {
         None
     }
 
-    /// Opens and closes lanes until there is nothing more to open, or [`Lanes::stopping`].
+    /// Opens and closes splits until there is nothing more to open, or [`SourceContext::stopping`].
     ///
     /// # Errors
     /// Stops the pipeline.
-    fn run(self: Box<Self>, lanes: Arc<dyn Lanes>) -> Result<()>;
+    fn run(self: Box<Self>, splits: Arc<dyn SourceContext>) -> Result<()>;
 }
 
 /// Positions that a source keeps itself.
-pub trait Acknowledge: Send + Sync {
+pub trait OffsetStore: Send + Sync {
     /// Who keeps them: a consumer group's name.
-    fn name(&self) -> String;
+    fn group(&self) -> String;
 
     /// Notes that everything before these positions is done; returns whether that was taken. It is not where others have
-    /// the lanes by now: they read the same again.
+    /// the splits by now: they read the same again.
     ///
     /// # Errors
     /// Where that could not be noted: the pipeline then ends, for another member may read the same again.
-    fn acknowledge(&self, ends: &[(LaneId, Position)]) -> Result<bool>;
+    fn commit(&self, offsets: &[(SplitId, Position)]) -> Result<bool>;
 
     /// What was noted last.
     ///
     /// # Errors
     /// Where that cannot be read.
-    fn acknowledged(&self, ids: &[LaneId]) -> Result<Vec<Option<u64>>>;
+    fn committed(&self, ids: &[SplitId]) -> Result<Vec<Option<u64>>>;
 
     /// Forgets what was noted: the next start is the beginning.
     ///
     /// # Errors
     /// Where that cannot be done.
-    fn forget(&self) -> Result<()>;
+    fn reset(&self) -> Result<()>;
 }
 
 /// Where output goes. Two are the same where either of their names is.
@@ -340,24 +346,24 @@ pub struct Destination {
     /// As the configuration names it, for messages: the topic `air-quality-data`, the files `batch_*` in `out`.
     pub name: String,
     /// The same however it is spelt: a path without links.
-    pub place: String,
+    pub canonical: String,
 }
 
 impl Destination {
     /// Whether both are one place.
     #[must_use]
     pub fn is_same(&self, other: &Destination) -> bool {
-        self.name == other.name || self.place == other.place
+        self.name == other.name || self.canonical == other.canonical
     }
 }
 
 /// What both kinds of end have in common: output that is prepared, and then either made visible or undone.
-pub trait End: Send + Sync {
+pub trait TwoPhaseCommit: Send + Sync {
     /// Makes prepared output visible. Idempotent: recovery calls it again.
     ///
     /// # Errors
     /// Stops the pipeline; the next start tries again.
-    fn finish(&self, _prepared: &[u8]) -> Result<()> {
+    fn commit(&self, _prepared: &[u8]) -> Result<()> {
         Ok(())
     }
 
@@ -365,25 +371,25 @@ pub trait End: Send + Sync {
     ///
     /// # Errors
     /// Stops the pipeline.
-    fn undo(&self, _prepared: &[u8]) -> Result<()> {
+    fn abort(&self, _prepared: &[u8]) -> Result<()> {
         Ok(())
     }
 
-    /// Whether [`finish`](Self::finish) finds what was prepared, hidden or visible already. It does not where that is on
+    /// Whether [`commit`](Self::commit) finds what was prepared, hidden or visible already. It does not where that is on
     /// another disk.
     ///
     /// # Errors
     /// Where nobody can look.
-    fn is_there(&self, _prepared: &[u8]) -> Result<bool> {
+    fn is_staged(&self, _prepared: &[u8]) -> Result<bool> {
         Ok(true)
     }
 
-    /// The [writers](super::BuildContext::writer) that left hidden output of this pipeline and run no more. They are kept
-    /// from starting again until the next [`sweep`](Self::sweep).
+    /// The [writers](super::BuildContext::writer_id) that left hidden output of this pipeline and run no more. They are kept
+    /// from starting again until the next [`sweep`](Self::remove_orphans).
     ///
     /// # Errors
     /// Stops the pipeline before it starts.
-    fn left_by(&self) -> Result<Vec<Arc<str>>> {
+    fn orphaned_writers(&self) -> Result<Vec<Arc<str>>> {
         Ok(Vec::new())
     }
 
@@ -392,7 +398,7 @@ pub trait End: Send + Sync {
     ///
     /// # Errors
     /// Stops the pipeline before it starts.
-    fn sweep(&self, _writers: &[Arc<str>], _decided: &[Vec<u8>]) -> Result<()> {
+    fn remove_orphans(&self, _writers: &[Arc<str>], _decided: &[Vec<u8>]) -> Result<()> {
         Ok(())
     }
 
@@ -400,7 +406,7 @@ pub trait End: Send + Sync {
     ///
     /// # Errors
     /// Stops the pipeline before it starts.
-    fn forget(&self) -> Result<()> {
+    fn reset(&self) -> Result<()> {
         Ok(())
     }
 
@@ -408,7 +414,7 @@ pub trait End: Send + Sync {
     ///
     /// # Errors
     /// Stops the pipeline before it starts.
-    fn claim(&self) -> Result<()> {
+    fn acquire(&self) -> Result<()> {
         Ok(())
     }
 
@@ -421,7 +427,7 @@ pub trait End: Send + Sync {
     ///
     /// # Errors
     /// Where it cannot be asked.
-    fn cluster(&self) -> Result<Option<String>> {
+    fn cluster_id(&self) -> Result<Option<String>> {
         Ok(None)
     }
 
@@ -429,24 +435,24 @@ pub trait End: Send + Sync {
     ///
     /// # Errors
     /// Where nobody can look.
-    fn is_new(&self) -> Result<bool> {
+    fn is_unclaimed(&self) -> Result<bool> {
         Ok(false)
     }
 
-    /// Told before any lane opens which run of the pipeline this is, from 1: one that is run again from the beginning
+    /// Told before any split opens which run of the pipeline this is, from 1: one that is run again from the beginning
     /// reads the same positions once more.
-    fn begins(&self, _run: u64) {}
+    fn on_run_start(&self, _run: u64) {}
 
-    /// The ends of the visible output of lanes, where that can be seen: no later output of theirs may start before it.
+    /// The ends of the visible output of splits, where that can be seen: no later output of theirs may start before it.
     ///
     /// # Errors
     /// Stops the pipeline.
-    fn visible_ends(&self, lanes: &[LaneId]) -> Result<Vec<Option<u64>>> {
-        Ok(vec![None; lanes.len()])
+    fn committed_offsets(&self, splits: &[SplitId]) -> Result<Vec<Option<u64>>> {
+        Ok(vec![None; splits.len()])
     }
 
     /// Who can decide commits that this output is part of.
-    fn coordinator(&self) -> Option<Arc<dyn Coordinator>> {
+    fn transactional_backend(&self) -> Option<Arc<dyn TransactionalBackend>> {
         None
     }
 
@@ -459,16 +465,16 @@ pub trait End: Send + Sync {
     }
 }
 
-/// A sink: shared, opened once a lane.
-pub trait Sink: End {
-    /// A lane's share. `epoch` counts how often this process opened a lane.
+/// A sink: shared, opened once a split.
+pub trait Sink: TwoPhaseCommit {
+    /// A split's share. `epoch` counts how often this process opened a split.
     ///
     /// # Errors
     /// Stops the pipeline.
-    fn open(&self, lane: &LaneId, epoch: u64) -> Result<Box<dyn Writer>>;
+    fn open(&self, split: &SplitId, epoch: u64) -> Result<Box<dyn Writer>>;
 }
 
-/// A lane's share of a sink.
+/// A split's share of a sink.
 pub trait Writer: Send {
     /// Takes a batch. A row that cannot be carried becomes a dead letter.
     ///
@@ -481,25 +487,25 @@ pub trait Writer: Send {
     ///
     /// # Errors
     /// Stops the pipeline.
-    fn prepare(&mut self, span: Span) -> Result<Prepared>;
+    fn prepare(&mut self, range: OffsetRange) -> Result<Prepared>;
 
-    /// Whether so much waits that the lane is to be cut.
+    /// Whether so much waits that the split is to be cut.
     fn is_full(&self) -> bool {
         false
     }
 }
 
 /// Where dead letters go.
-pub trait DeadEnd: End {
-    /// A lane's share.
+pub trait DeadLetterSink: TwoPhaseCommit {
+    /// A split's share.
     ///
     /// # Errors
     /// Stops the pipeline.
-    fn open(&self, lane: &LaneId, epoch: u64) -> Result<Box<dyn DeadWriter>>;
+    fn open(&self, split: &SplitId, epoch: u64) -> Result<Box<dyn DeadLetterWriter>>;
 }
 
-/// A lane's share of the dead letters.
-pub trait DeadWriter: Send {
+/// A split's share of the dead letters.
+pub trait DeadLetterWriter: Send {
     /// Takes dead letters.
     ///
     /// # Errors
@@ -510,9 +516,9 @@ pub trait DeadWriter: Send {
     ///
     /// # Errors
     /// Stops the pipeline.
-    fn prepare(&mut self, span: Span) -> Result<Prepared>;
+    fn prepare(&mut self, range: OffsetRange) -> Result<Prepared>;
 
-    /// Whether so much waits that the lane is to be cut.
+    /// Whether so much waits that the split is to be cut.
     fn is_full(&self) -> bool {
         false
     }

@@ -1,11 +1,11 @@
-//! One partition, read on its lane's thread.
+//! One partition, read on its split's thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::record::Position;
-use aqpipe_engine::stage::{Lane, Next};
+use aqpipe_engine::stage::{Poll, SplitReader};
 use aqpipe_engine::{Error, Result};
 use parking_lot::Mutex;
 use rdkafka::Message;
@@ -18,14 +18,14 @@ use super::assignment::Assignment;
 use super::reader::{Reader, Taken};
 use crate::kafka::client::{is_leaderless, passes, take_partition_end, watermarks};
 
-/// How long a lane waits at a time while it does not know its end yet: the gate of its upstream opens unseen.
+/// How long a split waits at a time while it does not know its end yet: the gate of its upstream opens unseen.
 const LOOK: Duration = Duration::from_millis(50);
 /// After so many records of one partition others should have some as well, where there are several keys.
 const SPREAD_SHOWS: u64 = 5_000;
 /// How long one question for the end of the partition may take.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// Where a lane ends.
+/// Where a split ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UntilEnd {
     /// Nowhere.
@@ -36,15 +36,15 @@ pub(super) enum UntilEnd {
     At(u64),
 }
 
-/// What the group and a lane share about its partition.
+/// What the group and a split share about its partition.
 #[derive(Debug)]
 pub(super) struct Seat {
     /// The end of the partition as far as it is known, for the lag.
     pub(super) end: AtomicU64,
     /// How many records were read.
     read: AtomicU64,
-    /// Whether the partition was taken away; held by the lane while it takes a message. The library gives a partition's
-    /// next lane the same queue, and a message that an earlier one takes is missing there.
+    /// Whether the partition was taken away; held by the split while it takes a message. The library gives a partition's
+    /// next split the same queue, and a message that an earlier one takes is missing there.
     is_left: Mutex<bool>,
 }
 
@@ -53,19 +53,19 @@ impl Seat {
         Seat { end: AtomicU64::new(end), read: AtomicU64::new(0), is_left: Mutex::new(false) }
     }
 
-    /// Takes a message, unless the lane has left.
+    /// Takes a message, unless the split has left.
     fn take<T>(&self, poll: impl FnOnce() -> T) -> Option<T> {
         let is_left = self.is_left.lock();
         if *is_left { None } else { Some(poll()) }
     }
 
-    /// The lane takes nothing more; waits for what it is just taking.
+    /// The split takes nothing more; waits for what it is just taking.
     pub(super) fn leave(&self) {
         *self.is_left.lock() = true;
     }
 }
 
-pub(super) struct KafkaLane {
+pub(super) struct KafkaSplitReader {
     consumer: Arc<BaseConsumer<Assignment>>,
     queue: PartitionQueue<Assignment>,
     reader: Reader,
@@ -73,15 +73,15 @@ pub(super) struct KafkaLane {
     seat: Arc<Seat>,
 }
 
-impl KafkaLane {
+impl KafkaSplitReader {
     pub(super) fn new(
         consumer: Arc<BaseConsumer<Assignment>>,
         queue: PartitionQueue<Assignment>,
         reader: Reader,
         until_end: UntilEnd,
         seat: Arc<Seat>,
-    ) -> KafkaLane {
-        KafkaLane { consumer, queue, reader, until_end, seat }
+    ) -> KafkaSplitReader {
+        KafkaSplitReader { consumer, queue, reader, until_end, seat }
     }
 
     fn context(&self) -> &Assignment {
@@ -107,7 +107,8 @@ impl KafkaLane {
                 }
             }
         }
-        Ok(matches!(self.until_end, UntilEnd::At(end) if self.reader.position.at >= end) && !self.reader.is_pending())
+        Ok(matches!(self.until_end, UntilEnd::At(end) if self.reader.position.offset >= end)
+            && !self.reader.is_pending())
     }
 
     /// Reads until `max` records were taken, the queue is empty or the rows are full; waits for the first one only.
@@ -151,7 +152,7 @@ impl KafkaLane {
         if let KafkaError::PartitionEOF(_) = error {
             // Behind the last record may lie markers of transactions, which are passed as well.
             let end = take_partition_end().unwrap_or_default();
-            let at = &mut self.reader.position.at;
+            let at = &mut self.reader.position.offset;
             *at = end.max(*at);
             self.seat.end.fetch_max(end, Ordering::Relaxed);
             self.context().watch.fine();
@@ -190,9 +191,9 @@ impl KafkaLane {
         let ignored = self.reader.marks_ignored();
         let read = self.reader.take_read();
         let Assignment { watch, settings, .. } = self.context();
-        watch.facts.bytes_in.fetch_add(bytes, Ordering::Relaxed);
+        watch.metrics.bytes_in.fetch_add(bytes, Ordering::Relaxed);
         if ignored > 0 {
-            watch.facts.marks_ignored(ignored);
+            watch.metrics.marks_ignored(ignored);
         }
         if let Some(embedded) = settings.embedded.as_ref().filter(|_| !read.is_empty()) {
             embedded.gates.read(self.reader.topic(), &settings.group, self.reader.partition(), &read);
@@ -200,10 +201,10 @@ impl KafkaLane {
     }
 }
 
-impl Lane for KafkaLane {
-    fn next(&mut self, max: usize, until: Instant) -> Result<Next> {
+impl SplitReader for KafkaSplitReader {
+    fn next(&mut self, max: usize, until: Instant) -> Result<Poll> {
         if self.is_done()? {
-            return Ok(Next::End);
+            return Ok(Poll::End);
         }
         let taken = self.fill(max.max(1), until);
         self.report();
@@ -215,26 +216,26 @@ impl Lane for KafkaLane {
                 let (watch, name) = (&self.context().watch, self.reader.name());
                 tracing::warn!(pipeline = &*watch.pipeline, stage = &*watch.stage, "{name}: {remark}");
             }
-            return Ok(Next::Rows(batch, dead));
+            return Ok(Poll::Rows(batch, dead));
         }
-        Ok(if self.is_done()? { Next::End } else { Next::Quiet })
+        Ok(if self.is_done()? { Poll::End } else { Poll::Idle })
     }
 
     fn position(&self) -> Position {
         self.reader.position
     }
 
-    fn carry(&self, _: Position) -> Result<Vec<u8>> {
+    fn snapshot_state(&self, _: Position) -> Result<Vec<u8>> {
         self.reader.carry()
     }
 
     /// Tomorrow the newest records are others, and the oldest ones may be gone.
-    fn begins_with_a_word(&self) -> bool {
+    fn commits_at_start(&self) -> bool {
         self.context().settings.embedded.is_none()
     }
 
     fn lag(&self) -> Option<u64> {
-        Some(self.seat.end.load(Ordering::Relaxed).saturating_sub(self.reader.position.at))
+        Some(self.seat.end.load(Ordering::Relaxed).saturating_sub(self.reader.position.offset))
     }
 }
 
@@ -245,14 +246,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lane_that_has_left_takes_nothing_and_leaving_waits_for_what_is_just_taken() {
+    fn a_split_that_has_left_takes_nothing_and_leaving_waits_for_what_is_just_taken() {
         let seat = Seat::new(0);
         assert_eq!(seat.take(|| 7), Some(7));
         let (taking, is_taking) = mpsc::channel();
         let (go_on, goes_on) = mpsc::channel();
         std::thread::scope(|scope| {
             let seat = &seat;
-            let lane = scope.spawn(move || {
+            let split = scope.spawn(move || {
                 seat.take(|| {
                     taking.send(()).expect("heard");
                     goes_on.recv().expect("told to");
@@ -263,7 +264,7 @@ mod tests {
             std::thread::sleep(Duration::from_millis(20));
             assert!(!left.is_finished(), "it waits for what is taken");
             go_on.send(()).expect("heard");
-            assert_eq!(lane.join().expect("a thread"), Some(()));
+            assert_eq!(split.join().expect("a thread"), Some(()));
             left.join().expect("a thread");
         });
         assert_eq!(seat.take(|| panic!("it has left")), None::<()>);

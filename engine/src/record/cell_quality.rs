@@ -120,15 +120,15 @@ impl Provenance {
 /// Bits, from the lowest: flag 4, provenance 4, distance 8, objecting tests 16. A mark says nothing of the value
 /// itself: a cell that a check emptied keeps its flag `fail` while its value is null.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Mark(pub u32);
+pub struct CellQuality(pub u32);
 
-impl Mark {
+impl CellQuality {
     /// A value from the source that nothing has checked.
-    pub const OBSERVED: Mark = Mark(Flag::Unknown as u32);
+    pub const OBSERVED: CellQuality = CellQuality(Flag::Unknown as u32);
     /// No value.
-    pub const MISSING: Mark = Mark(Flag::Missing as u32);
+    pub const MISSING: CellQuality = CellQuality(Flag::Missing as u32);
     /// Computed from other fields.
-    pub const DERIVED: Mark = Mark(Flag::Unknown as u32 | (Provenance::Derived as u32) << 4);
+    pub const DERIVED: CellQuality = CellQuality(Flag::Unknown as u32 | (Provenance::Derived as u32) << 4);
 
     /// The flag.
     #[must_use]
@@ -157,7 +157,7 @@ impl Mark {
         (self.0 >> 8 & 0xff) as u8
     }
 
-    /// The tests that objected, a bit each (see [`Tests`](super::Tests)).
+    /// The tests that objected, a bit each (see [`QcTests`](super::QcTests)).
     #[must_use]
     #[inline]
     pub const fn tests(self) -> u16 {
@@ -167,15 +167,15 @@ impl Mark {
     /// The mark with another flag, whatever it was.
     #[must_use]
     #[inline]
-    pub const fn with_flag(self, flag: Flag) -> Mark {
-        Mark(self.0 & !0xf | flag as u32)
+    pub const fn with_flag(self, flag: Flag) -> CellQuality {
+        CellQuality(self.0 & !0xf | flag as u32)
     }
 
     /// The mark after a check came out as `flag`: the worst flag wins, and a check that objects (suspect or fail)
     /// names itself by its bit.
     #[must_use]
     #[inline]
-    pub const fn checked(self, flag: Flag, test: u8) -> Mark {
+    pub const fn checked(self, flag: Flag, test: u8) -> CellQuality {
         let worst = if flag.rank() > self.flag().rank() { self.with_flag(flag) } else { self };
         match flag {
             Flag::Suspect | Flag::Fail => worst.with_test(test),
@@ -186,22 +186,22 @@ impl Mark {
     /// The mark with a test's objection noted.
     #[must_use]
     #[inline]
-    pub const fn with_test(self, test: u8) -> Mark {
-        Mark(self.0 | 1 << (16 + (test & 0xf) as u32))
+    pub const fn with_test(self, test: u8) -> CellQuality {
+        CellQuality(self.0 | 1 << (16 + (test & 0xf) as u32))
     }
 
     /// The mark of a cell after a fill: `missing` becomes `unknown`, other flags stay, and the provenance says where
     /// the value came from.
     #[must_use]
     #[inline]
-    pub const fn filled(self, provenance: Provenance, distance: u64) -> Mark {
+    pub const fn filled(self, provenance: Provenance, distance: u64) -> CellQuality {
         let flagged = if self.0 & 0xf == Flag::Missing as u32 { self.with_flag(Flag::Unknown) } else { self };
         let distance = if distance > 255 { 255 } else { distance as u32 };
-        Mark(flagged.0 & !0xfff0 | (provenance as u32) << 4 | distance << 8)
+        CellQuality(flagged.0 & !0xfff0 | (provenance as u32) << 4 | distance << 8)
     }
 }
 
-impl fmt::Debug for Mark {
+impl fmt::Debug for CellQuality {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}({})", self.flag().name(), self.provenance().name(), self.distance())?;
         if self.tests() != 0 { write!(f, " tests {:#b}", self.tests()) } else { Ok(()) }
@@ -217,25 +217,25 @@ mod tests {
         let mut order = Flag::ALL;
         order.sort_by_key(|flag| flag.rank());
         assert_eq!(order, [Flag::Missing, Flag::Unknown, Flag::Good, Flag::Suspect, Flag::Fail]);
-        let mark = Mark::OBSERVED.checked(Flag::Good, 1).checked(Flag::Suspect, 2).checked(Flag::Good, 3);
+        let mark = CellQuality::OBSERVED.checked(Flag::Good, 1).checked(Flag::Suspect, 2).checked(Flag::Good, 3);
         assert_eq!(mark.flag(), Flag::Suspect);
         assert_eq!(mark.tests(), 0b100, "only tests that objected are named");
     }
 
     #[test]
     fn a_fill_lifts_missing_and_leaves_other_flags_and_tests_alone() {
-        let filled = Mark::MISSING.with_test(0).filled(Provenance::ForwardFill, 2);
+        let filled = CellQuality::MISSING.with_test(0).filled(Provenance::ForwardFill, 2);
         assert_eq!(
             (filled.flag(), filled.provenance(), filled.distance()),
             (Flag::Unknown, Provenance::ForwardFill, 2)
         );
         assert_eq!(filled.tests(), 1);
-        let failed = Mark::OBSERVED.checked(Flag::Fail, 3).filled(Provenance::Median, 0);
+        let failed = CellQuality::OBSERVED.checked(Flag::Fail, 3).filled(Provenance::Median, 0);
         assert_eq!((failed.flag(), failed.provenance()), (Flag::Fail, Provenance::Median));
     }
 
     #[test]
     fn the_distance_saturates() {
-        assert_eq!(Mark::MISSING.filled(Provenance::BackwardFill, 1_000).distance(), 255);
+        assert_eq!(CellQuality::MISSING.filled(Provenance::BackwardFill, 1_000).distance(), 255);
     }
 }
