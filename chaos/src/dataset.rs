@@ -1,26 +1,27 @@
-//! What is fed into a pipeline, and what has to come out of it.
+//! The generated input of a trial, and the output that it has to become.
 //!
-//! A reading is known by its source and its number there, and all of it follows from the two: nothing has to be
-//! remembered to say what is right. Its measurement is missing in gaps of one to three, so that the only right way to
-//! fill it depends on the readings before and after: state that a transform loses or takes in twice shows in the value.
+//! A reading is identified by its source and its sequence number, and everything else in it is a function of the two, so
+//! that expected values need no memory. Measurements are missing in gaps of one to three readings. How a gap is filled
+//! depends on the readings before and after it, so that state which a transform loses or restores twice shows in a value.
 
 use std::ops::Range;
 
-/// What `impute` puts where neither neighbour is near enough. No reading has this value.
-pub(crate) const CONSTANT: f64 = -7.5;
-/// Readings of a source in a block with one gap at most. Its first and last are always there, so that gaps never join.
-const BLOCK: u64 = 8;
-/// One item in so many is malformed.
-const MALFORMED: u32 = 29;
-/// Noon of no special day: the first timestamp, in seconds.
-const START: i64 = 1_704_110_400;
+/// The constant that `impute` fills in where no neighbour is near enough. No reading has this value.
+pub(crate) const FILL_CONSTANT: f64 = -7.5;
+/// Readings of a source in a block with at most one gap. Its first and last reading are always present, so that gaps never
+/// join.
+const GAP_BLOCK_READINGS: u64 = 8;
+/// One reading in this many is followed by a malformed item.
+const MALFORMED_ONE_IN: u32 = 29;
+/// The first timestamp, in seconds since 1970: noon of an arbitrary day.
+const FIRST_TIMESTAMP_SECS: i64 = 1_704_110_400;
 
-/// How many readings there are.
+/// The size of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Shape {
+pub(crate) struct Dataset {
     pub(crate) sources: u32,
     /// Readings of each source.
-    pub(crate) each: u64,
+    pub(crate) per_source: u64,
 }
 
 /// One reading of a source.
@@ -33,9 +34,9 @@ pub(crate) struct Reading {
 /// One line of a file, or one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Item {
-    Good(Reading),
-    /// Something that is no record, among the readings of a source.
-    Bad {
+    Valid(Reading),
+    /// A malformed item among the readings of a source.
+    Malformed {
         id: u64,
         source: u32,
     },
@@ -49,15 +50,15 @@ pub(crate) enum Fill {
     Constant,
 }
 
-/// The measurement as it has to come out.
+/// The expected measurement in the output.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Right {
+pub(crate) struct Expected {
     pub(crate) value: f64,
     pub(crate) fill: Option<Fill>,
 }
 
 impl Fill {
-    /// As aqpipe writes it.
+    /// The notation in the output.
     pub(crate) fn text(self) -> &'static str {
         match self {
             Fill::Forward => "forward_fill(1)",
@@ -67,52 +68,53 @@ impl Fill {
     }
 }
 
-impl Shape {
+impl Dataset {
     pub(crate) fn readings(self) -> u64 {
-        u64::from(self.sources) * self.each
+        u64::from(self.sources) * self.per_source
     }
 
-    /// Everything there is, in the order in which it is fed.
+    /// All items, in input order.
     pub(crate) fn items(self) -> impl Iterator<Item = Item> {
-        let turns = (0..self.each).flat_map(move |seq| (0..self.sources).map(move |source| Reading { source, seq }));
+        let turns =
+            (0..self.per_source).flat_map(move |seq| (0..self.sources).map(move |source| Reading { source, seq }));
         turns.zip(0..).flat_map(|(reading, id)| {
-            let bad = reading.bad_after().then_some(Item::Bad { id, source: reading.source });
-            [Some(Item::Good(reading)), bad].into_iter().flatten()
+            let malformed = reading.malformed_after().then_some(Item::Malformed { id, source: reading.source });
+            [Some(Item::Valid(reading)), malformed].into_iter().flatten()
         })
     }
 
-    /// The numbers of all that is no record.
-    pub(crate) fn bad(self) -> impl Iterator<Item = u64> {
+    /// The ids of all malformed items.
+    pub(crate) fn malformed(self) -> impl Iterator<Item = u64> {
         self.items().filter_map(|item| match item {
-            Item::Bad { id, .. } => Some(id),
-            Item::Good(_) => None,
+            Item::Malformed { id, .. } => Some(id),
+            Item::Valid(_) => None,
         })
     }
 
-    /// What has to come out for a reading.
-    pub(crate) fn right(self, reading: Reading) -> Right {
-        let Some(gap) = reading.gap() else { return Right { value: reading.measured(), fill: None } };
+    /// The expected output of a reading.
+    pub(crate) fn expected(self, reading: Reading) -> Expected {
+        let Some(gap) = reading.gap() else { return Expected { value: reading.measured(), fill: None } };
         let at = |seq| Reading { seq, ..reading };
         if reading.seq == gap.start {
-            return Right { value: at(gap.start - 1).measured(), fill: Some(Fill::Forward) };
+            return Expected { value: at(gap.start - 1).measured(), fill: Some(Fill::Forward) };
         }
-        if reading.seq + 1 == gap.end && gap.end < self.each {
-            return Right { value: at(gap.end).measured(), fill: Some(Fill::Backward) };
+        if reading.seq + 1 == gap.end && gap.end < self.per_source {
+            return Expected { value: at(gap.end).measured(), fill: Some(Fill::Backward) };
         }
-        Right { value: CONSTANT, fill: Some(Fill::Constant) }
+        Expected { value: FILL_CONSTANT, fill: Some(Fill::Constant) }
     }
 
-    /// The reading whose arrival lets this one go on: its own, or where it is held back, the next one of its source.
-    /// `None` where only the end of the input does.
+    /// The reading whose arrival releases this one: itself, or for a held reading the next one of its source. `None`
+    /// where only the end of the input releases it.
     pub(crate) fn released_by(self, reading: Reading) -> Option<Reading> {
         let held = reading.gap().is_some_and(|gap| reading.seq > gap.start);
         let by = Reading { seq: reading.seq + u64::from(held), ..reading };
-        (by.seq < self.each).then_some(by)
+        (by.seq < self.per_source).then_some(by)
     }
 }
 
 impl Reading {
-    /// The key, and the station.
+    /// The key of the record, which is the station.
     pub(crate) fn key(self) -> String {
         format!("s{}", self.source)
     }
@@ -121,12 +123,12 @@ impl Reading {
         self.hash(0)
     }
 
-    /// Seconds since 1970: an hour from reading to reading.
+    /// The time in seconds since 1970; readings are an hour apart.
     pub(crate) fn seconds(self) -> i64 {
-        START + 3_600 * i64::try_from(self.seq).unwrap_or(i64::MAX / 7_200)
+        FIRST_TIMESTAMP_SECS + 3_600 * i64::try_from(self.seq).unwrap_or(i64::MAX / 7_200)
     }
 
-    /// The timestamp in text.
+    /// The timestamp as text.
     pub(crate) fn timestamp(self) -> String {
         jiff::Timestamp::from_second(self.seconds()).map_or_else(|error| error.to_string(), |time| time.to_string())
     }
@@ -136,30 +138,30 @@ impl Reading {
         self.gap().is_none().then(|| self.measured())
     }
 
-    /// A value that no other reading has, and that a float holds exactly.
+    /// A value that is unique among readings and exact as a float.
     fn measured(self) -> f64 {
         (self.seq * 64 + u64::from(self.source)) as f64 / 8.0
     }
 
-    /// The gap that it is in.
+    /// The gap that contains this reading.
     fn gap(self) -> Option<Range<u64>> {
-        let block = self.seq / BLOCK;
+        let block = self.seq / GAP_BLOCK_READINGS;
         let hash = u64::from(Reading { seq: block, ..self }.hash(1));
-        let start = block * BLOCK + 1 + hash % 3;
+        let start = block * GAP_BLOCK_READINGS + 1 + hash % 3;
         let gap = start..start + (hash / 3) % 4;
         gap.contains(&self.seq).then_some(gap)
     }
 
-    /// Whether something malformed follows it.
-    fn bad_after(self) -> bool {
-        self.hash(2).is_multiple_of(MALFORMED)
+    /// Whether a malformed item follows.
+    fn malformed_after(self) -> bool {
+        self.hash(2).is_multiple_of(MALFORMED_ONE_IN)
     }
 
     fn hash(self, salt: u8) -> u32 {
         let mut hasher = crc32fast::Hasher::new();
         hasher.update(&self.source.to_le_bytes());
         hasher.update(&self.seq.to_le_bytes());
-        // The checksum proper is over source and number alone.
+        // The checksum in the record is over source and number alone.
         if salt > 0 {
             hasher.update(&[salt; 5]);
         }
@@ -171,20 +173,20 @@ impl Reading {
 mod tests {
     use super::*;
 
-    const SHAPE: Shape = Shape { sources: 7, each: 400 };
+    const SHAPE: Dataset = Dataset { sources: 7, per_source: 400 };
 
     fn of(source: u32) -> impl Iterator<Item = Reading> {
-        (0..SHAPE.each).map(move |seq| Reading { source, seq })
+        (0..SHAPE.per_source).map(move |seq| Reading { source, seq })
     }
 
-    /// What pandas would do: the last value over one reading, the next one over one, then the constant.
-    fn filled_by_hand(values: &[Option<f64>]) -> Vec<Right> {
+    /// What pandas does: forward fill with limit 1, backward fill with limit 1, then the constant.
+    fn filled_by_hand(values: &[Option<f64>]) -> Vec<Expected> {
         let one = |at: Option<usize>| at.and_then(|at| values.get(at).copied().flatten());
         let fill = |at: usize| match (values[at], one(at.checked_sub(1)), one(Some(at + 1))) {
-            (Some(value), ..) => Right { value, fill: None },
-            (None, Some(value), _) => Right { value, fill: Some(Fill::Forward) },
-            (None, None, Some(value)) => Right { value, fill: Some(Fill::Backward) },
-            (None, None, None) => Right { value: CONSTANT, fill: Some(Fill::Constant) },
+            (Some(value), ..) => Expected { value, fill: None },
+            (None, Some(value), _) => Expected { value, fill: Some(Fill::Forward) },
+            (None, None, Some(value)) => Expected { value, fill: Some(Fill::Backward) },
+            (None, None, None) => Expected { value: FILL_CONSTANT, fill: Some(Fill::Constant) },
         };
         (0..values.len()).map(fill).collect()
     }
@@ -193,8 +195,8 @@ mod tests {
     fn what_is_right_is_what_two_fills_and_a_constant_give() {
         for source in 0..SHAPE.sources {
             let values: Vec<Option<f64>> = of(source).map(Reading::value).collect();
-            let right: Vec<Right> = of(source).map(|reading| SHAPE.right(reading)).collect();
-            assert_eq!(right, filled_by_hand(&values));
+            let expected: Vec<Expected> = of(source).map(|reading| SHAPE.expected(reading)).collect();
+            assert_eq!(expected, filled_by_hand(&values));
         }
     }
 
@@ -207,13 +209,13 @@ mod tests {
 
     #[test]
     fn every_end_of_the_input_is_right_too() {
-        for each in 1..60 {
-            let shape = Shape { sources: 7, each };
+        for per_source in 1..60 {
+            let dataset = Dataset { sources: 7, per_source };
             for source in 0..7 {
-                let readings = || (0..each).map(move |seq| Reading { source, seq });
+                let readings = || (0..per_source).map(move |seq| Reading { source, seq });
                 let values: Vec<Option<f64>> = readings().map(Reading::value).collect();
-                let right: Vec<Right> = readings().map(|reading| shape.right(reading)).collect();
-                assert_eq!(right, filled_by_hand(&values), "{each} of source {source}");
+                let expected: Vec<Expected> = readings().map(|reading| dataset.expected(reading)).collect();
+                assert_eq!(expected, filled_by_hand(&values), "{per_source} of source {source}");
             }
         }
     }
@@ -222,9 +224,9 @@ mod tests {
     fn only_what_a_later_reading_decides_is_held_back_until_then() {
         for reading in (0..SHAPE.sources).flat_map(of) {
             let by = SHAPE.released_by(reading);
-            match SHAPE.right(reading).fill {
+            match SHAPE.expected(reading).fill {
                 None | Some(Fill::Forward) => assert_eq!(by, Some(reading)),
-                Some(_) if reading.seq + 1 < SHAPE.each => assert_eq!(by.map(|by| by.seq), Some(reading.seq + 1)),
+                Some(_) if reading.seq + 1 < SHAPE.per_source => assert_eq!(by.map(|by| by.seq), Some(reading.seq + 1)),
                 Some(_) => assert_eq!(by, None),
             }
         }
@@ -243,13 +245,13 @@ mod tests {
     fn items_are_all_readings_in_order_with_malformed_ones_among_them() {
         let mut next = vec![0; SHAPE.sources as usize];
         for item in SHAPE.items() {
-            if let Item::Good(reading) = item {
+            if let Item::Valid(reading) = item {
                 assert_eq!(reading.seq, next[reading.source as usize]);
                 next[reading.source as usize] += 1;
             }
         }
-        assert_eq!(next, vec![SHAPE.each; SHAPE.sources as usize]);
-        let bad: Vec<u64> = SHAPE.bad().collect();
-        assert!(bad.len() > 50 && bad.is_sorted_by(|a, b| a < b), "{bad:?}");
+        assert_eq!(next, vec![SHAPE.per_source; SHAPE.sources as usize]);
+        let malformed: Vec<u64> = SHAPE.malformed().collect();
+        assert!(malformed.len() > 50 && malformed.is_sorted_by(|a, b| a < b), "{malformed:?}");
     }
 }

@@ -1,25 +1,25 @@
-//! A record as it came out, read from a line of a CSV file or from a message.
+//! A record of the output, parsed from a CSV line or from a message.
 
 use serde_json::Value;
 
-use crate::records::Reading;
+use crate::dataset::Reading;
 
-/// What is read of an output record.
+/// The parts of an output record that are verified.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Row {
+pub(crate) struct OutputRecord {
     pub(crate) reading: Reading,
     pub(crate) checksum: f64,
     /// In seconds since 1970.
     pub(crate) time: i64,
     pub(crate) value: Option<f64>,
-    /// How it was filled, as written; empty where it was not.
+    /// How the value was filled, as written; empty for an observed value.
     pub(crate) fill: String,
-    /// Where it was read from, where the output says so.
+    /// The partition and offset it was read from, where the output has them.
     pub(crate) from: Option<(u32, u64)>,
 }
 
-/// The columns of an output file of [`Row`]s.
-pub(crate) const COLUMNS: &str = "timestamp,station,seq,checksum,v,flags,fills,partition,offset";
+/// The header of output files.
+pub(crate) const CSV_HEADER: &str = "timestamp,station,seq,checksum,v,flags,fills,partition,offset";
 
 fn whole(text: &str) -> Option<u64> {
     let number: f64 = text.parse().ok()?;
@@ -34,14 +34,14 @@ fn seconds(text: &str) -> Option<i64> {
     text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second)
 }
 
-impl Row {
-    /// A line of a file with [`COLUMNS`].
-    pub(crate) fn of_cells(cells: &csv::StringRecord) -> Option<Row> {
+impl OutputRecord {
+    /// Parses a line of a file with [`CSV_HEADER`].
+    pub(crate) fn from_csv(cells: &csv::StringRecord) -> Option<OutputRecord> {
         let cell = |at: usize| cells.get(at);
         let fills = cell(6)?;
-        // Where a split is no partition the column has its whole name.
+        // For the split of a file the column holds its name.
         let partition = cell(7)?.parse().unwrap_or(0);
-        Some(Row {
+        Some(OutputRecord {
             reading: Reading { source: source(cell(1)?)?, seq: whole(cell(2)?)? },
             checksum: cell(3)?.parse().ok()?,
             time: seconds(cell(0)?)?,
@@ -54,15 +54,15 @@ impl Row {
         })
     }
 
-    /// A message.
-    pub(crate) fn of_message(key: Option<&[u8]>, value: Option<&[u8]>) -> Option<Row> {
+    /// Parses a message.
+    pub(crate) fn from_message(key: Option<&[u8]>, value: Option<&[u8]>) -> Option<OutputRecord> {
         let read: Value = serde_json::from_slice(value?).ok()?;
         let station = read["station"].as_str()?;
         if key != Some(station.as_bytes()) {
             return None;
         }
         let fills = &read["quality"]["fills"];
-        Some(Row {
+        Some(OutputRecord {
             reading: Reading { source: source(station)?, seq: whole(&read["seq"].to_string())? },
             checksum: read["checksum"].as_f64()?,
             time: seconds(read["timestamp"].as_str()?)?,
@@ -90,20 +90,20 @@ mod tests {
             "2",
             "99",
         ]);
-        let line = Row::of_cells(&cells).expect("a row");
+        let line = OutputRecord::from_csv(&cells).expect("a row");
         let message = r#"{"timestamp":"2024-01-01T12:00:00Z","station":"s3","seq":17,"checksum":4000000000,"v":2.5,
             "quality":{"flags":"222","fills":{"v":"forward_fill(1)"}}}"#;
-        let message = Row::of_message(Some(b"s3"), Some(message.as_bytes())).expect("a row");
-        assert_eq!(line, Row { from: Some((2, 99)), ..message });
+        let message = OutputRecord::from_message(Some(b"s3"), Some(message.as_bytes())).expect("a row");
+        assert_eq!(line, OutputRecord { from: Some((2, 99)), ..message });
         assert_eq!(line.reading, Reading { source: 3, seq: 17 });
     }
 
     #[test]
     fn what_is_no_record_of_ours_is_no_row() {
         let other = br#"{"timestamp":"2024-01-01T12:00:00Z","station":"s3","seq":1.5,"checksum":4}"#;
-        assert_eq!(Row::of_message(Some(b"s3"), Some(other)), None);
+        assert_eq!(OutputRecord::from_message(Some(b"s3"), Some(other)), None);
         let keyless = br#"{"timestamp":"2024-01-01T12:00:00Z","station":"s3","seq":1,"checksum":4}"#;
-        assert_eq!(Row::of_message(None, Some(keyless)), None, "the key of a message is the station");
-        assert_eq!(Row::of_message(Some(b"s3"), None), None);
+        assert_eq!(OutputRecord::from_message(None, Some(keyless)), None, "the key of a message is the station");
+        assert_eq!(OutputRecord::from_message(Some(b"s3"), None), None);
     }
 }
