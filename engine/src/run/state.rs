@@ -25,10 +25,10 @@ const LOOK: Duration = Duration::from_millis(50);
 pub struct PipelineState {
     /// Its name.
     pub pipeline: String,
-    /// Its stages in order.
-    pub shape: String,
-    /// Who decides its commits: a cluster's id where transactions do, nothing where ledger files do.
-    pub decided_by: Option<String>,
+    /// The types of its stages in order.
+    pub topology: String,
+    /// The id of the cluster whose transactions commit; `None` where ledger files do.
+    pub transaction_cluster: Option<String>,
     /// Why the brokers could not be asked, where they had to be.
     pub unreachable: Option<String>,
     /// The processes that ran it, by name.
@@ -49,13 +49,13 @@ pub struct InstanceState {
     /// Whether the input of the run has ended.
     pub done: bool,
     /// Whether there is a commit whose output is to be made visible or removed by the next start.
-    pub unsettled: bool,
+    pub pending_commit: bool,
     /// Records read by this run, as far as commits go.
     pub read: u64,
     /// Records written.
     pub written: u64,
     /// Dead letters.
-    pub dead: u64,
+    pub dead_letters: u64,
     /// Records left out as configured.
     pub filtered: u64,
     /// When it committed last, in milliseconds since 1970.
@@ -74,7 +74,7 @@ pub struct SplitStatus {
     /// Records before it.
     pub records: u64,
     /// Records held back by transforms.
-    pub held: u64,
+    pub held_rows: u64,
     /// Bytes of state saved there.
     pub state_bytes: u64,
     /// When that was committed, in milliseconds since 1970.
@@ -87,7 +87,7 @@ pub struct SplitStatus {
 /// Where a ledger cannot be read.
 pub fn state(pipeline: &Pipeline, at_most: Duration) -> Result<PipelineState> {
     let mut view =
-        PipelineState { pipeline: pipeline.name.clone(), shape: pipeline.shape.clone(), ..PipelineState::default() };
+        PipelineState { pipeline: pipeline.name.clone(), topology: pipeline.shape.clone(), ..PipelineState::default() };
     let source = &*pipeline.source.config;
     let mut writers: Vec<Option<String>> = Vec::new();
     let mut splits: BTreeMap<String, SplitStatus> = BTreeMap::new();
@@ -105,7 +105,7 @@ pub fn state(pipeline: &Pipeline, at_most: Duration) -> Result<PipelineState> {
     if let Some(coordinator) = coordinator(pipeline) {
         match look(&*coordinator, &pipeline.name, at_most) {
             Ok(Some((place, found))) if !found.is_empty() => {
-                view.decided_by = Some(place);
+                view.transaction_cluster = Some(place);
                 of_notes(source, &found, &writers, &mut view.instances, &mut splits)?;
             }
             Ok(_) => {}
@@ -139,7 +139,7 @@ fn split_of(source: &dyn AnySource, split: &str, start: &SplitState, held: u64, 
         position: start.position.offset,
         place: if split == REPLAY { None } else { source.describe_state(start) },
         records: start.position.records,
-        held,
+        held_rows: held,
         state_bytes: start.state.iter().map(|state| state.len() as u64).sum(),
         committed_ms,
     }
@@ -152,7 +152,7 @@ fn of_ledger(id: &str, running: bool, state: &LedgerState) -> InstanceState {
         running,
         run: begin.map_or(0, |begin| begin.run),
         done: state.done,
-        unsettled: (state.doubt.is_some() || !state.unfinished.is_empty()) && !running,
+        pending_commit: (state.doubt.is_some() || !state.unfinished.is_empty()) && !running,
         last_commit_ms: state.splits.values().map(|split| split.time_ms).max(),
         ..InstanceState::default()
     };
@@ -162,7 +162,7 @@ fn of_ledger(id: &str, running: bool, state: &LedgerState) -> InstanceState {
 
 fn count(instance: &mut InstanceState, counts: &Counts) {
     (instance.read, instance.written) = (counts.read, counts.written);
-    (instance.dead, instance.filtered) = (counts.dead, counts.filtered);
+    (instance.dead_letters, instance.filtered) = (counts.dead, counts.filtered);
 }
 
 /// Notes are as new as a ledger or newer.
