@@ -173,10 +173,10 @@ impl Reading {
 mod tests {
     use super::*;
 
-    const SHAPE: Dataset = Dataset { sources: 7, per_source: 400 };
+    const DATASET: Dataset = Dataset { sources: 7, per_source: 400 };
 
     fn of(source: u32) -> impl Iterator<Item = Reading> {
-        (0..SHAPE.per_source).map(move |seq| Reading { source, seq })
+        (0..DATASET.per_source).map(move |seq| Reading { source, seq })
     }
 
     /// What pandas does: forward fill with limit 1, backward fill with limit 1, then the constant.
@@ -193,9 +193,9 @@ mod tests {
 
     #[test]
     fn what_is_right_is_what_two_fills_and_a_constant_give() {
-        for source in 0..SHAPE.sources {
+        for source in 0..DATASET.sources {
             let values: Vec<Option<f64>> = of(source).map(Reading::value).collect();
-            let expected: Vec<Expected> = of(source).map(|reading| SHAPE.expected(reading)).collect();
+            let expected: Vec<Expected> = of(source).map(|reading| DATASET.expected(reading)).collect();
             assert_eq!(expected, filled_by_hand(&values));
         }
     }
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn there_are_gaps_of_every_length_from_one_to_three_and_no_other() {
         let lengths: std::collections::BTreeSet<u64> =
-            (0..SHAPE.sources).flat_map(of).filter_map(Reading::gap).map(|gap| gap.end - gap.start).collect();
+            (0..DATASET.sources).flat_map(of).filter_map(Reading::gap).map(|gap| gap.end - gap.start).collect();
         assert_eq!(lengths, [1, 2, 3].into());
     }
 
@@ -222,11 +222,13 @@ mod tests {
 
     #[test]
     fn only_what_a_later_reading_decides_is_held_back_until_then() {
-        for reading in (0..SHAPE.sources).flat_map(of) {
-            let by = SHAPE.released_by(reading);
-            match SHAPE.expected(reading).fill {
+        for reading in (0..DATASET.sources).flat_map(of) {
+            let by = DATASET.released_by(reading);
+            match DATASET.expected(reading).fill {
                 None | Some(Fill::Forward) => assert_eq!(by, Some(reading)),
-                Some(_) if reading.seq + 1 < SHAPE.per_source => assert_eq!(by.map(|by| by.seq), Some(reading.seq + 1)),
+                Some(_) if reading.seq + 1 < DATASET.per_source => {
+                    assert_eq!(by.map(|by| by.seq), Some(reading.seq + 1))
+                }
                 Some(_) => assert_eq!(by, None),
             }
         }
@@ -235,23 +237,23 @@ mod tests {
     #[test]
     fn readings_are_told_apart_by_value_and_by_checksum_within_a_source() {
         let values: std::collections::BTreeSet<u64> =
-            (0..SHAPE.sources).flat_map(of).map(|reading| reading.measured().to_bits()).collect();
-        assert_eq!(values.len() as u64, SHAPE.readings());
-        let sums: std::collections::BTreeSet<u32> = (0..SHAPE.sources).flat_map(of).map(Reading::checksum).collect();
-        assert_eq!(sums.len() as u64, SHAPE.readings());
+            (0..DATASET.sources).flat_map(of).map(|reading| reading.measured().to_bits()).collect();
+        assert_eq!(values.len() as u64, DATASET.readings());
+        let sums: std::collections::BTreeSet<u32> = (0..DATASET.sources).flat_map(of).map(Reading::checksum).collect();
+        assert_eq!(sums.len() as u64, DATASET.readings());
     }
 
     #[test]
     fn items_are_all_readings_in_order_with_malformed_ones_among_them() {
-        let mut next = vec![0; SHAPE.sources as usize];
-        for item in SHAPE.items() {
+        let mut next = vec![0; DATASET.sources as usize];
+        for item in DATASET.items() {
             if let Item::Valid(reading) = item {
                 assert_eq!(reading.seq, next[reading.source as usize]);
                 next[reading.source as usize] += 1;
             }
         }
-        assert_eq!(next, vec![SHAPE.per_source; SHAPE.sources as usize]);
-        let malformed: Vec<u64> = SHAPE.malformed().collect();
+        assert_eq!(next, vec![DATASET.per_source; DATASET.sources as usize]);
+        let malformed: Vec<u64> = DATASET.malformed().collect();
         assert!(malformed.len() > 50 && malformed.is_sorted_by(|a, b| a < b), "{malformed:?}");
     }
 }

@@ -83,11 +83,11 @@ pub(crate) fn file(dataset: Dataset) -> (String, InputPositions) {
 mod tests {
     use super::*;
 
-    const SHAPE: Dataset = Dataset { sources: 3, per_source: 100 };
+    const DATASET: Dataset = Dataset { sources: 3, per_source: 100 };
 
     #[test]
     fn a_malformed_item_is_known_again_in_every_form() {
-        for item in SHAPE.items() {
+        for item in DATASET.items() {
             let texts = [line(item), message(item)];
             match item {
                 Item::Valid(_) => assert!(texts.iter().all(|text| malformed_id(text).is_none())),
@@ -100,8 +100,8 @@ mod tests {
 
     #[test]
     fn the_place_of_a_reading_in_the_file_is_the_byte_of_its_line() {
-        let (text, positions) = file(SHAPE);
-        assert_eq!(positions.readings.len() as u64, SHAPE.readings());
+        let (text, positions) = file(DATASET);
+        assert_eq!(positions.readings.len() as u64, DATASET.readings());
         for (reading, (_, at)) in &positions.readings {
             let rest = &text[usize::try_from(*at).expect("small")..];
             assert!(rest.starts_with(&line(Item::Valid(*reading))), "{reading:?}");
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn a_message_is_the_reading_and_what_is_missing_is_null_or_absent() {
         let mut missing = [false; 2];
-        for item in SHAPE.items() {
+        for item in DATASET.items() {
             let Item::Valid(reading) = item else { continue };
             let read: serde_json::Value = serde_json::from_str(&message(item)).expect("JSON");
             assert_eq!(read["station"], reading.key().as_str());

@@ -1,19 +1,19 @@
-//! Which pipelines of a run write what others read.
+//! Dependencies between the pipelines of a run: which of them write what others read.
 
 use aqpipe_engine::config::Pipeline;
 
-/// For each pipeline, those of the same run that write what it reads.
+/// By pipeline: the pipelines of the same run that write what it reads.
 #[derive(Debug)]
-pub(crate) struct Relations {
+pub(crate) struct Dependencies {
     writers: Vec<Vec<usize>>,
 }
 
-impl Relations {
-    /// The relations of pipelines.
+impl Dependencies {
+    /// The dependencies between pipelines.
     ///
     /// # Errors
-    /// Where pipelines wait for each other in a circle: none of them would ever end.
-    pub(crate) fn of(pipelines: &[Pipeline]) -> Result<Relations, String> {
+    /// Where the dependencies have a cycle: none of its pipelines would ever end.
+    pub(crate) fn between_pipelines(pipelines: &[Pipeline]) -> Result<Dependencies, String> {
         let reads: Vec<Vec<String>> = pipelines.iter().map(|pipeline| pipeline.source.config.reads()).collect();
         let writes: Vec<Vec<String>> = pipelines
             .iter()
@@ -27,26 +27,28 @@ impl Relations {
         Self::between(&names, &reads, &writes)
     }
 
-    fn between(names: &[&str], reads: &[Vec<String>], writes: &[Vec<String>]) -> Result<Relations, String> {
+    fn between(names: &[&str], reads: &[Vec<String>], writes: &[Vec<String>]) -> Result<Dependencies, String> {
         let writers: Vec<Vec<usize>> = reads
             .iter()
             .map(|reads| (0..writes.len()).filter(|w| writes[*w].iter().any(|what| reads.contains(what))).collect())
             .collect();
-        let relations = Relations { writers };
-        // Takes away whoever waits for nobody, again and again; who is left waits in a circle.
+        let dependencies = Dependencies { writers };
+        // Removes pipelines without remaining dependencies until none is left; what remains is in a cycle or behind one.
         let mut left: Vec<usize> = (0..names.len()).collect();
         loop {
             let waiting: Vec<usize> = left
                 .iter()
                 .copied()
-                .filter(|i| relations.writers[*i].iter().any(|writer| left.contains(writer)))
+                .filter(|i| dependencies.writers[*i].iter().any(|writer| left.contains(writer)))
                 .collect();
             if waiting.is_empty() {
-                return Ok(relations);
+                return Ok(dependencies);
             }
             if waiting.len() == left.len() {
-                let circle = waiting.iter().map(|i| format!("`{}`", names[*i])).collect::<Vec<_>>().join(", ");
-                return Err(format!("pipelines read what they write, in a circle: {circle}"));
+                let cycle = waiting.iter().map(|i| format!("`{}`", names[*i])).collect::<Vec<_>>().join(", ");
+                return Err(format!(
+                    "pipelines depend on each other in a cycle, so that none of them would end: {cycle}"
+                ));
             }
             left = waiting;
         }
@@ -67,19 +69,19 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_is_a_chain() {
+    fn the_writers_of_a_chain_are_known() {
         let reads = [topics(&[]), topics(&["a"]), topics(&["b"])];
         let writes = [topics(&["a"]), topics(&["b"]), topics(&[])];
-        let relations = Relations::between(&["p", "q", "r"], &reads, &writes).expect("no circle");
-        assert_eq!(relations.writers(1).collect::<Vec<_>>(), [0]);
-        assert_eq!(relations.writers(2).collect::<Vec<_>>(), [1]);
+        let dependencies = Dependencies::between(&["p", "q", "r"], &reads, &writes).expect("no cycle");
+        assert_eq!(dependencies.writers(1).collect::<Vec<_>>(), [0]);
+        assert_eq!(dependencies.writers(2).collect::<Vec<_>>(), [1]);
     }
 
     #[test]
-    fn a_circle_is_refused_with_its_members() {
+    fn a_dependency_cycle_is_refused_with_its_pipelines() {
         let reads = [topics(&["b"]), topics(&["a"]), topics(&["a"])];
         let writes = [topics(&["a"]), topics(&["b"]), topics(&[])];
-        let error = Relations::between(&["p", "q", "r"], &reads, &writes).expect_err("a circle");
+        let error = Dependencies::between(&["p", "q", "r"], &reads, &writes).expect_err("a cycle");
         assert!(error.contains("`p`, `q`"), "{error}");
     }
 }

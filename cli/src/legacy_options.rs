@@ -1,54 +1,65 @@
-//! The options of the Python scripts that aqpipe took the place of, for those whose fingers still type them.
+//! The options of the Python scripts that aqpipe replaced: each is answered with the key that took its place.
 
 use std::ffi::OsString;
 
 use crate::shell;
 
-/// An option of the scripts, and the keys that say the same in a pipeline.
-pub(crate) struct Old {
+/// An option of the scripts with the pipeline keys that replace it.
+pub(crate) struct LegacyOption {
     pub(crate) flag: &'static str,
-    pub(crate) keys: &'static [Key],
+    pub(crate) keys: &'static [PipelineKey],
 }
 
 /// A key of one of the two pipelines that ship.
-pub(crate) struct Key {
-    /// The script that had the option, and the pipeline that has the key.
+pub(crate) struct PipelineKey {
+    /// The script that had the option; the pipeline has the same name.
     pub(crate) pipeline: &'static str,
-    /// As README's table names it.
+    /// The key as README's table names it.
     pub(crate) key: &'static str,
-    /// What `--set` takes; `{}` is the option's value.
+    /// The arguments of `--set`; `{}` stands for the option's value.
     pub(crate) set: &'static [&'static str],
-    /// A value, where the command line gives none.
+    /// The value to show where the command line has none.
     pub(crate) example: &'static str,
 }
 
-const fn key(pipeline: &'static str, key: &'static str, set: &'static [&'static str], example: &'static str) -> Key {
-    Key { pipeline, key, set, example }
+const fn key(
+    pipeline: &'static str,
+    key: &'static str,
+    set: &'static [&'static str],
+    example: &'static str,
+) -> PipelineKey {
+    PipelineKey { pipeline, key, set, example }
 }
 
-/// All of them, as README's table has them too.
-pub(crate) const TABLE: [Old; 9] = [
-    Old {
+/// All options of the scripts; README's table lists the same ones.
+pub(crate) const LEGACY_OPTIONS: [LegacyOption; 9] = [
+    LegacyOption {
         flag: "--bootstrap-servers",
         keys: &[
             key("consumer", "source.brokers", &["source.brokers={}"], "localhost:9092"),
             key("producer", "sink.brokers", &["sink.brokers={}"], "localhost:9092"),
         ],
     },
-    Old {
+    LegacyOption {
         flag: "--topic",
         keys: &[
             key("producer", "sink.topic", &["sink.topic={}"], "air-quality-data"),
             key("consumer", "source.topics", &["source.topics=[\"{}\"]"], "air-quality-data"),
         ],
     },
-    Old { flag: "--data-file", keys: &[key("producer", "source.path", &["source.path={}"], "data/AirQualityUCI.csv")] },
-    Old {
+    LegacyOption {
+        flag: "--data-file",
+        keys: &[key("producer", "source.path", &["source.path={}"], "data/AirQualityUCI.csv")],
+    },
+    LegacyOption {
         flag: "--speed",
         keys: &[key("producer", "source.replay", &["source.replay.speed={}", "source.replay.interval_secs=1"], "10")],
     },
-    Old { flag: "--max-messages", keys: &[key("producer", "source.max_records", &["source.max_records={}"], "1000")] },
-    Old {
+    LegacyOption {
+        flag: "--max-messages",
+        keys: &[key("producer", "source.max_records", &["source.max_records={}"], "1000")],
+    },
+    LegacyOption {
         flag: "--batch-size",
         keys: &[
             key(
@@ -60,12 +71,12 @@ pub(crate) const TABLE: [Old; 9] = [
             key("consumer", "sink.batch_size", &["sink.batch_size={}"], "100"),
         ],
     },
-    Old {
+    LegacyOption {
         flag: "--consumer-group",
         keys: &[key("consumer", "source.group", &["source.group={}"], "air-quality-processors")],
     },
-    Old { flag: "--output-dir", keys: &[key("consumer", "sink.dir", &["sink.dir={}"], "processed_data")] },
-    Old {
+    LegacyOption { flag: "--output-dir", keys: &[key("consumer", "sink.dir", &["sink.dir={}"], "processed_data")] },
+    LegacyOption {
         flag: "--batch-timeout",
         keys: &[key("consumer", "sink.batch_timeout_secs", &["sink.batch_timeout_secs={}"], "30")],
     },
@@ -74,9 +85,9 @@ pub(crate) const TABLE: [Old; 9] = [
 /// What to type instead of an option of the scripts: a message and help.
 pub(crate) fn explain(flag: &str, args: &[OsString]) -> Option<(String, String)> {
     let flag = flag.split('=').next().unwrap_or(flag);
-    let old = TABLE.iter().find(|old| old.flag == flag)?;
+    let option = LEGACY_OPTIONS.iter().find(|option| option.flag == flag)?;
     let value = value_of(flag, args);
-    let ways = old.keys.iter().map(|key| {
+    let ways = option.keys.iter().map(|key| {
         let value = value.as_deref().unwrap_or(key.example);
         let set = key.set.iter().map(|set| format!("--set {}", shell::word(&set.replace("{}", value))));
         format!("in the {} `{}`: `{}`", key.pipeline, key.key, set.collect::<Vec<_>>().join(" "))
@@ -134,8 +145,10 @@ mod tests {
             }
         }
         rows.retain(|(flag, _)| *flag != "--no-monitoring"); // an option of `aqpipe run` too
-        let table: Vec<(&str, Vec<&str>)> =
-            TABLE.iter().map(|old| (old.flag, old.keys.iter().map(|key| key.key).collect())).collect();
+        let table: Vec<(&str, Vec<&str>)> = LEGACY_OPTIONS
+            .iter()
+            .map(|option| (option.flag, option.keys.iter().map(|key| key.key).collect()))
+            .collect();
         assert_eq!(rows, table);
     }
 
@@ -146,13 +159,13 @@ mod tests {
         use aqpipe_stages as _;
 
         let registry = Registry::collect().expect("stages");
-        for old in &TABLE {
-            for key in old.keys {
+        for option in &LEGACY_OPTIONS {
+            for key in option.keys {
                 let path = format!("{}/../pipelines/{}.toml", env!("CARGO_MANIFEST_DIR"), key.pipeline);
                 let overrides = Overrides::parse(key.set.iter().map(|set| set.replace("{}", key.example)));
                 let loader = Loader::new(&registry, &|_| None).overrides(overrides.expect("overrides"));
                 let loaded = loader.load(path.as_ref());
-                assert!(loaded.is_ok(), "{}: {}", old.flag, loaded.expect_err("an error").render(false));
+                assert!(loaded.is_ok(), "{}: {}", option.flag, loaded.expect_err("an error").render(false));
             }
         }
     }

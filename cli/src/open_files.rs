@@ -1,5 +1,5 @@
-//! How many files and connections this process may have open: each client of Kafka takes a dozen, and a run with many
-//! pipelines, partitions and brokers takes more than shells allow by default.
+//! The limit of open files: a Kafka client takes a dozen, and a run with many pipelines, partitions and brokers takes more
+//! than shells allow by default.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -14,39 +14,40 @@ use aqpipe_engine::run::{Stop, Summary};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What macOS allows at most where it says that there is no limit.
-const MOST_OF_MACOS: u64 = 10_240;
-/// How often is looked whether one more can be opened.
-const LOOK: Duration = Duration::from_secs(1);
-/// So many more looks without room than with it, while somebody waits and commits nothing, are no passing shortage: by
-/// then librdkafka has tried each of its connections several times. What one of them gives back another takes at once, so
-/// that there may seem to be room now and then.
-const LOOKS: u32 = 5;
-/// So many connections refused for it, while somebody waits and commits nothing: each is tried again, ever more slowly.
-const REFUSALS: u64 = 5;
+/// The most open files that macOS allows where it reports no limit.
+const MACOS_OPEN_FILES_MAX: u64 = 10_240;
+/// How often the monitor probes whether one more file can be opened.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// How many failed probes, less the successful ones, a waiting pipeline without commits survives. By then librdkafka has
+/// tried each of its connections several times. A probe may succeed now and then, because a descriptor that one client
+/// frees is taken by another.
+const FAILED_PROBES_MAX: u32 = 5;
+/// How many connections may fail for lack of descriptors while a pipeline waits without commits: each is retried, ever
+/// more slowly.
+const REFUSALS_MAX: u64 = 5;
 
-/// Raises the limit that a process may raise by itself.
-pub(crate) fn raise_open_files() {
+/// Raises the soft limit as far as the system allows.
+pub(crate) fn raise_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum || current.is_none() {
         return;
     }
     if setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_err()
-        && current.is_some_and(|current| current < MOST_OF_MACOS)
+        && current.is_some_and(|current| current < MACOS_OPEN_FILES_MAX)
     {
-        // Where this fails too, the run has what it had.
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(MOST_OF_MACOS), maximum });
+        // Where this fails too, the limit stays as it was.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(MACOS_OPEN_FILES_MAX), maximum });
     }
 }
 
-/// What an exhausted limit is called, and what to do about it.
-pub(crate) fn too_many_open_files() -> String {
+/// The error of an exhausted limit.
+pub(crate) fn exhausted_message() -> String {
     let limit = getrlimit(Resource::Nofile).current.map_or_else(|| "that of the system".to_owned(), |n| n.to_string());
     format!("too many open files: the limit is {limit}; raise it with `ulimit -n`, or run fewer pipelines at once")
 }
 
-/// The pipelines of a run, which end together when the limit is exhausted: what one of them frees another takes, so
-/// that those which are left would limp.
+/// The pipelines of a run. An exhausted limit ends all of them, because those that go on would compete for the
+/// descriptors that the others free.
 struct Pipelines {
     all: Vec<(Arc<Metrics>, Arc<Stop>)>,
     exhausted: AtomicBool,
@@ -55,79 +56,79 @@ struct Pipelines {
 impl Pipelines {
     fn stop(&self) {
         if !self.exhausted.swap(true, Ordering::AcqRel) {
-            tracing::error!("{}", too_many_open_files());
+            tracing::error!("{}", exhausted_message());
             self.all.iter().for_each(|(_, stop)| stop.ask());
         }
     }
 }
 
-/// What was seen of a pipeline.
+/// Detects a pipeline that makes no progress for lack of descriptors.
 #[derive(Clone, Default)]
-struct Seen {
+struct StallDetector {
     commits: u64,
-    looks: u32,
-    /// Refusals up to its last commit.
-    refused: u64,
+    failed_probes: u32,
+    /// The refused connections up to its last commit.
+    refused_at_commit: u64,
 }
 
-impl Seen {
-    /// Whether it waits for what it cannot open.
-    fn is_stuck(&mut self, metrics: &Metrics, room: bool) -> bool {
+impl StallDetector {
+    /// Whether the pipeline is stuck; `can_open` is the result of the last probe.
+    fn is_stuck(&mut self, metrics: &Metrics, can_open: bool) -> bool {
         let (commits, refused) = (metrics.commits(), metrics.files_refused.load(Ordering::Relaxed));
         if commits != self.commits || metrics.waits().is_empty() {
-            *self = Seen { commits, looks: 0, refused };
+            *self = StallDetector { commits, failed_probes: 0, refused_at_commit: refused };
         } else {
-            self.looks = if room { self.looks.saturating_sub(1) } else { self.looks + 1 };
+            self.failed_probes = if can_open { self.failed_probes.saturating_sub(1) } else { self.failed_probes + 1 };
         }
-        self.looks >= LOOKS || refused - self.refused >= REFUSALS
+        self.failed_probes >= FAILED_PROBES_MAX || refused - self.refused_at_commit >= REFUSALS_MAX
     }
 }
 
-/// Watches over the limit until it is dropped.
-pub(crate) struct Watch {
+/// Monitors the limit until it is dropped.
+pub(crate) struct OpenFilesMonitor {
     pipelines: Arc<Pipelines>,
-    over: Option<Sender<()>>,
+    stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Watch {
-    /// Stops the pipelines when nothing more can be opened and one of them does not move: a client library that gets no
-    /// socket tries on without end, and says so only in its log.
-    pub(crate) fn start(pipelines: Vec<(Arc<Metrics>, Arc<Stop>)>) -> Watch {
+impl OpenFilesMonitor {
+    /// Starts a thread that stops all pipelines when no file can be opened and one of them is stuck: librdkafka retries
+    /// without end where it gets no socket, and says so in its log alone.
+    pub(crate) fn start(pipelines: Vec<(Arc<Metrics>, Arc<Stop>)>) -> OpenFilesMonitor {
         let pipelines = Arc::new(Pipelines { all: pipelines, exhausted: AtomicBool::new(false) });
-        let (over, ended) = channel();
+        let (stop, stopped) = channel();
         let watched = Arc::clone(&pipelines);
         let thread = std::thread::Builder::new().name("open files".into()).spawn(move || {
             let pipelines = watched;
-            let mut seen = vec![Seen::default(); pipelines.all.len()];
-            while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-                let room = has_room();
-                for ((metrics, _), seen) in pipelines.all.iter().zip(&mut seen) {
-                    if seen.is_stuck(metrics, room) {
+            let mut detectors = vec![StallDetector::default(); pipelines.all.len()];
+            while stopped.recv_timeout(PROBE_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                let can_open = can_open();
+                for ((metrics, _), detector) in pipelines.all.iter().zip(&mut detectors) {
+                    if detector.is_stuck(metrics, can_open) {
                         pipelines.stop();
                     }
                 }
             }
         });
-        Watch { pipelines, over: Some(over), thread: thread.ok() }
+        OpenFilesMonitor { pipelines, stop: Some(stop), thread: thread.ok() }
     }
 
-    /// Looks at how a pipeline ended: where it could open nothing more, the others end too.
-    pub(crate) fn look_at(&self, end: &Result<Summary, Error>) {
-        if end.as_ref().is_err_and(|error| error.headline().contains(TOO_MANY_FILES)) {
+    /// Stops the other pipelines where this one failed for lack of descriptors.
+    pub(crate) fn check_outcome(&self, outcome: &Result<Summary, Error>) {
+        if outcome.as_ref().is_err_and(|error| error.headline().contains(TOO_MANY_FILES)) {
             self.pipelines.stop();
         }
     }
 
-    /// Whether the run was stopped.
+    /// Whether the limit was exhausted and the run stopped.
     pub(crate) fn is_exhausted(&self) -> bool {
         self.pipelines.exhausted.load(Ordering::Acquire)
     }
 }
 
-impl Drop for Watch {
+impl Drop for OpenFilesMonitor {
     fn drop(&mut self) {
-        drop(self.over.take());
+        drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -135,7 +136,7 @@ impl Drop for Watch {
 }
 
 /// Whether one more file can be opened.
-fn has_room() -> bool {
+fn can_open() -> bool {
     let full = |error: std::io::Error| matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE));
     !File::open("/dev/null").is_err_and(full)
 }
@@ -145,23 +146,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pipeline_is_stuck_that_waits_and_commits_nothing_while_nothing_can_be_opened() {
+    fn a_waiting_pipeline_without_commits_is_stuck_while_no_file_can_be_opened() {
         let metrics = Metrics::default();
-        let mut seen = Seen::default();
-        let mut looks = |metrics: &Metrics, room| (0..=LOOKS).any(|_| seen.is_stuck(metrics, room));
-        assert!(has_room());
-        assert!(!looks(&metrics, false), "it does not wait");
+        let mut detector = StallDetector::default();
+        let mut is_stuck =
+            |metrics: &Metrics, can_open| (0..=FAILED_PROBES_MAX).any(|_| detector.is_stuck(metrics, can_open));
+        assert!(can_open());
+        assert!(!is_stuck(&metrics, false), "a pipeline that does not wait is not stuck");
         metrics.waiting("kafka", Some("a broker".to_owned()));
-        assert!(!looks(&metrics, true), "a broker that is not there is no matter of limits");
-        metrics.files_refused.fetch_add(REFUSALS, Ordering::Relaxed);
-        assert!(looks(&metrics, true));
+        assert!(!is_stuck(&metrics, true), "it waits for a broker, and files can be opened");
+        metrics.files_refused.fetch_add(REFUSALS_MAX, Ordering::Relaxed);
+        assert!(is_stuck(&metrics, true));
         metrics.committed(Duration::ZERO);
-        assert!(!looks(&metrics, true), "it goes on");
-        assert!(looks(&metrics, false));
+        assert!(!is_stuck(&metrics, true), "a commit is progress");
+        assert!(is_stuck(&metrics, false));
     }
 
     #[test]
-    fn the_system_words_an_exhausted_limit_as_it_is_looked_for() {
+    fn the_systems_error_of_an_exhausted_limit_is_recognised() {
         for error in [Errno::MFILE, Errno::NFILE] {
             assert!(std::io::Error::from(error).to_string().contains(TOO_MANY_FILES));
         }

@@ -4,94 +4,94 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, value_parser};
 
-use super::properties;
+use crate::properties;
 
 /// The topic of the pipelines that ship.
-const TOPIC: &str = "air-quality-data";
+const DEFAULT_TOPIC: &str = "air-quality-data";
 /// Kafka's own limit on the length of a topic's name.
-const TOPIC_LENGTH_MAX: usize = 249;
+const TOPIC_NAME_LENGTH_MAX: usize = 249;
 
 /// Runs a local Apache Kafka for trying and testing pipelines.
 #[derive(Debug, Args)]
-pub(crate) struct KafkaArgs {
+pub struct KafkaArgs {
     #[command(subcommand)]
-    pub(super) command: KafkaCommand,
+    pub(crate) command: KafkaCommand,
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum KafkaCommand {
+pub(crate) enum KafkaCommand {
     /// Starts Apache Kafka in the background, waits until it answers and creates the topic.
     ///
-    /// A second `up` says that it is running and creates a topic that is missing. The broker listens on 127.0.0.1
-    /// only, with neither passwords nor encryption: it is for trying and for tests.
+    /// A second `up` says that it is running and creates a missing topic. The broker listens on 127.0.0.1 only, without
+    /// passwords or encryption: it is for trials and tests.
     Up(UpArgs),
-    /// Stops what `up` started; its data stays.
+    /// Stops the brokers that `up` started; their data stays.
     Down(DownArgs),
-    /// Says what is running: exit code 0 when every broker answers, 1 when not.
+    /// Shows what is running: exit code 0 when every broker answers, 1 when not.
     Status(StatusArgs),
 }
 
 #[derive(Debug, Args)]
-pub(super) struct UpArgs {
+pub(crate) struct UpArgs {
     #[command(flatten)]
-    pub(super) place: PlaceArgs,
+    pub(crate) directory: DirectoryArgs,
     /// The first broker's port; the others take the next ones [default: that of the last start, or 9092]
     #[arg(long, value_parser = value_parser!(u16).range(1..))]
-    pub(super) port: Option<u16>,
+    pub(crate) port: Option<u16>,
     /// How many brokers to run; 3 keep every record three times [default: that of the last start, or 1]
     #[arg(long, value_parser = value_parser!(u16).range(1..=9))]
-    pub(super) brokers: Option<u16>,
+    pub(crate) brokers: Option<u16>,
     /// The topic to create if it is missing
-    #[arg(long, default_value = TOPIC, value_parser = topic)]
-    pub(super) topic: String,
+    #[arg(long, default_value = DEFAULT_TOPIC, value_parser = topic)]
+    pub(crate) topic: String,
     /// Partitions of a topic that is created [default: 3]
     #[arg(long, value_parser = value_parser!(i32).range(1..=10_000))]
-    pub(super) partitions: Option<i32>,
+    pub(crate) partitions: Option<i32>,
     /// A broker property, `key=value`; repeatable. Kept for later starts until others are given
-    #[arg(long = "property", value_name = "KEY=VALUE", value_parser = properties::parse_setting)]
-    pub(super) properties: Vec<(String, String)>,
+    #[arg(long = "property", value_name = "KEY=VALUE", value_parser = properties::parse_property)]
+    pub(crate) properties: Vec<(String, String)>,
     /// A directory with an unpacked Apache Kafka 4 [default: $KAFKA_HOME, else Maven fetches the jars]
     #[arg(long, value_name = "DIR")]
-    pub(super) kafka_home: Option<PathBuf>,
+    pub(crate) kafka_home: Option<PathBuf>,
     /// Where fetched jars are kept [default: $AQPIPE_CACHE_DIR, or `aqpipe` in $XDG_CACHE_HOME or ~/.cache]
     #[arg(long, value_name = "DIR")]
-    pub(super) cache_dir: Option<PathBuf>,
+    pub(crate) cache_dir: Option<PathBuf>,
     /// Each broker's heap in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = value_parser!(u32).range(64..))]
-    pub(super) heap: u32,
+    pub(crate) heap: u32,
     /// Seconds to wait until the brokers answer
     #[arg(long, value_name = "SECS", default_value_t = 60, value_parser = value_parser!(u64).range(1..=3600))]
-    pub(super) timeout: u64,
+    pub(crate) timeout: u64,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct DownArgs {
+pub(crate) struct DownArgs {
     #[command(flatten)]
-    pub(super) place: PlaceArgs,
+    pub(crate) directory: DirectoryArgs,
     /// Seconds to wait for a clean end before the brokers are killed
     #[arg(long, value_name = "SECS", default_value_t = 30, value_parser = value_parser!(u64).range(0..=3600))]
-    pub(super) timeout: u64,
+    pub(crate) timeout: u64,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct StatusArgs {
+pub(crate) struct StatusArgs {
     #[command(flatten)]
-    pub(super) place: PlaceArgs,
+    pub(crate) directory: DirectoryArgs,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct PlaceArgs {
+pub(crate) struct DirectoryArgs {
     /// The directory of this Kafka: data, configuration, logs, process ids
     #[arg(long, default_value = ".aqpipe/kafka")]
-    pub(super) dir: PathBuf,
+    pub(crate) dir: PathBuf,
 }
 
-/// Checks a topic's name by Kafka's rules, so that a mistake shows before anything is started.
+/// Checks a topic's name by Kafka's rules before anything is started.
 fn topic(name: &str) -> Result<String, String> {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if name.is_empty() || name.len() > TOPIC_LENGTH_MAX || matches!(name, "." | "..") || !name.chars().all(legal) {
+    if name.is_empty() || name.len() > TOPIC_NAME_LENGTH_MAX || matches!(name, "." | "..") || !name.chars().all(legal) {
         return Err(format!(
-            "a topic's name is 1 to {TOPIC_LENGTH_MAX} of the characters a-z, A-Z, 0-9, `.`, `_`, `-`"
+            "a topic's name is 1 to {TOPIC_NAME_LENGTH_MAX} of the characters a-z, A-Z, 0-9, `.`, `_`, `-`"
         ));
     }
     Ok(name.to_owned())
@@ -104,13 +104,13 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Parser)]
-    struct Whole {
+    struct TestCli {
         #[command(flatten)]
         kafka: KafkaArgs,
     }
 
     fn up(args: &[&str]) -> Result<UpArgs, clap::Error> {
-        match Whole::try_parse_from(["kafka", "up"].iter().chain(args))?.kafka.command {
+        match TestCli::try_parse_from(["kafka", "up"].iter().chain(args))?.kafka.command {
             KafkaCommand::Up(args) => Ok(args),
             other => panic!("not up: {other:?}"),
         }
@@ -118,14 +118,14 @@ mod tests {
 
     #[test]
     fn the_definition_of_the_arguments_is_sound() {
-        Whole::command().debug_assert();
+        TestCli::command().debug_assert();
     }
 
     #[test]
     fn up_without_arguments_has_the_documented_defaults() {
         let args = up(&[]).unwrap();
-        assert_eq!(args.place.dir, PathBuf::from(".aqpipe/kafka"));
-        assert_eq!((args.topic.as_str(), args.port, args.brokers, args.partitions), (TOPIC, None, None, None));
+        assert_eq!(args.directory.dir, PathBuf::from(".aqpipe/kafka"));
+        assert_eq!((args.topic.as_str(), args.port, args.brokers, args.partitions), (DEFAULT_TOPIC, None, None, None));
         assert_eq!((args.heap, args.timeout), (256, 60));
     }
 

@@ -1,4 +1,4 @@
-//! What the brokers say of themselves, and creating a topic.
+//! The Kafka client: reads cluster metadata and creates topics.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext as _, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-/// How long a broker on this machine may take for an answer.
-const REQUEST_WAIT: Duration = Duration::from_secs(5);
+/// How long a request to a broker on this machine may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Keeps librdkafka's complaints about brokers that are still starting out of the way.
-struct Quiet;
+/// Logs at debug level: librdkafka warns about brokers that are still starting.
+struct DebugLogContext;
 
-impl ClientContext for Quiet {
+impl ClientContext for DebugLogContext {
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(facility, "{message}");
     }
@@ -25,43 +25,43 @@ impl ClientContext for Quiet {
 }
 
 /// A connection to a cluster.
-pub(super) struct Client(AdminClient<Quiet>);
+pub(crate) struct Client(AdminClient<DebugLogContext>);
 
-/// What a cluster consists of at one moment.
+/// The metadata of a cluster at one moment.
 #[derive(Debug)]
-pub(super) struct View {
-    pub(super) cluster_id: Option<String>,
-    /// The numbers of the brokers that are there.
-    pub(super) brokers: Vec<i32>,
-    pub(super) topics: Vec<Topic>,
+pub(crate) struct ClusterMetadata {
+    pub(crate) cluster_id: Option<String>,
+    /// The ids of the registered brokers.
+    pub(crate) brokers: Vec<i32>,
+    pub(crate) topics: Vec<Topic>,
 }
 
-/// A topic at one moment.
+/// A topic in the metadata.
 #[derive(Debug)]
-pub(super) struct Topic {
-    pub(super) name: String,
-    pub(super) partitions: usize,
+pub(crate) struct Topic {
+    pub(crate) name: String,
+    pub(crate) partitions: usize,
     /// Whether every partition can be written and read.
-    pub(super) ready: bool,
+    pub(crate) ready: bool,
 }
 
 impl Client {
-    pub(super) fn new(bootstrap: &str) -> Result<Client> {
+    pub(crate) fn new(bootstrap: &str) -> Result<Client> {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", bootstrap)
             .set("client.id", "aqpipe-kafka")
-            // A broker that is starting refuses connections for a while.
+            // A starting broker refuses connections for a while.
             .set("reconnect.backoff.ms", "50")
             .set("reconnect.backoff.max.ms", "250");
-        let client = AdminClient::from_config_and_context(&config, Quiet);
+        let client = AdminClient::from_config_and_context(&config, DebugLogContext);
         client.map(Client).map_err(|error| Error::new("cannot make a Kafka client").because(error))
     }
 
-    pub(super) fn view(&self) -> Result<View, KafkaError> {
+    pub(crate) fn metadata(&self) -> Result<ClusterMetadata, KafkaError> {
         let client = self.0.inner();
         // Asking for one topic by name would create it.
-        let metadata = client.fetch_metadata(None, REQUEST_WAIT)?;
+        let metadata = client.fetch_metadata(None, REQUEST_TIMEOUT)?;
         let topics = metadata.topics().iter().map(|topic| Topic {
             name: topic.name().to_owned(),
             partitions: topic.partitions().len(),
@@ -69,20 +69,19 @@ impl Client {
         });
         let mut topics: Vec<Topic> = topics.collect();
         topics.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(View {
-            cluster_id: client.fetch_cluster_id(REQUEST_WAIT),
+        Ok(ClusterMetadata {
+            cluster_id: client.fetch_cluster_id(REQUEST_TIMEOUT),
             brokers: metadata.brokers().iter().map(|broker| broker.id()).collect(),
             topics,
         })
     }
 
-    /// Creates a topic; one that is there already is left as it is.
-    pub(super) fn create_topic(&self, name: &str, partitions: i32, replication: u16) -> Result<(), RDKafkaErrorCode> {
+    /// Creates a topic; an existing one is left as it is.
+    pub(crate) fn create_topic(&self, name: &str, partitions: i32, replication: u16) -> Result<(), RDKafkaErrorCode> {
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(i32::from(replication)));
-        let options = AdminOptions::new().request_timeout(Some(REQUEST_WAIT)).operation_timeout(Some(REQUEST_WAIT));
-        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|_| RDKafkaErrorCode::Fail)?;
-        let results = runtime
-            .block_on(self.0.create_topics([&topic], &options))
+        let options =
+            AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT)).operation_timeout(Some(REQUEST_TIMEOUT));
+        let results = pollster::block_on(self.0.create_topics([&topic], &options))
             .map_err(|error| error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail))?;
         match results.into_iter().next() {
             None | Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
@@ -91,8 +90,8 @@ impl Client {
     }
 }
 
-impl View {
-    pub(super) fn topic(&self, name: &str) -> Option<&Topic> {
+impl ClusterMetadata {
+    pub(crate) fn topic(&self, name: &str) -> Option<&Topic> {
         self.topics.iter().find(|topic| topic.name == name)
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! .aqpipe/kafka/
-//!   cluster.json        ports, number of brokers, properties: what the next `up` starts again
-//!   lock                held by the `up` or `down` at work
+//!   cluster.json        ports, number of brokers, properties, for the next `up`
+//!   lock                held by a running `up` or `down`
 //!   node-1/             a broker: server.properties, log4j2.properties, broker.log, console.log, pid
-//!     data/             its records; meta.properties in it names the cluster
+//!     data/             its records, with the cluster's id in meta.properties
 //! ```
 
 use std::fs::{self, File};
@@ -13,77 +13,80 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::console::Console;
 use aqpipe_engine::{Error, Result};
 use rustix::fs::{FlockOperation, flock};
 
-/// How long one command waits for another one on the same directory.
-const LOCK_WAIT: Duration = Duration::from_secs(120);
+/// How long a command waits for another one on the same directory.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(120);
+/// How often it tries to take the lock meanwhile.
+const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The directory of a local Kafka, as an absolute path.
 #[derive(Clone, Debug)]
-pub(super) struct Home(PathBuf);
+pub(crate) struct DataDir(PathBuf);
 
-/// Other commands on the same directory wait while this lives.
+/// A lock on the directory; it is released on drop.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(crate) struct Lock {
     _file: File,
 }
 
-impl Home {
-    /// The directory, which need not be there.
-    pub(super) fn at(dir: &Path) -> Result<Home> {
+impl DataDir {
+    /// The directory, which need not exist.
+    pub(crate) fn at(dir: &Path) -> Result<DataDir> {
         let path = std::path::absolute(dir)
             .map_err(|error| Error::new(format!("no usable directory `{}`", dir.display())).because(error))?;
-        Ok(Home(path))
+        Ok(DataDir(path))
     }
 
-    /// The directory, made if it is missing.
-    pub(super) fn create(dir: &Path) -> Result<Home> {
-        let home = Home::at(dir)?;
-        fs::create_dir_all(&home.0).map_err(|error| {
-            Error::new(format!("cannot make the directory `{}`", home.0.display()))
+    /// The directory, created if it is missing.
+    pub(crate) fn create(dir: &Path) -> Result<DataDir> {
+        let data_dir = DataDir::at(dir)?;
+        fs::create_dir_all(&data_dir.0).map_err(|error| {
+            Error::new(format!("cannot make the directory `{}`", data_dir.0.display()))
                 .because(error)
                 .help("choose another place with `--dir`")
         })?;
-        Ok(home)
+        Ok(data_dir)
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
-    pub(super) fn cluster_file(&self) -> PathBuf {
+    pub(crate) fn cluster_file(&self) -> PathBuf {
         self.0.join("cluster.json")
     }
 
-    pub(super) fn node_dir(&self, id: u16) -> PathBuf {
+    pub(crate) fn node_dir(&self, id: u16) -> PathBuf {
         self.0.join(format!("node-{id}"))
     }
 
-    /// Waits until no other command is at work here.
-    pub(super) fn lock(&self) -> Result<Lock> {
+    /// Waits until no other command works in this directory.
+    pub(crate) fn lock(&self, console: &dyn Console) -> Result<Lock> {
         let path = self.0.join("lock");
         let held = format!("another `aqpipe kafka` is at work in `{}`", self.0.display());
-        lock_file(&path, &held)
+        lock_file(&path, &held, console)
     }
 }
 
-/// Takes the lock file at `path`, waiting for its holder for a bounded time; `held` says who that may be.
-pub(super) fn lock_file(path: &Path, held: &str) -> Result<Lock> {
+/// Locks the file at `path`, and waits for its holder for a bounded time; `held` describes the holder.
+pub(crate) fn lock_file(path: &Path, held: &str, console: &dyn Console) -> Result<Lock> {
     let file = File::create(path)
         .map_err(|error| Error::new(format!("cannot write the lock file `{}`", path.display())).because(error))?;
-    let deadline = Instant::now() + LOCK_WAIT;
-    let mut said = false;
+    let deadline = Instant::now() + LOCK_TIMEOUT;
+    let mut reported = false;
     loop {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(Lock { _file: file }),
             Err(rustix::io::Errno::INTR) => {}
             Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => {
-                if !said {
-                    crate::printer::err(&format!("{held}: waiting for it"));
-                    said = true;
+                if !reported {
+                    console.err(&format!("{held}: waiting for it"));
+                    reported = true;
                 }
-                thread::sleep(Duration::from_millis(100));
+                thread::sleep(LOCK_POLL_INTERVAL);
             }
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(Error::new(held).help("wait for it, or end it")),
             Err(error) => {
@@ -93,8 +96,8 @@ pub(super) fn lock_file(path: &Path, held: &str) -> Result<Lock> {
     }
 }
 
-/// Writes a file so that readers find the old text or the new one, never a part.
-pub(super) fn write_whole(path: &Path, text: &str) -> Result<()> {
+/// Replaces a file atomically.
+pub(crate) fn write_whole(path: &Path, text: &str) -> Result<()> {
     let write = || -> std::io::Result<()> {
         let part = path.with_extension("part");
         fs::write(&part, text)?;
@@ -107,13 +110,14 @@ pub(super) fn write_whole(path: &Path, text: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::console::Discard;
 
     #[test]
     fn a_lock_is_free_again_when_its_holder_has_gone() {
         let dir = tempfile::tempdir().unwrap();
-        let home = Home::create(&dir.path().join("a/b")).unwrap();
-        let lock = home.lock().unwrap();
-        let file = File::create(home.path().join("lock")).unwrap();
+        let data_dir = DataDir::create(&dir.path().join("a/b")).unwrap();
+        let lock = data_dir.lock(&Discard).unwrap();
+        let file = File::create(data_dir.path().join("lock")).unwrap();
         assert!(flock(&file, FlockOperation::NonBlockingLockExclusive).is_err());
         drop(lock);
         assert!(flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok());

@@ -7,56 +7,58 @@ use std::path::{Path, PathBuf};
 
 use aqpipe_engine::{Error, Result};
 
-use super::maven;
+use crate::console::Console;
+use crate::maven;
 
-/// The oldest Kafka whose node needs nothing but itself and takes the properties that `up` writes.
-const MAJOR_MIN: u32 = 4;
-const HELP: &str = "name a directory with an unpacked Apache Kafka 4 (https://kafka.apache.org/downloads), or leave \
+/// The oldest Kafka that runs without ZooKeeper and takes the properties that `up` writes.
+const KAFKA_MAJOR_MIN: u32 = 4;
+const INSTALL_HELP: &str = "name a directory with an unpacked Apache Kafka 4 (https://kafka.apache.org/downloads), or leave \
                     `--kafka-home` and KAFKA_HOME out: Maven then fetches the jars";
 
-/// The jars of one Apache Kafka.
+/// An installation of Apache Kafka.
 #[derive(Debug)]
-pub(super) struct Install {
-    pub(super) version: String,
-    /// Java's class path.
-    pub(super) class_path: String,
+pub(crate) struct Install {
+    pub(crate) version: String,
+    /// The class path of its jars.
+    pub(crate) class_path: String,
 }
 
 impl Install {
-    /// `--kafka-home`, else KAFKA_HOME, else the jars in the cache, which Maven fetches when they are missing.
-    pub(super) fn find(kafka_home: Option<&Path>, cache_dir: Option<&Path>) -> Result<Install> {
+    /// Finds the installation of `--kafka-home`, of KAFKA_HOME, or in the cache, where Maven fetches it if it is missing.
+    pub(crate) fn find(kafka_home: Option<&Path>, cache_dir: Option<&Path>, console: &dyn Console) -> Result<Install> {
         let home = kafka_home.map(Path::to_owned).or_else(|| variable("KAFKA_HOME").map(PathBuf::from));
         if let Some(home) = home {
             return Install::at(&home);
         }
-        let place = maven::place(&cache(cache_dir)?);
-        if !maven::is_complete(&place) {
-            maven::fetch(&place)?;
+        let jars = maven::jars_dir(&cache(cache_dir)?);
+        if !maven::is_complete(&jars) {
+            maven::fetch(&jars, console)?;
         }
-        Install::at(&place)
+        Install::at(&jars)
     }
 
-    /// The Kafka that was unpacked in a directory.
+    /// The installation in a directory.
     fn at(home: &Path) -> Result<Install> {
         let home = std::path::absolute(home)
-            .map_err(|error| Error::new("no usable directory of Apache Kafka").because(error).help(HELP))?;
+            .map_err(|error| Error::new("no usable directory of Apache Kafka").because(error).help(INSTALL_HELP))?;
         let libs = home.join("libs");
         let version = fs::read_dir(&libs)
             .map_err(|error| {
                 Error::new(format!("no Apache Kafka in `{}`: `libs` cannot be read", home.display()))
                     .because(error)
-                    .help(HELP)
+                    .help(INSTALL_HELP)
             })?
             .flatten()
             .find_map(|entry| version(entry.file_name().to_str()?).map(str::to_owned));
         let Some(version) = version else {
-            return Err(
-                Error::new(format!("no Apache Kafka in `{}`: no libs/kafka_2.13-….jar", home.display())).help(HELP)
-            );
+            return Err(Error::new(format!("no Apache Kafka in `{}`: no libs/kafka_2.13-….jar", home.display()))
+                .help(INSTALL_HELP));
         };
         let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
-        if major.is_none_or(|major| major < MAJOR_MIN) {
-            return Err(Error::new(format!("Apache Kafka {version} in `{}` is too old", home.display())).help(HELP));
+        if major.is_none_or(|major| major < KAFKA_MAJOR_MIN) {
+            return Err(
+                Error::new(format!("Apache Kafka {version} in `{}` is too old", home.display())).help(INSTALL_HELP)
+            );
         }
         let libs = libs.to_str().filter(|libs| !libs.contains(':')).ok_or_else(|| {
             Error::new(format!("Java cannot take jars from `{}`", libs.display()))
@@ -70,14 +72,14 @@ impl Install {
 fn version(file: &str) -> Option<&str> {
     let (scala, version) = file.strip_prefix("kafka_")?.strip_suffix(".jar")?.split_once('-')?;
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    // A hyphen more is `-sources`, `-javadoc`, `-test`.
+    // Another hyphen belongs to `-sources`, `-javadoc` or `-test`.
     (is_number(scala) && is_number(version)).then_some(version)
 }
 
-/// Where this program keeps what it fetched.
+/// The cache directory.
 fn cache(given: Option<&Path>) -> Result<PathBuf> {
     let given = given.map(Path::to_owned).or_else(|| variable("AQPIPE_CACHE_DIR").map(PathBuf::from));
-    // The XDG specification has relative paths ignored.
+    // By the XDG specification relative paths are ignored.
     let xdg = || variable("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || variable("HOME").map(|home| Path::new(&home).join(".cache"));
     let cache = given.or_else(|| Some(xdg().or_else(home)?.join("aqpipe"))).ok_or_else(|| {

@@ -7,29 +7,29 @@ use std::process::Command;
 use aqpipe_engine::{Error, Result};
 
 /// The oldest Java that Kafka 4's broker runs on.
-const MAJOR_MIN: u32 = 17;
-const HELP: &str = "Apache Kafka needs Java 17 or newer: install it (Debian, Ubuntu: `apt install \
+const JAVA_MAJOR_MIN: u32 = 17;
+const JAVA_HELP: &str = "Apache Kafka needs Java 17 or newer: install it (Debian, Ubuntu: `apt install \
                     openjdk-17-jre-headless`; Fedora: `dnf install java-21-openjdk-headless`; macOS: `brew install \
                     openjdk@21`; or https://adoptium.net) and have `java` in PATH, or set JAVA_HOME";
 
-/// The `java` to run Kafka with: that of JAVA_HOME, else the first one in PATH.
-pub(super) fn find() -> Result<PathBuf> {
+/// Finds the `java` of JAVA_HOME, or the first one in PATH.
+pub(crate) fn find() -> Result<PathBuf> {
     let home = env::var_os("JAVA_HOME").map(|home| Path::new(&home).join("bin/java")).filter(|java| java.is_file());
-    let java = home.or_else(|| on_path("java")).ok_or_else(|| Error::new("no Java was found").help(HELP))?;
+    let java = home.or_else(|| on_path("java")).ok_or_else(|| Error::new("no Java was found").help(JAVA_HELP))?;
     let output = Command::new(&java)
         .arg("-version")
         .output()
-        .map_err(|error| Error::new(format!("`{}` cannot be run", java.display())).because(error).help(HELP))?;
+        .map_err(|error| Error::new(format!("`{}` cannot be run", java.display())).because(error).help(JAVA_HELP))?;
     let text = String::from_utf8_lossy(&output.stderr);
     match major(&text) {
-        Some(version) if version >= MAJOR_MIN => Ok(java),
+        Some(version) if version >= JAVA_MAJOR_MIN => Ok(java),
         Some(version) => {
-            Err(Error::new(format!("`{}` is Java {version}, which is too old", java.display())).help(HELP))
+            Err(Error::new(format!("`{}` is Java {version}, which is too old", java.display())).help(JAVA_HELP))
         }
-        // macOS has a `java` that only says where to get one.
+        // macOS has a placeholder `java` that prints where to get one.
         None => Err(Error::new(format!("`{} -version` names no version", java.display()))
             .because(text.trim().to_owned())
-            .help(HELP)),
+            .help(JAVA_HELP)),
     }
 }
 
@@ -44,7 +44,7 @@ fn major(text: &str) -> Option<u32> {
 }
 
 /// The first program of this name in PATH.
-pub(super) fn on_path(name: &str) -> Option<PathBuf> {
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(name)).find(|file| file.is_file())
 }

@@ -1,51 +1,54 @@
-//! The last lines that a broker wrote, for the message that says why it died.
+//! The last lines of a broker's log, for the error that says why it died.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
-const LINES: usize = 12;
-const BYTES: u64 = 64 * 1024;
+/// How many lines an error shows.
+const LINES_MAX: usize = 12;
+/// How much of the end of a log is read.
+const READ_BYTES_MAX: u64 = 64 * 1024;
 
-/// A log file from its length at some moment on.
+/// The part of a log file that was written after a moment.
 #[derive(Debug)]
-pub(super) struct LogTail {
+pub(crate) struct LogTail {
     path: PathBuf,
     from: u64,
 }
 
 impl LogTail {
-    /// What will be written to the file after now.
-    pub(super) fn after_now(path: PathBuf) -> LogTail {
+    /// The part of the file that will be written from now on.
+    pub(crate) fn after_now(path: PathBuf) -> LogTail {
         let from = length(&path);
         LogTail { path, from }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The last lines that may say why something failed: a broker that fails goes on to tell at length how it stops.
-    pub(super) fn last_lines(&self) -> Vec<String> {
+    /// The last lines that may name a cause. Routine lines are left out, because a failing broker logs its shutdown at
+    /// length.
+    pub(crate) fn last_lines(&self) -> Vec<String> {
         let text = self.text();
         let lines = || text.lines().filter(|line| !line.trim().is_empty());
         // Stack frames and the dump of the configuration are indented by a tab.
-        let mut told: Vec<&str> = lines().filter(|line| !is_chatter(line) && !line.starts_with('\t')).collect();
-        if told.is_empty() {
-            told = lines().collect();
+        let mut lines_shown: Vec<&str> = lines().filter(|line| !is_routine(line) && !line.starts_with('\t')).collect();
+        if lines_shown.is_empty() {
+            lines_shown = lines().collect();
         }
-        told.iter().skip(told.len().saturating_sub(LINES)).map(|&line| line.to_owned()).collect()
+        lines_shown.iter().skip(lines_shown.len().saturating_sub(LINES_MAX)).map(|&line| line.to_owned()).collect()
     }
 
     fn text(&self) -> String {
         let length = length(&self.path);
-        // A log that was rolled over is shorter than it was: all of it is new.
+        // A shorter log was rolled over: all of it is new.
         let from = if length < self.from { 0 } else { self.from };
-        let from = from.max(length.saturating_sub(BYTES));
+        let from = from.max(length.saturating_sub(READ_BYTES_MAX));
         let mut bytes = Vec::new();
         let read = File::open(&self.path).and_then(|mut file| {
             file.seek(SeekFrom::Start(from))?;
-            file.take(BYTES).read_to_end(&mut bytes)
+            file.take(READ_BYTES_MAX).read_to_end(&mut bytes)
         });
         if read.is_err() {
             bytes.clear();
@@ -54,8 +57,8 @@ impl LogTail {
     }
 }
 
-/// Whether a line of the log tells of the usual.
-fn is_chatter(line: &str) -> bool {
+/// Whether a line is of a level below ERROR.
+fn is_routine(line: &str) -> bool {
     let level = line.strip_prefix('[').and_then(|line| line.split_once("] "));
     level.is_some_and(|(_, rest)| ["INFO ", "WARN ", "DEBUG "].iter().any(|level| rest.starts_with(level)))
 }

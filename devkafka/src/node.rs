@@ -8,40 +8,47 @@ use std::process::{Child, Command, Stdio};
 
 use aqpipe_engine::{Error, Result};
 
-use super::cluster::{Cluster, Member};
-use super::home::{Home, write_whole};
-use super::install::Install;
-use super::log_tail::LogTail;
-use super::process::Process;
-use super::properties;
+use crate::client::ClusterMetadata;
+use crate::cluster::{Cluster, NodeAddress};
+use crate::data_dir::{DataDir, write_whole};
+use crate::install::Install;
+use crate::log_tail::LogTail;
+use crate::process::Process;
+use crate::properties;
 
-/// How to run a program of Kafka.
+/// The Java, the installation and the heap size to run brokers with.
 #[derive(Debug)]
-pub(super) struct Runtime {
-    pub(super) java: PathBuf,
-    pub(super) install: Install,
-    pub(super) heap_mib: u32,
+pub(crate) struct Runtime {
+    pub(crate) java: PathBuf,
+    pub(crate) install: Install,
+    pub(crate) heap_mib: u32,
 }
 
 /// One node and its directory.
 #[derive(Debug)]
-pub(super) struct Node {
-    pub(super) member: Member,
+pub(crate) struct Node {
+    pub(crate) address: NodeAddress,
     dir: PathBuf,
 }
 
-/// A broker that was just started.
+/// A broker that this command has just started.
 #[derive(Debug)]
-pub(super) struct Started {
-    pub(super) id: u16,
-    pub(super) process: Process,
+pub(crate) struct StartedNode {
+    pub(crate) id: u16,
+    pub(crate) process: Process,
     child: Child,
     logs: [LogTail; 2],
 }
 
 impl Node {
-    pub(super) fn all(home: &Home, cluster: &Cluster) -> Vec<Node> {
-        cluster.members().map(|member| Node { member, dir: home.node_dir(member.id) }).collect()
+    pub(crate) fn all(data_dir: &DataDir, cluster: &Cluster) -> Vec<Node> {
+        cluster.nodes().map(|address| Node { address, dir: data_dir.node_dir(address.id) }).collect()
+    }
+
+    /// Whether the cluster is that of these nodes, and all of them are registered.
+    pub(crate) fn are_registered(nodes: &[Node], metadata: &ClusterMetadata) -> bool {
+        let id = nodes.iter().find_map(Node::cluster_id);
+        metadata.cluster_id == id && nodes.iter().all(|node| metadata.brokers.contains(&i32::from(node.address.id)))
     }
 
     fn data(&self) -> PathBuf {
@@ -56,44 +63,44 @@ impl Node {
         self.dir.join("pid")
     }
 
-    /// The process that the last start left here, running or not.
-    pub(super) fn last_process(&self) -> Option<Process> {
+    /// The process of the last start, running or not.
+    pub(crate) fn last_process(&self) -> Option<Process> {
         Process::load(&self.pid_file())
     }
 
     /// The broker's process, if it runs.
-    pub(super) fn process(&self) -> Option<Process> {
+    pub(crate) fn process(&self) -> Option<Process> {
         self.last_process().filter(Process::is_alive)
     }
 
-    /// Forgets the process.
-    pub(super) fn forget_process(&self) {
-        // A file that stays names a process that has ended, which is found out wherever it is read.
+    /// Removes the file that names the process.
+    pub(crate) fn forget_process(&self) {
+        // A file that cannot be removed names a process that has ended, which every reader of it checks.
         let _ = fs::remove_file(self.pid_file());
     }
 
-    /// The cluster that the node's storage was formatted for.
-    pub(super) fn cluster_id(&self) -> Option<String> {
+    /// The id of the cluster that the node's storage was formatted for.
+    pub(crate) fn cluster_id(&self) -> Option<String> {
         let text = fs::read_to_string(self.data().join("meta.properties")).ok()?;
         text.lines().find_map(|line| line.strip_prefix("cluster.id=")).map(|id| id.trim().to_owned())
     }
 
     /// Writes the configuration.
-    pub(super) fn configure(&self, cluster: &Cluster) -> Result<()> {
+    pub(crate) fn configure(&self, cluster: &Cluster) -> Result<()> {
         let data = self.data();
         fs::create_dir_all(&data)
             .map_err(|error| Error::new(format!("cannot make the directory `{}`", data.display())).because(error))?;
-        // Kafka takes a list of directories, separated by commas and trimmed.
+        // Kafka splits its list of directories at commas.
         let data = data.to_str().filter(|data| !data.contains(',')).ok_or_else(|| {
             Error::new(format!("Kafka cannot keep records in `{}`", data.display()))
                 .help("choose a `--dir` whose path is UTF-8 and has no comma")
         })?;
-        write_whole(&self.configuration(), &properties::server(cluster, self.member, data))?;
+        write_whole(&self.configuration(), &properties::server(cluster, self.address, data))?;
         write_whole(&self.dir.join("log4j2.properties"), properties::LOG4J2)
     }
 
-    /// Begins to format the storage for a cluster.
-    pub(super) fn format(&self, runtime: &Runtime, cluster_id: &str) -> Result<Child> {
+    /// Starts to format the storage for a cluster.
+    pub(crate) fn format(&self, runtime: &Runtime, cluster_id: &str) -> Result<Child> {
         self.java(runtime, "format.log")
             .args(["kafka.tools.StorageTool", "format", "--ignore-formatted", "--cluster-id", cluster_id, "--config"])
             .arg(self.configuration())
@@ -103,8 +110,8 @@ impl Node {
             .map_err(|error| cannot_run(runtime, error))
     }
 
-    /// Starts the broker, which from then on depends on nothing of this process.
-    pub(super) fn start(&self, runtime: &Runtime) -> Result<Started> {
+    /// Starts the broker as an independent process.
+    pub(crate) fn start(&self, runtime: &Runtime) -> Result<StartedNode> {
         let logs = ["console.log", "broker.log"].map(|name| LogTail::after_now(self.dir.join(name)));
         let console = |path: &Path| -> io::Result<(File, File)> {
             let file = OpenOptions::new().create(true).append(true).open(path)?;
@@ -118,19 +125,19 @@ impl Node {
             .arg(self.configuration())
             .stdout(stdout)
             .stderr(stderr)
-            // A group of its own: Ctrl-C in the terminal goes to the group of the command that runs there.
+            // A process group of its own, because Ctrl-C in a terminal signals the group of the command.
             .process_group(0)
             .spawn()
             .map_err(|error| cannot_run(runtime, error))?;
-        let mut started = Started {
-            id: self.member.id,
-            // A process that has ended already has no start time; `died` tells of it.
+        let mut started = StartedNode {
+            id: self.address.id,
+            // A process that has ended already has no start time; `died` reports it.
             process: Process::with_pid(child.id()).unwrap_or_else(|| Process::ended(child.id())),
             child,
             logs,
         };
         if let Err(error) = started.process.save(&self.pid_file()) {
-            // Without its file nobody could stop it later.
+            // Without its file the broker could not be stopped later.
             started.kill();
             return Err(error);
         }
@@ -158,9 +165,9 @@ impl Node {
     }
 }
 
-impl Started {
-    /// Why the broker is not running any more, if it is not.
-    pub(super) fn died(&mut self) -> Option<Error> {
+impl StartedNode {
+    /// The error of a broker that has ended.
+    pub(crate) fn died(&mut self) -> Option<Error> {
         let how = match self.child.try_wait() {
             Ok(None) => return None,
             Ok(Some(status)) => status.to_string(),
@@ -169,16 +176,16 @@ impl Started {
         Some(self.error(format!("broker {} ended while it started ({how})", self.id)))
     }
 
-    /// An error about this broker, with the last it said.
-    pub(super) fn error(&self, message: String) -> Error {
+    /// An error about this broker with the last lines of its log.
+    pub(crate) fn error(&self, message: String) -> Error {
         let lines: Vec<String> = self.logs.iter().flat_map(LogTail::last_lines).collect();
-        let error = Error::new(message).help(format!("all of it is in {}", self.logs[1].path().display()));
+        let error = Error::new(message).help(format!("the whole log is {}", self.logs[1].path().display()));
         if lines.is_empty() { error } else { error.because("its last lines:").lines(lines) }
     }
 
-    /// Ends the broker at once.
-    pub(super) fn kill(&mut self) {
-        // Whatever fails here, the process has ended already.
+    /// Kills the broker.
+    pub(crate) fn kill(&mut self) {
+        // An error means that the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

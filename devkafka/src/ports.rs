@@ -1,4 +1,4 @@
-//! Which ports on loopback are free.
+//! Free ports on loopback.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use aqpipe_engine::{Error, Result};
 
-const CONNECT_WAIT: Duration = Duration::from_millis(500);
-/// How many ports after the brokers' are tried for the controllers before the system is asked for any.
-const NEAR: u16 = 50;
+/// How long a connection on loopback may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+/// How many ports after those of the brokers are tried for controllers, before the system chooses.
+const CONTROLLER_PORT_DISTANCE_MAX: u16 = 50;
 
 /// Whether something on this machine accepts connections at `port`.
-pub(super) fn answers(port: u16) -> bool {
-    TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), CONNECT_WAIT).is_ok()
+pub(crate) fn answers(port: u16) -> bool {
+    TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), CONNECT_TIMEOUT).is_ok()
 }
 
 fn is_free(port: u16) -> bool {
@@ -20,8 +21,8 @@ fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() && !answers(port)
 }
 
-/// Fails if a broker could not listen at `port`.
-pub(super) fn check_free(port: u16) -> Result<()> {
+/// Checks that a broker can listen at `port`.
+pub(crate) fn check_free(port: u16) -> Result<()> {
     let other = "choose another one with `--port`";
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
         Ok(listener) => drop(listener),
@@ -40,14 +41,14 @@ fn in_use(port: u16) -> Error {
     )
 }
 
-/// `count` free ports for controllers: those after `first` where possible, so that they stay clear of the range from
-/// which the system serves outgoing connections.
-pub(super) fn free_after(first: u16, count: u16) -> Result<Vec<u16>> {
-    let mut ports: Vec<u16> = (first..=first.saturating_add(NEAR))
+/// Finds `count` free ports for controllers, from `first` on where possible, which keeps them out of the range of
+/// ephemeral ports.
+pub(crate) fn free_after(first: u16, count: u16) -> Result<Vec<u16>> {
+    let mut ports: Vec<u16> = (first..=first.saturating_add(CONTROLLER_PORT_DISTANCE_MAX))
         .filter(|&port| port != 0 && is_free(port))
         .take(usize::from(count))
         .collect();
-    // Held until all are found, so that no port is found twice.
+    // The listeners are held until all ports are found, so that no port is found twice.
     let mut listeners = Vec::new();
     while ports.len() < usize::from(count) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
@@ -62,8 +63,8 @@ pub(super) fn free_after(first: u16, count: u16) -> Result<Vec<u16>> {
     Ok(ports)
 }
 
-/// Whether every one of `ports` is free.
-pub(super) fn all_free(ports: &[u16]) -> bool {
+/// Whether all of `ports` are free.
+pub(crate) fn all_free(ports: &[u16]) -> bool {
     ports.iter().copied().all(is_free)
 }
 

@@ -1,4 +1,4 @@
-//! Processes that this command started, told apart from others that were given the same number later.
+//! Processes that this command started, told apart from later ones with the same process id.
 
 use std::fs;
 use std::path::Path;
@@ -7,45 +7,48 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::{Error, Result};
-pub(super) use rustix::process::Signal;
+pub(crate) use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
 
-use super::home::write_whole;
+use crate::data_dir::write_whole;
 
-/// A process with the time at which it started: the two together never return.
+/// How often a process that is waited for is polled.
+const EXIT_POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A process by its id and its start time, which are unique together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Process {
-    pub(super) pid: u32,
+pub(crate) struct Process {
+    pub(crate) pid: u32,
     started: String,
 }
 
 impl Process {
-    /// The process with this number, unless it has ended.
-    pub(super) fn with_pid(pid: u32) -> Option<Process> {
+    /// The running process with this id.
+    pub(crate) fn with_pid(pid: u32) -> Option<Process> {
         let started = if cfg!(target_os = "linux") { started_by_proc(pid) } else { started_by_ps(pid) }?;
         Some(Process { pid, started })
     }
 
     /// A process that ended before its start time could be read: it is never alive.
-    pub(super) fn ended(pid: u32) -> Process {
+    pub(crate) fn ended(pid: u32) -> Process {
         Process { pid, started: "ended".to_owned() }
     }
 
-    /// The process that a file names; `None` without a file, or when its content is not one's own.
-    pub(super) fn load(path: &Path) -> Option<Process> {
+    /// Reads the process from a file; `None` where the file is missing or damaged.
+    pub(crate) fn load(path: &Path) -> Option<Process> {
         parse(&fs::read_to_string(path).ok()?)
     }
 
-    pub(super) fn save(&self, path: &Path) -> Result<()> {
+    pub(crate) fn save(&self, path: &Path) -> Result<()> {
         write_whole(path, &format!("{}\n{}\n", self.pid, self.started))
     }
 
-    pub(super) fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         Process::with_pid(self.pid).is_some_and(|now| now == *self)
     }
 
-    /// Sends a signal if the process still is the one that was started.
-    pub(super) fn signal(&self, signal: Signal) -> Result<()> {
+    /// Sends a signal, unless the process has ended.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
         let Some(pid) = pid.filter(|_| self.is_alive()) else { return Ok(()) };
         match kill_process(pid, signal) {
@@ -54,13 +57,13 @@ impl Process {
         }
     }
 
-    /// Waits for the end of the process; false if the deadline comes first.
-    pub(super) fn wait_until(&self, deadline: Instant) -> bool {
+    /// Waits until the process has ended; returns false at the deadline.
+    pub(crate) fn wait_until(&self, deadline: Instant) -> bool {
         while self.is_alive() {
             if Instant::now() >= deadline {
                 return false;
             }
-            thread::sleep(Duration::from_millis(20));
+            thread::sleep(EXIT_POLL_INTERVAL);
         }
         true
     }
@@ -75,19 +78,19 @@ fn parse(text: &str) -> Option<Process> {
 
 fn started_by_proc(pid: u32) -> Option<String> {
     let ticks = parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;
-    // The ticks count from the start of the system.
+    // The ticks count from boot, so the boot is part of the start time.
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     Some(format!("{ticks} {}", boot.trim()).trim().to_owned())
 }
 
-/// The start time in `/proc/<pid>/stat`; `None` for a process that has ended and waits for its parent.
+/// The start time in `/proc/<pid>/stat`; `None` for a zombie.
 fn parse_stat(stat: &str) -> Option<u64> {
-    // The program's name stands in parentheses and may hold any of spaces and parentheses itself.
+    // The program's name is in parentheses and may contain spaces and parentheses.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_ascii_whitespace();
     let state = fields.next()?;
     let threads: u32 = fields.nth(16)?.parse().ok()?;
-    // The first thread may have ended while others still hold the ports and files.
+    // The main thread may have ended while other threads still hold ports and files.
     if matches!(state, "Z" | "X") && threads <= 1 { None } else { fields.nth(1)?.parse().ok() }
 }
 

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::cluster::{Cluster, Member};
+use crate::cluster::{Cluster, NodeAddress};
 
-/// What the directory, the ports and the number of brokers decide; `--property` must not.
-const OWN: [&str; 10] = [
+/// The properties that follow from other options, so that `--property` may not set them.
+const RESERVED_PROPERTIES: [&str; 10] = [
     "process.roles",
     "node.id",
     "broker.id",
@@ -19,26 +19,26 @@ const OWN: [&str; 10] = [
 ];
 
 /// Parses the `key=value` of `--property`.
-pub(super) fn parse_setting(text: &str) -> Result<(String, String), String> {
+pub(crate) fn parse_property(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("expected key=value")?;
     let (key, value) = (key.trim(), value.trim());
     if key.is_empty() || key.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Err("the key before `=` is not the name of a property".to_owned());
     }
-    if OWN.contains(&key) {
+    if RESERVED_PROPERTIES.contains(&key) {
         return Err(format!("`{key}` follows from --dir, --port and --brokers"));
     }
     Ok((key.to_owned(), value.to_owned()))
 }
 
-/// The properties of one broker and controller of the cluster, keeping its records in `data`.
+/// The properties of a node, which is broker and controller; `data` is the directory of its records.
 ///
-/// The internal topics have few partitions and the cleaner a small buffer, because every default of a server for
-/// production would fill the small heap; sessions are short, so that a broker that was killed is back in seconds.
-pub(super) fn server(cluster: &Cluster, member: Member, data: &str) -> String {
-    let Member { id, port, controller } = member;
+/// Internal topics have few partitions and the log cleaner has a small buffer, because defaults for production would fill
+/// the small heap. Sessions are short, so that a killed broker can register again within seconds.
+pub(crate) fn server(cluster: &Cluster, address: NodeAddress, data: &str) -> String {
+    let NodeAddress { id, port, controller } = address;
     let voters: Vec<String> =
-        cluster.members().map(|member| format!("{}@127.0.0.1:{}", member.id, member.controller)).collect();
+        cluster.nodes().map(|address| format!("{}@127.0.0.1:{}", address.id, address.controller)).collect();
     let replicas = cluster.replication().to_string();
     let in_sync = cluster.min_in_sync().to_string();
     let mut properties: Vec<(&str, String)> = vec![
@@ -60,8 +60,8 @@ pub(super) fn server(cluster: &Cluster, member: Member, data: &str) -> String {
         ("transaction.state.log.num.partitions", "5".to_owned()),
         ("share.coordinator.state.topic.replication.factor", replicas),
         ("share.coordinator.state.topic.min.isr", in_sync),
-        // Nodes that stop together lose their controllers' majority, and a broker that then still asks the controller
-        // for leave to stop would ask for five minutes. It stops as cleanly without.
+        // Nodes that stop together lose their quorum of controllers. A broker that then requests a controlled shutdown
+        // retries for five minutes. It stops as cleanly without.
         ("controlled.shutdown.enable", (cluster.brokers() == 1).to_string()),
         ("group.initial.rebalance.delay.ms", "0".to_owned()),
         ("group.min.session.timeout.ms", "0".to_owned()),
@@ -81,7 +81,7 @@ pub(super) fn server(cluster: &Cluster, member: Member, data: &str) -> String {
     text
 }
 
-/// The text as Java's properties files want it: Latin-1 with everything else as UTF-16 escapes.
+/// Escapes text for a Java properties file: Latin-1, everything else as UTF-16 escapes.
 fn escape(text: &str, key: bool) -> String {
     let mut escaped = String::with_capacity(text.len());
     for (at, c) in text.chars().enumerate() {
@@ -100,9 +100,9 @@ fn escape(text: &str, key: bool) -> String {
     escaped
 }
 
-/// The logging configuration of a broker: everything from INFO up into the file named by the Java property
-/// `aqpipe.log`, three old ones of 10 MB beside it.
-pub(super) const LOG4J2: &str = "\
+/// The logging configuration of a broker: INFO and above go to the file of the Java property `aqpipe.log`, with three
+/// older files of 10 MB.
+pub(crate) const LOG4J2: &str = "\
 # Written by `aqpipe kafka up` at every start.
 status = warn
 shutdownHook = disable
@@ -135,8 +135,8 @@ mod tests {
 
     fn properties(brokers: u16, node: usize) -> Vec<(String, String)> {
         let cluster = cluster(brokers);
-        let member = cluster.members().nth(node - 1).unwrap();
-        server(&cluster, member, "/tmp/data")
+        let address = cluster.nodes().nth(node - 1).unwrap();
+        server(&cluster, address, "/tmp/data")
             .lines()
             .filter(|line| !line.starts_with('#'))
             .map(|line| line.split_once('=').unwrap())
@@ -177,12 +177,12 @@ mod tests {
 
     #[test]
     fn properties_that_the_command_decides_are_refused() {
-        for key in OWN {
-            assert!(parse_setting(&format!("{key}=1")).is_err(), "{key} was taken");
+        for key in RESERVED_PROPERTIES {
+            assert!(parse_property(&format!("{key}=1")).is_err(), "{key} was taken");
         }
-        assert_eq!(parse_setting("log.retention.ms = -1").unwrap(), ("log.retention.ms".to_owned(), "-1".to_owned()));
-        assert!(parse_setting("=1").is_err());
-        assert!(parse_setting("a b=1").is_err());
+        assert_eq!(parse_property("log.retention.ms = -1").unwrap(), ("log.retention.ms".to_owned(), "-1".to_owned()));
+        assert!(parse_property("=1").is_err());
+        assert!(parse_property("a b=1").is_err());
     }
 
     #[test]

@@ -5,74 +5,80 @@ use std::time::{Duration, Instant};
 
 use aqpipe_engine::{Error, Result};
 
-use super::args::UpArgs;
-use super::client::{Client, View};
-use super::cluster::{Cluster, Wish};
-use super::home::Home;
-use super::install::Install;
-use super::node::{Node, Runtime, Started};
-use super::{java, ports};
-use crate::printer;
+use crate::args::UpArgs;
+use crate::client::{Client, ClusterMetadata};
+use crate::cluster::{Cluster, ClusterRequest};
+use crate::console::Console;
+use crate::data_dir::DataDir;
+use crate::install::Install;
+use crate::node::{Node, Runtime, StartedNode};
+use crate::{java, ports};
 
-/// Partitions of the topic, unless a number is given.
-const PARTITIONS: i32 = 3;
-/// Where the pipelines that ship look for brokers, unless `KAFKA_BROKERS` says otherwise.
+/// Partitions of the topic, unless `--partitions` is given.
+const DEFAULT_PARTITIONS: i32 = 3;
+/// The brokers of the pipelines that ship, unless `KAFKA_BROKERS` is set.
 const DEFAULT_BROKERS: &str = "localhost:9092";
-const POLL: Duration = Duration::from_millis(50);
+/// How often brokers are asked whether they are ready.
+const READY_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Starts what is not running, waits until all of it answers and creates the topic.
-pub(super) fn up(args: &UpArgs) -> Result<()> {
-    let home = Home::create(&args.place.dir)?;
-    let _lock = home.lock()?;
-    let recorded = Cluster::load(&home)?;
-    let running = recorded.iter().flat_map(|cluster| Node::all(&home, cluster)).any(|node| node.process().is_some());
-    let wish = Wish { port: args.port, brokers: args.brokers, properties: &args.properties };
-    let cluster = Cluster::plan(recorded, wish, running)?;
-    let nodes = Node::all(&home, &cluster);
-    let mut start = Start { args, home, cluster, nodes, runtime: None, started: Vec::new() };
-    let ready = start.until_answer();
-    let (client, view) = ready.inspect_err(|_| start.undo())?;
-    start.report(&view);
-    topic(&client, &start.cluster, args)
+/// Starts the brokers that do not run, waits until all of them answer and creates the topic.
+pub(crate) fn up(args: &UpArgs, console: &dyn Console) -> Result<()> {
+    let data_dir = DataDir::create(&args.directory.dir)?;
+    let _lock = data_dir.lock(console)?;
+    let recorded = Cluster::load(&data_dir)?;
+    let running =
+        recorded.iter().flat_map(|cluster| Node::all(&data_dir, cluster)).any(|node| node.process().is_some());
+    let request = ClusterRequest { port: args.port, brokers: args.brokers, properties: &args.properties };
+    let cluster = Cluster::plan(recorded, request, running)?;
+    let nodes = Node::all(&data_dir, &cluster);
+    let mut startup = Startup { args, console, data_dir, cluster, nodes, runtime: None, started: Vec::new() };
+    let ready = startup.wait_until_ready();
+    let (client, metadata) = ready.inspect_err(|_| startup.undo())?;
+    startup.report(&metadata);
+    create_topic(&client, &startup.cluster, args, console)
 }
 
-/// A start at work.
-struct Start<'a> {
+/// A start in progress.
+struct Startup<'a> {
     args: &'a UpArgs,
-    home: Home,
+    console: &'a dyn Console,
+    data_dir: DataDir,
     cluster: Cluster,
     nodes: Vec<Node>,
-    /// Found when the first node has to be started.
+    /// Set when the first node has to be started.
     runtime: Option<Runtime>,
-    started: Vec<Started>,
+    started: Vec<StartedNode>,
 }
 
-impl Start<'_> {
-    /// Starts what is not running and waits until every broker answers.
-    fn until_answer(&mut self) -> Result<(Client, View)> {
+impl Startup<'_> {
+    /// Starts the brokers that do not run and waits until all of them answer.
+    fn wait_until_ready(&mut self) -> Result<(Client, ClusterMetadata)> {
         let mut client = None;
         let mut last = String::from("no connection");
-        self.missing()?;
+        self.start_missing()?;
         let deadline = deadline(self.args);
         loop {
-            if let Some(error) = self.started.iter_mut().find_map(Started::died) {
+            if let Some(error) = self.started.iter_mut().find_map(StartedNode::died) {
                 return Err(error);
             }
-            // A node that was killed just before may have looked alive a moment ago.
-            self.missing()?;
-            if self.nodes.iter().all(|node| ports::answers(node.member.port)) {
+            // A node that was killed just before may still have been alive at the last check.
+            self.start_missing()?;
+            if self.nodes.iter().all(|node| ports::answers(node.address.port)) {
                 let connected = match client.take() {
                     Some(client) => client,
                     None => Client::new(&self.cluster.bootstrap())?,
                 };
-                match connected.view() {
-                    // The cluster lists a broker that was killed until its session expires.
-                    Ok(view)
-                        if complete(&view, &self.nodes) && self.nodes.iter().all(|node| node.process().is_some()) =>
+                match connected.metadata() {
+                    // A killed broker stays registered until its session expires.
+                    Ok(metadata)
+                        if Node::are_registered(&self.nodes, &metadata)
+                            && self.nodes.iter().all(|node| node.process().is_some()) =>
                     {
-                        return Ok((connected, view));
+                        return Ok((connected, metadata));
                     }
-                    Ok(view) => last = format!("{} of {} brokers are there", view.brokers.len(), self.nodes.len()),
+                    Ok(metadata) => {
+                        last = format!("{} of {} brokers are there", metadata.brokers.len(), self.nodes.len())
+                    }
                     Err(error) => last = error.to_string(),
                 }
                 client = Some(connected);
@@ -84,57 +90,57 @@ impl Start<'_> {
                     None => Error::new(message).help("stop it with `aqpipe kafka down`, then start it again"),
                 });
             }
-            thread::sleep(POLL);
+            thread::sleep(READY_POLL_INTERVAL);
         }
     }
 
-    /// Starts the nodes that neither run nor were started before.
-    fn missing(&mut self) -> Result<()> {
-        let started = |node: &Node| self.started.iter().any(|started| started.id == node.member.id);
+    /// Starts the nodes that neither run nor were started by this command.
+    fn start_missing(&mut self) -> Result<()> {
+        let started = |node: &Node| self.started.iter().any(|started| started.id == node.address.id);
         let missing: Vec<&Node> = self.nodes.iter().filter(|node| !started(node) && node.process().is_none()).collect();
         if missing.is_empty() {
             return Ok(());
         }
-        missing.iter().try_for_each(|node| ports::check_free(node.member.port))?;
+        missing.iter().try_for_each(|node| ports::check_free(node.address.port))?;
         let runtime = match self.runtime.take() {
             Some(runtime) => runtime,
             None => Runtime {
                 java: java::find()?,
-                install: Install::find(self.args.kafka_home.as_deref(), self.args.cache_dir.as_deref())?,
+                install: Install::find(self.args.kafka_home.as_deref(), self.args.cache_dir.as_deref(), self.console)?,
                 heap_mib: self.args.heap,
             },
         };
         let runtime = self.runtime.insert(runtime);
-        self.cluster.save(&self.home)?;
+        self.cluster.save(&self.data_dir)?;
         prepare(&missing, &self.nodes, &self.cluster, runtime)?;
-        printer::err(&format!("starting Apache Kafka {} at {}", runtime.install.version, self.cluster.bootstrap()));
+        self.console.err(&format!("starting Apache Kafka {} at {}", runtime.install.version, self.cluster.bootstrap()));
         for node in missing {
             self.started.push(node.start(runtime)?);
         }
         Ok(())
     }
 
-    /// Ends what was started: a half cluster would be in the way of the next try.
+    /// Kills the nodes that were started, because a partial cluster would be in the way of the next start.
     fn undo(&mut self) {
         for started in &mut self.started {
             started.kill();
-            self.nodes.iter().filter(|node| node.member.id == started.id).for_each(Node::forget_process);
+            self.nodes.iter().filter(|node| node.address.id == started.id).for_each(Node::forget_process);
         }
     }
 
-    fn report(&self, view: &View) {
+    fn report(&self, metadata: &ClusterMetadata) {
         let pids: Vec<String> =
             self.nodes.iter().filter_map(Node::process).map(|process| process.pid.to_string()).collect();
         let what = match &self.runtime {
             Some(runtime) => format!("Apache Kafka {} is", runtime.install.version),
             None => "Apache Kafka is already".to_owned(),
         };
-        printer::out(&format!("{what} running at {} (pid {})", self.cluster.bootstrap(), pids.join(", ")));
-        printer::out(&format!("  cluster  {}", view.cluster_id.as_deref().unwrap_or("unknown")));
-        printer::out(&format!("  data     {}", self.home.path().display()));
+        self.console.out(&format!("{what} running at {} (pid {})", self.cluster.bootstrap(), pids.join(", ")));
+        self.console.out(&format!("  cluster  {}", metadata.cluster_id.as_deref().unwrap_or("unknown")));
+        self.console.out(&format!("  data     {}", self.data_dir.path().display()));
         let brokers = self.cluster.bootstrap().replace("127.0.0.1", "localhost");
         if brokers != DEFAULT_BROKERS {
-            printer::out(&format!("  use it   export KAFKA_BROKERS={brokers}"));
+            self.console.out(&format!("  use it   export KAFKA_BROKERS={brokers}"));
         }
     }
 }
@@ -146,8 +152,8 @@ fn deadline(args: &UpArgs) -> Instant {
 /// Configures the nodes to start, and formats the storage of those that have none.
 fn prepare(missing: &[&Node], nodes: &[Node], cluster: &Cluster, runtime: &Runtime) -> Result<()> {
     missing.iter().try_for_each(|node| node.configure(cluster))?;
-    // The storage itself is what remembers the cluster's id, so that new storage is a new cluster to everyone who
-    // noted down positions in the old one.
+    // The id is kept in the storage alone, so that clients which know offsets of the old storage see new storage as
+    // another cluster.
     let id = nodes.iter().find_map(Node::cluster_id).unwrap_or_else(new_cluster_id);
     let formats: Vec<_> =
         missing.iter().filter(|node| node.cluster_id().is_none()).map(|node| node.format(runtime, &id)).collect();
@@ -164,7 +170,7 @@ fn prepare(missing: &[&Node], nodes: &[Node], cluster: &Cluster, runtime: &Runti
     Ok(())
 }
 
-/// 128 random bits as Kafka writes them: URL-safe base 64 without padding, not beginning with a hyphen.
+/// 128 random bits in Kafka's notation: URL-safe base 64 without padding, without a hyphen at the beginning.
 fn new_cluster_id() -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let bits: u128 = rand::random();
@@ -174,27 +180,21 @@ fn new_cluster_id() -> String {
     if id.starts_with('-') { new_cluster_id() } else { id }
 }
 
-/// Whether it is our own brokers that answered, and all of them.
-pub(super) fn complete(view: &View, nodes: &[Node]) -> bool {
-    let id = nodes.iter().find_map(Node::cluster_id);
-    view.cluster_id == id && nodes.iter().all(|node| view.brokers.contains(&i32::from(node.member.id)))
-}
-
 /// Creates the topic if it is missing and waits until it can be written.
-fn topic(client: &Client, cluster: &Cluster, args: &UpArgs) -> Result<()> {
+fn create_topic(client: &Client, cluster: &Cluster, args: &UpArgs, console: &dyn Console) -> Result<()> {
     let deadline = deadline(args);
     let name = &args.topic;
-    let partitions = args.partitions.unwrap_or(PARTITIONS);
+    let partitions = args.partitions.unwrap_or(DEFAULT_PARTITIONS);
     let mut created = false;
     let mut last = String::from("no leader yet");
     loop {
-        match client.view() {
-            Ok(view) => match view.topic(name) {
+        match client.metadata() {
+            Ok(metadata) => match metadata.topic(name) {
                 Some(topic) if topic.ready => {
                     let new = if created { ", created" } else { "" };
-                    printer::out(&format!("  topic    {name}, {} partition(s){new}", topic.partitions));
-                    if args.partitions.is_some_and(|wished| usize::try_from(wished) != Ok(topic.partitions)) {
-                        printer::err(&format!("warning: topic `{name}` was there before and is left as it is"));
+                    console.out(&format!("  topic    {name}, {} partition(s){new}", topic.partitions));
+                    if args.partitions.is_some_and(|requested| usize::try_from(requested) != Ok(topic.partitions)) {
+                        console.err(&format!("warning: topic `{name}` exists already and is left as it is"));
                     }
                     return Ok(());
                 }
@@ -210,7 +210,7 @@ fn topic(client: &Client, cluster: &Cluster, args: &UpArgs) -> Result<()> {
             return Err(Error::new(format!("topic `{name}` could not be created: {last}"))
                 .help("the brokers run on; `aqpipe kafka status` shows them, and another `up` tries again"));
         }
-        thread::sleep(POLL);
+        thread::sleep(READY_POLL_INTERVAL);
     }
 }
 

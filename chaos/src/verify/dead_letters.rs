@@ -86,21 +86,21 @@ impl DeadLetterTracker {
 mod tests {
     use super::*;
 
-    const SHAPE: Dataset = Dataset { sources: 3, per_source: 200 };
+    const DATASET: Dataset = Dataset { sources: 3, per_source: 200 };
 
     fn location(at: u64) -> Location {
         Location { container: "dead".into(), at }
     }
 
     fn all() -> Vec<String> {
-        let malformed = SHAPE.items().filter(|item| matches!(item, Item::Malformed { .. }));
+        let malformed = DATASET.items().filter(|item| matches!(item, Item::Malformed { .. }));
         let line = |(at, item)| serde_json::json!({ "position": at, "raw": input::line(item) }).to_string();
         (0..).zip(malformed).map(|(at, item): (u64, Item)| line((at, item))).collect()
     }
 
     fn found(lines: &[String]) -> Vec<ViolationKind> {
         let violations = Violations::quiet();
-        let mut dead_letters = DeadLetterTracker::new(SHAPE, "reader", input::line);
+        let mut dead_letters = DeadLetterTracker::new(DATASET, "reader", input::line);
         let range = FileRange { split: 0, from: 0, to: 1_000, sequence: 0, name: "dead".into() };
         for (at, line) in (0..).zip(lines) {
             dead_letters.take_line(line, &range, location(at), &violations);

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
     use crate::input;
 
-    const SHAPE: Dataset = Dataset { sources: 3, per_source: 64 };
+    const DATASET: Dataset = Dataset { sources: 3, per_source: 64 };
 
     fn name(from: u64, to: u64) -> String {
         format!("out_in.csv_{from:020}-{to:020}.csv")
@@ -137,13 +137,13 @@ mod tests {
 
     /// The files of a run with checkpoints at these positions.
     fn rows_by_range(cuts: &[u64]) -> (InputPositions, RowsByRange) {
-        let (_, positions) = input::file(SHAPE);
+        let (_, positions) = input::file(DATASET);
         let end = positions.ends[&0];
         let mut rows_by_range = RowsByRange::new();
         let cuts: Vec<u64> = cuts.iter().copied().filter(|cut| *cut < end).chain([end]).collect();
         let mut from = 0;
         for to in cuts {
-            let is_in = |reading: &Reading| match SHAPE.released_by(*reading) {
+            let is_in = |reading: &Reading| match DATASET.released_by(*reading) {
                 Some(by) => (from..to).contains(&positions.readings[&by].1),
                 None => to == end,
             };
@@ -163,7 +163,7 @@ mod tests {
 
     fn found(positions: &InputPositions, rows_by_range: &RowsByRange) -> Vec<ViolationKind> {
         let violations = Violations::quiet();
-        check(SHAPE, positions, rows_by_range, &violations);
+        check(DATASET, positions, rows_by_range, &violations);
         violations.counts().into_keys().collect()
     }
 

@@ -150,11 +150,11 @@ impl RecordTracker {
 mod tests {
     use super::*;
 
-    const SHAPE: Dataset = Dataset { sources: 2, per_source: 50 };
+    const DATASET: Dataset = Dataset { sources: 2, per_source: 50 };
 
     fn record(source: u32, seq: u64) -> OutputRecord {
         let reading = Reading { source, seq };
-        let expected = SHAPE.expected(reading);
+        let expected = DATASET.expected(reading);
         OutputRecord {
             reading,
             checksum: reading.checksum().into(),
@@ -168,7 +168,7 @@ mod tests {
     /// The violations of records in this order.
     fn found(rows: impl IntoIterator<Item = OutputRecord>) -> Vec<ViolationKind> {
         let violations = Violations::quiet();
-        let mut tracker = RecordTracker::new(SHAPE, "reader", true);
+        let mut tracker = RecordTracker::new(DATASET, "reader", true);
         for (at, record) in (0..).zip(rows) {
             tracker.take(&record, &Location { container: "t/0".into(), at }, &violations);
         }
@@ -177,7 +177,7 @@ mod tests {
     }
 
     fn all() -> Vec<OutputRecord> {
-        (0..SHAPE.per_source).flat_map(|seq| [record(0, seq), record(1, seq)]).collect()
+        (0..DATASET.per_source).flat_map(|seq| [record(0, seq), record(1, seq)]).collect()
     }
 
     #[test]
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn a_duplicate_is_found_at_once_and_named_with_both_places() {
         let violations = Violations::quiet();
-        let mut tracker = RecordTracker::new(SHAPE, "reader", true);
+        let mut tracker = RecordTracker::new(DATASET, "reader", true);
         for (at, record) in [record(0, 0), record(0, 1), record(0, 0)].iter().enumerate() {
             tracker.take(record, &Location { container: "t/0".into(), at: at as u64 }, &violations);
         }
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn what_was_never_fed_is_found() {
         let mut rows = all();
-        rows.push(OutputRecord { reading: Reading { source: 0, seq: SHAPE.per_source }, ..record(0, 0) });
+        rows.push(OutputRecord { reading: Reading { source: 0, seq: DATASET.per_source }, ..record(0, 0) });
         rows.push(OutputRecord { reading: Reading { source: 9, seq: 0 }, ..record(0, 0) });
         assert_eq!(found(rows), [ViolationKind::Unknown, ViolationKind::Unknown]);
     }
@@ -250,13 +250,13 @@ mod tests {
     fn a_record_that_a_live_reader_saw_elsewhere_is_found() {
         let violations = Violations::quiet();
         let (mut live, mut last) =
-            (RecordTracker::new(SHAPE, "live reader", true), RecordTracker::new(SHAPE, "last reader", true));
+            (RecordTracker::new(DATASET, "live reader", true), RecordTracker::new(DATASET, "last reader", true));
         live.take(&record(0, 0), &Location { container: "t/0".into(), at: 0 }, &violations);
         last.agrees_with(&live, &violations);
         last.take(&record(0, 0), &Location { container: "t/0".into(), at: 1 }, &violations);
         last.agrees_with(&live, &violations);
         assert_eq!(violations.counts(), [(ViolationKind::Changed, 2)].into());
-        live = RecordTracker::new(SHAPE, "live reader", true);
+        live = RecordTracker::new(DATASET, "live reader", true);
         last.agrees_with(&live, &violations);
         assert_eq!(
             violations.counts(),

@@ -1,4 +1,4 @@
-//! A directory to work in, and the command in it.
+//! A working directory with the command in it.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -10,44 +10,44 @@ use tempfile::NamedTempFile;
 
 use super::output::{self, Rows};
 
-/// What takes longer hangs: far more than anything here needs, on a machine that does much else.
-const LIMIT: Duration = Duration::from_secs(180);
+/// How long a command may take: far more than any needs on a busy machine.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// A file to take what a process writes.
-fn log() -> (NamedTempFile, Stdio) {
+/// A file for the output of a process.
+fn log_file() -> (NamedTempFile, Stdio) {
     let file = NamedTempFile::new().expect("a file");
-    let end = File::options().append(true).open(file.path()).expect("opens").into();
-    (file, end)
+    let handle = File::options().append(true).open(file.path()).expect("opens").into();
+    (file, handle)
 }
 
 fn text(file: &NamedTempFile) -> String {
     String::from_utf8_lossy(&std::fs::read(file.path()).expect("readable")).into_owned()
 }
 
-/// A directory to work in, gone with the test.
+/// A working directory, removed after the test.
 ///
-/// Pipelines are known to a broker by their names, so those that use one get a name of this house alone; what the
-/// command says has it as the test wrote it.
-pub(crate) struct House {
+/// Brokers identify pipelines by name, so the name of a pipeline with a real broker gets a unique suffix. Output of the
+/// command is read without that suffix.
+pub(crate) struct TestDir {
     dir: tempfile::TempDir,
-    tag: String,
+    name_suffix: String,
 }
 
-impl House {
-    pub(crate) fn new() -> House {
+impl TestDir {
+    pub(crate) fn new() -> TestDir {
         let dir = tempfile::tempdir().expect("a directory");
         let own = dir.path().file_name().and_then(|name| name.to_str()).expect("a name");
-        let tag = format!("-{}", own.trim_start_matches('.'));
-        House { dir, tag }
+        let name_suffix = format!("-{}", own.trim_start_matches('.'));
+        TestDir { dir, name_suffix }
     }
 
-    /// A house with these files.
-    pub(crate) fn with(files: &[(&str, &str)]) -> House {
-        let house = House::new();
+    /// A directory with these files.
+    pub(crate) fn with(files: &[(&str, &str)]) -> TestDir {
+        let dir = TestDir::new();
         for (name, text) in files {
-            house.write(name, text);
+            dir.write(name, text);
         }
-        house
+        dir
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -56,7 +56,7 @@ impl House {
 
     pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
         let path = self.path(name);
-        std::fs::create_dir_all(path.parent().expect("within the house")).expect("created");
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("created");
         let bytes = bytes.as_ref();
         match std::str::from_utf8(bytes) {
             Ok(text) if text.contains("brokers = \"127.") => std::fs::write(path, self.named(text)),
@@ -65,12 +65,12 @@ impl House {
         .expect("written");
     }
 
-    /// What a pipeline on a broker is called.
+    /// The name of a pipeline on a broker.
     pub(crate) fn name(&self, name: &str) -> String {
-        format!("{name}{}", self.tag)
+        format!("{name}{}", self.name_suffix)
     }
 
-    /// A pipeline with a name of this house.
+    /// The pipeline with its unique name.
     fn named(&self, text: &str) -> String {
         let line = text.lines().find(|line| line.starts_with("name = \"")).expect("a pipeline's name");
         let name = line.split('"').nth(1).expect("a name");
@@ -79,13 +79,13 @@ impl House {
 
     pub(crate) fn read(&self, name: &str) -> String {
         let text = std::fs::read_to_string(self.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
-        text.replace(&self.tag, "")
+        text.replace(&self.name_suffix, "")
     }
 
-    /// Starts the command and leaves it running.
+    /// Starts the command.
     pub(crate) fn start(&self, args: &[&str]) -> Running {
-        let (out, end) = log();
-        self.launch(args, end, Some(out))
+        let (out, handle) = log_file();
+        self.spawn_command(args, handle, Some(out))
     }
 
     /// Runs the command to its end with a fault at a point of a commit (see `aqpipe_engine::fault`).
@@ -93,41 +93,53 @@ impl House {
         self.start_with_fault(args, fault).wait()
     }
 
-    /// The same, left running.
+    /// The same without waiting for its end.
     pub(crate) fn start_with_fault(&self, args: &[&str], fault: &str) -> Running {
-        let (out, end) = log();
-        self.launch_with(args, end, Some(out), &[("AQPIPE_FAULT", fault)])
+        let (out, handle) = log_file();
+        self.spawn_with_env(args, handle, Some(out), &[("AQPIPE_FAULT", fault)])
     }
 
-    /// Runs the command to its end below a limit that a shell sets: `ulimit -n 100`.
+    /// Runs the command to its end under a limit of the shell: `ulimit -n 100`.
     pub(crate) fn run_below(&self, limit: &str, args: &[&str]) -> Done {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("{limit} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_aqpipe")]);
-        let (out, end) = log();
-        self.spawn(command, args, end, Some(out)).wait()
+        let (out, handle) = log_file();
+        self.spawn(command, args, handle, Some(out)).wait()
     }
 
-    /// Starts the command with a pipe for its standard output that nobody reads.
+    /// Starts the command with a pipe for its standard output, which nobody reads.
     pub(crate) fn start_unread(&self, args: &[&str]) -> Running {
-        self.launch(args, Stdio::piped(), None)
+        self.spawn_command(args, Stdio::piped(), None)
     }
 
-    fn launch(&self, args: &[&str], stdout: Stdio, out: Option<NamedTempFile>) -> Running {
-        self.launch_with(args, stdout, out, &[])
+    fn spawn_command(&self, args: &[&str], stdout: Stdio, out: Option<NamedTempFile>) -> Running {
+        self.spawn_with_env(args, stdout, out, &[])
     }
 
-    fn launch_with(&self, args: &[&str], stdout: Stdio, out: Option<NamedTempFile>, env: &[(&str, &str)]) -> Running {
+    fn spawn_with_env(
+        &self,
+        args: &[&str],
+        stdout: Stdio,
+        out: Option<NamedTempFile>,
+        env: &[(&str, &str)],
+    ) -> Running {
         let mut command = Command::new(env!("CARGO_BIN_EXE_aqpipe"));
         command.envs(env.iter().copied());
         self.spawn(command, args, stdout, out)
     }
 
     fn spawn(&self, mut command: Command, args: &[&str], stdout: Stdio, out: Option<NamedTempFile>) -> Running {
-        let (err, stderr) = log();
+        let (err, stderr) = log_file();
         command.args(args).current_dir(&self.dir).env_remove("KAFKA_BROKERS");
         command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         let args = args.join(" ");
-        Running { child: command.spawn().expect("starts"), out, err, command: args, tag: self.tag.clone() }
+        Running {
+            child: command.spawn().expect("starts"),
+            out,
+            err,
+            command: args,
+            name_suffix: self.name_suffix.clone(),
+        }
     }
 
     /// Runs the command to its end.
@@ -141,8 +153,8 @@ impl House {
         output::names(&self.path(dir)).into_iter().filter(is_shown).collect()
     }
 
-    /// The names of files that nobody is to see, left there unfinished.
-    pub(crate) fn unfinished(&self, dir: &str) -> Vec<String> {
+    /// The names of temporary files.
+    pub(crate) fn temporary_files(&self, dir: &str) -> Vec<String> {
         output::names(&self.path(dir)).into_iter().filter(|name| name.ends_with(".tmp")).collect()
     }
 
@@ -152,26 +164,26 @@ impl House {
     }
 
     /// The dead letters of all NDJSON files of a directory, in the order of the files' names.
-    pub(crate) fn letters(&self, dir: &str) -> Vec<serde_json::Value> {
+    pub(crate) fn dead_letters(&self, dir: &str) -> Vec<serde_json::Value> {
         let files = self.files(dir).into_iter().filter(|name| name.ends_with(".ndjson"));
         let text: String = files.map(|name| self.read(&format!("{dir}/{name}"))).collect();
         text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     }
 }
 
-/// The command while it runs. It is killed where a test does not wait for it.
+/// The running command; it is killed on drop.
 pub(crate) struct Running {
     child: Child,
     out: Option<NamedTempFile>,
     err: NamedTempFile,
     command: String,
-    tag: String,
+    name_suffix: String,
 }
 
-/// A command that ended.
+/// A finished command.
 #[derive(Debug)]
 pub(crate) struct Done {
-    /// The exit code; none where a signal ended it.
+    /// The exit code; `None` after a signal.
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
     pub(crate) err: String,
@@ -187,11 +199,11 @@ impl Running {
     }
 
     fn signal(&self, signal: Signal) {
-        // A child that nobody waited for keeps its number, so that this is no other process.
+        // A child keeps its process id until it is waited for, so the signal cannot hit another process.
         kill_process(Pid::from_child(&self.child), signal).expect("a child can be signalled");
     }
 
-    /// Closes the pipe that it writes to.
+    /// Closes the pipe of its standard output.
     pub(crate) fn stop_reading(&mut self) {
         drop(self.child.stdout.take());
     }
@@ -200,18 +212,18 @@ impl Running {
         self.child.try_wait().expect("a child").is_none()
     }
 
-    /// What it wrote to standard error so far.
+    /// Its standard error so far.
     pub(crate) fn err(&self) -> String {
-        text(&self.err).replace(&self.tag, "")
+        text(&self.err).replace(&self.name_suffix, "")
     }
 
-    /// Waits until it said `text`.
-    pub(crate) fn says(&mut self, text: &str) {
-        self.until(text, |err| err.contains(text));
+    /// Waits until its standard error contains `text`.
+    pub(crate) fn wait_for_log(&mut self, text: &str) {
+        self.wait_until(text, |err| err.contains(text));
     }
 
-    /// Waits until `holds` of what it said, or of what it did; it must not end before.
-    pub(crate) fn until(&mut self, what: &str, mut holds: impl FnMut(&str) -> bool) {
+    /// Waits until `holds`, which is given the standard error; the command must not end before.
+    pub(crate) fn wait_until(&mut self, what: &str, mut holds: impl FnMut(&str) -> bool) {
         let began = Instant::now();
         loop {
             let running = self.is_running();
@@ -220,7 +232,7 @@ impl Running {
                 return;
             }
             assert!(running, "`aqpipe {}` ended before {what}:\n{err}", self.command);
-            assert!(began.elapsed() < LIMIT, "`aqpipe {}` does not come to {what}:\n{err}", self.command);
+            assert!(began.elapsed() < COMMAND_TIMEOUT, "`aqpipe {}` does not come to {what}:\n{err}", self.command);
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -228,11 +240,11 @@ impl Running {
     pub(crate) fn wait(mut self) -> Done {
         let began = Instant::now();
         while self.is_running() {
-            assert!(began.elapsed() < LIMIT, "`aqpipe {}` does not end:\n{}", self.command, self.err());
+            assert!(began.elapsed() < COMMAND_TIMEOUT, "`aqpipe {}` does not end:\n{}", self.command, self.err());
             std::thread::sleep(Duration::from_millis(10));
         }
         let code = self.child.wait().expect("a child").code();
-        let out = self.out.as_ref().map(text).unwrap_or_default().replace(&self.tag, "");
+        let out = self.out.as_ref().map(text).unwrap_or_default().replace(&self.name_suffix, "");
         Done { code, out, err: self.err() }
     }
 }
@@ -245,7 +257,7 @@ impl Drop for Running {
 }
 
 impl Done {
-    /// It ended with this code, and said all of this on standard error.
+    /// Asserts the exit code and parts of the standard error.
     #[track_caller]
     pub(crate) fn expect(self, code: i32, parts: &[&str]) -> Done {
         assert_eq!(self.code, Some(code), "{}\n{}", self.out, self.err);
@@ -255,7 +267,7 @@ impl Done {
         self
     }
 
-    /// The lines after those of the log: the summaries and the errors.
+    /// The lines that are no log: summaries and errors.
     pub(crate) fn report(&self) -> Vec<&str> {
         let is_log = |line: &&str| line.get(..4).is_some_and(|year| year.bytes().all(|b| b.is_ascii_digit()));
         self.err.lines().filter(|line| !is_log(line)).collect()
