@@ -20,6 +20,9 @@ const HALF_OPEN_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long the broker may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The pause after a connection could not be accepted.
+const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(10);
+
 /// How bytes are forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NetworkCondition {
@@ -70,7 +73,7 @@ impl Proxy {
                         tokio::spawn(relay(client, target, listen.clone(), rng));
                     }
                     // For example out of file descriptors, which passes as connections end.
-                    Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                    Err(_) => tokio::time::sleep(ACCEPT_RETRY_INTERVAL).await,
                 }
             }
         });

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use pollster::block_on;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -53,9 +54,7 @@ impl Topic {
         let admin: AdminClient<DefaultClientContext> = config(&self.brokers).create().context("an admin client")?;
         let new = NewTopic::new(&self.name, self.partitions, TopicReplication::Fixed(replication));
         let options = AdminOptions::new().operation_timeout(Some(ADMIN_TIMEOUT)).request_timeout(Some(ADMIN_TIMEOUT));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let made = runtime.block_on(admin.create_topics([&new], &options))?;
-        for made in made {
+        for made in block_on(admin.create_topics([&new], &options))? {
             made.map_err(|(name, code)| anyhow::anyhow!("topic {name} cannot be created: {code}"))?;
         }
         Ok(())
@@ -65,8 +64,7 @@ impl Topic {
     pub(crate) fn delete(&self) -> Result<()> {
         let admin: AdminClient<DefaultClientContext> = config(&self.brokers).create().context("an admin client")?;
         let options = AdminOptions::new().operation_timeout(Some(ADMIN_TIMEOUT)).request_timeout(Some(ADMIN_TIMEOUT));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        for deleted in runtime.block_on(admin.delete_topics(&[&self.name], &options))? {
+        for deleted in block_on(admin.delete_topics(&[&self.name], &options))? {
             deleted.map_err(|(name, code)| anyhow::anyhow!("topic {name} cannot be deleted: {code}"))?;
         }
         let until = Instant::now() + ADMIN_TIMEOUT;

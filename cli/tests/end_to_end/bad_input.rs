@@ -293,12 +293,13 @@ fn a_file_in_place_of_a_directory_is_an_error_for_each_end() {
 }
 
 #[test]
+#[ignore = "needs the right to mount a file system"]
 fn a_full_disk_stops_the_pipeline_without_a_partial_file_and_it_goes_on_once_there_is_room() {
     let mut text = "time,a,b\n".to_owned();
     (0..720).for_each(|hour| text.push_str(&row(hour)));
     (0..720).for_each(|hour| text.push_str(&row(hour).replace("2024-01", "2024-03")));
     let dir = setup(text);
-    let Some(small) = SmallDisk::mount(&dir) else { return };
+    let small = SmallDisk::mount(&dir);
     let set = ["run", "strict.toml", "--set", "sink.dir=small/out", "--set", "sink.batch_size=100"];
     let done = dir
         .run(&set)

@@ -1,23 +1,13 @@
 //! Input files that are respelled, renamed, gone or rewritten between two starts, or while they are read.
 
-use crate::common::{TestDir, uci};
+use crate::common::{TestDir, UCI_SOURCE, uci};
 
-const SOURCE: &str = r#"[source]
-type = "csv"
-path = "in.csv"
-delimiter = ";"
-decimal = ","
-missing = [-200]
-timestamp = { columns = ["Date", "Time"], format = "%d/%m/%Y %H.%M.%S" }
-key = { name = "station", value = "uci" }
-fields = ["CO(GT)", "NOx(GT)", "T"]
-"#;
 const FILES: &str = "\n[sink]\ntype = \"csv\"\ndir = \"out\"\nbatch_size = 20\n";
 const SLOW: [&str; 2] = ["--set", "source.replay={ interval_secs = 0.02, records_per_step = 10 }"];
 const RUN: [&str; 2] = ["run", "job.toml"];
 
 fn setup(records: usize) -> TestDir {
-    let dir = TestDir::with(&[("job.toml", &format!("name = \"job\"\n\n{SOURCE}{FILES}"))]);
+    let dir = TestDir::with(&[("job.toml", &format!("name = \"job\"\n\n{UCI_SOURCE}{FILES}"))]);
     dir.write("in.csv", uci(records));
     dir
 }

@@ -3,18 +3,8 @@
 use rdkafka::message::OwnedHeaders;
 use serde_json::Value;
 
-use crate::common::{Kafka, TestDir, uci};
+use crate::common::{Kafka, NDJSON_DEAD_LETTERS, TestDir, UCI_SOURCE, uci};
 
-const SOURCE: &str = r#"[source]
-type = "csv"
-path = "in.csv"
-delimiter = ";"
-decimal = ","
-missing = [-200]
-timestamp = { columns = ["Date", "Time"], format = "%d/%m/%Y %H.%M.%S" }
-key = { name = "station", value = "uci" }
-fields = ["CO(GT)", "NOx(GT)", "T"]
-"#;
 const CHECK: &str = r#"
 [[transform]]
 type = "impute"
@@ -26,12 +16,12 @@ on_fail = "reject"
 ranges = { "NOx(GT)" = { min = 0.0, max = 1000.0 } }
 "#;
 const FILES: &str = "\n[sink]\ntype = \"csv\"\ndir = \"out\"\nbatch_size = 50\n";
-const NDJSON: &str = "\n[dead_letter]\ntype = \"ndjson\"\ndir = \"dead\"\n";
 /// A hundredth of the readings is above 1000.
 const WIDER: [&str; 2] = ["--set", "transform.range_check.ranges.\"NOx(GT)\".max=2000.0"];
 
 fn setup() -> TestDir {
-    let dir = TestDir::with(&[("job.toml", &format!("name = \"job\"\n\n{SOURCE}{CHECK}{FILES}{NDJSON}"))]);
+    let dir =
+        TestDir::with(&[("job.toml", &format!("name = \"job\"\n\n{UCI_SOURCE}{CHECK}{FILES}{NDJSON_DEAD_LETTERS}"))]);
     let text = uci(300).replace("11/03/2004;05.00.00;", "11/03/2004;no time;");
     dir.write("in.csv", text);
     dir.run(&["run", "job.toml"]).expect(0, &["job: read 300, written 296, dead letters 4,"]);
@@ -60,7 +50,7 @@ fn letters_are_listed_and_shown_with_what_where_and_why() {
     }
     dir.run(&["dead-letters", "show", "job.toml", "none:1"]).expect(1, &["there is no dead letter `none:1`"]);
     let without = dir.path("none.toml");
-    std::fs::write(&without, format!("name = \"none\"\n\n{SOURCE}{FILES}")).expect("written");
+    std::fs::write(&without, format!("name = \"none\"\n\n{UCI_SOURCE}{FILES}")).expect("written");
     dir.run(&["dead-letters", "list", "none.toml"]).expect(1, &["the pipeline `none` has no [dead_letter]"]);
 }
 
@@ -124,7 +114,8 @@ fn a_replay_that_dies_at_any_step_repeats_nothing() {
 #[test]
 fn a_replay_that_dies_while_rows_are_held_back_goes_on_with_them() {
     let hold = CHECK.replace("method = \"median\"", "method = \"backward_fill\", limit = 3");
-    let dir = TestDir::with(&[("job.toml", &format!("name = \"job\"\n\n{SOURCE}{hold}{FILES}{NDJSON}"))]);
+    let dir =
+        TestDir::with(&[("job.toml", &format!("name = \"job\"\n\n{UCI_SOURCE}{hold}{FILES}{NDJSON_DEAD_LETTERS}"))]);
     dir.write("in.csv", uci(1_000).replace(";-200;", ";;"));
     let first = dir.run(&["run", "job.toml"]).expect(0, &["job: read 1000, "]);
     let before = dir.rows("out").len();
@@ -152,15 +143,10 @@ fn letters_in_a_topic_are_replayed_into_a_topic_in_one_transaction() {
         (0..20).map(|n| (None, Some(message(n * 100).into_bytes()), OwnedHeaders::new())).collect();
     messages.push((None, Some(b"nonsense".to_vec()), OwnedHeaders::new()));
     kafka.write(&topic, &messages);
-    let brokers = &kafka.brokers;
-    let job = format!(
-        "name = \"job\"\n\n[source]\ntype = \"kafka\"\nbrokers = \"{brokers}\"\ntopics = [\"{topic}\"]\n\
-         key = \"station\"\nfields = [\"NOx(GT)\"]\n\n\
-         [[transform]]\ntype = \"range_check\"\non_fail = \"reject\"\n\
-         ranges = {{ \"NOx(GT)\" = {{ min = 0.0, max = 1000.0 }} }}\n\n\
-         [sink]\ntype = \"kafka\"\nbrokers = \"{brokers}\"\ntopic = \"{out}\"\n\n\
-         [dead_letter]\ntype = \"kafka\"\nbrokers = \"{brokers}\"\ntopic = \"{dead}\"\n"
-    );
+    let check = "[[transform]]\ntype = \"range_check\"\non_fail = \"reject\"\n\
+                 ranges = { \"NOx(GT)\" = { min = 0.0, max = 1000.0 } }\n";
+    let source = kafka.source(&topic, "key = \"station\"\nfields = [\"NOx(GT)\"]\n");
+    let job = format!("name = \"job\"\n\n{source}{check}{}{}", kafka.sink(&out, 1), kafka.dead_letters(&dead));
     let dir = TestDir::with(&[("job.toml", &job)]);
     dir.run(&["run", "job.toml", "--until-end"]).expect(0, &["job: read 21, written 11, dead letters 10,"]);
     assert_eq!(list(&dir, &[]).len(), 10);
@@ -187,7 +173,7 @@ fn state(dir: &TestDir) -> Value {
 
 #[test]
 fn state_says_where_a_pipeline_stands_in_ledgers() {
-    let dir = TestDir::with(&[("job.toml", &format!("name = \"job\"\n\n{SOURCE}{FILES}{NDJSON}"))]);
+    let dir = TestDir::with(&[("job.toml", &format!("name = \"job\"\n\n{UCI_SOURCE}{FILES}{NDJSON_DEAD_LETTERS}"))]);
     let never = dir.run(&["state", "job.toml"]).expect(0, &[]);
     assert!(never.out.contains("has not run yet"), "{}", never.out);
     let hold = "transform=[{type=\"impute\",steps=[{method=\"backward_fill\",limit=3}]}]";
@@ -223,8 +209,8 @@ fn state_says_where_a_pipeline_stands_in_ledgers() {
 fn state_says_where_a_pipeline_stands_in_kafka_though_its_directory_is_gone() {
     let kafka = Kafka::from_env();
     let topic = kafka.topic("out", 1);
-    let sink = format!("\n[sink]\ntype = \"kafka\"\nbrokers = \"{}\"\ntopic = \"{topic}\"\n", kafka.brokers);
-    let dir = TestDir::with(&[("job.toml", &format!("name = \"job\"\n\n{SOURCE}{sink}"))]);
+    let sink = kafka.sink(&topic, 1);
+    let dir = TestDir::with(&[("job.toml", &format!("name = \"job\"\n\n{UCI_SOURCE}{sink}"))]);
     dir.write("in.csv", uci(100));
     dir.run(&["run", "job.toml"]).expect(0, &[]);
     std::fs::remove_dir_all(dir.path(".aqpipe")).expect("removed");

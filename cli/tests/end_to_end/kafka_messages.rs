@@ -3,15 +3,15 @@
 use rdkafka::message::{Header, OwnedHeaders};
 use serde_json::json;
 
-use crate::common::{Kafka, OutgoingMessage, TestDir};
+use crate::common::{Kafka, NDJSON_DEAD_LETTERS, OutgoingMessage, TestDir};
 
 fn pipeline(kafka: &Kafka, topic: &str, dead_letter: &str) -> String {
-    format!(
-        "name = \"job\"\n\n[source]\ntype = \"kafka\"\nbrokers = \"{0}\"\ntopics = [\"{topic}\"]\ngroup = \"{topic}\"\n\
-         session_timeout_secs = 6\nkey = \"station\"\nfields = [\"a\", \"b\"]\nlibrdkafka = {{ \"fetch.message.max.bytes\" = \
-         15000000 }}\n\n[[transform]]\ntype = \"score\"\n\n[sink]\ntype = \"csv\"\ndir = \"out\"\nbatch_size = 100\n{dead_letter}",
-        kafka.brokers
-    )
+    let options = format!(
+        "group = \"{topic}\"\nsession_timeout_secs = 6\nkey = \"station\"\nfields = [\"a\", \"b\"]\n\
+         librdkafka = {{ \"fetch.message.max.bytes\" = 15000000 }}\n"
+    );
+    let stages = "[[transform]]\ntype = \"score\"\n\n[sink]\ntype = \"csv\"\ndir = \"out\"\nbatch_size = 100\n";
+    format!("name = \"job\"\n\n{}{stages}{dead_letter}", kafka.source(topic, &options))
 }
 
 fn good(hour: usize) -> OutgoingMessage {
@@ -60,10 +60,7 @@ fn messages_that_are_no_records_become_lines_of_dead_letters_and_the_rest_goes_o
     let kafka = Kafka::from_env();
     let topic = kafka.topic("bad", 1);
     kafka.write(&topic, &messages());
-    let dir = TestDir::with(&[(
-        "job.toml",
-        &pipeline(&kafka, &topic, "\n[dead_letter]\ntype = \"ndjson\"\ndir = \"dead\"\n"),
-    )]);
+    let dir = TestDir::with(&[("job.toml", &pipeline(&kafka, &topic, NDJSON_DEAD_LETTERS))]);
     dir.run(&["run", "job.toml", "--until-end"])
         .expect(0, &["job: read 20, written 11, dead letters 9, filtered 0, held 0;"]);
     let rows = dir.rows("out");
@@ -104,8 +101,7 @@ fn messages_that_are_no_records_go_to_a_topic_of_dead_letters() {
     let kafka = Kafka::from_env();
     let (topic, dead) = (kafka.topic("bad", 1), kafka.topic("dead", 1));
     kafka.write(&topic, &messages());
-    let end = format!("\n[dead_letter]\ntype = \"kafka\"\nbrokers = \"{}\"\ntopic = \"{dead}\"\n", kafka.brokers);
-    let dir = TestDir::with(&[("job.toml", &pipeline(&kafka, &topic, &end))]);
+    let dir = TestDir::with(&[("job.toml", &pipeline(&kafka, &topic, &kafka.dead_letters(&dead)))]);
     dir.run(&["run", "job.toml", "--until-end"]).expect(0, &["job: read 20, written 11, dead letters 9,"]);
     assert_eq!(dir.rows("out").len(), 11);
     let dead_letters = kafka.read(&dead);
@@ -136,7 +132,7 @@ fn without_dead_letters_a_message_that_is_no_record_stops_the_pipeline_after_wha
         );
         assert_eq!(dir.rows("out").column("a"), ["0.5", "1.5"], "{round}: {}", done.err);
     }
-    dir.write("job.toml", pipeline(&kafka, &topic, "\n[dead_letter]\ntype = \"ndjson\"\ndir = \"dead\"\n"));
+    dir.write("job.toml", pipeline(&kafka, &topic, NDJSON_DEAD_LETTERS));
     dir.run(&["run", "job.toml", "--until-end"]).expect(0, &["job: read 2, written 1, dead letters 1,"]);
     assert_eq!(dir.rows("out").column("a"), ["0.5", "1.5", "2.5"]);
 }
@@ -167,14 +163,11 @@ fn members_share_the_partitions_and_when_one_dies_the_other_reads_all() {
     let kafka = Kafka::from_env();
     let topic = kafka.name("shared");
     let dir = TestDir::with(&[("job.toml", &pipeline(&kafka, &topic, ""))]);
-    let sink = format!(
-        "[sink]\ntype = \"kafka\"\nbrokers = \"{}\"\ntopic = \"{topic}\"\ncreate_topic = {{ partitions = 4, replication = 1 }}\n",
-        kafka.brokers
-    );
+    let sink = kafka.sink(&topic, 4);
     // So slow that one member dies while records still come.
     let source = "[source]\ntype = \"sample\"\nrecords = 3000\nstations = 20\n\
                   replay = { interval_secs = 0.1, records_per_step = 20 }\n";
-    dir.write("fill.toml", format!("name = \"fill\"\ncommit_interval_ms = 100\n\n{source}\n{sink}"));
+    dir.write("fill.toml", format!("name = \"fill\"\ncommit_interval_ms = 100\n\n{source}{sink}"));
     let mut fill = dir.start(&["run", "fill.toml"]);
     fill.wait_for_log("created topic");
     let options = ["run", "job.toml", "--set", "sink.batch_timeout_secs=1"];

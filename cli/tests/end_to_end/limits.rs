@@ -1,6 +1,6 @@
 //! Runs with more pipelines than the limit of open files has room for.
 
-use crate::common::{Done, TestDir};
+use crate::common::{Done, Kafka, TestDir};
 
 const PIPELINES: usize = 40;
 
@@ -9,10 +9,8 @@ fn run(limit: &str, brokers: &str, args: &[&str]) -> Done {
     let dir = TestDir::new();
     let names: Vec<String> = (0..PIPELINES).map(|number| format!("p{number}.toml")).collect();
     for (number, name) in names.iter().enumerate() {
-        let text = format!(
-            "name = \"p{number}\"\n\n[source]\ntype = \"sample\"\nrecords = 50\n\n[sink]\ntype = \"kafka\"\nbrokers = \
-             \"{brokers}\"\ntopic = \"t{number}\"\ncreate_topic = {{ partitions = 1, replication = 1 }}\n"
-        );
+        let sink = Kafka::at(brokers.to_owned()).sink(&format!("t{number}"), 1);
+        let text = format!("name = \"p{number}\"\n\n[source]\ntype = \"sample\"\nrecords = 50\n{sink}");
         std::fs::write(dir.path(name), text).expect("written");
     }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();

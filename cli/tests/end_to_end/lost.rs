@@ -2,7 +2,7 @@
 
 use rdkafka::message::OwnedHeaders;
 
-use crate::common::{Kafka, TestDir, uci};
+use crate::common::{Kafka, TestDir, UCI_SOURCE, uci};
 
 const RECORDS: usize = 300;
 const RUN: [&str; 3] = ["run", "job.toml", "--until-end"];
@@ -12,37 +12,19 @@ fn setup(kafka: &Kafka, more: &str, sink: &str) -> (TestDir, String) {
     let topic = kafka.name("in");
     let dir = TestDir::new();
     dir.write("in.csv", uci(RECORDS));
-    let brokers = &kafka.brokers;
-    let source = "[source]\ntype = \"csv\"\npath = \"in.csv\"\ndelimiter = \";\"\ndecimal = \",\"\nmissing = [-200]\n\
-                  timestamp = { columns = [\"Date\", \"Time\"], format = \"%d/%m/%Y %H.%M.%S\" }\n\
-                  key = { name = \"station\", value = \"uci\" }\nfields = [\"T\"]\n";
-    dir.write(
-        "fill.toml",
-        format!(
-            "name = \"fill\"\n{source}\n[sink]\ntype = \"kafka\"\nbrokers = \"{brokers}\"\ntopic = \"{topic}\"\n\
-             create_topic = {{ partitions = 1, replication = 1 }}\n"
-        ),
-    );
+    dir.write("fill.toml", format!("name = \"fill\"\n\n{UCI_SOURCE}{}", kafka.sink(&topic, 1)));
     dir.run(&["run", "fill.toml"]).expect(0, &[]);
-    dir.write(
-        "job.toml",
-        format!(
-            "name = \"job\"\n{more}\n[source]\ntype = \"kafka\"\nbrokers = \"{brokers}\"\ntopics = [\"{topic}\"]\n\
-             group = \"{topic}\"\nsession_timeout_secs = 1\nkey = \"station\"\nfields = [\"T\"]\n\n{sink}"
-        ),
-    );
+    dir.write("job.toml", consumer(kafka, &topic, more, sink));
     (dir, topic)
 }
 
-const FILES: &str = "[sink]\ntype = \"csv\"\ndir = \"out\"\nbatch_size = 100\n";
-
-fn to(kafka: &Kafka, topic: &str) -> String {
-    format!(
-        "[sink]\ntype = \"kafka\"\nbrokers = \"{}\"\ntopic = \"{topic}\"\n\
-         create_topic = {{ partitions = 1, replication = 1 }}\n",
-        kafka.brokers
-    )
+/// A pipeline from a topic; `more` stands before its stages.
+fn consumer(kafka: &Kafka, topic: &str, more: &str, sink: &str) -> String {
+    let options = format!("group = \"{topic}\"\nsession_timeout_secs = 1\nkey = \"station\"\nfields = [\"T\"]\n");
+    format!("name = \"job\"\n{more}\n{}\n{sink}", kafka.source(topic, &options))
 }
+
+const FILES: &str = "[sink]\ntype = \"csv\"\ndir = \"out\"\nbatch_size = 100\n";
 
 #[test]
 #[ignore = "needs Apache Kafka"]
@@ -74,14 +56,8 @@ fn a_member_that_runs_takes_nothing_over_from_one_that_died_before_its_output_wa
     let kafka = Kafka::from_env();
     let topic = kafka.topic("in", 2);
     let dir = TestDir::new();
-    dir.write(
-        "job.toml",
-        format!(
-            "name = \"job\"\n[source]\ntype = \"kafka\"\nbrokers = \"{}\"\ntopics = [\"{topic}\"]\ngroup = \"{topic}\"\n\
-             session_timeout_secs = 1\nfields = [\"T\"]\n\n[sink]\ntype = \"csv\"\ndir = \"out\"\nbatch_timeout_secs = 1\n",
-            kafka.brokers
-        ),
-    );
+    let sink = "[sink]\ntype = \"csv\"\ndir = \"out\"\nbatch_timeout_secs = 1\n";
+    dir.write("job.toml", consumer(&kafka, &topic, "", sink));
     // Each has a disk of its own, for its state and its output.
     let of = |name: &str| [format!("state_dir={name}"), format!("sink.dir={name}-out")];
     let (dies, lives) = (of("dies"), of("lives"));
@@ -95,7 +71,7 @@ fn a_member_that_runs_takes_nothing_over_from_one_that_died_before_its_output_wa
     let mut second = dir.start(&refs(&lives));
     second.wait_for_log("assigned: ");
     let message = |n: usize| {
-        let text = format!("{{\"timestamp\":\"2024-01-01T{n:02}:00:00Z\",\"T\":{n}.0}}");
+        let text = format!("{{\"timestamp\":\"2024-01-01T{n:02}:00:00Z\",\"station\":\"s\",\"T\":{n}.0}}");
         (None, Some(text.into_bytes()), OwnedHeaders::new())
     };
     let messages: Vec<_> = (0..5).map(message).collect();
@@ -135,16 +111,10 @@ fn at_least_once_a_partition_of_which_the_group_was_not_told_is_not_taken_for_on
     let kafka = Kafka::from_env();
     let topic = kafka.topic("in", 2);
     let dir = TestDir::new();
-    dir.write(
-        "job.toml",
-        format!(
-            "name = \"job\"\ndelivery = \"at_least_once\"\n[source]\ntype = \"kafka\"\nbrokers = \"{}\"\n\
-             topics = [\"{topic}\"]\ngroup = \"{topic}\"\nsession_timeout_secs = 1\nfields = [\"T\"]\n\n{FILES}",
-            kafka.brokers
-        ),
-    );
+    dir.write("job.toml", consumer(&kafka, &topic, "delivery = \"at_least_once\"", FILES));
     let messages = |hours: std::ops::Range<usize>| {
-        let text = |n| format!("{{\"timestamp\":\"2024-01-01T{n:02}:00:00Z\",\"T\":{n}.0}}").into_bytes();
+        let text =
+            |n| format!("{{\"timestamp\":\"2024-01-01T{n:02}:00:00Z\",\"station\":\"s\",\"T\":{n}.0}}").into_bytes();
         hours.map(|n| (None, Some(text(n)), OwnedHeaders::new())).collect::<Vec<_>>()
     };
     (0..2).for_each(|partition| kafka.write_to(&topic, partition, &messages(0..5)));
@@ -183,7 +153,7 @@ fn a_state_directory_and_output_that_were_removed_are_told() {
 fn at_least_once_a_group_offset_that_was_moved_back_is_followed_into_a_topic_and_refused_over_files() {
     let kafka = Kafka::from_env();
     let again = kafka.name("out");
-    let (dir, topic) = setup(&kafka, "delivery = \"at_least_once\"", &to(&kafka, &again));
+    let (dir, topic) = setup(&kafka, "delivery = \"at_least_once\"", &kafka.sink(&again, 1));
     dir.run(&RUN).expect(0, &["read 300, written 300,"]);
     dir.run(&RUN).expect(0, &["read 0, written 0,"]);
     kafka.move_group(&topic, &topic, 100);
@@ -225,7 +195,7 @@ fn another_group_over_the_same_files_is_refused_with_its_name_and_into_a_topic_i
 
         let kafka = Kafka::from_env();
         let out = kafka.name("out");
-        let (dir, topic) = self::setup(&kafka, &more, &to(&kafka, &out));
+        let (dir, topic) = self::setup(&kafka, &more, &kafka.sink(&out, 1));
         dir.run(&RUN).expect(0, &["read 300, written 300,"]);
         dir.run(&renamed)
             .expect(0, &[&format!("the group was `{topic}` and is `{other}` now"), "read 300, written 300,"]);
@@ -238,7 +208,7 @@ fn another_group_over_the_same_files_is_refused_with_its_name_and_into_a_topic_i
 fn a_mode_of_delivery_that_changes_is_told_without_a_proposal_to_delete() {
     let kafka = Kafka::from_env();
     let out = kafka.name("out");
-    let (dir, _) = setup(&kafka, "", &to(&kafka, &out));
+    let (dir, _) = setup(&kafka, "", &kafka.sink(&out, 1));
     dir.run(&RUN).expect(0, &["read 300, written 300,"]);
     let done =
         dir.run(&[&RUN[..], &["--set", "delivery=at_least_once"]].concat()).expect(78, &["were decided by trans"]);

@@ -3,7 +3,7 @@
 
 use rdkafka::message::{Header, OwnedHeaders};
 
-use crate::common::{Kafka, OutgoingMessage, TestDir, uci};
+use crate::common::{Kafka, OutgoingMessage, TestDir, UCI_SOURCE, uci};
 
 const BOTH: [&str; 2] = ["exactly_once", "at_least_once"];
 
@@ -17,12 +17,9 @@ fn records(from: usize, to: usize) -> Vec<OutgoingMessage> {
 }
 
 fn consumer(kafka: &Kafka, topic: &str, source: &str) -> String {
-    format!(
-        "name = \"job\"\n\n[source]\ntype = \"kafka\"\nbrokers = \"{}\"\ntopics = [\"{topic}\"]\nkey = \"station\"\n\
-         fields = [\"n\"]\nsession_timeout_secs = 1\n{source}\n\n\
-         [sink]\ntype = \"csv\"\ndir = \"out\"\nbatch_size = 100\nbatch_timeout_secs = 1\n",
-        kafka.brokers
-    )
+    let options = format!("key = \"station\"\nfields = [\"n\"]\nsession_timeout_secs = 1\n{source}\n");
+    let sink = "[sink]\ntype = \"csv\"\ndir = \"out\"\nbatch_size = 100\nbatch_timeout_secs = 1\n";
+    format!("name = \"job\"\n\n{}{sink}", kafka.source(topic, &options))
 }
 
 /// The numbers of all records that were written, sorted.
@@ -141,16 +138,7 @@ fn records_that_were_read_may_be_dropped_and_the_consumer_goes_on_behind_them() 
         let dir = TestDir::with(&[("job.toml", &consumer(&kafka, &topic, ""))]);
         let fill = |records: usize| {
             dir.write("in.csv", uci(records));
-            dir.write(
-                "fill.toml",
-                format!(
-                    "name = \"fill\"\n\n[source]\ntype = \"csv\"\npath = \"in.csv\"\ndelimiter = \";\"\ndecimal = \
-                     \",\"\nmissing = [-200]\ntimestamp = {{ columns = [\"Date\", \"Time\"], format = \"%d/%m/%Y \
-                     %H.%M.%S\" }}\nfields = [\"T\"]\n\n[sink]\ntype = \"kafka\"\nbrokers = \"{}\"\ntopic = \
-                     \"{topic}\"\n",
-                    kafka.brokers
-                ),
-            );
+            dir.write("fill.toml", format!("name = \"fill\"\n\n{UCI_SOURCE}{}", kafka.sink(&topic, 1)));
             dir.run(&["run", "fill.toml", "--fresh"]).expect(0, &[]);
         };
         fill(50);
@@ -172,8 +160,7 @@ fn dead_letters_of_a_topic_that_was_made_anew_are_not_taken_for_replayed_ones() 
     let kafka = Kafka::from_env();
     let (topic, dead) = (kafka.topic("in", 1), kafka.topic("dead", 1));
     kafka.write(&topic, &[record(1), (None, Some(b"nonsense".to_vec()), OwnedHeaders::new())]);
-    let end = format!("\n[dead_letter]\ntype = \"kafka\"\nbrokers = \"{}\"\ntopic = \"{dead}\"\n", kafka.brokers);
-    let dir = TestDir::with(&[("job.toml", &(consumer(&kafka, &topic, "") + &end))]);
+    let dir = TestDir::with(&[("job.toml", &(consumer(&kafka, &topic, "") + &kafka.dead_letters(&dead)))]);
     dir.run(&["run", "job.toml", "--until-end"]).expect(0, &["dead letters 1,"]);
     let list = |left: &str| dir.run(&["dead-letters", "list", "job.toml"]).expect(0, &[left]);
     list("1 dead letter");

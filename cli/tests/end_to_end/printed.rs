@@ -136,12 +136,10 @@ fn messages_reach_neither_the_terminal_nor_the_log_with_what_they_would_do_there
             message(format!("{{{NASTY}")),
         ],
     );
-    let text = format!(
-        "name = \"job\"\n\n[source]\ntype = \"kafka\"\nbrokers = \"{0}\"\ntopics = [\"{topic}\"]\ngroup = \"{topic}\"\nkey = \
-         \"station\"\n\n[[transform]]\ntype = \"score\"\n\n[sink]\ntype = \"csv\"\ndir = \"out\"\n\n[dead_letter]\ntype = \
-         \"kafka\"\nbrokers = \"{0}\"\ntopic = \"{dead}\"\n\n[log]\nfile = \"job.log\"\n",
-        kafka.brokers
-    );
+    let source = kafka.source(&topic, &format!("group = \"{topic}\"\nkey = \"station\"\n"));
+    let stages = "[[transform]]\ntype = \"score\"\n\n[sink]\ntype = \"csv\"\ndir = \"out\"\n";
+    let dead_letters = kafka.dead_letters(&dead);
+    let text = format!("name = \"job\"\n\n{source}{stages}{dead_letters}\n[log]\nfile = \"job.log\"\n");
     let dir = TestDir::with(&[("job.toml", &text)]);
     let done = dir.run(&["run", "job.toml", "--until-end", "--log-level", "debug"]);
     let done = done.expect(0, &["job: read 3, written 1, dead letters 2,"]);

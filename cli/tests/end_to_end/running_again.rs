@@ -1,17 +1,6 @@
 //! Running a pipeline again: after it completed, after it was interrupted, afresh.
 
-use crate::common::{Kafka, TestDir, uci};
-
-const SOURCE: &str = r#"[source]
-type = "csv"
-path = "in.csv"
-delimiter = ";"
-decimal = ","
-missing = [-200]
-timestamp = { columns = ["Date", "Time"], format = "%d/%m/%Y %H.%M.%S" }
-key = { name = "station", value = "uci" }
-fields = ["CO(GT)", "NOx(GT)", "T"]
-"#;
+use crate::common::{Kafka, NDJSON_DEAD_LETTERS, TestDir, UCI_SOURCE, uci};
 
 const CHECK: &str = "\n[[transform]]\ntype = \"range_check\"\nranges = { \"NOx(GT)\" = { min = 0.0, max = 1000.0 } }\n";
 const FILES: &str = "\n[sink]\ntype = \"csv\"\ndir = \"out\"\nbatch_size = 20\n";
@@ -19,7 +8,7 @@ const SLOW: [&str; 2] = ["--set", "source.replay={ interval_secs = 0.02, records
 const RUN: [&str; 2] = ["run", "job.toml"];
 
 fn setup(records: usize) -> TestDir {
-    let dir = TestDir::with(&[("job.toml", &format!("name = \"job\"\n\n{SOURCE}{CHECK}{FILES}"))]);
+    let dir = TestDir::with(&[("job.toml", &format!("name = \"job\"\n\n{UCI_SOURCE}{CHECK}{FILES}"))]);
     dir.write("in.csv", uci(records));
     dir
 }
@@ -191,7 +180,7 @@ fn an_interrupted_run_does_not_go_on_with_other_stages() {
     let dir = setup(600);
     interrupt(&dir);
     let files = dir.files("out");
-    dir.write("job.toml", format!("name = \"job\"\n\n{SOURCE}{FILES}"));
+    dir.write("job.toml", format!("name = \"job\"\n\n{UCI_SOURCE}{FILES}"));
     dir.run(&RUN).expect(
         78,
         &[
@@ -264,21 +253,10 @@ fn output_that_is_gone_is_told() {
 
 fn kafka_pipelines(kafka: &Kafka, topic: &str) -> TestDir {
     let dir = setup(300);
-    let brokers = &kafka.brokers;
-    dir.write(
-        "producer.toml",
-        format!(
-            "name = \"producer\"\n\n{SOURCE}{CHECK}\n[sink]\ntype = \"kafka\"\nbrokers = \"{brokers}\"\ntopic = \"{topic}\"\n\
-             create_topic = {{ partitions = 2, replication = 1 }}\n"
-        ),
-    );
-    dir.write(
-        "consumer.toml",
-        format!(
-            "name = \"consumer\"\n\n[source]\ntype = \"kafka\"\nbrokers = \"{brokers}\"\ntopics = [\"{topic}\"]\n\
-             group = \"{topic}\"\nsession_timeout_secs = 6\nkey = \"station\"\n{FILES}"
-        ),
-    );
+    let sink = kafka.sink(topic, 2);
+    dir.write("producer.toml", format!("name = \"producer\"\n\n{UCI_SOURCE}{CHECK}{sink}"));
+    let options = format!("group = \"{topic}\"\nsession_timeout_secs = 6\nkey = \"station\"\n");
+    dir.write("consumer.toml", format!("name = \"consumer\"\n\n{}{FILES}", kafka.source(topic, &options)));
     dir
 }
 
@@ -316,7 +294,7 @@ fn a_run_again_into_kafka_keeps_the_dead_letters_of_both_runs() {
     let topic = kafka.name("again");
     let dir = kafka_pipelines(&kafka, &topic);
     dir.write("in.csv", uci(300).replace("11/03/2004;05.00.00;", "11/03/2004;no time;"));
-    let text = dir.read("producer.toml") + "\n[dead_letter]\ntype = \"ndjson\"\ndir = \"dead\"\n";
+    let text = dir.read("producer.toml") + NDJSON_DEAD_LETTERS;
     dir.write("producer.toml", text);
     for run in 1..=3 {
         dir.run(&["run", "producer.toml", "--rerun"]).expect(0, &["written 299, dead letters 1,"]);

@@ -4,12 +4,16 @@ mod acl;
 mod data;
 mod kafka;
 mod output;
+mod pipelines;
+mod process;
 mod small_disk;
 mod test_dir;
 
 pub(crate) use acl::{Resource, deny_write};
 pub(crate) use data::{UCI_FIELDS, shipped, uci};
-pub(crate) use kafka::{Kafka, OutgoingMessage, block_on};
+pub(crate) use kafka::{Kafka, OutgoingMessage};
 pub(crate) use output::{Rows, names};
+pub(crate) use pipelines::{NDJSON_DEAD_LETTERS, UCI_SOURCE};
+pub(crate) use process::Done;
 pub(crate) use small_disk::SmallDisk;
-pub(crate) use test_dir::{Done, TestDir};
+pub(crate) use test_dir::TestDir;

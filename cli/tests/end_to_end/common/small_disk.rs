@@ -1,36 +1,31 @@
 //! A small file system, for tests of a full disk.
 
+use std::path::PathBuf;
+use std::process::Command;
+
 use super::TestDir;
 
-/// A file system of 32 KiB, `small` in the house; none where this user may not mount one.
-pub(crate) struct SmallDisk<'a>(&'a TestDir);
+/// A file system of 32 KiB at `small` in a test directory. Mounting it needs root.
+pub(crate) struct SmallDisk(PathBuf);
 
-impl SmallDisk<'_> {
-    pub(crate) fn mount(dir: &TestDir) -> Option<SmallDisk<'_>> {
-        std::fs::create_dir_all(dir.path("small")).expect("created");
-        let mount = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=32k", "tmpfs"])
-            .arg(dir.path("small"))
-            .stderr(std::process::Stdio::null())
-            .status();
-        match mount {
-            Ok(status) if status.success() => Some(SmallDisk(dir)),
-            _ => {
-                eprintln!("this user cannot mount a file system: not tried");
-                None
-            }
-        }
+impl SmallDisk {
+    pub(crate) fn mount(dir: &TestDir) -> SmallDisk {
+        let path = dir.path("small");
+        std::fs::create_dir_all(&path).expect("created");
+        let mut mount = Command::new("mount");
+        let mounted = mount.args(["-t", "tmpfs", "-o", "size=32k", "tmpfs"]).arg(&path).status();
+        assert!(mounted.is_ok_and(|status| status.success()), "this user may not mount a file system");
+        SmallDisk(path)
     }
 
     pub(crate) fn enlarge(&self) {
-        let path = self.0.path("small");
-        let remount = std::process::Command::new("mount").args(["-o", "remount,size=4m"]).arg(path).status();
-        assert!(remount.expect("mount").success());
+        let remounted = Command::new("mount").args(["-o", "remount,size=4m"]).arg(&self.0).status();
+        assert!(remounted.expect("mount").success());
     }
 }
 
-impl Drop for SmallDisk<'_> {
+impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg(self.0.path("small")).status();
+        let _ = Command::new("umount").arg(&self.0).status();
     }
 }

@@ -33,20 +33,12 @@ ranges = { "NOx(GT)" = { min = 0.0, max = 1000.0 } }
 type = "score"
 "#;
 
-fn from_kafka(kafka: &Kafka, topic: &str, group: &str) -> String {
-    format!(
-        "[source]\ntype = \"kafka\"\nbrokers = \"{}\"\ntopics = [\"{topic}\"]\ngroup = \"{group}\"\nkey = \"station\"\n\
-         session_timeout_secs = 6\nfields = [\"CO(GT)\", \"NOx(GT)\", \"T\", \"RH\"]\n",
-        kafka.brokers
-    )
-}
+/// The options of a Kafka source.
+pub(super) const OPTIONS: &str = "key = \"station\"\nfields = [\"CO(GT)\", \"NOx(GT)\", \"T\", \"RH\"]\n";
 
-pub(super) fn to_kafka(kafka: &Kafka, topic: &str) -> String {
-    format!(
-        "\n[sink]\ntype = \"kafka\"\nbrokers = \"{}\"\ntopic = \"{topic}\"\n\
-         create_topic = {{ partitions = 3, replication = 1 }}\n",
-        kafka.brokers
-    )
+fn from_kafka(kafka: &Kafka, topic: &str, group: &str) -> String {
+    let group = format!("group = \"{group}\"\nsession_timeout_secs = 6\n");
+    kafka.source(topic, &(group + OPTIONS))
 }
 
 fn to_files(dir: &str) -> String {
@@ -72,7 +64,7 @@ fn setup() -> TestDir {
 
 /// A topic with the records of the house, raw.
 fn fill(dir: &TestDir, kafka: &Kafka, topic: &str) {
-    dir.write("fill.toml", pipeline("fill", &[SOURCE, &to_kafka(kafka, topic)]));
+    dir.write("fill.toml", pipeline("fill", &[SOURCE, &kafka.sink(topic, 3)]));
     dir.run(&["run", "fill.toml"]).expect(0, &["fill: read 3000, written 3000,"]);
 }
 
@@ -102,9 +94,9 @@ pub(super) fn lines(rows: &Rows) -> Vec<String> {
 fn a_killed_run_from_a_file_to_kafka_sends_every_record_with_the_same_values() {
     let (kafka, dir) = (Kafka::from_env(), setup());
     let (alone, topic) = (kafka.name("alone"), kafka.name("killed"));
-    dir.write("alone.toml", pipeline("alone", &[SOURCE, IMPUTE, CHECKS, &to_kafka(&kafka, &alone)]));
+    dir.write("alone.toml", pipeline("alone", &[SOURCE, IMPUTE, CHECKS, &kafka.sink(&alone, 3)]));
     dir.run(&["run", "alone.toml"]).expect(0, &[]);
-    dir.write("job.toml", pipeline("job", &[SOURCE, IMPUTE, CHECKS, &to_kafka(&kafka, &topic)]));
+    dir.write("job.toml", pipeline("job", &[SOURCE, IMPUTE, CHECKS, &kafka.sink(&topic, 3)]));
     let slow = ["run", "job.toml", "--set", "source.replay={ interval_secs = 0.02, records_per_step = 20 }"];
     let (killed, last) = killed_and_restarted(&dir, &slow, (300, 1_500), 8);
     // A run that was killed on its way out has nothing left to do.
@@ -154,7 +146,7 @@ fn a_killed_run_from_kafka_to_kafka_sends_every_record_with_the_same_values() {
     fill(&dir, &kafka, &topic);
     let job = |name: &str, to: &str| {
         let group = kafka.name(name);
-        pipeline(name, &[&from_kafka(&kafka, &topic, &group), IMPUTE, CHECKS, &to_kafka(&kafka, to)])
+        pipeline(name, &[&from_kafka(&kafka, &topic, &group), IMPUTE, CHECKS, &kafka.sink(to, 3)])
     };
     dir.write("alone.toml", job("alone", &alone));
     dir.run(&["run", "alone.toml", "--until-end"]).expect(0, &[]);
@@ -193,7 +185,7 @@ fn records_wait_while_the_broker_is_down_and_all_arrive_once_it_is_back() {
     dir.run(&up).expect(0, &[]);
     let kafka = Kafka::at(format!("127.0.0.1:{port}"));
     let (sent, group) = (kafka.name("sent"), kafka.name("group"));
-    dir.write("producer.toml", pipeline("producer", &[SOURCE, IMPUTE, CHECKS, &to_kafka(&kafka, &sent)]));
+    dir.write("producer.toml", pipeline("producer", &[SOURCE, IMPUTE, CHECKS, &kafka.sink(&sent, 3)]));
     dir.write("consumer.toml", pipeline("consumer", &[&from_kafka(&kafka, &sent, &group), CHECKS, &to_files("out")]));
     let slow = format!("{}:source.replay={{ interval_secs = 0.02, records_per_step = 10 }}", dir.name("producer"));
     let mut running = dir.start(&["run", "producer.toml", "consumer.toml", "--until-end", "--set", &slow]);

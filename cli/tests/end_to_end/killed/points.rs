@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use aqpipe_engine::fault::POINTS;
 use rdkafka::message::OwnedHeaders;
 
-use super::kafka::{CHECKS, IMPUTE, SOURCE, lines, texts, to_kafka};
+use super::kafka::{CHECKS, IMPUTE, OPTIONS, SOURCE, lines, texts};
 use crate::common::{Kafka, TestDir, uci};
 
 const RECORDS: usize = 400;
@@ -24,7 +24,7 @@ struct Path<'a> {
     input: Option<String>,
     to_kafka: bool,
     /// Dead letters go to a topic, and not to files.
-    letters_to_kafka: bool,
+    dead_letters_to_kafka: bool,
 }
 
 impl Path<'_> {
@@ -32,28 +32,24 @@ impl Path<'_> {
         self.kafka.map_or_else(|| name.to_owned(), |kafka| kafka.name(name))
     }
 
-    /// A pipeline whose output nobody else has.
+    fn broker(&self) -> &Kafka {
+        self.kafka.expect("a broker")
+    }
+
+    /// Writes a pipeline with output of its own.
     fn pipeline(&self, name: &str) {
         let source = match &self.input {
             None => SOURCE.to_owned() + "replay = { interval_secs = 0.01, records_per_step = 20 }\n",
-            Some(topic) => format!(
-                "[source]\ntype = \"kafka\"\nbrokers = \"{}\"\ntopics = [\"{topic}\"]\nkey = \"station\"\n\
-                 session_timeout_secs = 1\nfields = [\"CO(GT)\", \"NOx(GT)\", \"T\", \"RH\"]\n",
-                self.kafka.expect("a broker").brokers
-            ),
+            Some(topic) => self.broker().source(topic, &(String::from("session_timeout_secs = 1\n") + OPTIONS)),
         };
         let sink = if self.to_kafka {
-            to_kafka(self.kafka.expect("a broker"), &self.name(name))
+            self.broker().sink(&self.name(name), 3)
         } else {
             format!("\n[sink]\ntype = \"csv\"\ndir = \"{name}\"\nbatch_size = 30\nbatch_timeout_secs = 1\n")
         };
-        let dead = if self.letters_to_kafka {
-            format!(
-                "\n[dead_letter]\ntype = \"kafka\"\nbrokers = \"{}\"\ntopic = \"{}\"\n\
-                 create_topic = {{ partitions = 1, replication = 1 }}\n",
-                self.kafka.expect("a broker").brokers,
-                self.name(&format!("{name}-dead"))
-            )
+        let dead = if self.dead_letters_to_kafka {
+            let create = "create_topic = { partitions = 1, replication = 1 }\n";
+            self.broker().dead_letters(&self.name(&format!("{name}-dead"))) + create
         } else {
             format!("\n[dead_letter]\ntype = \"ndjson\"\ndir = \"{name}-dead\"\n")
         };
@@ -63,14 +59,11 @@ impl Path<'_> {
 
     /// All records and dead letters, sorted.
     fn output(&self, name: &str) -> (Vec<String>, Vec<String>) {
-        let mut records = if self.to_kafka {
-            texts(self.kafka.expect("a broker"), &self.name(name))
-        } else {
-            lines(&self.dir.rows(name))
-        };
+        let mut records =
+            if self.to_kafka { texts(self.broker(), &self.name(name)) } else { lines(&self.dir.rows(name)) };
         let dead = format!("{name}-dead");
-        let mut dead_letters: Vec<String> = if self.letters_to_kafka {
-            texts(self.kafka.expect("a broker"), &self.name(&dead))
+        let mut dead_letters: Vec<String> = if self.dead_letters_to_kafka {
+            texts(self.broker(), &self.name(&dead))
         } else {
             self.dir.dead_letters(&dead).iter().map(|dead_letter| dead_letter["raw"].to_string()).collect()
         };
@@ -151,7 +144,7 @@ fn rows() -> String {
 fn fill(dir: &TestDir, kafka: &Kafka) -> String {
     let topic = kafka.name("in");
     let good = SOURCE.to_owned();
-    dir.write("fill.toml", format!("name = \"fill\"\n\n{good}{}{DEAD}", to_kafka(kafka, &topic)));
+    dir.write("fill.toml", format!("name = \"fill\"\n\n{good}{}{DEAD}", kafka.sink(&topic, 3)));
     dir.run(&["run", "fill.toml"]).expect(0, &[]);
     let bad = (0..RECORDS / BAD).map(|n| (None, Some(format!("bad {n}").into_bytes()), OwnedHeaders::new()));
     kafka.write(&topic, &bad.collect::<Vec<_>>());
@@ -164,7 +157,7 @@ const DEAD: &str = "\n[dead_letter]\ntype = \"ndjson\"\ndir = \"fill-dead\"\n";
 fn from_files_to_files() {
     let dir = TestDir::new();
     dir.write("in.csv", rows());
-    let path = Path { dir: &dir, kafka: None, input: None, to_kafka: false, letters_to_kafka: false };
+    let path = Path { dir: &dir, kafka: None, input: None, to_kafka: false, dead_letters_to_kafka: false };
     path.die_at_each_point(&["decide.begun", "decide.sent", "decide.offsets", "decide.commit", "begin.after"]);
 }
 
@@ -173,7 +166,7 @@ fn from_files_to_files() {
 fn from_a_file_to_kafka() {
     let (dir, kafka) = (TestDir::new(), Kafka::from_env());
     dir.write("in.csv", rows());
-    let path = Path { dir: &dir, kafka: Some(&kafka), input: None, to_kafka: true, letters_to_kafka: false };
+    let path = Path { dir: &dir, kafka: Some(&kafka), input: None, to_kafka: true, dead_letters_to_kafka: false };
     path.die_at_each_point(&[]);
 }
 
@@ -183,7 +176,7 @@ fn from_kafka_to_files() {
     let (dir, kafka) = (TestDir::new(), Kafka::from_env());
     dir.write("in.csv", rows());
     let input = Some(fill(&dir, &kafka));
-    let path = Path { dir: &dir, kafka: Some(&kafka), input, to_kafka: false, letters_to_kafka: true };
+    let path = Path { dir: &dir, kafka: Some(&kafka), input, to_kafka: false, dead_letters_to_kafka: true };
     path.die_at_each_point(&[]);
 }
 
@@ -193,6 +186,6 @@ fn from_kafka_to_kafka() {
     let (dir, kafka) = (TestDir::new(), Kafka::from_env());
     dir.write("in.csv", rows());
     let input = Some(fill(&dir, &kafka));
-    let path = Path { dir: &dir, kafka: Some(&kafka), input, to_kafka: true, letters_to_kafka: true };
+    let path = Path { dir: &dir, kafka: Some(&kafka), input, to_kafka: true, dead_letters_to_kafka: true };
     path.die_at_each_point(&["prepare.sync", "finish.rename", "finish.renamed", "finish.sync"]);
 }

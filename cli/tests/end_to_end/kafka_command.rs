@@ -15,7 +15,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
 
 const TOPIC: &str = "air-quality-data";
-const WAIT: Duration = Duration::from_secs(30);
+/// How long a broker may take for an answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A Kafka in a directory of its own, which ends with the test however that ends.
 struct Kafka {
@@ -67,7 +68,7 @@ impl Kafka {
     fn send(&self, text: &str) {
         let producer: BaseProducer = self.client().set("acks", "all").create().unwrap();
         producer.send(BaseRecord::<(), str>::to(TOPIC).partition(0).payload(text)).unwrap();
-        producer.flush(WAIT).unwrap();
+        producer.flush(REQUEST_TIMEOUT).unwrap();
         assert_eq!(producer.in_flight_count(), 0);
     }
 
@@ -77,20 +78,20 @@ impl Kafka {
         let mut partitions = TopicPartitionList::new();
         partitions.add_partition_offset(TOPIC, 0, Offset::Beginning).unwrap();
         consumer.assign(&partitions).unwrap();
-        let deadline = Instant::now() + WAIT;
+        let deadline = Instant::now() + REQUEST_TIMEOUT;
         while Instant::now() < deadline {
             // Errors while it connects pass.
             if let Some(Ok(message)) = consumer.poll(Duration::from_millis(200)) {
                 return String::from_utf8(message.payload().unwrap().to_vec()).unwrap();
             }
         }
-        panic!("no message within {WAIT:?}");
+        panic!("no message within {REQUEST_TIMEOUT:?}");
     }
 
     /// The partitions of the topic and the copies of its first one.
     fn shape(&self) -> (usize, usize) {
         let client: AdminClient<DefaultClientContext> = self.client().create().unwrap();
-        let metadata = client.inner().fetch_metadata(None, WAIT).unwrap();
+        let metadata = client.inner().fetch_metadata(None, REQUEST_TIMEOUT).unwrap();
         let topic = metadata.topics().iter().find(|topic| topic.name() == TOPIC).unwrap();
         (topic.partitions().len(), topic.partitions()[0].replicas().len())
     }
@@ -192,7 +193,7 @@ fn three_brokers_survive_the_loss_of_one_and_up_brings_it_back() {
 
     let (survivor, lost) = (kafka.pid(1), kafka.pid(2));
     assert!(Command::new("kill").args(["-9", &lost]).status().unwrap().success());
-    let deadline = Instant::now() + WAIT;
+    let deadline = Instant::now() + REQUEST_TIMEOUT;
     while kafka.command("status", &[]).status.success() {
         assert!(Instant::now() < deadline, "status still counts the broker that was killed");
     }
