@@ -1,5 +1,6 @@
 //! One way to end a run early: a stop that was asked for, and the instant at which waits are abandoned.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,10 +16,19 @@ pub struct CancellationToken {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    observers: Mutex<Vec<Observer>>,
+}
+
+type Observer = Box<dyn Fn() + Send + Sync>;
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.state)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -92,9 +102,17 @@ impl CancellationToken {
         self.is_abandoned()
     }
 
+    /// Has a function called at each stop and each change of the instant to abandon waits, and once now: for whoever waits
+    /// on something of its own.
+    pub fn on_change(&self, observer: impl Fn() + Send + Sync + 'static) {
+        observer();
+        self.shared.observers.lock().push(Box::new(observer));
+    }
+
     fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.shared.state.lock());
         self.shared.changed.notify_all();
+        self.shared.observers.lock().iter().for_each(|observer| observer());
     }
 }
 

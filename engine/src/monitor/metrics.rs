@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use super::stage_metrics::{StageMetrics, StageSnapshot};
 use crate::record::SplitId;
 
 /// How many cells of a field have which flag, in the order of [`Flag::ALL`](crate::record::Flag::ALL).
@@ -109,6 +110,8 @@ struct Inner {
     marks_ignored: u64,
     waiting: BTreeMap<String, String>,
     files_in: BTreeSet<String>,
+    /// In the order in which they were first asked for: that of the pipeline.
+    stages: Vec<(String, Arc<StageMetrics>)>,
 }
 
 /// The metrics at one moment.
@@ -144,6 +147,8 @@ pub struct Snapshot {
     pub bytes_in: u64,
     /// Records whose marks could not be read back.
     pub marks_ignored: u64,
+    /// The counts of each transform, in the order of the pipeline.
+    pub stages: Vec<(String, StageSnapshot)>,
     /// Time since the start.
     pub uptime: Duration,
 }
@@ -230,6 +235,17 @@ impl Metrics {
         self.inner.lock().waiting.iter().map(|(who, what)| format!("{who}: {what}")).collect()
     }
 
+    /// The counts of a stage, by its name in the pipeline.
+    pub fn stage(&self, id: &str) -> Arc<StageMetrics> {
+        let mut inner = self.inner.lock();
+        if let Some((_, known)) = inner.stages.iter().find(|(known, _)| known == id) {
+            return Arc::clone(known);
+        }
+        let new = Arc::<StageMetrics>::default();
+        inner.stages.push((id.to_owned(), Arc::clone(&new)));
+        new
+    }
+
     /// The metrics now.
     pub fn snapshot(&self) -> Snapshot {
         let inner = self.inner.lock();
@@ -249,6 +265,7 @@ impl Metrics {
             files_in: inner.files_in.iter().cloned().collect(),
             bytes_in: self.bytes_in.load(Ordering::Relaxed),
             marks_ignored: inner.marks_ignored,
+            stages: inner.stages.iter().map(|(id, stage)| (id.clone(), stage.snapshot())).collect(),
             uptime: self.started.elapsed(),
         }
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Checkpoint, RunRecord};
-use super::sinks::Staged;
+use crate::run::sinks::Staged;
 use crate::disk;
 use crate::error::{Error, Result};
 use crate::fault;
@@ -26,128 +26,125 @@ const COMPACT_BYTES: u64 = 8 << 20;
 /// See [`COMPACT_BYTES`].
 const COMPACT_RATIO: u64 = 4;
 
-/// What happened.
+/// An entry of the ledger.
 #[derive(Serialize, Deserialize)]
-pub(super) enum Entry {
+pub(in crate::run) enum Entry {
+    /// A run begins; a restart forgets where splits stood.
     Begin {
-        begin: RunRecord,
-        anew: bool,
+        record: RunRecord,
+        restart: bool,
     },
-    /// Checkpoints that this entry decides.
-    Cuts(Vec<CheckpointEntry>),
-    /// Checkpoints that a transaction is to decide, and its number.
-    Doubt {
+    /// These checkpoints are committed by this entry.
+    Committed(Vec<CheckpointEntry>),
+    /// A transaction is to commit these checkpoints.
+    InDoubt {
         id: u64,
         checkpoints: Vec<CheckpointEntry>,
     },
-    /// The transaction in doubt decided nothing.
-    Undone,
-    /// All that is decided is visible; a transaction in doubt was decided.
-    Finished,
-    /// The source has taken these positions of splits as its own.
-    Told(Vec<(String, u64)>),
-    Done,
-    Forget,
-    /// Commits are decided there, and not by this ledger.
+    /// The transaction in doubt committed nothing, and its staged output is gone.
+    Aborted,
+    /// All committed output is visible. A transaction in doubt was committed.
+    Visible,
+    /// The source took over these offsets of splits.
+    Acknowledged(Vec<(String, u64)>),
+    /// The input has ended.
+    Completed,
+    /// Nothing is known any more.
+    Reset,
+    /// Transactions decide commits there, and not this ledger.
     DelegatedTo(Option<DelegatedTo>),
+    /// All entries before it together.
     Snapshot(Box<State>),
 }
 
-/// A checkpoint, without what becomes part of a transaction.
+/// A checkpoint without its transactional output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct CheckpointEntry {
-    pub(super) split: String,
-    pub(super) start: SplitState,
-    pub(super) staged: Staged,
-    pub(super) counts: Counts,
-    pub(super) ended: bool,
+pub(in crate::run) struct CheckpointEntry {
+    pub(in crate::run) split: String,
+    pub(in crate::run) state: SplitState,
+    pub(in crate::run) staged: Staged,
+    pub(in crate::run) counts: Counts,
+    pub(in crate::run) ended: bool,
     /// When, in milliseconds since 1970.
-    pub(super) time_ms: u64,
+    pub(in crate::run) time_ms: u64,
 }
 
-/// Who decides in place of a ledger.
+/// The transactions that decide in place of a ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct DelegatedTo {
+pub(in crate::run) struct DelegatedTo {
     /// The cluster.
-    pub(super) place: String,
-    /// What this instance is called there.
-    pub(super) writer: String,
+    pub(in crate::run) cluster_id: String,
+    /// The name of this instance there.
+    pub(in crate::run) writer: String,
 }
 
 impl Entry {
-    pub(super) fn checkpoints(checkpoints: &[Checkpoint]) -> Vec<CheckpointEntry> {
+    pub(in crate::run) fn checkpoints(checkpoints: &[Checkpoint], time_ms: u64) -> Vec<CheckpointEntry> {
         let entry = |checkpoint: &Checkpoint| CheckpointEntry {
             split: checkpoint.split.to_string(),
-            start: checkpoint.start(),
+            state: checkpoint.state.clone(),
             staged: checkpoint.output.staged(),
             counts: checkpoint.counts.clone(),
             ended: checkpoint.ended,
-            time_ms: now_ms(),
+            time_ms,
         };
         checkpoints.iter().map(entry).collect()
     }
 
     /// Whether the entry must be on disk before anything else happens. The others only save work at the next start.
     fn is_decision(&self) -> bool {
-        !matches!(self, Entry::Finished | Entry::Undone | Entry::Told(_))
+        !matches!(self, Entry::Visible | Entry::Aborted | Entry::Acknowledged(_))
     }
-}
-
-/// Milliseconds since 1970.
-pub(super) fn now_ms() -> u64 {
-    let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Where a split stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct SplitStatus {
-    pub(super) start: SplitState,
+pub(in crate::run) struct LedgerSplit {
+    pub(in crate::run) state: SplitState,
     /// Records held back at that checkpoint.
-    pub(super) held: u64,
+    pub(in crate::run) held: u64,
     /// Whether its input had ended.
-    pub(super) ended: bool,
-    /// What the source took last as its own position: one that lies before it was moved back since.
-    pub(super) told: Option<u64>,
-    /// When it was decided, in milliseconds since 1970.
-    pub(super) time_ms: u64,
+    pub(in crate::run) ended: bool,
+    /// The offset that the source took over last. Somebody moved it back since if the source has an earlier one.
+    pub(in crate::run) acknowledged: Option<u64>,
+    /// When it was committed, in milliseconds since 1970.
+    pub(in crate::run) time_ms: u64,
 }
 
-impl SplitStatus {
-    /// The same as a source sees it.
-    pub(super) fn noted(&self, id: &str) -> RecordedSplit {
-        RecordedSplit { id: id.into(), start: self.start.clone(), held: self.held, ended: self.ended }
+impl LedgerSplit {
+    /// The split as a source sees it.
+    pub(in crate::run) fn recorded(&self, id: &str) -> RecordedSplit {
+        RecordedSplit { id: id.into(), start: self.state.clone(), held: self.held, ended: self.ended }
     }
 }
 
 /// All entries together.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct State {
-    pub(super) begin: Option<RunRecord>,
-    pub(super) done: bool,
-    pub(super) splits: BTreeMap<String, SplitStatus>,
-    pub(super) unfinished: Vec<Staged>,
-    pub(super) counts: Counts,
-    /// Checkpoints that a transaction was to decide, and its number.
-    pub(super) doubt: Option<(u64, Vec<CheckpointEntry>)>,
-    pub(super) elsewhere: Option<DelegatedTo>,
-    /// The last transaction of which all that lay beside it is visible: it may still be noted as one of which that is
-    /// not known.
-    pub(super) spent: Option<u64>,
+pub(in crate::run) struct State {
+    pub(in crate::run) record: Option<RunRecord>,
+    pub(in crate::run) completed: bool,
+    pub(in crate::run) splits: BTreeMap<String, LedgerSplit>,
+    pub(in crate::run) unfinished: Vec<Staged>,
+    pub(in crate::run) counts: Counts,
+    /// The checkpoints that a transaction was to commit, and its id.
+    pub(in crate::run) in_doubt: Option<(u64, Vec<CheckpointEntry>)>,
+    pub(in crate::run) delegated_to: Option<DelegatedTo>,
+    /// The last transaction whose staged output is all visible, which its metadata may not say yet.
+    pub(in crate::run) visible: Option<u64>,
 }
 
 impl State {
     fn apply(&mut self, entry: Entry) {
         match entry {
-            Entry::Begin { begin, anew } => {
-                if anew {
+            Entry::Begin { record, restart } => {
+                if restart {
                     self.splits.clear();
                     self.counts = Counts::default();
                 }
-                self.begin = Some(begin);
-                self.done = false;
+                self.record = Some(record);
+                self.completed = false;
             }
-            Entry::Cuts(checkpoints) => {
+            Entry::Committed(checkpoints) => {
                 for checkpoint in checkpoints {
                     if !checkpoint.staged.is_empty() {
                         self.unfinished.push(checkpoint.staged.clone());
@@ -155,25 +152,25 @@ impl State {
                     self.decided(checkpoint);
                 }
             }
-            Entry::Doubt { id, checkpoints } => self.doubt = Some((id, checkpoints)),
-            Entry::Undone => self.doubt = None,
-            Entry::Finished => {
+            Entry::InDoubt { id, checkpoints } => self.in_doubt = Some((id, checkpoints)),
+            Entry::Aborted => self.in_doubt = None,
+            Entry::Visible => {
                 self.unfinished.clear();
-                if let Some((id, checkpoints)) = self.doubt.take() {
-                    self.spent = Some(id);
+                if let Some((id, checkpoints)) = self.in_doubt.take() {
+                    self.visible = Some(id);
                     checkpoints.into_iter().for_each(|checkpoint| self.decided(checkpoint));
                 }
             }
-            Entry::Told(ends) => {
+            Entry::Acknowledged(ends) => {
                 for (split, end) in ends {
                     if let Some(state) = self.splits.get_mut(&split) {
-                        state.told = Some(end);
+                        state.acknowledged = Some(end);
                     }
                 }
             }
-            Entry::Done => self.done = true,
-            Entry::Forget => *self = State::default(),
-            Entry::DelegatedTo(elsewhere) => self.elsewhere = elsewhere,
+            Entry::Completed => self.completed = true,
+            Entry::Reset => *self = State::default(),
+            Entry::DelegatedTo(delegated_to) => self.delegated_to = delegated_to,
             Entry::Snapshot(state) => *self = *state,
         }
     }
@@ -181,14 +178,14 @@ impl State {
     fn decided(&mut self, checkpoint: CheckpointEntry) {
         self.counts.add(&checkpoint.counts);
         let (held, ended) = (checkpoint.counts.held_after, checkpoint.ended);
-        let told = self.splits.get(&checkpoint.split).and_then(|split| split.told);
-        let state = SplitStatus { start: checkpoint.start, held, ended, told, time_ms: checkpoint.time_ms };
+        let acknowledged = self.splits.get(&checkpoint.split).and_then(|split| split.acknowledged);
+        let state = LedgerSplit { state: checkpoint.state, held, ended, acknowledged, time_ms: checkpoint.time_ms };
         self.splits.insert(checkpoint.split, state);
     }
 }
 
 /// An open ledger. The caller holds the lock of its directory.
-pub(super) struct Ledger {
+pub(in crate::run) struct Ledger {
     path: PathBuf,
     file: File,
     state: State,
@@ -200,7 +197,7 @@ pub(super) struct Ledger {
 
 impl Ledger {
     /// Opens or makes it. A torn last entry (the process died while it wrote) was never decided and is cut off.
-    pub(super) fn open(path: &Path) -> Result<Ledger> {
+    pub(in crate::run) fn open(path: &Path) -> Result<Ledger> {
         if !path.exists() {
             create(path, &[]).map_err(|e| failed(path, "cannot be made", e))?;
         }
@@ -220,22 +217,22 @@ impl Ledger {
     }
 
     /// An empty one in place of what is there.
-    pub(super) fn anew(path: &Path) -> Result<Ledger> {
+    pub(in crate::run) fn recreate(path: &Path) -> Result<Ledger> {
         create(path, &[]).map_err(|e| failed(path, "cannot be made", e))?;
         Ledger::open(path)
     }
 
     /// What a ledger holds, without becoming its owner.
-    pub(super) fn look(path: &Path) -> Result<State> {
+    pub(in crate::run) fn peek(path: &Path) -> Result<State> {
         let bytes = std::fs::read(path).map_err(|e| failed(path, "cannot be read", e))?;
         replay(path, &bytes).map(|(state, _)| state)
     }
 
-    pub(super) fn state(&self) -> &State {
+    pub(in crate::run) fn state(&self) -> &State {
         &self.state
     }
 
-    pub(super) fn append(&mut self, entry: Entry) -> Result<()> {
+    pub(in crate::run) fn append(&mut self, entry: Entry) -> Result<()> {
         if self.broken {
             return Err(Error::new(format!("the ledger {} failed before", self.path.display())));
         }
@@ -304,7 +301,9 @@ fn replay(path: &Path, bytes: &[u8]) -> Result<(State, usize)> {
             .help("put back a copy of it, or start afresh with `--fresh`")
     };
     if bytes.get(..MAGIC.len()) != Some(MAGIC) {
-        return Err(damaged(0, "it does not start as a ledger of this version does"));
+        let other_version = bytes.starts_with(b"aqpipe ledger ");
+        let what = if other_version { "another version of aqpipe wrote it" } else { "it does not start as a ledger does" };
+        return Err(damaged(0, what));
     }
     let mut state = State::default();
     let mut at = MAGIC.len();
@@ -342,7 +341,7 @@ mod tests {
     use crate::stage::Prepared;
 
     fn checkpoint(split: &str, to: u64) -> Checkpoint {
-        let span = OffsetRange {
+        let range = OffsetRange {
             from: Position { offset: to - 1, records: 0 },
             to: Position { offset: to, records: to },
             sequence: 0,
@@ -352,26 +351,26 @@ mod tests {
         Checkpoint {
             split: split.into(),
             epoch: 1,
-            span,
-            state: vec![vec![to as u8]],
+            range,
+            state: SplitState { position: range.to, reader: vec![to as u8], ..SplitState::default() },
             output,
             counts,
             ended: false,
-            fence: None,
+            fencing_token: None,
         }
     }
 
     fn written(path: &Path) -> State {
         let mut ledger = Ledger::open(path).expect("opens");
-        let begin = RunRecord { run: 1, shape: "a".into(), ..RunRecord::default() };
-        ledger.append(Entry::Begin { begin, anew: true }).expect("appends");
+        let record = RunRecord { run: 1, topology: "a".into(), ..RunRecord::default() };
+        ledger.append(Entry::Begin { record, restart: true }).expect("appends");
         for to in 1..5 {
             ledger
-                .append(Entry::Cuts(Entry::checkpoints(&[checkpoint("a", to), checkpoint("b", to * 10)])))
+                .append(Entry::Committed(Entry::checkpoints(&[checkpoint("a", to), checkpoint("b", to * 10)], 0)))
                 .expect("appends");
         }
-        ledger.append(Entry::Finished).expect("appends");
-        ledger.append(Entry::Cuts(Entry::checkpoints(&[checkpoint("a", 5)]))).expect("appends");
+        ledger.append(Entry::Visible).expect("appends");
+        ledger.append(Entry::Committed(Entry::checkpoints(&[checkpoint("a", 5)], 0))).expect("appends");
         ledger.state().clone()
     }
 
@@ -380,10 +379,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("ledger");
         let state = written(&path);
-        assert_eq!(state.splits["a"].start.position.offset, 5);
-        assert_eq!(state.splits["b"].start.state, [[40]]);
+        assert_eq!(state.splits["a"].state.position.offset, 5);
+        assert_eq!(state.splits["b"].state.reader, [40]);
         let staged = Staged { records: b"x".to_vec(), dead_letters: Vec::new() };
-        assert_eq!(state.unfinished, [staged], "only what came after `Finished`");
+        assert_eq!(state.unfinished, [staged], "only what came after `Visible`");
         assert_eq!(Ledger::open(&path).expect("opens").state(), &state);
     }
 
@@ -393,13 +392,13 @@ mod tests {
         let path = dir.path().join("ledger");
         written(&path);
         let whole = std::fs::read(&path).expect("reads");
-        let last = encode(&Entry::Cuts(Entry::checkpoints(&[checkpoint("a", 5)]))).expect("encodes").len();
+        let last = encode(&Entry::Committed(Entry::checkpoints(&[checkpoint("a", 5)], 0))).expect("encodes").len();
         for missing in 1..last {
             std::fs::write(&path, &whole[..whole.len() - missing]).expect("writes");
             let mut ledger = Ledger::open(&path).expect("opens");
-            assert_eq!(ledger.state().splits["a"].start.position.offset, 4);
-            ledger.append(Entry::Cuts(Entry::checkpoints(&[checkpoint("a", 6)]))).expect("goes on");
-            assert_eq!(Ledger::open(&path).expect("opens").state().splits["a"].start.position.offset, 6);
+            assert_eq!(ledger.state().splits["a"].state.position.offset, 4);
+            ledger.append(Entry::Committed(Entry::checkpoints(&[checkpoint("a", 6)], 0))).expect("goes on");
+            assert_eq!(Ledger::open(&path).expect("opens").state().splits["a"].state.position.offset, 6);
         }
     }
 
@@ -421,17 +420,17 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("ledger");
         written(&path);
-        let doubt = |id| Entry::Doubt { id, checkpoints: Entry::checkpoints(&[checkpoint("a", 6)]) };
+        let in_doubt = |id| Entry::InDoubt { id, checkpoints: Entry::checkpoints(&[checkpoint("a", 6)], 0) };
         let mut ledger = Ledger::open(&path).expect("opens");
-        ledger.append(doubt(1)).expect("appends");
+        ledger.append(in_doubt(1)).expect("appends");
         let mut ledger = Ledger::open(&path).expect("opens");
-        assert_eq!(ledger.state().doubt.as_ref().map(|(id, checkpoints)| (*id, checkpoints.len())), Some((1, 1)));
-        assert_eq!(ledger.state().splits["a"].start.position.offset, 5);
-        ledger.append(Entry::Undone).expect("appends");
-        assert_eq!((ledger.state().doubt.is_none(), ledger.state().splits["a"].start.position.offset), (true, 5));
-        ledger.append(doubt(2)).expect("appends");
-        ledger.append(Entry::Finished).expect("appends");
-        assert_eq!((ledger.state().doubt.is_none(), ledger.state().splits["a"].start.position.offset), (true, 6));
+        assert_eq!(ledger.state().in_doubt.as_ref().map(|(id, checkpoints)| (*id, checkpoints.len())), Some((1, 1)));
+        assert_eq!(ledger.state().splits["a"].state.position.offset, 5);
+        ledger.append(Entry::Aborted).expect("appends");
+        assert_eq!((ledger.state().in_doubt.is_none(), ledger.state().splits["a"].state.position.offset), (true, 5));
+        ledger.append(in_doubt(2)).expect("appends");
+        ledger.append(Entry::Visible).expect("appends");
+        assert_eq!((ledger.state().in_doubt.is_none(), ledger.state().splits["a"].state.position.offset), (true, 6));
     }
 
     #[test]
@@ -441,10 +440,10 @@ mod tests {
         let state = written(&path);
         let mut ledger = Ledger::open(&path).expect("opens");
         ledger.compact().expect("compacts");
-        ledger.append(Entry::Cuts(Entry::checkpoints(&[checkpoint("c", 7)]))).expect("goes on in the new file");
+        ledger.append(Entry::Committed(Entry::checkpoints(&[checkpoint("c", 7)], 0))).expect("goes on in the new file");
         let again = Ledger::open(&path).expect("opens");
         assert_eq!(again.state().splits.len(), state.splits.len() + 1);
-        assert_eq!(again.state().begin, state.begin);
+        assert_eq!(again.state().record, state.record);
     }
 
     proptest! {

@@ -18,32 +18,32 @@ pub(super) enum TaskSignal {
     /// Come to a barrier and end.
     Drain,
     /// End at once: what is not decided belongs to somebody else.
-    Lost,
+    Revoked,
 }
 
 /// The order to one split, shared with its thread.
 #[derive(Debug)]
-pub(super) struct SignalCell(AtomicU8);
+pub(super) struct TaskHandle(AtomicU8);
 
-impl SignalCell {
-    pub(super) fn order(&self) -> TaskSignal {
+impl TaskHandle {
+    pub(super) fn signal(&self) -> TaskSignal {
         match self.0.load(Ordering::Acquire) {
             0 => TaskSignal::Run,
             1 => TaskSignal::Drain,
-            _ => TaskSignal::Lost,
+            _ => TaskSignal::Revoked,
         }
     }
 
-    fn give(&self, order: TaskSignal) {
+    fn raise(&self, signal: TaskSignal) {
         // An order is never taken back: a lost split does not drain.
-        self.0.fetch_max(order as u8, Ordering::AcqRel);
+        self.0.fetch_max(signal as u8, Ordering::AcqRel);
     }
 }
 
 #[derive(Debug)]
 struct Entry {
     epoch: u64,
-    reins: Arc<SignalCell>,
+    handle: Arc<TaskHandle>,
     /// Checkpoints that the split handed over and the committer has not settled.
     in_flight: u64,
     /// Whether its thread has ended.
@@ -69,43 +69,43 @@ struct State {
 
 /// The splits of a running pipeline. Every wait on it is for a change that notifies.
 #[derive(Debug, Default)]
-pub(super) struct Control {
+pub(super) struct Tasks {
     state: Mutex<State>,
     changed: Condvar,
 }
 
-impl Control {
+impl Tasks {
     /// Enters a split; it has ended only once its thread has, and its checkpoints are settled.
-    pub(super) fn enter(&self, id: &SplitId) -> Result<(u64, Arc<SignalCell>)> {
+    pub(super) fn register(&self, id: &SplitId) -> Result<(u64, Arc<TaskHandle>)> {
         let mut state = self.state.lock();
         // One that was lost may still wait for something; what it hands over does not count any more.
-        if state.splits.get(id).is_some_and(|entry| entry.reins.order() != TaskSignal::Lost) {
+        if state.splits.get(id).is_some_and(|entry| entry.handle.signal() != TaskSignal::Revoked) {
             return Err(Error::bug(format!("the split {id} is open already")));
         }
         state.epochs += 1;
-        let (epoch, reins) = (state.epochs, Arc::new(SignalCell(AtomicU8::new(TaskSignal::Run as u8))));
+        let (epoch, handle) = (state.epochs, Arc::new(TaskHandle(AtomicU8::new(TaskSignal::Run as u8))));
         if state.failed {
-            reins.give(TaskSignal::Lost);
+            handle.raise(TaskSignal::Revoked);
         }
-        let entry = Entry { epoch, reins: Arc::clone(&reins), in_flight: 0, ended: false, refused: false };
+        let entry = Entry { epoch, handle: Arc::clone(&handle), in_flight: 0, ended: false, refused: false };
         state.splits.insert(Arc::clone(id), entry);
-        Ok((epoch, reins))
+        Ok((epoch, handle))
     }
 
     /// A split handed a checkpoint over.
-    pub(super) fn handed_over(&self, id: &SplitId, epoch: u64) {
+    pub(super) fn checkpoint_submitted(&self, id: &SplitId, epoch: u64) {
         if let Some(entry) = self.state.lock().splits.get_mut(id).filter(|entry| entry.epoch == epoch) {
             entry.in_flight += 1;
         }
     }
 
     /// The committer has settled a checkpoint, one way or the other.
-    pub(super) fn settled(&self, id: &SplitId, epoch: u64) {
+    pub(super) fn checkpoint_settled(&self, id: &SplitId, epoch: u64) {
         self.change(id, epoch, |entry| entry.in_flight = entry.in_flight.saturating_sub(1));
     }
 
     /// The thread of a split has ended.
-    pub(super) fn ended(&self, id: &SplitId, epoch: u64) {
+    pub(super) fn task_ended(&self, id: &SplitId, epoch: u64) {
         self.change(id, epoch, |entry| entry.ended = true);
     }
 
@@ -127,8 +127,8 @@ impl Control {
             if let Some(entry) = state.splits.get_mut(id) {
                 // One that is being closed already waits for no second close; one of which several checkpoints were refused
                 // is named several times.
-                entry.refused |= entry.reins.order() == TaskSignal::Run;
-                entry.reins.give(TaskSignal::Lost);
+                entry.refused |= entry.handle.signal() == TaskSignal::Run;
+                entry.handle.raise(TaskSignal::Revoked);
             }
         }
         self.changed.notify_all();
@@ -140,18 +140,18 @@ impl Control {
     }
 
     /// Whether a checkpoint of that split still counts.
-    pub(super) fn is_lost(&self, id: &SplitId, epoch: u64) -> bool {
+    pub(super) fn is_revoked(&self, id: &SplitId, epoch: u64) -> bool {
         let state = self.state.lock();
-        state.splits.get(id).is_none_or(|entry| entry.epoch != epoch || entry.reins.order() == TaskSignal::Lost)
+        state.splits.get(id).is_none_or(|entry| entry.epoch != epoch || entry.handle.signal() == TaskSignal::Revoked)
     }
 
     /// Ends splits, and waits for it until `until`.
     pub(super) fn close(&self, ids: &[SplitId], lost: bool, until: Instant) -> Result<()> {
         let mut state = self.state.lock();
-        let order = if lost { TaskSignal::Lost } else { TaskSignal::Drain };
+        let signal = if lost { TaskSignal::Revoked } else { TaskSignal::Drain };
         for id in ids {
             if let Some(entry) = state.splits.get_mut(id) {
-                entry.reins.give(order);
+                entry.handle.raise(signal);
                 entry.refused = false;
                 if entry.is_gone() {
                     state.splits.remove(id);
@@ -166,7 +166,7 @@ impl Control {
             let names = left.iter().map(|id| &***id).collect::<Vec<_>>().join(", ");
             if self.changed.wait_until(&mut state, until).timed_out() {
                 for entry in ids.iter().filter_map(|id| state.splits.get(id)) {
-                    entry.reins.give(TaskSignal::Lost);
+                    entry.handle.raise(TaskSignal::Revoked);
                 }
                 return Err(Error::new(format!("{names} did not come to a barrier in time"))
                     .help("what was not committed is read again at the next start"));
@@ -216,18 +216,18 @@ impl Control {
             tracing::error!("{error}");
         }
         for entry in state.splits.values() {
-            entry.reins.give(TaskSignal::Drain);
+            entry.handle.raise(TaskSignal::Drain);
         }
         self.changed.notify_all();
     }
 
     /// Nothing can be decided any more: splits end without a barrier.
-    pub(super) fn lose_all(&self) {
+    pub(super) fn revoke_all(&self) {
         let mut state = self.state.lock();
         state.stopping = true;
         state.failed = true;
         for entry in state.splits.values() {
-            entry.reins.give(TaskSignal::Lost);
+            entry.handle.raise(TaskSignal::Revoked);
         }
         self.changed.notify_all();
     }
@@ -251,71 +251,71 @@ mod tests {
 
     #[test]
     fn a_split_is_gone_once_its_thread_has_ended_and_its_cuts_are_settled() {
-        let control = Control::default();
+        let tasks = Tasks::default();
         let id: SplitId = "a".into();
-        let (epoch, reins) = control.enter(&id).expect("new");
-        control.handed_over(&id, epoch);
-        control.ended(&id, epoch);
-        assert_eq!(control.running().len(), 1, "a checkpoint is still under way");
-        assert!(control.close(std::slice::from_ref(&id), false, Instant::now() + Duration::from_millis(1)).is_err());
-        assert_eq!(reins.order(), TaskSignal::Lost, "who is late is forgotten");
-        control.settled(&id, epoch);
-        assert!(control.running().is_empty());
+        let (epoch, handle) = tasks.register(&id).expect("new");
+        tasks.checkpoint_submitted(&id, epoch);
+        tasks.task_ended(&id, epoch);
+        assert_eq!(tasks.running().len(), 1, "a checkpoint is still under way");
+        assert!(tasks.close(std::slice::from_ref(&id), false, Instant::now() + Duration::from_millis(1)).is_err());
+        assert_eq!(handle.signal(), TaskSignal::Revoked, "who is late is forgotten");
+        tasks.checkpoint_settled(&id, epoch);
+        assert!(tasks.running().is_empty());
     }
 
     #[test]
     fn cuts_of_an_earlier_epoch_do_not_count() {
-        let control = Control::default();
+        let tasks = Tasks::default();
         let id: SplitId = "a".into();
-        let (old, _) = control.enter(&id).expect("new");
-        control.ended(&id, old);
-        let (new, _) = control.enter(&id).expect("new again");
-        assert!(control.is_lost(&id, old));
-        assert!(!control.is_lost(&id, new));
+        let (old, _) = tasks.register(&id).expect("new");
+        tasks.task_ended(&id, old);
+        let (new, _) = tasks.register(&id).expect("new again");
+        assert!(tasks.is_revoked(&id, old));
+        assert!(!tasks.is_revoked(&id, new));
     }
 
     #[test]
     fn a_split_whose_commit_was_refused_has_not_ended_until_it_is_closed() {
-        let control = Control::default();
+        let tasks = Tasks::default();
         let id: SplitId = "a".into();
-        let (epoch, reins) = control.enter(&id).expect("new");
-        control.refused(std::slice::from_ref(&id));
-        assert_eq!(reins.order(), TaskSignal::Lost);
-        control.ended(&id, epoch);
-        assert_eq!(control.running().len(), 1, "it did not come to its end");
-        control.wait_for_all();
-        control.close(std::slice::from_ref(&id), true, Instant::now()).expect("closed");
-        assert!(control.running().is_empty());
+        let (epoch, handle) = tasks.register(&id).expect("new");
+        tasks.refused(std::slice::from_ref(&id));
+        assert_eq!(handle.signal(), TaskSignal::Revoked);
+        tasks.task_ended(&id, epoch);
+        assert_eq!(tasks.running().len(), 1, "it did not come to its end");
+        tasks.wait_for_all();
+        tasks.close(std::slice::from_ref(&id), true, Instant::now()).expect("closed");
+        assert!(tasks.running().is_empty());
     }
 
     #[test]
     fn a_split_of_which_several_cuts_were_refused_together_waits_to_be_closed_too() {
-        let control = Control::default();
+        let tasks = Tasks::default();
         let id: SplitId = "a".into();
-        let (epoch, _) = control.enter(&id).expect("new");
-        control.handed_over(&id, epoch);
-        control.ended(&id, epoch);
-        control.refused(&[Arc::clone(&id), Arc::clone(&id)]);
-        control.settled(&id, epoch);
-        assert_eq!(control.running(), [id], "it did not come to its end");
+        let (epoch, _) = tasks.register(&id).expect("new");
+        tasks.checkpoint_submitted(&id, epoch);
+        tasks.task_ended(&id, epoch);
+        tasks.refused(&[Arc::clone(&id), Arc::clone(&id)]);
+        tasks.checkpoint_settled(&id, epoch);
+        assert_eq!(tasks.running(), [id], "it did not come to its end");
     }
 
     #[test]
     fn a_refusal_does_not_keep_waiting_who_closes_the_split_already() {
         for lost in [true, false] {
-            let control = Control::default();
+            let tasks = Tasks::default();
             let id: SplitId = "a".into();
-            let (epoch, _) = control.enter(&id).expect("new");
-            control.handed_over(&id, epoch);
+            let (epoch, _) = tasks.register(&id).expect("new");
+            tasks.checkpoint_submitted(&id, epoch);
             let until = Instant::now() + Duration::from_secs(600);
             std::thread::scope(|scope| {
-                let closing = scope.spawn(|| control.close(std::slice::from_ref(&id), lost, until));
-                while control.state.lock().splits[&id].reins.order() == TaskSignal::Run {
+                let closing = scope.spawn(|| tasks.close(std::slice::from_ref(&id), lost, until));
+                while tasks.state.lock().splits[&id].handle.signal() == TaskSignal::Run {
                     std::thread::yield_now();
                 }
-                control.refused(std::slice::from_ref(&id));
-                control.ended(&id, epoch);
-                control.settled(&id, epoch);
+                tasks.refused(std::slice::from_ref(&id));
+                tasks.task_ended(&id, epoch);
+                tasks.checkpoint_settled(&id, epoch);
                 closing.join().expect("a thread").expect("closed");
             });
         }
@@ -323,14 +323,14 @@ mod tests {
 
     #[test]
     fn a_lost_split_that_still_waits_for_something_keeps_nobody_from_opening_it_again() {
-        let control = Control::default();
+        let tasks = Tasks::default();
         let id: SplitId = "a".into();
-        let (old, _) = control.enter(&id).expect("new");
-        assert!(control.enter(&id).is_err(), "it runs");
-        assert!(control.close(std::slice::from_ref(&id), false, Instant::now()).is_err());
-        let (new, reins) = control.enter(&id).expect("the old one is lost");
-        control.ended(&id, old);
-        assert!(control.is_lost(&id, old) && !control.is_lost(&id, new));
-        assert_eq!(reins.order(), TaskSignal::Run);
+        let (old, _) = tasks.register(&id).expect("new");
+        assert!(tasks.register(&id).is_err(), "it runs");
+        assert!(tasks.close(std::slice::from_ref(&id), false, Instant::now()).is_err());
+        let (new, handle) = tasks.register(&id).expect("the old one is lost");
+        tasks.task_ended(&id, old);
+        assert!(tasks.is_revoked(&id, old) && !tasks.is_revoked(&id, new));
+        assert_eq!(handle.signal(), TaskSignal::Run);
     }
 }
