@@ -7,12 +7,12 @@ use super::chain;
 use super::content;
 use super::diagnostics::{Diagnostic, Diagnostics};
 use super::document::Document;
-use super::nearest;
 use super::node::Hidden;
 use super::pipeline::{Pipeline, StageOf};
 use super::schema::{Subject, settle};
 use super::settings::{self, Settings};
 use super::tables::{self, StageTable};
+use crate::nearest::nearest;
 use crate::stage::{AnyDeadLetter, AnySink, AnySource, AnyTransform, Delivery, Parsed, Registry, Role};
 
 /// The stages that could be read; a transform that could not leaves its place empty.

@@ -24,6 +24,8 @@ mod shown;
 mod source_map;
 mod tables;
 
+pub use crate::monitor::{AlertSettings, MonitorSettings};
+pub use crate::nearest::nearest;
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use editor_schema::pipeline_schema;
 pub use load::{Loaded, Loader};
@@ -31,19 +33,8 @@ pub use options::{OptionDoc, options};
 pub use overrides::Overrides;
 pub use pipeline::{Pipeline, StageOf};
 pub use secret::{is_secret, without_secrets};
-pub use settings::{AlertSettings, LogFormat, LogLevel, LogSettings, MonitorSettings, Settings};
+pub use settings::{LogFormat, LogLevel, LogSettings, Settings};
 pub use source_map::{Source, SourceMap, Span};
-
-/// The candidate that is most like `name`, where one is alike enough to be meant.
-pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let lower = name.to_lowercase();
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&lower, &candidate.to_lowercase()), candidate))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
-}
 
 /// The first sentence of a documentation, on one line and without its full stop: what a list shows.
 #[must_use]

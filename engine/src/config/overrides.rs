@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::diagnostics::{Diagnostic, Diagnostics};
 use super::node::{Entry, Node, Table, Value};
+use super::parse_value;
 use super::source_map::{SourceMap, Span};
-use super::{nearest, parse_value};
+use crate::nearest::nearest;
 use crate::stage::Role;
 
 /// What the command line changes in pipelines, in the order given.

@@ -2,10 +2,10 @@
 
 use super::diagnostics::Diagnostic;
 use super::document::Document;
-use super::nearest;
 use super::node::{Hidden, Node, Value};
 use super::schema::{Subject, settle};
 use super::source_map::Span;
+use crate::nearest::nearest;
 use crate::stage::{Descriptor, Parsed, Registry, Role};
 
 /// A table that is a stage.

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::Snapshot;
-use crate::config::AlertSettings;
+use super::settings::AlertSettings;
+use crate::metrics::Snapshot;
 
 /// Intervals whose mean throughput the latest one is compared with.
 const TRAILING: usize = 30;
@@ -118,7 +118,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::monitor::Counts;
+    use crate::metrics::Counts;
 
     fn at(second: u64, read: u64, dead: u64, score: f64) -> Snapshot {
         let counts = Counts { read, dead, scored: read, score_sum: score, ..Counts::default() };

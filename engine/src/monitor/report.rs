@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::{Alerts, Metrics, Snapshot};
-use crate::config::MonitorSettings;
+use super::alerts::Alerts;
+use super::settings::MonitorSettings;
+use crate::metrics::{Metrics, Snapshot};
 use crate::record::Flag;
 
 /// Says how a pipeline is doing until it is dropped.
@@ -167,7 +168,7 @@ fn files(metrics: &Snapshot) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::monitor::Counts;
+    use crate::metrics::Counts;
 
     #[test]
     fn the_summary_names_what_became_of_every_record() {

@@ -13,7 +13,7 @@ use super::commit_log::CommitLog;
 use super::control::Control;
 use crate::error::{Error, Result};
 use crate::fault;
-use crate::monitor::Metrics;
+use crate::metrics::Metrics;
 use crate::record::SplitId;
 use crate::stage::{DeadLetterSink, Decision, Sink, TransactionalBackend};
 

@@ -11,7 +11,7 @@ use super::checkpoint::{Checkpoint, RunRecord};
 use crate::disk;
 use crate::error::{Error, Result};
 use crate::fault;
-use crate::monitor::Counts;
+use crate::metrics::Counts;
 use crate::stage::{RecordedSplit, SplitState};
 
 /// The first bytes of a ledger; the digit is the version of what follows.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::checkpoint::{Checkpoint, RunRecord};
 use super::ledger::now_ms;
 use crate::error::{Error, Result};
-use crate::monitor::Counts;
+use crate::metrics::Counts;
 use crate::record::OffsetRange;
 use crate::stage::{CommitMetadata, SplitState};
 

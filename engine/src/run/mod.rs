@@ -23,7 +23,7 @@ mod supervisor;
 mod task;
 mod transactional_log;
 
-pub use pace::Pace;
+pub use crate::pace::Pace;
 pub use replay::{REPLAY, Replayed};
 pub use runner::{Outcome, RunOptions, Stop, Summary, run};
 pub use state::{InstanceState, PipelineState, SplitStatus, replayed, state};

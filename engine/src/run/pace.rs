@@ -7,19 +7,9 @@ use std::time::{Duration, Instant};
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::pace::Pace;
 use crate::record::{Batch, Position};
 use crate::stage::{DeadLetter, Poll, SplitReader};
-
-/// How fast records are released.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Pace {
-    /// How many times as fast as the clock: 3600 makes an hour of event time a second.
-    pub speed: f64,
-    /// Instead of event time: each step takes this long, over `speed`.
-    pub interval: Option<Duration>,
-    /// Records in a step; absent, a step is one distinct timestamp.
-    pub records_per_step: Option<u64>,
-}
 
 /// The clock of a replay, shared by the splits of a run. It starts at the first record after a start.
 #[derive(Debug, Default)]

@@ -19,7 +19,7 @@ use super::start_decision::{StartDecision, StartRequest};
 use super::supervisor::Running;
 use crate::config::{Pipeline, StageOf};
 use crate::error::{Error, ErrorKind, Result};
-use crate::monitor::{Metrics, Snapshot};
+use crate::metrics::{Metrics, Snapshot};
 use crate::stage::{
     AnyTransform, BuildContext, Delivery, Destination, Extensions, Latch, Rerun, Source, StoredDeadLetter,
     TransactionalBackend,

@@ -14,7 +14,7 @@ use super::replay::{REPLAY, Replayed};
 use super::runner::{self, RunOptions};
 use crate::config::Pipeline;
 use crate::error::Result;
-use crate::monitor::Counts;
+use crate::metrics::Counts;
 use crate::stage::{AnySource, BuildContext, CommitMetadata, SplitState, TransactionalBackend};
 
 /// How often the end of a wait for a broker is looked for.

@@ -14,12 +14,13 @@ use super::commit_log::CommitLog;
 use super::committer::{Committer, Sinks};
 use super::control::Control;
 use super::instance::Instance;
-use super::pace::{Clock, Pace, Paced};
+use super::pace::{Clock, Paced};
 use super::recovery::{finish_decided, settle_orphans};
 use super::runner::{Outcome, RunOptions, Stop};
 use super::task::{Barrier, FieldCheck, OpenCheckpoint, Task};
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
+use crate::pace::Pace;
 use crate::record::{Position, SplitId};
 use crate::stage::{
     BuildContext, CheckpointPolicy, FencingToken, RecordedSplit, Source, SourceContext, SplitReader, SplitState,

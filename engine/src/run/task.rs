@@ -13,7 +13,7 @@ use super::checkpoint::Checkpoint;
 use super::control::{Control, SignalCell, TaskSignal};
 use crate::error::{Error, Result};
 use crate::fault;
-use crate::monitor::{Counts, FlagCounts, Metrics};
+use crate::metrics::{Counts, FlagCounts, Metrics};
 use crate::record::{Batch, Column, Fields, Flag, OffsetRange, Position, SplitId};
 use crate::stage::{DeadLetter, DeadLetterWriter, FencingToken, Poll, Prepared, SplitReader, Writer};
 

@@ -11,7 +11,7 @@ use super::metadata::{self, DecidedNote, LastNote, RunNote, SplitRecord};
 use super::replay::REPLAY;
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
-use crate::monitor::Counts;
+use crate::metrics::Counts;
 use crate::record::{Position, SplitId};
 use crate::stage::{
     CommitMetadata, Decision, Delivery, OpenOutcome, Prepared, RecordedSplit, SplitState, TransactionalBackend,

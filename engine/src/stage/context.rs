@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use crate::monitor::Metrics;
+use crate::metrics::Metrics;
 use crate::record::QcTests;
 
 /// What a stage is told when it is built, once a split for a transform, once a run for the others.

@@ -123,7 +123,7 @@ impl Problem {
         }
         let problem = Problem::new(path, format!("there is no field `{name}` here: no stage before this one has it"));
         let names = || input.names().collect::<Vec<_>>().join("`, `");
-        Some(match crate::config::nearest(name, input.names()) {
+        Some(match crate::nearest::nearest(name, input.names()) {
             Some(near) => problem.label(format!("did you mean `{near}`?")),
             None if input.list.is_empty() => problem,
             None => problem.help(format!("the fields here are `{}`", names())),
@@ -236,7 +236,7 @@ config_trait! {
         }
 
         /// How fast the records are to be replayed in event time, where they are.
-        fn pace(&self) -> Option<crate::run::Pace> {
+        fn pace(&self) -> Option<crate::pace::Pace> {
             None
         }
 
@@ -271,7 +271,7 @@ config_trait! {
         /// See [`SourceConfig::reads`].
         fn reads(&self) -> Vec<String>;
         /// See [`SourceConfig::pace`].
-        fn pace(&self) -> Option<crate::run::Pace>;
+        fn pace(&self) -> Option<crate::pace::Pace>;
         /// See [`SourceConfig::dead_letter_decoder`].
         #[expect(clippy::missing_errors_doc, reason = "said there")]
         fn dead_letter_decoder(&self, cx: &BuildContext) -> Result<Option<Box<dyn DeadLetterDecoder>>>;
@@ -296,7 +296,7 @@ config_trait! {
         fn reads(&self) -> Vec<String> {
             C::reads(self)
         }
-        fn pace(&self) -> Option<crate::run::Pace> {
+        fn pace(&self) -> Option<crate::pace::Pace> {
             C::pace(self)
         }
         fn dead_letter_decoder(&self, cx: &BuildContext) -> Result<Option<Box<dyn DeadLetterDecoder>>> {

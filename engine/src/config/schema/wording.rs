@@ -7,8 +7,9 @@ use serde_json::Value as Json;
 use super::Subject;
 use super::types::{Types, parts, resolve};
 use crate::config::diagnostics::Diagnostic;
+use crate::config::first_sentence;
 use crate::config::node::{Found, Value};
-use crate::config::{first_sentence, nearest};
+use crate::nearest::nearest;
 use crate::stage::Descriptor;
 
 /// Words an error of the schema.
