@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use aqpipe_engine::stage::{AnySource, BuildContext, Parsed, Poll, Registry, Role};
+use aqpipe_engine::stage::{AnySource, BuildContext, Poll, Registry, Role, StageConfig};
 use aqpipe_stages as _;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::json;
@@ -32,7 +32,7 @@ const BATCH: usize = 8192;
 fn source(name: &str, options: serde_json::Value) -> std::sync::Arc<dyn AnySource> {
     let registry = Registry::collect().expect("the stages register");
     match registry.get(Role::Source, name).expect("is registered").parse(options).expect("fits its type") {
-        Parsed::Source(config) => config,
+        StageConfig::Source(config) => config,
         _ => unreachable!("it was looked up as a source"),
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aqpipe_engine::record::{Batch, BatchParts, Column, Field, Fields, Numbers};
-use aqpipe_engine::stage::{AnyTransform, Descriptor, Output, Parsed, Problem, Registry, Role, Transform};
+use aqpipe_engine::stage::{AnyTransform, Descriptor, Output, Problem, Registry, Role, StageConfig, Transform};
 use arrow_array::{Float64Array, StringArray};
 
 /// 2004-03-10T18:00:00Z in microseconds.
@@ -59,7 +59,7 @@ pub(crate) fn descriptor(name: &str) -> &'static Descriptor {
 /// A transform's configuration from its table as JSON.
 pub(crate) fn transform(name: &str, table: serde_json::Value) -> Arc<dyn AnyTransform> {
     match descriptor(name).parse(table).expect("fits its type") {
-        Parsed::Transform(config) => config,
+        StageConfig::Transform(config) => config,
         _ => unreachable!("it was looked up as a transform"),
     }
 }

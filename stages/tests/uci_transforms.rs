@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aqpipe_engine::arrow_array::{Float64Array, StringArray};
 use aqpipe_engine::record::{Batch, BatchParts, Column, Field, Fields, Flag, Numbers, Provenance};
-use aqpipe_engine::stage::{AnyTransform, BuildContext, Output, Parsed, Registry, Role};
+use aqpipe_engine::stage::{AnyTransform, BuildContext, Output, Registry, Role, StageConfig};
 use aqpipe_stages as _;
 use serde_json::json;
 
@@ -64,7 +64,7 @@ fn read(path: &str, rows: usize) -> Vec<Batch> {
 
 fn transform(registry: &Registry, name: &str, table: serde_json::Value) -> Arc<dyn AnyTransform> {
     match registry.get(Role::Transform, name).expect("registered").parse(table).expect("fits") {
-        Parsed::Transform(config) => config,
+        StageConfig::Transform(config) => config,
         _ => unreachable!("it was looked up as a transform"),
     }
 }

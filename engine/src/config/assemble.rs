@@ -3,25 +3,25 @@
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use super::chain;
-use super::content;
+use super::content_hash::content_hash;
 use super::diagnostics::{Diagnostic, Diagnostics};
 use super::document::Document;
-use super::node::Hidden;
-use super::pipeline::{Pipeline, StageOf};
-use super::schema::{Subject, settle};
+use super::node::HiddenValue;
+use super::pipeline::{Pipeline, StageSpec};
+use super::propagate::{StageRefs, propagate_fields};
+use super::schema::{DiagnosticTarget, coerce};
 use super::settings::{self, Settings};
-use super::tables::{self, StageTable};
+use super::stage_tables::{self, StageTable};
 use crate::nearest::nearest;
-use crate::stage::{AnyDeadLetter, AnySink, AnySource, AnyTransform, Delivery, Parsed, Registry, Role};
+use crate::stage::{AnyDeadLetter, AnySink, AnySource, AnyTransform, Delivery, Registry, Role, StageConfig};
 
 /// The stages that could be read; a transform that could not leaves its place empty.
 #[derive(Default)]
-struct Built {
-    source: Option<StageOf<dyn AnySource>>,
-    transforms: Vec<Option<StageOf<dyn AnyTransform>>>,
-    sink: Option<StageOf<dyn AnySink>>,
-    dead_letter: Option<StageOf<dyn AnyDeadLetter>>,
+struct ParsedStages {
+    source: Option<StageSpec<dyn AnySource>>,
+    transforms: Vec<Option<StageSpec<dyn AnyTransform>>>,
+    sink: Option<StageSpec<dyn AnySink>>,
+    dead_letter: Option<StageSpec<dyn AnyDeadLetter>>,
 }
 
 /// Checks a document; `problems` are those found before, `file` is where it came from.
@@ -33,29 +33,29 @@ pub(super) fn assemble(
 ) -> Result<Pipeline, Diagnostics> {
     let own = settings::schema();
     let mut hidden = Vec::new();
-    settle_settings(&mut document, &own, &mut hidden);
-    let stages = tables::find(&mut document.root, registry, &mut problems, &mut hidden);
+    coerce_settings(&mut document, &own, &mut hidden);
+    let stages = stage_tables::find(&mut document.root, registry, &mut problems, &mut hidden);
     document.hide(hidden);
     let unknown = unknown_keys(&document, registry, &own, &mut problems);
     let settings = read_settings(&document, &own, &unknown, &mut problems);
-    let mut built = Built::default();
+    let mut parsed = ParsedStages::default();
     for stage in &stages {
-        build(stage, &document, &mut built, &mut problems);
+        build(stage, &document, &mut parsed, &mut problems);
     }
     problems.extend(document.invalid());
 
-    let transforms: Vec<_> = built.transforms.iter().map(Option::as_ref).collect();
-    let chained = chain::Stages {
-        source: built.source.as_ref(),
+    let transforms: Vec<_> = parsed.transforms.iter().map(Option::as_ref).collect();
+    let stage_refs = StageRefs {
+        source: parsed.source.as_ref(),
         transforms: &transforms,
-        sink: built.sink.as_ref(),
-        dead_letter: built.dead_letter.as_ref(),
+        sink: parsed.sink.as_ref(),
+        dead_letter: parsed.dead_letter.as_ref(),
     };
-    let (fields, found) = chain::check(&document, &chained, None);
+    let (fields, found) = propagate_fields(&document, &stage_refs, None);
     problems.extend(found);
     let delivery =
-        delivery(&document, &built, settings.as_ref().and_then(|(_, settings)| settings.delivery), &mut problems);
-    if let (Some(sink), Some(dead)) = (&built.sink, &built.dead_letter) {
+        delivery(&document, &parsed, settings.as_ref().and_then(|(_, settings)| settings.delivery), &mut problems);
+    if let (Some(sink), Some(dead)) = (&parsed.sink, &parsed.dead_letter) {
         let name = settings.as_ref().map_or("", |(name, _)| name);
         problems.extend(one_place_for_both(&document, (sink, dead), name));
     }
@@ -63,32 +63,32 @@ pub(super) fn assemble(
         problems.extend(transforms.iter().flatten().filter_map(|transform| may_stop(&document, transform)));
     }
 
-    let content = content::digest(
+    let content_hash = content_hash(
         stages
             .iter()
             .filter(|stage| stage.role != Role::DeadLetter)
             .filter_map(|stage| Some((stage.descriptor?, document.root.find(&stage.path).node))),
     );
     let problems = Diagnostics::new(Arc::clone(&document.sources), problems);
-    let transforms: Option<Vec<_>> = built.transforms.into_iter().collect();
-    match (settings, built.source, transforms, built.sink) {
+    let transforms: Option<Vec<_>> = parsed.transforms.into_iter().collect();
+    match (settings, parsed.source, transforms, parsed.sink) {
         (Some((name, settings)), Some(source), Some(transforms), Some(sink)) if !problems.has_errors() => {
             let kinds = transforms.iter().map(|transform| transform.kind);
             Ok(Pipeline {
                 name,
                 path: file.into(),
-                shape: Pipeline::shape_of([source.kind].into_iter().chain(kinds).chain([sink.kind])),
+                topology: Pipeline::topology_of([source.kind].into_iter().chain(kinds).chain([sink.kind])),
                 numeric: transforms.iter().flat_map(|transform| transform.config.numeric_fields()).collect(),
                 source,
                 transforms,
                 sink,
-                dead_letter: built.dead_letter,
+                dead_letter: parsed.dead_letter,
                 settings,
                 fields,
                 delivery,
                 warnings: problems,
-                options: crc32fast::hash(document.root.to_json().to_string().as_bytes()),
-                content,
+                options_hash: crc32fast::hash(document.root.to_json().to_string().as_bytes()),
+                content_hash,
                 document: Arc::new(document),
             })
         }
@@ -97,10 +97,10 @@ pub(super) fn assemble(
 }
 
 /// Settles text from outside in the pipeline's own keys; that in stages waits for the schema of the stage.
-fn settle_settings(document: &mut Document, own: &serde_json::Value, hidden: &mut Vec<Hidden>) {
+fn coerce_settings(document: &mut Document, own: &serde_json::Value, hidden: &mut Vec<HiddenValue>) {
     for entry in document.root.make_table().into_iter().flat_map(|table| &mut table.0) {
         if let Some(schema) = own["properties"].get(&entry.key) {
-            settle(&mut entry.node, schema, own, hidden);
+            coerce(&mut entry.node, schema, own, hidden);
         }
     }
 }
@@ -122,7 +122,7 @@ fn unknown_keys(
         problems.push(match (nearest(&entry.key, known.iter().copied()), stage) {
             (_, Some(stage)) => problem.label(format!("this is a {}", stage.role)).help(format!(
                 "write `{}` with `type = \"{}\"` below it",
-                tables::header(stage.role),
+                stage_tables::header(stage.role),
                 stage.name
             )),
             (Some(near), None) => problem.label(format!("did you mean `{near}`?")),
@@ -141,8 +141,8 @@ fn read_settings(
     problems: &mut Vec<Diagnostic>,
 ) -> Option<(String, Settings)> {
     let without: Vec<&str> = unknown.iter().map(String::as_str).chain(Role::ALL.map(Role::key)).collect();
-    let subject = Subject { schema: own, node: &document.root, title: "the pipeline", without: &without };
-    let (json, found) = subject.check();
+    let target = DiagnosticTarget { schema: own, node: &document.root, title: "the pipeline", without: &without };
+    let (json, found) = target.check();
     problems.extend(found);
     let mut json = json?;
     let name = json.as_object_mut().and_then(|table| table.shift_remove("name"));
@@ -150,37 +150,42 @@ fn read_settings(
     match serde_path_to_error::deserialize(json) {
         Ok(settings) => name.map(|name| (name, settings)),
         Err(error) => {
-            problems.push(subject.refused(&error, &document.secrets));
+            problems.push(target.refused(&error, &document.secrets));
             None
         }
     }
 }
 
-fn build(stage: &StageTable, document: &Document, built: &mut Built, problems: &mut Vec<Diagnostic>) {
-    let parsed = stage.read(document, problems);
+fn build(stage: &StageTable, document: &Document, parsed: &mut ParsedStages, problems: &mut Vec<Diagnostic>) {
+    let config = stage.read(document, problems);
     let StageTable { label, path, role, .. } = stage;
     macro_rules! stage_of {
         ($config:expr) => {{
             let config = $config;
-            StageOf { label: label.clone(), kind: config.name(), config, path: path.clone(), role: *role }
+            StageSpec { label: label.clone(), kind: config.name(), config, path: path.clone(), role: *role }
         }};
     }
-    match parsed {
-        Some(Parsed::Source(config)) => built.source = Some(stage_of!(config)),
-        Some(Parsed::Transform(config)) => built.transforms.push(Some(stage_of!(config))),
-        Some(Parsed::Sink(config)) => built.sink = Some(stage_of!(config)),
-        Some(Parsed::DeadLetter(config)) => built.dead_letter = Some(stage_of!(config)),
-        None if *role == Role::Transform => built.transforms.push(None),
+    match config {
+        Some(StageConfig::Source(config)) => parsed.source = Some(stage_of!(config)),
+        Some(StageConfig::Transform(config)) => parsed.transforms.push(Some(stage_of!(config))),
+        Some(StageConfig::Sink(config)) => parsed.sink = Some(stage_of!(config)),
+        Some(StageConfig::DeadLetter(config)) => parsed.dead_letter = Some(stage_of!(config)),
+        None if *role == Role::Transform => parsed.transforms.push(None),
         None => {}
     }
 }
 
 /// What readers of the output get, and an error where more was asked for.
-fn delivery(document: &Document, built: &Built, asked: Option<Delivery>, problems: &mut Vec<Diagnostic>) -> Delivery {
+fn delivery(
+    document: &Document,
+    parsed: &ParsedStages,
+    asked: Option<Delivery>,
+    problems: &mut Vec<Diagnostic>,
+) -> Delivery {
     let ends = [
-        built.source.as_ref().map(|end| (end.title(), end.config.delivery())),
-        built.sink.as_ref().map(|end| (end.title(), end.config.delivery())),
-        built.dead_letter.as_ref().map(|end| (end.title(), end.config.delivery())),
+        parsed.source.as_ref().map(|end| (end.title(), end.config.delivery())),
+        parsed.sink.as_ref().map(|end| (end.title(), end.config.delivery())),
+        parsed.dead_letter.as_ref().map(|end| (end.title(), end.config.delivery())),
     ];
     let least = ends.into_iter().flatten().min_by_key(|(_, delivery)| *delivery);
     let Some((title, best)) = least else { return Delivery::AtLeastOnce };
@@ -203,7 +208,7 @@ fn delivery(document: &Document, built: &Built, asked: Option<Delivery>, problem
 /// Records and dead letters in one place cannot be told apart by whoever reads them.
 fn one_place_for_both(
     document: &Document,
-    (sink, dead): (&StageOf<dyn AnySink>, &StageOf<dyn AnyDeadLetter>),
+    (sink, dead): (&StageSpec<dyn AnySink>, &StageSpec<dyn AnyDeadLetter>),
     pipeline: &str,
 ) -> Option<Diagnostic> {
     let plain = |(dir, prefix): (String, String)| (plain_path(&dir), prefix);
@@ -238,7 +243,7 @@ fn plain_path(path: &str) -> PathBuf {
     plain
 }
 
-fn may_stop(document: &Document, transform: &StageOf<dyn AnyTransform>) -> Option<Diagnostic> {
+fn may_stop(document: &Document, transform: &StageSpec<dyn AnyTransform>) -> Option<Diagnostic> {
     let warning = || {
         Diagnostic::warning(format!("{} may reject records, and there is no `[dead_letter]`", transform.title()))
             .at_place(document.root.find(&transform.path).node.span)

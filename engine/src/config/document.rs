@@ -1,36 +1,36 @@
-//! A pipeline's text, parsed, expanded and overridden: what later checks find places in.
+//! The tree of a pipeline's values with the texts that they come from.
 
 use std::fmt;
 use std::sync::Arc;
 
 use super::diagnostics::Diagnostic;
-use super::expand::{Secret, redact};
-use super::node::{Hidden, Node};
+use super::expand::{Redaction, redact};
+use super::node::{HiddenValue, Node};
 use super::source_map::{SourceMap, Span};
 use crate::stage::Problem;
 
-/// A pipeline's tree of values with the texts it came from.
+/// A parsed pipeline. Diagnostics find their places in it.
 pub(super) struct Document {
     pub(super) sources: Arc<SourceMap>,
     pub(super) root: Node,
-    pub(super) secrets: Vec<Secret>,
+    pub(super) secrets: Vec<Redaction>,
 }
 
 impl fmt::Debug for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not its values: some came from the environment.
+        // Without its values: some come from the environment.
         f.debug_struct("Document").finish_non_exhaustive()
     }
 }
 
 impl Document {
-    /// Keeps values out of all that is said.
-    pub(super) fn hide(&mut self, hidden: Vec<Hidden>) {
+    /// Masks values in snippets and messages.
+    pub(super) fn hide(&mut self, hidden: Vec<HiddenValue>) {
         Arc::make_mut(&mut self.sources).hide(hidden.iter().map(|hidden| hidden.place));
-        self.secrets.extend(hidden.into_iter().map(|hidden| Secret::written_out(hidden.value)));
+        self.secrets.extend(hidden.into_iter().map(|hidden| Redaction::written_out(hidden.value)));
     }
 
-    /// A stage's problem with its place: `path` leads to the stage's table.
+    /// The diagnostic of a stage's problem; `path` leads to the stage's table.
     pub(super) fn problem(&self, path: &[String], problem: &Problem) -> Diagnostic {
         let whole: Vec<_> = path.iter().chain(&problem.path).map(String::as_str).collect();
         let found = self.root.find(&whole);

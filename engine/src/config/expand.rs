@@ -1,23 +1,23 @@
 //! The environment in string values: `${VAR}`, `${VAR:-default}`, `${VAR:?message}`, and `$$` for a dollar sign.
 
 use super::diagnostics::Diagnostic;
+use super::masked::MASK;
 use super::node::{Node, Value};
 use super::parse_value;
-use super::shown::MASK;
 use super::source_map::{SourceMap, Span};
 
 /// A value that no message repeats: it came from the environment, or its key is one of secrets.
 #[derive(Clone)]
-pub(super) struct Secret {
+pub(super) struct Redaction {
     /// How the file writes it, or what stands for it.
-    written: String,
+    replacement: String,
     value: String,
 }
 
-impl Secret {
+impl Redaction {
     /// A value that the text gives as it is.
-    pub(super) fn written_out(value: String) -> Secret {
-        Secret { written: MASK.to_owned(), value }
+    pub(super) fn written_out(value: String) -> Redaction {
+        Redaction { replacement: MASK.to_owned(), value }
     }
 }
 
@@ -25,7 +25,7 @@ impl Secret {
 pub(super) struct Expansion<'a> {
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
     pub(super) sources: &'a SourceMap,
-    pub(super) secrets: Vec<Secret>,
+    pub(super) secrets: Vec<Redaction>,
     pub(super) problems: Vec<Diagnostic>,
 }
 
@@ -74,7 +74,7 @@ impl Expansion<'_> {
         }
         expanded.push_str(rest);
         if node.secret {
-            self.secrets.push(Secret { written: text.to_owned(), value: expanded.clone() });
+            self.secrets.push(Redaction { replacement: text.to_owned(), value: expanded.clone() });
         }
         let lone = variables == 1 && text.starts_with("${") && text.find('}') == Some(text.len() - 1);
         node.value = if failed {
@@ -84,7 +84,7 @@ impl Expansion<'_> {
                 relocate(&mut parsed, node.span, node.secret);
                 Box::new(parsed)
             });
-            Value::Loose { text: expanded, parsed }
+            Value::Untyped { text: expanded, parsed }
         } else {
             Value::Text(expanded)
         };
@@ -113,7 +113,7 @@ impl Expansion<'_> {
         match (value, fallback) {
             (Some(value), _) => {
                 node.secret = true;
-                self.secrets.push(Secret { written: format!("${{{name}}}"), value: value.clone() });
+                self.secrets.push(Redaction { replacement: format!("${{{name}}}"), value: value.clone() });
                 Some(value)
             }
             (None, Some(fallback)) => Some(fallback.to_owned()),
@@ -158,17 +158,17 @@ fn relocate(node: &mut Node, span: Span, secret: bool) {
 
 /// Takes the values of the environment out of a text that others wrote, so that a password in a variable never
 /// reaches a screen or a log. A value too short to be one is only taken out where it stands in quotes.
-pub(super) fn redact(secrets: &[Secret], text: &str) -> String {
+pub(super) fn redact(secrets: &[Redaction], text: &str) -> String {
     let mut text = text.to_owned();
     let mut longest_first: Vec<_> = secrets.iter().filter(|secret| !secret.value.is_empty()).collect();
     longest_first.sort_by_key(|secret| std::cmp::Reverse(secret.value.len()));
-    for Secret { written, value } in longest_first {
+    for Redaction { replacement, value } in longest_first {
         for value in [value.clone(), value.escape_debug().to_string()] {
             if value.chars().count() >= 4 {
-                text = text.replace(&value, written);
+                text = text.replace(&value, replacement);
             } else {
                 for quote in ['`', '"', '\''] {
-                    text = text.replace(&format!("{quote}{value}{quote}"), &format!("{quote}{written}{quote}"));
+                    text = text.replace(&format!("{quote}{value}{quote}"), &format!("{quote}{replacement}{quote}"));
                 }
             }
         }

@@ -138,7 +138,7 @@ fn assemble_draft(registry: &Registry, draft: Draft, file: &str) -> Result<Pipel
 fn roles_are_written_out(root: &mut Node) {
     let Some(table) = root.make_table() else { return };
     let plain = |node: &mut Node| {
-        if let Value::Loose { text, .. } = &mut node.value {
+        if let Value::Untyped { text, .. } = &mut node.value {
             node.value = Value::Text(std::mem::take(text));
         }
     };

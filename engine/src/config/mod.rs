@@ -2,27 +2,27 @@
 //!
 //! The way of a file: text, parsed with the place of every key and value (`node`); the environment expanded inside
 //! string values (`expand`); what the command line sets (`overrides`); each table compared with its JSON Schema
-//! (`schema`) and read into its type; and each stage checked against the fields that reach it (`chain`). Nothing stops
+//! (`schema`) and read into its type; and each stage checked against the fields that reach it (`propagate`). Nothing stops
 //! at the first mistake except a syntax error: all [`Diagnostics`] come at once, in the order of the text.
 
 mod assemble;
-mod chain;
-mod content;
+mod content_hash;
 mod diagnostics;
 mod document;
 mod editor_schema;
 mod expand;
 mod load;
+mod masked;
 mod node;
 mod options;
 mod overrides;
 mod pipeline;
+mod propagate;
 mod schema;
 mod secret;
 mod settings;
-mod shown;
 mod source_map;
-mod tables;
+mod stage_tables;
 
 pub use crate::monitor::{AlertSettings, MonitorSettings};
 pub use crate::nearest::nearest;
@@ -31,10 +31,10 @@ pub use editor_schema::pipeline_schema;
 pub use load::{Loaded, Loader};
 pub use options::{OptionDoc, options};
 pub use overrides::Overrides;
-pub use pipeline::{Pipeline, StageOf};
+pub use pipeline::{Pipeline, StageSpec};
 pub use secret::{is_secret, without_secrets};
 pub use settings::{LogFormat, LogLevel, LogSettings, Settings};
-pub use source_map::{Source, SourceMap, Span};
+pub use source_map::{SourceMap, SourceText, Span};
 
 /// The first sentence of a documentation, on one line and without its full stop: what a list shows.
 #[must_use]

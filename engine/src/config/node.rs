@@ -19,7 +19,7 @@ pub(super) struct Node {
 }
 
 /// A value that is not to be shown.
-pub(super) struct Hidden {
+pub(super) struct HiddenValue {
     pub(super) place: Span,
     pub(super) value: String,
 }
@@ -33,7 +33,7 @@ pub(super) enum Value {
     Array(Vec<Node>),
     Table(Table),
     /// Text from the command line or the environment: a string or TOML, as the schema wants it.
-    Loose {
+    Untyped {
         text: String,
         parsed: Option<Box<Node>>,
     },
@@ -43,17 +43,17 @@ pub(super) enum Value {
 
 /// A table in the order of its text.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Table(pub(super) Vec<Entry>);
+pub(super) struct Table(pub(super) Vec<TableEntry>);
 
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(super) struct TableEntry {
     pub(super) key: String,
     pub(super) key_span: Span,
     pub(super) node: Node,
 }
 
 impl Table {
-    pub(super) fn entry(&self, key: &str) -> Option<&Entry> {
+    pub(super) fn entry(&self, key: &str) -> Option<&TableEntry> {
         self.0.iter().find(|entry| entry.key == key)
     }
 
@@ -97,7 +97,7 @@ impl Node {
 
     /// The table that a value is, or would be if its text were read as TOML.
     pub(super) fn make_table(&mut self) -> Option<&mut Table> {
-        if let Value::Loose { parsed: Some(parsed), .. } = &mut self.value
+        if let Value::Untyped { parsed: Some(parsed), .. } = &mut self.value
             && matches!(parsed.value, Value::Table(_))
         {
             self.value = std::mem::replace(&mut parsed.value, Value::Boolean(false));
@@ -110,7 +110,7 @@ impl Node {
 
     pub(super) fn text(&self) -> Option<&str> {
         match &self.value {
-            Value::Text(text) | Value::Loose { text, .. } => Some(text),
+            Value::Text(text) | Value::Untyped { text, .. } => Some(text),
             _ => None,
         }
     }
@@ -118,7 +118,7 @@ impl Node {
     /// The value as JSON, for schema and serde. What is invalid is null there.
     pub(super) fn to_json(&self) -> serde_json::Value {
         match &self.value {
-            Value::Text(text) | Value::Loose { text, .. } => text.as_str().into(),
+            Value::Text(text) | Value::Untyped { text, .. } => text.as_str().into(),
             Value::Integer(integer) => (*integer).into(),
             Value::Float(float) => Number::from_f64(*float).map_or(serde_json::Value::Null, Into::into),
             Value::Boolean(boolean) => (*boolean).into(),
@@ -129,8 +129,8 @@ impl Node {
     }
 
     /// What a path of keys and indices leads to, as far as it leads: the span of the key there and the node.
-    pub(super) fn find<S: AsRef<str>>(&self, path: &[S]) -> Found<'_> {
-        let mut found = Found { node: self, key: None, whole: true };
+    pub(super) fn find<S: AsRef<str>>(&self, path: &[S]) -> Lookup<'_> {
+        let mut found = Lookup { node: self, key: None, complete: true };
         for segment in path {
             let segment = segment.as_ref();
             let next = match &found.node.value {
@@ -141,16 +141,16 @@ impl Node {
                 _ => None,
             };
             let Some((key, node)) = next else {
-                found.whole = false;
+                found.complete = false;
                 return found;
             };
-            found = Found { node, key, whole: true };
+            found = Lookup { node, key, complete: true };
         }
         found
     }
 
     /// Marks the values that are secrets, by the names of their keys, and notes each with its place.
-    pub(super) fn secrets(&mut self, found: &mut Vec<Hidden>) {
+    pub(super) fn secrets(&mut self, found: &mut Vec<HiddenValue>) {
         match &mut self.value {
             Value::Table(table) => {
                 for entry in &mut table.0 {
@@ -158,24 +158,24 @@ impl Node {
                 }
             }
             Value::Array(items) => items.iter_mut().for_each(|item| item.secrets(found)),
-            Value::Loose { parsed: Some(parsed), .. } => parsed.secrets(found),
+            Value::Untyped { parsed: Some(parsed), .. } => parsed.secrets(found),
             _ => {}
         }
     }
 
     /// Marks a value, with all that is in it, as a secret, and notes it.
-    pub(super) fn hide(&mut self, found: &mut Vec<Hidden>) {
+    pub(super) fn hide(&mut self, found: &mut Vec<HiddenValue>) {
         self.secret = true;
         match &mut self.value {
             Value::Table(table) => table.0.iter_mut().for_each(|entry| entry.node.hide(found)),
             Value::Array(items) => items.iter_mut().for_each(|item| item.hide(found)),
-            Value::Loose { text, parsed } => {
-                found.push(Hidden { place: self.span, value: text.clone() });
+            Value::Untyped { text, parsed } => {
+                found.push(HiddenValue { place: self.span, value: text.clone() });
                 parsed.iter_mut().for_each(|parsed| parsed.hide(found));
             }
-            Value::Text(text) => found.push(Hidden { place: self.span, value: text.clone() }),
+            Value::Text(text) => found.push(HiddenValue { place: self.span, value: text.clone() }),
             // A number is a password too, but no word is taken out of messages for it.
-            _ => found.push(Hidden { place: self.span, value: String::new() }),
+            _ => found.push(HiddenValue { place: self.span, value: String::new() }),
         }
     }
 
@@ -192,12 +192,12 @@ impl Node {
 
 /// See [`Node::find`].
 #[derive(Clone, Copy)]
-pub(super) struct Found<'a> {
+pub(super) struct Lookup<'a> {
     pub(super) node: &'a Node,
     /// The place of the last key, where the path ends with one.
     pub(super) key: Option<Span>,
     /// Whether the path led all the way.
-    pub(super) whole: bool,
+    pub(super) complete: bool,
 }
 
 /// A table as JSON without some of its keys.
@@ -209,7 +209,7 @@ pub(super) fn table_to_json(table: &Table, without: &[&str]) -> serde_json::Valu
 fn from_table(base: usize, table: &DeTable<'_>) -> Table {
     let entry = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
         let key: &Spanned<std::borrow::Cow<'_, str>> = key;
-        Entry {
+        TableEntry {
             key: key.get_ref().to_string(),
             key_span: Span::based(base, key.span()),
             node: Node::value(base, value),

@@ -4,46 +4,46 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::diagnostics::{Diagnostic, Diagnostics};
-use super::node::{Entry, Node, Table, Value};
+use super::node::{Node, Table, TableEntry, Value};
 use super::parse_value;
 use super::source_map::{SourceMap, Span};
 use crate::nearest::nearest;
 use crate::stage::Role;
 
-/// What the command line changes in pipelines, in the order given.
+/// The overrides of a command line, in the order given.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides(Vec<Override>);
 
 #[derive(Clone, Debug)]
 struct Override {
-    /// As typed.
+    /// The argument as typed.
     text: String,
-    /// The pipeline that it is for; for all where it says none.
+    /// The name of the pipeline that it changes and the place of that name; without one it changes all.
     pipeline: Option<(String, Range<usize>)>,
-    path: Vec<Segment>,
+    path: Vec<PathSegment>,
     value: Range<usize>,
 }
 
 #[derive(Clone, Debug)]
-struct Segment {
+struct PathSegment {
     key: String,
     range: Range<usize>,
 }
 
-/// How an override looks in a message.
-const PREFIX: &str = "--set ";
+/// Stands before an override in messages.
+const OVERRIDE_PREFIX: &str = "--set ";
 
 impl Overrides {
     /// Reads overrides such as `sink.topic=test` and `producer:transform.range_check.on_fail=reject`. A key that is not
     /// made of letters, digits, `_` and `-` alone is quoted as in TOML.
     ///
     /// # Errors
-    /// One diagnostic for each override that is not of that form.
+    /// A diagnostic for each override of another form.
     pub fn parse<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> Result<Overrides, Diagnostics> {
         let mut sources = SourceMap::default();
         let (mut overrides, mut problems) = (Vec::new(), Vec::new());
         for text in texts {
-            let base = sources.add(None, &format!("{PREFIX}{}", text.as_ref())) + PREFIX.len();
+            let base = sources.add(None, &format!("{OVERRIDE_PREFIX}{}", text.as_ref())) + OVERRIDE_PREFIX.len();
             match parse(text.as_ref()) {
                 Ok(parsed) => overrides.push(parsed),
                 Err((message, range)) => problems.push(
@@ -56,12 +56,12 @@ impl Overrides {
         if problems.is_empty() { Ok(Overrides(overrides)) } else { Err(Diagnostics::new(Arc::new(sources), problems)) }
     }
 
-    /// What is wrong with overrides that name a pipeline which is not among those given.
+    /// A diagnostic for each override that names a pipeline which is not among `names`.
     pub(super) fn unknown_pipelines(&self, names: &[&str]) -> Diagnostics {
         let mut sources = SourceMap::default();
         let mut problems = Vec::new();
         for one in &self.0 {
-            let base = sources.add(None, &format!("{PREFIX}{}", one.text)) + PREFIX.len();
+            let base = sources.add(None, &format!("{OVERRIDE_PREFIX}{}", one.text)) + OVERRIDE_PREFIX.len();
             let Some((pipeline, range)) = one.pipeline.as_ref().filter(|(name, _)| !names.contains(&name.as_str()))
             else {
                 continue;
@@ -76,12 +76,15 @@ impl Overrides {
         Diagnostics::new(Arc::new(sources), problems)
     }
 
-    /// Makes the overrides part of a pipeline's sources; returns where each starts there.
+    /// Adds the overrides to a pipeline's sources; returns the offset at which each starts.
     pub(super) fn add_to(&self, sources: &mut SourceMap) -> Vec<usize> {
-        self.0.iter().map(|one| sources.add(None, &format!("{PREFIX}{}", one.text)) + PREFIX.len()).collect()
+        self.0
+            .iter()
+            .map(|one| sources.add(None, &format!("{OVERRIDE_PREFIX}{}", one.text)) + OVERRIDE_PREFIX.len())
+            .collect()
     }
 
-    /// Changes a document as the overrides for it say.
+    /// Applies the overrides of this pipeline to its document.
     pub(super) fn apply(&self, bases: &[usize], name: Option<&str>, root: &mut Node, problems: &mut Vec<Diagnostic>) {
         for (one, base) in self.0.iter().zip(bases) {
             if one.pipeline.as_ref().is_none_or(|(pipeline, _)| Some(pipeline.as_str()) == name)
@@ -120,21 +123,21 @@ impl Override {
         }
         let table = as_table(node, parents, base)?;
         table.0.retain(|entry| entry.key != last.key);
-        table.0.push(Entry { key: last.key.clone(), key_span, node: new });
+        table.0.push(TableEntry { key: last.key.clone(), key_span, node: new });
         Ok(())
     }
 
     fn value(&self, base: usize) -> Value {
         let text = &self.text[self.value.clone()];
         match parse_value(base + self.value.start, text) {
-            // Quotes that reached this program were meant: the shell takes its own away.
+            // Quotes that reach this program are meant: the shell removes its own.
             Some(Node { value: quoted @ Value::Text(_), .. }) => quoted,
-            parsed => Value::Loose { text: text.to_owned(), parsed: parsed.map(Box::new) },
+            parsed => Value::Untyped { text: text.to_owned(), parsed: parsed.map(Box::new) },
         }
     }
 }
 
-fn as_table<'a>(node: &'a mut Node, path: &[Segment], base: usize) -> Result<&'a mut Table, Diagnostic> {
+fn as_table<'a>(node: &'a mut Node, path: &[PathSegment], base: usize) -> Result<&'a mut Table, Diagnostic> {
     let span = path.last().map(|segment| Span::based(base, segment.range.clone()));
     let written = path.iter().map(|segment| segment.key.as_str()).collect::<Vec<_>>().join(".");
     node.make_table().ok_or_else(|| {
@@ -143,11 +146,11 @@ fn as_table<'a>(node: &'a mut Node, path: &[Segment], base: usize) -> Result<&'a
     })
 }
 
-/// The value of a key or the item of an array; a table is made where there is nothing.
+/// The value of a key or the item of an array. A missing value becomes a table where `make` says so.
 fn child<'a>(
     node: &'a mut Node,
-    segment: &Segment,
-    parent: &[Segment],
+    segment: &PathSegment,
+    parent: &[PathSegment],
     base: usize,
     make: bool,
 ) -> Result<&'a mut Node, Diagnostic> {
@@ -160,7 +163,7 @@ fn child<'a>(
         Some(at) => at,
         None if make => {
             let node = Node { value: Value::Table(Table::default()), span, secret: false };
-            table.0.push(Entry { key: segment.key.clone(), key_span: span, node });
+            table.0.push(TableEntry { key: segment.key.clone(), key_span: span, node });
             table.0.len() - 1
         }
         None => return Err(Diagnostic::error("the pipeline has no `[[transform]]` to change").at(span)),
@@ -168,7 +171,7 @@ fn child<'a>(
     Ok(&mut table.0[at].node)
 }
 
-fn item<'a>(node: &'a mut Node, segment: &Segment, base: usize) -> Result<&'a mut Node, Diagnostic> {
+fn item<'a>(node: &'a mut Node, segment: &PathSegment, base: usize) -> Result<&'a mut Node, Diagnostic> {
     let span = Span::based(base, segment.range.clone());
     let items = match &mut node.value {
         Value::Array(items) => items.as_mut_slice(),
@@ -182,8 +185,8 @@ fn item<'a>(node: &'a mut Node, segment: &Segment, base: usize) -> Result<&'a mu
     })
 }
 
-/// The transform of that number (from 0), else of that `id`, else the only one of that type.
-fn choose<'a>(node: &'a mut Node, segment: &Segment, base: usize) -> Result<&'a mut Node, Diagnostic> {
+/// The transform with that number (from 0), else with that `id`, else the only one of that type.
+fn choose<'a>(node: &'a mut Node, segment: &PathSegment, base: usize) -> Result<&'a mut Node, Diagnostic> {
     let span = Span::based(base, segment.range.clone());
     let Value::Array(transforms) = &mut node.value else {
         return Err(Diagnostic::error("the pipeline has no `[[transform]]` to change").at(span));
@@ -225,9 +228,9 @@ fn index_of(transforms: &[Node], chosen: &str) -> Result<usize, Diagnostic> {
     }
 }
 
-type Mistake = (String, Range<usize>);
+type FormError = (String, Range<usize>);
 
-fn parse(text: &str) -> Result<Override, Mistake> {
+fn parse(text: &str) -> Result<Override, FormError> {
     let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let pipeline =
         text.split_once(':').map(|(name, _)| name).filter(|name| !name.is_empty() && name.chars().all(named));
@@ -247,7 +250,7 @@ fn parse(text: &str) -> Result<Override, Mistake> {
     }
 }
 
-fn segment(text: &str, at: usize) -> Result<Segment, Mistake> {
+fn segment(text: &str, at: usize) -> Result<PathSegment, FormError> {
     let rest = &text[at..];
     let Some(quote) = rest.chars().next().filter(|c| matches!(c, '"' | '\'')) else {
         let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
@@ -256,7 +259,7 @@ fn segment(text: &str, at: usize) -> Result<Segment, Mistake> {
             let width = rest.chars().next().map_or(0, char::len_utf8);
             return Err(("a key is missing here".to_owned(), at..at + width));
         }
-        return Ok(Segment { key: rest[..length].to_owned(), range: at..at + length });
+        return Ok(PathSegment { key: rest[..length].to_owned(), range: at..at + length });
     };
     let mut escaped = false;
     let end = rest.char_indices().skip(1).find(|(_, c)| {
@@ -272,5 +275,5 @@ fn segment(text: &str, at: usize) -> Result<Segment, Mistake> {
     let Some(key) = key.as_ref().and_then(Node::text) else {
         return Err(("this is not a quoted key".to_owned(), range));
     };
-    Ok(Segment { key: key.to_owned(), range })
+    Ok(PathSegment { key: key.to_owned(), range })
 }

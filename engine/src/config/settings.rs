@@ -1,4 +1,4 @@
-//! What a pipeline says of itself, beside its stages.
+//! The settings of a pipeline: its keys other than stages.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::monitor::MonitorSettings;
 use crate::stage::Delivery;
 
-/// What names a directory and a consumer group: never `..`, never a path.
+/// The form of a name that becomes a directory and a consumer group: never `..`, never a path.
 const NAME_PATTERN: &str = r"^[A-Za-z0-9][A-Za-z0-9._-]*$";
 
 /// How a pipeline runs, as far as its stages do not say.

@@ -1,4 +1,4 @@
-//! What a pipeline says of how it is watched.
+//! The settings of `[monitor]`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -199,9 +199,9 @@ impl Committer {
         log.finished()?;
         drop(log);
         for checkpoint in &mine {
-            self.metrics.decided(&checkpoint.split, &checkpoint.counts);
+            self.metrics.record_checkpoint(&checkpoint.split, &checkpoint.counts);
         }
-        self.metrics.committed(started.elapsed());
+        self.metrics.record_commit(started.elapsed());
         Ok(())
     }
 }

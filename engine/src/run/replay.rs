@@ -128,7 +128,7 @@ impl ReplaySource {
             Error::config(format!("the source `{}` cannot read a record from its bytes alone", pipeline.source.kind))
                 .in_stage(label)
         })?;
-        Ok(ReplaySource { again, letters: letters.to_vec(), shape: pipeline.shape.clone() })
+        Ok(ReplaySource { again, letters: letters.to_vec(), shape: pipeline.topology.clone() })
     }
 }
 

@@ -17,7 +17,7 @@ use super::recovery::{finish_decided, settle};
 use super::replay::{REPLAY, ReplaySource};
 use super::start_decision::{StartDecision, StartRequest};
 use super::supervisor::Running;
-use crate::config::{Pipeline, StageOf};
+use crate::config::{Pipeline, StageSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::{Metrics, Snapshot};
 use crate::stage::{
@@ -227,10 +227,10 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
     };
     let begin = RunRecord {
         run,
-        shape: if replay.is_some() { REPLAY.to_owned() } else { pipeline.shape.clone() },
-        options: pipeline.options,
+        shape: if replay.is_some() { REPLAY.to_owned() } else { pipeline.topology.clone() },
+        options: pipeline.options_hash,
         surveys: surveys.iter().map(|survey| survey.as_ref().map(|bytes| bytes.to_vec())).collect(),
-        content: pipeline.content,
+        content: pipeline.content_hash,
         input: asked.input,
         destination: asked.destination,
         cluster,
@@ -253,7 +253,7 @@ fn surveys_for_replay(
 ) -> Result<Vec<Option<Arc<[u8]>>>> {
     let home = instance.dir.parent().unwrap_or(&instance.dir);
     let mut known = log.surveys(&home.join("0"))?.into_iter();
-    let survey = |stage: &StageOf<dyn AnyTransform>| match (known.next().flatten(), stage.config.fitter(cx)) {
+    let survey = |stage: &StageSpec<dyn AnyTransform>| match (known.next().flatten(), stage.config.fitter(cx)) {
         (known, Some(_)) => known.map(|known| Some(Arc::from(known))).ok_or_else(|| {
             Error::config("what it needs to know of the whole input is not known")
                 .in_stage(&stage.label)

@@ -87,7 +87,7 @@ pub struct SplitStatus {
 /// Where a ledger cannot be read.
 pub fn state(pipeline: &Pipeline, at_most: Duration) -> Result<PipelineState> {
     let mut view =
-        PipelineState { pipeline: pipeline.name.clone(), shape: pipeline.shape.clone(), ..PipelineState::default() };
+        PipelineState { pipeline: pipeline.name.clone(), shape: pipeline.topology.clone(), ..PipelineState::default() };
     let source = &*pipeline.source.config;
     let mut writers: Vec<Option<String>> = Vec::new();
     let mut splits: BTreeMap<String, SplitStatus> = BTreeMap::new();

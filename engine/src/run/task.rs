@@ -135,7 +135,7 @@ impl Task {
                 self.control.fail(error.at(format!("{place} (record {})", at.records)));
             }
         }
-        self.metrics.lag(&self.id, None);
+        self.metrics.set_lag(&self.id, None);
         self.control.ended(&self.id, self.epoch);
     }
 
@@ -170,7 +170,7 @@ impl Task {
             let now = Instant::now();
             if now.duration_since(looked) >= LOOK {
                 looked = now;
-                self.metrics.lag(&self.id, self.split.lag());
+                self.metrics.set_lag(&self.id, self.split.lag());
                 let passed = self.chain.tick(now)?;
                 self.hand_on(passed)?;
             }
@@ -220,7 +220,7 @@ impl Task {
             }
         }
         self.now.since.get_or_insert(started);
-        self.metrics.carried(started.elapsed());
+        self.metrics.record_batch(started.elapsed());
         Ok(())
     }
 

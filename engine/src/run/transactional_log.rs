@@ -57,7 +57,7 @@ impl TransactionalLog {
             OpenOutcome::Unsupported(reason) => return Ok((None, Some(reason))),
         };
         let alone = how.alone;
-        let shape = if how.replay { REPLAY.to_owned() } else { pipeline.shape.clone() };
+        let shape = if how.replay { REPLAY.to_owned() } else { pipeline.topology.clone() };
         let writer = (instance.writer.clone(), instance.output.to_string());
         let outside = TransactionalLog::of(transactions, writer, alone, shape, keeper);
         Ok((Some(outside), None))

@@ -537,14 +537,14 @@ config_trait! {
 }
 
 /// A checked configuration of any role.
-pub enum Parsed {
+pub enum StageConfig {
     /// A source.
     Source(Arc<dyn AnySource>),
     /// A transform.
     Transform(Arc<dyn AnyTransform>),
     /// A sink.
     Sink(Arc<dyn AnySink>),
-    /// A dead letter's end.
+    /// A dead-letter sink.
     DeadLetter(Arc<dyn AnyDeadLetter>),
 }
 
@@ -561,7 +561,7 @@ pub struct Descriptor {
     /// The options that do not decide what comes out (see [`SourceConfig::BESIDE_CONTENT`]).
     pub beside_content: &'static [&'static str],
     schema: fn() -> Schema,
-    parse: fn(serde_json::Value) -> Result<Parsed, ParseError>,
+    parse: fn(serde_json::Value) -> Result<StageConfig, ParseError>,
 }
 
 impl fmt::Debug for Descriptor {
@@ -585,7 +585,7 @@ impl Descriptor {
             example: C::EXAMPLE,
             beside_content: C::BESIDE_CONTENT,
             schema: schema_of::<C>,
-            parse: |value| Ok(Parsed::Source(Arc::new(parse::<C>(value)?))),
+            parse: |value| Ok(StageConfig::Source(Arc::new(parse::<C>(value)?))),
         }
     }
 
@@ -598,7 +598,7 @@ impl Descriptor {
             example: C::EXAMPLE,
             beside_content: C::BESIDE_CONTENT,
             schema: schema_of::<C>,
-            parse: |value| Ok(Parsed::Transform(Arc::new(parse::<C>(value)?))),
+            parse: |value| Ok(StageConfig::Transform(Arc::new(parse::<C>(value)?))),
         }
     }
 
@@ -611,7 +611,7 @@ impl Descriptor {
             example: C::EXAMPLE,
             beside_content: C::BESIDE_CONTENT,
             schema: schema_of::<C>,
-            parse: |value| Ok(Parsed::Sink(Arc::new(parse::<C>(value)?))),
+            parse: |value| Ok(StageConfig::Sink(Arc::new(parse::<C>(value)?))),
         }
     }
 
@@ -624,7 +624,7 @@ impl Descriptor {
             example: C::EXAMPLE,
             beside_content: C::BESIDE_CONTENT,
             schema: schema_of::<C>,
-            parse: |value| Ok(Parsed::DeadLetter(Arc::new(parse::<C>(value)?))),
+            parse: |value| Ok(StageConfig::DeadLetter(Arc::new(parse::<C>(value)?))),
         }
     }
 
@@ -652,7 +652,7 @@ impl Descriptor {
     ///
     /// # Errors
     /// Where the value does not fit the type, with the path to what does not.
-    pub fn parse(&self, table: serde_json::Value) -> Result<Parsed, ParseError> {
+    pub fn parse(&self, table: serde_json::Value) -> Result<StageConfig, ParseError> {
         (self.parse)(table)
     }
 }

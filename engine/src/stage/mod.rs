@@ -15,8 +15,8 @@ pub use commit::{
 pub use context::{BuildContext, Extensions, Latch};
 pub use dead_letter::{DeadLetterDecoder, DeadLetterId, DeadLetterReader, StoredDeadLetter};
 pub use descriptor::{
-    AnyDeadLetter, AnySink, AnySource, AnyTransform, CheckpointPolicy, DeadLetterConfig, Delivery, Descriptor, Parsed,
-    Problem, Rerun, Role, SinkConfig, SourceConfig, TransformConfig,
+    AnyDeadLetter, AnySink, AnySource, AnyTransform, CheckpointPolicy, DeadLetterConfig, Delivery, Descriptor, Problem,
+    Rerun, Role, SinkConfig, SourceConfig, StageConfig, TransformConfig,
 };
 pub use registry::Registry;
 pub use repeat::Repeat;

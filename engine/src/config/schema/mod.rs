@@ -1,22 +1,22 @@
 //! A table compared with its JSON Schema, and what differs said in words of a pipeline.
 
-mod settle;
-mod types;
+mod coerce;
+mod type_set;
 mod wording;
 
 use serde_json::Value as Json;
 
 use super::diagnostics::Diagnostic;
 use super::document::Document;
-use super::expand::{Secret, redact};
+use super::expand::{Redaction, redact};
 use super::node::{Node, Table, Value, table_to_json};
 
-pub(super) use settle::settle;
-pub(super) use types::{Types, resolve};
+pub(super) use coerce::coerce;
+pub(super) use type_set::{TypeSet, resolve};
 pub(super) use wording::quote_path;
 
 /// A table to be compared with a schema.
-pub(super) struct Subject<'a> {
+pub(super) struct DiagnosticTarget<'a> {
     /// Its JSON Schema.
     pub(super) schema: &'a Json,
     /// The table.
@@ -27,7 +27,7 @@ pub(super) struct Subject<'a> {
     pub(super) without: &'a [&'a str],
 }
 
-impl Subject<'_> {
+impl DiagnosticTarget<'_> {
     /// The table as JSON, and all that the schema rejects. Where that is nothing but unknown keys, the JSON is without
     /// them, so that what else is wrong with the table can be found as well; else it is `None`.
     pub(super) fn check(&self) -> (Option<Json>, Vec<Diagnostic>) {
@@ -43,7 +43,7 @@ impl Subject<'_> {
         let mut list = Vec::new();
         let mut without = Some(json.clone());
         for error in validator.iter_errors(&json) {
-            wording::word(self, &error, &mut list);
+            wording::describe(self, &error, &mut list);
             without = without.and_then(|json| without_unknown_keys(json, &error));
         }
         (without, list)
@@ -53,7 +53,7 @@ impl Subject<'_> {
     pub(super) fn refused(
         &self,
         error: &serde_path_to_error::Error<serde_json::Error>,
-        secrets: &[Secret],
+        secrets: &[Redaction],
     ) -> Diagnostic {
         use serde_path_to_error::Segment;
         let path = error.path().iter().filter_map(|segment| match segment {
@@ -68,7 +68,7 @@ impl Subject<'_> {
             false => format!("`{}` in {}", quote_path(&path), self.title),
         };
         // A schema takes `3.0` for an integer, the types behind it do not.
-        if matches!(found.node.value, Value::Float(_)) && found.whole {
+        if matches!(found.node.value, Value::Float(_)) && found.complete {
             let problem = Diagnostic::error(format!("wrong type for {title}")).at_place(found.node.span);
             return problem.label("expected an integer, found a float");
         }

@@ -4,22 +4,22 @@ use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind as Kind;
 use serde_json::Value as Json;
 
-use super::Subject;
-use super::types::{Types, parts, resolve};
+use super::DiagnosticTarget;
+use super::type_set::{TypeSet, resolve, subschemas};
 use crate::config::diagnostics::Diagnostic;
 use crate::config::first_sentence;
-use crate::config::node::{Found, Value};
+use crate::config::node::{Lookup, Value};
 use crate::nearest::nearest;
 use crate::stage::Descriptor;
 
 /// Words an error of the schema.
-pub(super) fn word(subject: &Subject<'_>, error: &ValidationError<'_>, list: &mut Vec<Diagnostic>) {
+pub(super) fn describe(target: &DiagnosticTarget<'_>, error: &ValidationError<'_>, list: &mut Vec<Diagnostic>) {
     let path = pointer(error.instance_path().as_str());
-    let found = subject.node.find(&path);
+    let found = target.node.find(&path);
     if matches!(found.node.value, Value::Invalid(_)) {
         return;
     }
-    let place = Place { subject, error, path: &path, found };
+    let place = SchemaViolation { target, error, path: &path, found };
     match error.kind() {
         Kind::AnyOf { context } | Kind::OneOfNotValid { context } => place.choice(context, list),
         Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
@@ -71,19 +71,19 @@ fn number(limit: &Json) -> String {
 }
 
 /// An error with the place it is at.
-struct Place<'a> {
-    subject: &'a Subject<'a>,
+struct SchemaViolation<'a> {
+    target: &'a DiagnosticTarget<'a>,
     error: &'a ValidationError<'a>,
     path: &'a [String],
-    found: Found<'a>,
+    found: Lookup<'a>,
 }
 
-impl Place<'_> {
+impl SchemaViolation<'_> {
     /// "`limit` in transform `impute`", or the stage itself.
     fn title(&self) -> String {
         match self.path {
-            [] => self.subject.title.to_owned(),
-            path => format!("`{}` in {}", quote_path(path), self.subject.title),
+            [] => self.target.title.to_owned(),
+            path => format!("`{}` in {}", quote_path(path), self.target.title),
         }
     }
 
@@ -95,25 +95,25 @@ impl Place<'_> {
     fn schema(&self) -> &Json {
         let keyword = self.error.schema_path().as_str();
         let parent = keyword.rsplit_once('/').map_or("", |(parent, _)| parent);
-        self.subject.schema.pointer(parent).unwrap_or(&Json::Bool(true))
+        self.target.schema.pointer(parent).unwrap_or(&Json::Bool(true))
     }
 
-    fn wanted(&self) -> Types {
-        Types::of(self.schema(), self.subject.schema)
+    fn wanted(&self) -> TypeSet {
+        TypeSet::of(self.schema(), self.target.schema)
     }
 
     fn unknown_key(&self, key: &str) -> Diagnostic {
         let mut known: Vec<&str> = Vec::new();
-        for part in parts(self.schema(), self.subject.schema) {
+        for part in subschemas(self.schema(), self.target.schema) {
             let properties = part.get("properties").and_then(Json::as_object);
             known.extend(properties.into_iter().flat_map(|properties| properties.keys().map(String::as_str)));
         }
         if self.path.is_empty() {
-            known.extend(self.subject.without.iter().filter(|key| Descriptor::ENGINE_KEYS.contains(key)));
+            known.extend(self.target.without.iter().filter(|key| Descriptor::ENGINE_KEYS.contains(key)));
         }
         let key_path: Vec<_> = self.path.iter().map(String::as_str).chain([key]).collect();
-        let found = self.subject.node.find(&key_path);
-        let message = format!("unknown key `{key}` in {}", self.subject.title);
+        let found = self.target.node.find(&key_path);
+        let message = format!("unknown key `{key}` in {}", self.target.title);
         let problem = Diagnostic::error(message).at_place(found.key.unwrap_or(found.node.span));
         match nearest(key, known.iter().copied()) {
             Some(near) => problem.label(format!("did you mean `{near}`?")),
@@ -124,8 +124,8 @@ impl Place<'_> {
 
     fn missing_key(&self, key: &str) -> Diagnostic {
         let wanting = match self.path {
-            [] => self.subject.title.to_owned(),
-            path => format!("`{}` of {}", quote_path(path), self.subject.title),
+            [] => self.target.title.to_owned(),
+            path => format!("`{}` of {}", quote_path(path), self.target.title),
         };
         let problem = self.error(format!("missing key `{key}` in {wanting}"));
         let problem = match self.condition(self.path) {
@@ -135,7 +135,7 @@ impl Place<'_> {
         let schema = self.schema().get("properties").and_then(|properties| properties.get(key));
         let said = schema.and_then(|schema| {
             let own = schema.get("description");
-            own.or_else(|| resolve(schema, self.subject.schema).get("description")).and_then(Json::as_str)
+            own.or_else(|| resolve(schema, self.target.schema).get("description")).and_then(Json::as_str)
         });
         match said {
             Some(docs) => problem.help(format!("`{key}`: {}", first_sentence(docs))),
@@ -143,8 +143,8 @@ impl Place<'_> {
         }
     }
 
-    fn wrong_type(&self, wanted: Types) -> Diagnostic {
-        let found = Types::of_value(&self.found.node.value);
+    fn wrong_type(&self, wanted: TypeSet) -> Diagnostic {
+        let found = TypeSet::of_value(&self.found.node.value);
         let problem = self.error(format!("wrong type for {}", self.title()));
         let problem = problem.label(format!("expected {}, found {}", wanted.words(), found.words()));
         if matches!(&self.found.node.value, Value::Text(text) if text == "null") {
@@ -155,8 +155,8 @@ impl Place<'_> {
 
     fn not_one_of(&self, options: &[Json]) -> Diagnostic {
         let texts: Vec<&str> = options.iter().filter_map(Json::as_str).collect();
-        let found = Types::of_value(&self.found.node.value);
-        let wanted = Types::of(&serde_json::json!({ "enum": options }), self.subject.schema);
+        let found = TypeSet::of_value(&self.found.node.value);
+        let wanted = TypeSet::of(&serde_json::json!({ "enum": options }), self.target.schema);
         if !wanted.has(found) {
             return self.wrong_type(wanted);
         }
@@ -185,13 +185,13 @@ impl Place<'_> {
     fn out_of_place(&self) -> Diagnostic {
         let span = self.found.key.unwrap_or(self.found.node.span);
         let Some((key, parent)) = self.path.split_last() else {
-            return self.error(format!("{} cannot be used", self.subject.title));
+            return self.error(format!("{} cannot be used", self.target.title));
         };
         match self.condition(parent) {
             Some(condition) => {
-                Diagnostic::error(format!("`{key}` does not go with {condition}, in {}", self.subject.title))
+                Diagnostic::error(format!("`{key}` does not go with {condition}, in {}", self.target.title))
             }
-            None => Diagnostic::error(format!("`{key}` does not belong here, in {}", self.subject.title)),
+            None => Diagnostic::error(format!("`{key}` does not belong here, in {}", self.target.title)),
         }
         .at_place(span)
     }
@@ -201,8 +201,8 @@ impl Place<'_> {
     fn condition(&self, table: &[String]) -> Option<String> {
         let keyword = self.error.schema_path().as_str();
         let at = keyword.rfind("/then/").max(keyword.rfind("/else/"))?;
-        let condition = self.subject.schema.pointer(&keyword[..at])?.get("if")?;
-        let table = self.subject.node.find(table).node.table()?;
+        let condition = self.target.schema.pointer(&keyword[..at])?.get("if")?;
+        let table = self.target.node.find(table).node.table()?;
         let keys = condition.get("properties")?.as_object()?.keys();
         let written = keys.filter_map(|key| {
             let node = table.get(key).filter(|node| !node.secret)?;
@@ -241,7 +241,7 @@ impl Place<'_> {
         } else if words_only {
             list.push(self.not_one_of(&options));
         } else if let Some(branch) = meant.iter().min_by_key(|branch| branch.len()) {
-            branch.iter().for_each(|error| word(self.subject, error, list));
+            branch.iter().for_each(|error| describe(self.target, error, list));
         }
     }
 }

@@ -164,7 +164,7 @@ fn the_raw_lines_read_as_the_readings() {
     });
     let source = aqpipe_engine::stage::Registry::collect().expect("registers");
     let descriptor = source.get(aqpipe_engine::stage::Role::Source, "csv").expect("is registered");
-    let Ok(aqpipe_engine::stage::Parsed::Source(csv)) = descriptor.parse(options) else { panic!("a source") };
+    let Ok(aqpipe_engine::stage::StageConfig::Source(csv)) = descriptor.parse(options) else { panic!("a source") };
     let cx = BuildContext { keep_raw: true, ..BuildContext::for_tests() };
     let mut splits = csv.build(&cx).and_then(|source| source.fit_readers()).expect("opens");
     let (read, dead) = read(&mut *splits[0].1, 8192);

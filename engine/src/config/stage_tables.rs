@@ -2,11 +2,11 @@
 
 use super::diagnostics::Diagnostic;
 use super::document::Document;
-use super::node::{Hidden, Node, Value};
-use super::schema::{Subject, settle};
+use super::node::{HiddenValue, Node, Value};
+use super::schema::{DiagnosticTarget, coerce};
 use super::source_map::Span;
 use crate::nearest::nearest;
-use crate::stage::{Descriptor, Parsed, Registry, Role};
+use crate::stage::{Descriptor, Registry, Role, StageConfig};
 
 /// A table that is a stage.
 pub(super) struct StageTable {
@@ -33,9 +33,9 @@ pub(super) fn find(
     root: &mut Node,
     registry: &Registry,
     problems: &mut Vec<Diagnostic>,
-    hidden: &mut Vec<Hidden>,
+    hidden: &mut Vec<HiddenValue>,
 ) -> Vec<StageTable> {
-    let mut finder = Finder { registry, problems, hidden, ids: Vec::new() };
+    let mut finder = StageFinder { registry, problems, hidden, ids: Vec::new() };
     let mut stages = Vec::new();
     for role in Role::ALL {
         let Some(node) = root.make_table().and_then(|table| table.get_mut(role.key())) else {
@@ -56,14 +56,14 @@ pub(super) fn find(
     stages
 }
 
-struct Finder<'a> {
+struct StageFinder<'a> {
     registry: &'a Registry,
     problems: &'a mut Vec<Diagnostic>,
-    hidden: &'a mut Vec<Hidden>,
+    hidden: &'a mut Vec<HiddenValue>,
     ids: Vec<String>,
 }
 
-impl Finder<'_> {
+impl StageFinder<'_> {
     fn single(&mut self, role: Role, node: &mut Node, stages: &mut Vec<StageTable>) {
         let span = node.span;
         let mistake = match &node.value {
@@ -118,7 +118,7 @@ impl Finder<'_> {
         let descriptor = self.kind(role, node);
         if let Some(descriptor) = descriptor {
             let schema = descriptor.schema().to_value();
-            settle(node, &schema, &schema, self.hidden);
+            coerce(node, &schema, &schema, self.hidden);
         }
         let label = match self.id(role, node) {
             Some(id) => id,
@@ -186,13 +186,13 @@ impl StageTable {
     }
 
     /// Its configuration, where nothing is wrong with it by itself.
-    pub(super) fn read(&self, document: &Document, problems: &mut Vec<Diagnostic>) -> Option<Parsed> {
+    pub(super) fn read(&self, document: &Document, problems: &mut Vec<Diagnostic>) -> Option<StageConfig> {
         let descriptor = self.descriptor?;
         let schema = descriptor.schema().to_value();
         let node = document.root.find(&self.path).node;
         let title = self.title();
-        let subject = Subject { schema: &schema, node, title: &title, without: &Descriptor::ENGINE_KEYS };
-        let (json, mut found) = subject.check();
+        let target = DiagnosticTarget { schema: &schema, node, title: &title, without: &Descriptor::ENGINE_KEYS };
+        let (json, mut found) = target.check();
         if let Some(problem) = self.left_over(document, node, &schema) {
             let keys: Vec<Span> = node.table().map_or(&[][..], |table| &table.0).iter().map(|e| e.key_span).collect();
             found.retain(|other| !other.span.is_some_and(|span| keys.contains(&span) && in_file(document, span)));
@@ -204,7 +204,7 @@ impl StageTable {
         match descriptor.parse(json.filter(|_| invalid.is_empty())?) {
             Ok(parsed) => Some(parsed),
             Err(error) => {
-                problems.push(subject.refused(&error, &document.secrets));
+                problems.push(target.refused(&error, &document.secrets));
                 None
             }
         }
@@ -261,13 +261,13 @@ fn is_id(text: &str) -> bool {
 }
 
 fn as_toml(node: &mut Node) {
-    if let Value::Loose { parsed: Some(parsed), .. } = &mut node.value {
+    if let Value::Untyped { parsed: Some(parsed), .. } = &mut node.value {
         node.value = std::mem::replace(&mut parsed.value, Value::Boolean(false));
     }
 }
 
 fn as_text(node: &mut Node) {
-    if let Value::Loose { text, .. } = &mut node.value {
+    if let Value::Untyped { text, .. } = &mut node.value {
         node.value = Value::Text(std::mem::take(text));
     }
 }
