@@ -5,21 +5,25 @@ use std::fmt::Write as _;
 
 use serde_json::Value as Json;
 
-use super::node::{Node, Table, table_to_json};
-use super::options::non_null;
-use crate::stage::Descriptor;
+use super::document::Document;
+use super::node::{Table, table_to_json};
+use super::schema::non_null;
+use super::schemas::StageType;
+use super::stage_table::StageTable;
+use crate::stage::{Descriptor, Role};
 
 /// The CRC-32 of those options, in the order of the data. An option with the value of its default counts as absent, so that
 /// neither writing it down nor a new option with a default changes the hash.
-pub(super) fn content_hash<'a>(stages: impl IntoIterator<Item = (&'a Descriptor, &'a Node)>) -> u32 {
+pub(super) fn content_hash(document: &Document, stages: &[StageTable<'_>]) -> u32 {
     let mut text = String::new();
-    for (stage, node) in stages {
-        let schema = stage.schema().to_value();
+    for stage in stages.iter().filter(|stage| stage.role != Role::DeadLetter) {
+        let Some(StageType { descriptor, schema }) = stage.stage_type else { continue };
+        let node = document.root.find(&stage.path).node;
         let mut table = table_to_json(node.table().unwrap_or(&Table::default()), &Descriptor::ENGINE_KEYS);
         if let Some(table) = table.as_object_mut() {
-            table.retain(|key, _| !stage.beside_content.contains(&key.as_str()));
+            table.retain(|key, _| !descriptor.beside_content.contains(&key.as_str()));
         }
-        let _ = writeln!(text, "{} {} {}", stage.role, stage.name, canonical(&table, &schema, &schema));
+        let _ = writeln!(text, "{} {} {}", descriptor.role, descriptor.name, canonical(&table, schema, schema));
     }
     crc32fast::hash(text.as_bytes())
 }

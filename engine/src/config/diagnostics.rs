@@ -62,6 +62,11 @@ impl Diagnostic {
         self
     }
 
+    /// The same at a place; the document itself has none.
+    pub(super) fn at_place(self, span: Span) -> Diagnostic {
+        if span.start == span.end { self } else { self.at(span) }
+    }
+
     /// The same with a text under its place.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Diagnostic {

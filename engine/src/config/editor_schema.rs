@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use super::schema::{TypeSet, resolve};
 use super::settings;
 use crate::stage::{Descriptor, Registry, Role};
 
@@ -163,7 +164,6 @@ fn each_property(schema: &mut Json, visit: &mut impl FnMut(&str, &mut Json)) {
 
 /// Makes a schema accept a string with a variable, unless it accepts every string or nothing.
 fn accept_variables(schema: &mut Json, whole: &Json) {
-    use super::schema::TypeSet;
     if !schema.is_object() || takes_any_string(schema, whole) {
         return;
     }
@@ -183,7 +183,7 @@ fn accept_variables(schema: &mut Json, whole: &Json) {
 }
 
 fn takes_any_string(schema: &Json, whole: &Json) -> bool {
-    let schema = super::schema::resolve(schema, whole);
+    let schema = resolve(schema, whole);
     let Some(object) = schema.as_object() else { return true };
     let limits = ["enum", "const", "pattern", "minLength", "maxLength", "format", "allOf", "not", "if", "$ref"];
     if limits.iter().any(|limit| object.contains_key(*limit)) {

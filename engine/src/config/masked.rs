@@ -2,12 +2,8 @@
 
 use std::ops::Range;
 
-use super::secret;
-use super::source_map::SourceText;
+use super::secret::{self, MASK};
 use crate::printable;
-
-/// Replaces a secret.
-pub(super) const MASK: &str = "***";
 
 /// A masked text with the way from places of the original to places in it.
 pub(super) struct MaskedText {
@@ -18,18 +14,18 @@ pub(super) struct MaskedText {
 
 impl MaskedText {
     /// Masks `secrets`, which parsing found, and those that [`secret::scan`] finds in comments and broken lines.
-    pub(super) fn of(source: &SourceText, secrets: &[Range<usize>]) -> MaskedText {
-        let mut hidden = secret::scan(&source.text, source.path.is_none());
+    pub(super) fn of(text: &str, is_override: bool, secrets: &[Range<usize>]) -> MaskedText {
+        let mut hidden = secret::scan(text, is_override);
         hidden.extend(secrets.iter().cloned());
         hidden.sort_by_key(|range| (range.start, range.end));
-        let mut shown = MaskedText { text: String::with_capacity(source.text.len()), moves: Vec::new() };
+        let mut shown = MaskedText { text: String::with_capacity(text.len()), moves: Vec::new() };
         let mut at = 0;
         for range in hidden {
             if range.end <= at {
                 continue;
             }
             let start = range.start.max(at);
-            shown.copy(&source.text, at..start);
+            shown.copy(text, at..start);
             // Secrets that touch or overlap get one mask.
             if start > at || at == 0 || !shown.text.ends_with(MASK) {
                 shown.moves.push((start, shown.text.len()));
@@ -38,7 +34,7 @@ impl MaskedText {
             shown.moves.push((range.end, shown.text.len()));
             at = range.end;
         }
-        shown.copy(&source.text, at..source.text.len());
+        shown.copy(text, at..text.len());
         shown
     }
 
@@ -79,13 +75,10 @@ impl MaskedText {
 
 #[cfg(test)]
 mod tests {
-    use super::super::source_map::SourceMap;
     use super::*;
 
     fn shown(text: &str, secrets: &[Range<usize>]) -> MaskedText {
-        let mut map = SourceMap::default();
-        map.add(Some("a.toml"), text);
-        MaskedText::of(map.file().expect("a file"), secrets)
+        MaskedText::of(text, false, secrets)
     }
 
     #[test]

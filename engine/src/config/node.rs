@@ -12,13 +12,13 @@ use super::source_map::Span;
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) value: Value,
-    /// For a table with a header, the header.
+    /// For a table with a header, the place of the header.
     pub(super) span: Span,
-    /// Whether it is a secret, or the environment had a part in it: it is not repeated in any message.
+    /// Whether no message repeats it: it is a secret, or the environment gave a part of it.
     pub(super) secret: bool,
 }
 
-/// A value that is not to be shown.
+/// A value that no message and no snippet shows.
 pub(super) struct HiddenValue {
     pub(super) place: Span,
     pub(super) value: String,
@@ -32,12 +32,13 @@ pub(super) enum Value {
     Boolean(bool),
     Array(Vec<Node>),
     Table(Table),
-    /// Text from the command line or the environment: a string or TOML, as the schema wants it.
+    /// Text from the command line or the environment: a string or TOML, whichever the schema asks for. There is none after
+    /// [`coerce`](super::coerce).
     Untyped {
         text: String,
         parsed: Option<Box<Node>>,
     },
-    /// TOML that a pipeline has no use for; the message says why.
+    /// TOML that pipelines do not have; the message says why.
     Invalid(String),
 }
 
@@ -88,6 +89,11 @@ impl Node {
         Node { value, span, secret: false }
     }
 
+    /// A text as a TOML value whose offsets start at `base`, where it is one.
+    pub(super) fn parse(base: usize, text: &str) -> Option<Node> {
+        DeValue::parse(text).ok().map(|value| Node::value(base, &value))
+    }
+
     pub(super) fn table(&self) -> Option<&Table> {
         match &self.value {
             Value::Table(table) => Some(table),
@@ -95,16 +101,30 @@ impl Node {
         }
     }
 
-    /// The table that a value is, or would be if its text were read as TOML.
+    /// The table that a value is, or that its text is as TOML.
     pub(super) fn make_table(&mut self) -> Option<&mut Table> {
-        if let Value::Untyped { parsed: Some(parsed), .. } = &mut self.value
-            && matches!(parsed.value, Value::Table(_))
+        if let Value::Untyped { parsed: Some(parsed), .. } = &self.value
+            && parsed.table().is_some()
         {
-            self.value = std::mem::replace(&mut parsed.value, Value::Boolean(false));
+            self.untyped_to_toml();
         }
         match &mut self.value {
             Value::Table(table) => Some(table),
             _ => None,
+        }
+    }
+
+    /// Takes an untyped text as TOML, where it is TOML.
+    pub(super) fn untyped_to_toml(&mut self) {
+        if let Value::Untyped { parsed: Some(parsed), .. } = &mut self.value {
+            self.value = std::mem::replace(&mut parsed.value, Value::Boolean(false));
+        }
+    }
+
+    /// Takes an untyped text as a string.
+    pub(super) fn untyped_to_text(&mut self) {
+        if let Value::Untyped { text, .. } = &mut self.value {
+            self.value = Value::Text(std::mem::take(text));
         }
     }
 
@@ -115,7 +135,7 @@ impl Node {
         }
     }
 
-    /// The value as JSON, for schema and serde. What is invalid is null there.
+    /// The value as JSON, for schema and serde. An invalid value becomes null.
     pub(super) fn to_json(&self) -> serde_json::Value {
         match &self.value {
             Value::Text(text) | Value::Untyped { text, .. } => text.as_str().into(),
@@ -128,7 +148,7 @@ impl Node {
         }
     }
 
-    /// What a path of keys and indices leads to, as far as it leads: the span of the key there and the node.
+    /// Follows a path of keys and indices as far as it goes.
     pub(super) fn find<S: AsRef<str>>(&self, path: &[S]) -> Lookup<'_> {
         let mut found = Lookup { node: self, key: None, complete: true };
         for segment in path {
@@ -149,21 +169,21 @@ impl Node {
         found
     }
 
-    /// Marks the values that are secrets, by the names of their keys, and notes each with its place.
-    pub(super) fn secrets(&mut self, found: &mut Vec<HiddenValue>) {
+    /// Marks the values of keys that name secrets, and adds them to `found`.
+    pub(super) fn hide_secrets(&mut self, found: &mut Vec<HiddenValue>) {
         match &mut self.value {
             Value::Table(table) => {
                 for entry in &mut table.0 {
-                    if is_secret(&entry.key) { entry.node.hide(found) } else { entry.node.secrets(found) }
+                    if is_secret(&entry.key) { entry.node.hide(found) } else { entry.node.hide_secrets(found) }
                 }
             }
-            Value::Array(items) => items.iter_mut().for_each(|item| item.secrets(found)),
-            Value::Untyped { parsed: Some(parsed), .. } => parsed.secrets(found),
+            Value::Array(items) => items.iter_mut().for_each(|item| item.hide_secrets(found)),
+            Value::Untyped { parsed: Some(parsed), .. } => parsed.hide_secrets(found),
             _ => {}
         }
     }
 
-    /// Marks a value, with all that is in it, as a secret, and notes it.
+    /// Marks a value and everything in it as secret, and adds it to `found`.
     pub(super) fn hide(&mut self, found: &mut Vec<HiddenValue>) {
         self.secret = true;
         match &mut self.value {
@@ -174,12 +194,12 @@ impl Node {
                 parsed.iter_mut().for_each(|parsed| parsed.hide(found));
             }
             Value::Text(text) => found.push(HiddenValue { place: self.span, value: text.clone() }),
-            // A number is a password too, but no word is taken out of messages for it.
+            // A number may be a password, but messages keep such numbers: most of them are others.
             _ => found.push(HiddenValue { place: self.span, value: String::new() }),
         }
     }
 
-    /// A diagnostic for each value that no pipeline has a use for.
+    /// Adds a diagnostic for each invalid value.
     pub(super) fn invalid(&self, list: &mut Vec<Diagnostic>) {
         match &self.value {
             Value::Invalid(message) => list.push(Diagnostic::error(message).at(self.span)),
@@ -190,13 +210,13 @@ impl Node {
     }
 }
 
-/// See [`Node::find`].
+/// The end of a path; see [`Node::find`].
 #[derive(Clone, Copy)]
 pub(super) struct Lookup<'a> {
     pub(super) node: &'a Node,
-    /// The place of the last key, where the path ends with one.
+    /// The place of the last key; `None` behind an index.
     pub(super) key: Option<Span>,
-    /// Whether the path led all the way.
+    /// Whether the path could be followed to its end.
     pub(super) complete: bool,
 }
 
@@ -216,7 +236,7 @@ fn from_table(base: usize, table: &DeTable<'_>) -> Table {
         }
     };
     let mut entries: Vec<_> = table.iter().map(entry).collect();
-    // The parser's map is sorted by name; the order of the text decides the order of fields.
+    // The parser sorts by name, but the order of the text decides the order of fields.
     entries.sort_by_key(|entry| entry.key_span);
     Table(entries)
 }

@@ -2,7 +2,8 @@
 
 use serde_json::Value as Json;
 
-use super::schema::{TypeSet, resolve};
+use super::schema::{TypeSet, non_null};
+use super::toml_text::toml_value;
 use crate::stage::Descriptor;
 
 /// One option of a stage.
@@ -41,7 +42,7 @@ fn of_table(table: &Json, root: &Json, prefix: &str, depth: usize, list: &mut Ve
         let doc = schema.get("description").or_else(|| inner.get("description")).and_then(Json::as_str);
         list.push(OptionDoc {
             kind: kind(schema, root),
-            default: schema.get("default").filter(|default| !default.is_null()).map(toml_text),
+            default: schema.get("default").filter(|default| !default.is_null()).map(toml_value),
             required: required.contains(&key.as_str()),
             doc: doc.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" "),
             key: key_path.clone(),
@@ -59,17 +60,6 @@ fn below(schema: &Json, root: &Json, path: &str, depth: usize, list: &mut Vec<Op
         below(non_null(values, root), root, &format!("{path}.*"), depth, list);
     } else if let Some(items) = schema.get("items") {
         below(non_null(items, root), root, &format!("{path}[]"), depth, list);
-    }
-}
-
-/// The schema behind references, and behind the `null` that stands for an absent option.
-pub(super) fn non_null<'a>(schema: &'a Json, root: &'a Json) -> &'a Json {
-    let schema = resolve(schema, root);
-    let branches = schema.get("anyOf").and_then(Json::as_array).map_or(&[][..], Vec::as_slice);
-    let mut others = branches.iter().filter(|branch| branch.get("type").and_then(Json::as_str) != Some("null"));
-    match (others.next(), others.next()) {
-        (Some(only), None) => resolve(only, root),
-        _ => schema,
     }
 }
 
@@ -128,25 +118,10 @@ fn words(schema: &Json) -> Vec<String> {
         }
         words.extend(branches.into_iter().flatten());
     }
-    words.into_iter().filter(|word| !word.is_null()).map(toml_text).collect()
+    words.into_iter().filter(|word| !word.is_null()).map(toml_value).collect()
 }
 
 fn words_of(branch: &Json) -> Vec<&Json> {
     let several = branch.get("enum").and_then(Json::as_array).map_or(&[][..], Vec::as_slice);
     several.iter().chain(branch.get("const")).collect()
-}
-
-/// A JSON value in TOML.
-fn toml_text(value: &Json) -> String {
-    match value {
-        Json::Object(table) => {
-            let entries = table.iter().filter(|(_, value)| !value.is_null());
-            let entries: Vec<_> = entries
-                .map(|(key, value)| format!("{} = {}", super::schema::quote_path(&[key]), toml_text(value)))
-                .collect();
-            if entries.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", entries.join(", ")) }
-        }
-        Json::Array(items) => format!("[{}]", items.iter().map(toml_text).collect::<Vec<_>>().join(", ")),
-        other => other.to_string(),
-    }
 }

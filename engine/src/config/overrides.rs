@@ -1,11 +1,10 @@
 //! `--set [pipeline:]path.to.key=value`.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::diagnostics::{Diagnostic, Diagnostics};
 use super::node::{Node, Table, TableEntry, Value};
-use super::parse_value;
+use super::override_syntax::{Override, PathSegment, parse};
 use super::source_map::{SourceMap, Span};
 use crate::nearest::nearest;
 use crate::stage::Role;
@@ -13,22 +12,6 @@ use crate::stage::Role;
 /// The overrides of a command line, in the order given.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides(Vec<Override>);
-
-#[derive(Clone, Debug)]
-struct Override {
-    /// The argument as typed.
-    text: String,
-    /// The name of the pipeline that it changes and the place of that name; without one it changes all.
-    pipeline: Option<(String, Range<usize>)>,
-    path: Vec<PathSegment>,
-    value: Range<usize>,
-}
-
-#[derive(Clone, Debug)]
-struct PathSegment {
-    key: String,
-    range: Range<usize>,
-}
 
 /// Stands before an override in messages.
 const OVERRIDE_PREFIX: &str = "--set ";
@@ -129,7 +112,7 @@ impl Override {
 
     fn value(&self, base: usize) -> Value {
         let text = &self.text[self.value.clone()];
-        match parse_value(base + self.value.start, text) {
+        match Node::parse(base + self.value.start, text) {
             // Quotes that reach this program are meant: the shell removes its own.
             Some(Node { value: quoted @ Value::Text(_), .. }) => quoted,
             parsed => Value::Untyped { text: text.to_owned(), parsed: parsed.map(Box::new) },
@@ -226,54 +209,4 @@ fn index_of(transforms: &[Node], chosen: &str) -> Result<usize, Diagnostic> {
                 .help(format!("say which by its number: {}", numbers.join(", "))))
         }
     }
-}
-
-type FormError = (String, Range<usize>);
-
-fn parse(text: &str) -> Result<Override, FormError> {
-    let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let pipeline =
-        text.split_once(':').map(|(name, _)| name).filter(|name| !name.is_empty() && name.chars().all(named));
-    let mut at = pipeline.map_or(0, |name| name.len() + 1);
-    let pipeline = pipeline.map(|name| (name.to_owned(), 0..name.len()));
-    let mut path = Vec::new();
-    loop {
-        let segment = segment(text, at)?;
-        at = segment.range.end;
-        path.push(segment);
-        match text[at..].chars().next() {
-            Some('.') => at += 1,
-            Some('=') => return Ok(Override { text: text.to_owned(), pipeline, path, value: at + 1..text.len() }),
-            Some(c) => return Err((format!("`{c}` cannot stand in a key without quotes"), at..at + c.len_utf8())),
-            None => return Err(("the override has no `=` and no value".to_owned(), 0..text.len())),
-        }
-    }
-}
-
-fn segment(text: &str, at: usize) -> Result<PathSegment, FormError> {
-    let rest = &text[at..];
-    let Some(quote) = rest.chars().next().filter(|c| matches!(c, '"' | '\'')) else {
-        let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-        let length = rest.find(|c| !bare(c)).unwrap_or(rest.len());
-        if length == 0 {
-            let width = rest.chars().next().map_or(0, char::len_utf8);
-            return Err(("a key is missing here".to_owned(), at..at + width));
-        }
-        return Ok(PathSegment { key: rest[..length].to_owned(), range: at..at + length });
-    };
-    let mut escaped = false;
-    let end = rest.char_indices().skip(1).find(|(_, c)| {
-        let ends = *c == quote && !escaped;
-        escaped = quote == '"' && *c == '\\' && !escaped;
-        ends
-    });
-    let Some((end, _)) = end else {
-        return Err(("the quoted key does not end".to_owned(), at..text.len()));
-    };
-    let range = at..at + end + 1;
-    let key = parse_value(0, &text[range.clone()]);
-    let Some(key) = key.as_ref().and_then(Node::text) else {
-        return Err(("this is not a quoted key".to_owned(), range));
-    };
-    Ok(PathSegment { key: key.to_owned(), range })
 }

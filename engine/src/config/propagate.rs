@@ -2,17 +2,9 @@
 
 use super::diagnostics::Diagnostic;
 use super::document::Document;
-use super::pipeline::StageSpec;
+use super::stage_spec::{StageRefs, StageSpec};
 use crate::record::Fields;
-use crate::stage::{AnyDeadLetter, AnySink, AnySource, AnyTransform, Problem};
-
-/// The stages of a pipeline; `None` for one whose configuration could not be read.
-pub(super) struct StageRefs<'a> {
-    pub(super) source: Option<&'a StageSpec<dyn AnySource>>,
-    pub(super) transforms: &'a [Option<&'a StageSpec<dyn AnyTransform>>],
-    pub(super) sink: Option<&'a StageSpec<dyn AnySink>>,
-    pub(super) dead_letter: Option<&'a StageSpec<dyn AnyDeadLetter>>,
-}
+use crate::stage::Problem;
 
 /// The fields that reach the sink, and the diagnostics on the way. `actual` are the fields of the opened source, in place of
 /// those that its configuration declares.
@@ -25,13 +17,13 @@ pub(super) fn propagate_fields(
     let open = Fields { open: true, ..Fields::default() };
     let declared = stages.source.and_then(|source| propagation.outcome(source, source.config.check()));
     let mut fields = actual.cloned().or(declared).unwrap_or(open);
-    for transform in stages.transforms {
+    for transform in &stages.transforms {
         let after = transform.and_then(|transform| propagation.outcome(transform, transform.config.check(&fields)));
         // One mistake makes one diagnostic: behind a stage that could not be checked, any field may exist.
         fields = after.unwrap_or(Fields { open: true, ..fields });
-        let survey =
+        let unbounded =
             transform.and_then(|transform| transform.config.requires_bounded().map(|problem| (transform, problem)));
-        if let (Some(source), Some((transform, problem))) = (stages.source, survey)
+        if let (Some(source), Some((transform, problem))) = (stages.source, unbounded)
             && !source.config.bounded()
         {
             propagation.problems.push(document.problem(&transform.path, &problem));

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::masked::MASK;
+/// Replaces a secret.
+pub(super) const MASK: &str = "***";
 
 /// A key that contains one of these names a secret, in options of stages and in properties of client libraries.
 const SECRET_WORDS: [&str; 10] =

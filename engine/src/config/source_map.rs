@@ -75,10 +75,10 @@ impl SourceMap {
 
     /// All texts as snippets show them.
     pub(super) fn shown(&self) -> Vec<MaskedText> {
-        let of = |(index, source)| {
+        let of = |(index, source): (usize, &SourceText)| {
             let within = self.secrets.iter().filter_map(|span| self.find(*span));
             let secrets: Vec<_> = within.filter(|(of, _)| *of == index).map(|(_, range)| range).collect();
-            MaskedText::of(source, &secrets)
+            MaskedText::of(&source.text, source.path.is_none(), &secrets)
         };
         self.sources.iter().enumerate().map(of).collect()
     }

@@ -278,7 +278,7 @@ pub(super) fn context(
         exclusive: options.replay.is_none() && pipeline.source.config.rerun().is_some(),
         state_dir: dir.to_owned(),
         qc_tests: Arc::default(),
-        numeric_fields: Arc::new(pipeline.numeric.clone()),
+        numeric_fields: Arc::new(pipeline.numeric_fields.clone()),
         bounded: pipeline.source.config.bounded(),
         until_end: options.until_end,
         upstream: options.upstream.clone().unwrap_or_else(|| Arc::new(Latch::opened())),

@@ -6,6 +6,7 @@ use aqpipe_engine::config::{Loader, Overrides, Settings};
 use aqpipe_engine::record::{Field, Fields};
 use aqpipe_engine::stage::Delivery;
 
+use crate::stages::SCHEMAS_GENERATED;
 use crate::{GOOD, env, load, registry};
 
 fn good(set: &[&str]) -> aqpipe_engine::config::Pipeline {
@@ -22,7 +23,7 @@ fn a_good_pipeline_knows_its_stages_and_what_reaches_the_sink() {
     assert_eq!(labels, [("fill", "fill"), ("limits", "clamp")]);
     assert_eq!(pipeline.topology, "rows -> fill -> clamp -> lines");
     assert_eq!(pipeline.fields.names().collect::<Vec<_>>(), ["CO(GT)", "T"]);
-    assert_eq!(pipeline.numeric.iter().collect::<Vec<_>>(), ["CO(GT)", "T"]);
+    assert_eq!(pipeline.numeric_fields.iter().collect::<Vec<_>>(), ["CO(GT)", "T"]);
     assert_eq!(pipeline.delivery, Delivery::ExactlyOnce);
     assert!(pipeline.warnings.is_empty());
     assert_eq!(pipeline.settings.monitor.every_secs, 5);
@@ -163,6 +164,21 @@ fn pipelines_that_run_together_have_names_of_their_own_and_overrides_name_one_of
     let loaded = load(&["better:source.limit=1"], &[&a, &c]);
     let options = |at: usize| loaded.pipelines[at].1.as_ref().expect("good").options_hash;
     assert_ne!(options(0), options(1));
+}
+
+#[test]
+fn a_schema_is_generated_once_for_all_pipelines_that_are_loaded_together() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let paths = ["a", "b"].map(|name| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, GOOD.replace("\"good\"", &format!("\"{name}\""))).expect("written");
+        path
+    });
+    let registry = registry();
+    let before = SCHEMAS_GENERATED.get();
+    let loaded = Loader::new(&registry, &env).load_all(&paths);
+    assert!(loaded.pipelines.iter().all(|(_, pipeline)| pipeline.is_ok()));
+    assert_eq!(SCHEMAS_GENERATED.get() - before, 1);
 }
 
 #[test]

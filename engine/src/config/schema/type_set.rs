@@ -1,17 +1,15 @@
-//! Which kinds of values a schema takes.
+//! The types of values that a schema accepts.
 
 use std::ops::{BitAnd, BitOr};
 
 use serde_json::Value as Json;
 
+use super::references::{SCHEMA_DEPTH_MAX, target_of};
 use crate::config::node::Value;
 
-/// A set of kinds of values.
+/// A set of types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::config) struct TypeSet(u8);
-
-/// How deep a schema is looked into: a type that contains itself has no end.
-const DEPTH_MAX: usize = 16;
 
 impl TypeSet {
     pub(in crate::config) const NONE: TypeSet = TypeSet(0);
@@ -28,13 +26,13 @@ impl TypeSet {
         self.0 & other.0 != 0
     }
 
-    /// The kinds that a schema takes; all where it does not say. TOML has no null, so null is none.
+    /// The types that a schema accepts; all where it does not say. TOML has no null, so null is none of them.
     pub(in crate::config) fn of(schema: &Json, root: &Json) -> TypeSet {
         Self::within(schema, root, 0)
     }
 
     fn within(schema: &Json, root: &Json, depth: usize) -> TypeSet {
-        if depth > DEPTH_MAX {
+        if depth > SCHEMA_DEPTH_MAX {
             return TypeSet::ALL;
         }
         let Some(object) = schema.as_object() else {
@@ -89,7 +87,7 @@ impl TypeSet {
         }
     }
 
-    /// The kind of a value.
+    /// The type of a value.
     pub(in crate::config) fn of_value(value: &Value) -> TypeSet {
         match value {
             Value::Text(_) | Value::Untyped { .. } => TypeSet::STRING,
@@ -102,7 +100,7 @@ impl TypeSet {
         }
     }
 
-    /// The kinds in words: "an integer or a string".
+    /// The types in words: "an integer or a string".
     pub(in crate::config) fn words(self) -> String {
         let number = if self.has(TypeSet::FRACTION) {
             Some(if self.has(TypeSet::INTEGER) { "a number" } else { "a float" })
@@ -144,47 +142,4 @@ impl BitOr for TypeSet {
 
 fn union(all: impl Iterator<Item = TypeSet>) -> TypeSet {
     all.fold(TypeSet::NONE, |types, more| types | more)
-}
-
-/// What a `$ref` within the same schema points at.
-fn target_of<'a>(target: &str, root: &'a Json) -> Option<&'a Json> {
-    root.pointer(target.strip_prefix('#')?)
-}
-
-/// A schema with its `$ref`s followed.
-pub(in crate::config) fn resolve<'a>(schema: &'a Json, root: &'a Json) -> &'a Json {
-    let mut schema = schema;
-    for _ in 0..DEPTH_MAX {
-        let target = schema.get("$ref").and_then(Json::as_str).and_then(|target| target_of(target, root));
-        match target {
-            Some(target) => schema = target,
-            None => break,
-        }
-    }
-    schema
-}
-
-/// The schemas that all or in part speak of the same value: through `$ref`, `allOf`, `anyOf`, `oneOf`, `then` and
-/// `else`.
-pub(super) fn subschemas<'a>(schema: &'a Json, root: &'a Json) -> Vec<&'a Json> {
-    let mut found = Vec::new();
-    collect(schema, root, 0, &mut found);
-    found
-}
-
-fn collect<'a>(schema: &'a Json, root: &'a Json, depth: usize, found: &mut Vec<&'a Json>) {
-    if depth > DEPTH_MAX || !schema.is_object() {
-        return;
-    }
-    found.push(schema);
-    if let Some(target) = schema.get("$ref").and_then(Json::as_str).and_then(|target| target_of(target, root)) {
-        collect(target, root, depth + 1, found);
-    }
-    for key in ["allOf", "anyOf", "oneOf"] {
-        let branches = schema.get(key).and_then(Json::as_array).map_or(&[][..], Vec::as_slice);
-        branches.iter().for_each(|branch| collect(branch, root, depth + 1, found));
-    }
-    for key in ["then", "else"] {
-        schema.get(key).into_iter().for_each(|branch| collect(branch, root, depth + 1, found));
-    }
 }
