@@ -4,6 +4,8 @@
 //! [`stage`] (what a plugin is), [`config`] (from TOML text to a checked pipeline) and [`run`](mod@run) (splits,
 //! checkpoints and commits). [`monitor`] says how a run is doing.
 
+pub mod cancel;
+pub mod clock;
 pub mod config;
 pub mod disk;
 mod error;

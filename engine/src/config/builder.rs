@@ -13,7 +13,7 @@ use super::schemas::Schemas;
 use super::settings_table::read_settings;
 use super::stage_spec::{StageRefs, StageSpec};
 use super::stage_table::StageTable;
-use crate::stage::{AnyDeadLetter, AnySink, AnySource, AnyTransform, Role, StageConfig};
+use crate::stage::{DeadLetters, Role, SinkConfig, SourceConfig, StageConfig, TransformConfig};
 
 /// A pipeline whose values have their types, before its checks.
 pub(super) struct PipelineBuilder<'a> {
@@ -30,10 +30,10 @@ pub(super) struct PipelineBuilder<'a> {
 /// The stages that could be read; a transform that could not leaves its place empty.
 #[derive(Default)]
 struct ParsedStages {
-    source: Option<StageSpec<dyn AnySource>>,
-    transforms: Vec<Option<StageSpec<dyn AnyTransform>>>,
-    sink: Option<StageSpec<dyn AnySink>>,
-    dead_letter: Option<StageSpec<dyn AnyDeadLetter>>,
+    source: Option<StageSpec<dyn SourceConfig>>,
+    transforms: Vec<Option<StageSpec<dyn TransformConfig>>>,
+    sink: Option<StageSpec<dyn SinkConfig>>,
+    dead_letter: Option<StageSpec<dyn SinkConfig<DeadLetters>>>,
 }
 
 impl PipelineBuilder<'_> {
@@ -88,19 +88,12 @@ impl PipelineBuilder<'_> {
 
 impl ParsedStages {
     fn add(&mut self, table: &StageTable<'_>, config: Option<StageConfig>) {
-        let StageTable { label, path, role, .. } = table;
-        macro_rules! spec {
-            ($config:expr) => {{
-                let config = $config;
-                StageSpec { label: label.clone(), kind: config.name(), config, path: path.clone(), role: *role }
-            }};
-        }
         match config {
-            Some(StageConfig::Source(config)) => self.source = Some(spec!(config)),
-            Some(StageConfig::Transform(config)) => self.transforms.push(Some(spec!(config))),
-            Some(StageConfig::Sink(config)) => self.sink = Some(spec!(config)),
-            Some(StageConfig::DeadLetter(config)) => self.dead_letter = Some(spec!(config)),
-            None if *role == Role::Transform => self.transforms.push(None),
+            Some(StageConfig::Source(config)) => self.source = table.spec(config),
+            Some(StageConfig::Transform(config)) => self.transforms.push(table.spec(config)),
+            Some(StageConfig::Sink(config)) => self.sink = table.spec(config),
+            Some(StageConfig::DeadLetter(config)) => self.dead_letter = table.spec(config),
+            None if table.role == Role::Transform => self.transforms.push(None),
             None => {}
         }
     }
@@ -117,9 +110,9 @@ impl ParsedStages {
 
 /// The types of stages in the order of the data: `csv -> impute -> kafka`.
 fn topology(
-    source: &StageSpec<dyn AnySource>,
-    transforms: &[StageSpec<dyn AnyTransform>],
-    sink: &StageSpec<dyn AnySink>,
+    source: &StageSpec<dyn SourceConfig>,
+    transforms: &[StageSpec<dyn TransformConfig>],
+    sink: &StageSpec<dyn SinkConfig>,
 ) -> String {
     let types = transforms.iter().map(|transform| transform.kind);
     [source.kind].into_iter().chain(types).chain([sink.kind]).collect::<Vec<_>>().join(" -> ")

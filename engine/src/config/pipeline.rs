@@ -10,7 +10,7 @@ use super::propagate::propagate_fields;
 use super::settings::Settings;
 use super::stage_spec::{StageRefs, StageSpec};
 use crate::record::Fields;
-use crate::stage::{AnyDeadLetter, AnySink, AnySource, AnyTransform, Delivery};
+use crate::stage::{DeadLetters, Delivery, SinkConfig, SourceConfig, TransformConfig};
 
 /// A pipeline that can be run: every stage's configuration is checked, by itself and against the fields that reach it.
 #[derive(Clone, Debug)]
@@ -20,13 +20,13 @@ pub struct Pipeline {
     /// The file that it was read from.
     pub path: PathBuf,
     /// Where records come from.
-    pub source: StageSpec<dyn AnySource>,
+    pub source: StageSpec<dyn SourceConfig>,
     /// The steps between, in order.
-    pub transforms: Vec<StageSpec<dyn AnyTransform>>,
+    pub transforms: Vec<StageSpec<dyn TransformConfig>>,
     /// Where records go.
-    pub sink: StageSpec<dyn AnySink>,
+    pub sink: StageSpec<dyn SinkConfig>,
     /// Where records go that could not be processed.
-    pub dead_letter: Option<StageSpec<dyn AnyDeadLetter>>,
+    pub dead_letter: Option<StageSpec<dyn SinkConfig<DeadLetters>>>,
     /// Its settings.
     pub settings: Settings,
     /// The fields that reach the sink, as far as the configuration declares them.

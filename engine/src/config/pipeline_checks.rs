@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use super::diagnostics::Diagnostic;
 use super::document::Document;
 use super::stage_spec::StageRefs;
-use crate::stage::{Delivery, Role};
+use crate::stage::{Boundedness, Delivery, Role};
 
 /// The guarantee for readers of the output, and an error where more was asked for.
 pub(super) fn delivery(
@@ -15,7 +15,7 @@ pub(super) fn delivery(
     problems: &mut Vec<Diagnostic>,
 ) -> Delivery {
     let guarantees = [
-        stages.source.map(|stage| (stage.title(), stage.config.delivery())),
+        stages.source.map(|stage| (stage.title(), stage.config.delivery().min(best_of(stage.config.boundedness())))),
         stages.sink.map(|stage| (stage.title(), stage.config.delivery())),
         stages.dead_letter.map(|stage| (stage.title(), stage.config.delivery())),
     ];
@@ -34,6 +34,14 @@ pub(super) fn delivery(
             best
         }
         None => best,
+    }
+}
+
+/// The best delivery of an input: a live one cannot be read again after a crash.
+fn best_of(boundedness: Boundedness) -> Delivery {
+    match boundedness {
+        Boundedness::Live => Delivery::AtLeastOnce,
+        Boundedness::Bounded { .. } | Boundedness::Unbounded | Boundedness::Shared => Delivery::ExactlyOnce,
     }
 }
 

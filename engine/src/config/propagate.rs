@@ -24,7 +24,7 @@ pub(super) fn propagate_fields(
         let unbounded =
             transform.and_then(|transform| transform.config.requires_bounded().map(|problem| (transform, problem)));
         if let (Some(source), Some((transform, problem))) = (stages.source, unbounded)
-            && !source.config.bounded()
+            && !source.config.boundedness().is_bounded()
         {
             propagation.problems.push(document.problem(&transform.path, &problem));
         }
@@ -33,7 +33,7 @@ pub(super) fn propagate_fields(
         propagation.outcome(sink, sink.config.check(&fields));
     }
     if let Some(dead_letter) = stages.dead_letter {
-        propagation.outcome(dead_letter, dead_letter.config.check());
+        propagation.outcome(dead_letter, dead_letter.config.check(&Fields::default()));
     }
     (fields, propagation.problems)
 }

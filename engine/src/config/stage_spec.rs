@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::stage::{AnyDeadLetter, AnySink, AnySource, AnyTransform, Role};
+use crate::stage::{DeadLetters, Role, SinkConfig, SourceConfig, TransformConfig};
 
 /// A stage of a pipeline: its checked configuration and its names.
 pub struct StageSpec<T: ?Sized> {
@@ -45,8 +45,8 @@ impl<T: ?Sized> StageSpec<T> {
 
 /// The stages of a pipeline; `None` for one whose configuration could not be read.
 pub(super) struct StageRefs<'a> {
-    pub(super) source: Option<&'a StageSpec<dyn AnySource>>,
-    pub(super) transforms: Vec<Option<&'a StageSpec<dyn AnyTransform>>>,
-    pub(super) sink: Option<&'a StageSpec<dyn AnySink>>,
-    pub(super) dead_letter: Option<&'a StageSpec<dyn AnyDeadLetter>>,
+    pub(super) source: Option<&'a StageSpec<dyn SourceConfig>>,
+    pub(super) transforms: Vec<Option<&'a StageSpec<dyn TransformConfig>>>,
+    pub(super) sink: Option<&'a StageSpec<dyn SinkConfig>>,
+    pub(super) dead_letter: Option<&'a StageSpec<dyn SinkConfig<DeadLetters>>>,
 }

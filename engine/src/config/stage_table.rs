@@ -1,11 +1,14 @@
 //! The table of a stage.
 
+use std::sync::Arc;
+
 use super::diagnostics::Diagnostic;
 use super::document::Document;
 use super::node::Node;
 use super::schema::{DiagnosticTarget, check, rejected_by_type};
 use super::schemas::StageType;
 use super::source_map::Span;
+use super::stage_spec::StageSpec;
 use crate::stage::{Descriptor, Role, StageConfig};
 
 /// The table of a stage in a document.
@@ -55,6 +58,12 @@ impl StageTable<'_> {
                 None
             }
         }
+    }
+
+    /// The stage of this table with its configuration; `None` where there is no such type.
+    pub(super) fn spec<T: ?Sized>(&self, config: Arc<T>) -> Option<StageSpec<T>> {
+        let kind = self.stage_type?.descriptor.name;
+        Some(StageSpec { label: self.label.clone(), kind, config, path: self.path.clone(), role: self.role })
     }
 
     /// An error where an override changed nothing but the type, and the file has keys of another type.

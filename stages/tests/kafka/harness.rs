@@ -32,9 +32,9 @@ pub(crate) fn sink(config: Value, cx: &BuildContext) -> Arc<dyn Sink> {
     sink.build(cx).expect("built")
 }
 
-pub(crate) fn dead_end(config: Value, cx: &BuildContext) -> Arc<dyn DeadLetterSink> {
+pub(crate) fn dead_end(config: Value, cx: &BuildContext) -> Arc<DeadLetterSink> {
     let StageConfig::DeadLetter(end) = parse(Role::DeadLetter, config) else { panic!("not a dead letter") };
-    end.check().expect("no problems");
+    end.check(&Fields::default()).expect("no problems");
     end.build(cx).expect("built")
 }
 
