@@ -155,7 +155,7 @@ mod tests {
         assert!(!looks(&metrics, true), "a broker that is not there is no matter of limits");
         metrics.files_refused.fetch_add(REFUSALS, Ordering::Relaxed);
         assert!(looks(&metrics, true));
-        metrics.committed(Duration::ZERO);
+        metrics.record_commit(Duration::ZERO);
         assert!(!looks(&metrics, true), "it goes on");
         assert!(looks(&metrics, false));
     }

@@ -181,7 +181,7 @@ impl Job {
     fn run(&self, bars: &Bars, open_files: &limits::Watch) -> Result<Summary, aqpipe_engine::Error> {
         let span = tracing::info_span!(SPAN, name = %self.pipeline.name);
         let _entered = span.enter();
-        tracing::info!("{}", self.pipeline.shape);
+        tracing::info!("{}", self.pipeline.topology);
         let result = std::thread::scope(|scope| {
             if let Some(upstream) = &self.options.upstream {
                 // Ends with the writers at the latest, and those end however this pipeline does.

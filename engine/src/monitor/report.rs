@@ -1,4 +1,4 @@
-//! One log line every so often, and a summary at the end.
+//! The periodic log line of a run, and its summary.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,39 +8,40 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::{Alerts, Metrics, Snapshot};
-use crate::config::MonitorSettings;
+use super::alerts::Alerts;
+use super::settings::MonitorSettings;
+use crate::metrics::{Metrics, Snapshot};
 use crate::record::Flag;
 
-/// Says how a pipeline is doing until it is dropped.
+/// Logs a line about a pipeline at every interval until it is dropped.
 pub struct Reporter {
-    over: Arc<(Mutex<bool>, Condvar)>,
+    stopped: Arc<(Mutex<bool>, Condvar)>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Reporter {
-    /// Starts to report on a pipeline, within the tracing span of the caller.
+    /// Starts the thread that logs, within the tracing span of the caller.
     #[must_use]
     pub fn start(metrics: Arc<Metrics>, settings: &MonitorSettings) -> Reporter {
-        let over = Arc::new((Mutex::new(false), Condvar::new()));
+        let stopped = Arc::new((Mutex::new(false), Condvar::new()));
         if !settings.enabled {
-            return Reporter { over, thread: None };
+            return Reporter { stopped, thread: None };
         }
         let every = Duration::from_secs(settings.every_secs.max(1));
         let mut alerts = Alerts::new(settings.alerts.clone());
-        let (ended, span) = (Arc::clone(&over), tracing::Span::current());
+        let (signal, span) = (Arc::clone(&stopped), tracing::Span::current());
         let thread = std::thread::Builder::new().name("monitor".into()).spawn(move || {
             let _entered = span.enter();
             let mut before = metrics.snapshot();
-            let mut over = ended.0.lock();
-            while !*over {
-                if !ended.1.wait_for(&mut over, every).timed_out() {
+            let mut stopped = signal.0.lock();
+            while !*stopped {
+                if !signal.1.wait_for(&mut stopped, every).timed_out() {
                     continue;
                 }
                 let now = metrics.snapshot();
                 tracing::info!("{}", line(&before, &now));
                 let idle = now.lag.is_none_or(|lag| lag == 0);
-                for alert in alerts.look(&before, &now, idle) {
+                for alert in alerts.evaluate(&before, &now, idle) {
                     if alert.begins {
                         tracing::warn!(alert = alert.name, "{}", alert.text);
                     } else {
@@ -50,21 +51,21 @@ impl Reporter {
                 before = now;
             }
         });
-        Reporter { over, thread: thread.ok() }
+        Reporter { stopped, thread: thread.ok() }
     }
 }
 
 impl Drop for Reporter {
     fn drop(&mut self) {
-        *self.over.0.lock() = true;
-        self.over.1.notify_all();
+        *self.stopped.0.lock() = true;
+        self.stopped.1.notify_all();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-/// What happened between two moments, on one line.
+/// The log line of the interval between two snapshots.
 fn line(before: &Snapshot, now: &Snapshot) -> String {
     let seconds = now.uptime.saturating_sub(before.uptime).as_secs_f64().max(1e-9);
     let rate = |now: u64, before: u64| (now - before) as f64 / seconds;
@@ -105,7 +106,7 @@ fn line(before: &Snapshot, now: &Snapshot) -> String {
     line
 }
 
-/// What a run did, for its end: several lines.
+/// The summary of a run, as lines.
 #[must_use]
 pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
     let counts = &metrics.counts;
@@ -148,7 +149,7 @@ pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
     text
 }
 
-/// The files that were written, and where they are: a sink and dead letters may have a directory each.
+/// The number of files written and their directories: the sink and the dead letters may have one each.
 fn files(metrics: &Snapshot) -> String {
     let count = match metrics.files {
         0 => return String::new(),
@@ -167,7 +168,7 @@ fn files(metrics: &Snapshot) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::monitor::Counts;
+    use crate::metrics::Counts;
 
     #[test]
     fn the_summary_names_what_became_of_every_record() {

@@ -8,7 +8,7 @@ use super::guard;
 use super::observer::{Observer, Passed};
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
-use crate::monitor::StageMetrics;
+use crate::stage_metrics::StageMetrics;
 use crate::record::Batch;
 use crate::stage::{BuildContext, DeadLetter, Output, State, Transform, TransformConfig};
 
@@ -28,6 +28,16 @@ struct ChainStage {
 pub(super) struct Chain {
     stages: Vec<ChainStage>,
     observer: Option<Arc<dyn Observer>>,
+    cx: BuildContext,
+}
+
+/// The stages of a chain that is to replace another one.
+pub(super) struct Candidate(Vec<Slot>);
+
+enum Slot {
+    /// The stage at this place of the old chain.
+    Kept(usize),
+    New(ChainStage),
 }
 
 /// The output at the end of a chain.
@@ -93,6 +103,21 @@ impl ChainStage {
     }
 }
 
+impl ChainStage {
+    /// The same stage with other options, which takes over the state.
+    fn replaced_by(&self, config: &Arc<dyn TransformConfig>, fitted: Option<Arc<[u8]>>) -> Result<ChainStage> {
+        let mut new = ChainStage::build(&self.id, config, self.cx.clone().with_fitted(fitted))?;
+        new.restore(&self.save()?)?;
+        Ok(new)
+    }
+
+    fn holds_rows(&self, change: &str) -> Error {
+        Error::config(format!("it holds {} rows, so that it cannot be changed now: it {change}", self.held))
+            .in_stage(&self.id)
+            .help("stop the pipeline, or wait until the stage has released its rows")
+    }
+}
+
 impl Chain {
     /// The first `count` transforms of a pipeline, with what each learned from the whole input.
     pub(super) fn build(
@@ -105,7 +130,7 @@ impl Chain {
             let cx = cx.for_stage(&stage.label).with_fitted(fitted.get(i).cloned().flatten());
             ChainStage::build(&stage.label, &stage.config, cx)
         });
-        Ok(Chain { stages: stages.collect::<Result<_>>()?, observer: None })
+        Ok(Chain { stages: stages.collect::<Result<_>>()?, observer: None, cx: cx.clone() })
     }
 
     /// The same with an observer of what each stage takes and gives.
@@ -204,6 +229,52 @@ impl Chain {
             }
         }
         Ok(())
+    }
+
+    /// The chain that replaces this one where the pipeline is another one from the next checkpoint on. A stage with the same
+    /// options stays as it is; one with other options takes over the saved state, as after an edit between two runs.
+    ///
+    /// # Errors
+    /// Where a stage cannot take the state over, or one is removed that holds rows. The error names it.
+    pub(super) fn reconfigured(&self, old: &Pipeline, new: &Pipeline, fitted: &[Option<Arc<[u8]>>]) -> Result<Candidate> {
+        let options = |pipeline: &Pipeline, id: &str| {
+            let stage = pipeline.transforms.iter().find(|stage| stage.label == id);
+            stage.map(|stage| (stage.kind, pipeline.options_of(stage)))
+        };
+        let mut slots = Vec::with_capacity(new.transforms.len());
+        for (i, spec) in new.transforms.iter().enumerate() {
+            let before = self.stages.iter().position(|stage| stage.id == spec.label);
+            let (was, is) = (options(old, &spec.label), options(new, &spec.label));
+            match before {
+                Some(at) if was == is => slots.push(Slot::Kept(at)),
+                Some(at) if was.as_ref().map(|(kind, _)| kind) == is.as_ref().map(|(kind, _)| kind) => {
+                    slots.push(Slot::New(self.stages[at].replaced_by(&spec.config, fitted.get(i).cloned().flatten())?));
+                }
+                Some(at) if self.stages[at].held > 0 => return Err(self.stages[at].holds_rows("gets another type")),
+                _ => {
+                    let cx = self.cx.for_stage(&spec.label).with_fitted(fitted.get(i).cloned().flatten());
+                    slots.push(Slot::New(ChainStage::build(&spec.label, &spec.config, cx)?));
+                }
+            }
+        }
+        let is_there = |stage: &ChainStage| new.transforms.iter().any(|spec| spec.label == stage.id);
+        match self.stages.iter().find(|stage| stage.held > 0 && !is_there(stage)) {
+            Some(stage) => Err(stage.holds_rows("is removed")),
+            None => Ok(Candidate(slots)),
+        }
+    }
+
+    /// Takes the place of the stages that a candidate does not keep.
+    pub(super) fn swap(&mut self, candidate: Candidate) {
+        let mut old: Vec<Option<ChainStage>> = std::mem::take(&mut self.stages).into_iter().map(Some).collect();
+        self.stages = candidate
+            .0
+            .into_iter()
+            .filter_map(|slot| match slot {
+                Slot::Kept(at) => old[at].take(),
+                Slot::New(stage) => Some(stage),
+            })
+            .collect();
     }
 
     /// Back to a state that `save` returned, by building the transforms anew.

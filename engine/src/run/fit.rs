@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::chain::{Chain, ChainOutput};
-use crate::config::{Pipeline, StageOf};
+use crate::config::{Pipeline, StageSpec};
 use crate::error::{Error, Result};
 use crate::stage::{BuildContext, Fitter, Poll, Source, TransformConfig};
 
@@ -80,7 +80,7 @@ pub(super) fn fitted_for_replay(
     last: Vec<Option<Vec<u8>>>,
 ) -> Result<Vec<Option<Arc<[u8]>>>> {
     let mut last = last.into_iter();
-    let of = |stage: &StageOf<dyn TransformConfig>| {
+    let of = |stage: &StageSpec<dyn TransformConfig>| {
         let known = last.next().flatten();
         if stage.config.fitter(&cx.for_stage(&stage.label)).is_none() {
             return Ok(None);

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::observer::Observer;
+use super::reconfigure::RunControl;
 use crate::cancel::CancellationToken;
 use crate::clock::Clock;
-use crate::monitor::{Metrics, Snapshot};
+use crate::metrics::{Metrics, Snapshot};
 use crate::stage::{Delivery, Extensions, Latch, StoredDeadLetter};
 
 /// How to run a pipeline.
@@ -26,6 +28,10 @@ pub struct RunOptions {
     pub metrics: Arc<Metrics>,
     /// The time of the run.
     pub clock: Clock,
+    /// Sees what each transform takes and gives.
+    pub observer: Option<Arc<dyn Observer>>,
+    /// Asked for changes while the pipeline runs.
+    pub control: RunControl,
     /// Ends the run early.
     pub cancellation: CancellationToken,
 }

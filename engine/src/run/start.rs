@@ -63,7 +63,7 @@ impl Request<'_> {
             writer_id: Arc::clone(&instance.output),
             exclusive: self.is_exclusive(),
             state_dir: instance.dir.clone(),
-            numeric_fields: Arc::new(pipeline.numeric.clone()),
+            numeric_fields: Arc::new(pipeline.numeric_fields.clone()),
             bounded: pipeline.source.config.boundedness().is_bounded(),
             until_end: options.until_end,
             upstream: options.upstream.clone().unwrap_or_else(|| Arc::new(Latch::opened())),
@@ -248,10 +248,10 @@ pub(super) fn fit(Recovered { decided, cluster_id }: Recovered<'_>) -> Result<Fi
     };
     let record = RunRecord {
         run,
-        topology: if request.is_replay() { REPLAY.to_owned() } else { pipeline.shape.clone() },
-        options_hash: pipeline.options,
+        topology: if request.is_replay() { REPLAY.to_owned() } else { pipeline.topology.clone() },
+        options_hash: pipeline.options_hash,
         fitted: fitted.iter().map(|fitted| fitted.as_ref().map(|bytes| bytes.to_vec())).collect(),
-        content_hash: pipeline.content,
+        content_hash: pipeline.content_hash,
         input: start.input,
         destination: start.destination,
         cluster_id,

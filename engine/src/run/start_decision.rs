@@ -69,14 +69,14 @@ impl StartRequest<'_> {
     }
 
     fn go_on(&self, last: &LastRun) -> Result<Start> {
-        let (was, is) = (&last.record.topology, &self.pipeline.shape);
+        let (was, is) = (&last.record.topology, &self.pipeline.topology);
         if was != is {
             return Err(Error::config(format!(
                 "the stages are not those of the run that was interrupted: it had {was}, now there are {is}"
             ))
             .help("put the stages back to let that run end, or start from the beginning with `--fresh`"));
         }
-        let changed = match last.record.options_hash == self.pipeline.options {
+        let changed = match last.record.options_hash == self.pipeline.options_hash {
             true => "",
             false => ", with the options as they are now",
         };
@@ -97,7 +97,7 @@ impl StartRequest<'_> {
             match repeat {
                 Repeat::Always => Some("`rerun = \"always\"` asks for it"),
                 Repeat::Never => None,
-                Repeat::Changed if last.record.content_hash != self.pipeline.content => Some("options were changed since"),
+                Repeat::Changed if last.record.content_hash != self.pipeline.content_hash => Some("options were changed since"),
                 Repeat::Changed if other_input => Some("the input is another one"),
                 Repeat::Changed => None,
             }

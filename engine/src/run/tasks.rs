@@ -1,42 +1,65 @@
-//! The splits of a running pipeline: which there are, which are to end, and whether something failed.
+//! The tasks of a running pipeline: which there are, which are to end, and whether something failed.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::reconfigure::Reconfiguration;
 use crate::error::{Error, Result};
 use crate::record::SplitId;
 
-/// What a split is to do.
+/// How often a wait for splits to end looks at the time.
+const CLOSE_POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The signal to a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TaskSignal {
     /// Go on.
     Run,
-    /// Come to a barrier and end.
+    /// Take a checkpoint and end.
     Drain,
-    /// End at once: what is not decided belongs to somebody else.
+    /// End at once: another instance has the split.
     Revoked,
 }
 
-/// The order to one split, shared with its thread.
-#[derive(Debug)]
-pub(super) struct TaskHandle(AtomicU8);
+/// The signal to a task, and a swap that it is to take part in. Shared with its thread.
+#[derive(Default)]
+pub(super) struct TaskHandle {
+    signal: AtomicU8,
+    has_reconfiguration: AtomicBool,
+    reconfiguration: Mutex<Option<Arc<Reconfiguration>>>,
+}
+
+impl fmt::Debug for TaskHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.signal())
+    }
+}
 
 impl TaskHandle {
     pub(super) fn signal(&self) -> TaskSignal {
-        match self.0.load(Ordering::Acquire) {
+        match self.signal.load(Ordering::Acquire) {
             0 => TaskSignal::Run,
             1 => TaskSignal::Drain,
             _ => TaskSignal::Revoked,
         }
     }
 
+    /// The swap that the task is to take part in, once.
+    pub(super) fn take_reconfiguration(&self) -> Option<Arc<Reconfiguration>> {
+        if !self.has_reconfiguration.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        self.reconfiguration.lock().take()
+    }
+
     fn raise(&self, signal: TaskSignal) {
-        // An order is never taken back: a lost split does not drain.
-        self.0.fetch_max(signal as u8, Ordering::AcqRel);
+        // A signal is never taken back: a revoked split does not drain.
+        self.signal.fetch_max(signal as u8, Ordering::AcqRel);
     }
 }
 
@@ -59,15 +82,27 @@ impl Entry {
 }
 
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     splits: HashMap<SplitId, Entry>,
     epochs: u64,
     failure: Option<Error>,
     failed: bool,
     stopping: bool,
+    source_ended: bool,
 }
 
-/// The splits of a running pipeline. Every wait on it is for a change that notifies.
+impl State {
+    pub(super) fn source_ended(&self) -> bool {
+        self.source_ended
+    }
+
+    /// Whether a task runs, or a checkpoint is under way.
+    pub(super) fn has_work(&self) -> bool {
+        self.splits.values().any(|entry| !entry.ended || entry.in_flight > 0)
+    }
+}
+
+/// The tasks of a running pipeline. Every wait on it is for a change that notifies.
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
     state: Mutex<State>,
@@ -83,7 +118,7 @@ impl Tasks {
             return Err(Error::bug(format!("the split {id} is open already")));
         }
         state.epochs += 1;
-        let (epoch, handle) = (state.epochs, Arc::new(TaskHandle(AtomicU8::new(TaskSignal::Run as u8))));
+        let (epoch, handle) = (state.epochs, Arc::<TaskHandle>::default());
         if state.failed {
             handle.raise(TaskSignal::Revoked);
         }
@@ -134,6 +169,21 @@ impl Tasks {
         self.changed.notify_all();
     }
 
+    /// Has all tasks take part in a swap.
+    pub(super) fn reconfigure(&self, reconfiguration: &Arc<Reconfiguration>) {
+        for entry in self.state.lock().splits.values() {
+            *entry.handle.reconfiguration.lock() = Some(Arc::clone(reconfiguration));
+            entry.handle.has_reconfiguration.store(true, Ordering::Release);
+        }
+    }
+
+    /// The splits whose threads run, and may still take a checkpoint.
+    pub(super) fn active(&self) -> Vec<SplitId> {
+        let state = self.state.lock();
+        let active = |entry: &Entry| !entry.ended && entry.handle.signal() == TaskSignal::Run;
+        state.splits.iter().filter(|(_, entry)| active(entry)).map(|(id, _)| Arc::clone(id)).collect()
+    }
+
     /// How many splits have not ended.
     pub(super) fn count(&self) -> usize {
         self.state.lock().splits.values().filter(|entry| !entry.ended).count()
@@ -145,33 +195,32 @@ impl Tasks {
         state.splits.get(id).is_none_or(|entry| entry.epoch != epoch || entry.handle.signal() == TaskSignal::Revoked)
     }
 
-    /// Ends splits, and waits for it until `until`.
-    pub(super) fn close(&self, ids: &[SplitId], lost: bool, until: Instant) -> Result<()> {
-        let mut state = self.state.lock();
+    /// Ends splits, and waits for it until `until`. Calls `look` now and then meanwhile.
+    pub(super) fn close_and(&self, ids: &[SplitId], lost: bool, until: Instant, mut look: impl FnMut()) -> Result<()> {
         let signal = if lost { TaskSignal::Revoked } else { TaskSignal::Drain };
-        for id in ids {
-            if let Some(entry) = state.splits.get_mut(id) {
-                entry.handle.raise(signal);
-                entry.refused = false;
-                if entry.is_gone() {
-                    state.splits.remove(id);
+        {
+            let mut state = self.state.lock();
+            for id in ids {
+                if let Some(entry) = state.splits.get_mut(id) {
+                    entry.handle.raise(signal);
+                    entry.refused = false;
+                    if entry.is_gone() {
+                        state.splits.remove(id);
+                    }
                 }
             }
         }
-        loop {
-            let left: Vec<&SplitId> = ids.iter().filter(|id| state.splits.contains_key(*id)).collect();
-            if left.is_empty() {
-                return Ok(());
-            }
-            let names = left.iter().map(|id| &***id).collect::<Vec<_>>().join(", ");
-            if self.changed.wait_until(&mut state, until).timed_out() {
-                for entry in ids.iter().filter_map(|id| state.splits.get(id)) {
-                    entry.handle.raise(TaskSignal::Revoked);
-                }
-                return Err(Error::new(format!("{names} did not come to a barrier in time"))
-                    .help("what was not committed is read again at the next start"));
-            }
+        let is_open = |state: &State| ids.iter().any(|id| state.splits.contains_key(id));
+        self.wait_while(CLOSE_POLL_INTERVAL, |state| is_open(state) && Instant::now() < until, &mut look);
+        let state = self.state.lock();
+        let late: Vec<&SplitId> = ids.iter().filter(|id| state.splits.contains_key(*id)).collect();
+        if late.is_empty() {
+            return Ok(());
         }
+        late.iter().filter_map(|id| state.splits.get(*id)).for_each(|entry| entry.handle.raise(TaskSignal::Revoked));
+        let names = late.iter().map(|id| &***id).collect::<Vec<_>>().join(", ");
+        Err(Error::new(format!("{names} did not come to a checkpoint in time"))
+            .help("what was not committed is read again at the next start"))
     }
 
     /// The splits that have not ended.
@@ -187,12 +236,23 @@ impl Tasks {
         }
     }
 
-    /// Waits until no split is left.
-    pub(super) fn wait_for_all(&self) {
-        let mut state = self.state.lock();
-        while state.splits.values().any(|entry| !entry.ended || entry.in_flight > 0) {
-            self.changed.wait(&mut state);
+    /// Waits while something holds, and calls `look` at least so often.
+    pub(super) fn wait_while(&self, interval: Duration, holds: impl Fn(&State) -> bool, mut look: impl FnMut()) {
+        loop {
+            let mut state = self.state.lock();
+            if !holds(&state) {
+                return;
+            }
+            self.changed.wait_for(&mut state, interval);
+            drop(state);
+            look();
         }
+    }
+
+    /// The source's thread has ended.
+    pub(super) fn source_has_ended(&self) {
+        self.state.lock().source_ended = true;
+        self.changed.notify_all();
     }
 
     /// Asks the source to close its splits and return.
@@ -245,8 +305,6 @@ impl Tasks {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -257,7 +315,7 @@ mod tests {
         tasks.checkpoint_submitted(&id, epoch);
         tasks.task_ended(&id, epoch);
         assert_eq!(tasks.running().len(), 1, "a checkpoint is still under way");
-        assert!(tasks.close(std::slice::from_ref(&id), false, Instant::now() + Duration::from_millis(1)).is_err());
+        assert!(tasks.close_and(std::slice::from_ref(&id), false, Instant::now() + Duration::from_millis(1), || {}).is_err());
         assert_eq!(handle.signal(), TaskSignal::Revoked, "who is late is forgotten");
         tasks.checkpoint_settled(&id, epoch);
         assert!(tasks.running().is_empty());
@@ -283,8 +341,8 @@ mod tests {
         assert_eq!(handle.signal(), TaskSignal::Revoked);
         tasks.task_ended(&id, epoch);
         assert_eq!(tasks.running().len(), 1, "it did not come to its end");
-        tasks.wait_for_all();
-        tasks.close(std::slice::from_ref(&id), true, Instant::now()).expect("closed");
+        tasks.wait_while(Duration::from_millis(1), State::has_work, || {});
+        tasks.close_and(std::slice::from_ref(&id), true, Instant::now(), || {}).expect("closed");
         assert!(tasks.running().is_empty());
     }
 
@@ -309,7 +367,7 @@ mod tests {
             tasks.checkpoint_submitted(&id, epoch);
             let until = Instant::now() + Duration::from_secs(600);
             std::thread::scope(|scope| {
-                let closing = scope.spawn(|| tasks.close(std::slice::from_ref(&id), lost, until));
+                let closing = scope.spawn(|| tasks.close_and(std::slice::from_ref(&id), lost, until, || {}));
                 while tasks.state.lock().splits[&id].handle.signal() == TaskSignal::Run {
                     std::thread::yield_now();
                 }
@@ -327,7 +385,7 @@ mod tests {
         let id: SplitId = "a".into();
         let (old, _) = tasks.register(&id).expect("new");
         assert!(tasks.register(&id).is_err(), "it runs");
-        assert!(tasks.close(std::slice::from_ref(&id), false, Instant::now()).is_err());
+        assert!(tasks.close_and(std::slice::from_ref(&id), false, Instant::now(), || {}).is_err());
         let (new, handle) = tasks.register(&id).expect("the old one is lost");
         tasks.task_ended(&id, old);
         assert!(tasks.is_revoked(&id, old) && !tasks.is_revoked(&id, new));

@@ -38,7 +38,8 @@ impl Registry {
                     descriptor.role, descriptor.name
                 )));
             }
-            if let Some(key) = Descriptor::ENGINE_KEYS.iter().find(|key| descriptor.keys().iter().any(|k| k == *key)) {
+            let keys = descriptor.keys();
+            if let Some(key) = Descriptor::ENGINE_KEYS.into_iter().find(|key| keys.iter().any(|own| own == key)) {
                 return Err(Error::bug(format!(
                     "the {} `{}` declares the key `{key}`, which is the engine's",
                     descriptor.role, descriptor.name

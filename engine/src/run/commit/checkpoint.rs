@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::monitor::Counts;
+use crate::metrics::Counts;
 use crate::record::{OffsetRange, SplitId};
 use crate::run::sinks::Output;
 use crate::stage::{Destination, FencingToken, RecordedSplit, SplitState};

@@ -13,7 +13,7 @@ use super::log::CommitLog;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::fault;
-use crate::monitor::Metrics;
+use crate::metrics::Metrics;
 use crate::record::SplitId;
 use crate::run::sinks::Sinks;
 use crate::run::tasks::Tasks;
@@ -123,9 +123,9 @@ impl Committer {
         log.on_visible()?;
         drop(log);
         for checkpoint in &mine {
-            self.metrics.decided(&checkpoint.split, &checkpoint.counts);
+            self.metrics.record_checkpoint(&checkpoint.split, &checkpoint.counts);
         }
-        self.metrics.committed(self.clock.now() - started);
+        self.metrics.record_commit(self.clock.now() - started);
         Ok(())
     }
 }

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::{Checkpoint, RunRecord};
+use super::checkpoint::{Checkpoint, LastRun, RunRecord};
 use crate::run::sinks::Staged;
 use crate::disk;
 use crate::error::{Error, Result};
 use crate::fault;
-use crate::monitor::Counts;
+use crate::metrics::Counts;
 use crate::stage::{RecordedSplit, SplitState};
 
 /// The first bytes of a ledger; the digit is the version of what follows.
@@ -134,6 +134,18 @@ pub(in crate::run) struct State {
 }
 
 impl State {
+    /// The run that it records.
+    pub(super) fn last_run(&self) -> Option<LastRun> {
+        let record = self.record.clone()?;
+        let splits = self.recorded_splits();
+        Some(LastRun { record, completed: self.completed, counts: self.counts.clone(), splits })
+    }
+
+    /// Its splits, as a source sees them.
+    pub(super) fn recorded_splits(&self) -> Vec<RecordedSplit> {
+        self.splits.iter().map(|(id, split)| split.recorded(id)).collect()
+    }
+
     fn apply(&mut self, entry: Entry) {
         match entry {
             Entry::Begin { record, restart } => {
@@ -230,6 +242,11 @@ impl Ledger {
 
     pub(in crate::run) fn state(&self) -> &State {
         &self.state
+    }
+
+    /// Whether staged output is neither known to be visible nor known to be gone.
+    pub(super) fn has_pending(&self) -> bool {
+        !self.state.unfinished.is_empty() || self.state.in_doubt.is_some()
     }
 
     pub(in crate::run) fn append(&mut self, entry: Entry) -> Result<()> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::checkpoint::{Checkpoint, RunRecord};
 use super::key::Key;
 use crate::error::{Error, Result};
-use crate::monitor::Counts;
+use crate::metrics::Counts;
 use crate::record::OffsetRange;
 use crate::run::sinks::Staged;
 use crate::stage::{CommitMetadata, SplitState};

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
 use crate::fault;
-use crate::monitor::Counts;
+use crate::metrics::Counts;
 use crate::record::SplitId;
 use crate::run::instance::Instance;
 use crate::run::replay::REPLAY;
@@ -72,7 +72,7 @@ impl TransactionalLog {
             output: instance.output.to_string(),
             exclusive: options.exclusive,
             run: 0,
-            topology: if options.replay { REPLAY.to_owned() } else { pipeline.shape.clone() },
+            topology: if options.replay { REPLAY.to_owned() } else { pipeline.topology.clone() },
             counts: Counts::default(),
             acknowledged: Vec::new(),
             clock: clock.clone(),

@@ -1,4 +1,5 @@
-//! The one set of metrics of a pipeline: counted per batch, handed in where something is counted, never global.
+//! The metrics of a pipeline: counted per batch and passed to whoever counts. None are global, so several pipelines
+//! share a process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,16 +9,16 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::stage_metrics::{StageMetrics, StageSnapshot};
+use crate::stage_metrics::{StageMetrics, StageSnapshot};
 use crate::record::SplitId;
 
 /// How many cells of a field have which flag, in the order of [`Flag::ALL`](crate::record::Flag::ALL).
 pub type FlagCounts = [u64; 5];
 
-/// What systems call the end of the files that a process, or all of them, may open; client libraries repeat it.
+/// The system's message for the limit of open files, which client libraries repeat.
 pub const TOO_MANY_FILES: &str = "Too many open files";
 
-/// What a checkpoint counted. All of it becomes true when the checkpoint is decided.
+/// The counts of one checkpoint. They become true when the checkpoint is committed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Counts {
     /// Records read.
@@ -45,7 +46,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Whether every record that was read or held is accounted for.
+    /// Whether every record read or held is accounted for: the balance equation.
     #[must_use]
     pub fn balance(&self) -> bool {
         self.held_before + self.read == self.written + self.dead + self.filtered + self.held_after
@@ -78,27 +79,27 @@ impl Counts {
 #[derive(Debug)]
 pub struct Metrics {
     started: Instant,
-    /// Errors that were survived: a reconnect, a refused request that was repeated.
+    /// Errors that were retried: a reconnect, a refused request that was repeated.
     pub retries: AtomicU64,
-    /// Errors of brokers and disks, survived or not.
+    /// Errors of brokers and disks, retried or not.
     pub errors: AtomicU64,
-    /// How often a broker was not reached, or did not answer: no record is the cause of that.
+    /// How often a broker was not reached or did not answer. No record is the cause.
     pub unreached: AtomicU64,
     /// Output files made visible.
     pub files: AtomicU64,
-    /// Connections that a client library could not open because the process may open no more ([`TOO_MANY_FILES`]).
+    /// Connections that a client library could not open at the limit of open files ([`TOO_MANY_FILES`]).
     pub files_refused: AtomicU64,
     /// Bytes read from the source.
     pub bytes_in: AtomicU64,
-    /// Records that the source expects in all, 0 where it cannot know: for a progress bar.
+    /// The records that the source expects in all, for a progress bar; 0 where it cannot know.
     pub expected: AtomicU64,
-    /// Records read so far, decided or not: for a progress bar. [`Counts`] are what is true.
+    /// The records read so far, committed or not, for a progress bar. [`Counts`] hold committed records only.
     pub progress: AtomicU64,
-    inner: Mutex<Inner>,
+    totals: Mutex<Totals>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct Totals {
     counts: Counts,
     held: BTreeMap<SplitId, u64>,
     lag: BTreeMap<SplitId, u64>,
@@ -114,22 +115,22 @@ struct Inner {
     stages: Vec<(String, Arc<StageMetrics>)>,
 }
 
-/// The metrics at one moment.
+/// The metrics at one instant.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// Sums over all decided checkpoints.
+    /// Sums over all committed checkpoints.
     pub counts: Counts,
-    /// Records held back at the last checkpoint of each split, in all.
+    /// Records held back at the last checkpoint, summed over the splits.
     pub held: u64,
-    /// Records known to wait in the source, where that is known.
+    /// Records that wait in the source, where it knows.
     pub lag: Option<u64>,
-    /// Checkpoints decided.
+    /// Committed checkpoints.
     pub checkpoints: u64,
-    /// Commits, and the time they took in all.
+    /// Commits, and the time that they took together.
     pub commits: u64,
     /// See `commits`.
     pub commit_time: Duration,
-    /// Batches carried through the transforms, and the time that took in all.
+    /// Batches processed by transforms and writer, and the time that it took together.
     pub batches: u64,
     /// See `batches`.
     pub batch_time: Duration,
@@ -141,7 +142,7 @@ pub struct Snapshot {
     pub retries: u64,
     /// Files made visible.
     pub files: u64,
-    /// The directories that they are in.
+    /// The directories of those files.
     pub files_in: Vec<String>,
     /// Bytes read.
     pub bytes_in: u64,
@@ -165,107 +166,107 @@ impl Default for Metrics {
             bytes_in: AtomicU64::new(0),
             expected: AtomicU64::new(0),
             progress: AtomicU64::new(0),
-            inner: Mutex::default(),
+            totals: Mutex::default(),
         }
     }
 }
 
 impl Metrics {
-    /// A checkpoint of a split was decided.
-    pub fn decided(&self, split: &SplitId, counts: &Counts) {
-        let mut inner = self.inner.lock();
-        inner.counts.add(counts);
-        inner.held.insert(Arc::clone(split), counts.held_after);
-        inner.checkpoints += 1;
+    /// Counts a committed checkpoint of a split.
+    pub fn record_checkpoint(&self, split: &SplitId, counts: &Counts) {
+        let mut totals = self.totals.lock();
+        totals.counts.add(counts);
+        totals.held.insert(Arc::clone(split), counts.held_after);
+        totals.checkpoints += 1;
     }
 
-    /// A commit took so long.
-    pub fn committed(&self, took: Duration) {
-        let mut inner = self.inner.lock();
-        inner.commits += 1;
-        inner.commit_time += took;
+    /// Counts a commit and the time that it took.
+    pub fn record_commit(&self, took: Duration) {
+        let mut totals = self.totals.lock();
+        totals.commits += 1;
+        totals.commit_time += took;
     }
 
-    /// How many commits there were.
+    /// The number of commits.
     pub fn commits(&self) -> u64 {
-        self.inner.lock().commits
+        self.totals.lock().commits
     }
 
-    /// A batch went through the transforms and into the writer in so long.
-    pub fn carried(&self, took: Duration) {
-        let mut inner = self.inner.lock();
-        inner.batches += 1;
-        inner.batch_time += took;
+    /// Counts a batch and the time that transforms and writer took for it.
+    pub fn record_batch(&self, took: Duration) {
+        let mut totals = self.totals.lock();
+        totals.batches += 1;
+        totals.batch_time += took;
     }
 
-    /// A split's lag, or that it is gone.
-    pub fn lag(&self, split: &SplitId, lag: Option<u64>) {
-        let mut inner = self.inner.lock();
+    /// Sets the lag of a split in records; `None` removes it.
+    pub fn set_lag(&self, split: &SplitId, lag: Option<u64>) {
+        let mut totals = self.totals.lock();
         match lag {
-            Some(lag) => inner.lag.insert(Arc::clone(split), lag),
-            None => inner.lag.remove(split),
+            Some(lag) => totals.lag.insert(Arc::clone(split), lag),
+            None => totals.lag.remove(split),
         };
     }
 
-    /// An output file was made visible in a directory.
+    /// Counts an output file that was made visible in a directory.
     pub fn file_in(&self, dir: &str) {
         self.files.fetch_add(1, Ordering::Relaxed);
-        let mut inner = self.inner.lock();
-        if !inner.files_in.contains(dir) {
-            inner.files_in.insert(dir.to_owned());
+        let mut totals = self.totals.lock();
+        if !totals.files_in.contains(dir) {
+            totals.files_in.insert(dir.to_owned());
         }
     }
 
-    /// Marks of so many records could not be read back.
+    /// Counts records whose marks could not be read back.
     pub fn marks_ignored(&self, records: u64) {
-        self.inner.lock().marks_ignored += records;
+        self.totals.lock().marks_ignored += records;
     }
 
-    /// What the pipeline is waiting for, by who waits; `None` when it is over.
+    /// Sets what a part of the pipeline (`who`) waits for; `None` ends the wait.
     pub fn waiting(&self, who: &str, what: Option<String>) {
-        let mut inner = self.inner.lock();
+        let mut totals = self.totals.lock();
         match what {
-            Some(what) => inner.waiting.insert(who.to_owned(), what),
-            None => inner.waiting.remove(who),
+            Some(what) => totals.waiting.insert(who.to_owned(), what),
+            None => totals.waiting.remove(who),
         };
     }
 
-    /// What the pipeline is waiting for.
+    /// The waits of the pipeline, as `who: what`.
     pub fn waits(&self) -> Vec<String> {
-        self.inner.lock().waiting.iter().map(|(who, what)| format!("{who}: {what}")).collect()
+        self.totals.lock().waiting.iter().map(|(who, what)| format!("{who}: {what}")).collect()
     }
 
     /// The counts of a stage, by its name in the pipeline.
     pub fn stage(&self, id: &str) -> Arc<StageMetrics> {
-        let mut inner = self.inner.lock();
-        if let Some((_, known)) = inner.stages.iter().find(|(known, _)| known == id) {
+        let mut totals = self.totals.lock();
+        if let Some((_, known)) = totals.stages.iter().find(|(known, _)| known == id) {
             return Arc::clone(known);
         }
         let new = Arc::<StageMetrics>::default();
-        inner.stages.push((id.to_owned(), Arc::clone(&new)));
+        totals.stages.push((id.to_owned(), Arc::clone(&new)));
         new
     }
 
-    /// The metrics now.
+    /// A copy of the metrics.
     pub fn snapshot(&self) -> Snapshot {
-        let inner = self.inner.lock();
+        let totals = self.totals.lock();
         Snapshot {
-            counts: inner.counts.clone(),
-            held: inner.held.values().sum(),
-            lag: (!inner.lag.is_empty()).then(|| inner.lag.values().sum()),
-            checkpoints: inner.checkpoints,
-            commits: inner.commits,
-            commit_time: inner.commit_time,
-            batches: inner.batches,
-            batch_time: inner.batch_time,
+            counts: totals.counts.clone(),
+            held: totals.held.values().sum(),
+            lag: (!totals.lag.is_empty()).then(|| totals.lag.values().sum()),
+            checkpoints: totals.checkpoints,
+            commits: totals.commits,
+            commit_time: totals.commit_time,
+            batches: totals.batches,
+            batch_time: totals.batch_time,
             errors: self.errors.load(Ordering::Relaxed),
             unreached: self.unreached.load(Ordering::Relaxed),
             retries: self.retries.load(Ordering::Relaxed),
             files: self.files.load(Ordering::Relaxed),
-            files_in: inner.files_in.iter().cloned().collect(),
+            files_in: totals.files_in.iter().cloned().collect(),
             bytes_in: self.bytes_in.load(Ordering::Relaxed),
-            marks_ignored: inner.marks_ignored,
-            stages: inner.stages.iter().map(|(id, stage)| (id.clone(), stage.snapshot())).collect(),
+            marks_ignored: totals.marks_ignored,
+            stages: totals.stages.iter().map(|(id, stage)| (id.clone(), stage.snapshot())).collect(),
             uptime: self.started.elapsed(),
         }
     }

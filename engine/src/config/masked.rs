@@ -1,46 +1,40 @@
-//! A text of a [`SourceMap`](super::SourceMap) as snippets show it: without its secrets, and with what a terminal would
-//! obey or not show written out.
+//! The text of a source as snippets show it: secrets are masked, invisible characters escaped.
 
 use std::ops::Range;
 
-use super::secret;
-use super::source_map::Source;
+use super::secret::{self, MASK};
 use crate::printable;
 
-/// What stands in the place of a secret.
-pub(super) const MASK: &str = "***";
-
-/// The text as it is shown, and where its places went.
-pub(super) struct Shown {
+/// A masked text with the way from places of the original to places in it.
+pub(super) struct MaskedText {
     pub(super) text: String,
-    /// The place in the text as it is and as it is shown, wherever one stops to follow from the other.
+    /// Pairs of places, in the original and here, wherever their distance changes.
     moves: Vec<(usize, usize)>,
 }
 
-impl Shown {
-    /// `secrets` are those that the parsed text has; those that it gives beside are found here.
-    pub(super) fn of(source: &Source, secrets: &[Range<usize>]) -> Shown {
-        let mut hidden = secret::scan(&source.text, source.path.is_none());
+impl MaskedText {
+    /// Masks `secrets`, which parsing found, and those that [`secret::scan`] finds in comments and broken lines.
+    pub(super) fn of(text: &str, is_override: bool, secrets: &[Range<usize>]) -> MaskedText {
+        let mut hidden = secret::scan(text, is_override);
         hidden.extend(secrets.iter().cloned());
         hidden.sort_by_key(|range| (range.start, range.end));
-        let mut shown = Shown { text: String::with_capacity(source.text.len()), moves: Vec::new() };
+        let mut shown = MaskedText { text: String::with_capacity(text.len()), moves: Vec::new() };
         let mut at = 0;
         for range in hidden {
             if range.end <= at {
                 continue;
             }
             let start = range.start.max(at);
-            shown.copy(&source.text, at..start);
-            // Two that touch or overlap are one.
+            shown.copy(text, at..start);
+            // Secrets that touch or overlap get one mask.
             if start > at || at == 0 || !shown.text.ends_with(MASK) {
                 shown.moves.push((start, shown.text.len()));
                 shown.text.push_str(MASK);
-                // A secret over several lines takes the lines along.
             }
             shown.moves.push((range.end, shown.text.len()));
             at = range.end;
         }
-        shown.copy(&source.text, at..source.text.len());
+        shown.copy(text, at..text.len());
         shown
     }
 
@@ -49,7 +43,7 @@ impl Shown {
         while let Some((at, c)) = rest.next() {
             match c {
                 '\n' | '\t' => self.text.push(c),
-                // A line end of another system, which snippets do not show.
+                // A part of a Windows line end, which snippets do not show.
                 '\r' if rest.peek().is_some_and(|(_, next)| *next == '\n') => {}
                 c => self.text.push_str(&printable::line(c.encode_utf8(&mut [0; 4]))),
             }
@@ -61,7 +55,7 @@ impl Shown {
         }
     }
 
-    /// Where a range of the text is shown.
+    /// The place of a range of the original.
     pub(super) fn range(&self, range: Range<usize>) -> Range<usize> {
         let start = self.place(range.start);
         start..self.place(range.end).max(start)
@@ -81,13 +75,10 @@ impl Shown {
 
 #[cfg(test)]
 mod tests {
-    use super::super::source_map::SourceMap;
     use super::*;
 
-    fn shown(text: &str, secrets: &[Range<usize>]) -> Shown {
-        let mut map = SourceMap::default();
-        map.add(Some("a.toml"), text);
-        Shown::of(map.file().expect("a file"), secrets)
+    fn shown(text: &str, secrets: &[Range<usize>]) -> MaskedText {
+        MaskedText::of(text, false, secrets)
     }
 
     #[test]
