@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::stage_metrics::{StageMetrics, StageSnapshot};
 use crate::record::SplitId;
+use crate::stage_metrics::{StageMetrics, StageSnapshot};
 
 /// How many cells of a field have which flag, in the order of [`Flag::ALL`](crate::record::Flag::ALL).
 pub type FlagCounts = [u64; 5];

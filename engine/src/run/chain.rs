@@ -8,9 +8,9 @@ use super::guard;
 use super::observer::{Observer, Passed};
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
-use crate::stage_metrics::StageMetrics;
 use crate::record::Batch;
 use crate::stage::{BuildContext, DeadLetter, Output, State, Transform, TransformConfig};
+use crate::stage_metrics::StageMetrics;
 
 /// A transform in a chain.
 struct ChainStage {
@@ -57,7 +57,11 @@ impl ChainStage {
     }
 
     /// Calls the transform and accounts for its rows: `held before + in = out + dead letters + filtered + held after`.
-    fn call(&mut self, rows_in: u64, act: impl FnOnce(&mut dyn Transform, &mut Output) -> Result<()>) -> Result<Output> {
+    fn call(
+        &mut self,
+        rows_in: u64,
+        act: impl FnOnce(&mut dyn Transform, &mut Output) -> Result<()>,
+    ) -> Result<Output> {
         let mut out = Output::default();
         let started = Instant::now();
         let held = guard::call(&self.id, || {
@@ -220,8 +224,10 @@ impl Chain {
     pub(super) fn restore(&mut self, states: &BTreeMap<String, State>) -> Result<()> {
         let is_known = |id: &String| self.stages.iter().any(|stage| stage.id == *id);
         if let Some(unknown) = states.keys().find(|id| !is_known(id)) {
-            return Err(Error::new(format!("there is saved state of a stage `{unknown}`, which this pipeline does not have"))
-                .help("put the stage back, or start from the beginning with `--fresh`"));
+            return Err(Error::new(format!(
+                "there is saved state of a stage `{unknown}`, which this pipeline does not have"
+            ))
+            .help("put the stage back, or start from the beginning with `--fresh`"));
         }
         for stage in &mut self.stages {
             if let Some(state) = states.get(&stage.id) {
@@ -236,7 +242,12 @@ impl Chain {
     ///
     /// # Errors
     /// Where a stage cannot take the state over, or one is removed that holds rows. The error names it.
-    pub(super) fn reconfigured(&self, old: &Pipeline, new: &Pipeline, fitted: &[Option<Arc<[u8]>>]) -> Result<Candidate> {
+    pub(super) fn reconfigured(
+        &self,
+        old: &Pipeline,
+        new: &Pipeline,
+        fitted: &[Option<Arc<[u8]>>],
+    ) -> Result<Candidate> {
         let options = |pipeline: &Pipeline, id: &str| {
             let stage = pipeline.transforms.iter().find(|stage| stage.label == id);
             stage.map(|stage| (stage.kind, pipeline.options_of(stage)))

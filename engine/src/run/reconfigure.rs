@@ -55,7 +55,12 @@ impl Reconfiguration {
     }
 
     /// A split votes, and waits while `runs`. Returns its candidate where all splits swap.
-    pub(super) fn vote(&self, split: &SplitId, candidate: Result<Candidate>, runs: impl Fn() -> bool) -> Option<Candidate> {
+    pub(super) fn vote(
+        &self,
+        split: &SplitId,
+        candidate: Result<Candidate>,
+        runs: impl Fn() -> bool,
+    ) -> Option<Candidate> {
         let mut votes = self.votes.lock();
         votes.missing.remove(split);
         let candidate = candidate.map_err(|error| _ = votes.refusal.get_or_insert(error)).ok();

@@ -105,7 +105,8 @@ impl Replayed {
     }
 
     fn to_bytes(&self) -> Result<Vec<u8>> {
-        postcard::to_extend(self, vec![REPLAYED_FORMAT_VERSION]).map_err(|e| Error::bug("letters that cannot be noted").because(e))
+        postcard::to_extend(self, vec![REPLAYED_FORMAT_VERSION])
+            .map_err(|e| Error::bug("letters that cannot be noted").because(e))
     }
 }
 
@@ -159,7 +160,8 @@ impl Source for ReplaySource {
             None => transforms.clear(),
         }
         done.interrupted = Some(self.topology);
-        let reader = ReplaySplitReader { decoder: self.decoder, left: letters, done, position, empty: None, raw_schema: None };
+        let reader =
+            ReplaySplitReader { decoder: self.decoder, left: letters, done, position, empty: None, raw_schema: None };
         let at = SplitState { position, sequence, reader: Vec::new(), transforms };
         cx.open(Arc::clone(&id), Box::new(reader), Some(at), None)?;
         while !cx.stopping() && cx.running().contains(&id) {

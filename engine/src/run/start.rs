@@ -291,9 +291,10 @@ fn check_fields(pipeline: &Pipeline, source: &dyn Source) -> Result<()> {
 fn build_sinks(pipeline: &Pipeline, cx: &BuildContext) -> Result<Sinks> {
     let label = &pipeline.sink.label;
     let records = pipeline.sink.config.build(&cx.for_stage(label)).map_err(|e| e.in_stage(label))?;
-    let dead_letters = pipeline.dead_letter.as_ref().map(|stage| {
-        stage.config.build(&cx.for_stage(DEAD_LETTER)).map_err(|e| e.in_stage(DEAD_LETTER))
-    });
+    let dead_letters = pipeline
+        .dead_letter
+        .as_ref()
+        .map(|stage| stage.config.build(&cx.for_stage(DEAD_LETTER)).map_err(|e| e.in_stage(DEAD_LETTER)));
     Sinks::new(records, label.clone(), dead_letters.transpose()?)
 }
 

@@ -97,7 +97,9 @@ impl StartRequest<'_> {
             match repeat {
                 Repeat::Always => Some("`rerun = \"always\"` asks for it"),
                 Repeat::Never => None,
-                Repeat::Changed if last.record.content_hash != self.pipeline.content_hash => Some("options were changed since"),
+                Repeat::Changed if last.record.content_hash != self.pipeline.content_hash => {
+                    Some("options were changed since")
+                }
                 Repeat::Changed if other_input => Some("the input is another one"),
                 Repeat::Changed => None,
             }

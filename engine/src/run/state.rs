@@ -205,8 +205,9 @@ fn backend(pipeline: &Pipeline, at_most: Duration) -> Option<Arc<dyn Transaction
     let source = source.and_then(|source| source.transactional_backend());
     let sink = pipeline.sink.config.build(&cx.for_stage(&pipeline.sink.label)).ok();
     let sink = sink.and_then(|sink| sink.transactional_backend());
-    let dead_letters = pipeline.dead_letter.as_ref().and_then(|stage| {
-        stage.config.build(&cx.for_stage(super::sinks::DEAD_LETTER)).ok()?.transactional_backend()
-    });
+    let dead_letters = pipeline
+        .dead_letter
+        .as_ref()
+        .and_then(|stage| stage.config.build(&cx.for_stage(super::sinks::DEAD_LETTER)).ok()?.transactional_backend());
     source.or(sink).or(dead_letters)
 }

@@ -24,7 +24,9 @@ use crate::config::{Pipeline, StageSpec};
 use crate::error::{Error, Result};
 use crate::pace::Pace;
 use crate::record::SplitId;
-use crate::stage::{BuildContext, FencingToken, RecordedSplit, Source, SourceContext, SplitReader, SplitState, TransformConfig};
+use crate::stage::{
+    BuildContext, FencingToken, RecordedSplit, Source, SourceContext, SplitReader, SplitState, TransformConfig,
+};
 
 /// Checkpoints of all splits that wait for the committer: enough to fill the next commit while one is decided.
 const CHECKPOINTS_WAITING_MAX: usize = 64;
@@ -258,20 +260,23 @@ impl SourceContext for Shared {
         start: Option<SplitState>,
         token: Option<FencingToken>,
     ) -> Result<()> {
-        let Some(checkpoints) = self.checkpoints.lock().clone() else { return Err(Error::bug("a split after the end")) };
+        let Some(checkpoints) = self.checkpoints.lock().clone() else {
+            return Err(Error::bug("a split after the end"));
+        };
         let _opening = self.opening.lock();
         let pipeline = Arc::clone(&self.pipeline.read());
-        let mut chain = Chain::build(&pipeline, usize::MAX, &self.cx, &self.fitted.read())?.observed_by(self.observer.clone());
+        let mut chain =
+            Chain::build(&pipeline, usize::MAX, &self.cx, &self.fitted.read())?.observed_by(self.observer.clone());
         let commits_at_start = start.is_none() && reader.commits_at_start();
         let SplitState { sequence, transforms, .. } = start.unwrap_or_default();
-        chain.restore(&transforms).map_err(|error| error.at(&*id).or_help(
-            "are these the options that the state was saved with? `--fresh` starts from the beginning",
-        ))?;
+        chain.restore(&transforms).map_err(|error| {
+            error
+                .at(&*id)
+                .or_help("are these the options that the state was saved with? `--fresh` starts from the beginning")
+        })?;
         let position = reader.position();
         let reader: Box<dyn SplitReader> = match &self.pace {
-            Some((pace, started)) => {
-                Box::new(Playback::new(reader, *pace, Arc::clone(started), self.cx.clock.clone()))
-            }
+            Some((pace, started)) => Box::new(Playback::new(reader, *pace, Arc::clone(started), self.cx.clock.clone())),
             None => reader,
         };
         let (epoch, handle) = self.tasks.register(&id)?;
@@ -356,12 +361,8 @@ impl Reconfigure for Shared {
         differs_in_transforms_alone(&old, new)?;
         let fitted = self.fitted_of(&old, new)?;
         let new = Arc::new(new.clone());
-        let swap = Arc::new(Reconfiguration::new(
-            Arc::clone(&old),
-            Arc::clone(&new),
-            fitted.clone(),
-            self.tasks.active(),
-        ));
+        let swap =
+            Arc::new(Reconfiguration::new(Arc::clone(&old), Arc::clone(&new), fitted.clone(), self.tasks.active()));
         self.tasks.reconfigure(&swap);
         let record = || {
             let mut log = self.log.lock();
@@ -393,9 +394,11 @@ impl Shared {
             };
             match old.transforms.iter().position(same) {
                 Some(at) => Ok(known.get(at).cloned().flatten()),
-                None => Err(Error::config("it has to learn from the whole input first, which a running pipeline cannot do")
-                    .in_stage(&stage.label)
-                    .help("stop the pipeline and start it again")),
+                None => {
+                    Err(Error::config("it has to learn from the whole input first, which a running pipeline cannot do")
+                        .in_stage(&stage.label)
+                        .help("stop the pipeline and start it again"))
+                }
             }
         };
         new.transforms.iter().map(of).collect()

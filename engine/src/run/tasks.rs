@@ -315,7 +315,11 @@ mod tests {
         tasks.checkpoint_submitted(&id, epoch);
         tasks.task_ended(&id, epoch);
         assert_eq!(tasks.running().len(), 1, "a checkpoint is still under way");
-        assert!(tasks.close_and(std::slice::from_ref(&id), false, Instant::now() + Duration::from_millis(1), || {}).is_err());
+        assert!(
+            tasks
+                .close_and(std::slice::from_ref(&id), false, Instant::now() + Duration::from_millis(1), || {})
+                .is_err()
+        );
         assert_eq!(handle.signal(), TaskSignal::Revoked, "who is late is forgotten");
         tasks.checkpoint_settled(&id, epoch);
         assert!(tasks.running().is_empty());

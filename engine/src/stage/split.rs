@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DeadLetter, State};
 use super::transaction::FencingToken;
+use super::{DeadLetter, State};
 use crate::error::Result;
 use crate::record::{Batch, Position, SplitId};
 

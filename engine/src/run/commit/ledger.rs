@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Checkpoint, LastRun, RunRecord};
-use crate::run::sinks::Staged;
 use crate::disk;
 use crate::error::{Error, Result};
 use crate::fault;
 use crate::metrics::Counts;
+use crate::run::sinks::Staged;
 use crate::stage::{RecordedSplit, SplitState};
 
 /// The first bytes of a ledger; the digit is the version of what follows.
@@ -30,17 +30,11 @@ const COMPACT_RATIO: u64 = 4;
 #[derive(Serialize, Deserialize)]
 pub(in crate::run) enum Entry {
     /// A run begins; a restart forgets where splits stood.
-    Begin {
-        record: RunRecord,
-        restart: bool,
-    },
+    Begin { record: RunRecord, restart: bool },
     /// These checkpoints are committed by this entry.
     Committed(Vec<CheckpointEntry>),
     /// A transaction is to commit these checkpoints.
-    InDoubt {
-        id: u64,
-        checkpoints: Vec<CheckpointEntry>,
-    },
+    InDoubt { id: u64, checkpoints: Vec<CheckpointEntry> },
     /// The transaction in doubt committed nothing, and its staged output is gone.
     Aborted,
     /// All committed output is visible. A transaction in doubt was committed.
@@ -319,7 +313,8 @@ fn replay(path: &Path, bytes: &[u8]) -> Result<(State, usize)> {
     };
     if bytes.get(..MAGIC.len()) != Some(MAGIC) {
         let other_version = bytes.starts_with(b"aqpipe ledger ");
-        let what = if other_version { "another version of aqpipe wrote it" } else { "it does not start as a ledger does" };
+        let what =
+            if other_version { "another version of aqpipe wrote it" } else { "it does not start as a ledger does" };
         return Err(damaged(0, what));
     }
     let mut state = State::default();

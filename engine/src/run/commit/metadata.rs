@@ -115,7 +115,8 @@ pub(in crate::run) fn staged(metadata: &CommitMetadata) -> impl Iterator<Item = 
 
 /// The splits of all groups.
 pub(in crate::run) fn splits(metadata: &CommitMetadata) -> impl Iterator<Item = Result<SplitValue>> {
-    values(metadata, |key: &Key| matches!(key, Key::Split { .. }).then_some(())).map(|value| value.map(|((), value)| value))
+    values(metadata, |key: &Key| matches!(key, Key::Split { .. }).then_some(()))
+        .map(|value| value.map(|((), value)| value))
 }
 
 /// The writers that ever began a run.

@@ -71,16 +71,24 @@ fn with_ledger(evidence: &Evidence<'_>) -> Reconciled {
     match (evidence.ledger, evidence.committed.0) {
         (Some(split), Some(committed)) if split.acknowledged.is_some_and(|told| committed < told) => {
             let at = split.state.position.offset;
-            Reconciled::without_state(committed, 0, Some(format!(
-                "the group's offset was moved back from {at} to {committed}: going on there. The transforms start without \
+            Reconciled::without_state(
+                committed,
+                0,
+                Some(format!(
+                    "the group's offset was moved back from {at} to {committed}: going on there. The transforms start without \
                  the state that they had then"
-            )))
+                )),
+            )
         }
         (Some(split), Some(committed)) if committed > split.state.position.offset => {
             let Position { offset, records } = split.state.position;
-            Reconciled::without_state(committed, records, Some(format!(
-                "another member read on from {offset} to {committed}: the state that transforms had there is not known here"
-            )))
+            Reconciled::without_state(
+                committed,
+                records,
+                Some(format!(
+                    "another member read on from {offset} to {committed}: the state that transforms had there is not known here"
+                )),
+            )
         }
         (Some(split), _) => Reconciled::at(Some(split.state.clone())),
         (None, Some(committed)) => Reconciled::without_state(committed, 0, None),
@@ -96,10 +104,14 @@ fn transactional(id: &str, evidence: &Evidence<'_>) -> Result<Reconciled> {
         (None, Some(committed)) => return Ok(Reconciled::without_state(committed, 0, None)),
         (Some(value), Some(committed)) if committed > value.state.position.offset => {
             let Position { offset, records } = value.state.position;
-            return Ok(Reconciled::without_state(committed, records, Some(format!(
-                "{id}: the group stands at {committed}, beyond the last commit at {offset}: going on there. The state that \
+            return Ok(Reconciled::without_state(
+                committed,
+                records,
+                Some(format!(
+                    "{id}: the group stands at {committed}, beyond the last commit at {offset}: going on there. The state that \
                  transforms had there is not known here"
-            ))));
+                )),
+            ));
         }
         (Some(value), Some(committed)) if committed < value.state.position.offset && !value.from_ledger => {
             return Err(Error::new(format!(
@@ -218,14 +230,14 @@ mod tests {
             (None, None, None, None, "beginning"),
             (None, None, Some(4), None, "4"),
             (Some(5), None, None, None, "5+state"),
-            (Some(5), None, Some(4), None, "5+state"),            // a crash came before the group was told
+            (Some(5), None, Some(4), None, "5+state"), // a crash came before the group was told
             (Some(5), None, Some(5), None, "5+state"),
-            (Some(5), Some(4), Some(4), None, "5+state"),         // it was told of an earlier one
-            (Some(5), Some(5), Some(4), None, "4!"),              // somebody moved the group back
-            (Some(5), Some(5), Some(9), None, "9!"),              // another member went on
+            (Some(5), Some(4), Some(4), None, "5+state"), // it was told of an earlier one
+            (Some(5), Some(5), Some(4), None, "4!"),      // somebody moved the group back
+            (Some(5), Some(5), Some(9), None, "9!"),      // another member went on
             (Some(5), Some(5), Some(5), Some(5), "5+state"),
-            (Some(5), Some(5), Some(5), Some(3), "5+state"),      // the last checkpoints wrote nothing
-            (Some(5), Some(5), Some(5), Some(8), "8!"),           // the ledger is behind its output
+            (Some(5), Some(5), Some(5), Some(3), "5+state"), // the last checkpoints wrote nothing
+            (Some(5), Some(5), Some(5), Some(8), "8!"),      // the ledger is behind its output
             (None, None, Some(5), Some(8), "8!"),
             (None, None, None, Some(8), "8!"),
             (Some(5), Some(5), Some(4), Some(5), "moved back to 4"),
@@ -255,12 +267,12 @@ mod tests {
             (None, false, (None, None), None, None, "beginning"),
             (None, false, (Some(4), Some(4)), None, None, "4"),
             (Some(5), false, (Some(5), Some(5)), None, None, "5+state"),
-            (Some(5), false, (Some(3), Some(9)), None, None, "5+state"),   // frozen while others went on
+            (Some(5), false, (Some(3), Some(9)), None, None, "5+state"), // frozen while others went on
             (Some(5), false, (Some(3), Some(5)), None, None, "5+state"),
-            (Some(5), false, (Some(9), Some(9)), None, None, "9!"),        // somebody moved the group on
+            (Some(5), false, (Some(9), Some(9)), None, None, "9!"), // somebody moved the group on
             (Some(5), false, (Some(3), Some(3)), None, None, "stands at 3, and the last commit was at 5"),
-            (Some(5), true, (Some(3), Some(3)), None, None, "5+state"),    // a crash came before the group was told
-            (Some(5), false, (None, None), None, None, "5+state!"),        // the group's offset expired
+            (Some(5), true, (Some(3), Some(3)), None, None, "5+state"), // a crash came before the group was told
+            (Some(5), false, (None, None), None, None, "5+state!"),     // the group's offset expired
             (Some(5), false, (Some(5), Some(5)), Some(5), None, "5+state"),
             (Some(5), false, (Some(5), Some(5)), Some(8), None, "the brokers have lost a commit"),
             (Some(5), false, (Some(5), Some(5)), Some(8), Some(7), "the brokers have lost a commit"),

@@ -20,8 +20,8 @@ use crate::record::SplitId;
 use crate::run::instance::Instance;
 use crate::run::replay::REPLAY;
 use crate::stage::{
-    CommitMetadata, Decision, OffsetStore, OpenOutcome, Prepared, RecordedSplit, SplitState, Transaction, TransactionLog,
-    TransactionalBackend, TransactionalOutput,
+    CommitMetadata, Decision, OffsetStore, OpenOutcome, Prepared, RecordedSplit, SplitState, Transaction,
+    TransactionLog, TransactionalBackend, TransactionalOutput,
 };
 
 /// How many other instances of a pipeline are remembered: each lost state directory leaves one, and no pipeline has so
@@ -92,8 +92,10 @@ impl TransactionalLog {
     fn check_identity(&self, name: &str) -> Result<()> {
         let metadata = self.transactions.metadata();
         if let Some(unknown) = metadata.keys().find(|key| key.parse::<Key>().is_err()) {
-            return Err(Error::new(format!("the commit metadata of `{name}` has a key `{unknown}` of another version of aqpipe"))
-                .help("run it with that version, or start from the beginning with `--fresh`, which deletes the metadata"));
+            return Err(Error::new(format!(
+                "the commit metadata of `{name}` has a key `{unknown}` of another version of aqpipe"
+            ))
+            .help("run it with that version, or start from the beginning with `--fresh`, which deletes the metadata"));
         }
         let Some(earlier) = &self.ledger.state().delegated_to else { return Ok(()) };
         let now = self.transactions.cluster_id();
@@ -163,9 +165,8 @@ impl TransactionalLog {
             );
             self.transactions.forget_writers(&bygone);
         }
-        let keys = bygone
-            .into_iter()
-            .flat_map(|writer| [Key::Run { writer: writer.clone() }, Key::Progress { writer }]);
+        let keys =
+            bygone.into_iter().flat_map(|writer| [Key::Run { writer: writer.clone() }, Key::Progress { writer }]);
         Ok(keys.map(|key| metadata::delete(&key)).collect())
     }
 
@@ -276,8 +277,7 @@ impl CommitLog for TransactionalLog {
         changes.push(self.run_change(record, false)?);
         self.write(changes)?;
         fault::step("begin.after")?;
-        let here =
-            DelegatedTo { cluster_id: self.transactions.cluster_id().to_owned(), writer: self.writer.clone() };
+        let here = DelegatedTo { cluster_id: self.transactions.cluster_id().to_owned(), writer: self.writer.clone() };
         if self.ledger.state().delegated_to.as_ref() != Some(&here) {
             self.ledger.append(Entry::DelegatedTo(Some(here)))?;
         }
@@ -330,8 +330,11 @@ impl CommitLog for TransactionalLog {
         }
         fault::step("decide.before")?;
         let (metadata, counts) = self.changes(id, checkpoints, has_staged)?;
-        let outputs: Vec<&TransactionalOutput> =
-            checkpoints.iter().flat_map(|checkpoint| checkpoint.output.each()).filter_map(Prepared::transactional).collect();
+        let outputs: Vec<&TransactionalOutput> = checkpoints
+            .iter()
+            .flat_map(|checkpoint| checkpoint.output.each())
+            .filter_map(Prepared::transactional)
+            .collect();
         let fenced = last_of_each_split(checkpoints).into_values().filter(|last| last.fencing_token.is_some());
         let source_offsets = fenced.map(|last| (Arc::clone(&last.split), last.range.to.offset)).collect();
         let fencing_token = checkpoints.iter().find_map(|checkpoint| checkpoint.fencing_token.clone());
@@ -474,8 +477,7 @@ fn reset_metadata(transactions: &mut dyn TransactionLog) -> Result<()> {
 
 fn commit_metadata(transactions: &mut dyn TransactionLog, metadata: Vec<Change>) -> Result<()> {
     let (outputs, source_offsets) = (Vec::new(), Vec::new());
-    let transaction =
-        Transaction { id: rand::random(), metadata, outputs, source_offsets, fencing_token: None };
+    let transaction = Transaction { id: rand::random(), metadata, outputs, source_offsets, fencing_token: None };
     match transactions.decide(&transaction)? {
         Decision::Committed => Ok(()),
         Decision::Refused { reason } => Err(Error::new(format!("the commit was refused: {reason}"))),

@@ -112,9 +112,8 @@ impl Task {
         let until = self.clock.deadline(until);
         // So many records may still be read before the next checkpoint.
         let left = self.schedule.records_max.saturating_sub(self.open.accounting.counts.read);
-        let polled = guard::call(&self.source_label, || {
-            self.reader.next(left.clamp(1, BATCH_ROWS_MAX) as usize, until)
-        })?;
+        let polled =
+            guard::call(&self.source_label, || self.reader.next(left.clamp(1, BATCH_ROWS_MAX) as usize, until))?;
         if cfg!(debug_assertions)
             && let Poll::Rows(batch, dead) = &polled
         {
@@ -130,7 +129,10 @@ impl Task {
         let dead: Vec<u64> = dead.iter().map(|letter| letter.source_offset).collect();
         debug_assert!(offsets.is_sorted() && dead.is_sorted(), "{label}: source offsets ascend");
         let (first, last) = (offsets.iter().chain(&dead).min(), offsets.iter().chain(&dead).max());
-        debug_assert!(first.is_none_or(|first| *first >= self.open.at.offset), "{label}: an offset before the position");
+        debug_assert!(
+            first.is_none_or(|first| *first >= self.open.at.offset),
+            "{label}: an offset before the position"
+        );
         let position = self.reader.position().offset;
         debug_assert!(last.is_none_or(|last| *last < position), "{label}: a position before an offset that was read");
     }

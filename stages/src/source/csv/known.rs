@@ -114,13 +114,13 @@ impl Carry {
     pub(super) fn from_start(id: &str, start: &SplitState) -> Result<Carry> {
         let foreign =
             || Error::new(format!("what was saved of `{id}` cannot be read back by this source")).help(WAY_OUT);
-        match start.state.first().map(Vec::as_slice) {
-            Some([VERSION, carried @ ..]) => postcard::from_bytes(carried).map_err(|e| foreign().because(e)),
-            Some([_, ..]) => Err(Error::new(format!(
+        match start.reader.as_slice() {
+            [VERSION, carried @ ..] => postcard::from_bytes(carried).map_err(|e| foreign().because(e)),
+            [_, ..] => Err(Error::new(format!(
                 "what was saved of `{id}` is of another version of aqpipe, or of another source"
             ))
             .help(format!("let that version end the run, or {WAY_OUT}"))),
-            _ => Err(foreign()),
+            [] => Err(foreign()),
         }
     }
 

@@ -21,9 +21,9 @@ mod tests;
 mod time;
 mod torn;
 
+use aqpipe_engine::Pace;
 use aqpipe_engine::Result;
 use aqpipe_engine::record::Fields;
-use aqpipe_engine::run::Pace;
 use aqpipe_engine::stage::{
     Boundedness, BuildContext, DeadLetterDecoder, Descriptor, Problem, Repeat, Source, SourceConfig, SplitState,
 };

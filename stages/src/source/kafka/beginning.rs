@@ -60,8 +60,7 @@ impl Beginning {
 
 /// What a split carried, where that is known.
 pub(super) fn carried(start: &SplitState) -> Result<Option<Carry>> {
-    let carried = start.state.first().filter(|carried| !carried.is_empty());
-    carried.map(|carried| Carry::from_bytes(carried)).transpose()
+    if start.reader.is_empty() { Ok(None) } else { Carry::from_bytes(&start.reader).map(Some) }
 }
 
 fn earlier(one: &[u64], other: &[u64]) -> Vec<u64> {
@@ -86,7 +85,7 @@ mod tests {
 
     fn start(first_ends: Option<&[u64]>) -> SplitState {
         let carry = Carry { first_ends: first_ends.map(<[u64]>::to_vec), ..Carry::default() };
-        SplitState { state: vec![carry.to_bytes().expect("bytes")], ..SplitState::default() }
+        SplitState { reader: carry.to_bytes().expect("bytes"), ..SplitState::default() }
     }
 
     fn of(starts: &[Option<SplitState>]) -> Beginning {

@@ -13,10 +13,10 @@ mod tests;
 
 use std::sync::Arc;
 
+use aqpipe_engine::Pace;
 use aqpipe_engine::Result;
 use aqpipe_engine::monitor::Metrics;
 use aqpipe_engine::record::{Field, Fields, SplitId};
-use aqpipe_engine::run::Pace;
 use aqpipe_engine::stage::{
     Boundedness, BuildContext, Descriptor, Problem, Repeat, Source, SourceConfig, SourceContext, SplitReader,
 };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use aqpipe_engine::record::Batch;
-use aqpipe_engine::stage::{Output, Transform};
+use aqpipe_engine::stage::{Output, State as SavedState, Transform};
 use aqpipe_engine::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -169,7 +169,7 @@ impl Transform for Chain {
         (backlog + self.steps.iter().map(|(_, step)| step.held()).sum::<usize>()) as u64
     }
 
-    fn save(&self) -> Result<Vec<u8>> {
+    fn save(&self) -> Result<SavedState> {
         let steps = self.steps.iter().map(|(method, step)| Ok((*method, step.save()?)));
         let everything = Everything {
             keys: self.keys.names().iter().map(|key| key.as_deref().map(str::to_owned)).collect(),
@@ -177,15 +177,11 @@ impl Transform for Chain {
             steps: steps.collect::<Result<_>>()?,
             backlog: self.backlog.iter().map(Batch::to_ipc).collect::<Result<_>>()?,
         };
-        postcard::to_extend(&everything, vec![VERSION]).map_err(|e| Error::bug("state of `impute`").because(e))
+        SavedState::of(VERSION, &everything)
     }
 
-    fn restore(&mut self, state: &[u8]) -> Result<()> {
-        let damaged = || Error::new("the saved state of `impute` cannot be read");
-        let Some((&VERSION, state)) = state.split_first() else {
-            return Err(damaged().help("it was written by another version of aqpipe"));
-        };
-        let saved: Everything = postcard::from_bytes(state).map_err(|e| damaged().because(e))?;
+    fn restore(&mut self, state: &SavedState) -> Result<()> {
+        let saved: Everything = state.read(VERSION)?;
         let decode = |held: &[Vec<u8>]| held.iter().map(|bytes| Batch::from_ipc(bytes)).collect::<Result<Vec<_>>>();
         self.backlog = decode(&saved.backlog)?;
         let methods = || saved.steps.iter().map(|(method, _)| *method);
