@@ -19,7 +19,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// A writer that escapes as [`line`] does.
+/// A writer that escapes as [`line()`] does.
 pub struct Printable<W>(pub W);
 
 impl<W: Write> Write for Printable<W> {

@@ -4,7 +4,7 @@ use super::diagnostics::Diagnostic;
 use super::document::Document;
 use super::node::{Node, Value};
 use super::schemas::{Schemas, StageType};
-use super::stage_table::{StageTable, header};
+use super::stage_table::StageTable;
 use crate::nearest::nearest;
 use crate::stage::Role;
 
@@ -19,7 +19,7 @@ pub(super) fn find_stages<'a>(
     for role in Role::ALL {
         let Some(node) = document.root.table().and_then(|table| table.get(role.key())) else {
             if matches!(role, Role::Source | Role::Sink) {
-                let message = format!("the pipeline has no `{}`", header(role));
+                let message = format!("the pipeline has no `{}`", role.header());
                 finder.problems.push(Diagnostic::error(message));
             }
             continue;
@@ -30,13 +30,15 @@ pub(super) fn find_stages<'a>(
             finder.single(role, node, &mut stages);
         }
     }
-    label(&mut stages);
+    number_labels(&mut stages);
     stages
 }
 
+/// Collects tables and diagnostics.
 struct StageFinder<'a, 'p> {
     schemas: &'a Schemas<'a>,
     problems: &'p mut Vec<Diagnostic>,
+    /// The ids so far.
     ids: Vec<String>,
 }
 
@@ -49,7 +51,7 @@ impl<'a> StageFinder<'a, '_> {
                 let span = items.first().map_or(span, |first| first.span);
                 Diagnostic::error(format!("a pipeline has one {role}"))
                     .at(span)
-                    .label(format!("write `{}`", header(role)))
+                    .label(format!("write `{}`", role.header()))
             }
             Value::Invalid(_) => return,
             _ => Diagnostic::error(format!("`{}` must be a table", role.key())).at(span),
@@ -146,8 +148,8 @@ impl<'a> StageFinder<'a, '_> {
     }
 }
 
-/// Gives each stage of a role a name of its own: a second `impute` is `impute 2`. An `id` stays what it is.
-fn label(stages: &mut [StageTable<'_>]) {
+/// Makes labels unique within a role: a second `impute` becomes `impute 2`. An `id` stays.
+fn number_labels(stages: &mut [StageTable<'_>]) {
     let mut taken: Vec<(Role, String)> = Vec::new();
     let is_id = |stage: &StageTable<'_>| stage.stage_type.is_none_or(|known| known.descriptor.name != stage.label);
     taken.extend(stages.iter().filter(|stage| is_id(stage)).map(|stage| (stage.role, stage.label.clone())));
@@ -162,7 +164,10 @@ fn label(stages: &mut [StageTable<'_>]) {
     }
 }
 
+/// An id is part of file names and log lines: longer ones are mistakes.
+const ID_BYTES_MAX: usize = 100;
+
 fn is_id(text: &str) -> bool {
-    let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(named) && text.len() <= 100
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(is_name) && text.len() <= ID_BYTES_MAX
 }

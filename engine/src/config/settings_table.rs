@@ -7,7 +7,6 @@ use super::document::Document;
 use super::schema::{DiagnosticTarget, check, rejected_by_type};
 use super::schemas::Schemas;
 use super::settings::Settings;
-use super::stage_table::header;
 use crate::nearest::nearest;
 use crate::stage::Role;
 
@@ -58,7 +57,7 @@ fn unknown_keys<'a>(
         problems.push(match (nearest(&entry.key, known.iter().copied()), stage) {
             (_, Some(stage)) => problem.label(format!("this is a {}", stage.role)).help(format!(
                 "write `{}` with `type = \"{}\"` below it",
-                header(stage.role),
+                stage.role.header(),
                 stage.name
             )),
             (Some(near), None) => problem.label(format!("did you mean `{near}`?")),

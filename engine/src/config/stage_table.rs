@@ -22,14 +22,6 @@ pub(super) struct StageTable<'a> {
     pub(super) stage_type: Option<StageType<'a>>,
 }
 
-/// The header of a role's table in TOML.
-pub(super) fn header(role: Role) -> String {
-    match role {
-        Role::Transform => "[[transform]]".to_owned(),
-        other => format!("[{}]", other.key()),
-    }
-}
-
 impl StageTable<'_> {
     /// Its role and its name.
     fn title(&self) -> String {

@@ -171,6 +171,42 @@ mod tests {
     use crate::metrics::Counts;
 
     #[test]
+    fn the_log_line_has_rates_of_the_interval_and_sums_of_the_run() {
+        let at = |seconds: u64, read: u64| Snapshot {
+            counts: Counts { read, written: read / 2, dead: 1, scored: 4, score_sum: 3.0, ..Counts::default() },
+            commits: seconds,
+            commit_time: Duration::from_millis(20 * seconds),
+            batches: 2 * seconds,
+            batch_time: Duration::from_millis(seconds),
+            errors: 1,
+            retries: 3,
+            files: 1,
+            uptime: Duration::from_secs(seconds),
+            ..Snapshot::default()
+        };
+        assert_eq!(
+            line(&at(10, 1_000), &Snapshot { lag: Some(7), held: 5, ..at(20, 3_000) }),
+            "200 records/s in, 100 out; 3000 read, 1500 written, 2 errors (0.07 %), 3 retries, mean score 0.750, \
+             batch 0.5 ms, commit 20.0 ms, lag 7, 40 batches, 1 file, 5 held, up 20 s"
+        );
+        let quiet = line(&Snapshot::default(), &Snapshot { batches: 1, ..Snapshot::default() });
+        assert!(quiet.ends_with("0 retries, batch 0.0 ms, commit -, 1 batch, 0 files, up 0 s"), "{quiet}");
+    }
+
+    #[test]
+    fn the_summary_says_where_the_files_are() {
+        let here = std::env::current_dir().expect("a directory");
+        let of = |files: u64, places: &[&str]| {
+            let files_in = places.iter().map(|place| (*place).to_owned()).collect();
+            summary("p", &Snapshot { files, files_in, ..Snapshot::default() }).concat()
+        };
+        let below = here.join("out").display().to_string();
+        assert!(of(1, &[&below]).contains("; 1 file in out/ in 0.0 s"), "{}", of(1, &[&below]));
+        assert!(of(2, &[&below, "/dead"]).contains("; 2 files in out/ and /dead/ in 0.0 s"));
+        assert!(of(0, &[]).contains("held 0; in 0.0 s"));
+    }
+
+    #[test]
     fn the_summary_names_what_became_of_every_record() {
         let mut counts = Counts { read: 10, written: 7, dead: 2, filtered: 1, ..Counts::default() };
         (counts.scored, counts.score_sum) = (7, 6.3);
