@@ -1,0 +1,72 @@
+//! The stage: what the engine asks of the options, and its registration.
+
+use aqpipe_engine::Result;
+use aqpipe_engine::record::Fields;
+use aqpipe_engine::run::Pace;
+use aqpipe_engine::stage::{
+    BuildContext, DeadLetterDecoder, Descriptor, Problem, Repeat, Source, SourceConfig, SplitState,
+};
+
+use super::config::CsvSourceConfig;
+use super::source::{CsvSource, sample_instead};
+use super::{input_files, snapshot};
+use crate::input::playback::Playback;
+use crate::source::sample::StandIn;
+
+inventory::submit! { Descriptor::source::<CsvSourceConfig>() }
+
+impl SourceConfig for CsvSourceConfig {
+    const NAME: &'static str = "csv";
+    const EXAMPLE: &'static str = "\
+path = \"data/AirQualityUCI.csv\"
+delimiter = \";\"
+decimal = \",\"
+missing = [-200]
+timestamp = { columns = [\"Date\", \"Time\"], format = \"%d/%m/%Y %H.%M.%S\" }
+timezone = \"+01:00\"
+key = { name = \"station\", value = \"uci\" }
+";
+
+    const BESIDE_CONTENT: &'static [&'static str] = &["path", "parallel", "rerun", "replay", "sample_if_missing"];
+
+    fn check(&self) -> Result<Fields, Vec<Problem>> {
+        self.checked()
+    }
+
+    fn bounded(&self) -> bool {
+        true
+    }
+
+    fn rerun(&self) -> Option<Repeat> {
+        Some(self.rerun)
+    }
+
+    fn pace(&self) -> Option<Pace> {
+        self.replay.as_ref().map(Playback::pace)
+    }
+
+    /// Reads only the files' headers, and those only for dead letters that have not kept theirs.
+    fn dead_letter_decoder(&self, cx: &BuildContext) -> Result<Option<Box<dyn DeadLetterDecoder>>> {
+        let files = input_files::expand(&self.path)?;
+        Ok(Some(Box::new(CsvSource::new(self.clone(), files, cx).dead_letter_decoder()?)))
+    }
+
+    fn describe_state(&self, start: &SplitState) -> Option<String> {
+        snapshot::describe_state(start)
+    }
+
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>> {
+        let files = input_files::expand(&self.path)?;
+        if !files.is_empty() {
+            return Ok(Box::new(CsvSource::new(self.clone(), files, cx)));
+        }
+        if !self.sample_if_missing {
+            return Err(input_files::no_such_file(&self.path));
+        }
+        StandIn::asked(cx).map_err(|command| {
+            input_files::no_such_file(&self.path)
+                .help(format!("put it there, or have generated readings instead, which are not measured: `{command}`"))
+        })?;
+        sample_instead(self, cx)
+    }
+}
