@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use aqpipe_engine::Result;
-use aqpipe_engine::record::{OffsetRange, SplitId};
+use aqpipe_engine::record::{Fields, OffsetRange, SplitId};
 use aqpipe_engine::stage::{
-    BuildContext, DeadLetter, DeadLetterConfig, DeadLetterReader, DeadLetterSink, DeadLetterWriter, Descriptor,
-    Prepared, Problem, TransactionalBackend, TwoPhaseCommit,
+    Acquire, BuildContext, DeadLetter, DeadLetterReader, DeadLetterSink, DeadLetters, Descriptor, Prepared, Problem,
+    Sink, SinkConfig, TransactionalBackend, Writer,
 };
 use parking_lot::Mutex;
 use rdkafka::message::{Header, OwnedHeaders};
@@ -25,7 +25,13 @@ use crate::kafka::target::Target;
 use crate::kafka::topics::CreateTopic;
 use crate::kafka::transactions::{Joined, Parcel, Part, TransactionOptions, Transactor};
 
-inventory::submit! { Descriptor::dead_letter::<KafkaDeadLetterConfig>() }
+const EXAMPLE: &str = "\
+brokers = \"localhost:9092\"
+topic = \"air-quality-dead-letters\"
+create_topic = { partitions = 1, replication = 1 }
+";
+
+inventory::submit! { Descriptor::dead_letter::<KafkaDeadLetterConfig>("kafka", EXAMPLE) }
 
 /// How many bytes of dead letters a split keeps before it is cut.
 const FULL: usize = 4 << 20;
@@ -70,15 +76,8 @@ const OWNED: &[Owned] = &[
     ("allow.auto.create.topics", "set `create_topic`"),
 ];
 
-impl DeadLetterConfig for KafkaDeadLetterConfig {
-    const NAME: &'static str = "kafka";
-    const EXAMPLE: &'static str = "\
-brokers = \"localhost:9092\"
-topic = \"air-quality-dead-letters\"
-create_topic = { partitions = 1, replication = 1 }
-";
-
-    fn check(&self) -> Result<(), Vec<Problem>> {
+impl SinkConfig<DeadLetters> for KafkaDeadLetterConfig {
+    fn check(&self, _input: &Fields) -> Result<(), Vec<Problem>> {
         let owned: Vec<Owned> = OWNED.iter().chain(outbox::OWNED).copied().collect();
         let security = self.security.as_ref();
         let mut problems = client::check(&self.brokers, security, &self.librdkafka, Side::Producer, &owned);
@@ -97,8 +96,8 @@ create_topic = { partitions = 1, replication = 1 }
         Ok(Some(Box::new(TopicLetters { connection, topic: self.topic.clone(), watch: Arc::new(Watch::new(cx)) })))
     }
 
-    fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadLetterSink>> {
-        let embedded = cx.process_extensions.get::<Embedded>();
+    fn build(&self, cx: &BuildContext) -> Result<Arc<DeadLetterSink>> {
+        let embedded = cx.process_extensions().get::<Embedded>();
         if let Some(embedded) = &embedded {
             embedded.create_topic(&self.topic, self.create_topic.unwrap_or_default().partitions)?;
         }
@@ -110,7 +109,7 @@ create_topic = { partitions = 1, replication = 1 }
             cx,
             Joined {
                 part: Part::DeadLetter,
-                stage: Arc::clone(&cx.stage),
+                stage: Arc::clone(&cx.stage()),
                 connection: connection.clone(),
                 own: own.clone(),
                 writes: Some((self.topic.clone(), self.create_topic)),
@@ -128,7 +127,7 @@ create_topic = { partitions = 1, replication = 1 }
             given_up: Arc::default(),
             outbox: Mutex::default(),
         };
-        Ok(Arc::new(KafkaDeadLetters { target, transactor, pipeline: Arc::clone(&cx.pipeline) }))
+        Ok(Arc::new(KafkaDeadLetters { target, transactor, pipeline: Arc::clone(&cx.pipeline()) }))
     }
 }
 
@@ -138,23 +137,15 @@ struct KafkaDeadLetters {
     pipeline: Arc<str>,
 }
 
-impl TwoPhaseCommit for KafkaDeadLetters {
+impl Acquire for KafkaDeadLetters {
     fn acquire(&self) -> Result<()> {
-        // Where commits are decided by transactions, the topic was looked for already, and there is another producer.
+        // Where transactions commit, the topic was looked for already, and another producer writes to it.
         if self.transactor.largest(&self.target.topic).is_some() { Ok(()) } else { self.target.outbox().map(drop) }
-    }
-
-    fn transactional_backend(&self) -> Option<Arc<dyn TransactionalBackend>> {
-        Some(Arc::clone(&self.transactor) as Arc<dyn TransactionalBackend>)
-    }
-
-    fn close(&self, until: Instant) -> Result<()> {
-        self.target.close(until)
     }
 }
 
-impl DeadLetterSink for KafkaDeadLetters {
-    fn open(&self, split: &SplitId, _: u64) -> Result<Box<dyn DeadLetterWriter>> {
+impl Sink<DeadLetters> for KafkaDeadLetters {
+    fn open(&self, split: &SplitId, _: u64) -> Result<Box<dyn Writer<DeadLetters>>> {
         let way = match self.transactor.largest(&self.target.topic) {
             Some(most) => {
                 Way::Keep { transactor: Arc::clone(&self.transactor), topic: (*self.target.topic).into(), most }
@@ -168,6 +159,18 @@ impl DeadLetterSink for KafkaDeadLetters {
             waiting: Vec::new(),
             bytes: 0,
         }))
+    }
+
+    fn acquire(&self) -> Option<&dyn Acquire> {
+        Some(self)
+    }
+
+    fn transactional_backend(&self) -> Option<Arc<dyn TransactionalBackend>> {
+        Some(Arc::clone(&self.transactor) as Arc<dyn TransactionalBackend>)
+    }
+
+    fn close(&self, until: Instant) -> Result<()> {
+        self.target.close(until)
     }
 }
 
@@ -229,8 +232,8 @@ fn too_large(letter: &DeadLetter, split: &SplitId) -> aqpipe_engine::Error {
         .help("raise `max.message.bytes` of the topic")
 }
 
-impl DeadLetterWriter for KafkaDeadWriter {
-    fn write(&mut self, letters: Vec<DeadLetter>) -> Result<()> {
+impl Writer<DeadLetters> for KafkaDeadWriter {
+    fn write(&mut self, letters: DeadLetters, _dead: &mut Vec<DeadLetter>) -> Result<()> {
         self.bytes += letters.iter().map(|letter| letter.raw.as_ref().map_or(0, Vec::len) + 256).sum::<usize>();
         self.waiting.extend(letters);
         Ok(())
@@ -286,7 +289,7 @@ mod tests {
         assert!(parsed.expect_err("no brokers").to_string().contains("brokers"));
         let config: KafkaDeadLetterConfig =
             serde_json::from_value(json!({"topic": "a b", "brokers": " "})).expect("a configuration");
-        let problems = config.check().expect_err("problems");
+        let problems = config.check(&Fields::default()).expect_err("problems");
         assert_eq!(problems.iter().map(|p| p.path[0].as_str()).collect::<Vec<_>>(), ["brokers", "topic"]);
     }
 }

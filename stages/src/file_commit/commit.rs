@@ -3,41 +3,31 @@
 use std::io;
 use std::path::Path;
 
+use aqpipe_engine::stage::TwoPhaseCommit;
 use aqpipe_engine::{Error, Result, fault};
 
 use super::disk;
 use super::output_dir::OutputDir;
 use super::staged_file::StagedFile;
 
-impl OutputDir {
+impl TwoPhaseCommit for OutputDir {
     /// Makes staged files visible. Where an earlier call did so, checks that the visible files are the right ones.
-    ///
-    /// # Errors
-    /// Where a file cannot be renamed, is gone, or another file has its name.
-    pub fn commit(&self, prepared: &[u8]) -> Result<()> {
+    fn commit(&self, prepared: &[u8]) -> Result<()> {
         StagedFile::from_bytes(prepared)?.iter().try_for_each(|file| self.commit_file(file))
     }
 
-    /// Removes staged files whose checkpoint was not committed.
-    ///
-    /// # Errors
-    /// Where a file cannot be removed.
-    pub fn abort(&self, prepared: &[u8]) -> Result<()> {
+    fn abort(&self, prepared: &[u8]) -> Result<()> {
         let files = StagedFile::from_bytes(prepared)?;
         files.iter().try_for_each(|file| disk::remove(&self.current_dir_of(file).join(&file.hidden_name)).map(drop))
     }
+}
 
-    /// Whether [`commit`](Self::commit) finds the staged files, hidden or visible.
-    ///
-    /// # Errors
-    /// Where `prepared` cannot be read.
-    pub fn is_staged(&self, prepared: &[u8]) -> Result<bool> {
-        let is_there = |file: &StagedFile| {
-            let dir = self.current_dir_of(file);
-            dir.join(&file.hidden_name).symlink_metadata().is_ok()
-                || disk::checksum(&dir.join(&file.visible_name)).is_ok_and(|found| file.matches(found))
-        };
-        Ok(StagedFile::from_bytes(prepared)?.iter().all(is_there))
+impl OutputDir {
+    /// Whether a staged file is there, hidden or visible.
+    pub(super) fn has_staged(&self, file: &StagedFile) -> bool {
+        let dir = self.current_dir_of(file);
+        dir.join(&file.hidden_name).symlink_metadata().is_ok()
+            || disk::checksum(&dir.join(&file.visible_name)).is_ok_and(|found| file.matches(found))
     }
 
     /// The directory of a staged file: the one where it was written or, where that has another path by now, this one.

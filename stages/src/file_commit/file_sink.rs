@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use aqpipe_engine::Result;
 use aqpipe_engine::record::SplitId;
-use aqpipe_engine::stage::{DeadLetterSink, DeadLetterWriter, Destination, Sink, TwoPhaseCommit, Writer};
+use aqpipe_engine::stage::{Acquire, CommittedOffsets, Destination, Orphans, Sink, TwoPhaseCommit, Writer};
 
 use super::output_dir::OutputDir;
 
 /// A sink whose output is files of an [`OutputDir`].
 ///
-/// `open` makes the writer of a split: a `Fn(&Arc<OutputDir>, &SplitId) -> Box<dyn Writer>`, or one of a
-/// `Box<dyn DeadLetterWriter>` for a sink of dead letters.
+/// `open` makes the writer of a split. It is a `Fn(&Arc<OutputDir>, &SplitId) -> Box<dyn Writer<T>>`: of batches, or of
+/// [`DeadLetters`](aqpipe_engine::stage::DeadLetters).
 pub struct FileSink<F> {
     dir: Arc<OutputDir>,
     open: F,
@@ -24,66 +24,35 @@ impl<F> FileSink<F> {
     }
 }
 
-impl<F: Send + Sync> TwoPhaseCommit for FileSink<F> {
-    fn acquire(&self) -> Result<()> {
-        self.dir.acquire()
+impl<T, F> Sink<T> for FileSink<F>
+where
+    F: Fn(&Arc<OutputDir>, &SplitId) -> Box<dyn Writer<T>> + Send + Sync,
+{
+    fn open(&self, split: &SplitId, _epoch: u64) -> Result<Box<dyn Writer<T>>> {
+        Ok((self.open)(&self.dir, split))
     }
 
-    fn commit(&self, prepared: &[u8]) -> Result<()> {
-        self.dir.commit(prepared)
+    fn two_phase_commit(&self) -> Option<&dyn TwoPhaseCommit> {
+        Some(&*self.dir)
     }
 
-    fn abort(&self, prepared: &[u8]) -> Result<()> {
-        self.dir.abort(prepared)
+    fn orphans(&self) -> Option<&dyn Orphans> {
+        Some(&*self.dir)
     }
 
-    fn is_staged(&self, prepared: &[u8]) -> Result<bool> {
-        self.dir.is_staged(prepared)
+    fn acquire(&self) -> Option<&dyn Acquire> {
+        Some(&*self.dir)
     }
 
-    fn orphaned_writers(&self) -> Result<Vec<Arc<str>>> {
-        self.dir.orphaned_writers()
-    }
-
-    fn remove_orphans(&self, writers: &[Arc<str>], committed: &[Vec<u8>]) -> Result<()> {
-        self.dir.remove_orphans(writers, committed)
-    }
-
-    fn reset(&self) -> Result<()> {
-        self.dir.reset()
+    fn committed_offsets(&self) -> Option<&dyn CommittedOffsets> {
+        Some(&*self.dir)
     }
 
     fn destination(&self) -> Option<Destination> {
         Some(self.dir.destination())
     }
 
-    fn is_unclaimed(&self) -> Result<bool> {
-        self.dir.is_unclaimed()
-    }
-
     fn on_run_start(&self, run: u64) {
         self.dir.on_run_start(run);
-    }
-
-    fn committed_offsets(&self, splits: &[SplitId]) -> Result<Vec<Option<u64>>> {
-        self.dir.committed_offsets(splits)
-    }
-}
-
-impl<F> Sink for FileSink<F>
-where
-    F: Fn(&Arc<OutputDir>, &SplitId) -> Box<dyn Writer> + Send + Sync,
-{
-    fn open(&self, split: &SplitId, _epoch: u64) -> Result<Box<dyn Writer>> {
-        Ok((self.open)(&self.dir, split))
-    }
-}
-
-impl<F> DeadLetterSink for FileSink<F>
-where
-    F: Fn(&Arc<OutputDir>, &SplitId) -> Box<dyn DeadLetterWriter> + Send + Sync,
-{
-    fn open(&self, split: &SplitId, _epoch: u64) -> Result<Box<dyn DeadLetterWriter>> {
-        Ok((self.open)(&self.dir, split))
     }
 }

@@ -25,6 +25,7 @@ mod disk;
 mod embedded_run;
 mod file_names;
 mod file_sink;
+mod orphans;
 mod output_dir;
 mod owner_record;
 mod ownership;

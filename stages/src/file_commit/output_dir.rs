@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use aqpipe_engine::monitor::Metrics;
 use aqpipe_engine::record::{OffsetRange, SplitId};
-use aqpipe_engine::stage::{BuildContext, Destination, Prepared};
+use aqpipe_engine::stage::{BuildContext, CommittedOffsets, Destination, Prepared};
 use aqpipe_engine::{Error, Result};
 use parking_lot::Mutex;
 
@@ -53,15 +53,15 @@ impl OutputDir {
     /// The output files `PREFIX_*.EXTENSION` in `dir`; `extension` has no dot. Touches nothing yet.
     #[must_use]
     pub fn new(dir: &str, prefix: &str, extension: &'static str, cx: &BuildContext) -> OutputDir {
-        let embedded = cx.process_extensions.get::<EmbeddedRun>().is_some();
+        let embedded = cx.process_extensions().get::<EmbeddedRun>().is_some();
         let dir = PathBuf::from(dir);
         OutputDir {
             dir: if embedded { dir.join(EMBEDDED_SUBDIR) } else { dir },
-            names: FileNames::new(prefix, extension, &cx.pipeline, &cx.writer_id),
-            pipeline: Arc::clone(&cx.pipeline),
+            names: FileNames::new(prefix, extension, cx.pipeline(), cx.writer_id()),
+            pipeline: Arc::clone(cx.pipeline()),
             embedded,
-            exclusive: cx.exclusive,
-            metrics: Arc::clone(&cx.metrics),
+            exclusive: cx.is_exclusive(),
+            metrics: Arc::clone(cx.metrics()),
             next_file: AtomicU64::new(0),
             run: AtomicU64::new(1),
             index: Mutex::default(),
@@ -155,18 +155,6 @@ impl OutputDir {
         }
     }
 
-    /// The end of the last visible file of each split; `None` where it has none. Lists the directory anew, because another
-    /// instance may have written a split before this one took it over.
-    ///
-    /// # Errors
-    /// Where the directory cannot be read, or files of these splits belong to another pipeline.
-    pub fn committed_offsets(&self, splits: &[SplitId]) -> Result<Vec<Option<u64>>> {
-        let stems: Vec<String> = splits.iter().map(|split| self.stem(split)).collect();
-        self.forget_listing();
-        self.record(&stems)?;
-        self.with_index(|index| stems.iter().map(|stem| index.last_end(stem)).collect())
-    }
-
     /// A new hidden file of a split.
     ///
     /// # Errors
@@ -257,6 +245,17 @@ impl OutputDir {
     /// Keeps other processes from reading and changing the directory's hidden files.
     pub(super) fn lock_directory(&self) -> Result<File> {
         disk::lock_with_timeout(&self.dir.join(FileNames::DIRECTORY_LOCK))
+    }
+}
+
+impl CommittedOffsets for OutputDir {
+    /// The end of the last visible file of each split; `None` where it has none. Lists the directory anew, because another
+    /// instance may have written a split before this one took it over.
+    fn committed_offsets(&self, splits: &[SplitId]) -> Result<Vec<Option<u64>>> {
+        let stems: Vec<String> = splits.iter().map(|split| self.stem(split)).collect();
+        self.forget_listing();
+        self.record(&stems)?;
+        self.with_index(|index| stems.iter().map(|stem| index.last_end(stem)).collect())
     }
 }
 

@@ -1,30 +1,26 @@
-//! Which pipeline may write into the directory, and the removal of what it left there.
+//! The claim of a pipeline to the files of its prefix.
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::run::REPLAY;
+use aqpipe_engine::stage::Acquire;
 use aqpipe_engine::{Error, Result};
 
 use super::disk;
 use super::file_names::FileNames;
 use super::output_dir::OutputDir;
 use super::owner_record::OwnerRecord;
-use super::staged_file::StagedFile;
 
 /// How long another process may hold this one's lock, to remove what its last run left.
 const WRITER_LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 const WRITER_LOCK_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-impl OutputDir {
+impl Acquire for OutputDir {
     /// Creates the directory, makes sure that the files of the prefix are this pipeline's, and locks out a second process of
     /// the same name.
-    ///
-    /// # Errors
-    /// Where the directory cannot be written, another pipeline owns the files, or another process writes them.
-    pub fn acquire(&self) -> Result<()> {
+    fn acquire(&self) -> Result<()> {
         if self.writer_lock.lock().is_some() {
             return Ok(());
         }
@@ -60,14 +56,36 @@ impl OutputDir {
     }
 
     /// Whether no record says that this pipeline owns the files.
-    ///
-    /// # Errors
-    /// Where the record cannot be read.
-    pub fn is_unclaimed(&self) -> Result<bool> {
+    fn is_unclaimed(&self) -> Result<bool> {
         let record = OwnerRecord::read(&self.dir, &self.names)?;
         Ok(record.is_none_or(|record| record.pipeline != *self.pipeline))
     }
 
+    /// Removes the files of this pipeline, and the record that it owns the prefix.
+    fn reset(&self) -> Result<()> {
+        if !self.dir.is_dir() {
+            return Ok(());
+        }
+        let guard = self.lock_directory()?;
+        let Some(record) = OwnerRecord::read(&self.dir, &self.names)? else { return self.warn_of_strays() };
+        record.check_owner(&self.pipeline, &self.dir, &self.names)?;
+        let is_acquired = self.writer_lock.lock().is_some();
+        let _own = if is_acquired { None } else { Some(self.lock_writer()?) };
+        for other in self.list()?.into_iter().filter(|name| self.names.is_other_lock(name)) {
+            disk::lock(&self.dir.join(other))?.ok_or_else(|| self.another_run())?;
+        }
+        self.remove_all(&record)?;
+        if is_acquired {
+            self.new_record().rewrite(&self.dir, &self.names)?;
+        } else {
+            disk::remove(&self.dir.join(self.names.owner_record()))?;
+        }
+        drop(guard);
+        Ok(())
+    }
+}
+
+impl OutputDir {
     /// The lock of this process: two processes of one name would remove each other's files.
     fn lock_writer(&self) -> Result<File> {
         disk::lock(&self.dir.join(self.names.lock()))?.ok_or_else(|| self.another_run())
@@ -154,32 +172,6 @@ impl OutputDir {
         disk::sync_dir(&self.dir)
     }
 
-    /// Removes the files of this pipeline, and the record that it owns the prefix.
-    ///
-    /// # Errors
-    /// Where another pipeline owns the files, another process writes them, or one cannot be removed.
-    pub fn reset(&self) -> Result<()> {
-        if !self.dir.is_dir() {
-            return Ok(());
-        }
-        let guard = self.lock_directory()?;
-        let Some(record) = OwnerRecord::read(&self.dir, &self.names)? else { return self.warn_of_strays() };
-        record.check_owner(&self.pipeline, &self.dir, &self.names)?;
-        let is_acquired = self.writer_lock.lock().is_some();
-        let _own = if is_acquired { None } else { Some(self.lock_writer()?) };
-        for other in self.list()?.into_iter().filter(|name| self.names.is_other_lock(name)) {
-            disk::lock(&self.dir.join(other))?.ok_or_else(|| self.another_run())?;
-        }
-        self.remove_all(&record)?;
-        if is_acquired {
-            self.new_record().rewrite(&self.dir, &self.names)?;
-        } else {
-            disk::remove(&self.dir.join(self.names.owner_record()))?;
-        }
-        drop(guard);
-        Ok(())
-    }
-
     /// Warns of files that have this pipeline's names and that no record lists.
     fn warn_of_strays(&self) -> Result<()> {
         let strays: Vec<String> =
@@ -190,72 +182,6 @@ impl OutputDir {
                 "{count} files in `{dir}` are named like those of this pipeline, such as `{name}`, but nothing records \
                  that it wrote them: they stay"
             );
-        }
-        Ok(())
-    }
-
-    /// The writers of this pipeline, other than this process, that left hidden files and have ended. They cannot start again
-    /// before [`remove_orphans`](Self::remove_orphans).
-    ///
-    /// # Errors
-    /// Where the directory cannot be read.
-    pub fn orphaned_writers(&self) -> Result<Vec<Arc<str>>> {
-        let own = self.names.writer();
-        let names = self.list_hidden()?;
-        let writers: BTreeSet<&str> =
-            names.iter().filter_map(|name| Some(self.names.parse_hidden(name)?.writer)).collect();
-        let _guard = self.lock_directory()?;
-        let mut orphaned = Vec::new();
-        for writer in writers.into_iter().filter(|writer| *writer != own) {
-            if let Some(lock) = self.lock_other(writer)? {
-                self.orphan_locks.lock().insert(writer.to_owned(), lock);
-                orphaned.push(FileNames::unescape_writer(writer));
-            }
-        }
-        Ok(orphaned)
-    }
-
-    /// The lock of another writer; `None` where it still runs. The caller holds the directory's lock.
-    fn lock_other(&self, writer: &str) -> Result<Option<File>> {
-        disk::lock(&self.dir.join(self.names.lock_of(writer)))
-    }
-
-    /// Removes the hidden files of writers that have ended, except the staged files that `committed` lists.
-    ///
-    /// # Errors
-    /// Where a file cannot be removed.
-    pub fn remove_orphans(&self, writers: &[Arc<str>], committed: &[Vec<u8>]) -> Result<()> {
-        let mut keep = BTreeSet::new();
-        for prepared in committed {
-            keep.extend(StagedFile::from_bytes(prepared)?.into_iter().map(|file| file.hidden_name));
-        }
-        let own = self.names.writer();
-        let _guard = self.lock_directory()?;
-        // Only this process writes under its own name. Others may have written since the directory was acquired.
-        let only_own = writers.iter().all(|writer| FileNames::escape_writer(writer) == own);
-        let names = if only_own { self.list_hidden()? } else { self.list()? };
-        let mut locks = std::mem::take(&mut *self.orphan_locks.lock());
-        for writer in writers.iter().map(|writer| FileNames::escape_writer(writer)) {
-            let lock_path = self.dir.join(self.names.lock_of(&writer));
-            let lock = match locks.remove(&writer) {
-                Some(lock) => Some(lock),
-                None if writer == own || !lock_path.exists() => None,
-                None => match self.lock_other(&writer)? {
-                    Some(lock) => Some(lock),
-                    // No writer of this state directory holds it: one of the same name, with another one, writes here.
-                    None => continue,
-                },
-            };
-            let is_orphan = |name: &&String| {
-                let hidden = self.names.parse_hidden(name);
-                hidden.is_some_and(|hidden| hidden.writer == writer) && !keep.contains(*name)
-            };
-            for name in names.iter().filter(is_orphan) {
-                disk::remove(&self.dir.join(name))?;
-            }
-            if lock.is_some() {
-                disk::remove(&lock_path)?;
-            }
         }
         Ok(())
     }

@@ -6,19 +6,19 @@ use std::sync::atomic::Ordering;
 
 use aqpipe_engine::ErrorKind;
 use aqpipe_engine::record::{OffsetRange, Position};
-use aqpipe_engine::stage::BuildContext;
+use aqpipe_engine::stage::{Acquire as _, BuildContext, CommittedOffsets as _, Orphans as _, TwoPhaseCommit as _};
 
 use super::embedded_run::EmbeddedRun;
 use super::output_dir::OutputDir;
 use super::staged_file::StagedFile;
 
 fn cx(pipeline: &str, instance: &str) -> BuildContext {
-    BuildContext { pipeline: pipeline.into(), writer_id: instance.into(), ..BuildContext::for_tests() }
+    BuildContext::bare(pipeline).with_instance(instance, instance, Path::new(""))
 }
 
 fn embedded() -> BuildContext {
     let cx = cx("consumer", "0");
-    cx.process_extensions.put(Arc::new(EmbeddedRun));
+    cx.process_extensions().put(Arc::new(EmbeddedRun));
     cx
 }
 
@@ -76,7 +76,7 @@ fn a_file_is_seen_once_it_is_committed_and_committing_again_changes_nothing() {
         assert_eq!(names(dir.path()), (vec![visible(0, 100)], 0));
     }
     assert_eq!(std::fs::read_to_string(dir.path().join(visible(0, 100))).expect("a file"), "0-100\n");
-    assert_eq!(cx.metrics.files.load(Ordering::Relaxed), 1, "made visible once");
+    assert_eq!(cx.metrics().files.load(Ordering::Relaxed), 1, "made visible once");
     assert_eq!(output.committed_offsets(&["topic/0".into()]).expect("known"), [Some(100)]);
     assert_eq!(output.committed_offsets(&["topic/1".into()]).expect("known"), [None]);
 }
@@ -128,7 +128,7 @@ fn a_run_that_died_after_the_rename_is_not_counted_again() {
     let cx = cx("consumer", "0");
     let next = output_of(dir.path(), &cx);
     next.commit(&prepared).expect("committed before");
-    assert_eq!(cx.metrics.files.load(Ordering::Relaxed), 0);
+    assert_eq!(cx.metrics().files.load(Ordering::Relaxed), 0);
     std::fs::write(dir.path().join(visible(0, 100)), "0-999\n").expect("writes");
     let error = next.commit(&prepared).expect_err("another file").to_string();
     assert!(error.contains("is not the file that was prepared"), "{error}");
@@ -245,7 +245,7 @@ fn two_runs_of_one_instance_cannot_write_at_once() {
 #[test]
 fn of_a_pipeline_that_runs_alone_two_state_directories_do_not_write_at_once() {
     let dir = tempfile::tempdir().expect("a directory");
-    let exclusive = |writer: &str| output_of(dir.path(), &BuildContext { exclusive: true, ..cx("consumer", writer) });
+    let exclusive = |writer: &str| output_of(dir.path(), &cx("consumer", writer).with_exclusive());
     let first = exclusive("0-here");
     first.acquire().expect("free");
     let error = exclusive("0-there").acquire().expect_err("it runs").to_string();

@@ -141,9 +141,9 @@ impl Trouble {
 impl Watch {
     pub(crate) fn new(cx: &BuildContext) -> Watch {
         Watch {
-            pipeline: Arc::clone(&cx.pipeline),
-            stage: Arc::clone(&cx.stage),
-            metrics: Arc::clone(&cx.metrics),
+            pipeline: Arc::clone(&cx.pipeline()),
+            stage: Arc::clone(&cx.stage()),
+            metrics: Arc::clone(&cx.metrics()),
             trouble: Mutex::default(),
             in_trouble: AtomicBool::new(false),
             has_answered: AtomicBool::new(false),
@@ -430,7 +430,7 @@ mod tests {
         let watch = Watch::new(&cx);
         watch.heard(&out_of_reach(), REFUSED);
         watch.trouble_of(&out_of_reach());
-        let metrics = || cx.metrics.snapshot();
+        let metrics = || cx.metrics().snapshot();
         assert_eq!((metrics().errors, metrics().retries, metrics().unreached), (0, 0, 2));
         assert_eq!(watch.last_trouble().as_deref(), Some("no answer from broker 127.0.0.1:9 (connection refused)"));
         watch.fine();

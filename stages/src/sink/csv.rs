@@ -104,16 +104,6 @@ impl CsvSinkConfig {
 }
 
 impl SinkConfig for CsvSinkConfig {
-    const NAME: &'static str = "csv";
-    const EXAMPLE: &'static str = r#"type = "csv"
-dir = "processed_data"
-prefix = "air_quality_batch"
-batch_size = 10000
-batch_timeout_secs = 30
-"#;
-
-    const BESIDE_CONTENT: &'static [&'static str] = &["dir", "prefix", "batch_size", "batch_timeout_secs"];
-
     fn check(&self, input: &Fields) -> Result<(), Vec<Problem>> {
         let mut problems = Vec::new();
         if !matches!(self.delimiter, '\t' | ' '..='~') || matches!(self.delimiter, '"' | '0'..='9' | '.' | '-') {
@@ -134,7 +124,10 @@ batch_timeout_secs = 30
     }
 
     fn checkpoint_policy(&self) -> CheckpointPolicy {
-        CheckpointPolicy::Records { most: self.batch_size, timeout: Duration::from_secs(self.batch_timeout_secs) }
+        CheckpointPolicy::Records {
+            records_max: self.batch_size,
+            timeout: Duration::from_secs(self.batch_timeout_secs),
+        }
     }
 
     fn rerun(&self) -> Rerun {
@@ -160,7 +153,18 @@ batch_timeout_secs = 30
     }
 }
 
-aqpipe_engine::inventory::submit! { Descriptor::sink::<CsvSinkConfig>() }
+const EXAMPLE: &str = r#"dir = "processed_data"
+prefix = "air_quality_batch"
+batch_size = 10000
+batch_timeout_secs = 30
+"#;
+
+/// Options that change no record of the output.
+const BESIDE_CONTENT: &[&str] = &["dir", "prefix", "batch_size", "batch_timeout_secs"];
+
+aqpipe_engine::inventory::submit! {
+    Descriptor::sink::<CsvSinkConfig>("csv", EXAMPLE).beside_content(BESIDE_CONTENT)
+}
 
 struct CsvWriter {
     dir: Arc<OutputDir>,

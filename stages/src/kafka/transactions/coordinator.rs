@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use aqpipe_engine::stage::{BuildContext, CommitMetadata, OpenOutcome, TransactionalBackend};
+use aqpipe_engine::stage::{BuildContext, CommitMetadata, OpenOutcome, Sink, TransactionalBackend};
 use aqpipe_engine::{Error, Result};
 use parking_lot::Mutex;
 use rdkafka::ClientConfig;
@@ -64,10 +64,10 @@ pub(crate) struct Transactor {
 impl Transactor {
     /// The one of this pipeline, with another stage in it.
     pub(crate) fn join(cx: &BuildContext, joined: Joined) -> Arc<Transactor> {
-        let transactor = cx.pipeline_extensions.get_or_put(|| Transactor {
+        let transactor = cx.pipeline_extensions().get_or_put(|| Transactor {
             joined: Mutex::default(),
-            watch: Arc::new(Watch::new(&BuildContext { stage: "transactions".into(), ..cx.clone() })),
-            embedded: cx.process_extensions.get::<Embedded>(),
+            watch: Arc::new(Watch::new(&cx.for_stage("transactions"))),
+            embedded: cx.process_extensions().get::<Embedded>(),
             given_up: Arc::default(),
             budget: Arc::default(),
             largest: Mutex::default(),

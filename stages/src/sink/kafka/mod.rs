@@ -9,8 +9,7 @@ use std::time::Instant;
 use aqpipe_engine::Result;
 use aqpipe_engine::record::{Fields, QcTests, SplitId};
 use aqpipe_engine::stage::{
-    BuildContext, CheckpointPolicy, Delivery, Descriptor, Destination, Problem, Sink, SinkConfig, TransactionalBackend,
-    TwoPhaseCommit, Writer,
+    Acquire, BuildContext, Delivery, Descriptor, Destination, Problem, Sink, SinkConfig, TransactionalBackend, Writer,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,7 +25,27 @@ use crate::kafka::topics::CreateTopic;
 use crate::kafka::transactions::{Joined, Part, TransactionOptions, Transactor};
 use writer::{KeepingWriter, SendingWriter};
 
-inventory::submit! { Descriptor::sink::<KafkaSinkConfig>() }
+const EXAMPLE: &str = "\
+brokers = \"localhost:9092\"
+topic = \"air-quality-data\"
+compression = \"lz4\"
+create_topic = { partitions = 3, replication = 1 }
+";
+
+inventory::submit! { Descriptor::sink::<KafkaSinkConfig>("kafka", EXAMPLE).beside_content(&[
+    "brokers",
+    "topic",
+    "key",
+    "compression",
+    "acks",
+    "linger_ms",
+    "batch_bytes",
+    "create_topic",
+    "transactions",
+    "connect_timeout_secs",
+    "security",
+    "librdkafka",
+]) }
 
 /// Writes records to a Kafka topic, each as one JSON object: `timestamp`, the key, the fields by name and what is
 /// known of their quality.
@@ -146,29 +165,6 @@ const OWNED: &[Owned] = &[
 ];
 
 impl SinkConfig for KafkaSinkConfig {
-    const NAME: &'static str = "kafka";
-    const EXAMPLE: &'static str = "\
-brokers = \"localhost:9092\"
-topic = \"air-quality-data\"
-compression = \"lz4\"
-create_topic = { partitions = 3, replication = 1 }
-";
-
-    const BESIDE_CONTENT: &'static [&'static str] = &[
-        "brokers",
-        "topic",
-        "key",
-        "compression",
-        "acks",
-        "linger_ms",
-        "batch_bytes",
-        "create_topic",
-        "transactions",
-        "connect_timeout_secs",
-        "security",
-        "librdkafka",
-    ];
-
     fn check(&self, input: &Fields) -> Result<(), Vec<Problem>> {
         let owned: Vec<Owned> = OWNED.iter().chain(outbox::OWNED).copied().collect();
         let security = self.security.as_ref();
@@ -195,10 +191,6 @@ create_topic = { partitions = 3, replication = 1 }
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
-    fn checkpoint_policy(&self) -> CheckpointPolicy {
-        CheckpointPolicy::Interval
-    }
-
     fn delivery(&self) -> Delivery {
         if self.acks == Acks::All { Delivery::ExactlyOnce } else { Delivery::AtLeastOnce }
     }
@@ -208,7 +200,7 @@ create_topic = { partitions = 3, replication = 1 }
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Arc<dyn Sink>> {
-        let embedded = cx.process_extensions.get::<Embedded>();
+        let embedded = cx.process_extensions().get::<Embedded>();
         if let Some(embedded) = &embedded {
             embedded.create_topic(&self.topic, self.create_topic.unwrap_or_default().partitions)?;
         }
@@ -218,7 +210,7 @@ create_topic = { partitions = 3, replication = 1 }
             cx,
             Joined {
                 part: Part::Sink,
-                stage: Arc::clone(&cx.stage),
+                stage: Arc::clone(&cx.stage()),
                 connection: connection.clone(),
                 own: self.own(),
                 writes: Some((self.topic.clone(), self.create_topic)),
@@ -236,7 +228,7 @@ create_topic = { partitions = 3, replication = 1 }
             given_up: Arc::default(),
             outbox: parking_lot::Mutex::default(),
         };
-        Ok(Arc::new(KafkaSink { target, transactor, key: self.key.clone(), tests: Arc::clone(&cx.qc_tests) }))
+        Ok(Arc::new(KafkaSink { target, transactor, key: self.key.clone(), tests: Arc::clone(&cx.qc_tests()) }))
     }
 }
 
@@ -261,27 +253,14 @@ struct KafkaSink {
     tests: Arc<QcTests>,
 }
 
-impl TwoPhaseCommit for KafkaSink {
+impl Acquire for KafkaSink {
     fn acquire(&self) -> Result<()> {
-        // Where commits are decided by transactions, the topic was looked for already, and there is another producer.
+        // Where transactions commit, the topic was looked for already, and another producer writes to it.
         if self.transactor.largest(&self.target.topic).is_some() { Ok(()) } else { self.target.outbox().map(drop) }
-    }
-
-    fn destination(&self) -> Option<Destination> {
-        let name = format!("the topic `{}`", self.target.topic);
-        Some(Destination { canonical: name.clone(), name })
     }
 
     fn cluster_id(&self) -> Result<Option<String>> {
         self.target.cluster()
-    }
-
-    fn transactional_backend(&self) -> Option<Arc<dyn TransactionalBackend>> {
-        Some(Arc::clone(&self.transactor) as Arc<dyn TransactionalBackend>)
-    }
-
-    fn close(&self, until: Instant) -> Result<()> {
-        self.target.close(until)
     }
 }
 
@@ -292,6 +271,23 @@ impl Sink for KafkaSink {
             Some(most) => Box::new(KeepingWriter::new(&self.transactor, (topic, most), key, &self.tests)),
             None => Box::new(SendingWriter::new(Mailbox::new(self.target.outbox()?), key, &self.tests)),
         })
+    }
+
+    fn acquire(&self) -> Option<&dyn Acquire> {
+        Some(self)
+    }
+
+    fn destination(&self) -> Option<Destination> {
+        let name = format!("the topic `{}`", self.target.topic);
+        Some(Destination { canonical: name.clone(), name })
+    }
+
+    fn transactional_backend(&self) -> Option<Arc<dyn TransactionalBackend>> {
+        Some(Arc::clone(&self.transactor) as Arc<dyn TransactionalBackend>)
+    }
+
+    fn close(&self, until: Instant) -> Result<()> {
+        self.target.close(until)
     }
 }
 

@@ -4,7 +4,7 @@ use aqpipe_engine::Result;
 use aqpipe_engine::record::Fields;
 use aqpipe_engine::run::Pace;
 use aqpipe_engine::stage::{
-    BuildContext, DeadLetterDecoder, Descriptor, Problem, Repeat, Source, SourceConfig, SplitState,
+    Boundedness, BuildContext, DeadLetterDecoder, Descriptor, Problem, Source, SourceConfig, SplitState,
 };
 
 use super::config::CsvSourceConfig;
@@ -13,11 +13,7 @@ use super::{input_files, snapshot};
 use crate::input::playback::Playback;
 use crate::source::sample::StandIn;
 
-inventory::submit! { Descriptor::source::<CsvSourceConfig>() }
-
-impl SourceConfig for CsvSourceConfig {
-    const NAME: &'static str = "csv";
-    const EXAMPLE: &'static str = "\
+const EXAMPLE: &str = "\
 path = \"data/AirQualityUCI.csv\"
 delimiter = \";\"
 decimal = \",\"
@@ -27,18 +23,18 @@ timezone = \"+01:00\"
 key = { name = \"station\", value = \"uci\" }
 ";
 
-    const BESIDE_CONTENT: &'static [&'static str] = &["path", "parallel", "rerun", "replay", "sample_if_missing"];
+/// Options that change no record of the input.
+const BESIDE_CONTENT: &[&str] = &["path", "parallel", "rerun", "replay", "sample_if_missing"];
 
+inventory::submit! { Descriptor::source::<CsvSourceConfig>("csv", EXAMPLE).beside_content(BESIDE_CONTENT) }
+
+impl SourceConfig for CsvSourceConfig {
     fn check(&self) -> Result<Fields, Vec<Problem>> {
         self.checked()
     }
 
-    fn bounded(&self) -> bool {
-        true
-    }
-
-    fn rerun(&self) -> Option<Repeat> {
-        Some(self.rerun)
+    fn boundedness(&self) -> Boundedness {
+        Boundedness::Bounded { rerun: self.rerun }
     }
 
     fn pace(&self) -> Option<Pace> {

@@ -20,7 +20,7 @@ pub(crate) struct SampleSource {
 
 impl SampleSource {
     pub(crate) fn new(settings: Settings, cx: &BuildContext) -> SampleSource {
-        SampleSource { settings, keep_raw: cx.keep_raw, metrics: Arc::clone(&cx.metrics) }
+        SampleSource { settings, keep_raw: cx.keeps_raw(), metrics: Arc::clone(cx.metrics()) }
     }
 
     /// The one split. Its id is never the name of the file that the readings replace.

@@ -3,34 +3,27 @@
 use aqpipe_engine::Result;
 use aqpipe_engine::record::Fields;
 use aqpipe_engine::run::Pace;
-use aqpipe_engine::stage::{BuildContext, Descriptor, Problem, Repeat, Source, SourceConfig};
+use aqpipe_engine::stage::{Boundedness, BuildContext, Descriptor, Problem, Source, SourceConfig};
 
 use super::config::SampleSourceConfig;
 use super::source::SampleSource;
 use crate::input::playback::Playback;
 
-inventory::submit! { Descriptor::source::<SampleSourceConfig>() }
-
-impl SourceConfig for SampleSourceConfig {
-    const NAME: &'static str = "sample";
-    const EXAMPLE: &'static str = "\
+const EXAMPLE: &str = "\
 seed = 1
 records = 9357
 stations = [\"north\", \"south\"]
 ";
 
-    const BESIDE_CONTENT: &'static [&'static str] = &["rerun", "replay"];
+inventory::submit! { Descriptor::source::<SampleSourceConfig>("sample", EXAMPLE).beside_content(&["rerun", "replay"]) }
 
+impl SourceConfig for SampleSourceConfig {
     fn check(&self) -> Result<Fields, Vec<Problem>> {
         Ok(self.settings()?.layout())
     }
 
-    fn bounded(&self) -> bool {
-        !self.endless
-    }
-
-    fn rerun(&self) -> Option<Repeat> {
-        Some(self.rerun)
+    fn boundedness(&self) -> Boundedness {
+        if self.endless { Boundedness::Unbounded } else { Boundedness::Bounded { rerun: self.rerun } }
     }
 
     fn pace(&self) -> Option<Pace> {

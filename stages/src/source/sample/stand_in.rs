@@ -19,7 +19,7 @@ pub enum StandIn {
 impl StandIn {
     /// Whether they may; otherwise the command that allows them.
     pub(crate) fn asked(cx: &BuildContext) -> Result<(), String> {
-        match cx.process_extensions.get::<StandIn>().as_deref() {
+        match cx.process_extensions().get::<StandIn>().as_deref() {
             Some(StandIn::Allowed) => Ok(()),
             Some(StandIn::Refused { command }) => Err(command.clone()),
             None => Err("aqpipe run --sample FILE".to_owned()),

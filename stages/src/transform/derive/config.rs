@@ -33,15 +33,13 @@ struct Derive {
     hemisphere: Hemisphere,
 }
 
-inventory::submit! { Descriptor::transform::<Derive>() }
-
-impl TransformConfig for Derive {
-    const NAME: &'static str = "derive";
-    const EXAMPLE: &'static str = r#"type = "derive"
-features = ["hour", "day_of_week", "is_weekend", "season", "hour_sin", "hour_cos"]
+const EXAMPLE: &str = r#"features = ["hour", "day_of_week", "is_weekend", "season", "hour_sin", "hour_cos"]
 hemisphere = "north"
 "#;
 
+inventory::submit! { Descriptor::transform::<Derive>("derive", EXAMPLE) }
+
+impl TransformConfig for Derive {
     fn check(&self, input: &Fields) -> Result<Fields, Vec<Problem>> {
         let mut problems = Vec::new();
         for (index, feature) in self.features.iter().enumerate() {

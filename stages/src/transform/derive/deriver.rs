@@ -47,8 +47,8 @@ impl Deriver {
         Deriver {
             names,
             tables,
-            stage: Arc::clone(&cx.stage),
-            warned: cx.pipeline_extensions.get_or_put(WarnOnce::default),
+            stage: Arc::clone(cx.stage()),
+            warned: cx.pipeline_extensions().get_or_put(WarnOnce::default),
             layout: PerLayout::default(),
             quality: Vec::new().into(),
         }

@@ -68,8 +68,8 @@ impl GapFill {
             max_held,
             given_up: 0,
             warn_at: 1,
-            pipeline: Arc::clone(&cx.pipeline),
-            stage: Arc::clone(&cx.stage),
+            pipeline: Arc::clone(cx.pipeline()),
+            stage: Arc::clone(cx.stage()),
         }
     }
 

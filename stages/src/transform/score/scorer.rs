@@ -51,8 +51,8 @@ impl Scorer {
             weights,
             worth: worth_table(values, fills),
             missing: values.missing,
-            stage: Arc::clone(&cx.stage),
-            warned: cx.pipeline_extensions.get_or_put(WarnOnce::default),
+            stage: Arc::clone(cx.stage()),
+            warned: cx.pipeline_extensions().get_or_put(WarnOnce::default),
             plan: PerLayout::default(),
         }
     }
