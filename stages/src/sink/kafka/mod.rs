@@ -14,7 +14,7 @@ use aqpipe_engine::stage::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::codec::json::taken_name;
+use crate::codec::json::reserved_name;
 use crate::kafka::Embedded;
 use crate::kafka::client::{self, Connection, Watch};
 use crate::kafka::outbox::{self, Mailbox};
@@ -174,7 +174,7 @@ impl SinkConfig for KafkaSinkConfig {
         if let Some(key) = self.key.as_deref().filter(|key| input.key.as_deref() != Some(key)) {
             problems.extend(Problem::unknown_field(["key"], key, input));
         }
-        if let Some(name) = taken_name(input) {
+        if let Some(name) = reserved_name(input) {
             problems.push(
                 Problem::new([""; 0], format!("a field is called `{name}`, as another part of a message is"))
                     .help("rename the field in the source"),

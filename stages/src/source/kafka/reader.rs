@@ -207,10 +207,10 @@ impl Reader {
 
     /// Records whose marks could not be read back, since the last call.
     pub(super) fn marks_ignored(&mut self) -> u64 {
-        self.decoder.marks_ignored()
+        self.decoder.quality_ignored()
     }
 
     pub(super) fn carry(&self) -> Result<Vec<u8>> {
-        Carry { decoder: self.decoder.carry(), ..self.known.clone() }.to_bytes()
+        Carry { decoder: self.decoder.snapshot_state(), ..self.known.clone() }.to_bytes()
     }
 }

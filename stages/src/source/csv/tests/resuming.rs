@@ -6,11 +6,11 @@ use aqpipe_engine::record::Position;
 use aqpipe_engine::stage::{RecordedSplit, SplitState};
 use proptest::prelude::*;
 
-use super::super::decode::Decoder;
+use super::super::column_plan::ColumnPlan;
 use super::super::dialect::Dialect;
-use super::super::files;
-use super::super::known;
-use super::super::plan::Plan;
+use super::super::input_files;
+use super::super::resume;
+use super::super::row_decoder::RowDecoder;
 use super::super::split::CsvSplitReader;
 use super::*;
 
@@ -18,12 +18,12 @@ use super::*;
 fn resumed(files: &Files, start: Option<&SplitState>) -> Result<CsvSplitReader> {
     let config = Arc::new(config(files.options("*.csv", json!({}))));
     let header: Arc<[String]> = ["timestamp", "a", "b"].map(str::to_owned).into();
-    let plan = Plan::new(&header, &config, &Default::default()).expect("a plan");
-    let decoder = Decoder::new(&config, plan, true)?;
+    let plan = ColumnPlan::new(&header, &config, &Default::default()).expect("a plan");
+    let decoder = RowDecoder::new(&config, plan, true)?;
     let dialect = Dialect { delimiter: b',', quote: Some(b'"') };
-    let found = files::expand(&config.path)?;
+    let found = input_files::expand(&config.path)?;
     let noted = start.map(|start| RecordedSplit { id: "split".into(), start: start.clone(), held: 0, ended: false });
-    let opening = known::go_on(noted.into_iter().collect(), &found, &config.path, false)?.remove(0);
+    let opening = resume::plan_splits(noted.into_iter().collect(), &found, &config.path, false)?.remove(0);
     let mut split = CsvSplitReader::new("split".into(), opening.files, decoder, (dialect, Some(header)), None, None);
     opening.resumed.map_or(Ok(()), |resumed| split.resume(resumed))?;
     Ok(split)
