@@ -15,20 +15,20 @@ use rdkafka::message::{Header, OwnedHeaders};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::kafka::Embedded;
-use crate::kafka::client::{self, Connection, Watch};
-use crate::kafka::letters::TopicLetters;
-use crate::kafka::outbox::{self, Mailbox, Posted};
-use crate::kafka::properties::{Owned, Properties, Side};
+use crate::kafka::EmbeddedBroker;
+use crate::kafka::client::{self, Connection, ConnectionMonitor};
+use crate::kafka::dead_letter_topic::DeadLetterTopicReader;
+use crate::kafka::producer::{self, SendOutcome, SplitProducer};
+use crate::kafka::properties::{ClientKind, Properties, ReservedProperty};
 use crate::kafka::security::Security;
-use crate::kafka::target::Target;
+use crate::kafka::target::KafkaTarget;
 use crate::kafka::topics::CreateTopic;
-use crate::kafka::transactions::{Joined, Parcel, Part, TransactionOptions, Transactor};
+use crate::kafka::transactions::{Participant, ParticipantKind, RecordBuffer, TransactionManager, TransactionOptions};
 
 inventory::submit! { Descriptor::dead_letter::<KafkaDeadLetterConfig>() }
 
 /// How many bytes of dead letters a split keeps before it is cut.
-const FULL: usize = 4 << 20;
+const DEAD_LETTERS_FULL_BYTES: usize = 4 << 20;
 
 /// Writes the records that could not be carried to a Kafka topic: the value is the record's bytes as they were read,
 /// and the headers `aqpipe.pipeline`, `aqpipe.split`, `aqpipe.position`, `aqpipe.place`, `aqpipe.stage` and
@@ -64,7 +64,7 @@ pub(crate) struct KafkaDeadLetterConfig {
     librdkafka: Properties,
 }
 
-const OWNED: &[Owned] = &[
+const RESERVED_PROPERTIES: &[ReservedProperty] = &[
     ("enable.idempotence", "dead letters are always written by an idempotent producer"),
     ("acks", "dead letters are always acknowledged by all replicas"),
     ("allow.auto.create.topics", "set `create_topic`"),
@@ -79,9 +79,10 @@ create_topic = { partitions = 1, replication = 1 }
 ";
 
     fn check(&self) -> Result<(), Vec<Problem>> {
-        let owned: Vec<Owned> = OWNED.iter().chain(outbox::OWNED).copied().collect();
+        let reserved: Vec<ReservedProperty> =
+            RESERVED_PROPERTIES.iter().chain(producer::RESERVED_PROPERTIES).copied().collect();
         let security = self.security.as_ref();
-        let mut problems = client::check(&self.brokers, security, &self.librdkafka, Side::Producer, &owned);
+        let mut problems = client::check(&self.brokers, security, &self.librdkafka, ClientKind::Producer, &reserved);
         problems.extend(client::check_topic(&["topic"], &self.topic));
         problems.extend(self.transactions.as_ref().and_then(TransactionOptions::check));
         if problems.is_empty() { Ok(()) } else { Err(problems) }
@@ -93,59 +94,68 @@ create_topic = { partitions = 1, replication = 1 }
 
     fn dead_letter_reader(&self, cx: &BuildContext) -> Result<Option<Box<dyn DeadLetterReader>>> {
         let connection = Connection::new(&self.brokers, self.security.as_ref(), &self.librdkafka, cx)
-            .within(self.connect_timeout_secs);
-        Ok(Some(Box::new(TopicLetters { connection, topic: self.topic.clone(), watch: Arc::new(Watch::new(cx)) })))
+            .with_connect_timeout(self.connect_timeout_secs);
+        Ok(Some(Box::new(DeadLetterTopicReader {
+            connection,
+            topic: self.topic.clone(),
+            monitor: Arc::new(ConnectionMonitor::new(cx)),
+        })))
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadLetterSink>> {
-        let embedded = cx.process_extensions.get::<Embedded>();
+        let embedded = cx.process_extensions.get::<EmbeddedBroker>();
         if let Some(embedded) = &embedded {
             embedded.create_topic(&self.topic, self.create_topic.unwrap_or_default().partitions)?;
         }
-        let own = [("enable.idempotence", "true"), ("acks", "all"), ("compression.codec", "lz4")];
-        let own: BTreeMap<_, _> = own.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+        let producer_properties = [("enable.idempotence", "true"), ("acks", "all"), ("compression.codec", "lz4")];
+        let producer_properties: BTreeMap<_, _> =
+            producer_properties.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
         let connection = Connection::new(&self.brokers, self.security.as_ref(), &self.librdkafka, cx)
-            .within(self.connect_timeout_secs);
-        let transactor = Transactor::join(
+            .with_connect_timeout(self.connect_timeout_secs);
+        let transaction_manager = TransactionManager::join(
             cx,
-            Joined {
-                part: Part::DeadLetter,
+            Participant {
+                kind: ParticipantKind::DeadLetter,
                 stage: Arc::clone(&cx.stage),
                 connection: connection.clone(),
-                own: own.clone(),
-                writes: Some((self.topic.clone(), self.create_topic)),
+                producer_properties: producer_properties.clone(),
+                output_topic: Some((self.topic.clone(), self.create_topic)),
                 options: self.transactions.clone(),
             },
         );
-        let watch = Watch::of(cx, &connection);
-        let target = Target {
+        let monitor = connection.monitor(cx);
+        let target = KafkaTarget {
             connection,
             topic: self.topic.clone(),
             create: self.create_topic,
-            own,
-            watch: Arc::new(watch),
+            producer_properties,
+            monitor: Arc::new(monitor),
             embedded,
-            given_up: Arc::default(),
-            outbox: Mutex::default(),
+            is_abandoned: Arc::default(),
+            producer: Mutex::default(),
         };
-        Ok(Arc::new(KafkaDeadLetters { target, transactor, pipeline: Arc::clone(&cx.pipeline) }))
+        Ok(Arc::new(KafkaDeadLetters { target, transaction_manager, pipeline: Arc::clone(&cx.pipeline) }))
     }
 }
 
 struct KafkaDeadLetters {
-    target: Target,
-    transactor: Arc<Transactor>,
+    target: KafkaTarget,
+    transaction_manager: Arc<TransactionManager>,
     pipeline: Arc<str>,
 }
 
 impl TwoPhaseCommit for KafkaDeadLetters {
     fn acquire(&self) -> Result<()> {
         // Where commits are decided by transactions, the topic was looked for already, and there is another producer.
-        if self.transactor.largest(&self.target.topic).is_some() { Ok(()) } else { self.target.outbox().map(drop) }
+        if self.transaction_manager.record_bytes_max(&self.target.topic).is_some() {
+            Ok(())
+        } else {
+            self.target.producer().map(drop)
+        }
     }
 
     fn transactional_backend(&self) -> Option<Arc<dyn TransactionalBackend>> {
-        Some(Arc::clone(&self.transactor) as Arc<dyn TransactionalBackend>)
+        Some(Arc::clone(&self.transaction_manager) as Arc<dyn TransactionalBackend>)
     }
 
     fn close(&self, until: Instant) -> Result<()> {
@@ -155,14 +165,16 @@ impl TwoPhaseCommit for KafkaDeadLetters {
 
 impl DeadLetterSink for KafkaDeadLetters {
     fn open(&self, split: &SplitId, _: u64) -> Result<Box<dyn DeadLetterWriter>> {
-        let way = match self.transactor.largest(&self.target.topic) {
-            Some(most) => {
-                Way::Keep { transactor: Arc::clone(&self.transactor), topic: (*self.target.topic).into(), most }
-            }
-            None => Way::Send(Mailbox::new(self.target.outbox()?)),
+        let path = match self.transaction_manager.record_bytes_max(&self.target.topic) {
+            Some(most) => DeliveryPath::Transactional {
+                transaction_manager: Arc::clone(&self.transaction_manager),
+                topic: (*self.target.topic).into(),
+                most,
+            },
+            None => DeliveryPath::AtLeastOnce(SplitProducer::new(self.target.producer()?)),
         };
         Ok(Box::new(KafkaDeadWriter {
-            way,
+            path,
             pipeline: Arc::clone(&self.pipeline),
             split: Arc::clone(split),
             waiting: Vec::new(),
@@ -172,15 +184,15 @@ impl DeadLetterSink for KafkaDeadLetters {
 }
 
 /// How letters get to the topic.
-enum Way {
-    /// By a producer of their own, at the barrier.
-    Send(Mailbox),
+enum DeliveryPath {
+    /// By a producer of their producer_properties, at the barrier.
+    AtLeastOnce(SplitProducer),
     /// In the transaction that decides the checkpoint.
-    Keep { transactor: Arc<Transactor>, topic: Arc<str>, most: usize },
+    Transactional { transaction_manager: Arc<TransactionManager>, topic: Arc<str>, most: usize },
 }
 
 struct KafkaDeadWriter {
-    way: Way,
+    path: DeliveryPath,
     pipeline: Arc<str>,
     split: SplitId,
     waiting: Vec<DeadLetter>,
@@ -239,38 +251,38 @@ impl DeadLetterWriter for KafkaDeadWriter {
     fn prepare(&mut self, _: OffsetRange) -> Result<Prepared> {
         let waiting = std::mem::take(&mut self.waiting);
         self.bytes = 0;
-        let most = match &self.way {
-            Way::Send(mailbox) => mailbox.outbox().largest(),
-            Way::Keep { most, .. } => *most,
+        let most = match &self.path {
+            DeliveryPath::AtLeastOnce(producer) => producer.producer().largest(),
+            DeliveryPath::Transactional { most, .. } => *most,
         };
         let fitted: Vec<_> = waiting.iter().map(|letter| self.fit(letter, most)).collect();
-        match &mut self.way {
-            Way::Send(mailbox) => {
+        match &mut self.path {
+            DeliveryPath::AtLeastOnce(producer) => {
                 for (letter, (headers, raw)) in waiting.iter().zip(fitted) {
-                    if mailbox.post(None, raw, Some(headers))? == Posted::TooLarge {
+                    if producer.send(None, raw, Some(headers))? == SendOutcome::TooLarge {
                         return Err(too_large(letter, &self.split));
                     }
                 }
-                mailbox.drain()?;
+                producer.drain()?;
                 Ok(Prepared::Nothing)
             }
-            Way::Keep { transactor, topic, .. } => {
+            DeliveryPath::Transactional { transaction_manager, topic, .. } => {
                 if waiting.is_empty() {
                     return Ok(Prepared::Nothing);
                 }
                 // Not counted against the budget: they are bounded by themselves, and the checkpoint that they are part of
                 // may be what makes room.
-                let mut parcel = Parcel::beside(topic, &transactor.budget);
+                let mut record_buffer = RecordBuffer::unbudgeted(topic, &transaction_manager.budget);
                 for (headers, raw) in fitted {
-                    parcel.add_value(raw, Some(headers));
+                    record_buffer.add_value(raw, Some(headers));
                 }
-                Ok(Prepared::Transactional(Box::new(parcel)))
+                Ok(Prepared::Transactional(Box::new(record_buffer)))
             }
         }
     }
 
     fn is_full(&self) -> bool {
-        self.bytes >= FULL
+        self.bytes >= DEAD_LETTERS_FULL_BYTES
     }
 }
 

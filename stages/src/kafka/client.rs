@@ -1,4 +1,4 @@
-//! What all our clients have in common: where to connect, and which errors pass by themselves.
+//! What all clients share: where and how to connect.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +8,14 @@ use aqpipe_engine::{Error, Result};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{ClientConfig, ClientContext};
 
-use super::Embedded;
-use super::properties::{Owned, Properties, Side};
+use super::EmbeddedBroker;
+pub(crate) use super::client_log::take_partition_end;
+pub(crate) use super::connection_monitor::ConnectionMonitor;
+pub(crate) use super::error_class::{is_leaderless, is_transient};
+use super::properties::{ClientKind, Properties, ReservedProperty};
 use super::security::{self, Security};
-pub(crate) use super::watch::{Watch, take_partition_end};
 
 /// Where to connect, and how.
 #[derive(Clone, Debug)]
@@ -31,7 +32,7 @@ impl Connection {
     /// The connection of a stage; to the embedded broker where the run has one.
     pub(crate) fn new(brokers: &str, security: Option<&Security>, properties: &Properties, cx: &BuildContext) -> Self {
         let client_id = format!("aqpipe.{}.{}", cx.pipeline, cx.stage);
-        match cx.process_extensions.get::<Embedded>() {
+        match cx.process_extensions.get::<EmbeddedBroker>() {
             // Nothing that fits a real cluster's listeners fits this one.
             Some(embedded) => Connection {
                 brokers: embedded.bootstrap_servers().to_owned(),
@@ -50,10 +51,17 @@ impl Connection {
         }
     }
 
-    /// The same, with an end to how long a start waits for it.
-    pub(crate) fn within(mut self, connect_timeout_secs: Option<u32>) -> Self {
+    /// The same, with a limit to the wait for the first answer.
+    pub(crate) fn with_connect_timeout(mut self, connect_timeout_secs: Option<u32>) -> Self {
         self.connect_timeout = connect_timeout_secs.map(|secs| Duration::from_secs(secs.into()));
         self
+    }
+
+    /// A monitor that waits for the first answer no longer than the connection may.
+    pub(crate) fn monitor(&self, cx: &BuildContext) -> ConnectionMonitor {
+        let monitor = ConnectionMonitor::new(cx);
+        monitor.limit_connect_time(self.connect_timeout);
+        monitor
     }
 
     /// What any client needs, without what only one kind of client heeds.
@@ -69,23 +77,23 @@ impl Connection {
     }
 }
 
-/// The problems of what every stage that connects is configured by.
+/// Problems of the options that every stage with a connection has.
 pub(crate) fn check(
     brokers: &str,
     security: Option<&Security>,
     properties: &Properties,
-    side: Side,
-    owned: &[Owned],
+    kind: ClientKind,
+    reserved: &[ReservedProperty],
 ) -> Vec<Problem> {
     let mut problems = Vec::new();
     problems.extend(check_brokers(brokers));
     problems.extend(security.map(Security::check).unwrap_or_default());
-    let owned: Vec<Owned> = owned.iter().chain(security::owned(security)).copied().collect();
-    problems.extend(properties.check(side, &owned));
+    let reserved: Vec<ReservedProperty> = reserved.iter().chain(security::reserved(security)).copied().collect();
+    problems.extend(properties.check(kind, &reserved));
     problems
 }
 
-/// The problem of a list of brokers that is none.
+/// The problem of a text that is no list of brokers.
 fn check_brokers(brokers: &str) -> Option<Problem> {
     let problem = |message: String| Some(Problem::new(["brokers"], message));
     if brokers.trim().is_empty() {
@@ -126,78 +134,32 @@ pub(crate) fn check_topic(path: &[&str], topic: &str) -> Option<Problem> {
     })
 }
 
-/// Listens to a client that only looks: at topics, at what is in them.
-pub(crate) struct Looker(pub(crate) Arc<Watch>);
+/// Listens to a client that reads metadata and single partitions, and is no member of a group.
+pub(crate) struct MetadataContext(pub(crate) Arc<ConnectionMonitor>);
 
-impl ClientContext for Looker {
+impl ClientContext for MetadataContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.0.line(level, facility, message);
+        self.0.log_line(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.0.heard(&error, reason);
+        self.0.client_error(&error, reason);
     }
 }
 
-impl ConsumerContext for Looker {}
+impl ConsumerContext for MetadataContext {}
 
-/// A client that only looks.
-pub(crate) fn looker(config: &ClientConfig, watch: &Arc<Watch>) -> Result<BaseConsumer<Looker>> {
+/// A client that reads metadata and single partitions.
+pub(crate) fn metadata_client(
+    config: &ClientConfig,
+    monitor: &Arc<ConnectionMonitor>,
+) -> Result<BaseConsumer<MetadataContext>> {
     config
-        .create_with_context(Looker(Arc::clone(watch)))
+        .create_with_context(MetadataContext(Arc::clone(monitor)))
         .map_err(|error| Error::config("cannot create a Kafka client").because(error))
 }
 
-/// Whether an error passes by itself: a connection lost, a leader or a coordinator that moves.
-pub(crate) fn passes(code: Code) -> bool {
-    matches!(
-        code,
-        Code::BrokerTransportFailure
-            | Code::AllBrokersDown
-            | Code::Resolve
-            | Code::OperationTimedOut
-            | Code::MessageTimedOut
-            | Code::TimedOutQueue
-            | Code::RequestTimedOut
-            | Code::NetworkException
-            | Code::NotLeaderForPartition
-            | Code::LeaderNotAvailable
-            | Code::ReplicaNotAvailable
-            | Code::BrokerNotAvailable
-            | Code::CoordinatorLoadInProgress
-            | Code::CoordinatorNotAvailable
-            | Code::NotCoordinator
-            | Code::WaitingForCoordinator
-            | Code::NotEnoughReplicas
-            | Code::KafkaStorageError
-            | Code::FencedLeaderEpoch
-            | Code::UnknownLeaderEpoch
-            | Code::OffsetNotAvailable
-            | Code::UnstableOffsetCommit
-            | Code::NodeUpdate
-            | Code::Retry
-            | Code::DestroyBroker
-            | Code::SSL
-    )
-}
-
-/// Whether an error says that a broker was not reached, or did not answer: no record is the cause.
-pub(crate) fn is_out_of_reach(code: Code) -> bool {
-    matches!(
-        code,
-        Code::BrokerTransportFailure
-            | Code::AllBrokersDown
-            | Code::Resolve
-            | Code::OperationTimedOut
-            | Code::TimedOutQueue
-            | Code::NetworkException
-            | Code::BrokerNotAvailable
-            | Code::DestroyBroker
-            | Code::SSL
-    )
-}
-
-/// Where a partition begins and ends.
+/// The first offset of a partition and the one behind its last record.
 ///
 /// After an error that may come from what the client last heard of the topic it asks for news, for the next try: by itself
 /// it keeps an answer in which a partition was missing or had no leader, and gives the same error for minutes. So it takes
@@ -216,15 +178,6 @@ pub(crate) fn watermarks<C: ConsumerContext>(
     })
 }
 
-/// Whether an error says that nobody leads a partition right now, which the client library tells in several ways while a
-/// broker that led it is gone: of a partition that is known to be there, it passes.
-pub(crate) fn is_leaderless(error: &KafkaError) -> bool {
-    let code = error.rdkafka_error_code();
-    code.is_some_and(|code| {
-        passes(code) || matches!(code, Code::UnknownPartition | Code::UnknownTopic | Code::UnknownTopicOrPartition)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,8 +190,8 @@ mod tests {
         cluster.partition_leader("t", 0, None).expect("no leader");
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", cluster.bootstrap_servers()).set("group.id", "g");
-        let watch = Arc::new(Watch::new(&BuildContext::for_tests()));
-        let consumer = looker(&config, &watch).expect("a consumer");
+        let monitor = Arc::new(ConnectionMonitor::new(&BuildContext::for_tests()));
+        let consumer = metadata_client(&config, &monitor).expect("a consumer");
         let short = Duration::from_secs(2);
         let error = watermarks(&consumer, "t", 0, short).expect_err("nobody leads it");
         assert!(is_leaderless(&error), "{error}");

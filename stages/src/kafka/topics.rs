@@ -1,4 +1,4 @@
-//! Topics and groups: what is there, what is to be made, what is to be forgotten.
+//! Topics and consumer groups: waiting for them, creating them, deleting them.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -20,18 +20,18 @@ use rdkafka::{ClientConfig, ClientContext};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::client::{self, Looker, Watch, passes};
+use super::client::{self, ConnectionMonitor, MetadataContext, is_transient};
 
-/// How long a topic may be missing before that is an error: others may be making it right now.
-pub(crate) const MISSING: Duration = Duration::from_secs(10);
-/// How long one question may take.
-const ANSWER: Duration = Duration::from_secs(2);
-/// How long administration may take.
-const ADMIN: Duration = Duration::from_secs(30);
-/// The pause between two looks.
-const PAUSE: Duration = Duration::from_millis(200);
+/// How long a topic may be missing before that is an error: another process may be creating it.
+pub(crate) const MISSING_TOPIC_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one request for metadata may take.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long an administrative request may take.
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// The pause between two requests.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
-/// How a topic that is not there is made.
+/// How a missing topic is created.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
@@ -62,9 +62,9 @@ impl Default for CreateTopic {
     }
 }
 
-/// How many partitions a topic has; `None` where it is not there.
-fn look<C: ClientContext>(client: &Client<C>, topic: &str) -> KafkaResult<Option<usize>> {
-    let metadata = client.fetch_metadata(Some(topic), ANSWER)?;
+/// How many partitions a topic has; `None` where it does not exist.
+fn partition_count<C: ClientContext>(client: &Client<C>, topic: &str) -> KafkaResult<Option<usize>> {
+    let metadata = client.fetch_metadata(Some(topic), METADATA_TIMEOUT)?;
     let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
     match found.error() {
         Some(
@@ -75,121 +75,121 @@ fn look<C: ClientContext>(client: &Client<C>, topic: &str) -> KafkaResult<Option
     }
 }
 
-/// Whether the brokers say that a topic is not there.
+/// Whether the brokers say that a topic does not exist.
 pub(crate) fn is_missing<C: ClientContext>(client: &Client<C>, topic: &str) -> bool {
-    matches!(look(client, topic), Ok(None))
+    matches!(partition_count(client, topic), Ok(None))
 }
 
-/// What came of waiting for a topic.
+/// The outcome of a wait for a topic.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Waited {
-    /// It has so many partitions.
-    There(usize),
-    /// It is not there, and brokers say so for ten seconds (or at once, where the caller can make it).
+pub(crate) enum TopicWait {
+    /// It exists, with so many partitions.
+    Found(usize),
+    /// It does not exist, as brokers have said for ten seconds (or once, where the caller can create it).
     Missing,
-    /// The caller gave up.
+    /// The caller stopped the wait.
     Stopped,
 }
 
-/// Waits for a topic: for ever while no broker answers, for ten seconds while they say that it is not there, and not
-/// at all in the latter case where the caller can `make` it.
+/// Waits for a topic: for ever while no broker answers, and for ten seconds while brokers say that it does not exist. Where
+/// the caller can create it (`can_create`), it does not wait in the latter case.
 pub(crate) fn await_topic<C: ClientContext>(
     client: &Client<C>,
-    watch: &Watch,
+    monitor: &ConnectionMonitor,
     topic: &str,
-    make: bool,
+    can_create: bool,
     stopping: &dyn Fn() -> bool,
-) -> Result<Waited> {
+) -> Result<TopicWait> {
     let mut missing: Option<Instant> = None;
     loop {
         if stopping() {
-            watch.metrics.waiting(&watch.stage, None);
-            return Ok(Waited::Stopped);
+            monitor.metrics.waiting(&monitor.stage, None);
+            return Ok(TopicWait::Stopped);
         }
-        if let Some(error) = watch.fatal() {
+        if let Some(error) = monitor.fatal() {
             return Err(error);
         }
-        match look(client, topic) {
+        match partition_count(client, topic) {
             Ok(found) => {
-                watch.fine();
-                watch.metrics.waiting(&watch.stage, None);
+                monitor.recovered();
+                monitor.metrics.waiting(&monitor.stage, None);
                 match found {
-                    Some(partitions) => return Ok(Waited::There(partitions)),
-                    None if make => return Ok(Waited::Missing),
+                    Some(partitions) => return Ok(TopicWait::Found(partitions)),
+                    None if can_create => return Ok(TopicWait::Missing),
                     None => {}
                 }
                 let since = *missing.get_or_insert_with(|| {
-                    let (pipeline, stage) = (&*watch.pipeline, &*watch.stage);
+                    let (pipeline, stage) = (&*monitor.pipeline, &*monitor.stage);
                     tracing::warn!(
                         pipeline,
                         stage,
                         "topic `{topic}` is not there yet: waiting for it, {} s at most",
-                        MISSING.as_secs()
+                        MISSING_TOPIC_TIMEOUT.as_secs()
                     );
                     Instant::now()
                 });
-                if since.elapsed() >= MISSING {
-                    return Ok(Waited::Missing);
+                if since.elapsed() >= MISSING_TOPIC_TIMEOUT {
+                    return Ok(TopicWait::Missing);
                 }
             }
             Err(error) => {
                 let code = error.rdkafka_error_code();
-                if code.is_some_and(|code| !passes(code)) {
+                if code.is_some_and(|code| !is_transient(code)) {
                     let error = Error::new(format!("cannot look at topic `{topic}`")).because(error);
                     return Err(error.help("look at `brokers`, `security` and the rights of the user"));
                 }
-                watch.metrics.waiting(&watch.stage, Some(format!("a broker that answers for topic `{topic}`")));
-                watch.trouble_of(&error);
+                monitor.metrics.waiting(&monitor.stage, Some(format!("a broker that answers for topic `{topic}`")));
+                monitor.failed(&error);
             }
         }
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(RETRY_PAUSE);
     }
 }
 
-/// Waits until a topic to write to is there, and makes it where it is missing and the caller says how.
+/// Waits until a topic to write to exists; creates it where it is missing and `create_as` says how.
 pub(crate) fn ensure(
     common: &ClientConfig,
-    watch: &Arc<Watch>,
+    monitor: &Arc<ConnectionMonitor>,
     topic: &str,
     create_as: Option<CreateTopic>,
-    given_up: &AtomicBool,
+    is_abandoned: &AtomicBool,
 ) -> Result<()> {
-    let looker = client::looker(common, watch)?;
+    let metadata_client = client::metadata_client(common, monitor)?;
     let stopping = || {
-        // Why a broker does not answer is told to those who ask.
-        let _ = looker.poll(Duration::ZERO);
-        given_up.load(Ordering::SeqCst)
+        // A poll delivers the errors of the client.
+        let _ = metadata_client.poll(Duration::ZERO);
+        is_abandoned.load(Ordering::SeqCst)
     };
-    let wait = |make| await_topic(looker.client(), watch, topic, make, &stopping);
+    let wait = |can_create| await_topic(metadata_client.client(), monitor, topic, can_create, &stopping);
     let mut waited = wait(create_as.is_some())?;
-    if let (Waited::Missing, Some(how)) = (&waited, create_as) {
+    if let (TopicWait::Missing, Some(how)) = (&waited, create_as) {
         create(common, topic, how, &[])?;
-        tracing::info!(pipeline = &*watch.pipeline, "created topic `{topic}` with {} partitions", how.partitions);
+        tracing::info!(pipeline = &*monitor.pipeline, "created topic `{topic}` with {} partitions", how.partitions);
         waited = wait(false)?;
     }
     match waited {
-        Waited::There(_) => Ok(()),
-        Waited::Missing => Err(no_topic(common.get("bootstrap.servers").unwrap_or("HOST:PORT"), topic, true)),
-        Waited::Stopped => Err(Error::new(format!("stopped while waiting for topic `{topic}`"))),
+        TopicWait::Found(_) => Ok(()),
+        TopicWait::Missing => Err(no_topic(common.get("bootstrap.servers").unwrap_or("HOST:PORT"), topic, true)),
+        TopicWait::Stopped => Err(Error::new(format!("stopped while waiting for topic `{topic}`"))),
     }
 }
 
 /// The id of the cluster and the number of its brokers, once one of them answers.
 pub(crate) fn await_cluster(
-    looker: &BaseConsumer<Looker>,
-    watch: &Watch,
-    given_up: &AtomicBool,
+    metadata_client: &BaseConsumer<MetadataContext>,
+    monitor: &ConnectionMonitor,
+    is_abandoned: &AtomicBool,
 ) -> Result<(String, usize)> {
     loop {
-        let _ = looker.poll(Duration::ZERO);
-        if let Some(error) = watch.fatal() {
+        let _ = metadata_client.poll(Duration::ZERO);
+        if let Some(error) = monitor.fatal() {
             return Err(error);
         }
-        let trouble = match looker.client().fetch_metadata(None, ANSWER) {
-            Ok(metadata) => match looker.client().fetch_cluster_id(ANSWER) {
+        let failure = match metadata_client.client().fetch_metadata(None, METADATA_TIMEOUT) {
+            Ok(metadata) => match metadata_client.client().fetch_cluster_id(METADATA_TIMEOUT) {
                 Some(id) => {
-                    watch.fine();
-                    watch.metrics.waiting(&watch.stage, None);
+                    monitor.recovered();
+                    monitor.metrics.waiting(&monitor.stage, None);
                     return Ok((id, metadata.brokers().len()));
                 }
                 None => None,
@@ -197,20 +197,20 @@ pub(crate) fn await_cluster(
             Err(error) => Some(error),
         };
         let silent = "the brokers do not tell the id of their cluster";
-        if given_up.load(Ordering::SeqCst) {
-            let why = trouble.map_or_else(|| silent.to_owned(), |error| error.to_string());
+        if is_abandoned.load(Ordering::SeqCst) {
+            let why = failure.map_or_else(|| silent.to_owned(), |error| error.to_string());
             return Err(Error::new("stopped while waiting for a broker").because(why));
         }
-        watch.metrics.waiting(&watch.stage, Some("a broker that answers".to_owned()));
-        match &trouble {
-            Some(error) => watch.trouble_of(error),
-            None => watch.trouble(silent),
+        monitor.metrics.waiting(&monitor.stage, Some("a broker that answers".to_owned()));
+        match &failure {
+            Some(error) => monitor.failed(error),
+            None => monitor.failure(silent),
         }
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(RETRY_PAUSE);
     }
 }
 
-/// The error of a topic that is not there, with the ways out.
+/// The error of a topic that does not exist, with the ways out.
 pub(crate) fn no_topic(brokers: &str, topic: &str, can_create: bool) -> Error {
     let own = if can_create { "set `create_topic = { partitions = 3, replication = 1 }` here, or " } else { "" };
     Error::config(format!("there is no topic `{topic}`")).help(format!(
@@ -219,7 +219,7 @@ pub(crate) fn no_topic(brokers: &str, topic: &str, can_create: bool) -> Error {
     ))
 }
 
-/// Makes a topic; that somebody else has just made it is no error.
+/// Creates a topic; no error where another process has just created it.
 pub(crate) fn create(config: &ClientConfig, topic: &str, how: CreateTopic, set: &[(&str, &str)]) -> Result<()> {
     let failed = |why: String| Error::new(format!("cannot create topic `{topic}`")).because(why);
     let admin = admin(config)?;
@@ -236,12 +236,12 @@ pub(crate) fn create(config: &ClientConfig, topic: &str, how: CreateTopic, set: 
     }
 }
 
-/// The largest batch of records that a topic takes, in bytes, where the brokers tell.
-pub(crate) fn largest_batch(config: &ClientConfig, topic: &str) -> Option<usize> {
+/// The largest batch of records that a topic takes, in bytes; `None` where the brokers do not say.
+pub(crate) fn batch_bytes_max(config: &ClientConfig, topic: &str) -> Option<usize> {
     settings(config, &[topic]).remove(topic)?.get("max.message.bytes")?.parse().ok()
 }
 
-/// The settings of topics by name, where the brokers tell.
+/// The settings of topics, by topic and name, as far as the brokers tell them.
 pub(crate) fn settings(config: &ClientConfig, topics: &[&str]) -> HashMap<String, HashMap<String, String>> {
     let ask = || {
         let admin = admin(config).ok()?;
@@ -259,7 +259,7 @@ pub(crate) fn settings(config: &ClientConfig, topics: &[&str]) -> HashMap<String
     found
 }
 
-/// Forgets a consumer group and its offsets; that there is none is no error.
+/// Deletes a consumer group with its offsets; no error where there is none.
 pub(crate) fn delete_group(config: &ClientConfig, group: &str) -> Result<()> {
     let failed = |why: String| Error::new(format!("cannot forget the offsets of group `{group}`")).because(why);
     let admin = admin(config)?;
@@ -281,7 +281,7 @@ pub(crate) fn delete_group(config: &ClientConfig, group: &str) -> Result<()> {
                 return Err(failed("the group has members".to_owned())
                     .help("stop the other instances first, or wait until a dead one has expired"));
             }
-            code if passes(code) && started.elapsed() < ADMIN => std::thread::sleep(PAUSE),
+            code if is_transient(code) && started.elapsed() < ADMIN_TIMEOUT => std::thread::sleep(RETRY_PAUSE),
             code => return Err(failed(code.to_string())),
         }
     }
@@ -292,7 +292,7 @@ fn admin(config: &ClientConfig) -> Result<AdminClient<rdkafka::client::DefaultCl
 }
 
 fn options() -> AdminOptions {
-    AdminOptions::new().request_timeout(Some(ADMIN)).operation_timeout(Some(ADMIN))
+    AdminOptions::new().request_timeout(Some(ADMIN_TIMEOUT)).operation_timeout(Some(ADMIN_TIMEOUT))
 }
 
 /// Waits for an answer on this thread, a little longer than the request itself may take.
@@ -306,7 +306,7 @@ fn wait<F: Future>(future: F) -> Option<F::Output> {
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
-    let until = Instant::now() + ADMIN + ANSWER;
+    let until = Instant::now() + ADMIN_TIMEOUT + METADATA_TIMEOUT;
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return Some(output);

@@ -32,7 +32,7 @@ pub(crate) fn sink(config: Value, cx: &BuildContext) -> Arc<dyn Sink> {
     sink.build(cx).expect("built")
 }
 
-pub(crate) fn dead_end(config: Value, cx: &BuildContext) -> Arc<dyn DeadLetterSink> {
+pub(crate) fn dead_letter_sink(config: Value, cx: &BuildContext) -> Arc<dyn DeadLetterSink> {
     let Parsed::DeadLetter(end) = parse(Role::DeadLetter, config) else { panic!("not a dead letter") };
     end.check().expect("no problems");
     end.build(cx).expect("built")

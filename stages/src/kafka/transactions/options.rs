@@ -1,4 +1,4 @@
-//! `transactions = { … }`: where commits are noted, for the stages that can be part of a transaction.
+//! `transactions = { … }`: the commit topic and the transaction timeout, for stages that can be part of a transaction.
 
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -16,15 +16,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::json::taken_name;
-use crate::kafka::Embedded;
-use crate::kafka::client::{self, Connection, Watch};
-use crate::kafka::outbox::{self, Mailbox};
-use crate::kafka::properties::{Owned, Properties, Side};
+use crate::kafka::EmbeddedBroker;
+use crate::kafka::client::{self, Connection};
+use crate::kafka::producer::{self, SplitProducer};
+use crate::kafka::properties::{ClientKind, Properties, ReservedProperty};
 use crate::kafka::security::Security;
-use crate::kafka::target::Target;
+use crate::kafka::target::KafkaTarget;
 use crate::kafka::topics::CreateTopic;
-use crate::kafka::transactions::{Joined, Part, TransactionOptions, Transactor};
-use writer::{KeepingWriter, SendingWriter};
+use crate::kafka::transactions::{Participant, ParticipantKind, TransactionManager, TransactionOptions};
+use writer::{AtLeastOnceWriter, TransactionalWriter};
 
 inventory::submit! { Descriptor::sink::<KafkaSinkConfig>() }
 
@@ -136,7 +136,7 @@ const fn batch_bytes() -> u32 {
     1_000_000
 }
 
-const OWNED: &[Owned] = &[
+const RESERVED_PROPERTIES: &[ReservedProperty] = &[
     ("enable.idempotence", "it follows from `acks`"),
     ("acks", "set `acks`"),
     ("compression.codec", "set `compression`"),
@@ -170,9 +170,10 @@ create_topic = { partitions = 3, replication = 1 }
     ];
 
     fn check(&self, input: &Fields) -> Result<(), Vec<Problem>> {
-        let owned: Vec<Owned> = OWNED.iter().chain(outbox::OWNED).copied().collect();
+        let reserved: Vec<ReservedProperty> =
+            RESERVED_PROPERTIES.iter().chain(producer::RESERVED_PROPERTIES).copied().collect();
         let security = self.security.as_ref();
-        let mut problems = client::check(&self.brokers, security, &self.librdkafka, Side::Producer, &owned);
+        let mut problems = client::check(&self.brokers, security, &self.librdkafka, ClientKind::Producer, &reserved);
         problems.extend(client::check_topic(&["topic"], &self.topic));
         problems.extend(self.transactions.as_ref().and_then(TransactionOptions::check));
         if let Some(key) = self.key.as_deref().filter(|key| input.key.as_deref() != Some(key)) {
@@ -208,41 +209,41 @@ create_topic = { partitions = 3, replication = 1 }
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Arc<dyn Sink>> {
-        let embedded = cx.process_extensions.get::<Embedded>();
+        let embedded = cx.process_extensions.get::<EmbeddedBroker>();
         if let Some(embedded) = &embedded {
             embedded.create_topic(&self.topic, self.create_topic.unwrap_or_default().partitions)?;
         }
         let connection = Connection::new(&self.brokers, self.security.as_ref(), &self.librdkafka, cx)
-            .within(self.connect_timeout_secs);
-        let transactor = Transactor::join(
+            .with_connect_timeout(self.connect_timeout_secs);
+        let transaction_manager = TransactionManager::join(
             cx,
-            Joined {
-                part: Part::Sink,
+            Participant {
+                kind: ParticipantKind::Sink,
                 stage: Arc::clone(&cx.stage),
                 connection: connection.clone(),
-                own: self.own(),
-                writes: Some((self.topic.clone(), self.create_topic)),
+                producer_properties: self.producer_properties(),
+                output_topic: Some((self.topic.clone(), self.create_topic)),
                 options: self.transactions.clone(),
             },
         );
-        let watch = Watch::of(cx, &connection);
-        let target = Target {
+        let monitor = connection.monitor(cx);
+        let target = KafkaTarget {
             connection,
             topic: self.topic.clone(),
             create: self.create_topic,
-            own: self.own(),
-            watch: Arc::new(watch),
+            producer_properties: self.producer_properties(),
+            monitor: Arc::new(monitor),
             embedded,
-            given_up: Arc::default(),
-            outbox: parking_lot::Mutex::default(),
+            is_abandoned: Arc::default(),
+            producer: parking_lot::Mutex::default(),
         };
-        Ok(Arc::new(KafkaSink { target, transactor, key: self.key.clone(), tests: Arc::clone(&cx.qc_tests) }))
+        Ok(Arc::new(KafkaSink { target, transaction_manager, key: self.key.clone(), tests: Arc::clone(&cx.qc_tests) }))
     }
 }
 
 impl KafkaSinkConfig {
     /// The properties behind the sink's own keys.
-    fn own(&self) -> BTreeMap<&'static str, String> {
+    fn producer_properties(&self) -> BTreeMap<&'static str, String> {
         let idempotent = self.acks == Acks::All;
         BTreeMap::from([
             ("enable.idempotence", idempotent.to_string()),
@@ -255,8 +256,8 @@ impl KafkaSinkConfig {
 }
 
 struct KafkaSink {
-    target: Target,
-    transactor: Arc<Transactor>,
+    target: KafkaTarget,
+    transaction_manager: Arc<TransactionManager>,
     key: Option<String>,
     tests: Arc<QcTests>,
 }
@@ -264,7 +265,11 @@ struct KafkaSink {
 impl TwoPhaseCommit for KafkaSink {
     fn acquire(&self) -> Result<()> {
         // Where commits are decided by transactions, the topic was looked for already, and there is another producer.
-        if self.transactor.largest(&self.target.topic).is_some() { Ok(()) } else { self.target.outbox().map(drop) }
+        if self.transaction_manager.record_bytes_max(&self.target.topic).is_some() {
+            Ok(())
+        } else {
+            self.target.producer().map(drop)
+        }
     }
 
     fn destination(&self) -> Option<Destination> {
@@ -277,7 +282,7 @@ impl TwoPhaseCommit for KafkaSink {
     }
 
     fn transactional_backend(&self) -> Option<Arc<dyn TransactionalBackend>> {
-        Some(Arc::clone(&self.transactor) as Arc<dyn TransactionalBackend>)
+        Some(Arc::clone(&self.transaction_manager) as Arc<dyn TransactionalBackend>)
     }
 
     fn close(&self, until: Instant) -> Result<()> {
@@ -288,9 +293,11 @@ impl TwoPhaseCommit for KafkaSink {
 impl Sink for KafkaSink {
     fn open(&self, _: &SplitId, _: u64) -> Result<Box<dyn Writer>> {
         let (topic, key) = (&*self.target.topic, self.key.clone());
-        Ok(match self.transactor.largest(topic) {
-            Some(most) => Box::new(KeepingWriter::new(&self.transactor, (topic, most), key, &self.tests)),
-            None => Box::new(SendingWriter::new(Mailbox::new(self.target.outbox()?), key, &self.tests)),
+        Ok(match self.transaction_manager.record_bytes_max(topic) {
+            Some(most) => {
+                Box::new(TransactionalWriter::new(&self.transaction_manager, (topic, most), key, &self.tests))
+            }
+            None => Box::new(AtLeastOnceWriter::new(SplitProducer::new(self.target.producer()?), key, &self.tests)),
         })
     }
 }
@@ -310,8 +317,11 @@ mod tests {
     fn the_defaults_are_safe_and_librdkafka_takes_them() {
         let config: KafkaSinkConfig =
             serde_json::from_value(json!({"brokers": "localhost:9092", "topic": "t"})).expect("a configuration");
-        let own = config.own();
-        assert_eq!((own["enable.idempotence"].as_str(), own["acks"].as_str()), ("true", "all"));
+        let producer_properties = config.producer_properties();
+        assert_eq!(
+            (producer_properties["enable.idempotence"].as_str(), producer_properties["acks"].as_str()),
+            ("true", "all")
+        );
         let sink = config.build(&BuildContext::for_tests());
         assert!(sink.is_ok());
     }

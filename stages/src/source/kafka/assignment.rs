@@ -16,32 +16,33 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
 use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
 
-use super::Start as From;
-use super::beginning::{Beginning, all_starts, carried};
-use super::carry::{Carry, Telling};
-use super::census::Census;
-use super::group::{DRAIN, Settings};
-use super::identity::Identities;
-use super::reader::Reader;
-use super::split::{KafkaSplitReader, Seat, UntilEnd};
+use super::StartOffset;
+use super::field_presence::FieldPresence;
+use super::group::{DRAIN_TIMEOUT, Settings};
+use super::message_reader::MessageReader;
+use super::partition_state::{MessageIdentity, PartitionState};
+use super::split_reader::{KafkaSplitReader, PartitionHandle, UntilEnd};
+use super::topic_identity::TopicIdentities;
+use super::topic_start::{TopicStart, all_split_states, saved_state};
 use crate::codec::json::Decoder;
-use crate::kafka::client::{Watch, is_leaderless, watermarks};
+use crate::kafka::client::{ConnectionMonitor, is_leaderless, watermarks};
+use crate::kafka::topic_partition::TopicPartition;
 use crate::kafka::transactions::GroupFence;
 
 /// How long one question for the ends of a partition may take.
-const ANSWER: Duration = Duration::from_secs(2);
+const WATERMARKS_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long splits of lost partitions are waited for: they commit nothing more, and nothing keeps others from their
 /// partitions, so waiting only keeps this member from joining again. What is under way then is decided or refused before
 /// partitions are assigned again.
-const LEAVE_BEHIND: Duration = Duration::from_secs(2);
+const ABANDON_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long brokers may not answer while partitions are assigned: less than the group waits for this member.
-const PATIENCE: Duration = Duration::from_secs(120);
+const BROKER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Listens to the consumer and keeps what is assigned to it.
 pub(super) struct Assignment {
     pub(super) settings: Settings,
-    pub(super) watch: Arc<Watch>,
-    identities: Identities,
+    pub(super) monitor: Arc<ConnectionMonitor>,
+    identities: TopicIdentities,
     consumer: OnceLock<Weak<BaseConsumer<Assignment>>>,
     live: Mutex<Live>,
 }
@@ -50,14 +51,14 @@ pub(super) struct Assignment {
 struct Live {
     splits: Option<Arc<dyn SourceContext>>,
     /// The splits that were opened.
-    open: BTreeMap<SplitId, Arc<Seat>>,
+    open: BTreeMap<SplitId, Arc<PartitionHandle>>,
     /// Partitions whose records were counted as expected.
     expected: BTreeSet<SplitId>,
     assigned: bool,
     /// Whether it was said that there is nothing for this member.
-    idle_told: bool,
+    idle_reported: bool,
     /// Whether it was said that all records of a topic are in one partition.
-    spread_told: bool,
+    skew_reported: bool,
     /// Whether writers were told not to wait for this reader.
     left: bool,
     failure: Option<Error>,
@@ -65,25 +66,18 @@ struct Live {
 
 /// A split's name.
 fn split_id(topic: &str, partition: i32) -> SplitId {
-    format!("{topic}/{partition}").into()
-}
-
-/// The partition behind a split's name.
-pub(super) fn partition_of(id: &SplitId) -> Result<(&str, i32)> {
-    id.rsplit_once('/')
-        .and_then(|(topic, partition)| Some((topic, partition.parse().ok()?)))
-        .ok_or_else(|| Error::bug(format!("`{id}` is not a partition")))
+    TopicPartition::new(topic, partition).split_id()
 }
 
 impl Assignment {
-    pub(super) fn new(settings: Settings, watch: Watch) -> Assignment {
+    pub(super) fn new(settings: Settings, monitor: ConnectionMonitor) -> Assignment {
         if let Some(embedded) = &settings.embedded {
             settings.topics.iter().for_each(|topic| embedded.register_reader(topic, &settings.group));
         }
         Assignment {
             settings,
-            watch: Arc::new(watch),
-            identities: Identities::default(),
+            monitor: Arc::new(monitor),
+            identities: TopicIdentities::default(),
             consumer: OnceLock::new(),
             live: Mutex::default(),
         }
@@ -147,17 +141,17 @@ impl Assignment {
     /// Drains all splits and commits.
     pub(super) fn close_all(&self, splits: &dyn SourceContext) -> Result<()> {
         let open = self.open_ids();
-        if open.is_empty() { Ok(()) } else { splits.close(&open, false, Instant::now() + DRAIN) }
+        if open.is_empty() { Ok(()) } else { splits.close(&open, false, Instant::now() + DRAIN_TIMEOUT) }
     }
 
     /// Asks for the ends of the partitions, so that splits know their lag.
-    pub(super) fn ask_for_ends(&self, consumer: &BaseConsumer<Assignment>) {
-        let open: Vec<(SplitId, Arc<Seat>)> =
-            self.live.lock().open.iter().map(|(id, seat)| (Arc::clone(id), Arc::clone(seat))).collect();
-        for (id, seat) in open {
-            let Ok((topic, partition)) = partition_of(&id) else { continue };
-            match consumer.fetch_watermarks(topic, partition, Duration::from_millis(500)) {
-                Ok((_, high)) => seat.end.store(high.max(0) as u64, Ordering::Relaxed),
+    pub(super) fn update_ends(&self, consumer: &BaseConsumer<Assignment>) {
+        let open: Vec<(SplitId, Arc<PartitionHandle>)> =
+            self.live.lock().open.iter().map(|(id, handle)| (Arc::clone(id), Arc::clone(handle))).collect();
+        for (id, handle) in open {
+            let Ok(partition) = id.parse::<TopicPartition>() else { continue };
+            match consumer.fetch_watermarks(partition.topic(), partition.partition(), Duration::from_millis(500)) {
+                Ok((_, high)) => handle.end.store(high.max(0) as u64, Ordering::Relaxed),
                 // The lag is a comfort: it is as old as the last answer.
                 Err(_) => return,
             }
@@ -167,7 +161,7 @@ impl Assignment {
     /// Compares the ids of the topics with what they were.
     ///
     /// # Errors
-    /// Where a topic was made anew.
+    /// Where a topic was deleted and made anew.
     pub(super) fn compare_topics(&self, consumer: &BaseConsumer<Assignment>) -> Result<()> {
         // The embedded broker gives no ids, and its topics are made once.
         if self.settings.embedded.is_some() {
@@ -178,26 +172,26 @@ impl Assignment {
     }
 
     /// Whether nearly nothing would be shared where more members join: said once, when a split has read enough.
-    pub(super) fn look_at_spread(&self, consumer: &BaseConsumer<Assignment>, topic: &str, partition: i32, read: u64) {
-        if self.settings.embedded.is_some() || self.live.lock().spread_told {
+    pub(super) fn report_skew(&self, consumer: &BaseConsumer<Assignment>, topic: &str, partition: i32, read: u64) {
+        if self.settings.embedded.is_some() || self.live.lock().skew_reported {
             return;
         }
-        let others: Vec<(i32, Arc<Seat>)> = {
+        let others: Vec<(i32, Arc<PartitionHandle>)> = {
             let live = self.live.lock();
-            let others = live.open.iter().filter_map(|(id, seat)| Some((partition_of(id).ok()?, seat)));
-            let others = others.filter(|((other, number), _)| *other == topic && *number != partition);
-            others.map(|((_, number), seat)| (number, Arc::clone(seat))).collect()
+            let others = live.open.iter().filter_map(|(id, handle)| Some((id.parse::<TopicPartition>().ok()?, handle)));
+            let others = others.filter(|(other, _)| other.topic() == topic && other.partition() != partition);
+            others.map(|(other, handle)| (other.partition(), Arc::clone(handle))).collect()
         };
-        let is_empty = |(number, seat): &(i32, Arc<Seat>)| {
+        let is_empty = |(number, handle): &(i32, Arc<PartitionHandle>)| {
             // What is known of their ends may be some seconds old.
-            seat.end.load(Ordering::Relaxed) == 0
-                && consumer.fetch_watermarks(topic, *number, ANSWER).is_ok_and(|(_, high)| high == 0)
+            handle.end.load(Ordering::Relaxed) == 0
+                && consumer.fetch_watermarks(topic, *number, WATERMARKS_TIMEOUT).is_ok_and(|(_, high)| high == 0)
         };
-        if others.is_empty() || !others.iter().all(is_empty) || self.live.lock().spread_told {
+        if others.is_empty() || !others.iter().all(is_empty) || self.live.lock().skew_reported {
             return;
         }
-        self.live.lock().spread_told = true;
-        let (pipeline, stage) = (&*self.watch.pipeline, &*self.watch.stage);
+        self.live.lock().skew_reported = true;
+        let (pipeline, stage) = (&*self.monitor.pipeline, &*self.monitor.stage);
         tracing::warn!(
             pipeline,
             stage,
@@ -219,11 +213,11 @@ impl Assignment {
         let mut made = Vec::with_capacity(ids.len());
         // Of all partitions together.
         let started = Instant::now();
-        let give_up = || splits.stopping() || started.elapsed() > PATIENCE;
+        let give_up = || splits.stopping() || started.elapsed() > BROKER_TIMEOUT;
         for (id, (topic, partition)) in ids.into_iter().zip(&wanted) {
             let start = known.get(&id).cloned().flatten();
-            let carry = start.as_ref().map(carried).transpose().map_err(|error| error.at(&*id))?.flatten();
-            if let Some(was) = carry.as_ref().and_then(|carry| TopicId::new(carry.topic?))
+            let state = start.as_ref().map(saved_state).transpose().map_err(|error| error.at(&*id))?.flatten();
+            if let Some(was) = state.as_ref().and_then(|state| TopicId::new(state.topic?))
                 && !self.identities.compare_with(base, topic, was, give_up)?
             {
                 self.say_unsure(topic);
@@ -231,33 +225,33 @@ impl Assignment {
             let (low, high) = self.ends(base, &*splits, topic, *partition)?;
             let beginning = beginnings.get(topic.as_str());
             let position = self.position((start.as_ref(), beginning), (low, high), (&id, *partition))?;
-            let mut carry = carry.unwrap_or_default();
-            carry.topic = self.identities.of(topic).map(TopicId::number).or(carry.topic);
-            carry.first_ends = match beginning {
-                Some(Beginning::At(ends)) => Some(ends.clone()),
+            let mut state = state.unwrap_or_default();
+            state.topic = self.identities.of(topic).map(TopicId::number).or(state.topic);
+            state.first_ends = match beginning {
+                Some(TopicStart::Ends(ends)) => Some(ends.clone()),
                 _ => None,
             };
             // The last message that was read is read again where it is still there, to see that it is the same topic.
-            let last = carry.last.filter(|_| self.settings.embedded.is_none());
+            let last = state.last.filter(|_| self.settings.embedded.is_none());
             let last = last.filter(|last| (low..position.offset).contains(&last.offset));
             let from = last.map_or(position.offset, |last| last.offset);
             let offset = i64::try_from(from).map_err(|_| Error::new("an offset too large").at(&*id))?;
             partitions
                 .set_partition_offset(topic, *partition, Offset::Offset(offset))
                 .map_err(|error| Error::new("cannot set the start").at(&*id).because(error))?;
-            let seat = Arc::new(Seat::new(high));
-            let split = self.split(&id, (topic, *partition), position, &seat, (carry, last))?;
-            made.push((id, split, start, seat));
+            let handle = Arc::new(PartitionHandle::new(high));
+            let split = self.split(&id, (topic, *partition), position, &handle, (state, last))?;
+            made.push((id, split, start, handle));
         }
         // Split before they are assigned, so that no message comes through the main queue; assigned once, with
         // explicit offsets, so that no answer from the brokers overrides them.
         self.hand_over(base, Some(partitions))?;
-        self.watch.fine();
+        self.monitor.recovered();
         self.say_assigned(&made.iter().map(|(id, ..)| &**id).collect::<Vec<_>>());
         // The membership as it is now: a later one would let a commit pass of what was taken away meanwhile.
         let fence = base.group_metadata().map(|group| Arc::new(GroupFence(group)) as FencingToken);
-        for (id, split, start, seat) in made {
-            self.live.lock().open.insert(Arc::clone(&id), seat);
+        for (id, split, start, handle) in made {
+            self.live.lock().open.insert(Arc::clone(&id), handle);
             splits.open(id, Box::new(split), start, fence.clone())?;
         }
         self.live.lock().assigned = true;
@@ -265,7 +259,7 @@ impl Assignment {
     }
 
     fn say_unsure(&self, topic: &str) {
-        let (pipeline, stage) = (&*self.watch.pipeline, &*self.watch.stage);
+        let (pipeline, stage) = (&*self.monitor.pipeline, &*self.monitor.stage);
         tracing::warn!(
             pipeline,
             stage,
@@ -275,11 +269,11 @@ impl Assignment {
     }
 
     fn say_assigned(&self, names: &[&str]) {
-        let (pipeline, stage) = (&*self.watch.pipeline, &*self.watch.stage);
+        let (pipeline, stage) = (&*self.monitor.pipeline, &*self.monitor.stage);
         if !names.is_empty() {
-            self.live.lock().idle_told = false;
+            self.live.lock().idle_reported = false;
             tracing::info!(pipeline, stage, "assigned: {}", names.join(", "));
-        } else if !std::mem::replace(&mut self.live.lock().idle_told, true) {
+        } else if !std::mem::replace(&mut self.live.lock().idle_reported, true) {
             tracing::info!(
                 pipeline,
                 stage,
@@ -297,30 +291,30 @@ impl Assignment {
         splits: &dyn SourceContext,
         wanted: &[(String, i32)],
         known: &BTreeMap<SplitId, Option<SplitState>>,
-    ) -> Result<BTreeMap<String, Beginning>> {
+    ) -> Result<BTreeMap<String, TopicStart>> {
         let mut found = BTreeMap::new();
         // On the embedded broker all there is was written by this run, for this reader too.
-        if self.settings.start == From::Earliest || self.settings.embedded.is_some() {
+        if self.settings.start == StartOffset::Earliest || self.settings.embedded.is_some() {
             return Ok(found);
         }
         for (topic, partition) in wanted {
             let start = known.get(&split_id(topic, *partition)).and_then(Option::as_ref);
-            let carry = start.map(carried).transpose()?.flatten();
-            let is_settled = start.is_some() && carry.is_none_or(|carry| carry.first_ends.is_none());
+            let state = start.map(saved_state).transpose()?.flatten();
+            let is_settled = start.is_some() && state.is_none_or(|state| state.first_ends.is_none());
             if is_settled || found.contains_key(topic) {
                 continue;
             }
-            let count = self.ask(splits, "cannot ask for the topic's partitions", topic, || {
-                let metadata = base.fetch_metadata(Some(topic), ANSWER)?;
+            let count = self.retry_leaderless(splits, "cannot ask for the topic's partitions", topic, || {
+                let metadata = base.fetch_metadata(Some(topic), WATERMARKS_TIMEOUT)?;
                 Ok(metadata.topics().iter().find(|one| one.name() == topic).map_or(0, |one| one.partitions().len()))
             })?;
             let numbers = 0..i32::try_from(count).unwrap_or(i32::MAX);
             let all: Vec<SplitId> = numbers.clone().map(|number| split_id(topic, number)).collect();
-            let starts = all_starts(splits, known, &all)?;
-            let beginning = match Beginning::of(starts.iter().map(Option::as_ref))? {
-                Beginning::Never => {
+            let starts = all_split_states(splits, known, &all)?;
+            let beginning = match TopicStart::of(starts.iter().map(Option::as_ref))? {
+                TopicStart::NotStarted => {
                     let ends = numbers.map(|number| Ok(self.ends(base, splits, topic, number)?.1));
-                    Beginning::At(ends.collect::<Result<_>>()?)
+                    TopicStart::Ends(ends.collect::<Result<_>>()?)
                 }
                 other => other,
             };
@@ -334,8 +328,8 @@ impl Assignment {
         id: &SplitId,
         (topic, partition): (&str, i32),
         position: Position,
-        seat: &Arc<Seat>,
-        known: (Carry, Option<Telling>),
+        handle: &Arc<PartitionHandle>,
+        known: (PartitionState, Option<MessageIdentity>),
     ) -> Result<KafkaSplitReader> {
         let mut decoder = Decoder::new(self.settings.decoder.clone());
         decoder.restore(&known.0.decoder).map_err(|error| error.at(&**id))?;
@@ -344,7 +338,7 @@ impl Assignment {
         let queue = consumer
             .split_partition_queue(topic, partition)
             .ok_or_else(|| Error::new("cannot read the partition by itself").at(&**id))?;
-        let high = seat.end.load(Ordering::Relaxed);
+        let high = handle.end.load(Ordering::Relaxed);
         let settings = &self.settings;
         let until_end = match (settings.until_end, settings.upstream.is_open()) {
             (false, _) => UntilEnd::Never,
@@ -353,12 +347,13 @@ impl Assignment {
         };
         if settings.until_end && self.live.lock().expected.insert(Arc::clone(id)) {
             let records = high.saturating_sub(position.offset);
-            self.watch.metrics.expected.fetch_add(records, Ordering::Relaxed);
+            self.monitor.metrics.expected.fetch_add(records, Ordering::Relaxed);
         }
         let declared = settings.decoder.declared.iter().flat_map(|fields| fields.list.iter().map(|field| &field.name));
-        let census = Census::new(declared);
-        let reader = Reader::new(topic, partition, decoder, position, settings.embedded.is_some(), census, known);
-        Ok(KafkaSplitReader::new(consumer, queue, reader, until_end, Arc::clone(seat)))
+        let presence = FieldPresence::new(declared);
+        let reader =
+            MessageReader::new(topic, partition, decoder, position, settings.embedded.is_some(), presence, known);
+        Ok(KafkaSplitReader::new(consumer, queue, reader, until_end, Arc::clone(handle)))
     }
 
     /// The first offset that is there and the one behind the last, as a reader of committed records sees them.
@@ -370,14 +365,15 @@ impl Assignment {
         partition: i32,
     ) -> Result<(u64, u64)> {
         let at = format!("{topic}/{partition}");
-        let (low, high) = self.ask(splits, "cannot ask where the partition starts and ends", &at, || {
-            watermarks(base, topic, partition, ANSWER)
-        })?;
+        let (low, high) =
+            self.retry_leaderless(splits, "cannot ask where the partition starts and ends", &at, || {
+                watermarks(base, topic, partition, WATERMARKS_TIMEOUT)
+            })?;
         Ok((low.max(0) as u64, high.max(0) as u64))
     }
 
     /// Repeats a question while nobody leads what it is about.
-    fn ask<T>(
+    fn retry_leaderless<T>(
         &self,
         splits: &dyn SourceContext,
         failed: &str,
@@ -389,10 +385,10 @@ impl Assignment {
             match question() {
                 Ok(answer) => return Ok(answer),
                 Err(error) => {
-                    if !is_leaderless(&error) || splits.stopping() || started.elapsed() > PATIENCE {
+                    if !is_leaderless(&error) || splits.stopping() || started.elapsed() > BROKER_TIMEOUT {
                         return Err(Error::new(failed).at(at).because(error));
                     }
-                    self.watch.trouble_of(&error);
+                    self.monitor.failed(&error);
                     std::thread::sleep(Duration::from_millis(100));
                 }
             }
@@ -402,7 +398,7 @@ impl Assignment {
     /// Where a partition goes on, or begins.
     fn position(
         &self,
-        (start, beginning): (Option<&SplitState>, Option<&Beginning>),
+        (start, beginning): (Option<&SplitState>, Option<&TopicStart>),
         (low, high): (u64, u64),
         (id, partition): (&SplitId, i32),
     ) -> Result<Position> {
@@ -413,7 +409,7 @@ impl Assignment {
         };
         let Some(position) = first else {
             if beginning.is_some() {
-                let (pipeline, stage) = (&*self.watch.pipeline, &*self.watch.stage);
+                let (pipeline, stage) = (&*self.monitor.pipeline, &*self.monitor.stage);
                 tracing::info!(pipeline, stage, "{id} was added after the group had begun: all of it is read");
             }
             return Ok(Position { offset: low, records: 0 });
@@ -432,23 +428,22 @@ impl Assignment {
     }
 
     fn revoke(&self, base: &BaseConsumer<Assignment>, partitions: &TopicPartitionList) -> Result<()> {
-        let (ids, seats): (Vec<SplitId>, Vec<Arc<Seat>>) = {
+        let (ids, handles): (Vec<SplitId>, Vec<Arc<PartitionHandle>>) = {
             let mut live = self.live.lock();
-            let elements = partitions.elements();
-            let ids = elements.iter().map(|it| split_id(it.topic(), it.partition()));
-            let left = ids.filter_map(|id| live.open.remove(&id).map(|seat| (id, seat))).unzip();
+            let ids = TopicPartition::all(partitions).into_iter().map(|it| it.split_id());
+            let left = ids.filter_map(|id| live.open.remove(&id).map(|handle| (id, handle))).unzip();
             live.assigned = false;
             left
         };
-        seats.iter().for_each(|seat| seat.leave());
+        handles.iter().for_each(|handle| handle.abandon());
         let splits = self.live.lock().splits.clone();
         let lost = base.assignment_lost();
         let closed = match splits {
             Some(splits) if !ids.is_empty() => {
-                let (pipeline, stage) = (&*self.watch.pipeline, &*self.watch.stage);
+                let (pipeline, stage) = (&*self.monitor.pipeline, &*self.monitor.stage);
                 let how = if lost { "lost" } else { "given back" };
                 tracing::info!(pipeline, stage, "{how}: {}", ids.join(", "));
-                splits.close(&ids, lost, Instant::now() + if lost { LEAVE_BEHIND } else { DRAIN })
+                splits.close(&ids, lost, Instant::now() + if lost { ABANDON_TIMEOUT } else { DRAIN_TIMEOUT })
             }
             _ => Ok(()),
         };
@@ -481,7 +476,7 @@ impl Drop for Assignment {
 
 impl ClientContext for Assignment {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.watch.line(level, facility, message);
+        self.monitor.log_line(level, facility, message);
     }
 
     fn stats(&self, _: Statistics) {}
@@ -489,7 +484,7 @@ impl ClientContext for Assignment {
     fn stats_raw(&self, _: &[u8]) {}
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.watch.heard(&error, reason);
+        self.monitor.client_error(&error, reason);
     }
 }
 

@@ -10,39 +10,39 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{ClientConfig, Message};
 
-use super::Start;
+use super::StartOffset;
 use super::assignment::Assignment;
-use super::identity::COMPARE;
+use super::topic_identity::TOPIC_ID_CHECK_INTERVAL;
 use crate::codec::json::DecoderOptions;
-use crate::kafka::Embedded;
-use crate::kafka::client::{Connection, Watch, passes};
-use crate::kafka::topics::{self, Waited};
-use crate::kafka::transactions::Transactor;
+use crate::kafka::EmbeddedBroker;
+use crate::kafka::client::{Connection, is_transient};
+use crate::kafka::topics::{self, TopicWait};
+use crate::kafka::transactions::TransactionManager;
 
 /// How long splits may take to drain and commit when their partitions are taken away, or at a stop.
-pub(super) const DRAIN: Duration = Duration::from_secs(30);
+pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long one poll of the main queue waits: nothing but events comes through it.
-const POLL: Duration = Duration::from_millis(50);
+const POLL_TIMEOUT: Duration = Duration::from_millis(50);
 /// How long the group may take to assign before that is worth a word, and the pause between words.
-const QUIET: Duration = Duration::from_secs(1);
-const SAY_AGAIN: Duration = Duration::from_secs(5);
+const WAIT_REPORT_DELAY: Duration = Duration::from_secs(1);
+const WAIT_REPORT_INTERVAL: Duration = Duration::from_secs(5);
 /// How often the ends of partitions are asked for, to know the lag.
-const ENDS: Duration = Duration::from_secs(5);
+const LAG_UPDATE_INTERVAL: Duration = Duration::from_secs(5);
 /// How long leaving the group may take.
-const LEAVE: Duration = Duration::from_secs(5);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the source was told.
 pub(super) struct Settings {
     pub(super) connection: Connection,
-    pub(super) transactor: Arc<Transactor>,
+    pub(super) transaction_manager: Arc<TransactionManager>,
     pub(super) group: String,
     pub(super) topics: Vec<String>,
-    pub(super) start: Start,
+    pub(super) start: StartOffset,
     pub(super) until_end: bool,
     pub(super) session_timeout_secs: u32,
     pub(super) decoder: DecoderOptions,
     pub(super) upstream: Arc<Latch>,
-    pub(super) embedded: Option<Arc<Embedded>>,
+    pub(super) embedded: Option<Arc<EmbeddedBroker>>,
 }
 
 impl Settings {
@@ -85,8 +85,8 @@ impl Group {
     pub(super) fn new(settings: Settings, cx: &BuildContext) -> Result<Group> {
         let config = settings.consumer();
         let assignment = {
-            let watch = Watch::of(cx, &settings.connection);
-            Assignment::new(settings, watch)
+            let monitor = settings.connection.monitor(cx);
+            Assignment::new(settings, monitor)
         };
         let consumer: BaseConsumer<Assignment> = config
             .create_with_context(assignment)
@@ -120,7 +120,7 @@ impl Group {
             .map_err(|error| Error::new(format!("cannot subscribe to {}", topics.join(", "))).because(error));
         let served = joined.and_then(|()| self.serve(&**splits));
         let left = self.leave(&**splits);
-        assignment.watch.metrics.waiting("group", None);
+        assignment.monitor.metrics.waiting("group", None);
         served.and(left)
     }
 
@@ -136,10 +136,12 @@ impl Group {
                 let _ = self.consumer.poll(Duration::ZERO);
                 splits.stopping()
             };
-            match topics::await_topic(self.consumer.client(), &assignment.watch, topic, false, &stopping)? {
-                Waited::There(_) => {}
-                Waited::Missing => return Err(topics::no_topic(&assignment.settings.connection.brokers, topic, false)),
-                Waited::Stopped => return Ok(false),
+            match topics::await_topic(self.consumer.client(), &assignment.monitor, topic, false, &stopping)? {
+                TopicWait::Found(_) => {}
+                TopicWait::Missing => {
+                    return Err(topics::no_topic(&assignment.settings.connection.brokers, topic, false));
+                }
+                TopicWait::Stopped => return Ok(false),
             }
         }
         Ok(true)
@@ -147,56 +149,56 @@ impl Group {
 
     fn serve(&self, splits: &dyn SourceContext) -> Result<()> {
         let assignment = self.assignment();
-        let mut waiting = Waiting::new();
+        let mut waiting = AssignmentWait::new();
         let mut ends = Instant::now();
         let mut compared = Instant::now();
         while !splits.stopping() {
-            if compared.elapsed() >= COMPARE {
+            if compared.elapsed() >= TOPIC_ID_CHECK_INTERVAL {
                 assignment.compare_topics(&self.consumer)?;
                 compared = Instant::now();
             }
-            match self.consumer.poll(POLL) {
+            match self.consumer.poll(POLL_TIMEOUT) {
                 None => {}
                 Some(Ok(message)) => {
                     let place = format!("{}/{}@{}", message.topic(), message.partition(), message.offset());
                     return Err(Error::bug("a message came outside its split").at(place));
                 }
-                Some(Err(error)) => self.survive(error)?,
+                Some(Err(error)) => self.handle_error(error)?,
             }
             if let Some(error) = assignment.take_failure() {
                 return Err(error);
             }
-            if let Some(error) = assignment.watch.fatal() {
+            if let Some(error) = assignment.monitor.fatal() {
                 return Err(error);
             }
             if assignment.is_assigned() {
-                waiting.over(assignment);
+                waiting.ended(assignment);
                 if assignment.settings.until_end && assignment.all_ended(splits) {
                     // There may be no later start that would notice.
                     return assignment.compare_topics(&self.consumer);
                 }
-                if ends.elapsed() >= ENDS {
-                    assignment.ask_for_ends(&self.consumer);
+                if ends.elapsed() >= LAG_UPDATE_INTERVAL {
+                    assignment.update_ends(&self.consumer);
                     ends = Instant::now();
                 }
             } else {
-                waiting.say(assignment);
+                waiting.report(assignment);
             }
         }
         Ok(())
     }
 
     /// Takes an error of the main queue: most pass, and librdkafka goes on by itself.
-    fn survive(&self, error: KafkaError) -> Result<()> {
-        let watch = &self.assignment().watch;
+    fn handle_error(&self, error: KafkaError) -> Result<()> {
+        let monitor = &self.assignment().monitor;
         match error.rdkafka_error_code() {
             // Told when the client reported it.
-            Some(code) if passes(code) => {
-                watch.retried(code);
+            Some(code) if is_transient(code) => {
+                monitor.retried(code);
                 Ok(())
             }
             Some(Code::PollExceeded) => {
-                watch.trouble("the group took the partitions away, for this member did not ask for messages in time");
+                monitor.failure("the group took the partitions away, for this member did not ask for messages in time");
                 Ok(())
             }
             Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => {
@@ -218,7 +220,7 @@ impl Group {
         let assignment = self.assignment();
         let closed = assignment.close_all(splits);
         self.consumer.unsubscribe();
-        let until = Instant::now() + LEAVE;
+        let until = Instant::now() + LEAVE_TIMEOUT;
         // Leaving takes the partitions away, which is answered in a poll.
         while Instant::now() < until && self.consumer.assignment().is_ok_and(|assigned| assigned.count() > 0) {
             let _ = self.consumer.poll(Duration::from_millis(10));
@@ -231,26 +233,26 @@ impl Group {
 }
 
 /// Says that the group keeps this member waiting.
-struct Waiting {
+struct AssignmentWait {
     since: Instant,
     told: Option<Instant>,
 }
 
-impl Waiting {
-    fn new() -> Waiting {
-        Waiting { since: Instant::now(), told: None }
+impl AssignmentWait {
+    fn new() -> AssignmentWait {
+        AssignmentWait { since: Instant::now(), told: None }
     }
 
-    fn over(&mut self, assignment: &Assignment) {
+    fn ended(&mut self, assignment: &Assignment) {
         if self.told.take().is_some() {
-            assignment.watch.metrics.waiting("group", None);
+            assignment.monitor.metrics.waiting("group", None);
         }
         self.since = Instant::now();
     }
 
-    fn say(&mut self, assignment: &Assignment) {
+    fn report(&mut self, assignment: &Assignment) {
         let waited = self.since.elapsed();
-        if waited < QUIET || self.told.is_some_and(|told| told.elapsed() < SAY_AGAIN) {
+        if waited < WAIT_REPORT_DELAY || self.told.is_some_and(|told| told.elapsed() < WAIT_REPORT_INTERVAL) {
             return;
         }
         let (group, most) = (&assignment.settings.group, assignment.settings.session_timeout_secs);
@@ -259,9 +261,9 @@ impl Waiting {
              {most} s (`session_timeout_secs`)",
             waited.as_secs()
         );
-        let (pipeline, stage) = (&*assignment.watch.pipeline, &*assignment.watch.stage);
+        let (pipeline, stage) = (&*assignment.monitor.pipeline, &*assignment.monitor.stage);
         tracing::info!(pipeline, stage, "waiting for {what}");
-        assignment.watch.metrics.waiting("group", Some(what));
+        assignment.monitor.metrics.waiting("group", Some(what));
         self.told = Some(Instant::now());
     }
 }

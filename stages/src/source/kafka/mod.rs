@@ -1,15 +1,15 @@
 //! From Kafka topics, as a member of a consumer group.
 
-mod again;
 mod assignment;
-mod beginning;
-mod carry;
-mod census;
+mod dead_letter_decoder;
+mod field_presence;
 mod group;
-mod identity;
+mod message_reader;
 mod offsets;
-mod reader;
-mod split;
+mod partition_state;
+mod split_reader;
+mod topic_identity;
+mod topic_start;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,12 +24,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::json::{Decoder, DecoderOptions};
-use crate::kafka::Embedded;
+use crate::kafka::EmbeddedBroker;
 use crate::kafka::client::{self, Connection};
-use crate::kafka::properties::{Owned, Properties, Side};
+use crate::kafka::properties::{ClientKind, Properties, ReservedProperty};
 use crate::kafka::security::Security;
-use crate::kafka::transactions::{Joined, Part, TransactionOptions, Transactor};
-use again::MessageDeadLetterDecoder;
+use crate::kafka::transactions::{Participant, ParticipantKind, TransactionManager, TransactionOptions};
+use dead_letter_decoder::MessageDeadLetterDecoder;
 use group::{Group, Settings};
 
 inventory::submit! { Descriptor::source::<KafkaSourceConfig>() }
@@ -55,7 +55,7 @@ pub(crate) struct KafkaSourceConfig {
     /// Where a partition begins that the group has not begun with: at its `earliest` record, or at the `latest`, which is
     /// where it ended when the group first met the topic. A partition that is added later is read from its first record.
     #[serde(default)]
-    start: Start,
+    start: StartOffset,
     /// Stop at the end of what is there when the partition is assigned, instead of waiting for more.
     #[serde(default)]
     until_end: bool,
@@ -96,7 +96,7 @@ pub(crate) struct KafkaSourceConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
-pub(crate) enum Start {
+pub(crate) enum StartOffset {
     #[default]
     Earliest,
     Latest,
@@ -110,7 +110,7 @@ fn timestamp() -> String {
     TIMESTAMP.to_owned()
 }
 
-const OWNED: &[Owned] = &[
+const RESERVED_PROPERTIES: &[ReservedProperty] = &[
     ("group.id", "set `group`"),
     ("session.timeout.ms", "set `session_timeout_secs`"),
     ("auto.offset.reset", "set `start`"),
@@ -137,7 +137,8 @@ key = \"station\"
 
     fn check(&self) -> Result<Fields, Vec<Problem>> {
         let security = self.security.as_ref();
-        let mut problems = client::check(&self.brokers, security, &self.librdkafka, Side::Consumer, OWNED);
+        let mut problems =
+            client::check(&self.brokers, security, &self.librdkafka, ClientKind::Consumer, RESERVED_PROPERTIES);
         if self.topics.is_empty() {
             problems.push(Problem::new(["topics"], "no topic is named"));
         }
@@ -178,21 +179,21 @@ key = \"station\"
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>> {
         let connection = Connection::new(&self.brokers, self.security.as_ref(), &self.librdkafka, cx)
-            .within(self.connect_timeout_secs);
-        let transactor = Transactor::join(
+            .with_connect_timeout(self.connect_timeout_secs);
+        let transaction_manager = TransactionManager::join(
             cx,
-            Joined {
-                part: Part::Source,
+            Participant {
+                kind: ParticipantKind::Source,
                 stage: Arc::clone(&cx.stage),
                 connection: connection.clone(),
-                own: BTreeMap::new(),
-                writes: None,
+                producer_properties: BTreeMap::new(),
+                output_topic: None,
                 options: self.transactions.clone(),
             },
         );
         let settings = Settings {
             connection,
-            transactor: Arc::clone(&transactor),
+            transaction_manager: Arc::clone(&transaction_manager),
             group: self.group.clone().unwrap_or_else(|| cx.pipeline.to_string()),
             topics: self.topics.clone(),
             start: self.start,
@@ -200,9 +201,9 @@ key = \"station\"
             session_timeout_secs: self.session_timeout_secs,
             decoder: self.decoder(cx),
             upstream: Arc::clone(&cx.upstream),
-            embedded: cx.process_extensions.get::<Embedded>(),
+            embedded: cx.process_extensions.get::<EmbeddedBroker>(),
         };
-        Ok(Box::new(KafkaSource { group: Arc::new(Group::new(settings, cx)?), transactor }))
+        Ok(Box::new(KafkaSource { group: Arc::new(Group::new(settings, cx)?), transaction_manager }))
     }
 }
 
@@ -251,7 +252,7 @@ impl KafkaSourceConfig {
 
 struct KafkaSource {
     group: Arc<Group>,
-    transactor: Arc<Transactor>,
+    transaction_manager: Arc<TransactionManager>,
 }
 
 impl Source for KafkaSource {
@@ -260,7 +261,7 @@ impl Source for KafkaSource {
     }
 
     fn transactional_backend(&self) -> Option<Arc<dyn TransactionalBackend>> {
-        Some(Arc::clone(&self.transactor) as Arc<dyn TransactionalBackend>)
+        Some(Arc::clone(&self.transaction_manager) as Arc<dyn TransactionalBackend>)
     }
 
     fn run(self: Box<Self>, splits: Arc<dyn SourceContext>) -> Result<()> {

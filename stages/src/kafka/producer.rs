@@ -15,26 +15,26 @@ use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, P
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{ClientConfig, ClientContext, Message, Statistics};
 
-use super::Embedded;
-use super::client::Watch;
+use super::EmbeddedBroker;
+use super::client::ConnectionMonitor;
 
 /// How many bytes may be under way: enough to keep brokers busy, and little beside what a batch is.
-const WINDOW: u64 = 8 << 20;
+const IN_FLIGHT_BYTES_MAX: u64 = 8 << 20;
 /// What a record needs in a batch of its own besides key, value and headers, at most.
-pub(crate) const FRAMING: usize = 128;
+pub(crate) const RECORD_FRAMING_BYTES: usize = 128;
 /// How long nothing may be acknowledged before that is worth a word.
-const QUIET: Duration = Duration::from_secs(5);
+const WAIT_REPORT_DELAY: Duration = Duration::from_secs(5);
 
 /// The bytes under way.
 #[derive(Default)]
-struct Window {
+struct InFlightWindow {
     bytes: AtomicU64,
     waiting: AtomicUsize,
     lock: Mutex<()>,
     moved: Condvar,
 }
 
-impl Window {
+impl InFlightWindow {
     /// Waits until something was acknowledged, or a little while.
     fn wait(&self, at_most: Duration) {
         self.waiting.fetch_add(1, Ordering::SeqCst);
@@ -54,7 +54,7 @@ impl Window {
 
 /// What became of one split's records.
 #[derive(Default)]
-pub(crate) struct Tally {
+pub(crate) struct DeliveryTally {
     settled: AtomicU64,
     failed: AtomicBool,
     failure: Mutex<Option<KafkaError>>,
@@ -62,13 +62,13 @@ pub(crate) struct Tally {
 
 /// Listens to the producer.
 pub(crate) struct Deliveries {
-    watch: Arc<Watch>,
-    window: Arc<Window>,
+    monitor: Arc<ConnectionMonitor>,
+    window: Arc<InFlightWindow>,
 }
 
 impl ClientContext for Deliveries {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.watch.line(level, facility, message);
+        self.monitor.log_line(level, facility, message);
     }
 
     fn stats(&self, _: Statistics) {}
@@ -76,17 +76,17 @@ impl ClientContext for Deliveries {
     fn stats_raw(&self, _: &[u8]) {}
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.watch.heard(&error, reason);
+        self.monitor.client_error(&error, reason);
     }
 }
 
 impl ProducerContext for Deliveries {
-    type DeliveryOpaque = Arc<Tally>;
+    type DeliveryOpaque = Arc<DeliveryTally>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, tally: Arc<Tally>) {
+    fn delivery(&self, result: &DeliveryResult<'_>, tally: Arc<DeliveryTally>) {
         let message = match result {
             Ok(message) => {
-                self.watch.fine();
+                self.monitor.recovered();
                 message
             }
             Err((error, message)) => {
@@ -106,24 +106,24 @@ fn size(key: Option<&[u8]>, payload: Option<&[u8]>) -> u64 {
 }
 
 /// A producer and what is under way through it.
-pub(crate) struct Outbox {
+pub(crate) struct ProducerHandle {
     producer: ThreadedProducer<Deliveries>,
     topic: String,
-    window: Arc<Window>,
-    watch: Arc<Watch>,
-    embedded: Option<Arc<Embedded>>,
+    window: Arc<InFlightWindow>,
+    monitor: Arc<ConnectionMonitor>,
+    embedded: Option<Arc<EmbeddedBroker>>,
     largest: usize,
-    given_up: Arc<AtomicBool>,
+    is_abandoned: Arc<AtomicBool>,
 }
 
-impl fmt::Debug for Outbox {
+impl fmt::Debug for ProducerHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Outbox({})", self.topic)
+        write!(f, "ProducerHandle({})", self.topic)
     }
 }
 
 /// librdkafka's default of `message.max.bytes`.
-pub(crate) const LARGEST: usize = 1_000_000;
+pub(crate) const REQUEST_BYTES_DEFAULT: usize = 1_000_000;
 
 /// What every producer of ours is set to, before the stage's own properties.
 pub(crate) fn defaults(config: &mut ClientConfig) {
@@ -135,7 +135,7 @@ pub(crate) fn defaults(config: &mut ClientConfig) {
 }
 
 /// What a stage with an outbox does not let others set.
-pub(crate) const OWNED: &[super::properties::Owned] = &[
+pub(crate) const RESERVED_PROPERTIES: &[super::properties::ReservedProperty] = &[
     ("message.timeout.ms", "a record is never given up; stop the pipeline instead"),
     ("delivery.report.only.error", "every acknowledgement is counted"),
     ("enable.gapless.guarantee", "a record that cannot be sent stops the pipeline"),
@@ -143,7 +143,7 @@ pub(crate) const OWNED: &[super::properties::Owned] = &[
     ("transaction.timeout.ms", "set `transactions = { timeout_secs = … }`"),
 ];
 
-impl Outbox {
+impl ProducerHandle {
     /// A producer for `topic`, which takes batches of at most `largest_batch` bytes where that is known.
     ///
     /// # Errors
@@ -152,31 +152,31 @@ impl Outbox {
         mut config: ClientConfig,
         topic: &str,
         largest_batch: Option<usize>,
-        watch: Arc<Watch>,
-        embedded: Option<Arc<Embedded>>,
-        given_up: Arc<AtomicBool>,
-    ) -> Result<Outbox> {
+        monitor: Arc<ConnectionMonitor>,
+        embedded: Option<Arc<EmbeddedBroker>>,
+        is_abandoned: Arc<AtomicBool>,
+    ) -> Result<ProducerHandle> {
         let number =
             |name: &str, default: usize| config.get(name).and_then(|text| text.parse().ok()).unwrap_or(default);
-        let request = number("message.max.bytes", LARGEST);
+        let request = number("message.max.bytes", REQUEST_BYTES_DEFAULT);
         let batch = number("batch.size", 1_000_000);
         let largest = request.min(largest_batch.unwrap_or(usize::MAX));
         if largest_batch.is_some_and(|largest| largest < batch) {
             // A batch that the topic refuses fails all its records, the small ones too.
             config.set("batch.size", largest.to_string());
         }
-        let window = Arc::new(Window::default());
-        let context = Deliveries { watch: Arc::clone(&watch), window: Arc::clone(&window) };
+        let window = Arc::new(InFlightWindow::default());
+        let context = Deliveries { monitor: Arc::clone(&monitor), window: Arc::clone(&window) };
         let producer = config
             .create_with_context(context)
             .map_err(|error| Error::config("cannot create a Kafka producer").because(error))?;
         let topic = topic.to_owned();
-        Ok(Outbox { producer, topic, window, watch, embedded, largest, given_up })
+        Ok(ProducerHandle { producer, topic, window, monitor, embedded, largest, is_abandoned })
     }
 
     /// The most bytes that key, value and headers of a record may have together.
     pub(crate) fn largest(&self) -> usize {
-        self.largest.saturating_sub(FRAMING)
+        self.largest.saturating_sub(RECORD_FRAMING_BYTES)
     }
 
     /// Waits until everything is acknowledged. What is not by then is given up, and writers that still wait fail.
@@ -185,10 +185,10 @@ impl Outbox {
     /// Where something was given up.
     pub(crate) fn close(&self, until: Instant) -> Result<()> {
         while self.producer.in_flight_count() > 0 && Instant::now() < until {
-            self.kick();
+            self.flush_hint();
             self.window.wait(Duration::from_millis(1));
         }
-        self.given_up.store(true, Ordering::SeqCst);
+        self.is_abandoned.store(true, Ordering::SeqCst);
         match self.producer.in_flight_count() {
             0 => Ok(()),
             left => {
@@ -200,14 +200,14 @@ impl Outbox {
 
     fn error(&self, message: String) -> Error {
         let error = Error::new(message).at(format!("topic {}", self.topic));
-        match self.watch.last_trouble() {
+        match self.monitor.last_failure() {
             Some(trouble) => error.because(trouble),
             None => error,
         }
     }
 
     /// Sends what waits for its batch to fill.
-    fn kick(&self) {
+    fn flush_hint(&self) {
         // It reports that records are still under way, which is known.
         let _ = self.producer.flush(Duration::ZERO);
     }
@@ -215,88 +215,88 @@ impl Outbox {
 
 /// What became of a record that was to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Posted {
+pub(crate) enum SendOutcome {
     /// It is under way.
     Sent,
     /// It is larger than what the client or the topic takes.
     TooLarge,
 }
 
-/// A split's share of an [`Outbox`].
-pub(crate) struct Mailbox {
-    outbox: Arc<Outbox>,
-    tally: Arc<Tally>,
+/// A split's share of an [`ProducerHandle`].
+pub(crate) struct SplitProducer {
+    producer: Arc<ProducerHandle>,
+    tally: Arc<DeliveryTally>,
     sent: u64,
 }
 
-impl Mailbox {
-    pub(crate) fn new(outbox: Arc<Outbox>) -> Mailbox {
-        Mailbox { outbox, tally: Arc::default(), sent: 0 }
+impl SplitProducer {
+    pub(crate) fn new(producer: Arc<ProducerHandle>) -> SplitProducer {
+        SplitProducer { producer, tally: Arc::default(), sent: 0 }
     }
 
-    pub(crate) fn outbox(&self) -> &Outbox {
-        &self.outbox
+    pub(crate) fn producer(&self) -> &ProducerHandle {
+        &self.producer
     }
 
     /// Sends a record; waits while too many bytes are under way.
     ///
     /// # Errors
     /// Where it, or an earlier one of this split, cannot be sent.
-    pub(crate) fn post(
+    pub(crate) fn send(
         &mut self,
         key: Option<&[u8]>,
         payload: Option<&[u8]>,
         headers: Option<OwnedHeaders>,
-    ) -> Result<Posted> {
+    ) -> Result<SendOutcome> {
         let bytes = size(key, payload);
-        if bytes as usize > self.outbox.largest() {
-            return Ok(Posted::TooLarge);
+        if bytes as usize > self.producer.largest() {
+            return Ok(SendOutcome::TooLarge);
         }
         self.wait_for_room(bytes)?;
-        let mut record = BaseRecord::with_opaque_to(&self.outbox.topic, Arc::clone(&self.tally));
+        let mut record = BaseRecord::with_opaque_to(&self.producer.topic, Arc::clone(&self.tally));
         record.key = key;
         record.payload = payload;
         record.headers = headers;
         // Before it is sent: it may be acknowledged before `send` returns.
-        self.outbox.window.bytes.fetch_add(bytes, Ordering::SeqCst);
-        let mut patience = Patience::new(&self.outbox);
+        self.producer.window.bytes.fetch_add(bytes, Ordering::SeqCst);
+        let mut wait = SendWait::new(&self.producer);
         loop {
-            match self.outbox.producer.send(record) {
+            match self.producer.producer.send(record) {
                 Ok(()) => break,
                 Err((KafkaError::MessageProduction(Code::QueueFull), back)) => {
                     record = back;
-                    if let Err(error) = self.failed().and_then(|()| patience.wait("room in the producer's queue")) {
-                        self.outbox.window.release(bytes);
+                    if let Err(error) = self.failed().and_then(|()| wait.wait("room in the producer's queue")) {
+                        self.producer.window.release(bytes);
                         return Err(error);
                     }
                 }
                 Err((error, _)) => {
-                    self.outbox.window.release(bytes);
+                    self.producer.window.release(bytes);
                     return match error {
-                        KafkaError::MessageProduction(Code::MessageSizeTooLarge) => Ok(Posted::TooLarge),
+                        KafkaError::MessageProduction(Code::MessageSizeTooLarge) => Ok(SendOutcome::TooLarge),
                         other => Err(self.why(&other)),
                     };
                 }
             }
         }
         self.sent += 1;
-        Ok(Posted::Sent)
+        Ok(SendOutcome::Sent)
     }
 
     fn wait_for_room(&self, bytes: u64) -> Result<()> {
         self.failed()?;
-        let outbox = &*self.outbox;
-        let cancelled = || outbox.given_up.load(Ordering::SeqCst) || self.tally.failed.load(Ordering::Acquire);
-        if let Some(embedded) = &outbox.embedded
-            && !embedded.gates.send(&outbox.topic, bytes, &cancelled)
+        let producer = &*self.producer;
+        let cancelled = || producer.is_abandoned.load(Ordering::SeqCst) || self.tally.failed.load(Ordering::Acquire);
+        if let Some(embedded) = &producer.embedded
+            && !embedded.flow_control.send(&producer.topic, bytes, &cancelled)
         {
             self.failed()?;
-            return Err(outbox.error("gave up waiting for the readers of the embedded broker".to_owned()));
+            return Err(producer.error("gave up waiting for the readers of the embedded broker".to_owned()));
         }
-        let mut patience = Patience::new(outbox);
-        while outbox.window.bytes.load(Ordering::SeqCst) > WINDOW {
+        let mut wait = SendWait::new(producer);
+        while producer.window.bytes.load(Ordering::SeqCst) > IN_FLIGHT_BYTES_MAX {
             self.failed()?;
-            patience.wait("the brokers to acknowledge records")?;
+            wait.wait("the brokers to acknowledge records")?;
         }
         Ok(())
     }
@@ -306,7 +306,7 @@ impl Mailbox {
     /// # Errors
     /// Where a record was refused, or was given up.
     pub(crate) fn drain(&self) -> Result<()> {
-        let mut patience = Patience::new(&self.outbox);
+        let mut wait = SendWait::new(&self.producer);
         loop {
             // The count before the failure: a refused record is counted after its failure is noted.
             let settled = self.tally.settled.load(Ordering::Acquire);
@@ -314,11 +314,11 @@ impl Mailbox {
             if settled == self.sent {
                 return Ok(());
             }
-            self.outbox.kick();
+            self.producer.flush_hint();
             if self.tally.settled.load(Ordering::Acquire) == settled {
-                patience.wait("the brokers to acknowledge records")?;
+                wait.wait("the brokers to acknowledge records")?;
             } else {
-                patience = Patience::new(&self.outbox);
+                wait = SendWait::new(&self.producer);
             }
         }
     }
@@ -336,7 +336,7 @@ impl Mailbox {
 
     fn why(&self, error: &KafkaError) -> Error {
         let reason = match error.rdkafka_error_code() {
-            Some(Code::Fatal) => match self.outbox.producer.client().fatal_error() {
+            Some(Code::Fatal) => match self.producer.producer.client().fatal_error() {
                 Some((_, reason)) => reason,
                 None => error.to_string(),
             },
@@ -354,45 +354,45 @@ impl Mailbox {
             }
             _ => "nothing was acknowledged that is not there; the next run sends it again",
         };
-        Error::new("a record could not be sent").at(format!("topic {}", self.outbox.topic)).because(reason).help(help)
+        Error::new("a record could not be sent").at(format!("topic {}", self.producer.topic)).because(reason).help(help)
     }
 }
 
 /// Waiting for brokers: short at first, longer when nothing happens, said aloud when it takes long, and ended when
 /// the run gives up.
-struct Patience<'a> {
-    outbox: &'a Outbox,
+struct SendWait<'a> {
+    producer: &'a ProducerHandle,
     since: Instant,
     told: bool,
 }
 
-impl<'a> Patience<'a> {
-    fn new(outbox: &'a Outbox) -> Patience<'a> {
-        Patience { outbox, since: Instant::now(), told: false }
+impl<'a> SendWait<'a> {
+    fn new(producer: &'a ProducerHandle) -> SendWait<'a> {
+        SendWait { producer, since: Instant::now(), told: false }
     }
 
     fn wait(&mut self, for_what: &str) -> Result<()> {
-        if self.outbox.given_up.load(Ordering::SeqCst) {
-            return Err(self.outbox.error("gave up waiting for the brokers".to_owned()));
+        if self.producer.is_abandoned.load(Ordering::SeqCst) {
+            return Err(self.producer.error("gave up waiting for the brokers".to_owned()));
         }
         let waited = self.since.elapsed();
-        if waited >= QUIET && !self.told {
-            let watch = &self.outbox.watch;
-            watch.metrics.waiting(&watch.stage, Some(for_what.to_owned()));
+        if waited >= WAIT_REPORT_DELAY && !self.told {
+            let monitor = &self.producer.monitor;
+            monitor.metrics.waiting(&monitor.stage, Some(for_what.to_owned()));
             self.told = true;
         }
         let pause =
             if waited < Duration::from_millis(100) { Duration::from_micros(500) } else { Duration::from_millis(20) };
-        self.outbox.window.wait(pause);
+        self.producer.window.wait(pause);
         Ok(())
     }
 }
 
-impl Drop for Patience<'_> {
+impl Drop for SendWait<'_> {
     fn drop(&mut self) {
         if self.told {
-            let watch = &self.outbox.watch;
-            watch.metrics.waiting(&watch.stage, None);
+            let monitor = &self.producer.monitor;
+            monitor.metrics.waiting(&monitor.stage, None);
         }
     }
 }
