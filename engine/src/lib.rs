@@ -4,6 +4,8 @@
 //! is), [`config`] (from TOML text to a checked pipeline), [`run`](mod@run) (splits, cuts and commits) and [`monitor`]
 //! (what is counted).
 
+pub mod cancel;
+pub mod clock;
 pub mod config;
 pub mod disk;
 mod error;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use aqpipe_engine::stage::{AnySource, BuildContext, Parsed, Poll, Registry, Role};
+use aqpipe_engine::stage::{BuildContext, Poll, Registry, Role, SourceConfig, StageConfig};
 use aqpipe_stages as _;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::json;
@@ -29,16 +29,16 @@ const ROWS: u64 = 200_000;
 /// Rows of a batch, as the engine asks for them.
 const BATCH: usize = 8192;
 
-fn source(name: &str, options: serde_json::Value) -> std::sync::Arc<dyn AnySource> {
+fn source(name: &str, options: serde_json::Value) -> std::sync::Arc<dyn SourceConfig> {
     let registry = Registry::collect().expect("the stages register");
     match registry.get(Role::Source, name).expect("is registered").parse(options).expect("fits its type") {
-        Parsed::Source(config) => config,
+        StageConfig::Source(config) => config,
         _ => unreachable!("it was looked up as a source"),
     }
 }
 
 /// Reads the whole input of a source; how many rows.
-fn read(source: &dyn AnySource) -> u64 {
+fn read(source: &dyn SourceConfig) -> u64 {
     let mut rows = 0;
     for (_, mut split) in
         source.build(&BuildContext::for_tests()).and_then(|source| source.fit_readers()).expect("opens")

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aqpipe_engine::arrow_array::{Float64Array, StringArray};
 use aqpipe_engine::record::{Batch, BatchParts, Column, Field, Fields, Numbers};
-use aqpipe_engine::stage::{AnyTransform, BuildContext, Output, Parsed, Registry, Role, Transform};
+use aqpipe_engine::stage::{BuildContext, Output, Registry, Role, StageConfig, Transform, TransformConfig};
 use aqpipe_stages as _;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use rand::{RngExt, SeedableRng};
@@ -81,14 +81,14 @@ fn fresh(batch: &Batch) -> Batch {
 
 fn build(name: &str, table: serde_json::Value, survey: &Batch) -> Box<dyn Transform> {
     let registry = Registry::collect().expect("stages are registered");
-    let config: Arc<dyn AnyTransform> = match registry.get(Role::Transform, name).expect("registered").parse(table) {
-        Ok(Parsed::Transform(config)) => config,
+    let config: Arc<dyn TransformConfig> = match registry.get(Role::Transform, name).expect("registered").parse(table) {
+        Ok(StageConfig::Transform(config)) => config,
         _ => unreachable!("a transform's table"),
     };
     let mut cx = BuildContext::for_tests();
     if let Some(mut counted) = config.fitter(&cx) {
         counted.observe(survey).expect("within bounds");
-        cx.fitted = Some(counted.finish().expect("finishes").into());
+        cx = cx.with_fitted(Some(counted.finish().expect("finishes").into()));
     }
     config.build(&cx).expect("builds")
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aqpipe_engine::record::{Batch, BatchParts, Column, Field, Fields, Numbers};
-use aqpipe_engine::stage::{AnyTransform, Descriptor, Output, Parsed, Problem, Registry, Role, Transform};
+use aqpipe_engine::stage::{Descriptor, Output, Problem, Registry, Role, StageConfig, Transform, TransformConfig};
 use arrow_array::{Float64Array, StringArray};
 
 /// 2004-03-10T18:00:00Z in microseconds.
@@ -57,9 +57,9 @@ pub(crate) fn descriptor(name: &str) -> &'static Descriptor {
 }
 
 /// A transform's configuration from its table as JSON.
-pub(crate) fn transform(name: &str, table: serde_json::Value) -> Arc<dyn AnyTransform> {
+pub(crate) fn transform(name: &str, table: serde_json::Value) -> Arc<dyn TransformConfig> {
     match descriptor(name).parse(table).expect("fits its type") {
-        Parsed::Transform(config) => config,
+        StageConfig::Transform(config) => config,
         _ => unreachable!("it was looked up as a transform"),
     }
 }
@@ -105,8 +105,7 @@ pub(crate) fn schema_takes(name: &str, table: &serde_json::Value) -> bool {
 fn the_examples_of_the_transforms_are_valid() {
     for name in ["impute", "range_check", "derive", "score"] {
         let example = descriptor(name).example;
-        let mut table: serde_json::Value = toml::from_str(example).expect("is TOML");
-        assert_eq!(table.as_object_mut().and_then(|table| table.remove("type")), Some(name.into()));
+        let table: serde_json::Value = toml::from_str(example).expect("is TOML");
         assert!(schema_takes(name, &table), "{example}");
         let input = numbers(&["CO(GT)", "NOx(GT)", "T", "AH"]);
         assert_eq!(problems(name, table, &input), Vec::<String>::new());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aqpipe_engine::arrow_array::{Float64Array, StringArray};
 use aqpipe_engine::record::{Batch, BatchParts, Column, Field, Fields, Flag, Numbers, Provenance};
-use aqpipe_engine::stage::{AnyTransform, BuildContext, Output, Parsed, Registry, Role};
+use aqpipe_engine::stage::{BuildContext, Output, Registry, Role, StageConfig, TransformConfig};
 use aqpipe_stages as _;
 use serde_json::json;
 
@@ -62,20 +62,20 @@ fn read(path: &str, rows: usize) -> Vec<Batch> {
     records.chunks(rows).enumerate().map(batch).collect()
 }
 
-fn transform(registry: &Registry, name: &str, table: serde_json::Value) -> Arc<dyn AnyTransform> {
+fn transform(registry: &Registry, name: &str, table: serde_json::Value) -> Arc<dyn TransformConfig> {
     match registry.get(Role::Transform, name).expect("registered").parse(table).expect("fits") {
-        Parsed::Transform(config) => config,
+        StageConfig::Transform(config) => config,
         _ => unreachable!("it was looked up as a transform"),
     }
 }
 
-fn carried(configs: &[Arc<dyn AnyTransform>], batches: Vec<Batch>) -> Vec<Batch> {
+fn carried(configs: &[Arc<dyn TransformConfig>], batches: Vec<Batch>) -> Vec<Batch> {
     let mut batches = batches;
     for config in configs {
         let mut cx = BuildContext::for_tests();
         if let Some(mut survey) = config.fitter(&cx) {
             batches.iter().for_each(|batch| survey.observe(batch).expect("within bounds"));
-            cx.fitted = Some(survey.finish().expect("finishes").into());
+            cx = cx.with_fitted(Some(survey.finish().expect("finishes").into()));
         }
         let mut transform = config.build(&cx).expect("builds");
         let mut out = Output::default();

@@ -196,7 +196,7 @@ impl Job {
                     upstream.open();
                 });
             }
-            let bounded = self.pipeline.source.config.bounded();
+            let bounded = self.pipeline.source.config.boundedness().is_bounded();
             let bar = bounded.then(|| bars.follow(&self.pipeline.name, Arc::clone(&self.options.metrics)));
             let reporter = Reporter::start(Arc::clone(&self.options.metrics), &self.pipeline.settings.monitor);
             let result = aqpipe_engine::run::run(&self.pipeline, &self.options);

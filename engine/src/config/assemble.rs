@@ -13,15 +13,18 @@ use super::pipeline::{Pipeline, StageOf};
 use super::schema::{Subject, settle};
 use super::settings::{self, Settings};
 use super::tables::{self, StageTable};
-use crate::stage::{AnyDeadLetter, AnySink, AnySource, AnyTransform, Delivery, Parsed, Registry, Role};
+use crate::stage::{
+    Boundedness, DeadLetters, Delivery, Descriptor, Registry, Role, SinkConfig, SourceConfig, StageConfig,
+    TransformConfig,
+};
 
 /// The stages that could be read; a transform that could not leaves its place empty.
 #[derive(Default)]
 struct Built {
-    source: Option<StageOf<dyn AnySource>>,
-    transforms: Vec<Option<StageOf<dyn AnyTransform>>>,
-    sink: Option<StageOf<dyn AnySink>>,
-    dead_letter: Option<StageOf<dyn AnyDeadLetter>>,
+    source: Option<StageOf<dyn SourceConfig>>,
+    transforms: Vec<Option<StageOf<dyn TransformConfig>>>,
+    sink: Option<StageOf<dyn SinkConfig>>,
+    dead_letter: Option<StageOf<dyn SinkConfig<DeadLetters>>>,
 }
 
 /// Checks a document; `problems` are those found before, `file` is where it came from.
@@ -158,27 +161,41 @@ fn read_settings(
 
 fn build(stage: &StageTable, document: &Document, built: &mut Built, problems: &mut Vec<Diagnostic>) {
     let parsed = stage.read(document, problems);
-    let StageTable { label, path, role, .. } = stage;
+    let StageTable { label, path, role, descriptor } = stage;
+    let Some(Descriptor { name: kind, .. }) = descriptor else {
+        if *role == Role::Transform {
+            built.transforms.push(None);
+        }
+        return;
+    };
     macro_rules! stage_of {
-        ($config:expr) => {{
-            let config = $config;
-            StageOf { label: label.clone(), kind: config.name(), config, path: path.clone(), role: *role }
-        }};
+        ($config:expr) => {{ StageOf { label: label.clone(), kind, config: $config, path: path.clone(), role: *role } }};
     }
     match parsed {
-        Some(Parsed::Source(config)) => built.source = Some(stage_of!(config)),
-        Some(Parsed::Transform(config)) => built.transforms.push(Some(stage_of!(config))),
-        Some(Parsed::Sink(config)) => built.sink = Some(stage_of!(config)),
-        Some(Parsed::DeadLetter(config)) => built.dead_letter = Some(stage_of!(config)),
+        Some(StageConfig::Source(config)) => built.source = Some(stage_of!(config)),
+        Some(StageConfig::Transform(config)) => built.transforms.push(Some(stage_of!(config))),
+        Some(StageConfig::Sink(config)) => built.sink = Some(stage_of!(config)),
+        Some(StageConfig::DeadLetter(config)) => built.dead_letter = Some(stage_of!(config)),
         None if *role == Role::Transform => built.transforms.push(None),
         None => {}
+    }
+}
+
+/// The best delivery of an input: what is not there a second time cannot be read again after a crash.
+fn best_of(boundedness: Boundedness) -> Delivery {
+    match boundedness {
+        Boundedness::Live => Delivery::AtLeastOnce,
+        Boundedness::Bounded { .. } | Boundedness::Unbounded | Boundedness::Shared => Delivery::ExactlyOnce,
     }
 }
 
 /// What readers of the output get, and an error where more was asked for.
 fn delivery(document: &Document, built: &Built, asked: Option<Delivery>, problems: &mut Vec<Diagnostic>) -> Delivery {
     let ends = [
-        built.source.as_ref().map(|end| (end.title(), end.config.delivery())),
+        built
+            .source
+            .as_ref()
+            .map(|source| (source.title(), source.config.delivery().min(best_of(source.config.boundedness())))),
         built.sink.as_ref().map(|end| (end.title(), end.config.delivery())),
         built.dead_letter.as_ref().map(|end| (end.title(), end.config.delivery())),
     ];
@@ -203,7 +220,7 @@ fn delivery(document: &Document, built: &Built, asked: Option<Delivery>, problem
 /// Records and dead letters in one place cannot be told apart by whoever reads them.
 fn one_place_for_both(
     document: &Document,
-    (sink, dead): (&StageOf<dyn AnySink>, &StageOf<dyn AnyDeadLetter>),
+    (sink, dead): (&StageOf<dyn SinkConfig>, &StageOf<dyn SinkConfig<DeadLetters>>),
     pipeline: &str,
 ) -> Option<Diagnostic> {
     let plain = |(dir, prefix): (String, String)| (plain_path(&dir), prefix);
@@ -238,7 +255,7 @@ fn plain_path(path: &str) -> PathBuf {
     plain
 }
 
-fn may_stop(document: &Document, transform: &StageOf<dyn AnyTransform>) -> Option<Diagnostic> {
+fn may_stop(document: &Document, transform: &StageOf<dyn TransformConfig>) -> Option<Diagnostic> {
     let warning = || {
         Diagnostic::warning(format!("{} may reject records, and there is no `[dead_letter]`", transform.title()))
             .at_place(document.root.find(&transform.path).node.span)

@@ -4,14 +4,14 @@ use super::diagnostics::Diagnostic;
 use super::document::Document;
 use super::pipeline::StageOf;
 use crate::record::Fields;
-use crate::stage::{AnyDeadLetter, AnySink, AnySource, AnyTransform, Problem};
+use crate::stage::{DeadLetters, Problem, SinkConfig, SourceConfig, TransformConfig};
 
 /// The stages of a pipeline; `None` for one whose configuration could not be read.
 pub(super) struct Stages<'a> {
-    pub(super) source: Option<&'a StageOf<dyn AnySource>>,
-    pub(super) transforms: &'a [Option<&'a StageOf<dyn AnyTransform>>],
-    pub(super) sink: Option<&'a StageOf<dyn AnySink>>,
-    pub(super) dead_letter: Option<&'a StageOf<dyn AnyDeadLetter>>,
+    pub(super) source: Option<&'a StageOf<dyn SourceConfig>>,
+    pub(super) transforms: &'a [Option<&'a StageOf<dyn TransformConfig>>],
+    pub(super) sink: Option<&'a StageOf<dyn SinkConfig>>,
+    pub(super) dead_letter: Option<&'a StageOf<dyn SinkConfig<DeadLetters>>>,
 }
 
 /// The fields that reach the sink, and what is wrong on the way. `real` are the fields that the source turned out to
@@ -28,7 +28,7 @@ pub(super) fn check(document: &Document, stages: &Stages<'_>, real: Option<&Fiel
         let survey =
             transform.and_then(|transform| transform.config.requires_bounded().map(|problem| (transform, problem)));
         if let (Some(source), Some((transform, problem))) = (stages.source, survey)
-            && !source.config.bounded()
+            && !source.config.boundedness().is_bounded()
         {
             walk.problems.push(document.problem(&transform.path, &problem));
         }
@@ -37,7 +37,7 @@ pub(super) fn check(document: &Document, stages: &Stages<'_>, real: Option<&Fiel
         walk.outcome(sink, sink.config.check(&fields));
     }
     if let Some(dead_letter) = stages.dead_letter {
-        walk.outcome(dead_letter, dead_letter.config.check());
+        walk.outcome(dead_letter, dead_letter.config.check(&Fields::default()));
     }
     (fields, walk.problems)
 }

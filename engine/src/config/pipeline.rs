@@ -10,7 +10,7 @@ use super::diagnostics::Diagnostics;
 use super::document::Document;
 use super::settings::Settings;
 use crate::record::Fields;
-use crate::stage::{AnyDeadLetter, AnySink, AnySource, AnyTransform, Delivery, Role};
+use crate::stage::{DeadLetters, Delivery, Role, SinkConfig, SourceConfig, TransformConfig};
 
 /// A stage of a pipeline: its checked configuration and what it is called.
 pub struct StageOf<T: ?Sized> {
@@ -58,13 +58,13 @@ pub struct Pipeline {
     /// The file that it was read from.
     pub path: PathBuf,
     /// Where records come from.
-    pub source: StageOf<dyn AnySource>,
+    pub source: StageOf<dyn SourceConfig>,
     /// What is done to them, in order.
-    pub transforms: Vec<StageOf<dyn AnyTransform>>,
+    pub transforms: Vec<StageOf<dyn TransformConfig>>,
     /// Where they go.
-    pub sink: StageOf<dyn AnySink>,
+    pub sink: StageOf<dyn SinkConfig>,
     /// Where those go that could not be carried.
-    pub dead_letter: Option<StageOf<dyn AnyDeadLetter>>,
+    pub dead_letter: Option<StageOf<dyn SinkConfig<DeadLetters>>>,
     /// What it says beside its stages.
     pub settings: Settings,
     /// The fields that reach the sink, as far as the configuration says.

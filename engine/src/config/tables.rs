@@ -6,7 +6,7 @@ use super::nearest;
 use super::node::{Hidden, Node, Value};
 use super::schema::{Subject, settle};
 use super::source_map::Span;
-use crate::stage::{Descriptor, Parsed, Registry, Role};
+use crate::stage::{Descriptor, Registry, Role, StageConfig};
 
 /// A table that is a stage.
 pub(super) struct StageTable {
@@ -186,7 +186,7 @@ impl StageTable {
     }
 
     /// Its configuration, where nothing is wrong with it by itself.
-    pub(super) fn read(&self, document: &Document, problems: &mut Vec<Diagnostic>) -> Option<Parsed> {
+    pub(super) fn read(&self, document: &Document, problems: &mut Vec<Diagnostic>) -> Option<StageConfig> {
         let descriptor = self.descriptor?;
         let schema = descriptor.schema().to_value();
         let node = document.root.find(&self.path).node;

@@ -6,11 +6,11 @@ use std::time::Instant;
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
 use crate::record::Batch;
-use crate::stage::{AnyTransform, BuildContext, DeadLetter, Output, Transform};
+use crate::stage::{BuildContext, DeadLetter, Output, Transform, TransformConfig};
 
 struct ChainStage {
     label: String,
-    config: Arc<dyn AnyTransform>,
+    config: Arc<dyn TransformConfig>,
     cx: BuildContext,
     transform: Box<dyn Transform>,
 }
@@ -37,11 +37,7 @@ impl Chain {
         surveys: &[Option<Arc<[u8]>>],
     ) -> Result<Chain> {
         let links = pipeline.transforms.iter().take(count).enumerate().map(|(i, stage)| {
-            let cx = BuildContext {
-                stage: stage.label.as_str().into(),
-                fitted: surveys.get(i).cloned().flatten(),
-                ..cx.clone()
-            };
+            let cx = cx.for_stage(&stage.label).with_fitted(surveys.get(i).cloned().flatten());
             let transform = stage.config.build(&cx).map_err(|e| e.in_stage(&stage.label))?;
             Ok(ChainStage { label: stage.label.clone(), config: Arc::clone(&stage.config), cx, transform })
         });

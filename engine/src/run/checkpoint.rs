@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::sinks::Output;
 use crate::monitor::Counts;
 use crate::record::{OffsetRange, SplitId};
-use crate::stage::{Destination, FencingToken, Prepared, RecordedSplit, SplitState};
+use crate::stage::{Destination, FencingToken, RecordedSplit, SplitState};
 
 /// A split's stretch between two barriers. All of it becomes true together.
 #[derive(Debug)]
@@ -17,8 +18,8 @@ pub(super) struct Checkpoint {
     pub(super) span: OffsetRange,
     /// What a later run needs to go on: the split's carry, then each transform's state.
     pub(super) state: Vec<Vec<u8>>,
-    /// What the ends prepared: the sink's, then the dead letters'.
-    pub(super) prepared: [Prepared; 2],
+    /// The output that the sinks prepared.
+    pub(super) output: Output,
     /// What was counted.
     pub(super) counts: Counts,
     /// Whether the input of the split has ended.
@@ -28,11 +29,6 @@ pub(super) struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// What its ends prepared apart, the sink's first.
-    pub(super) fn apart(&self) -> impl Iterator<Item = &[u8]> {
-        self.prepared.iter().map(Prepared::staged)
-    }
-
     /// Where the split goes on after it.
     pub(super) fn start(&self) -> SplitState {
         SplitState { position: self.span.to, sequence: self.span.sequence, state: self.state.clone() }

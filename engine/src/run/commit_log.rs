@@ -9,6 +9,7 @@ use super::instance::Instance;
 use super::ledger::{DelegatedTo, Entry, Ledger, SplitStatus, State as LedgerState};
 use super::metadata::{self, DecidedNote, RunNote};
 use super::replay::REPLAY;
+use super::sinks::Staged;
 use super::transactional_log::{TransactionalLog, last_run};
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
@@ -270,10 +271,7 @@ impl CommitLog {
             return Ok(Decision::Committed);
         };
         let id = rand::random();
-        let beside = checkpoints
-            .iter()
-            .flat_map(|checkpoint| &checkpoint.prepared)
-            .any(|prepared| !prepared.staged().is_empty());
+        let beside = checkpoints.iter().any(|checkpoint| !checkpoint.output.staged().is_empty());
         if beside {
             self.ledger.append(Entry::Doubt { id, checkpoints: Entry::checkpoints(checkpoints) })?;
         }
@@ -333,20 +331,20 @@ impl CommitLog {
             }
             _ => true,
         };
-        Ok(PendingCommit { checkpoints, decided })
+        Ok(PendingCommit { staged: checkpoints, decided })
     }
 
     /// The same for the ledger of an instance that died; `None` where nobody can say whether it was decided.
     pub(super) fn unsettled_of(&mut self, orphan: &Ledger) -> Result<Option<PendingCommit>> {
         let (checkpoints, doubt) = unsettled(orphan);
-        let Some(id) = doubt else { return Ok(Some(PendingCommit { checkpoints, decided: true })) };
+        let Some(id) = doubt else { return Ok(Some(PendingCommit { staged: checkpoints, decided: true })) };
         match (&mut self.outside, &orphan.state().elsewhere) {
             (Some(outside), Some(elsewhere)) if elsewhere.place == outside.transactions.cluster_id() => {
                 // To settle one's own name would end what this process is doing.
                 if elsewhere.writer != outside.writer {
                     outside.transactions.recover_writer(&elsewhere.writer)?;
                 }
-                Ok(Some(PendingCommit { checkpoints, decided: outside.was_decided(id) }))
+                Ok(Some(PendingCommit { staged: checkpoints, decided: outside.was_decided(id) }))
             }
             _ => Ok(None),
         }
@@ -428,18 +426,18 @@ impl CommitLog {
 
 /// What was prepared and is not known to be visible or gone.
 pub(super) struct PendingCommit {
-    /// What each checkpoint prepared.
-    pub(super) checkpoints: Vec<Vec<Vec<u8>>>,
+    /// What each checkpoint staged.
+    pub(super) staged: Vec<Staged>,
     /// Whether they were decided.
     pub(super) decided: bool,
 }
 
 /// What a ledger has prepared that is not settled, and the transaction that was to decide it.
-fn unsettled(ledger: &Ledger) -> (Vec<Vec<Vec<u8>>>, Option<u64>) {
+fn unsettled(ledger: &Ledger) -> (Vec<Staged>, Option<u64>) {
     let state = ledger.state();
     match &state.doubt {
         Some((id, checkpoints)) => {
-            (checkpoints.iter().map(|checkpoint| checkpoint.prepared.clone()).collect(), Some(*id))
+            (checkpoints.iter().map(|checkpoint| checkpoint.staged.clone()).collect(), Some(*id))
         }
         None => (state.unfinished.clone(), None),
     }

@@ -11,11 +11,12 @@ use parking_lot::Mutex;
 use super::checkpoint::Checkpoint;
 use super::commit_log::CommitLog;
 use super::control::Control;
+use super::sinks::Sinks;
 use crate::error::{Error, Result};
 use crate::fault;
 use crate::monitor::Metrics;
 use crate::record::SplitId;
-use crate::stage::{DeadLetterSink, Decision, Sink, TransactionalBackend};
+use crate::stage::Decision;
 
 /// How many checkpoints one commit takes at most: a bound for the size of a ledger's entry or a transaction.
 const CUTS_MAX: usize = 256;
@@ -24,88 +25,10 @@ const CUTS_MAX: usize = 256;
 /// meanwhile on another machine waits for that.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// Which ends to claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AcquirePhase {
-    /// Those that lie beside a coordinator's: nobody waits for a broker.
-    Beside,
-    /// All that are left.
-    Rest,
-}
-
-/// Where output ends: the sink and, where there is one, the dead letters' end.
-#[derive(Clone)]
-pub(super) struct Sinks {
-    pub(super) sink: Arc<dyn Sink>,
-    pub(super) sink_label: String,
-    pub(super) dead: Option<Arc<dyn DeadLetterSink>>,
-}
-
-impl Sinks {
-    /// Makes what one checkpoint prepared apart visible, the sink's first. Idempotent.
-    pub(super) fn finish<'a>(&self, prepared: impl IntoIterator<Item = &'a [u8]>) -> Result<()> {
-        self.each(prepared, |end, prepared| end.commit(prepared), |end, prepared| end.commit(prepared))
-    }
-
-    /// Removes what one checkpoint prepared. Idempotent.
-    pub(super) fn undo<'a>(&self, prepared: impl IntoIterator<Item = &'a [u8]>) -> Result<()> {
-        self.each(prepared, |end, prepared| end.abort(prepared), |end, prepared| end.abort(prepared))
-    }
-
-    /// Who can decide commits that these ends are part of.
-    pub(super) fn coordinator(&self) -> Option<Arc<dyn TransactionalBackend>> {
-        self.sink.transactional_backend().or_else(|| self.dead.as_ref()?.transactional_backend())
-    }
-
-    /// Claims them for this pipeline.
-    pub(super) fn claim(&self, which: AcquirePhase) -> Result<()> {
-        // Claimed twice is claimed once.
-        let now = |coordinated: bool| which == AcquirePhase::Rest || !coordinated;
-        if now(self.sink.transactional_backend().is_some()) {
-            self.sink.acquire().map_err(|e| e.in_stage(&self.sink_label))?;
-        }
-        match &self.dead {
-            Some(dead) if now(dead.transactional_backend().is_some()) => {
-                dead.acquire().map_err(|e| e.in_stage("dead_letter"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Ends whatever waits in them.
-    pub(super) fn give_up(&self) {
-        let ended =
-            [self.sink.close(Instant::now()), self.dead.as_ref().map_or(Ok(()), |dead| dead.close(Instant::now()))];
-        for error in ended.into_iter().filter_map(Result::err) {
-            tracing::warn!("{error}");
-        }
-    }
-
-    pub(super) fn each<'a>(
-        &self,
-        prepared: impl IntoIterator<Item = &'a [u8]>,
-        sink: impl FnOnce(&dyn Sink, &[u8]) -> Result<()>,
-        dead: impl FnOnce(&dyn DeadLetterSink, &[u8]) -> Result<()>,
-    ) -> Result<()> {
-        let mut prepared = prepared.into_iter();
-        if let Some(prepared) = prepared.next().filter(|prepared| !prepared.is_empty()) {
-            sink(&*self.sink, prepared).map_err(|e| e.in_stage(&self.sink_label))?;
-        }
-        if let Some(prepared) = prepared.next().filter(|prepared| !prepared.is_empty()) {
-            let end = self.dead.as_ref().ok_or_else(|| {
-                Error::new("dead letters were prepared, and the pipeline has no [dead_letter] any more")
-                    .help("put it back until this run has been settled, or start afresh with `--fresh`")
-            })?;
-            dead(&**end, prepared).map_err(|e| e.in_stage("dead_letter"))?;
-        }
-        Ok(())
-    }
-}
-
 pub(super) struct Committer {
     pub(super) checkpoints: Receiver<Checkpoint>,
     pub(super) log: Arc<Mutex<CommitLog>>,
-    pub(super) ends: Sinks,
+    pub(super) sinks: Sinks,
     pub(super) control: Arc<Control>,
     pub(super) metrics: Arc<Metrics>,
     /// How long to wait for the checkpoints of other splits that come to a barrier at the same time.
@@ -180,12 +103,12 @@ impl Committer {
         // Under the lock: a split that is lost is given to somebody else only by way of the log.
         let (lost, mine): (Vec<Checkpoint>, Vec<Checkpoint>) =
             checkpoints.into_iter().partition(|checkpoint| self.control.is_lost(&checkpoint.split, checkpoint.epoch));
-        lost.iter().try_for_each(|checkpoint| self.ends.undo(checkpoint.apart()))?;
+        lost.iter().try_for_each(|checkpoint| self.sinks.abort(&checkpoint.output.staged()))?;
         if mine.is_empty() {
             return Ok(());
         }
         if let Decision::Refused { reason } = log.decide(&mine)? {
-            mine.iter().try_for_each(|checkpoint| self.ends.undo(checkpoint.apart()))?;
+            mine.iter().try_for_each(|checkpoint| self.sinks.abort(&checkpoint.output.staged()))?;
             log.undone()?;
             let splits: BTreeSet<SplitId> = mine.iter().map(|checkpoint| Arc::clone(&checkpoint.split)).collect();
             let splits: Vec<SplitId> = splits.into_iter().collect();
@@ -194,7 +117,7 @@ impl Committer {
             self.control.refused(&splits);
             return Ok(());
         }
-        mine.iter().try_for_each(|checkpoint| self.ends.finish(checkpoint.apart()))?;
+        mine.iter().try_for_each(|checkpoint| self.sinks.commit(&checkpoint.output.staged()))?;
         fault::step("finish.done")?;
         log.finished()?;
         drop(log);

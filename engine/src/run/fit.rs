@@ -22,7 +22,7 @@ pub(super) fn survey(
 ) -> Result<Vec<Option<Arc<[u8]>>>> {
     let mut surveys: Vec<Option<Arc<[u8]>>> = vec![None; pipeline.transforms.len()];
     for (i, stage) in pipeline.transforms.iter().enumerate() {
-        let stage_cx = BuildContext { stage: stage.label.as_str().into(), ..cx.clone() };
+        let stage_cx = cx.for_stage(&stage.label);
         let Some(mut survey) = stage.config.fitter(&stage_cx) else { continue };
         let started = Instant::now();
         let rows =

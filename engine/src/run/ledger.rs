@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Checkpoint, RunRecord};
+use super::sinks::Staged;
 use crate::disk;
 use crate::error::{Error, Result};
 use crate::fault;
@@ -15,7 +16,7 @@ use crate::monitor::Counts;
 use crate::stage::{RecordedSplit, SplitState};
 
 /// The first bytes of a ledger; the digit is the version of what follows.
-const MAGIC: &[u8; 16] = b"aqpipe ledger 3\n";
+const MAGIC: &[u8; 16] = b"aqpipe ledger 4\n";
 /// Length and CRC-32, both little-endian, before the payload of each entry.
 const HEAD: usize = 8;
 /// An entry larger than this is damage: states are bounded far below it.
@@ -57,7 +58,7 @@ pub(super) enum Entry {
 pub(super) struct CheckpointEntry {
     pub(super) split: String,
     pub(super) start: SplitState,
-    pub(super) prepared: Vec<Vec<u8>>,
+    pub(super) staged: Staged,
     pub(super) counts: Counts,
     pub(super) ended: bool,
     /// When, in milliseconds since 1970.
@@ -78,7 +79,7 @@ impl Entry {
         let entry = |checkpoint: &Checkpoint| CheckpointEntry {
             split: checkpoint.split.to_string(),
             start: checkpoint.start(),
-            prepared: checkpoint.prepared.iter().map(|prepared| prepared.staged().to_vec()).collect(),
+            staged: checkpoint.output.staged(),
             counts: checkpoint.counts.clone(),
             ended: checkpoint.ended,
             time_ms: now_ms(),
@@ -125,7 +126,7 @@ pub(super) struct State {
     pub(super) begin: Option<RunRecord>,
     pub(super) done: bool,
     pub(super) splits: BTreeMap<String, SplitStatus>,
-    pub(super) unfinished: Vec<Vec<Vec<u8>>>,
+    pub(super) unfinished: Vec<Staged>,
     pub(super) counts: Counts,
     /// Checkpoints that a transaction was to decide, and its number.
     pub(super) doubt: Option<(u64, Vec<CheckpointEntry>)>,
@@ -148,8 +149,8 @@ impl State {
             }
             Entry::Cuts(checkpoints) => {
                 for checkpoint in checkpoints {
-                    if checkpoint.prepared.iter().any(|prepared| !prepared.is_empty()) {
-                        self.unfinished.push(checkpoint.prepared.clone());
+                    if !checkpoint.staged.is_empty() {
+                        self.unfinished.push(checkpoint.staged.clone());
                     }
                     self.decided(checkpoint);
                 }
@@ -337,6 +338,7 @@ mod tests {
 
     use super::*;
     use crate::record::{OffsetRange, Position};
+    use crate::run::sinks::Output;
     use crate::stage::Prepared;
 
     fn checkpoint(split: &str, to: u64) -> Checkpoint {
@@ -346,13 +348,13 @@ mod tests {
             sequence: 0,
         };
         let counts = Counts { read: 1, written: 1, ..Counts::default() };
-        let prepared = [b"x".to_vec().into(), Prepared::Nothing];
+        let output = Output { records: b"x".to_vec().into(), dead_letters: Prepared::Nothing };
         Checkpoint {
             split: split.into(),
             epoch: 1,
             span,
             state: vec![vec![to as u8]],
-            prepared,
+            output,
             counts,
             ended: false,
             fence: None,
@@ -380,7 +382,8 @@ mod tests {
         let state = written(&path);
         assert_eq!(state.splits["a"].start.position.offset, 5);
         assert_eq!(state.splits["b"].start.state, [[40]]);
-        assert_eq!(state.unfinished, [[b"x".to_vec(), Vec::new()]], "only what came after `Finished`");
+        let staged = Staged { records: b"x".to_vec(), dead_letters: Vec::new() };
+        assert_eq!(state.unfinished, [staged], "only what came after `Finished`");
         assert_eq!(Ledger::open(&path).expect("opens").state(), &state);
     }
 

@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Checkpoint, RunRecord};
 use super::ledger::now_ms;
+use super::sinks::Staged;
 use crate::error::{Error, Result};
 use crate::monitor::Counts;
 use crate::record::OffsetRange;
 use crate::stage::{CommitMetadata, SplitState};
 
 /// The version of the notes' form.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// How a writer's last run began, and whether its input has ended.
 #[derive(Serialize, Deserialize)]
@@ -43,8 +44,8 @@ pub(super) struct DecidedNote {
 pub(super) struct DecidedCheckpoint {
     pub(super) split: String,
     pub(super) span: OffsetRange,
-    /// What its ends prepared apart, the sink's first.
-    pub(super) prepared: Vec<Vec<u8>>,
+    /// The output that it staged.
+    pub(super) staged: Staged,
 }
 
 impl DecidedNote {
@@ -52,9 +53,9 @@ impl DecidedNote {
         let checkpoint = |checkpoint: &Checkpoint| DecidedCheckpoint {
             split: checkpoint.split.to_string(),
             span: checkpoint.span,
-            prepared: checkpoint.apart().map(<[u8]>::to_vec).collect(),
+            staged: checkpoint.output.staged(),
         };
-        let beside = checkpoints.iter().filter(|checkpoint| checkpoint.apart().any(|prepared| !prepared.is_empty()));
+        let beside = checkpoints.iter().filter(|checkpoint| !checkpoint.output.staged().is_empty());
         DecidedNote { writer: writer.to_owned(), checkpoints: beside.map(checkpoint).collect() }
     }
 }

@@ -17,6 +17,7 @@ mod pace;
 mod recovery;
 mod replay;
 mod runner;
+mod sinks;
 mod start_decision;
 mod state;
 mod supervisor;

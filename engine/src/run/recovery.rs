@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::commit_log::{CommitLog, PendingCommit};
-use super::committer::Sinks;
 use super::instance::Instance;
 use super::ledger::{Entry, Ledger};
 use super::metadata::{DecidedCheckpoint, DecidedNote};
+use super::sinks::{Sinks, Staged};
 use crate::error::{Error, Result};
 use crate::fault;
 use crate::record::SplitId;
@@ -18,29 +18,29 @@ use crate::record::SplitId;
 const STRANGERS_MAX: usize = 30;
 
 /// Settles everything, before a run begins.
-pub(super) fn settle(instance: &Instance, log: &mut CommitLog, ends: &Sinks, strangers: bool) -> Result<()> {
+pub(super) fn settle(instance: &Instance, log: &mut CommitLog, sinks: &Sinks, strangers: bool) -> Result<()> {
     let unsettled = log.unsettled()?;
-    roll(&unsettled, ends)?;
+    roll(&unsettled, sinks)?;
     fault::step("settle.finished")?;
     if unsettled.decided {
         log.finished()?;
     } else {
         log.undone()?;
     }
-    ends.sweep(std::slice::from_ref(&instance.output), &decided(log)?)?;
-    settle_orphans(instance, log, ends)?;
-    if strangers { settle_strangers(log, ends) } else { Ok(()) }
+    sinks.remove_orphans(std::slice::from_ref(&instance.output), &decided(log)?)?;
+    settle_orphans(instance, log, sinks)?;
+    if strangers { settle_strangers(log, sinks) } else { Ok(()) }
 }
 
 /// Settles what other instances left that died since, before this one goes on with their splits. One after the other, so
 /// that none of them is kept from starting again for long.
-pub(super) fn settle_orphans(instance: &Instance, log: &mut CommitLog, ends: &Sinks) -> Result<()> {
+pub(super) fn settle_orphans(instance: &Instance, log: &mut CommitLog, sinks: &Sinks) -> Result<()> {
     for orphan in instance.orphans()? {
         let orphan = orphan?;
         match Ledger::open(&orphan.dir.join("ledger")) {
             Ok(ledger) => {
-                if settle_orphan(&orphan, ledger, log, ends)? {
-                    ends.sweep(std::slice::from_ref(&orphan.output), &decided(log)?)?;
+                if settle_orphan(&orphan, ledger, log, sinks)? {
+                    sinks.remove_orphans(std::slice::from_ref(&orphan.output), &decided(log)?)?;
                 }
             }
             // What it left stays as it is: whoever starts it again is told.
@@ -51,7 +51,7 @@ pub(super) fn settle_orphans(instance: &Instance, log: &mut CommitLog, ends: &Si
 }
 
 /// Settles what one left; false where nobody can say what was decided.
-fn settle_orphan(orphan: &Instance, mut ledger: Ledger, log: &mut CommitLog, ends: &Sinks) -> Result<bool> {
+fn settle_orphan(orphan: &Instance, mut ledger: Ledger, log: &mut CommitLog, sinks: &Sinks) -> Result<bool> {
     let Some(unsettled) = log.unsettled_of(&ledger)? else {
         tracing::warn!(
             "{} has output of which only transactions of another cluster know whether it was decided: it stays as it is",
@@ -59,8 +59,8 @@ fn settle_orphan(orphan: &Instance, mut ledger: Ledger, log: &mut CommitLog, end
         );
         return Ok(false);
     };
-    if !unsettled.checkpoints.is_empty() {
-        roll(&unsettled, ends)?;
+    if !unsettled.staged.is_empty() {
+        roll(&unsettled, sinks)?;
         ledger.append(if unsettled.decided { Entry::Finished } else { Entry::Undone })?;
     }
     log.is_visible(ledger.state().spent);
@@ -69,8 +69,8 @@ fn settle_orphan(orphan: &Instance, mut ledger: Ledger, log: &mut CommitLog, end
 
 /// Settles what processes left whose ledger is not here: its volume is lost, or they ran on another machine. What their
 /// transactions decided is noted by the transactions; the rest of what they left was surely not decided.
-fn settle_strangers(log: &mut CommitLog, ends: &Sinks) -> Result<()> {
-    let left = ends.left_by()?;
+fn settle_strangers(log: &mut CommitLog, sinks: &Sinks) -> Result<()> {
+    let left = sinks.orphaned_writers()?;
     if !log.knows_others() {
         if !left.is_empty() {
             let names = left.iter().map(|writer| &**writer).collect::<Vec<_>>().join(", ");
@@ -80,24 +80,23 @@ fn settle_strangers(log: &mut CommitLog, ends: &Sinks) -> Result<()> {
             );
         }
         // Whoever they are, they may start again.
-        return ends.sweep(&[], &[Vec::new(), Vec::new()]);
+        return sinks.remove_orphans(&[], &[]);
     }
     let dead: Vec<Arc<str>> = left.into_iter().take(STRANGERS_MAX).collect();
     dead.iter().try_for_each(|writer| log.settle_writer(writer))?;
-    finish_decided(log, ends)?;
+    finish_decided(log, sinks)?;
     // By what is known now: until then none of them could start again and decide more.
-    ends.sweep(&dead, &decided(log)?)
+    sinks.remove_orphans(&dead, &decided(log)?)
 }
 
 /// Makes visible whatever was decided and is not known to be, by whichever process; returns what is not to be found.
-pub(super) fn finish_decided(log: &mut CommitLog, ends: &Sinks) -> Result<Vec<Missing>> {
+pub(super) fn finish_decided(log: &mut CommitLog, sinks: &Sinks) -> Result<Vec<Missing>> {
     let mut missing = Vec::new();
     for (id, DecidedNote { writer, checkpoints }) in log.decided()? {
         let mut all = true;
         for checkpoint in checkpoints {
-            let prepared = || checkpoint.prepared.iter().map(Vec::as_slice);
-            if ends.are_there(prepared())? {
-                ends.finish(prepared())?;
+            if sinks.is_staged(&checkpoint.staged)? {
+                sinks.commit(&checkpoint.staged)?;
             } else {
                 all = false;
                 missing.push(Missing { writer: writer.clone(), checkpoint });
@@ -135,19 +134,14 @@ impl Missing {
     }
 }
 
-/// What transactions decided that is not known to be visible: of the sink, and of the dead letters' end.
-fn decided(log: &CommitLog) -> Result<[Vec<Vec<u8>>; 2]> {
-    let mut decided = [Vec::new(), Vec::new()];
-    for checkpoint in log.decided()?.into_iter().flat_map(|(_, note)| note.checkpoints) {
-        for (all, prepared) in decided.iter_mut().zip(checkpoint.prepared) {
-            all.push(prepared);
-        }
-    }
-    Ok(decided)
+/// What transactions decided that is not known to be visible.
+fn decided(log: &CommitLog) -> Result<Vec<Staged>> {
+    let records = log.decided()?.into_iter().flat_map(|(_, record)| record.checkpoints);
+    Ok(records.map(|checkpoint| checkpoint.staged).collect())
 }
 
-fn roll(PendingCommit { checkpoints, decided }: &PendingCommit, ends: &Sinks) -> Result<()> {
-    match (checkpoints.len(), decided) {
+fn roll(PendingCommit { staged, decided }: &PendingCommit, sinks: &Sinks) -> Result<()> {
+    match (staged.len(), decided) {
         (0, _) => {}
         (count, true) => tracing::info!(
             "an earlier run was interrupted: finishing its last commit, decided before ({count} outputs)"
@@ -156,36 +150,5 @@ fn roll(PendingCommit { checkpoints, decided }: &PendingCommit, ends: &Sinks) ->
             "an earlier run was interrupted: removing what it had not committed ({count} outputs), to be read again"
         ),
     }
-    checkpoints.iter().try_for_each(|checkpoint| {
-        let prepared = checkpoint.iter().map(Vec::as_slice);
-        if *decided { ends.finish(prepared) } else { ends.undo(prepared) }
-    })
-}
-
-impl Sinks {
-    /// Whether what a checkpoint prepared apart is where it can be finished.
-    fn are_there<'a>(&self, prepared: impl IntoIterator<Item = &'a [u8]>) -> Result<bool> {
-        let (mut sink, mut dead) = (true, true);
-        self.each(
-            prepared,
-            |end, prepared| end.is_staged(prepared).map(|is_there| sink = is_there),
-            |end, prepared| end.is_staged(prepared).map(|is_there| dead = is_there),
-        )?;
-        Ok(sink && dead)
-    }
-
-    fn left_by(&self) -> Result<BTreeSet<Arc<str>>> {
-        let mut left: BTreeSet<Arc<str>> =
-            self.sink.orphaned_writers().map_err(|e| e.in_stage(&self.sink_label))?.into_iter().collect();
-        if let Some(dead) = &self.dead {
-            left.extend(dead.orphaned_writers().map_err(|e| e.in_stage("dead_letter"))?);
-        }
-        Ok(left)
-    }
-
-    fn sweep(&self, writers: &[Arc<str>], decided: &[Vec<Vec<u8>>; 2]) -> Result<()> {
-        self.sink.remove_orphans(writers, &decided[0]).map_err(|e| e.in_stage(&self.sink_label))?;
-        let dead = self.dead.as_ref().map_or(Ok(()), |dead| dead.remove_orphans(writers, &decided[1]));
-        dead.map_err(|e| e.in_stage("dead_letter"))
-    }
+    staged.iter().try_for_each(|staged| if *decided { sinks.commit(staged) } else { sinks.abort(staged) })
 }

@@ -3,26 +3,28 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
 use super::checkpoint::RunRecord;
 use super::commit_log::{CommitLog, OpenOptions};
-use super::committer::{AcquirePhase, Sinks};
 use super::fit::survey;
 use super::instance::Instance;
 use super::ledger::{Entry, Ledger};
 use super::recovery::{finish_decided, settle};
 use super::replay::{REPLAY, ReplaySource};
+use super::sinks::{AcquirePhase, DEAD_LETTER, Sinks};
 use super::start_decision::{StartDecision, StartRequest};
 use super::supervisor::Running;
+use crate::cancel::CancellationToken;
+use crate::clock::Clock;
 use crate::config::{Pipeline, StageOf};
 use crate::error::{Error, ErrorKind, Result};
 use crate::monitor::{Metrics, Snapshot};
 use crate::stage::{
-    AnyTransform, BuildContext, Delivery, Destination, Extensions, Latch, Rerun, Source, StoredDeadLetter,
-    TransactionalBackend,
+    BuildContext, Delivery, Destination, Extensions, Latch, Rerun, Source, StoredDeadLetter, TransactionalBackend,
+    TransformConfig,
 };
 
 /// How often a stop is looked for while the ends are claimed; most stops wake the wait at once.
@@ -124,9 +126,8 @@ pub fn run(pipeline: &Pipeline, options: &RunOptions) -> Result<Summary> {
 
 fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery) -> Result<Outcome> {
     let replay = options.replay.as_deref();
-    let rerun = if replay.is_some() { None } else { pipeline.source.config.rerun() };
     let settings = &pipeline.settings;
-    let alone = rerun.is_some();
+    let alone = replay.is_none() && pipeline.source.config.boundedness().is_exclusive();
     if replay.is_none() && settings.instance.as_deref() == Some(REPLAY) {
         return Err(Error::config(format!("`instance = \"{REPLAY}\"` is what replays of dead letters are called")));
     }
@@ -146,11 +147,13 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
             (source, coordinator)
         }
     };
-    let ends = build_ends(pipeline, &cx)?;
-    let coordinator = coordinator.or_else(|| ends.coordinator());
+    let sinks = build_sinks(pipeline, &cx)?;
+    let coordinator = coordinator.or_else(|| sinks.transactional_backend());
     let give_up = || {
         coordinator.iter().for_each(|coordinator| coordinator.abandon());
-        ends.give_up();
+        if let Err(error) = sinks.close(Instant::now()) {
+            tracing::warn!("{error}");
+        }
     };
     let asked = StartRequest {
         pipeline,
@@ -161,13 +164,13 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
         } else {
             source.input_identity().map_err(|e| e.in_stage(&pipeline.source.label))?
         },
-        destination: ends.sink.destination(),
+        destination: sinks.destination(),
         keeper: source.offset_store().map(|keeper| keeper.group()).unwrap_or_default(),
-        output_is_gone: ends.sink.is_unclaimed().map_err(|e| e.in_stage(&ends.sink_label))?,
+        output_is_gone: sinks.is_unclaimed()?,
     };
     if let Some(coordinator) = coordinator.as_deref().filter(|_| !options.fresh) {
         // Before this process takes the place of one that runs: who may not run ends nobody else's run.
-        ends.claim(AcquirePhase::Beside)?;
+        sinks.acquire(AcquirePhase::WithoutBackend)?;
         if alone && pipeline.delivery == Delivery::ExactlyOnce {
             let look = || CommitLog::look(coordinator, pipeline);
             match until_stopped(&options.stop, &give_up, look) {
@@ -188,7 +191,7 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
     let Some(mut log) = until_stopped(&options.stop, &give_up, open)? else { return Ok(Outcome::Stopped) };
     *delivery = log.say_delivery(pipeline);
     if options.fresh {
-        forget(&instance, &mut log, pipeline, coordinator.as_deref(), source.as_ref(), &ends)?;
+        forget(&instance, &mut log, pipeline, coordinator.as_deref(), source.as_ref(), &sinks)?;
     }
     let last = log.last_run()?;
     let beginning = if replay.is_some() { StartDecision::GoOn } else { asked.begin(last.as_ref())? };
@@ -203,11 +206,11 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
         StartDecision::GoOn => false,
     };
     let ready = || {
-        ends.claim(AcquirePhase::Rest)?;
+        sinks.acquire(AcquirePhase::All)?;
         // Not before the claim: without it, what another run has prepared looks like something left behind.
-        settle(&instance, &mut log, &ends, replay.is_none())?;
+        settle(&instance, &mut log, &sinks, replay.is_none())?;
         if alone {
-            finish_decided(&mut log, &ends)?.first().map_or(Ok(()), |missing| Err(missing.error()))
+            finish_decided(&mut log, &sinks)?.first().map_or(Ok(()), |missing| Err(missing.error()))
         } else {
             Ok(())
         }
@@ -216,8 +219,7 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
         return Ok(Outcome::Stopped);
     }
     // Where transactions decide, their cluster was compared when the log was opened.
-    let cluster =
-        if log.knows_others() { None } else { ends.sink.cluster_id().map_err(|e| e.in_stage(&ends.sink_label))? };
+    let cluster = if log.knows_others() { None } else { sinks.cluster_id()? };
     asked.goes_to_the_same_cluster(last.as_ref(), cluster.as_deref())?;
     let run = last.as_ref().map_or(0, |last| last.begin.run) + u64::from(anew);
     let surveys = match last {
@@ -239,9 +241,8 @@ fn run_to_end(pipeline: &Pipeline, options: &RunOptions, delivery: &mut Delivery
     if until_stopped(&options.stop, &give_up, || log.begin(begin, anew))?.is_none() || options.stop.is_asked() {
         return Ok(Outcome::Stopped);
     }
-    ends.sink.on_run_start(run);
-    ends.dead.iter().for_each(|dead| dead.on_run_start(run));
-    Running::start(pipeline, options, &cx, (instance, log), coordinator, ends, surveys)?.run_to_end(source)
+    sinks.on_run_start(run);
+    Running::start(pipeline, options, &cx, (instance, log), coordinator, sinks, surveys)?.run_to_end(source)
 }
 
 /// What the transforms learned in the pipeline's last run.
@@ -253,7 +254,7 @@ fn surveys_for_replay(
 ) -> Result<Vec<Option<Arc<[u8]>>>> {
     let home = instance.dir.parent().unwrap_or(&instance.dir);
     let mut known = log.surveys(&home.join("0"))?.into_iter();
-    let survey = |stage: &StageOf<dyn AnyTransform>| match (known.next().flatten(), stage.config.fitter(cx)) {
+    let survey = |stage: &StageOf<dyn TransformConfig>| match (known.next().flatten(), stage.config.fitter(cx)) {
         (known, Some(_)) => known.map(|known| Some(Arc::from(known))).ok_or_else(|| {
             Error::config("what it needs to know of the whole input is not known")
                 .in_stage(&stage.label)
@@ -275,16 +276,18 @@ pub(super) fn context(
         stage: pipeline.source.label.as_str().into(),
         instance: instance.into(),
         writer_id: writer.into(),
-        exclusive: options.replay.is_none() && pipeline.source.config.rerun().is_some(),
+        exclusive: options.replay.is_none() && pipeline.source.config.boundedness().is_exclusive(),
         state_dir: dir.to_owned(),
         qc_tests: Arc::default(),
         numeric_fields: Arc::new(pipeline.numeric.clone()),
-        bounded: pipeline.source.config.bounded(),
+        bounded: pipeline.source.config.boundedness().is_bounded(),
         until_end: options.until_end,
         upstream: options.upstream.clone().unwrap_or_else(|| Arc::new(Latch::opened())),
         fitted: None,
         keep_raw: pipeline.dead_letter.is_some() && pipeline.transforms.iter().any(|stage| stage.config.rejects()),
         metrics: Arc::clone(&options.metrics),
+        clock: Clock::default(),
+        cancellation: CancellationToken::default(),
         process_extensions: Arc::clone(&options.shared),
         pipeline_extensions: Arc::default(),
     }
@@ -304,25 +307,14 @@ fn check_fields(pipeline: &Pipeline, source: &dyn Source) -> Result<()> {
     }
 }
 
-fn build_ends(pipeline: &Pipeline, cx: &BuildContext) -> Result<Sinks> {
-    let sink_label = pipeline.sink.label.clone();
-    let sink_cx = BuildContext { stage: sink_label.as_str().into(), ..cx.clone() };
-    let sink = pipeline.sink.config.build(&sink_cx).map_err(|e| e.in_stage(&sink_label))?;
-    let dead = pipeline.dead_letter.as_ref().map(|stage| {
-        let cx = BuildContext { stage: "dead_letter".into(), ..cx.clone() };
-        stage.config.build(&cx).map_err(|e| e.in_stage("dead_letter"))
-    });
-    let dead = dead.transpose()?;
-    let place = |destination: Option<Destination>| destination.map(|destination| destination.canonical);
-    if let (Some(records), Some(letters)) =
-        (place(sink.destination()), dead.as_ref().and_then(|dead| place(dead.destination())))
-        && records == letters
-    {
-        return Err(Error::config(format!("records and dead letters would both go to {records}"))
-            .in_stage("dead_letter")
-            .help("give the `[dead_letter]` another `dir` or `prefix`"));
-    }
-    Ok(Sinks { sink, sink_label, dead })
+fn build_sinks(pipeline: &Pipeline, cx: &BuildContext) -> Result<Sinks> {
+    let label = &pipeline.sink.label;
+    let records = pipeline.sink.config.build(&cx.for_stage(label)).map_err(|e| e.in_stage(label))?;
+    let dead_letters = pipeline
+        .dead_letter
+        .as_ref()
+        .map(|stage| stage.config.build(&cx.for_stage(DEAD_LETTER)).map_err(|e| e.in_stage(DEAD_LETTER)));
+    Sinks::new(records, label.clone(), dead_letters.transpose()?)
 }
 
 /// Does something that may wait for a broker; a stop ends that wait, and there is no result then.
@@ -355,7 +347,7 @@ fn forget(
     pipeline: &Pipeline,
     coordinator: Option<&dyn TransactionalBackend>,
     source: &dyn Source,
-    ends: &Sinks,
+    sinks: &Sinks,
 ) -> Result<()> {
     source.offset_store().iter().try_for_each(|source| source.reset())?;
     for orphan in instance.orphans()? {
@@ -367,9 +359,8 @@ fn forget(
     }
     // Before the output: files of which nothing is known are not written beside, and a start then says so.
     log.forget(pipeline, coordinator)?;
-    ends.sink.reset().map_err(|e| e.in_stage(&ends.sink_label))?;
-    ends.dead.iter().try_for_each(|dead| dead.reset()).map_err(|e| e.in_stage("dead_letter"))?;
-    match ends.sink.destination() {
+    sinks.reset()?;
+    match sinks.destination() {
         Some(place) if pipeline.sink.config.rerun() == Rerun::Append => tracing::warn!(
             "forgot positions and state: this run starts from the beginning. What earlier runs wrote to {} stays there, so \
              that its records will be there twice",

@@ -44,7 +44,7 @@ impl StartRequest<'_> {
         if self.reads_as_another_group(last)? {
             return Ok(StartDecision::Anew);
         }
-        match self.pipeline.source.config.rerun() {
+        match self.pipeline.source.config.boundedness().rerun() {
             Some(repeat) if last.done => self.after_a_completed_run(last, repeat),
             _ => self.go_on(last),
         }

@@ -15,7 +15,7 @@ use super::runner::{self, RunOptions};
 use crate::config::Pipeline;
 use crate::error::Result;
 use crate::monitor::Counts;
-use crate::stage::{AnySource, BuildContext, CommitMetadata, SplitState, TransactionalBackend};
+use crate::stage::{BuildContext, CommitMetadata, SourceConfig, SplitState, TransactionalBackend};
 
 /// How often the end of a wait for a broker is looked for.
 const LOOK: Duration = Duration::from_millis(50);
@@ -133,7 +133,7 @@ pub fn replayed(pipeline: &Pipeline, at_most: Duration) -> Result<Replayed> {
     Replayed::from_start(state.splits.get(REPLAY).map(|split| &split.start))
 }
 
-fn split_of(source: &dyn AnySource, split: &str, start: &SplitState, held: u64, committed_ms: u64) -> SplitStatus {
+fn split_of(source: &dyn SourceConfig, split: &str, start: &SplitState, held: u64, committed_ms: u64) -> SplitStatus {
     SplitStatus {
         split: split.to_owned(),
         position: start.position.offset,
@@ -167,7 +167,7 @@ fn count(instance: &mut InstanceState, counts: &Counts) {
 
 /// Notes are as new as a ledger or newer.
 fn of_notes(
-    source: &dyn AnySource,
+    source: &dyn SourceConfig,
     notes: &CommitMetadata,
     writers: &[Option<String>],
     instances: &mut Vec<InstanceState>,
@@ -203,7 +203,7 @@ fn of_notes(
 /// Who can decide the pipeline's commits. A stage that cannot be built here (its file is gone) is passed over.
 fn coordinator(pipeline: &Pipeline) -> Option<Arc<dyn TransactionalBackend>> {
     let cx = runner::context(pipeline, &RunOptions::default(), ("0", "0"), &std::env::temp_dir());
-    let of = |label: &str| BuildContext { stage: label.into(), ..cx.clone() };
+    let of = |label: &str| cx.for_stage(label);
     let source = pipeline.source.config.build(&cx).ok().and_then(|source| source.transactional_backend());
     let sink = pipeline.sink.config.build(&of(&pipeline.sink.label)).ok().and_then(|sink| sink.transactional_backend());
     let dead = pipeline

@@ -11,12 +11,13 @@ use parking_lot::Mutex;
 use super::chain::Chain;
 use super::checkpoint::Checkpoint;
 use super::commit_log::CommitLog;
-use super::committer::{Committer, Sinks};
+use super::committer::Committer;
 use super::control::Control;
 use super::instance::Instance;
 use super::pace::{Clock, Pace, Paced};
 use super::recovery::{finish_decided, settle_orphans};
 use super::runner::{Outcome, RunOptions, Stop};
+use super::sinks::Sinks;
 use super::task::{Barrier, FieldCheck, OpenCheckpoint, Task};
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
@@ -53,7 +54,7 @@ struct Supervisor {
     cx: BuildContext,
     instance: Instance,
     coordinator: Option<Arc<dyn TransactionalBackend>>,
-    ends: Sinks,
+    sinks: Sinks,
     log: Arc<Mutex<CommitLog>>,
     control: Arc<Control>,
     checkpoints: Mutex<Option<Sender<Checkpoint>>>,
@@ -75,7 +76,7 @@ impl Running {
         cx: &BuildContext,
         (instance, log): (Instance, CommitLog),
         coordinator: Option<Arc<dyn TransactionalBackend>>,
-        ends: Sinks,
+        sinks: Sinks,
         surveys: Vec<Option<Arc<[u8]>>>,
     ) -> Result<Running> {
         let control = Arc::new(Control::default());
@@ -85,13 +86,15 @@ impl Running {
         let committer = Committer {
             checkpoints: receiver,
             log: Arc::clone(&log),
-            ends: ends.clone(),
+            sinks: sinks.clone(),
             control: Arc::clone(&control),
             metrics: Arc::clone(&options.metrics),
             gather: if matches!(cadence, CheckpointPolicy::Interval) { GATHER } else { Duration::ZERO },
         };
         let barrier = match cadence {
-            CheckpointPolicy::Records { most, timeout } => Barrier { most, timeout, together: None },
+            CheckpointPolicy::Records { records_max, timeout } => {
+                Barrier { most: records_max, timeout, together: None }
+            }
             CheckpointPolicy::Interval => Barrier {
                 most: u64::MAX,
                 timeout: Duration::from_millis(pipeline.settings.commit_interval_ms),
@@ -104,15 +107,15 @@ impl Running {
             cx: cx.clone(),
             instance,
             coordinator,
-            ends,
+            sinks,
             log,
             control,
             checkpoints: Mutex::new(Some(sender)),
             surveys,
             barrier,
             pace: pace.map(|pace| (pace, Arc::default())),
-            alone: options.replay.is_none() && pipeline.source.config.rerun().is_some(),
-            shared_splits: options.replay.is_none() && pipeline.source.config.rerun().is_none(),
+            alone: options.replay.is_none() && pipeline.source.config.boundedness().is_exclusive(),
+            shared_splits: options.replay.is_none() && !pipeline.source.config.boundedness().is_exclusive(),
             check_fields: pipeline.fields.open.then(|| field_check(pipeline.clone())),
             span: tracing::Span::current(),
         };
@@ -154,11 +157,10 @@ impl Running {
         control.wait_for_all();
         shared.checkpoints.lock().take();
         join(committer, &control);
-        let close = shared.ends.sink.close(Instant::now() + shutdown);
-        let close_dead = shared.ends.dead.as_ref().map_or(Ok(()), |dead| dead.close(Instant::now() + shutdown));
+        let close = shared.sinks.close(Instant::now() + shutdown);
         let asked = stop.is_asked();
         let failure = control.take_failure();
-        let completed = completes && !asked && failure.is_none() && close.is_ok() && close_dead.is_ok();
+        let completed = completes && !asked && failure.is_none() && close.is_ok();
         // While a stop is still heard: it may wait for brokers.
         let done = if completed { shared.log.lock().done() } else { Ok(()) };
         ended.store(true, Ordering::Release);
@@ -167,8 +169,7 @@ impl Running {
         if let Some(error) = failure.or_else(|| control.take_failure()) {
             return Err(error);
         }
-        close.map_err(|e| e.in_stage(&shared.ends.sink_label))?;
-        close_dead.map_err(|e| e.in_stage("dead_letter"))?;
+        close?;
         done?;
         Ok(if asked { Outcome::Stopped } else { Outcome::Done })
     }
@@ -242,16 +243,16 @@ impl SourceContext for Supervisor {
         let (starts, visible) = loop {
             let mut log = self.log.lock();
             if self.shared_splits {
-                settle_orphans(&self.instance, &mut log, &self.ends)?;
+                settle_orphans(&self.instance, &mut log, &self.sinks)?;
             }
             // Before the positions: another instance may commit and show more between the two, and what is visible must
             // not seem to be ahead for that.
-            let visible = self.ends.sink.committed_offsets(ids).map_err(|e| e.in_stage(&self.ends.sink_label))?;
+            let visible = self.sinks.committed_offsets(ids)?;
             let starts = log.starts(ids)?;
             // Behind the positions, which brought the news of all that was decided before them: splits may come from an
             // instance that died, and what it decided is to be visible before this one goes on. Where that is on another
             // disk, the instance may be about to make it visible itself.
-            let missing = if self.shared_splits { finish_decided(&mut log, &self.ends)? } else { Vec::new() };
+            let missing = if self.shared_splits { finish_decided(&mut log, &self.sinks)? } else { Vec::new() };
             drop(log);
             match missing.iter().find(|missing| missing.is_of(ids)) {
                 None => break (starts, visible),
@@ -295,11 +296,7 @@ impl SourceContext for Supervisor {
             None => split,
         };
         let (epoch, reins) = self.control.enter(&id)?;
-        let opened = self.ends.sink.open(&id, epoch).map_err(|e| e.in_stage(&self.ends.sink_label)).and_then(|sink| {
-            let dead = self.ends.dead.as_ref().map(|dead| dead.open(&id, epoch)).transpose();
-            Ok((sink, dead.map_err(|e| e.in_stage("dead_letter"))?))
-        });
-        let (writer, dead) = match opened {
+        let writers = match self.sinks.open(&id, epoch) {
             Ok(opened) => opened,
             Err(error) => {
                 self.control.ended(&id, epoch);
@@ -315,12 +312,11 @@ impl SourceContext for Supervisor {
             checkpoints,
             split,
             chain,
-            writer,
-            dead,
+            writers,
             barrier: self.barrier,
             metrics: Arc::clone(&self.cx.metrics),
             source_label: self.pipeline.source.label.clone(),
-            sink_label: self.ends.sink_label.clone(),
+            sink_label: self.pipeline.sink.label.clone(),
             check_fields: self.check_fields.clone(),
             notes_end: self.alone,
             fence,
@@ -363,7 +359,9 @@ impl Supervisor {
     /// Ends every wait for brokers.
     fn give_up(&self) {
         self.coordinator.iter().for_each(|coordinator| coordinator.abandon());
-        self.ends.give_up();
+        if let Err(error) = self.sinks.close(Instant::now()) {
+            tracing::warn!("{error}");
+        };
     }
 
     /// No output may overlap what is visible: a split whose log is behind its output goes on where the output ends.
@@ -376,7 +374,7 @@ impl Supervisor {
         let Some(end) = visible.filter(|end| start.as_ref().is_none_or(|start| start.position.offset < *end)) else {
             return Ok(start);
         };
-        if self.pipeline.source.config.rerun().is_some() {
+        if self.pipeline.source.config.boundedness().is_exclusive() {
             let home = self.instance.dir.parent().unwrap_or(&self.instance.dir);
             let memory = match self.log.lock().knows_others() {
                 true => "the topic of commits does not know of it: it was deleted, or is another one".to_owned(),
@@ -386,7 +384,7 @@ impl Supervisor {
                 ),
             };
             return Err(Error::config(format!("there is output of {id} up to {end}, and {memory}"))
-            .in_stage(&self.ends.sink_label)
+            .in_stage(&self.pipeline.sink.label)
             .help(
                 "put that back (`state_dir`, or the topic that `transactions` names), write to another place, or start from the beginning with \
                  `--fresh`, which removes this output",
@@ -399,7 +397,7 @@ impl Supervisor {
                 "{id}: the group's offset was moved back to {at}, and there are files of what was read up to {end}: they \
                  are not written again"
             ))
-            .in_stage(&self.ends.sink_label)
+            .in_stage(&self.pipeline.sink.label)
             .help(format!(
                 "set the group's offset to {end}, or start from the beginning with `--fresh`, which removes these files"
             )));
@@ -418,7 +416,7 @@ impl Supervisor {
                 "{id}: there is output up to {end}, beyond the committed position: the brokers have lost a commit, or \
                  the output was read as another group"
             ))
-            .in_stage(&self.ends.sink_label)
+            .in_stage(&self.pipeline.sink.label)
             .help(
                 "look whether `group` is the one that the output was read as; else write to another place, or start from \
                  the beginning with `--fresh`",

@@ -11,11 +11,12 @@ use crossbeam_channel::{SendTimeoutError, Sender};
 use super::chain::{Chain, ChainOutput};
 use super::checkpoint::Checkpoint;
 use super::control::{Control, SignalCell, TaskSignal};
+use super::sinks::{Output, Writers};
 use crate::error::{Error, Result};
 use crate::fault;
 use crate::monitor::{Counts, FlagCounts, Metrics};
 use crate::record::{Batch, Column, Fields, Flag, OffsetRange, Position, SplitId};
-use crate::stage::{DeadLetter, DeadLetterWriter, FencingToken, Poll, Prepared, SplitReader, Writer};
+use crate::stage::{DeadLetter, FencingToken, Poll, Prepared, SplitReader};
 
 /// Rows in a batch at most: larger ones win nothing, smaller ones cost (measured on chains of 13 columns).
 const BATCH_ROWS: u64 = 8192;
@@ -56,8 +57,7 @@ pub(super) struct Task {
     pub(super) checkpoints: Sender<Checkpoint>,
     pub(super) split: Box<dyn SplitReader>,
     pub(super) chain: Chain,
-    pub(super) writer: Box<dyn Writer>,
-    pub(super) dead: Option<Box<dyn DeadLetterWriter>>,
+    pub(super) writers: Writers,
     pub(super) barrier: Barrier,
     pub(super) metrics: Arc<Metrics>,
     pub(super) source_label: String,
@@ -192,8 +192,8 @@ impl Task {
     fn is_due(&self, now: Instant) -> bool {
         self.now.counts.read >= self.barrier.most
             || self.due().is_some_and(|due| now >= due)
-            || self.writer.is_full()
-            || self.dead.as_ref().is_some_and(|dead| dead.is_full())
+            || self.writers.records.is_full()
+            || self.writers.dead_letters.as_ref().is_some_and(|dead| dead.is_full())
     }
 
     /// Takes what the source read.
@@ -208,7 +208,7 @@ impl Task {
         }
         self.metrics.progress.fetch_add((batch.rows() + dead.len()) as u64, Ordering::Relaxed);
         match dead.first() {
-            Some(first) if self.dead.is_none() => self.stop_at(&batch, first)?,
+            Some(first) if self.writers.dead_letters.is_none() => self.stop_at(&batch, first)?,
             _ => {
                 self.now.counts.read += dead.len() as u64;
                 let label = self.source_label.clone();
@@ -253,7 +253,8 @@ impl Task {
         self.look_at(&batch)?;
         // Without dead letters a rejected row must stop the pipeline with what came before it committed: the
         // transforms then go back to before this batch, and take its beginning alone.
-        let retry = (self.dead.is_none() && self.chain.rejects()).then(|| Ok((self.chain.save()?, batch.clone())));
+        let retry = (self.writers.dead_letters.is_none() && self.chain.rejects())
+            .then(|| Ok((self.chain.save()?, batch.clone())));
         let retry = retry.transpose()?;
         let passed = self.chain.apply(batch)?;
         if let (Some((states, batch)), Some(bad)) = (retry, passed.dead.first()) {
@@ -280,7 +281,7 @@ impl Task {
     /// Hands to the ends what came out of the transforms.
     fn hand_on(&mut self, passed: ChainOutput) -> Result<()> {
         self.now.counts.filtered += passed.filtered;
-        if let (Some(bad), None) = (passed.dead.first(), &self.dead) {
+        if let (Some(bad), None) = (passed.dead.first(), &self.writers.dead_letters) {
             return Err(self.no_dead_letters(bad, &bad.stage));
         }
         self.bury(passed.dead, true)?;
@@ -296,9 +297,9 @@ impl Task {
     fn write(&mut self, batch: Batch) -> Result<()> {
         let (rows, mut dead) = (batch.rows() as u64, Vec::new());
         self.count(&batch);
-        self.writer.write(batch, &mut dead).map_err(|e| e.in_stage(&self.sink_label))?;
+        self.writers.records.write(batch, &mut dead).map_err(|e| e.in_stage(&self.sink_label))?;
         self.now.counts.written += rows - dead.len() as u64;
-        if let (Some(bad), None) = (dead.first(), &self.dead) {
+        if let (Some(bad), None) = (dead.first(), &self.writers.dead_letters) {
             let label = self.sink_label.clone();
             return Err(self.no_dead_letters(bad, &label));
         }
@@ -318,9 +319,11 @@ impl Task {
             }
             letter.raw_schema.clone_from(&form);
         }
-        let Some(dead) = &mut self.dead else { return Err(Error::bug("a dead letter without an end for it")) };
+        let Some(dead) = &mut self.writers.dead_letters else {
+            return Err(Error::bug("a dead letter without an end for it"));
+        };
         self.now.counts.dead += letters.len() as u64;
-        dead.write(letters).map_err(|e| e.in_stage("dead_letter"))
+        dead.write(letters, &mut Vec::new()).map_err(|e| e.in_stage("dead_letter"))
     }
 
     /// A barrier: what happened since the last one becomes a checkpoint. Nothing where nothing happened.
@@ -338,9 +341,9 @@ impl Task {
         let part = if now.at == now.from { now.part + 1 } else { 0 };
         let span = OffsetRange { from: now.from, to: now.at, sequence: part };
         fault::step("prepare.sink")?;
-        let sink = self.writer.prepare(span).map_err(|e| e.in_stage(&self.sink_label))?;
+        let sink = self.writers.records.prepare(span).map_err(|e| e.in_stage(&self.sink_label))?;
         fault::step("prepare.dead")?;
-        let dead = match &mut self.dead {
+        let dead = match &mut self.writers.dead_letters {
             Some(dead) => dead.prepare(span).map_err(|e| e.in_stage("dead_letter"))?,
             None => Prepared::Nothing,
         };
@@ -356,7 +359,7 @@ impl Task {
             epoch: self.epoch,
             span,
             state,
-            prepared: [sink, dead],
+            output: Output { records: sink, dead_letters: dead },
             counts,
             ended: self.now.ended,
             fence: self.fence.clone(),

@@ -225,8 +225,11 @@ impl TransactionalLog {
             let note = DecidedNote::of(checkpoints, &self.output);
             notes.push((metadata::decided_key(id), Some(metadata::encode(&note)?)));
         }
-        let outputs: Vec<&TransactionalOutput> =
-            checkpoints.iter().flat_map(|checkpoint| &checkpoint.prepared).filter_map(within).collect();
+        let outputs: Vec<&TransactionalOutput> = checkpoints
+            .iter()
+            .flat_map(|checkpoint| checkpoint.output.each())
+            .filter_map(Prepared::transactional)
+            .collect();
         let fenced = splits.values().filter(|checkpoint| checkpoint.fence.is_some());
         let ends = fenced.map(|checkpoint| (Arc::clone(&checkpoint.split), checkpoint.span.to.offset)).collect();
         let fence = checkpoints.iter().find_map(|checkpoint| checkpoint.fence.clone());
@@ -303,13 +306,6 @@ pub(super) fn last_run(notes: &CommitMetadata, writer: &str, alone: bool) -> Res
     let last: LastNote = metadata::find(notes, &metadata::last_key(writer))?.unwrap_or_default();
     let splits = if alone { splits_of(notes, begin.run)? } else { Vec::new() };
     Ok(Some(LastRun { begin, done, counts: last.counts, splits }))
-}
-
-fn within(prepared: &Prepared) -> Option<&TransactionalOutput> {
-    match prepared {
-        Prepared::Transactional(output) => Some(output),
-        _ => None,
-    }
 }
 
 /// The source's own position as it was when the notes were read, between two others.

@@ -1,61 +1,40 @@
-//! What a stage is told when it is built.
+//! The surroundings of a stage.
 
-use std::any::{Any, TypeId};
-use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex, RwLock};
-
+use super::{Extensions, Latch};
+use crate::cancel::CancellationToken;
+use crate::clock::Clock;
 use crate::monitor::Metrics;
 use crate::record::QcTests;
 
-/// What a stage is told when it is built, once a split for a transform, once a run for the others.
+/// The surroundings of a stage when it is built: once a split for a transform, once a run for the others.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct BuildContext {
-    /// The pipeline's name.
-    pub pipeline: Arc<str>,
-    /// The stage's name in messages: its `id`, else its type.
-    pub stage: Arc<str>,
-    /// The instance of this process among those of the pipeline: `0`, `1`, …
-    pub instance: Arc<str>,
-    /// What this process's hidden output is called after: unlike [`instance`](Self::instance), no process with another
-    /// state directory has the same.
-    pub writer_id: Arc<str>,
-    /// Whether only one process at a time may run the pipeline.
-    pub exclusive: bool,
-    /// Where this instance keeps what it must remember. It exists and no other process uses it.
-    pub state_dir: PathBuf,
-    /// The test names behind the bits of marks.
-    pub qc_tests: Arc<QcTests>,
-    /// The fields that stages use as measurements: a source yields them as numbers.
-    pub numeric_fields: Arc<BTreeSet<String>>,
-    /// Whether the source ends by itself.
-    pub bounded: bool,
-    /// Whether a source that does not end by itself is to stop at the end of what is there (`--until-end`).
-    pub until_end: bool,
-    /// Open once the other pipelines of this run that write what this source reads are done.
-    pub upstream: Arc<Latch>,
-    /// What the stage learned from the whole input, where it asked for that.
-    pub fitted: Option<Arc<[u8]>>,
-    /// Whether a source is to keep the bytes of each row in the batch, for a later stage may reject rows.
-    pub keep_raw: bool,
-    /// The metrics of this pipeline.
-    pub metrics: Arc<Metrics>,
-    /// What the pipelines of one run share, by type.
-    pub process_extensions: Arc<Extensions>,
-    /// What the stages of this pipeline share, by type.
-    pub pipeline_extensions: Arc<Extensions>,
+    pub(crate) pipeline: Arc<str>,
+    pub(crate) stage: Arc<str>,
+    pub(crate) instance: Arc<str>,
+    pub(crate) writer_id: Arc<str>,
+    pub(crate) exclusive: bool,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) qc_tests: Arc<QcTests>,
+    pub(crate) numeric_fields: Arc<BTreeSet<String>>,
+    pub(crate) bounded: bool,
+    pub(crate) until_end: bool,
+    pub(crate) upstream: Arc<Latch>,
+    pub(crate) fitted: Option<Arc<[u8]>>,
+    pub(crate) keep_raw: bool,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clock: Clock,
+    pub(crate) cancellation: CancellationToken,
+    pub(crate) process_extensions: Arc<Extensions>,
+    pub(crate) pipeline_extensions: Arc<Extensions>,
 }
 
 impl BuildContext {
-    /// A context to test a stage with.
-    #[must_use]
-    pub fn for_tests() -> BuildContext {
-        BuildContext::bare("test")
-    }
-
     /// A context without a run: a bounded source, no state, nothing shared.
     #[must_use]
     pub fn bare(pipeline: &str) -> BuildContext {
@@ -74,70 +53,202 @@ impl BuildContext {
             fitted: None,
             keep_raw: false,
             metrics: Arc::default(),
+            clock: Clock::default(),
+            cancellation: CancellationToken::default(),
             process_extensions: Arc::default(),
             pipeline_extensions: Arc::default(),
         }
     }
-}
 
-/// Something that opens once and that others wait for.
-#[derive(Debug, Default)]
-pub struct Latch {
-    open: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Latch {
-    /// A gate that is open already.
+    /// A context to test a stage with.
     #[must_use]
-    pub fn opened() -> Latch {
-        Latch { open: Mutex::new(true), changed: Condvar::new() }
+    pub fn for_tests() -> BuildContext {
+        BuildContext::bare("test")
     }
 
-    /// Opens it, for good.
-    pub fn open(&self) {
-        *self.open.lock() = true;
-        self.changed.notify_all();
+    /// The pipeline's name.
+    #[must_use]
+    pub fn pipeline(&self) -> &Arc<str> {
+        &self.pipeline
     }
 
-    /// Whether it is open.
-    pub fn is_open(&self) -> bool {
-        *self.open.lock()
+    /// The stage's name in messages: its `id`, else its type.
+    #[must_use]
+    pub fn stage(&self) -> &Arc<str> {
+        &self.stage
     }
 
-    /// Waits for it, at most so long; returns whether it is open.
-    pub fn wait(&self, at_most: Duration) -> bool {
-        let until = Instant::now() + at_most;
-        let mut open = self.open.lock();
-        while !*open && !self.changed.wait_until(&mut open, until).timed_out() {}
-        *open
-    }
-}
-
-/// Things that stages share, one of each type: how an embedded broker reaches the stages that use it while the engine
-/// knows nothing of brokers.
-#[derive(Default)]
-pub struct Extensions {
-    things: RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
-}
-
-impl Extensions {
-    /// Puts a thing there, in place of an earlier one of its type.
-    pub fn put<T: Any + Send + Sync>(&self, thing: Arc<T>) {
-        self.things.write().insert(TypeId::of::<T>(), thing);
+    /// The instance of this process among those of the pipeline: `0`, `1`, …
+    #[must_use]
+    pub fn instance(&self) -> &Arc<str> {
+        &self.instance
     }
 
-    /// The thing of a type, made where there is none yet.
-    pub fn get_or_put<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Arc<T> {
-        let mut things = self.things.write();
-        let thing = things.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(make()));
-        // The key is the type, so that nothing else is there.
-        Arc::clone(thing).downcast().unwrap_or_else(|_| unreachable!("a thing of another type"))
+    /// The name of this process in staged output. Unlike [`instance`](Self::instance), no process with another state
+    /// directory has the same.
+    #[must_use]
+    pub fn writer_id(&self) -> &Arc<str> {
+        &self.writer_id
     }
 
-    /// The thing of a type.
-    pub fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
-        let thing = self.things.read().get(&TypeId::of::<T>()).cloned()?;
-        thing.downcast().ok()
+    /// Whether only one process at a time may run the pipeline.
+    #[must_use]
+    pub fn is_exclusive(&self) -> bool {
+        self.exclusive
+    }
+
+    /// The directory in which this instance keeps its state. It exists, and no other process uses it.
+    #[must_use]
+    pub fn state_dir(&self) -> &Path {
+        &self.state_dir
+    }
+
+    /// The names of the tests behind the bits of a [`CellQuality`](crate::record::CellQuality).
+    #[must_use]
+    pub fn qc_tests(&self) -> &Arc<QcTests> {
+        &self.qc_tests
+    }
+
+    /// The fields that stages use as measurements: a source yields them as numbers.
+    #[must_use]
+    pub fn numeric_fields(&self) -> &Arc<BTreeSet<String>> {
+        &self.numeric_fields
+    }
+
+    /// Whether the source ends by itself.
+    #[must_use]
+    pub fn is_bounded(&self) -> bool {
+        self.bounded
+    }
+
+    /// Whether a source that does not end by itself is to stop at the last record of now (`--until-end`).
+    #[must_use]
+    pub fn until_end(&self) -> bool {
+        self.until_end
+    }
+
+    /// Opens once the other pipelines of this run are done whose output this source reads.
+    #[must_use]
+    pub fn upstream(&self) -> &Arc<Latch> {
+        &self.upstream
+    }
+
+    /// What the stage's [`Fitter`](super::Fitter) learned from the whole input.
+    #[must_use]
+    pub fn fitted(&self) -> Option<&[u8]> {
+        self.fitted.as_deref()
+    }
+
+    /// Whether a source is to keep the bytes of each row in its batches, for a later stage may reject rows.
+    #[must_use]
+    pub fn keeps_raw(&self) -> bool {
+        self.keep_raw
+    }
+
+    /// The metrics of this pipeline.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// The clock of this run: the only source of wall time for a transform.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Ends waits: whatever a stage waits for, it looks at this.
+    #[must_use]
+    pub fn cancellation(&self) -> &CancellationToken {
+        &self.cancellation
+    }
+
+    /// The values, by type, that the pipelines of one run share.
+    #[must_use]
+    pub fn process_extensions(&self) -> &Arc<Extensions> {
+        &self.process_extensions
+    }
+
+    /// The values, by type, that the stages of this pipeline share.
+    #[must_use]
+    pub fn pipeline_extensions(&self) -> &Arc<Extensions> {
+        &self.pipeline_extensions
+    }
+
+    /// The same for the stage of that name.
+    #[must_use]
+    pub fn for_stage(&self, stage: &str) -> BuildContext {
+        BuildContext { stage: stage.into(), ..self.clone() }
+    }
+
+    /// The same with what a fitter learned.
+    #[must_use]
+    pub fn with_fitted(mut self, fitted: Option<Arc<[u8]>>) -> BuildContext {
+        self.fitted = fitted;
+        self
+    }
+
+    /// The same with other fields that stages use as measurements.
+    #[must_use]
+    pub fn with_numeric_fields<S: Into<String>>(mut self, fields: impl IntoIterator<Item = S>) -> BuildContext {
+        self.numeric_fields = Arc::new(fields.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The same with an instance's name, in another directory.
+    #[must_use]
+    pub fn with_instance(mut self, instance: &str, writer_id: &str, state_dir: &Path) -> BuildContext {
+        (self.instance, self.writer_id) = (instance.into(), writer_id.into());
+        self.state_dir = state_dir.to_owned();
+        self
+    }
+
+    /// The same for a process that runs the pipeline alone.
+    #[must_use]
+    pub fn with_exclusive(mut self) -> BuildContext {
+        self.exclusive = true;
+        self
+    }
+
+    /// The same with a source that ends by itself, or does not.
+    #[must_use]
+    pub fn with_bounded(mut self, bounded: bool) -> BuildContext {
+        self.bounded = bounded;
+        self
+    }
+
+    /// The same in which the source keeps the bytes of each row.
+    #[must_use]
+    pub fn with_raw(mut self) -> BuildContext {
+        self.keep_raw = true;
+        self
+    }
+
+    /// The same in which the source stops at the last record of now.
+    #[must_use]
+    pub fn with_until_end(mut self) -> BuildContext {
+        self.until_end = true;
+        self
+    }
+
+    /// The same with a latch that opens once its input is complete.
+    #[must_use]
+    pub fn with_upstream(mut self, upstream: Arc<Latch>) -> BuildContext {
+        self.upstream = upstream;
+        self
+    }
+
+    /// The same with another clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> BuildContext {
+        self.clock = clock;
+        self
+    }
+
+    /// The same with values that the pipelines of one run share.
+    #[must_use]
+    pub fn with_process_extensions(mut self, extensions: Arc<Extensions>) -> BuildContext {
+        self.process_extensions = extensions;
+        self
     }
 }

@@ -1,7 +1,40 @@
-//! Dead letters as they lie where they were put, and how they are read once more.
+//! Dead letters: records that could not be carried, as stages hand them out, and as they are read back.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::record::Batch;
+
+/// A record that could not be carried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// Where it starts in its split (see [`Position::offset`](crate::record::Position::offset)).
+    pub source_offset: u64,
+    /// Its place in a message, where that says more than the offset: `data.csv:17`.
+    pub place: Option<String>,
+    /// The stage that gave it up. The engine fills it in.
+    pub stage: String,
+    /// The reason, in one sentence.
+    pub reason: String,
+    /// Its bytes as they were read (or, from a sink, as they would have been written).
+    pub raw: Option<Vec<u8>>,
+    /// What a decoder needs beside the bytes, in words of the source (see
+    /// [`SplitReader::raw_schema`](super::SplitReader::raw_schema)).
+    pub raw_schema: Option<Arc<str>>,
+}
+
+impl DeadLetter {
+    /// A record that was given up for `reason`.
+    #[must_use]
+    pub fn new(source_offset: u64, reason: impl Into<String>, raw: Option<Vec<u8>>) -> DeadLetter {
+        DeadLetter { source_offset, place: None, stage: String::new(), reason: reason.into(), raw, raw_schema: None }
+    }
+}
+
+/// Dead letters on their way to their sink.
+pub type DeadLetters = Vec<DeadLetter>;
 
 /// Where a stored dead letter is: `consumer_topic-0_….ndjson:3`, `air-quality-dead-letters/0@17`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

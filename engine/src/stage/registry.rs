@@ -27,6 +27,17 @@ impl Registry {
             if stages.insert((descriptor.role, descriptor.name), descriptor).is_some() {
                 return Err(Error::bug(format!("two {}s are called `{}`", descriptor.role, descriptor.name)));
             }
+            // One rule for all: the command writes the header and `type` above it.
+            if descriptor
+                .example
+                .lines()
+                .any(|line| line.starts_with("type ") || line.starts_with(descriptor.role.header()))
+            {
+                return Err(Error::bug(format!(
+                    "the example of the {} `{}` has a header or a `type`: it is to have options alone",
+                    descriptor.role, descriptor.name
+                )));
+            }
             if let Some(key) = Descriptor::ENGINE_KEYS.iter().find(|key| descriptor.keys().iter().any(|k| k == *key)) {
                 return Err(Error::bug(format!(
                     "the {} `{}` declares the key `{key}`, which is the engine's",

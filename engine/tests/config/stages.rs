@@ -5,8 +5,8 @@ use std::sync::Arc;
 use aqpipe_engine::record::{Field, Fields};
 use aqpipe_engine::schemars::{self, JsonSchema};
 use aqpipe_engine::stage::{
-    BuildContext, CheckpointPolicy, DeadLetterConfig, DeadLetterSink, Delivery, Descriptor, Problem, Repeat, Sink,
-    SinkConfig, Source, SourceConfig, Transform, TransformConfig,
+    Boundedness, BuildContext, CheckpointPolicy, DeadLetterSink, DeadLetters, Delivery, Descriptor, Problem, Repeat,
+    Sink, SinkConfig, Source, SourceConfig, Transform, TransformConfig,
 };
 use aqpipe_engine::{Error, Result, inventory};
 use indexmap::IndexMap;
@@ -48,9 +48,6 @@ struct Replay {
 }
 
 impl SourceConfig for Rows {
-    const NAME: &'static str = "rows";
-    const EXAMPLE: &'static str = "path = \"data.csv\"";
-
     fn check(&self) -> Result<Fields, Vec<Problem>> {
         if self.path.ends_with('/') {
             return Err(vec![Problem::new(["path"], format!("`{}` is a directory", self.path)).help("name a file")]);
@@ -62,13 +59,12 @@ impl SourceConfig for Rows {
         Ok(Fields { list, open: self.fields.is_none(), ..Fields::default() })
     }
 
-    fn bounded(&self) -> bool {
-        !self.endless
-    }
-
-    fn rerun(&self) -> Option<Repeat> {
+    fn boundedness(&self) -> Boundedness {
+        if self.endless {
+            return Boundedness::Unbounded;
+        }
         let once = self.missing.is_empty() || self.replay.is_some();
-        Some(if once { Repeat::Never } else { Repeat::Always })
+        Boundedness::Bounded { rerun: if once { Repeat::Never } else { Repeat::Always } }
     }
 
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Source>> {
@@ -112,9 +108,6 @@ enum OnFail {
 }
 
 impl TransformConfig for Clamp {
-    const NAME: &'static str = "clamp";
-    const EXAMPLE: &'static str = "ranges = { T = { min = -20.0, max = 50.0 } }";
-
     fn check(&self, input: &Fields) -> Result<Fields, Vec<Problem>> {
         let mut problems = Vec::new();
         for (name, range) in &self.ranges {
@@ -180,9 +173,6 @@ enum Method {
 }
 
 impl TransformConfig for Fill {
-    const NAME: &'static str = "fill";
-    const EXAMPLE: &'static str = "steps = [{ method = \"forward\", limit = 3 }]";
-
     fn check(&self, input: &Fields) -> Result<Fields, Vec<Problem>> {
         Ok(input.clone())
     }
@@ -235,10 +225,6 @@ enum Packing {
 }
 
 impl SinkConfig for Lines {
-    const NAME: &'static str = "lines";
-    const EXAMPLE: &'static str = "path = \"out\"";
-    const BESIDE_CONTENT: &'static [&'static str] = &["path", "token"];
-
     fn check(&self, input: &Fields) -> Result<(), Vec<Problem>> {
         if let Some(token) = self.token.as_ref().filter(|token| token.contains("bad")) {
             return Err(vec![Problem::new(["token"], format!("the token {token:?} is bad")).label(token.as_str())]);
@@ -272,11 +258,8 @@ struct Heap {
     dir: String,
 }
 
-impl DeadLetterConfig for Heap {
-    const NAME: &'static str = "heap";
-    const EXAMPLE: &'static str = "dir = \"dead\"";
-
-    fn check(&self) -> Result<(), Vec<Problem>> {
+impl SinkConfig<DeadLetters> for Heap {
+    fn check(&self, _: &Fields) -> Result<(), Vec<Problem>> {
         if self.dir.is_empty() { Err(vec![Problem::new(["dir"], "no directory has an empty name")]) } else { Ok(()) }
     }
 
@@ -284,13 +267,23 @@ impl DeadLetterConfig for Heap {
         Some((self.dir.clone(), "x".to_owned()))
     }
 
-    fn build(&self, _: &BuildContext) -> Result<Arc<dyn DeadLetterSink>> {
+    fn build(&self, _: &BuildContext) -> Result<Arc<DeadLetterSink>> {
         Err(Error::new("not in this test"))
     }
 }
 
-inventory::submit! { Descriptor::source::<Rows>() }
-inventory::submit! { Descriptor::transform::<Clamp>() }
-inventory::submit! { Descriptor::transform::<Fill>() }
-inventory::submit! { Descriptor::sink::<Lines>() }
-inventory::submit! { Descriptor::dead_letter::<Heap>() }
+const ROWS_EXAMPLE: &str = "path = \"data.csv\"";
+
+inventory::submit! { Descriptor::source::<Rows>("rows", ROWS_EXAMPLE) }
+const CLAMP_EXAMPLE: &str = "ranges = { T = { min = -20.0, max = 50.0 } }";
+
+inventory::submit! { Descriptor::transform::<Clamp>("clamp", CLAMP_EXAMPLE) }
+const FILL_EXAMPLE: &str = "steps = [{ method = \"forward\", limit = 3 }]";
+
+inventory::submit! { Descriptor::transform::<Fill>("fill", FILL_EXAMPLE) }
+const LINES_EXAMPLE: &str = "path = \"out\"";
+
+inventory::submit! { Descriptor::sink::<Lines>("lines", LINES_EXAMPLE).beside_content(&["path", "token"]) }
+const HEAP_EXAMPLE: &str = "dir = \"dead\"";
+
+inventory::submit! { Descriptor::dead_letter::<Heap>("heap", HEAP_EXAMPLE) }

@@ -139,7 +139,7 @@ impl World {
 }
 
 fn world(cx: &BuildContext) -> Result<Arc<World>> {
-    cx.process_extensions.get::<World>().ok_or_else(|| Error::new("no world"))
+    cx.process_extensions().get::<World>().ok_or_else(|| Error::new("no world"))
 }
 
 fn one() -> u64 {
@@ -165,23 +165,17 @@ struct MemorySource {
     interval_secs: Option<f64>,
 }
 
-inventory::submit! { Descriptor::source::<MemorySource>() }
+const MEMORY_SOURCE_EXAMPLE: &str = "";
+
+inventory::submit! { Descriptor::source::<MemorySource>("memory", MEMORY_SOURCE_EXAMPLE).beside_content(&["splits", "rerun", "interval_secs", "pace", "first_word"]) }
 
 impl SourceConfig for MemorySource {
-    const NAME: &'static str = "memory";
-    const EXAMPLE: &'static str = "";
-    const BESIDE_CONTENT: &'static [&'static str] = &["splits", "rerun", "interval_secs", "pace", "first_word"];
-
     fn check(&self) -> Result<Fields, Vec<Problem>> {
         Ok(Fields { open: true, ..Fields::default() })
     }
 
-    fn bounded(&self) -> bool {
-        true
-    }
-
-    fn rerun(&self) -> Option<Repeat> {
-        Some(self.rerun)
+    fn boundedness(&self) -> Boundedness {
+        Boundedness::Bounded { rerun: self.rerun }
     }
 
     fn pace(&self) -> Option<Pace> {
@@ -191,7 +185,7 @@ impl SourceConfig for MemorySource {
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>> {
         let (splits, first_word) = (self.splits, self.first_word);
-        Ok(Box::new(Memory { world: world(cx)?, splits, first_word, keep_raw: cx.keep_raw }))
+        Ok(Box::new(Memory { world: world(cx)?, splits, first_word, keep_raw: cx.keeps_raw() }))
     }
 }
 
@@ -350,12 +344,11 @@ impl Either for Result<f64, &'static str> {
 #[serde(deny_unknown_fields)]
 struct Sums {}
 
-inventory::submit! { Descriptor::transform::<Sums>() }
+const SUMS_EXAMPLE: &str = "";
+
+inventory::submit! { Descriptor::transform::<Sums>("sums", SUMS_EXAMPLE) }
 
 impl TransformConfig for Sums {
-    const NAME: &'static str = "sums";
-    const EXAMPLE: &'static str = "";
-
     fn check(&self, input: &Fields) -> Result<Fields, Vec<Problem>> {
         Ok(input.clone())
     }
@@ -400,12 +393,11 @@ struct Hold {
     rows: usize,
 }
 
-inventory::submit! { Descriptor::transform::<Hold>() }
+const HOLD_EXAMPLE: &str = "rows = 3";
+
+inventory::submit! { Descriptor::transform::<Hold>("hold", HOLD_EXAMPLE) }
 
 impl TransformConfig for Hold {
-    const NAME: &'static str = "hold";
-    const EXAMPLE: &'static str = "rows = 3";
-
     fn check(&self, input: &Fields) -> Result<Fields, Vec<Problem>> {
         Ok(input.clone())
     }
@@ -459,12 +451,11 @@ struct Refuse {
     odd_one: Option<u64>,
 }
 
-inventory::submit! { Descriptor::transform::<Refuse>() }
+const REFUSE_EXAMPLE: &str = "below = 0.0";
+
+inventory::submit! { Descriptor::transform::<Refuse>("refuse", REFUSE_EXAMPLE) }
 
 impl TransformConfig for Refuse {
-    const NAME: &'static str = "refuse";
-    const EXAMPLE: &'static str = "below = 0.0";
-
     fn check(&self, input: &Fields) -> Result<Fields, Vec<Problem>> {
         Ok(input.clone())
     }
@@ -504,12 +495,11 @@ impl Transform for Refusing {
 #[serde(deny_unknown_fields)]
 struct MinusMean {}
 
-inventory::submit! { Descriptor::transform::<MinusMean>() }
+const MINUS_MEAN_EXAMPLE: &str = "";
+
+inventory::submit! { Descriptor::transform::<MinusMean>("minus_mean", MINUS_MEAN_EXAMPLE) }
 
 impl TransformConfig for MinusMean {
-    const NAME: &'static str = "minus_mean";
-    const EXAMPLE: &'static str = "";
-
     fn check(&self, input: &Fields) -> Result<Fields, Vec<Problem>> {
         Ok(input.clone())
     }
@@ -519,7 +509,7 @@ impl TransformConfig for MinusMean {
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Transform>> {
-        let mean = cx.fitted.as_deref().and_then(|bytes| bytes.try_into().ok()).map(f64::from_le_bytes);
+        let mean = cx.fitted().as_deref().and_then(|bytes| bytes.try_into().ok()).map(f64::from_le_bytes);
         Ok(Box::new(Minus(mean.ok_or_else(|| Error::bug("no survey"))?)))
     }
 }
@@ -575,18 +565,17 @@ enum Where {
     Apart,
 }
 
-inventory::submit! { Descriptor::sink::<MemorySink>() }
+const MEMORY_SINK_EXAMPLE: &str = "batch_size = 10";
+
+inventory::submit! { Descriptor::sink::<MemorySink>("memory", MEMORY_SINK_EXAMPLE) }
 
 impl SinkConfig for MemorySink {
-    const NAME: &'static str = "memory";
-    const EXAMPLE: &'static str = "batch_size = 10";
-
     fn check(&self, _: &Fields) -> Result<(), Vec<Problem>> {
         Ok(())
     }
 
     fn checkpoint_policy(&self) -> CheckpointPolicy {
-        CheckpointPolicy::Records { most: self.batch_size, timeout: Duration::from_secs(3600) }
+        CheckpointPolicy::Records { records_max: self.batch_size, timeout: Duration::from_secs(3600) }
     }
 
     fn rerun(&self) -> Rerun {
@@ -635,7 +624,9 @@ impl TwoPhaseCommit for Memories {
         self.world.prepared.lock().remove(&name_of(prepared)?);
         Ok(())
     }
+}
 
+impl Orphans for Memories {
     fn is_staged(&self, prepared: &[u8]) -> Result<bool> {
         let name = name_of(prepared)?;
         Ok(self.world.prepared.lock().contains_key(&name) || self.world.visible.lock().contains_key(&name))
@@ -650,17 +641,21 @@ impl TwoPhaseCommit for Memories {
         self.world.prepared.lock().retain(|name, _| decided.contains(name));
         self.world.step("sweep")
     }
+}
+
+impl Acquire for Memories {
+    fn acquire(&self) -> Result<()> {
+        Ok(())
+    }
 
     fn reset(&self) -> Result<()> {
         self.world.visible.lock().clear();
         self.world.order.lock().clear();
         Ok(())
     }
+}
 
-    fn transactional_backend(&self) -> Option<Arc<dyn TransactionalBackend>> {
-        self.bank.map(|_| Arc::new(Bank(Arc::clone(&self.world))) as Arc<dyn TransactionalBackend>)
-    }
-
+impl CommittedOffsets for Memories {
     fn committed_offsets(&self, splits: &[SplitId]) -> Result<Vec<Option<u64>>> {
         if self.again || self.bank == Some(Where::Within) {
             return Ok(vec![None; splits.len()]);
@@ -678,6 +673,26 @@ impl Sink for Memories {
         let within = self.bank == Some(Where::Within) && self.world.vault.unable.lock().is_none();
         let (world, split) = (Arc::clone(&self.world), Arc::clone(split));
         Ok(Box::new(MemoryWriter { world, split, run, values: Vec::new(), within }))
+    }
+
+    fn two_phase_commit(&self) -> Option<&dyn TwoPhaseCommit> {
+        Some(self)
+    }
+
+    fn orphans(&self) -> Option<&dyn Orphans> {
+        Some(self)
+    }
+
+    fn acquire(&self) -> Option<&dyn Acquire> {
+        Some(self)
+    }
+
+    fn committed_offsets(&self) -> Option<&dyn CommittedOffsets> {
+        Some(self)
+    }
+
+    fn transactional_backend(&self) -> Option<Arc<dyn TransactionalBackend>> {
+        self.bank.map(|_| Arc::new(Bank(Arc::clone(&self.world))) as Arc<dyn TransactionalBackend>)
     }
 }
 
@@ -720,17 +735,16 @@ impl Writer for MemoryWriter {
 #[serde(deny_unknown_fields)]
 struct MemoryLetters {}
 
-inventory::submit! { Descriptor::dead_letter::<MemoryLetters>() }
+const MEMORY_LETTERS_EXAMPLE: &str = "";
 
-impl DeadLetterConfig for MemoryLetters {
-    const NAME: &'static str = "memory";
-    const EXAMPLE: &'static str = "";
+inventory::submit! { Descriptor::dead_letter::<MemoryLetters>("memory", MEMORY_LETTERS_EXAMPLE) }
 
-    fn check(&self) -> Result<(), Vec<Problem>> {
+impl SinkConfig<DeadLetters> for MemoryLetters {
+    fn check(&self, _: &Fields) -> Result<(), Vec<Problem>> {
         Ok(())
     }
 
-    fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadLetterSink>> {
+    fn build(&self, cx: &BuildContext) -> Result<Arc<DeadLetterSink>> {
         Ok(Arc::new(Letters(world(cx)?)))
     }
 }
@@ -748,15 +762,27 @@ impl TwoPhaseCommit for Letters {
         self.0.prepared_letters.lock().remove(&name_of(prepared)?);
         Ok(())
     }
+}
 
+impl Orphans for Letters {
     fn is_staged(&self, prepared: &[u8]) -> Result<bool> {
         let name = name_of(prepared)?;
         Ok(self.0.prepared_letters.lock().contains_key(&name) || self.0.letters.lock().contains_key(&name))
     }
 
+    fn orphaned_writers(&self) -> Result<Vec<Arc<str>>> {
+        Ok(Vec::new())
+    }
+
     fn remove_orphans(&self, _: &[Arc<str>], decided: &[Vec<u8>]) -> Result<()> {
         let decided = decided.iter().filter(|it| !it.is_empty()).map(|it| name_of(it)).collect::<Result<Vec<_>>>()?;
         self.0.prepared_letters.lock().retain(|name, _| decided.contains(name));
+        Ok(())
+    }
+}
+
+impl Acquire for Letters {
+    fn acquire(&self) -> Result<()> {
         Ok(())
     }
 
@@ -766,10 +792,22 @@ impl TwoPhaseCommit for Letters {
     }
 }
 
-impl DeadLetterSink for Letters {
-    fn open(&self, split: &SplitId, _: u64) -> Result<Box<dyn DeadLetterWriter>> {
+impl Sink<DeadLetters> for Letters {
+    fn open(&self, split: &SplitId, _: u64) -> Result<Box<dyn Writer<DeadLetters>>> {
         let letters = Vec::new();
         Ok(Box::new(LetterWriter { world: Arc::clone(&self.0), split: Arc::clone(split), letters }))
+    }
+
+    fn two_phase_commit(&self) -> Option<&dyn TwoPhaseCommit> {
+        Some(self)
+    }
+
+    fn orphans(&self) -> Option<&dyn Orphans> {
+        Some(self)
+    }
+
+    fn acquire(&self) -> Option<&dyn Acquire> {
+        Some(self)
     }
 }
 
@@ -779,8 +817,8 @@ struct LetterWriter {
     letters: Vec<DeadLetter>,
 }
 
-impl DeadLetterWriter for LetterWriter {
-    fn write(&mut self, letters: Vec<DeadLetter>) -> Result<()> {
+impl Writer<DeadLetters> for LetterWriter {
+    fn write(&mut self, letters: DeadLetters, _: &mut Vec<DeadLetter>) -> Result<()> {
         self.letters.extend(letters);
         Ok(())
     }

@@ -20,16 +20,15 @@ pub struct Clamp {
     max: f64,
 }
 
-inventory::submit! { Descriptor::transform::<Clamp>() }
-
-impl TransformConfig for Clamp {
-    const NAME: &'static str = "clamp";
-    const EXAMPLE: &'static str = "\
+const EXAMPLE: &str = "\
 field = \"RH\"
 min = 0.0
 max = 100.0
 ";
 
+inventory::submit! { Descriptor::transform::<Clamp>("clamp", EXAMPLE) }
+
+impl TransformConfig for Clamp {
     fn check(&self, input: &Fields) -> Result<Fields, Vec<Problem>> {
         let mut problems: Vec<Problem> = Problem::unknown_field(["field"], &self.field, input).into_iter().collect();
         if self.min > self.max {

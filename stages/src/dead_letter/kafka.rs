@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use aqpipe_engine::Result;
-use aqpipe_engine::record::{OffsetRange, SplitId};
+use aqpipe_engine::record::{Fields, OffsetRange, SplitId};
 use aqpipe_engine::stage::{
-    BuildContext, DeadLetter, DeadLetterConfig, DeadLetterReader, DeadLetterSink, DeadLetterWriter, Descriptor,
-    Prepared, Problem, TransactionalBackend, TwoPhaseCommit,
+    Acquire, BuildContext, DeadLetter, DeadLetterReader, DeadLetterSink, DeadLetters, Descriptor, Prepared, Problem,
+    Sink, SinkConfig, TransactionalBackend, Writer,
 };
 use parking_lot::Mutex;
 use rdkafka::message::{Header, OwnedHeaders};
@@ -25,7 +25,13 @@ use crate::kafka::target::KafkaTarget;
 use crate::kafka::topics::CreateTopic;
 use crate::kafka::transactions::{Participant, ParticipantKind, RecordBuffer, TransactionManager, TransactionOptions};
 
-inventory::submit! { Descriptor::dead_letter::<KafkaDeadLetterConfig>() }
+const EXAMPLE: &str = "\
+brokers = \"localhost:9092\"
+topic = \"air-quality-dead-letters\"
+create_topic = { partitions = 1, replication = 1 }
+";
+
+inventory::submit! { Descriptor::dead_letter::<KafkaDeadLetterConfig>("kafka", EXAMPLE) }
 
 /// How many bytes of dead letters a split keeps before it is cut.
 const DEAD_LETTERS_FULL_BYTES: usize = 4 << 20;
@@ -70,15 +76,8 @@ const RESERVED_PROPERTIES: &[ReservedProperty] = &[
     ("allow.auto.create.topics", "set `create_topic`"),
 ];
 
-impl DeadLetterConfig for KafkaDeadLetterConfig {
-    const NAME: &'static str = "kafka";
-    const EXAMPLE: &'static str = "\
-brokers = \"localhost:9092\"
-topic = \"air-quality-dead-letters\"
-create_topic = { partitions = 1, replication = 1 }
-";
-
-    fn check(&self) -> Result<(), Vec<Problem>> {
+impl SinkConfig<DeadLetters> for KafkaDeadLetterConfig {
+    fn check(&self, _input: &Fields) -> Result<(), Vec<Problem>> {
         let reserved: Vec<ReservedProperty> =
             RESERVED_PROPERTIES.iter().chain(producer::RESERVED_PROPERTIES).copied().collect();
         let security = self.security.as_ref();
@@ -102,8 +101,8 @@ create_topic = { partitions = 1, replication = 1 }
         })))
     }
 
-    fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadLetterSink>> {
-        let embedded = cx.process_extensions.get::<EmbeddedBroker>();
+    fn build(&self, cx: &BuildContext) -> Result<Arc<DeadLetterSink>> {
+        let embedded = cx.process_extensions().get::<EmbeddedBroker>();
         if let Some(embedded) = &embedded {
             embedded.create_topic(&self.topic, self.create_topic.unwrap_or_default().partitions)?;
         }
@@ -116,7 +115,7 @@ create_topic = { partitions = 1, replication = 1 }
             cx,
             Participant {
                 kind: ParticipantKind::DeadLetter,
-                stage: Arc::clone(&cx.stage),
+                stage: Arc::clone(cx.stage()),
                 connection: connection.clone(),
                 producer_properties: producer_properties.clone(),
                 output_topic: Some((self.topic.clone(), self.create_topic)),
@@ -134,7 +133,7 @@ create_topic = { partitions = 1, replication = 1 }
             is_abandoned: Arc::default(),
             producer: Mutex::default(),
         };
-        Ok(Arc::new(KafkaDeadLetters { target, transaction_manager, pipeline: Arc::clone(&cx.pipeline) }))
+        Ok(Arc::new(KafkaDeadLetters { target, transaction_manager, pipeline: Arc::clone(cx.pipeline()) }))
     }
 }
 
@@ -144,27 +143,19 @@ struct KafkaDeadLetters {
     pipeline: Arc<str>,
 }
 
-impl TwoPhaseCommit for KafkaDeadLetters {
+impl Acquire for KafkaDeadLetters {
     fn acquire(&self) -> Result<()> {
-        // Where commits are decided by transactions, the topic was looked for already, and there is another producer.
+        // Where transactions commit, the topic was looked for already, and another producer writes to it.
         if self.transaction_manager.record_bytes_max(&self.target.topic).is_some() {
             Ok(())
         } else {
             self.target.producer().map(drop)
         }
     }
-
-    fn transactional_backend(&self) -> Option<Arc<dyn TransactionalBackend>> {
-        Some(Arc::clone(&self.transaction_manager) as Arc<dyn TransactionalBackend>)
-    }
-
-    fn close(&self, until: Instant) -> Result<()> {
-        self.target.close(until)
-    }
 }
 
-impl DeadLetterSink for KafkaDeadLetters {
-    fn open(&self, split: &SplitId, _: u64) -> Result<Box<dyn DeadLetterWriter>> {
+impl Sink<DeadLetters> for KafkaDeadLetters {
+    fn open(&self, split: &SplitId, _: u64) -> Result<Box<dyn Writer<DeadLetters>>> {
         let path = match self.transaction_manager.record_bytes_max(&self.target.topic) {
             Some(most) => DeliveryPath::Transactional {
                 transaction_manager: Arc::clone(&self.transaction_manager),
@@ -180,6 +171,18 @@ impl DeadLetterSink for KafkaDeadLetters {
             waiting: Vec::new(),
             bytes: 0,
         }))
+    }
+
+    fn acquire(&self) -> Option<&dyn Acquire> {
+        Some(self)
+    }
+
+    fn transactional_backend(&self) -> Option<Arc<dyn TransactionalBackend>> {
+        Some(Arc::clone(&self.transaction_manager) as Arc<dyn TransactionalBackend>)
+    }
+
+    fn close(&self, until: Instant) -> Result<()> {
+        self.target.close(until)
     }
 }
 
@@ -241,8 +244,8 @@ fn too_large(letter: &DeadLetter, split: &SplitId) -> aqpipe_engine::Error {
         .help("raise `max.message.bytes` of the topic")
 }
 
-impl DeadLetterWriter for KafkaDeadWriter {
-    fn write(&mut self, letters: Vec<DeadLetter>) -> Result<()> {
+impl Writer<DeadLetters> for KafkaDeadWriter {
+    fn write(&mut self, letters: DeadLetters, _dead: &mut Vec<DeadLetter>) -> Result<()> {
         self.bytes += letters.iter().map(|letter| letter.raw.as_ref().map_or(0, Vec::len) + 256).sum::<usize>();
         self.waiting.extend(letters);
         Ok(())
@@ -298,7 +301,7 @@ mod tests {
         assert!(parsed.expect_err("no brokers").to_string().contains("brokers"));
         let config: KafkaDeadLetterConfig =
             serde_json::from_value(json!({"topic": "a b", "brokers": " "})).expect("a configuration");
-        let problems = config.check().expect_err("problems");
+        let problems = config.check(&Fields::default()).expect_err("problems");
         assert_eq!(problems.iter().map(|p| p.path[0].as_str()).collect::<Vec<_>>(), ["brokers", "topic"]);
     }
 }

@@ -5,11 +5,11 @@ use std::io::{BufRead as _, BufReader};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use aqpipe_engine::record::{OffsetRange, SplitId};
+use aqpipe_engine::record::{Fields, OffsetRange, SplitId};
 use aqpipe_engine::schemars::{self, JsonSchema};
 use aqpipe_engine::stage::{
-    BuildContext, DeadLetter, DeadLetterConfig, DeadLetterId, DeadLetterReader, DeadLetterSink, DeadLetterWriter,
-    Descriptor, Prepared, Problem, StoredDeadLetter,
+    Acquire, BuildContext, CommittedOffsets, DeadLetter, DeadLetterId, DeadLetterReader, DeadLetterSink, DeadLetters,
+    Descriptor, Destination, Orphans, Prepared, Problem, Sink, SinkConfig, StoredDeadLetter, TwoPhaseCommit, Writer,
 };
 use aqpipe_engine::{Error, Result};
 use base64::Engine;
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::codec::text::write_timestamp;
-use crate::files::{Store, Temporary, ends_in_a_store};
+use crate::files::{Store, Temporary};
 
 /// Keeps the records that could not be carried as files of JSON lines, one file for each commit that has any.
 ///
@@ -47,7 +47,7 @@ const PREFIX_MAX: usize = 80;
 
 impl NdjsonConfig {
     fn store(&self, cx: &BuildContext) -> Store {
-        Store::new(&self.dir, &self.prefix(&cx.pipeline), "ndjson", cx)
+        Store::new(&self.dir, &self.prefix(&cx.pipeline()), "ndjson", cx)
     }
 
     /// How file names begin: a long name of a pipeline is cut off, with a checksum that tells it from others.
@@ -63,11 +63,8 @@ impl NdjsonConfig {
     }
 }
 
-impl DeadLetterConfig for NdjsonConfig {
-    const NAME: &'static str = "ndjson";
-    const EXAMPLE: &'static str = "type = \"ndjson\"\ndir = \"dead_letters\"\n";
-
-    fn check(&self) -> Result<(), Vec<Problem>> {
+impl SinkConfig<DeadLetters> for NdjsonConfig {
+    fn check(&self, _input: &Fields) -> Result<(), Vec<Problem>> {
         Ok(())
     }
 
@@ -79,23 +76,23 @@ impl DeadLetterConfig for NdjsonConfig {
         Some((self.dir.clone(), self.prefix(pipeline)))
     }
 
-    fn build(&self, cx: &BuildContext) -> Result<Arc<dyn DeadLetterSink>> {
+    fn build(&self, cx: &BuildContext) -> Result<Arc<DeadLetterSink>> {
         let store = Arc::new(self.store(cx));
-        Ok(Arc::new(Ndjson { store, pipeline: Arc::clone(&cx.pipeline) }))
+        Ok(Arc::new(Ndjson { store, pipeline: Arc::clone(&cx.pipeline()) }))
     }
 }
 
-aqpipe_engine::inventory::submit! { Descriptor::dead_letter::<NdjsonConfig>() }
+const EXAMPLE: &str = "dir = \"dead_letters\"\n";
+
+aqpipe_engine::inventory::submit! { Descriptor::dead_letter::<NdjsonConfig>("ndjson", EXAMPLE) }
 
 struct Ndjson {
     store: Arc<Store>,
     pipeline: Arc<str>,
 }
 
-ends_in_a_store!(Ndjson);
-
-impl DeadLetterSink for Ndjson {
-    fn open(&self, split: &SplitId, _epoch: u64) -> Result<Box<dyn DeadLetterWriter>> {
+impl Sink<DeadLetters> for Ndjson {
+    fn open(&self, split: &SplitId, _epoch: u64) -> Result<Box<dyn Writer<DeadLetters>>> {
         Ok(Box::new(NdjsonWriter {
             store: Arc::clone(&self.store),
             pipeline: Arc::clone(&self.pipeline),
@@ -103,6 +100,30 @@ impl DeadLetterSink for Ndjson {
             file: None,
             letters: 0,
         }))
+    }
+
+    fn two_phase_commit(&self) -> Option<&dyn TwoPhaseCommit> {
+        Some(&*self.store)
+    }
+
+    fn orphans(&self) -> Option<&dyn Orphans> {
+        Some(&*self.store)
+    }
+
+    fn acquire(&self) -> Option<&dyn Acquire> {
+        Some(&*self.store)
+    }
+
+    fn committed_offsets(&self) -> Option<&dyn CommittedOffsets> {
+        Some(&*self.store)
+    }
+
+    fn destination(&self) -> Option<Destination> {
+        Some(self.store.destination())
+    }
+
+    fn on_run_start(&self, run: u64) {
+        self.store.begins(run);
     }
 }
 
@@ -137,8 +158,8 @@ fn form_of(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
 }
 
-impl DeadLetterWriter for NdjsonWriter {
-    fn write(&mut self, letters: Vec<DeadLetter>) -> Result<()> {
+impl Writer<DeadLetters> for NdjsonWriter {
+    fn write(&mut self, letters: DeadLetters, _dead: &mut Vec<DeadLetter>) -> Result<()> {
         if letters.is_empty() {
             return Ok(());
         }
@@ -258,7 +279,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let config = NdjsonConfig { dir: dir.path().to_string_lossy().into_owned(), prefix: None };
         let end = config.build(&BuildContext::for_tests()).expect("builds");
-        end.acquire().expect("free");
+        end.acquire().expect("files").acquire().expect("free");
         let mut writer = end.open(&"topic/1".into(), 0).expect("opens");
         assert!(writer.prepare(OffsetRange::default()).expect("nothing").staged().is_empty(), "no letters, no file");
         let mut letters = vec![
@@ -269,10 +290,10 @@ mod tests {
         letters[0].place = Some("topic/1@7".into());
         letters[0].stage = "kafka".into();
         letters[1].raw_schema = Some(r#"{"columns":["a","b"]}"#.into());
-        writer.write(letters).expect("writes");
+        writer.write(letters, &mut Vec::new()).expect("writes");
         let to = Position { offset: 10, records: 10 };
         let prepared = writer.prepare(OffsetRange { to, ..OffsetRange::default() }).expect("prepares");
-        end.commit(prepared.staged()).expect("finishes");
+        end.two_phase_commit().expect("files").commit(prepared.staged()).expect("finishes");
         let name = "test_topic-1_00000000000000000000-00000000000000000010.ndjson";
         let text = std::fs::read_to_string(dir.path().join(name)).expect("visible");
         let mut lines: Vec<serde_json::Value> =

@@ -10,6 +10,7 @@
 //! `.aqpipe.lock` while somebody looks at those or changes them.
 
 mod claim;
+mod commit;
 mod disk;
 mod names;
 mod ownership;
@@ -27,56 +28,3 @@ pub(crate) use temporary::Temporary;
 /// that an earlier one of its kind left, and keeps away from those of a real cluster.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EmbeddedRun;
-
-/// Makes a type whose field `store` is a [`Store`] an [`End`](aqpipe_engine::stage::End).
-macro_rules! ends_in_a_store {
-    ($end:ty) => {
-        impl aqpipe_engine::stage::TwoPhaseCommit for $end {
-            fn acquire(&self) -> aqpipe_engine::Result<()> {
-                self.store.claim()
-            }
-            fn commit(&self, prepared: &[u8]) -> aqpipe_engine::Result<()> {
-                self.store.finish(prepared)
-            }
-            fn abort(&self, prepared: &[u8]) -> aqpipe_engine::Result<()> {
-                self.store.undo(prepared)
-            }
-            fn is_staged(&self, prepared: &[u8]) -> aqpipe_engine::Result<bool> {
-                self.store.is_there(prepared)
-            }
-
-            fn orphaned_writers(&self) -> aqpipe_engine::Result<Vec<std::sync::Arc<str>>> {
-                self.store.left_by()
-            }
-
-            fn remove_orphans(
-                &self,
-                writers: &[std::sync::Arc<str>],
-                decided: &[Vec<u8>],
-            ) -> aqpipe_engine::Result<()> {
-                self.store.sweep(writers, decided)
-            }
-            fn reset(&self) -> aqpipe_engine::Result<()> {
-                self.store.forget()
-            }
-            fn destination(&self) -> Option<aqpipe_engine::stage::Destination> {
-                Some(self.store.destination())
-            }
-
-            fn is_unclaimed(&self) -> aqpipe_engine::Result<bool> {
-                self.store.is_new()
-            }
-
-            fn on_run_start(&self, run: u64) {
-                self.store.begins(run);
-            }
-            fn committed_offsets(
-                &self,
-                splits: &[aqpipe_engine::record::SplitId],
-            ) -> aqpipe_engine::Result<Vec<Option<u64>>> {
-                self.store.visible_ends(splits)
-            }
-        }
-    };
-}
-pub(crate) use ends_in_a_store;

@@ -49,15 +49,15 @@ pub(crate) struct Store {
 impl Store {
     /// The store of a sink. Touches nothing yet.
     pub(crate) fn new(dir: &str, prefix: &str, extension: &'static str, cx: &BuildContext) -> Store {
-        let embedded = cx.process_extensions.get::<EmbeddedRun>().is_some();
+        let embedded = cx.process_extensions().get::<EmbeddedRun>().is_some();
         let dir = PathBuf::from(dir);
         Store {
             dir: if embedded { dir.join(EMBEDDED) } else { dir },
-            names: Names::new(prefix, extension, &cx.pipeline, &cx.writer_id),
-            pipeline: Arc::clone(&cx.pipeline),
+            names: Names::new(prefix, extension, &cx.pipeline(), &cx.writer_id()),
+            pipeline: Arc::clone(&cx.pipeline()),
             embedded,
-            alone: cx.exclusive,
-            metrics: Arc::clone(&cx.metrics),
+            alone: cx.is_exclusive(),
+            metrics: Arc::clone(&cx.metrics()),
             opened: AtomicU64::new(0),
             run: AtomicU64::new(1),
             index: Mutex::default(),

@@ -11,12 +11,12 @@ use aqpipe_engine::stage::BuildContext;
 use super::{EmbeddedRun, Store};
 
 fn cx(pipeline: &str, instance: &str) -> BuildContext {
-    BuildContext { pipeline: pipeline.into(), writer_id: instance.into(), ..BuildContext::for_tests() }
+    BuildContext::bare(pipeline).with_instance(instance, instance, std::path::Path::new(""))
 }
 
 fn embedded() -> BuildContext {
     let cx = cx("consumer", "0");
-    cx.process_extensions.put(Arc::new(EmbeddedRun));
+    cx.process_extensions().put(Arc::new(EmbeddedRun));
     cx
 }
 
@@ -74,7 +74,7 @@ fn a_file_is_seen_once_it_is_finished_and_finishing_again_changes_nothing() {
         assert_eq!(names(dir.path()), (vec![visible(0, 100)], 0));
     }
     assert_eq!(std::fs::read_to_string(dir.path().join(visible(0, 100))).expect("a file"), "0-100\n");
-    assert_eq!(cx.metrics.files.load(Ordering::Relaxed), 1, "made visible once");
+    assert_eq!(cx.metrics().files.load(Ordering::Relaxed), 1, "made visible once");
     assert_eq!(store.visible_ends(&["topic/0".into()]).expect("known"), [Some(100)]);
     assert_eq!(store.visible_ends(&["topic/1".into()]).expect("known"), [None]);
 }
@@ -126,7 +126,7 @@ fn a_run_that_died_after_the_rename_is_not_counted_again() {
     let cx = cx("consumer", "0");
     let next = store_of(dir.path(), &cx);
     next.finish(&prepared).expect("finished before");
-    assert_eq!(cx.metrics.files.load(Ordering::Relaxed), 0);
+    assert_eq!(cx.metrics().files.load(Ordering::Relaxed), 0);
     std::fs::write(dir.path().join(visible(0, 100)), "0-999\n").expect("writes");
     let error = next.finish(&prepared).expect_err("another file").to_string();
     assert!(error.contains("is not the file that was prepared"), "{error}");
@@ -243,7 +243,7 @@ fn two_runs_of_one_instance_cannot_write_at_once() {
 #[test]
 fn of_a_pipeline_that_runs_alone_two_state_directories_do_not_write_at_once() {
     let dir = tempfile::tempdir().expect("a directory");
-    let alone = |writer: &str| store_of(dir.path(), &BuildContext { exclusive: true, ..cx("consumer", writer) });
+    let alone = |writer: &str| store_of(dir.path(), &cx("consumer", writer).with_exclusive());
     let first = alone("0-here");
     first.claim().expect("free");
     let error = alone("0-there").claim().expect_err("it runs").to_string();

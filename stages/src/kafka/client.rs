@@ -31,8 +31,8 @@ pub(crate) struct Connection {
 impl Connection {
     /// The connection of a stage; to the embedded broker where the run has one.
     pub(crate) fn new(brokers: &str, security: Option<&Security>, properties: &Properties, cx: &BuildContext) -> Self {
-        let client_id = format!("aqpipe.{}.{}", cx.pipeline, cx.stage);
-        match cx.process_extensions.get::<EmbeddedBroker>() {
+        let client_id = format!("aqpipe.{}.{}", cx.pipeline(), cx.stage());
+        match cx.process_extensions().get::<EmbeddedBroker>() {
             // Nothing that fits a real cluster's listeners fits this one.
             Some(embedded) => Connection {
                 brokers: embedded.bootstrap_servers().to_owned(),

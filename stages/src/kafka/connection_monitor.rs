@@ -89,9 +89,9 @@ impl Failures {
 impl ConnectionMonitor {
     pub(crate) fn new(cx: &BuildContext) -> ConnectionMonitor {
         ConnectionMonitor {
-            pipeline: Arc::clone(&cx.pipeline),
-            stage: Arc::clone(&cx.stage),
-            metrics: Arc::clone(&cx.metrics),
+            pipeline: Arc::clone(cx.pipeline()),
+            stage: Arc::clone(cx.stage()),
+            metrics: Arc::clone(cx.metrics()),
             failures: Mutex::default(),
             has_failures: AtomicBool::new(false),
             has_answered: AtomicBool::new(false),
@@ -299,7 +299,7 @@ mod tests {
         let monitor = ConnectionMonitor::new(&cx);
         monitor.client_error(&unreachable(), REFUSED);
         monitor.failed(&unreachable());
-        let metrics = || cx.metrics.snapshot();
+        let metrics = || cx.metrics().snapshot();
         assert_eq!((metrics().errors, metrics().retries, metrics().unreached), (0, 0, 2));
         assert_eq!(monitor.last_failure().as_deref(), Some("no answer from broker 127.0.0.1:9 (connection refused)"));
         monitor.recovered();

@@ -7,13 +7,14 @@ use aqpipe_engine::Result;
 use aqpipe_engine::record::{Batch, Fields, OffsetRange, SplitId};
 use aqpipe_engine::schemars::{self, JsonSchema};
 use aqpipe_engine::stage::{
-    BuildContext, CheckpointPolicy, DeadLetter, Descriptor, Prepared, Problem, Rerun, Sink, SinkConfig, Writer,
+    Acquire, BuildContext, CheckpointPolicy, CommittedOffsets, DeadLetter, Descriptor, Destination, Orphans, Prepared,
+    Problem, Rerun, Sink, SinkConfig, TwoPhaseCommit, Writer,
 };
 use serde::Deserialize;
 
 use crate::codec::csv::{Common, Table};
 use crate::codec::names::Told;
-use crate::files::{Store, Temporary, ends_in_a_store};
+use crate::files::{Store, Temporary};
 
 /// Writes records as CSV files into a directory.
 ///
@@ -104,16 +105,6 @@ impl CsvSinkConfig {
 }
 
 impl SinkConfig for CsvSinkConfig {
-    const NAME: &'static str = "csv";
-    const EXAMPLE: &'static str = r#"type = "csv"
-dir = "processed_data"
-prefix = "air_quality_batch"
-batch_size = 10000
-batch_timeout_secs = 30
-"#;
-
-    const BESIDE_CONTENT: &'static [&'static str] = &["dir", "prefix", "batch_size", "batch_timeout_secs"];
-
     fn check(&self, input: &Fields) -> Result<(), Vec<Problem>> {
         let mut problems = Vec::new();
         if !matches!(self.delimiter, '\t' | ' '..='~') || matches!(self.delimiter, '"' | '0'..='9' | '.' | '-') {
@@ -134,7 +125,10 @@ batch_timeout_secs = 30
     }
 
     fn checkpoint_policy(&self) -> CheckpointPolicy {
-        CheckpointPolicy::Records { most: self.batch_size, timeout: Duration::from_secs(self.batch_timeout_secs) }
+        CheckpointPolicy::Records {
+            records_max: self.batch_size,
+            timeout: Duration::from_secs(self.batch_timeout_secs),
+        }
     }
 
     fn rerun(&self) -> Rerun {
@@ -151,15 +145,19 @@ batch_timeout_secs = 30
     }
 }
 
-aqpipe_engine::inventory::submit! { Descriptor::sink::<CsvSinkConfig>() }
+const EXAMPLE: &str = r#"dir = "processed_data"
+prefix = "air_quality_batch"
+batch_size = 10000
+batch_timeout_secs = 30
+"#;
+
+aqpipe_engine::inventory::submit! { Descriptor::sink::<CsvSinkConfig>("csv", EXAMPLE).beside_content(&["dir", "prefix", "batch_size", "batch_timeout_secs"]) }
 
 struct CsvSink {
     store: Arc<Store>,
     table: Table,
     told: Arc<Told>,
 }
-
-ends_in_a_store!(CsvSink);
 
 impl Sink for CsvSink {
     fn open(&self, split: &SplitId, _epoch: u64) -> Result<Box<dyn Writer>> {
@@ -170,6 +168,30 @@ impl Sink for CsvSink {
             split: Arc::clone(split),
             files: Vec::new(),
         }))
+    }
+
+    fn two_phase_commit(&self) -> Option<&dyn TwoPhaseCommit> {
+        Some(&*self.store)
+    }
+
+    fn orphans(&self) -> Option<&dyn Orphans> {
+        Some(&*self.store)
+    }
+
+    fn acquire(&self) -> Option<&dyn Acquire> {
+        Some(&*self.store)
+    }
+
+    fn committed_offsets(&self) -> Option<&dyn CommittedOffsets> {
+        Some(&*self.store)
+    }
+
+    fn destination(&self) -> Option<Destination> {
+        Some(self.store.destination())
+    }
+
+    fn on_run_start(&self, run: u64) {
+        self.store.begins(run);
     }
 }
 

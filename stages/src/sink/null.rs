@@ -6,8 +6,7 @@ use aqpipe_engine::Result;
 use aqpipe_engine::record::{Batch, Fields, OffsetRange, SplitId};
 use aqpipe_engine::schemars::{self, JsonSchema};
 use aqpipe_engine::stage::{
-    BuildContext, CheckpointPolicy, DeadLetter, Delivery, Descriptor, Prepared, Problem, Sink, SinkConfig,
-    TwoPhaseCommit, Writer,
+    BuildContext, DeadLetter, Delivery, Descriptor, Prepared, Problem, Sink, SinkConfig, Writer,
 };
 use serde::Deserialize;
 
@@ -17,15 +16,8 @@ use serde::Deserialize;
 struct NullSinkConfig {}
 
 impl SinkConfig for NullSinkConfig {
-    const NAME: &'static str = "null";
-    const EXAMPLE: &'static str = "type = \"null\"\n";
-
     fn check(&self, _input: &Fields) -> Result<(), Vec<Problem>> {
         Ok(())
-    }
-
-    fn checkpoint_policy(&self) -> CheckpointPolicy {
-        CheckpointPolicy::Interval
     }
 
     fn delivery(&self) -> Delivery {
@@ -37,11 +29,11 @@ impl SinkConfig for NullSinkConfig {
     }
 }
 
-aqpipe_engine::inventory::submit! { Descriptor::sink::<NullSinkConfig>() }
+const EXAMPLE: &str = "";
+
+aqpipe_engine::inventory::submit! { Descriptor::sink::<NullSinkConfig>("null", EXAMPLE) }
 
 struct Null;
-
-impl TwoPhaseCommit for Null {}
 
 impl Sink for Null {
     fn open(&self, _split: &SplitId, _epoch: u64) -> Result<Box<dyn Writer>> {

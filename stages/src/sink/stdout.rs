@@ -7,8 +7,7 @@ use aqpipe_engine::printable;
 use aqpipe_engine::record::{Batch, Fields, OffsetRange, SplitId};
 use aqpipe_engine::schemars::{self, JsonSchema};
 use aqpipe_engine::stage::{
-    BuildContext, CheckpointPolicy, DeadLetter, Delivery, Descriptor, Prepared, Problem, Sink, SinkConfig,
-    TwoPhaseCommit, Writer,
+    BuildContext, DeadLetter, Delivery, Descriptor, Prepared, Problem, Sink, SinkConfig, Writer,
 };
 use aqpipe_engine::{Error, Result};
 use parking_lot::Mutex;
@@ -42,9 +41,6 @@ enum Format {
 }
 
 impl SinkConfig for StdoutSinkConfig {
-    const NAME: &'static str = "stdout";
-    const EXAMPLE: &'static str = "type = \"stdout\"\nformat = \"ndjson\"\n";
-
     fn check(&self, input: &Fields) -> Result<(), Vec<Problem>> {
         let taken = match self.format {
             Format::Ndjson => taken_name(input),
@@ -55,10 +51,6 @@ impl SinkConfig for StdoutSinkConfig {
                 .help("rename the field in the source")
         };
         taken.map_or(Ok(()), |name| Err(vec![problem(name)]))
-    }
-
-    fn checkpoint_policy(&self) -> CheckpointPolicy {
-        CheckpointPolicy::Interval
     }
 
     fn delivery(&self) -> Delivery {
@@ -74,7 +66,9 @@ impl SinkConfig for StdoutSinkConfig {
     }
 }
 
-aqpipe_engine::inventory::submit! { Descriptor::sink::<StdoutSinkConfig>() }
+const EXAMPLE: &str = "format = \"ndjson\"\n";
+
+aqpipe_engine::inventory::submit! { Descriptor::sink::<StdoutSinkConfig>("stdout", EXAMPLE) }
 
 /// A terminal: what it would obey, or not show, is written out. In a pipe and in a file records stay as they are.
 struct Shown<W> {
@@ -124,14 +118,12 @@ impl Stdout {
     }
 }
 
-impl TwoPhaseCommit for Stdout {}
-
 impl Sink for Stdout {
     fn open(&self, _split: &SplitId, _epoch: u64) -> Result<Box<dyn Writer>> {
         Ok(Box::new(StdoutWriter {
             shared: Arc::clone(&self.shared),
             format: self.format,
-            encoder: Encoder::new(Arc::clone(&self.cx.qc_tests)),
+            encoder: Encoder::new(Arc::clone(&self.cx.qc_tests())),
             encoded: Vec::new(),
             ends: Vec::new(),
         }))

@@ -61,16 +61,14 @@ enum OnFail {
     Reject,
 }
 
-inventory::submit! { Descriptor::transform::<RangeCheck>() }
-
-impl TransformConfig for RangeCheck {
-    const NAME: &'static str = "range_check";
-    const EXAMPLE: &'static str = r#"type = "range_check"
-on_fail = "flag"
+const EXAMPLE: &str = r#"on_fail = "flag"
 ranges."CO(GT)" = { min = 0.0, max = 50.0, suspect_max = 10.0 }   # mg/m³
 ranges.T = { min = -20.0, max = 50.0 }                            # °C
 "#;
 
+inventory::submit! { Descriptor::transform::<RangeCheck>("range_check", EXAMPLE) }
+
+impl TransformConfig for RangeCheck {
     fn check(&self, input: &Fields) -> Result<Fields, Vec<Problem>> {
         let mut problems = Vec::new();
         for (name, range) in &self.ranges {
@@ -91,7 +89,7 @@ ranges.T = { min = -20.0, max = 50.0 }                            # °C
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Transform>> {
         Ok(Box::new(Checker {
             rules: self.ranges.iter().map(|(name, range)| (name.clone(), range.bounds())).collect(),
-            test: cx.qc_tests.bit(TEST),
+            test: cx.qc_tests().bit(TEST),
             on_fail: self.on_fail,
             columns: Bound::default(),
         }))

@@ -16,7 +16,7 @@ const TOPIC: &str = "readings";
 
 fn context(embedded: &Arc<EmbeddedBroker>) -> BuildContext {
     let cx = BuildContext::for_tests();
-    cx.process_extensions.put(Arc::clone(embedded));
+    cx.process_extensions().put(Arc::clone(embedded));
     cx
 }
 
@@ -58,11 +58,10 @@ fn what_the_sink_wrote_the_source_reads_back_whole_and_in_order() {
     // In the order of a run: the reader is built before anything is written. 20,000 rows fit, two megabytes do not
     // hold them, so this needs the reader to read while the writer writes.
     let sink = sink(write_to(3), &cx);
-    let mut gated = cx.clone();
-    gated.upstream = Arc::new(Latch::default());
+    let gated = cx.clone().with_upstream(Arc::new(Latch::default()));
     let reader = Running::start(source(read_all(), &gated), |_| {});
     assert_eq!(write(&*sink, 0, 20_000), []);
-    gated.upstream.open();
+    gated.upstream().open();
     let (result, seen) = reader.finish();
     result.expect("read to the end");
     assert_rows(seen.sorted(), 0..20_000);
@@ -73,7 +72,7 @@ fn what_the_sink_wrote_the_source_reads_back_whole_and_in_order() {
             assert!(of_key.is_empty() || of_key.len() == (0..20_000).filter(|n| n % 7 == key).count());
         }
     }
-    let metrics = cx.metrics.snapshot();
+    let metrics = cx.metrics().snapshot();
     assert!(metrics.bytes_in > 20_000 * 30, "{} bytes", metrics.bytes_in);
 }
 
@@ -86,18 +85,17 @@ fn a_slow_reader_holds_the_writer_back_and_nothing_is_dropped() {
                            "create_topic": {"partitions": 1}}),
         &cx,
     );
-    let mut gated = cx.clone();
-    gated.upstream = Arc::new(Latch::default());
+    let gated = cx.clone().with_upstream(Arc::new(Latch::default()));
     let reader = Running::start(source(read_all(), &gated), |splits| splits.pause = Duration::from_millis(5));
     // About 10 MB to one partition, twice of what the broker keeps.
     let rows = 100_000;
     assert_eq!(write(&*sink, 0, rows), []);
-    gated.upstream.open();
+    gated.upstream().open();
     let (result, seen) = reader.finish();
     result.expect("read to the end");
     assert!(seen.rows.values().all(|rows| rows.is_sorted()), "out of order");
     assert_rows(seen.sorted(), 0..rows);
-    assert!(cx.metrics.snapshot().bytes_in > 6_000_000);
+    assert!(cx.metrics().snapshot().bytes_in > 6_000_000);
 }
 
 #[test]
@@ -219,8 +217,8 @@ fn dead_letters_wait_for_the_cut_and_carry_their_origin_in_headers() {
     let long = DeadLetter::new(18, "too long", Some(vec![b'x'; 3_000_000]));
     let none = DeadLetter::new(19, "no value", None);
     assert!(!writer.is_full());
-    writer.write(vec![letter, long, none]).expect("kept");
-    writer.write(vec![DeadLetter::new(20, "more", Some(vec![b'y'; 2_000_000]))]).expect("kept");
+    writer.write(vec![letter, long, none], &mut Vec::new()).expect("kept");
+    writer.write(vec![DeadLetter::new(20, "more", Some(vec![b'y'; 2_000_000]))], &mut Vec::new()).expect("kept");
     assert!(writer.is_full());
     writer.prepare(OffsetRange::default()).expect("acknowledged");
     assert!(!writer.is_full());

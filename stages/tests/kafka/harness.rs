@@ -9,33 +9,33 @@ use std::time::{Duration, Instant};
 use aqpipe_engine::arrow_array::{Float64Array, StringArray};
 use aqpipe_engine::record::{Batch, BatchParts, Column, Field, Fields, Numbers, Position, SplitId};
 use aqpipe_engine::stage::{
-    BuildContext, DeadLetter, DeadLetterSink, FencingToken, OffsetStore, Parsed, Poll, Registry, Role, Sink, Source,
-    SourceContext, SplitReader, SplitState,
+    BuildContext, DeadLetter, DeadLetterSink, FencingToken, OffsetStore, Poll, Registry, Role, Sink, Source,
+    SourceContext, SplitReader, SplitState, StageConfig,
 };
 use aqpipe_engine::{Error, Result};
 use parking_lot::{Condvar, Mutex};
 use serde_json::Value;
 
-fn parse(role: Role, config: Value) -> Parsed {
+fn parse(role: Role, config: Value) -> StageConfig {
     let registry = Registry::collect().expect("a registry");
     registry.get(role, "kafka").expect("the stage").parse(config).expect("a configuration")
 }
 
 pub(crate) fn source(config: Value, cx: &BuildContext) -> Box<dyn Source> {
-    let Parsed::Source(source) = parse(Role::Source, config) else { panic!("not a source") };
+    let StageConfig::Source(source) = parse(Role::Source, config) else { panic!("not a source") };
     source.check().expect("no problems");
     source.build(cx).expect("built")
 }
 
 pub(crate) fn sink(config: Value, cx: &BuildContext) -> Arc<dyn Sink> {
-    let Parsed::Sink(sink) = parse(Role::Sink, config) else { panic!("not a sink") };
+    let StageConfig::Sink(sink) = parse(Role::Sink, config) else { panic!("not a sink") };
     sink.build(cx).expect("built")
 }
 
-pub(crate) fn dead_letter_sink(config: Value, cx: &BuildContext) -> Arc<dyn DeadLetterSink> {
-    let Parsed::DeadLetter(end) = parse(Role::DeadLetter, config) else { panic!("not a dead letter") };
-    end.check().expect("no problems");
-    end.build(cx).expect("built")
+pub(crate) fn dead_letter_sink(config: Value, cx: &BuildContext) -> Arc<DeadLetterSink> {
+    let StageConfig::DeadLetter(sink) = parse(Role::DeadLetter, config) else { panic!("not a dead letter") };
+    sink.check(&Fields::default()).expect("no problems");
+    sink.build(cx).expect("built")
 }
 
 /// Rows `from .. to` of an endless table: row `n` has the value `n` and one of seven keys.

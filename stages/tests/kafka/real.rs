@@ -64,7 +64,7 @@ fn write_to(topic: &str, partitions: i32) -> Value {
 /// Writes rows to a topic, which is made with so many partitions.
 fn write(topic: &str, partitions: i32, from: u64, to: u64) -> Vec<DeadLetter> {
     let sink = sink(write_to(topic, partitions), &BuildContext::for_tests());
-    sink.acquire().expect("a topic");
+    sink.acquire().expect("a target").acquire().expect("a topic");
     let mut writer = sink.open(&"split".into(), 1).expect("a writer");
     let mut dead = Vec::new();
     for start in (from..to).step_by(1_000) {
@@ -134,7 +134,8 @@ fn a_missing_topic_is_an_error_that_names_the_ways_out() {
     assert!(error.help_text().is_some_and(|help| help.contains("aqpipe kafka up")));
     let mut config = write_to(&topic, 1);
     config.as_object_mut().expect("a table").remove("create_topic");
-    let error = sink(config, &BuildContext::for_tests()).acquire().expect_err("no topic");
+    let sink = sink(config, &BuildContext::for_tests());
+    let error = sink.acquire().expect("a target").acquire().expect_err("no topic");
     assert!(error.help_text().is_some_and(|help| help.contains("create_topic")), "{error}");
 }
 
@@ -146,11 +147,11 @@ fn a_stop_ends_the_wait_for_a_broker_that_is_not_there() {
     config["brokers"] = json!("127.0.0.1:9");
     let reader = Running::start(source(config, &cx), |_| {});
     let until = Instant::now() + Duration::from_secs(30);
-    while cx.metrics.snapshot().unreached == 0 && Instant::now() < until {
+    while cx.metrics().snapshot().unreached == 0 && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert_eq!(cx.metrics.snapshot().errors, 0, "no record is to blame");
-    assert!(cx.metrics.waits().iter().any(|wait| wait.contains("broker")), "{:?}", cx.metrics.waits());
+    assert_eq!(cx.metrics().snapshot().errors, 0, "no record is to blame");
+    assert!(cx.metrics().waits().iter().any(|wait| wait.contains("broker")), "{:?}", cx.metrics().waits());
     reader.stop();
 }
 
@@ -272,7 +273,7 @@ fn the_wait_for_a_dead_member_is_said_aloud_and_ends() {
     let reader = Running::start(source(read_from(&topic, false), &cx), |_| {});
     let mut waited = Vec::new();
     while waited.is_empty() && reader.splits.seen.lock().opened == 0 {
-        waited = cx.metrics.waits();
+        waited = cx.metrics().waits();
         std::thread::sleep(Duration::from_millis(20));
     }
     assert!(
@@ -280,7 +281,7 @@ fn the_wait_for_a_dead_member_is_said_aloud_and_ends() {
         "{waited:?}"
     );
     reader.splits.wait_for("all rows", |seen| seen.count() == 100);
-    assert_eq!(cx.metrics.waits(), Vec::<String>::new());
+    assert_eq!(cx.metrics().waits(), Vec::<String>::new());
     reader.stop();
 }
 
@@ -333,5 +334,5 @@ fn an_outage_in_the_middle_loses_nothing() {
     let (result, seen) = Running::start(source(config, &BuildContext::for_tests()), |_| {}).finish();
     result.expect("read to the end");
     assert_rows(seen.sorted(), 0..next);
-    assert!(cx.metrics.snapshot().unreached > 0, "the outage was noticed");
+    assert!(cx.metrics().snapshot().unreached > 0, "the outage was noticed");
 }

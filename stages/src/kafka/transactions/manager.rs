@@ -65,10 +65,10 @@ pub(crate) struct TransactionManager {
 impl TransactionManager {
     /// Adds a stage to the manager of its pipeline, and returns the manager.
     pub(crate) fn join(cx: &BuildContext, participants: Participant) -> Arc<TransactionManager> {
-        let transaction_manager = cx.pipeline_extensions.get_or_put(|| TransactionManager {
+        let transaction_manager = cx.pipeline_extensions().get_or_put(|| TransactionManager {
             participants: Mutex::default(),
-            monitor: Arc::new(ConnectionMonitor::new(&BuildContext { stage: "transactions".into(), ..cx.clone() })),
-            embedded: cx.process_extensions.get::<EmbeddedBroker>(),
+            monitor: Arc::new(ConnectionMonitor::new(&cx.for_stage("transactions"))),
+            embedded: cx.process_extensions().get::<EmbeddedBroker>(),
             is_abandoned: Arc::default(),
             budget: Arc::default(),
             record_bytes_max: Mutex::default(),

@@ -40,7 +40,7 @@ fn a_cut_becomes_a_file_with_a_header_and_a_cut_without_rows_none() {
     let mut config = config(dir.path());
     (config.partition, config.offset) = (true, true);
     let sink = config.build(&BuildContext::for_tests()).expect("builds");
-    sink.acquire().expect("free");
+    sink.acquire().expect("files").acquire().expect("free");
     let mut writer = sink.open(&"air-quality-data/2".into(), 0).expect("opens");
     let mut dead = Vec::new();
     writer.write(batch(&["T"], 0..0), &mut dead).expect("writes");
@@ -50,8 +50,8 @@ fn a_cut_becomes_a_file_with_a_header_and_a_cut_without_rows_none() {
     let first = writer.prepare(span(5, 7)).expect("prepares");
     writer.write(batch(&["T", "RH"], 7..8), &mut dead).expect("other fields in another cut");
     let second = writer.prepare(span(7, 8)).expect("prepares");
-    sink.commit(first.staged()).expect("finishes");
-    sink.commit(second.staged()).expect("finishes");
+    sink.two_phase_commit().expect("files").commit(first.staged()).expect("finishes");
+    sink.two_phase_commit().expect("files").commit(second.staged()).expect("finishes");
     let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).expect("visible");
     let name = "air_quality_batch_air-quality-data-2_00000000000000000005-00000000000000000007.csv";
     insta::assert_snapshot!(read(name), @r"
@@ -60,21 +60,27 @@ fn a_cut_becomes_a_file_with_a_header_and_a_cut_without_rows_none() {
     1970-01-01T00:00:00Z,6.0,2,,2,6
     ");
     assert!(read(&name.replace('7', "8").replace('5', "7")).starts_with("timestamp,T,RH,flags"));
-    assert_eq!(sink.committed_offsets(&["air-quality-data/2".into()]).expect("known"), [Some(8)]);
+    assert_eq!(
+        sink.committed_offsets().expect("files").committed_offsets(&["air-quality-data/2".into()]).expect("known"),
+        [Some(8)]
+    );
 }
 
 #[test]
 fn long_files_are_written_as_they_grow() {
     let dir = tempfile::tempdir().expect("a directory");
     let sink = config(dir.path()).build(&BuildContext::for_tests()).expect("builds");
-    sink.acquire().expect("free");
+    sink.acquire().expect("files").acquire().expect("free");
     let mut writer = sink.open(&"topic/0".into(), 0).expect("opens");
     for start in 0..20 {
         writer.write(batch(&["T"], start * 1000..(start + 1) * 1000), &mut Vec::new()).expect("writes");
     }
     let prepared = writer.prepare(span(0, 20_000)).expect("prepares");
-    sink.commit(prepared.staged()).expect("finishes");
-    sink.commit(prepared.staged()).expect("length and checksum are those that were noted");
+    sink.two_phase_commit().expect("files").commit(prepared.staged()).expect("finishes");
+    sink.two_phase_commit()
+        .expect("files")
+        .commit(prepared.staged())
+        .expect("length and checksum are those that were noted");
     let name = "air_quality_batch_topic-0_00000000000000000000-00000000000000020000.csv";
     let text = std::fs::read_to_string(dir.path().join(name)).expect("visible");
     assert_eq!(text.lines().count(), 20_001);
@@ -102,7 +108,7 @@ fn the_example_is_a_valid_configuration() {
     let config: CsvSinkConfig = serde_json::from_value(table).expect("valid");
     assert_eq!(
         config.checkpoint_policy(),
-        CheckpointPolicy::Records { most: 10_000, timeout: Duration::from_secs(30) }
+        CheckpointPolicy::Records { records_max: 10_000, timeout: Duration::from_secs(30) }
     );
     assert_eq!((config.rerun(), config.writes()), (Rerun::Refuse, vec![]));
 }
@@ -111,30 +117,36 @@ fn the_example_is_a_valid_configuration() {
 fn rows_of_other_fields_in_one_cut_get_a_file_of_their_own() {
     let dir = tempfile::tempdir().expect("a directory");
     let sink = config(dir.path()).build(&BuildContext::for_tests()).expect("builds");
-    sink.acquire().expect("free");
+    sink.acquire().expect("files").acquire().expect("free");
     let mut writer = sink.open(&"topic/0".into(), 0).expect("opens");
     for (names, rows) in [(&["T"][..], 0..2), (&["T", "RH"], 2..3), (&["T"], 3..4)] {
         writer.write(batch(names, rows), &mut Vec::new()).expect("writes");
     }
     let prepared = writer.prepare(span(0, 4)).expect("prepares");
-    sink.commit(prepared.staged()).expect("finishes");
-    sink.commit(prepared.staged()).expect("and again");
+    sink.two_phase_commit().expect("files").commit(prepared.staged()).expect("finishes");
+    sink.two_phase_commit().expect("files").commit(prepared.staged()).expect("and again");
     let lines = |name: &str| std::fs::read_to_string(dir.path().join(name)).expect("visible").lines().count();
     let stem = "air_quality_batch_topic-0_00000000000000000000-00000000000000000004";
     assert_eq!(lines(&format!("{stem}.csv")), 1 + 3);
     assert_eq!(lines(&format!("{stem}.2.csv")), 1 + 1);
-    assert_eq!(sink.committed_offsets(&["topic/0".into()]).expect("known"), [Some(4)]);
+    assert_eq!(
+        sink.committed_offsets().expect("files").committed_offsets(&["topic/0".into()]).expect("known"),
+        [Some(4)]
+    );
 }
 
 #[test]
 fn a_record_with_a_field_called_as_another_column_is_written_and_ends_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
     let sink = config(dir.path()).build(&BuildContext::for_tests()).expect("builds");
-    sink.acquire().expect("free");
+    sink.acquire().expect("files").acquire().expect("free");
     let mut writer = sink.open(&"topic/0".into(), 0).expect("opens");
     writer.write(batch(&["T"], 0..1), &mut Vec::new()).expect("writes");
     writer.write(batch(&["T", "flags", "timestamp"], 1..2), &mut Vec::new()).expect("writes");
-    sink.commit(writer.prepare(span(0, 2)).expect("prepares").staged()).expect("finishes");
+    sink.two_phase_commit()
+        .expect("files")
+        .commit(writer.prepare(span(0, 2)).expect("prepares").staged())
+        .expect("finishes");
     let name = "air_quality_batch_topic-0_00000000000000000000-00000000000000000002.2.csv";
     let text = std::fs::read_to_string(dir.path().join(name)).expect("visible");
     insta::assert_snapshot!(text, @r"

@@ -9,8 +9,7 @@ use std::time::Instant;
 use aqpipe_engine::Result;
 use aqpipe_engine::record::{Fields, QcTests, SplitId};
 use aqpipe_engine::stage::{
-    BuildContext, CheckpointPolicy, Delivery, Descriptor, Destination, Problem, Sink, SinkConfig, TransactionalBackend,
-    TwoPhaseCommit, Writer,
+    Acquire, BuildContext, Delivery, Descriptor, Destination, Problem, Sink, SinkConfig, TransactionalBackend, Writer,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,7 +25,27 @@ use crate::kafka::topics::CreateTopic;
 use crate::kafka::transactions::{Participant, ParticipantKind, TransactionManager, TransactionOptions};
 use writer::{AtLeastOnceWriter, TransactionalWriter};
 
-inventory::submit! { Descriptor::sink::<KafkaSinkConfig>() }
+const EXAMPLE: &str = "\
+brokers = \"localhost:9092\"
+topic = \"air-quality-data\"
+compression = \"lz4\"
+create_topic = { partitions = 3, replication = 1 }
+";
+
+inventory::submit! { Descriptor::sink::<KafkaSinkConfig>("kafka", EXAMPLE).beside_content(&[
+    "brokers",
+    "topic",
+    "key",
+    "compression",
+    "acks",
+    "linger_ms",
+    "batch_bytes",
+    "create_topic",
+    "transactions",
+    "connect_timeout_secs",
+    "security",
+    "librdkafka",
+]) }
 
 /// Writes records to a Kafka topic, each as one JSON object: `timestamp`, the key, the fields by name and what is
 /// known of their quality.
@@ -146,29 +165,6 @@ const RESERVED_PROPERTIES: &[ReservedProperty] = &[
 ];
 
 impl SinkConfig for KafkaSinkConfig {
-    const NAME: &'static str = "kafka";
-    const EXAMPLE: &'static str = "\
-brokers = \"localhost:9092\"
-topic = \"air-quality-data\"
-compression = \"lz4\"
-create_topic = { partitions = 3, replication = 1 }
-";
-
-    const BESIDE_CONTENT: &'static [&'static str] = &[
-        "brokers",
-        "topic",
-        "key",
-        "compression",
-        "acks",
-        "linger_ms",
-        "batch_bytes",
-        "create_topic",
-        "transactions",
-        "connect_timeout_secs",
-        "security",
-        "librdkafka",
-    ];
-
     fn check(&self, input: &Fields) -> Result<(), Vec<Problem>> {
         let reserved: Vec<ReservedProperty> =
             RESERVED_PROPERTIES.iter().chain(producer::RESERVED_PROPERTIES).copied().collect();
@@ -196,10 +192,6 @@ create_topic = { partitions = 3, replication = 1 }
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
-    fn checkpoint_policy(&self) -> CheckpointPolicy {
-        CheckpointPolicy::Interval
-    }
-
     fn delivery(&self) -> Delivery {
         if self.acks == Acks::All { Delivery::ExactlyOnce } else { Delivery::AtLeastOnce }
     }
@@ -209,7 +201,7 @@ create_topic = { partitions = 3, replication = 1 }
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Arc<dyn Sink>> {
-        let embedded = cx.process_extensions.get::<EmbeddedBroker>();
+        let embedded = cx.process_extensions().get::<EmbeddedBroker>();
         if let Some(embedded) = &embedded {
             embedded.create_topic(&self.topic, self.create_topic.unwrap_or_default().partitions)?;
         }
@@ -219,7 +211,7 @@ create_topic = { partitions = 3, replication = 1 }
             cx,
             Participant {
                 kind: ParticipantKind::Sink,
-                stage: Arc::clone(&cx.stage),
+                stage: Arc::clone(cx.stage()),
                 connection: connection.clone(),
                 producer_properties: self.producer_properties(),
                 output_topic: Some((self.topic.clone(), self.create_topic)),
@@ -237,7 +229,7 @@ create_topic = { partitions = 3, replication = 1 }
             is_abandoned: Arc::default(),
             producer: parking_lot::Mutex::default(),
         };
-        Ok(Arc::new(KafkaSink { target, transaction_manager, key: self.key.clone(), tests: Arc::clone(&cx.qc_tests) }))
+        Ok(Arc::new(KafkaSink { target, transaction_manager, key: self.key.clone(), tests: Arc::clone(cx.qc_tests()) }))
     }
 }
 
@@ -262,7 +254,7 @@ struct KafkaSink {
     tests: Arc<QcTests>,
 }
 
-impl TwoPhaseCommit for KafkaSink {
+impl Acquire for KafkaSink {
     fn acquire(&self) -> Result<()> {
         // Where commits are decided by transactions, the topic was looked for already, and there is another producer.
         if self.transaction_manager.record_bytes_max(&self.target.topic).is_some() {
@@ -272,21 +264,8 @@ impl TwoPhaseCommit for KafkaSink {
         }
     }
 
-    fn destination(&self) -> Option<Destination> {
-        let name = format!("the topic `{}`", self.target.topic);
-        Some(Destination { canonical: name.clone(), name })
-    }
-
     fn cluster_id(&self) -> Result<Option<String>> {
         self.target.cluster()
-    }
-
-    fn transactional_backend(&self) -> Option<Arc<dyn TransactionalBackend>> {
-        Some(Arc::clone(&self.transaction_manager) as Arc<dyn TransactionalBackend>)
-    }
-
-    fn close(&self, until: Instant) -> Result<()> {
-        self.target.close(until)
     }
 }
 
@@ -299,6 +278,23 @@ impl Sink for KafkaSink {
             }
             None => Box::new(AtLeastOnceWriter::new(SplitProducer::new(self.target.producer()?), key, &self.tests)),
         })
+    }
+
+    fn acquire(&self) -> Option<&dyn Acquire> {
+        Some(self)
+    }
+
+    fn destination(&self) -> Option<Destination> {
+        let name = format!("the topic `{}`", self.target.topic);
+        Some(Destination { canonical: name.clone(), name })
+    }
+
+    fn transactional_backend(&self) -> Option<Arc<dyn TransactionalBackend>> {
+        Some(Arc::clone(&self.transaction_manager) as Arc<dyn TransactionalBackend>)
+    }
+
+    fn close(&self, until: Instant) -> Result<()> {
+        self.target.close(until)
     }
 }
 

@@ -25,7 +25,7 @@ use aqpipe_engine::Result;
 use aqpipe_engine::record::Fields;
 use aqpipe_engine::run::Pace;
 use aqpipe_engine::stage::{
-    BuildContext, DeadLetterDecoder, Descriptor, Problem, Repeat, Source, SourceConfig, SplitState,
+    Boundedness, BuildContext, DeadLetterDecoder, Descriptor, Problem, Repeat, Source, SourceConfig, SplitState,
 };
 
 use self::config::CsvSourceConfig;
@@ -33,11 +33,7 @@ use self::source::CsvSource;
 use crate::input::replay::Replay;
 use crate::source::StandIn;
 
-inventory::submit! { Descriptor::source::<CsvSourceConfig>() }
-
-impl SourceConfig for CsvSourceConfig {
-    const NAME: &'static str = "csv";
-    const EXAMPLE: &'static str = "\
+const EXAMPLE: &str = "\
 path = \"data/AirQualityUCI.csv\"
 delimiter = \";\"
 decimal = \",\"
@@ -47,18 +43,15 @@ timezone = \"+01:00\"
 key = { name = \"station\", value = \"uci\" }
 ";
 
-    const BESIDE_CONTENT: &'static [&'static str] = &["path", "parallel", "rerun", "replay", "sample_if_missing"];
+inventory::submit! { Descriptor::source::<CsvSourceConfig>("csv", EXAMPLE).beside_content(&["path", "parallel", "rerun", "replay", "sample_if_missing"]) }
 
+impl SourceConfig for CsvSourceConfig {
     fn check(&self) -> Result<Fields, Vec<Problem>> {
         self.checked()
     }
 
-    fn bounded(&self) -> bool {
-        true
-    }
-
-    fn rerun(&self) -> Option<Repeat> {
-        Some(self.rerun)
+    fn boundedness(&self) -> Boundedness {
+        Boundedness::Bounded { rerun: self.rerun }
     }
 
     fn pace(&self) -> Option<Pace> {

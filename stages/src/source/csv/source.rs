@@ -49,9 +49,9 @@ impl CsvSource {
         CsvSource {
             config: Arc::new(config),
             files,
-            numeric: Arc::clone(&cx.numeric_fields),
-            keep_raw: cx.keep_raw,
-            metrics: Arc::clone(&cx.metrics),
+            numeric: Arc::clone(&cx.numeric_fields()),
+            keep_raw: cx.keeps_raw(),
+            metrics: Arc::clone(&cx.metrics()),
         }
     }
 

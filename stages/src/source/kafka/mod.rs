@@ -17,8 +17,8 @@ use std::sync::Arc;
 use aqpipe_engine::Result;
 use aqpipe_engine::record::{Field, Fields, TIMESTAMP};
 use aqpipe_engine::stage::{
-    BuildContext, DeadLetterDecoder, Descriptor, OffsetStore, Problem, Repeat, Source, SourceConfig, SourceContext,
-    TransactionalBackend,
+    Boundedness, BuildContext, DeadLetterDecoder, Descriptor, OffsetStore, Problem, Source, SourceConfig,
+    SourceContext, TransactionalBackend,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,15 @@ use crate::kafka::transactions::{Participant, ParticipantKind, TransactionManage
 use dead_letter_decoder::MessageDeadLetterDecoder;
 use group::{Group, Settings};
 
-inventory::submit! { Descriptor::source::<KafkaSourceConfig>() }
+const EXAMPLE: &str = "\
+brokers = \"localhost:9092\"
+topics = [\"air-quality-data\"]
+group = \"air-quality-processors\"
+start = \"earliest\"
+key = \"station\"
+";
+
+inventory::submit! { Descriptor::source::<KafkaSourceConfig>("kafka", EXAMPLE) }
 
 /// Reads records from Kafka topics, each a JSON object: the timestamp, the key, and the fields by name; what an
 /// earlier pipeline noted of their quality in `quality` is read back.
@@ -126,15 +134,6 @@ const RESERVED_PROPERTIES: &[ReservedProperty] = &[
 ];
 
 impl SourceConfig for KafkaSourceConfig {
-    const NAME: &'static str = "kafka";
-    const EXAMPLE: &'static str = "\
-brokers = \"localhost:9092\"
-topics = [\"air-quality-data\"]
-group = \"air-quality-processors\"
-start = \"earliest\"
-key = \"station\"
-";
-
     fn check(&self) -> Result<Fields, Vec<Problem>> {
         let security = self.security.as_ref();
         let mut problems =
@@ -161,12 +160,8 @@ key = \"station\"
     }
 
     /// Not even with `until_end`: what is read is committed, so it cannot be surveyed first.
-    fn bounded(&self) -> bool {
-        false
-    }
-
-    fn rerun(&self) -> Option<Repeat> {
-        None
+    fn boundedness(&self) -> Boundedness {
+        Boundedness::Shared
     }
 
     fn reads(&self) -> Vec<String> {
@@ -184,7 +179,7 @@ key = \"station\"
             cx,
             Participant {
                 kind: ParticipantKind::Source,
-                stage: Arc::clone(&cx.stage),
+                stage: Arc::clone(cx.stage()),
                 connection: connection.clone(),
                 producer_properties: BTreeMap::new(),
                 output_topic: None,
@@ -194,14 +189,14 @@ key = \"station\"
         let settings = Settings {
             connection,
             transaction_manager: Arc::clone(&transaction_manager),
-            group: self.group.clone().unwrap_or_else(|| cx.pipeline.to_string()),
+            group: self.group.clone().unwrap_or_else(|| cx.pipeline().to_string()),
             topics: self.topics.clone(),
             start: self.start,
-            until_end: self.until_end || cx.until_end,
+            until_end: self.until_end || cx.until_end(),
             session_timeout_secs: self.session_timeout_secs,
             decoder: self.decoder(cx),
-            upstream: Arc::clone(&cx.upstream),
-            embedded: cx.process_extensions.get::<EmbeddedBroker>(),
+            upstream: Arc::clone(cx.upstream()),
+            embedded: cx.process_extensions().get::<EmbeddedBroker>(),
         };
         Ok(Box::new(KafkaSource { group: Arc::new(Group::new(settings, cx)?), transaction_manager }))
     }
@@ -214,9 +209,9 @@ impl KafkaSourceConfig {
             timestamp: self.timestamp.clone(),
             key: self.key.clone(),
             declared: (!layout.list.is_empty()).then_some(layout),
-            numeric: Arc::clone(&cx.numeric_fields),
-            tests: Arc::clone(&cx.qc_tests),
-            keep_raw: cx.keep_raw,
+            numeric: Arc::clone(cx.numeric_fields()),
+            tests: Arc::clone(cx.qc_tests()),
+            keep_raw: cx.keeps_raw(),
         }
     }
 

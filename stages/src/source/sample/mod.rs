@@ -18,7 +18,7 @@ use aqpipe_engine::monitor::Metrics;
 use aqpipe_engine::record::{Field, Fields, SplitId};
 use aqpipe_engine::run::Pace;
 use aqpipe_engine::stage::{
-    BuildContext, Descriptor, Problem, Repeat, Source, SourceConfig, SourceContext, SplitReader,
+    Boundedness, BuildContext, Descriptor, Problem, Repeat, Source, SourceConfig, SourceContext, SplitReader,
 };
 
 use self::config::SampleSourceConfig;
@@ -27,7 +27,13 @@ pub use self::stand_in::StandIn;
 use crate::input::bounded;
 use crate::input::replay::Replay;
 
-inventory::submit! { Descriptor::source::<SampleSourceConfig>() }
+const EXAMPLE: &str = "\
+seed = 1
+records = 9357
+stations = [\"north\", \"south\"]
+";
+
+inventory::submit! { Descriptor::source::<SampleSourceConfig>("sample", EXAMPLE).beside_content(&["rerun", "replay"]) }
 
 /// The fields of generated readings, in order: those of the data set, by its names.
 pub(super) const FIELDS: [&str; 13] = [
@@ -118,7 +124,7 @@ pub(super) struct SampleSource {
 
 impl SampleSource {
     pub(super) fn new(settings: Settings, cx: &BuildContext) -> SampleSource {
-        SampleSource { settings, keep_raw: cx.keep_raw, metrics: Arc::clone(&cx.metrics) }
+        SampleSource { settings, keep_raw: cx.keeps_raw(), metrics: Arc::clone(&cx.metrics()) }
     }
 
     /// The one split, which never bears the name of a file that the readings stand in for.
@@ -147,25 +153,12 @@ impl Source for SampleSource {
 }
 
 impl SourceConfig for SampleSourceConfig {
-    const NAME: &'static str = "sample";
-    const EXAMPLE: &'static str = "\
-seed = 1
-records = 9357
-stations = [\"north\", \"south\"]
-";
-
-    const BESIDE_CONTENT: &'static [&'static str] = &["rerun", "replay"];
-
     fn check(&self) -> Result<Fields, Vec<Problem>> {
         Ok(self.settings()?.layout())
     }
 
-    fn bounded(&self) -> bool {
-        !self.endless
-    }
-
-    fn rerun(&self) -> Option<Repeat> {
-        Some(self.rerun)
+    fn boundedness(&self) -> Boundedness {
+        if self.endless { Boundedness::Unbounded } else { Boundedness::Bounded { rerun: self.rerun } }
     }
 
     fn pace(&self) -> Option<Pace> {

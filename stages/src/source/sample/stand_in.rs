@@ -18,7 +18,7 @@ pub enum StandIn {
 impl StandIn {
     /// Whether they may; else what to type so that they may.
     pub(crate) fn asked(cx: &BuildContext) -> Result<(), String> {
-        match cx.process_extensions.get::<StandIn>().as_deref() {
+        match cx.process_extensions().get::<StandIn>().as_deref() {
             Some(StandIn::Allowed) => Ok(()),
             Some(StandIn::Refused { command }) => Err(command.clone()),
             None => Err("aqpipe run --sample FILE".to_owned()),

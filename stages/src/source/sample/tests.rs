@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::record::{Batch, QcTests};
-use aqpipe_engine::stage::{BuildContext, DeadLetter, Poll, SourceConfig, SplitReader};
+use aqpipe_engine::stage::SourceConfig as _;
+use aqpipe_engine::stage::{BuildContext, DeadLetter, Poll, SplitReader};
 use serde_json::{Value, json};
 
 use super::config::SampleSourceConfig;
@@ -164,8 +165,8 @@ fn the_raw_lines_read_as_the_readings() {
     });
     let source = aqpipe_engine::stage::Registry::collect().expect("registers");
     let descriptor = source.get(aqpipe_engine::stage::Role::Source, "csv").expect("is registered");
-    let Ok(aqpipe_engine::stage::Parsed::Source(csv)) = descriptor.parse(options) else { panic!("a source") };
-    let cx = BuildContext { keep_raw: true, ..BuildContext::for_tests() };
+    let Ok(aqpipe_engine::stage::StageConfig::Source(csv)) = descriptor.parse(options) else { panic!("a source") };
+    let cx = BuildContext::for_tests().with_raw();
     let mut splits = csv.build(&cx).and_then(|source| source.fit_readers()).expect("opens");
     let (read, dead) = read(&mut *splits[0].1, 8192);
     assert!(dead.is_empty());
@@ -177,8 +178,8 @@ fn the_raw_lines_read_as_the_readings() {
 #[test]
 fn readings_without_end_are_unbounded() {
     let endless = config(json!({ "endless": true }));
-    assert!(!endless.bounded());
-    assert!(config(json!({})).bounded());
+    assert!(!endless.boundedness().is_bounded());
+    assert!(config(json!({})).boundedness().is_bounded());
     let mut split = SampleSplitReader::new(&endless.settings().expect("good"), false, u64::MAX / 2, None);
     let Ok(Poll::Rows(batch, _)) = split.next(3, Instant::now()) else { panic!("rows") };
     assert_eq!(batch.rows(), 3, "far out too");

@@ -79,15 +79,13 @@ enum Hemisphere {
     South,
 }
 
-inventory::submit! { Descriptor::transform::<Derive>() }
-
-impl TransformConfig for Derive {
-    const NAME: &'static str = "derive";
-    const EXAMPLE: &'static str = r#"type = "derive"
-features = ["hour", "day_of_week", "is_weekend", "season", "hour_sin", "hour_cos"]
+const EXAMPLE: &str = r#"features = ["hour", "day_of_week", "is_weekend", "season", "hour_sin", "hour_cos"]
 hemisphere = "north"
 "#;
 
+inventory::submit! { Descriptor::transform::<Derive>("derive", EXAMPLE) }
+
+impl TransformConfig for Derive {
     fn check(&self, input: &Fields) -> Result<Fields, Vec<Problem>> {
         let mut problems = Vec::new();
         for (index, feature) in self.features.iter().enumerate() {
@@ -108,8 +106,8 @@ hemisphere = "north"
         Ok(Box::new(Deriver {
             names: self.features.iter().map(|feature| self.name(*feature).into()).collect(),
             tables: self.features.iter().map(table).collect(),
-            stage: Arc::clone(&cx.stage),
-            told: cx.pipeline_extensions.get_or_put(Told::default),
+            stage: Arc::clone(&cx.stage()),
+            told: cx.pipeline_extensions().get_or_put(Told::default),
             layout: Bound::default(),
             marks: Vec::new().into(),
         }))

@@ -126,8 +126,8 @@ impl Fill {
             max_held,
             given_up: 0,
             warn_at: 1,
-            pipeline: Arc::clone(&cx.pipeline),
-            stage: Arc::clone(&cx.stage),
+            pipeline: Arc::clone(&cx.pipeline()),
+            stage: Arc::clone(&cx.stage()),
         }
     }
 

@@ -93,12 +93,7 @@ fn default_max_held() -> u32 {
 /// How long rows wait where the source does not end and nothing else is said.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
-inventory::submit! { Descriptor::transform::<Impute>() }
-
-impl TransformConfig for Impute {
-    const NAME: &'static str = "impute";
-    const EXAMPLE: &'static str = r#"type = "impute"
-steps = [
+const EXAMPLE: &str = r#"steps = [
   { method = "forward_fill", limit = 3 },
   { method = "backward_fill", limit = 3, max_age = "6h" },
   { method = "median", window = 720 },   # over the last 720 observed values
@@ -107,8 +102,9 @@ steps = [
 exclude = ["AH"]
 "#;
 
-    const BESIDE_CONTENT: &'static [&'static str] = &["median_memory_mb"];
+inventory::submit! { Descriptor::transform::<Impute>("impute", EXAMPLE).beside_content(&["median_memory_mb"]) }
 
+impl TransformConfig for Impute {
     fn check(&self, input: &Fields) -> Result<Fields, Vec<Problem>> {
         let mut problems: Vec<Problem> =
             self.steps.iter().enumerate().flat_map(|(index, step)| step.check(index, input)).collect();
@@ -161,13 +157,13 @@ impl Impute {
         Ok(match step.method {
             Method::ForwardFill | Method::BackwardFill | Method::Interpolate => {
                 let given = self.max_wait_secs.and_then(|secs| Duration::try_from_secs_f64(secs).ok());
-                let max_wait = given.or((!cx.bounded).then_some(MAX_WAIT));
+                let max_wait = given.or((!cx.is_bounded()).then_some(MAX_WAIT));
                 Box::new(Fill::new(Rule::of(step), max_wait, self.max_held as usize, cx))
             }
             Method::Median => match (step.window, step.over) {
                 (Some(window), _) => Box::new(Window::new(window as usize)),
                 (None, Some(Over::Expanding)) => Box::new(Expanding::default()),
-                (None, Some(Over::All) | None) => Box::new(Fixed::new(cx.fitted.as_deref())?),
+                (None, Some(Over::All) | None) => Box::new(Fixed::new(cx.fitted().as_deref())?),
             },
             Method::Constant => Box::new(Constant::new(step.value, step.values.clone().unwrap_or_default())),
         })

@@ -100,17 +100,15 @@ impl Default for Fills {
     }
 }
 
-inventory::submit! { Descriptor::transform::<Score>() }
-
-impl TransformConfig for Score {
-    const NAME: &'static str = "score";
-    const EXAMPLE: &'static str = r#"type = "score"
-fields = ["CO(GT)", "NOx(GT)", "T"]
+const EXAMPLE: &str = r#"fields = ["CO(GT)", "NOx(GT)", "T"]
 weights = { "CO(GT)" = 2.0 }
 values = { suspect = 0.5 }
 fills = { fill = 0.9, median = 0.2 }
 "#;
 
+inventory::submit! { Descriptor::transform::<Score>("score", EXAMPLE) }
+
+impl TransformConfig for Score {
     fn check(&self, input: &Fields) -> Result<Fields, Vec<Problem>> {
         let mut problems = self.check_name(input);
         if let Some(fields) = &self.fields {

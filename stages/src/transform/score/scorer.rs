@@ -56,8 +56,8 @@ impl Scorer {
             weights: config.weights.clone(),
             worth: worth_of_marks(&config.values, &config.fills),
             missing: config.values.missing,
-            stage: Arc::clone(&cx.stage),
-            told: cx.pipeline_extensions.get_or_put(Told::default),
+            stage: Arc::clone(&cx.stage()),
+            told: cx.pipeline_extensions().get_or_put(Told::default),
             plan: Bound::default(),
         }
     }

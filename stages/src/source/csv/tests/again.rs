@@ -1,6 +1,7 @@
 //! Rows of dead letters, read once more.
 
 use aqpipe_engine::stage::DeadLetterDecoder;
+use aqpipe_engine::stage::SourceConfig as _;
 
 use super::*;
 

@@ -17,7 +17,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use aqpipe_engine::Result;
 use aqpipe_engine::record::{Batch, Column};
-use aqpipe_engine::stage::{BuildContext, DeadLetter, Poll, Problem, Source, SourceConfig, SplitReader};
+use aqpipe_engine::stage::SourceConfig as _;
+use aqpipe_engine::stage::{BuildContext, DeadLetter, Poll, Problem, Source, SplitReader};
 use arrow_array::Array;
 use serde_json::{Value, json};
 
@@ -154,7 +155,7 @@ fn take(read: &mut Read, batch: &Batch, dead: Vec<DeadLetter>) {
 /// Everything in a file, read at once.
 fn read(bytes: &[u8], more: Value) -> Read {
     let files = Files::one(bytes);
-    let cx = BuildContext { keep_raw: true, ..BuildContext::for_tests() };
+    let cx = BuildContext::for_tests().with_raw();
     let mut split = split(files.options("a.csv", more), &cx).expect("opens");
     let mut read = read_all(&mut *split, 1000).expect("reads");
     for letter in &mut read.dead {

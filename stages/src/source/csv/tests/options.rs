@@ -1,8 +1,9 @@
 //! What the options do, and which of them are refused.
 
 use aqpipe_engine::record::Kind;
+use aqpipe_engine::stage::SourceConfig as _;
 
-use aqpipe_engine::stage::Repeat;
+use aqpipe_engine::stage::{Boundedness, Repeat};
 
 use super::*;
 
@@ -54,8 +55,7 @@ fn declared_fields_are_all_there_are_and_others_may_come_otherwise() {
 #[test]
 fn the_fields_of_the_file_are_known_before_its_first_row() {
     let files = Files::one(b"timestamp,a,b,c\n");
-    let numeric = std::sync::Arc::new(["b".to_owned()].into());
-    let cx = BuildContext { numeric_fields: numeric, ..BuildContext::for_tests() };
+    let cx = BuildContext::for_tests().with_numeric_fields(["b"]);
     let options = files.options("a.csv", json!({ "text_fields": ["c"] }));
     let fields = built(options, &cx).and_then(|source| source.fields()).expect("reads").expect("known");
     let kinds: Vec<_> = fields.list.iter().map(|field| (&*field.name, field.kind)).collect();
@@ -119,5 +119,5 @@ fn a_replay_is_the_engines_to_pace() {
     let pace = config(options).pace().expect("a replay");
     assert_eq!((pace.speed, pace.interval, pace.records_per_step), (3600.0, Some(Duration::from_secs(2)), Some(3)));
     let plain = config(json!({ "path": "x" }));
-    assert!(plain.pace().is_none() && plain.bounded() && plain.rerun() == Some(Repeat::Changed));
+    assert!(plain.pace().is_none() && plain.boundedness() == Boundedness::Bounded { rerun: Repeat::Changed });
 }

@@ -180,8 +180,7 @@ fn the_first_value_says_what_an_undeclared_field_holds() {
 #[test]
 fn a_field_that_a_stage_measures_is_one_of_numbers_whatever_comes_first() {
     let files = Files::one(b"timestamp,a,b\n2004-03-10,x,x\n");
-    let numeric = std::sync::Arc::new(["a".to_owned()].into());
-    let cx = BuildContext { numeric_fields: numeric, ..BuildContext::for_tests() };
+    let cx = BuildContext::for_tests().with_numeric_fields(["a"]);
     let mut split = split(files.options("a.csv", json!({})), &cx).expect("opens");
     let read = read_all(&mut *split, 10).expect("reads");
     assert_eq!(read.values(), ["a=(missing observed(0) tests 0b1) b=\"x\""]);

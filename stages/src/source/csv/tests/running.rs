@@ -118,16 +118,16 @@ fn the_facts_know_what_was_read_and_how_much_there_is() {
     source.fit_readers().expect("opens").iter_mut().for_each(|(_, split)| {
         read_all(&mut **split, 10).expect("reads");
     });
-    assert_eq!(cx.metrics.bytes_in.load(Ordering::Relaxed), 0, "a survey is not the run");
+    assert_eq!(cx.metrics().bytes_in.load(Ordering::Relaxed), 0, "a survey is not the run");
     run(files.options("*.csv", json!({ "parallel": true })), &cx, Vec::new()).expect("runs");
-    assert_eq!(cx.metrics.bytes_in.load(Ordering::Relaxed), 62);
-    assert_eq!(cx.metrics.expected.load(Ordering::Relaxed), 3);
+    assert_eq!(cx.metrics().bytes_in.load(Ordering::Relaxed), 62);
+    assert_eq!(cx.metrics().expected.load(Ordering::Relaxed), 3);
 }
 
 /// A run that generated readings are allowed in.
 fn allowed() -> BuildContext {
     let cx = BuildContext::for_tests();
-    cx.process_extensions.put(Arc::new(StandIn::Allowed));
+    cx.process_extensions().put(Arc::new(StandIn::Allowed));
     cx
 }
 
@@ -136,7 +136,7 @@ fn a_missing_file_is_an_error_that_names_the_command_unless_generated_readings_w
     let files = Files::new(&[]);
     let options = || files.options("no.csv", json!({ "sample_if_missing": true }));
     let cx = BuildContext::for_tests();
-    cx.process_extensions.put(Arc::new(StandIn::Refused { command: "aqpipe run p.toml --sample".to_owned() }));
+    cx.process_extensions().put(Arc::new(StandIn::Refused { command: "aqpipe run p.toml --sample".to_owned() }));
     let error = built(options(), &cx).map(drop).expect_err("it is not there");
     assert!(error.message().contains("no.csv"), "{error}");
     assert!(error.help_text().is_some_and(|help| help.ends_with("`aqpipe run p.toml --sample`")), "{error:?}");

@@ -111,7 +111,7 @@ fn rows_that_wait_too_long_go_on_unfilled_by_that_step_alone() {
 fn only_a_source_without_an_end_bounds_the_wait_by_itself() {
     let later = Instant::now() + Duration::from_secs(61);
     for (bounded, released) in [(true, 0), (false, 1)] {
-        let cx = BuildContext { bounded, ..BuildContext::for_tests() };
+        let cx = BuildContext::for_tests().with_bounded(bounded);
         let mut impute = config(&json!([{ "method": "backward_fill" }])).build(&cx).expect("builds");
         apply(&mut *impute, batch(&[("x", &[None])]));
         let mut out = Output::default();

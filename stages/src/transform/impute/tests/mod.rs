@@ -10,7 +10,7 @@ mod state;
 use std::collections::BTreeMap;
 
 use aqpipe_engine::record::{Batch, CellQuality};
-use aqpipe_engine::stage::{AnyTransform, BuildContext, Output, Transform};
+use aqpipe_engine::stage::{BuildContext, Output, Transform, TransformConfig};
 use arrow_array::Array;
 use serde_json::{Value, json};
 
@@ -19,16 +19,16 @@ use crate::testing::transform;
 /// A cell: its value and its mark.
 type Cell = (Option<f64>, CellQuality);
 
-fn config(steps: &Value) -> std::sync::Arc<dyn AnyTransform> {
+fn config(steps: &Value) -> std::sync::Arc<dyn TransformConfig> {
     transform("impute", json!({ "steps": steps }))
 }
 
 /// What a transform is built with after a survey of the batches, where it asks for one.
-fn context(config: &dyn AnyTransform, batches: &[Batch]) -> BuildContext {
+fn context(config: &dyn TransformConfig, batches: &[Batch]) -> BuildContext {
     let mut cx = BuildContext::for_tests();
     if let Some(mut survey) = config.fitter(&cx) {
         batches.iter().for_each(|batch| survey.observe(batch).expect("within bounds"));
-        cx.fitted = Some(survey.finish().expect("finishes").into());
+        cx = cx.with_fitted(Some(survey.finish().expect("finishes").into()));
     }
     cx
 }

@@ -1,0 +1,94 @@
+//! The source of wall time for a run and its transforms. A test holds its hands.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::{Condvar, Mutex};
+
+/// The time of a run. Clones share their time.
+///
+/// Transforms and the engine's own waits read it, so that a test can move a timeout by hand. Waits for brokers and disks keep
+/// the system's time.
+#[derive(Clone, Debug, Default)]
+pub struct Clock {
+    manual: Option<Arc<Manual>>,
+}
+
+#[derive(Debug)]
+struct Manual {
+    start: Instant,
+    unix_start: Duration,
+    passed: Mutex<Duration>,
+    moved: Condvar,
+}
+
+impl Clock {
+    /// A clock that only [`advance`](Self::advance) moves. It starts now; `unix_start` is that moment since 1970.
+    #[must_use]
+    pub fn manual(unix_start: Duration) -> Clock {
+        let manual =
+            Manual { start: Instant::now(), unix_start, passed: Mutex::new(Duration::ZERO), moved: Condvar::new() };
+        Clock { manual: Some(Arc::new(manual)) }
+    }
+
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.manual.as_ref().map_or_else(Instant::now, |manual| manual.start + *manual.passed.lock())
+    }
+
+    /// Now, since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub fn since_epoch(&self) -> Duration {
+        match &self.manual {
+            Some(manual) => manual.unix_start + *manual.passed.lock(),
+            None => SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default(),
+        }
+    }
+
+    /// Now, in milliseconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub fn unix_ms(&self) -> u64 {
+        u64::try_from(self.since_epoch().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Waits until an instant of this clock.
+    pub fn sleep_until(&self, until: Instant) {
+        match &self.manual {
+            None => std::thread::sleep(until.saturating_duration_since(Instant::now())),
+            Some(manual) => {
+                let mut passed = manual.passed.lock();
+                while manual.start + *passed < until {
+                    manual.moved.wait(&mut passed);
+                }
+            }
+        }
+    }
+
+    /// Moves a manual clock on.
+    ///
+    /// # Panics
+    /// Where the clock is the system's.
+    pub fn advance(&self, by: Duration) {
+        let manual = self.manual.as_ref().expect("only a manual clock is moved by hand");
+        *manual.passed.lock() += by;
+        manual.moved.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manual_clock_stands_until_it_is_moved() {
+        let clock = Clock::manual(Duration::from_secs(5));
+        let start = clock.now();
+        assert_eq!((clock.now(), clock.unix_ms()), (start, 5_000));
+        let waiting = clock.clone();
+        let thread = std::thread::spawn(move || waiting.sleep_until(start + Duration::from_secs(3)));
+        clock.advance(Duration::from_secs(3));
+        thread.join().expect("ends");
+        assert_eq!((clock.now(), clock.unix_ms()), (start + Duration::from_secs(3), 8_000));
+    }
+}

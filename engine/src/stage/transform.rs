@@ -1,0 +1,122 @@
+//! Transforms: their configuration, and their part that runs.
+
+use std::time::Instant;
+
+use super::{BuildContext, DeadLetter, Problem};
+use crate::error::Result;
+use crate::record::{Batch, Fields};
+
+/// The configuration of a transform. [`Descriptor::transform`](super::Descriptor::transform) registers it.
+pub trait TransformConfig: Send + Sync {
+    /// The fields that leave the transform, given those that come in. Pure: no I/O.
+    ///
+    /// # Errors
+    /// The mistakes that the schema cannot find: min above max, a field that no earlier stage yields.
+    fn check(&self, input: &Fields) -> Result<Fields, Vec<Problem>>;
+
+    /// The fields that it uses as measurements, as far as the configuration names them. The source yields these as numbers.
+    fn numeric_fields(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Whether it may turn rows into dead letters.
+    fn rejects(&self) -> bool {
+        false
+    }
+
+    /// A fitter, for a transform that must see the whole input before it can start. It needs a bounded source.
+    fn fitter(&self, _cx: &BuildContext) -> Option<Box<dyn Fitter>> {
+        None
+    }
+
+    /// The option that asks for a fitter, as a problem of an unbounded source: its message says which option to use instead.
+    fn requires_bounded(&self) -> Option<Problem> {
+        None
+    }
+
+    /// Builds the transform, once a split.
+    ///
+    /// # Errors
+    /// Stops the pipeline.
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Transform>>;
+}
+
+/// The output of a transform. Every row that came in leaves once: in a batch, as a dead letter or filtered. Until then it
+/// counts as held.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// Rows that go on, in order.
+    pub batches: Vec<Batch>,
+    /// Rows that could not be carried.
+    pub dead: Vec<DeadLetter>,
+    /// The number of rows that the configuration asked to leave out.
+    pub filtered: u64,
+}
+
+/// A transform of one split. One thread owns it.
+///
+/// [`held`](Self::held), [`save`](Self::save), [`restore`](Self::restore) and [`finish`](Self::finish) belong together: a
+/// transform that holds rows saves them, has as many of them after a restore, and gives all of them up at the end.
+/// The conformance checks of the testing kit call all four.
+pub trait Transform: Send {
+    /// Takes a batch and emits the rows that are ready. All rows of a batch have one layout, which changes only between calls.
+    ///
+    /// # Errors
+    /// Stops the pipeline. A row that cannot be carried is a dead letter in `out`, not an error.
+    fn apply(&mut self, batch: Batch, out: &mut Output) -> Result<()>;
+
+    /// Emits all held rows, for the input has ended. Never called at a checkpoint, a revocation or a stop.
+    ///
+    /// # Errors
+    /// Stops the pipeline.
+    fn finish(&mut self, _out: &mut Output) -> Result<()> {
+        Ok(())
+    }
+
+    /// Emits the rows that have waited longer than they may.
+    ///
+    /// # Errors
+    /// Stops the pipeline.
+    fn tick(&mut self, _now: Instant, _out: &mut Output) -> Result<()> {
+        Ok(())
+    }
+
+    /// The number of rows that are held back.
+    fn held(&self) -> u64 {
+        0
+    }
+
+    /// The state that a later run needs to go on, held rows included. It starts with a version byte unless it is empty.
+    ///
+    /// # Errors
+    /// Stops the pipeline.
+    fn save(&self) -> Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+
+    /// Takes over what [`save`](Self::save) returned. Called before the first `apply`, never with an empty state.
+    ///
+    /// # Errors
+    /// Where the bytes are not those that this version saves.
+    fn restore(&mut self, _state: &[u8]) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Learns from the whole input before the run (see [`TransformConfig::fitter`]).
+pub trait Fitter: Send {
+    /// Sees a batch as the transform would.
+    ///
+    /// # Errors
+    /// Where a bound is exceeded. Stops the pipeline before it starts.
+    fn observe(&mut self, batch: &Batch) -> Result<()>;
+
+    /// Called now and then with the share of the input that was read, 0 to 1, where it is known.
+    fn on_progress(&mut self, _share: f64) {}
+
+    /// What was learned. Every split of the run gets it as [`BuildContext::fitted`].
+    ///
+    /// # Errors
+    /// Stops the pipeline before it starts.
+    fn finish(self: Box<Self>) -> Result<Vec<u8>>;
+}
