@@ -2,28 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
-use aqpipe_engine::Result;
 use aqpipe_engine::record::{Fields, OffsetRange, SplitId};
 use aqpipe_engine::stage::{
-    Acquire, BuildContext, DeadLetter, DeadLetterReader, DeadLetterSink, DeadLetters, Descriptor, Prepared, Problem,
-    Sink, SinkConfig, TransactionalBackend, Writer,
+    BuildContext, DeadLetter, DeadLetterReader, DeadLetterSink, DeadLetters, Descriptor, Prepared, Problem, SinkConfig,
+    Writer,
 };
-use parking_lot::Mutex;
+use aqpipe_engine::{Error, Result};
 use rdkafka::message::{Header, OwnedHeaders};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::kafka::EmbeddedBroker;
-use crate::kafka::client::{self, Connection, ConnectionMonitor};
 use crate::kafka::dead_letter_topic::DeadLetterTopicReader;
-use crate::kafka::producer::{self, SendOutcome, SplitProducer};
+use crate::kafka::endpoint::{EndpointOptions, KafkaEndpoint};
+use crate::kafka::producer::{SendOutcome, SplitProducer};
+use crate::kafka::producer_config;
 use crate::kafka::properties::{ClientKind, Properties, ReservedProperty};
 use crate::kafka::security::Security;
-use crate::kafka::target::KafkaTarget;
-use crate::kafka::topics::CreateTopic;
-use crate::kafka::transactions::{Participant, ParticipantKind, RecordBuffer, TransactionManager, TransactionOptions};
+use crate::kafka::target::{KafkaTarget, RecordFormat, TargetOptions, TransactionalTopic};
+use crate::kafka::topic_options::{CreateTopic, check_topic};
+use crate::kafka::transactions::{ParticipantKind, TransactionOptions};
 
 const EXAMPLE: &str = "\
 brokers = \"localhost:9092\"
@@ -33,7 +31,7 @@ create_topic = { partitions = 1, replication = 1 }
 
 inventory::submit! { Descriptor::dead_letter::<KafkaDeadLetterConfig>("kafka", EXAMPLE) }
 
-/// How many bytes of dead letters a split keeps before it is cut.
+/// So many bytes of dead letters in a split end its checkpoint.
 const DEAD_LETTERS_FULL_BYTES: usize = 4 << 20;
 
 /// Writes the records that could not be carried to a Kafka topic: the value is the record's bytes as they were read,
@@ -76,13 +74,15 @@ const RESERVED_PROPERTIES: &[ReservedProperty] = &[
     ("allow.auto.create.topics", "set `create_topic`"),
 ];
 
+/// The most bytes of a record that the names and lengths of its headers take.
+const HEADERS_BYTES_MAX: usize = 256;
+
 impl SinkConfig<DeadLetters> for KafkaDeadLetterConfig {
     fn check(&self, _input: &Fields) -> Result<(), Vec<Problem>> {
-        let reserved: Vec<ReservedProperty> =
-            RESERVED_PROPERTIES.iter().chain(producer::RESERVED_PROPERTIES).copied().collect();
-        let security = self.security.as_ref();
-        let mut problems = client::check(&self.brokers, security, &self.librdkafka, ClientKind::Producer, &reserved);
-        problems.extend(client::check_topic(&["topic"], &self.topic));
+        let reserved: Vec<_> =
+            RESERVED_PROPERTIES.iter().chain(producer_config::RESERVED_PROPERTIES).copied().collect();
+        let mut problems = self.endpoint_options().check(ClientKind::Producer, &reserved);
+        problems.extend(check_topic(&["topic"], &self.topic));
         problems.extend(self.transactions.as_ref().and_then(TransactionOptions::check));
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
@@ -92,110 +92,70 @@ impl SinkConfig<DeadLetters> for KafkaDeadLetterConfig {
     }
 
     fn dead_letter_reader(&self, cx: &BuildContext) -> Result<Option<Box<dyn DeadLetterReader>>> {
-        let connection = Connection::new(&self.brokers, self.security.as_ref(), &self.librdkafka, cx)
-            .with_connect_timeout(self.connect_timeout_secs);
-        Ok(Some(Box::new(DeadLetterTopicReader {
-            connection,
-            topic: self.topic.clone(),
-            monitor: Arc::new(ConnectionMonitor::new(cx)),
-        })))
+        let endpoint = KafkaEndpoint::new(&self.endpoint_options(), cx);
+        Ok(Some(Box::new(DeadLetterTopicReader::new(endpoint, &self.topic, cx))))
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Arc<DeadLetterSink>> {
-        let embedded = cx.process_extensions().get::<EmbeddedBroker>();
-        if let Some(embedded) = &embedded {
-            embedded.create_topic(&self.topic, self.create_topic.unwrap_or_default().partitions)?;
-        }
-        let producer_properties = [("enable.idempotence", "true"), ("acks", "all"), ("compression.codec", "lz4")];
-        let producer_properties: BTreeMap<_, _> =
-            producer_properties.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
-        let connection = Connection::new(&self.brokers, self.security.as_ref(), &self.librdkafka, cx)
-            .with_connect_timeout(self.connect_timeout_secs);
-        let transaction_manager = TransactionManager::join(
-            cx,
-            Participant {
-                kind: ParticipantKind::DeadLetter,
-                stage: Arc::clone(cx.stage()),
-                connection: connection.clone(),
-                producer_properties: producer_properties.clone(),
-                output_topic: Some((self.topic.clone(), self.create_topic)),
-                options: self.transactions.clone(),
-            },
-        );
-        let monitor = connection.monitor(cx);
-        let target = KafkaTarget {
-            connection,
+        let endpoint = KafkaEndpoint::new(&self.endpoint_options(), cx);
+        let properties = [("enable.idempotence", "true"), ("acks", "all"), ("compression.codec", "lz4")];
+        let options = TargetOptions {
             topic: self.topic.clone(),
-            create: self.create_topic,
-            producer_properties,
-            monitor: Arc::new(monitor),
-            embedded,
-            is_abandoned: Arc::default(),
-            producer: Mutex::default(),
+            create_topic: self.create_topic,
+            transactions: self.transactions.clone(),
+            producer_properties: BTreeMap::from(properties.map(|(name, value)| (name, value.to_owned()))),
         };
-        Ok(Arc::new(KafkaDeadLetters { target, transaction_manager, pipeline: Arc::clone(cx.pipeline()) }))
+        let format = DeadLetterRecords { pipeline: Arc::clone(cx.pipeline()) };
+        Ok(Arc::new(KafkaTarget::new(cx, endpoint, options, format)?))
     }
 }
 
-struct KafkaDeadLetters {
-    target: KafkaTarget,
-    transaction_manager: Arc<TransactionManager>,
+impl KafkaDeadLetterConfig {
+    fn endpoint_options(&self) -> EndpointOptions<'_> {
+        EndpointOptions {
+            brokers: &self.brokers,
+            security: self.security.as_ref(),
+            properties: &self.librdkafka,
+            connect_timeout_secs: self.connect_timeout_secs,
+        }
+    }
+}
+
+/// Dead letters as records: the value is the bytes of the dead letter, and headers hold the rest.
+struct DeadLetterRecords {
     pipeline: Arc<str>,
 }
 
-impl Acquire for KafkaDeadLetters {
-    fn acquire(&self) -> Result<()> {
-        // Where transactions commit, the topic was looked for already, and another producer writes to it.
-        if self.transaction_manager.record_bytes_max(&self.target.topic).is_some() {
-            Ok(())
-        } else {
-            self.target.producer().map(drop)
-        }
+impl DeadLetterRecords {
+    fn writer(&self, split: &SplitId, delivery: DeliveryPath) -> Box<dyn Writer<DeadLetters>> {
+        let (pipeline, split) = (Arc::clone(&self.pipeline), Arc::clone(split));
+        Box::new(DeadLetterWriter { delivery, pipeline, split, waiting: Vec::new(), bytes: 0 })
     }
 }
 
-impl Sink<DeadLetters> for KafkaDeadLetters {
-    fn open(&self, split: &SplitId, _: u64) -> Result<Box<dyn Writer<DeadLetters>>> {
-        let path = match self.transaction_manager.record_bytes_max(&self.target.topic) {
-            Some(most) => DeliveryPath::Transactional {
-                transaction_manager: Arc::clone(&self.transaction_manager),
-                topic: (*self.target.topic).into(),
-                most,
-            },
-            None => DeliveryPath::AtLeastOnce(SplitProducer::new(self.target.producer()?)),
-        };
-        Ok(Box::new(KafkaDeadWriter {
-            path,
-            pipeline: Arc::clone(&self.pipeline),
-            split: Arc::clone(split),
-            waiting: Vec::new(),
-            bytes: 0,
-        }))
+impl RecordFormat for DeadLetterRecords {
+    type Rows = DeadLetters;
+    const KIND: ParticipantKind = ParticipantKind::DeadLetter;
+
+    fn transactional_writer(&self, split: &SplitId, topic: TransactionalTopic) -> Box<dyn Writer<DeadLetters>> {
+        self.writer(split, DeliveryPath::Transactional(topic))
     }
 
-    fn acquire(&self) -> Option<&dyn Acquire> {
-        Some(self)
-    }
-
-    fn transactional_backend(&self) -> Option<Arc<dyn TransactionalBackend>> {
-        Some(Arc::clone(&self.transaction_manager) as Arc<dyn TransactionalBackend>)
-    }
-
-    fn close(&self, until: Instant) -> Result<()> {
-        self.target.close(until)
+    fn at_least_once_writer(&self, split: &SplitId, producer: SplitProducer) -> Box<dyn Writer<DeadLetters>> {
+        self.writer(split, DeliveryPath::AtLeastOnce(producer))
     }
 }
 
-/// How letters get to the topic.
+/// How dead letters get to the topic.
 enum DeliveryPath {
-    /// By a producer of their producer_properties, at the barrier.
+    /// By a producer of their own, at the barrier.
     AtLeastOnce(SplitProducer),
     /// In the transaction that decides the checkpoint.
-    Transactional { transaction_manager: Arc<TransactionManager>, topic: Arc<str>, most: usize },
+    Transactional(TransactionalTopic),
 }
 
-struct KafkaDeadWriter {
-    path: DeliveryPath,
+struct DeadLetterWriter {
+    delivery: DeliveryPath,
     pipeline: Arc<str>,
     split: SplitId,
     waiting: Vec<DeadLetter>,
@@ -206,7 +166,7 @@ fn header(headers: OwnedHeaders, key: &str, value: &str) -> OwnedHeaders {
     headers.insert(Header { key, value: Some(value) })
 }
 
-impl KafkaDeadWriter {
+impl DeadLetterWriter {
     fn headers(&self, letter: &DeadLetter) -> OwnedHeaders {
         let headers = OwnedHeaders::new_with_capacity(8);
         let headers = header(headers, "aqpipe.pipeline", &self.pipeline);
@@ -216,20 +176,19 @@ impl KafkaDeadWriter {
         let headers = header(headers, "aqpipe.stage", &letter.stage);
         let headers = header(headers, "aqpipe.reason", &letter.reason);
         match &letter.raw_schema {
-            Some(form) => header(headers, "aqpipe.form", form),
+            Some(raw_schema) => header(headers, "aqpipe.form", raw_schema),
             None => headers,
         }
     }
 
-    /// The headers of a letter, and as much of its bytes as there is room for where a record may have `most`.
-    fn fit<'a>(&self, letter: &'a DeadLetter, most: usize) -> (OwnedHeaders, Option<&'a [u8]>) {
+    /// The headers of a dead letter, and as many of its bytes as a record of at most `record_bytes_max` bytes has room for.
+    fn fit<'a>(&self, letter: &'a DeadLetter, record_bytes_max: usize) -> (OwnedHeaders, Option<&'a [u8]>) {
         let headers = self.headers(letter);
-        // The headers' names and lengths need less than 256 bytes.
         let place = letter.place.as_ref().map_or(0, String::len);
-        let form = letter.raw_schema.as_ref().map_or(0, |form| form.len());
-        let known =
-            self.pipeline.len() + self.split.len() + place + letter.stage.len() + letter.reason.len() + form + 256;
-        let room = most.saturating_sub(known);
+        let raw_schema = letter.raw_schema.as_ref().map_or(0, |raw_schema| raw_schema.len());
+        let texts =
+            self.pipeline.len() + self.split.len() + place + letter.stage.len() + letter.reason.len() + raw_schema;
+        let room = record_bytes_max.saturating_sub(texts + HEADERS_BYTES_MAX);
         let raw = letter.raw.as_deref();
         match raw.filter(|raw| raw.len() > room) {
             Some(whole) => (header(headers, "aqpipe.length", &whole.len().to_string()), Some(&whole[..room])),
@@ -238,15 +197,16 @@ impl KafkaDeadWriter {
     }
 }
 
-fn too_large(letter: &DeadLetter, split: &SplitId) -> aqpipe_engine::Error {
-    aqpipe_engine::Error::new("a dead letter is larger than the topic takes")
+fn too_large(letter: &DeadLetter, split: &SplitId) -> Error {
+    Error::new("a dead letter is larger than the topic takes")
         .at(letter.place.clone().unwrap_or_else(|| format!("{split}@{}", letter.source_offset)))
         .help("raise `max.message.bytes` of the topic")
 }
 
-impl Writer<DeadLetters> for KafkaDeadWriter {
+impl Writer<DeadLetters> for DeadLetterWriter {
     fn write(&mut self, letters: DeadLetters, _dead: &mut Vec<DeadLetter>) -> Result<()> {
-        self.bytes += letters.iter().map(|letter| letter.raw.as_ref().map_or(0, Vec::len) + 256).sum::<usize>();
+        let bytes = |letter: &DeadLetter| letter.raw.as_ref().map_or(0, Vec::len) + HEADERS_BYTES_MAX;
+        self.bytes += letters.iter().map(bytes).sum::<usize>();
         self.waiting.extend(letters);
         Ok(())
     }
@@ -254,12 +214,12 @@ impl Writer<DeadLetters> for KafkaDeadWriter {
     fn prepare(&mut self, _: OffsetRange) -> Result<Prepared> {
         let waiting = std::mem::take(&mut self.waiting);
         self.bytes = 0;
-        let most = match &self.path {
-            DeliveryPath::AtLeastOnce(producer) => producer.producer().largest(),
-            DeliveryPath::Transactional { most, .. } => *most,
+        let record_bytes_max = match &self.delivery {
+            DeliveryPath::AtLeastOnce(producer) => producer.record_bytes_max(),
+            DeliveryPath::Transactional(topic) => topic.record_bytes_max,
         };
-        let fitted: Vec<_> = waiting.iter().map(|letter| self.fit(letter, most)).collect();
-        match &mut self.path {
+        let fitted: Vec<_> = waiting.iter().map(|letter| self.fit(letter, record_bytes_max)).collect();
+        match &mut self.delivery {
             DeliveryPath::AtLeastOnce(producer) => {
                 for (letter, (headers, raw)) in waiting.iter().zip(fitted) {
                     if producer.send(None, raw, Some(headers))? == SendOutcome::TooLarge {
@@ -269,17 +229,15 @@ impl Writer<DeadLetters> for KafkaDeadWriter {
                 producer.drain()?;
                 Ok(Prepared::Nothing)
             }
-            DeliveryPath::Transactional { transaction_manager, topic, .. } => {
-                if waiting.is_empty() {
-                    return Ok(Prepared::Nothing);
-                }
-                // Not counted against the budget: they are bounded by themselves, and the checkpoint that they are part of
-                // may be what makes room.
-                let mut record_buffer = RecordBuffer::unbudgeted(topic, &transaction_manager.budget);
+            DeliveryPath::Transactional(_) if waiting.is_empty() => Ok(Prepared::Nothing),
+            DeliveryPath::Transactional(topic) => {
+                // Without a wait for memory: dead letters have a bound of their own, and the checkpoint that they belong
+                // to may be the one that frees memory.
+                let mut buffer = topic.unbudgeted_buffer();
                 for (headers, raw) in fitted {
-                    record_buffer.add_value(raw, Some(headers));
+                    buffer.add_value(raw, Some(headers));
                 }
-                Ok(Prepared::Transactional(Box::new(record_buffer)))
+                Ok(Prepared::Transactional(Box::new(buffer)))
             }
         }
     }

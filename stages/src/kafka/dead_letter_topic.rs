@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aqpipe_engine::stage::{DeadLetterId, DeadLetterReader, StoredDeadLetter};
+use aqpipe_engine::stage::{BuildContext, DeadLetterId, DeadLetterReader, StoredDeadLetter};
 use aqpipe_engine::{Error, Result};
 use aqpipe_librdkafka::topic_ids;
 use rdkafka::consumer::Consumer;
@@ -14,7 +14,10 @@ use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::client::{self, Connection, ConnectionMonitor, is_transient};
+use super::connection_monitor::ConnectionMonitor;
+use super::endpoint::KafkaEndpoint;
+use super::error_class::is_transient;
+use super::metadata_client::metadata_client;
 
 /// How long brokers may be silent.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,9 +27,16 @@ const TOPIC_ID_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads the dead letters that are committed in a topic now.
 pub(crate) struct DeadLetterTopicReader {
-    pub(crate) connection: Connection,
-    pub(crate) topic: String,
-    pub(crate) monitor: Arc<ConnectionMonitor>,
+    endpoint: KafkaEndpoint,
+    topic: String,
+    monitor: Arc<ConnectionMonitor>,
+}
+
+impl DeadLetterTopicReader {
+    pub(crate) fn new(endpoint: KafkaEndpoint, topic: &str, cx: &BuildContext) -> DeadLetterTopicReader {
+        let monitor = Arc::new(ConnectionMonitor::new(cx));
+        DeadLetterTopicReader { endpoint, topic: topic.to_owned(), monitor }
+    }
 }
 
 impl DeadLetterReader for DeadLetterTopicReader {
@@ -34,11 +44,10 @@ impl DeadLetterReader for DeadLetterTopicReader {
         let failed = |error: KafkaError| {
             Error::new(format!("the topic of dead letters `{}` cannot be read", self.topic)).because(error)
         };
-        let mut config = self.connection.common();
+        let mut config = self.endpoint.client_config();
         config.set("group.id", "aqpipe-dead-letters").set("enable.auto.commit", "false");
         config.set("isolation.level", "read_committed").set("enable.partition.eof", "true");
-        self.connection.properties.apply_common(&mut config);
-        let consumer = client::metadata_client(&config, &self.monitor)?;
+        let consumer = metadata_client(&config, &self.monitor)?;
         let metadata = consumer.fetch_metadata(Some(&self.topic), ANSWER_TIMEOUT).map_err(failed)?;
         // Brokers before 2.8 give topics no ids.
         let topic_id = topic_ids(consumer.client(), &[&self.topic], TOPIC_ID_TIMEOUT)

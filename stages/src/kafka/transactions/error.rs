@@ -4,7 +4,7 @@ use aqpipe_engine::Error;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use crate::kafka::client::is_transient;
+use crate::kafka::error_class::is_transient;
 
 /// An error of a transaction, by how it is handled.
 #[derive(Debug)]

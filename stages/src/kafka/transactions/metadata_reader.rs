@@ -6,14 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::{Error, Result};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
 use super::commit_topic::commits_gone;
 use super::metadata_records::{CompactedView, MetadataRecord};
-use crate::kafka::client::{self, ConnectionMonitor, MetadataContext};
+use crate::kafka::client_log::take_partition_end;
+use crate::kafka::connection_monitor::ConnectionMonitor;
+use crate::kafka::error_class::{is_leaderless, is_transient};
+use crate::kafka::metadata_client::{self, MetadataClient};
 use crate::kafka::topic_partition::TopicPartition;
 use crate::kafka::topics;
 
@@ -105,12 +108,12 @@ impl MetadataReader {
     pub(super) fn read(&mut self, key: &str, until: Until, timeout: Option<Duration>) -> Result<Option<Vec<u64>>> {
         let mut seen = Vec::new();
         let failed = |error| Error::new("the topic of commits cannot be read").because(error);
-        let consumer = client::metadata_client(&self.config, &self.monitor)?;
+        let consumer = metadata_client::metadata_client(&self.config, &self.monitor)?;
         let mut from = TopicPartitionList::new();
         // An explicit offset: without one the library takes half a second to find the beginning.
         let (low, high) = self.watermarks(&consumer)?;
         let next = Offset::Offset(self.next.unwrap_or(low).max(low));
-        from.add_partition_offset(&self.partition.topic(), self.partition.partition(), next).map_err(failed)?;
+        from.add_partition_offset(self.partition.topic(), self.partition.partition(), next).map_err(failed)?;
         consumer.assign(&from).map_err(failed)?;
         let began = Instant::now();
         let (mut reported, mut alarmed) = (false, false);
@@ -155,15 +158,15 @@ impl MetadataReader {
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => {
                     // Markers of transactions may lie behind the last record.
-                    let end = client::take_partition_end().and_then(|end| i64::try_from(end).ok());
+                    let end = take_partition_end().and_then(|end| i64::try_from(end).ok());
                     self.next = end.max(self.next);
                 }
                 Some(Err(error)) => match error.rdkafka_error_code() {
-                    Some(code) if client::is_transient(code) => self.monitor.failed(&error),
+                    Some(code) if is_transient(code) => self.monitor.failed(&error),
                     // The client is no member of the group that it names, and needs no right to it.
                     Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {}
-                    _ if topics::is_missing(consumer.client(), &self.partition.topic()) => {
-                        return Err(commits_gone(&self.partition.topic()));
+                    _ if topics::is_missing(consumer.client(), self.partition.topic()) => {
+                        return Err(commits_gone(self.partition.topic()));
                     }
                     _ => return Err(failed(error)),
                 },
@@ -172,18 +175,22 @@ impl MetadataReader {
     }
 
     /// The offsets at which the committed records begin and end.
-    fn watermarks(&self, consumer: &BaseConsumer<MetadataContext>) -> Result<(i64, i64)> {
+    fn watermarks(&self, consumer: &MetadataClient) -> Result<(i64, i64)> {
         let began = Instant::now();
         let mut missing: Option<Instant> = None;
         loop {
-            match client::watermarks(consumer, &self.partition.topic(), self.partition.partition(), WATERMARKS_TIMEOUT)
-            {
+            match metadata_client::watermarks(
+                consumer,
+                self.partition.topic(),
+                self.partition.partition(),
+                WATERMARKS_TIMEOUT,
+            ) {
                 Ok(found) => return Ok(found),
-                Err(error) if client::is_leaderless(&error) && began.elapsed() < LEADERLESS_TIMEOUT => {
-                    if !topics::is_missing(consumer.client(), &self.partition.topic()) {
+                Err(error) if is_leaderless(&error) && began.elapsed() < LEADERLESS_TIMEOUT => {
+                    if !topics::is_missing(consumer.client(), self.partition.topic()) {
                         missing = None;
                     } else if missing.get_or_insert_with(Instant::now).elapsed() >= topics::MISSING_TOPIC_TIMEOUT {
-                        return Err(commits_gone(&self.partition.topic()));
+                        return Err(commits_gone(self.partition.topic()));
                     }
                     self.monitor.failed(&error);
                 }

@@ -10,8 +10,6 @@ use aqpipe_engine::stage::CommitMetadata;
 
 /// The most bytes of a value in one record: well below what topics take by default.
 const CHUNK_BYTES_MAX: usize = 512 << 10;
-/// Partitions of a topic that aqpipe creates. Pipelines in one partition wait for each other's open transactions.
-pub(super) const COMMIT_TOPIC_PARTITIONS: i32 = 16;
 /// The format version of a record's value.
 const RECORD_FORMAT_VERSION: u8 = 1;
 /// Format version, transaction id, index of the chunk, number of chunks.

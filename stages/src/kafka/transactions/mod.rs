@@ -6,6 +6,7 @@
 //! aborted transaction is repeated from the same buffers, no split reads anything twice, and a process that dies seldom
 //! leaves an open transaction that others wait for.
 
+mod attempt;
 mod commit_topic;
 mod error;
 mod group_fence;
@@ -13,13 +14,15 @@ mod manager;
 mod metadata_reader;
 mod metadata_records;
 mod options;
+mod participant;
 mod producer;
 mod record_buffer;
 mod session;
 mod timed_call;
 
 pub(crate) use group_fence::GroupFence;
-pub(crate) use manager::{Participant, ParticipantKind, TransactionManager};
+pub(crate) use manager::TransactionManager;
 pub(crate) use metadata_reader::alarm_open_transaction;
 pub(crate) use options::TransactionOptions;
+pub(crate) use participant::{Participant, ParticipantKind};
 pub(crate) use record_buffer::RecordBuffer;

@@ -8,11 +8,12 @@ use aqpipe_engine::{Error, Result};
 use aqpipe_librdkafka::TopicId;
 use rdkafka::error::KafkaError;
 
+use super::attempt::{Attempt, TransactionContents};
 use super::error;
 use super::group_fence::GroupFence;
 use super::metadata_reader::{MetadataReader, Until, alarm_open_transaction, last_transaction_key, presence_key};
 use super::metadata_records::{self, MetadataRecord};
-use super::producer::{Attempt, TransactionContents, TransactionalProducer};
+use super::producer::TransactionalProducer;
 use super::record_buffer::RecordBuffer;
 use crate::kafka::topic_partition::offset_list;
 
@@ -33,14 +34,14 @@ const REINITS_MAX: u32 = 5;
 pub(super) type MakeProducer = Box<dyn Fn(&str) -> Result<TransactionalProducer> + Send>;
 
 pub(super) struct TransactionSession {
-    pub(super) producer: TransactionalProducer,
-    pub(super) reader: MetadataReader,
-    pub(super) pipeline: String,
-    pub(super) writer: String,
-    pub(super) cluster: String,
-    pub(super) name: String,
+    producer: TransactionalProducer,
+    reader: MetadataReader,
+    pipeline: String,
+    writer: String,
+    cluster: String,
+    name: String,
     /// How long brokers let a transaction last.
-    pub(super) timeout: Duration,
+    timeout: Duration,
     /// The numbers that this process wrote under its presence key: another number is that of another process.
     local: Vec<u64>,
     /// The last transaction of this process, and the count of failures by then.
@@ -53,7 +54,7 @@ pub(super) struct TransactionSession {
     commit_topic_id: Option<TopicId>,
     /// When that id was last compared.
     commit_topic_checked: Instant,
-    pub(super) make_producer: MakeProducer,
+    make_producer: MakeProducer,
 }
 
 impl TransactionSession {
@@ -69,9 +70,9 @@ impl TransactionSession {
     pub(super) fn new(
         (producer, reader): (TransactionalProducer, MetadataReader),
         (pipeline, writer, cluster): (&str, &str, String),
-        timeout: Duration,
         make_producer: MakeProducer,
     ) -> TransactionSession {
+        let timeout = producer.timeout();
         let name = format!("a Kafka transaction of `{}`", producer.id);
         TransactionSession {
             producer,
@@ -118,13 +119,13 @@ impl TransactionSession {
     fn attempt(&mut self, contents: &TransactionContents<'_>) -> Result<Attempt> {
         let (reader, last, producer) = (&mut self.reader, self.last, &mut self.producer);
         let (writer, monitor, timeout) = (&*self.writer, Arc::clone(&producer.monitor), self.timeout);
-        let mut before_undo = || match last {
+        let mut before_abort = || match last {
             Some((last, failures)) if monitor.failure_count() > failures => {
                 verify_last_commit(reader, writer, last, timeout)
             }
             _ => Ok(()),
         };
-        producer.decide(contents, &mut before_undo)
+        producer.decide(contents, &mut before_abort)
     }
 
     /// Has a transaction decided. Where the producer had to be replaced, reads the outcome from the commit topic.
@@ -134,13 +135,16 @@ impl TransactionSession {
             let began = Instant::now();
             match self.attempt(contents)? {
                 Attempt::Decided(decision) => return Ok(decision),
-                Attempt::Unknown(error) => {
+                Attempt::ProducerLost { error, refusal } => {
                     // A producer without an answer is replaced as often as it takes, like any wait for a broker.
                     reinits += u32::from(!error::is_no_answer(&error));
                     self.reinit(&error, began.elapsed() >= self.timeout)?;
                     self.refresh()?;
                     if self.reader.last_number(&last_transaction_key(&self.writer)) == Some(id) {
                         return Ok(Decision::Committed);
+                    }
+                    if let Some(reason) = refusal {
+                        return Ok(Decision::Refused { reason });
                     }
                 }
             }
@@ -230,7 +234,7 @@ impl TransactionLog for TransactionSession {
                     self.reader.read(&key, Until::Number(local), None)?;
                     return Ok(());
                 }
-                Attempt::Unknown(error) => {
+                Attempt::ProducerLost { error, .. } => {
                     reinits += u32::from(!error::is_no_answer(&error));
                     self.reinit(&error, false)?;
                 }

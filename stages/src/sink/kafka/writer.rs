@@ -5,32 +5,43 @@ use std::sync::Arc;
 
 use aqpipe_engine::Result;
 use aqpipe_engine::arrow_array::{Array, StringArray};
-use aqpipe_engine::record::{Batch, Column, Numbers, OffsetRange, QcTests};
+use aqpipe_engine::record::{Batch, Column, Numbers, OffsetRange, QcTests, SplitId};
 use aqpipe_engine::stage::{DeadLetter, Prepared, Writer};
 
 use crate::codec::json::Encoder;
 use crate::kafka::producer::{SendOutcome, SplitProducer};
-use crate::kafka::transactions::{RecordBuffer, TransactionManager};
+use crate::kafka::target::{RecordFormat, TransactionalTopic};
+use crate::kafka::transactions::{ParticipantKind, RecordBuffer};
+
+/// Records as JSON objects.
+pub(super) struct JsonRecords {
+    /// The field that is the message key, where it is not the record's key.
+    pub(super) key: Option<String>,
+    pub(super) qc_tests: Arc<QcTests>,
+}
+
+impl RecordFormat for JsonRecords {
+    type Rows = Batch;
+    const KIND: ParticipantKind = ParticipantKind::Sink;
+
+    fn transactional_writer(&self, _: &SplitId, topic: TransactionalTopic) -> Box<dyn Writer> {
+        let encoder = Encoder::new(Arc::clone(&self.qc_tests));
+        Box::new(TransactionalWriter { topic, key: self.key.clone(), encoder, ends: Vec::new(), buffer: None })
+    }
+
+    fn at_least_once_writer(&self, _: &SplitId, producer: SplitProducer) -> Box<dyn Writer> {
+        let encoder = Encoder::new(Arc::clone(&self.qc_tests));
+        Box::new(AtLeastOnceWriter { producer, key: self.key.clone(), encoder, bytes: Vec::new(), ends: Vec::new() })
+    }
+}
 
 /// Sends records at once, and waits at the barrier until they are acknowledged.
-pub(super) struct AtLeastOnceWriter {
+struct AtLeastOnceWriter {
     producer: SplitProducer,
     key: Option<String>,
     encoder: Encoder,
     bytes: Vec<u8>,
     ends: Vec<usize>,
-}
-
-impl AtLeastOnceWriter {
-    pub(super) fn new(producer: SplitProducer, key: Option<String>, tests: &Arc<QcTests>) -> AtLeastOnceWriter {
-        AtLeastOnceWriter {
-            producer,
-            key,
-            encoder: Encoder::new(Arc::clone(tests)),
-            bytes: Vec::new(),
-            ends: Vec::new(),
-        }
-    }
 }
 
 /// The message keys of a batch.
@@ -63,9 +74,9 @@ impl<'a> Keys<'a> {
     }
 }
 
-fn too_large(origin: u64, payload: &[u8], most: usize) -> DeadLetter {
+fn too_large(offset: u64, payload: &[u8], most: usize) -> DeadLetter {
     let reason = format!("the record has {} bytes, and the topic takes at most {most}", payload.len());
-    DeadLetter::new(origin, reason, Some(payload.to_vec()))
+    DeadLetter::new(offset, reason, Some(payload.to_vec()))
 }
 
 impl Writer for AtLeastOnceWriter {
@@ -78,7 +89,7 @@ impl Writer for AtLeastOnceWriter {
         for (row, &to) in self.ends.iter().enumerate() {
             let payload = &self.bytes[from..to];
             if self.producer.send(keys.of_row(row).as_deref(), Some(payload), None)? == SendOutcome::TooLarge {
-                dead.push(too_large(batch.source_offsets()[row], payload, self.producer.producer().largest()));
+                dead.push(too_large(batch.source_offsets()[row], payload, self.producer.record_bytes_max()));
             }
             from = to;
         }
@@ -92,80 +103,51 @@ impl Writer for AtLeastOnceWriter {
 }
 
 /// Buffers records for the transaction that decides their checkpoint.
-pub(super) struct TransactionalWriter {
-    transaction_manager: Arc<TransactionManager>,
-    topic: Arc<str>,
-    /// The most bytes of key and value of a record.
-    record_bytes_max: usize,
+struct TransactionalWriter {
+    topic: TransactionalTopic,
     key: Option<String>,
     encoder: Encoder,
     ends: Vec<usize>,
-    record_buffer: Option<RecordBuffer>,
-}
-
-impl TransactionalWriter {
-    pub(super) fn new(
-        transaction_manager: &Arc<TransactionManager>,
-        (topic, record_bytes_max): (&str, usize),
-        key: Option<String>,
-        tests: &Arc<QcTests>,
-    ) -> TransactionalWriter {
-        TransactionalWriter {
-            transaction_manager: Arc::clone(transaction_manager),
-            topic: topic.into(),
-            record_bytes_max,
-            key,
-            encoder: Encoder::new(Arc::clone(tests)),
-            ends: Vec::new(),
-            record_buffer: None,
-        }
-    }
+    buffer: Option<RecordBuffer>,
 }
 
 impl Writer for TransactionalWriter {
     fn write(&mut self, batch: Batch, dead: &mut Vec<DeadLetter>) -> Result<()> {
         let keys = Keys::of(&batch, self.key.as_deref());
-        let record_buffer = match &mut self.record_buffer {
-            Some(record_buffer) => record_buffer,
-            empty => {
-                let transaction_manager = &self.transaction_manager;
-                empty.insert(RecordBuffer::begin(
-                    &self.topic,
-                    &transaction_manager.budget,
-                    transaction_manager.is_abandoned(),
-                )?)
-            }
+        let buffer = match &mut self.buffer {
+            Some(buffer) => buffer,
+            empty => empty.insert(self.topic.buffer()?),
         };
         self.ends.clear();
-        let mut from = record_buffer.values.len();
-        self.encoder.encode(&batch, &mut record_buffer.values, &mut self.ends)?;
+        let mut from = buffer.values.len();
+        self.encoder.encode(&batch, &mut buffer.values, &mut self.ends)?;
         for (row, &to) in self.ends.iter().enumerate() {
             let key = keys.of_row(row);
             let key = key.as_deref();
-            if to - from + key.map_or(0, <[u8]>::len) > self.record_bytes_max {
+            if to - from + key.map_or(0, <[u8]>::len) > self.topic.record_bytes_max {
                 dead.push(too_large(
                     batch.source_offsets()[row],
-                    &record_buffer.values[from..to],
-                    self.record_bytes_max,
+                    &buffer.values[from..to],
+                    self.topic.record_bytes_max,
                 ));
             } else {
-                record_buffer.add(key, Some((from, to)), None);
+                buffer.add(key, Some((from, to)), None);
             }
             from = to;
         }
-        record_buffer.count();
+        buffer.count();
         Ok(())
     }
 
     fn prepare(&mut self, _: OffsetRange) -> Result<Prepared> {
-        Ok(match self.record_buffer.take() {
-            Some(record_buffer) if !record_buffer.is_empty() => Prepared::Transactional(Box::new(record_buffer)),
+        Ok(match self.buffer.take() {
+            Some(buffer) if !buffer.is_empty() => Prepared::Transactional(Box::new(buffer)),
             _ => Prepared::Nothing,
         })
     }
 
     fn is_full(&self) -> bool {
-        self.record_buffer.as_ref().is_some_and(RecordBuffer::is_full)
+        self.buffer.as_ref().is_some_and(RecordBuffer::is_full)
     }
 }
 

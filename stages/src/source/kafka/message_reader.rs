@@ -7,6 +7,7 @@ use aqpipe_engine::{Error, Result};
 use super::field_presence::FieldPresence;
 use super::partition_state::{MessageIdentity, PartitionState};
 use crate::codec::json::{Decoder, Pushed};
+use crate::kafka::topic_partition::TopicPartition;
 
 /// A message that did not fit the batch before it.
 struct Pending {
@@ -28,8 +29,7 @@ pub(super) enum TakeOutcome {
 
 /// Makes rows and dead letters of the messages of one partition, and keeps its position.
 pub(super) struct MessageReader {
-    topic: String,
-    partition: i32,
+    partition: TopicPartition,
     decoder: Decoder,
     /// Where the next message starts.
     pub(super) position: Position,
@@ -51,43 +51,37 @@ pub(super) struct MessageReader {
 }
 
 impl MessageReader {
+    /// A reader at the beginning of a partition; `wants_reports` says whether reads have to be reported to the broker.
     pub(super) fn new(
-        topic: &str,
-        partition: i32,
+        partition: &TopicPartition,
         decoder: Decoder,
-        position: Position,
-        embedded: bool,
         presence: FieldPresence,
-        (state, expected): (PartitionState, Option<MessageIdentity>),
+        state: PartitionState,
+        wants_reports: bool,
     ) -> MessageReader {
         MessageReader {
-            topic: topic.to_owned(),
-            partition,
+            partition: partition.clone(),
             decoder,
-            position,
+            position: Position::default(),
             pending: None,
             empty: None,
             dead: Vec::new(),
             bytes: 0,
-            read: embedded.then(Vec::new),
+            read: wants_reports.then(Vec::new),
             presence,
             warning: None,
             state,
-            expected,
+            expected: None,
         }
     }
 
-    /// `topic/partition`.
-    pub(super) fn name(&self) -> String {
-        format!("{}/{}", self.topic, self.partition)
+    /// The same at a position. `expected` is the last message before it, where that is read once more.
+    pub(super) fn starting(self, position: Position, expected: Option<MessageIdentity>) -> MessageReader {
+        MessageReader { position, expected, ..self }
     }
 
-    pub(super) fn topic(&self) -> &str {
-        &self.topic
-    }
-
-    pub(super) fn partition(&self) -> i32 {
-        self.partition
+    pub(super) fn partition(&self) -> &TopicPartition {
+        &self.partition
     }
 
     /// `topic/partition@offset` of the next message.
@@ -96,7 +90,7 @@ impl MessageReader {
     }
 
     fn place_of(&self, offset: u64) -> String {
-        format!("{}@{offset}", self.name())
+        format!("{}@{offset}", self.partition)
     }
 
     /// Whether a message waits that did not fit the batch before it.

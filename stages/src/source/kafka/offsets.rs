@@ -7,16 +7,14 @@ use std::time::{Duration, Instant};
 use aqpipe_engine::record::{Position, SplitId};
 use aqpipe_engine::stage::OffsetStore;
 use aqpipe_engine::{Error, Result};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::assignment::Assignment;
-use super::group::Group;
-use crate::kafka::client::is_transient;
+use super::membership::Membership;
+use crate::kafka::error_class::is_transient;
 use crate::kafka::topic_partition::{TopicPartition, offset_list};
-use crate::kafka::topics;
 use crate::kafka::transactions::alarm_open_transaction;
 
 /// How long brokers may fail to take or to tell the committed offsets; at a stop, less.
@@ -27,39 +25,36 @@ const COMMITTED_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// The offsets of the consumer group, as its brokers keep them.
-pub(super) struct GroupOffsets {
-    consumer: Arc<BaseConsumer<Assignment>>,
+pub(super) struct GroupOffsets<C: ConsumerContext> {
+    consumer: Arc<BaseConsumer<C>>,
+    membership: Arc<Membership>,
 }
 
-impl GroupOffsets {
-    pub(super) fn new(group: &Group) -> GroupOffsets {
-        GroupOffsets { consumer: Arc::clone(group.consumer()) }
-    }
-
-    fn context(&self) -> &Assignment {
-        self.consumer.context()
+impl<C: ConsumerContext> GroupOffsets<C> {
+    pub(super) fn new(consumer: &Arc<BaseConsumer<C>>, membership: &Arc<Membership>) -> GroupOffsets<C> {
+        GroupOffsets { consumer: Arc::clone(consumer), membership: Arc::clone(membership) }
     }
 
     fn timeout(&self) -> Duration {
-        if self.context().is_stopping() { OFFSETS_TIMEOUT_STOPPING } else { OFFSETS_TIMEOUT }
+        if self.membership.is_stopping() { OFFSETS_TIMEOUT_STOPPING } else { OFFSETS_TIMEOUT }
     }
 
     /// Repeats a call while its error is one that passes.
     fn repeat<T>(&self, mut call: impl FnMut() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
         let started = Instant::now();
-        let open_transaction_timeout = self.context().settings.transaction_manager.open_transaction_timeout();
+        let open_transaction_timeout = self.membership.settings.transactions.open_transaction_timeout();
         let mut alarmed = false;
         loop {
             if !alarmed && started.elapsed() > open_transaction_timeout {
                 // Brokers do not tell an offset that is part of an open transaction.
                 alarmed = true;
-                alarm_open_transaction(&self.context().monitor, "the group's offsets", started.elapsed());
+                alarm_open_transaction(&self.membership.monitor, "the group's offsets", started.elapsed());
             }
             match call() {
                 Err(error)
                     if error.rdkafka_error_code().is_some_and(is_transient) && started.elapsed() < self.timeout() =>
                 {
-                    self.context().monitor.failed(&error);
+                    self.membership.monitor.failed(&error);
                     std::thread::sleep(RETRY_PAUSE);
                 }
                 other => return other,
@@ -68,25 +63,25 @@ impl GroupOffsets {
     }
 }
 
-impl OffsetStore for GroupOffsets {
+impl<C: ConsumerContext + 'static> OffsetStore for GroupOffsets<C> {
     fn group(&self) -> String {
-        self.context().settings.group.clone()
+        self.membership.settings.group.clone()
     }
 
     fn commit(&self, ends: &[(SplitId, Position)]) -> Result<bool> {
-        let group = &self.context().settings.group;
+        let group = &self.membership.settings.group;
         let failed =
             |error: KafkaError| Error::new(format!("cannot commit the offsets of group `{group}`")).because(error);
         let offsets = offset_list(ends.iter().map(|(id, end)| (id, end.offset)))?;
         match self.repeat(|| self.consumer.commit(&offsets, CommitMode::Sync)) {
             Ok(()) => {
-                self.context().monitor.recovered();
+                self.membership.monitor.recovered();
                 Ok(true)
             }
             Err(error) => match error.rdkafka_error_code() {
                 // Nothing is lost: the next owner of the partitions reads them again from the last commit.
                 Some(Code::RebalanceInProgress | Code::IllegalGeneration | Code::UnknownMemberId | Code::NoOffset) => {
-                    let monitor = &self.context().monitor;
+                    let monitor = &self.membership.monitor;
                     monitor.metrics.retries.fetch_add(1, Ordering::Relaxed);
                     let (pipeline, stage) = (&*monitor.pipeline, &*monitor.stage);
                     tracing::warn!(
@@ -103,7 +98,7 @@ impl OffsetStore for GroupOffsets {
     }
 
     fn committed(&self, ids: &[SplitId]) -> Result<Vec<Option<u64>>> {
-        let group = &self.context().settings.group;
+        let group = &self.membership.settings.group;
         let failed =
             |error: KafkaError| Error::new(format!("cannot read the offsets of group `{group}`")).because(error);
         let partitions: Vec<TopicPartition> = ids.iter().map(|id| id.parse()).collect::<Result<_>>()?;
@@ -126,11 +121,7 @@ impl OffsetStore for GroupOffsets {
     }
 
     fn reset(&self) -> Result<()> {
-        let settings = &self.context().settings;
-        // The embedded broker keeps nothing of an earlier run.
-        if settings.embedded.is_some() {
-            return Ok(());
-        }
-        topics::delete_group(&settings.connection.common(), &settings.group)
+        let settings = &self.membership.settings;
+        settings.endpoint.delete_group(&settings.group)
     }
 }

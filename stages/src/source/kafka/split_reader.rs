@@ -1,120 +1,92 @@
 //! One partition, read on its split's thread.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::record::Position;
 use aqpipe_engine::stage::{Poll, SplitReader};
 use aqpipe_engine::{Error, Result};
-use parking_lot::Mutex;
 use rdkafka::Message;
 use rdkafka::consumer::base_consumer::PartitionQueue;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::assignment::Assignment;
+use super::membership::Membership;
 use super::message_reader::{MessageReader, TakeOutcome};
-use crate::kafka::client::{is_leaderless, is_transient, take_partition_end, watermarks};
+use super::partition_handle::PartitionHandle;
+use crate::kafka::client_log::take_partition_end;
+use crate::kafka::error_class::{is_leaderless, is_transient};
+use crate::kafka::metadata_client::watermarks;
 
-/// How long a split waits at a time while it does not know its end yet: the gate of its upstream opens unseen.
+/// How long one wait for messages may take while the end of the split depends on its upstream, whose end wakes nobody.
 const UPSTREAM_CHECK_INTERVAL: Duration = Duration::from_millis(50);
-/// After so many records of one partition others should have some as well, where there are several keys.
+/// After so many records of one partition the others should have some as well, where there are several keys.
 const SKEW_CHECK_RECORDS: u64 = 5_000;
-/// How long one question for the end of the partition may take.
+/// How long one request for the end of the partition may take.
 const WATERMARKS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where a split ends.
+/// The end of a split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UntilEnd {
-    /// Nowhere.
+    /// It has none.
     Never,
-    /// Where the partition ends once those are done that write it.
+    /// The end of the partition once the upstream pipelines have ended.
     Unknown,
-    /// There.
+    /// That offset.
     At(u64),
 }
 
-/// What the group and a split share about its partition.
-#[derive(Debug)]
-pub(super) struct PartitionHandle {
-    /// The end of the partition as far as it is known, for the lag.
-    pub(super) end: AtomicU64,
-    /// How many records were read.
-    read: AtomicU64,
-    /// Whether the partition was taken away; held by the split while it takes a message. The library gives a partition's
-    /// next split the same queue, and a message that an earlier one takes is missing there.
-    is_abandoned: Mutex<bool>,
-}
-
-impl PartitionHandle {
-    pub(super) fn new(end: u64) -> PartitionHandle {
-        PartitionHandle { end: AtomicU64::new(end), read: AtomicU64::new(0), is_abandoned: Mutex::new(false) }
-    }
-
-    /// Takes a message, unless the split has left.
-    fn take<T>(&self, poll: impl FnOnce() -> T) -> Option<T> {
-        let is_abandoned = self.is_abandoned.lock();
-        if *is_abandoned { None } else { Some(poll()) }
-    }
-
-    /// The split takes nothing more; waits for what it is just taking.
-    pub(super) fn abandon(&self) {
-        *self.is_abandoned.lock() = true;
-    }
-}
-
-pub(super) struct KafkaSplitReader {
-    consumer: Arc<BaseConsumer<Assignment>>,
-    queue: PartitionQueue<Assignment>,
-    reader: MessageReader,
+/// Reads one partition, from a queue of its own.
+pub(super) struct KafkaSplitReader<C: ConsumerContext> {
+    consumer: Arc<BaseConsumer<C>>,
+    queue: PartitionQueue<C>,
+    messages: MessageReader,
     until_end: UntilEnd,
     handle: Arc<PartitionHandle>,
+    membership: Arc<Membership>,
 }
 
-impl KafkaSplitReader {
+impl<C: ConsumerContext> KafkaSplitReader<C> {
     pub(super) fn new(
-        consumer: Arc<BaseConsumer<Assignment>>,
-        queue: PartitionQueue<Assignment>,
-        reader: MessageReader,
+        consumer: Arc<BaseConsumer<C>>,
+        queue: PartitionQueue<C>,
+        messages: MessageReader,
         until_end: UntilEnd,
-        handle: Arc<PartitionHandle>,
-    ) -> KafkaSplitReader {
-        KafkaSplitReader { consumer, queue, reader, until_end, handle }
+        (handle, membership): (Arc<PartitionHandle>, Arc<Membership>),
+    ) -> KafkaSplitReader<C> {
+        KafkaSplitReader { consumer, queue, messages, until_end, handle, membership }
     }
 
-    fn context(&self) -> &Assignment {
-        self.consumer.context()
-    }
-
-    /// Whether everything up to the end was read; asks for the end once the upstream is done.
+    /// Whether everything up to the end was read; asks for the end once the upstream has ended.
     fn is_done(&mut self) -> Result<bool> {
-        if self.until_end == UntilEnd::Unknown && self.context().settings.upstream.is_open() {
-            match watermarks(&self.consumer, self.reader.topic(), self.reader.partition(), WATERMARKS_TIMEOUT) {
+        if self.until_end == UntilEnd::Unknown && self.membership.settings.upstream.is_open() {
+            let partition = self.messages.partition();
+            match watermarks(&self.consumer, partition.topic(), partition.partition(), WATERMARKS_TIMEOUT) {
                 Ok((_, high)) => {
                     let high = high.max(0) as u64;
                     self.handle.end.store(high, Ordering::Relaxed);
                     self.until_end = UntilEnd::At(high);
                 }
                 Err(error) if is_leaderless(&error) => {
-                    self.context().monitor.failed(&error);
+                    self.membership.monitor.failed(&error);
                 }
                 Err(error) => {
                     return Err(Error::new("cannot ask where the partition ends")
-                        .at(self.reader.name())
+                        .at(partition.to_string())
                         .because(error));
                 }
             }
         }
-        Ok(matches!(self.until_end, UntilEnd::At(end) if self.reader.position.offset >= end)
-            && !self.reader.is_pending())
+        Ok(matches!(self.until_end, UntilEnd::At(end) if self.messages.position.offset >= end)
+            && !self.messages.is_pending())
     }
 
     /// Reads until `max` records were taken, the queue is empty or the rows are full; waits for the first one only.
     fn fill(&mut self, max: usize, until: Instant) -> Result<usize> {
         let handle = Arc::clone(&self.handle);
-        let mut taken = usize::from(self.reader.take_pending()?);
+        let mut taken = usize::from(self.messages.take_pending()?);
         while taken < max {
             let mut timeout = Duration::ZERO;
             if taken == 0 {
@@ -131,7 +103,7 @@ impl KafkaSplitReader {
                     // Headers are left alone: a key that is not UTF-8 would panic in the client library.
                     let payload = message.payload();
                     let bytes = message.key().map_or(0, <[u8]>::len) + payload.map_or(0, <[u8]>::len);
-                    match self.reader.take(offset, payload, bytes as u64)? {
+                    match self.messages.take(offset, payload, bytes as u64)? {
                         TakeOutcome::Taken => taken += 1,
                         TakeOutcome::Known => {}
                         TakeOutcome::Full => break,
@@ -152,56 +124,54 @@ impl KafkaSplitReader {
         if let KafkaError::PartitionEOF(_) = error {
             // Behind the last record may lie markers of transactions, which are passed as well.
             let end = take_partition_end().unwrap_or_default();
-            let at = &mut self.reader.position.offset;
+            let at = &mut self.messages.position.offset;
             *at = end.max(*at);
             self.handle.end.fetch_max(end, Ordering::Relaxed);
-            self.context().monitor.recovered();
+            self.membership.monitor.recovered();
             return Ok(());
         }
         let code = error.rdkafka_error_code();
         if !code.is_some_and(is_transient) {
-            // What a topic that was made anew answers to the positions of the old one.
-            self.context().compare_topics(&self.consumer)?;
+            // A topic that was made anew answers so to the positions of the old one.
+            self.membership.compare_topics(&self.consumer)?;
         }
         match code {
             Some(code) if is_transient(code) => {
-                self.context().monitor.retried(code);
+                self.membership.monitor.retried(code);
                 Ok(())
             }
             Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => {
                 Err(Error::new("the next record is gone: the topic has dropped it before it was read")
-                    .at(self.reader.place())
+                    .at(self.messages.place())
                     .because(error)
                     .help("raise the topic's `retention.ms`, and run with `--fresh` to begin again"))
             }
-            _ => Err(Error::new("the partition cannot be read").at(self.reader.place()).because(error)),
+            _ => Err(Error::new("the partition cannot be read").at(self.messages.place()).because(error)),
         }
     }
 
     fn count(&self, taken: u64) {
         let before = self.handle.read.fetch_add(taken, Ordering::Relaxed);
         if (before..before + taken).contains(&SKEW_CHECK_RECORDS) {
-            let (topic, partition) = (self.reader.topic(), self.reader.partition());
-            self.context().report_skew(&self.consumer, topic, partition, before + taken);
+            self.membership.report_skew(&self.consumer, self.messages.partition(), before + taken);
         }
     }
 
     fn report(&mut self) {
-        let bytes = self.reader.take_bytes();
-        let ignored = self.reader.marks_ignored();
-        let read = self.reader.take_read();
-        let Assignment { monitor, settings, .. } = self.context();
+        let bytes = self.messages.take_bytes();
+        let ignored = self.messages.marks_ignored();
+        let read = self.messages.take_read();
+        let Membership { monitor, settings, .. } = &*self.membership;
         monitor.metrics.bytes_in.fetch_add(bytes, Ordering::Relaxed);
         if ignored > 0 {
             monitor.metrics.marks_ignored(ignored);
         }
-        if let Some(embedded) = settings.embedded.as_ref().filter(|_| !read.is_empty()) {
-            embedded.flow_control.read(self.reader.topic(), &settings.group, self.reader.partition(), &read);
-        }
+        let partition = self.messages.partition();
+        settings.endpoint.report_reads(partition.topic(), &settings.group, partition.partition(), &read);
     }
 }
 
-impl SplitReader for KafkaSplitReader {
+impl<C: ConsumerContext + 'static> SplitReader for KafkaSplitReader<C> {
     fn next(&mut self, max: usize, until: Instant) -> Result<Poll> {
         if self.is_done()? {
             return Ok(Poll::End);
@@ -211,10 +181,10 @@ impl SplitReader for KafkaSplitReader {
         let taken = taken?;
         if taken > 0 {
             self.count(taken as u64);
-            let (batch, dead) = self.reader.rows()?;
-            if let Some(warning) = self.reader.take_warning() {
-                let (monitor, name) = (&self.context().monitor, self.reader.name());
-                tracing::warn!(pipeline = &*monitor.pipeline, stage = &*monitor.stage, "{name}: {warning}");
+            let (batch, dead) = self.messages.rows()?;
+            if let Some(warning) = self.messages.take_warning() {
+                let (monitor, partition) = (&self.membership.monitor, self.messages.partition());
+                tracing::warn!(pipeline = &*monitor.pipeline, stage = &*monitor.stage, "{partition}: {warning}");
             }
             return Ok(Poll::Rows(batch, dead));
         }
@@ -222,51 +192,19 @@ impl SplitReader for KafkaSplitReader {
     }
 
     fn position(&self) -> Position {
-        self.reader.position
+        self.messages.position
     }
 
     fn snapshot_state(&self, _: Position) -> Result<Vec<u8>> {
-        self.reader.snapshot_state()
+        self.messages.snapshot_state()
     }
 
-    /// Tomorrow the newest records are others, and the oldest ones may be gone.
+    /// At a later start the newest records would be others, and the oldest ones may be gone.
     fn commits_at_start(&self) -> bool {
-        self.context().settings.embedded.is_none()
+        self.membership.settings.endpoint.is_durable()
     }
 
     fn lag(&self) -> Option<u64> {
-        Some(self.handle.end.load(Ordering::Relaxed).saturating_sub(self.reader.position.offset))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use super::*;
-
-    #[test]
-    fn a_split_that_has_left_takes_nothing_and_leaving_waits_for_what_is_just_taken() {
-        let handle = PartitionHandle::new(0);
-        assert_eq!(handle.take(|| 7), Some(7));
-        let (taking, is_taking) = mpsc::channel();
-        let (go_on, goes_on) = mpsc::channel();
-        std::thread::scope(|scope| {
-            let handle = &handle;
-            let split = scope.spawn(move || {
-                handle.take(|| {
-                    taking.send(()).expect("heard");
-                    goes_on.recv().expect("told to");
-                })
-            });
-            is_taking.recv().expect("it takes");
-            let left = scope.spawn(|| handle.abandon());
-            std::thread::sleep(Duration::from_millis(20));
-            assert!(!left.is_finished(), "it waits for what is taken");
-            go_on.send(()).expect("heard");
-            assert_eq!(split.join().expect("a thread"), Some(()));
-            left.join().expect("a thread");
-        });
-        assert_eq!(handle.take(|| panic!("it has left")), None::<()>);
+        Some(self.handle.end.load(Ordering::Relaxed).saturating_sub(self.messages.position.offset))
     }
 }

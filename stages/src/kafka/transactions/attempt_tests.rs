@@ -2,15 +2,19 @@
 //! What readers see is tested against a real Kafka.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use aqpipe_engine::stage::BuildContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::mocking::{MockCluster, MockCoordinator};
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey as Api, RDKafkaRespErr as Answer};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset};
 
 use super::*;
+use crate::kafka::connection_monitor::ConnectionMonitor;
+use crate::kafka::topic_partition::TopicPartition;
 
 const GROUP: &str = "readers";
 
@@ -95,6 +99,25 @@ fn a_transaction_that_the_group_refuses_is_aborted_and_not_repeated() {
     assert!(is_committed(&producer.decide(&brokers.contents(), &mut || Ok(()))), "it is of use afterwards");
 }
 
+/// Another process may have taken this one's place: that is looked at as for any producer that is replaced.
+#[test]
+fn a_refused_transaction_whose_abort_fails_is_not_repeated_by_the_next_producer() {
+    let brokers = Brokers::start();
+    let mut producer = brokers.producer();
+    brokers.cluster.request_errors(Api::TxnOffsetCommit, &[Answer::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION]);
+    brokers.cluster.request_errors(Api::EndTxn, &[Answer::RD_KAFKA_RESP_ERR_PRODUCER_FENCED]);
+    match producer.decide(&brokers.contents(), &mut || Ok(())) {
+        Ok(Attempt::ProducerLost { error, refusal }) => {
+            assert!(error::is_fenced(&error), "{error}");
+            assert!(refusal.is_some());
+        }
+        Ok(Attempt::Decided(decision)) => panic!("{decision:?}"),
+        Err(error) => panic!("{error}"),
+    }
+    producer.reinit().expect("another one");
+    assert!(is_committed(&producer.decide(&brokers.contents(), &mut || Ok(()))));
+}
+
 /// An abort behind a commit that brokers have lost would destroy it, so the check before it must be able to prevent it.
 #[test]
 fn nothing_is_aborted_where_the_last_commit_is_not_there_any_more() {
@@ -118,7 +141,7 @@ fn offsets_that_nobody_takes_make_a_producer_useless_and_another_one_goes_on() {
     producer.stuck_grace = Duration::from_millis(100);
     brokers.cluster.broker_down(2).expect("down");
     match producer.decide(&brokers.contents(), &mut || Ok(())) {
-        Ok(Attempt::Unknown(error)) => assert!(error::is_no_answer(&error), "{error}"),
+        Ok(Attempt::ProducerLost { error, .. }) => assert!(error::is_no_answer(&error), "{error}"),
         Ok(Attempt::Decided(decision)) => panic!("{decision:?}"),
         Err(error) => panic!("{error}"),
     }
@@ -139,7 +162,7 @@ fn a_producer_that_brokers_have_forgotten_is_replaced_and_aborts_nothing() {
         brokers.cluster.request_errors(Api::AddPartitionsToTxn, &[answer]);
         let mut before_abort = || panic!("nothing is aborted");
         match producer.decide(&brokers.contents(), &mut before_abort) {
-            Ok(Attempt::Unknown(error)) => assert!(error::is_forgotten(&error), "{error}"),
+            Ok(Attempt::ProducerLost { error, .. }) => assert!(error::is_forgotten(&error), "{error}"),
             Ok(Attempt::Decided(decision)) => panic!("{decision:?}"),
             Err(error) => panic!("{error}"),
         }
