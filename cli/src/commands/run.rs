@@ -8,11 +8,11 @@ use anyhow::{Context as _, Result};
 use aqpipe_engine::ErrorKind;
 use aqpipe_engine::cancel::CancellationToken;
 use aqpipe_engine::config::{LogLevel, Pipeline};
-use aqpipe_engine::monitor::{Metrics, Reporter, summary};
+use aqpipe_engine::monitor::{Reporter, summary};
 use aqpipe_engine::run::{Outcome, RunOptions, Summary};
 use aqpipe_engine::stage::{Extensions, Latch};
 
-use aqpipe_stages::kafka::Embedded;
+use aqpipe_stages::kafka::EmbeddedBroker;
 use aqpipe_stages::{EmbeddedRun, StandIn};
 use clap::Args;
 
@@ -119,7 +119,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         false => StandIn::Refused { command: format!("{} --sample", shell::command()) },
     }));
     if args.embedded_broker {
-        let broker = Embedded::start().map_err(|e| anyhow::anyhow!("the embedded broker does not start: {e}"))?;
+        let broker = EmbeddedBroker::start().map_err(|e| anyhow::anyhow!("the embedded broker does not start: {e}"))?;
         tracing::warn!(
             "this run uses a broker inside this process: it keeps its records in memory, they are gone at exit, and \
              it is not for production"

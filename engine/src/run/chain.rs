@@ -37,7 +37,7 @@ pub(super) struct Candidate(Vec<Slot>);
 enum Slot {
     /// The stage at this place of the old chain.
     Kept(usize),
-    New(ChainStage),
+    New(Box<ChainStage>),
 }
 
 /// The output at the end of a chain.
@@ -259,12 +259,12 @@ impl Chain {
             match before {
                 Some(at) if was == is => slots.push(Slot::Kept(at)),
                 Some(at) if was.as_ref().map(|(kind, _)| kind) == is.as_ref().map(|(kind, _)| kind) => {
-                    slots.push(Slot::New(self.stages[at].replaced_by(&spec.config, fitted.get(i).cloned().flatten())?));
+                    slots.push(Slot::New(Box::new(self.stages[at].replaced_by(&spec.config, fitted.get(i).cloned().flatten())?)));
                 }
                 Some(at) if self.stages[at].held > 0 => return Err(self.stages[at].holds_rows("gets another type")),
                 _ => {
                     let cx = self.cx.for_stage(&spec.label).with_fitted(fitted.get(i).cloned().flatten());
-                    slots.push(Slot::New(ChainStage::build(&spec.label, &spec.config, cx)?));
+                    slots.push(Slot::New(Box::new(ChainStage::build(&spec.label, &spec.config, cx)?)));
                 }
             }
         }
@@ -283,7 +283,7 @@ impl Chain {
             .into_iter()
             .filter_map(|slot| match slot {
                 Slot::Kept(at) => old[at].take(),
-                Slot::New(stage) => Some(stage),
+                Slot::New(stage) => Some(*stage),
             })
             .collect();
     }

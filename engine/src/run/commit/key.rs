@@ -66,7 +66,9 @@ impl FromStr for Key {
         Ok(match kind {
             "run" => Key::Run { writer: rest.to_owned() },
             "progress" => Key::Progress { writer: rest.to_owned() },
-            "staged" if rest.len() == 16 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()) => Key::Staged { id: u64::from_str_radix(rest, 16).map_err(|_| UnknownKey)? },
+            "staged" if rest.len() == 16 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+                Key::Staged { id: u64::from_str_radix(rest, 16).map_err(|_| UnknownKey)? }
+            }
             "split" => {
                 let (group, split) = rest.split_once('/').ok_or(UnknownKey)?;
                 Key::Split { group: group.replace("%2F", "/").replace("%25", "%"), split: split.to_owned() }

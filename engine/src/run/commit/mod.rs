@@ -24,5 +24,5 @@ pub(super) use ledger::{Entry as LedgerEntry, Ledger, State as LedgerState};
 pub(super) use log::{CommitLog, OpenOptions};
 pub(super) use metadata::{ProgressValue, RunValue, get, splits, writers};
 pub(super) use open::open;
-pub(super) use recovery::{Missing, make_visible, recover, recover_orphans};
+pub(super) use recovery::{make_visible, recover, recover_orphans};
 pub(super) use transactional_log::peek_last_run;

@@ -226,7 +226,8 @@ mod tests {
     #[test]
     fn with_a_ledger() {
         // The ledger's offset, the offset that the group was told, the group's offset, the end of visible output.
-        let table: &[(Option<u64>, Option<u64>, Option<u64>, Option<u64>, &str)] = &[
+        type Row = (Option<u64>, Option<u64>, Option<u64>, Option<u64>, &'static str);
+        let table: &[Row] = &[
             (None, None, None, None, "beginning"),
             (None, None, Some(4), None, "4"),
             (Some(5), None, None, None, "5+state"),

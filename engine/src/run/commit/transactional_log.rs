@@ -1,7 +1,7 @@
 //! A commit log whose transactions decide, with a ledger beside it for staged output.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::checkpoint::{Checkpoint, LastRun, RunRecord};

@@ -38,9 +38,7 @@ impl SplitSnapshot {
         let foreign =
             || Error::new(format!("what was saved of `{id}` cannot be read back by this source")).help(RESTART_HELP);
         match state.reader.as_slice() {
-            [SNAPSHOT_FORMAT_VERSION, saved @ ..] => {
-                postcard::from_bytes(saved).map_err(|e| foreign().because(e))
-            }
+            [SNAPSHOT_FORMAT_VERSION, saved @ ..] => postcard::from_bytes(saved).map_err(|e| foreign().because(e)),
             [_, ..] => Err(Error::new(format!(
                 "what was saved of `{id}` is of another version of aqpipe, or of another source"
             ))

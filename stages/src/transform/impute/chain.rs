@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
+use aqpipe_engine::Result;
 use aqpipe_engine::record::Batch;
 use aqpipe_engine::stage::{Output, State, Transform};
-use aqpipe_engine::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::field_binder::{FieldBinder, FieldSelection};

@@ -1,4 +1,4 @@
-//! Which topics these are: one that was deleted and made anew under its name has another id.
+//! The ids of topics: one that was deleted and made anew under its name has another id.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,45 +9,45 @@ use parking_lot::Mutex;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 
-/// How often the ids are compared while a source runs.
-pub(super) const COMPARE: Duration = Duration::from_secs(30);
-/// How long brokers may take to tell them.
-const ANSWER: Duration = Duration::from_secs(2);
-/// How long to wait where brokers refuse to answer, before they are asked again.
-const AGAIN: Duration = Duration::from_millis(100);
-/// After so many questions without any answer nobody is asked any more: such brokers give no ids.
-const SILENT_MOST: u32 = 3;
+/// How often topic ids are compared while a source runs.
+pub(super) const TOPIC_ID_CHECK_INTERVAL: Duration = Duration::from_secs(30);
+/// How long brokers may take to tell topic ids.
+const TOPIC_ID_TIMEOUT: Duration = Duration::from_secs(2);
+/// The pause before brokers that did not answer are asked again.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// After so many requests without any answer brokers are taken for ones without topic ids, and asked no more.
+const UNANSWERED_MAX: u32 = 3;
 
-/// The ids of a source's topics, as this process saw them first.
+/// The ids of a source's topics, as this process first saw them.
 #[derive(Debug, Default)]
-pub(super) struct Identities(Mutex<Known>);
+pub(super) struct TopicIdentities(Mutex<KnownIds>);
 
 #[derive(Debug, Default)]
-struct Known {
+struct KnownIds {
     ids: BTreeMap<String, TopicId>,
     answered: bool,
-    silent: u32,
+    unanswered: u32,
 }
 
-impl Identities {
-    /// Asks for the ids of topics. Those that are not told are left out: brokers before 2.8 give none, and some do not
-    /// tell them to everybody.
+impl TopicIdentities {
+    /// Compares the ids of topics with those seen first. A topic without an answer counts as the same: brokers before 2.8
+    /// have no ids, and some do not tell them to every user.
     ///
     /// # Errors
     /// Where a topic has another id than before.
     pub(super) fn compare<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>, topics: &[&str]) -> Result<()> {
-        let silent = {
+        let unanswered = {
             let known = self.0.lock();
-            !known.answered && known.silent >= SILENT_MOST
+            !known.answered && known.unanswered >= UNANSWERED_MAX
         };
-        if silent {
+        if unanswered {
             return Ok(());
         }
-        match topic_ids(consumer.client(), topics, ANSWER) {
+        match topic_ids(consumer.client(), topics, TOPIC_ID_TIMEOUT) {
             Ok(now) => self.take(now),
             Err(error) => {
                 tracing::debug!("the brokers do not tell the ids of topics: {error}");
-                self.0.lock().silent += 1;
+                self.0.lock().unanswered += 1;
                 Ok(())
             }
         }
@@ -63,14 +63,14 @@ impl Identities {
         Ok(())
     }
 
-    /// The id of a topic, once it was told.
+    /// The id of a topic, once the brokers have told it.
     pub(super) fn of(&self, topic: &str) -> Option<TopicId> {
         self.0.lock().ids.get(topic).copied()
     }
 
-    /// Compares a topic with one that was read before; returns whether the brokers answered. Those that gave an id once
-    /// are asked until they do so again, or until it is time to give up: then it is taken for the same one, and found
-    /// out later where it is not.
+    /// Compares a topic with the one that an earlier run read; returns whether the brokers answered. They gave an id then,
+    /// so they are asked until they do so again or until `give_up`. In the latter case the topic counts as the same until
+    /// an answer comes.
     ///
     /// # Errors
     /// Where the topic has another id.
@@ -81,7 +81,7 @@ impl Identities {
         was: TopicId,
         give_up: impl Fn() -> bool,
     ) -> Result<bool> {
-        self.compare_by(|| topic_ids(consumer.client(), &[topic], ANSWER), topic, was, give_up)
+        self.compare_by(|| topic_ids(consumer.client(), &[topic], TOPIC_ID_TIMEOUT), topic, was, give_up)
     }
 
     fn compare_by(
@@ -98,7 +98,7 @@ impl Identities {
             if give_up() {
                 let mut known = self.0.lock();
                 known.ids.insert(topic.to_owned(), was);
-                // They gave an id once, so they are asked again.
+                // The brokers gave an id once, so they are asked again.
                 known.answered = true;
                 return Ok(false);
             }
@@ -107,7 +107,7 @@ impl Identities {
                 Ok(now) => self.take(now)?,
                 Err(error) => {
                     tracing::debug!("the brokers do not tell the id of topic `{topic}`: {error}");
-                    std::thread::sleep(AGAIN);
+                    std::thread::sleep(RETRY_PAUSE);
                 }
             }
         }
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_topic_that_has_another_id_than_before_is_an_error_with_both_and_a_way_out() {
-        let identities = Identities::default();
+        let identities = TopicIdentities::default();
         let told = |topic: &str, number| identities.take(BTreeMap::from([(topic.to_owned(), id(number))]));
         told("t", 1).expect("the first time");
         told("u", 2).expect("another topic");
@@ -155,7 +155,7 @@ mod tests {
     fn brokers_that_do_not_tell_an_id_are_asked_until_they_do_or_it_is_time_to_give_up() {
         let silence = || Err(KafkaError::Global(RDKafkaErrorCode::OperationTimedOut));
         // After so many questions they answer, or nobody asks any more; the id that they tell, and what comes of it.
-        for (silent, patience, told, expected) in [
+        for (unanswered, patience, told, expected) in [
             (0, 9, Some(1), Some(true)),
             (2, 9, Some(1), Some(true)),
             (2, 9, Some(3), None),
@@ -163,22 +163,22 @@ mod tests {
             (9, 2, Some(1), Some(false)),
             (9, 0, Some(1), Some(false)),
         ] {
-            let identities = Identities::default();
+            let identities = TopicIdentities::default();
             let asked = Cell::new(0);
             let ask = || {
                 asked.set(asked.get() + 1);
                 let told = told.map(|number| ("t".to_owned(), id(number)));
-                if asked.get() > silent { Ok(told.into_iter().collect()) } else { silence() }
+                if asked.get() > unanswered { Ok(told.into_iter().collect()) } else { silence() }
             };
             let compared = identities.compare_by(ask, "t", id(1), || asked.get() >= patience);
-            assert_eq!(compared.ok(), expected, "{silent} {patience} {told:?}");
-            assert_eq!(asked.get(), patience.min(silent + 1));
+            assert_eq!(compared.ok(), expected, "{unanswered} {patience} {told:?}");
+            assert_eq!(asked.get(), patience.min(unanswered + 1));
         }
     }
 
     #[test]
     fn a_topic_that_was_taken_for_the_same_one_without_an_answer_is_an_error_once_its_id_is_told() {
-        let identities = Identities::default();
+        let identities = TopicIdentities::default();
         let silence = || Err(KafkaError::Global(RDKafkaErrorCode::OperationTimedOut));
         assert!(!identities.compare_by(silence, "t", id(1), || true).expect("nobody knows better"));
         assert!(identities.compare_by(silence, "t", id(1), || true).expect("another partition of it"), "waits once");

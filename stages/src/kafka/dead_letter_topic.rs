@@ -1,11 +1,11 @@
-//! The dead letters in a topic.
+//! Reads the dead letters in a topic.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aqpipe_engine::stage::{DeadLetterId, DeadLetterReader, StoredDeadLetter};
+use aqpipe_engine::stage::{BuildContext, DeadLetterId, DeadLetterReader, StoredDeadLetter};
 use aqpipe_engine::{Error, Result};
 use aqpipe_librdkafka::topic_ids;
 use rdkafka::consumer::Consumer;
@@ -14,35 +14,45 @@ use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::client::{self, Connection, Watch, passes};
+use super::connection_monitor::ConnectionMonitor;
+use super::endpoint::KafkaEndpoint;
+use super::error_class::is_transient;
+use super::metadata_client::metadata_client;
 
-/// How long brokers may not answer.
-const PATIENCE: Duration = Duration::from_secs(30);
-const POLL: Duration = Duration::from_millis(100);
-/// How long they may take to tell the id of the topic.
-const ID: Duration = Duration::from_secs(5);
+/// How long brokers may be silent.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+const POLL_TIMEOUT: Duration = Duration::from_millis(100);
+/// How long brokers may take to tell the id of the topic.
+const TOPIC_ID_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Reads the letters of a topic that are committed now.
-pub(crate) struct TopicLetters {
-    pub(crate) connection: Connection,
-    pub(crate) topic: String,
-    pub(crate) watch: Arc<Watch>,
+/// Reads the dead letters that are committed in a topic now.
+pub(crate) struct DeadLetterTopicReader {
+    endpoint: KafkaEndpoint,
+    topic: String,
+    monitor: Arc<ConnectionMonitor>,
 }
 
-impl DeadLetterReader for TopicLetters {
+impl DeadLetterTopicReader {
+    pub(crate) fn new(endpoint: KafkaEndpoint, topic: &str, cx: &BuildContext) -> DeadLetterTopicReader {
+        let monitor = Arc::new(ConnectionMonitor::new(cx));
+        DeadLetterTopicReader { endpoint, topic: topic.to_owned(), monitor }
+    }
+}
+
+impl DeadLetterReader for DeadLetterTopicReader {
     fn each(&mut self, take: &mut dyn FnMut(StoredDeadLetter) -> Result<()>) -> Result<()> {
         let failed = |error: KafkaError| {
             Error::new(format!("the topic of dead letters `{}` cannot be read", self.topic)).because(error)
         };
-        let mut config = self.connection.common();
+        let mut config = self.endpoint.client_config();
         config.set("group.id", "aqpipe-dead-letters").set("enable.auto.commit", "false");
         config.set("isolation.level", "read_committed").set("enable.partition.eof", "true");
-        self.connection.properties.apply_common(&mut config);
-        let consumer = client::looker(&config, &self.watch)?;
-        let metadata = consumer.fetch_metadata(Some(&self.topic), PATIENCE).map_err(failed)?;
-        // Brokers that give topics no ids are no hindrance.
-        let topic_id =
-            topic_ids(consumer.client(), &[&self.topic], ID).ok().and_then(|mut ids| ids.remove(&self.topic));
+        let consumer = metadata_client(&config, &self.monitor)?;
+        let metadata = consumer.fetch_metadata(Some(&self.topic), ANSWER_TIMEOUT).map_err(failed)?;
+        // Brokers before 2.8 give topics no ids.
+        let topic_id = topic_ids(consumer.client(), &[&self.topic], TOPIC_ID_TIMEOUT)
+            .ok()
+            .and_then(|mut ids| ids.remove(&self.topic));
         let topic_id = topic_id.map(|id| id.to_string());
         if let Some(error) = metadata.topics().first().and_then(rdkafka::metadata::MetadataTopic::error) {
             return Err(failed(KafkaError::MetadataFetch(error.into())));
@@ -51,18 +61,18 @@ impl DeadLetterReader for TopicLetters {
         let mut ends: BTreeMap<i32, i64> = BTreeMap::new();
         let mut from = TopicPartitionList::new();
         for partition in partitions.iter().map(rdkafka::metadata::MetadataPartition::id) {
-            let (low, high) = consumer.fetch_watermarks(&self.topic, partition, PATIENCE).map_err(failed)?;
+            let (low, high) = consumer.fetch_watermarks(&self.topic, partition, ANSWER_TIMEOUT).map_err(failed)?;
             if high > low {
                 ends.insert(partition, high);
                 from.add_partition_offset(&self.topic, partition, Offset::Offset(low)).map_err(failed)?;
             }
         }
         consumer.assign(&from).map_err(failed)?;
-        let mut heard = Instant::now();
+        let mut last_message = Instant::now();
         while !ends.is_empty() {
-            match consumer.poll(POLL) {
+            match consumer.poll(POLL_TIMEOUT) {
                 Some(Ok(message)) => {
-                    heard = Instant::now();
+                    last_message = Instant::now();
                     let (partition, offset) = (message.partition(), message.offset());
                     if ends.get(&partition).is_some_and(|end| offset < *end) {
                         take(StoredDeadLetter { container_id: topic_id.clone(), ..letter(&message) })?;
@@ -74,10 +84,10 @@ impl DeadLetterReader for TopicLetters {
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     ends.remove(&partition);
                 }
-                // It is no member of the group that it names, and needs no right to it.
+                // The client is no member of the group that it names, and needs no right to it.
                 Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {}
-                Some(Err(error)) if !error.rdkafka_error_code().is_some_and(passes) => return Err(failed(error)),
-                _ if heard.elapsed() > PATIENCE => {
+                Some(Err(error)) if !error.rdkafka_error_code().is_some_and(is_transient) => return Err(failed(error)),
+                _ if last_message.elapsed() > ANSWER_TIMEOUT => {
                     return Err(Error::new(format!("the topic of dead letters `{}` does not answer", self.topic)));
                 }
                 _ => {}
@@ -114,8 +124,8 @@ fn letter(message: &BorrowedMessage<'_>) -> StoredDeadLetter {
     }
 }
 
-/// The headers of a message. Anybody may have written it: a name that is not UTF-8 makes the client library panic, and
-/// such a message then has none.
+/// The headers of a message. Any program may have written it: a name that is not UTF-8 makes rdkafka panic, and the
+/// message then counts as one without headers.
 fn headers(message: &BorrowedMessage<'_>) -> BTreeMap<String, String> {
     let read = AssertUnwindSafe(|| {
         let headers = message.headers().into_iter().flat_map(|headers| headers.iter());

@@ -1,4 +1,4 @@
-//! Messages of dead letters, read once more.
+//! Decodes the messages of dead letters when they are replayed.
 
 use aqpipe_engine::record::Batch;
 use aqpipe_engine::stage::DeadLetterDecoder;
@@ -6,7 +6,7 @@ use aqpipe_engine::{Error, Result};
 
 use crate::codec::json::{Decoder, Pushed};
 
-/// Reads one message at a time.
+/// Decodes one message at a time.
 pub(super) struct MessageDeadLetterDecoder(pub(super) Decoder);
 
 impl DeadLetterDecoder for MessageDeadLetterDecoder {

@@ -1,4 +1,4 @@
-//! Whether the records have the fields that were declared.
+//! Checks that records have the fields that were declared.
 
 use std::sync::Arc;
 
@@ -6,24 +6,23 @@ use aqpipe_engine::arrow_array::Array;
 use aqpipe_engine::config::nearest;
 use aqpipe_engine::record::{Batch, Column};
 
-/// How many records of a split are looked at.
-const ENOUGH: usize = 1_000;
+/// How many records of a split are checked.
+const RECORDS_CHECKED: usize = 1_000;
 
-/// Looks for declared fields in the first records of a split: a name that is slightly wrong would otherwise only show
-/// as a column without values.
-pub(super) struct Census {
+/// Looks for declared fields in the first records of a split: a misspelt name would otherwise only show as a column
+/// without values.
+pub(super) struct FieldPresence {
     unseen: Vec<Arc<str>>,
     rows: usize,
 }
 
-impl Census {
-    pub(super) fn new<'a>(declared: impl Iterator<Item = &'a Arc<str>>) -> Census {
-        Census { unseen: declared.cloned().collect(), rows: 0 }
+impl FieldPresence {
+    pub(super) fn new<'a>(declared: impl Iterator<Item = &'a Arc<str>>) -> FieldPresence {
+        FieldPresence { unseen: declared.cloned().collect(), rows: 0 }
     }
 
-    /// Looks at more records. Returns what is to be said once enough were seen: the fields that have no value in any
-    /// of them.
-    pub(super) fn look(&mut self, batch: &Batch) -> Option<String> {
+    /// Checks more records. Returns a warning once enough were seen, with the fields that have no value in any of them.
+    pub(super) fn observe(&mut self, batch: &Batch) -> Option<String> {
         if self.unseen.is_empty() {
             return None;
         }
@@ -35,16 +34,16 @@ impl Census {
         };
         self.unseen.retain(|name| !has_values(name));
         self.rows += batch.rows();
-        if self.rows < ENOUGH {
+        if self.rows < RECORDS_CHECKED {
             return None;
         }
         let unseen = std::mem::take(&mut self.unseen);
-        let names: Vec<String> = unseen.iter().map(|name| self.name(name, &unseen, batch)).collect();
+        let names: Vec<String> = unseen.iter().map(|name| self.quoted(name, &unseen, batch)).collect();
         (!names.is_empty()).then(|| format!("the first {} records have no value for {}", self.rows, names.join(", ")))
     }
 
-    /// A name, with the one that may be meant.
-    fn name(&self, name: &str, unseen: &[Arc<str>], batch: &Batch) -> String {
+    /// A field's name, with the one that may be meant.
+    fn quoted(&self, name: &str, unseen: &[Arc<str>], batch: &Batch) -> String {
         let others = batch.fields().names().filter(|other| !unseen.iter().any(|name| &**name == *other));
         match nearest(name, others) {
             Some(near) => format!("`{name}` (is `{near}` meant?)"),
@@ -79,10 +78,10 @@ mod tests {
     #[test]
     fn a_declared_field_that_no_record_has_is_named_once_with_the_one_that_may_be_meant() {
         let declared: [Arc<str>; 2] = ["CO".into(), "T".into()];
-        let mut census = Census::new(declared.iter());
-        assert_eq!(census.look(&batch(999)), None, "not enough yet");
-        let said = census.look(&batch(1)).expect("something to say");
+        let mut presence = FieldPresence::new(declared.iter());
+        assert_eq!(presence.observe(&batch(999)), None, "not enough yet");
+        let said = presence.observe(&batch(1)).expect("something to say");
         assert!(said.contains("`CO` (is `CO(GT)` meant?)") && !said.contains("`T`"), "{said}");
-        assert_eq!(census.look(&batch(5_000)), None, "said once");
+        assert_eq!(presence.observe(&batch(5_000)), None, "said once");
     }
 }

@@ -1,8 +1,8 @@
 //! The properties that librdkafka knows, by the kind of client that heeds them.
 //!
 //! librdkafka takes a producer's property on a consumer and only logs it, so the roles are checked here. The lists are
-//! those of `CONFIGURATION.md` of librdkafka 2.12 without what only code can set; a test asks the library itself
-//! whether it still knows every name.
+//! those of `CONFIGURATION.md` of librdkafka 2.12, without properties that only code can set. A test asks the library
+//! whether it knows every name.
 
 /// What every client heeds.
 pub(super) const ANY: &[&str] = &[
@@ -197,7 +197,7 @@ pub(super) const ALIASES: &[(&str, &str)] = &[
 ];
 
 /// Names that Java clients know and librdkafka does not, with what to set instead.
-pub(super) const JAVA: &[(&str, &str)] = &[
+pub(super) const JAVA_ONLY: &[(&str, &str)] = &[
     (
         "buffer.memory",
         "the counterpart is `queue.buffering.max.kbytes`; aqpipe keeps at most 8 MiB under way by itself",

@@ -4,32 +4,32 @@ use aqpipe_engine::record::{Batch, Position};
 use aqpipe_engine::stage::DeadLetter;
 use aqpipe_engine::{Error, Result};
 
-use super::carry::{Carry, Telling};
-use super::census::Census;
+use super::field_presence::FieldPresence;
+use super::partition_state::{MessageIdentity, PartitionState};
 use crate::codec::json::{Decoder, Pushed};
+use crate::kafka::topic_partition::TopicPartition;
 
-/// A message that did not fit the rows before it.
+/// A message that did not fit the batch before it.
 struct Pending {
     offset: u64,
     payload: Vec<u8>,
     bytes: u64,
 }
 
-/// What a message became.
+/// The outcome of taking a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
-    /// A row, or a dead letter: the position is behind it.
-    Passed,
-    /// Nothing yet: the rows that wait have to be taken first.
+pub(super) enum TakeOutcome {
+    /// It became a row or a dead letter; the position lies behind it.
+    Taken,
+    /// It waits: the rows before it have to be taken first.
     Full,
-    /// Nothing: it was read before, and is what it was.
+    /// It was read by an earlier run, and is the same.
     Known,
 }
 
-/// What is known of a partition while it is read.
-pub(super) struct Reader {
-    topic: String,
-    partition: i32,
+/// Makes rows and dead letters of the messages of one partition, and keeps its position.
+pub(super) struct MessageReader {
+    partition: TopicPartition,
     decoder: Decoder,
     /// Where the next message starts.
     pub(super) position: Position,
@@ -39,55 +39,49 @@ pub(super) struct Reader {
     dead: Vec<DeadLetter>,
     /// Bytes read since the last report.
     bytes: u64,
-    /// Offsets and bytes read since the last report, where the embedded broker waits to hear of them.
+    /// Offsets and bytes read since the last report, where the embedded broker waits for such reports.
     read: Option<Vec<(u64, u64)>>,
-    census: Census,
-    /// What the census has to say.
-    remark: Option<String>,
-    /// What is carried beside what the decoder knows.
-    known: Carry,
-    /// The message before the first one, if it is still there.
-    expected: Option<Telling>,
+    presence: FieldPresence,
+    /// The warning of `presence`, until it is logged.
+    warning: Option<String>,
+    /// The saved state, without that of the decoder.
+    state: PartitionState,
+    /// The last message of an earlier run, where it is still there: it comes first.
+    expected: Option<MessageIdentity>,
 }
 
-impl Reader {
+impl MessageReader {
+    /// A reader at the beginning of a partition; `wants_reports` says whether reads have to be reported to the broker.
     pub(super) fn new(
-        topic: &str,
-        partition: i32,
+        partition: &TopicPartition,
         decoder: Decoder,
-        position: Position,
-        embedded: bool,
-        census: Census,
-        (known, expected): (Carry, Option<Telling>),
-    ) -> Reader {
-        Reader {
-            topic: topic.to_owned(),
-            partition,
+        presence: FieldPresence,
+        state: PartitionState,
+        wants_reports: bool,
+    ) -> MessageReader {
+        MessageReader {
+            partition: partition.clone(),
             decoder,
-            position,
+            position: Position::default(),
             pending: None,
             empty: None,
             dead: Vec::new(),
             bytes: 0,
-            read: embedded.then(Vec::new),
-            census,
-            remark: None,
-            known,
-            expected,
+            read: wants_reports.then(Vec::new),
+            presence,
+            warning: None,
+            state,
+            expected: None,
         }
     }
 
-    /// `topic/partition`.
-    pub(super) fn name(&self) -> String {
-        format!("{}/{}", self.topic, self.partition)
+    /// The same at a position. `expected` is the last message before it, where that is read once more.
+    pub(super) fn starting(self, position: Position, expected: Option<MessageIdentity>) -> MessageReader {
+        MessageReader { position, expected, ..self }
     }
 
-    pub(super) fn topic(&self) -> &str {
-        &self.topic
-    }
-
-    pub(super) fn partition(&self) -> i32 {
-        self.partition
+    pub(super) fn partition(&self) -> &TopicPartition {
+        &self.partition
     }
 
     /// `topic/partition@offset` of the next message.
@@ -96,33 +90,33 @@ impl Reader {
     }
 
     fn place_of(&self, offset: u64) -> String {
-        format!("{}@{offset}", self.name())
+        format!("{}@{offset}", self.partition)
     }
 
-    /// Whether a message waits that did not fit.
+    /// Whether a message waits that did not fit the batch before it.
     pub(super) fn is_pending(&self) -> bool {
         self.pending.is_some()
     }
 
-    /// Takes the message that did not fit the rows that have been taken since.
+    /// Takes the message that did not fit the batch before it.
     pub(super) fn take_pending(&mut self) -> Result<bool> {
         let Some(Pending { offset, payload, bytes }) = self.pending.take() else { return Ok(false) };
         match self.push(offset, Some(&payload), bytes) {
-            Taken::Passed => Ok(true),
+            TakeOutcome::Taken => Ok(true),
             _ => Err(Error::bug("a record fits no batch").at(self.place_of(offset))),
         }
     }
 
-    /// Takes a message with its value; `bytes` is what key and value have together.
-    pub(super) fn take(&mut self, offset: u64, payload: Option<&[u8]>, bytes: u64) -> Result<Taken> {
-        let this = Telling::of(offset, payload);
+    /// Takes a message by its offset and value; `bytes` is the length of key and value together.
+    pub(super) fn take(&mut self, offset: u64, payload: Option<&[u8]>, bytes: u64) -> Result<TakeOutcome> {
+        let this = MessageIdentity::of(offset, payload);
         if let Some(expected) = self.expected.take()
             && offset < self.position.offset
         {
-            return if this == expected { Ok(Taken::Known) } else { Err(self.another_topic(offset)) };
+            return if this == expected { Ok(TakeOutcome::Known) } else { Err(self.another_topic(offset)) };
         }
         self.check_gap(offset)?;
-        self.known.last = Some(this);
+        self.state.last = Some(this);
         Ok(self.push(offset, payload, bytes))
     }
 
@@ -135,29 +129,29 @@ impl Reader {
         .help("was it deleted and made anew, or are these other brokers? `--fresh` forgets positions and state")
     }
 
-    fn push(&mut self, offset: u64, payload: Option<&[u8]>, bytes: u64) -> Taken {
+    fn push(&mut self, offset: u64, payload: Option<&[u8]>, bytes: u64) -> TakeOutcome {
         let reason = match payload {
             None => "the message has no value (a tombstone)".to_owned(),
             Some(payload) => match self.decoder.push(offset, payload) {
                 Ok(Pushed::Row) => {
-                    self.passed(offset, bytes);
-                    return Taken::Passed;
+                    self.advance(offset, bytes);
+                    return TakeOutcome::Taken;
                 }
                 Ok(Pushed::Full) => {
                     self.pending = Some(Pending { offset, payload: payload.to_vec(), bytes });
-                    return Taken::Full;
+                    return TakeOutcome::Full;
                 }
                 Err(rejected) => rejected.reason,
             },
         };
-        let mut letter = DeadLetter::new(offset, reason, payload.map(<[u8]>::to_vec));
-        letter.place = Some(self.place_of(offset));
-        self.dead.push(letter);
-        self.passed(offset, bytes);
-        Taken::Passed
+        let mut dead_letter = DeadLetter::new(offset, reason, payload.map(<[u8]>::to_vec));
+        dead_letter.place = Some(self.place_of(offset));
+        self.dead.push(dead_letter);
+        self.advance(offset, bytes);
+        TakeOutcome::Taken
     }
 
-    fn passed(&mut self, offset: u64, bytes: u64) {
+    fn advance(&mut self, offset: u64, bytes: u64) {
         self.position = Position { offset: offset + 1, records: self.position.records + 1 };
         self.bytes += bytes;
         if let Some(read) = &mut self.read {
@@ -165,7 +159,7 @@ impl Reader {
         }
     }
 
-    /// The embedded broker drops what is old without a word; nothing else leaves gaps there.
+    /// Checks for a gap. The embedded broker drops old records silently, and nothing else leaves gaps there.
     fn check_gap(&self, offset: u64) -> Result<()> {
         let expected = self.position.offset;
         if offset == expected || self.read.is_none() {
@@ -180,19 +174,19 @@ impl Reader {
     pub(super) fn rows(&mut self) -> Result<(Batch, Vec<DeadLetter>)> {
         let batch = match self.decoder.take()? {
             Some(batch) => {
-                self.remark = self.census.look(&batch);
+                self.warning = self.presence.observe(&batch);
                 self.empty = Some(batch.slice(0, 0));
                 batch
             }
-            // Of the last layout, for a change of layout is a cut.
+            // Of the last layout: a change of layout ends a checkpoint.
             None => self.empty.clone().map_or_else(Batch::without_rows, Ok)?,
         };
         Ok((batch, std::mem::take(&mut self.dead)))
     }
 
-    /// Something that the last rows gave rise to say.
-    pub(super) fn take_remark(&mut self) -> Option<String> {
-        self.remark.take()
+    /// The warning that the last rows gave rise to.
+    pub(super) fn take_warning(&mut self) -> Option<String> {
+        self.warning.take()
     }
 
     /// The bytes read since the last call.
@@ -200,7 +194,7 @@ impl Reader {
         std::mem::take(&mut self.bytes)
     }
 
-    /// The offsets and bytes read since the last call, where somebody waits to hear of them.
+    /// The offsets and bytes read since the last call, where the embedded broker waits for such reports.
     pub(super) fn take_read(&mut self) -> Vec<(u64, u64)> {
         self.read.as_mut().map(std::mem::take).unwrap_or_default()
     }
@@ -210,7 +204,7 @@ impl Reader {
         self.decoder.quality_ignored()
     }
 
-    pub(super) fn carry(&self) -> Result<Vec<u8>> {
-        Carry { decoder: self.decoder.snapshot_state(), ..self.known.clone() }.to_bytes()
+    pub(super) fn snapshot_state(&self) -> Result<Vec<u8>> {
+        PartitionState { decoder: self.decoder.snapshot_state(), ..self.state.clone() }.to_bytes()
     }
 }
