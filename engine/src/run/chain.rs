@@ -25,14 +25,14 @@ struct ChainStage {
 }
 
 /// The transforms of one split.
-pub(super) struct Chain {
+pub(crate) struct Chain {
     stages: Vec<ChainStage>,
     observer: Option<Arc<dyn Observer>>,
     cx: BuildContext,
 }
 
 /// The stages of a chain that is to replace another one.
-pub(super) struct Candidate(Vec<Slot>);
+pub(crate) struct Candidate(Vec<Slot>);
 
 enum Slot {
     /// The stage at this place of the old chain.
@@ -42,10 +42,10 @@ enum Slot {
 
 /// The output at the end of a chain.
 #[derive(Debug, Default)]
-pub(super) struct ChainOutput {
-    pub(super) batches: Vec<Batch>,
-    pub(super) dead: Vec<DeadLetter>,
-    pub(super) filtered: u64,
+pub(crate) struct ChainOutput {
+    pub(crate) batches: Vec<Batch>,
+    pub(crate) dead: Vec<DeadLetter>,
+    pub(crate) filtered: u64,
 }
 
 impl ChainStage {
@@ -124,7 +124,7 @@ impl ChainStage {
 
 impl Chain {
     /// The first `count` transforms of a pipeline, with what each learned from the whole input.
-    pub(super) fn build(
+    pub(crate) fn build(
         pipeline: &Pipeline,
         count: usize,
         cx: &BuildContext,
@@ -138,20 +138,20 @@ impl Chain {
     }
 
     /// The same with an observer of what each stage takes and gives.
-    pub(super) fn observed_by(mut self, observer: Option<Arc<dyn Observer>>) -> Chain {
+    pub(crate) fn observed_by(mut self, observer: Option<Arc<dyn Observer>>) -> Chain {
         self.observer = observer;
         self
     }
 
     /// Puts a batch through all of them.
-    pub(super) fn apply(&mut self, batch: Batch) -> Result<ChainOutput> {
+    pub(crate) fn apply(&mut self, batch: Batch) -> Result<ChainOutput> {
         let mut out = ChainOutput::default();
         self.push(0, batch, &mut out)?;
         Ok(out)
     }
 
     /// The input has ended: all held rows go on, through the later transforms too.
-    pub(super) fn finish(&mut self) -> Result<ChainOutput> {
+    pub(crate) fn finish(&mut self) -> Result<ChainOutput> {
         let out = self.each(|transform, out| transform.finish(out))?;
         match self.stages.iter().find(|stage| stage.held > 0) {
             None => Ok(out),
@@ -162,7 +162,7 @@ impl Chain {
     }
 
     /// Rows that waited long enough go on.
-    pub(super) fn tick(&mut self, now: Instant) -> Result<ChainOutput> {
+    pub(crate) fn tick(&mut self, now: Instant) -> Result<ChainOutput> {
         self.each(|transform, out| transform.tick(now, out))
     }
 
@@ -199,17 +199,17 @@ impl Chain {
     }
 
     /// The rows that are held back in all.
-    pub(super) fn held(&self) -> u64 {
+    pub(crate) fn held(&self) -> u64 {
         self.stages.iter().map(|stage| stage.held).sum()
     }
 
     /// Whether any of them may turn rows into dead letters.
-    pub(super) fn rejects(&self) -> bool {
+    pub(crate) fn rejects(&self) -> bool {
         self.stages.iter().any(|stage| stage.config.rejects())
     }
 
     /// The state of each that has one, by its name.
-    pub(super) fn save(&self) -> Result<BTreeMap<String, State>> {
+    pub(crate) fn save(&self) -> Result<BTreeMap<String, State>> {
         let mut states = BTreeMap::new();
         for stage in &self.stages {
             let state = stage.save()?;
@@ -221,7 +221,7 @@ impl Chain {
     }
 
     /// Goes on from what `save` returned. A stage without a saved state starts without one.
-    pub(super) fn restore(&mut self, states: &BTreeMap<String, State>) -> Result<()> {
+    pub(crate) fn restore(&mut self, states: &BTreeMap<String, State>) -> Result<()> {
         let is_known = |id: &String| self.stages.iter().any(|stage| stage.id == *id);
         if let Some(unknown) = states.keys().find(|id| !is_known(id)) {
             return Err(Error::new(format!(
@@ -242,7 +242,7 @@ impl Chain {
     ///
     /// # Errors
     /// Where a stage cannot take the state over, or one is removed that holds rows. The error names it.
-    pub(super) fn reconfigured(
+    pub(crate) fn reconfigured(
         &self,
         old: &Pipeline,
         new: &Pipeline,
@@ -259,7 +259,9 @@ impl Chain {
             match before {
                 Some(at) if was == is => slots.push(Slot::Kept(at)),
                 Some(at) if was.as_ref().map(|(kind, _)| kind) == is.as_ref().map(|(kind, _)| kind) => {
-                    slots.push(Slot::New(Box::new(self.stages[at].replaced_by(&spec.config, fitted.get(i).cloned().flatten())?)));
+                    slots.push(Slot::New(Box::new(
+                        self.stages[at].replaced_by(&spec.config, fitted.get(i).cloned().flatten())?,
+                    )));
                 }
                 Some(at) if self.stages[at].held > 0 => return Err(self.stages[at].holds_rows("gets another type")),
                 _ => {
@@ -276,7 +278,7 @@ impl Chain {
     }
 
     /// Takes the place of the stages that a candidate does not keep.
-    pub(super) fn swap(&mut self, candidate: Candidate) {
+    pub(crate) fn swap(&mut self, candidate: Candidate) {
         let mut old: Vec<Option<ChainStage>> = std::mem::take(&mut self.stages).into_iter().map(Some).collect();
         self.stages = candidate
             .0
@@ -289,7 +291,7 @@ impl Chain {
     }
 
     /// Back to a state that `save` returned, by building the transforms anew.
-    pub(super) fn reset(&mut self, states: &BTreeMap<String, State>) -> Result<()> {
+    pub(crate) fn reset(&mut self, states: &BTreeMap<String, State>) -> Result<()> {
         for stage in &mut self.stages {
             stage.transform = guard::call(&stage.id, || stage.config.build(&stage.cx))?;
             stage.held = stage.transform.held();

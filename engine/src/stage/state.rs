@@ -67,6 +67,11 @@ impl State {
         self.held = held;
     }
 
+    /// The same state as if it were saved in another version.
+    pub(crate) fn of_another_version(&self) -> State {
+        State { version: self.version.wrapping_add(1), ..self.clone() }
+    }
+
     /// The number of bytes in it.
     #[must_use]
     pub fn bytes(&self) -> usize {

@@ -513,7 +513,7 @@ impl TransformConfig for MinusMean {
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Transform>> {
-        let mean = cx.fitted().as_deref().and_then(|bytes| bytes.try_into().ok()).map(f64::from_le_bytes);
+        let mean = cx.fitted().and_then(|bytes| bytes.try_into().ok()).map(f64::from_le_bytes);
         Ok(Box::new(Minus(mean.ok_or_else(|| Error::bug("no survey"))?)))
     }
 }

@@ -234,6 +234,13 @@ impl Ledger {
         replay(path, &bytes).map(|(state, _)| state)
     }
 
+    /// What transforms learned from the whole input in the last run that a slot of the state directory records.
+    pub(super) fn fitted_in(slot: &Path) -> Result<Vec<Option<Vec<u8>>>> {
+        let path = slot.join("ledger");
+        let record = if path.exists() { Ledger::peek(&path)?.record } else { None };
+        Ok(record.map(|record| record.fitted).unwrap_or_default())
+    }
+
     pub(in crate::run) fn state(&self) -> &State {
         &self.state
     }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::checkpoint::{Checkpoint, LastRun, RunRecord};
 use super::ledger::{Entry, Ledger};
 use super::log::{CommitLog, Pending};
+use super::metadata_commit;
 use super::reconcile::{Evidence, reconcile};
-use super::transactional_log;
 use crate::clock::Clock;
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
@@ -72,7 +72,7 @@ impl CommitLog for LedgerLog {
     }
 
     fn last_fitted(&self, slot: &Path) -> Result<Vec<Option<Vec<u8>>>> {
-        fitted_in(slot)
+        Ledger::fitted_in(slot)
     }
 
     fn begin(&mut self, record: RunRecord, restart: bool) -> Result<()> {
@@ -147,7 +147,7 @@ impl CommitLog for LedgerLog {
     fn reset(&mut self) -> Result<()> {
         // A later run would believe what an earlier one recorded with transactions.
         if let Some(backend) = self.backend.as_deref().filter(|_| self.ledger.state().delegated_to.is_some()) {
-            transactional_log::reset(backend, &self.pipeline)?;
+            metadata_commit::reset(backend, &self.pipeline)?;
         }
         self.ledger.append(Entry::Reset)
     }
@@ -162,11 +162,4 @@ impl CommitLog for LedgerLog {
         // Only the transactions know.
         Ok(in_doubt.is_none().then_some(Pending { staged, committed: true }))
     }
-}
-
-/// What the last run recorded in a slot of the state directory learned from the whole input.
-pub(super) fn fitted_in(slot: &Path) -> Result<Vec<Option<Vec<u8>>>> {
-    let path = slot.join("ledger");
-    let record = if path.exists() { Ledger::peek(&path)?.record } else { None };
-    Ok(record.map(|record| record.fitted).unwrap_or_default())
 }

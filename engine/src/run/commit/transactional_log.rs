@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::checkpoint::{Checkpoint, LastRun, RunRecord};
 use super::key::Key;
 use super::ledger::{DelegatedTo, Entry, Ledger, State as LedgerState};
-use super::ledger_log::fitted_in;
 use super::log::{CommitLog, History, OpenOptions, Pending};
 use super::metadata::{self, Change, ProgressValue, RunValue, SplitValue, StagedValue};
+use super::metadata_commit::{commit_metadata, reset_metadata};
 use super::reconcile::{Evidence, reconcile};
 use crate::clock::Clock;
 use crate::config::Pipeline;
@@ -20,8 +20,8 @@ use crate::record::SplitId;
 use crate::run::instance::Instance;
 use crate::run::replay::REPLAY;
 use crate::stage::{
-    CommitMetadata, Decision, OffsetStore, OpenOutcome, Prepared, RecordedSplit, SplitState, Transaction,
-    TransactionLog, TransactionalBackend, TransactionalOutput,
+    CommitMetadata, Decision, OffsetStore, Prepared, RecordedSplit, SplitState, Transaction, TransactionLog,
+    TransactionalBackend, TransactionalOutput,
 };
 
 /// How many other instances of a pipeline are remembered: each lost state directory leaves one, and no pipeline has so
@@ -261,7 +261,7 @@ impl CommitLog for TransactionalLog {
         let of_the_pipeline = Key::Run { writer: String::new() };
         match metadata::get::<RunValue>(self.transactions.metadata(), &of_the_pipeline)? {
             Some(RunValue { record, .. }) => Ok(record.fitted),
-            None => fitted_in(slot),
+            None => Ledger::fitted_in(slot),
         }
     }
 
@@ -448,40 +448,6 @@ impl CommitLog for TransactionalLog {
 pub(in crate::run) fn peek_last_run(backend: &dyn TransactionalBackend, pipeline: &str) -> Result<Option<LastRun>> {
     let Some((_, metadata)) = backend.peek(pipeline)? else { return Ok(None) };
     last_run(&metadata, "", true)
-}
-
-/// Deletes the commit metadata of a pipeline whose commits a ledger decides now.
-pub(super) fn reset(backend: &dyn TransactionalBackend, pipeline: &str) -> Result<()> {
-    match backend.open(pipeline, REPLAY)? {
-        OpenOutcome::Open(mut transactions) => reset_metadata(&mut *transactions),
-        OpenOutcome::Unsupported(reason) => {
-            Err(Error::config(format!("what transactions recorded cannot be deleted: {reason}")).help(
-                "run `--fresh` where it can be, or remove the state directory: the metadata then stays, and counts once there \
-                 are transactions again",
-            ))
-        }
-    }
-}
-
-fn reset_metadata(transactions: &mut dyn TransactionLog) -> Result<()> {
-    let reset = Key::Reset.to_string();
-    let mut changes: Vec<Change> =
-        transactions.metadata().keys().filter(|key| **key != reset).map(|key| (key.clone(), None)).collect();
-    if transactions.metadata().is_empty() {
-        return Ok(());
-    }
-    // Other state directories know that there was something.
-    changes.push((reset, Some(Vec::new())));
-    commit_metadata(transactions, changes)
-}
-
-fn commit_metadata(transactions: &mut dyn TransactionLog, metadata: Vec<Change>) -> Result<()> {
-    let (outputs, source_offsets) = (Vec::new(), Vec::new());
-    let transaction = Transaction { id: rand::random(), metadata, outputs, source_offsets, fencing_token: None };
-    match transactions.decide(&transaction)? {
-        Decision::Committed => Ok(()),
-        Decision::Refused { reason } => Err(Error::new(format!("the commit was refused: {reason}"))),
-    }
 }
 
 /// Checkpoints of a split come in order, so that its last one counts.

@@ -148,7 +148,7 @@ fn files_that_are_not_those_of_before_are_an_error() {
     assert_eq!(read_all(&mut split, 10).expect("reads").rows.len(), 0);
     let damaged = SplitState { reader: vec![1, 255, 255], ..start.clone() };
     assert!(resumed(&files, Some(&damaged)).is_err());
-    let foreign = SplitState { reader: vec![9], ..start.clone() };
+    let foreign = SplitState { reader: vec![9], ..start };
     assert!(resumed(&files, Some(&foreign)).is_err());
 }
 
