@@ -9,8 +9,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use aqpipe_engine::Error;
+use aqpipe_engine::cancel::CancellationToken;
 use aqpipe_engine::monitor::{Metrics, TOO_MANY_FILES};
-use aqpipe_engine::run::{Stop, Summary};
+use aqpipe_engine::run::Summary;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -49,7 +50,7 @@ pub(crate) fn exhausted_message() -> String {
 /// The pipelines of a run. An exhausted limit ends all of them, because those that go on would compete for the
 /// descriptors that the others free.
 struct Pipelines {
-    all: Vec<(Arc<Metrics>, Arc<Stop>)>,
+    all: Vec<(Arc<Metrics>, CancellationToken)>,
     exhausted: AtomicBool,
 }
 
@@ -57,7 +58,7 @@ impl Pipelines {
     fn stop(&self) {
         if !self.exhausted.swap(true, Ordering::AcqRel) {
             tracing::error!("{}", exhausted_message());
-            self.all.iter().for_each(|(_, stop)| stop.ask());
+            self.all.iter().for_each(|(_, stop)| stop.stop());
         }
     }
 }
@@ -94,7 +95,7 @@ pub(crate) struct OpenFilesMonitor {
 impl OpenFilesMonitor {
     /// Starts a thread that stops all pipelines when no file can be opened and one of them is stuck: librdkafka retries
     /// without end where it gets no socket, and says so in its log alone.
-    pub(crate) fn start(pipelines: Vec<(Arc<Metrics>, Arc<Stop>)>) -> OpenFilesMonitor {
+    pub(crate) fn start(pipelines: Vec<(Arc<Metrics>, CancellationToken)>) -> OpenFilesMonitor {
         let pipelines = Arc::new(Pipelines { all: pipelines, exhausted: AtomicBool::new(false) });
         let (stop, stopped) = channel();
         let watched = Arc::clone(&pipelines);
@@ -157,7 +158,7 @@ mod tests {
         assert!(!is_stuck(&metrics, true), "it waits for a broker, and files can be opened");
         metrics.files_refused.fetch_add(REFUSALS_MAX, Ordering::Relaxed);
         assert!(is_stuck(&metrics, true));
-        metrics.committed(Duration::ZERO);
+        metrics.record_commit(Duration::ZERO);
         assert!(!is_stuck(&metrics, true), "a commit is progress");
         assert!(is_stuck(&metrics, false));
     }

@@ -77,7 +77,7 @@ impl Startup<'_> {
                         return Ok((connected, metadata));
                     }
                     Ok(metadata) => {
-                        last = format!("{} of {} brokers are there", metadata.brokers.len(), self.nodes.len())
+                        last = format!("{} of {} brokers are there", metadata.brokers.len(), self.nodes.len());
                     }
                     Err(error) => last = error.to_string(),
                 }

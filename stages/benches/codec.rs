@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aqpipe_engine::record::{
     Batch, BatchParts, CellQuality, Column, Field, Fields, Flag, Numbers, Provenance, QcTests,
 };
-use aqpipe_stages::codec::csv::{Common, Table};
+use aqpipe_stages::codec::csv::{BatchContext, CsvEncoder};
 use aqpipe_stages::codec::json::{Decoder, DecoderOptions, Encoder, Pushed, SCORE};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -106,12 +106,12 @@ fn codec(c: &mut Criterion) {
             decoder.take().expect("fits")
         });
     });
-    let table = Table::default();
+    let encoder = CsvEncoder::default();
     let mut lines = Vec::new();
     group.bench_function("csv write", |b| {
         b.iter(|| {
             lines.clear();
-            table.write_rows(black_box(&batch), Common::default(), &mut lines);
+            encoder.write_rows(black_box(&batch), BatchContext::default(), &mut lines);
         });
     });
     group.finish();

@@ -1,20 +1,32 @@
-//! The stages that ship with aqpipe. One file a stage: its configuration, its documentation, its code and its tests.
+//! The stages that ship with aqpipe: sources, transforms, sinks and sinks of dead letters, a file or a folder each.
 //!
-//! Nothing here is called by name: each stage registers itself with the engine through `inventory`. A program that
-//! uses these stages names the crate (`use aqpipe_stages as _;`), so that it is linked.
+//! Each stage registers itself with the engine through `inventory`. A program that uses them only has to link this crate: `use
+//! aqpipe_stages as _;`.
+//!
+//! Some parts are for other crates too:
+//!
+//! * [`file_commit`] is the two-phase commit of files, for sinks of other crates.
+//! * [`codec`] is the JSON wire format, and how CSV output, numbers and times are written.
+//! * [`kafka`], [`EmbeddedRun`] and [`StandIn`] are what a program puts into the
+//!   [`Extensions`](aqpipe_engine::stage::Extensions) of a run: the embedded broker, and whether generated readings may replace
+//!   missing files.
 
+mod civil_date;
 pub mod codec;
+mod columns;
 mod dead_letter;
-mod files;
+pub mod file_commit;
 mod input;
 pub mod kafka;
-mod layout;
+mod measurement_checks;
+mod per_layout;
 mod seconds;
 mod sink;
 mod source;
 #[cfg(test)]
 mod testing;
 mod transform;
+mod warn_once;
 
-pub use files::EmbeddedRun;
+pub use file_commit::EmbeddedRun;
 pub use source::StandIn;

@@ -1,4 +1,4 @@
-//! Spans of time, as people write them.
+//! Durations as people write them.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
-/// The units, and how many seconds each one has.
+/// The units and their seconds.
 const UNITS: [(&str, f64); 6] =
     [("ms", 0.001), ("s", 1.0), ("min", 60.0), ("m", 60.0), ("h", 3_600.0), ("d", 86_400.0)];
 
@@ -45,9 +45,9 @@ impl Seconds {
 
 impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
+        struct SecondsVisitor;
 
-        impl Visitor<'_> for Either {
+        impl Visitor<'_> for SecondsVisitor {
             type Value = Seconds;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,7 +71,7 @@ impl<'de> Deserialize<'de> for Seconds {
             }
         }
 
-        deserializer.deserialize_any(Either)
+        deserializer.deserialize_any(SecondsVisitor)
     }
 }
 

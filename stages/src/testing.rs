@@ -47,7 +47,7 @@ pub(crate) fn timed(times: &[i64], keys: Option<&[&str]>, columns: &[(&str, &[Op
 }
 
 /// The layout of a batch of these measurements.
-pub(crate) fn numbers(names: &[&str]) -> Fields {
+pub(crate) fn number_fields(names: &[&str]) -> Fields {
     Fields { list: names.iter().map(|name| Field::number(name)).collect(), ..Fields::default() }
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn problems(name: &str, table: serde_json::Value, input: &Fields) -> 
 }
 
 /// The one batch that a transform makes of one.
-pub(crate) fn one(transform: &mut dyn Transform, batch: Batch) -> Batch {
+pub(crate) fn apply_one(transform: &mut dyn Transform, batch: Batch) -> Batch {
     let mut out = Output::default();
     transform.apply(batch, &mut out).expect("applies");
     assert_eq!(out.batches.len(), 1, "one batch for one");
@@ -88,8 +88,8 @@ pub(crate) fn values(batch: &Batch, name: &str) -> Vec<Option<f64>> {
     (0..batch.rows()).map(|row| numbers.get(row)).collect()
 }
 
-/// A field's marks, as `flag provenance(k)` and the tests that objected.
-pub(crate) fn marks(batch: &Batch, name: &str) -> Vec<String> {
+/// The quality of a field's cells, as `flag provenance(k)` and the tests that objected.
+pub(crate) fn quality(batch: &Batch, name: &str) -> Vec<String> {
     let index = batch.fields().index(name).expect("the field is there");
     let numbers = batch.numbers(index).expect("numbers");
     (0..batch.rows()).map(|row| format!("{:?}", numbers.quality_at(row))).collect()
@@ -107,7 +107,7 @@ fn the_examples_of_the_transforms_are_valid() {
         let example = descriptor(name).example;
         let table: serde_json::Value = toml::from_str(example).expect("is TOML");
         assert!(schema_takes(name, &table), "{example}");
-        let input = numbers(&["CO(GT)", "NOx(GT)", "T", "AH"]);
+        let input = number_fields(&["CO(GT)", "NOx(GT)", "T", "AH"]);
         assert_eq!(problems(name, table, &input), Vec::<String>::new());
     }
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use aqpipe_engine::ErrorKind;
+use aqpipe_engine::cancel::CancellationToken;
 use aqpipe_engine::config::Pipeline;
 use aqpipe_engine::monitor::{Metrics, summary};
-use aqpipe_engine::run::{InstanceState, Outcome, REPLAY, Replayed, RunOptions, Stop, replayed, run, state};
+use aqpipe_engine::run::{InstanceState, Outcome, REPLAY, Replayed, RunOptions, replayed, run, state};
 use aqpipe_engine::stage::{BuildContext, StoredDeadLetter};
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -157,7 +158,7 @@ fn list(pipeline: &Pipeline, args: &ListArgs) -> Result<Exit> {
     let mut replays = replays_if_known(pipeline)?;
     let (mut listed, mut hidden) = (0_u64, 0_u64);
     for_each_dead_letter(pipeline, |dead_letter| {
-        replays.look_at(&dead_letter);
+        replays.compare_container(&dead_letter);
         let is_replayed = replays.contains(&dead_letter.id);
         if !args.filter.matches(&dead_letter) {
             return;
@@ -209,7 +210,7 @@ fn show(pipeline: &Pipeline, id: &str) -> Result<Exit> {
     let mut replays = replays_if_known(pipeline)?;
     let mut found = None;
     for_each_dead_letter(pipeline, |dead_letter| {
-        replays.look_at(&dead_letter);
+        replays.compare_container(&dead_letter);
         if dead_letter.id.to_string() == id {
             found = Some(dead_letter);
         }
@@ -265,7 +266,7 @@ fn replay(pipeline: &Pipeline, filter: &Filter) -> Result<Exit> {
     let mut skipped: std::collections::BTreeMap<&'static str, u64> = std::collections::BTreeMap::new();
     let mut postponed = 0_u64;
     for_each_dead_letter(pipeline, |dead_letter| {
-        replays.look_at(&dead_letter);
+        replays.compare_container(&dead_letter);
         if replays.contains(&dead_letter.id) || !filter.matches(&dead_letter) {
             return;
         }
@@ -295,19 +296,19 @@ fn replay(pipeline: &Pipeline, filter: &Filter) -> Result<Exit> {
     let span = tracing::info_span!(PIPELINE_SPAN, name = %pipeline.name);
     let _entered = span.enter();
     tracing::info!("dead letters to be replayed: {}", dead_letters.len());
-    let (metrics, stop) = (Arc::new(Metrics::default()), Arc::new(Stop::default()));
-    stop_on_signals(vec![Arc::clone(&stop)])?;
+    let (metrics, cancellation) = (Arc::new(Metrics::default()), CancellationToken::default());
+    stop_on_signals(vec![cancellation.clone()])?;
     let options = RunOptions {
         replay: Some(Arc::new(dead_letters)),
         metrics: Arc::clone(&metrics),
-        stop,
+        cancellation,
         ..RunOptions::default()
     };
     let ended = run(pipeline, &options);
     summary(&pipeline.name, &metrics.snapshot()).iter().for_each(|line| printer::err(line));
     match ended {
         Ok(summary) => {
-            let stopped = summary.ended == Outcome::Stopped;
+            let stopped = summary.outcome == Outcome::Stopped;
             printer::err(if stopped { "stopped; another replay goes on from here" } else { "replayed" });
             Ok(Exit::Done)
         }

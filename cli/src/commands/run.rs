@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use aqpipe_engine::ErrorKind;
+use aqpipe_engine::cancel::CancellationToken;
 use aqpipe_engine::config::{LogLevel, Pipeline};
-use aqpipe_engine::monitor::{Metrics, Reporter, summary};
-use aqpipe_engine::run::{Outcome, RunOptions, Stop, Summary};
+use aqpipe_engine::monitor::{Reporter, summary};
+use aqpipe_engine::run::{Outcome, RunOptions, Summary};
 use aqpipe_engine::stage::{Extensions, Latch};
 
-use aqpipe_stages::kafka::Embedded;
+use aqpipe_stages::kafka::EmbeddedBroker;
 use aqpipe_stages::{EmbeddedRun, StandIn};
 use clap::Args;
 
@@ -118,7 +119,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         false => StandIn::Refused { command: format!("{} --sample", shell::command()) },
     }));
     if args.embedded_broker {
-        let broker = Embedded::start().map_err(|e| anyhow::anyhow!("the embedded broker does not start: {e}"))?;
+        let broker = EmbeddedBroker::start().map_err(|e| anyhow::anyhow!("the embedded broker does not start: {e}"))?;
         tracing::warn!(
             "this run uses a broker inside this process: it keeps its records in memory, they are gone at exit, and \
              it is not for production"
@@ -127,8 +128,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         shared.put(Arc::new(EmbeddedRun));
     }
     let jobs = jobs(&pipelines, &dependencies, args, &shared);
-    stop_on_signals(jobs.iter().map(|job| Arc::clone(&job.options.stop)).collect())?;
-    let monitored = jobs.iter().map(|job| (Arc::clone(&job.options.metrics), Arc::clone(&job.options.stop)));
+    stop_on_signals(jobs.iter().map(|job| job.options.cancellation.clone()).collect())?;
+    let monitored = jobs.iter().map(|job| (Arc::clone(&job.options.metrics), job.options.cancellation.clone()));
     let open_files = OpenFilesMonitor::start(monitored.collect());
     let outcomes: Vec<Result<Summary, aqpipe_engine::Error>> = std::thread::scope(|scope| {
         let running: Vec<_> = jobs.iter().map(|job| scope.spawn(|| job.run(&bars, &open_files))).collect();
@@ -167,10 +168,8 @@ fn jobs(pipelines: &[Pipeline], dependencies: &Dependencies, args: &RunArgs, sha
                 rerun: args.rerun,
                 until_end: args.until_end || args.embedded_broker,
                 upstream: (!writers.is_empty()).then(Arc::default),
-                shared: Arc::clone(shared),
-                replay: None,
-                metrics: Arc::new(Metrics::default()),
-                stop: Arc::new(Stop::default()),
+                extensions: Arc::clone(shared),
+                ..RunOptions::default()
             };
             Job { pipeline: pipeline.clone(), options, done: Arc::clone(&latches[i]), writers }
         })
@@ -181,7 +180,7 @@ impl Job {
     fn run(&self, bars: &ProgressBars, open_files: &OpenFilesMonitor) -> Result<Summary, aqpipe_engine::Error> {
         let span = tracing::info_span!(PIPELINE_SPAN, name = %self.pipeline.name);
         let _entered = span.enter();
-        tracing::info!("{}", self.pipeline.shape);
+        tracing::info!("{}", self.pipeline.topology);
         let result = std::thread::scope(|scope| {
             if let Some(upstream) = &self.options.upstream {
                 // This thread ends with the writers at the latest, which end independently of this pipeline.
@@ -206,7 +205,7 @@ impl Job {
         });
         open_files.check_outcome(&result);
         match &result {
-            Ok(done) => tracing::info!("{}", outcome_message(done.ended)),
+            Ok(done) => tracing::info!("{}", outcome_message(done.outcome)),
             Err(error) => {
                 tracing::error!("{}", error.headline());
                 error.below().iter().for_each(|line| tracing::error!("{line}"));
@@ -233,7 +232,7 @@ const SIGNAL_DEBOUNCE: Duration = Duration::from_millis(250);
 
 /// Lets the first signal stop the pipelines, which drain and commit. A second signal ends the process; the next start
 /// recovers.
-pub(super) fn stop_on_signals(stops: Vec<Arc<Stop>>) -> Result<()> {
+pub(super) fn stop_on_signals(stops: Vec<CancellationToken>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("signals cannot be waited for")?;
     let _entered = runtime.enter();
@@ -256,7 +255,7 @@ pub(super) fn stop_on_signals(stops: Vec<Arc<Stop>>) -> Result<()> {
                 }
                 asked = Some(Instant::now());
                 tracing::info!("stopping: reading ends, what was read is committed; a second signal ends at once");
-                stops.iter().for_each(|stop| stop.ask());
+                stops.iter().for_each(|stop| stop.stop());
             }
         });
     })?;

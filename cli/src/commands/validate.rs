@@ -25,7 +25,7 @@ pub(crate) fn validate(args: &ValidateArgs) -> Result<Exit> {
         match pipeline {
             Ok(pipeline) => {
                 printer::diagnostics(&pipeline.warnings);
-                let (name, shape, delivery) = (&pipeline.name, &pipeline.shape, pipeline.delivery);
+                let (name, shape, delivery) = (&pipeline.name, &pipeline.topology, pipeline.delivery);
                 printer::out(&format!("{}: ok: {name}, {shape}, delivery {delivery}", path.display()));
             }
             Err(problems) => {

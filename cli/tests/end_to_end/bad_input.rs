@@ -73,7 +73,7 @@ fn is_set_aside(bad: &[u8], reasons: &[&str], set: &[&str]) {
     match std::str::from_utf8(bad) {
         Ok(text) => assert_eq!(dead_letter["raw"], text),
         Err(_) => {
-            assert!(dead_letter.contains_key("raw_base64") && !dead_letter.contains_key("raw"), "{dead_letter:?}")
+            assert!(dead_letter.contains_key("raw_base64") && !dead_letter.contains_key("raw"), "{dead_letter:?}");
         }
     }
 

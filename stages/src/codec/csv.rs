@@ -1,39 +1,39 @@
 //! CSV output: from columns to lines.
 //!
 //! The columns are `timestamp`, the key, the fields in their order, the score, `flags` (a QARTOD digit for each field)
-//! and `fills` (see [`write_fills`](super::text::write_fills)). An absent value is nothing at all, an empty text is `""`. Quoting is that of
-//! RFC 4180, and a line ends with `\n`.
+//! and `fills` (see [`write_fills`](super::text::write_fills)). A missing value is an empty cell, an empty text is `""`. Cells are
+//! quoted as in RFC 4180, and a line ends with `\n`.
 
 use std::borrow::Cow;
 
-use aqpipe_engine::record::{Batch, CellQuality, Column, Fields, Flag, Provenance, TIMESTAMP};
+use aqpipe_engine::record::{Batch, Column, Fields, Flag, TIMESTAMP};
 use arrow_array::{Array, StringArray};
 
-use super::names::apart;
 use super::text;
+use super::unique_names::unique_names;
 
-/// Which columns a table has, and how they are set apart.
+/// Writes batches as lines of CSV: which columns there are, and how they are separated.
 #[derive(Clone, Debug)]
-pub struct Table {
+pub struct CsvEncoder {
     /// Between the cells.
     pub delimiter: u8,
-    /// Whether `flags` and `fills` are there.
-    pub marks: bool,
-    /// Whether `partition` is there: where the record was read.
+    /// Whether there are the columns `flags` and `fills`.
+    pub quality: bool,
+    /// Whether there is the column `partition`: where the record was read.
     pub partition: bool,
-    /// Whether `offset` is there: the position of the record in its partition.
+    /// Whether there is the column `offset`: where the record starts in its partition.
     pub offset: bool,
-    /// Whether `processed_at` is there: when the batch was written.
+    /// Whether there is the column `processed_at`: when the batch was written.
     pub processed_at: bool,
-    /// Whether texts that a spreadsheet would take for a formula begin with `'`.
+    /// Whether `'` is put before texts that a spreadsheet would take for a formula.
     pub escape_formulas: bool,
 }
 
-impl Default for Table {
+impl Default for CsvEncoder {
     fn default() -> Self {
-        Table {
+        CsvEncoder {
             delimiter: b',',
-            marks: true,
+            quality: true,
             partition: false,
             offset: false,
             processed_at: false,
@@ -42,21 +42,21 @@ impl Default for Table {
     }
 }
 
-/// What the rows of a batch have in common.
+/// What all rows of a batch have in common.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Common<'a> {
+pub struct BatchContext<'a> {
     /// The partition.
     pub partition: &'a str,
     /// When the batch was written: microseconds since 1970 UTC.
     pub processed_at: i64,
 }
 
-impl Table {
+impl CsvEncoder {
     /// The columns behind the fields.
-    fn extra(&self) -> impl Iterator<Item = &'static str> {
+    fn extra_columns(&self) -> impl Iterator<Item = &'static str> {
         let columns = [
-            (self.marks, "flags"),
-            (self.marks, "fills"),
+            (self.quality, "flags"),
+            (self.quality, "fills"),
             (self.partition, "partition"),
             (self.offset, "offset"),
             (self.processed_at, "processed_at"),
@@ -64,38 +64,38 @@ impl Table {
         columns.into_iter().filter(|(there, _)| *there).map(|(_, name)| name)
     }
 
-    /// The name among these that two columns would have.
+    /// The name of a field, of the key or of the score that another column has too.
     #[must_use]
-    pub fn taken_name<'f>(&self, fields: &'f Fields) -> Option<&'f str> {
+    pub fn reserved_name<'f>(&self, fields: &'f Fields) -> Option<&'f str> {
         let mut named = fields.names().chain(fields.key.as_deref()).chain(fields.score.as_deref());
-        named.find(|name| *name == TIMESTAMP || self.extra().any(|extra| extra == *name))
+        named.find(|name| *name == TIMESTAMP || self.extra_columns().any(|extra_columns| extra_columns == *name))
     }
 
-    /// Appends the names of the columns as a line. A field whose name another column has is written under
-    /// [another one](Self::names).
+    /// Appends the names of the columns as a line (see [`column_names`](Self::column_names)).
     pub fn write_header(&self, fields: &Fields, out: &mut Vec<u8>) {
         out.extend_from_slice(TIMESTAMP.as_bytes());
         let mut cell = |name: &str| {
             out.push(self.delimiter);
             self.write_text(out, name.as_bytes());
         };
-        self.names(fields).1.iter().for_each(|name| cell(name));
-        self.extra().for_each(cell);
+        self.column_names(fields).1.iter().for_each(|name| cell(name));
+        self.extra_columns().for_each(cell);
         out.push(b'\n');
     }
 
-    /// The key, the fields and the score as they are called, and as their columns are: no two columns have one name.
+    /// The names of the key, the fields and the score, and the names of their columns. No two columns have one name: a field
+    /// whose name another column has gets `_` appended.
     #[must_use]
-    pub fn names<'f>(&self, fields: &'f Fields) -> (Vec<&'f str>, Vec<Cow<'f, str>>) {
-        let reserved: Vec<&str> = std::iter::once(TIMESTAMP).chain(self.extra()).collect();
+    pub fn column_names<'f>(&self, fields: &'f Fields) -> (Vec<&'f str>, Vec<Cow<'f, str>>) {
+        let reserved: Vec<&str> = std::iter::once(TIMESTAMP).chain(self.extra_columns()).collect();
         let names: Vec<&str> =
             fields.key.as_deref().into_iter().chain(fields.names()).chain(fields.score.as_deref()).collect();
-        let written = apart(&names, &reserved);
+        let written = unique_names(&names, &reserved);
         (names, written)
     }
 
     /// Appends a line for each record.
-    pub fn write_rows(&self, batch: &Batch, common: Common<'_>, out: &mut Vec<u8>) {
+    pub fn write_rows(&self, batch: &Batch, common: BatchContext<'_>, out: &mut Vec<u8>) {
         let mut tail = Vec::new();
         if self.processed_at {
             tail.push(self.delimiter);
@@ -117,9 +117,9 @@ impl Table {
                         if numbers.values.is_valid(row) {
                             text::write_number(out, numbers.values.value(row));
                         }
-                        let mark = numbers.quality_at(row);
-                        is_filled |= is_fill(mark);
-                        flags.push(b'0' + mark.flag() as u8);
+                        let quality = numbers.quality_at(row);
+                        is_filled |= quality.provenance().is_fill();
+                        flags.push(b'0' + quality.flag() as u8);
                     }
                     Column::Text(text) => {
                         self.write_text_cell(out, text, row);
@@ -134,7 +134,7 @@ impl Table {
                     text::write_number(out, score.value(row));
                 }
             }
-            if self.marks {
+            if self.quality {
                 out.push(self.delimiter);
                 out.extend_from_slice(&flags);
                 out.push(self.delimiter);
@@ -189,25 +189,20 @@ impl Table {
     }
 }
 
-#[inline]
-fn is_fill(mark: CellQuality) -> bool {
-    !matches!(mark.provenance(), Provenance::Observed | Provenance::Derived)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use aqpipe_engine::record::{BatchParts, Field, Numbers};
+    use aqpipe_engine::record::{BatchParts, CellQuality, Field, Numbers, Provenance};
     use proptest::prelude::*;
 
     use super::*;
 
     fn batch(texts: Vec<Option<String>>) -> Batch {
         let rows = texts.len();
-        let mut marks = vec![CellQuality::OBSERVED.0; rows];
-        marks[0] = CellQuality::MISSING.filled(Provenance::ForwardFill, 2).0;
-        let numbers = Numbers { values: vec![1360.0; rows].into(), quality: marks.into() };
+        let mut quality = vec![CellQuality::OBSERVED.0; rows];
+        quality[0] = CellQuality::MISSING.filled(Provenance::ForwardFill, 2).0;
+        let numbers = Numbers { values: vec![1360.0; rows].into(), quality: quality.into() };
         let missing = Numbers::observed(arrow_array::Float64Array::new_null(rows));
         let list = vec![Field::number("CO(GT)"), Field::text("note, \"quoted\""), Field::number("T")];
         Batch::new(BatchParts {
@@ -230,11 +225,11 @@ mod tests {
 
     #[test]
     fn lines_look_as_documented() {
-        let table = Table { partition: true, offset: true, processed_at: true, ..Table::default() };
+        let encoder = CsvEncoder { partition: true, offset: true, processed_at: true, ..CsvEncoder::default() };
         let batch = batch(vec![Some("a, \"b\"".into()), None, Some(String::new())]);
         let mut out = Vec::new();
-        table.write_header(batch.fields(), &mut out);
-        table.write_rows(&batch, Common { partition: "2", processed_at: 0 }, &mut out);
+        encoder.write_header(batch.fields(), &mut out);
+        encoder.write_rows(&batch, BatchContext { partition: "2", processed_at: 0 }, &mut out);
         insta::assert_snapshot!(String::from_utf8(out).expect("UTF-8"), @r#"
         timestamp,station,CO(GT),"note, ""quoted""",T,quality_score,flags,fills,partition,offset,processed_at
         2004-03-10T18:00:00+01:00,uci,1360.0,"a, ""b""",,0.98,229,CO(GT)=forward_fill(2),2,41,1970-01-01T00:00:00Z
@@ -246,9 +241,12 @@ mod tests {
     #[test]
     fn a_field_with_the_name_of_another_column_is_found() {
         let fields = Fields { list: vec![Field::text("flags"), Field::text("offset")], ..Fields::default() };
-        assert_eq!(Table::default().taken_name(&fields), Some("flags"));
-        assert_eq!(Table { marks: false, ..Table::default() }.taken_name(&fields), None);
-        assert_eq!(Table { marks: false, offset: true, ..Table::default() }.taken_name(&fields), Some("offset"));
+        assert_eq!(CsvEncoder::default().reserved_name(&fields), Some("flags"));
+        assert_eq!(CsvEncoder { quality: false, ..CsvEncoder::default() }.reserved_name(&fields), None);
+        assert_eq!(
+            CsvEncoder { quality: false, offset: true, ..CsvEncoder::default() }.reserved_name(&fields),
+            Some("offset")
+        );
     }
 
     #[test]
@@ -257,7 +255,7 @@ mod tests {
         let fields =
             Fields { list, key: Some("station".into()), score: Some("quality_score".into()), ..Fields::default() };
         let mut out = Vec::new();
-        Table::default().write_header(&fields, &mut out);
+        CsvEncoder::default().write_header(&fields, &mut out);
         assert_eq!(
             String::from_utf8(out).expect("UTF-8"),
             "timestamp,station,flags__,T,fills_,timestamp_,station_,quality_score,flags_,quality_score_,flags,fills\n"
@@ -269,10 +267,10 @@ mod tests {
         let texts = ["=1+1", "+1", "-x", "@sum", "\tx", "a=b", "'=1", ""];
         let batch = batch(texts.iter().map(|text| Some((*text).to_owned())).collect());
         let read = |escape_formulas| {
-            let table = Table { escape_formulas, marks: false, ..Table::default() };
+            let encoder = CsvEncoder { escape_formulas, quality: false, ..CsvEncoder::default() };
             let mut out = Vec::new();
-            table.write_header(batch.fields(), &mut out);
-            table.write_rows(&batch, Common::default(), &mut out);
+            encoder.write_header(batch.fields(), &mut out);
+            encoder.write_rows(&batch, BatchContext::default(), &mut out);
             let mut reader = csv::Reader::from_reader(&*out);
             reader.records().map(|record| record.expect("a record")[3].to_owned()).collect::<Vec<String>>()
         };
@@ -287,10 +285,10 @@ mod tests {
             delimiter in prop::sample::select(b",;\t|".to_vec()),
         ) {
             let batch = batch(texts.iter().cloned().map(Some).collect());
-            let table = Table { delimiter, ..Table::default() };
+            let encoder = CsvEncoder { delimiter, ..CsvEncoder::default() };
             let mut out = Vec::new();
-            table.write_header(batch.fields(), &mut out);
-            table.write_rows(&batch, Common::default(), &mut out);
+            encoder.write_header(batch.fields(), &mut out);
+            encoder.write_rows(&batch, BatchContext::default(), &mut out);
             let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(&*out);
             let read: Vec<String> = reader.records().map(|record| record.expect("a record")[3].to_owned()).collect();
             prop_assert_eq!(read, texts);

@@ -1,7 +1,7 @@
-//! From columns to bytes and back: the JSON wire format, and what every text output shares.
+//! From columns to bytes and back: the JSON wire format, CSV output, and numbers, times and fills as text.
 
 pub mod csv;
 pub mod json;
-pub(crate) mod names;
 pub mod number;
 pub mod text;
+pub(crate) mod unique_names;

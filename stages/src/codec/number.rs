@@ -1,16 +1,16 @@
 //! Decimal text to a number, correctly rounded, straight from the bytes.
 
 /// Powers of ten that a 64-bit float holds exactly.
-const EXACT_POWERS: [f64; 23] = [
+const EXACT_POWERS_OF_TEN: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
     1e21, 1e22,
 ];
 /// The first whole number whose successor a 64-bit float does not hold.
-const EXACT_MANTISSA: u64 = 1 << 53;
-/// Digits that a `u64` takes whatever they are.
-const SAFE_DIGITS: usize = 19;
-/// Exponents are not added up further than this: every number is zero or infinite long before.
-const EXPONENT_MOST: i64 = 100_000;
+const EXACT_MANTISSA_LIMIT: u64 = 1 << 53;
+/// Digits that a `u64` holds whatever they are.
+const MANTISSA_DIGITS_MAX: usize = 19;
+/// Exponents are added up to this: a number is zero or infinite long before.
+const EXPONENT_MAX: i64 = 100_000;
 
 /// The number that `text` spells, rounded to the nearest float as [`str::parse`] does it, with `decimal` (`b'.'` or
 /// `b','`) between the whole and the fraction.
@@ -28,8 +28,8 @@ pub fn parse_f64(text: &[u8], decimal: u8) -> Option<f64> {
     let scanned = scan(unsigned, decimal)?;
     // Both numbers are exact, so that their one product or quotient is rounded once (W. D. Clinger, "How to read
     // floating point numbers accurately", PLDI 1990).
-    let fast = scanned.digits <= SAFE_DIGITS && scanned.mantissa < EXACT_MANTISSA;
-    let power = EXACT_POWERS.get(scanned.exponent.unsigned_abs() as usize);
+    let fast = scanned.digits <= MANTISSA_DIGITS_MAX && scanned.mantissa < EXACT_MANTISSA_LIMIT;
+    let power = EXACT_POWERS_OF_TEN.get(scanned.exponent.unsigned_abs() as usize);
     let number = match power {
         Some(power) if fast && scanned.exponent < 0 => scanned.mantissa as f64 / power,
         Some(power) if fast => scanned.mantissa as f64 * power,
@@ -38,14 +38,14 @@ pub fn parse_f64(text: &[u8], decimal: u8) -> Option<f64> {
     Some(if negative { -number } else { number })
 }
 
-/// A decimal taken to pieces: `mantissa * 10^exponent`, the mantissa wrapped beyond [`SAFE_DIGITS`].
+/// The parts of a decimal: `mantissa * 10^exponent`, the mantissa wrapped beyond [`MANTISSA_DIGITS_MAX`].
 struct Scanned {
     mantissa: u64,
     digits: usize,
     exponent: i64,
 }
 
-/// Checks the spelling and takes the number to pieces.
+/// Checks the spelling and separates the parts.
 #[inline]
 fn scan(text: &[u8], decimal: u8) -> Option<Scanned> {
     let mut mantissa = 0u64;
@@ -90,11 +90,11 @@ fn scan_exponent(text: &[u8]) -> Option<i64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let exponent = digits.iter().fold(0, |sum, digit| (sum * 10 + i64::from(digit - b'0')).min(EXPONENT_MOST));
+    let exponent = digits.iter().fold(0, |sum, digit| (sum * 10 + i64::from(digit - b'0')).min(EXPONENT_MAX));
     Some(if negative { -exponent } else { exponent })
 }
 
-/// The same by the standard library, for the few numbers whose mantissa or exponent is too large for the short way.
+/// Parses by the standard library: the few numbers whose mantissa or exponent is too large for the fast path.
 #[cold]
 fn exact(text: &[u8], decimal: u8) -> Option<f64> {
     let pointed: Vec<u8> = text.iter().map(|byte| if *byte == decimal { b'.' } else { *byte }).collect();

@@ -1,4 +1,4 @@
-//! Dead letters as files of JSON lines.
+//! The dead-letter sink `ndjson`: files of JSON lines.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -8,8 +8,8 @@ use std::time::SystemTime;
 use aqpipe_engine::record::{Fields, OffsetRange, SplitId};
 use aqpipe_engine::schemars::{self, JsonSchema};
 use aqpipe_engine::stage::{
-    Acquire, BuildContext, CommittedOffsets, DeadLetter, DeadLetterId, DeadLetterReader, DeadLetterSink, DeadLetters,
-    Descriptor, Destination, Orphans, Prepared, Problem, Sink, SinkConfig, StoredDeadLetter, TwoPhaseCommit, Writer,
+    BuildContext, DeadLetter, DeadLetterId, DeadLetterReader, DeadLetterSink, DeadLetters, Descriptor, Prepared,
+    Problem, SinkConfig, StoredDeadLetter, Writer,
 };
 use aqpipe_engine::{Error, Result};
 use base64::Engine;
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::codec::text::write_timestamp;
-use crate::files::{Store, Temporary};
+use crate::file_commit::{FileSink, OutputDir, TempFile};
 
 /// Keeps the records that could not be carried as files of JSON lines, one file for each commit that has any.
 ///
@@ -27,7 +27,7 @@ use crate::files::{Store, Temporary};
 /// they are UTF-8, else `raw_base64`, neither where they are not known. Where bytes alone are not enough to read the record
 /// once more (a row of a CSV file), `form` has the rest: the names of its columns, and how cells are told apart.
 ///
-/// Files are called `PREFIX_LANE_FROM-TO.ndjson` and treated as those of the `csv` sink: they appear as a whole, together
+/// Files are called `PREFIX_SPLIT_FROM-TO.ndjson` and treated as those of the `csv` sink: they appear as a whole, together
 /// with what was committed, and are never overwritten.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -42,21 +42,21 @@ struct NdjsonConfig {
     prefix: Option<String>,
 }
 
-/// The longest prefix: a file name has room for a split and two positions behind it.
-const PREFIX_MAX: usize = 80;
+/// Characters of a prefix: a file name has room for a split and two offsets behind it.
+const PREFIX_BYTES_MAX: usize = 80;
 
 impl NdjsonConfig {
-    fn store(&self, cx: &BuildContext) -> Store {
-        Store::new(&self.dir, &self.prefix(&cx.pipeline()), "ndjson", cx)
+    fn output_dir(&self, cx: &BuildContext) -> OutputDir {
+        OutputDir::new(&self.dir, &self.prefix(cx.pipeline()), "ndjson", cx)
     }
 
     /// How file names begin: a long name of a pipeline is cut off, with a checksum that tells it from others.
     fn prefix(&self, pipeline: &str) -> String {
         match &self.prefix {
             Some(prefix) => prefix.clone(),
-            None if pipeline.len() <= PREFIX_MAX => pipeline.to_owned(),
+            None if pipeline.len() <= PREFIX_BYTES_MAX => pipeline.to_owned(),
             None => {
-                let kept: String = pipeline.chars().take(PREFIX_MAX - 9).collect();
+                let kept: String = pipeline.chars().take(PREFIX_BYTES_MAX - 9).collect();
                 format!("{kept}-{:08x}", crc32fast::hash(pipeline.as_bytes()))
             }
         }
@@ -69,7 +69,7 @@ impl SinkConfig<DeadLetters> for NdjsonConfig {
     }
 
     fn dead_letter_reader(&self, cx: &BuildContext) -> Result<Option<Box<dyn DeadLetterReader>>> {
-        Ok(Some(Box::new(Lines(self.store(cx)))))
+        Ok(Some(Box::new(NdjsonReader(self.output_dir(cx)))))
     }
 
     fn files(&self, pipeline: &str) -> Option<(String, String)> {
@@ -77,8 +77,17 @@ impl SinkConfig<DeadLetters> for NdjsonConfig {
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Arc<DeadLetterSink>> {
-        let store = Arc::new(self.store(cx));
-        Ok(Arc::new(Ndjson { store, pipeline: Arc::clone(&cx.pipeline()) }))
+        let pipeline = Arc::clone(cx.pipeline());
+        let open = move |dir: &Arc<OutputDir>, split: &SplitId| -> Box<dyn Writer<DeadLetters>> {
+            Box::new(NdjsonWriter {
+                dir: Arc::clone(dir),
+                pipeline: Arc::clone(&pipeline),
+                split: Arc::clone(split),
+                file: None,
+                rows: 0,
+            })
+        };
+        Ok(Arc::new(FileSink::new(self.output_dir(cx), open)))
     }
 }
 
@@ -86,57 +95,16 @@ const EXAMPLE: &str = "dir = \"dead_letters\"\n";
 
 aqpipe_engine::inventory::submit! { Descriptor::dead_letter::<NdjsonConfig>("ndjson", EXAMPLE) }
 
-struct Ndjson {
-    store: Arc<Store>,
-    pipeline: Arc<str>,
-}
-
-impl Sink<DeadLetters> for Ndjson {
-    fn open(&self, split: &SplitId, _epoch: u64) -> Result<Box<dyn Writer<DeadLetters>>> {
-        Ok(Box::new(NdjsonWriter {
-            store: Arc::clone(&self.store),
-            pipeline: Arc::clone(&self.pipeline),
-            split: Arc::clone(split),
-            file: None,
-            letters: 0,
-        }))
-    }
-
-    fn two_phase_commit(&self) -> Option<&dyn TwoPhaseCommit> {
-        Some(&*self.store)
-    }
-
-    fn orphans(&self) -> Option<&dyn Orphans> {
-        Some(&*self.store)
-    }
-
-    fn acquire(&self) -> Option<&dyn Acquire> {
-        Some(&*self.store)
-    }
-
-    fn committed_offsets(&self) -> Option<&dyn CommittedOffsets> {
-        Some(&*self.store)
-    }
-
-    fn destination(&self) -> Option<Destination> {
-        Some(self.store.destination())
-    }
-
-    fn on_run_start(&self, run: u64) {
-        self.store.begins(run);
-    }
-}
-
 struct NdjsonWriter {
-    store: Arc<Store>,
+    dir: Arc<OutputDir>,
     pipeline: Arc<str>,
     split: SplitId,
-    file: Option<Temporary>,
-    letters: u64,
+    file: Option<TempFile>,
+    rows: u64,
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct NdjsonLine<'a> {
     pipeline: &'a str,
     split: &'a str,
     position: u64,
@@ -153,8 +121,8 @@ struct Line<'a> {
     form: Option<&'a Value>,
 }
 
-/// What the bytes need to be read once more: an object where it is one, for those who read the file.
-fn form_of(text: &str) -> Value {
+/// A raw schema as JSON, if it is JSON, so that people can read it in the file.
+fn raw_schema_as_json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
 }
 
@@ -165,20 +133,20 @@ impl Writer<DeadLetters> for NdjsonWriter {
         }
         let opened = match self.file.take() {
             Some(file) => file,
-            None => self.store.create(&self.split)?,
+            None => self.dir.create(&self.split)?,
         };
         let file = self.file.insert(opened);
         let mut time = Vec::new();
         write_timestamp(&mut time, SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_micros() as i64, 0);
         let time = String::from_utf8_lossy(&time);
-        let (mut form_text, mut form): (Option<&str>, _) = (None, None);
+        let (mut schema_text, mut schema): (Option<&str>, _) = (None, None);
         for letter in &letters {
-            if letter.raw_schema.as_deref() != form_text {
-                form_text = letter.raw_schema.as_deref();
-                form = form_text.map(form_of);
+            if letter.raw_schema.as_deref() != schema_text {
+                schema_text = letter.raw_schema.as_deref();
+                schema = schema_text.map(raw_schema_as_json);
             }
             let text = letter.raw.as_deref().map(std::str::from_utf8);
-            let line = Line {
+            let line = NdjsonLine {
                 pipeline: &self.pipeline,
                 split: &self.split,
                 position: letter.source_offset,
@@ -192,33 +160,30 @@ impl Writer<DeadLetters> for NdjsonWriter {
                     .as_ref()
                     .filter(|_| text.is_some_and(|text| text.is_err()))
                     .map(|raw| STANDARD.encode(raw)),
-                form: form.as_ref(),
+                form: schema.as_ref(),
             };
             let appended = serde_json::to_writer(file.buffer(), &line);
             appended.map_err(|error| Error::bug("a dead letter is no JSON").because(error))?;
             file.buffer().push(b'\n');
-            file.write_much()?;
+            file.flush_if_large()?;
         }
-        self.letters += letters.len() as u64;
+        self.rows += letters.len() as u64;
         Ok(())
     }
 
-    fn prepare(&mut self, span: OffsetRange) -> Result<Prepared> {
-        let letters = std::mem::take(&mut self.letters);
-        match self.file.take() {
-            Some(file) => self.store.prepare(&self.split, file, span, letters).map(Prepared::from),
-            None => Ok(Prepared::Nothing),
-        }
+    fn prepare(&mut self, range: OffsetRange) -> Result<Prepared> {
+        let rows = std::mem::take(&mut self.rows);
+        self.dir.prepare(&self.split, self.file.take().map(|file| (file, rows)).into_iter().collect(), range)
     }
 }
 
-/// The letters in the files that are there.
-struct Lines(Store);
+/// Reads the dead letters of the visible files.
+struct NdjsonReader(OutputDir);
 
-/// A line as it is read back: what others wrote into it does no harm.
+/// A line as it is read back. Other programs may have written it, so that every key may be missing.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct ReadLine {
+struct StoredLine {
     pipeline: String,
     split: String,
     position: u64,
@@ -231,16 +196,16 @@ struct ReadLine {
     form: Option<Value>,
 }
 
-impl DeadLetterReader for Lines {
+impl DeadLetterReader for NdjsonReader {
     fn each(&mut self, take: &mut dyn FnMut(StoredDeadLetter) -> Result<()>) -> Result<()> {
-        for path in self.0.visible()? {
+        for path in self.0.visible_files()? {
             let container = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let failed = |error| Error::new(format!("cannot read {}", path.display())).because(error);
             let file = BufReader::new(File::open(&path).map_err(failed)?);
             for (index, line) in (1..).zip(file.lines()) {
                 let line = line.map_err(failed)?;
                 let place = || format!("{}:{index}", path.display());
-                let read: ReadLine = serde_json::from_str(&line)
+                let read: StoredLine = serde_json::from_str(&line)
                     .map_err(|error| Error::new("this line is not a dead letter").at(place()).because(error))?;
                 let decoded = read.raw_base64.map(|text| STANDARD.decode(text)).transpose();
                 let decoded =
@@ -329,7 +294,7 @@ mod tests {
         let config = NdjsonConfig { dir: "d".into(), prefix: None };
         assert_eq!(config.files("producer"), Some(("d".into(), "producer".into())));
         let long = config.prefix(&"x".repeat(100));
-        assert!(long.len() <= PREFIX_MAX && long != config.prefix(&"x".repeat(99)), "{long}");
+        assert!(long.len() <= PREFIX_BYTES_MAX && long != config.prefix(&"x".repeat(99)), "{long}");
         assert_eq!(NdjsonConfig { prefix: Some("dead".into()), ..config }.prefix("producer"), "dead");
     }
 }

@@ -1,6 +1,5 @@
-//! What sources share: columns in the making, replay and time zones as options, and splits that end by themselves.
+//! What bounded sources share: playback and time zones as options, and running splits.
 
-pub(crate) mod bounded;
-pub(crate) mod cells;
-pub(crate) mod replay;
+pub(crate) mod playback;
+pub(crate) mod run_splits;
 pub(crate) mod zone;

@@ -15,11 +15,11 @@ pub(crate) fn parse(text: &str) -> Option<i16> {
     (hours < 24 && minutes < 60).then_some(if sign == b'-' { -east } else { east })
 }
 
-/// What to say of a time zone that is none.
-pub(crate) const HELP: &str =
+/// The help for a time zone that cannot be parsed.
+pub(crate) const TIMEZONE_HELP: &str =
     "a clock is \"UTC\" or a fixed offset such as \"+01:00\"; zones with daylight saving repeat an hour each autumn";
 
-/// What `timezone` is unless it is set.
+/// The default of `timezone`.
 pub(crate) fn utc() -> String {
     "UTC".to_owned()
 }

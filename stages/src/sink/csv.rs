@@ -1,4 +1,4 @@
-//! CSV files, one for each checkpoint of a split.
+//! The sink `csv`: CSV files, one for each checkpoint of a split.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -7,19 +7,18 @@ use aqpipe_engine::Result;
 use aqpipe_engine::record::{Batch, Fields, OffsetRange, SplitId};
 use aqpipe_engine::schemars::{self, JsonSchema};
 use aqpipe_engine::stage::{
-    Acquire, BuildContext, CheckpointPolicy, CommittedOffsets, DeadLetter, Descriptor, Destination, Orphans, Prepared,
-    Problem, Rerun, Sink, SinkConfig, TwoPhaseCommit, Writer,
+    BuildContext, CheckpointPolicy, DeadLetter, Descriptor, Prepared, Problem, Rerun, Sink, SinkConfig, Writer,
 };
 use serde::Deserialize;
 
-use crate::codec::csv::{Common, Table};
-use crate::codec::names::Told;
-use crate::files::{Store, Temporary};
+use crate::codec::csv::{BatchContext, CsvEncoder};
+use crate::file_commit::{FileSink, OutputDir, TempFile};
+use crate::warn_once::WarnOnce;
 
 /// Writes records as CSV files into a directory.
 ///
 /// A file holds what was read of one split (a Kafka partition, an input file) between two commits, and is called
-/// `PREFIX_LANE_FROM-TO.csv` by the positions read, `TO` not included: `air_quality_batch_air-quality-data-2_…100-…200.csv`.
+/// `PREFIX_SPLIT_FROM-TO.csv` by the positions read, `TO` not included: `air_quality_batch_air-quality-data-2_…100-…200.csv`.
 /// It appears as a whole or not at all, is never overwritten and never changed. Files of one split sort by name.
 ///
 /// Columns: `timestamp` with the offset of its clock, the key, the fields in their order, the score where a stage gave
@@ -92,10 +91,10 @@ fn yes() -> bool {
 }
 
 impl CsvSinkConfig {
-    fn table(&self) -> Table {
-        Table {
+    fn encoder(&self) -> CsvEncoder {
+        CsvEncoder {
             delimiter: u8::try_from(self.delimiter).unwrap_or(b','),
-            marks: self.marks,
+            quality: self.marks,
             partition: self.partition,
             offset: self.offset,
             processed_at: self.processed_at,
@@ -113,7 +112,7 @@ impl SinkConfig for CsvSinkConfig {
                     .help("choose `,`, `;`, `|` or a tab"),
             );
         }
-        if let Some(name) = self.table().taken_name(input) {
+        if let Some(name) = self.encoder().reserved_name(input) {
             let key = if ["partition", "offset", "processed_at"].contains(&name) { name } else { "marks" };
             let path: &[&str] = if name == "timestamp" { &[] } else { &[key] };
             problems.push(
@@ -140,8 +139,17 @@ impl SinkConfig for CsvSinkConfig {
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Arc<dyn Sink>> {
-        let store = Arc::new(Store::new(&self.dir, &self.prefix, "csv", cx));
-        Ok(Arc::new(CsvSink { store, table: self.table(), told: Arc::default() }))
+        let (encoder, warned) = (self.encoder(), Arc::<WarnOnce>::default());
+        let open = move |dir: &Arc<OutputDir>, split: &SplitId| -> Box<dyn Writer> {
+            Box::new(CsvWriter {
+                dir: Arc::clone(dir),
+                encoder: encoder.clone(),
+                warned: Arc::clone(&warned),
+                split: Arc::clone(split),
+                files: Vec::new(),
+            })
+        };
+        Ok(Arc::new(FileSink::new(OutputDir::new(&self.dir, &self.prefix, "csv", cx), open)))
     }
 }
 
@@ -151,73 +159,36 @@ batch_size = 10000
 batch_timeout_secs = 30
 "#;
 
-aqpipe_engine::inventory::submit! { Descriptor::sink::<CsvSinkConfig>("csv", EXAMPLE).beside_content(&["dir", "prefix", "batch_size", "batch_timeout_secs"]) }
+/// Options that change no record of the output.
+const BESIDE_CONTENT: &[&str] = &["dir", "prefix", "batch_size", "batch_timeout_secs"];
 
-struct CsvSink {
-    store: Arc<Store>,
-    table: Table,
-    told: Arc<Told>,
-}
-
-impl Sink for CsvSink {
-    fn open(&self, split: &SplitId, _epoch: u64) -> Result<Box<dyn Writer>> {
-        Ok(Box::new(CsvWriter {
-            store: Arc::clone(&self.store),
-            table: self.table.clone(),
-            told: Arc::clone(&self.told),
-            split: Arc::clone(split),
-            files: Vec::new(),
-        }))
-    }
-
-    fn two_phase_commit(&self) -> Option<&dyn TwoPhaseCommit> {
-        Some(&*self.store)
-    }
-
-    fn orphans(&self) -> Option<&dyn Orphans> {
-        Some(&*self.store)
-    }
-
-    fn acquire(&self) -> Option<&dyn Acquire> {
-        Some(&*self.store)
-    }
-
-    fn committed_offsets(&self) -> Option<&dyn CommittedOffsets> {
-        Some(&*self.store)
-    }
-
-    fn destination(&self) -> Option<Destination> {
-        Some(self.store.destination())
-    }
-
-    fn on_run_start(&self, run: u64) {
-        self.store.begins(run);
-    }
+aqpipe_engine::inventory::submit! {
+    Descriptor::sink::<CsvSinkConfig>("csv", EXAMPLE).beside_content(BESIDE_CONTENT)
 }
 
 struct CsvWriter {
-    store: Arc<Store>,
-    table: Table,
-    told: Arc<Told>,
+    dir: Arc<OutputDir>,
+    encoder: CsvEncoder,
+    warned: Arc<WarnOnce>,
     split: SplitId,
-    /// The files of this checkpoint. One file has one set of columns: rows that were held over a change of fields come
+    /// The files of this checkpoint, one for each set of columns: rows that were held over a change of fields are written
     /// beside those that caused it.
-    files: Vec<Part>,
+    files: Vec<CsvFile>,
 }
 
-struct Part {
-    file: Temporary,
+struct CsvFile {
+    file: TempFile,
     fields: Arc<Fields>,
     rows: u64,
 }
 
 impl CsvWriter {
-    fn open_file(&self, fields: &Arc<Fields>) -> Result<Part> {
-        let (names, written) = self.table.names(fields);
-        self.told.renamed(&names, &written);
-        let mut file = self.store.create(&self.split)?;
-        self.table.write_header(fields, file.buffer());
-        Ok(Part { file, fields: Arc::clone(fields), rows: 0 })
+    fn open_file(&self, fields: &Arc<Fields>) -> Result<CsvFile> {
+        let (names, written) = self.encoder.column_names(fields);
+        self.warned.warn_renamed(&names, &written);
+        let mut file = self.dir.create(&self.split)?;
+        self.encoder.write_header(fields, file.buffer());
+        Ok(CsvFile { file, fields: Arc::clone(fields), rows: 0 })
     }
 }
 
@@ -226,7 +197,7 @@ impl Writer for CsvWriter {
         if batch.rows() == 0 {
             return Ok(());
         }
-        let known = self.files.iter().position(|part| part.fields == *batch.fields());
+        let known = self.files.iter().position(|file| file.fields == *batch.fields());
         let at = match known {
             Some(at) => at,
             None => {
@@ -234,24 +205,19 @@ impl Writer for CsvWriter {
                 self.files.len() - 1
             }
         };
-        // The partition of a Kafka split, or the whole name of another.
+        // The partition of a Kafka split, or the whole id of any other.
         let partition = self.split.rsplit_once('/').map(|(_, last)| last);
         let partition = partition.filter(|last| last.bytes().all(|byte| byte.is_ascii_digit())).unwrap_or(&self.split);
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_micros() as i64;
-        let Part { file, rows, .. } = &mut self.files[at];
-        self.table.write_rows(&batch, Common { partition, processed_at: now }, file.buffer());
+        let CsvFile { file, rows, .. } = &mut self.files[at];
+        self.encoder.write_rows(&batch, BatchContext { partition, processed_at: now }, file.buffer());
         *rows += batch.rows() as u64;
-        file.write_much()
+        file.flush_if_large()
     }
 
-    fn prepare(&mut self, span: OffsetRange) -> Result<Prepared> {
+    fn prepare(&mut self, range: OffsetRange) -> Result<Prepared> {
         let files = std::mem::take(&mut self.files);
-        if files.is_empty() {
-            return Ok(Prepared::Nothing);
-        }
-        self.store
-            .prepare_all(&self.split, files.into_iter().map(|part| (part.file, part.rows)).collect(), span)
-            .map(Prepared::from)
+        self.dir.prepare(&self.split, files.into_iter().map(|file| (file.file, file.rows)).collect(), range)
     }
 }
 

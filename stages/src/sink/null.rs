@@ -1,4 +1,4 @@
-//! Nowhere.
+//! The sink `null`: drops every record.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ impl SinkConfig for NullSinkConfig {
     }
 
     fn build(&self, _cx: &BuildContext) -> Result<Arc<dyn Sink>> {
-        Ok(Arc::new(Null))
+        Ok(Arc::new(NullSink))
     }
 }
 
@@ -33,15 +33,15 @@ const EXAMPLE: &str = "";
 
 aqpipe_engine::inventory::submit! { Descriptor::sink::<NullSinkConfig>("null", EXAMPLE) }
 
-struct Null;
+struct NullSink;
 
-impl Sink for Null {
+impl Sink for NullSink {
     fn open(&self, _split: &SplitId, _epoch: u64) -> Result<Box<dyn Writer>> {
-        Ok(Box::new(Null))
+        Ok(Box::new(NullSink))
     }
 }
 
-impl Writer for Null {
+impl Writer for NullSink {
     fn write(&mut self, _batch: Batch, _dead: &mut Vec<DeadLetter>) -> Result<()> {
         Ok(())
     }

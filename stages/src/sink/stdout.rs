@@ -1,4 +1,4 @@
-//! The standard output.
+//! The sink `stdout`: the standard output.
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use aqpipe_engine::{Error, Result};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::codec::csv::{Common, Table};
-use crate::codec::json::{Encoder, taken_name};
+use crate::codec::csv::{BatchContext, CsvEncoder};
+use crate::codec::json::{Encoder, reserved_name};
 
 /// Writes records to the standard output: for looking at them and for pipes. Nothing else is written there during such a
 /// run.
@@ -43,8 +43,8 @@ enum Format {
 impl SinkConfig for StdoutSinkConfig {
     fn check(&self, input: &Fields) -> Result<(), Vec<Problem>> {
         let taken = match self.format {
-            Format::Ndjson => taken_name(input),
-            Format::Csv => Table::default().taken_name(input),
+            Format::Ndjson => reserved_name(input),
+            Format::Csv => CsvEncoder::default().reserved_name(input),
         };
         let problem = |name| {
             Problem::new(["format"], format!("a field is called `{name}`, as another part of the output is"))
@@ -59,10 +59,10 @@ impl SinkConfig for StdoutSinkConfig {
 
     fn build(&self, cx: &BuildContext) -> Result<Arc<dyn Sink>> {
         let out: Box<dyn Write + Send> = match io::stdout().is_terminal() {
-            true => Box::new(Shown { out: io::stdout(), format: self.format }),
+            true => Box::new(TerminalWriter { out: io::stdout(), format: self.format }),
             false => Box::new(io::stdout()),
         };
-        Ok(Arc::new(Stdout::new(out, self.format, cx)))
+        Ok(Arc::new(StdoutSink::new(out, self.format, cx)))
     }
 }
 
@@ -70,13 +70,13 @@ const EXAMPLE: &str = "format = \"ndjson\"\n";
 
 aqpipe_engine::inventory::submit! { Descriptor::sink::<StdoutSinkConfig>("stdout", EXAMPLE) }
 
-/// A terminal: what it would obey, or not show, is written out. In a pipe and in a file records stay as they are.
-struct Shown<W> {
+/// Writes to a terminal: escapes characters that it would obey or not show. In a pipe and in a file records stay as they are.
+struct TerminalWriter<W> {
     out: W,
     format: Format,
 }
 
-impl<W: Write> Write for Shown<W> {
+impl<W: Write> Write for TerminalWriter<W> {
     /// `bytes` are whole records, as they are handed to the buffer before it.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
@@ -98,32 +98,32 @@ impl<W: Write> Write for Shown<W> {
     }
 }
 
-struct Stdout {
-    shared: Arc<Mutex<Shared>>,
+struct StdoutSink {
+    state: Arc<Mutex<StdoutState>>,
     format: Format,
     cx: BuildContext,
 }
 
-/// What the splits have in common.
-struct Shared {
+/// What all splits share.
+struct StdoutState {
     out: BufWriter<Box<dyn Write + Send>>,
     /// The fields of the last header.
     header: Option<Arc<Fields>>,
 }
 
-impl Stdout {
-    fn new(out: Box<dyn Write + Send>, format: Format, cx: &BuildContext) -> Stdout {
-        let shared = Shared { out: BufWriter::with_capacity(64 << 10, out), header: None };
-        Stdout { shared: Arc::new(Mutex::new(shared)), format, cx: cx.clone() }
+impl StdoutSink {
+    fn new(out: Box<dyn Write + Send>, format: Format, cx: &BuildContext) -> StdoutSink {
+        let state = StdoutState { out: BufWriter::with_capacity(64 << 10, out), header: None };
+        StdoutSink { state: Arc::new(Mutex::new(state)), format, cx: cx.clone() }
     }
 }
 
-impl Sink for Stdout {
+impl Sink for StdoutSink {
     fn open(&self, _split: &SplitId, _epoch: u64) -> Result<Box<dyn Writer>> {
         Ok(Box::new(StdoutWriter {
-            shared: Arc::clone(&self.shared),
+            state: Arc::clone(&self.state),
             format: self.format,
-            encoder: Encoder::new(Arc::clone(&self.cx.qc_tests())),
+            encoder: Encoder::new(Arc::clone(self.cx.qc_tests())),
             encoded: Vec::new(),
             ends: Vec::new(),
         }))
@@ -131,7 +131,7 @@ impl Sink for Stdout {
 }
 
 struct StdoutWriter {
-    shared: Arc<Mutex<Shared>>,
+    state: Arc<Mutex<StdoutState>>,
     format: Format,
     encoder: Encoder,
     encoded: Vec<u8>,
@@ -146,41 +146,41 @@ impl Writer for StdoutWriter {
         self.encoded.clear();
         self.ends.clear();
         match self.format {
-            Format::Csv => Table::default().write_rows(&batch, Common::default(), &mut self.encoded),
+            Format::Csv => CsvEncoder::default().write_rows(&batch, BatchContext::default(), &mut self.encoded),
             Format::Ndjson => self.encoder.encode(&batch, &mut self.encoded, &mut self.ends)?,
         }
-        let mut shared = self.shared.lock();
-        self.write_out(&mut shared, &batch).map_err(gone)
+        let mut state = self.state.lock();
+        self.write_out(&mut state, &batch).map_err(write_error)
     }
 
     fn prepare(&mut self, _span: OffsetRange) -> Result<Prepared> {
-        self.shared.lock().out.flush().map_err(gone)?;
+        self.state.lock().out.flush().map_err(write_error)?;
         Ok(Prepared::Nothing)
     }
 }
 
 impl StdoutWriter {
-    fn write_out(&self, shared: &mut Shared, batch: &Batch) -> io::Result<()> {
+    fn write_out(&self, state: &mut StdoutState, batch: &Batch) -> io::Result<()> {
         if self.format == Format::Csv {
-            if shared.header.as_ref() != Some(batch.fields()) {
+            if state.header.as_ref() != Some(batch.fields()) {
                 let mut header = Vec::new();
-                Table::default().write_header(batch.fields(), &mut header);
-                shared.out.write_all(&header)?;
-                shared.header = Some(Arc::clone(batch.fields()));
+                CsvEncoder::default().write_header(batch.fields(), &mut header);
+                state.out.write_all(&header)?;
+                state.header = Some(Arc::clone(batch.fields()));
             }
-            return shared.out.write_all(&self.encoded);
+            return state.out.write_all(&self.encoded);
         }
         let mut start = 0;
         for end in &self.ends {
-            shared.out.write_all(&self.encoded[start..*end])?;
-            shared.out.write_all(b"\n")?;
+            state.out.write_all(&self.encoded[start..*end])?;
+            state.out.write_all(b"\n")?;
             start = *end;
         }
         Ok(())
     }
 }
 
-fn gone(error: io::Error) -> Error {
+fn write_error(error: io::Error) -> Error {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return Error::stop("the reader of the standard output has left");
     }
@@ -201,7 +201,7 @@ mod tests {
             (Format::Csv, "time,\u{1b}[2J\nx,µ\u{200b}\n", "time,\\u{1b}[2J\nx,µ\\u{200b}\n"),
         ] {
             let mut out = Vec::new();
-            Shown { out: &mut out, format }.write_all(given.as_bytes()).expect("written");
+            TerminalWriter { out: &mut out, format }.write_all(given.as_bytes()).expect("written");
             assert_eq!(String::from_utf8_lossy(&out), shown);
         }
     }
@@ -239,7 +239,7 @@ mod tests {
 
     fn written(format: Format, fields: &[&str]) -> String {
         let pipe = Pipe::default();
-        let sink = Stdout::new(Box::new(pipe.clone()), format, &BuildContext::for_tests());
+        let sink = StdoutSink::new(Box::new(pipe.clone()), format, &BuildContext::for_tests());
         for field in fields {
             let mut writer = sink.open(&"split".into(), 0).expect("opens");
             writer.write(batch(field), &mut Vec::new()).expect("writes");
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_reader_that_leaves_stops_the_run_without_a_failure() {
-        let sink = Stdout::new(Box::new(Pipe(Arc::default(), true)), Format::Csv, &BuildContext::for_tests());
+        let sink = StdoutSink::new(Box::new(Pipe(Arc::default(), true)), Format::Csv, &BuildContext::for_tests());
         let mut writer = sink.open(&"split".into(), 0).expect("opens");
         let written = writer.write(batch("a"), &mut Vec::new()).and_then(|()| writer.prepare(OffsetRange::default()));
         assert_eq!(written.map(drop).map_err(|error| error.kind()), Err(ErrorKind::Stop));

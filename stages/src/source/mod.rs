@@ -2,6 +2,6 @@
 
 mod csv;
 mod kafka;
-mod sample;
+pub(crate) mod sample;
 
 pub use sample::StandIn;

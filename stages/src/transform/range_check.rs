@@ -1,4 +1,4 @@
-//! Values against bounds.
+//! The transform `range_check`: values against bounds.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,11 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::layout::{Bound, no_measurement};
+use crate::measurement_checks::check_measurement;
+use crate::per_layout::PerLayout;
 
-/// The name of the test in marks; that of QARTOD.
-const TEST: &str = "gross_range";
+/// The name of the test, as QARTOD calls it.
+const TEST_NAME: &str = "gross_range";
 
 /// Checks values against bounds, as QARTOD's gross range test does.
 ///
@@ -72,7 +73,7 @@ impl TransformConfig for RangeCheck {
     fn check(&self, input: &Fields) -> Result<Fields, Vec<Problem>> {
         let mut problems = Vec::new();
         for (name, range) in &self.ranges {
-            problems.extend(no_measurement(&["ranges", name], name, input, true));
+            problems.extend(check_measurement(&["ranges", name], name, input, true));
             problems.extend(range.check(name));
         }
         if problems.is_empty() { Ok(input.clone()) } else { Err(problems) }
@@ -87,11 +88,11 @@ impl TransformConfig for RangeCheck {
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Transform>> {
-        Ok(Box::new(Checker {
+        Ok(Box::new(RangeChecker {
             rules: self.ranges.iter().map(|(name, range)| (name.clone(), range.bounds())).collect(),
-            test: cx.qc_tests().bit(TEST),
+            test: cx.qc_tests().bit(TEST_NAME),
             on_fail: self.on_fail,
-            columns: Bound::default(),
+            columns: PerLayout::default(),
         }))
     }
 }
@@ -106,9 +107,9 @@ impl Range {
         }
     }
 
-    /// What is wrong with the bounds themselves.
+    /// The problem of the bounds themselves.
     fn check(&self, name: &str) -> Option<Problem> {
-        // Each pair in the order in which the bounds have to lie on the axis, and which of them to point at.
+        // Each pair in ascending order, and the key to point at.
         let pairs = [
             ("min", self.min, "max", self.max, "min"),
             ("suspect_min", self.suspect_min, "suspect_max", self.suspect_max, "suspect_min"),
@@ -118,7 +119,7 @@ impl Range {
             ("min", self.min, "suspect_max", self.suspect_max, "suspect_max"),
         ];
         let wrong = pairs.into_iter().find(|(_, low, _, high, _)| low.zip(*high).is_some_and(|(low, high)| low > high));
-        // One mistake, one message: the other pairs follow from it.
+        // One mistake, one message: problems of other pairs follow from it.
         let (low_key, low, high_key, high, at) = wrong?;
         let message = format!("`{low_key}` ({}) lies above `{high_key}` ({})", low?, high?);
         let problem = Problem::new(["ranges", name, at], message);
@@ -139,7 +140,7 @@ struct Bounds {
 impl Bounds {
     /// The flag of a value. A NaN lies in no range, so it fails.
     #[inline]
-    fn judge(&self, value: f64) -> Flag {
+    fn flag_of(&self, value: f64) -> Flag {
         if !(value >= self.min && value <= self.max) {
             Flag::Fail
         } else if value < self.suspect_min || value > self.suspect_max {
@@ -149,7 +150,7 @@ impl Bounds {
         }
     }
 
-    /// Why a value fails, for its dead letter.
+    /// Why a value fails, for the dead letter.
     fn reason(&self, field: &str, value: f64) -> String {
         if value < self.min {
             format!("`{field}` is {value}, below its minimum of {}", self.min)
@@ -161,8 +162,8 @@ impl Bounds {
     }
 }
 
-/// The low four bits of a mark after a check that found nothing, by those before it.
-const AFTER_GOOD: [u32; 16] = {
+/// The flag bits after a check that found nothing, by the flag bits before it.
+const FLAG_AFTER_GOOD: [u32; 16] = {
     let mut table = [0; 16];
     let mut flag = 0;
     while flag < 16 {
@@ -172,18 +173,18 @@ const AFTER_GOOD: [u32; 16] = {
     table
 };
 
-struct Checker {
+struct RangeChecker {
     rules: Vec<(String, Bounds)>,
     test: u8,
     on_fail: OnFail,
-    /// For each rule whose field is there: the rule and the column.
-    columns: Bound<Vec<(usize, usize)>>,
+    /// The rules whose field the layout has, with its column.
+    columns: PerLayout<Vec<(usize, usize)>>,
 }
 
-impl Transform for Checker {
+impl Transform for RangeChecker {
     fn apply(&mut self, mut batch: Batch, out: &mut Output) -> Result<()> {
         let rules = &self.rules;
-        let columns = self.columns.to(batch.fields(), |layout| {
+        let columns = self.columns.get_or_bind(batch.fields(), |layout| {
             let place = |(rule, (name, _)): (usize, &(String, Bounds))| Some((rule, layout.index(name)?));
             rules.iter().enumerate().filter_map(place).collect()
         });
@@ -192,7 +193,7 @@ impl Transform for Checker {
             let (name, bounds) = &self.rules[rule];
             batch.change_numbers(column, |numbers| Ok(check_column(numbers, bounds, self.test, self.on_fail)))?;
             if self.on_fail == OnFail::Reject {
-                note_failures(&batch, column, name, bounds, &mut reasons);
+                add_failures(&batch, column, name, bounds, &mut reasons);
             }
         }
         if reasons.is_empty() {
@@ -213,44 +214,44 @@ impl Transform for Checker {
 }
 
 fn check_column(numbers: Numbers, bounds: &Bounds, test: u8, on_fail: OnFail) -> Numbers {
-    let (values, nulls, mut marks) = numbers.into_vecs();
-    let check = |mark: &mut u32, value: f64| {
-        let flag = bounds.judge(value);
-        *mark = match flag {
-            Flag::Good => *mark & !0xf | AFTER_GOOD[(*mark & 0xf) as usize],
-            _ => CellQuality(*mark).checked(flag, test).0,
+    let (values, nulls, mut quality) = numbers.into_vecs();
+    let check = |quality: &mut u32, value: f64| {
+        let flag = bounds.flag_of(value);
+        *quality = match flag {
+            Flag::Good => *quality & !0xf | FLAG_AFTER_GOOD[(*quality & 0xf) as usize],
+            _ => CellQuality(*quality).checked(flag, test).0,
         };
         flag == Flag::Fail
     };
     let mut failed = false;
-    let cells = marks.iter_mut().zip(&values);
+    let cells = quality.iter_mut().zip(&values);
     match &nulls {
-        None => cells.for_each(|(mark, value)| failed |= check(mark, *value)),
+        None => cells.for_each(|(quality, value)| failed |= check(quality, *value)),
         Some(nulls) => {
-            for (row, (mark, value)) in cells.enumerate() {
+            for (row, (quality, value)) in cells.enumerate() {
                 if nulls.is_valid(row) {
-                    failed |= check(mark, *value);
+                    failed |= check(quality, *value);
                 }
             }
         }
     }
     let nulls = if failed && on_fail == OnFail::Null {
         let stays = |row: usize| {
-            nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) && bounds.judge(values[row]) != Flag::Fail
+            nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) && bounds.flag_of(values[row]) != Flag::Fail
         };
         Some(NullBuffer::new(BooleanBuffer::collect_bool(values.len(), stays)))
     } else {
         nulls
     };
-    Numbers::from_vecs(values, nulls, marks)
+    Numbers::from_vecs(values, nulls, quality)
 }
 
-/// Notes the rows whose value fails, with the reason; a row that fails twice names both.
-fn note_failures(batch: &Batch, column: usize, name: &str, bounds: &Bounds, reasons: &mut BTreeMap<usize, String>) {
+/// Adds the rows whose value fails, with the reason. A row that fails twice has both reasons.
+fn add_failures(batch: &Batch, column: usize, name: &str, bounds: &Bounds, reasons: &mut BTreeMap<usize, String>) {
     let Column::Number(numbers) = batch.column(column) else { return };
     for row in 0..batch.rows() {
         let Some(value) = numbers.get(row) else { continue };
-        if bounds.judge(value) == Flag::Fail {
+        if bounds.flag_of(value) == Flag::Fail {
             let reason = bounds.reason(name, value);
             reasons.entry(row).and_modify(|earlier| *earlier = format!("{earlier}; {reason}")).or_insert(reason);
         }
@@ -258,94 +259,4 @@ fn note_failures(batch: &Batch, column: usize, name: &str, bounds: &Bounds, reas
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::testing::{batch, marks, numbers, one, problems, schema_takes, transform, values};
-
-    fn build(table: serde_json::Value) -> Box<dyn Transform> {
-        transform("range_check", table).build(&BuildContext::for_tests()).expect("builds")
-    }
-
-    #[test]
-    fn bounds_are_inclusive_and_missing_values_are_not_evaluated() {
-        let range = json!({ "min": 0.0, "max": 50.0, "suspect_min": 1.0, "suspect_max": 10.0 });
-        let mut check = build(json!({ "ranges": { "CO": range } }));
-        let cells = [-0.1, 0.0, 1.0, 10.0, 10.5, 50.0, 50.1, f64::INFINITY].map(Some);
-        let checked = one(&mut *check, batch(&[("CO", &[&cells[..], &[None]].concat())]));
-        let flags: Vec<_> =
-            (0..9).map(|row| checked.numbers(0).expect("numbers").quality_at(row).flag() as u8).collect();
-        assert_eq!(flags, [4, 3, 1, 1, 3, 3, 4, 4, 9]);
-        let tests: Vec<_> = (0..9).map(|row| checked.numbers(0).expect("numbers").quality_at(row).tests()).collect();
-        assert_eq!(tests, [2, 2, 0, 0, 2, 2, 2, 2, 0], "a test that objects names itself");
-        assert_eq!(values(&checked, "CO")[0], Some(-0.1), "flagging changes no value");
-    }
-
-    #[test]
-    fn a_filled_value_is_checked_and_an_earlier_worse_flag_stays() {
-        let mut check = build(json!({ "ranges": { "CO": { "max": 5.0 } } }));
-        let mut rows = batch(&[("CO", &[Some(1.0), Some(9.0), Some(1.0)])]);
-        rows.change_numbers(0, |numbers| {
-            let (values, nulls, mut marks) = numbers.into_vecs();
-            marks[0] = CellQuality::MISSING.filled(aqpipe_engine::record::Provenance::ForwardFill, 2).0;
-            marks[2] = CellQuality::OBSERVED.checked(Flag::Suspect, 5).0;
-            Ok(Numbers::from_vecs(values, nulls, marks))
-        })
-        .expect("changed");
-        let checked = one(&mut *check, rows);
-        let expected = ["good forward_fill(2)", "fail observed(0) tests 0b10", "suspect observed(0) tests 0b100000"];
-        assert_eq!(marks(&checked, "CO"), expected);
-    }
-
-    #[test]
-    fn a_failing_value_can_be_emptied_and_keeps_its_flag() {
-        let mut check = build(json!({ "on_fail": "null", "ranges": { "CO": { "max": 5.0 } } }));
-        let checked = one(&mut *check, batch(&[("CO", &[Some(1.0), Some(9.0), None])]));
-        assert_eq!(values(&checked, "CO"), [Some(1.0), None, None]);
-        assert_eq!(marks(&checked, "CO")[1..], ["fail observed(0) tests 0b10", "missing observed(0)"]);
-    }
-
-    #[test]
-    fn a_rejected_record_is_a_dead_letter_with_its_bytes_and_the_rest_goes_on() {
-        let mut check = build(json!({ "on_fail": "reject", "ranges": { "CO": { "max": 5.0 }, "T": { "min": -20 } } }));
-        let rows = batch(&[("CO", &[Some(1.0), Some(9.5), Some(2.0)]), ("T", &[Some(3.0), Some(-30.0), None])]);
-        let mut parts = rows.into_parts();
-        parts.raw = Some((0..3).map(|row| Some(vec![b'a' + row])).collect());
-        let mut out = Output::default();
-        check.apply(Batch::new(parts).expect("fits"), &mut out).expect("applies");
-        assert_eq!(out.batches[0].source_offsets(), [0, 200]);
-        assert_eq!(out.dead.len(), 1);
-        assert_eq!((out.dead[0].source_offset, out.dead[0].raw.as_deref()), (100, Some(&b"b"[..])));
-        let reason = "`CO` is 9.5, above its maximum of 5; `T` is -30, below its minimum of -20";
-        assert_eq!(out.dead[0].reason, reason);
-        assert!(transform("range_check", json!({ "on_fail": "reject", "ranges": {} })).rejects());
-    }
-
-    #[test]
-    fn impossible_bounds_and_unknown_fields_are_problems_at_their_place() {
-        let input = numbers(&["CO", "T"]);
-        let says = |ranges: serde_json::Value| problems("range_check", json!({ "ranges": ranges }), &input);
-        assert_eq!(says(json!({ "CO": { "min": 5, "max": 1 } })), ["ranges.CO.min: `min` (5) lies above `max` (1)"]);
-        let outside = says(json!({ "CO": { "max": 10, "suspect_max": 11 } }));
-        assert_eq!(outside, ["ranges.CO.suspect_max: `suspect_max` (11) lies above `max` (10)"]);
-        let outside = says(json!({ "T": { "min": -20, "suspect_min": -21 } }));
-        assert_eq!(outside, ["ranges.T.suspect_min: `min` (-20) lies above `suspect_min` (-21)"]);
-        assert_eq!(
-            says(json!({ "COO": { "min": 1 } })),
-            ["ranges.COO: there is no field `COO` here: no stage before this one has it"]
-        );
-        assert!(!schema_takes("range_check", &json!({ "ranges": { "CO": {} } })));
-        assert!(!schema_takes("range_check", &json!({ "ranges": {} })));
-        assert!(says(json!({ "CO": { "min": 0, "max": 9, "suspect_min": 0, "suspect_max": 9 } })).is_empty());
-    }
-
-    #[test]
-    fn columns_are_found_by_name_when_the_layout_changes() {
-        let mut check = build(json!({ "ranges": { "CO": { "max": 5.0 } } }));
-        one(&mut *check, batch(&[("CO", &[Some(1.0)])]));
-        let checked = one(&mut *check, batch(&[("T", &[Some(99.0)]), ("CO", &[Some(9.0)])]));
-        assert_eq!(marks(&checked, "T"), ["unknown observed(0)"]);
-        assert_eq!(marks(&checked, "CO"), ["fail observed(0) tests 0b10"]);
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! From columns to JSON, a row at a time, with everything that does not change from row to row escaped beforehand.
+//! From columns to JSON, a row at a time. What is the same for all rows is escaped once.
 
 use std::sync::Arc;
 
@@ -7,49 +7,50 @@ use aqpipe_engine::record::{Batch, CellQuality, Column, Fields, Flag, Provenance
 use arrow_array::{Array, StringArray};
 use arrow_buffer::NullBuffer;
 
-use super::QUALITY;
-use crate::codec::names::{Told, apart};
+use super::property_names::QUALITY;
 use crate::codec::text;
+use crate::codec::unique_names::unique_names;
+use crate::warn_once::WarnOnce;
 
 /// Provenance and distance.
-const PROVENANCE: u32 = 0xfff0;
-const TESTS: u32 = 0xffff_0000;
-const DERIVED: u32 = (Provenance::Derived as u32) << 4;
+const PROVENANCE_BITS: u32 = 0xfff0;
+const TEST_BITS: u32 = 0xffff_0000;
+const DERIVED_BITS: u32 = (Provenance::Derived as u32) << 4;
 
 /// Writes records as JSON objects (see the [module](super) for their shape).
 #[derive(Debug)]
 pub struct Encoder {
     tests: Arc<QcTests>,
-    bound: Option<Bound>,
+    template: Option<RecordTemplate>,
     flags: Vec<u8>,
-    told: Told,
+    warn_once: WarnOnce,
 }
 
-/// What stays the same from row to row.
+/// The parts of a record that are the same for all rows.
 #[derive(Debug)]
-struct Bound {
+struct RecordTemplate {
     fields: Arc<Fields>,
     tests: Vec<Arc<str>>,
     /// `,"station":`
     key: Vec<u8>,
-    /// `,"CO(GT)":` a field.
+    /// `,"CO(GT)":` for each field.
     properties: Vec<Vec<u8>>,
     /// `,"derived":["hour"]`, or nothing.
     derived: Vec<u8>,
-    /// `"gross_range"` a test.
+    /// `"gross_range"` for each test.
     test_names: Vec<Vec<u8>>,
 }
 
-/// A column, taken apart once a batch.
-enum Cells<'a> {
-    Number { values: &'a [f64], nulls: Option<&'a NullBuffer>, marks: &'a [u32], usual: u32 },
+/// A column's parts, for one batch.
+enum ColumnView<'a> {
+    Number { values: &'a [f64], nulls: Option<&'a NullBuffer>, quality: &'a [u32], implied: u32 },
     Text(&'a StringArray),
 }
 
-/// The name among these fields (or the key's) that belongs to another property of the wire format, so that they are written
-/// under another one.
+/// The name of a field or of the key that the wire format reserves for another property; the encoder writes such a field under
+/// another name.
 #[must_use]
-pub fn taken_name(fields: &Fields) -> Option<&str> {
+pub fn reserved_name(fields: &Fields) -> Option<&str> {
     let taken = |name: &&str| [TIMESTAMP, QUALITY].contains(name);
     let key = fields.key.as_deref();
     key.filter(taken).or_else(|| fields.names().find(|name| taken(name) || key == Some(name)))
@@ -59,51 +60,52 @@ impl Encoder {
     /// An encoder that takes the names of tests from `tests`.
     #[must_use]
     pub fn new(tests: Arc<QcTests>) -> Encoder {
-        Encoder { tests, bound: None, flags: Vec::new(), told: Told::default() }
+        Encoder { tests, template: None, flags: Vec::new(), warn_once: WarnOnce::default() }
     }
 
     /// Appends one JSON object a record to `out` (no line end), and the end of each in `out` to `ends`.
     ///
-    /// A field with a name that belongs to another property (see [`taken_name`]) is written with `_` behind it.
+    /// A field with a reserved name (see [`reserved_name`]) is written with `_` appended.
     ///
     /// # Errors
     /// None that input can cause.
     pub fn encode(&mut self, batch: &Batch, out: &mut Vec<u8>, ends: &mut Vec<usize>) -> Result<()> {
         let tests = self.tests.names();
-        let bound = match self.bound.take() {
-            Some(bound) if bound.fits(batch.fields(), &tests) => bound,
-            _ => Bound::new(batch.fields(), tests, &self.told),
+        let template = match self.template.take() {
+            Some(template) if template.fits(batch.fields(), &tests) => template,
+            _ => RecordTemplate::new(batch.fields(), tests, &self.warn_once),
         };
-        let bound = self.bound.insert(bound);
-        let columns: Vec<Cells<'_>> = bound.fields.list.iter().zip(batch.columns()).map(Cells::of).collect();
+        let template = self.template.insert(template);
+        let columns: Vec<ColumnView<'_>> =
+            template.fields.list.iter().zip(batch.columns()).map(ColumnView::of).collect();
         ends.reserve(batch.rows());
         for row in 0..batch.rows() {
-            bound.write_row(batch, &columns, row, &mut self.flags, out);
+            template.write_row(batch, &columns, row, &mut self.flags, out);
             ends.push(out.len());
         }
         Ok(())
     }
 }
 
-impl<'a> Cells<'a> {
-    fn of((field, column): (&aqpipe_engine::record::Field, &'a Column)) -> Cells<'a> {
+impl<'a> ColumnView<'a> {
+    fn of((field, column): (&aqpipe_engine::record::Field, &'a Column)) -> ColumnView<'a> {
         match column {
-            Column::Text(text) => Cells::Text(text),
-            Column::Number(numbers) => Cells::Number {
+            Column::Text(text) => ColumnView::Text(text),
+            Column::Number(numbers) => ColumnView::Number {
                 values: numbers.values.values(),
                 nulls: numbers.values.nulls(),
-                marks: &numbers.quality,
-                usual: if field.derived { DERIVED } else { 0 },
+                quality: &numbers.quality,
+                implied: if field.derived { DERIVED_BITS } else { 0 },
             },
         }
     }
 }
 
-impl Bound {
-    fn new(fields: &Arc<Fields>, tests: Vec<Arc<str>>, told: &Told) -> Bound {
+impl RecordTemplate {
+    fn new(fields: &Arc<Fields>, tests: Vec<Arc<str>>, warn_once: &WarnOnce) -> RecordTemplate {
         let names: Vec<&str> = fields.key.as_deref().into_iter().chain(fields.names()).collect();
-        let written = apart(&names, &[TIMESTAMP, QUALITY]);
-        told.renamed(&names, &written);
+        let written = unique_names(&names, &[TIMESTAMP, QUALITY]);
+        warn_once.warn_renamed(&names, &written);
         let (key, written) = written.split_at(usize::from(fields.key.is_some()));
         let property = |name: &str| {
             let mut fragment = vec![b','];
@@ -124,7 +126,7 @@ impl Bound {
             write_text(&mut quoted, name);
             quoted
         });
-        Bound {
+        RecordTemplate {
             fields: Arc::clone(fields),
             key: key.first().map(|name| property(name)).unwrap_or_default(),
             properties: written.iter().map(|name| property(name)).collect(),
@@ -138,7 +140,7 @@ impl Bound {
         (Arc::ptr_eq(&self.fields, fields) || self.fields == *fields) && self.tests == tests
     }
 
-    fn write_row(&self, batch: &Batch, columns: &[Cells<'_>], row: usize, flags: &mut Vec<u8>, out: &mut Vec<u8>) {
+    fn write_row(&self, batch: &Batch, columns: &[ColumnView<'_>], row: usize, flags: &mut Vec<u8>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"timestamp\":\"");
         text::write_timestamp(out, batch.time()[row], batch.utc_offset()[row]);
         out.push(b'"');
@@ -147,19 +149,19 @@ impl Bound {
             write_text_cell(out, keys, row);
         }
         flags.clear();
-        let mut notable = 0;
+        let mut unusual = 0;
         for (property, cells) in self.properties.iter().zip(columns) {
             out.extend_from_slice(property);
             match cells {
-                Cells::Number { values, nulls, marks, usual } => {
+                ColumnView::Number { values, nulls, quality, implied } => {
                     let valid = nulls.is_none_or(|nulls| nulls.is_valid(row));
                     if !(valid && text::write_number(out, values[row])) {
                         out.extend_from_slice(b"null");
                     }
-                    notable |= (marks[row] ^ usual) & (PROVENANCE | TESTS);
-                    flags.push(b'0' + CellQuality(marks[row]).flag() as u8);
+                    unusual |= (quality[row] ^ implied) & (PROVENANCE_BITS | TEST_BITS);
+                    flags.push(b'0' + CellQuality(quality[row]).flag() as u8);
                 }
-                Cells::Text(text) => {
+                ColumnView::Text(text) => {
                     write_text_cell(out, text, row);
                     let flag = if text.is_valid(row) { Flag::Unknown } else { Flag::Missing };
                     flags.push(b'0' + flag as u8);
@@ -177,28 +179,28 @@ impl Bound {
         out.extend_from_slice(flags);
         out.push(b'"');
         out.extend_from_slice(&self.derived);
-        if notable & TESTS != 0 {
-            self.write_members(out, b",\"tests\":{", columns, row, |out, mark, _| {
-                let mut before = b'[';
+        if unusual & TEST_BITS != 0 {
+            self.write_members(out, b",\"tests\":{", columns, row, |out, quality, _| {
+                let mut separator = b'[';
                 for (_, name) in
-                    self.test_names.iter().enumerate().filter(|(bit, _)| mark.tests() & (1 << (bit & 15)) != 0)
+                    self.test_names.iter().enumerate().filter(|(bit, _)| quality.tests() & (1 << (bit & 15)) != 0)
                 {
-                    out.push(before);
+                    out.push(separator);
                     out.extend_from_slice(name);
-                    before = b',';
+                    separator = b',';
                 }
-                if before == b',' {
+                if separator == b',' {
                     out.push(b']');
                 }
-                before == b','
+                separator == b','
             });
         }
-        if notable & PROVENANCE != 0 {
-            self.write_members(out, b",\"fills\":{", columns, row, |out, mark, usual| {
-                let differs = mark.0 & PROVENANCE != usual;
+        if unusual & PROVENANCE_BITS != 0 {
+            self.write_members(out, b",\"fills\":{", columns, row, |out, quality, implied| {
+                let differs = quality.0 & PROVENANCE_BITS != implied;
                 if differs {
                     out.push(b'"');
-                    text::write_fill(out, mark);
+                    text::write_fill(out, quality);
                     out.push(b'"');
                 }
                 differs
@@ -207,31 +209,32 @@ impl Bound {
         out.extend_from_slice(b"}}");
     }
 
-    /// Writes `name`, which opens an object, and `"FIELD":…}` with what `value` appends for a measurement; `value` is told the mark and the
-    /// provenance that goes without saying, and returns whether it appended something. Nothing where it never did.
+    /// Writes `name`, which opens an object, and a member for each measurement for which `value` appends something. `value` gets
+    /// the cell's quality and the provenance that the field implies, and returns whether it appended something. Writes nothing
+    /// where it never did.
     #[cold]
     fn write_members(
         &self,
         out: &mut Vec<u8>,
         name: &[u8],
-        columns: &[Cells<'_>],
+        columns: &[ColumnView<'_>],
         row: usize,
         value: impl Fn(&mut Vec<u8>, CellQuality, u32) -> bool,
     ) {
         let start = out.len();
         out.extend_from_slice(name);
-        let opened = out.len();
+        let members_start = out.len();
         for (property, cells) in self.properties.iter().zip(columns) {
-            let Cells::Number { nulls, marks, usual, .. } = cells else { continue };
-            let null = nulls.is_some_and(|nulls| nulls.is_null(row));
+            let ColumnView::Number { nulls, quality, implied, .. } = cells else { continue };
+            let is_missing = nulls.is_some_and(|nulls| nulls.is_null(row));
             let before = out.len();
             // A property starts with a comma, which the first member does without.
-            out.extend_from_slice(if before == opened { &property[1..] } else { property });
-            if !value(out, CellQuality(marks[row]), if null { 0 } else { *usual }) {
+            out.extend_from_slice(if before == members_start { &property[1..] } else { property });
+            if !value(out, CellQuality(quality[row]), if is_missing { 0 } else { *implied }) {
                 out.truncate(before);
             }
         }
-        if out.len() == opened {
+        if out.len() == members_start {
             out.truncate(start);
         } else {
             out.push(b'}');

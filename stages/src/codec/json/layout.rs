@@ -1,4 +1,4 @@
-//! The fields that are known, and where their properties are expected.
+//! The known fields, and the order in which their properties are expected.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -7,15 +7,16 @@ use aqpipe_engine::record::{Field, Fields, Kind};
 use aqpipe_engine::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::row::Cell;
-use super::{DecoderOptions, QUALITY, SCORE};
+use super::cell::Cell;
+use super::options::DecoderOptions;
+use super::property_names::{QUALITY, SCORE};
 
-/// How many fields records may have: a stream whose property names are data must not grow columns without end.
-const MOST_FIELDS: usize = 2_000;
+/// Fields that records may have: a stream whose property names are data must not grow columns without limit.
+const FIELDS_MAX: usize = 2_000;
 
-const VERSION: u8 = 1;
+const LAYOUT_FORMAT_VERSION: u8 = 1;
 
-/// What a property is.
+/// The part of a record that a property is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Slot {
     Timestamp,
@@ -29,23 +30,23 @@ pub(super) struct Layout {
     pub(super) fields: Vec<Field>,
     /// Whether records have scores.
     pub(super) scored: bool,
-    /// How often the fields changed.
+    /// Counts the changes of the fields.
     pub(super) generation: u64,
-    /// How many fields have only had nulls.
-    pub(super) undecided: usize,
+    /// How many fields have only had nulls, so that their kind is unknown.
+    pub(super) unknown_kinds: usize,
     pub(super) timestamp: String,
     key: Option<Arc<str>>,
     open: bool,
     numeric: Arc<BTreeSet<String>>,
-    /// The properties in the order in which they are expected: `"NAME":` and what it is.
+    /// The properties in the order in which they are expected: `"NAME":`, and the part that it is.
     plan: Vec<(Box<[u8]>, Slot)>,
-    /// The place of each property in the plan.
-    places: HashMap<Arc<str>, usize>,
-    shared: Arc<Fields>,
+    /// The index of each property in the plan.
+    plan_index: HashMap<Arc<str>, usize>,
+    batch_fields: Arc<Fields>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Carried {
+struct SavedLayout {
     version: u8,
     fields: Vec<Field>,
     scored: bool,
@@ -58,48 +59,48 @@ impl Layout {
             fields: Vec::new(),
             scored: false,
             generation: 0,
-            undecided: 0,
+            unknown_kinds: 0,
             timestamp: options.timestamp.clone(),
             key: options.key.as_deref().map(Into::into),
             open: options.declared.is_none() || declared.open,
             numeric: Arc::clone(&options.numeric),
             plan: Vec::new(),
-            places: HashMap::new(),
-            shared: Arc::default(),
+            plan_index: HashMap::new(),
+            batch_fields: Arc::default(),
         };
-        layout.fields = declared.list.into_iter().filter(|field| !layout.is_taken(&field.name)).collect();
-        layout.changed();
+        layout.fields = declared.list.into_iter().filter(|field| !layout.is_reserved(&field.name)).collect();
+        layout.rebuild();
         layout
     }
 
-    /// Whether a name belongs to a property that is not a field's.
-    fn is_taken(&self, name: &str) -> bool {
+    /// Whether a name is that of a property that is no field.
+    fn is_reserved(&self, name: &str) -> bool {
         name == self.timestamp || name == QUALITY || self.key.as_deref() == Some(name)
     }
 
-    /// After the fields changed: what follows from them.
-    fn changed(&mut self) {
+    /// Works out everything that follows from the fields, after a change of them.
+    fn rebuild(&mut self) {
         for field in self.fields.iter_mut().filter(|field| field.kind == Kind::Unknown) {
             if self.numeric.contains(&*field.name) {
                 field.kind = Kind::Number;
             }
         }
         self.generation += 1;
-        self.undecided = self.fields.iter().filter(|field| field.kind == Kind::Unknown).count();
+        self.unknown_kinds = self.fields.iter().filter(|field| field.kind == Kind::Unknown).count();
         let fields = self.fields.iter().enumerate().map(|(index, field)| (Arc::clone(&field.name), Slot::Field(index)));
         let mut slots = vec![(self.timestamp.as_str().into(), Slot::Timestamp)];
         slots.extend(self.key.iter().map(|key| (Arc::clone(key), Slot::Key)));
         slots.extend(fields);
         slots.push((QUALITY.into(), Slot::Quality));
         self.plan.clear();
-        self.places.clear();
+        self.plan_index.clear();
         for (place, (name, slot)) in slots.into_iter().enumerate() {
             let quoted = serde_json::to_string(&*name).unwrap_or_default();
             self.plan.push((format!("{quoted}:").into_bytes().into(), slot));
-            self.places.insert(name, place);
+            self.plan_index.insert(name, place);
         }
         let kind = |kind| if kind == Kind::Unknown { Kind::Number } else { kind };
-        self.shared = Arc::new(Fields {
+        self.batch_fields = Arc::new(Fields {
             list: self.fields.iter().map(|field| Field { kind: kind(field.kind), ..field.clone() }).collect(),
             key: self.key.clone(),
             score: self.scored.then(|| SCORE.into()),
@@ -108,8 +109,8 @@ impl Layout {
     }
 
     /// The layout of a batch.
-    pub(super) fn shared(&self) -> Arc<Fields> {
-        Arc::clone(&self.shared)
+    pub(super) fn batch_fields(&self) -> Arc<Fields> {
+        Arc::clone(&self.batch_fields)
     }
 
     pub(super) fn has_key(&self) -> bool {
@@ -120,15 +121,15 @@ impl Layout {
         self.key.as_deref().unwrap_or_default()
     }
 
-    /// The bytes expected at a place of the plan, and what they introduce.
+    /// The bytes expected at a place of the plan, and the part that follows them.
     #[inline]
     pub(super) fn expected(&self, place: usize) -> Option<(&[u8], Slot)> {
         self.plan.get(place).map(|(bytes, slot)| (&**bytes, *slot))
     }
 
-    /// The place in the plan, and what it is, of a property that is known.
+    /// The place of a known property in the plan, and the part that it is.
     pub(super) fn find(&self, name: &str) -> Option<(usize, Slot)> {
-        let place = *self.places.get(name)?;
+        let place = *self.plan_index.get(name)?;
         Some((place, self.plan[place].1))
     }
 
@@ -140,18 +141,18 @@ impl Layout {
         }
     }
 
-    /// Why an unknown property cannot become a field, with `more` of them before it in its record.
+    /// Why an unknown property cannot become a field, with `more` unknown ones before it in its record.
     pub(super) fn refuses(&self, name: &str, more: usize) -> Option<String> {
-        (self.fields.len() + more >= MOST_FIELDS)
-            .then(|| format!("the property `{name}` would be a field beyond the first {MOST_FIELDS}"))
+        (self.fields.len() + more >= FIELDS_MAX)
+            .then(|| format!("the property `{name}` would be a field beyond the first {FIELDS_MAX}"))
     }
 
-    /// Whether a score can have a column of its own.
+    /// Whether the name of a score's column is free.
     pub(super) fn has_room_for_score(&self) -> bool {
         self.key.as_deref() != Some(SCORE) && self.field(SCORE).is_none()
     }
 
-    /// Knows new fields, and what is new of known ones.
+    /// Adds fields, and takes over what a record tells of known ones.
     pub(super) fn grow<'a>(
         &mut self,
         new: impl Iterator<Item = (&'a str, &'a Cell)>,
@@ -170,31 +171,31 @@ impl Layout {
             field.derived = true;
         }
         self.scored |= scored;
-        self.changed();
+        self.rebuild();
     }
 
-    /// A field of which only nulls were seen holds numbers: what batches say of it already.
+    /// A field of unknown kind holds numbers, as batches say already.
     pub(super) fn decide_number(&mut self, index: usize) {
         self.fields[index].kind = Kind::Number;
-        self.undecided -= 1;
+        self.unknown_kinds -= 1;
     }
 
-    pub(super) fn carry(&self) -> Vec<u8> {
-        let carried = Carried { version: VERSION, fields: self.fields.clone(), scored: self.scored };
-        // Names, kinds and flags: nothing that could not be written.
-        postcard::to_stdvec(&carried).unwrap_or_default()
+    pub(super) fn snapshot_state(&self) -> Vec<u8> {
+        let saved = SavedLayout { version: LAYOUT_FORMAT_VERSION, fields: self.fields.clone(), scored: self.scored };
+        // Names, kinds and flags: nothing that cannot be serialised.
+        postcard::to_stdvec(&saved).unwrap_or_default()
     }
 
-    /// Declared fields keep their place and kind; the others follow in the order in which they were found.
+    /// Adds the fields of an earlier run behind the declared ones, which keep their place and kind.
     pub(super) fn restore(&mut self, bytes: &[u8]) -> Result<()> {
-        let unreadable = || Error::new("the known fields of an earlier run cannot be read back");
-        let carried: Carried = postcard::from_bytes(bytes).map_err(|error| unreadable().because(error))?;
-        if carried.version != VERSION {
-            return Err(unreadable().help("they were saved by another version of aqpipe"));
+        let unreadable = || Error::new("the saved fields of an earlier run cannot be read");
+        let saved: SavedLayout = postcard::from_bytes(bytes).map_err(|error| unreadable().because(error))?;
+        if saved.version != LAYOUT_FORMAT_VERSION {
+            return Err(unreadable().help("another version of aqpipe saved them"));
         }
-        for saved in carried.fields {
+        for saved in saved.fields {
             match self.field(&saved.name) {
-                None if self.is_taken(&saved.name) || self.fields.len() >= MOST_FIELDS => {}
+                None if self.is_reserved(&saved.name) || self.fields.len() >= FIELDS_MAX => {}
                 None => self.fields.push(saved),
                 Some(index) => {
                     let field = &mut self.fields[index];
@@ -205,8 +206,8 @@ impl Layout {
                 }
             }
         }
-        self.scored |= carried.scored && self.has_room_for_score();
-        self.changed();
+        self.scored |= saved.scored && self.has_room_for_score();
+        self.rebuild();
         Ok(())
     }
 }

@@ -1,33 +1,33 @@
-//! JSON, piece by piece.
+//! JSON, token by token.
 //!
-//! Why not serde: its numbers arrive as `f64` only, so that the text of a number in a text field is lost and decimals of
-//! 17 digits are off by a bit (unless every user of serde_json in the build pays for exactness); and a reader that
-//! compares the next bytes with the property it expects is twice as fast. Tests hold it against serde_json.
+//! Why not serde: its numbers arrive as `f64` only, so that the text of a number in a text field is lost, and decimals of 17
+//! digits are off by a bit unless every user of serde_json in the build pays for exactness. A reader that compares the next bytes
+//! with the property it expects is also twice as fast. Tests compare it with serde_json.
 
 use std::ops::Range;
 
-/// How deep values may be nested.
-const DEEPEST: u32 = 100;
+/// Levels of nested values, so that none overflows the stack.
+const NESTING_DEPTH_MAX: u32 = 100;
 
 /// Where and why a text is not JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NotJson {
+pub(super) struct SyntaxError {
     pub(super) at: usize,
     pub(super) expected: &'static str,
 }
 
-/// A part of the text. Half the size of a range of `usize`: cells are written and read once a value.
+/// A range of the text. Half the size of a range of `usize`, for a cell is written and read for each value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Part {
+pub(super) struct TextRange {
     start: u32,
     end: u32,
 }
 
-impl Part {
+impl TextRange {
     #[inline]
-    fn new(range: Range<usize>) -> Part {
+    fn new(range: Range<usize>) -> TextRange {
         // Records are below 2 GiB.
-        Part { start: range.start as u32, end: range.end as u32 }
+        TextRange { start: range.start as u32, end: range.end as u32 }
     }
 
     #[inline]
@@ -39,15 +39,15 @@ impl Part {
 /// A string in the text, without its quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Quoted {
-    pub(super) part: Part,
-    /// Whether it has escapes, so that its bytes are not its text.
+    pub(super) part: TextRange,
+    /// Whether it has escapes: its bytes are then not its text.
     pub(super) escaped: bool,
 }
 
 /// A number in the text.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Number {
-    pub(super) part: Part,
+    pub(super) part: TextRange,
     /// Correctly rounded; infinite where it is too large for 64 bits.
     pub(super) value: f64,
 }
@@ -67,8 +67,8 @@ impl<'a> Lexer<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    pub(super) fn fail<T>(&self, expected: &'static str) -> Result<T, NotJson> {
-        Err(NotJson { at: self.at, expected })
+    pub(super) fn fail<T>(&self, expected: &'static str) -> Result<T, SyntaxError> {
+        Err(SyntaxError { at: self.at, expected })
     }
 
     #[inline]
@@ -78,7 +78,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Goes past these bytes where they come next.
+    /// Skips these bytes; returns `false` where others come next.
     #[inline]
     pub(super) fn skip(&mut self, expected: &[u8]) -> bool {
         let found = self.text.as_bytes()[self.at..].starts_with(expected);
@@ -89,7 +89,7 @@ impl<'a> Lexer<'a> {
     }
 
     #[inline]
-    pub(super) fn byte(&mut self, byte: u8, expected: &'static str) -> Result<(), NotJson> {
+    pub(super) fn byte(&mut self, byte: u8, expected: &'static str) -> Result<(), SyntaxError> {
         if self.peek() == Some(byte) {
             self.at += 1;
             Ok(())
@@ -100,7 +100,7 @@ impl<'a> Lexer<'a> {
 
     /// After a member: whether another one follows.
     #[inline]
-    pub(super) fn more(&mut self, close: u8, expected: &'static str) -> Result<bool, NotJson> {
+    pub(super) fn more(&mut self, close: u8, expected: &'static str) -> Result<bool, SyntaxError> {
         self.space();
         match self.peek() {
             Some(b',') => {
@@ -117,7 +117,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Opens an object or an array: whether it has members.
-    pub(super) fn open(&mut self, open: u8, close: u8, expected: &'static str) -> Result<bool, NotJson> {
+    pub(super) fn open(&mut self, open: u8, close: u8, expected: &'static str) -> Result<bool, SyntaxError> {
         self.byte(open, expected)?;
         self.space();
         if self.peek() == Some(close) {
@@ -128,7 +128,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// A property's name and its colon.
-    pub(super) fn name(&mut self) -> Result<Quoted, NotJson> {
+    pub(super) fn name(&mut self) -> Result<Quoted, SyntaxError> {
         if self.peek() != Some(b'"') {
             return self.fail("a property's name");
         }
@@ -139,7 +139,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// A string; the quote comes next.
-    pub(super) fn string(&mut self) -> Result<Quoted, NotJson> {
+    pub(super) fn string(&mut self) -> Result<Quoted, SyntaxError> {
         self.at += 1;
         let bytes = self.text.as_bytes();
         let start = self.at;
@@ -162,11 +162,11 @@ impl<'a> Lexer<'a> {
             }
         }
         self.at += 1;
-        Ok(Quoted { part: Part::new(start..self.at - 1), escaped })
+        Ok(Quoted { part: TextRange::new(start..self.at - 1), escaped })
     }
 
     /// What follows a backslash.
-    fn escape(&mut self) -> Result<(), NotJson> {
+    fn escape(&mut self) -> Result<(), SyntaxError> {
         match self.peek() {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
             Some(b'u') => {
@@ -188,7 +188,7 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    fn hex(&mut self) -> Result<u16, NotJson> {
+    fn hex(&mut self) -> Result<u16, SyntaxError> {
         let mut unit = 0;
         for _ in 0..4 {
             let Some(digit) = self.peek().and_then(|byte| char::from(byte).to_digit(16)) else {
@@ -202,7 +202,7 @@ impl<'a> Lexer<'a> {
 
     /// A number; a digit or `-` comes next.
     #[inline(always)]
-    pub(super) fn number(&mut self) -> Result<Number, NotJson> {
+    pub(super) fn number(&mut self) -> Result<Number, SyntaxError> {
         let start = self.at;
         let negative = self.skip(b"-");
         let mut mantissa = 0u64;
@@ -234,15 +234,15 @@ impl<'a> Lexer<'a> {
             exact = false;
         }
         let range = start..self.at;
-        // Up to 15 digits and a power of ten up to 22 are exact as they are, so one division rounds once (W. Clinger,
-        // "How to Read Floating Point Numbers Accurately").
+        // Up to 15 digits and a power of ten up to 22 are exact, so that one division rounds once (W. Clinger, "How to Read
+        // Floating Point Numbers Accurately").
         let value = if exact {
-            let value = mantissa as f64 / POWERS[fraction];
+            let value = mantissa as f64 / EXACT_POWERS_OF_TEN[fraction];
             if negative { -value } else { value }
         } else {
             self.text[range.clone()].parse().unwrap_or(f64::NAN)
         };
-        Ok(Number { part: Part::new(range), value })
+        Ok(Number { part: TextRange::new(range), value })
     }
 
     #[inline(always)]
@@ -260,13 +260,13 @@ impl<'a> Lexer<'a> {
         count
     }
 
-    /// Goes past a value of any kind.
-    pub(super) fn value(&mut self) -> Result<(), NotJson> {
+    /// Skips a value of any kind.
+    pub(super) fn value(&mut self) -> Result<(), SyntaxError> {
         self.nested_value(0)
     }
 
-    fn nested_value(&mut self, depth: u32) -> Result<(), NotJson> {
-        if depth > DEEPEST {
+    fn nested_value(&mut self, depth: u32) -> Result<(), SyntaxError> {
+        if depth > NESTING_DEPTH_MAX {
             return self.fail("less nesting");
         }
         match self.peek() {
@@ -296,11 +296,12 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// Powers of ten that a 64-bit number has exactly; more than 15 digits take the other path.
-const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+/// Powers of ten that a 64-bit number holds exactly. Numbers of more than 15 digits are parsed by the standard library.
+const EXACT_POWERS_OF_TEN: [f64; 16] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
 impl Quoted {
-    /// The text that it stands for.
+    /// The text, with its escapes resolved.
     pub(super) fn text<'t>(&self, source: &'t str) -> std::borrow::Cow<'t, str> {
         let range = self.part.range();
         let raw = &source[range.clone()];

@@ -12,30 +12,30 @@
 //! * `quality.score` is the record's quality, 0 to 1, where a stage has scored it.
 //! * `quality.flags` has one QARTOD digit for **every** field, text too, in the order in which the object has them:
 //!   a reader without the schema cannot tell a missing text from a missing number. A text is 2, or 9 where it is null.
-//! * `quality.derived` names the fields that were computed from others. It is a list by name rather than a fill a cell:
-//!   it is the same for every record, so writing it is one copy, reading it one comparison, and compression takes the
-//!   rest. In such a field a value counts as derived and a null as observed, unless `fills` says otherwise.
-//! * `quality.tests` names the tests that objected, by field; `quality.fills` says where a value came from that its
-//!   source did not have, with the number of records to the donor. Both are left out where they are empty.
+//! * `quality.derived` names the fields that were computed from others. The list is the same for every record, so that writing
+//!   it is one copy, reading it one comparison, and compression removes the rest. In such a field a value counts as derived and a
+//!   null as observed, unless `fills` says otherwise.
+//! * `quality.tests` names the tests that objected, by field. `quality.fills` says how a value was filled that the source did
+//!   not have, with the number of records to the donor. An empty one is left out.
 //!
-//! The reader takes any JSON object with a timestamp: properties that it does not know become fields, `quality` may be
-//! absent or hold more members.
+//! The decoder takes any JSON object with a timestamp. Properties that it does not know become fields; `quality` may be absent
+//! or have other members too.
 
-mod columns;
+mod cell;
 mod decode;
 mod encode;
 mod layout;
 mod lexer;
+mod options;
+mod property_names;
 mod quality;
+mod rejected;
 mod row;
 #[cfg(test)]
 mod tests;
 
-pub use decode::{Decoder, DecoderOptions, Pushed, Rejected};
-pub use encode::{Encoder, taken_name};
-
-/// The property that holds what is known of a record's values.
-pub const QUALITY: &str = "quality";
-
-/// The name that a score read back gets as a column.
-pub const SCORE: &str = "quality_score";
+pub use decode::{Decoder, Pushed};
+pub use encode::{Encoder, reserved_name};
+pub use options::DecoderOptions;
+pub use property_names::{QUALITY, SCORE};
+pub use rejected::Rejected;

@@ -1,23 +1,27 @@
-//! What is known of a record's values, read back from its `quality`.
+//! The `quality` property: read, checked and applied to the cells of its record.
 
 use std::sync::Arc;
 
 use aqpipe_engine::record::{CellQuality, Flag, Provenance, QcTests};
 
-use super::columns::Builder;
+use super::cell::NOT_A_NUMBER;
 use super::layout::Layout;
-use super::lexer::{Lexer, NotJson, Part, Quoted};
+use super::lexer::{Lexer, Quoted, SyntaxError, TextRange};
 use crate::codec::text;
+use crate::columns::ColumnBuilder;
 
-/// How many bytes of a `derived` are remembered, to know the same again.
-const REMEMBERED: usize = 4096;
+/// Bytes of a `derived` list that are kept, to recognise the same list in the next record.
+const DERIVED_CACHE_BYTES_MAX: usize = 4096;
+
+/// Test names that are kept: a foreign writer may use any number of them.
+const TEST_NAMES_CACHED_MAX: usize = 64;
 
 /// The `quality` of one record.
 #[derive(Debug, Default)]
 pub(super) struct Quality {
     present: bool,
     malformed: bool,
-    flags: Option<Part>,
+    flags: Option<TextRange>,
     fills: Vec<(Quoted, Provenance, u8)>,
     tests: Vec<(Quoted, u8)>,
     pub(super) score: Option<f64>,
@@ -25,7 +29,7 @@ pub(super) struct Quality {
     derived: Derived,
 }
 
-/// The names of the computed fields: the same from record to record, so that they are looked up once.
+/// The names of the computed fields, looked up once: they are the same from record to record.
 #[derive(Debug, Default)]
 struct Derived {
     bytes: Vec<u8>,
@@ -33,11 +37,11 @@ struct Derived {
     fields: Vec<usize>,
     /// The generation of the layout that `fields` belongs to.
     generation: u64,
-    /// Whether the layout knows all of them as computed.
-    settled: bool,
+    /// Whether the layout has all of them as computed.
+    all_known: bool,
 }
 
-/// The bits of the test names that were seen, so that the shared table is asked once a name.
+/// The bits of the test names seen so far, so that the shared table is asked once for each name.
 #[derive(Debug)]
 pub(super) struct TestBits {
     tests: Arc<QcTests>,
@@ -54,8 +58,7 @@ impl TestBits {
             return *bit;
         }
         let bit = self.tests.bit(name);
-        // Names of a foreign writer may be without number.
-        if self.seen.len() < 64 {
+        if self.seen.len() < TEST_NAMES_CACHED_MAX {
             self.seen.push((name.into(), bit));
         }
         bit
@@ -77,8 +80,8 @@ impl Quality {
         self.present
     }
 
-    /// Reads the value of the property. What is not of its shape makes it [malformed](Self::settle), never the record.
-    pub(super) fn read(&mut self, lexer: &mut Lexer<'_>, tests: &mut TestBits) -> Result<(), NotJson> {
+    /// Reads the value of the property. A member of another shape makes the property malformed, never the record.
+    pub(super) fn read(&mut self, lexer: &mut Lexer<'_>, tests: &mut TestBits) -> Result<(), SyntaxError> {
         self.present = true;
         if lexer.peek() != Some(b'{') {
             self.malformed = !lexer.skip(b"null");
@@ -101,7 +104,7 @@ impl Quality {
         Ok(())
     }
 
-    fn read_score(&mut self, lexer: &mut Lexer<'_>) -> Result<(), NotJson> {
+    fn read_score(&mut self, lexer: &mut Lexer<'_>) -> Result<(), SyntaxError> {
         match lexer.peek() {
             Some(b'-' | b'0'..=b'9') => {
                 let score = lexer.number()?.value;
@@ -113,7 +116,7 @@ impl Quality {
         }
     }
 
-    fn read_flags(&mut self, lexer: &mut Lexer<'_>) -> Result<(), NotJson> {
+    fn read_flags(&mut self, lexer: &mut Lexer<'_>) -> Result<(), SyntaxError> {
         if lexer.peek() != Some(b'"') {
             return self.skip_other(lexer);
         }
@@ -121,8 +124,8 @@ impl Quality {
         Ok(())
     }
 
-    /// Instead of what belongs there: null goes for nothing at all.
-    fn skip_other(&mut self, lexer: &mut Lexer<'_>) -> Result<(), NotJson> {
+    /// Skips a value of another shape. Null counts as absent.
+    fn skip_other(&mut self, lexer: &mut Lexer<'_>) -> Result<(), SyntaxError> {
         if lexer.skip(b"null") {
             return Ok(());
         }
@@ -130,7 +133,7 @@ impl Quality {
         lexer.value()
     }
 
-    fn read_derived(&mut self, lexer: &mut Lexer<'_>) -> Result<(), NotJson> {
+    fn read_derived(&mut self, lexer: &mut Lexer<'_>) -> Result<(), SyntaxError> {
         if lexer.peek() != Some(b'[') {
             return self.skip_other(lexer);
         }
@@ -149,13 +152,13 @@ impl Quality {
             more = lexer.more(b']', "`,` or `]`")?;
         }
         let bytes = &lexer.text.as_bytes()[start..lexer.at];
-        if bytes.len() <= REMEMBERED && !self.malformed {
+        if bytes.len() <= DERIVED_CACHE_BYTES_MAX && !self.malformed {
             self.derived.bytes.extend_from_slice(bytes);
         }
         Ok(())
     }
 
-    fn read_fills(&mut self, lexer: &mut Lexer<'_>) -> Result<(), NotJson> {
+    fn read_fills(&mut self, lexer: &mut Lexer<'_>) -> Result<(), SyntaxError> {
         if lexer.peek() != Some(b'{') {
             return self.skip_other(lexer);
         }
@@ -163,7 +166,7 @@ impl Quality {
         while more {
             let field = lexer.name()?;
             lexer.space();
-            match self.text(lexer)?.and_then(|fill| text::fill(&fill.text(lexer.text))) {
+            match self.text(lexer)?.and_then(|fill| text::parse_fill(&fill.text(lexer.text))) {
                 Some((provenance, distance)) => self.fills.push((field, provenance, distance)),
                 None => self.malformed = true,
             }
@@ -172,7 +175,7 @@ impl Quality {
         Ok(())
     }
 
-    fn read_tests(&mut self, lexer: &mut Lexer<'_>, tests: &mut TestBits) -> Result<(), NotJson> {
+    fn read_tests(&mut self, lexer: &mut Lexer<'_>, tests: &mut TestBits) -> Result<(), SyntaxError> {
         if lexer.peek() != Some(b'{') {
             return self.skip_other(lexer);
         }
@@ -197,8 +200,8 @@ impl Quality {
         Ok(())
     }
 
-    /// The next value where it is a text.
-    fn text(&mut self, lexer: &mut Lexer<'_>) -> Result<Option<Quoted>, NotJson> {
+    /// The next value if it is a text; skips it otherwise.
+    fn text(&mut self, lexer: &mut Lexer<'_>) -> Result<Option<Quoted>, SyntaxError> {
         if lexer.peek() == Some(b'"') { lexer.string().map(Some) } else { lexer.value().map(|()| None) }
     }
 
@@ -207,22 +210,21 @@ impl Quality {
         if self.has_derived { &self.derived.names } else { &[] }
     }
 
-    /// Finds the computed fields in a layout; returns whether it knows all of those that it has as computed.
-    pub(super) fn find_derived(&mut self, layout: &Layout) -> bool {
+    /// Finds the computed fields in a layout; returns whether the layout has all those that it knows as computed.
+    pub(super) fn resolve_derived(&mut self, layout: &Layout) -> bool {
         let derived = &mut self.derived;
         if self.has_derived && derived.generation != layout.generation {
             derived.fields = derived.names.iter().filter_map(|name| layout.field(name)).collect();
-            derived.settled = derived.fields.iter().all(|index| layout.fields[*index].derived);
+            derived.all_known = derived.fields.iter().all(|index| layout.fields[*index].derived);
             derived.generation = layout.generation;
         }
-        !self.has_derived || derived.settled
+        !self.has_derived || derived.all_known
     }
 
-    /// Once the whole record is read: whether its marks are of use. Where they are not, all of `quality` goes for
-    /// nothing; `false` says that it was there.
+    /// Checks the property against its record, once all of that is read. Clears it and returns `false` where it does not fit.
     ///
-    /// `order` is the fields in the order of the object, `field` finds them by name.
-    pub(super) fn settle(&mut self, source: &str, order: &[usize], field: impl Fn(&str) -> Option<usize>) -> bool {
+    /// `order` has the fields in the order of the object, `field` finds them by name.
+    pub(super) fn validate(&mut self, source: &str, order: &[usize], field: impl Fn(&str) -> Option<usize>) -> bool {
         if !self.present {
             return true;
         }
@@ -232,7 +234,7 @@ impl Quality {
                 None => self.fills.is_empty() && self.tests.is_empty(),
                 Some(flags) => {
                     let flags = &source.as_bytes()[flags.range()];
-                    flags.len() == order.len() && flags.iter().all(|digit| flag(*digit).is_some())
+                    flags.len() == order.len() && flags.iter().all(|digit| parse_flag(*digit).is_some())
                 }
             }
             && names.into_iter().all(|name| field(&name.text(source)).is_some_and(|field| order.contains(&field)));
@@ -242,62 +244,64 @@ impl Quality {
         fits
     }
 
-    /// Gives the last row of the columns its marks.
-    pub(super) fn apply(&self, source: &str, layout: &Layout, order: &[usize], columns: &mut [Builder]) {
+    /// Sets the quality of the last row's cells.
+    pub(super) fn apply(&self, source: &str, layout: &Layout, order: &[usize], columns: &mut [ColumnBuilder]) {
         let Some(flags) = &self.flags else { return };
         for (digit, index) in source.as_bytes()[flags.range()].iter().zip(order) {
-            if let Builder::Number(measures) = &mut columns[*index]
-                && let Some((mark, null)) = measures.last()
-                && let Some(flag) = flag(*digit)
-            {
+            let Some(flag) = parse_flag(*digit) else { continue };
+            update(columns, *index, |_, is_missing| {
                 // A writer that contradicts its own values must not make a gap count as a measurement.
-                let flag = match (flag, null) {
+                CellQuality(match (flag, is_missing) {
                     (Flag::Good | Flag::Unknown, true) => Flag::Missing,
                     (Flag::Missing, false) => Flag::Unknown,
                     _ => flag,
-                };
-                *mark = flag as u32;
-            }
+                } as u32)
+            });
         }
         if self.has_derived {
             for index in &self.derived.fields {
-                change(columns, *index, |mark, null| if null { mark } else { from(mark, Provenance::Derived, 0) });
+                update(columns, *index, |quality, is_missing| {
+                    if is_missing { quality } else { with_provenance(quality, Provenance::Derived, 0) }
+                });
             }
         }
         let field = |name: &Quoted| layout.field(&name.text(source));
         for (name, provenance, distance) in &self.fills {
             if let Some(index) = field(name) {
-                change(columns, index, |mark, _| from(mark, *provenance, *distance));
+                update(columns, index, |quality, _| with_provenance(quality, *provenance, *distance));
             }
         }
         // Last, for from here on a `not_a_number` may be the writer's.
-        let mut mark_tests: Vec<(usize, u16)> = Vec::new();
+        let mut field_tests: Vec<(usize, u16)> = Vec::new();
         for (name, bit) in &self.tests {
             let Some(index) = field(name) else { continue };
-            match mark_tests.iter_mut().find(|(known, _)| *known == index) {
+            match field_tests.iter_mut().find(|(known, _)| *known == index) {
                 Some((_, bits)) => *bits |= 1 << bit,
-                None => mark_tests.push((index, 1 << bit)),
+                None => field_tests.push((index, 1 << bit)),
             }
         }
-        for (index, bits) in mark_tests {
-            change(columns, index, |mark, _| CellQuality(mark.0 | u32::from(bits) << 16));
+        for (index, bits) in field_tests {
+            update(columns, index, |quality, _| CellQuality(quality.0 | u32::from(bits) << 16));
         }
     }
 }
 
-fn change(columns: &mut [Builder], index: usize, change: impl FnOnce(CellQuality, bool) -> CellQuality) {
-    if let Some(Builder::Number(measures)) = columns.get_mut(index)
-        && let Some((mark, null)) = measures.last()
+/// Changes the quality of the last row's cell, unless its value was unreadable; `change` learns whether there is no value.
+#[inline]
+fn update(columns: &mut [ColumnBuilder], index: usize, change: impl FnOnce(CellQuality, bool) -> CellQuality) {
+    if let Some(ColumnBuilder::Number(numbers)) = columns.get_mut(index)
+        && let Some((quality, is_missing)) = numbers.last()
+        && *quality != NOT_A_NUMBER.0
     {
-        *mark = change(CellQuality(*mark), null).0;
+        *quality = change(CellQuality(*quality), is_missing).0;
     }
 }
 
-/// The mark with where its value came from, whatever its flag is.
-fn from(mark: CellQuality, provenance: Provenance, distance: u8) -> CellQuality {
-    mark.filled(provenance, u64::from(distance)).with_flag(mark.flag())
+/// The quality with another provenance and the same flag.
+fn with_provenance(quality: CellQuality, provenance: Provenance, distance: u8) -> CellQuality {
+    quality.filled(provenance, u64::from(distance)).with_flag(quality.flag())
 }
 
-fn flag(digit: u8) -> Option<Flag> {
+fn parse_flag(digit: u8) -> Option<Flag> {
     Flag::from_number(digit.wrapping_sub(b'0'))
 }

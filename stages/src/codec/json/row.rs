@@ -1,62 +1,26 @@
-//! One record between its bytes and the columns: nothing of it is kept before all of it has been read.
+//! One record, parsed in full before any of it goes into the columns.
 
 use std::borrow::Cow;
 
-use aqpipe_engine::record::Kind;
-
-use super::decode::Rejected;
+use super::cell::Cell;
 use super::layout::{Layout, Slot};
-use super::lexer::{Lexer, NotJson, Number, Quoted};
+use super::lexer::Lexer;
+use super::property_names::QUALITY;
 use super::quality::{Quality, TestBits};
+use super::rejected::Rejected;
 use crate::codec::text;
-
-/// A property's value.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Cell {
-    Absent,
-    Null,
-    Number(Number),
-    Text(Quoted),
-    Bool(bool),
-}
 
 #[derive(Debug, Default)]
 pub(super) struct Row {
     pub(super) time: Option<(i64, i16)>,
     pub(super) key: Option<Cell>,
-    /// One a known field.
+    /// One for each known field.
     pub(super) cells: Vec<Cell>,
-    /// Properties that are not known.
+    /// The properties that are no known field.
     pub(super) new: Vec<(String, Cell)>,
-    /// The fields in the order of the object; new ones are counted on from the known ones.
+    /// The fields in the order of the object. New ones are numbered on from the known ones.
     pub(super) order: Vec<usize>,
     pub(super) quality: Quality,
-}
-
-impl Cell {
-    /// The kind of a field whose first value this is.
-    pub(super) fn kind(&self) -> Kind {
-        match self {
-            Cell::Absent | Cell::Null => Kind::Unknown,
-            Cell::Number(_) => Kind::Number,
-            Cell::Text(_) | Cell::Bool(_) => Kind::Text,
-        }
-    }
-
-    /// The next value, or, where it is nested, what it is.
-    #[inline]
-    fn read(lexer: &mut Lexer<'_>) -> Result<Result<Cell, &'static str>, NotJson> {
-        Ok(Ok(match lexer.peek() {
-            Some(b'-' | b'0'..=b'9') => Cell::Number(lexer.number()?),
-            Some(b'"') => Cell::Text(lexer.string()?),
-            Some(b'{') => return Ok(Err("an object")),
-            Some(b'[') => return Ok(Err("an array")),
-            _ if lexer.skip(b"null") => Cell::Null,
-            _ if lexer.skip(b"true") => Cell::Bool(true),
-            _ if lexer.skip(b"false") => Cell::Bool(false),
-            _ => return lexer.fail("a value"),
-        }))
-    }
 }
 
 impl Row {
@@ -77,7 +41,7 @@ impl Row {
                     self.value(slot, &mut lexer, layout, tests)?;
                     place + 1
                 }
-                _ => self.named_value(place, &mut lexer, layout, tests)?,
+                _ => self.unexpected_property(place, &mut lexer, layout, tests)?,
             };
             more = lexer.more(b'}', "`,` or `}`")?;
         }
@@ -101,8 +65,8 @@ impl Row {
         self.quality.clear();
     }
 
-    /// A property that is not the expected one. Returns the place that is expected next.
-    fn named_value(
+    /// Reads a property that is not the one expected at `place`; returns the place that is expected next.
+    fn unexpected_property(
         &mut self,
         place: usize,
         lexer: &mut Lexer<'_>,
@@ -117,7 +81,7 @@ impl Row {
             return Ok(found + 1);
         }
         if self.new.iter().any(|(known, _)| *known == name) {
-            return Err(twice(&name));
+            return Err(repeated(&name));
         }
         if let Some(reason) = layout.refuses(&name, self.new.len()) {
             return Err(Rejected::new(reason));
@@ -146,7 +110,7 @@ impl Row {
                     _ => Cell::read(lexer)?.map_err(|what| nested(&layout.fields[index].name, what))?,
                 };
                 if !is_first {
-                    return Err(twice(&layout.fields[index].name));
+                    return Err(repeated(&layout.fields[index].name));
                 }
                 self.order.push(index);
             }
@@ -154,7 +118,7 @@ impl Row {
                 let name = &layout.timestamp;
                 let cell = Cell::read(lexer)?.map_err(|what| nested(name, what))?;
                 if self.time.is_some() {
-                    return Err(twice(name));
+                    return Err(repeated(name));
                 }
                 self.time = Some(timestamp(name, &cell, lexer.text)?);
             }
@@ -162,12 +126,12 @@ impl Row {
                 let name = layout.key_name();
                 let cell = Cell::read(lexer)?.map_err(|what| nested(name, what))?;
                 if self.key.replace(cell).is_some() {
-                    return Err(twice(name));
+                    return Err(repeated(name));
                 }
             }
             Slot::Quality => {
                 if self.quality.is_present() {
-                    return Err(twice(super::QUALITY));
+                    return Err(repeated(QUALITY));
                 }
                 self.quality.read(lexer, tests)?;
             }
@@ -182,18 +146,18 @@ fn timestamp(name: &str, cell: &Cell, source: &str) -> Result<(i64, i16), Reject
         Cell::Number(number) => Cow::from(&source[number.part.range()]),
         Cell::Bool(_) | Cell::Null | Cell::Absent => Cow::from("null"),
     };
-    let why = match cell {
+    let parsed = match cell {
         Cell::Text(_) => text::parse_timestamp(shown.as_bytes()),
-        _ => Err(text::NotATime::Shape),
+        _ => Err(text::TimestampError::Shape),
     };
-    why.map_err(|why| {
+    parsed.map_err(|why| {
         let shown: String = shown.chars().take(64).collect();
         Rejected::new(format!("the {name} `{shown}` {why}"))
     })
 }
 
 #[cold]
-fn twice(name: &str) -> Rejected {
+fn repeated(name: &str) -> Rejected {
     Rejected::new(format!("the property `{name}` is there twice"))
 }
 
@@ -207,12 +171,5 @@ fn not_an_object(mut lexer: Lexer<'_>) -> Rejected {
     match lexer.value() {
         Err(error) => error.into(),
         Ok(()) => Rejected::new("it is JSON, but not an object"),
-    }
-}
-
-impl From<NotJson> for Rejected {
-    #[cold]
-    fn from(NotJson { at, expected }: NotJson) -> Rejected {
-        Rejected::new(format!("not JSON: expected {expected} at byte {at}"))
     }
 }

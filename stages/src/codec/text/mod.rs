@@ -1,10 +1,10 @@
-//! How times, numbers and marks look wherever they are text: in JSON, in CSV and in dead letters.
+//! Times, numbers and fills as text: in JSON, in CSV and in dead letters.
 
-mod marks;
+mod fill;
 mod time;
 
-pub use marks::{fill, provenance, write_fill, write_fills};
-pub use time::{NotATime, parse_timestamp, write_timestamp};
+pub use fill::{parse_fill, write_fill, write_fills};
+pub use time::{TimestampError, parse_timestamp, write_timestamp};
 
 /// Appends the shortest decimal that reads back as exactly this number: `1360.0`, `0.1`, `1e-7`. A number always has
 /// a point or an exponent, so that a reader that guesses types calls every column of measurements one of floats.

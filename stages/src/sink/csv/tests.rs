@@ -26,7 +26,7 @@ fn batch(names: &[&str], rows: std::ops::Range<u64>) -> Batch {
     .expect("fits")
 }
 
-fn span(from: u64, to: u64) -> OffsetRange {
+fn range(from: u64, to: u64) -> OffsetRange {
     OffsetRange {
         from: Position { offset: from, records: from },
         to: Position { offset: to, records: to },
@@ -35,7 +35,7 @@ fn span(from: u64, to: u64) -> OffsetRange {
 }
 
 #[test]
-fn a_cut_becomes_a_file_with_a_header_and_a_cut_without_rows_none() {
+fn a_checkpoint_becomes_a_file_with_a_header_and_one_without_rows_none() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut config = config(dir.path());
     (config.partition, config.offset) = (true, true);
@@ -44,12 +44,12 @@ fn a_cut_becomes_a_file_with_a_header_and_a_cut_without_rows_none() {
     let mut writer = sink.open(&"air-quality-data/2".into(), 0).expect("opens");
     let mut dead = Vec::new();
     writer.write(batch(&["T"], 0..0), &mut dead).expect("writes");
-    assert!(writer.prepare(span(0, 5)).expect("nothing").staged().is_empty());
+    assert!(writer.prepare(range(0, 5)).expect("nothing").staged().is_empty());
     writer.write(batch(&["T"], 5..6), &mut dead).expect("writes");
     writer.write(batch(&["T"], 6..7), &mut dead).expect("writes");
-    let first = writer.prepare(span(5, 7)).expect("prepares");
-    writer.write(batch(&["T", "RH"], 7..8), &mut dead).expect("other fields in another cut");
-    let second = writer.prepare(span(7, 8)).expect("prepares");
+    let first = writer.prepare(range(5, 7)).expect("prepares");
+    writer.write(batch(&["T", "RH"], 7..8), &mut dead).expect("other fields in another checkpoint");
+    let second = writer.prepare(range(7, 8)).expect("prepares");
     sink.two_phase_commit().expect("files").commit(first.staged()).expect("finishes");
     sink.two_phase_commit().expect("files").commit(second.staged()).expect("finishes");
     let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).expect("visible");
@@ -75,12 +75,9 @@ fn long_files_are_written_as_they_grow() {
     for start in 0..20 {
         writer.write(batch(&["T"], start * 1000..(start + 1) * 1000), &mut Vec::new()).expect("writes");
     }
-    let prepared = writer.prepare(span(0, 20_000)).expect("prepares");
+    let prepared = writer.prepare(range(0, 20_000)).expect("prepares");
     sink.two_phase_commit().expect("files").commit(prepared.staged()).expect("finishes");
-    sink.two_phase_commit()
-        .expect("files")
-        .commit(prepared.staged())
-        .expect("length and checksum are those that were noted");
+    sink.two_phase_commit().expect("files").commit(prepared.staged()).expect("length and checksum are those of before");
     let name = "air_quality_batch_topic-0_00000000000000000000-00000000000000020000.csv";
     let text = std::fs::read_to_string(dir.path().join(name)).expect("visible");
     assert_eq!(text.lines().count(), 20_001);
@@ -104,8 +101,8 @@ fn names_and_delimiters_that_would_confuse_readers_are_problems() {
 
 #[test]
 fn the_example_is_a_valid_configuration() {
-    let table = serde_json::json!({"dir": "processed_data", "prefix": "air_quality_batch", "batch_size": 10000, "batch_timeout_secs": 30});
-    let config: CsvSinkConfig = serde_json::from_value(table).expect("valid");
+    let encoder = serde_json::json!({"dir": "processed_data", "prefix": "air_quality_batch", "batch_size": 10000, "batch_timeout_secs": 30});
+    let config: CsvSinkConfig = serde_json::from_value(encoder).expect("valid");
     assert_eq!(
         config.checkpoint_policy(),
         CheckpointPolicy::Records { records_max: 10_000, timeout: Duration::from_secs(30) }
@@ -114,7 +111,7 @@ fn the_example_is_a_valid_configuration() {
 }
 
 #[test]
-fn rows_of_other_fields_in_one_cut_get_a_file_of_their_own() {
+fn rows_of_other_fields_in_one_checkpoint_get_a_file_of_their_own() {
     let dir = tempfile::tempdir().expect("a directory");
     let sink = config(dir.path()).build(&BuildContext::for_tests()).expect("builds");
     sink.acquire().expect("files").acquire().expect("free");
@@ -122,7 +119,7 @@ fn rows_of_other_fields_in_one_cut_get_a_file_of_their_own() {
     for (names, rows) in [(&["T"][..], 0..2), (&["T", "RH"], 2..3), (&["T"], 3..4)] {
         writer.write(batch(names, rows), &mut Vec::new()).expect("writes");
     }
-    let prepared = writer.prepare(span(0, 4)).expect("prepares");
+    let prepared = writer.prepare(range(0, 4)).expect("prepares");
     sink.two_phase_commit().expect("files").commit(prepared.staged()).expect("finishes");
     sink.two_phase_commit().expect("files").commit(prepared.staged()).expect("and again");
     let lines = |name: &str| std::fs::read_to_string(dir.path().join(name)).expect("visible").lines().count();
@@ -145,7 +142,7 @@ fn a_record_with_a_field_called_as_another_column_is_written_and_ends_nothing() 
     writer.write(batch(&["T", "flags", "timestamp"], 1..2), &mut Vec::new()).expect("writes");
     sink.two_phase_commit()
         .expect("files")
-        .commit(writer.prepare(span(0, 2)).expect("prepares").staged())
+        .commit(writer.prepare(range(0, 2)).expect("prepares").staged())
         .expect("finishes");
     let name = "air_quality_batch_topic-0_00000000000000000000-00000000000000000002.2.csv";
     let text = std::fs::read_to_string(dir.path().join(name)).expect("visible");

@@ -1,4 +1,4 @@
-//! What the schema of the options cannot say.
+//! Checks of the options beyond their JSON Schema.
 
 use std::collections::BTreeSet;
 
@@ -9,21 +9,21 @@ use aqpipe_engine::stage::Problem;
 use super::config::CsvSourceConfig;
 use super::missing::Sentinel;
 use super::time::TimeFormat;
-use crate::input::replay::Replay;
+use crate::input::playback::Playback;
 use crate::input::zone;
 
-/// The longest key that all records may share: it is written once a record.
-const KEY_MAX: usize = 1000;
+/// Bytes of a key that all records share: each record is written with it.
+const KEY_BYTES_MAX: usize = 1000;
 
 impl CsvSourceConfig {
-    /// The fields that the options promise, or all that is wrong with them.
+    /// The fields that the options promise, or all problems of the options.
     pub(super) fn checked(&self) -> Result<Fields, Vec<Problem>> {
         let mut problems = self.check_dialect();
         problems.extend(self.check_columns());
         problems.extend(self.check_timestamp());
         problems.extend(self.check_key());
         problems.extend(self.check_fields());
-        problems.extend(self.replay.iter().flat_map(Replay::check));
+        problems.extend(self.replay.iter().flat_map(Playback::check));
         if self.max_records == Some(0) {
             problems.push(
                 Problem::new(["max_records"], "at least 1 record must be read")
@@ -114,7 +114,7 @@ impl CsvSourceConfig {
         if zone.is_none() {
             problems.push(
                 Problem::new(["timezone"], format!("`{}` is neither UTC nor a fixed offset", self.timezone))
-                    .help(zone::HELP),
+                    .help(zone::TIMEZONE_HELP),
             );
         }
         if let Some(format) = &timestamp.format
@@ -145,8 +145,8 @@ impl CsvSourceConfig {
             (Some(_), None) if key.name.is_none() => {
                 problems.push(Problem::new(["key"], "a key with a `value` needs a `name`"));
             }
-            (Some(value), None) if value.len() > KEY_MAX => {
-                problems.push(Problem::new(["key", "value"], format!("a key has at most {KEY_MAX} bytes")));
+            (Some(value), None) if value.len() > KEY_BYTES_MAX => {
+                problems.push(Problem::new(["key", "value"], format!("a key has at most {KEY_BYTES_MAX} bytes")));
             }
             (None, Some(column)) => problems.extend(self.unknown_column(&["key", "column"], column)),
             _ => {}
@@ -175,7 +175,7 @@ impl CsvSourceConfig {
         problems
     }
 
-    /// Why a name cannot be that of a field.
+    /// Why a field cannot have this name.
     pub(super) fn field_conflict(&self, name: &str) -> Option<String> {
         let key = self.key.as_ref();
         if name.is_empty() {
@@ -191,7 +191,7 @@ impl CsvSourceConfig {
         }
     }
 
-    /// Where the configuration names the columns: that this is none of them.
+    /// The problem of a column that `columns` does not list.
     fn unknown_column(&self, path: &[&str], name: &str) -> Option<Problem> {
         let columns = || self.columns.iter().map(|column| self.rename.get(column).unwrap_or(column).as_str());
         if self.columns.is_empty() || columns().any(|column| column == name) {

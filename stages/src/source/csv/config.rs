@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::missing::{Sentinel, default_missing};
-use crate::input::replay::Replay;
+use crate::input::playback::Playback;
 use crate::input::zone;
 use aqpipe_engine::stage::Repeat;
 
@@ -85,7 +85,7 @@ pub(crate) struct CsvSourceConfig {
     pub(super) rerun: Repeat,
     /// Releases the records in event time. Absent, as fast as they are taken.
     #[serde(default)]
-    pub(super) replay: Option<Replay>,
+    pub(super) replay: Option<Playback>,
     /// Whether generated readings of the same shape may take the place of a file that is not there (see the source
     /// `sample`): with `--sample` and with `--embedded-broker` they do, under the key `sample` (called `station` where
     /// there is no `key`). Any other run ends with an error, for a wrong `path` must not pass for data.

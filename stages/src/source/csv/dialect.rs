@@ -1,8 +1,8 @@
-//! How cells are told apart.
+//! How the cells of a row are separated.
 
 use csv_core::{Reader, ReaderBuilder};
 
-/// How cells are told apart.
+/// How the cells of a row are separated.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dialect {
     pub(super) delimiter: u8,
@@ -10,7 +10,7 @@ pub(super) struct Dialect {
 }
 
 impl Dialect {
-    /// A reader of such records. It forgives quotes that are not closed or stand in the middle of a cell.
+    /// A parser of such records. It accepts quotes that are not closed or stand in the middle of a cell.
     pub(super) fn reader(self) -> Reader {
         let mut builder = ReaderBuilder::new();
         builder.delimiter(self.delimiter);
@@ -41,7 +41,7 @@ impl Dialect {
     }
 }
 
-/// What follows the closing quote of a cell whose opening one has been taken.
+/// What follows the closing quote of a cell, given what follows the opening one.
 fn behind_quotes(mut rest: &[u8], quote: u8) -> Option<&[u8]> {
     loop {
         let end = rest.iter().position(|byte| *byte == quote)?;
@@ -53,7 +53,7 @@ fn behind_quotes(mut rest: &[u8], quote: u8) -> Option<&[u8]> {
     }
 }
 
-/// Whether there is the end of a line in some bytes.
+/// Whether bytes contain a line end.
 pub(super) fn has_line_end(bytes: &[u8]) -> bool {
     bytes.iter().any(|byte| matches!(byte, b'\n' | b'\r'))
 }

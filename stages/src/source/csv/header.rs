@@ -5,39 +5,39 @@ use std::fs::File;
 use aqpipe_engine::{Error, Result};
 
 use super::dialect::Dialect;
-use super::files::FileSpan;
-use super::records::{Found, Records};
+use super::input_files::InputFile;
+use super::records::{ReadOutcome, Records};
 
 /// The records of a file from its beginning.
-pub(super) fn open(span: &FileSpan, dialect: Dialect) -> Result<Records<File>> {
+pub(super) fn open(span: &InputFile, dialect: Dialect) -> Result<Records<File>> {
     let failed = |e| Error::new(format!("cannot read {}", span.name)).because(e);
     of(File::open(&span.name).map_err(failed)?, span, dialect)
 }
 
-/// The same of a file that is open, at its beginning.
-pub(super) fn of(file: File, span: &FileSpan, dialect: Dialect) -> Result<Records<File>> {
+/// The records of an open file, which stands at its beginning.
+pub(super) fn of(file: File, span: &InputFile, dialect: Dialect) -> Result<Records<File>> {
     let failed = |e| Error::new(format!("cannot read {}", span.name)).because(e);
     let mut records = Records::new(file, dialect, 0, span.length, 1);
     records.skip_bom().map_err(failed)?;
     Ok(records)
 }
 
-/// The names of the columns, which the first line has.
+/// The names of the columns, from the first line.
 ///
 /// # Errors
 /// Where there is no line, or it is not text.
-pub(super) fn read(records: &mut Records<File>, span: &FileSpan) -> Result<Vec<String>> {
+pub(super) fn read(records: &mut Records<File>, span: &InputFile) -> Result<Vec<String>> {
     let name = &span.name;
     loop {
         match records.next().map_err(|e| Error::new(format!("cannot read {name}")).because(e))? {
-            Found::Read => {}
-            Found::Record => break,
-            Found::End => {
+            ReadOutcome::Read => {}
+            ReadOutcome::Record => break,
+            ReadOutcome::End => {
                 return Err(Error::config(format!("{name} is empty: it has no line that names its columns")).help(
                     "a file without a header is read with `columns = [\"Date\", …]`, which name its columns instead",
                 ));
             }
-            Found::TooLong | Found::Torn => {
+            ReadOutcome::TooLong | ReadOutcome::Torn => {
                 return Err(Error::config(format!("the first line of {name} has no end, so it cannot be a header"))
                     .help("is this a CSV file, and are its quotes closed?"));
             }
@@ -53,11 +53,11 @@ pub(super) fn read(records: &mut Records<File>, span: &FileSpan) -> Result<Vec<S
     Ok(names.into_iter().map(|name| name.trim().to_owned()).collect())
 }
 
-/// Checks that a file has the columns of the split's first one.
+/// Checks that a file has the columns of the split's first file.
 ///
 /// # Errors
-/// Where it has not.
-pub(super) fn agrees(names: &[String], expected: &[String], span: &FileSpan, first: &FileSpan) -> Result<()> {
+/// Where it has others.
+pub(super) fn check_same(names: &[String], expected: &[String], span: &InputFile, first: &InputFile) -> Result<()> {
     if names == expected {
         return Ok(());
     }

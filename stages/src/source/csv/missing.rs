@@ -1,4 +1,4 @@
-//! What stands for "no value".
+//! Sentinels: cells that stand for "no value".
 
 use std::fmt;
 
@@ -16,15 +16,15 @@ pub(super) enum Sentinel {
     Word(String),
 }
 
-/// What `missing` is unless it is set.
+/// The default of `missing`.
 pub(super) fn default_missing() -> Vec<Sentinel> {
     vec![Sentinel::Word(String::new()), Sentinel::Word("NA".to_owned())]
 }
 
 impl<'de> Deserialize<'de> for Sentinel {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl Visitor<'_> for Either {
+        struct SentinelVisitor;
+        impl Visitor<'_> for SentinelVisitor {
             type Value = Sentinel;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -47,7 +47,7 @@ impl<'de> Deserialize<'de> for Sentinel {
                 Ok(Sentinel::Word(word.to_owned()))
             }
         }
-        deserializer.deserialize_any(Either)
+        deserializer.deserialize_any(SentinelVisitor)
     }
 }
 
@@ -74,7 +74,7 @@ impl JsonSchema for Sentinel {
     }
 }
 
-/// The sentinels of a source, ready to compare with.
+/// The sentinels of a source, by type.
 #[derive(Clone, Debug)]
 pub(super) struct Missing {
     numbers: Vec<f64>,
@@ -82,7 +82,7 @@ pub(super) struct Missing {
 }
 
 impl Missing {
-    /// A word that spells a number stands for that number too.
+    /// Sorts the sentinels. A word that spells a number stands for that number too.
     pub(super) fn new(sentinels: &[Sentinel], decimal: u8) -> Missing {
         let mut missing = Missing { numbers: Vec::new(), words: Vec::new() };
         for sentinel in sentinels {
@@ -97,19 +97,19 @@ impl Missing {
         missing
     }
 
-    /// Whether a number stands for "no value": by its value, however it is written.
+    /// Whether a number is a sentinel: by its value, however it is written.
     #[inline]
     pub(super) fn is_number(&self, number: f64) -> bool {
         self.numbers.contains(&number)
     }
 
-    /// Whether a cell that is no number stands for "no value". An empty one always does.
+    /// Whether a cell that is no number is a sentinel. An empty one always is.
     #[inline]
     pub(super) fn is_word(&self, cell: &[u8]) -> bool {
         cell.is_empty() || self.words.iter().any(|word| **word == *cell)
     }
 
-    /// Whether a cell of text stands for "no value".
+    /// Whether a cell of text is a sentinel.
     pub(super) fn is_cell(&self, cell: &[u8], decimal: u8) -> bool {
         self.is_word(cell) || parse_f64(cell, decimal).is_some_and(|number| self.is_number(number))
     }

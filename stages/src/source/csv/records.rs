@@ -1,4 +1,4 @@
-//! Bytes to records: where each one starts and ends, and its cells.
+//! From bytes to records: where each one starts and ends, and its cells.
 
 use std::io::{self, Read};
 
@@ -7,29 +7,29 @@ use csv_core::{ReadRecordResult, Reader};
 
 use super::dialect::{Dialect, has_line_end};
 
-/// Bytes of the largest record. What is longer is a mistake in the file, such as a quote that is never closed.
-pub(super) const RECORD_MAX: usize = 1 << 20;
+/// Bytes of the longest record. A longer one is a mistake in the file, such as a quote that is never closed.
+pub(super) const RECORD_BYTES_MAX: usize = 1 << 20;
 /// Bytes read at once.
-const READ: usize = 256 * 1024;
+const READ_CHUNK_BYTES: usize = 256 * 1024;
 
-/// What [`Records::next`] came to.
+/// The outcome of [`Records::next`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum ReadOutcome {
     /// A record.
     Record,
-    /// A line, or a piece of [`RECORD_MAX`] bytes of one, of a record that has no end within that many bytes.
+    /// A line of a record that has no end within [`RECORD_BYTES_MAX`] bytes, or that many bytes of the line.
     TooLong,
-    /// Nothing yet: more was read. A good moment to look at the clock.
+    /// No record yet, but more bytes were read: the caller may look at the clock.
     Read,
-    /// The input ends within a record, and its end is not final: more may come.
+    /// The input ends within a record, and may grow.
     Torn,
     /// The end of the input.
     End,
 }
 
-/// Where the record that was found last lies.
+/// Where the last record lies.
 #[derive(Clone, Copy, Debug, Default)]
-struct Place {
+struct RecordSpan {
     /// Its bytes in the buffer, without the end of its line.
     start: usize,
     end: usize,
@@ -37,54 +37,53 @@ struct Place {
     columns: usize,
 }
 
-/// The records of one input. Lines end in `\n`, `\r\n` or `\r`; blank lines and lines of separators alone are no
-/// records.
+/// The records of one input. Lines end in `\n`, `\r\n` or `\r`; blank lines and lines of separators alone are no records.
 ///
-/// What is found at a byte depends on the bytes from there on alone, so that reading can go on at any record.
+/// A record depends only on the bytes from its start on, so that reading can resume at any record.
 pub(super) struct Records<R> {
     input: R,
     dialect: Dialect,
     /// Bytes of the input that are not in the buffer yet.
-    left: u64,
-    /// Whether more may come behind those.
+    remaining: u64,
+    /// Whether the input may grow beyond those.
     open_end: bool,
-    /// Of all bytes of the input up to the end of the buffer.
+    /// The checksum of the input up to the end of the buffer.
     checksum: Hasher,
     buffer: Vec<u8>,
     head: usize,
     tail: usize,
     /// Where the buffer's first byte lies in the input.
     offset: u64,
-    /// The line of `head`, from 1; 0 where it is not known.
+    /// The line of `head`, from 1; 0 if unknown.
     line: u64,
     tokens: Reader,
-    /// Whether the tokens' state is not that of the start of a record.
+    /// Whether `tokens` has to be reset before the next record.
     stale: bool,
     cells: Vec<u8>,
     ends: Vec<usize>,
-    place: Place,
+    span: RecordSpan,
 }
 
-/// Whether a record is complete.
-enum Token {
-    /// It is, with so many bytes, its end of line included.
-    Record(usize),
+/// Whether the record at `head` is complete.
+enum Tokenised {
+    /// It has this many bytes, its line end included.
+    Complete(usize),
     /// Its end is not in the buffer.
-    Open,
-    /// Its end is not there, and there may be more later.
+    Incomplete,
+    /// The input ends within it, and may grow.
     Torn,
 }
 
 impl<R: Read> Records<R> {
-    /// Records of an input whose next byte is its byte `at`, on line `line`, and which has `left` bytes from there.
-    pub(super) fn new(input: R, dialect: Dialect, at: u64, left: u64, line: u64) -> Records<R> {
+    /// The records of an input that stands at its byte `at`, on line `line`, with `remaining` bytes from there.
+    pub(super) fn new(input: R, dialect: Dialect, at: u64, remaining: u64, line: u64) -> Records<R> {
         Records {
             input,
             dialect,
-            left,
+            remaining,
             open_end: false,
             checksum: Hasher::new(),
-            buffer: vec![0; READ],
+            buffer: vec![0; READ_CHUNK_BYTES],
             head: 0,
             tail: 0,
             offset: at,
@@ -93,39 +92,39 @@ impl<R: Read> Records<R> {
             stale: true,
             cells: vec![0; 4096],
             ends: vec![0; 64],
-            place: Place::default(),
+            span: RecordSpan::default(),
         }
     }
 
     /// With the checksum of the bytes before the first one.
-    pub(super) fn behind(self, checksum: Hasher) -> Records<R> {
+    pub(super) fn with_checksum(self, checksum: Hasher) -> Records<R> {
         Records { checksum, ..self }
     }
 
-    /// A record without an end at the end of the input is [torn](Found::Torn) from now on.
+    /// The input may grow: from now on a record without an end is [torn](ReadOutcome::Torn).
     pub(super) fn open_end(&mut self) {
         self.open_end = true;
     }
 
-    /// There is nothing behind the end: what stands there is a record as it is.
+    /// The input does not grow: a record without an end is a record.
     pub(super) fn close_end(&mut self) {
         self.open_end = false;
     }
 
-    /// There are so many bytes more.
+    /// The input has grown by so many bytes.
     pub(super) fn extend(&mut self, more: u64) {
-        self.left += more;
+        self.remaining += more;
     }
 
-    /// How many bytes of the input were read, and their checksum.
-    pub(super) fn heard(&self) -> (u64, u32) {
+    /// How many bytes of the input were read, and their CRC-32.
+    pub(super) fn checksum_so_far(&self) -> (u64, u32) {
         (self.offset + self.tail as u64, self.checksum.clone().finalize())
     }
 
     /// Skips a byte order mark; call it at the first byte of a file only.
     pub(super) fn skip_bom(&mut self) -> io::Result<()> {
         const BOM: &[u8] = b"\xef\xbb\xbf";
-        while self.tail < BOM.len() && self.left > 0 {
+        while self.tail < BOM.len() && self.remaining > 0 {
             self.fill()?;
         }
         if self.buffer[..self.tail].starts_with(BOM) {
@@ -135,42 +134,42 @@ impl<R: Read> Records<R> {
     }
 
     /// Goes to the next record.
-    pub(super) fn next(&mut self) -> io::Result<Found> {
+    pub(super) fn next(&mut self) -> io::Result<ReadOutcome> {
         loop {
             let at_record = self.skip_line_ends();
             if !at_record {
-                if self.left == 0 {
-                    return Ok(Found::End);
+                if self.remaining == 0 {
+                    return Ok(ReadOutcome::End);
                 }
                 self.fill()?;
-                return Ok(Found::Read);
+                return Ok(ReadOutcome::Read);
             }
             match self.tokenise() {
-                Token::Record(bytes) if bytes <= RECORD_MAX => {
+                Tokenised::Complete(bytes) if bytes <= RECORD_BYTES_MAX => {
                     let (start, line) = (self.head, self.line);
                     self.head += bytes;
                     self.advance_line(start);
                     if !self.is_blank() {
                         let end = self.end_of_record(start);
-                        self.place = Place { start, end, line, columns: self.place.columns };
-                        return Ok(Found::Record);
+                        self.span = RecordSpan { start, end, line, columns: self.span.columns };
+                        return Ok(ReadOutcome::Record);
                     }
                 }
-                Token::Open if self.tail - self.head <= RECORD_MAX => {
+                Tokenised::Incomplete if self.tail - self.head <= RECORD_BYTES_MAX => {
                     self.fill()?;
-                    return Ok(Found::Read);
+                    return Ok(ReadOutcome::Read);
                 }
-                Token::Torn if self.tail - self.head <= RECORD_MAX => return Ok(Found::Torn),
-                Token::Record(_) | Token::Open | Token::Torn => {
-                    self.place = Place { start: self.head, end: self.head, line: self.line, columns: 0 };
-                    self.give_up_first_line(RECORD_MAX);
-                    return Ok(Found::TooLong);
+                Tokenised::Torn if self.tail - self.head <= RECORD_BYTES_MAX => return Ok(ReadOutcome::Torn),
+                Tokenised::Complete(_) | Tokenised::Incomplete | Tokenised::Torn => {
+                    self.span = RecordSpan { start: self.head, end: self.head, line: self.line, columns: 0 };
+                    self.reject_first_line(RECORD_BYTES_MAX);
+                    return Ok(ReadOutcome::TooLong);
                 }
             }
         }
     }
 
-    /// Where the next record starts, or blank lines before it.
+    /// The byte where the next record or the blank lines before it start.
     pub(super) fn position(&self) -> u64 {
         self.offset + self.head as u64
     }
@@ -180,38 +179,38 @@ impl<R: Read> Records<R> {
         self.line
     }
 
-    /// Where the record starts.
+    /// The byte where the last record starts.
     pub(super) fn record_at(&self) -> u64 {
-        self.offset + self.place.start as u64
+        self.offset + self.span.start as u64
     }
 
-    /// The line that the record starts on.
+    /// The line where the last record starts.
     pub(super) fn record_line(&self) -> u64 {
-        self.place.line
+        self.span.line
     }
 
-    /// The record's bytes, without the end of its line.
+    /// The last record's bytes, without its line end.
     pub(super) fn raw(&self) -> &[u8] {
-        &self.buffer[self.place.start..self.place.end]
+        &self.buffer[self.span.start..self.span.end]
     }
 
-    /// How many cells the record has.
+    /// How many cells the last record has.
     pub(super) fn columns(&self) -> usize {
-        self.place.columns
+        self.span.columns
     }
 
-    /// A cell of the record, its quotes taken away.
+    /// A cell of the last record, without its quotes.
     #[inline]
     pub(super) fn cell(&self, column: usize) -> &[u8] {
         let start = if column == 0 { 0 } else { self.ends[column - 1] };
         &self.cells[start..self.ends[column]]
     }
 
-    /// Whether the record goes over several lines, which only quotes let it do.
+    /// Whether the last record spans several lines, as only quotes let it do.
     #[inline]
     pub(super) fn spans_lines(&self) -> bool {
-        let written = self.ends[..self.place.columns].last().copied().unwrap_or(0);
-        let is_plain = self.raw().len() + 1 == written + self.place.columns;
+        let written = self.ends[..self.span.columns].last().copied().unwrap_or(0);
+        let is_plain = self.raw().len() + 1 == written + self.span.columns;
         !is_plain && has_line_end(self.raw())
     }
 
@@ -220,26 +219,26 @@ impl<R: Read> Records<R> {
         self.dialect.is_well_quoted(self.raw())
     }
 
-    /// Goes back to before the record.
+    /// Goes back to the start of the last record.
     pub(super) fn unread(&mut self) {
-        self.head = self.place.start;
-        self.line = self.place.line;
+        self.head = self.span.start;
+        self.line = self.span.line;
         self.stale = true;
     }
 
-    /// Makes the first line of the record, or its first `most` bytes, all that was read: reading goes on behind it.
-    pub(super) fn give_up_first_line(&mut self, most: usize) {
-        let start = self.place.start;
+    /// Makes the first line of the last record, at most its first `most` bytes, the whole record. Reading resumes after it.
+    pub(super) fn reject_first_line(&mut self, most: usize) {
+        let start = self.span.start;
         let bytes = &self.buffer[start..self.tail.min(start + most)];
         let length = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(bytes.len());
         self.head = start + length;
-        self.place.end = self.head;
+        self.span.end = self.head;
         // The end of the line is still to come, and counts itself.
-        self.line = self.place.line;
+        self.line = self.span.line;
         self.stale = true;
     }
 
-    /// Goes behind the ends of blank lines; whether a record starts there.
+    /// Skips the ends of blank lines; returns whether a record starts there.
     fn skip_line_ends(&mut self) -> bool {
         while self.head < self.tail {
             match self.buffer[self.head] {
@@ -247,8 +246,8 @@ impl<R: Read> Records<R> {
                 b'\r' if self.head + 1 < self.tail => {
                     self.head += if self.buffer[self.head + 1] == b'\n' { 2 } else { 1 };
                 }
-                // Whether `\n` follows is not known yet.
-                b'\r' if self.left > 0 => return false,
+                // `\n` may follow.
+                b'\r' if self.remaining > 0 => return false,
                 b'\r' => self.head += 1,
                 _ => return true,
             }
@@ -257,10 +256,10 @@ impl<R: Read> Records<R> {
         false
     }
 
-    fn tokenise(&mut self) -> Token {
+    fn tokenise(&mut self) -> Tokenised {
         if self.stale {
             self.tokens.reset();
-            // A first line end tells the reader that this is not the start of a file, where it would look for a mark.
+            // A line end first: at the start of a file the parser would skip a byte order mark.
             self.tokens.read_record(b"\n", &mut [0], &mut [0]);
             self.stale = false;
         }
@@ -268,10 +267,10 @@ impl<R: Read> Records<R> {
         let input = &self.buffer[self.head..self.tail];
         let (mut read, mut written, mut cells) = (0, 0, 0);
         loop {
-            // An empty input would tell the reader that there is no more.
-            if read == input.len() && (self.left > 0 || self.open_end) {
+            // An empty input would tell the parser that the record ends here.
+            if read == input.len() && (self.remaining > 0 || self.open_end) {
                 self.stale = true;
-                return if self.left > 0 { Token::Open } else { Token::Torn };
+                return if self.remaining > 0 { Tokenised::Incomplete } else { Tokenised::Torn };
             }
             let (result, bytes_in, bytes_out, ends) =
                 self.tokens.read_record(&input[read..], &mut self.cells[written..], &mut self.ends[cells..]);
@@ -288,18 +287,18 @@ impl<R: Read> Records<R> {
                 ReadRecordResult::Record | ReadRecordResult::End => break,
             }
         }
-        self.place.columns = cells;
+        self.span.columns = cells;
         if read > 0 && input[read - 1] == b'\r' && !self.stale {
             match input.get(read) {
                 Some(b'\n') => read += 1,
-                None if self.left > 0 => {
+                None if self.remaining > 0 => {
                     self.stale = true;
-                    return Token::Open;
+                    return Tokenised::Incomplete;
                 }
                 _ => {}
             }
         }
-        Token::Record(read)
+        Tokenised::Complete(read)
     }
 
     /// Counts the lines of a record that starts at `start` and ends at `head`.
@@ -308,7 +307,7 @@ impl<R: Read> Records<R> {
             return;
         }
         let ending = &self.buffer[start..self.head];
-        // The reader saw every `\n` but the one that follows a `\r`.
+        // The parser counts every `\n` but one that follows a `\r`.
         self.line += self.tokens.line() + u64::from(ending.ends_with(b"\r\n") || ending.ends_with(b"\r"));
     }
 
@@ -320,11 +319,11 @@ impl<R: Read> Records<R> {
 
     /// Whether all cells are blank.
     fn is_blank(&self) -> bool {
-        let written = if self.place.columns == 0 { 0 } else { self.ends[self.place.columns - 1] };
+        let written = if self.span.columns == 0 { 0 } else { self.ends[self.span.columns - 1] };
         self.cells[..written].iter().all(|byte| matches!(byte, b' ' | b'\t'))
     }
 
-    /// Reads more behind what is there.
+    /// Reads more bytes into the buffer.
     fn fill(&mut self) -> io::Result<()> {
         self.buffer.copy_within(self.head..self.tail, 0);
         self.offset += self.head as u64;
@@ -333,7 +332,7 @@ impl<R: Read> Records<R> {
         if self.tail == self.buffer.len() {
             self.buffer.resize(self.buffer.len() * 2, 0);
         }
-        let room = (self.buffer.len() - self.tail).min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let room = (self.buffer.len() - self.tail).min(usize::try_from(self.remaining).unwrap_or(usize::MAX));
         let read = loop {
             match self.input.read(&mut self.buffer[self.tail..self.tail + room]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -345,7 +344,7 @@ impl<R: Read> Records<R> {
         }
         self.checksum.update(&self.buffer[self.tail..self.tail + read]);
         self.tail += read;
-        self.left -= read as u64;
+        self.remaining -= read as u64;
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The source: its splits over the files that are there, or generated readings in their place.
+//! The source: its splits over the present files, or generated readings in their place.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,73 +9,77 @@ use aqpipe_engine::record::{Fields, SplitId};
 use aqpipe_engine::stage::{BuildContext, RecordedSplit, Source, SourceContext, SplitReader};
 use aqpipe_engine::{Error, Result};
 
-use super::again::RowDeadLetterDecoder;
+use super::column_plan::ColumnPlan;
 use super::config::{CsvSourceConfig, KeyColumn};
-use super::decode::Decoder;
+use super::dead_letter_decoder::RowDeadLetterDecoder;
 use super::dialect::Dialect;
-use super::files::{self, FileSpan};
-use super::form::Form;
 use super::header;
-use super::known::{self, Opening};
-use super::plan::Plan;
+use super::input_files::{self, InputFile};
+use super::raw_schema::RawSchema;
+use super::resume::{self, PlannedSplit};
+use super::row_decoder::RowDecoder;
 use super::split::CsvSplitReader;
-use crate::input::{bounded, zone};
-use crate::source::sample::{FIELDS, SampleSource, Settings};
+use crate::input::{run_splits, zone};
+use crate::source::sample::{SampleSource, Settings, UCI_FIELDS};
 
-/// What the key of generated readings is called where the source has none: as it is called elsewhere.
-const UNNAMED_KEY: &str = "station";
+/// The name of the generated readings' key where the source has no key.
+const SAMPLE_KEY_NAME: &str = "station";
 
 /// Readings from files.
 pub(super) struct CsvSource {
     config: Arc<CsvSourceConfig>,
-    /// The files that are there.
-    files: Vec<FileSpan>,
+    /// The present files.
+    files: Vec<InputFile>,
     numeric: Arc<BTreeSet<String>>,
     keep_raw: bool,
     metrics: Arc<Metrics>,
 }
 
-/// What all splits go by.
-struct Reading {
-    plan: Plan,
-    /// The names in the first line of each file, where it has such a line.
+/// What all splits have in common.
+struct HeaderPlan {
+    plan: ColumnPlan,
+    /// The names in the first line of each file, if files have such a line.
     header: Option<Arc<[String]>>,
-    /// How the bytes of rows are to be read once more.
-    form: Form,
+    /// What dead letters keep to decode their rows again.
+    raw_schema: RawSchema,
 }
 
 impl CsvSource {
-    pub(super) fn new(config: CsvSourceConfig, files: Vec<FileSpan>, cx: &BuildContext) -> CsvSource {
+    pub(super) fn new(config: CsvSourceConfig, files: Vec<InputFile>, cx: &BuildContext) -> CsvSource {
         CsvSource {
             config: Arc::new(config),
             files,
-            numeric: Arc::clone(&cx.numeric_fields()),
+            numeric: Arc::clone(cx.numeric_fields()),
             keep_raw: cx.keeps_raw(),
-            metrics: Arc::clone(&cx.metrics()),
+            metrics: Arc::clone(cx.metrics()),
         }
     }
 
     fn dialect(&self) -> Dialect {
-        // `check` let ASCII characters through alone.
+        // `check` has accepted only ASCII characters.
         Dialect { delimiter: self.config.delimiter as u8, quote: self.config.quote.bytes().next() }
     }
 
-    /// Reads the headers of all files, which must agree, and makes the plan for them.
-    fn reading(&self) -> Result<Reading> {
-        let mut known: Option<(&FileSpan, Vec<String>)> = None;
+    /// Reads the headers of all files, which must be the same, and plans their columns.
+    fn read_headers(&self) -> Result<HeaderPlan> {
+        let mut known: Option<(&InputFile, Vec<String>)> = None;
         if self.config.has_header() {
             for span in &self.files {
                 let names = header::read(&mut header::open(span, self.dialect())?, span)?;
                 match &known {
-                    Some((first, expected)) => header::agrees(&names, expected, span, first)?,
+                    Some((first, expected)) => header::check_same(&names, expected, span, first)?,
                     None => known = Some((span, names)),
                 }
             }
         }
-        let plan = |columns: &[String]| Plan::new(columns, &self.config, &self.numeric);
+        let plan = |columns: &[String]| ColumnPlan::new(columns, &self.config, &self.numeric);
         let Some((span, names)) = known else {
             let columns = &self.config.columns;
-            return Ok(Reading { plan: plan(columns)?, header: None, form: Form::of(columns, &self.config) });
+            return Ok(HeaderPlan {
+                plan: plan(columns)?,
+                header: None,
+                raw_schema: RawSchema::of(columns, &self.config),
+            });
         };
         let place = format!("{}:1", span.name);
         let columns = if self.config.columns.is_empty() { &names } else { &self.config.columns };
@@ -84,65 +88,72 @@ impl CsvSource {
             return Err(Error::config(format!("the header has {has} columns and `columns` names {wants}")).at(place));
         }
         let plan = plan(columns).map_err(|error| error.at(place))?;
-        Ok(Reading { plan, form: Form::of(columns, &self.config), header: Some(names.into()) })
+        Ok(HeaderPlan { plan, raw_schema: RawSchema::of(columns, &self.config), header: Some(names.into()) })
     }
 
-    /// What reads a row from its bytes alone.
-    pub(super) fn again(&self) -> Result<RowDeadLetterDecoder> {
+    /// A decoder of the rows of dead letters.
+    pub(super) fn dead_letter_decoder(&self) -> Result<RowDeadLetterDecoder> {
         let is_known = !self.files.is_empty() || !self.config.has_header();
-        let today = is_known.then(|| self.reading().map(|reading| reading.form)).transpose()?;
-        Ok(RowDeadLetterDecoder::new(Arc::clone(&self.config), Arc::clone(&self.numeric), self.keep_raw, today))
+        let current = is_known.then(|| self.read_headers().map(|headers| headers.raw_schema)).transpose()?;
+        Ok(RowDeadLetterDecoder::new(Arc::clone(&self.config), Arc::clone(&self.numeric), self.keep_raw, current))
     }
 
-    /// A split over some files, which tells of its way unless it only surveys.
-    fn split(&self, reading: &Reading, id: &SplitId, files: Vec<FileSpan>, surveys: bool) -> Result<CsvSplitReader> {
-        let decoder = Decoder::new(&self.config, reading.plan.clone(), self.keep_raw)?;
-        let how = (self.dialect(), reading.header.clone());
+    /// A split over some files: of the run, or for a fit.
+    fn split(
+        &self,
+        headers: &HeaderPlan,
+        id: &SplitId,
+        files: Vec<InputFile>,
+        for_fit: bool,
+    ) -> Result<CsvSplitReader> {
+        let decoder = RowDecoder::new(&self.config, headers.plan.clone(), self.keep_raw)?;
+        let reading = (self.dialect(), headers.header.clone());
         let (limit, metrics) =
-            if surveys { (None, None) } else { (self.config.max_records, Some(Arc::clone(&self.metrics))) };
-        Ok(CsvSplitReader::new(Arc::clone(id), files, decoder, how, limit, metrics)
-            .with_form(Some(reading.form.text())))
+            if for_fit { (None, None) } else { (self.config.max_records, Some(Arc::clone(&self.metrics))) };
+        Ok(CsvSplitReader::new(Arc::clone(id), files, decoder, reading, limit, metrics)
+            .with_raw_schema(headers.raw_schema.text()))
     }
 }
 
 impl Source for CsvSource {
     fn fields(&self) -> Result<Option<Fields>> {
-        Ok(Some(self.reading()?.plan.layout(&self.config)))
+        Ok(Some(self.read_headers()?.plan.layout(&self.config)))
     }
 
     fn input_identity(&self) -> Result<String> {
-        Ok(files::input(&self.config.path))
+        Ok(input_files::canonical(&self.config.path))
     }
 
-    fn input_changes(&self, carried: &[RecordedSplit]) -> Result<Option<String>> {
-        known::differs(carried, &self.files)
+    fn input_changes(&self, completed: &[RecordedSplit]) -> Result<Option<String>> {
+        resume::input_changes(completed, &self.files)
     }
 
     fn fit_readers(&self) -> Result<Vec<(SplitId, Box<dyn SplitReader>)>> {
-        let reading = self.reading()?;
-        let openings = known::go_on(Vec::new(), &self.files, &self.config.path, self.config.parallel)?;
-        let split = |opening: Opening| {
-            let split = self.split(&reading, &opening.id, opening.files, true)?;
-            Ok((opening.id, Box::new(split) as Box<dyn SplitReader>))
+        let headers = self.read_headers()?;
+        let planned = resume::plan_splits(Vec::new(), &self.files, &self.config.path, self.config.parallel)?;
+        let split = |planned: PlannedSplit| {
+            let reader = self.split(&headers, &planned.id, planned.files, true)?;
+            Ok((planned.id, Box::new(reader) as Box<dyn SplitReader>))
         };
-        openings.into_iter().map(split).collect()
+        planned.into_iter().map(split).collect()
     }
 
-    fn run(self: Box<Self>, splits: Arc<dyn SourceContext>) -> Result<()> {
-        let reading = self.reading()?;
-        let openings = known::go_on(splits.recorded_splits()?, &self.files, &self.config.path, self.config.parallel)?;
-        let ids: Vec<SplitId> = openings.iter().map(|opening| Arc::clone(&opening.id)).collect();
-        let starts = splits.split_states(&ids)?;
-        let opened = openings.into_iter().zip(starts).map(|(Opening { id, files, resumed }, start)| {
-            let known = resumed.as_ref().map(|resumed| resumed.start.position);
-            if known != start.as_ref().map(|start| start.position) {
-                return Err(Error::bug(format!("`{id}` goes on elsewhere than it was noted")));
+    fn run(self: Box<Self>, context: Arc<dyn SourceContext>) -> Result<()> {
+        let headers = self.read_headers()?;
+        let planned =
+            resume::plan_splits(context.recorded_splits()?, &self.files, &self.config.path, self.config.parallel)?;
+        let ids: Vec<SplitId> = planned.iter().map(|split| Arc::clone(&split.id)).collect();
+        let states = context.split_states(&ids)?;
+        let to_open = planned.into_iter().zip(states).map(|(PlannedSplit { id, files, resumed }, state)| {
+            let known = resumed.as_ref().map(|resumed| resumed.state.position);
+            if known != state.as_ref().map(|state| state.position) {
+                return Err(Error::bug(format!("`{id}` resumes elsewhere than its state says")));
             }
-            let mut split = self.split(&reading, &id, files, false)?;
-            resumed.map_or(Ok(()), |resumed| split.resume(resumed))?;
-            Ok((id, Box::new(split) as Box<dyn SplitReader>, start))
+            let mut reader = self.split(&headers, &id, files, false)?;
+            resumed.map_or(Ok(()), |resumed| reader.resume(resumed))?;
+            Ok((id, Box::new(reader) as Box<dyn SplitReader>, state))
         });
-        bounded::run(opened, &*splits)
+        run_splits::run_splits(to_open, &*context)
     }
 }
 
@@ -150,30 +161,30 @@ impl Source for CsvSource {
 pub(super) fn sample_instead(config: &CsvSourceConfig, cx: &BuildContext) -> Result<Box<dyn Source>> {
     let mut fields = Vec::new();
     for name in config.declared() {
-        match FIELDS.iter().position(|field| *field == name) {
+        match UCI_FIELDS.iter().position(|field| *field == name) {
             Some(field) if !config.is_text(name) => fields.push(field),
             _ => {
-                let near = nearest(name, FIELDS).map(|near| format!("did you mean `{near}`? "));
+                let near = nearest(name, UCI_FIELDS).map(|near| format!("did you mean `{near}`? "));
                 return Err(Error::config(format!("generated readings have no field `{name}`")).help(format!(
                     "{}there is no file {}, and the fields of generated readings are `{}`",
                     near.unwrap_or_default(),
                     config.path,
-                    FIELDS.join("`, `")
+                    UCI_FIELDS.join("`, `")
                 )));
             }
         }
     }
     if !config.is_declared() {
-        fields = (0..FIELDS.len()).collect();
+        fields = (0..UCI_FIELDS.len()).collect();
     }
     tracing::warn!("there is no file {}: the readings are GENERATED, not measured; their key is `sample`", config.path);
-    // Without a key, nothing in a record would say that it is not measured.
-    let key = config.key.as_ref().map_or(UNNAMED_KEY, KeyColumn::name);
+    // Without a key, nothing in a record would tell that it is not measured.
+    let key = config.key.as_ref().map_or(SAMPLE_KEY_NAME, KeyColumn::name);
     let settings = Settings {
         fields,
         zone: zone::parse(&config.timezone).unwrap_or(0),
         key: Some(key.into()),
-        // Not the key that measured readings have: whoever reads the records is to see that they are none.
+        // Not the key of measured readings: a reader of the records must see the difference.
         stations: vec!["sample".into()],
         limit: config.max_records,
         ..Settings::default()

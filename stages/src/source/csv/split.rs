@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use aqpipe_engine::monitor::Metrics;
@@ -12,80 +11,75 @@ use aqpipe_engine::record::{Position, SplitId};
 use aqpipe_engine::stage::{DeadLetter, Poll, SplitReader};
 use aqpipe_engine::{Error, Result};
 
-use super::decode::{Decoded, Decoder};
 use super::dialect::Dialect;
-use super::files::{self, FileSpan};
 use super::header;
-use super::known::{Carry, Resumed};
-use super::marks::LineMarks;
-use super::prefix::{Prefix, Stamp, begins_with};
-use super::records::{Found, RECORD_MAX, Records};
-use super::torn::{self, Torn};
-use crate::input::cells::Rows;
+use super::input_files::{self, InputFile};
+use super::line_index::LineIndex;
+use super::prefix_checksum::{FileStamp, PrefixChecksum, begins_with};
+use super::progress::ProgressReport;
+use super::records::{RECORD_BYTES_MAX, ReadOutcome, Records};
+use super::resume::ResumePoint;
+use super::row_decoder::{Decoded, RowDecoder};
+use super::snapshot::SplitSnapshot;
+use super::torn_line::{self, TornLine};
+use crate::columns::RowsBuilder;
 
-/// Rows in a batch at most, whatever is asked for.
-const ROWS_MAX: usize = 1 << 16;
-/// Bytes of rows after which a batch is handed on, so that huge rows do not add up.
-const BYTES_MAX: u64 = 64 << 20;
+/// Rows in a batch, however many are asked for.
+const BATCH_ROWS_MAX: usize = 1 << 16;
+/// Bytes of rows after which a batch is complete, so that huge rows do not add up.
+const BATCH_BYTES_MAX: u64 = 64 << 20;
 
 /// A split over files.
 pub(super) struct CsvSplitReader {
     id: SplitId,
-    decoder: Decoder,
+    decoder: RowDecoder,
     dialect: Dialect,
-    /// The names in the first line of each file, where it has such a line.
+    /// The names in the first line of each file, if files have such a line.
     header: Option<Arc<[String]>>,
-    files: Vec<FileSpan>,
-    /// The file that is read, and the bytes of those before it.
+    files: Vec<InputFile>,
+    /// The index of the current file, and the bytes of the files before it.
     file: usize,
     base: u64,
-    /// The byte and the line to begin its reading at.
+    /// The byte and the line at which reading of the current file begins.
     begin: (u64, u64),
-    reading: Option<Reading>,
+    open: Option<OpenFile>,
+    /// Records read so far.
     row: u64,
     /// Records to stop after.
     limit: u64,
-    progress: Option<Progress>,
-    /// Whether it was said that a last line has no end: once, for there may be thousands of such files.
-    torn_told: bool,
-    /// Brought up to date when the split is cut, which is not a change of the split.
-    prefix: RefCell<Prefix>,
+    progress: Option<ProgressReport>,
+    /// Whether a last line without an end was logged: once, for thousands of files may have one.
+    torn_logged: bool,
+    /// Brought up to date by a checkpoint, which does not change the split.
+    prefix: RefCell<PrefixChecksum>,
     /// As `prefix`.
-    marks: RefCell<LineMarks>,
-    /// How the bytes of its rows are to be read once more.
-    form: Option<Arc<str>>,
+    lines: RefCell<LineIndex>,
+    /// What dead letters keep to decode their rows again.
+    raw_schema: Option<Arc<str>>,
 }
 
-/// A file that is open.
-struct Reading {
+/// The current file.
+struct OpenFile {
     records: Records<File>,
     file: File,
-    /// What it looked like when it was opened.
-    stamp: Stamp,
-    /// When it is to be looked at again, once its end was met in the middle of a line.
+    /// Its length and times when it was opened.
+    stamp: FileStamp,
+    /// When it is to be checked again, once its last line was found torn.
     torn: Option<Instant>,
 }
 
-/// What the split tells of its way.
-struct Progress {
-    metrics: Arc<Metrics>,
-    /// Where it started.
-    from: Position,
-    /// What it added to the records that are expected.
-    expected: u64,
-}
-
 impl CsvSplitReader {
-    /// A split from the beginning of its files. `metrics` are to be told of it unless it only surveys.
+    /// A split from the beginning of its files. With `metrics` it reports its progress and logs what it finds; without, it
+    /// reads for fitting alone.
     pub(super) fn new(
         id: SplitId,
-        files: Vec<FileSpan>,
-        decoder: Decoder,
+        files: Vec<InputFile>,
+        decoder: RowDecoder,
         (dialect, header): (Dialect, Option<Arc<[String]>>),
         limit: Option<u64>,
         metrics: Option<Arc<Metrics>>,
     ) -> CsvSplitReader {
-        let progress = metrics.map(|metrics| Progress { metrics, from: Position::default(), expected: 0 });
+        let progress = metrics.map(ProgressReport::new);
         CsvSplitReader {
             id,
             decoder,
@@ -95,30 +89,30 @@ impl CsvSplitReader {
             file: 0,
             base: 0,
             begin: (0, 1),
-            reading: None,
+            open: None,
             row: 0,
             limit: limit.unwrap_or(u64::MAX),
             progress,
-            torn_told: false,
+            torn_logged: false,
             prefix: RefCell::default(),
-            marks: RefCell::default(),
-            form: None,
+            lines: RefCell::default(),
+            raw_schema: None,
         }
     }
 
-    /// With what says how the bytes of its rows are to be read once more.
-    pub(super) fn with_form(self, form: Option<Arc<str>>) -> CsvSplitReader {
-        CsvSplitReader { form, ..self }
+    /// Adds what dead letters keep to decode their rows again.
+    pub(super) fn with_raw_schema(self, raw_schema: Arc<str>) -> CsvSplitReader {
+        CsvSplitReader { raw_schema: Some(raw_schema), ..self }
     }
 
-    /// Goes on where a checkpoint ended.
+    /// Resumes where a checkpoint ended.
     ///
     /// # Errors
     /// Where a file cannot be read.
-    pub(super) fn resume(&mut self, resumed: Resumed) -> Result<()> {
-        let Resumed { start, carry, file, byte, prefix } = resumed;
-        let at = start.position.offset;
-        self.decoder.know(&carry.kinds);
+    pub(super) fn resume(&mut self, resumed: ResumePoint) -> Result<()> {
+        let ResumePoint { state, snapshot, file, byte, prefix } = resumed;
+        let at = state.position.offset;
+        self.decoder.restore_kinds(&snapshot.kinds);
         self.base = self.files.iter().take(file).map(|file| file.length).sum();
         if self.base + byte != at {
             return Err(Error::bug(format!("{} goes on at {} and not at {at}", self.id, self.base + byte)));
@@ -126,111 +120,119 @@ impl CsvSplitReader {
         self.file = file;
         let line = match self.files.get(file) {
             _ if byte == 0 => 1,
-            _ if carry.line > 0 => carry.line,
-            Some(file) => files::line_of(&file.name, (0, 1), byte)?,
+            _ if snapshot.line > 0 => snapshot.line,
+            Some(file) => input_files::line_of(&file.name, (0, 1), byte)?,
             None => 0,
         };
         self.begin = (byte, line);
-        self.row = start.position.records;
+        self.row = state.position.records;
         *self.prefix.get_mut() = prefix;
         if let Some(progress) = &mut self.progress {
-            progress.from = start.position;
+            progress.from = state.position;
         }
         Ok(())
     }
 
-    /// Opens the next file, where there is one.
-    fn open(&mut self) -> Result<bool> {
+    /// Opens the current file; returns `false` after the last one.
+    fn open_file(&mut self) -> Result<bool> {
         let Some(span) = self.files.get(self.file) else { return Ok(false) };
         let failed = |e| Error::new(format!("cannot read {}", span.name)).because(e);
         let (byte, line) = self.begin;
         let file = File::open(&span.name).map_err(failed)?;
-        let stamp = Stamp::of(&file).map_err(failed)?;
+        let stamp = FileStamp::of(&file).map_err(failed)?;
         let mut records = header::of(file.try_clone().map_err(failed)?, span, self.dialect)?;
         if let Some(expected) = &self.header {
             let names = header::read(&mut records, span)?;
-            header::agrees(&names, expected, span, &self.files[0])?;
+            header::check_same(&names, expected, span, &self.files[0])?;
         }
         if byte > records.position() {
-            let (checksum, known) = self.prefix.get_mut().beginning();
+            let (checksum, known) = self.prefix.get_mut().current();
             if known != byte {
                 return Err(Error::bug(format!("{}: {known} bytes are known, and {byte} were read", span.name)));
             }
             let mut file = file.try_clone().map_err(failed)?;
             file.seek(SeekFrom::Start(byte)).map_err(failed)?;
-            records = Records::new(file, self.dialect, byte, span.length.saturating_sub(byte), line).behind(checksum);
+            records =
+                Records::new(file, self.dialect, byte, span.length.saturating_sub(byte), line).with_checksum(checksum);
         }
         records.open_end();
         self.prefix.get_mut().opened(self.file, &file);
-        self.reading = Some(Reading { records, file, stamp, torn: None });
+        self.open = Some(OpenFile { records, file, stamp, torn: None });
         Ok(true)
     }
 
-    /// Leaves a file that has been read to its end.
-    fn leave(&mut self) -> Result<()> {
+    /// Closes a file that was read to its end.
+    fn close_file(&mut self) -> Result<()> {
         self.check_unchanged()?;
-        self.reading = None;
+        self.open = None;
         self.base += self.files[self.file].length;
         self.file += 1;
         self.begin = (0, 1);
         Ok(())
     }
 
-    /// Checks that the file that is open holds what was read of it.
+    /// Checks that the open file still holds what was read of it.
     fn check_unchanged(&self) -> Result<()> {
-        let Some(reading) = &self.reading else { return Ok(()) };
+        let Some(open) = &self.open else { return Ok(()) };
         let name = &self.files[self.file].name;
         let failed = |e| Error::new(format!("cannot read {name}")).because(e);
-        if reading.stamp.is_still(&Stamp::of(&reading.file).map_err(failed)?) {
+        if open.stamp.is_unchanged(&FileStamp::of(&open.file).map_err(failed)?) {
             return Ok(());
         }
-        let (length, checksum) = reading.records.heard();
-        if begins_with(&reading.file, length, checksum).map_err(failed)? {
+        let (length, checksum) = open.records.checksum_so_far();
+        if begins_with(&open.file, length, checksum).map_err(failed)? {
             return Ok(());
         }
         Err(Error::new(format!("{name} was changed while it was read: what was read is a mixture of before and after"))
             .help("once it is what it should be, start from the beginning with `--fresh`"))
     }
 
-    /// Reads on; whether the split may go on after what it has.
-    fn read(&mut self, room: usize, until: Instant, rows: &mut Rows, dead: &mut Vec<DeadLetter>) -> Result<bool> {
+    /// Reads up to `room` records; returns `false` at the end of the last file.
+    fn read(
+        &mut self,
+        room: usize,
+        until: Instant,
+        rows: &mut RowsBuilder,
+        dead: &mut Vec<DeadLetter>,
+    ) -> Result<bool> {
         let from = self.position().offset;
         while rows.len() + dead.len() < room {
             let busy = rows.len() + dead.len() > 0;
-            let Some(reading) = &mut self.reading else {
-                if !self.open()? {
+            let Some(open) = &mut self.open else {
+                if !self.open_file()? {
                     return Ok(false);
                 }
                 continue;
             };
             let more = if self.files.len() > 1 { ", as those of other files may be" } else { "" };
             let span = &mut self.files[self.file];
-            let records = &mut reading.records;
+            let records = &mut open.records;
             let failed = |e| Error::new(format!("cannot read {}", span.name)).because(e);
             match records.next().map_err(failed)? {
-                Found::Record => {}
-                Found::TooLong => {
-                    let why = format!("no end of the row within {} KiB: is a quote not closed?", RECORD_MAX / 1024);
-                    dead.push(letter(records, self.base, &span.name, why));
+                ReadOutcome::Record => {}
+                ReadOutcome::TooLong => {
+                    let why =
+                        format!("no end of the row within {} KiB: is a quote not closed?", RECORD_BYTES_MAX / 1024);
+                    dead.push(dead_letter(records, self.base, &span.name, why));
                     continue;
                 }
-                Found::Read if Instant::now() >= until => break,
-                Found::Read => {
-                    if self.base + records.position() - from >= BYTES_MAX && busy {
+                ReadOutcome::Read if Instant::now() >= until => break,
+                ReadOutcome::Read => {
+                    if self.base + records.position() - from >= BATCH_BYTES_MAX && busy {
                         break;
                     }
                     continue;
                 }
-                Found::Torn => {
-                    let due = match reading.torn {
+                ReadOutcome::Torn => {
+                    let due = match open.torn {
                         Some(due) => due,
-                        None => *reading.torn.insert(torn::due(&reading.file).map_err(failed)?),
+                        None => *open.torn.insert(torn_line::recheck_at(&open.file).map_err(failed)?),
                     };
-                    match torn::look(&reading.file, span.length, due, (!busy).then_some(until)).map_err(failed)? {
-                        Torn::TooSoon => break,
-                        Torn::Still => {
-                            // A survey leaves it to the run to say so.
-                            if self.progress.is_some() && !std::mem::replace(&mut self.torn_told, true) {
+                    match torn_line::recheck(&open.file, span.length, due, (!busy).then_some(until)).map_err(failed)? {
+                        TornLine::Pending => break,
+                        TornLine::Unchanged => {
+                            // The run logs it, not the reading for a fit.
+                            if self.progress.is_some() && !std::mem::replace(&mut self.torn_logged, true) {
                                 let (name, line) = (&span.name, records.line());
                                 tracing::info!(
                                     "{name}: its last line, {line}, has no end and is read as it stands{more}"
@@ -238,11 +240,11 @@ impl CsvSplitReader {
                             }
                             records.close_end();
                         }
-                        Torn::GrownTo(length) => {
+                        TornLine::Grown(length) => {
                             records.extend(length - span.length);
                             span.length = length;
-                            reading.torn = None;
-                            // A survey ends, whoever goes on writing without a line end.
+                            open.torn = None;
+                            // Reading for a fit ends, even while another program goes on writing without a line end.
                             if self.progress.is_none() {
                                 records.close_end();
                             }
@@ -250,8 +252,8 @@ impl CsvSplitReader {
                     }
                     continue;
                 }
-                Found::End => {
-                    self.leave()?;
+                ReadOutcome::End => {
+                    self.close_file()?;
                     continue;
                 }
             }
@@ -259,86 +261,79 @@ impl CsvSplitReader {
             let origin = self.base + records.record_at();
             match self.decoder.decode(records, origin, rows) {
                 Decoded::Row => {}
-                Decoded::Dead(why) => dead.push(letter(records, self.base, name, why)),
-                Decoded::Broken(why) => {
+                Decoded::Rejected(why) => dead.push(dead_letter(records, self.base, name, why)),
+                Decoded::Malformed(why) => {
                     if records.spans_lines() {
-                        records.give_up_first_line(RECORD_MAX);
+                        records.reject_first_line(RECORD_BYTES_MAX);
                     }
-                    dead.push(letter(records, self.base, name, why));
+                    dead.push(dead_letter(records, self.base, name, why));
                 }
-                Decoded::Changes => {
+                Decoded::LayoutChange => {
                     records.unread();
                     if rows.len() > 0 {
                         break;
                     }
-                    *rows = self.decoder.rows(room.min(ROWS_MAX));
+                    *rows = self.decoder.rows(room.min(BATCH_ROWS_MAX));
                 }
             }
         }
         Ok(true)
     }
 
-    /// The line of the position.
+    /// The line of the current position.
     fn line(&self) -> u64 {
-        self.reading.as_ref().map_or(self.begin.1, |reading| reading.records.line())
+        self.open.as_ref().map_or(self.begin.1, |open| open.records.line())
     }
 
-    /// The file of a byte of the split, and the line of it.
+    /// The file and line of a byte of the split.
     fn line_of(&self, at: u64) -> Option<(&str, u64)> {
-        let (file, byte) = files::locate(&self.files, at)?;
+        let (file, byte) = input_files::locate(&self.files, at)?;
         let name = &self.files[file].name;
-        self.marks.borrow_mut().line(name, at - byte, at).map(|line| (name.as_str(), line))
+        self.lines.borrow_mut().line(name, at - byte, at).map(|line| (name.as_str(), line))
     }
 
-    /// Tells the metrics what was read, and how much there may be.
-    fn tell(&mut self, before: u64, ended: bool) {
+    fn report_progress(&mut self, before: u64, ended: bool) {
         let position = self.position();
         let total: u64 = self.files.iter().map(|file| file.length).sum();
-        let Some(progress) = &mut self.progress else { return };
-        progress.metrics.bytes_in.fetch_add(position.offset.saturating_sub(before), Ordering::Relaxed);
-        let (rows, bytes) =
-            (position.records - progress.from.records, position.offset.saturating_sub(progress.from.offset));
         let rest = if ended { 0 } else { total.saturating_sub(position.offset) };
-        let more = (rows as f64 * (rest as f64 / bytes.max(1) as f64)) as u64;
-        let expected = (rows + more).min(self.limit.saturating_sub(progress.from.records));
-        // Splits add up: each one changes its own share, up or down.
-        progress.metrics.expected.fetch_add(expected.wrapping_sub(progress.expected), Ordering::Relaxed);
-        progress.expected = expected;
+        if let Some(progress) = &mut self.progress {
+            progress.report(before, position, rest, self.limit);
+        }
     }
 }
 
-/// The dead letter of the record that was found last.
+/// The dead letter of the last record.
 #[cold]
-fn letter(records: &Records<File>, base: u64, name: &str, why: String) -> DeadLetter {
+fn dead_letter(records: &Records<File>, base: u64, name: &str, why: String) -> DeadLetter {
     let place = match records.record_line() {
         0 => format!("{name}, byte {}", records.record_at()),
         line => format!("{name}:{line}"),
     };
-    let mut letter = DeadLetter::new(base + records.record_at(), why, Some(records.raw().to_vec()));
-    letter.place = Some(place);
-    letter
+    let mut dead_letter = DeadLetter::new(base + records.record_at(), why, Some(records.raw().to_vec()));
+    dead_letter.place = Some(place);
+    dead_letter
 }
 
 impl SplitReader for CsvSplitReader {
     fn next(&mut self, max: usize, until: Instant) -> Result<Poll> {
         let left = usize::try_from(self.limit.saturating_sub(self.row)).unwrap_or(usize::MAX);
-        let room = max.clamp(1, ROWS_MAX).min(left);
+        let room = max.clamp(1, BATCH_ROWS_MAX).min(left);
         if room == 0 {
             self.check_unchanged()?;
-            self.tell(self.position().offset, true);
+            self.report_progress(self.position().offset, true);
             return Ok(Poll::End);
         }
         let before = self.position().offset;
         if self.file < self.files.len() {
             let line = self.line();
-            self.marks.get_mut().add(before, line);
+            self.lines.get_mut().add(before, line);
         }
         let mut rows = self.decoder.rows(room);
         let mut dead = Vec::new();
         let goes_on = self.read(room, until, &mut rows, &mut dead)?;
         let read = rows.len() + dead.len();
         self.row += read as u64;
-        self.tell(before, !goes_on);
+        self.report_progress(before, !goes_on);
         match (read, goes_on) {
             (0, false) => {
                 if self.row == 0 && self.progress.is_some() {
@@ -352,20 +347,20 @@ impl SplitReader for CsvSplitReader {
     }
 
     fn position(&self) -> Position {
-        let at = self.reading.as_ref().map_or(self.begin.0, |reading| reading.records.position());
+        let at = self.open.as_ref().map_or(self.begin.0, |open| open.records.position());
         Position { offset: self.base + at, records: self.row }
     }
 
-    fn snapshot_state(&self, cut: Position) -> Result<Vec<u8>> {
-        let at = self.position().offset;
-        // What lies behind the checkpoint may still be mended before the split goes on there.
-        let (file, byte) = files::locate(&self.files, cut.offset).unwrap_or((self.file, at - self.base));
+    fn snapshot_state(&self, at: Position) -> Result<Vec<u8>> {
+        let end = self.position().offset;
+        // What lies behind the checkpoint may still change before the split resumes there.
+        let (file, byte) = input_files::locate(&self.files, at.offset).unwrap_or((self.file, end - self.base));
         let read = self.prefix.borrow_mut().up_to(&self.files, file, byte)?;
-        let line = match &self.reading {
-            Some(reading) if cut.offset == at => reading.records.line(),
-            _ => self.line_of(cut.offset).map_or(0, |(_, line)| line),
+        let line = match &self.open {
+            Some(open) if at.offset == end => open.records.line(),
+            _ => self.line_of(at.offset).map_or(0, |(_, line)| line),
         };
-        Carry { files: self.files.clone(), line, kinds: self.decoder.kinds(), read }.to_bytes()
+        SplitSnapshot { files: self.files.clone(), line, kinds: self.decoder.kinds(), read }.to_bytes()
     }
 
     fn describe_offset(&mut self, at: u64) -> Option<String> {
@@ -373,7 +368,7 @@ impl SplitReader for CsvSplitReader {
     }
 
     fn raw_schema(&self) -> Option<Arc<str>> {
-        self.form.clone()
+        self.raw_schema.clone()
     }
 
     fn progress(&self) -> Option<f64> {

@@ -1,26 +1,27 @@
-//! Text to instants: the formats of `strftime`, with a short way for those of digits alone.
+//! From text to instants by the formats of `strftime`, with a fast path for formats of digits alone.
 
 use jiff::civil::{Date, Time, date};
 use jiff::fmt::strtime::BrokenDownTime;
 use jiff::fmt::temporal::Pieces;
 use jiff::tz::Offset;
 
+use crate::civil_date::epoch_days;
 use crate::codec::text::parse_timestamp;
 
-const MICROS: i64 = 1_000_000;
-const DAY: i64 = 86_400;
+const SECOND_MICROS: i64 = 1_000_000;
+const DAY_SECONDS: i64 = 86_400;
 
-/// A part of a format of digits alone.
+/// A part of a format on the fast path.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Step {
-    /// Digits: which of year, month, day, hour, minute, second they are.
+enum FormatStep {
+    /// Digits: the index of year, month, day, hour, minute or second.
     Digits(usize),
     /// A byte as it is.
     Literal(u8),
     /// Blanks, or none.
     Blanks,
-    /// What ISO 8601 has between date and time: `T` or a blank.
-    Between,
+    /// The separator of date and time in ISO 8601: `T` or a blank.
+    DateTimeSeparator,
 }
 
 const YEAR: usize = 0;
@@ -31,17 +32,16 @@ const DIRECTIVES: [u8; 6] = *b"YmdHMS";
 pub(super) struct TimeFormat {
     /// `None`: ISO 8601 or RFC 3339.
     format: Option<String>,
-    /// The same for the short way, where it has one.
-    steps: Option<Vec<Step>>,
-    /// Minutes east of UTC of the clock, where a row does not say.
+    /// The format for the fast path, if it qualifies.
+    steps: Option<Vec<FormatStep>>,
+    /// Minutes east of UTC of times without an offset.
     zone: i16,
-    /// The last day that was asked for, and its number since 1970: most rows share it with their neighbours.
-    known: ([u32; 3], i64),
+    /// The last date and its days since 1970: most rows share it with their neighbours.
+    cached_day: ([u32; 3], i64),
 }
 
 impl TimeFormat {
-    /// The format of `strftime`, or ISO 8601; times without an offset of their own are by a clock `zone` minutes east of
-    /// UTC.
+    /// A format of `strftime`, or ISO 8601. Times without an offset are by a clock `zone` minutes east of UTC.
     ///
     /// # Errors
     /// Where the format has a directive that no time can be read by, or is not enough for a date.
@@ -49,19 +49,22 @@ impl TimeFormat {
         let steps = match format {
             Some(format) => compile(format),
             None => compile("%Y-%m-%d %H:%M:%S").map(|mut steps| {
-                steps.iter_mut().filter(|step| **step == Step::Blanks).for_each(|step| *step = Step::Between);
+                steps
+                    .iter_mut()
+                    .filter(|step| **step == FormatStep::Blanks)
+                    .for_each(|step| *step = FormatStep::DateTimeSeparator);
                 steps
             }),
         };
-        let made = TimeFormat { format: format.map(str::to_owned), steps, zone, known: ([1970, 1, 1], 0) };
+        let made = TimeFormat { format: format.map(str::to_owned), steps, zone, cached_day: ([1970, 1, 1], 0) };
         if let Some(format) = format {
-            made.try_out(format)?;
+            made.check_round_trip(format)?;
         }
         Ok(made)
     }
 
-    /// Writes a time by the format and reads it back: what cannot be told from the text cannot be told from any.
-    fn try_out(&self, format: &str) -> Result<(), String> {
+    /// Writes a time by the format and parses it: a format that fails with this text fails with any.
+    fn check_round_trip(&self, format: &str) -> Result<(), String> {
         if format.contains("%Q") || format.contains("%:Q") {
             return Err("`%Q` (a zone's name) is not read; an offset is, by `%z` or `%:z`".to_owned());
         }
@@ -73,20 +76,20 @@ impl TimeFormat {
     /// The instant of a text in microseconds since 1970 UTC, and the minutes east of UTC of its clock.
     ///
     /// # Errors
-    /// Where it is no time of this format: why, in words.
+    /// Why it is no time of this format.
     #[inline]
     pub(super) fn parse(&mut self, text: &[u8]) -> Result<(i64, i16), String> {
         if let Some(steps) = &self.steps
-            && let Some(parts) = by_steps(steps, text)
-            && let Some(seconds) = seconds(parts, &mut self.known)
+            && let Some(parts) = parse_fast(steps, text)
+            && let Some(seconds) = seconds(parts, &mut self.cached_day)
         {
-            return Ok(((seconds - i64::from(self.zone) * 60) * MICROS, self.zone));
+            return Ok(((seconds - i64::from(self.zone) * 60) * SECOND_MICROS, self.zone));
         }
-        self.by_the_book(text)
+        self.parse_slow(text)
     }
 
     #[cold]
-    fn by_the_book(&self, text: &[u8]) -> Result<(i64, i16), String> {
+    fn parse_slow(&self, text: &[u8]) -> Result<(i64, i16), String> {
         match &self.format {
             Some(format) => self.by_directives(format, text),
             None => self.by_iso(text),
@@ -122,7 +125,7 @@ impl TimeFormat {
         Ok((instant.as_microsecond(), minutes(offset)))
     }
 
-    /// What a text should have been.
+    /// What a text should be, for messages.
     pub(super) fn expectation(&self) -> String {
         match &self.format {
             Some(format) => format!("a time of the format `{format}`"),
@@ -136,8 +139,8 @@ fn minutes(offset: Offset) -> i16 {
     offset.seconds().div_euclid(60) as i16
 }
 
-/// The steps of a format that has digits and literals alone, each part at most once, and a full date.
-fn compile(format: &str) -> Option<Vec<Step>> {
+/// The steps of a format on the fast path: digits and literals alone, each part at most once, and a full date.
+fn compile(format: &str) -> Option<Vec<FormatStep>> {
     let expanded = format.replace("%T", "%H:%M:%S").replace("%F", "%Y-%m-%d").replace("%R", "%H:%M");
     let mut steps = Vec::new();
     let mut bytes = expanded.bytes();
@@ -145,27 +148,27 @@ fn compile(format: &str) -> Option<Vec<Step>> {
         steps.push(match byte {
             b'%' => {
                 let directive = bytes.next()?;
-                Step::Digits(DIRECTIVES.iter().position(|known| *known == directive)?)
+                FormatStep::Digits(DIRECTIVES.iter().position(|cached_day| *cached_day == directive)?)
             }
-            blank if blank.is_ascii_whitespace() => Step::Blanks,
-            literal => Step::Literal(literal),
+            blank if blank.is_ascii_whitespace() => FormatStep::Blanks,
+            literal => FormatStep::Literal(literal),
         });
     }
-    let times = |part: usize| steps.iter().filter(|step| **step == Step::Digits(part)).count();
+    let times = |part: usize| steps.iter().filter(|step| **step == FormatStep::Digits(part)).count();
     let dated = (0..3).all(|part| times(part) == 1);
-    // A time without its hour, or seconds without their minute, are for the long way to judge.
+    // An hour is needed for a minute, and a minute for a second: other formats take the slow path.
     let timed = (3..6).all(|part| times(part) <= 1 && (part == 3 || times(part) <= times(part - 1)));
     (dated && timed).then_some(steps)
 }
 
-/// Year to second, each within its number of digits and nothing else; whether such a time exists is not looked at.
+/// Year to second, each with at most its number of digits; whether such a time exists is not checked.
 #[inline]
-fn by_steps(steps: &[Step], text: &[u8]) -> Option<[u32; 6]> {
+fn parse_fast(steps: &[FormatStep], text: &[u8]) -> Option<[u32; 6]> {
     let mut parts = [0u32; 6];
     let mut rest = text;
     for step in steps {
         match step {
-            Step::Digits(part) => {
+            FormatStep::Digits(part) => {
                 let most = if *part == YEAR { 4 } else { 2 };
                 let mut number = 0;
                 let mut digits = 0;
@@ -179,12 +182,12 @@ fn by_steps(steps: &[Step], text: &[u8]) -> Option<[u32; 6]> {
                 parts[*part] = number;
                 rest = &rest[digits..];
             }
-            Step::Literal(byte) => match rest {
+            FormatStep::Literal(byte) => match rest {
                 [first, others @ ..] if first == byte => rest = others,
                 _ => return None,
             },
-            Step::Blanks => rest = rest.trim_ascii_start(),
-            Step::Between => match rest {
+            FormatStep::Blanks => rest = rest.trim_ascii_start(),
+            FormatStep::DateTimeSeparator => match rest {
                 [b'T' | b't' | b' ', others @ ..] => rest = others,
                 _ => return None,
             },
@@ -193,23 +196,17 @@ fn by_steps(steps: &[Step], text: &[u8]) -> Option<[u32; 6]> {
     rest.is_empty().then_some(parts)
 }
 
-/// Seconds since 1970 by the clock that the parts are of, where such a time exists.
+/// Seconds since 1970 by the clock of the parts, if such a time exists.
 #[inline]
-fn seconds(parts: [u32; 6], known: &mut ([u32; 3], i64)) -> Option<i64> {
+fn seconds(parts: [u32; 6], cached_day: &mut ([u32; 3], i64)) -> Option<i64> {
     let [year, month, day, hour, minute, second] = parts;
     if hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    if known.0 != [year, month, day] {
-        *known = ([year, month, day], days(year, month, day)?);
+    if cached_day.0 != [year, month, day] {
+        *cached_day = ([year, month, day], epoch_days(year, month, day)?);
     }
-    Some(known.1 * DAY + i64::from(hour * 3600 + minute * 60 + second))
-}
-
-fn days(year: u32, month: u32, day: u32) -> Option<i64> {
-    let date = Date::new(year as i16, month as i8, day as i8).ok()?;
-    let midnight = Offset::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok()?;
-    Some(midnight.as_second().div_euclid(DAY))
+    Some(cached_day.1 * DAY_SECONDS + i64::from(hour * 3600 + minute * 60 + second))
 }
 
 #[cfg(test)]

@@ -13,18 +13,18 @@ use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
-use super::{FIELDS, Faults, RECORDS, Settings};
-use crate::input::replay::Replay;
+use super::settings::{DATA_SET_RECORDS, Faults, Settings, UCI_FIELDS};
+use crate::input::playback::Playback;
 use crate::input::zone;
 use aqpipe_engine::stage::Repeat;
 
-/// Stations that a number may ask for.
-const STATIONS_MAX: u64 = 100_000;
+/// Stations that a number may ask for: each one has its own state.
+const STATION_COUNT_MAX: u64 = 100_000;
 
 /// Generates readings of the shape of the UCI Air Quality data set: its 13 measurements, hourly, with the rush hours of a
 /// city, week-ends, seasons, weather, episodes with NOx above 1000, and gaps where the data set has them. They are made up.
 ///
-/// Gaps have no value and the mark `missing`: all sensors of a station together now and then; NMHC for good after the first
+/// GapSeries have no value and the mark `missing`: all sensors of a station together now and then; NMHC for good after the first
 /// seven weeks; NOx and NO2 in most nights at three, CO in half of them at four; and some stretches of days. One seed gives
 /// the same readings on every machine.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -33,7 +33,7 @@ pub(crate) struct SampleSourceConfig {
     /// Another number makes other readings.
     #[serde(default = "one")]
     seed: u64,
-    /// Records in all. Absent: 9357, as the data set has.
+    /// Records in all. MissingSensors: 9357, as the data set has.
     #[serde(default)]
     #[schemars(range(min = 1))]
     records: Option<u64>,
@@ -47,7 +47,7 @@ pub(crate) struct SampleSourceConfig {
     #[serde(default = "station")]
     #[schemars(length(min = 1))]
     key: String,
-    /// The fields, in order. Absent: all 13.
+    /// The fields, in order. MissingSensors: all 13.
     #[serde(default)]
     fields: Vec<String>,
     /// The time of the first record, by the clock of `timezone`.
@@ -67,9 +67,9 @@ pub(crate) struct SampleSourceConfig {
     /// since), "always" or "never". `aqpipe run --rerun` repeats it once.
     #[serde(default)]
     pub(super) rerun: Repeat,
-    /// Releases the records in event time. Absent, as fast as they are taken.
+    /// Releases the records in event time. MissingSensors, as fast as they are taken.
     #[serde(default)]
-    pub(super) replay: Option<Replay>,
+    pub(super) replay: Option<Playback>,
 }
 
 /// Faults to try a pipeline with: how many of the records have each, from 0 to 1.
@@ -81,7 +81,7 @@ struct FaultRates {
     #[serde(default)]
     #[schemars(range(min = 0, max = 1))]
     not_a_number: f64,
-    /// The timestamp is none: a dead letter.
+    /// The timestamp is none: a dead dead_letter.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1))]
     bad_timestamp: f64,
@@ -106,8 +106,8 @@ impl Default for Stations {
 
 impl<'de> Deserialize<'de> for Stations {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl<'de> Visitor<'de> for Either {
+        struct StationsVisitor;
+        impl<'de> Visitor<'de> for StationsVisitor {
             type Value = Stations;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -130,7 +130,7 @@ impl<'de> Deserialize<'de> for Stations {
                 Ok(Stations::Named(names))
             }
         }
-        deserializer.deserialize_any(Either)
+        deserializer.deserialize_any(StationsVisitor)
     }
 }
 
@@ -155,7 +155,7 @@ impl JsonSchema for Stations {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "anyOf": [
-                { "type": "integer", "minimum": 1, "maximum": STATIONS_MAX },
+                { "type": "integer", "minimum": 1, "maximum": STATION_COUNT_MAX },
                 { "type": "array", "items": { "type": "string", "minLength": 1 }, "minItems": 1 },
             ]
         })
@@ -163,9 +163,9 @@ impl JsonSchema for Stations {
 }
 
 impl SampleSourceConfig {
-    /// What to generate, or all that is wrong with the options.
+    /// What to generate, or all problems of the options.
     pub(super) fn settings(&self) -> Result<Settings, Vec<Problem>> {
-        let mut problems: Vec<Problem> = self.replay.iter().flat_map(Replay::check).collect();
+        let mut problems: Vec<Problem> = self.replay.iter().flat_map(Playback::check).collect();
         if self.records == Some(0) {
             problems.push(
                 Problem::new(["records"], "at least 1 record must be generated")
@@ -178,7 +178,10 @@ impl SampleSourceConfig {
         if self.interval == 0 {
             problems.push(Problem::new(["interval"], "the interval must be at least 1 second"));
         }
-        if self.key.is_empty() || self.key == aqpipe_engine::record::TIMESTAMP || FIELDS.contains(&self.key.as_str()) {
+        if self.key.is_empty()
+            || self.key == aqpipe_engine::record::TIMESTAMP
+            || UCI_FIELDS.contains(&self.key.as_str())
+        {
             problems.push(Problem::new(["key"], "the key needs a name that nothing else has"));
         }
         let stations = self.stations(&mut problems);
@@ -187,7 +190,7 @@ impl SampleSourceConfig {
         if zone.is_none() {
             problems.push(
                 Problem::new(["timezone"], format!("`{}` is neither UTC nor a fixed offset", self.timezone))
-                    .help(zone::HELP),
+                    .help(zone::TIMEZONE_HELP),
             );
         }
         let start = self.start.parse::<DateTime>().ok().and_then(|time| Offset::UTC.to_timestamp(time).ok());
@@ -209,7 +212,7 @@ impl SampleSourceConfig {
         }
         Ok(Settings {
             seed: self.seed,
-            records: (!self.endless).then(|| self.records.unwrap_or(RECORDS)),
+            records: (!self.endless).then(|| self.records.unwrap_or(DATA_SET_RECORDS)),
             limit: None,
             fields,
             stations,
@@ -223,11 +226,11 @@ impl SampleSourceConfig {
 
     fn stations(&self, problems: &mut Vec<Problem>) -> Vec<Arc<str>> {
         match &self.stations {
-            Stations::Count(count) if (1..=STATIONS_MAX).contains(count) => {
+            Stations::Count(count) if (1..=STATION_COUNT_MAX).contains(count) => {
                 (1..=*count).map(|number| format!("station-{number}").into()).collect()
             }
             Stations::Count(_) => {
-                problems.push(Problem::new(["stations"], format!("there are 1 to {STATIONS_MAX} stations")));
+                problems.push(Problem::new(["stations"], format!("there are 1 to {STATION_COUNT_MAX} stations")));
                 Vec::new()
             }
             Stations::Named(names) => {
@@ -247,21 +250,21 @@ impl SampleSourceConfig {
 
     fn fields(&self, problems: &mut Vec<Problem>) -> Vec<usize> {
         if self.fields.is_empty() {
-            return (0..FIELDS.len()).collect();
+            return (0..UCI_FIELDS.len()).collect();
         }
         let mut fields = Vec::new();
         for (index, name) in self.fields.iter().enumerate() {
             let path = ["fields", &index.to_string()];
-            match FIELDS.iter().position(|field| field == name) {
+            match UCI_FIELDS.iter().position(|field| field == name) {
                 Some(field) if fields.contains(&field) => {
                     problems.push(Problem::new(path, format!("`{name}` is named twice")));
                 }
                 Some(field) => fields.push(field),
                 None => {
                     let problem = Problem::new(path, format!("there is no field `{name}`"));
-                    problems.push(match nearest(name, FIELDS) {
+                    problems.push(match nearest(name, UCI_FIELDS) {
                         Some(near) => problem.label(format!("did you mean `{near}`?")),
-                        None => problem.help(format!("the fields are `{}`", FIELDS.join("`, `"))),
+                        None => problem.help(format!("the fields are `{}`", UCI_FIELDS.join("`, `"))),
                     });
                 }
             }

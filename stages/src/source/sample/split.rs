@@ -1,4 +1,4 @@
-//! The split: one record after the other, from any record on.
+//! The split: readings one after the other, from any record on.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,16 +11,17 @@ use aqpipe_engine::stage::{DeadLetter, Poll, SplitReader};
 use arrow_array::builder::StringBuilder;
 
 use super::model::{Reading, Station, impossible};
-use super::{Settings, raw};
-use crate::input::cells::{Cells, Keys, Measured, Rows};
+use super::settings::Settings;
+use super::uci_line;
+use crate::columns::{ColumnBuilder, KeyBuilder, NumberBuilder, RowsBuilder};
 
-/// Records generated at once at most.
-const ROWS_MAX: usize = 1 << 16;
-const MICROS: i64 = 1_000_000;
-/// What stands where a time should be.
-const NO_TIME: &str = "31/02/2004;25.61.00";
-/// What stands where a number should be.
-const NO_NUMBER: &str = "n/a";
+/// Rows in a batch, however many are asked for.
+const BATCH_ROWS_MAX: usize = 1 << 16;
+const SECOND_MICROS: i64 = 1_000_000;
+/// Stands where a time should be.
+const INVALID_TIME: &str = "31/02/2004;25.61.00";
+/// Stands where a number should be.
+const INVALID_NUMBER: &str = "n/a";
 
 /// A split of generated readings.
 pub(super) struct SampleSplitReader {
@@ -42,7 +43,7 @@ enum Fault {
 }
 
 impl SampleSplitReader {
-    /// A split that starts at a record. `metrics` are told of it, unless it only surveys.
+    /// A split that starts at a record. With `metrics` it reports the expected records; without, it reads for fitting alone.
     pub(super) fn new(settings: &Settings, keep_raw: bool, row: u64, metrics: Option<&Metrics>) -> SampleSplitReader {
         let end = settings.records.unwrap_or(u64::MAX).min(settings.limit.unwrap_or(u64::MAX));
         if let Some(metrics) = metrics.filter(|_| end < u64::MAX) {
@@ -58,25 +59,25 @@ impl SampleSplitReader {
         }
     }
 
-    fn rows(&self, room: usize) -> Rows {
+    fn rows(&self, room: usize) -> RowsBuilder {
         let keys = match (&self.settings.key, &*self.settings.stations) {
-            (None, _) => Keys::Absent,
-            (Some(_), [station]) => Keys::Constant(Arc::clone(station)),
-            (Some(_), _) => Keys::Own(StringBuilder::new()),
+            (None, _) => KeyBuilder::Absent,
+            (Some(_), [station]) => KeyBuilder::Constant(Arc::clone(station)),
+            (Some(_), _) => KeyBuilder::Own(StringBuilder::new()),
         };
-        Rows::new(&self.layout, keys, self.keep_raw, room)
+        RowsBuilder::new(&self.layout, keys, self.keep_raw, room)
     }
 
     fn fault(&self, reading: &Reading) -> Option<Fault> {
         let faults = self.settings.faults;
         let fields = self.settings.fields.len();
-        // A throw is below 1.
-        let field = (reading.chance[3] * fields as f64) as usize;
-        if reading.chance[0] < faults.bad_timestamp {
+        // A draw is below 1.
+        let field = (reading.fault_draws[3] * fields as f64) as usize;
+        if reading.fault_draws[0] < faults.bad_timestamp {
             Some(Fault::Time)
-        } else if reading.chance[1] < faults.not_a_number {
+        } else if reading.fault_draws[1] < faults.not_a_number {
             Some(Fault::Number(field))
-        } else if reading.chance[2] < faults.out_of_range {
+        } else if reading.fault_draws[2] < faults.out_of_range {
             Some(Fault::Range(field))
         } else {
             None
@@ -84,7 +85,7 @@ impl SampleSplitReader {
     }
 
     /// Generates the record of a number.
-    fn generate(&mut self, row: u64, rows: &mut Rows, dead: &mut Vec<DeadLetter>) {
+    fn generate(&mut self, row: u64, rows: &mut RowsBuilder, dead: &mut Vec<DeadLetter>) {
         let stations = self.stations.len() as u64;
         let (number, station) = (row / stations, (row % stations) as usize);
         let s = &self.settings;
@@ -98,45 +99,45 @@ impl SampleSplitReader {
             reading.values[field] = Some(impossible(field));
         }
         if fault == Some(Fault::Time) {
-            let why = format!("`Date` and `Time` are `{}`, which is no time", NO_TIME.replace(';', " "));
-            let line = raw::line(clock, Some(NO_TIME), &reading, None);
-            let mut letter = DeadLetter::new(row, why, Some(line.into_bytes()));
-            letter.place = Some(format!("sample, record {}", row + 1));
-            dead.push(letter);
+            let why = format!("`Date` and `Time` are `{}`, which is no time", INVALID_TIME.replace(';', " "));
+            let line = uci_line::line(clock, Some(INVALID_TIME), &reading, None);
+            let mut dead_letter = DeadLetter::new(row, why, Some(line.into_bytes()));
+            dead_letter.place = Some(format!("sample, record {}", row + 1));
+            dead.push(dead_letter);
             return;
         }
-        rows.time.push(clock.saturating_sub(i64::from(s.zone) * 60).saturating_mul(MICROS));
-        rows.offset.push(s.zone);
-        rows.origin.push(row);
-        if let Keys::Own(keys) = &mut rows.keys {
+        rows.time.push(clock.saturating_sub(i64::from(s.zone) * 60).saturating_mul(SECOND_MICROS));
+        rows.utc_offset.push(s.zone);
+        rows.source_offsets.push(row);
+        if let KeyBuilder::Own(keys) = &mut rows.keys {
             keys.append_value(&s.stations[station]);
         }
         if let Some(kept) = &mut rows.raw {
             let word = match fault {
-                Some(Fault::Number(field)) => Some((s.fields[field], NO_NUMBER)),
+                Some(Fault::Number(field)) => Some((s.fields[field], INVALID_NUMBER)),
                 _ => None,
             };
-            kept.append_value(raw::line(clock, None, &reading, word));
+            kept.append_value(uci_line::line(clock, None, &reading, word));
         }
         for (place, (field, cells)) in s.fields.iter().zip(&mut rows.columns).enumerate() {
-            let Cells::Number(cells) = cells else { continue };
+            let ColumnBuilder::Number(cells) = cells else { continue };
             push(cells, reading.values[*field], fault == Some(Fault::Number(place)));
         }
     }
 }
 
-fn push(cells: &mut Measured, value: Option<f64>, is_word: bool) {
+fn push(cells: &mut NumberBuilder, value: Option<f64>, is_word: bool) {
     match value {
-        _ if is_word => cells.push_absent(CellQuality::MISSING.with_test(QcTests::NOT_A_NUMBER)),
+        _ if is_word => cells.push_missing(CellQuality::MISSING.with_test(QcTests::NOT_A_NUMBER)),
         Some(value) => cells.push(value),
-        None => cells.push_absent(CellQuality::MISSING),
+        None => cells.push_missing(CellQuality::MISSING),
     }
 }
 
 impl SplitReader for SampleSplitReader {
     fn next(&mut self, max: usize, _until: Instant) -> Result<Poll> {
         let left = self.end.saturating_sub(self.row);
-        let room = max.clamp(1, ROWS_MAX).min(usize::try_from(left).unwrap_or(usize::MAX));
+        let room = max.clamp(1, BATCH_ROWS_MAX).min(usize::try_from(left).unwrap_or(usize::MAX));
         if room == 0 {
             return Ok(Poll::End);
         }

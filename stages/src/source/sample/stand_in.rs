@@ -1,12 +1,13 @@
-//! Whether generated readings may stand in for files that are missing.
+//! Whether generated readings may replace missing files.
 
 use aqpipe_engine::stage::BuildContext;
 
-/// What a run says of generated readings in the place of missing files: whoever starts it puts this among what the
-/// pipelines share. They are never sent by accident, for to a reader of a topic they are readings like any other.
+/// Whether generated readings may replace missing files. The program that starts a run puts this into the
+/// [`Extensions`](aqpipe_engine::stage::Extensions) of its process. Without it they may not, because a reader of a topic cannot
+/// tell them from measured ones.
 #[derive(Clone, Debug)]
 pub enum StandIn {
-    /// They may stand in.
+    /// They may.
     Allowed,
     /// They may not.
     Refused {
@@ -16,7 +17,7 @@ pub enum StandIn {
 }
 
 impl StandIn {
-    /// Whether they may; else what to type so that they may.
+    /// Whether they may; otherwise the command that allows them.
     pub(crate) fn asked(cx: &BuildContext) -> Result<(), String> {
         match cx.process_extensions().get::<StandIn>().as_deref() {
             Some(StandIn::Allowed) => Ok(()),

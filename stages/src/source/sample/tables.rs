@@ -1,4 +1,4 @@
-//! Curves of days and years as tables: the sine of one machine is not that of another, but a table is.
+//! Curves of days and years as tables, which are the same on every machine, as a sine is not.
 
 /// Traffic by the hour on working days, about 1 on average over the day.
 pub(super) const WORKDAY: [f64; 24] = [
@@ -23,12 +23,12 @@ pub(super) const WINTER: [f64; 12] = [1.0, 0.9, 0.65, 0.4, 0.2, 0.1, 0.05, 0.0, 
 pub(super) const SATURATED: [f64; 13] =
     [0.286, 0.421, 0.611, 0.872, 1.228, 1.705, 2.339, 3.169, 4.246, 5.627, 7.384, 9.594, 12.35];
 
-/// Between two values.
+/// Interpolates between two values.
 pub(super) fn between(from: f64, to: f64, share: f64) -> f64 {
     from + (to - from) * share
 }
 
-/// A value of a table that goes round, at a place such as 17.25.
+/// The interpolated value of a periodic table, at a place such as 17.25.
 pub(super) fn around<const N: usize>(table: &[f64; N], place: f64) -> f64 {
     let whole = place.floor();
     let index = whole as usize % N;

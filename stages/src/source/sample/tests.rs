@@ -8,8 +8,8 @@ use aqpipe_engine::stage::{BuildContext, DeadLetter, Poll, SplitReader};
 use serde_json::{Value, json};
 
 use super::config::SampleSourceConfig;
+use super::settings::{Settings, UCI_FIELDS};
 use super::split::SampleSplitReader;
-use super::{FIELDS, Settings};
 
 fn config(options: Value) -> SampleSourceConfig {
     serde_json::from_value(options).expect("fits its type")
@@ -20,15 +20,15 @@ fn settings(options: Value) -> Settings {
 }
 
 fn read(split: &mut dyn SplitReader, max: usize) -> (Batch, Vec<DeadLetter>) {
-    let (mut batches, mut letters) = (Vec::new(), Vec::new());
+    let (mut batches, mut dead_letters) = (Vec::new(), Vec::new());
     loop {
         match split.next(max, Instant::now() + Duration::from_secs(60)).expect("reads") {
             Poll::Rows(batch, dead) => {
                 batches.push(batch);
-                letters.extend(dead);
+                dead_letters.extend(dead);
             }
             Poll::Idle => {}
-            Poll::End => return (Batch::concat(&batches).expect("one layout"), letters),
+            Poll::End => return (Batch::concat(&batches).expect("one layout"), dead_letters),
         }
     }
 }
@@ -63,12 +63,12 @@ fn readings_go_on_at_any_record() {
     let options = json!({ "records": 700, "stations": 3, "faults": { "bad_timestamp": 0.05, "not_a_number": 0.05 } });
     let whole = all(options.clone());
     for row in [0, 1, 2, 350, 699] {
-        let (rest, letters) = read(&mut SampleSplitReader::new(&settings(options.clone()), true, row, None), 64);
+        let (rest, dead_letters) = read(&mut SampleSplitReader::new(&settings(options.clone()), true, row, None), 64);
         let from = whole.0.source_offsets().partition_point(|origin| *origin < row);
         let expected = whole.0.slice(from, whole.0.rows() - from);
         assert_eq!(rest.to_arrow(), expected.to_arrow());
-        let expected: Vec<_> = whole.1.iter().filter(|letter| letter.source_offset >= row).cloned().collect();
-        assert_eq!(letters, expected);
+        let expected: Vec<_> = whole.1.iter().filter(|dead_letter| dead_letter.source_offset >= row).cloned().collect();
+        assert_eq!(dead_letters, expected);
     }
 }
 
@@ -77,7 +77,7 @@ fn readings_have_the_shape_of_the_data_set() {
     let (batch, dead) = all(json!({}));
     assert!(dead.is_empty());
     assert_eq!(batch.rows(), 9357);
-    assert_eq!(batch.fields().names().collect::<Vec<_>>(), FIELDS);
+    assert_eq!(batch.fields().names().collect::<Vec<_>>(), UCI_FIELDS);
     assert_eq!((batch.time()[0], batch.time()[1]), (1_078_941_600_000_000, 1_078_945_200_000_000));
     let absent = |name: &str| values(&batch, name).iter().filter(|value| value.is_none()).count();
     // The data set: 1683, 366, 8443, 366, 1639.
@@ -136,8 +136,11 @@ fn faults_come_at_their_rates_and_dead_letters_hold_their_bytes() {
     let (batch, dead) = all(json!({ "records": 5000, "faults": faults }));
     assert_eq!(batch.rows() + dead.len(), 5000);
     assert!((400..600).contains(&dead.len()), "{}", dead.len());
-    assert!(dead.iter().all(|letter| letter.raw.as_ref().is_some_and(|raw| raw.starts_with(b"31/02/2004;25.61.00;"))));
-    let words: usize = (0..FIELDS.len())
+    assert!(
+        dead.iter()
+            .all(|dead_letter| dead_letter.raw.as_ref().is_some_and(|raw| raw.starts_with(b"31/02/2004;25.61.00;")))
+    );
+    let words: usize = (0..UCI_FIELDS.len())
         .map(|field| {
             let numbers = batch.numbers(field).expect("numbers");
             (0..batch.rows()).filter(|row| numbers.quality_at(*row).tests() & 1 << QcTests::NOT_A_NUMBER != 0).count()
@@ -150,7 +153,7 @@ fn faults_come_at_their_rates_and_dead_letters_hold_their_bytes() {
 #[test]
 fn the_raw_lines_read_as_the_readings() {
     let (batch, _) = all(json!({ "records": 3000, "faults": { "not_a_number": 0.01 } }));
-    let mut csv = format!("Date;Time;{};;\r\n", FIELDS.join(";")).into_bytes();
+    let mut csv = format!("Date;Time;{};;\r\n", UCI_FIELDS.join(";")).into_bytes();
     for row in 0..batch.rows() {
         csv.extend_from_slice(batch.raw(row).unwrap_or_default());
         csv.extend_from_slice(b"\r\n");
@@ -159,7 +162,7 @@ fn the_raw_lines_read_as_the_readings() {
     let path = dir.path().join("a.csv");
     std::fs::write(&path, csv).expect("writes");
     let options = json!({
-        "path": path, "delimiter": ";", "decimal": ",", "missing": [-200], "fields": FIELDS,
+        "path": path, "delimiter": ";", "decimal": ",", "missing": [-200], "fields": UCI_FIELDS,
         "timestamp": { "columns": ["Date", "Time"], "format": "%d/%m/%Y %H.%M.%S" },
         "key": { "name": "station", "value": "station-1" },
     });

@@ -1,119 +1,55 @@
-//! The steps one after the other, and their state.
+//! Runs the steps one after the other, and saves their state.
 
-use std::sync::Arc;
 use std::time::Instant;
 
+use aqpipe_engine::Result;
 use aqpipe_engine::record::Batch;
-use aqpipe_engine::stage::{Output, Transform};
-use aqpipe_engine::{Error, Result};
+use aqpipe_engine::stage::{Output, State, Transform};
 use serde::{Deserialize, Serialize};
 
-use super::columns::{Binder, Choice};
-use super::gaps::Run;
-use super::keys::Keys;
-use super::rows::Rows;
+use super::field_binder::{FieldBinder, FieldSelection};
+use super::imputer::{Imputer, SavedStep, SeriesNames};
+use super::key_table::KeyTable;
+use super::keyed_batch::KeyedBatch;
 use super::step::Method;
 
-/// The keys and fields that have been seen, by their numbers.
-pub(super) struct Seen<'a> {
-    pub(super) keys: &'a [Option<Box<str>>],
-    pub(super) fields: &'a [Arc<str>],
-}
+const CHAIN_FORMAT_VERSION: u8 = 1;
 
-/// A step at work.
-pub(super) trait Pass: Send {
-    /// Takes rows and hands on those that are decided, in order within each key.
-    fn apply(&mut self, rows: Rows, seen: &Seen<'_>, out: &mut Vec<Rows>) -> Result<()>;
-
-    /// Hands on everything: no more records will come.
-    fn finish(&mut self, _out: &mut Vec<Rows>) -> Result<()> {
-        Ok(())
-    }
-
-    /// Hands on what waited too long.
-    fn tick(&mut self, _now: Instant, _out: &mut Vec<Rows>) -> Result<()> {
-        Ok(())
-    }
-
-    /// How many rows wait.
-    fn held(&self) -> usize {
-        0
-    }
-
-    /// What it needs to go on.
-    fn save(&self) -> Result<Saved> {
-        Ok(Saved { state: State::Nothing, held: Vec::new() })
-    }
-
-    /// Goes on from there.
-    fn restore(&mut self, state: State, held: Vec<Rows>) -> Result<()>;
-}
-
-/// What a step needs to go on: its state, and the rows it holds, as Arrow IPC.
+/// The saved state, behind the version.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Saved {
-    pub(super) state: State,
-    pub(super) held: Vec<Vec<u8>>,
-}
-
-/// The state of a step, by field and key.
-#[derive(Serialize, Deserialize)]
-pub(super) enum State {
-    /// It has none.
-    Nothing,
-    /// What came before the held rows.
-    Fill(Vec<Vec<Run>>),
-    /// The last observed values, oldest first.
-    Window(Vec<Vec<Vec<f64>>>),
-    /// The distinct observed values with their counts.
-    Expanding(Vec<Vec<Vec<(f64, u64)>>>),
-}
-
-impl State {
-    /// The error of a step that is given the state of another kind of step.
-    pub(super) fn foreign() -> Error {
-        Error::new("the saved state of `impute` is that of other steps")
-    }
-}
-
-/// The version of what `save` writes.
-const VERSION: u8 = 1;
-
-/// What `save` writes behind the version.
-#[derive(Serialize, Deserialize)]
-struct Everything {
+struct SavedChain {
     keys: Vec<Option<String>>,
     fields: Vec<String>,
-    steps: Vec<(Method, Saved)>,
+    steps: Vec<(Method, SavedStep)>,
     backlog: Vec<Vec<u8>>,
 }
 
-/// All steps of a split.
-pub(super) struct Chain {
-    keys: Keys,
-    binder: Binder,
-    steps: Vec<(Method, Box<dyn Pass>)>,
-    /// Rows that steps of an earlier configuration held: they go through the present ones first.
+/// The steps of a split.
+pub(super) struct ImputeChain {
+    keys: KeyTable,
+    binder: FieldBinder,
+    steps: Vec<(Method, Box<dyn Imputer>)>,
+    /// Rows that steps of an earlier configuration held. They go through the present steps first.
     backlog: Vec<Batch>,
 }
 
-impl Chain {
-    pub(super) fn new(choice: Choice, steps: Vec<(Method, Box<dyn Pass>)>) -> Chain {
-        Chain { keys: Keys::default(), binder: Binder::new(choice), steps, backlog: Vec::new() }
+impl ImputeChain {
+    pub(super) fn new(selection: FieldSelection, steps: Vec<(Method, Box<dyn Imputer>)>) -> ImputeChain {
+        ImputeChain { keys: KeyTable::default(), binder: FieldBinder::new(selection), steps, backlog: Vec::new() }
     }
 
-    fn rows(&mut self, batch: Batch) -> Rows {
+    fn rows(&mut self, batch: Batch) -> KeyedBatch {
         let columns = self.binder.bind(batch.fields());
-        Rows { order: self.keys.order(&batch), columns, batch }
+        KeyedBatch { order: self.keys.order(&batch), columns, batch }
     }
 
-    /// Carries rows through the steps from the `from`-th on.
-    fn carry(&mut self, from: usize, mut rows: Vec<Rows>, out: &mut Output) -> Result<()> {
-        let seen = Seen { keys: self.keys.names(), fields: self.binder.names() };
+    /// Takes rows through the steps from the `from`-th on.
+    fn run_steps(&mut self, from: usize, mut rows: Vec<KeyedBatch>, out: &mut Output) -> Result<()> {
+        let names = SeriesNames { keys: self.keys.names(), fields: self.binder.names() };
         for (_, step) in &mut self.steps[from..] {
             let mut next = Vec::with_capacity(rows.len());
             for part in rows {
-                step.apply(part, &seen, &mut next)?;
+                step.apply(part, &names, &mut next)?;
             }
             rows = next;
         }
@@ -121,46 +57,46 @@ impl Chain {
         Ok(())
     }
 
-    fn carry_backlog(&mut self, out: &mut Output) -> Result<()> {
+    fn run_backlog(&mut self, out: &mut Output) -> Result<()> {
         for batch in std::mem::take(&mut self.backlog) {
             let rows = self.rows(batch);
-            self.carry(0, vec![rows], out)?;
+            self.run_steps(0, vec![rows], out)?;
         }
         Ok(())
     }
 
-    /// Lets each step hand on rows of its own accord, and carries them through the later steps.
+    /// Lets each step emit held rows, and takes them through the later steps.
     fn release(
         &mut self,
         out: &mut Output,
-        mut release: impl FnMut(&mut dyn Pass, &mut Vec<Rows>) -> Result<()>,
+        mut release: impl FnMut(&mut dyn Imputer, &mut Vec<KeyedBatch>) -> Result<()>,
     ) -> Result<()> {
         for index in 0..self.steps.len() {
             let mut rows = Vec::new();
             release(&mut *self.steps[index].1, &mut rows)?;
-            self.carry(index + 1, rows, out)?;
+            self.run_steps(index + 1, rows, out)?;
         }
         Ok(())
     }
 }
 
-impl Transform for Chain {
+impl Transform for ImputeChain {
     fn apply(&mut self, batch: Batch, out: &mut Output) -> Result<()> {
-        self.carry_backlog(out)?;
+        self.run_backlog(out)?;
         if batch.rows() == 0 {
             return Ok(());
         }
         let rows = self.rows(batch);
-        self.carry(0, vec![rows], out)
+        self.run_steps(0, vec![rows], out)
     }
 
     fn finish(&mut self, out: &mut Output) -> Result<()> {
-        self.carry_backlog(out)?;
+        self.run_backlog(out)?;
         self.release(out, |step, rows| step.finish(rows))
     }
 
     fn tick(&mut self, now: Instant, out: &mut Output) -> Result<()> {
-        self.carry_backlog(out)?;
+        self.run_backlog(out)?;
         self.release(out, |step, rows| step.tick(now, rows))
     }
 
@@ -169,28 +105,24 @@ impl Transform for Chain {
         (backlog + self.steps.iter().map(|(_, step)| step.held()).sum::<usize>()) as u64
     }
 
-    fn save(&self) -> Result<Vec<u8>> {
+    fn save(&self) -> Result<State> {
         let steps = self.steps.iter().map(|(method, step)| Ok((*method, step.save()?)));
-        let everything = Everything {
+        let saved = SavedChain {
             keys: self.keys.names().iter().map(|key| key.as_deref().map(str::to_owned)).collect(),
             fields: self.binder.names().iter().map(|name| name.to_string()).collect(),
             steps: steps.collect::<Result<_>>()?,
             backlog: self.backlog.iter().map(Batch::to_ipc).collect::<Result<_>>()?,
         };
-        postcard::to_extend(&everything, vec![VERSION]).map_err(|e| Error::bug("state of `impute`").because(e))
+        State::of(CHAIN_FORMAT_VERSION, &saved)
     }
 
-    fn restore(&mut self, state: &[u8]) -> Result<()> {
-        let damaged = || Error::new("the saved state of `impute` cannot be read");
-        let Some((&VERSION, state)) = state.split_first() else {
-            return Err(damaged().help("it was written by another version of aqpipe"));
-        };
-        let saved: Everything = postcard::from_bytes(state).map_err(|e| damaged().because(e))?;
+    fn restore(&mut self, state: &State) -> Result<()> {
+        let saved: SavedChain = state.read(CHAIN_FORMAT_VERSION)?;
         let decode = |held: &[Vec<u8>]| held.iter().map(|bytes| Batch::from_ipc(bytes)).collect::<Result<Vec<_>>>();
         self.backlog = decode(&saved.backlog)?;
         let methods = || saved.steps.iter().map(|(method, _)| *method);
         if !methods().eq(self.steps.iter().map(|(method, _)| *method)) {
-            // The later a step, the older what it holds.
+            // The later the step, the older its held rows.
             let mut held = Vec::new();
             for (_, step) in saved.steps.iter().rev() {
                 held.extend(decode(&step.held)?);

@@ -1,4 +1,4 @@
-//! Gaps: where a key has no value that could be carried, and what lies around.
+//! Gaps: the rows of a key between two values that can be carried.
 
 use std::borrow::Cow;
 
@@ -6,45 +6,45 @@ use aqpipe_engine::record::{CellQuality, Flag, Numbers};
 use arrow_array::Array;
 use serde::{Deserialize, Serialize};
 
-use super::bits::Bits;
-use super::order::Order;
+use super::key_order::KeyOrder;
+use super::row_set::RowSet;
 
-/// A value that can be carried: any that is there and not flagged `fail`.
+/// A value that can be carried: one that is present and not flagged `fail`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Donor {
     pub(super) value: f64,
     /// Its instant, in microseconds.
     pub(super) time: i64,
-    /// How many records away it was observed itself, where it was carried already.
-    pub(super) own: u8,
+    /// Records to where it was observed, if it is itself a carried value.
+    pub(super) distance: u8,
 }
 
-/// What came before a row of a key, as far as it matters for a field: the last donor and the records since.
+/// The state of a field and key before a row: the last donor, and the records since.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Run {
+pub(super) struct GapState {
     pub(super) donor: Option<Donor>,
-    /// Records after the donor, or all of them where there is none.
+    /// Records after the donor, or all records if there is none.
     pub(super) since: u64,
-    /// The instant of the first of those, where there is no donor.
+    /// The instant of the first of those, if there is no donor.
     start: Option<i64>,
-    /// Whether they reach further in time than `max_gap`.
+    /// Whether they span more time than `max_gap`.
     pub(super) long: bool,
 }
 
-impl Run {
-    fn after(donor: Donor) -> Run {
-        Run { donor: Some(donor), ..Run::default() }
+impl GapState {
+    fn after(donor: Donor) -> GapState {
+        GapState { donor: Some(donor), ..GapState::default() }
     }
 
-    /// Takes in a record without a donor.
+    /// Adds a record that is no donor.
     fn push(&mut self, time: i64, max_gap: Option<u64>) {
         self.since += 1;
-        self.reach(time, max_gap);
+        self.extend_to(time, max_gap);
         self.start.get_or_insert(time);
     }
 
-    /// Notes whether an instant lies too far from where the gap begins.
-    fn reach(&mut self, time: i64, max_gap: Option<u64>) {
+    /// Extends the gap to an instant.
+    fn extend_to(&mut self, time: i64, max_gap: Option<u64>) {
         let from = self.donor.map(|donor| donor.time).or(self.start);
         if let (Some(from), Some(max_gap)) = (from, max_gap) {
             self.long |= time.abs_diff(from) > max_gap;
@@ -53,20 +53,20 @@ impl Run {
 }
 
 /// A field's cells, of one batch or of several one after the other.
-pub(super) struct Cells<'a> {
+pub(super) struct FieldCells<'a> {
     pub(super) values: Cow<'a, [f64]>,
-    pub(super) marks: Cow<'a, [u32]>,
+    pub(super) quality: Cow<'a, [u32]>,
     /// `None` where every row has a value.
-    pub(super) valid: Option<Bits>,
+    pub(super) valid: Option<RowSet>,
 }
 
-impl<'a> Cells<'a> {
-    pub(super) fn of(numbers: &'a Numbers) -> Cells<'a> {
+impl<'a> FieldCells<'a> {
+    pub(super) fn of(numbers: &'a Numbers) -> FieldCells<'a> {
         let nulls = numbers.values.nulls().filter(|nulls| nulls.null_count() > 0);
-        Cells {
+        FieldCells {
             values: Cow::Borrowed(numbers.values.values()),
-            marks: Cow::Borrowed(&numbers.quality),
-            valid: nulls.map(Bits::valid),
+            quality: Cow::Borrowed(&numbers.quality),
+            valid: nulls.map(RowSet::valid),
         }
     }
 
@@ -76,84 +76,84 @@ impl<'a> Cells<'a> {
     }
 
     #[inline]
-    fn mark(&self, row: usize) -> CellQuality {
-        CellQuality(self.marks[row])
+    fn quality_at(&self, row: usize) -> CellQuality {
+        CellQuality(self.quality[row])
     }
 
     #[inline]
     fn is_donor(&self, row: usize) -> bool {
-        !self.is_missing(row) && self.mark(row).flag() != Flag::Fail
+        !self.is_missing(row) && self.quality_at(row).flag() != Flag::Fail
     }
 
     /// The donor at a row that is one.
     pub(super) fn donor(&self, row: usize, time: &[i64]) -> Donor {
-        Donor { value: self.values[row], time: time[row], own: self.mark(row).distance() }
+        Donor { value: self.values[row], time: time[row], distance: self.quality_at(row).distance() }
     }
 }
 
-/// The part of a gap that lies in the rows at hand: all rows of a key between two donors, missing or flagged `fail`.
+/// A gap, all rows of a key between two donors, missing or flagged `fail`: the part of it that lies in the present rows.
 pub(super) struct Gap<'a> {
-    /// Its rows, in order.
+    /// The gap's rows, in order.
     pub(super) rows: &'a [usize],
-    /// Records of the gap before them.
+    /// Records of the gap before those rows.
     pub(super) before: u64,
-    /// The donor before it, where there is one.
+    /// The donor before the gap, if there is one.
     pub(super) left: Option<Donor>,
-    /// The donor after it; `None` while that has not come.
+    /// The donor after the gap; `None` while it has not come.
     pub(super) right: Option<Donor>,
     /// Whether its neighbours (or, where there are none, its ends) are known to lie further apart than `max_gap`.
     pub(super) long: bool,
 }
 
-/// The rows of several keys, to be searched for gaps.
-pub(super) struct Series<'a> {
+/// Rows of several keys, to search for gaps.
+pub(super) struct KeyedSeries<'a> {
     pub(super) time: &'a [i64],
-    pub(super) order: &'a Order,
+    pub(super) order: &'a KeyOrder,
     /// In microseconds.
     pub(super) max_gap: Option<u64>,
 }
 
-impl Series<'_> {
-    /// Calls `settle` for each gap of a field. `runs` says, by key, what came before the rows at hand.
-    pub(super) fn gaps(&self, cells: &Cells<'_>, runs: &[Run], mut settle: impl FnMut(&Gap<'_>)) {
+impl KeyedSeries<'_> {
+    /// Calls `fill` for each gap of a field. `states` has the state before the rows, by key.
+    pub(super) fn gaps(&self, cells: &FieldCells<'_>, states: &[GapState], mut fill: impl FnMut(&Gap<'_>)) {
         let Some(valid) = &cells.valid else { return };
         let mut rows = Vec::new();
         for row in valid.iter_absent() {
-            let Some((head, mut run)) = self.head(cells, row, runs) else { continue };
-            let (before, left) = (run.since, run.donor);
+            let Some((head, mut state)) = self.head(cells, row, states) else { continue };
+            let (before, left) = (state.since, state.donor);
             rows.clear();
             let mut next = Some(head);
             while let Some(row) = next.filter(|row| !cells.is_donor(*row)) {
                 rows.push(row);
-                run.push(self.time[row], self.max_gap);
+                state.push(self.time[row], self.max_gap);
                 next = self.order.next(row);
             }
             let right = next.map(|row| cells.donor(row, self.time));
             if let Some(right) = right {
-                run.reach(right.time, self.max_gap);
+                state.extend_to(right.time, self.max_gap);
             }
-            settle(&Gap { rows: &rows, before, left, right, long: run.long });
+            fill(&Gap { rows: &rows, before, left, right, long: state.long });
         }
     }
 
-    /// The first row of the gap of a missing cell, with what came before it; `None` unless that cell is the first
-    /// missing one of its gap, so that each gap is met once.
-    fn head(&self, cells: &Cells<'_>, missing: usize, runs: &[Run]) -> Option<(usize, Run)> {
+    /// The first row of a missing cell's gap, with the state before it; `None` unless the cell is the first missing one of its
+    /// gap, so that each gap is found once.
+    fn head(&self, cells: &FieldCells<'_>, missing: usize, states: &[GapState]) -> Option<(usize, GapState)> {
         let mut head = missing;
         while let Some(row) = self.order.previous(head) {
             if cells.is_missing(row) {
                 return None;
             }
             if cells.is_donor(row) {
-                return Some((head, Run::after(cells.donor(row, self.time))));
+                return Some((head, GapState::after(cells.donor(row, self.time))));
             }
             head = row;
         }
-        Some((head, runs.get(self.order.key(head) as usize).cloned().unwrap_or_default()))
+        Some((head, states.get(self.order.key(head) as usize).cloned().unwrap_or_default()))
     }
 
-    /// Moves what came before on to behind `last`, the last row of its key that counts.
-    pub(super) fn advance(&self, run: &mut Run, cells: &Cells<'_>, last: usize) {
+    /// Advances the state to behind `last`, the last row of its key that leaves.
+    pub(super) fn advance(&self, state: &mut GapState, cells: &FieldCells<'_>, last: usize) {
         let mut rows = Vec::new();
         let mut row = Some(last);
         while let Some(at) = row.filter(|row| !cells.is_donor(*row)) {
@@ -161,10 +161,10 @@ impl Series<'_> {
             row = self.order.previous(at);
         }
         if let Some(at) = row {
-            *run = Run::after(cells.donor(at, self.time));
+            *state = GapState::after(cells.donor(at, self.time));
         }
         for row in rows.into_iter().rev() {
-            run.push(self.time[row], self.max_gap);
+            state.push(self.time[row], self.max_gap);
         }
     }
 }

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::layout::no_measurement;
+use crate::measurement_checks::check_measurement;
 use crate::seconds::Seconds;
 
 /// One way to fill missing values, applied to what the steps before it left missing.
@@ -65,28 +65,32 @@ pub(super) enum Over {
     Expanding,
 }
 
-/// An option of a step: its key, whether a step has it, the methods that take it.
-struct Key {
+/// An option of a step: its key, whether a step has it, and the methods that take it.
+struct StepOption {
     name: &'static str,
     given: fn(&Step) -> bool,
     methods: &'static [Method],
 }
 
-/// Which method takes which key: what `check` and the JSON Schema both go by.
-const KEYS: [Key; 7] = {
+/// Which method takes which key, for `check` and for the JSON Schema.
+const STEP_OPTIONS: [StepOption; 7] = {
     use Method::{BackwardFill, Constant, ForwardFill, Interpolate, Median};
     [
-        Key { name: "limit", given: |step| step.limit.is_some(), methods: &[ForwardFill, BackwardFill, Interpolate] },
-        Key {
+        StepOption {
+            name: "limit",
+            given: |step| step.limit.is_some(),
+            methods: &[ForwardFill, BackwardFill, Interpolate],
+        },
+        StepOption {
             name: "max_gap",
             given: |step| step.max_gap.is_some(),
             methods: &[ForwardFill, BackwardFill, Interpolate],
         },
-        Key { name: "max_age", given: |step| step.max_age.is_some(), methods: &[ForwardFill, BackwardFill] },
-        Key { name: "over", given: |step| step.over.is_some(), methods: &[Median] },
-        Key { name: "window", given: |step| step.window.is_some(), methods: &[Median] },
-        Key { name: "value", given: |step| step.value.is_some(), methods: &[Constant] },
-        Key { name: "values", given: |step| step.values.is_some(), methods: &[Constant] },
+        StepOption { name: "max_age", given: |step| step.max_age.is_some(), methods: &[ForwardFill, BackwardFill] },
+        StepOption { name: "over", given: |step| step.over.is_some(), methods: &[Median] },
+        StepOption { name: "window", given: |step| step.window.is_some(), methods: &[Median] },
+        StepOption { name: "value", given: |step| step.value.is_some(), methods: &[Constant] },
+        StepOption { name: "values", given: |step| step.values.is_some(), methods: &[Constant] },
     ]
 };
 
@@ -106,22 +110,22 @@ impl Method {
 
     /// The keys that it takes, in words.
     fn keys(self) -> String {
-        let keys = KEYS.iter().filter(|key| key.methods.contains(&self)).map(|key| format!("`{}`", key.name));
+        let keys = STEP_OPTIONS.iter().filter(|key| key.methods.contains(&self)).map(|key| format!("`{}`", key.name));
         keys.collect::<Vec<_>>().join(", ")
     }
 }
 
 impl Step {
-    /// Whether it must see the whole input first.
-    pub(super) fn surveys(&self) -> bool {
+    /// Whether it has to see the whole input before the run.
+    pub(super) fn needs_fit(&self) -> bool {
         self.method == Method::Median && self.window.is_none() && self.over != Some(Over::Expanding)
     }
 
-    /// What is wrong with the `index`-th step.
+    /// The problems of the `index`-th step.
     pub(super) fn check(&self, index: usize, input: &Fields) -> Vec<Problem> {
         let step = index.to_string();
         let at = |key: &str| ["steps".to_owned(), step.clone(), key.to_owned()];
-        let misplaced = KEYS.iter().filter(|key| (key.given)(self) && !key.methods.contains(&self.method));
+        let misplaced = STEP_OPTIONS.iter().filter(|key| (key.given)(self) && !key.methods.contains(&self.method));
         let mut problems: Vec<Problem> = misplaced
             .map(|key| {
                 Problem::new(at(key.name), format!("the method `{}` takes no `{}`", self.method.name(), key.name))
@@ -138,18 +142,18 @@ impl Step {
             problems.push(problem.at_key().help("keep one of them"));
         }
         for name in self.values.iter().flat_map(IndexMap::keys) {
-            problems.extend(no_measurement(&["steps", &step, "values", name], name, input, true));
+            problems.extend(check_measurement(&["steps", &step, "values", name], name, input, true));
         }
         problems
     }
 }
 
-/// Says in the JSON Schema what [`KEYS`] says: a method forbids the keys that it does not take.
+/// Adds to the JSON Schema what [`STEP_OPTIONS`] says: a method forbids the keys that it does not take.
 fn add_conditions(schema: &mut Schema) {
     let conditions: Vec<_> = Method::ALL
         .iter()
         .map(|method| {
-            let others = KEYS.iter().filter(|key| !key.methods.contains(method));
+            let others = STEP_OPTIONS.iter().filter(|key| !key.methods.contains(method));
             let forbidden: serde_json::Map<_, _> = others.map(|key| (key.name.to_owned(), json!(false))).collect();
             json!({
                 "if": { "properties": { "method": { "const": method.name() } }, "required": ["method"] },

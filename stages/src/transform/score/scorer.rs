@@ -1,27 +1,16 @@
-//! The sum over the columns of a batch.
+//! Scores batches.
 
 use std::sync::Arc;
 
 use aqpipe_engine::Result;
-use aqpipe_engine::record::{Batch, CellQuality, Fields, Kind};
+use aqpipe_engine::record::{Batch, Fields, Kind};
 use aqpipe_engine::stage::{BuildContext, Output, Transform};
 use arrow_array::Float64Array;
 use indexmap::IndexMap;
 
-use super::{Fills, Score, Values};
-use crate::codec::names::Told;
-use crate::layout::Bound;
-
-/// The bits of a mark that its worth depends on: flag, provenance, distance.
-const WORTH_BITS: u32 = 0xffff;
-
-/// What a cell is worth by the low bits of its mark. Half a megabyte, of which a run touches a handful of lines.
-fn worth_of_marks(values: &Values, fills: &Fills) -> Vec<f64> {
-    (0..=WORTH_BITS)
-        .map(CellQuality)
-        .map(|mark| values.of(mark.flag()) * fills.of(mark.provenance(), mark.distance()))
-        .collect()
-}
+use super::worth::{Fills, Values, WORTH_BITS_MASK, worth_table};
+use crate::per_layout::PerLayout;
+use crate::warn_once::WarnOnce;
 
 /// Scores batches.
 pub(super) struct Scorer {
@@ -31,40 +20,46 @@ pub(super) struct Scorer {
     worth: Vec<f64>,
     missing: f64,
     stage: Arc<str>,
-    told: Arc<Told>,
-    plan: Bound<Plan>,
+    warned: Arc<WarnOnce>,
+    plan: PerLayout<ScorePlan>,
 }
 
 /// How records of one layout are scored.
-struct Plan {
+struct ScorePlan {
     /// The layout with the score's name.
     layout: Arc<Fields>,
-    /// Column and weight of the scored fields that are there.
+    /// Column and weight of the scored fields that the layout has.
     columns: Vec<(usize, f64)>,
-    /// What the listed fields that are not there add to each record.
+    /// What the listed fields that the layout lacks add to each record's sum.
     absent: f64,
-    /// The sum of a perfect record, added up in the order of the columns: a perfect record then divides to exactly
-    /// 1, and since rounding is monotone no record comes out above it.
+    /// The sum of a perfect record, added up in the order of the columns: a perfect record then scores exactly 1, and because
+    /// rounding is monotone no record scores more.
     perfect: f64,
 }
 
 impl Scorer {
-    pub(super) fn new(config: &Score, cx: &BuildContext) -> Scorer {
+    pub(super) fn new(
+        field: &str,
+        fields: Option<Vec<String>>,
+        weights: IndexMap<String, f64>,
+        (values, fills): (&Values, &Fills),
+        cx: &BuildContext,
+    ) -> Scorer {
         Scorer {
-            field: config.field.as_str().into(),
-            fields: config.fields.clone(),
-            weights: config.weights.clone(),
-            worth: worth_of_marks(&config.values, &config.fills),
-            missing: config.values.missing,
-            stage: Arc::clone(&cx.stage()),
-            told: cx.pipeline_extensions().get_or_put(Told::default),
-            plan: Bound::default(),
+            field: field.into(),
+            fields,
+            weights,
+            worth: worth_table(values, fills),
+            missing: values.missing,
+            stage: Arc::clone(cx.stage()),
+            warned: cx.pipeline_extensions().get_or_put(WarnOnce::default),
+            plan: PerLayout::default(),
         }
     }
 
-    /// What the score is called beside the fields of a layout, which keep their names.
+    /// The score's name beside the fields of a layout, which keep their names.
     fn name(&self, layout: &Fields) -> Arc<str> {
-        // An earlier score's name is free again: this one replaces it.
+        // An earlier score's name is free: this score replaces it.
         let layout = Fields { score: None, ..layout.clone() };
         let mut name = Arc::clone(&self.field);
         while !layout.is_free(&name) {
@@ -78,12 +73,12 @@ impl Scorer {
                     self.field, self.stage
                 )
             };
-            self.told.warn(message, &format!("{}: {}", self.stage, self.field));
+            self.warned.warn(message, &format!("{}: {}", self.stage, self.field));
         }
         name
     }
 
-    fn plan(&self, layout: &Fields) -> Plan {
+    fn plan(&self, layout: &Fields) -> ScorePlan {
         let weight = |name: &str| self.weights.get(name).copied().unwrap_or(1.0);
         let (mut columns, mut absent, mut absent_perfect) = (Vec::new(), 0.0, 0.0);
         match &self.fields {
@@ -106,20 +101,20 @@ impl Scorer {
         columns.retain(|(_, weight)| *weight > 0.0);
         let perfect = columns.iter().fold(absent_perfect, |sum, (_, weight)| sum + weight);
         let layout = Arc::new(Fields { score: Some(self.name(layout)), ..layout.clone() });
-        Plan { layout, columns, absent, perfect }
+        ScorePlan { layout, columns, absent, perfect }
     }
 }
 
 impl Transform for Scorer {
     fn apply(&mut self, batch: Batch, out: &mut Output) -> Result<()> {
         let mut bound = std::mem::take(&mut self.plan);
-        let plan = bound.to(batch.fields(), |layout| self.plan(layout));
+        let plan = bound.get_or_bind(batch.fields(), |layout| self.plan(layout));
         let scores = if plan.perfect > 0.0 {
             let mut sums = vec![plan.absent; batch.rows()];
             for &(column, weight) in &plan.columns {
                 let Some(numbers) = batch.numbers(column) else { continue };
-                for (sum, mark) in sums.iter_mut().zip(numbers.quality.iter()) {
-                    *sum += weight * self.worth[(mark & WORTH_BITS) as usize];
+                for (sum, quality) in sums.iter_mut().zip(numbers.quality.iter()) {
+                    *sum += weight * self.worth[(quality & WORTH_BITS_MASK) as usize];
                 }
             }
             sums.iter_mut().for_each(|sum| *sum /= plan.perfect);

@@ -6,18 +6,18 @@ use aqpipe_engine::record::{Batch, CellQuality, Column, Field, Fields, Flag, Num
 use aqpipe_engine::stage::{BuildContext, Transform};
 use serde_json::json;
 
-use crate::testing::{batch, numbers, one, problems, schema_takes, transform};
+use crate::testing::{apply_one, batch, number_fields, problems, schema_takes, transform};
 
 fn build(table: serde_json::Value) -> Box<dyn Transform> {
     transform("score", table).build(&BuildContext::for_tests()).expect("builds")
 }
 
-fn marked(columns: &[(&str, &[CellQuality])]) -> Batch {
-    let values: Vec<_> = columns.iter().map(|(_, marks)| vec![Some(1.0); marks.len()]).collect();
+fn with_quality(columns: &[(&str, &[CellQuality])]) -> Batch {
+    let values: Vec<_> = columns.iter().map(|(_, quality)| vec![Some(1.0); quality.len()]).collect();
     let cells: Vec<_> = columns.iter().zip(&values).map(|((name, _), values)| (*name, &values[..])).collect();
     let mut rows = batch(&cells);
-    for (index, (_, marks)) in columns.iter().enumerate() {
-        let bits = marks.iter().map(|mark| mark.0).collect();
+    for (index, (_, quality)) in columns.iter().enumerate() {
+        let bits = quality.iter().map(|quality| quality.0).collect();
         let change = |numbers: Numbers| Ok(Numbers::from_vecs(numbers.into_vecs().0, None, bits));
         rows.change_numbers(index, change).expect("changed");
     }
@@ -43,9 +43,9 @@ fn flags_and_provenance_are_worth_what_the_documentation_says() {
         (CellQuality::MISSING.filled(Provenance::Constant, 0).checked(Flag::Suspect, 3), 0.1),
         (CellQuality::DERIVED, 1.0),
     ];
-    let scored = one(&mut *build(json!({})), marked(&[("CO", &cells.map(|(mark, _)| mark))]));
-    for (score, (mark, expected)) in scores(&scored).iter().zip(cells) {
-        assert!((score - expected).abs() < 1e-15, "{mark:?} scores {score}, not {expected}");
+    let scored = apply_one(&mut *build(json!({})), with_quality(&[("CO", &cells.map(|(quality, _)| quality))]));
+    for (score, (quality, expected)) in scores(&scored).iter().zip(cells) {
+        assert!((score - expected).abs() < 1e-15, "{quality:?} scores {score}, not {expected}");
     }
     assert_eq!(scored.fields().score.as_deref(), Some("quality_score"));
 }
@@ -61,15 +61,15 @@ fn a_perfect_record_scores_exactly_1_and_none_more_whatever_the_weights() {
             .collect();
         let perfect = [CellQuality::OBSERVED.checked(Flag::Good, 1)];
         let columns: Vec<(&str, &[CellQuality])> = names.iter().map(|name| (name.as_str(), &perfect[..])).collect();
-        let scored = one(&mut *build(json!({ "weights": weights })), marked(&columns));
+        let scored = apply_one(&mut *build(json!({ "weights": weights })), with_quality(&columns));
         assert_eq!(scores(&scored), [1.0]);
     }
 }
 
 #[test]
 fn weights_shift_the_mean_and_a_listed_field_that_is_not_there_counts_as_missing() {
-    let rows = || marked(&[("CO", &[CellQuality::OBSERVED]), ("T", &[CellQuality::MISSING])]);
-    let score = |table| scores(&one(&mut *build(table), rows()))[0];
+    let rows = || with_quality(&[("CO", &[CellQuality::OBSERVED]), ("T", &[CellQuality::MISSING])]);
+    let score = |table| scores(&apply_one(&mut *build(table), rows()))[0];
     assert_eq!(score(json!({})), 0.5);
     assert_eq!(score(json!({ "weights": { "CO": 3.0 } })), 0.75);
     assert_eq!(score(json!({ "weights": { "T": 0 } })), 1.0);
@@ -78,16 +78,16 @@ fn weights_shift_the_mean_and_a_listed_field_that_is_not_there_counts_as_missing
 
 #[test]
 fn derived_fields_count_only_where_they_are_listed_and_an_earlier_score_is_replaced() {
-    let mut parts = marked(&[("CO", &[CellQuality::MISSING]), ("hour", &[CellQuality::DERIVED])]).into_parts();
+    let mut parts = with_quality(&[("CO", &[CellQuality::MISSING]), ("hour", &[CellQuality::DERIVED])]).into_parts();
     let mut layout = Fields::clone(&parts.fields);
     layout.list[1].derived = true;
     layout.score = Some("old".into());
     parts.fields = Arc::new(layout);
     parts.score = Some(vec![0.3].into());
     let rows = Batch::new(parts).expect("fits");
-    let scored = one(&mut *build(json!({ "field": "q" })), rows.clone());
+    let scored = apply_one(&mut *build(json!({ "field": "q" })), rows.clone());
     assert_eq!((scores(&scored), scored.fields().score.as_deref()), (vec![0.0], Some("q")));
-    assert_eq!(scores(&one(&mut *build(json!({ "fields": ["CO", "hour"] })), rows)), [0.5]);
+    assert_eq!(scores(&apply_one(&mut *build(json!({ "fields": ["CO", "hour"] })), rows)), [0.5]);
 }
 
 #[test]
@@ -96,13 +96,13 @@ fn a_record_without_a_scored_field_has_no_score() {
     let mut parts = batch(&[("x", &[Some(1.0)])]).into_parts();
     parts.columns = vec![Column::Text(vec![Some("a")].into())];
     parts.fields = Arc::new(layout);
-    let scored = one(&mut *build(json!({})), Batch::new(parts).expect("fits"));
+    let scored = apply_one(&mut *build(json!({})), Batch::new(parts).expect("fits"));
     assert_eq!(scored.score().map(arrow_array::Array::null_count), Some(1));
 }
 
 #[test]
 fn figures_weights_and_names_that_cannot_be_are_problems_at_their_place() {
-    let input = numbers(&["CO", "T"]);
+    let input = number_fields(&["CO", "T"]);
     let says = |table: serde_json::Value| problems("score", table, &input);
     assert!(says(json!({})).is_empty());
     assert_eq!(says(json!({ "field": "CO" })), ["field: records have a field `CO` already"]);
@@ -128,9 +128,9 @@ fn the_schema_refuses_figures_outside_0_to_1_and_negative_weights() {
 #[test]
 fn a_field_that_comes_with_the_records_keeps_its_name_and_the_score_gets_another() {
     let mut score = build(json!({ "field": "quality" }));
-    let scored = one(&mut *score, batch(&[("T", &[Some(1.0)])]));
+    let scored = apply_one(&mut *score, batch(&[("T", &[Some(1.0)])]));
     assert_eq!(scored.fields().score.as_deref(), Some("quality"));
-    let scored = one(&mut *score, batch(&[("quality", &[Some(7.0)]), ("T", &[Some(1.0)])]));
+    let scored = apply_one(&mut *score, batch(&[("quality", &[Some(7.0)]), ("T", &[Some(1.0)])]));
     assert_eq!(scored.fields().score.as_deref(), Some("quality_"));
     assert_eq!(scored.fields().names().collect::<Vec<_>>(), ["quality", "T"]);
     assert_eq!(scores(&scored), [1.0]);

@@ -126,14 +126,14 @@ fn known_fields_survive_a_restart_in_their_order_and_kind() {
     );
     let declared = Fields { list: vec![Field::number("z"), Field::number("a")], open: true, ..Fields::default() };
     let mut after = Decoder::new(DecoderOptions { declared: Some(declared), ..options() });
-    after.restore(&before.carry()).expect("readable");
+    after.restore(&before.snapshot_state()).expect("readable");
     assert_eq!(names(&after.fields()), ["z", "a", "b", "n", "h"]);
     assert_eq!(after.fields().get("a").map(|field| field.kind), Some(Kind::Number), "what is declared wins");
     assert!(after.fields().get("h").is_some_and(|field| field.derived));
     let read = decode(&mut after, &[message(r#","n":"text""#)]);
     assert_eq!(read[0].fields().get("n").map(|field| field.kind), Some(Kind::Text), "not decided before");
     assert!(read[0].score().is_some_and(|score| score.is_null(0)));
-    let carried = before.carry();
+    let carried = before.snapshot_state();
     for length in 1..carried.len() {
         let _ = Decoder::new(options()).restore(&carried[..length]);
     }

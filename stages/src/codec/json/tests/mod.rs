@@ -1,7 +1,7 @@
 //! The two directions held against each other, and what foreign and broken messages become.
 
 mod foreign;
-mod marks;
+mod quality;
 mod round_trip;
 
 use std::sync::Arc;

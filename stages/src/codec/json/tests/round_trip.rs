@@ -27,7 +27,7 @@ enum Cells {
     Text(Vec<Option<String>>),
 }
 
-fn mark(value: Option<f64>) -> impl Strategy<Value = (Option<f64>, CellQuality)> {
+fn quality(value: Option<f64>) -> impl Strategy<Value = (Option<f64>, CellQuality)> {
     let flags = match value {
         Some(_) => vec![Flag::Good, Flag::Unknown, Flag::Suspect, Flag::Fail],
         None => vec![Flag::Missing, Flag::Suspect, Flag::Fail],
@@ -43,11 +43,11 @@ fn mark(value: Option<f64>) -> impl Strategy<Value = (Option<f64>, CellQuality)>
     ];
     (prop::sample::select(flags), prop::sample::select(fills.to_vec()), 0..=255u64, 0..16u32, any::<[bool; 2]>())
         .prop_map(move |(flag, provenance, distance, tests, [filled, tested])| {
-            let mut mark = CellQuality::OBSERVED.with_flag(flag);
+            let mut quality = CellQuality::OBSERVED.with_flag(flag);
             if filled && provenance != Provenance::Observed {
-                mark = mark.filled(provenance, distance).with_flag(flag);
+                quality = quality.filled(provenance, distance).with_flag(flag);
             }
-            (value, if tested { CellQuality(mark.0 | tests << 16) } else { mark })
+            (value, if tested { CellQuality(quality.0 | tests << 16) } else { quality })
         })
 }
 
@@ -61,7 +61,7 @@ fn number() -> impl Strategy<Value = f64> {
 
 fn cells(rows: usize) -> impl Strategy<Value = Cells> {
     prop_oneof![
-        3 => vec(weighted(0.8, number()).prop_flat_map(mark), rows).prop_map(Cells::Number),
+        3 => vec(weighted(0.8, number()).prop_flat_map(quality), rows).prop_map(Cells::Number),
         1 => vec(weighted(0.7, any::<String>()), rows).prop_map(Cells::Text),
     ]
 }
@@ -83,8 +83,9 @@ fn batch() -> impl Strategy<Value = Batch> {
                 let (field, column) = match cells {
                     Cells::Text(texts) => (Field::text(name), Column::Text(texts.into())),
                     Cells::Number(cells) => {
-                        let (values, marks): (Vec<_>, Vec<_>) = cells.into_iter().map(|(v, mark)| (v, mark.0)).unzip();
-                        let column = Column::Number(Numbers { values: values.into(), quality: marks.into() });
+                        let (values, quality): (Vec<_>, Vec<_>) =
+                            cells.into_iter().map(|(v, quality)| (v, quality.0)).unzip();
+                        let column = Column::Number(Numbers { values: values.into(), quality: quality.into() });
                         (Field { derived, ..Field::number(name) }, column)
                     }
                 };
@@ -115,7 +116,7 @@ fn options_for(batch: &Batch, tests: &Arc<QcTests>) -> DecoderOptions {
     }
 }
 
-/// A row as text that tells apart what is to be told apart.
+/// A row as text that differs wherever rows differ.
 fn shown(batch: &Batch, row: usize) -> Vec<String> {
     let mut shown = vec![format!("{} {}", batch.time()[row], batch.utc_offset()[row])];
     shown.push(format!("{:?}", batch.key().map(|key| key.is_valid(row).then(|| key.value(row)))));
@@ -139,7 +140,7 @@ proptest! {
         let read: Vec<_> = read.iter().flat_map(|read| (0..read.rows()).map(|row| shown(read, row))).collect();
         let written: Vec<_> = (0..batch.rows()).map(|row| shown(&batch, row)).collect();
         prop_assert_eq!(read, written);
-        prop_assert_eq!(decoder.marks_ignored(), 0);
+        prop_assert_eq!(decoder.quality_ignored(), 0);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The source as a whole: from files to rows.
 
-mod again;
 mod changing;
+mod dead_letters;
 mod errors;
-mod known;
+mod matching;
 mod options;
 mod properties;
 mod reading;

@@ -42,8 +42,8 @@ impl SourceContext for Engine {
         _: Option<FencingToken>,
     ) -> Result<()> {
         let read = read_all(&mut *split, 2)?;
-        let state = vec![split.snapshot_state(split.position())?];
-        self.ends.lock().push(SplitState { position: split.position(), state, ..SplitState::default() });
+        let reader = split.snapshot_state(split.position())?;
+        self.ends.lock().push(SplitState { position: split.position(), reader, ..SplitState::default() });
         self.read.lock().push((id, read));
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What the stage promises beside values: order, marks, waiting, layouts, bounds.
+//! What the stage promises beside values: order, quality, waiting, layouts, bounds.
 
 use std::time::{Duration, Instant};
 
@@ -6,15 +6,15 @@ use aqpipe_engine::record::{Batch, CellQuality, Flag, Numbers};
 use aqpipe_engine::stage::{BuildContext, Output};
 use serde_json::json;
 
-use super::{apply, column, column_marks, config, context, finish, run, series};
+use super::{apply, column, column_quality, config, context, finish, run, series};
 use crate::testing::{HOUR, START, batch, keyed, timed, transform};
 
-/// A batch whose first field's first rows have these marks.
-fn marked(mut batch: Batch, marks: &[CellQuality]) -> Batch {
+/// A batch whose first field's first rows have these quality.
+fn with_quality(mut batch: Batch, quality: &[CellQuality]) -> Batch {
     batch
         .change_numbers(0, |numbers| {
             let (values, nulls, mut all) = numbers.into_vecs();
-            all.iter_mut().zip(marks).for_each(|(mark, new)| *mark = new.0);
+            all.iter_mut().zip(quality).for_each(|(quality, new)| *quality = new.0);
             Ok(Numbers::from_vecs(values, nulls, all))
         })
         .expect("changed");
@@ -41,7 +41,7 @@ fn marks_say_which_method_filled_a_cell_and_how_far_away_its_value_was_observed(
         "unknown backward_fill(1)",
         "unknown observed(0)",
     ];
-    assert_eq!(column_marks(&out, "x"), expected);
+    assert_eq!(column_quality(&out, "x"), expected);
 }
 
 #[test]
@@ -49,18 +49,18 @@ fn a_value_that_was_carried_already_counts_its_own_way_too() {
     let cells = [Some(1.0), None, None];
     let steps = json!([{ "method": "forward_fill", "limit": 1 }, { "method": "forward_fill" }]);
     let out = run(&steps, vec![batch(&[("x", &cells)])]);
-    assert_eq!(column_marks(&out, "x")[1..], ["unknown forward_fill(1)", "unknown forward_fill(2)"]);
+    assert_eq!(column_quality(&out, "x")[1..], ["unknown forward_fill(1)", "unknown forward_fill(2)"]);
 }
 
 #[test]
 fn a_failed_value_is_carried_nowhere_and_an_emptied_cell_is_filled_and_stays_failed() {
     let failed = CellQuality::OBSERVED.checked(Flag::Fail, 1);
     let cells = [Some(1.0), Some(99.0), None, None];
-    let rows = marked(batch(&[("x", &cells)]), &[CellQuality::OBSERVED, failed, failed]);
+    let rows = with_quality(batch(&[("x", &cells)]), &[CellQuality::OBSERVED, failed, failed]);
     let out = run(&json!([{ "method": "forward_fill", "limit": 2 }, { "method": "median" }]), vec![rows]);
     assert_eq!(column(&out, "x"), [Some(1.0), Some(99.0), Some(1.0), Some(1.0)]);
     let expected = ["fail forward_fill(2) tests 0b10", "unknown median(0)"];
-    assert_eq!(column_marks(&out, "x")[2..], expected, "the failed 99 counts for no median either");
+    assert_eq!(column_quality(&out, "x")[2..], expected, "the failed 99 counts for no median either");
 }
 
 #[test]

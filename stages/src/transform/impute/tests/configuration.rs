@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::config;
-use crate::testing::{numbers, problems, schema_takes};
+use crate::testing::{number_fields, problems, schema_takes};
 
 fn says(table: Value) -> Vec<String> {
-    problems("impute", table, &numbers(&["CO", "T"]))
+    problems("impute", table, &number_fields(&["CO", "T"]))
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn the_schema_refuses_what_has_no_meaning() {
 }
 
 #[test]
-fn only_a_median_over_everything_asks_for_a_survey_and_names_what_to_use_instead() {
+fn only_a_median_over_everything_asks_for_a_fit_and_names_what_to_use_instead() {
     let asks = |steps: Value| config(&steps).requires_bounded();
     assert!(asks(json!([{ "method": "median", "window": 3 }])).is_none());
     assert!(asks(json!([{ "method": "median", "over": "expanding" }])).is_none());

@@ -16,24 +16,24 @@ use serde_json::{Value, json};
 
 use crate::testing::transform;
 
-/// A cell: its value and its mark.
+/// A cell: its value and its quality.
 type Cell = (Option<f64>, CellQuality);
 
 fn config(steps: &Value) -> std::sync::Arc<dyn TransformConfig> {
     transform("impute", json!({ "steps": steps }))
 }
 
-/// What a transform is built with after a survey of the batches, where it asks for one.
+/// What a transform is built with after a fit to the batches, where it asks for one.
 fn context(config: &dyn TransformConfig, batches: &[Batch]) -> BuildContext {
     let mut cx = BuildContext::for_tests();
-    if let Some(mut survey) = config.fitter(&cx) {
-        batches.iter().for_each(|batch| survey.observe(batch).expect("within bounds"));
-        cx = cx.with_fitted(Some(survey.finish().expect("finishes").into()));
+    if let Some(mut fitter) = config.fitter(&cx) {
+        batches.iter().for_each(|batch| fitter.observe(batch).expect("within bounds"));
+        cx = cx.with_fitted(Some(fitter.finish().expect("finishes").into()));
     }
     cx
 }
 
-/// Everything that comes out of the batches, the end included.
+/// SavedChain that comes out of the batches, the end included.
 fn run(steps: &Value, batches: Vec<Batch>) -> Vec<Batch> {
     let config = config(steps);
     let cx = context(&*config, &batches);
@@ -81,7 +81,7 @@ fn column(batches: &[Batch], name: &str) -> Vec<Option<f64>> {
     batches.iter().flat_map(|batch| crate::testing::values(batch, name)).collect()
 }
 
-/// The marks of a field, one batch after the other.
-fn column_marks(batches: &[Batch], name: &str) -> Vec<String> {
-    batches.iter().flat_map(|batch| crate::testing::marks(batch, name)).collect()
+/// The quality of a field, one batch after the other.
+fn column_quality(batches: &[Batch], name: &str) -> Vec<String> {
+    batches.iter().flat_map(|batch| crate::testing::quality(batch, name)).collect()
 }

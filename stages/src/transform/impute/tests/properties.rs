@@ -12,7 +12,7 @@ use super::{Cell, config, context, reference, series};
 use crate::testing::{HOUR, START, timed};
 
 const FIELDS: [&str; 2] = ["a", "b"];
-const KEYS: [&str; 3] = ["north", "south", "west"];
+const STEP_OPTIONS: [&str; 3] = ["north", "south", "west"];
 
 #[derive(Clone, Debug)]
 struct Record {
@@ -37,7 +37,7 @@ fn record(keys: usize) -> impl Strategy<Value = Record> {
 }
 
 fn records() -> impl Strategy<Value = Vec<Record>> {
-    (1..=KEYS.len()).prop_flat_map(|keys| prop::collection::vec(record(keys), 0..150))
+    (1..=STEP_OPTIONS.len()).prop_flat_map(|keys| prop::collection::vec(record(keys), 0..150))
 }
 
 fn step() -> impl Strategy<Value = Value> {
@@ -69,16 +69,16 @@ fn whole(records: &[Record]) -> Batch {
             time
         })
         .collect();
-    let keys: Vec<&str> = records.iter().map(|record| KEYS[record.key]).collect();
+    let keys: Vec<&str> = records.iter().map(|record| STEP_OPTIONS[record.key]).collect();
     let values = |field: usize| records.iter().map(|record| record.cells[field].0).collect::<Vec<_>>();
     let (a, b) = (values(0), values(1));
     let mut batch = timed(&times, Some(&keys), &[(FIELDS[0], &a), (FIELDS[1], &b)]);
     for field in 0..2 {
-        let marks = records.iter().map(|record| record.cells[field].1.0).collect();
+        let quality = records.iter().map(|record| record.cells[field].1.0).collect();
         batch
             .change_numbers(field, |numbers| {
                 let (values, nulls, _) = numbers.into_vecs();
-                Ok(Numbers::from_vecs(values, nulls, marks))
+                Ok(Numbers::from_vecs(values, nulls, quality))
             })
             .expect("changed");
     }
@@ -107,7 +107,7 @@ fn expected(steps: &Value, whole: &Batch) -> BTreeMap<Option<String>, Vec<(u64, 
         let time: Vec<i64> = rows.iter().map(|(origin, _)| whole.time()[*origin as usize / 100]).collect();
         for field in 0..FIELDS.len() {
             let cells = rows.iter().map(|(_, cells)| cells[field]).collect();
-            let mut series = reference::Series { time: &time, cells };
+            let mut series = reference::KeyedSeries { time: &time, cells };
             reference::impute(&steps, &mut series);
             rows.iter_mut().zip(series.cells).for_each(|((_, cells), cell)| cells[field] = cell);
         }

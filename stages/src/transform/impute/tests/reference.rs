@@ -6,12 +6,12 @@ use super::super::step::{Method, Over, Step};
 use super::Cell;
 
 /// A key's records: instants in microseconds, and a field's cells.
-pub(super) struct Series<'a> {
+pub(super) struct KeyedSeries<'a> {
     pub(super) time: &'a [i64],
     pub(super) cells: Vec<Cell>,
 }
 
-pub(super) fn impute(steps: &[Step], series: &mut Series<'_>) {
+pub(super) fn impute(steps: &[Step], series: &mut KeyedSeries<'_>) {
     let original: Vec<f64> = observed(&series.cells).collect();
     for step in steps {
         let before = series.cells.clone();
@@ -26,8 +26,8 @@ pub(super) fn impute(steps: &[Step], series: &mut Series<'_>) {
 }
 
 fn observed(cells: &[Cell]) -> impl Iterator<Item = f64> {
-    let counts = |mark: &CellQuality| mark.provenance() == Provenance::Observed && mark.flag() != Flag::Fail;
-    cells.iter().filter(move |(_, mark)| counts(mark)).filter_map(|(value, _)| *value)
+    let counts = |quality: &CellQuality| quality.provenance() == Provenance::Observed && quality.flag() != Flag::Fail;
+    cells.iter().filter(move |(_, quality)| counts(quality)).filter_map(|(value, _)| *value)
 }
 
 fn donor(cell: &Cell) -> Option<f64> {

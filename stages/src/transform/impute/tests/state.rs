@@ -1,11 +1,12 @@
-//! Saved state, and what becomes of it.
+//! Saved state, and what a later run makes of it.
 
+use aqpipe_engine::stage::State;
 use aqpipe_engine::stage::{BuildContext, Fitter, Transform};
 use serde_json::{Value, json};
 
-use super::super::columns::Choice;
-use super::super::survey::MedianSurvey;
-use super::{apply, column, column_marks, config, finish};
+use super::super::field_binder::FieldSelection;
+use super::super::median_fit::MedianFitter;
+use super::{apply, column, column_quality, config, finish};
 use crate::testing::{batch, keyed};
 
 fn build(steps: &Value) -> Box<dyn Transform> {
@@ -37,7 +38,7 @@ fn changed_limits_apply_to_what_was_held() {
     after.restore(&before.save().expect("saves")).expect("restores");
     let out = apply(&mut *after, batch(&[("x", &[Some(5.0)])]));
     assert_eq!(column(&out, "x"), [None, None, Some(5.0), Some(5.0)]);
-    assert_eq!(column_marks(&out, "x")[2], "unknown backward_fill(1)");
+    assert_eq!(column_quality(&out, "x")[2], "unknown backward_fill(1)");
 }
 
 #[test]
@@ -46,12 +47,13 @@ fn damaged_state_and_that_of_another_version_is_an_error_and_no_panic() {
     let mut impute = build(&steps);
     apply(&mut *impute, batch(&[("x", &[Some(1.0), Some(2.0), None])]));
     let state = impute.save().expect("saves");
-    for length in 0..state.len() {
-        assert!(build(&steps).restore(&state[..length]).is_err(), "{length} bytes of {}", state.len());
+    let bytes = state.read_bytes(1).expect("this version");
+    for length in 0..bytes.len() {
+        let cut = State::of_bytes(1, bytes[..length].to_vec());
+        assert!(build(&steps).restore(&cut).is_err(), "{length} bytes of {}", bytes.len());
     }
-    let other = [&[99], &state[1..]].concat();
-    let error = build(&steps).restore(&other).expect_err("another version");
-    assert!(error.help_text().is_some_and(|help| help.contains("another version")), "{error}");
+    let error = build(&steps).restore(&State::of_bytes(99, bytes.to_vec())).expect_err("another version");
+    assert!(error.to_string().contains("version 99"), "{error}");
 }
 
 #[test]
@@ -60,12 +62,13 @@ fn altered_state_is_no_panic() {
     let mut impute = build(&steps);
     apply(&mut *impute, batch(&[("x", &[Some(1.0), Some(2.0), None]), ("y", &[None, None, Some(3.0)])]));
     let state = impute.save().expect("saves");
-    for at in 1..state.len() {
+    let bytes = state.read_bytes(1).expect("this version");
+    for at in 0..bytes.len() {
         for mask in [1, 0x55, 0xff] {
-            let mut altered = state.clone();
+            let mut altered = bytes.to_vec();
             altered[at] ^= mask;
             let mut impute = build(&steps);
-            if impute.restore(&altered).is_ok() {
+            if impute.restore(&State::of_bytes(1, altered)).is_ok() {
                 apply(&mut *impute, batch(&[("x", &[None, Some(4.0)])]));
             }
         }
@@ -73,17 +76,17 @@ fn altered_state_is_no_panic() {
 }
 
 #[test]
-fn a_survey_of_too_many_distinct_values_names_what_to_use_instead() {
-    let choice = Choice { fields: None, exclude: Vec::new() };
+fn a_fit_of_too_many_distinct_values_names_what_to_use_instead() {
+    let choice = FieldSelection { fields: None, exclude: Vec::new() };
     let column = |from: u32, to: u32| (from..to).map(|n| Some(f64::from(n))).collect::<Vec<_>>();
-    let mut survey = MedianSurvey::bounded(choice, 300);
-    survey.observe(&batch(&[("x", &column(0, 7))])).expect("a small table");
+    let mut fitter = MedianFitter::bounded(choice, 300);
+    fitter.observe(&batch(&[("x", &column(0, 7))])).expect("a small table");
     let repeated = column(0, 7).repeat(1000);
-    survey.observe(&batch(&[("x", &repeated)])).expect("the same values take no more");
-    assert_eq!(survey.foretells(0.01), None, "too little to tell");
-    assert!(survey.foretells(0.5).is_some_and(|bytes| bytes > 300), "the rest may take as much again");
-    assert_eq!(survey.foretells(0.99), None);
-    let error = survey.observe(&batch(&[("x", &column(0, 1000))])).expect_err("a thousand are too many");
+    fitter.observe(&batch(&[("x", &repeated)])).expect("the same values take no more");
+    assert_eq!(fitter.forecast_bytes(0.01), None, "too little to tell");
+    assert!(fitter.forecast_bytes(0.5).is_some_and(|bytes| bytes > 300), "the rest may take as much again");
+    assert_eq!(fitter.forecast_bytes(0.99), None);
+    let error = fitter.observe(&batch(&[("x", &column(0, 1000))])).expect_err("a thousand are too many");
     let help = error.help_text().unwrap_or_default();
     for word in ["median_memory_mb", "window", "expanding", "constant"] {
         assert!(help.contains(word), "{help}");
@@ -96,11 +99,11 @@ fn the_exact_median_of_a_hundred_stations_fits_its_memory() {
     let names: Vec<String> = (0..STATIONS).map(|station| format!("s{station}")).collect();
     let keys: Vec<&str> = names.iter().map(String::as_str).collect();
     let fields: Vec<String> = (0..13).map(|field| format!("f{field}")).collect();
-    let mut survey = MedianSurvey::new(Choice { fields: None, exclude: Vec::new() }, 300);
+    let mut fitter = MedianFitter::new(FieldSelection { fields: None, exclude: Vec::new() }, 300);
     for hour in 0..5_000_u32 {
         // No value of a station is there twice, which is as many as there can be.
         let values: Vec<Option<f64>> = (0..STATIONS).map(|_| Some(f64::from(hour))).collect();
         let columns: Vec<(&str, &[Option<f64>])> = fields.iter().map(|name| (name.as_str(), &values[..])).collect();
-        survey.observe(&keyed(Some(&keys), &columns)).expect("fits");
+        fitter.observe(&keyed(Some(&keys), &columns)).expect("fits");
     }
 }

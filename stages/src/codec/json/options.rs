@@ -1,0 +1,24 @@
+//! How records are read.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use aqpipe_engine::record::{Fields, QcTests};
+
+/// How records are read.
+#[derive(Clone, Debug)]
+pub struct DecoderOptions {
+    /// The property that is the timestamp.
+    pub timestamp: String,
+    /// The property that is the key.
+    pub key: Option<String>,
+    /// The fields that are known before the first record. Other properties are added behind them as they appear. Of the other
+    /// members only `open` counts: batches have it.
+    pub declared: Option<Fields>,
+    /// Fields that hold numbers, whatever their first value is.
+    pub numeric: Arc<BTreeSet<String>>,
+    /// The bits of tests.
+    pub tests: Arc<QcTests>,
+    /// Whether to keep the bytes of each record in the batch.
+    pub keep_raw: bool,
+}

@@ -1,0 +1,151 @@
+//! What is done with each column, from the names of the columns.
+
+use std::collections::BTreeSet;
+
+use aqpipe_engine::config::nearest;
+use aqpipe_engine::record::{Field, Fields, Kind};
+use aqpipe_engine::{Error, Result};
+
+use super::config::CsvSourceConfig;
+
+/// A field and its column.
+#[derive(Clone, Debug)]
+pub(super) struct PlannedField {
+    pub(super) name: String,
+    /// [`Kind::Unknown`] until its first value.
+    pub(super) kind: Kind,
+    pub(super) column: usize,
+}
+
+/// The part of each column in a row.
+#[derive(Clone, Debug)]
+pub(super) struct ColumnPlan {
+    /// Columns of a full row.
+    pub(super) columns: usize,
+    /// Columns up to the last one with a name. A row may end after those.
+    pub(super) named: usize,
+    /// The columns of the timestamp.
+    pub(super) time: Vec<usize>,
+    /// The column of the key.
+    pub(super) key: Option<usize>,
+    /// The fields, in the order in which they leave.
+    pub(super) fields: Vec<PlannedField>,
+}
+
+impl ColumnPlan {
+    /// The plan for columns of these names; `numeric` are the fields that stages use as measurements.
+    ///
+    /// # Errors
+    /// Where a column that the configuration names is not there, or is there twice.
+    pub(super) fn new(header: &[String], config: &CsvSourceConfig, numeric: &BTreeSet<String>) -> Result<ColumnPlan> {
+        let names: Vec<&str> =
+            header.iter().map(|name| config.rename.get(name).map_or(name.as_str(), String::as_str)).collect();
+        let time = config.timestamp.names();
+        let key = config.key.as_ref().and_then(|key| key.column.as_deref());
+        let mut wanted = time.clone();
+        wanted.extend(key);
+        wanted.extend(config.declared());
+        check_columns_present(&names, &wanted, config)?;
+        if !config.is_declared() {
+            let others = names.iter().copied().filter(|name| !name.is_empty() && !wanted.contains(name));
+            wanted.extend(others.collect::<Vec<_>>());
+        }
+        if let Some(twice) = wanted.iter().find(|name| names.iter().filter(|other| other == name).count() > 1) {
+            return Err(Error::config(format!("two columns are called `{twice}`"))
+                .help("name the columns by `columns`, with `header = true` to skip the file's own names"));
+        }
+        let column = |name: &str| names.iter().position(|other| *other == name).unwrap_or_default();
+        let kind = |name: &str| {
+            if config.is_text(name) {
+                Kind::Text
+            } else if config.fields.iter().any(|field| field == name) || numeric.contains(name) {
+                Kind::Number
+            } else {
+                Kind::Unknown
+            }
+        };
+        let field = |name: &str| PlannedField { name: name.to_owned(), kind: kind(name), column: column(name) };
+        let fields: Vec<PlannedField> = if config.is_declared() {
+            config.declared().map(field).collect()
+        } else {
+            let is_field = |name: &&str| !name.is_empty() && !time.contains(name) && key != Some(*name);
+            names.iter().copied().filter(is_field).map(field).collect()
+        };
+        if let Some(why) = fields.iter().find_map(|field| config.field_conflict(&field.name)) {
+            return Err(Error::config(why).help("`rename` calls the column something else"));
+        }
+        Ok(ColumnPlan {
+            columns: header.len(),
+            named: names.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1),
+            time: time.iter().map(|name| column(name)).collect(),
+            key: key.map(column),
+            fields,
+        })
+    }
+
+    /// The layout of the input, with the kinds that are known.
+    pub(super) fn layout(&self, config: &CsvSourceConfig) -> Fields {
+        let field = |field: &PlannedField| Field { name: field.name.as_str().into(), kind: field.kind, derived: false };
+        Fields {
+            list: self.fields.iter().map(field).collect(),
+            key: config.key.as_ref().map(|key| key.name().into()),
+            score: None,
+            open: false,
+        }
+    }
+
+    /// The layout of batches, in which a field of unknown kind is a measurement.
+    pub(super) fn batch_layout(&self, config: &CsvSourceConfig) -> Fields {
+        let mut layout = self.layout(config);
+        for field in &mut layout.list {
+            if field.kind == Kind::Unknown {
+                field.kind = Kind::Number;
+            }
+        }
+        layout
+    }
+}
+
+/// An error where the file lacks columns that the configuration names.
+fn check_columns_present(names: &[&str], wanted: &[&str], config: &CsvSourceConfig) -> Result<()> {
+    let missing: Vec<&str> = wanted.iter().copied().filter(|name| !names.contains(name)).collect();
+    let Some(first) = missing.first() else { return Ok(()) };
+    let other = seems_split_by(&names.join(&config.delimiter.to_string()), config.delimiter, names.len());
+    if let Some(other) = other {
+        return Err(Error::config(format!(
+            "the columns are split by `{}`, but the file seems to use `{}`",
+            shown(config.delimiter),
+            shown(other)
+        ))
+        .help(format!("set delimiter = \"{}\"", shown(other))));
+    }
+    let list = |names: &[&str]| names.join("`, `");
+    let named: Vec<&str> = names.iter().copied().filter(|name| !name.is_empty()).collect();
+    let there = format!("the file's columns are `{}`", list(&named));
+    let message = match missing.len() {
+        1 => format!("there is no column `{first}`"),
+        _ => format!("there are no columns `{}`", list(&missing)),
+    };
+    let guesses: Vec<String> = missing
+        .iter()
+        .filter_map(|name| nearest(name, named.iter().copied()).map(|near| format!("`{near}` for `{name}`")))
+        .collect();
+    let help = if guesses.is_empty() { there } else { format!("did you mean {}? {there}", guesses.join(", ")) };
+    Err(Error::config(message).help(help))
+}
+
+/// The delimiter that would split a line into more columns than it has.
+pub(super) fn seems_split_by(line: &str, delimiter: char, columns: usize) -> Option<char> {
+    [';', ',', '\t', '|']
+        .into_iter()
+        .filter(|other| *other != delimiter)
+        .map(|other| (line.matches(other).count() + 1, other))
+        .filter(|(count, _)| *count > columns)
+        .max_by_key(|(count, _)| *count)
+        .map(|(_, other)| other)
+}
+
+/// A delimiter as TOML writes it.
+pub(super) fn shown(delimiter: char) -> String {
+    delimiter.escape_default().to_string()
+}

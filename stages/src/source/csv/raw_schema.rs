@@ -1,0 +1,78 @@
+//! What a dead letter keeps beside the bytes of its row, so that the row can be decoded again.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::config::CsvSourceConfig;
+use super::dialect::Dialect;
+
+const RAW_SCHEMA_FORMAT_VERSION: u8 = 1;
+/// Bytes of all column names together: each dead letter keeps them.
+const COLUMN_NAMES_BYTES_MAX: usize = 16 << 10;
+
+/// The columns and the dialect of a file's rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct RawSchema {
+    version: u8,
+    /// The columns' names in the file or in `columns`; empty where they were too long to be kept.
+    #[serde(default, skip_serializing_if = "are_too_long")]
+    pub(super) columns: Vec<String>,
+    /// A CRC-32 of the names.
+    names: u32,
+    delimiter: char,
+    quote: String,
+    pub(super) decimal: char,
+}
+
+fn are_too_long(names: &[String]) -> bool {
+    names.iter().map(String::len).sum::<usize>() > COLUMN_NAMES_BYTES_MAX
+}
+
+impl RawSchema {
+    pub(super) fn of(columns: &[String], config: &CsvSourceConfig) -> RawSchema {
+        RawSchema {
+            version: RAW_SCHEMA_FORMAT_VERSION,
+            columns: columns.to_vec(),
+            names: crc32fast::hash(columns.join("\0").as_bytes()),
+            delimiter: config.delimiter,
+            quote: config.quote.clone(),
+            decimal: config.decimal,
+        }
+    }
+
+    /// Parses what [`text`](Self::text) wrote; otherwise the reason for the dead letter.
+    pub(super) fn parse(text: &str) -> Result<RawSchema, String> {
+        let schema: RawSchema =
+            serde_json::from_str(text).map_err(|error| format!("how it was read is not known: {error}"))?;
+        let is_ascii = schema.delimiter.is_ascii() && schema.quote.is_ascii() && schema.decimal.is_ascii();
+        if schema.version != RAW_SCHEMA_FORMAT_VERSION || !is_ascii {
+            return Err("how it was read was kept by another version of aqpipe".to_owned());
+        }
+        Ok(schema)
+    }
+
+    pub(super) fn text(&self) -> Arc<str> {
+        // Names and characters: nothing that cannot be serialised.
+        serde_json::to_string(self).unwrap_or_default().into()
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        Dialect { delimiter: self.delimiter as u8, quote: self.quote.bytes().next() }
+    }
+
+    /// Whether both separate cells in the same way.
+    pub(super) fn has_dialect_of(&self, other: &RawSchema) -> bool {
+        (self.delimiter, &self.quote, self.decimal) == (other.delimiter, &other.quote, other.decimal)
+    }
+
+    /// The same dialect with the columns of another schema.
+    pub(super) fn with_columns_of(&self, other: &RawSchema) -> RawSchema {
+        RawSchema { columns: other.columns.clone(), ..self.clone() }
+    }
+
+    /// Whether both have the same columns.
+    pub(super) fn has_columns_of(&self, other: &RawSchema) -> bool {
+        self.names == other.names
+    }
+}

@@ -1,0 +1,280 @@
+//! From records to rows: each one becomes a row, or a dead letter with its reason.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use aqpipe_engine::Result;
+use aqpipe_engine::record::{Batch, CellQuality, Fields, Kind, QcTests};
+use arrow_array::builder::StringBuilder;
+
+use super::column_plan::{ColumnPlan, seems_split_by, shown};
+use super::config::CsvSourceConfig;
+use super::dialect::has_line_end;
+use super::missing::Missing;
+use super::records::Records;
+use super::time::TimeFormat;
+use crate::codec::number::parse_f64;
+use crate::columns::{ColumnBuilder, KeyBuilder, RowsBuilder};
+use crate::input::zone;
+
+/// The quality of a cell that is no number.
+const NOT_A_NUMBER: CellQuality = CellQuality::MISSING.with_test(QcTests::NOT_A_NUMBER);
+/// Characters of a value in a reason.
+const SHOWN_CHARS_MAX: usize = 40;
+
+/// What became of a record.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Decoded {
+    /// It is a row.
+    Row,
+    /// It is a dead letter, for this reason.
+    Rejected(String),
+    /// It is a dead letter whose end is uncertain: if it spans lines, only its first line is given up.
+    Malformed(String),
+    /// Its values decide the kind of fields and so change the layout: take the rows before it, then decode it again.
+    LayoutChange,
+}
+
+/// Turns records into rows of one layout.
+pub(super) struct RowDecoder {
+    config: Arc<CsvSourceConfig>,
+    plan: ColumnPlan,
+    layout: Arc<Fields>,
+    /// The fields of unknown kind, which have had no value yet.
+    unknown_kinds: Vec<usize>,
+    decimal: u8,
+    missing: Missing,
+    time: TimeFormat,
+    key: Option<Arc<str>>,
+    keep_raw: bool,
+    joined: Vec<u8>,
+}
+
+impl RowDecoder {
+    /// A decoder for files with these columns, by options that `check` has accepted.
+    pub(super) fn new(config: &Arc<CsvSourceConfig>, plan: ColumnPlan, keep_raw: bool) -> Result<RowDecoder> {
+        let decimal = config.decimal as u8;
+        let zone = zone::parse(&config.timezone).unwrap_or(0);
+        let time = TimeFormat::new(config.timestamp.format.as_deref(), zone).map_err(aqpipe_engine::Error::config)?;
+        let mut decoder = RowDecoder {
+            layout: Arc::default(),
+            unknown_kinds: Vec::new(),
+            decimal,
+            missing: Missing::new(&config.missing, decimal),
+            time,
+            key: config.key.as_ref().and_then(|key| key.value.as_deref()).map(Arc::from),
+            keep_raw,
+            joined: Vec::new(),
+            config: Arc::clone(config),
+            plan,
+        };
+        decoder.rebuild_layout();
+        Ok(decoder)
+    }
+
+    /// The kinds of all fields, by name.
+    pub(super) fn kinds(&self) -> Vec<(String, Kind)> {
+        self.plan.fields.iter().map(|field| (field.name.clone(), field.kind)).collect()
+    }
+
+    /// Takes over the kinds that an earlier run has found.
+    pub(super) fn restore_kinds(&mut self, kinds: &[(String, Kind)]) {
+        for field in self.plan.fields.iter_mut().filter(|field| field.kind == Kind::Unknown) {
+            if let Some((_, kind)) = kinds.iter().find(|(name, _)| *name == field.name) {
+                field.kind = *kind;
+            }
+        }
+        self.rebuild_layout();
+    }
+
+    fn rebuild_layout(&mut self) {
+        self.layout = Arc::new(self.plan.batch_layout(&self.config));
+        let unknown_kinds = |slot: &usize| self.plan.fields[*slot].kind == Kind::Unknown;
+        self.unknown_kinds = (0..self.plan.fields.len()).filter(unknown_kinds).collect();
+    }
+
+    /// Empty rows of the current layout, with room for so many.
+    pub(super) fn rows(&self, room: usize) -> RowsBuilder {
+        let keys = match (&self.key, self.plan.key) {
+            (Some(key), _) => KeyBuilder::Constant(Arc::clone(key)),
+            (None, Some(_)) => KeyBuilder::Own(StringBuilder::new()),
+            (None, None) => KeyBuilder::Absent,
+        };
+        RowsBuilder::new(&self.layout, keys, self.keep_raw, room)
+    }
+
+    /// Rows of the current layout as a batch.
+    pub(super) fn batch(&self, rows: RowsBuilder) -> Result<Batch> {
+        rows.finish(&self.layout)
+    }
+
+    /// Adds the last record, which starts at `source_offset` in its split, to the rows.
+    #[inline]
+    pub(super) fn decode<R: Read>(
+        &mut self,
+        record: &Records<R>,
+        source_offset: u64,
+        rows: &mut RowsBuilder,
+    ) -> Decoded {
+        let raw = record.raw();
+        if !raw.is_ascii()
+            && let Err(error) = std::str::from_utf8(raw)
+        {
+            return Decoded::Rejected(format!("the row is not UTF-8 at its byte {}", error.valid_up_to()));
+        }
+        if record.columns() != self.plan.columns
+            && let Some(why) = self.wrong_width(record)
+        {
+            return Decoded::Malformed(why);
+        }
+        if record.spans_lines() && !self.may_span_lines(record) {
+            return Decoded::Malformed("the row goes over several lines: is a quote not closed?".to_owned());
+        }
+        if let Some(why) = self.unnamed_value(record) {
+            return Decoded::Rejected(why);
+        }
+        let (time, offset) = match self.time_of(record) {
+            Ok(time) => time,
+            Err(why) => return Decoded::Rejected(why),
+        };
+        if !self.unknown_kinds.is_empty() && self.decide_kinds(record, rows.len() > 0) {
+            return Decoded::LayoutChange;
+        }
+        rows.time.push(time);
+        rows.utc_offset.push(offset);
+        rows.source_offsets.push(source_offset);
+        if let (KeyBuilder::Own(keys), Some(column)) = (&mut rows.keys, self.plan.key) {
+            let key = trim(record.cell(column));
+            keys.append_option((!self.missing.is_word(key)).then(|| String::from_utf8_lossy(key)));
+        }
+        if let Some(kept) = &mut rows.raw {
+            kept.append_value(raw);
+        }
+        for (field, cells) in self.plan.fields.iter().zip(&mut rows.columns) {
+            let cell = record.cell(field.column);
+            match cells {
+                ColumnBuilder::Number(cells) => match parse_f64(trim(cell), self.decimal) {
+                    Some(number) if !self.missing.is_number(number) => cells.push(number),
+                    Some(_) => cells.push_missing(CellQuality::MISSING),
+                    None if self.missing.is_word(trim(cell)) => cells.push_missing(CellQuality::MISSING),
+                    None => cells.push_missing(NOT_A_NUMBER),
+                },
+                ColumnBuilder::Text(text) => {
+                    let present = !self.missing.is_cell(trim(cell), self.decimal);
+                    text.append_option(present.then(|| String::from_utf8_lossy(cell)));
+                }
+            }
+        }
+        Decoded::Row
+    }
+
+    /// Decides the kind of fields by their first values. Returns whether the layout changes; it is not changed while there are
+    /// rows of the current one.
+    fn decide_kinds<R: Read>(&mut self, record: &Records<R>, has_rows: bool) -> bool {
+        let first = |slot: usize| {
+            let cell = trim(record.cell(self.plan.fields[slot].column));
+            match parse_f64(cell, self.decimal) {
+                Some(number) => (!self.missing.is_number(number)).then_some(Kind::Number),
+                None => (!self.missing.is_word(cell)).then_some(Kind::Text),
+            }
+        };
+        let decided: Vec<(usize, Kind)> =
+            self.unknown_kinds.iter().filter_map(|slot| first(*slot).map(|kind| (*slot, kind))).collect();
+        if decided.is_empty() {
+            return false;
+        }
+        let changes = decided.iter().any(|(_, kind)| *kind == Kind::Text);
+        if !(changes && has_rows) {
+            for (slot, kind) in decided {
+                self.plan.fields[slot].kind = kind;
+            }
+            self.rebuild_layout();
+        }
+        changes
+    }
+
+    #[inline]
+    fn time_of<R: Read>(&mut self, record: &Records<R>) -> Result<(i64, i16), String> {
+        let parsed = if let [column] = *self.plan.time {
+            self.time.parse(trim(record.cell(column)))
+        } else {
+            self.joined.clear();
+            for column in &self.plan.time {
+                if !self.joined.is_empty() {
+                    self.joined.push(b' ');
+                }
+                self.joined.extend_from_slice(trim(record.cell(*column)));
+            }
+            self.time.parse(&self.joined)
+        };
+        parsed.map_err(|why| self.no_time(record, &why))
+    }
+
+    #[cold]
+    fn no_time<R: Read>(&self, record: &Records<R>, why: &str) -> String {
+        let names = self.config.timestamp.names();
+        let cells: Vec<&[u8]> = self.plan.time.iter().map(|column| trim(record.cell(*column))).collect();
+        let (names, verb) = (names.join("` and `"), if names.len() == 1 { "is" } else { "are" });
+        let text = shorten(&cells.join(&b' '));
+        format!("`{names}` {verb} `{text}`, which is not {}: {why}", self.time.expectation())
+    }
+
+    /// Why the row has a wrong number of columns; `None` if it only lacks columns without a name at its end.
+    #[cold]
+    fn wrong_width<R: Read>(&self, record: &Records<R>) -> Option<String> {
+        let (has, wants) = (record.columns(), self.plan.columns);
+        if has < wants && has >= self.plan.named {
+            return None;
+        }
+        let delimiter = self.config.delimiter;
+        let other = seems_split_by(&String::from_utf8_lossy(record.raw()), delimiter, wants.max(2) - 1);
+        let hint = if record.spans_lines() {
+            ": is a quote not closed?".to_owned()
+        } else if let (1, Some(other)) = (has, other) {
+            format!(": the file seems to use `{}`", shown(other))
+        } else if has > wants && delimiter == ',' {
+            ": are its decimal commas not quoted?".to_owned()
+        } else if has < wants {
+            ": was it cut off?".to_owned()
+        } else {
+            String::new()
+        };
+        let columns = if has == 1 { "column" } else { "columns" };
+        Some(format!("the row has {has} {columns} and the header {wants}{hint}"))
+    }
+
+    /// Whether all line ends of the row are inside text. A line end in a timestamp or a measurement, or a quote in the middle of
+    /// a cell, means that a quote was not closed and the row has swallowed others.
+    #[cold]
+    fn may_span_lines<R: Read>(&self, record: &Records<R>) -> bool {
+        let measured = self.plan.fields.iter().filter(|field| field.kind == Kind::Number).map(|field| field.column);
+        let mut single = self.plan.time.iter().copied().chain(self.plan.key).chain(measured);
+        record.is_well_quoted() && !single.any(|column| has_line_end(record.cell(column)))
+    }
+
+    /// Why the row does not fit the header: it has a value in a column without a name at its end.
+    #[inline]
+    fn unnamed_value<R: Read>(&self, record: &Records<R>) -> Option<String> {
+        let column = (self.plan.named..record.columns()).find(|column| !trim(record.cell(*column)).is_empty())?;
+        let value = shorten(record.cell(column));
+        Some(format!("column {} is `{value}`, and the header has no name for it", column + 1))
+    }
+}
+
+/// A cell without blanks around it.
+#[inline]
+fn trim(cell: &[u8]) -> &[u8] {
+    match cell {
+        [b' ' | b'\t', ..] | [.., b' ' | b'\t'] => cell.trim_ascii(),
+        _ => cell,
+    }
+}
+
+/// A value for a reason, shortened.
+fn shorten(value: &[u8]) -> String {
+    let text = String::from_utf8_lossy(value);
+    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into_owned(),
+    }
+}

@@ -1,0 +1,65 @@
+//! The saved state of a split.
+
+use aqpipe_engine::record::Kind;
+use aqpipe_engine::stage::SplitState;
+use aqpipe_engine::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+use super::input_files::{self, InputFile};
+
+const SNAPSHOT_FORMAT_VERSION: u8 = 3;
+/// The way out for a run that cannot resume.
+pub(super) const RESTART_HELP: &str = "start from the beginning with `--fresh`, which forgets where the pipeline was";
+
+/// The state of a split beside its position: what a later run needs to resume there.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct SplitSnapshot {
+    #[serde(with = "super::packed_files")]
+    pub(super) files: Vec<InputFile>,
+    /// The line of the position; 0 if unknown.
+    pub(super) line: u64,
+    /// The kinds of the fields, by name.
+    pub(super) kinds: Vec<(String, Kind)>,
+    /// The CRC-32 of each file up to the position; the last one is that of the current file.
+    pub(super) read: Vec<u32>,
+}
+
+impl SplitSnapshot {
+    pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
+        postcard::to_extend(self, vec![SNAPSHOT_FORMAT_VERSION])
+            .map_err(|e| Error::bug("a split's snapshot cannot be written").because(e))
+    }
+
+    /// The snapshot in the saved state of the split `id`.
+    ///
+    /// # Errors
+    /// Where another source or version saved the state.
+    pub(super) fn from_state(id: &str, state: &SplitState) -> Result<SplitSnapshot> {
+        let foreign =
+            || Error::new(format!("what was saved of `{id}` cannot be read back by this source")).help(RESTART_HELP);
+        match state.reader.as_slice() {
+            [SNAPSHOT_FORMAT_VERSION, saved @ ..] => postcard::from_bytes(saved).map_err(|e| foreign().because(e)),
+            [_, ..] => Err(Error::new(format!(
+                "what was saved of `{id}` is of another version of aqpipe, or of another source"
+            ))
+            .help(format!("let that version end the run, or {RESTART_HELP}"))),
+            [] => Err(foreign()),
+        }
+    }
+
+    /// The index of the current file at a byte of the split, and the byte in the file. Files are as long as they were then.
+    pub(super) fn current(&self, at: u64) -> (usize, u64) {
+        let file = self.read.len().saturating_sub(1);
+        let before: u64 = self.files.iter().take(file).map(|file| file.length).sum();
+        (file, at.saturating_sub(before))
+    }
+}
+
+/// The file and line of a saved position, for messages.
+pub(super) fn describe_state(state: &SplitState) -> Option<String> {
+    let snapshot = SplitSnapshot::from_state("", state).ok()?;
+    let (file, byte) = snapshot.current(state.position.offset);
+    let name = &snapshot.files.get(file)?.name;
+    let line = if snapshot.line > 0 { snapshot.line } else { input_files::line_of(name, (0, 1), byte).ok()? };
+    Some(format!("{name}:{line}"))
+}

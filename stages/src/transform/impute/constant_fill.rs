@@ -1,0 +1,38 @@
+//! Fills by values of the configuration.
+
+use aqpipe_engine::Result;
+use aqpipe_engine::record::Provenance;
+use indexmap::IndexMap;
+
+use super::imputer::{Imputer, SeriesNames, StepState};
+use super::keyed_batch::KeyedBatch;
+
+/// Fills each field by its value, or by the one for all.
+pub(super) struct ConstantFill {
+    value: Option<f64>,
+    values: IndexMap<String, f64>,
+}
+
+impl ConstantFill {
+    pub(super) fn new(value: Option<f64>, values: IndexMap<String, f64>) -> ConstantFill {
+        ConstantFill { value, values }
+    }
+}
+
+impl Imputer for ConstantFill {
+    fn apply(&mut self, mut rows: KeyedBatch, names: &SeriesNames<'_>, out: &mut Vec<KeyedBatch>) -> Result<()> {
+        let columns = std::sync::Arc::clone(&rows.columns);
+        for (field, column) in columns.iter() {
+            let value = self.values.get(&*names.fields[field]).copied().or(self.value);
+            if value.is_some() {
+                rows.fill_missing(column, Provenance::Constant, |_| value)?;
+            }
+        }
+        out.push(rows);
+        Ok(())
+    }
+
+    fn restore(&mut self, _state: StepState, _held: Vec<KeyedBatch>) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,52 @@
+//! Fills by the medians of the whole input.
+
+use std::sync::Arc;
+
+use aqpipe_engine::record::Provenance;
+use aqpipe_engine::{Error, Result};
+
+use super::imputer::{Imputer, SeriesNames, StepState};
+use super::keyed_batch::KeyedBatch;
+use super::median_fit::Medians;
+
+/// Fills by the medians that a fit found before the run.
+pub(super) struct FittedMedian {
+    medians: Medians,
+    /// The medians by the numbers of fields and keys.
+    table: Vec<Vec<Option<f64>>>,
+}
+
+impl FittedMedian {
+    pub(super) fn new(fitted: Option<&[u8]>) -> Result<FittedMedian> {
+        let fitted = fitted.ok_or_else(|| Error::bug("`impute` was built without its medians"))?;
+        Ok(FittedMedian { medians: Medians::from_bytes(fitted)?, table: Vec::new() })
+    }
+
+    fn look_up(&mut self, names: &SeriesNames<'_>) {
+        let known = self.table.first().map_or(0, Vec::len);
+        if self.table.len() == names.fields.len() && known == names.keys.len() {
+            return;
+        }
+        let of_key = |key: &Option<Box<str>>| self.medians.0.get(&key.as_deref().map(str::to_owned));
+        let of_keys: Vec<_> = names.keys.iter().map(of_key).collect();
+        let of_field = |name: &str| of_keys.iter().map(|medians| medians.and_then(|m| m.get(name).copied())).collect();
+        self.table = names.fields.iter().map(|name| of_field(name)).collect();
+    }
+}
+
+impl Imputer for FittedMedian {
+    fn apply(&mut self, mut rows: KeyedBatch, names: &SeriesNames<'_>, out: &mut Vec<KeyedBatch>) -> Result<()> {
+        self.look_up(names);
+        let columns = Arc::clone(&rows.columns);
+        for (field, column) in columns.iter() {
+            let medians = &self.table[field];
+            rows.fill_missing(column, Provenance::Median, |key| medians[key as usize])?;
+        }
+        out.push(rows);
+        Ok(())
+    }
+
+    fn restore(&mut self, _state: StepState, _held: Vec<KeyedBatch>) -> Result<()> {
+        Ok(())
+    }
+}

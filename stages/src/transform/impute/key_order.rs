@@ -1,0 +1,128 @@
+//! The order of each key's rows.
+
+use std::sync::Arc;
+
+use super::key_id::KeyId;
+use super::row_set::RowSet;
+
+/// Stands for no row.
+const NONE: u32 = u32::MAX;
+
+/// The rows before and after each row, of the same key.
+#[derive(Clone, Debug)]
+pub(super) enum KeyOrder {
+    /// All rows have one key: the rows before and after are the neighbours.
+    One { key: KeyId, rows: usize },
+    /// Several keys take turns.
+    Interleaved(Arc<Interleaved>),
+}
+
+#[derive(Debug)]
+pub(super) struct Interleaved {
+    ids: Vec<KeyId>,
+    previous: Vec<u32>,
+    next: Vec<u32>,
+    ends: Vec<(KeyId, usize)>,
+}
+
+impl KeyOrder {
+    /// The order of rows with these keys.
+    pub(super) fn of(ids: Vec<KeyId>) -> KeyOrder {
+        let rows = ids.len();
+        if ids.iter().all(|id| *id == ids[0]) {
+            return KeyOrder::One { key: ids.first().copied().unwrap_or(0), rows };
+        }
+        let most = ids.iter().max().map_or(0, |id| *id as usize);
+        let mut latest = vec![NONE; most + 1];
+        let (mut previous, mut next) = (vec![NONE; rows], vec![NONE; rows]);
+        for (row, id) in ids.iter().enumerate() {
+            let before = std::mem::replace(&mut latest[*id as usize], row as u32);
+            previous[row] = before;
+            if before != NONE {
+                next[before as usize] = row as u32;
+            }
+        }
+        let ends = latest.iter().enumerate().filter(|(_, row)| **row != NONE);
+        let ends = ends.map(|(id, row)| (id as KeyId, *row as usize)).collect();
+        KeyOrder::Interleaved(Arc::new(Interleaved { ids, previous, next, ends }))
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        match self {
+            KeyOrder::One { rows, .. } => *rows,
+            KeyOrder::Interleaved(many) => many.ids.len(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn key(&self, row: usize) -> KeyId {
+        match self {
+            KeyOrder::One { key, .. } => *key,
+            KeyOrder::Interleaved(many) => many.ids[row],
+        }
+    }
+
+    /// The row before of the same key.
+    #[inline]
+    pub(super) fn previous(&self, row: usize) -> Option<usize> {
+        match self {
+            KeyOrder::One { .. } => row.checked_sub(1),
+            KeyOrder::Interleaved(many) => Some(many.previous[row]).filter(|row| *row != NONE).map(|row| row as usize),
+        }
+    }
+
+    /// The row after of the same key.
+    #[inline]
+    pub(super) fn next(&self, row: usize) -> Option<usize> {
+        match self {
+            KeyOrder::One { rows, .. } => Some(row + 1).filter(|row| row < rows),
+            KeyOrder::Interleaved(many) => Some(many.next[row]).filter(|row| *row != NONE).map(|row| row as usize),
+        }
+    }
+
+    /// Each key with its last row.
+    pub(super) fn ends(&self) -> Vec<(KeyId, usize)> {
+        match self {
+            KeyOrder::One { rows: 0, .. } => Vec::new(),
+            KeyOrder::One { key, rows } => vec![(*key, rows - 1)],
+            KeyOrder::Interleaved(many) => many.ends.clone(),
+        }
+    }
+
+    fn ids(&self) -> Vec<KeyId> {
+        match self {
+            KeyOrder::One { key, rows } => vec![*key; *rows],
+            KeyOrder::Interleaved(many) => many.ids.clone(),
+        }
+    }
+
+    /// The order of batches one after the other.
+    pub(super) fn concat<'a>(orders: impl Iterator<Item = &'a KeyOrder> + Clone) -> KeyOrder {
+        let mut single = None;
+        let mut rows = 0;
+        for order in orders.clone() {
+            match order {
+                KeyOrder::One { key, rows: more } if single.is_none_or(|single| single == *key) => {
+                    single = Some(*key);
+                    rows += more;
+                }
+                _ => return KeyOrder::of(orders.flat_map(KeyOrder::ids).collect()),
+            }
+        }
+        KeyOrder::One { key: single.unwrap_or(0), rows }
+    }
+
+    pub(super) fn slice(&self, from: usize, rows: usize) -> KeyOrder {
+        match self {
+            KeyOrder::One { key, .. } => KeyOrder::One { key: *key, rows },
+            KeyOrder::Interleaved(many) => KeyOrder::of(many.ids[from..from + rows].to_vec()),
+        }
+    }
+
+    pub(super) fn filter(&self, keep: &RowSet) -> KeyOrder {
+        match self {
+            KeyOrder::One { key, .. } => KeyOrder::One { key: *key, rows: keep.count() },
+            KeyOrder::Interleaved(many) => KeyOrder::of(keep.iter().map(|row| many.ids[row]).collect()),
+        }
+    }
+}

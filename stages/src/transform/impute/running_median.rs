@@ -1,0 +1,64 @@
+//! Fills by the median of the values so far, whichever values a sample keeps.
+
+use std::sync::Arc;
+
+use aqpipe_engine::Result;
+use aqpipe_engine::record::{CellQuality, Numbers, Provenance};
+use arrow_array::Array;
+
+use super::keyed_batch::KeyedBatch;
+use super::median_fit::counts_for_median;
+use super::row_set::RowSet;
+
+/// The observed values of a key and field so far.
+pub(super) trait RunningSample: Default + Send {
+    /// The median of the values so far.
+    fn median(&mut self) -> Option<f64>;
+}
+
+/// Goes over rows in order: adds observed values to their sample by `take`, and fills missing ones by the sample's median.
+pub(super) fn fill_by_running_median<S: RunningSample>(
+    series: &mut Vec<Vec<S>>,
+    rows: &mut KeyedBatch,
+    keys: usize,
+    mut take: impl FnMut(&mut S, f64) -> Result<()>,
+) -> Result<()> {
+    let columns = Arc::clone(&rows.columns);
+    if series.len() < columns.fields() {
+        series.resize_with(columns.fields(), Vec::new);
+    }
+    let order = &rows.order;
+    for (field, column) in columns.iter() {
+        let samples = &mut series[field];
+        if samples.len() < keys {
+            samples.resize_with(keys, S::default);
+        }
+        rows.batch.change_numbers(column, |numbers| {
+            let missing = numbers.values.nulls().filter(|nulls| nulls.null_count() > 0).map(RowSet::valid);
+            let Some(before) = missing else {
+                for (row, (value, quality)) in numbers.values.values().iter().zip(numbers.quality.iter()).enumerate() {
+                    if counts_for_median(*quality) {
+                        take(&mut samples[order.key(row) as usize], *value)?;
+                    }
+                }
+                return Ok(numbers);
+            };
+            let (mut values, _, mut quality) = numbers.into_vecs();
+            let mut valid = before.clone();
+            for row in 0..values.len() {
+                let sample = &mut samples[order.key(row) as usize];
+                if before.has(row) {
+                    if counts_for_median(quality[row]) {
+                        take(sample, values[row])?;
+                    }
+                } else if let Some(median) = sample.median() {
+                    values[row] = median;
+                    quality[row] = CellQuality(quality[row]).filled(Provenance::Median, 0).0;
+                    valid.insert(row);
+                }
+            }
+            Ok(Numbers::from_vecs(values, valid.into_nulls(), quality))
+        })?;
+    }
+    Ok(())
+}

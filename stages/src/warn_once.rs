@@ -1,0 +1,35 @@
+//! Warnings that are given once, not for each batch or each split.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use parking_lot::Mutex;
+
+/// How many subjects are remembered: records may bring names without limit.
+const SUBJECTS_MAX: usize = 1_000;
+
+/// The subjects that a warning was given for.
+#[derive(Debug, Default)]
+pub(crate) struct WarnOnce(Mutex<BTreeSet<String>>);
+
+impl WarnOnce {
+    /// Warns, unless there was a warning for this subject.
+    pub(crate) fn warn(&self, message: impl FnOnce() -> String, subject: &str) {
+        let mut subjects = self.0.lock();
+        if subjects.len() < SUBJECTS_MAX && subjects.insert(subject.to_owned()) {
+            tracing::warn!("{}", message());
+        }
+    }
+
+    /// Warns of each name that is written as another one.
+    pub(crate) fn warn_renamed<'a>(&self, names: &[&str], written: impl IntoIterator<Item = &'a Cow<'a, str>>) {
+        for (name, written) in names.iter().zip(written).filter(|(name, written)| **name != **written) {
+            let message = || {
+                format!(
+                    "records have a field `{name}`, which is another column's name here: it is written as `{written}`"
+                )
+            };
+            self.warn(message, name);
+        }
+    }
+}
