@@ -11,6 +11,7 @@ mod open_files;
 mod printer;
 mod progress;
 mod shell;
+mod signals;
 mod usage;
 
 use std::process::ExitCode;

@@ -64,3 +64,28 @@ impl Transform for Running {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aqpipe_engine::testing::{BatchBuilder, PipelineHarness, check_transform};
+
+    const PIPELINE: &str = r#"
+[[transform]]
+type = "my_stage"
+field = "T"
+factor = 2.0
+"#;
+
+    #[test]
+    fn values_are_multiplied_and_missing_ones_stay_missing() {
+        let batch = BatchBuilder::new().numbers("T", [Some(1.5), None]).build();
+        let out = PipelineHarness::from_toml(PIPELINE).push(batch);
+        let numbers = out.batches[0].numbers(0).expect("numbers");
+        assert_eq!([numbers.get(0), numbers.get(1)], [Some(3.0), None]);
+    }
+
+    #[test]
+    fn it_does_what_a_run_relies_on() {
+        check_transform(PIPELINE, &[BatchBuilder::new().numbers("T", (0..20).map(|n| Some(f64::from(n)))).build()]);
+    }
+}
