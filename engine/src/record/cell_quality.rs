@@ -126,10 +126,10 @@ impl Provenance {
     }
 }
 
-/// What is known of one measurement cell: its flag, where its value came from and how far away that was, and which
-/// tests objected.
+/// The quality of one measurement cell: its flag, where its value came from and from how far away, and the tests that
+/// objected.
 ///
-/// Bits, from the lowest: flag 4, provenance 4, distance 8, objecting tests 16. A mark says nothing of the value
+/// Bits, from the lowest: flag 4, provenance 4, distance 8, objecting tests 16. It says nothing of the value
 /// itself: a cell that a check emptied keeps its flag `fail` while its value is null.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CellQuality(pub u32);
@@ -180,14 +180,14 @@ impl CellQuality {
         (self.0 >> 16) as u16
     }
 
-    /// The mark with another flag, whatever it was.
+    /// The same with another flag, whatever it was.
     #[must_use]
     #[inline]
     pub const fn with_flag(self, flag: Flag) -> CellQuality {
         CellQuality(self.0 & !0xf | flag as u32)
     }
 
-    /// The mark after a check came out as `flag`: the worst flag wins, and a check that objects (suspect or fail)
+    /// The quality after a check came out as `flag`: the worst flag wins, and a check that objects (suspect or fail)
     /// names itself by its bit.
     #[must_use]
     #[inline]
@@ -199,14 +199,14 @@ impl CellQuality {
         }
     }
 
-    /// The mark with a test's objection noted.
+    /// The same with the objection of a test.
     #[must_use]
     #[inline]
     pub const fn with_test(self, test: u8) -> CellQuality {
         CellQuality(self.0 | 1 << (16 + (test & 0xf) as u32))
     }
 
-    /// The mark of a cell after a fill: `missing` becomes `unknown`, other flags stay, and the provenance says where
+    /// The quality of a cell after a fill: `missing` becomes `unknown`, other flags stay, and the provenance says where
     /// the value came from.
     #[must_use]
     #[inline]
@@ -233,9 +233,9 @@ mod tests {
         let mut order = Flag::ALL;
         order.sort_by_key(|flag| flag.rank());
         assert_eq!(order, [Flag::Missing, Flag::Unknown, Flag::Good, Flag::Suspect, Flag::Fail]);
-        let mark = CellQuality::OBSERVED.checked(Flag::Good, 1).checked(Flag::Suspect, 2).checked(Flag::Good, 3);
-        assert_eq!(mark.flag(), Flag::Suspect);
-        assert_eq!(mark.tests(), 0b100, "only tests that objected are named");
+        let quality = CellQuality::OBSERVED.checked(Flag::Good, 1).checked(Flag::Suspect, 2).checked(Flag::Good, 3);
+        assert_eq!(quality.flag(), Flag::Suspect);
+        assert_eq!(quality.tests(), 0b100, "only tests that objected are named");
     }
 
     #[test]
