@@ -2,7 +2,7 @@
 
 use aqpipe_engine::record::{Batch, CellQuality, Column, Provenance};
 
-const ALL_PROVENANCES: [Provenance; 7] = [
+pub(crate) const ALL_PROVENANCES: [Provenance; 7] = [
     Provenance::Observed,
     Provenance::ForwardFill,
     Provenance::BackwardFill,
