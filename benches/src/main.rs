@@ -1,5 +1,5 @@
-//! The bare pump: messages into Kafka and out of it through librdkafka and nothing else, with the same settings as the
-//! pipelines. It is the floor that `pipelines.py` compares them with.
+//! The bare pump: sends and reads messages with librdkafka and nothing else, with the settings of the pipelines.
+//! `pipelines.py` compares the pipelines with it.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -12,12 +12,12 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 
-/// How long nothing may happen before it gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long no message may be acknowledged or come before the pump fails.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Parser)]
 enum Pump {
-    /// Sends the lines of a file, over and over, until there are enough.
+    /// Sends the lines of a file repeatedly, until there are enough.
     Out {
         #[arg(long)]
         brokers: String,
@@ -77,7 +77,7 @@ fn out(brokers: &str, topic: &str, text: &[u8], count: u64, compression: &str) -
             }
         }
     }
-    producer.flush(PATIENCE)?;
+    producer.flush(IDLE_TIMEOUT)?;
     Ok(())
 }
 
@@ -98,7 +98,7 @@ fn read(brokers: &str, topic: &str, count: u64) -> Result<()> {
                 seen += 1;
                 last = Instant::now();
             }
-            None if last.elapsed() > PATIENCE => bail!("only {seen} of {count} messages came, {bytes} bytes"),
+            None if last.elapsed() > IDLE_TIMEOUT => bail!("only {seen} of {count} messages came, {bytes} bytes"),
             None => {}
         }
     }

@@ -4,50 +4,49 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
-use crate::acts::Path;
-use crate::plan::Card;
+use crate::faults::{FaultKind, Path};
 
-/// Kills, freezes and cuts off running pipelines, and looks whether every record comes out once, in its order and right.
+/// Kills, freezes and cuts off running pipelines, and verifies that every record comes out once, in order and right.
 ///
-/// The exit code is 0 where nothing was found, 1 where something was, and 2 where it could not be looked for; unless it is
-/// 0 the working directory is kept.
+/// Exit codes: 0 no violation, 1 a violation was found, 2 the trial could not be run. The working directory is kept unless
+/// the exit code is 0.
 #[derive(Debug, Parser)]
 pub(crate) struct Args {
-    /// From where to where records go
+    /// The types of source and sink
     #[arg(long, value_enum)]
-    pub(crate) path: Choice,
-    /// How many times something is done to the pipeline
+    pub(crate) path: PathChoice,
+    /// How many faults are injected
     #[arg(long, default_value_t = 20)]
     pub(crate) rounds: usize,
-    /// Decides what is done, when and to whom; the same seed does the same again [default: a random one]
+    /// Decides the faults, their order and their timing; the same seed gives the same plan [default: a random one]
     #[arg(long)]
     pub(crate) seed: Option<u64>,
-    /// How many readings are carried [default: 800 for each round]
+    /// How many readings go through the pipeline [default: 800 for each round]
     #[arg(long)]
     pub(crate) records: Option<u64>,
-    /// One broker behind a proxy: connections are cut, delayed and held instead of processes killed
+    /// One broker behind a proxy: connections are cut, delayed and stalled, and no process is killed
     #[arg(long)]
     pub(crate) proxy: bool,
-    /// Do nothing but this; repeatable
+    /// Inject only faults of this kind; repeatable
     #[arg(long, value_enum)]
-    pub(crate) only: Vec<Card>,
-    /// Go on after something was found
+    pub(crate) only: Vec<FaultKind>,
+    /// Go on after a violation
     #[arg(long)]
     pub(crate) keep_going: bool,
-    /// Keep the working directory although nothing was found
+    /// Keep the working directory although no violation was found
     #[arg(long)]
     pub(crate) keep: bool,
-    /// The binary to test [default: that beside this one]
+    /// The binary under test [default: `aqpipe` beside this program]
     #[arg(long, env = "AQPIPE_BIN", value_name = "FILE")]
     pub(crate) aqpipe: Option<PathBuf>,
-    /// The directory of a running Kafka (see `aqpipe kafka up --dir`) instead of one of its own
+    /// Use the running Kafka of this directory (see `aqpipe kafka up --dir`) instead of starting one
     #[arg(long, value_name = "DIR")]
     pub(crate) kafka_dir: Option<PathBuf>,
 }
 
-/// What `--path` takes.
+/// The values of `--path`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Choice {
+pub(crate) enum PathChoice {
     FileKafka,
     KafkaFile,
     KafkaKafka,
@@ -55,14 +54,14 @@ pub(crate) enum Choice {
     All,
 }
 
-impl Choice {
+impl PathChoice {
     pub(crate) fn paths(self) -> Vec<Path> {
         match self {
-            Choice::FileKafka => vec![Path::FileKafka],
-            Choice::KafkaFile => vec![Path::KafkaFile],
-            Choice::KafkaKafka => vec![Path::KafkaKafka],
-            Choice::FileFile => vec![Path::FileFile],
-            Choice::All => Path::ALL.to_vec(),
+            PathChoice::FileKafka => vec![Path::FileKafka],
+            PathChoice::KafkaFile => vec![Path::KafkaFile],
+            PathChoice::KafkaKafka => vec![Path::KafkaKafka],
+            PathChoice::FileFile => vec![Path::FileFile],
+            PathChoice::All => Path::ALL.to_vec(),
         }
     }
 }

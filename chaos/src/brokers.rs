@@ -1,4 +1,4 @@
-//! The brokers of a run of trials: three of them, or one behind a proxy.
+//! The brokers of all trials of a command: three of them, or one behind a proxy.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -9,11 +9,11 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::args::Args;
 use crate::kafka::Cluster;
-use crate::kafka::cluster::{Wish, free_ports};
+use crate::kafka::cluster::{ClusterOptions, free_ports};
 use crate::printer;
 use crate::proxy::Proxy;
 
-/// The brokers, and what stands before them.
+/// The brokers, and the proxy before them.
 pub(crate) struct Brokers {
     pub(crate) cluster: Cluster,
     pub(crate) proxy: Option<Proxy>,
@@ -23,23 +23,23 @@ impl Brokers {
     pub(crate) fn start(args: &Args, aqpipe: &Path, dir: &Path, seed: u64) -> Result<Brokers> {
         if args.proxy {
             if args.kafka_dir.is_some() {
-                bail!("behind a proxy the broker is one of its own: leave --kafka-dir out");
+                bail!("--proxy starts a broker of its own: leave --kafka-dir out");
             }
             return Brokers::behind_proxy(aqpipe, dir, seed);
         }
         let cluster = match &args.kafka_dir {
-            Some(dir) => Cluster::given(aqpipe, &std::path::absolute(dir)?)?,
+            Some(dir) => Cluster::attach(aqpipe, &std::path::absolute(dir)?)?,
             None => {
-                let wish = Wish { port: free_ports(6)?, brokers: 3, java_home: None };
-                Cluster::start(aqpipe, &dir.join("kafka"), wish)?
+                let options = ClusterOptions { port: free_ports(6)?, brokers: 3, java_home: None };
+                Cluster::start(aqpipe, &dir.join("kafka"), options)?
             }
         };
         printer::say(&format!("brokers at {}", cluster.bootstrap()));
         Ok(Brokers { cluster, proxy: None })
     }
 
-    /// One broker with two addresses: the one that `aqpipe kafka up` gives it, for the tool itself, and one that clients
-    /// are told when they come through the proxy.
+    /// Starts one broker with two listeners: the one of `aqpipe kafka up`, which this program uses, and one whose
+    /// advertised address is the proxy.
     fn behind_proxy(aqpipe: &Path, dir: &Path, seed: u64) -> Result<Brokers> {
         let port = free_ports(6)?;
         let behind = port + 5;
@@ -47,15 +47,15 @@ impl Brokers {
         let proxy = Proxy::start(listener, behind, seed).context("the proxy does not start")?;
         let home = dir.join("java");
         java_home(&home, port, behind, proxy.port())?;
-        let wish = Wish { port, brokers: 1, java_home: Some(home) };
-        let cluster = Cluster::start(aqpipe, &dir.join("kafka"), wish)?;
+        let options = ClusterOptions { port, brokers: 1, java_home: Some(home) };
+        let cluster = Cluster::start(aqpipe, &dir.join("kafka"), options)?;
         printer::say(&format!("one broker at {}, its proxy at {}", cluster.bootstrap(), proxy.port()));
         Ok(Brokers { cluster, proxy: Some(proxy) })
     }
 }
 
-/// Makes a JAVA_HOME whose `java` adds a listener to the properties that a broker is started with: which addresses a
-/// broker has is nothing that `aqpipe kafka up` lets others decide.
+/// Makes a JAVA_HOME whose `java` adds a listener to the broker's properties, because `aqpipe kafka up` takes no listeners
+/// as options.
 fn java_home(home: &Path, port: u16, behind: u16, proxy: u16) -> Result<()> {
     let bin = home.join("bin");
     fs::create_dir_all(&bin)?;
@@ -77,7 +77,7 @@ fn java_home(home: &Path, port: u16, behind: u16, proxy: u16) -> Result<()> {
     Ok(())
 }
 
-/// The Java that `aqpipe kafka up` would take.
+/// The Java that `aqpipe kafka up` finds.
 fn java() -> Result<PathBuf> {
     let home = std::env::var_os("JAVA_HOME").map(|home| Path::new(&home).join("bin"));
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -1,16 +1,16 @@
-//! Shows that records come out once, in their order and right, whatever is killed, frozen, restarted or cut off.
+//! Shows that records come out once, in order and right, whatever is killed, frozen, restarted or cut off.
 //!
-//! A trial carries generated [`records`] along one path (file or Kafka to file or Kafka) through a transform that holds
-//! rows back, and drives nothing but the `aqpipe` binary. The [`plan`] says what is done to it, round by round, and
-//! follows from a seed: SIGKILL, SIGTERM, SIGSTOP for twice the session timeout, SIGKILL of one of three brokers, a
-//! second instance that joins and leaves, a state directory that is lost, an input file by another path; behind the
-//! [`proxy`], connections that are cut, delayed, held or halved. At the end a completed pipeline is started again and
-//! again, and the topic that it reads is made anew under its name.
+//! A trial sends a generated [`dataset`] along one path (file or Kafka to file or Kafka) through a transform that holds
+//! rows back. It drives nothing but the `aqpipe` binary. The [`plan`] follows from a seed and names a fault for each
+//! round: SIGKILL, SIGTERM, SIGSTOP for twice the session timeout, SIGKILL of one of three brokers, a second instance
+//! that joins and leaves, a state directory that is lost, an input file under another path; behind the [`proxy`],
+//! connections that are cut, delayed, stalled or half closed. At the end the completed pipeline is started again several
+//! times, and the topic that it reads is deleted and created anew.
 //!
-//! Readers [`watch`] the output all the time and look once more at the end, and [`verify`] what they see: each record
-//! once, in the order of its key, with the right value and the right fill; each malformed one a dead letter, once; each
-//! visible file whole and never changed; the ranges of files without an overlap, without a gap that lost something, and
-//! in each file what belongs to its range. A process may end only when it is told to.
+//! Readers [`monitor`] the output during the rounds and once more at the end, and [`verify`] it: each record once, in the
+//! order of its key, with the right value and the right fill; each malformed item one dead letter; each visible file
+//! whole and never changed; ranges of files without an overlap and without a gap that lost a record, and in each file the
+//! records of its range. A process may end only when it is told to.
 //!
 //! ```text
 //! cargo build --release && cargo build --release -p aqpipe-chaos
@@ -19,25 +19,26 @@
 //! target/release/chaos --path kafka-kafka --rounds 20 --proxy     # the network instead of signals
 //! ```
 //!
-//! The seed decides what is done, to whom and how long after what; not at which instruction. Where something was found,
-//! the working directory stays: the pipeline, the logs of all its processes, the output, the brokers' logs.
+//! The seed decides the faults and their timing, not the instruction at which they strike. After a violation the working
+//! directory is kept: the pipeline, the logs of all its processes, the output, the brokers' logs.
 
-mod acts;
 mod args;
 mod brokers;
-mod crew;
+mod config;
+mod dataset;
+mod faults;
 mod input;
 mod kafka;
+mod monitor;
 mod pipeline;
 mod plan;
 mod printer;
 mod process;
 mod proxy;
-mod records;
 mod rounds;
 mod trial;
 mod verify;
-mod watch;
+mod workers;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -50,11 +51,12 @@ use clap::Parser as _;
 
 use args::Args;
 use brokers::Brokers;
-use plan::{Plan, Wish};
-use trial::{Setting, Verdict};
+use config::TrialConfig;
+use plan::{Plan, PlanRequest};
+use trial::Verdict;
 
-/// Readings for each round, unless a number is given.
-const SHARE: u64 = 800;
+/// Readings for each round, unless `--records` is given.
+const READINGS_PER_ROUND: u64 = 800;
 
 fn main() -> ExitCode {
     match run(&Args::parse()) {
@@ -67,33 +69,33 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs all trials; returns whether nothing was found.
+/// Runs all trials; returns whether none of them found a violation.
 fn run(args: &Args) -> Result<bool> {
     let aqpipe = binary(args)?;
     let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     let paths = args.path.paths();
     if args.proxy && !paths.iter().any(|path| path.needs_kafka()) {
-        bail!("there is no Kafka on this path for a proxy to stand before");
+        bail!("--proxy needs a path with Kafka");
     }
     let dir = tempfile::Builder::new().prefix("aqpipe-chaos-").tempdir().context("no directory to work in")?;
     printer::say(&format!("seed {seed}, {} in {}", aqpipe.display(), dir.path().display()));
     let outcome = trials(args, &aqpipe, &paths, seed, dir.path());
     let kept = args.keep || !matches!(outcome, Ok(true));
     if kept {
-        printer::out(&format!("everything is kept in {}", dir.keep().display()));
+        printer::out(&format!("the working directory is kept: {}", dir.keep().display()));
     }
     outcome
 }
 
-fn trials(args: &Args, aqpipe: &Path, paths: &[acts::Path], seed: u64, dir: &Path) -> Result<bool> {
-    let interrupted = interrupts()?;
-    let mut good = true;
+fn trials(args: &Args, aqpipe: &Path, paths: &[faults::Path], seed: u64, dir: &Path) -> Result<bool> {
+    let interrupted = interrupt_flag()?;
+    let mut passed = true;
     let brokers = paths.iter().any(|path| path.needs_kafka());
     let brokers = brokers.then(|| Brokers::start(args, aqpipe, dir, seed)).transpose()?;
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
     for path in paths.iter().copied().filter(|path| path.needs_kafka() || !args.proxy) {
         let cluster = brokers.as_ref().map(|brokers| &brokers.cluster);
-        let plan = Plan::new(&Wish {
+        let plan = Plan::new(&PlanRequest {
             path,
             rounds: args.rounds,
             seed,
@@ -102,48 +104,48 @@ fn trials(args: &Args, aqpipe: &Path, paths: &[acts::Path], seed: u64, dir: &Pat
             only: args.only.clone(),
         });
         if plan.rounds.is_empty() && args.rounds > 0 {
-            bail!("nothing of what --only names can be done on the path {}", path.name());
+            bail!("no fault of --only applies to the path {}", path.name());
         }
         let rounds = args.rounds.max(1) as u64;
-        let setting = Setting {
+        let config = TrialConfig {
             aqpipe: aqpipe.to_owned(),
             cluster,
             proxy: brokers.as_ref().and_then(|brokers| brokers.proxy.as_ref()),
-            share: args.records.map_or(SHARE, |records| records.div_ceil(rounds)).max(1),
+            readings_per_round: args.records.map_or(READINGS_PER_ROUND, |records| records.div_ceil(rounds)).max(1),
             keep_going: args.keep_going,
             unique: format!("{seed}-{now:x}"),
             interrupted: Arc::clone(&interrupted),
         };
         printer::say(&format!("{}:", path.name()));
-        let verdict = trial::run(&setting, path, &plan, &dir.join(path.name()));
+        let verdict = trial::run(&config, path, &plan, &dir.join(path.name()));
         let verdict = verdict.with_context(|| format!("{} with seed {seed}", path.name()))?;
-        good &= tell(&verdict, seed);
+        passed &= print_verdict(&verdict, seed);
         if !verdict.violations.is_empty() {
-            printer::say(&verdict.tails);
-            brokers.iter().for_each(|brokers| printer::say(&brokers.cluster.tails()));
+            printer::say(&verdict.log_tails);
+            brokers.iter().for_each(|brokers| printer::say(&brokers.cluster.log_tails()));
         }
     }
-    Ok(good)
+    Ok(passed)
 }
 
-/// Says what was found; returns whether that was nothing.
-fn tell(verdict: &Verdict, seed: u64) -> bool {
+/// Prints the verdict; returns whether it is a pass.
+fn print_verdict(verdict: &Verdict, seed: u64) -> bool {
     let Verdict { violations, summary, .. } = verdict;
-    let good = violations.is_empty();
-    printer::out(&format!("{} {summary} (seed {seed})", if good { "GOOD" } else { "BAD " }));
+    let passed = violations.is_empty();
+    printer::out(&format!("{} {summary} (seed {seed})", if passed { "GOOD" } else { "BAD " }));
     for (kind, count) in violations.counts() {
         printer::out(&format!("     {count} × {kind:?}"));
     }
     for violation in violations.first() {
         printer::out(&format!("     {violation}"));
     }
-    good
+    passed
 }
 
-/// The binary to test.
+/// The binary under test.
 fn binary(args: &Args) -> Result<PathBuf> {
     let beside = || {
-        let own = std::env::current_exe().context("where this program is")?;
+        let own = std::env::current_exe().context("the path of this program is unknown")?;
         Ok::<_, anyhow::Error>(own.with_file_name("aqpipe"))
     };
     let path = args.aqpipe.clone().map_or_else(beside, Ok)?;
@@ -154,10 +156,10 @@ fn binary(args: &Args) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Set at the first Ctrl-C or SIGTERM, so that everything that was started is ended.
-fn interrupts() -> Result<Arc<AtomicBool>> {
+/// A flag that the first Ctrl-C or SIGTERM sets, so that all processes and brokers are ended in order.
+fn interrupt_flag() -> Result<Arc<AtomicBool>> {
     let interrupted = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&interrupted);
+    let flag = Arc::clone(&interrupted);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         runtime.block_on(async {
@@ -171,7 +173,7 @@ fn interrupts() -> Result<Arc<AtomicBool>> {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            told.store(true, Ordering::Release);
+            flag.store(true, Ordering::Release);
         });
     })?;
     Ok(interrupted)

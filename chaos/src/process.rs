@@ -1,4 +1,4 @@
-//! Processes of aqpipe: started here, signalled by their number, ended with this one.
+//! Child processes: they are signalled by their process id, and killed when this program ends.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How often a process is looked at that is waited for.
-const LOOK: Duration = Duration::from_millis(5);
-/// How many of its last lines say why a process ended.
-const TAIL: usize = 12;
+/// How often a process that is waited for is polled.
+const EXIT_POLL_INTERVAL: Duration = Duration::from_millis(5);
+/// How many of the last log lines are shown.
+const TAIL_LINES_MAX: usize = 12;
 
 /// A process whose output goes to a file.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts it; what it says goes to `log`.
+    /// Starts a process whose output goes to `log`.
     pub(crate) fn start(mut command: Command, log: &Path) -> Result<Process> {
         let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         let second = file.try_clone().context("a second handle of a log")?;
@@ -34,17 +34,17 @@ impl Process {
         &self.log
     }
 
-    /// What it said so far.
+    /// The output so far.
     pub(crate) fn text(&self) -> String {
         std::fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
-    /// The last lines of what it said.
+    /// The last lines of the output.
     pub(crate) fn tail(&self) -> String {
         tail(&self.text())
     }
 
-    /// Sends a signal. A child that nobody waited for keeps its number, so that this is no other process.
+    /// Sends a signal. A child keeps its process id until it is waited for, so the signal cannot hit another process.
     pub(crate) fn signal(&mut self, signal: Signal) -> Result<()> {
         if self.ended()?.is_none() {
             kill_process(Pid::from_child(&self.child), signal).context("a child cannot be signalled")?;
@@ -52,12 +52,12 @@ impl Process {
         Ok(())
     }
 
-    /// How it ended, if it has.
+    /// The exit status, if the process has ended.
     pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
         self.child.try_wait().context("a child cannot be waited for")
     }
 
-    /// Waits for its end; `None` where that does not come in time.
+    /// Waits for the exit status; `None` after `at_most`.
     pub(crate) fn wait(&mut self, at_most: Duration) -> Result<Option<ExitStatus>> {
         let until = Instant::now() + at_most;
         loop {
@@ -65,11 +65,11 @@ impl Process {
             if ended.is_some() || Instant::now() >= until {
                 return Ok(ended);
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(EXIT_POLL_INTERVAL);
         }
     }
 
-    /// Ends it at once.
+    /// Kills the process and waits for its end.
     pub(crate) fn kill(&mut self) -> Result<()> {
         self.signal(Signal::KILL)?;
         self.child.wait().context("a child cannot be waited for")?;
@@ -79,7 +79,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Nothing is left to tell.
+        // An error can be reported to nobody here.
         let _ = self.kill();
     }
 }
@@ -87,10 +87,13 @@ impl Drop for Process {
 /// The last lines of a text.
 pub(crate) fn tail(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(TAIL)..].iter().map(|line| format!("    | {line}\n")).collect()
+    lines[lines.len().saturating_sub(TAIL_LINES_MAX)..].iter().map(|line| format!("    | {line}\n")).collect()
 }
 
-/// Runs a command to its end, which has to be a good one.
+/// Runs a command to its end and returns its output.
+///
+/// # Errors
+/// Where it fails, or does not end within `at_most`.
 pub(crate) fn run(command: Command, log: &Path, at_most: Duration) -> Result<String> {
     let name = format!("{command:?}");
     let mut process = Process::start(command, log)?;

@@ -1,4 +1,4 @@
-//! A TCP proxy that can be told to misbehave: to cut connections, to delay bytes, to hold them, to forget one half.
+//! A TCP proxy that cuts, delays, stalls or half closes connections on demand.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as Listener};
@@ -11,48 +11,52 @@ use tokio::net::{TcpListener, TcpStream, tcp};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-/// The most bytes that are passed on at once; delayed ones come in smaller pieces of any length.
-const CHUNK: usize = 64 << 10;
-/// See [`CHUNK`].
-const DELAYED_CHUNK: usize = 16 << 10;
-/// How long a client is left with half a connection, unless that is cut before.
-const HALF: Duration = Duration::from_secs(120);
-/// How long the far end may take to accept.
-const CONNECT: Duration = Duration::from_secs(10);
+/// How many bytes are forwarded at once.
+const CHUNK_BYTES_MAX: usize = 64 << 10;
+/// The same under a delay: smaller chunks of random length.
+const DELAYED_CHUNK_BYTES_MAX: usize = 16 << 10;
+/// How long a half-closed connection stays open to its client, unless it is cut before.
+const HALF_OPEN_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long the broker may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How bytes are passed on.
+/// The pause after a connection could not be accepted.
+const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(10);
+
+/// How bytes are forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Weather {
-    Fine,
-    /// Each piece waits for up to so long.
-    Slow(Duration),
-    /// Nothing is passed on, and nothing is closed: what comes waits.
-    Still,
+enum NetworkCondition {
+    Normal,
+    /// Each chunk waits for up to this long.
+    Delayed(Duration),
+    /// No byte is forwarded and no connection is closed: bytes wait.
+    Stalled,
 }
 
-/// What connections listen to.
+/// The state that all connections follow.
 #[derive(Clone, Copy, Debug)]
-struct Orders {
-    weather: Weather,
-    /// How often all connections were cut.
+struct ProxyState {
+    condition: NetworkCondition,
+    /// How many times all connections were cut.
     cuts: u64,
-    /// How often all connections lost their far half.
-    halves: u64,
+    /// How many times all connections were half closed.
+    half_closes: u64,
 }
 
-/// A proxy at work. It ends with this.
+/// A running proxy; dropping it ends it.
 pub(crate) struct Proxy {
     port: u16,
-    orders: watch::Sender<Orders>,
+    state: watch::Sender<ProxyState>,
     runtime: Option<Runtime>,
 }
 
 impl Proxy {
-    /// Passes on to `target` whatever connects to `listener`; `seed` decides lengths and delays of pieces.
+    /// Forwards connections of `listener` to the port `target`; `seed` decides lengths and delays of chunks.
     pub(crate) fn start(listener: Listener, target: u16, seed: u64) -> io::Result<Proxy> {
         let port = listener.local_addr()?.port();
         let target = SocketAddr::from((Ipv4Addr::LOCALHOST, target));
-        let (orders, listen) = watch::channel(Orders { weather: Weather::Fine, cuts: 0, halves: 0 });
+        let (state, listen) =
+            watch::channel(ProxyState { condition: NetworkCondition::Normal, cuts: 0, half_closes: 0 });
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         listener.set_nonblocking(true)?;
         let listener = {
@@ -60,50 +64,50 @@ impl Proxy {
             TcpListener::from_std(listener)?
         };
         runtime.spawn(async move {
-            let mut dice = ChaCha8Rng::seed_from_u64(seed);
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
             loop {
                 match listener.accept().await {
                     Ok((client, _)) => {
-                        let dice = ChaCha8Rng::seed_from_u64(dice.random());
-                        // A connection that fails is closed: its client tries again.
-                        tokio::spawn(carry(client, target, listen.clone(), dice));
+                        let rng = ChaCha8Rng::seed_from_u64(rng.random());
+                        // A connection that fails is closed; its client connects again.
+                        tokio::spawn(relay(client, target, listen.clone(), rng));
                     }
-                    // Out of file descriptors, for one: that passes as connections end.
-                    Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                    // For example out of file descriptors, which passes as connections end.
+                    Err(_) => tokio::time::sleep(ACCEPT_RETRY_INTERVAL).await,
                 }
             }
         });
-        Ok(Proxy { port, orders, runtime: Some(runtime) })
+        Ok(Proxy { port, state, runtime: Some(runtime) })
     }
 
-    /// Where it listens.
+    /// The port of the listener.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    /// Closes all connections, wherever they are in a message.
+    /// Closes all connections, in the middle of messages too.
     pub(crate) fn cut(&self) {
-        self.orders.send_modify(|orders| orders.cuts += 1);
+        self.state.send_modify(|state| state.cuts += 1);
     }
 
-    /// Closes the far half of all connections and leaves their clients in the belief that all is well.
-    pub(crate) fn halve(&self) {
-        self.orders.send_modify(|orders| orders.halves += 1);
+    /// Closes the broker's side of all connections and leaves the client's side open.
+    pub(crate) fn half_close(&self) {
+        self.state.send_modify(|state| state.half_closes += 1);
     }
 
-    /// Passes bytes on in pieces that wait for up to `most` each.
-    pub(crate) fn slow(&self, most: Duration) {
-        self.orders.send_modify(|orders| orders.weather = Weather::Slow(most));
+    /// Forwards bytes in chunks that each wait for up to `most`.
+    pub(crate) fn delay(&self, most: Duration) {
+        self.state.send_modify(|state| state.condition = NetworkCondition::Delayed(most));
     }
 
-    /// Passes nothing on and closes nothing.
-    pub(crate) fn still(&self) {
-        self.orders.send_modify(|orders| orders.weather = Weather::Still);
+    /// Forwards nothing and closes nothing.
+    pub(crate) fn stall(&self) {
+        self.state.send_modify(|state| state.condition = NetworkCondition::Stalled);
     }
 
-    /// Passes everything on at once.
-    pub(crate) fn fine(&self) {
-        self.orders.send_modify(|orders| orders.weather = Weather::Fine);
+    /// Forwards everything at once again.
+    pub(crate) fn restore(&self) {
+        self.state.send_modify(|state| state.condition = NetworkCondition::Normal);
     }
 }
 
@@ -115,56 +119,60 @@ impl Drop for Proxy {
     }
 }
 
-async fn carry(client: TcpStream, target: SocketAddr, orders: watch::Receiver<Orders>, mut dice: ChaCha8Rng) {
-    let born = *orders.borrow();
-    let (mut cut, mut halved) = (orders.clone(), orders.clone());
+async fn relay(client: TcpStream, target: SocketAddr, state: watch::Receiver<ProxyState>, mut rng: ChaCha8Rng) {
+    let born = *state.borrow();
+    let (mut cut, mut halved) = (state.clone(), state.clone());
     let (mut from_client, mut to_client) = client.into_split();
     let pass = async {
-        let mut moving = orders.clone();
-        // The sender lives as long as the runtime.
-        let _ = moving.wait_for(|orders| orders.weather != Weather::Still).await;
-        let Ok(Ok(server)) = tokio::time::timeout(CONNECT, TcpStream::connect(target)).await else { return };
+        let mut moving = state.clone();
+        // An error means that the sender is gone, which lives as long as the runtime.
+        let _ = moving.wait_for(|state| state.condition != NetworkCondition::Stalled).await;
+        let Ok(Ok(server)) = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(target)).await else { return };
         let (mut from_server, mut to_server) = server.into_split();
-        let other = ChaCha8Rng::seed_from_u64(dice.random());
-        // Either end that closes ends the whole.
+        let other = ChaCha8Rng::seed_from_u64(rng.random());
+        // Where either side closes, both are closed.
         tokio::select! {
-            _ = pump(&mut from_client, &mut to_server, orders.clone(), dice) => {}
-            _ = pump(&mut from_server, &mut to_client, orders, other) => {}
+            _ = forward(&mut from_client, &mut to_server, state.clone(), rng) => {}
+            _ = forward(&mut from_server, &mut to_client, state, other) => {}
         }
     };
     let half = tokio::select! {
         () = pass => false,
-        _ = cut.wait_for(|orders| orders.cuts != born.cuts) => false,
-        _ = halved.wait_for(|orders| orders.halves != born.halves) => true,
+        _ = cut.wait_for(|state| state.cuts != born.cuts) => false,
+        _ = halved.wait_for(|state| state.half_closes != born.half_closes) => true,
     };
     if half {
         tokio::select! {
-            _ = cut.wait_for(|orders| orders.cuts != born.cuts) => {}
-            () = tokio::time::sleep(HALF) => {}
+            _ = cut.wait_for(|state| state.cuts != born.cuts) => {}
+            () = tokio::time::sleep(HALF_OPEN_TIMEOUT) => {}
         }
     }
 }
 
-async fn pump(
+async fn forward(
     from: &mut tcp::OwnedReadHalf,
     to: &mut tcp::OwnedWriteHalf,
-    mut orders: watch::Receiver<Orders>,
-    mut dice: ChaCha8Rng,
+    mut state: watch::Receiver<ProxyState>,
+    mut rng: ChaCha8Rng,
 ) -> io::Result<()> {
-    let mut buffer = vec![0; CHUNK];
+    let mut buffer = vec![0; CHUNK_BYTES_MAX];
     loop {
-        let weather = orders.borrow_and_update().weather;
-        let most = if weather == Weather::Fine { CHUNK } else { dice.random_range(1..=DELAYED_CHUNK) };
+        let condition = state.borrow_and_update().condition;
+        let most = if condition == NetworkCondition::Normal {
+            CHUNK_BYTES_MAX
+        } else {
+            rng.random_range(1..=DELAYED_CHUNK_BYTES_MAX)
+        };
         let read = from.read(&mut buffer[..most]).await?;
         if read == 0 {
             return Ok(());
         }
-        let weather = orders.borrow_and_update().weather;
-        if let Weather::Slow(most) = weather {
-            tokio::time::sleep(most.mul_f64(dice.random::<f64>())).await;
+        let condition = state.borrow_and_update().condition;
+        if let NetworkCondition::Delayed(most) = condition {
+            tokio::time::sleep(most.mul_f64(rng.random::<f64>())).await;
         }
-        // Bytes that came before it was told to be still wait as well.
-        let _ = orders.wait_for(|orders| orders.weather != Weather::Still).await;
+        // Bytes that were read before the stall wait as well.
+        let _ = state.wait_for(|state| state.condition != NetworkCondition::Stalled).await;
         to.write_all(&buffer[..read]).await?;
     }
 }
@@ -177,14 +185,14 @@ mod tests {
 
     use super::*;
 
-    /// What never takes so long, on any machine.
-    const LONG: Duration = Duration::from_secs(30);
+    /// How long a read may take on any machine.
+    const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
     fn any_port() -> Listener {
         Listener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port")
     }
 
-    /// A proxy before a server that sends back what it gets.
+    /// A proxy before an echo server.
     fn proxy() -> Proxy {
         let server = any_port();
         let port = server.local_addr().expect("bound").port();
@@ -202,7 +210,7 @@ mod tests {
 
     fn connect(proxy: &Proxy) -> TcpStream {
         let client = TcpStream::connect((Ipv4Addr::LOCALHOST, proxy.port())).expect("connects");
-        client.set_read_timeout(Some(LONG)).expect("set");
+        client.set_read_timeout(Some(READ_TIMEOUT)).expect("set");
         client
     }
 
@@ -217,7 +225,7 @@ mod tests {
     fn is_silent(client: &mut TcpStream) -> bool {
         client.set_read_timeout(Some(Duration::from_millis(100))).expect("set");
         let read = client.read(&mut [0; 1]);
-        client.set_read_timeout(Some(LONG)).expect("set");
+        client.set_read_timeout(Some(READ_TIMEOUT)).expect("set");
         read.is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
     }
 
@@ -235,7 +243,7 @@ mod tests {
         let mut client = connect(&proxy);
         let bytes: Vec<u8> = (0..200_000u32).map(|at| (at % 251) as u8).collect();
         echo(&mut client, b"hello");
-        proxy.slow(Duration::from_millis(2));
+        proxy.delay(Duration::from_millis(2));
         let mut copy = client.try_clone().expect("a second handle");
         let sent = bytes.clone();
         let writer = thread::spawn(move || copy.write_all(&sent).expect("written"));
@@ -261,13 +269,13 @@ mod tests {
         let proxy = proxy();
         let mut client = connect(&proxy);
         echo(&mut client, b"before");
-        proxy.still();
+        proxy.stall();
         client.write_all(b"held").expect("written");
         assert!(is_silent(&mut client));
         let mut late = connect(&proxy);
         late.write_all(b"late").expect("taken by the system");
         assert!(is_silent(&mut late));
-        proxy.fine();
+        proxy.restore();
         for (client, bytes) in [(&mut client, b"held"), (&mut late, b"late")] {
             let mut back = [0; 4];
             client.read_exact(&mut back).expect("read");
@@ -280,7 +288,7 @@ mod tests {
         let proxy = proxy();
         let mut client = connect(&proxy);
         echo(&mut client, b"before");
-        proxy.halve();
+        proxy.half_close();
         thread::sleep(Duration::from_millis(50));
         client.write_all(b"nobody hears this").expect("written");
         assert!(is_silent(&mut client));

@@ -1,4 +1,4 @@
-//! The rounds of a trial: what the plan says is done, and the pipeline has to go on.
+//! The rounds of a trial: each injects a fault, after which the pipeline has to make progress.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,103 +7,103 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use rustix::process::Signal;
 
-use crate::acts::{Act, CUT, Home, Leave, Moment};
-use crate::crew::Crew;
+use crate::config::TrialConfig;
+use crate::faults::{CUT_INTERVAL, Fault, Placement, SESSION_TIMEOUT_SECS, Termination, Timing};
 use crate::kafka::Feed;
-use crate::pipeline::SESSION_SECS;
+use crate::monitor::OutputMonitor;
 use crate::plan::Round;
 use crate::printer;
 use crate::proxy::Proxy;
-use crate::trial::Setting;
-use crate::verify::{Kind, Violations};
-use crate::watch::Watch;
+use crate::verify::{ViolationKind, Violations};
+use crate::workers::Workers;
 
-/// How long nothing may come out: longer than a transaction that nobody ends stays open.
-const WORK: Duration = Duration::from_secs(120);
-const LOOK: Duration = Duration::from_millis(10);
+/// How long no record may come out before that is a violation: longer than an orphaned transaction stays open.
+const PROGRESS_TIMEOUT: Duration = Duration::from_secs(120);
+/// How often processes and output are checked.
+const ROUND_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A trial under way.
+/// A trial in progress.
 pub(crate) struct Rounds<'a> {
-    pub(crate) setting: &'a Setting<'a>,
+    pub(crate) config: &'a TrialConfig<'a>,
     pub(crate) violations: Arc<Violations>,
-    pub(crate) crew: Crew,
-    pub(crate) watch: Watch,
+    pub(crate) workers: Workers,
+    pub(crate) monitor: OutputMonitor,
     pub(crate) feed: Option<Feed>,
-    /// The longest time in which nothing came out that was waited for.
-    pub(crate) longest: Duration,
+    /// The longest wait for a record.
+    pub(crate) longest_wait: Duration,
 }
 
 impl Rounds<'_> {
-    /// Does what is planned; returns how many rounds there were.
+    /// Runs the rounds of a plan; returns how many were run.
     pub(crate) fn run(&mut self, rounds: &[Round]) -> Result<usize> {
         let began = Instant::now();
         for (at, round) in rounds.iter().enumerate() {
             let secs = began.elapsed().as_secs_f64();
-            printer::say(&format!("  {:>3}  {secs:>6.1} s  {}: {}", at + 1, round.moment, round.act));
+            printer::say(&format!("  {:>3}  {secs:>6.1} s  {}: {}", at + 1, round.timing, round.fault));
             if let Some(feed) = &self.feed {
-                feed.allow(self.setting.share);
+                feed.allow(self.config.readings_per_round);
             }
-            self.crew.at_work()?;
-            match round.moment {
-                Moment::Soon(after) => self.pass(after)?,
-                Moment::Working(after) => {
-                    self.await_work()?;
-                    self.pass(after)?;
+            self.workers.ensure_running()?;
+            match round.timing {
+                Timing::AfterRound(after) => self.sleep(after)?,
+                Timing::AfterProgress(after) => {
+                    self.await_progress()?;
+                    self.sleep(after)?;
                 }
             }
-            if self.crew.done {
-                printer::say("       everything was carried before");
+            if self.workers.done {
+                printer::say("       the input was at its end before");
                 return Ok(at);
             }
-            self.act(round.act)?;
-            if !self.setting.keep_going && !self.violations.is_empty() {
+            self.fault(round.fault)?;
+            if !self.config.keep_going && !self.violations.is_empty() {
                 return Ok(at + 1);
             }
         }
         Ok(rounds.len())
     }
 
-    fn act(&mut self, act: Act) -> Result<()> {
-        match act {
-            Act::Leave(how) => self.crew.leave(0, how),
-            Act::Lost => self.crew.lose_state(),
-            Act::Respelt(spelling, how) => self.crew.respell(spelling, how),
-            Act::Freeze(other) => self.freeze(other),
-            Act::Broker { node, away, killed } => {
-                let cluster = self.setting.cluster.context("no brokers to kill")?;
+    fn fault(&mut self, fault: Fault) -> Result<()> {
+        match fault {
+            Fault::Restart(how) => self.workers.terminate(0, how),
+            Fault::LoseState => self.workers.lose_state(),
+            Fault::RespellInput(spelling, how) => self.workers.respell_input(spelling, how),
+            Fault::Freeze(other) => self.freeze(other),
+            Fault::KillBroker { node, away, killed } => {
+                let cluster = self.config.cluster.context("no brokers to kill")?;
                 cluster.kill(node)?;
-                self.pass(away)?;
+                self.sleep(away)?;
                 if killed {
-                    self.crew.leave(0, Leave::Killed)?;
-                    self.crew.at_work()?;
+                    self.workers.terminate(0, Termination::Kill)?;
+                    self.workers.ensure_running()?;
                 }
                 cluster.restart()
             }
-            Act::Second { home, stay, first_leaves, how } => {
-                self.crew.join(home)?;
-                self.pass(stay)?;
-                self.crew.leave(usize::from(!first_leaves), how)
+            Fault::SecondInstance { placement, stay, first_leaves, how } => {
+                self.workers.join(placement)?;
+                self.sleep(stay)?;
+                self.workers.terminate(usize::from(!first_leaves), how)
             }
-            Act::Refused => self.crew.be_refused(),
-            Act::Cut(times) => (0..times).try_for_each(|_| {
+            Fault::RefusedStart => self.workers.expect_refused_start(),
+            Fault::CutConnections(times) => (0..times).try_for_each(|_| {
                 self.proxy()?.cut();
-                self.pass(CUT)
+                self.sleep(CUT_INTERVAL)
             }),
-            Act::Slow(most, long) => {
-                self.proxy()?.slow(most);
-                self.pass(long)?;
-                self.proxy()?.fine();
+            Fault::Delay(most, long) => {
+                self.proxy()?.delay(most);
+                self.sleep(long)?;
+                self.proxy()?.restore();
                 Ok(())
             }
-            Act::Still(long) => {
-                self.proxy()?.still();
-                self.pass(long)?;
-                self.proxy()?.fine();
+            Fault::Stall(long) => {
+                self.proxy()?.stall();
+                self.sleep(long)?;
+                self.proxy()?.restore();
                 Ok(())
             }
-            Act::Halve(long) => {
-                self.proxy()?.halve();
-                self.pass(long)?;
+            Fault::HalfClose(long) => {
+                self.proxy()?.half_close();
+                self.sleep(long)?;
                 self.proxy()?.cut();
                 Ok(())
             }
@@ -111,57 +111,58 @@ impl Rounds<'_> {
     }
 
     fn proxy(&self) -> Result<&Proxy> {
-        self.setting.proxy.context("no proxy")
+        self.config.proxy.context("no proxy")
     }
 
-    fn freeze(&mut self, other: Option<(Home, Leave)>) -> Result<()> {
-        self.crew.signal(0, Signal::STOP)?;
-        if let Some((home, _)) = other {
-            self.crew.join(home)?;
+    fn freeze(&mut self, other: Option<(Placement, Termination)>) -> Result<()> {
+        self.workers.signal(0, Signal::STOP)?;
+        if let Some((placement, _)) = other {
+            self.workers.join(placement)?;
         }
-        self.pass(Duration::from_secs(2 * SESSION_SECS))?;
-        self.crew.signal(0, Signal::CONT)?;
+        self.sleep(Duration::from_secs(2 * SESSION_TIMEOUT_SECS))?;
+        self.workers.signal(0, Signal::CONT)?;
         if let Some((_, how)) = other {
-            // Both are at work for a while, or find out that they cannot be.
-            self.pass(Duration::from_secs(1))?;
-            self.crew.leave(1, how)?;
+            // Both run for a while, or find out that they may not.
+            self.sleep(Duration::from_secs(1))?;
+            self.workers.terminate(1, how)?;
         }
         Ok(())
     }
 
-    /// Lets time pass, and looks after the processes meanwhile.
-    fn pass(&mut self, long: Duration) -> Result<()> {
+    /// Sleeps, and checks the processes meanwhile.
+    fn sleep(&mut self, long: Duration) -> Result<()> {
         let until = Instant::now() + long;
         loop {
-            self.crew.look_after()?;
-            if self.setting.interrupted.load(Ordering::Acquire) {
+            self.workers.check_exited()?;
+            if self.config.interrupted.load(Ordering::Acquire) {
                 bail!("interrupted");
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(());
             }
-            std::thread::sleep(left.min(LOOK));
+            std::thread::sleep(left.min(ROUND_POLL_INTERVAL));
         }
     }
 
-    /// Waits until records come out.
-    fn await_work(&mut self) -> Result<()> {
+    /// Waits until a new record comes out.
+    fn await_progress(&mut self) -> Result<()> {
         let began = Instant::now();
-        let (from, until) = (self.watch.records(), began + WORK);
-        while self.watch.records() == from && !self.crew.done {
-            if !self.setting.keep_going && !self.violations.is_empty() {
+        let (from, until) = (self.monitor.records(), began + PROGRESS_TIMEOUT);
+        while self.monitor.records() == from && !self.workers.done {
+            if !self.config.keep_going && !self.violations.is_empty() {
                 return Ok(());
             }
             if Instant::now() > until {
-                let tails: String = self.crew.members.iter().map(|member| member.process.tail()).collect();
-                let long = WORK.as_secs();
-                self.violations.add(Kind::Stalled, format!("no record came out for {long} s, after {from}:\n{tails}"));
+                let tails: String = self.workers.running.iter().map(|worker| worker.process.tail()).collect();
+                let long = PROGRESS_TIMEOUT.as_secs();
+                self.violations
+                    .add(ViolationKind::Stalled, format!("no record came out for {long} s, after {from}:\n{tails}"));
                 return Ok(());
             }
-            self.pass(LOOK)?;
-            self.crew.at_work()?;
-            self.longest = self.longest.max(began.elapsed());
+            self.sleep(ROUND_POLL_INTERVAL)?;
+            self.workers.ensure_running()?;
+            self.longest_wait = self.longest_wait.max(began.elapsed());
         }
         Ok(())
     }

@@ -1,172 +1,170 @@
-//! One path put to the test: what it needs, its rounds, its end, and the verdict.
+//! A trial of one path: its setup, its rounds, its completion and the verdict.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use crate::acts::{Path, Spelling};
-use crate::crew::Crew;
-use crate::input::{self, Places};
-use crate::kafka::{Cluster, Feed, Topic, feed};
-use crate::pipeline::{self, Names};
+use crate::config::TrialConfig;
+use crate::dataset::Dataset;
+use crate::faults::{Path, PathSpelling};
+use crate::input::{self, InputPositions};
+use crate::kafka::{Feed, Topic, feed};
+use crate::monitor::{Destination, OutputMonitor, Outputs};
+use crate::pipeline::{self, PipelineNames};
 use crate::plan::Plan;
 use crate::printer;
-use crate::proxy::Proxy;
-use crate::records::Shape;
 use crate::rounds::Rounds;
 use crate::verify::Violations;
-use crate::watch::{Outputs, Watch, Where};
+use crate::workers::Workers;
 
-/// How long all the rest may take.
-const REST: Duration = Duration::from_secs(300);
+/// How long the rest of the input may take.
+const COMPLETION_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// What all trials have in common.
-pub(crate) struct Setting<'a> {
-    pub(crate) aqpipe: PathBuf,
-    pub(crate) cluster: Option<&'a Cluster>,
-    pub(crate) proxy: Option<&'a Proxy>,
-    /// Readings for each round.
-    pub(crate) share: u64,
-    pub(crate) keep_going: bool,
-    /// Part of the names that nobody else has.
-    pub(crate) unique: String,
-    pub(crate) interrupted: Arc<AtomicBool>,
-}
-
-/// What a trial came to.
+/// The result of a trial.
 pub(crate) struct Verdict {
     pub(crate) violations: Arc<Violations>,
     pub(crate) summary: String,
-    /// The last lines of what the last processes said.
-    pub(crate) tails: String,
+    /// The last lines of the logs of the last processes.
+    pub(crate) log_tails: String,
 }
 
-/// Runs the rounds of a plan in a directory, lets everything finish and looks at all of it.
-pub(crate) fn run(setting: &Setting<'_>, path: Path, plan: &Plan, dir: &std::path::Path) -> Result<Verdict> {
+/// Runs the rounds of a plan in a directory, completes the pipeline and verifies its output.
+pub(crate) fn run(config: &TrialConfig<'_>, path: Path, plan: &Plan, dir: &std::path::Path) -> Result<Verdict> {
     let began = Instant::now();
-    let readings = setting.share * plan.rounds.len().max(1) as u64;
-    let shape = Shape { sources: plan.sources, each: readings.div_ceil(u64::from(plan.sources)) };
+    let readings = config.readings_per_round * plan.rounds.len().max(1) as u64;
+    let dataset = Dataset { sources: plan.sources, per_source: readings.div_ceil(u64::from(plan.sources)) };
     let violations = Arc::new(Violations::default());
     std::fs::create_dir_all(dir.join("logs")).context("no directory to work in")?;
-    let names = names(setting, path);
-    std::fs::write(dir.join(pipeline::FILE), pipeline::text(path, plan, &names))?;
-    let fed = if path.reads_kafka() { Some(topic(setting, &names.input, plan.partitions)?) } else { None };
-    let (file, places) = input::file(shape);
-    let feed = match &fed {
-        Some(topic) => Some(Feed::start(topic.clone(), shape, setting.share)?),
+    let names = names(config, path);
+    std::fs::write(dir.join(pipeline::PIPELINE_FILE), pipeline::text(path, plan, &names))?;
+    let input_topic = if path.reads_kafka() { Some(topic(config, &names.input, plan.partitions)?) } else { None };
+    let (file, positions) = input::file(dataset);
+    let feed = match &input_topic {
+        Some(topic) => Some(Feed::start(topic.clone(), dataset, config.readings_per_round)?),
         None => {
-            std::fs::write(dir.join(pipeline::INPUT), file)?;
+            std::fs::write(dir.join(pipeline::INPUT_FILE), file)?;
             None
         }
     };
-    let end = |to_kafka: bool, name: &str, at: &str| -> Result<Where> {
-        Ok(if to_kafka { Where::Topic(topic(setting, name, plan.partitions)?) } else { Where::Dir(dir.join(at)) })
+    let destination = |to_kafka: bool, name: &str, at: &str| -> Result<Destination> {
+        Ok(if to_kafka {
+            Destination::Topic(topic(config, name, plan.partitions)?)
+        } else {
+            Destination::Dir(dir.join(at))
+        })
     };
     let outputs = Outputs {
-        shape,
-        records: end(path.writes_kafka(), &names.output, pipeline::OUT)?,
-        letters: end(path.needs_kafka() && plan.letters_to_kafka, &names.dead, pipeline::DEAD)?,
+        dataset,
+        records: destination(path.writes_kafka(), &names.output, pipeline::OUTPUT_DIR)?,
+        dead_letters: destination(
+            path.needs_kafka() && plan.dead_letters_to_kafka,
+            &names.dead,
+            pipeline::DEAD_LETTER_DIR,
+        )?,
         text: if path.reads_kafka() { input::message } else { input::line },
     };
-    let watch = Watch::start(outputs, &violations)?;
-    let crew = Crew {
-        aqpipe: setting.aqpipe.clone(),
+    let monitor = OutputMonitor::start(outputs, &violations)?;
+    let workers = Workers {
+        aqpipe: config.aqpipe.clone(),
         dir: dir.to_owned(),
         violations: Arc::clone(&violations),
-        endless: path.reads_kafka(),
-        pace: (!path.reads_kafka()).then(|| pipeline::pace(shape.readings(), plan.work())),
-        members: Vec::new(),
+        unbounded: path.reads_kafka(),
+        pace: (!path.reads_kafka()).then(|| pipeline::pace(dataset.readings(), plan.duration())),
+        running: Vec::new(),
         started: 0,
         fenced: 0,
-        spelling: Spelling::Plain,
+        spelling: PathSpelling::Plain,
         renamed: false,
         done: false,
     };
     let mut rounds =
-        Rounds { setting, violations: Arc::clone(&violations), crew, watch, feed, longest: Duration::ZERO };
+        Rounds { config, violations: Arc::clone(&violations), workers, monitor, feed, longest_wait: Duration::ZERO };
     let done = rounds.run(&plan.rounds)?;
-    let under_way = rounds.watch.records();
-    let whole = setting.keep_going || violations.is_empty();
-    if whole {
-        finish(&mut rounds, shape, places, fed.as_ref())?;
+    let under_way = rounds.monitor.records();
+    let to_the_end = config.keep_going || violations.is_empty();
+    if to_the_end {
+        finish(&mut rounds, dataset, positions, input_topic.as_ref())?;
     }
-    if let Some(topic) = fed.as_ref().filter(|_| !violations.is_empty()) {
+    if let Some(topic) = input_topic.as_ref().filter(|_| !violations.is_empty()) {
         let found = violations.first().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        feed::check(topic, shape).with_context(|| format!("found, and not to be trusted: {found}"))?;
+        feed::check(topic, dataset).with_context(|| format!("found, and not to be trusted: {found}"))?;
     }
-    let Rounds { crew, .. } = &rounds;
+    let Rounds { workers, .. } = &rounds;
     let summary = format!(
         "{}: {}, {done} rounds, {under_way} of {} records under way{}, {} dead letters, {} processes, {} fenced, \
          nothing for {:.0} s at most, {:.0} s in all",
         path.name(),
-        crew.delivery(),
-        shape.readings(),
-        if whole { "" } else { " and not to their end" },
-        shape.bad().count(),
-        crew.started,
-        crew.fenced,
-        rounds.longest.as_secs_f64(),
+        workers.delivery(),
+        dataset.readings(),
+        if to_the_end { "" } else { " and not to their end" },
+        dataset.malformed().count(),
+        workers.started,
+        workers.fenced,
+        rounds.longest_wait.as_secs_f64(),
         began.elapsed().as_secs_f64()
     );
-    Ok(Verdict { violations, summary, tails: crew.tails() })
+    Ok(Verdict { violations, summary, log_tails: workers.log_tails() })
 }
 
-fn names(setting: &Setting<'_>, path: Path) -> Names {
-    let pipeline = format!("chaos-{}-{}", path.name(), setting.unique);
-    let brokers = match (setting.proxy, setting.cluster) {
+fn names(config: &TrialConfig<'_>, path: Path) -> PipelineNames {
+    let pipeline = format!("chaos-{}-{}", path.name(), config.unique);
+    let brokers = match (config.proxy, config.cluster) {
         (Some(proxy), _) => format!("127.0.0.1:{}", proxy.port()),
         (None, Some(cluster)) => cluster.bootstrap(),
         (None, None) => String::new(),
     };
-    Names {
+    PipelineNames {
         brokers,
         input: format!("{pipeline}-in"),
         output: format!("{pipeline}-out"),
         dead: format!("{pipeline}-dead"),
         pipeline,
-        impatient: setting.proxy.is_some(),
+        short_timeouts: config.proxy.is_some(),
     }
 }
 
-/// A new topic, as the tool itself reaches it: past any proxy.
-fn topic(setting: &Setting<'_>, name: &str, partitions: i32) -> Result<Topic> {
-    let cluster = setting.cluster.context("this path needs Kafka")?;
+/// Creates a topic. This program reaches brokers directly, past any proxy.
+fn topic(config: &TrialConfig<'_>, name: &str, partitions: i32) -> Result<Topic> {
+    let cluster = config.cluster.context("this path needs Kafka")?;
     let topic = Topic { brokers: cluster.bootstrap(), name: name.to_owned(), partitions };
     topic.create(cluster.replication())?;
     Ok(topic)
 }
 
-/// Lets everything finish and looks at all of it.
-fn finish(rounds: &mut Rounds<'_>, shape: Shape, places: Places, fed: Option<&Topic>) -> Result<()> {
+/// Completes the pipeline and verifies its output.
+fn finish(
+    rounds: &mut Rounds<'_>,
+    dataset: Dataset,
+    positions: InputPositions,
+    input_topic: Option<&Topic>,
+) -> Result<()> {
     printer::say("       the rest, to its end");
     if let Some(feed) = &mut rounds.feed {
         feed.complete()?;
     }
-    rounds.crew.complete(REST)?;
-    let places = match fed {
-        Some(topic) => feed::places(topic, shape)?,
-        None => places,
+    rounds.workers.complete(COMPLETION_TIMEOUT)?;
+    let positions = match input_topic {
+        Some(topic) => feed::positions(topic, dataset)?,
+        None => positions,
     };
-    if let Some(topic) = fed
-        && rounds.setting.proxy.is_none()
+    if let Some(topic) = input_topic
+        && rounds.config.proxy.is_none()
     {
-        make_anew(rounds, topic, shape)?;
+        recreate_input_topic(rounds, topic, dataset)?;
     }
-    rounds.watch.complete(&places)
+    rounds.monitor.complete(&positions)
 }
 
-/// Makes the input topic anew under its name, with as many messages of the same kind as before: what is read and committed
-/// of the old one tells nothing of it, so that the pipeline has to refuse it, and nothing may come out.
-fn make_anew(rounds: &mut Rounds<'_>, topic: &Topic, shape: Shape) -> Result<()> {
+/// Deletes the input topic and creates it anew with as many messages of the same kind. Committed offsets of the old topic
+/// say nothing about the new one, so the pipeline has to refuse it and write nothing.
+fn recreate_input_topic(rounds: &mut Rounds<'_>, topic: &Topic, dataset: Dataset) -> Result<()> {
     printer::say("       the input topic is made anew");
-    let cluster = rounds.setting.cluster.context("no brokers")?;
+    let cluster = rounds.config.cluster.context("no brokers")?;
     topic.delete()?;
     topic.create(cluster.replication())?;
-    let mut feed = Feed::start(topic.clone(), shape, rounds.setting.share)?;
+    let mut feed = Feed::start(topic.clone(), dataset, rounds.config.readings_per_round)?;
     feed.complete()?;
     let says = format!("topic `{}` was deleted and made anew", topic.name);
-    rounds.crew.refuse_another_input(&says, REST)
+    rounds.workers.expect_refused_input(&says, COMPLETION_TIMEOUT)
 }

@@ -1,8 +1,8 @@
-//! How the command ends.
+//! The exit codes of the command.
 
 use std::process::ExitCode;
 
-/// What the exit code says. The numbers are part of the command's interface.
+/// An exit code. The numbers are part of the command's interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     /// 0: everything was done.

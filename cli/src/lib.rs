@@ -3,14 +3,13 @@
 //! Exit codes: 0 done, 1 a pipeline failed, 2 the command line is wrong, 78 the configuration is wrong.
 
 mod commands;
+mod dependencies;
 mod exit;
-mod kafka;
-mod limits;
+mod legacy_options;
 mod logging;
-mod old_flags;
+mod open_files;
 mod printer;
 mod progress;
-mod relations;
 mod shell;
 mod usage;
 
@@ -36,27 +35,27 @@ enum Command {
     DeadLetters(commands::DeadLettersArgs),
     Stages(commands::StagesArgs),
     Schema(commands::SchemaArgs),
-    Kafka(kafka::KafkaArgs),
+    Kafka(aqpipe_devkafka::KafkaArgs),
 }
 
 /// Runs the command line that the process was started with.
 #[must_use]
 pub fn main() -> ExitCode {
-    limits::raise_open_files();
+    open_files::raise_limit();
     let cli: Cli = match usage::parse() {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    let done = match cli.command {
+    let exit = match cli.command {
         Command::Run(args) => commands::run(&args).map(ExitCode::from),
         Command::Validate(args) => commands::validate(&args).map(ExitCode::from),
         Command::DeadLetters(args) => commands::dead_letters(&args).map(ExitCode::from),
         Command::State(args) => commands::state(&args).map(ExitCode::from),
         Command::Stages(args) => commands::stages(&args).map(ExitCode::from),
         Command::Schema(args) => commands::schema(&args).map(ExitCode::from),
-        Command::Kafka(args) => kafka::run(args),
+        Command::Kafka(args) => commands::kafka(&args).map(ExitCode::from),
     };
-    done.unwrap_or_else(|error| {
+    exit.unwrap_or_else(|error| {
         match error.downcast_ref::<aqpipe_engine::Error>() {
             Some(error) => printer::failure(None, error),
             None => printer::error(&format!("{error:#}"), None),

@@ -1,7 +1,7 @@
 //! The only place that prints: results to standard output, everything else to standard error.
 //!
-//! What comes from outside may hold anything. So what is printed is lines, each with all that a terminal would obey or
-//! not show written out ([`printable`]); nobody hands in line breaks of his own.
+//! Text from outside may contain anything. Each function therefore prints one line and escapes what a terminal would obey
+//! or hide ([`printable`]), line breaks included.
 
 use std::io::Write as _;
 
@@ -10,7 +10,7 @@ use aqpipe_engine::{Error, printable};
 
 /// Prints a line of the command's result.
 pub(crate) fn out(line: &str) {
-    // A reader that has gone (`aqpipe … | head`) is no reason to fail.
+    // A closed pipe (`aqpipe … | head`) is no reason to fail.
     let _ = writeln!(anstream::stdout(), "{}", printable::line(line));
 }
 
@@ -19,7 +19,7 @@ pub(crate) fn json(text: &str) {
     let _ = writeln!(anstream::stdout(), "{}", printable::json(text));
 }
 
-/// Prints a text of this program's own making, as it is laid out: documentation of stages.
+/// Prints documentation, line by line.
 pub(crate) fn page(text: &str) {
     text.lines().for_each(out);
 }
@@ -29,7 +29,7 @@ pub(crate) fn err(line: &str) {
     let _ = writeln!(anstream::stderr(), "{}", printable::line(line));
 }
 
-/// Prints why something could not be done, and what to do about it where that is known.
+/// Prints an error, with help where there is any.
 pub(crate) fn error(text: &str, help: Option<&str>) {
     err(&format!("error: {text}"));
     if let Some(help) = help {
@@ -37,23 +37,22 @@ pub(crate) fn error(text: &str, help: Option<&str>) {
     }
 }
 
-/// Prints what is wrong with a command line that holds nothing but what is shown, or the help that it asks for.
+/// Prints the help, or a mistake in the command line, whose arguments must be printable.
 pub(crate) fn usage(error: &clap::Error) {
     let _ = error.print();
 }
 
-/// Prints an error of the engine or of a stage; `who` failed where it is one of several.
-pub(crate) fn failure(who: Option<&str>, error: &Error) {
-    let who = who.map_or_else(String::new, |who| format!("{who}: "));
-    err(&format!("error: {who}{}", error.headline()));
+/// Prints an error of the engine or of a stage; `pipeline` failed where it is one of several.
+pub(crate) fn failure(pipeline: Option<&str>, error: &Error) {
+    let pipeline = pipeline.map_or_else(String::new, |pipeline| format!("{pipeline}: "));
+    err(&format!("error: {pipeline}{}", error.headline()));
     error.below().iter().for_each(|line| err(line));
     if let Some(help) = error.help_text() {
         err(&format!("help: {help}"));
     }
 }
 
-/// Prints diagnostics, in colour where the reader sees it. What they quote is made safe where they are rendered: their
-/// lines and colours are their own.
+/// Prints diagnostics, in colour on a terminal. Their renderer escapes the text that they quote.
 pub(crate) fn diagnostics(problems: &Diagnostics) {
     if !problems.is_empty() {
         let _ = writeln!(anstream::stderr(), "{}", problems.render(true).trim_end());

@@ -8,41 +8,41 @@ use std::time::Duration;
 use aqpipe_engine::monitor::Metrics;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// How often a bar is drawn.
-const DRAW: Duration = Duration::from_millis(200);
+/// How often a bar is redrawn.
+const REDRAW_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The bars of all pipelines of a run; none where standard error is no terminal.
+/// The progress bars of all pipelines of a run. None is drawn where standard error is no terminal.
 #[derive(Clone)]
-pub(crate) struct Bars(MultiProgress);
+pub(crate) struct ProgressBars(MultiProgress);
 
-impl Bars {
-    /// No bars yet.
+impl ProgressBars {
+    /// A set without bars.
     #[must_use]
-    pub(crate) fn new() -> Bars {
+    pub(crate) fn new() -> ProgressBars {
         let shown = std::io::stderr().is_terminal();
         let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Bars(MultiProgress::with_draw_target(target))
+        ProgressBars(MultiProgress::with_draw_target(target))
     }
 
-    /// Writes beside the bars, so that neither overwrites the other.
-    pub(crate) fn beside<T>(&self, write: impl FnOnce() -> T) -> T {
+    /// Hides the bars while `write` writes to the terminal.
+    pub(crate) fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
         self.0.suspend(write)
     }
 
-    /// A bar that follows the metrics of a bounded pipeline until the returned guard is dropped.
+    /// Shows the progress of a bounded pipeline until the returned guard is dropped.
     #[must_use]
-    pub(crate) fn follow(&self, name: &str, metrics: Arc<Metrics>) -> Following {
+    pub(crate) fn track(&self, name: &str, metrics: Arc<Metrics>) -> TrackedBar {
         if !std::io::stderr().is_terminal() {
-            return Following(None);
+            return TrackedBar(None);
         }
         let bar = self.0.add(ProgressBar::no_length());
         bar.set_prefix(name.to_owned());
         bar.set_style(style("{prefix} {human_pos} records, {per_sec}, {elapsed}"));
-        bar.enable_steady_tick(DRAW);
-        let (over, ended) = std::sync::mpsc::channel::<()>();
+        bar.enable_steady_tick(REDRAW_INTERVAL);
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let follower = bar.clone();
         let thread = std::thread::spawn(move || {
-            while ended.recv_timeout(DRAW) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            while stopped.recv_timeout(REDRAW_INTERVAL) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
                 let expected = metrics.expected.load(Ordering::Relaxed);
                 if expected > 0 && follower.length() != Some(expected) {
                     follower.set_length(expected);
@@ -52,7 +52,7 @@ impl Bars {
                 follower.set_position(metrics.progress.load(Ordering::Relaxed));
             }
         });
-        Following(Some((bar, over, thread)))
+        TrackedBar(Some((bar, stop, thread)))
     }
 }
 
@@ -60,13 +60,13 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// Keeps a bar up to date until it is dropped.
-pub(crate) struct Following(Option<(ProgressBar, std::sync::mpsc::Sender<()>, std::thread::JoinHandle<()>)>);
+/// A progress bar that is updated until this is dropped.
+pub(crate) struct TrackedBar(Option<(ProgressBar, std::sync::mpsc::Sender<()>, std::thread::JoinHandle<()>)>);
 
-impl Drop for Following {
+impl Drop for TrackedBar {
     fn drop(&mut self) {
-        if let Some((bar, over, thread)) = self.0.take() {
-            drop(over);
+        if let Some((bar, stop, thread)) = self.0.take() {
+            drop(stop);
             let _ = thread.join();
             bar.finish_and_clear();
         }

@@ -1,13 +1,13 @@
-//! Commands as they are typed.
+//! Shell syntax for messages that show a command to type.
 
 use aqpipe_engine::config::without_secrets;
 
-/// The command that this process was started with, to be shown: without the secrets that it gives.
+/// The command line of this process, with its secrets masked.
 pub(crate) fn command() -> String {
     std::env::args_os().map(|arg| word(&without_secrets(&arg.to_string_lossy()))).collect::<Vec<_>>().join(" ")
 }
 
-/// A text as a shell takes it for one word.
+/// A text quoted so that a shell takes it for one word.
 pub(crate) fn word(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':' | '=' | ',' | '%' | '+' | '@');
     if !text.is_empty() && text.chars().all(plain) {

@@ -1,4 +1,4 @@
-//! What is said of a command line that cannot be understood.
+//! Parses the command line, and explains one that cannot be parsed.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -9,9 +9,12 @@ use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::exit::Exit;
-use crate::{old_flags, printer};
+use crate::{legacy_options, printer};
 
-/// The command line that the process was started with; else how it ends.
+/// Parses the command line of this process.
+///
+/// # Errors
+/// The exit code, after the help or the mistake was printed.
 pub(crate) fn parse<P: Parser>() -> Result<P, ExitCode> {
     let args: Vec<OsString> = std::env::args_os().collect();
     let error = match P::try_parse_from(&args) {
@@ -20,12 +23,12 @@ pub(crate) fn parse<P: Parser>() -> Result<P, ExitCode> {
     };
     if error.kind() == ErrorKind::UnknownArgument
         && let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
-        && let Some((message, help)) = old_flags::explain(flag, &args)
+        && let Some((message, help)) = legacy_options::explain(flag, &args)
     {
         printer::error(&message, Some(&help));
         return Err(Exit::Usage.into());
     }
-    // The message quotes arguments. It is made anew of arguments that a terminal shows as they are.
+    // The message quotes arguments, so it is made from arguments that are safe to print.
     let shown = args.iter().map(|arg| printable::line(&without_secrets(&arg.to_string_lossy())).into_owned());
     let error = P::try_parse_from(shown).err().unwrap_or(error);
     printer::usage(&error);

@@ -1,9 +1,13 @@
 //! One way to end a run early: a stop that was asked for, and the instant at which waits are abandoned.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+
+/// How often a wait on a child looks at its parent.
+const CHILD_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Given to all that waits in a run. Clones share their state.
 ///
@@ -13,12 +17,22 @@ use parking_lot::{Condvar, Mutex};
 #[derive(Clone, Debug, Default)]
 pub struct CancellationToken {
     shared: Arc<Shared>,
+    parent: Option<Arc<CancellationToken>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    observers: Mutex<Vec<Observer>>,
+}
+
+type Observer = Box<dyn Fn() + Send + Sync>;
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.state)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -36,6 +50,12 @@ impl State {
 }
 
 impl CancellationToken {
+    /// A token of its own for a part of the run: what ends this one ends it too, and not the other way round.
+    #[must_use]
+    pub fn child(&self) -> CancellationToken {
+        CancellationToken { shared: Arc::default(), parent: Some(Arc::new(self.clone())) }
+    }
+
     /// Asks for an orderly end.
     pub fn stop(&self) {
         self.change(|state| _ = state.stopped.get_or_insert_with(Instant::now));
@@ -44,7 +64,7 @@ impl CancellationToken {
     /// Whether somebody asked for an orderly end.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
-        self.shared.state.lock().stopped.is_some()
+        self.shared.state.lock().stopped.is_some() || self.parent.as_ref().is_some_and(|parent| parent.is_stopped())
     }
 
     /// How long after a stop waits go on.
@@ -65,22 +85,29 @@ impl CancellationToken {
     /// Whether waits are abandoned.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
-        self.shared.state.lock().abandon_at().is_some_and(|at| at <= Instant::now())
+        self.abandoned_at().is_some_and(|at| at <= Instant::now())
     }
 
     /// The time that is left for waits, where it is bounded.
     #[must_use]
     pub fn remaining(&self) -> Option<Duration> {
-        let at = self.shared.state.lock().abandon_at()?;
+        let at = self.abandoned_at()?;
         Some(at.saturating_duration_since(Instant::now()))
+    }
+
+    fn abandoned_at(&self) -> Option<Instant> {
+        let own = self.shared.state.lock().abandon_at();
+        own.into_iter().chain(self.parent.as_ref().and_then(|parent| parent.abandoned_at())).min()
     }
 
     /// Waits until `until`, or until the state changes: somebody asks for a stop, or the instant to abandon waits is
     /// another one or has come.
     pub fn wait_until(&self, until: Instant) {
-        let mut state = self.shared.state.lock();
-        let until = state.abandon_at().filter(|at| *at > Instant::now()).map_or(until, |at| at.min(until));
-        let _ = self.shared.changed.wait_until(&mut state, until);
+        let now = Instant::now();
+        let until = self.abandoned_at().filter(|at| *at > now).map_or(until, |at| at.min(until));
+        // A parent wakes its own waits alone.
+        let until = if self.parent.is_some() { until.min(now + CHILD_POLL_INTERVAL) } else { until };
+        let _ = self.shared.changed.wait_until(&mut self.shared.state.lock(), until);
     }
 
     /// Sleeps for so long, or until waits are abandoned; returns whether they are.
@@ -92,9 +119,17 @@ impl CancellationToken {
         self.is_abandoned()
     }
 
+    /// Has a function called at each stop and each change of the instant to abandon waits, and once now: for whoever waits
+    /// on something of its own.
+    pub fn on_change(&self, observer: impl Fn() + Send + Sync + 'static) {
+        observer();
+        self.shared.observers.lock().push(Box::new(observer));
+    }
+
     fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.shared.state.lock());
         self.shared.changed.notify_all();
+        self.shared.observers.lock().iter().for_each(|observer| observer());
     }
 }
 
@@ -123,6 +158,17 @@ mod tests {
         assert!(token.remaining().is_some_and(|left| left > LONG / 2));
         token.abandon();
         assert!(token.is_abandoned());
+    }
+
+    #[test]
+    fn a_child_ends_with_its_parent_and_not_the_other_way_round() {
+        let parent = CancellationToken::default();
+        let (one, other) = (parent.child(), parent.child());
+        one.abandon();
+        assert!(one.is_abandoned() && !parent.is_abandoned() && !other.is_abandoned());
+        let thread = std::thread::spawn(move || other.sleep(LONG));
+        parent.abandon();
+        assert!(thread.join().expect("ends"));
     }
 
     #[test]

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Condvar, Mutex};
 
+/// How often a wait looks whether somebody moved a manual clock.
+const MANUAL_POLL_INTERVAL: Duration = Duration::from_millis(5);
+
 /// The time of a run. Clones share their time.
 ///
 /// Transforms and the engine's own waits read it, so that a test can move a timeout by hand. Waits for brokers and disks keep
@@ -50,6 +53,15 @@ impl Clock {
     #[must_use]
     pub fn unix_ms(&self) -> u64 {
         u64::try_from(self.since_epoch().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The system's instant at which to look again for an instant of this clock. A manual clock is looked at often.
+    #[must_use]
+    pub fn deadline(&self, until: Instant) -> Instant {
+        match &self.manual {
+            None => until,
+            Some(_) => Instant::now() + until.saturating_duration_since(self.now()).min(MANUAL_POLL_INTERVAL),
+        }
     }
 
     /// Waits until an instant of this clock.

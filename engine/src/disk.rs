@@ -1,10 +1,10 @@
-//! What the engine and its stages ask of the file system so that it survives a crash.
+//! Durable and private files: what the engine and its stages need of the file system to survive a crash.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Creates a directory and those above it, and makes their names durable in their parents.
+/// Creates a directory with its missing parents, and makes their names durable.
 ///
 /// # Errors
 /// Where one of them cannot be made or synced.
@@ -26,7 +26,7 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// The directory that a name stands in.
+/// The directory of a path; `.` for a bare name.
 pub(crate) fn parent_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
@@ -34,8 +34,8 @@ pub(crate) fn parent_of(path: &Path) -> PathBuf {
     }
 }
 
-/// A new file that only its owner reads, in place of one that a dead process left under this name. Never opened through
-/// a link: whoever else may write to the directory would choose which file is written.
+/// Creates a file that only its owner can read, in place of one that a dead process left under this name. It is never
+/// opened through a link: otherwise anyone who can write to the directory could choose the file that is overwritten.
 pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     let mut options = private();
     options.read(true).create_new(true);
@@ -48,7 +48,7 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Opens a file of the state for writing, which is no link; it may be made.
+/// Opens a file for reading and writing, never through a link; `make` creates a missing one.
 pub(crate) fn open_private(path: &Path, make: bool) -> io::Result<File> {
     let mut options = private();
     options.read(true).create(make).truncate(false).open(path)

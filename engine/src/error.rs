@@ -1,16 +1,15 @@
-//! The one error of the engine and its stages.
+//! The error type of the engine and its stages.
 
 use std::fmt;
 
-/// What the engine and its stages return.
+/// The result type of the engine and its stages.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why something could not be done: what, where (stage and place), and the cause below it.
+/// A failure: what could not be done, where (stage and place in the input), why (the cause) and what to do about it.
 ///
-/// One opaque type: what a pipeline can do about an error is decided where it happens, and everyone else only
-/// prints it.
+/// The type is opaque, because an error is handled where it happens and only printed everywhere else.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
@@ -25,16 +24,16 @@ struct Inner {
     lines: Vec<String>,
 }
 
-/// Who has to act on an error.
+/// Who must act on an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// The pipeline failed: its input, its disk or its broker.
+    /// The operator: the input, the disk or a broker failed.
     Failed,
-    /// The configuration does not fit what was found.
+    /// The author of the pipeline: the configuration does not fit what was found.
     Config,
-    /// The program is wrong.
+    /// The developers: the program is wrong.
     Bug,
-    /// Nobody: nothing failed, but there is nobody left to write for. The pipeline stops as if asked to.
+    /// Nobody: no reader of the output is left, so the pipeline stops as if asked to.
     Stop,
 }
 
@@ -52,21 +51,21 @@ impl Error {
         }))
     }
 
-    /// An error that a change of the configuration mends.
+    /// An error that a change of the configuration corrects.
     pub fn config(message: impl Into<String>) -> Error {
         let mut error = Error::new(message);
         error.0.kind = ErrorKind::Config;
         error
     }
 
-    /// An error that only a change of the program mends.
+    /// An error that only a change of the program corrects.
     pub fn bug(message: impl Into<String>) -> Error {
         let mut error = Error::new(message);
         error.0.kind = ErrorKind::Bug;
         error
     }
 
-    /// Not a failure: there is nobody left to write for, and the pipeline is to stop.
+    /// Not a failure: no reader of the output is left, so the pipeline stops.
     pub fn stop(message: impl Into<String>) -> Error {
         let mut error = Error::new(message);
         error.0.kind = ErrorKind::Stop;
@@ -80,7 +79,7 @@ impl Error {
         self
     }
 
-    /// The error with lines that belong below it: what another program said, a list of mistakes.
+    /// The error with lines below it: the output of another program, a list of mistakes.
     #[must_use]
     pub fn lines(mut self, lines: impl IntoIterator<Item = impl Into<String>>) -> Error {
         self.0.lines.extend(lines.into_iter().map(Into::into));
@@ -108,6 +107,13 @@ impl Error {
         self
     }
 
+    /// The error with what to do about it, unless it says so already.
+    #[must_use]
+    pub fn or_help(mut self, help: impl Into<String>) -> Error {
+        self.0.help.get_or_insert_with(|| help.into());
+        self
+    }
+
     /// Who has to act.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -126,7 +132,7 @@ impl Error {
         self.0.cause.as_deref()?.downcast_ref()
     }
 
-    /// What happened, on one line: the text without the lines below it.
+    /// The error on one line, without the lines below it.
     #[must_use]
     pub fn headline(&self) -> String {
         struct Headline<'a>(&'a Error);

@@ -1,15 +1,14 @@
-//! Points at which tests let a debug build die or a disk fail: each step of prepare, decide and finish has one. In a
-//! release build there is nothing here.
+//! Fault injection: named points at which a test kills a debug build or makes its disk fail. Each step of a commit has
+//! one. A release build has none.
 //!
-//! `AQPIPE_FAULT=decide.before=crash` ends the process, as abruptly as a kill, when it comes to the point;
-//! `…=crash@3` when it comes there for the third time; `…=error` and `…=error@3` make the step fail with an error of
-//! the disk, from then on.
+//! `AQPIPE_FAULT=decide.before=crash` aborts the process at the point, and `…=crash@3` at the third time it gets there.
+//! `…=error` and `…=error@3` make the step fail with a disk error, from then on.
 
 use std::io;
 
 use crate::error::{Error, Result};
 
-/// The points that there are, in the order in which a commit comes to them, with those of a start behind.
+/// All points, in the order of a commit; those of a start come last.
 pub const POINTS: &[&str] = &[
     "prepare.sink",
     "prepare.sync",
@@ -34,18 +33,18 @@ pub const POINTS: &[&str] = &[
     "settle.finished",
 ];
 
-/// Comes to a point where no error of the disk is expected.
+/// Passes a point of a step that has no disk error of its own.
 ///
 /// # Errors
-/// Where a test asked for one.
+/// The error that a test asked for.
 pub fn step(name: &'static str) -> Result<()> {
     point(name).map_err(|error| Error::new(format!("the step {name} fails")).because(error))
 }
 
-/// Comes to a point.
+/// Passes a point.
 ///
 /// # Errors
-/// Where a test asked for one.
+/// The error that a test asked for.
 #[cfg(debug_assertions)]
 pub fn point(name: &'static str) -> io::Result<()> {
     use std::sync::OnceLock;
@@ -57,9 +56,9 @@ pub fn point(name: &'static str) -> io::Result<()> {
     debug_assert!(POINTS.contains(&name), "no point is called {name}");
     let asked = ASKED.get_or_init(|| {
         let text = std::env::var("AQPIPE_FAULT").ok()?;
-        let (point, act) = text.split_once('=')?;
-        let (act, nth) = act.split_once('@').unwrap_or((act, "1"));
-        Some((point.to_owned(), act == "crash", nth.parse().ok()?))
+        let (point, action) = text.split_once('=')?;
+        let (action, nth) = action.split_once('@').unwrap_or((action, "1"));
+        Some((point.to_owned(), action == "crash", nth.parse().ok()?))
     });
     let Some((point, crash, nth)) = asked else { return Ok(()) };
     if point != name {
@@ -68,13 +67,13 @@ pub fn point(name: &'static str) -> io::Result<()> {
     let time = TIMES.fetch_add(1, Ordering::SeqCst) + 1;
     match crash {
         true if time == *nth => std::process::abort(),
-        // The number of EIO on every system that has it.
+        // EIO, on every system that has it.
         false if time >= *nth => Err(io::Error::from_raw_os_error(5)),
         _ => Ok(()),
     }
 }
 
-/// Comes to a point: nothing in a release build.
+/// Passes a point: a release build does nothing here.
 ///
 /// # Errors
 /// Never.

@@ -1,8 +1,8 @@
 //! aqpipe's engine: what a pipeline is and how one runs. It knows no stage, no Kafka and no CSV.
 //!
-//! Read it in the order in which things depend on each other: [`record`] (what flows), [`stage`] (what a plugin
-//! is), [`config`] (from TOML text to a checked pipeline), [`run`](mod@run) (splits, cuts and commits) and [`monitor`]
-//! (what is counted).
+//! Read it in the order in which things depend on each other: [`record`] (what flows), [`metrics`] (what is counted),
+//! [`stage`] (what a plugin is), [`config`] (from TOML text to a checked pipeline) and [`run`](mod@run) (splits,
+//! checkpoints and commits). [`monitor`] says how a run is doing.
 
 pub mod cancel;
 pub mod clock;
@@ -10,15 +10,22 @@ pub mod config;
 pub mod disk;
 mod error;
 pub mod fault;
+pub mod metrics;
 pub mod monitor;
+mod nearest;
+mod pace;
 pub mod printable;
 pub mod record;
 pub mod run;
 pub mod stage;
+pub mod stage_metrics;
+pub mod testing;
 
 pub use arrow_array;
 pub use arrow_buffer;
 pub use arrow_select;
 pub use error::{Error, ErrorKind, Result};
 pub use inventory;
+pub use nearest::nearest;
+pub use pace::Pace;
 pub use schemars;

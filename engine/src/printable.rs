@@ -1,31 +1,31 @@
-//! Text from outside, made safe to print: a reason, a field's name or a path may hold anything.
+//! Text from outside, made safe to print: a reason, a field name or a path may hold any character.
 //!
-//! A control character would let a record move the cursor or change the title of a window; a line break would let it
-//! forge a line of a log; a character that turns the direction of writing, or that has no width, would let it look like
-//! another text. All of these are written out instead, as Rust writes them: `\n`, `\u{1b}`, `\u{202e}`.
+//! A control character could move the cursor or change the title of a window. A line break could forge a line of a log.
+//! A character that changes the direction of writing, or that has no width, could make one text look like another. All
+//! of these are escaped as in Rust: `\n`, `\u{1b}`, `\u{202e}`.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
-/// A text on one line, with all that would not be seen written out.
+/// A text on one line, with every invisible character escaped.
 #[must_use]
 pub fn line(text: &str) -> Cow<'_, str> {
-    if text.chars().all(is_seen) {
+    if text.chars().all(is_visible) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);
-    // A string takes everything.
+    // Writing to a string cannot fail.
     let _ = Printable(&mut shown).write_str(text);
     Cow::Owned(shown)
 }
 
-/// Writes what it is given on one line, as [`line`] does.
+/// A writer that escapes as [`line()`] does.
 pub struct Printable<W>(pub W);
 
 impl<W: Write> Write for Printable<W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text;
-        while let Some((at, c)) = rest.char_indices().find(|(_, c)| !is_seen(*c)) {
+        while let Some((at, c)) = rest.char_indices().find(|(_, c)| !is_visible(*c)) {
             self.0.write_str(&rest[..at])?;
             write!(self.0, "{}", c.escape_debug())?;
             rest = &rest[at + c.len_utf8()..];
@@ -34,11 +34,11 @@ impl<W: Write> Write for Printable<W> {
     }
 }
 
-/// JSON text with the same characters written out as JSON does: it means what it meant.
+/// JSON text with the same characters escaped as in JSON, so that its meaning stays.
 #[must_use]
 pub fn json(text: &str) -> Cow<'_, str> {
-    // JSON has no control characters inside its strings; line breaks between values are its layout.
-    let plain = |c: char| c == '\n' || is_seen(c);
+    // JSON strings hold no raw line break: one between values is layout.
+    let plain = |c: char| c == '\n' || is_visible(c);
     if text.chars().all(plain) {
         return Cow::Borrowed(text);
     }
@@ -55,14 +55,14 @@ pub fn json(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Whether a character is seen as itself. Which ones are not is Rust's own table: controls, formats (directions of
-/// writing, zero widths), separators other than the blank, what is private or not assigned.
+/// Whether a terminal shows a character as itself. By Rust's own table it does not show controls, formats (directions of
+/// writing, zero widths), separators other than the blank, and characters that are private or not assigned.
 #[must_use]
-pub(crate) fn is_seen(c: char) -> bool {
+pub(crate) fn is_visible(c: char) -> bool {
     if c.is_ascii() {
         return !c.is_ascii_control();
     }
-    // Behind another character, a mark that combines with it counts as seen: only then is it part of a letter.
+    // A combining mark is visible only behind another character, as a part of it.
     let mut pair = [b'a', 0, 0, 0, 0];
     let length = c.encode_utf8(&mut pair[1..]).len();
     std::str::from_utf8(&pair[..=length]).is_ok_and(|pair| pair.escape_debug().nth(1) == Some(c))
@@ -102,7 +102,7 @@ mod tests {
         let value = serde_json::json!({ "a\u{202e}b": "\u{1b}\n\u{7f}\u{9b}\u{e0041}µ" });
         let text = serde_json::to_string_pretty(&value).expect("JSON");
         let shown = json(&text);
-        assert!(shown.chars().all(|c| c == '\n' || is_seen(c)), "{shown}");
+        assert!(shown.chars().all(|c| c == '\n' || is_visible(c)), "{shown}");
         assert!(shown.contains("a\\u202eb") && shown.contains("\\udb40\\udc41µ"), "{shown}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).expect("JSON"), value);
     }

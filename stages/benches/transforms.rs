@@ -86,7 +86,7 @@ fn build(name: &str, table: serde_json::Value, input: &Batch) -> Box<dyn Transfo
         _ => unreachable!("a transform's table"),
     };
     let mut cx = BuildContext::for_tests();
-    if let Some(mut counted) = config.fitter(&cx) {
+    if let Some(mut fitter) = config.fitter(&cx) {
         fitter.observe(input).expect("within bounds");
         cx = cx.with_fitted(Some(fitter.finish().expect("finishes").into()));
     }

@@ -64,7 +64,7 @@ fn an_option_that_says_what_its_default_says_decides_no_content() {
              {options}\n\n[sink]\ntype = \"null\"\n"
         );
         let loaded = Loader::new(&registry, &|_: &str| None).load_text("p.toml", &text);
-        loaded.map_err(|problems| problems.render(false)).expect("a pipeline").content
+        loaded.map_err(|problems| problems.render(false)).expect("a pipeline").content_hash
     };
     let plain = content("");
     for same in ["values = { fail = 0, good = 1 }", "values = { suspect = 0.5 }", "values = {}", "fills = {}"] {

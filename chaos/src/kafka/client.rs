@@ -1,10 +1,11 @@
-//! What the tool itself asks of Kafka: topics, and reading them.
+//! The Kafka client of this program: creates, deletes and reads topics.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use pollster::block_on;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -13,13 +14,14 @@ use rdkafka::message::Message as _;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-/// How long anything may take that brokers do at once when all is well.
-const WAIT: Duration = Duration::from_secs(60);
-/// How long a transaction may stay open after everybody has gone: the brokers end it after its own time limit.
-const SETTLE: Duration = Duration::from_secs(120);
-const POLL: Duration = Duration::from_millis(50);
+/// How long an administrative request may take.
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long an orphaned transaction may stay open: brokers abort it after its own timeout.
+const OPEN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long one poll of a consumer waits, and the pause between administrative requests.
+const CONSUMER_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A message, as a reader of committed records sees it.
+/// A message as a `read_committed` consumer sees it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Message<'a> {
     pub(crate) partition: u32,
@@ -36,44 +38,42 @@ pub(crate) struct Topic {
     pub(crate) partitions: i32,
 }
 
-/// What all clients of the tool have in common.
+/// The configuration that all clients share.
 pub(super) fn config(brokers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers);
     config.set("reconnect.backoff.max.ms", "500");
-    // The brokers that are killed are expected to be away: nobody has to be told.
+    // Brokers are killed on purpose: librdkafka need not report them.
     config.set("log_level", "2");
     config
 }
 
 impl Topic {
-    /// Makes the topic.
+    /// Creates the topic.
     pub(crate) fn create(&self, replication: i32) -> Result<()> {
         let admin: AdminClient<DefaultClientContext> = config(&self.brokers).create().context("an admin client")?;
         let new = NewTopic::new(&self.name, self.partitions, TopicReplication::Fixed(replication));
-        let options = AdminOptions::new().operation_timeout(Some(WAIT)).request_timeout(Some(WAIT));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let made = runtime.block_on(admin.create_topics([&new], &options))?;
-        for made in made {
-            made.map_err(|(name, code)| anyhow::anyhow!("topic {name} cannot be made: {code}"))?;
+        let options = AdminOptions::new().operation_timeout(Some(ADMIN_TIMEOUT)).request_timeout(Some(ADMIN_TIMEOUT));
+        for made in block_on(admin.create_topics([&new], &options))? {
+            made.map_err(|(name, code)| anyhow::anyhow!("topic {name} cannot be created: {code}"))?;
         }
         Ok(())
     }
 
-    /// Deletes the topic, and waits until brokers have forgotten it.
+    /// Deletes the topic and waits until it is gone from the metadata.
     pub(crate) fn delete(&self) -> Result<()> {
         let admin: AdminClient<DefaultClientContext> = config(&self.brokers).create().context("an admin client")?;
-        let options = AdminOptions::new().operation_timeout(Some(WAIT)).request_timeout(Some(WAIT));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        for deleted in runtime.block_on(admin.delete_topics(&[&self.name], &options))? {
+        let options = AdminOptions::new().operation_timeout(Some(ADMIN_TIMEOUT)).request_timeout(Some(ADMIN_TIMEOUT));
+        for deleted in block_on(admin.delete_topics(&[&self.name], &options))? {
             deleted.map_err(|(name, code)| anyhow::anyhow!("topic {name} cannot be deleted: {code}"))?;
         }
-        let until = Instant::now() + WAIT;
-        while admin.inner().fetch_metadata(None, WAIT)?.topics().iter().any(|topic| topic.name() == self.name) {
+        let until = Instant::now() + ADMIN_TIMEOUT;
+        while admin.inner().fetch_metadata(None, ADMIN_TIMEOUT)?.topics().iter().any(|topic| topic.name() == self.name)
+        {
             if Instant::now() > until {
                 bail!("topic {} is still there", self.name);
             }
-            std::thread::sleep(POLL);
+            std::thread::sleep(CONSUMER_POLL_INTERVAL);
         }
         Ok(())
     }
@@ -94,19 +94,19 @@ impl Topic {
         consumer.assign(&all).context("cannot assign")
     }
 
-    /// Reads from the beginning on, whatever the brokers do meanwhile, until `stop`.
+    /// Reads from the beginning until `stop`, through outages of brokers.
     ///
     /// # Errors
-    /// Where records that were there are not any more.
+    /// Where committed records are gone.
     pub(crate) fn follow(&self, stop: &AtomicBool, mut take: impl FnMut(Message<'_>)) -> Result<()> {
         let consumer = self.consumer("read_committed")?;
         self.assign(&consumer)?;
         while !stop.load(Ordering::Acquire) {
-            match consumer.poll(POLL) {
+            match consumer.poll(CONSUMER_POLL_INTERVAL) {
                 Some(Err(error)) if error.rdkafka_error_code() == Some(Code::AutoOffsetReset) => {
                     bail!("what was read of {} is not there any more: {error}", self.name);
                 }
-                // Brokers that are away come back; where they do not, everything else stops as well.
+                // Brokers come back; where they do not, the trial ends elsewhere.
                 None | Some(Err(_)) => {}
                 Some(Ok(message)) => take(Message::of(&message)),
             }
@@ -114,20 +114,20 @@ impl Topic {
         Ok(())
     }
 
-    /// Reads everything there is once nobody writes any more; returns where each partition ends.
+    /// Reads all records once nobody writes any more; returns the end offset of each partition.
     pub(crate) fn read(&self, mut take: impl FnMut(Message<'_>)) -> Result<BTreeMap<u32, u64>> {
         let consumer = self.consumer("read_committed")?;
-        let ends = self.settled(&consumer)?;
+        let ends = self.stable_ends(&consumer)?;
         self.assign(&consumer)?;
         let mut left: BTreeMap<i32, i64> = ends.clone();
-        let until = Instant::now() + SETTLE;
+        let until = Instant::now() + OPEN_TRANSACTION_TIMEOUT;
         while !left.is_empty() {
             if Instant::now() > until {
                 bail!("{} cannot be read to its end: {left:?} is left", self.name);
             }
-            match consumer.poll(POLL) {
+            match consumer.poll(CONSUMER_POLL_INTERVAL) {
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    // The end of a partition may be of a moment ago.
+                    // The reported end may be older than `ends`.
                     let position = consumer.position()?;
                     let at = position.find_partition(&self.name, partition).map(|it| it.offset());
                     let end = left.get(&partition).copied().unwrap_or_default();
@@ -142,14 +142,14 @@ impl Topic {
         Ok(ends.into_iter().map(|(partition, end)| (partition.unsigned_abs(), end.unsigned_abs())).collect())
     }
 
-    /// Where the partitions end, once no transaction is open in them.
-    fn settled(&self, committed: &BaseConsumer) -> Result<BTreeMap<i32, i64>> {
+    /// The end offsets of the partitions, once no transaction is open in them.
+    fn stable_ends(&self, committed: &BaseConsumer) -> Result<BTreeMap<i32, i64>> {
         let any = self.consumer("read_uncommitted")?;
-        let until = Instant::now() + SETTLE;
+        let until = Instant::now() + OPEN_TRANSACTION_TIMEOUT;
         let mut ends = BTreeMap::new();
         for partition in 0..self.partitions {
             loop {
-                let end = |consumer: &BaseConsumer| consumer.fetch_watermarks(&self.name, partition, WAIT);
+                let end = |consumer: &BaseConsumer| consumer.fetch_watermarks(&self.name, partition, ADMIN_TIMEOUT);
                 let (stable, high) = (end(committed), end(&any));
                 match (&stable, &high) {
                     (Ok((_, stable)), Ok((_, high))) if stable == high => {
@@ -157,11 +157,11 @@ impl Topic {
                         break;
                     }
                     _ if Instant::now() < until => {
-                        // A client keeps an answer that it got while a broker was away.
+                        // A client caches metadata that it got while a broker was away.
                         for consumer in [committed, &any] {
-                            let _ = consumer.fetch_metadata(Some(&self.name), WAIT);
+                            let _ = consumer.fetch_metadata(Some(&self.name), ADMIN_TIMEOUT);
                         }
-                        std::thread::sleep(POLL);
+                        std::thread::sleep(CONSUMER_POLL_INTERVAL);
                     }
                     _ => bail!("{}/{partition} does not settle: stable {stable:?}, high {high:?}", self.name),
                 }

@@ -1,4 +1,4 @@
-//! The brokers: started by `aqpipe kafka up`, killed by their number, started again.
+//! The brokers: started by `aqpipe kafka up`, killed by their process id, restarted.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -11,17 +11,18 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::process;
 
-/// How long brokers may take until all of them answer.
-const UP: Duration = Duration::from_secs(180);
+/// How long brokers may take to start and answer.
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(180);
 /// How long they may take to stop.
-const DOWN: Duration = Duration::from_secs(60);
-/// How often a broker's process is looked for before it counts as gone, and the pause between.
-const LOOKS_MOST: u32 = 10;
-const LOOK: Duration = Duration::from_millis(100);
-/// How much is shown of a line: brokers can say everything they know in one.
-const LINE: usize = 240;
-/// Where brokers may listen: below the ports that systems give to outgoing connections.
-const PORTS: std::ops::Range<u16> = 21_000..28_000;
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(60);
+/// How many times a broker's process is looked up before it counts as gone: on a busy machine one lookup may find nothing.
+const PROCESS_LOOKUPS_MAX: u32 = 10;
+/// The pause between two lookups.
+const PROCESS_LOOKUP_INTERVAL: Duration = Duration::from_millis(100);
+/// How much of a log line is shown: a broker may log its whole state in one line.
+const LOG_LINE_CHARS_MAX: usize = 240;
+/// The ports of brokers: below the ephemeral ports of outgoing connections.
+const BROKER_PORTS: std::ops::Range<u16> = 21_000..28_000;
 
 /// A local Kafka.
 #[derive(Debug)]
@@ -30,42 +31,42 @@ pub(crate) struct Cluster {
     dir: PathBuf,
     port: u16,
     brokers: u16,
-    /// Whether it was started here, and so ends with this.
-    own: bool,
-    /// Instead of the system's Java.
+    /// Whether it was started here, and is stopped on drop.
+    owned: bool,
+    /// Replaces the system's Java.
     java_home: Option<PathBuf>,
 }
 
-/// What to start.
+/// The options of a cluster to start.
 #[derive(Debug)]
-pub(crate) struct Wish {
+pub(crate) struct ClusterOptions {
     pub(crate) port: u16,
     pub(crate) brokers: u16,
     pub(crate) java_home: Option<PathBuf>,
 }
 
-/// The first of so many free ports in a row; different processes begin to look at different places.
+/// The first of `count` consecutive free ports. The search of each process begins elsewhere.
 pub(crate) fn free_ports(count: u16) -> Result<u16> {
-    let len = PORTS.len();
+    let len = BROKER_PORTS.len();
     let begin = usize::try_from(std::process::id()).unwrap_or_default() * 16 % len;
     let free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-    let mut first = (0..len / 8).map(|step| PORTS.start + ((begin + step * 8) % len) as u16);
+    let mut first = (0..len / 8).map(|step| BROKER_PORTS.start + ((begin + step * 8) % len) as u16);
     first.find(|first| (*first..first + count).all(free)).context("no free ports")
 }
 
 impl Cluster {
     /// Starts brokers in a directory.
-    pub(crate) fn start(aqpipe: &Path, dir: &Path, wish: Wish) -> Result<Cluster> {
-        let Wish { port, brokers, java_home } = wish;
-        let cluster = Cluster { aqpipe: aqpipe.to_owned(), dir: dir.to_owned(), port, brokers, own: true, java_home };
+    pub(crate) fn start(aqpipe: &Path, dir: &Path, options: ClusterOptions) -> Result<Cluster> {
+        let ClusterOptions { port, brokers, java_home } = options;
+        let cluster = Cluster { aqpipe: aqpipe.to_owned(), dir: dir.to_owned(), port, brokers, owned: true, java_home };
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let (port, brokers) = (port.to_string(), brokers.to_string());
         cluster.up(&["--port", &port, "--brokers", &brokers])?;
         Ok(cluster)
     }
 
-    /// Brokers that run in a directory already.
-    pub(crate) fn given(aqpipe: &Path, dir: &Path) -> Result<Cluster> {
+    /// Attaches to brokers that run in a directory already.
+    pub(crate) fn attach(aqpipe: &Path, dir: &Path) -> Result<Cluster> {
         let path = dir.join("cluster.json");
         let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let read: serde_json::Value = serde_json::from_slice(&text).context("cluster.json is no JSON")?;
@@ -75,7 +76,7 @@ impl Cluster {
             bail!("{} does not say where the brokers are", path.display());
         };
         let (aqpipe, dir) = (aqpipe.to_owned(), dir.to_owned());
-        let cluster = Cluster { aqpipe, dir, port, brokers, own: false, java_home: None };
+        let cluster = Cluster { aqpipe, dir, port, brokers, owned: false, java_home: None };
         cluster.up(&[])?;
         Ok(cluster)
     }
@@ -84,12 +85,12 @@ impl Cluster {
         self.brokers
     }
 
-    /// How many copies there are of each record.
+    /// The replication factor of topics.
     pub(crate) fn replication(&self) -> i32 {
         i32::from(self.brokers.min(3))
     }
 
-    /// Where clients connect.
+    /// The bootstrap servers.
     pub(crate) fn bootstrap(&self) -> String {
         let addresses = (0..self.brokers).map(|at| format!("127.0.0.1:{}", self.port + at));
         addresses.collect::<Vec<_>>().join(",")
@@ -107,33 +108,32 @@ impl Cluster {
     fn up(&self, args: &[&str]) -> Result<()> {
         let mut command = self.command(&["up"]);
         command.args(["--topic", "chaos", "--timeout", "120"]).args(args);
-        process::run(command, &self.dir.join("up.log"), UP).map(drop)
+        process::run(command, &self.dir.join("up.log"), STARTUP_TIMEOUT).map(drop)
     }
 
-    /// Starts those that do not run.
+    /// Starts the brokers that do not run.
     pub(crate) fn restart(&self) -> Result<()> {
         self.up(&[])
     }
 
-    /// Ends a broker, counted from 1, at once.
+    /// Kills a broker, counted from 1.
     pub(crate) fn kill(&self, node: u16) -> Result<()> {
         let dir = self.dir.join(format!("node-{node}"));
         let text = fs::read_to_string(dir.join("pid")).with_context(|| format!("broker {node} does not run"))?;
         let number = text.lines().next().and_then(|line| line.trim().parse().ok());
         let pid = number.and_then(Pid::from_raw).with_context(|| format!("the pid of broker {node} is {text:?}"))?;
-        // A number that another process has by now must not be signalled.
-        let own = dir.join("server.properties");
+        // The process id may belong to another process by now, which must not be signalled.
+        let owned = dir.join("server.properties");
         let is_broker = || -> Result<bool> {
             let args =
                 Command::new("ps").args(["-ww", "-o", "args=", "-p", &pid.as_raw_nonzero().to_string()]).output();
-            Ok(String::from_utf8_lossy(&args.context("cannot run ps")?.stdout).contains(&*own.to_string_lossy()))
+            Ok(String::from_utf8_lossy(&args.context("cannot run ps")?.stdout).contains(&*owned.to_string_lossy()))
         };
-        // On a machine that is busy enough one look may find nothing.
-        let mut looks = 0;
+        let mut lookups = 0;
         while !is_broker()? {
-            looks += 1;
-            if looks < LOOKS_MOST {
-                std::thread::sleep(LOOK);
+            lookups += 1;
+            if lookups < PROCESS_LOOKUPS_MAX {
+                std::thread::sleep(PROCESS_LOOKUP_INTERVAL);
                 continue;
             }
             bail!("process {text:?} is not broker {node}");
@@ -141,14 +141,16 @@ impl Cluster {
         kill_process(pid, Signal::KILL).with_context(|| format!("broker {node} cannot be killed"))
     }
 
-    /// The last lines of the brokers' logs that may tell something.
-    pub(crate) fn tails(&self) -> String {
+    /// The last warnings and errors of the brokers' logs.
+    pub(crate) fn log_tails(&self) -> String {
         let tail = |node: u16| {
             let path = self.dir.join(format!("node-{node}/broker.log"));
             let text = fs::read(&path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-            let bad = text.lines().filter(|line| ["] WARN", "] ERROR", "] FATAL"].iter().any(|it| line.contains(it)));
-            let bad: Vec<String> = bad.map(|line| line.chars().take(LINE).collect()).collect();
-            format!("  {}\n{}", path.display(), process::tail(&bad.join("\n")))
+            let malformed =
+                text.lines().filter(|line| ["] WARN", "] ERROR", "] FATAL"].iter().any(|it| line.contains(it)));
+            let malformed: Vec<String> =
+                malformed.map(|line| line.chars().take(LOG_LINE_CHARS_MAX).collect()).collect();
+            format!("  {}\n{}", path.display(), process::tail(&malformed.join("\n")))
         };
         (1..=self.brokers).map(tail).collect()
     }
@@ -156,10 +158,10 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        if self.own {
+        if self.owned {
             let down = self.command(&["down", "--timeout", "10"]);
             // Whoever keeps the directory can end what is left of it with the same command.
-            let _ = process::run(down, &self.dir.join("down.log"), DOWN);
+            let _ = process::run(down, &self.dir.join("down.log"), SHUTDOWN_TIMEOUT);
         }
     }
 }
@@ -180,6 +182,6 @@ mod tests {
     #[test]
     fn a_directory_without_a_cluster_is_an_error() {
         let dir = tempfile::tempdir().expect("a directory");
-        assert!(Cluster::given(Path::new("aqpipe"), dir.path()).is_err());
+        assert!(Cluster::attach(Path::new("aqpipe"), dir.path()).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Messages that are written while the rounds go on: a share of them for each round, at an even pace.
+//! Writes the input topic during the rounds: a number of readings for each round, evenly paced.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,48 +10,49 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 
 use super::client::{self, Topic};
-use crate::input::{self, Places};
-use crate::records::{Item, Reading, Shape};
+use crate::dataset::{Dataset, Item, Reading};
+use crate::input::{self, InputPositions};
 
-/// How long the share of a round takes to be written.
-const SHARE: Duration = Duration::from_secs(3);
-/// How long brokers may not take messages.
-const WAIT: Duration = Duration::from_secs(120);
-const LOOK: Duration = Duration::from_millis(5);
+/// How long the readings of a round take to be written.
+const ROUND_FEED_DURATION: Duration = Duration::from_secs(3);
+/// How long brokers may refuse messages.
+const PRODUCE_TIMEOUT: Duration = Duration::from_secs(120);
+/// The pause while no reading may be written, or the producer's queue is full.
+const FEED_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// A producer at work.
+/// A running producer of the input.
 pub(crate) struct Feed {
-    orders: Arc<Orders>,
+    control: Arc<FeedControl>,
     thread: Option<JoinHandle<Result<()>>>,
 }
 
 #[derive(Default)]
-struct Orders {
-    /// How many readings may be written by now.
+struct FeedControl {
+    /// How many readings may have been written by now.
     allowed: AtomicU64,
-    /// No pace any more.
-    hurry: AtomicBool,
+    /// Write the rest at once.
+    unpaced: AtomicBool,
     stop: AtomicBool,
 }
 
 impl Feed {
-    /// Begins to write the items of `shape`, the readings of a source to one partition, `share` readings for a round.
-    pub(crate) fn start(topic: Topic, shape: Shape, share: u64) -> Result<Feed> {
-        let orders = Arc::new(Orders::default());
-        let told = Arc::clone(&orders);
+    /// Starts to write the items of a dataset. All readings of a source go to one partition.
+    pub(crate) fn start(topic: Topic, dataset: Dataset, readings_per_round: u64) -> Result<Feed> {
+        let control = Arc::new(FeedControl::default());
+        let shared = Arc::clone(&control);
         let thread = std::thread::Builder::new().name("feed".into());
-        let thread = thread.spawn(move || write(&topic, shape, share, &told)).context("a thread")?;
-        Ok(Feed { orders, thread: Some(thread) })
+        let thread = thread.spawn(move || write(&topic, dataset, readings_per_round, &shared)).context("a thread")?;
+        Ok(Feed { control, thread: Some(thread) })
     }
 
-    /// Lets the share of one more round be written.
+    /// Allows this many more readings to be written.
     pub(crate) fn allow(&self, readings: u64) {
-        self.orders.allowed.fetch_add(readings, Ordering::AcqRel);
+        self.control.allowed.fetch_add(readings, Ordering::AcqRel);
     }
 
-    /// Writes all the rest and waits until it is there.
+    /// Writes the rest and waits until it is acknowledged.
     pub(crate) fn complete(&mut self) -> Result<()> {
-        self.orders.hurry.store(true, Ordering::Release);
+        self.control.unpaced.store(true, Ordering::Release);
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(result)) => result,
             Some(Err(_)) => bail!("the feed panicked"),
@@ -62,54 +63,54 @@ impl Feed {
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        self.orders.stop.store(true, Ordering::Release);
-        // Whoever wanted to know how it ended has completed it.
+        self.control.stop.store(true, Ordering::Release);
+        // A caller that needs the result has called `complete`.
         let _ = self.complete();
     }
 }
 
-fn write(topic: &Topic, shape: Shape, share: u64, orders: &Orders) -> Result<()> {
+fn write(topic: &Topic, dataset: Dataset, readings_per_round: u64, control: &FeedControl) -> Result<()> {
     let mut config = client::config(&topic.brokers);
     config.set("enable.idempotence", "true").set("acks", "all").set("linger.ms", "5");
-    // One request at a time: with more, a broker that was killed makes the library begin its numbers anew in all
-    // partitions, and what was written and not acknowledged is then written twice.
+    // One request in flight: with more, librdkafka resets its sequence numbers in all partitions after a broker was
+    // killed, and writes messages twice that were written and not acknowledged.
     config.set("message.timeout.ms", "0").set("max.in.flight.requests.per.connection", "1");
     let producer: ThreadedProducer<DefaultProducerContext> = config.create().context("a producer")?;
-    let pause = SHARE.div_f64(share.max(1) as f64);
+    let pause = ROUND_FEED_DURATION.div_f64(readings_per_round.max(1) as f64);
     let mut due = Instant::now();
-    for (item, readings) in shape.items().scan(0u64, |readings, item| {
-        *readings += u64::from(matches!(item, Item::Good(_)));
+    for (item, readings) in dataset.items().scan(0u64, |readings, item| {
+        *readings += u64::from(matches!(item, Item::Valid(_)));
         Some((item, *readings))
     }) {
-        while orders.allowed.load(Ordering::Acquire) < readings && !orders.hurry.load(Ordering::Acquire) {
-            std::thread::sleep(LOOK);
+        while control.allowed.load(Ordering::Acquire) < readings && !control.unpaced.load(Ordering::Acquire) {
+            std::thread::sleep(FEED_POLL_INTERVAL);
             due = Instant::now();
         }
         due += pause;
-        if !orders.hurry.load(Ordering::Acquire) {
+        if !control.unpaced.load(Ordering::Acquire) {
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
         }
-        if orders.stop.load(Ordering::Acquire) {
+        if control.stop.load(Ordering::Acquire) {
             return Ok(());
         }
         send(&producer, topic, item)?;
     }
-    producer.flush(WAIT).context("the input cannot be written")
+    producer.flush(PRODUCE_TIMEOUT).context("the input cannot be written")
 }
 
 fn send(producer: &ThreadedProducer<DefaultProducerContext>, topic: &Topic, item: Item) -> Result<()> {
     let source = match item {
-        Item::Good(reading) => reading.source,
-        Item::Bad { source, .. } => source,
+        Item::Valid(reading) => reading.source,
+        Item::Malformed { source, .. } => source,
     };
     let (key, value) = (Reading { source, seq: 0 }.key(), input::message(item));
     let partition = i32::try_from(source)? % topic.partitions;
     let mut record = BaseRecord::to(&topic.name).partition(partition).key(&key).payload(&value);
-    let until = Instant::now() + WAIT;
+    let until = Instant::now() + PRODUCE_TIMEOUT;
     while let Err((error, back)) = producer.send(record) {
         match error {
             KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) if Instant::now() < until => {
-                std::thread::sleep(LOOK);
+                std::thread::sleep(FEED_POLL_INTERVAL);
                 record = back;
             }
             error => return Err(error).context("the input cannot be written"),
@@ -118,57 +119,59 @@ fn send(producer: &ThreadedProducer<DefaultProducerContext>, topic: &Topic, item
     Ok(())
 }
 
-/// What a topic that is fed holds.
-struct Fed {
-    places: Places,
-    /// How many of each source are there, in their order.
+/// The contents of the input topic.
+struct TopicContents {
+    positions: InputPositions,
+    /// By source: how many of its readings are there, in order.
     next: Vec<u64>,
-    bad: usize,
-    /// What is not the next of its source.
-    strange: Vec<String>,
+    malformed: usize,
+    /// Messages that are neither malformed items nor the next reading of their source.
+    unexpected: Vec<String>,
 }
 
-fn look(topic: &Topic, shape: Shape) -> Result<Fed> {
-    let (mut places, mut bad, mut strange) = (Places::default(), 0, Vec::new());
-    let mut next = vec![0; shape.sources as usize];
+fn read_back(topic: &Topic, dataset: Dataset) -> Result<TopicContents> {
+    let (mut positions, mut malformed, mut unexpected) = (InputPositions::default(), 0, Vec::new());
+    let mut next = vec![0; dataset.sources as usize];
     let ends = topic.read(|message| {
         let text = message.text();
-        if input::marked(&text).is_some() {
-            bad += 1;
+        if input::malformed_id(&text).is_some() {
+            malformed += 1;
             return;
         }
         let read: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
         let source = read["station"].as_str().and_then(|key| key.strip_prefix('s')?.parse().ok());
         let (Some(source), Some(seq)) = (source, read["seq"].as_u64()) else {
-            strange.push(text);
+            unexpected.push(text);
             return;
         };
         if next.get(source as usize) != Some(&seq) {
-            strange.push(text);
+            unexpected.push(text);
             return;
         }
         next[source as usize] += 1;
-        places.readings.insert(Reading { source, seq }, (message.partition, message.offset));
+        positions.readings.insert(Reading { source, seq }, (message.partition, message.offset));
     })?;
-    places.ends = ends;
-    Ok(Fed { places, next, bad, strange })
+    positions.ends = ends;
+    Ok(TopicContents { positions, next, malformed, unexpected })
 }
 
-/// Makes sure that what was found does not come from the input: as far as it is there, it has each reading once and in its
-/// order.
-pub(crate) fn check(topic: &Topic, shape: Shape) -> Result<()> {
-    let Fed { strange, .. } = look(topic, shape)?;
-    if !strange.is_empty() {
-        bail!("the input is not what was fed, which is no mistake of aqpipe: {strange:?}");
+/// Checks that violations do not come from the input: as far as it was written, it has each reading once and in order.
+pub(crate) fn check(topic: &Topic, dataset: Dataset) -> Result<()> {
+    let TopicContents { unexpected, .. } = read_back(topic, dataset)?;
+    if !unexpected.is_empty() {
+        bail!("the input is not what was fed, which is no mistake of aqpipe: {unexpected:?}");
     }
     Ok(())
 }
 
-/// Where the readings stand in the topic that was fed, which has to hold all of them once and in their order.
-pub(crate) fn places(topic: &Topic, shape: Shape) -> Result<Places> {
-    let Fed { places, next, bad, strange } = look(topic, shape)?;
-    if !strange.is_empty() || bad != shape.bad().count() || next.iter().any(|next| *next != shape.each) {
-        bail!("the input is not what was fed, which is no mistake of aqpipe: {strange:?}, {bad}, {next:?}");
+/// The positions of the readings in the input topic, which has to hold all of them once and in order.
+pub(crate) fn positions(topic: &Topic, dataset: Dataset) -> Result<InputPositions> {
+    let TopicContents { positions, next, malformed, unexpected } = read_back(topic, dataset)?;
+    if !unexpected.is_empty()
+        || malformed != dataset.malformed().count()
+        || next.iter().any(|next| *next != dataset.per_source)
+    {
+        bail!("the input is not what was fed, which is no mistake of aqpipe: {unexpected:?}, {malformed}, {next:?}");
     }
-    Ok(places)
+    Ok(positions)
 }

@@ -1,4 +1,4 @@
-//! Apache Kafka: its brokers, what is fed into it and what is read from it.
+//! Apache Kafka: brokers, the producer of the input, and consumers of the output.
 
 pub(crate) mod client;
 pub(crate) mod cluster;

@@ -1,10 +1,10 @@
-//! Whether what came out is what has to come out, looked at while it comes and at the end.
+//! The verifier: compares the output with what the dataset has to become.
 
-pub(crate) mod directory;
-pub(crate) mod letters;
-pub(crate) mod ranges;
-pub(crate) mod row;
-pub(crate) mod tally;
+pub(crate) mod dead_letters;
+pub(crate) mod file_range;
+pub(crate) mod output_dir;
+pub(crate) mod output_record;
+pub(crate) mod tracker;
 pub(crate) mod violations;
 
-pub(crate) use violations::{Kind, Violations};
+pub(crate) use violations::{ViolationKind, Violations};

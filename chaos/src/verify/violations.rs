@@ -1,4 +1,4 @@
-//! What was found wrong.
+//! The violations of a trial.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,44 +7,44 @@ use parking_lot::Mutex;
 
 use crate::printer;
 
-/// How many of a kind are kept with their detail: the first ones say what happened.
-const KEPT: usize = 5;
+/// How many violations of a kind are kept with their detail: the first ones show the cause.
+const DETAILS_PER_KIND_MAX: usize = 5;
 
-/// What can be wrong.
+/// The kinds of violations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    /// A record or a dead letter is there twice.
+pub(crate) enum ViolationKind {
+    /// A record or a dead letter came twice.
     Duplicate,
-    /// A record or a dead letter is not there at the end.
+    /// A record or a dead letter is missing at the end.
     Lost,
-    /// Records of a key are not in their order.
+    /// Records of a key are out of order.
     Order,
-    /// A value or its fill is not what it has to be.
+    /// A value or its fill is wrong.
     Wrong,
-    /// Something that was never fed.
+    /// A record, dead letter or file that does not belong to the input.
     Unknown,
-    /// A visible file is not whole.
+    /// A visible file is incomplete.
     Partial,
     /// A visible file or message changed, or went away.
     Changed,
     /// The ranges of two files overlap.
     Overlap,
-    /// Records between the ranges of two files are in none.
+    /// Records between the ranges of two files are in no file.
     Gap,
-    /// A file does not hold what was to be written for its range.
+    /// A file holds a record that does not belong to its range.
     Content,
-    /// Something was left over at the end.
+    /// A temporary file was left behind at the end.
     LeftOver,
-    /// A pipeline did what it must not: it ended, or it did not, or it said something.
+    /// A process ended by itself, did not end when told to, or logged a forbidden message.
     Conduct,
-    /// Nothing moves any more.
+    /// No record comes out any more.
     Stalled,
 }
 
-/// Something that is wrong.
+/// A violation with its detail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Violation {
-    pub(crate) kind: Kind,
+    pub(crate) kind: ViolationKind,
     pub(crate) detail: String,
 }
 
@@ -54,7 +54,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// All that was found wrong, by any thread.
+/// All violations, found by any thread.
 #[derive(Debug, Default)]
 pub(crate) struct Violations {
     found: Mutex<Found>,
@@ -63,23 +63,23 @@ pub(crate) struct Violations {
 
 #[derive(Debug, Default)]
 struct Found {
-    counts: BTreeMap<Kind, u64>,
+    counts: BTreeMap<ViolationKind, u64>,
     first: Vec<Violation>,
 }
 
 impl Violations {
-    /// Violations that nothing is said of when they are found.
+    /// Violations that are not printed when they are found.
     #[cfg(test)]
     pub(crate) fn quiet() -> Violations {
         Violations { quiet: true, ..Violations::default() }
     }
 
-    pub(crate) fn add(&self, kind: Kind, detail: impl Into<String>) {
+    pub(crate) fn add(&self, kind: ViolationKind, detail: impl Into<String>) {
         let violation = Violation { kind, detail: detail.into() };
         let mut found = self.found.lock();
         let count = found.counts.entry(kind).or_default();
         *count += 1;
-        if *count <= KEPT as u64 {
+        if *count <= DETAILS_PER_KIND_MAX as u64 {
             if !self.quiet {
                 printer::say(&format!("  VIOLATION {violation}"));
             }
@@ -92,7 +92,7 @@ impl Violations {
     }
 
     /// How many there are of each kind.
-    pub(crate) fn counts(&self) -> BTreeMap<Kind, u64> {
+    pub(crate) fn counts(&self) -> BTreeMap<ViolationKind, u64> {
         self.found.lock().counts.clone()
     }
 

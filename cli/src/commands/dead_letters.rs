@@ -1,4 +1,4 @@
-//! `aqpipe dead-letters`: the records that could not be carried, and sending them through once more.
+//! `aqpipe dead-letters`: lists, shows and replays the records that a pipeline could not process.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,27 +6,28 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use aqpipe_engine::ErrorKind;
+use aqpipe_engine::cancel::CancellationToken;
 use aqpipe_engine::config::Pipeline;
 use aqpipe_engine::monitor::{Metrics, summary};
-use aqpipe_engine::run::{InstanceState, Outcome, REPLAY, Replayed, RunOptions, Stop, replayed, run, state};
+use aqpipe_engine::run::{InstanceState, Outcome, REPLAY, Replayed, RunOptions, replayed, run, state};
 use aqpipe_engine::stage::{BuildContext, StoredDeadLetter};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{load, run::stop_on_signals};
 use crate::exit::Exit;
-use crate::logging::{self, Choice, SPAN};
+use crate::logging::{self, LogOverrides, PIPELINE_SPAN};
 use crate::printer;
-use crate::progress::Bars;
+use crate::progress::ProgressBars;
 
-/// How long brokers may take to say which letters were replayed.
-const ANSWER: Duration = Duration::from_secs(30);
-/// The same where the letters are in files, which can be read without brokers.
-const GLANCE: Duration = Duration::from_secs(3);
-/// How many letters one replay takes: they are kept in memory.
-const REPLAY_MOST: usize = 1_000_000;
+/// How long brokers may take to return the commit metadata, which says which dead letters were replayed.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same where dead letters are in files, which are listed without that metadata too.
+const OPTIONAL_METADATA_TIMEOUT: Duration = Duration::from_secs(3);
+/// How many dead letters one replay takes: they are kept in memory.
+const REPLAYED_DEAD_LETTERS_MAX: usize = 1_000_000;
 
-/// List, show and replay the records that a pipeline could not carry.
+/// List, show and replay the records that a pipeline could not process.
 #[derive(Args, Debug)]
 pub(crate) struct DeadLettersArgs {
     #[command(subcommand)]
@@ -35,19 +36,19 @@ pub(crate) struct DeadLettersArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// A line for each that was not replayed.
+    /// List the dead letters that were not replayed, one a line.
     List(ListArgs),
-    /// One of them, whole.
+    /// Show one dead letter with its bytes.
     Show(ShowArgs),
-    /// Send them through the pipeline as it is now, and mark them done in the same commit as what they became. Those
-    /// that still cannot be carried become dead letters again, as new ones.
+    /// Send dead letters through the pipeline as it is now. The commit of their output also marks them as replayed. A
+    /// record that still cannot be processed becomes a new dead letter.
     Replay(ReplayArgs),
 }
 
-/// Which letters.
+/// The selection of dead letters.
 #[derive(Args, Debug)]
 struct Filter {
-    /// Only those that this stage gave up.
+    /// Only those of this stage.
     #[arg(long)]
     stage: Option<String>,
     /// Only those whose reason contains this text.
@@ -58,10 +59,10 @@ struct Filter {
 #[derive(Args, Debug)]
 struct ListArgs {
     #[command(flatten)]
-    file: File,
+    file: PipelineFile,
     #[command(flatten)]
     filter: Filter,
-    /// Those that were replayed too.
+    /// Include those that were replayed.
     #[arg(long)]
     all: bool,
     /// As JSON, an object a line.
@@ -72,21 +73,21 @@ struct ListArgs {
 #[derive(Args, Debug)]
 struct ShowArgs {
     #[command(flatten)]
-    file: File,
-    /// What `list` calls it.
+    file: PipelineFile,
+    /// The id in the output of `list`.
     id: String,
 }
 
 #[derive(Args, Debug)]
 struct ReplayArgs {
     #[command(flatten)]
-    file: File,
+    file: PipelineFile,
     #[command(flatten)]
     filter: Filter,
 }
 
 #[derive(Args, Debug)]
-struct File {
+struct PipelineFile {
     /// The pipeline: a TOML file.
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -98,7 +99,7 @@ struct File {
 /// Runs the command.
 ///
 /// # Errors
-/// Where the letters cannot be read.
+/// Where the dead letters cannot be read.
 pub(crate) fn dead_letters(args: &DeadLettersArgs) -> Result<Exit> {
     let file = match &args.command {
         Command::List(args) => &args.file,
@@ -116,37 +117,37 @@ pub(crate) fn dead_letters(args: &DeadLettersArgs) -> Result<Exit> {
 }
 
 impl Filter {
-    fn takes(&self, letter: &StoredDeadLetter) -> bool {
-        self.stage.as_ref().is_none_or(|stage| *stage == letter.stage)
-            && self.reason.as_ref().is_none_or(|reason| letter.reason.contains(reason))
+    fn matches(&self, dead_letter: &StoredDeadLetter) -> bool {
+        self.stage.as_ref().is_none_or(|stage| *stage == dead_letter.stage)
+            && self.reason.as_ref().is_none_or(|reason| dead_letter.reason.contains(reason))
     }
 }
 
-/// Hands out each letter of a pipeline; others may write to the same place.
-fn each(pipeline: &Pipeline, mut take: impl FnMut(StoredDeadLetter)) -> Result<()> {
+/// Calls `take` with each dead letter of the pipeline. Other pipelines may write to the same destination.
+fn for_each_dead_letter(pipeline: &Pipeline, mut take: impl FnMut(StoredDeadLetter)) -> Result<()> {
     let Some(stage) = &pipeline.dead_letter else {
         bail!("the pipeline `{}` has no [dead_letter]", pipeline.name);
     };
     let cx = BuildContext::bare(&pipeline.name);
-    let Some(mut letters) = stage.config.dead_letter_reader(&cx)? else {
+    let Some(mut dead_letters) = stage.config.dead_letter_reader(&cx)? else {
         bail!("dead letters of type `{}` cannot be read back", stage.kind);
     };
-    letters.each(&mut |letter| {
-        if letter.pipeline == pipeline.name {
-            take(letter);
+    dead_letters.each(&mut |dead_letter| {
+        if dead_letter.pipeline == pipeline.name {
+            take(dead_letter);
         }
         Ok(())
     })?;
     Ok(())
 }
 
-/// Which letters were replayed, as far as that can be known: brokers that decide commits know it, and letters in files
-/// are to be read without them too.
-fn known_replays(pipeline: &Pipeline) -> Result<Replayed> {
+/// The dead letters that were replayed. Dead letters in files are listed without that knowledge, where the brokers that
+/// keep it do not answer.
+fn replays_if_known(pipeline: &Pipeline) -> Result<Replayed> {
     let in_files = pipeline.dead_letter.as_ref().is_some_and(|stage| stage.config.writes().is_empty());
-    match replayed(pipeline, if in_files { GLANCE } else { ANSWER }) {
+    match replayed(pipeline, if in_files { OPTIONAL_METADATA_TIMEOUT } else { METADATA_TIMEOUT }) {
         Err(error) if in_files => {
-            printer::err(&format!("warning: which of them were replayed is not known: {}", error.headline()));
+            printer::err(&format!("warning: it is unknown which of them were replayed: {}", error.headline()));
             Ok(Replayed::default())
         }
         known => Ok(known?),
@@ -154,90 +155,89 @@ fn known_replays(pipeline: &Pipeline) -> Result<Replayed> {
 }
 
 fn list(pipeline: &Pipeline, args: &ListArgs) -> Result<Exit> {
-    let mut done = known_replays(pipeline)?;
-    let (mut listed, mut left_out) = (0_u64, 0_u64);
-    each(pipeline, |letter| {
-        done.look_at(&letter);
-        let is_done = done.contains(&letter.id);
-        if !args.filter.takes(&letter) {
+    let mut replays = replays_if_known(pipeline)?;
+    let (mut listed, mut hidden) = (0_u64, 0_u64);
+    for_each_dead_letter(pipeline, |dead_letter| {
+        replays.compare_container(&dead_letter);
+        let is_replayed = replays.contains(&dead_letter.id);
+        if !args.filter.matches(&dead_letter) {
             return;
         }
-        if is_done && !args.all {
-            left_out += 1;
+        if is_replayed && !args.all {
+            hidden += 1;
             return;
         }
         listed += 1;
         if args.json {
-            printer::json(&to_json(&letter, is_done).to_string());
+            printer::json(&json_line(&dead_letter, is_replayed).to_string());
         } else {
-            printer::out(&line(&letter, is_done));
+            printer::out(&text_line(&dead_letter, is_replayed));
         }
     })?;
     if !args.json {
-        let rest =
-            if left_out > 0 { format!(", {left_out} were replayed (`--all` lists them)") } else { String::new() };
-        let letters = if listed == 1 { "dead letter" } else { "dead letters" };
-        printer::err(&format!("{listed} {letters}{rest}"));
+        let rest = if hidden > 0 { format!(", {hidden} were replayed (`--all` lists them)") } else { String::new() };
+        let noun = if listed == 1 { "dead letter" } else { "dead letters" };
+        printer::err(&format!("{listed} {noun}{rest}"));
     }
     Ok(Exit::Done)
 }
 
-fn line(letter: &StoredDeadLetter, done: bool) -> String {
-    let place = if letter.place.is_empty() { &letter.position } else { &letter.place };
-    let done = if done { "  (replayed)" } else { "" };
-    format!("{}  {}  {place}  {}{done}", letter.id, letter.stage, letter.reason)
+fn text_line(dead_letter: &StoredDeadLetter, is_replayed: bool) -> String {
+    let place = if dead_letter.place.is_empty() { &dead_letter.position } else { &dead_letter.place };
+    let replayed = if is_replayed { "  (replayed)" } else { "" };
+    format!("{}  {}  {place}  {}{replayed}", dead_letter.id, dead_letter.stage, dead_letter.reason)
 }
 
-fn to_json(letter: &StoredDeadLetter, done: bool) -> serde_json::Value {
-    let raw = letter.raw.as_deref().map(String::from_utf8_lossy);
+fn json_line(dead_letter: &StoredDeadLetter, is_replayed: bool) -> serde_json::Value {
+    let raw = dead_letter.raw.as_deref().map(String::from_utf8_lossy);
     json!({
-        "id": letter.id.to_string(),
-        "pipeline": letter.pipeline,
-        "split": letter.split,
-        "position": letter.position,
-        "place": letter.place,
-        "stage": letter.stage,
-        "reason": letter.reason,
-        "time": letter.time,
-        "bytes": letter.raw.as_ref().map(Vec::len),
-        "whole": letter.whole,
+        "id": dead_letter.id.to_string(),
+        "pipeline": dead_letter.pipeline,
+        "split": dead_letter.split,
+        "position": dead_letter.position,
+        "place": dead_letter.place,
+        "stage": dead_letter.stage,
+        "reason": dead_letter.reason,
+        "time": dead_letter.time,
+        "bytes": dead_letter.raw.as_ref().map(Vec::len),
+        "truncated": !dead_letter.whole,
         "raw": raw,
-        "replayed": done,
+        "replayed": is_replayed,
     })
 }
 
 fn show(pipeline: &Pipeline, id: &str) -> Result<Exit> {
-    let mut done = known_replays(pipeline)?;
+    let mut replays = replays_if_known(pipeline)?;
     let mut found = None;
-    each(pipeline, |letter| {
-        done.look_at(&letter);
-        if letter.id.to_string() == id {
-            found = Some(letter);
+    for_each_dead_letter(pipeline, |dead_letter| {
+        replays.compare_container(&dead_letter);
+        if dead_letter.id.to_string() == id {
+            found = Some(dead_letter);
         }
     })?;
-    let Some(letter) = found else {
+    let Some(dead_letter) = found else {
         printer::error(&format!("there is no dead letter `{id}`"), Some("`aqpipe dead-letters list` names them"));
         return Ok(Exit::Failed);
     };
-    let length = letter.raw.as_ref().map_or_else(|| "none".to_owned(), |raw| raw.len().to_string());
-    let cut = if letter.whole { "" } else { ", the beginning of more" };
+    let length = dead_letter.raw.as_ref().map_or_else(|| "none".to_owned(), |raw| raw.len().to_string());
+    let truncation = if dead_letter.whole { "" } else { ", truncated" };
     for (what, text) in [
-        ("id", &*letter.id.to_string()),
-        ("pipeline", &letter.pipeline),
-        ("split", &letter.split),
-        ("position", &letter.position),
-        ("place", &letter.place),
-        ("stage", &letter.stage),
-        ("reason", &letter.reason),
-        ("time", letter.time.as_deref().unwrap_or("unknown")),
-        ("replayed", if done.contains(&letter.id) { "yes" } else { "no" }),
-        ("bytes", &format!("{length}{cut}")),
+        ("id", &*dead_letter.id.to_string()),
+        ("pipeline", &dead_letter.pipeline),
+        ("split", &dead_letter.split),
+        ("position", &dead_letter.position),
+        ("place", &dead_letter.place),
+        ("stage", &dead_letter.stage),
+        ("reason", &dead_letter.reason),
+        ("time", dead_letter.time.as_deref().unwrap_or("unknown")),
+        ("replayed", if replays.contains(&dead_letter.id) { "yes" } else { "no" }),
+        ("bytes", &format!("{length}{truncation}")),
     ] {
         printer::out(&format!("{what:<9} {text}"));
     }
-    if let Some(raw) = &letter.raw {
+    if let Some(raw) = &dead_letter.raw {
         printer::out("");
-        // A line of the record is not to look like one of these: from the second one on it is indented.
+        // From the second line on the record is indented, so that none of its lines looks like one of those above.
         let text = String::from_utf8_lossy(raw);
         for (number, line) in text.lines().enumerate() {
             printer::out(&format!("{}{line}", if number == 0 { "" } else { "    " }));
@@ -246,62 +246,69 @@ fn show(pipeline: &Pipeline, id: &str) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Why a letter cannot be sent through once more.
-fn hindrance(pipeline: &Pipeline, letter: &StoredDeadLetter) -> Option<&'static str> {
-    match (&letter.raw, letter.whole) {
-        (None, _) => Some("their bytes are not known"),
-        (_, false) => Some("they are only the beginning of a record"),
-        // What the sink gave up is as it would have been written, and not as it was read. Where source and sink are of
-        // one type, both are the same.
-        _ if letter.stage == pipeline.sink.label && pipeline.sink.kind != pipeline.source.kind => {
-            Some("the sink gave them up, and their bytes are its own")
+/// Why a dead letter cannot be replayed.
+fn replay_obstacle(pipeline: &Pipeline, dead_letter: &StoredDeadLetter) -> Option<&'static str> {
+    match (&dead_letter.raw, dead_letter.whole) {
+        (None, _) => Some("their bytes are unknown"),
+        (_, false) => Some("they are truncated"),
+        // The sink's dead letters hold records in the format of the sink. The source reads that format only where both
+        // are of one type.
+        _ if dead_letter.stage == pipeline.sink.label && pipeline.sink.kind != pipeline.source.kind => {
+            Some("they come from the sink, in a format that the source does not read")
         }
         _ => None,
     }
 }
 
 fn replay(pipeline: &Pipeline, filter: &Filter) -> Result<Exit> {
-    let mut done = replayed(pipeline, ANSWER)?;
-    let mut letters = Vec::new();
-    let mut left: std::collections::BTreeMap<&'static str, u64> = std::collections::BTreeMap::new();
-    let mut too_many = 0_u64;
-    each(pipeline, |letter| {
-        done.look_at(&letter);
-        if done.contains(&letter.id) || !filter.takes(&letter) {
+    let mut replays = replayed(pipeline, METADATA_TIMEOUT)?;
+    let mut dead_letters = Vec::new();
+    let mut skipped: std::collections::BTreeMap<&'static str, u64> = std::collections::BTreeMap::new();
+    let mut postponed = 0_u64;
+    for_each_dead_letter(pipeline, |dead_letter| {
+        replays.compare_container(&dead_letter);
+        if replays.contains(&dead_letter.id) || !filter.matches(&dead_letter) {
             return;
         }
-        match hindrance(pipeline, &letter) {
-            Some(why) => *left.entry(why).or_default() += 1,
-            None if letters.len() >= REPLAY_MOST => too_many += 1,
-            None => letters.push(letter),
+        match replay_obstacle(pipeline, &dead_letter) {
+            Some(obstacle) => *skipped.entry(obstacle).or_default() += 1,
+            None if dead_letters.len() >= REPLAYED_DEAD_LETTERS_MAX => postponed += 1,
+            None => dead_letters.push(dead_letter),
         }
     })?;
-    for (why, count) in &left {
-        printer::err(&format!("dead letters that are not replayed: {count}, because {why}"));
+    for (obstacle, count) in &skipped {
+        printer::err(&format!("dead letters that are not replayed: {count}, because {obstacle}"));
     }
-    if too_many > 0 {
-        printer::err(&format!("dead letters that are left for the next replay: {too_many}"));
+    if postponed > 0 {
+        printer::err(&format!("dead letters that are left for the next replay: {postponed}"));
     }
-    // One that died may have left output that is decided and not visible, or rows that are held back.
-    let unsettled = |one: &InstanceState| one.instance == REPLAY && one.unsettled;
-    if letters.is_empty() && !done.is_interrupted() && !state(pipeline, ANSWER)?.instances.iter().any(unsettled) {
+    // A replay that died may have left output that is committed and not visible, or held rows.
+    let has_pending_commit = |one: &InstanceState| one.instance == REPLAY && one.pending_commit;
+    if dead_letters.is_empty()
+        && !replays.is_interrupted()
+        && !state(pipeline, METADATA_TIMEOUT)?.instances.iter().any(has_pending_commit)
+    {
         printer::err("nothing to replay");
         return Ok(Exit::Done);
     }
-    let bars = Bars::new();
-    logging::start(std::slice::from_ref(pipeline), &Choice { file: None, json: false, level: None }, &bars)?;
-    let span = tracing::info_span!(SPAN, name = %pipeline.name);
+    let bars = ProgressBars::new();
+    logging::start(std::slice::from_ref(pipeline), &LogOverrides { file: None, json: false, level: None }, &bars)?;
+    let span = tracing::info_span!(PIPELINE_SPAN, name = %pipeline.name);
     let _entered = span.enter();
-    tracing::info!("dead letters to be replayed: {}", letters.len());
-    let (metrics, stop) = (Arc::new(Metrics::default()), Arc::new(Stop::default()));
-    stop_on_signals(vec![Arc::clone(&stop)])?;
-    let options =
-        RunOptions { replay: Some(Arc::new(letters)), metrics: Arc::clone(&metrics), stop, ..RunOptions::default() };
+    tracing::info!("dead letters to be replayed: {}", dead_letters.len());
+    let (metrics, cancellation) = (Arc::new(Metrics::default()), CancellationToken::default());
+    stop_on_signals(vec![cancellation.clone()])?;
+    let options = RunOptions {
+        replay: Some(Arc::new(dead_letters)),
+        metrics: Arc::clone(&metrics),
+        cancellation,
+        ..RunOptions::default()
+    };
     let ended = run(pipeline, &options);
     summary(&pipeline.name, &metrics.snapshot()).iter().for_each(|line| printer::err(line));
     match ended {
-        Ok(done) => {
-            let stopped = done.ended == Outcome::Stopped;
+        Ok(summary) => {
+            let stopped = summary.outcome == Outcome::Stopped;
             printer::err(if stopped { "stopped; another replay goes on from here" } else { "replayed" });
             Ok(Exit::Done)
         }

@@ -1,4 +1,4 @@
-//! The pipelines that a command is given.
+//! Loads the pipelines of a command line.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::printer;
 
-/// The files of a command, and what changes them.
+/// The pipeline files of a command, with their overrides.
 #[derive(Args, Debug)]
 pub(crate) struct Files {
     /// The pipelines: TOML files.
@@ -21,7 +21,7 @@ pub(crate) struct Files {
     pub(crate) set: Vec<String>,
 }
 
-/// Reads the files. `None` where `--set` says nothing that could be read, which is printed.
+/// Reads the files. Returns `None` where `--set` cannot be parsed, after printing why.
 ///
 /// # Errors
 /// Where this build has no stages.
@@ -38,26 +38,26 @@ pub(crate) fn read(files: &Files) -> Result<Option<Loaded>> {
     Ok(Some(Loader::new(&registry, &env).overrides(overrides).load_all(&files.files)))
 }
 
-/// Reads the files and prints what is wrong with them. `None` where anything is.
+/// Reads the files and prints their diagnostics. Returns `None` where any of them is an error.
 ///
 /// # Errors
 /// Where this build has no stages.
 pub(crate) fn load(files: &Files) -> Result<Option<Vec<Pipeline>>> {
     let Some(Loaded { pipelines, together }) = read(files)? else { return Ok(None) };
-    let mut good = Vec::new();
-    let mut bad = together.has_errors();
+    let mut valid = Vec::new();
+    let mut has_errors = together.has_errors();
     for (_, pipeline) in pipelines {
         match pipeline {
             Ok(pipeline) => {
                 printer::diagnostics(&pipeline.warnings);
-                good.push(pipeline);
+                valid.push(pipeline);
             }
             Err(problems) => {
                 printer::diagnostics(&problems);
-                bad = true;
+                has_errors = true;
             }
         }
     }
     printer::diagnostics(&together);
-    Ok((!bad).then_some(good))
+    Ok((!has_errors).then_some(valid))
 }

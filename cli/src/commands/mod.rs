@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 mod dead_letters;
+mod kafka;
 mod load;
 mod run;
 mod schema;
@@ -9,6 +10,7 @@ mod state;
 mod validate;
 
 pub(crate) use dead_letters::{DeadLettersArgs, dead_letters};
+pub(crate) use kafka::kafka;
 pub(crate) use run::{RunArgs, run};
 pub(crate) use schema::{SchemaArgs, schema};
 pub(crate) use stages::{StagesArgs, stages};

@@ -1,4 +1,4 @@
-//! `aqpipe run`: pipelines until they are done, or until somebody stops them.
+//! `aqpipe run`: runs pipelines until they are done or stopped.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,22 +6,23 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use aqpipe_engine::ErrorKind;
+use aqpipe_engine::cancel::CancellationToken;
 use aqpipe_engine::config::{LogLevel, Pipeline};
-use aqpipe_engine::monitor::{Metrics, Reporter, summary};
-use aqpipe_engine::run::{Outcome, RunOptions, Stop, Summary};
+use aqpipe_engine::monitor::{Reporter, summary};
+use aqpipe_engine::run::{Outcome, RunOptions, Summary};
 use aqpipe_engine::stage::{Extensions, Latch};
 
-use aqpipe_stages::kafka::Embedded;
+use aqpipe_stages::kafka::EmbeddedBroker;
 use aqpipe_stages::{EmbeddedRun, StandIn};
 use clap::Args;
 
 use super::load;
+use crate::dependencies::Dependencies;
 use crate::exit::Exit;
-use crate::limits;
-use crate::logging::{self, SPAN};
+use crate::logging::{self, LogOverrides, PIPELINE_SPAN};
+use crate::open_files::{self, OpenFilesMonitor};
 use crate::printer;
-use crate::progress::Bars;
-use crate::relations::Relations;
+use crate::progress::ProgressBars;
 use crate::shell;
 
 /// Run one or several pipelines in one process.
@@ -37,13 +38,13 @@ pub(crate) struct RunArgs {
     /// key is `sample`.
     #[arg(long)]
     sample: bool,
-    /// End at the end of what is there, although more could come.
+    /// End at the current end of the input, although more could come.
     #[arg(long)]
     until_end: bool,
     /// Forget positions and state, remove the output that the pipelines wrote themselves, start from the beginning.
     #[arg(long)]
     fresh: bool,
-    /// Repeat pipelines whose last run carried the whole input, although nothing was changed since.
+    /// Repeat pipelines whose last run read the whole input, although nothing was changed since.
     #[arg(long)]
     rerun: bool,
     /// No log line every few seconds, no alerts.
@@ -88,14 +89,14 @@ impl From<Level> for LogLevel {
 /// Where nothing could be started.
 pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     let Some(mut pipelines) = load::load(&args.files)? else { return Ok(Exit::Config) };
-    let relations = match Relations::of(&pipelines) {
-        Ok(relations) => relations,
+    let dependencies = match Dependencies::between_pipelines(&pipelines) {
+        Ok(dependencies) => dependencies,
         Err(cycle) => {
             printer::error(&cycle, None);
             return Ok(Exit::Config);
         }
     };
-    // State of an embedded run must not outlive its broker: a later run would look for records that are gone.
+    // The state of an embedded run must not outlive its broker: a later run would look for records that are gone.
     let scratch = if args.embedded_broker {
         Some(tempfile::tempdir().context("no directory for the state of an embedded run")?)
     } else {
@@ -107,10 +108,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         }
         pipeline.settings.monitor.enabled &= !args.no_monitoring;
     }
-    let bars = Bars::new();
-    let choice =
-        logging::Choice { file: args.log_file.clone(), json: args.log_json, level: args.log_level.map(LogLevel::from) };
-    logging::start(&pipelines, &choice, &bars)?;
+    let bars = ProgressBars::new();
+    let overrides =
+        LogOverrides { file: args.log_file.clone(), json: args.log_json, level: args.log_level.map(LogLevel::from) };
+    logging::start(&pipelines, &overrides, &bars)?;
 
     let shared = Arc::new(Extensions::default());
     shared.put(Arc::new(match args.sample || args.embedded_broker {
@@ -118,7 +119,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         false => StandIn::Refused { command: format!("{} --sample", shell::command()) },
     }));
     if args.embedded_broker {
-        let broker = Embedded::start().map_err(|e| anyhow::anyhow!("the embedded broker does not start: {e}"))?;
+        let broker = EmbeddedBroker::start().map_err(|e| anyhow::anyhow!("the embedded broker does not start: {e}"))?;
         tracing::warn!(
             "this run uses a broker inside this process: it keeps its records in memory, they are gone at exit, and \
              it is not for production"
@@ -126,20 +127,20 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         shared.put(Arc::new(broker));
         shared.put(Arc::new(EmbeddedRun));
     }
-    let jobs = jobs(&pipelines, &relations, args, &shared);
-    stop_on_signals(jobs.iter().map(|job| Arc::clone(&job.options.stop)).collect())?;
-    let watched = jobs.iter().map(|job| (Arc::clone(&job.options.metrics), Arc::clone(&job.options.stop)));
-    let open_files = limits::Watch::start(watched.collect());
-    let ends: Vec<Result<Summary, aqpipe_engine::Error>> = std::thread::scope(|scope| {
+    let jobs = jobs(&pipelines, &dependencies, args, &shared);
+    stop_on_signals(jobs.iter().map(|job| job.options.cancellation.clone()).collect())?;
+    let monitored = jobs.iter().map(|job| (Arc::clone(&job.options.metrics), job.options.cancellation.clone()));
+    let open_files = OpenFilesMonitor::start(monitored.collect());
+    let outcomes: Vec<Result<Summary, aqpipe_engine::Error>> = std::thread::scope(|scope| {
         let running: Vec<_> = jobs.iter().map(|job| scope.spawn(|| job.run(&bars, &open_files))).collect();
         running
             .into_iter()
             .map(|thread| thread.join().unwrap_or_else(|_| Err(aqpipe_engine::Error::bug("a pipeline panicked"))))
             .collect()
     });
-    let exit = report(&jobs, &ends);
+    let exit = print_summaries(&jobs, &outcomes);
     if open_files.is_exhausted() {
-        printer::error(&limits::too_many_open_files(), None);
+        printer::error(&open_files::exhausted_message(), None);
         return Ok(exit.max(Exit::Failed));
     }
     Ok(exit)
@@ -149,42 +150,40 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
 struct Job {
     pipeline: Pipeline,
     options: RunOptions,
-    /// Opened when this pipeline ends; others count on it.
+    /// Opened when this pipeline ends.
     done: Arc<Latch>,
     /// The `done` of the pipelines that write what this one reads.
     writers: Vec<Arc<Latch>>,
 }
 
-fn jobs(pipelines: &[Pipeline], relations: &Relations, args: &RunArgs, shared: &Arc<Extensions>) -> Vec<Job> {
-    let gates: Vec<Arc<Latch>> = pipelines.iter().map(|_| Arc::default()).collect();
+fn jobs(pipelines: &[Pipeline], dependencies: &Dependencies, args: &RunArgs, shared: &Arc<Extensions>) -> Vec<Job> {
+    let latches: Vec<Arc<Latch>> = pipelines.iter().map(|_| Arc::default()).collect();
     pipelines
         .iter()
         .enumerate()
         .map(|(i, pipeline)| {
-            let writers: Vec<Arc<Latch>> = relations.writers(i).map(|writer| Arc::clone(&gates[writer])).collect();
+            let writers: Vec<Arc<Latch>> = dependencies.writers(i).map(|writer| Arc::clone(&latches[writer])).collect();
             let options = RunOptions {
                 fresh: args.fresh,
                 rerun: args.rerun,
                 until_end: args.until_end || args.embedded_broker,
                 upstream: (!writers.is_empty()).then(Arc::default),
-                shared: Arc::clone(shared),
-                replay: None,
-                metrics: Arc::new(Metrics::default()),
-                stop: Arc::new(Stop::default()),
+                extensions: Arc::clone(shared),
+                ..RunOptions::default()
             };
-            Job { pipeline: pipeline.clone(), options, done: Arc::clone(&gates[i]), writers }
+            Job { pipeline: pipeline.clone(), options, done: Arc::clone(&latches[i]), writers }
         })
         .collect()
 }
 
 impl Job {
-    fn run(&self, bars: &Bars, open_files: &limits::Watch) -> Result<Summary, aqpipe_engine::Error> {
-        let span = tracing::info_span!(SPAN, name = %self.pipeline.name);
+    fn run(&self, bars: &ProgressBars, open_files: &OpenFilesMonitor) -> Result<Summary, aqpipe_engine::Error> {
+        let span = tracing::info_span!(PIPELINE_SPAN, name = %self.pipeline.name);
         let _entered = span.enter();
-        tracing::info!("{}", self.pipeline.shape);
+        tracing::info!("{}", self.pipeline.topology);
         let result = std::thread::scope(|scope| {
             if let Some(upstream) = &self.options.upstream {
-                // Ends with the writers at the latest, and those end however this pipeline does.
+                // This thread ends with the writers at the latest, which end independently of this pipeline.
                 scope.spawn(|| {
                     for writer in &self.writers {
                         while !writer.wait(Duration::from_secs(1)) {
@@ -197,16 +196,16 @@ impl Job {
                 });
             }
             let bounded = self.pipeline.source.config.boundedness().is_bounded();
-            let bar = bounded.then(|| bars.follow(&self.pipeline.name, Arc::clone(&self.options.metrics)));
+            let bar = bounded.then(|| bars.track(&self.pipeline.name, Arc::clone(&self.options.metrics)));
             let reporter = Reporter::start(Arc::clone(&self.options.metrics), &self.pipeline.settings.monitor);
             let result = aqpipe_engine::run::run(&self.pipeline, &self.options);
             drop((reporter, bar));
             self.done.open();
             result
         });
-        open_files.look_at(&result);
+        open_files.check_outcome(&result);
         match &result {
-            Ok(done) => tracing::info!("{}", ended(done.ended)),
+            Ok(done) => tracing::info!("{}", outcome_message(done.outcome)),
             Err(error) => {
                 tracing::error!("{}", error.headline());
                 error.below().iter().for_each(|line| tracing::error!("{line}"));
@@ -219,20 +218,21 @@ impl Job {
     }
 }
 
-fn ended(ended: Outcome) -> &'static str {
-    match ended {
+fn outcome_message(outcome: Outcome) -> &'static str {
+    match outcome {
         Outcome::Done => "done",
         Outcome::Stopped => "stopped; the next start goes on from here",
         Outcome::NothingToDo => "nothing to do",
     }
 }
 
-/// Signals that come this close together are one: `timeout` and service managers send theirs to the process and to its
-/// group.
-const ONE_SIGNAL: Duration = Duration::from_millis(250);
+/// Signals that follow each other this closely count as one: `timeout` and service managers signal the process and its
+/// process group.
+const SIGNAL_DEBOUNCE: Duration = Duration::from_millis(250);
 
-/// The first signal lets the pipelines drain and commit; the second ends the process, and the next start recovers.
-pub(super) fn stop_on_signals(stops: Vec<Arc<Stop>>) -> Result<()> {
+/// Lets the first signal stop the pipelines, which drain and commit. A second signal ends the process; the next start
+/// recovers.
+pub(super) fn stop_on_signals(stops: Vec<CancellationToken>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("signals cannot be waited for")?;
     let _entered = runtime.enter();
@@ -247,7 +247,7 @@ pub(super) fn stop_on_signals(stops: Vec<Arc<Stop>>) -> Result<()> {
                     _ = interrupt.recv() => {}
                 }
                 if let Some(asked) = asked {
-                    if asked.elapsed() < ONE_SIGNAL {
+                    if asked.elapsed() < SIGNAL_DEBOUNCE {
                         continue;
                     }
                     tracing::warn!("stopped at once; the next start goes on from the last commit");
@@ -255,21 +255,21 @@ pub(super) fn stop_on_signals(stops: Vec<Arc<Stop>>) -> Result<()> {
                 }
                 asked = Some(Instant::now());
                 tracing::info!("stopping: reading ends, what was read is committed; a second signal ends at once");
-                stops.iter().for_each(|stop| stop.ask());
+                stops.iter().for_each(|stop| stop.stop());
             }
         });
     })?;
     Ok(())
 }
 
-fn report(jobs: &[Job], ends: &[Result<Summary, aqpipe_engine::Error>]) -> Exit {
+fn print_summaries(jobs: &[Job], outcomes: &[Result<Summary, aqpipe_engine::Error>]) -> Exit {
     let mut code = Exit::Done;
-    for (job, end) in jobs.iter().zip(ends) {
+    for (job, outcome) in jobs.iter().zip(outcomes) {
         let name = &job.pipeline.name;
         summary(name, &job.options.metrics.snapshot()).iter().for_each(|line| printer::err(line));
-        if let Err(error) = end {
+        if let Err(error) = outcome {
             printer::failure(Some(name), error);
-            // A failure outweighs a configuration that is wrong: the latter is found again at the next start.
+            // A failure outweighs a wrong configuration, which the next start finds again.
             code = code.max(if error.kind() == ErrorKind::Config { Exit::Config } else { Exit::Failed });
         }
     }

@@ -10,13 +10,13 @@ use clap::Args;
 use crate::exit::Exit;
 use crate::printer;
 
-/// Print the JSON Schema of pipelines, or keep the file with it up to date.
+/// Print the JSON Schema of pipelines, or write it to a file, or check that file.
 #[derive(Args, Debug)]
 pub(crate) struct SchemaArgs {
     /// Write `pipeline.schema.json`.
     #[arg(long)]
     write: bool,
-    /// Say whether `pipeline.schema.json` is what `--write` would write; exit code 1 where it is not.
+    /// Check that `pipeline.schema.json` is up to date; exit code 1 where it is not.
     #[arg(long, conflicts_with = "write")]
     check: bool,
     /// The directory of the file.
@@ -25,7 +25,7 @@ pub(crate) struct SchemaArgs {
 }
 
 /// The file's name.
-const FILE: &str = "pipeline.schema.json";
+const SCHEMA_FILE: &str = "pipeline.schema.json";
 
 /// Runs the command.
 ///
@@ -33,7 +33,7 @@ const FILE: &str = "pipeline.schema.json";
 /// Where this build has no stages, or the file cannot be written.
 pub(crate) fn schema(args: &SchemaArgs) -> Result<Exit> {
     let schema = serde_json::to_string_pretty(&pipeline_schema(&Registry::collect()?))?;
-    let path = args.dir.join(FILE);
+    let path = args.dir.join(SCHEMA_FILE);
     if args.write {
         write(&path, &schema)?;
     } else if args.check {
@@ -45,16 +45,16 @@ pub(crate) fn schema(args: &SchemaArgs) -> Result<Exit> {
 }
 
 fn write(path: &Path, schema: &str) -> Result<()> {
-    let in_words = || format!("`{}` cannot be written", path.display());
+    let message = || format!("`{}` cannot be written", path.display());
     if let Some(dir) = path.parent() {
-        std::fs::create_dir_all(dir).with_context(in_words)?;
+        std::fs::create_dir_all(dir).with_context(message)?;
     }
-    std::fs::write(path, format!("{schema}\n")).with_context(in_words)
+    std::fs::write(path, format!("{schema}\n")).with_context(message)
 }
 
 fn check(path: &Path, schema: &str) -> Exit {
     let stale = match std::fs::read_to_string(path) {
-        Ok(there) if there == format!("{schema}\n") => return Exit::Done,
+        Ok(current) if current == format!("{schema}\n") => return Exit::Done,
         Ok(_) => "is not up to date".to_owned(),
         Err(error) => format!("cannot be read: {error}"),
     };

@@ -1,4 +1,4 @@
-//! `aqpipe stages`: what a pipeline can be made of.
+//! `aqpipe stages`: lists the stages of this build and shows their options.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ use crate::printer;
 /// List the stages of this build, or show one: what it does, its options, an example.
 #[derive(Args, Debug)]
 pub(crate) struct StagesArgs {
-    /// A stage, as `type` names it.
+    /// The name of a stage: the value of `type`.
     name: Option<String>,
 }
 
@@ -27,9 +27,9 @@ pub(crate) fn stages(args: &StagesArgs) -> Result<Exit> {
         printer::page(list(&registry).trim_end());
         return Ok(Exit::Done);
     };
-    // One name can stand for a source and a sink.
-    let found: Vec<_> = registry.iter().filter(|stage| stage.name == name).map(page).collect();
-    if found.is_empty() {
+    // A source and a sink may have the same name.
+    let pages: Vec<_> = registry.iter().filter(|stage| stage.name == name).map(page).collect();
+    if pages.is_empty() {
         let help = match nearest(name, registry.iter().map(|stage| stage.name)) {
             Some(near) => format!("did you mean `{near}`?"),
             None => "`aqpipe stages` lists them all".to_owned(),
@@ -37,7 +37,7 @@ pub(crate) fn stages(args: &StagesArgs) -> Result<Exit> {
         printer::error(&format!("there is no stage `{name}`"), Some(&help));
         return Ok(Exit::Usage);
     }
-    printer::page(found.join("\n\n").trim_end());
+    printer::page(pages.join("\n\n").trim_end());
     Ok(Exit::Done)
 }
 
@@ -53,7 +53,7 @@ fn list(registry: &Registry) -> String {
     columns(&rows)
 }
 
-/// All about a stage.
+/// The documentation of a stage: description, options, example.
 fn page(stage: &'static Descriptor) -> String {
     let title = format!("{} `{}`", stage.role, stage.name);
     let rule = "=".repeat(title.chars().count());
@@ -80,18 +80,19 @@ fn row(option: &OptionDoc) -> Vec<String> {
     vec![option.key.clone(), option.kind.clone(), default]
 }
 
-/// The stage's table as a pipeline has it.
+/// The stage's table in a pipeline.
 fn example(stage: &Descriptor) -> String {
     let header = match stage.role {
         Role::Transform => "[[transform]]".to_owned(),
         role => format!("[{}]", role.key()),
     };
-    let typed = stage.example.lines().take_while(|line| !line.starts_with('[')).any(|line| line.starts_with("type ="));
-    let kind = if typed { String::new() } else { format!("type = \"{}\"\n", stage.name) };
+    let names_type =
+        stage.example.lines().take_while(|line| !line.starts_with('[')).any(|line| line.starts_with("type ="));
+    let kind = if names_type { String::new() } else { format!("type = \"{}\"\n", stage.name) };
     format!("{header}\n{kind}{}\n", stage.example.trim())
 }
 
-/// Rows with their columns one below the other. The last column is as long as it is.
+/// Rows with aligned columns.
 fn columns(rows: &[Vec<String>]) -> String {
     let count = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
@@ -106,7 +107,7 @@ fn columns(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// A text in lines of at most so many characters, unless a word has more.
+/// Wraps a text at `width` characters; a longer word gets a line of its own.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
@@ -138,9 +139,9 @@ mod tests {
         let loader = Loader::new(&registry, &|_| None);
         let first = |role| registry.iter().find(|stage| stage.role == role).map(example).unwrap_or_default();
         for stage in registry.iter() {
-            // A transform that must see the whole input takes a source that ends, another takes any.
+            // A transform that reads the whole input first needs a bounded source.
             let sources: Vec<_> = registry.iter().filter(|other| other.role == Role::Source).map(example).collect();
-            let mut said = Vec::new();
+            let mut diagnostics = Vec::new();
             let accepted = sources.iter().any(|source| {
                 let mut text = "name = \"example\"\n\n".to_owned();
                 for role in Role::ALL {
@@ -153,9 +154,9 @@ mod tests {
                     text.push('\n');
                 }
                 let loaded = loader.load_text("example.toml", &text);
-                loaded.map_err(|problems| said.push(problems.render(false))).is_ok()
+                loaded.map_err(|problems| diagnostics.push(problems.render(false))).is_ok()
             });
-            assert!(accepted, "{stage:?}:\n{}", said.join("\n"));
+            assert!(accepted, "{stage:?}:\n{}", diagnostics.join("\n"));
         }
     }
 
@@ -170,15 +171,18 @@ mod tests {
     }
 
     #[test]
-    fn an_option_that_may_be_left_out_says_what_holds_then() {
+    fn an_optional_option_documents_its_default() {
         for stage in Registry::collect().expect("stages").iter() {
             let schema = stage.schema().to_value();
             let required = |key: &str| schema["required"].as_array().is_some_and(|keys| keys.iter().any(|k| k == key));
             for (key, option) in schema["properties"].as_object().into_iter().flatten() {
-                // Absent is a value of its own for an optional type, and an empty table needs no word.
+                // The default of an optional type is "absent", and that of a table is the empty one.
                 let absent = option.to_string().contains("\"null\"") || option.get("additionalProperties").is_some();
-                let said = required(key) || absent || option.get("default").is_some();
-                assert!(said, "`{key}` of {stage:?} has a default that its schema does not show: derive `Serialize`");
+                let explained = required(key) || absent || option.get("default").is_some();
+                assert!(
+                    explained,
+                    "`{key}` of {stage:?} has a default that its schema does not show: derive `Serialize`"
+                );
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `aqpipe state`: where pipelines stand.
+//! `aqpipe state`: the committed state of pipelines.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::load;
 use crate::exit::Exit;
 use crate::printer;
 
-/// Show where pipelines stand: positions, the last commit, what is held back. Changes nothing; they may be running.
+/// Show the committed state of pipelines: offsets, the last commit, held rows. Changes nothing; they may be running.
 #[derive(Args, Debug)]
 pub(crate) struct StateArgs {
     #[command(flatten)]
@@ -36,26 +36,26 @@ pub(crate) fn state(args: &StateArgs) -> Result<Exit> {
         if let Some(reason) = &view.unreachable {
             printer::error(
                 &format!("{}: {reason}", view.pipeline),
-                Some("what follows is what the state directory knows"),
+                Some("the following is from the state directory alone"),
             );
             exit = Exit::Failed;
         }
         if args.json {
             printer::json(&serde_json::to_string(&view)?);
         } else {
-            text(&view).iter().for_each(|line| printer::out(line));
+            report(&view).iter().for_each(|line| printer::out(line));
         }
     }
     Ok(exit)
 }
 
-fn text(view: &PipelineState) -> Vec<String> {
-    let mut lines = vec![format!("{}: {}", view.pipeline, view.shape)];
+fn report(view: &PipelineState) -> Vec<String> {
+    let mut lines = vec![format!("{}: {}", view.pipeline, view.topology)];
     if view.instances.is_empty() && view.splits.is_empty() {
-        lines.push("  it has not run yet".to_owned());
+        lines.push("  has not run yet".to_owned());
         return lines;
     }
-    lines.push(match &view.decided_by {
+    lines.push(match &view.transaction_cluster {
         Some(cluster) => format!("  commits    by transactions of cluster {cluster}"),
         None => "  commits    by ledger files".to_owned(),
     });
@@ -65,7 +65,7 @@ fn text(view: &PipelineState) -> Vec<String> {
 }
 
 fn instance(one: &InstanceState) -> String {
-    let what = match (one.running, one.done, one.unsettled) {
+    let what = match (one.running, one.done, one.pending_commit) {
         (true, ..) => "running",
         (.., true) => "stopped; the next start finishes its last commit",
         (_, true, _) => "completed",
@@ -77,9 +77,9 @@ fn instance(one: &InstanceState) -> String {
         one.run,
         one.read,
         one.written,
-        one.dead,
+        one.dead_letters,
         one.filtered,
-        one.last_commit_ms.map_or_else(|| "none".to_owned(), time)
+        one.last_commit_ms.map_or_else(|| "none".to_owned(), utc_time)
     )
 }
 
@@ -89,13 +89,16 @@ fn split(one: &SplitStatus) -> String {
         one.split,
         one.place.clone().unwrap_or_else(|| one.position.to_string()),
         one.records,
-        one.held,
+        one.held_rows,
         one.state_bytes,
-        time(one.committed_ms)
+        utc_time(one.committed_ms)
     )
 }
 
-fn time(ms: u64) -> String {
-    let time = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    time.map_or_else(|| "at an unknown time".to_owned(), |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+fn utc_time(ms: u64) -> String {
+    let timestamp = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    timestamp.map_or_else(
+        || "at an unknown time".to_owned(),
+        |timestamp| timestamp.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+    )
 }

@@ -1,4 +1,4 @@
-//! `aqpipe validate`: everything that `aqpipe run` would refuse, without opening a file or a socket of theirs.
+//! `aqpipe validate`: reports everything that `aqpipe run` would refuse, without opening a file or a socket of a pipeline.
 
 use anyhow::Result;
 use clap::Args;
@@ -7,7 +7,7 @@ use super::load;
 use crate::exit::Exit;
 use crate::printer;
 
-/// Check pipelines without running them: all that is wrong, with its place.
+/// Check pipelines without running them: reports all mistakes with their places.
 #[derive(Args, Debug)]
 pub(crate) struct ValidateArgs {
     #[command(flatten)]
@@ -25,7 +25,7 @@ pub(crate) fn validate(args: &ValidateArgs) -> Result<Exit> {
         match pipeline {
             Ok(pipeline) => {
                 printer::diagnostics(&pipeline.warnings);
-                let (name, shape, delivery) = (&pipeline.name, &pipeline.shape, pipeline.delivery);
+                let (name, shape, delivery) = (&pipeline.name, &pipeline.topology, pipeline.delivery);
                 printer::out(&format!("{}: ok: {name}, {shape}, delivery {delivery}", path.display()));
             }
             Err(problems) => {

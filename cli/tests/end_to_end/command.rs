@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::common::{House, shipped};
+use crate::common::{TestDir, shipped};
 
 const JOB: &str = r#"name = "job"
 
@@ -16,51 +16,49 @@ type = "null"
 
 #[test]
 fn what_is_no_command_is_an_error_of_usage() {
-    let house = House::new();
-    house.run(&["rnu"]).expect(2, &["unrecognized subcommand 'rnu'"]);
-    house.run(&[]).expect(2, &["Usage: aqpipe"]);
-    house.run(&["run"]).expect(2, &["<FILE>"]);
-    house.run(&["run", "job.toml", "--forever"]).expect(2, &["unexpected argument '--forever'"]);
-    let done = house.run(&["--help"]).expect(0, &[]);
+    let dir = TestDir::new();
+    dir.run(&["rnu"]).expect(2, &["unrecognized subcommand 'rnu'"]);
+    dir.run(&[]).expect(2, &["Usage: aqpipe"]);
+    dir.run(&["run"]).expect(2, &["<FILE>"]);
+    dir.run(&["run", "job.toml", "--forever"]).expect(2, &["unexpected argument '--forever'"]);
+    let done = dir.run(&["--help"]).expect(0, &[]);
     assert!(
         done.out.contains("Exit codes: 0 done, 1 a pipeline failed, 2 the command line is wrong, 78 "),
         "{}",
         done.out
     );
-    let done = house.run(&["--version"]).expect(0, &[]);
+    let done = dir.run(&["--version"]).expect(0, &[]);
     assert_eq!(done.out, format!("aqpipe {}\n", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]
 fn exit_codes_tell_done_from_failed_from_misconfigured() {
-    let house = House::with(&[("job.toml", JOB)]);
-    house.run(&["run", "job.toml"]).expect(0, &["job: done\n", "job: read 50, written 50, dead letters 0,"]);
+    let dir = TestDir::with(&[("job.toml", JOB)]);
+    dir.run(&["run", "job.toml"]).expect(0, &["job: done\n", "job: read 50, written 50, dead letters 0,"]);
     let wrong = ["run", "job.toml", "--set", "source.recrods=1"];
-    house.run(&wrong).expect(78, &["error: unknown key `recrods` in source `sample`\n", "did you mean `records`?"]);
-    house.run(&["run", "none.toml"]).expect(78, &["error: there is no file `none.toml`\n"]);
+    dir.run(&wrong).expect(78, &["error: unknown key `recrods` in source `sample`\n", "did you mean `records`?"]);
+    dir.run(&["run", "none.toml"]).expect(78, &["error: there is no file `none.toml`\n"]);
     let failed = ["run", "job.toml", "--set", "state_dir=job.toml"];
-    house.run(&failed).expect(1, &["error: job: the state directory job.toml/job/0 cannot be used"]);
+    dir.run(&failed).expect(1, &["error: job: the state directory job.toml/job/0 cannot be used"]);
 }
 
 #[test]
 fn set_changes_what_the_file_says_for_one_pipeline_or_for_all() {
-    let house =
-        House::with(&[("a.toml", &JOB.replace("\"job\"", "\"a\"")), ("b.toml", &JOB.replace("\"job\"", "\"b\""))]);
+    let dir =
+        TestDir::with(&[("a.toml", &JOB.replace("\"job\"", "\"a\"")), ("b.toml", &JOB.replace("\"job\"", "\"b\""))]);
     let both = ["run", "a.toml", "b.toml"];
-    house
-        .run(&[&both[..], &["--set", "source.records=7"]].concat())
+    dir.run(&[&both[..], &["--set", "source.records=7"]].concat())
         .expect(0, &["a: read 7, written 7,", "b: read 7, written 7,"]);
-    house
-        .run(&[&both[..], &["--set", "b:source.records=9"]].concat())
+    dir.run(&[&both[..], &["--set", "b:source.records=9"]].concat())
         .expect(0, &["a: read 50, written 50,", "b: read 9, written 9,"]);
-    house.run(&[&both[..], &["--set", "c:source.records=9"]].concat()).expect(78, &["no pipeline given is called `c`"]);
+    dir.run(&[&both[..], &["--set", "c:source.records=9"]].concat()).expect(78, &["no pipeline given is called `c`"]);
 }
 
 #[test]
 fn set_takes_another_type_with_its_table_and_a_quoted_value_as_toml_does() {
-    let house = House::with(&[("job.toml", &JOB.replace("\"null\"", "\"csv\"\ndir = \"out\"\nbatch_size = 10"))]);
+    let dir = TestDir::with(&[("job.toml", &JOB.replace("\"null\"", "\"csv\"\ndir = \"out\"\nbatch_size = 10"))]);
     for null in ["sink.type=null", "sink.type=\"null\""] {
-        house.run(&["run", "job.toml", "--set", null]).expect(
+        dir.run(&["run", "job.toml", "--set", null]).expect(
             78,
             &[
                 "the sink `null` has no key `dir`, `batch_size`, and the file gives it",
@@ -68,15 +66,13 @@ fn set_takes_another_type_with_its_table_and_a_quoted_value_as_toml_does() {
             ],
         );
     }
-    let done = house.run(&["run", "job.toml", "--set", "sink={ type = \"null\" }"]).expect(0, &["written 50,"]);
-    assert!(!house.path("out").exists(), "{}", done.err);
+    let done = dir.run(&["run", "job.toml", "--set", "sink={ type = \"null\" }"]).expect(0, &["written 50,"]);
+    assert!(!dir.path("out").exists(), "{}", done.err);
     let no_null = ["run", "job.toml", "--set", "sink.batch_size=null"];
-    house.run(&no_null).expect(78, &["expected an integer, found a string", "TOML has no null"]);
-    house
-        .run(&["run", "job.toml", "--set", "name=one", "--set", "sink.dir=\"quoted\""])
+    dir.run(&no_null).expect(78, &["expected an integer, found a string", "TOML has no null"]);
+    dir.run(&["run", "job.toml", "--set", "name=one", "--set", "sink.dir=\"quoted\""])
         .expect(0, &["5 files in quoted/ in "]);
-    house
-        .run(&["run", "job.toml", "--set", "name=other", "--set", "sink.dir=a \"b\" c"])
+    dir.run(&["run", "job.toml", "--set", "name=other", "--set", "sink.dir=a \"b\" c"])
         .expect(0, &["5 files in a \"b\" c/ in "]);
 }
 
@@ -86,17 +82,16 @@ fn one_pipeline_that_fails_does_not_stop_another_and_is_what_the_exit_code_says(
         "type = \"sample\"\nrecords = 50",
         "type = \"csv\"\npath = \"none.csv\"\ntimestamp = { columns = [\"time\"] }",
     );
-    let house = House::with(&[("job.toml", JOB), ("bad.toml", &failing)]);
-    house
-        .run(&["run", "bad.toml", "job.toml"])
+    let dir = TestDir::with(&[("job.toml", JOB), ("bad.toml", &failing)]);
+    dir.run(&["run", "bad.toml", "job.toml"])
         .expect(1, &["job: read 50, written 50,", "error: bad: csv: there is no file none.csv"]);
 }
 
 #[test]
 fn the_shipped_pipelines_are_valid_and_a_likely_mistake_in_them_is_pointed_at() {
-    let house =
-        House::with(&[("producer.toml", &shipped("producer.toml")), ("consumer.toml", &shipped("consumer.toml"))]);
-    let done = house.run(&["validate", "producer.toml", "consumer.toml"]).expect(0, &[]);
+    let dir =
+        TestDir::with(&[("producer.toml", &shipped("producer.toml")), ("consumer.toml", &shipped("consumer.toml"))]);
+    let done = dir.run(&["validate", "producer.toml", "consumer.toml"]).expect(0, &[]);
     assert_eq!(done.err, "");
     let lines: Vec<&str> = done.out.lines().collect();
     assert_eq!(lines.len(), 2, "{}", done.out);
@@ -105,16 +100,16 @@ fn the_shipped_pipelines_are_valid_and_a_likely_mistake_in_them_is_pointed_at() 
     );
     assert!(lines[1].starts_with("consumer.toml: ok: consumer, kafka -> range_check -> score -> csv, delivery "));
 
-    house.write("producer.toml", shipped("producer.toml").replacen("\"CO(GT)\" = { min", "\"CO\" = { min", 1));
-    let done = house.run(&["validate", "producer.toml"]).expect(78, &["`CO`", "did you mean `CO(GT)`?"]);
+    dir.write("producer.toml", shipped("producer.toml").replacen("\"CO(GT)\" = { min", "\"CO\" = { min", 1));
+    let done = dir.run(&["validate", "producer.toml"]).expect(78, &["`CO`", "did you mean `CO(GT)`?"]);
     assert!(done.err.contains("--> producer.toml:"), "{}", done.err);
-    assert!(house.files("").iter().all(|name| name.ends_with(".toml")), "validate makes nothing");
+    assert!(dir.files("").iter().all(|name| name.ends_with(".toml")), "validate makes nothing");
 }
 
 #[test]
 fn every_stage_has_its_options_and_an_example_that_is_accepted() {
-    let house = House::new();
-    let list = house.run(&["stages"]).expect(0, &[]).out;
+    let dir = TestDir::new();
+    let list = dir.run(&["stages"]).expect(0, &[]).out;
     let stages: Vec<(&str, &str)> = list
         .lines()
         .filter_map(|line| {
@@ -142,7 +137,7 @@ fn every_stage_has_its_options_and_an_example_that_is_accepted() {
         assert!(stages.contains(&stage), "{stage:?} is not in\n{list}");
     }
     for (kind, name) in stages {
-        let shown = house.run(&["stages", name]).expect(0, &[]).out;
+        let shown = dir.run(&["stages", name]).expect(0, &[]).out;
         assert!(shown.contains(&format!("{kind} `{name}`\n")), "{shown}");
         let examples = examples(&shown);
         assert!(!examples.is_empty(), "{shown}");
@@ -150,9 +145,9 @@ fn every_stage_has_its_options_and_an_example_that_is_accepted() {
             let missing = |head: &str, text: &str| if example.contains(head) { String::new() } else { text.to_owned() };
             let source = missing("[source]", "[source]\ntype = \"sample\"\n\n");
             let sink = missing("[sink]", "\n[sink]\ntype = \"null\"\n");
-            house.write("job.toml", format!("name = \"job\"\n\n{source}{example}{sink}"));
-            let done = house.run(&["validate", "job.toml"]);
-            assert_eq!(done.code, Some(0), "{kind} {name}\n{}\n{}", house.read("job.toml"), done.err);
+            dir.write("job.toml", format!("name = \"job\"\n\n{source}{example}{sink}"));
+            let done = dir.run(&["validate", "job.toml"]);
+            assert_eq!(done.code, Some(0), "{kind} {name}\n{}\n{}", dir.read("job.toml"), done.err);
         }
     }
 }
@@ -180,29 +175,29 @@ fn examples(shown: &str) -> Vec<String> {
 #[test]
 fn the_schema_that_ships_is_up_to_date() {
     let ships = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas");
-    House::new().run(&["schema", "--check", "--dir", ships.to_str().expect("UTF-8")]).expect(0, &[]);
+    TestDir::new().run(&["schema", "--check", "--dir", ships.to_str().expect("UTF-8")]).expect(0, &[]);
 }
 
 #[test]
 fn logs_go_to_the_file_that_the_command_line_names_instead_of_those_of_the_pipelines() {
     let logged = format!("{JOB}\n[log]\nfile = \"job.log\"\n");
-    let house = House::with(&[("job.toml", &logged)]);
-    house.run(&["run", "job.toml"]).expect(0, &[]);
-    assert!(house.read("job.log").contains(" INFO job: done\n"));
-    let before = house.read("job.log");
-    house.run(&["run", "job.toml", "--rerun", "--log-file", "all.log"]).expect(0, &[]);
-    assert_eq!(house.read("job.log"), before);
-    assert!(house.read("all.log").contains(" INFO job: done\n"));
-    house.run(&["run", "job.toml", "--log-file", "no/such/place.log"]).expect(1, &["no/such/place.log"]);
+    let dir = TestDir::with(&[("job.toml", &logged)]);
+    dir.run(&["run", "job.toml"]).expect(0, &[]);
+    assert!(dir.read("job.log").contains(" INFO job: done\n"));
+    let before = dir.read("job.log");
+    dir.run(&["run", "job.toml", "--rerun", "--log-file", "all.log"]).expect(0, &[]);
+    assert_eq!(dir.read("job.log"), before);
+    assert!(dir.read("all.log").contains(" INFO job: done\n"));
+    dir.run(&["run", "job.toml", "--log-file", "no/such/place.log"]).expect(1, &["no/such/place.log"]);
 }
 
 #[test]
 fn logs_as_json_name_the_pipeline_in_every_line() {
-    let house =
-        House::with(&[("a.toml", &JOB.replace("\"job\"", "\"a\"")), ("b.toml", &JOB.replace("\"job\"", "\"b\""))]);
-    house.run(&["run", "a.toml", "b.toml", "--log-json", "--log-file", "all.log"]).expect(0, &[]);
+    let dir =
+        TestDir::with(&[("a.toml", &JOB.replace("\"job\"", "\"a\"")), ("b.toml", &JOB.replace("\"job\"", "\"b\""))]);
+    dir.run(&["run", "a.toml", "b.toml", "--log-json", "--log-file", "all.log"]).expect(0, &[]);
     let (mut a, mut b) = (0, 0);
-    for line in house.read("all.log").lines() {
+    for line in dir.read("all.log").lines() {
         let line: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
         match line["pipeline"].as_str() {
             Some("a") => a += 1,
@@ -217,9 +212,9 @@ fn logs_as_json_name_the_pipeline_in_every_line() {
 #[test]
 fn a_reader_that_leaves_ends_the_run_without_an_error() {
     let stdout = JOB.replace("type = \"null\"", "type = \"stdout\"").replace("records = 50", "records = 100000");
-    let house = House::with(&[("job.toml", &stdout)]);
-    let mut running = house.start_unread(&["run", "job.toml"]);
-    running.says("INFO job: sample -> stdout");
+    let dir = TestDir::with(&[("job.toml", &stdout)]);
+    let mut running = dir.start_unread(&["run", "job.toml"]);
+    running.wait_for_log("INFO job: sample -> stdout");
     running.stop_reading();
     let done = running.wait().expect(0, &[]);
     assert!(!done.err.contains("error:") && !done.err.contains("ERROR"), "{}", done.err);

@@ -1,20 +1,10 @@
-//! `aqpipe dead-letters` and `aqpipe state`: what could not be carried, and where pipelines stand.
+//! `aqpipe dead-dead_letters` and `aqpipe state`: what could not be carried, and where pipelines stand.
 
 use rdkafka::message::OwnedHeaders;
 use serde_json::Value;
 
-use crate::common::{House, Kafka, uci};
+use crate::common::{Kafka, NDJSON_DEAD_LETTERS, TestDir, UCI_SOURCE, uci};
 
-const SOURCE: &str = r#"[source]
-type = "csv"
-path = "in.csv"
-delimiter = ";"
-decimal = ","
-missing = [-200]
-timestamp = { columns = ["Date", "Time"], format = "%d/%m/%Y %H.%M.%S" }
-key = { name = "station", value = "uci" }
-fields = ["CO(GT)", "NOx(GT)", "T"]
-"#;
 const CHECK: &str = r#"
 [[transform]]
 type = "impute"
@@ -26,96 +16,96 @@ on_fail = "reject"
 ranges = { "NOx(GT)" = { min = 0.0, max = 1000.0 } }
 "#;
 const FILES: &str = "\n[sink]\ntype = \"csv\"\ndir = \"out\"\nbatch_size = 50\n";
-const NDJSON: &str = "\n[dead_letter]\ntype = \"ndjson\"\ndir = \"dead\"\n";
 /// A hundredth of the readings is above 1000.
 const WIDER: [&str; 2] = ["--set", "transform.range_check.ranges.\"NOx(GT)\".max=2000.0"];
 
-fn house() -> House {
-    let house = House::with(&[("job.toml", &format!("name = \"job\"\n\n{SOURCE}{CHECK}{FILES}{NDJSON}"))]);
+fn setup() -> TestDir {
+    let dir =
+        TestDir::with(&[("job.toml", &format!("name = \"job\"\n\n{UCI_SOURCE}{CHECK}{FILES}{NDJSON_DEAD_LETTERS}"))]);
     let text = uci(300).replace("11/03/2004;05.00.00;", "11/03/2004;no time;");
-    house.write("in.csv", text);
-    house.run(&["run", "job.toml"]).expect(0, &["job: read 300, written 296, dead letters 4,"]);
-    house
+    dir.write("in.csv", text);
+    dir.run(&["run", "job.toml"]).expect(0, &["job: read 300, written 296, dead letters 4,"]);
+    dir
 }
 
-fn listed(house: &House, args: &[&str]) -> Vec<Value> {
-    let done = house.run(&[&["dead-letters", "list", "job.toml", "--json"], args].concat()).expect(0, &[]);
+fn list(dir: &TestDir, args: &[&str]) -> Vec<Value> {
+    let done = dir.run(&[&["dead-letters", "list", "job.toml", "--json"], args].concat()).expect(0, &[]);
     done.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
 #[test]
 fn letters_are_listed_and_shown_with_what_where_and_why() {
-    let house = house();
-    let all = listed(&house, &[]);
+    let dir = setup();
+    let all = list(&dir, &[]);
     assert_eq!(all.len(), 4);
-    let of_source = listed(&house, &["--stage", "csv"]);
+    let of_source = list(&dir, &["--stage", "csv"]);
     assert_eq!(of_source.len(), 1);
     assert!(of_source[0]["raw"].as_str().is_some_and(|raw| raw.starts_with("11/03/2004;no time;")), "{of_source:?}");
-    assert_eq!(listed(&house, &["--stage", "range_check", "--reason", "above its maximum"]).len(), 3);
-    assert!(listed(&house, &["--reason", "no such reason"]).is_empty());
+    assert_eq!(list(&dir, &["--stage", "range_check", "--reason", "above its maximum"]).len(), 3);
+    assert!(list(&dir, &["--reason", "no such reason"]).is_empty());
     let id = of_source[0]["id"].as_str().expect("an id");
-    let shown = house.run(&["dead-letters", "show", "job.toml", id]).expect(0, &[]);
+    let shown = dir.run(&["dead-letters", "show", "job.toml", id]).expect(0, &[]);
     for part in ["stage     csv\n", "place     in.csv:13\n", "replayed  no\n", "\n11/03/2004;no time;"] {
         assert!(shown.out.contains(part), "{part} is not in\n{}", shown.out);
     }
-    house.run(&["dead-letters", "show", "job.toml", "none:1"]).expect(1, &["there is no dead letter `none:1`"]);
-    let without = house.path("none.toml");
-    std::fs::write(&without, format!("name = \"none\"\n\n{SOURCE}{FILES}")).expect("written");
-    house.run(&["dead-letters", "list", "none.toml"]).expect(1, &["the pipeline `none` has no [dead_letter]"]);
+    dir.run(&["dead-letters", "show", "job.toml", "none:1"]).expect(1, &["there is no dead letter `none:1`"]);
+    let without = dir.path("none.toml");
+    std::fs::write(&without, format!("name = \"none\"\n\n{UCI_SOURCE}{FILES}")).expect("written");
+    dir.run(&["dead-letters", "list", "none.toml"]).expect(1, &["the pipeline `none` has no [dead_letter]"]);
 }
 
 #[test]
 fn letters_in_files_are_listed_with_their_whole_reasons_though_no_broker_answers() {
-    let house = house();
-    let name = format!("dead/{}", house.files("dead").pop().expect("a file"));
-    let line = house.read(&name).lines().next().expect("a letter").to_owned();
-    let mut letter: Value = serde_json::from_str(&line).expect("JSON");
-    letter["reason"] = "why ".repeat(100).into();
-    house.write(&name, format!("{letter}\n"));
+    let dir = setup();
+    let name = format!("dead/{}", dir.files("dead").pop().expect("a file"));
+    let line = dir.read(&name).lines().next().expect("a letter").to_owned();
+    let mut dead_letter: Value = serde_json::from_str(&line).expect("JSON");
+    dead_letter["reason"] = "why ".repeat(100).into();
+    dir.write(&name, format!("{dead_letter}\n"));
     let sink = "sink={ type = \"kafka\", brokers = \"127.0.0.1:1\", topic = \"t\" }";
-    let list = house.run(&["dead-letters", "list", "job.toml", "--set", sink]);
-    let list = list.expect(0, &["warning: which of them were replayed is not known: "]);
+    let list = dir.run(&["dead-letters", "list", "job.toml", "--set", sink]);
+    let list = list.expect(0, &["warning: it is unknown which of them were replayed: "]);
     assert!(list.out.contains("why ".repeat(100).trim_end()), "{}", list.out);
     let id = list.out.split_whitespace().next().expect("an id").to_owned();
-    house.run(&["dead-letters", "show", "job.toml", &id, "--set", sink]).expect(0, &[]);
+    dir.run(&["dead-letters", "show", "job.toml", &id, "--set", sink]).expect(0, &[]);
 }
 
 #[test]
 fn a_replay_sends_the_chosen_letters_through_the_pipeline_as_it_is_now_and_marks_them_done() {
-    let house = house();
+    let dir = setup();
     let replay = [&["dead-letters", "replay", "job.toml", "--stage", "range_check"], &WIDER[..]].concat();
-    house.run(&replay).expect(0, &["job: read 3, written 3, dead letters 0,", "replayed\n"]);
-    let rows = house.rows("out");
+    dir.run(&replay).expect(0, &["job: read 3, written 3, dead letters 0,", "replayed\n"]);
+    let rows = dir.rows("out");
     assert_eq!(rows.len(), 299);
     let high = rows.numbers("NOx(GT)").into_iter().filter(|value| *value == 1200.0).count();
     assert_eq!(high, 3);
     assert!(!rows.column("T").iter().any(|cell| cell.is_empty()), "the median of the first run fills gaps");
-    assert_eq!(listed(&house, &[]).len(), 1, "the other one is not done");
-    assert_eq!(listed(&house, &["--all"]).iter().filter(|letter| letter["replayed"] == true).count(), 3);
-    house.run(&replay).expect(0, &["nothing to replay\n"]);
-    assert_eq!(house.rows("out").len(), 299);
+    assert_eq!(list(&dir, &[]).len(), 1, "the other one is not done");
+    assert_eq!(list(&dir, &["--all"]).iter().filter(|dead_letter| dead_letter["replayed"] == true).count(), 3);
+    dir.run(&replay).expect(0, &["nothing to replay\n"]);
+    assert_eq!(dir.rows("out").len(), 299);
     // What still cannot be carried is a new letter, and the old one is done.
-    house.run(&["dead-letters", "replay", "job.toml"]).expect(0, &["job: read 1, written 0, dead letters 1,"]);
-    let left = listed(&house, &[]);
+    dir.run(&["dead-letters", "replay", "job.toml"]).expect(0, &["job: read 1, written 0, dead letters 1,"]);
+    let left = list(&dir, &[]);
     assert_eq!((left.len(), &left[0]["split"]), (1, &Value::from("dead-letters")));
     // A fresh run forgets what was replayed, with the letters.
-    house.run(&["run", "job.toml", "--fresh"]).expect(0, &["written 296, dead letters 4,"]);
-    assert_eq!(listed(&house, &[]).len(), 4);
-    assert_eq!(house.rows("out").len(), 296);
+    dir.run(&["run", "job.toml", "--fresh"]).expect(0, &["written 296, dead letters 4,"]);
+    assert_eq!(list(&dir, &[]).len(), 4);
+    assert_eq!(dir.rows("out").len(), 296);
 }
 
 #[cfg(debug_assertions)]
 #[test]
 fn a_replay_that_dies_at_any_step_repeats_nothing() {
     for point in ["prepare.done", "note.sync", "decide.before", "decide.after", "finish.rename", "done.before"] {
-        let house = house();
+        let dir = setup();
         let replay = [&["dead-letters", "replay", "job.toml", "--stage", "range_check"], &WIDER[..]].concat();
-        let died = house.run_with_fault(&replay, &format!("{point}=crash"));
+        let died = dir.run_with_fault(&replay, &format!("{point}=crash"));
         assert_eq!(died.code, None, "{point}\n{}", died.err);
-        house.run(&replay).expect(0, &[]);
-        assert_eq!(house.rows("out").len(), 299, "{point}");
-        assert!(house.unfinished("out").is_empty());
-        assert_eq!(listed(&house, &[]).len(), 1);
+        dir.run(&replay).expect(0, &[]);
+        assert_eq!(dir.rows("out").len(), 299, "{point}");
+        assert!(dir.temporary_files("out").is_empty());
+        assert_eq!(list(&dir, &[]).len(), 1);
     }
 }
 
@@ -124,115 +114,111 @@ fn a_replay_that_dies_at_any_step_repeats_nothing() {
 #[test]
 fn a_replay_that_dies_while_rows_are_held_back_goes_on_with_them() {
     let hold = CHECK.replace("method = \"median\"", "method = \"backward_fill\", limit = 3");
-    let house = House::with(&[("job.toml", &format!("name = \"job\"\n\n{SOURCE}{hold}{FILES}{NDJSON}"))]);
-    house.write("in.csv", uci(1_000).replace(";-200;", ";;"));
-    let first = house.run(&["run", "job.toml"]).expect(0, &["job: read 1000, "]);
-    let before = house.rows("out").len();
-    let letters = 1_000 - before;
-    assert!(letters >= 5, "{}", first.err);
+    let dir =
+        TestDir::with(&[("job.toml", &format!("name = \"job\"\n\n{UCI_SOURCE}{hold}{FILES}{NDJSON_DEAD_LETTERS}"))]);
+    dir.write("in.csv", uci(1_000).replace(";-200;", ";;"));
+    let first = dir.run(&["run", "job.toml"]).expect(0, &["job: read 1000, "]);
+    let before = dir.rows("out").len();
+    let dead_letters = 1_000 - before;
+    assert!(dead_letters >= 5, "{}", first.err);
     let replay = [&["dead-letters", "replay", "job.toml", "--set", "sink.batch_size=1"], &WIDER[..]].concat();
     // After some of its commits, each of one letter.
-    let died = house.run_with_fault(&replay, "finish.done=crash@2");
+    let died = dir.run_with_fault(&replay, "finish.done=crash@2");
     assert_eq!(died.code, None, "{}", died.err);
     let changed = ["dead-letters", "replay", "job.toml", "--set", "transform=[]"];
-    house.run(&changed).expect(78, &["a replay with other stages was interrupted"]);
-    house.run(&replay).expect(0, &["replayed\n"]);
-    assert_eq!(house.rows("out").len(), 1_000);
-    assert!(listed(&house, &[]).is_empty());
-    house.run(&replay).expect(0, &["nothing to replay\n"]);
+    dir.run(&changed).expect(78, &["a replay with other stages was interrupted"]);
+    dir.run(&replay).expect(0, &["replayed\n"]);
+    assert_eq!(dir.rows("out").len(), 1_000);
+    assert!(list(&dir, &[]).is_empty());
+    dir.run(&replay).expect(0, &["nothing to replay\n"]);
 }
 
 #[test]
 #[ignore = "needs Apache Kafka"]
 fn letters_in_a_topic_are_replayed_into_a_topic_in_one_transaction() {
-    let kafka = Kafka::given();
+    let kafka = Kafka::from_env();
     let (topic, out, dead) = (kafka.topic("in", 2), kafka.topic("out", 1), kafka.topic("dead", 1));
     let message = |n: u32| format!(r#"{{"timestamp":"2004-03-10T18:00:00Z","station":"s","NOx(GT)":{n}}}"#);
     let mut messages: Vec<_> =
         (0..20).map(|n| (None, Some(message(n * 100).into_bytes()), OwnedHeaders::new())).collect();
     messages.push((None, Some(b"nonsense".to_vec()), OwnedHeaders::new()));
     kafka.write(&topic, &messages);
-    let brokers = &kafka.brokers;
-    let job = format!(
-        "name = \"job\"\n\n[source]\ntype = \"kafka\"\nbrokers = \"{brokers}\"\ntopics = [\"{topic}\"]\n\
-         key = \"station\"\nfields = [\"NOx(GT)\"]\n\n\
-         [[transform]]\ntype = \"range_check\"\non_fail = \"reject\"\n\
-         ranges = {{ \"NOx(GT)\" = {{ min = 0.0, max = 1000.0 }} }}\n\n\
-         [sink]\ntype = \"kafka\"\nbrokers = \"{brokers}\"\ntopic = \"{out}\"\n\n\
-         [dead_letter]\ntype = \"kafka\"\nbrokers = \"{brokers}\"\ntopic = \"{dead}\"\n"
-    );
-    let house = House::with(&[("job.toml", &job)]);
-    house.run(&["run", "job.toml", "--until-end"]).expect(0, &["job: read 21, written 11, dead letters 10,"]);
-    assert_eq!(listed(&house, &[]).len(), 10);
+    let check = "[[transform]]\ntype = \"range_check\"\non_fail = \"reject\"\n\
+                 ranges = { \"NOx(GT)\" = { min = 0.0, max = 1000.0 } }\n";
+    let source = kafka.source(&topic, "key = \"station\"\nfields = [\"NOx(GT)\"]\n");
+    let job = format!("name = \"job\"\n\n{source}{check}{}{}", kafka.sink(&out, 1), kafka.dead_letters(&dead));
+    let dir = TestDir::with(&[("job.toml", &job)]);
+    dir.run(&["run", "job.toml", "--until-end"]).expect(0, &["job: read 21, written 11, dead letters 10,"]);
+    assert_eq!(list(&dir, &[]).len(), 10);
     let replay = [&["dead-letters", "replay", "job.toml", "--stage", "range_check"], &WIDER[..]].concat();
     if cfg!(debug_assertions) {
         // Undecided, it leaves nothing; decided, it is done.
-        let died = house.run_with_fault(&replay, "decide.commit=crash");
+        let died = dir.run_with_fault(&replay, "decide.commit=crash");
         assert_eq!(died.code, None, "{}", died.err);
         assert_eq!(kafka.read(&out).len(), 11);
     }
-    house.run(&replay).expect(0, &["a Kafka transaction of `aqpipe.job/dead-letters` decides\n", "read 9, written 9,"]);
+    dir.run(&replay).expect(0, &["a Kafka transaction of `aqpipe.job/dead-letters` decides\n", "read 9, written 9,"]);
     assert_eq!(kafka.read(&out).len(), 20);
-    house.run(&replay).expect(0, &["nothing to replay\n"]);
-    assert_eq!(listed(&house, &[]).len(), 1);
+    dir.run(&replay).expect(0, &["nothing to replay\n"]);
+    assert_eq!(list(&dir, &[]).len(), 1);
     assert_eq!(kafka.read(&out).len(), 20);
     // The pipeline itself goes on as if nothing had happened.
-    house.run(&["run", "job.toml", "--until-end"]).expect(0, &["job: read 0, written 0,"]);
+    dir.run(&["run", "job.toml", "--until-end"]).expect(0, &["job: read 0, written 0,"]);
 }
 
-fn state(house: &House) -> Value {
-    let done = house.run(&["state", "job.toml", "--json"]).expect(0, &[]);
+fn state(dir: &TestDir) -> Value {
+    let done = dir.run(&["state", "job.toml", "--json"]).expect(0, &[]);
     serde_json::from_str(done.out.trim()).expect("JSON")
 }
 
 #[test]
 fn state_says_where_a_pipeline_stands_in_ledgers() {
-    let house = House::with(&[("job.toml", &format!("name = \"job\"\n\n{SOURCE}{FILES}{NDJSON}"))]);
-    let never = house.run(&["state", "job.toml"]).expect(0, &[]);
-    assert!(never.out.contains("it has not run yet"), "{}", never.out);
+    let dir = TestDir::with(&[("job.toml", &format!("name = \"job\"\n\n{UCI_SOURCE}{FILES}{NDJSON_DEAD_LETTERS}"))]);
+    let never = dir.run(&["state", "job.toml"]).expect(0, &[]);
+    assert!(never.out.contains("has not run yet"), "{}", never.out);
     let hold = "transform=[{type=\"impute\",steps=[{method=\"backward_fill\",limit=3}]}]";
-    house.write("in.csv", uci(300));
+    dir.write("in.csv", uci(300));
     let slow = ["--set", "source.replay={ interval_secs = 0.02, records_per_step = 10 }", "--set", hold];
-    let mut running = house.start(&[&["run", "job.toml"], &slow[..]].concat());
-    running.until("a file", |_| !house.files("out").is_empty());
-    assert_eq!(state(&house)["instances"][0]["running"], true);
+    let mut running = dir.start(&[&["run", "job.toml"], &slow[..]].concat());
+    running.wait_until("a file", |_| !dir.files("out").is_empty());
+    assert_eq!(state(&dir)["instances"][0]["running"], true);
     running.terminate();
     running.wait().expect(0, &[]);
-    let stopped = state(&house);
+    let stopped = state(&dir);
     let (instance, split) = (&stopped["instances"][0], &stopped["splits"][0]);
     assert_eq!((&instance["running"], &instance["done"]), (&Value::from(false), &Value::from(false)));
     assert_eq!(split["records"], instance["read"]);
     assert_eq!(
         instance["read"],
-        instance["written"].as_u64().expect("a number") + split["held"].as_u64().expect("held")
+        instance["written"].as_u64().expect("a number") + split["held_rows"].as_u64().expect("held")
     );
     let line = split["records"].as_u64().expect("a number") + 2;
     assert_eq!(split["place"], format!("in.csv:{line}"), "a line, for a person");
-    let text = house.run(&["state", "job.toml"]).expect(0, &[]).out;
+    let text = dir.run(&["state", "job.toml"]).expect(0, &[]).out;
     assert!(text.contains(&format!("at in.csv:{line}, ")), "{text}");
     assert!(split["position"].as_u64() > Some(0) && instance["last_commit_ms"].as_u64() > Some(1_700_000_000_000));
-    house.run(&[&["run", "job.toml"], &slow[2..]].concat()).expect(0, &[]);
-    let done = state(&house);
+    dir.run(&[&["run", "job.toml"], &slow[2..]].concat()).expect(0, &[]);
+    let done = state(&dir);
     assert_eq!((&done["instances"][0]["done"], &done["splits"][0]["records"]), (&Value::from(true), &Value::from(300)));
-    let text = house.run(&["state", "job.toml"]).expect(0, &[]).out;
+    let text = dir.run(&["state", "job.toml"]).expect(0, &[]).out;
     assert!(text.contains("instance   0: run 1, completed; read 300, written 300,"), "{text}");
 }
 
 #[test]
 #[ignore = "needs Apache Kafka"]
 fn state_says_where_a_pipeline_stands_in_kafka_though_its_directory_is_gone() {
-    let kafka = Kafka::given();
+    let kafka = Kafka::from_env();
     let topic = kafka.topic("out", 1);
-    let sink = format!("\n[sink]\ntype = \"kafka\"\nbrokers = \"{}\"\ntopic = \"{topic}\"\n", kafka.brokers);
-    let house = House::with(&[("job.toml", &format!("name = \"job\"\n\n{SOURCE}{sink}"))]);
-    house.write("in.csv", uci(100));
-    house.run(&["run", "job.toml"]).expect(0, &[]);
-    std::fs::remove_dir_all(house.path(".aqpipe")).expect("removed");
-    let state = state(&house);
-    assert!(state["decided_by"].is_string(), "{state}");
+    let sink = kafka.sink(&topic, 1);
+    let dir = TestDir::with(&[("job.toml", &format!("name = \"job\"\n\n{UCI_SOURCE}{sink}"))]);
+    dir.write("in.csv", uci(100));
+    dir.run(&["run", "job.toml"]).expect(0, &[]);
+    std::fs::remove_dir_all(dir.path(".aqpipe")).expect("removed");
+    let state = state(&dir);
+    assert!(state["transaction_cluster"].is_string(), "{state}");
     assert_eq!((&state["instances"][0]["done"], &state["instances"][0]["written"]), (&true.into(), &100.into()));
     assert_eq!(state["splits"][0]["records"], 100);
     // And so does the next run: nothing is lost with the directory.
-    house.run(&["run", "job.toml", "--set", "source.rerun=false"]).expect(0, &["nothing to do\n"]);
+    dir.run(&["run", "job.toml", "--set", "source.rerun=false"]).expect(0, &["nothing to do\n"]);
     assert_eq!(kafka.read(&topic).len(), 100);
 }

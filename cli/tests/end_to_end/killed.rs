@@ -12,7 +12,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use crate::common::{Done, House};
+use crate::common::{Done, TestDir};
 
 /// Random moments, and the seed to try them again with: `AQPIPE_TEST_SEED`.
 struct Moments(StdRng);
@@ -34,10 +34,10 @@ impl Moments {
 
 /// Kills runs between `from` and `to` milliseconds after their start, `kills` times at most, then lets one come to its
 /// end. How many were killed, and the last.
-fn killed_and_restarted(house: &House, args: &[&str], (from, to): (u64, u64), kills: usize) -> (usize, Done) {
+fn killed_and_restarted(dir: &TestDir, args: &[&str], (from, to): (u64, u64), kills: usize) -> (usize, Done) {
     let mut moments = Moments::new();
     for killed in 0..kills {
-        let running = house.start(args);
+        let running = dir.start(args);
         // A little later each time, so that a machine that does much else comes to its first commit too.
         moments.wait(from, to + 20 * killed as u64);
         running.kill();
@@ -47,14 +47,14 @@ fn killed_and_restarted(house: &House, args: &[&str], (from, to): (u64, u64), ki
         }
         assert!(!done.err.contains("ERROR") && !done.err.contains("panicked"), "{}", done.err);
     }
-    (kills, house.run(args).expect(0, &[]))
+    (kills, dir.run(args).expect(0, &[]))
 }
 
 /// The visible files of a directory with their bytes.
-fn bytes_of(house: &House, dir: &str) -> BTreeMap<String, Vec<u8>> {
+fn bytes_of(dir: &TestDir, subdir: &str) -> BTreeMap<String, Vec<u8>> {
     let read = |name: String| {
-        let bytes = std::fs::read(house.path(dir).join(&name)).expect("readable");
+        let bytes = std::fs::read(dir.path(subdir).join(&name)).expect("readable");
         (name, bytes)
     };
-    house.files(dir).into_iter().map(read).collect()
+    dir.files(subdir).into_iter().map(read).collect()
 }

@@ -1,22 +1,20 @@
 //! Runs with more pipelines than the limit of open files has room for.
 
-use crate::common::{Done, House};
+use crate::common::{Done, Kafka, TestDir};
 
 const PIPELINES: usize = 40;
 
 /// Runs pipelines into Kafka below a limit, all in one process.
 fn run(limit: &str, brokers: &str, args: &[&str]) -> Done {
-    let house = House::new();
+    let dir = TestDir::new();
     let names: Vec<String> = (0..PIPELINES).map(|number| format!("p{number}.toml")).collect();
     for (number, name) in names.iter().enumerate() {
-        let text = format!(
-            "name = \"p{number}\"\n\n[source]\ntype = \"sample\"\nrecords = 50\n\n[sink]\ntype = \"kafka\"\nbrokers = \
-             \"{brokers}\"\ntopic = \"t{number}\"\ncreate_topic = {{ partitions = 1, replication = 1 }}\n"
-        );
-        std::fs::write(house.path(name), text).expect("written");
+        let sink = Kafka::at(brokers.to_owned()).sink(&format!("t{number}"), 1);
+        let text = format!("name = \"p{number}\"\n\n[source]\ntype = \"sample\"\nrecords = 50\n{sink}");
+        std::fs::write(dir.path(name), text).expect("written");
     }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    house.run_below(limit, &[&["run"], args, &names].concat())
+    dir.run_below(limit, &[&["run"], args, &names].concat())
 }
 
 #[test]

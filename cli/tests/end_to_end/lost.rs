@@ -2,86 +2,62 @@
 
 use rdkafka::message::OwnedHeaders;
 
-use crate::common::{House, Kafka, uci};
+use crate::common::{Kafka, TestDir, UCI_SOURCE, uci};
 
 const RECORDS: usize = 300;
 const RUN: [&str; 3] = ["run", "job.toml", "--until-end"];
 
 /// A topic of one partition with readings, and a pipeline that reads it; `more` stands before its stages.
-fn house(kafka: &Kafka, more: &str, sink: &str) -> (House, String) {
+fn setup(kafka: &Kafka, more: &str, sink: &str) -> (TestDir, String) {
     let topic = kafka.name("in");
-    let house = House::new();
-    house.write("in.csv", uci(RECORDS));
-    let brokers = &kafka.brokers;
-    let source = "[source]\ntype = \"csv\"\npath = \"in.csv\"\ndelimiter = \";\"\ndecimal = \",\"\nmissing = [-200]\n\
-                  timestamp = { columns = [\"Date\", \"Time\"], format = \"%d/%m/%Y %H.%M.%S\" }\n\
-                  key = { name = \"station\", value = \"uci\" }\nfields = [\"T\"]\n";
-    house.write(
-        "fill.toml",
-        format!(
-            "name = \"fill\"\n{source}\n[sink]\ntype = \"kafka\"\nbrokers = \"{brokers}\"\ntopic = \"{topic}\"\n\
-             create_topic = {{ partitions = 1, replication = 1 }}\n"
-        ),
-    );
-    house.run(&["run", "fill.toml"]).expect(0, &[]);
-    house.write(
-        "job.toml",
-        format!(
-            "name = \"job\"\n{more}\n[source]\ntype = \"kafka\"\nbrokers = \"{brokers}\"\ntopics = [\"{topic}\"]\n\
-             group = \"{topic}\"\nsession_timeout_secs = 1\nkey = \"station\"\nfields = [\"T\"]\n\n{sink}"
-        ),
-    );
-    (house, topic)
+    let dir = TestDir::new();
+    dir.write("in.csv", uci(RECORDS));
+    dir.write("fill.toml", format!("name = \"fill\"\n\n{UCI_SOURCE}{}", kafka.sink(&topic, 1)));
+    dir.run(&["run", "fill.toml"]).expect(0, &[]);
+    dir.write("job.toml", consumer(kafka, &topic, more, sink));
+    (dir, topic)
+}
+
+/// A pipeline from a topic; `more` stands before its stages.
+fn consumer(kafka: &Kafka, topic: &str, more: &str, sink: &str) -> String {
+    let options = format!("group = \"{topic}\"\nsession_timeout_secs = 1\nkey = \"station\"\nfields = [\"T\"]\n");
+    format!("name = \"job\"\n{more}\n{}\n{sink}", kafka.source(topic, &options))
 }
 
 const FILES: &str = "[sink]\ntype = \"csv\"\ndir = \"out\"\nbatch_size = 100\n";
 
-fn to(kafka: &Kafka, topic: &str) -> String {
-    format!(
-        "[sink]\ntype = \"kafka\"\nbrokers = \"{}\"\ntopic = \"{topic}\"\n\
-         create_topic = {{ partitions = 1, replication = 1 }}\n",
-        kafka.brokers
-    )
-}
-
 #[test]
 #[ignore = "needs Apache Kafka"]
 fn output_that_was_decided_and_is_not_there_stops_the_run_with_its_range_until_it_is_there() {
-    let kafka = Kafka::given();
-    let (house, topic) = house(&kafka, "", FILES);
-    let died = house.run_with_fault(&RUN, "finish.rename=crash");
+    let kafka = Kafka::from_env();
+    let (dir, topic) = setup(&kafka, "", FILES);
+    let died = dir.run_with_fault(&RUN, "finish.rename=crash");
     assert_eq!(died.code, None, "{}", died.err);
-    assert!(house.files("out").is_empty() && !house.unfinished("out").is_empty(), "decided, and not visible");
+    assert!(dir.files("out").is_empty() && !dir.temporary_files("out").is_empty(), "decided, and not visible");
     // Another machine: neither the state directory nor the disk of the output.
-    std::fs::remove_dir_all(house.path(".aqpipe")).expect("lost");
-    std::fs::rename(house.path("out"), house.path("away")).expect("moved");
+    std::fs::remove_dir_all(dir.path(".aqpipe")).expect("lost");
+    std::fs::rename(dir.path("out"), dir.path("away")).expect("moved");
     for _ in 0..2 {
         let done =
-            house.run(&RUN).expect(1, &[&format!("the output of {topic}/0 from 0 to "), "and is not here: neither"]);
+            dir.run(&RUN).expect(1, &[&format!("the output of {topic}/0 from 0 to "), "and is not here: neither"]);
         assert!(done.err.contains("start that process again where its disk is"), "{}", done.err);
-        assert!(house.files("out").is_empty(), "it never goes on");
-        std::fs::remove_dir_all(house.path("out")).expect("removed");
+        assert!(dir.files("out").is_empty(), "it never goes on");
+        std::fs::remove_dir_all(dir.path("out")).expect("removed");
     }
-    std::fs::rename(house.path("away"), house.path("out")).expect("moved back");
-    house.run(&RUN).expect(0, &[]);
-    assert_eq!(house.rows("out").len(), RECORDS);
-    assert!(house.unfinished("out").is_empty());
+    std::fs::rename(dir.path("away"), dir.path("out")).expect("moved back");
+    dir.run(&RUN).expect(0, &[]);
+    assert_eq!(dir.rows("out").len(), RECORDS);
+    assert!(dir.temporary_files("out").is_empty());
 }
 
 #[test]
 #[ignore = "needs Apache Kafka"]
 fn a_member_that_runs_takes_nothing_over_from_one_that_died_before_its_output_was_there() {
-    let kafka = Kafka::given();
+    let kafka = Kafka::from_env();
     let topic = kafka.topic("in", 2);
-    let house = House::new();
-    house.write(
-        "job.toml",
-        format!(
-            "name = \"job\"\n[source]\ntype = \"kafka\"\nbrokers = \"{}\"\ntopics = [\"{topic}\"]\ngroup = \"{topic}\"\n\
-             session_timeout_secs = 1\nfields = [\"T\"]\n\n[sink]\ntype = \"csv\"\ndir = \"out\"\nbatch_timeout_secs = 1\n",
-            kafka.brokers
-        ),
-    );
+    let dir = TestDir::new();
+    let sink = "[sink]\ntype = \"csv\"\ndir = \"out\"\nbatch_timeout_secs = 1\n";
+    dir.write("job.toml", consumer(&kafka, &topic, "", sink));
     // Each has a disk of its own, for its state and its output.
     let of = |name: &str| [format!("state_dir={name}"), format!("sink.dir={name}-out")];
     let (dies, lives) = (of("dies"), of("lives"));
@@ -90,145 +66,138 @@ fn a_member_that_runs_takes_nothing_over_from_one_that_died_before_its_output_wa
     fn refs(args: &[String; 6]) -> Vec<&str> {
         args.iter().map(String::as_str).collect()
     }
-    let mut first = house.start_with_fault(&refs(&dies), "finish.rename=crash");
-    first.says("assigned: ");
-    let mut second = house.start(&refs(&lives));
-    second.says("assigned: ");
+    let mut first = dir.start_with_fault(&refs(&dies), "finish.rename=crash");
+    first.wait_for_log("assigned: ");
+    let mut second = dir.start(&refs(&lives));
+    second.wait_for_log("assigned: ");
     let message = |n: usize| {
-        let text = format!("{{\"timestamp\":\"2024-01-01T{n:02}:00:00Z\",\"T\":{n}.0}}");
+        let text = format!("{{\"timestamp\":\"2024-01-01T{n:02}:00:00Z\",\"station\":\"s\",\"T\":{n}.0}}");
         (None, Some(text.into_bytes()), OwnedHeaders::new())
     };
     let messages: Vec<_> = (0..5).map(message).collect();
     (0..2).for_each(|partition| kafka.write_to(&topic, partition, &messages));
     assert_eq!(first.wait().code, None, "it dies");
     // Out of the reach of the other one, which finds the path otherwise.
-    std::fs::rename(house.path("dies-out"), house.path("away")).expect("moved");
+    std::fs::rename(dir.path("dies-out"), dir.path("away")).expect("moved");
     let done = second.wait();
     done.expect(1, &["was committed by the process", "and is not here: neither the hidden file nor the visible one"]);
     // The one that died is started again where its disk is, and the other one takes its share.
-    let until_end = |args: &[String; 6]| house.run(&[&refs(args)[..], &["--until-end"]].concat()).expect(0, &[]);
-    std::fs::rename(house.path("away"), house.path("dies-out")).expect("moved back");
+    let until_end = |args: &[String; 6]| dir.run(&[&refs(args)[..], &["--until-end"]].concat()).expect(0, &[]);
+    std::fs::rename(dir.path("away"), dir.path("dies-out")).expect("moved back");
     until_end(&dies);
     until_end(&lives);
-    let rows = house.rows("dies-out").len() + house.rows("lives-out").len();
+    let rows = dir.rows("dies-out").len() + dir.rows("lives-out").len();
     assert_eq!(rows, 10, "each once");
 }
 
 #[test]
 #[ignore = "needs Apache Kafka"]
 fn after_a_stop_nobody_looks_for_output_that_was_visible_and_may_be_moved_away() {
-    let kafka = Kafka::given();
-    let (house, _) = house(&kafka, "", FILES);
-    let mut running = house.start(&["run", "job.toml"]);
-    running.until("all files", |_| house.rows("out").len() == RECORDS);
+    let kafka = Kafka::from_env();
+    let (dir, _) = setup(&kafka, "", FILES);
+    let mut running = dir.start(&["run", "job.toml"]);
+    running.wait_until("all files", |_| dir.rows("out").len() == RECORDS);
     running.terminate();
     running.wait().expect(0, &[]);
     for lost in [".aqpipe", "out"] {
-        std::fs::remove_dir_all(house.path(lost)).expect("removed");
+        std::fs::remove_dir_all(dir.path(lost)).expect("removed");
     }
-    house.run(&RUN).expect(0, &["read 0, written 0,"]);
+    dir.run(&RUN).expect(0, &["read 0, written 0,"]);
 }
 
 #[test]
 #[ignore = "needs Apache Kafka"]
 fn at_least_once_a_partition_of_which_the_group_was_not_told_is_not_taken_for_one_that_was_moved_back() {
-    let kafka = Kafka::given();
+    let kafka = Kafka::from_env();
     let topic = kafka.topic("in", 2);
-    let house = House::new();
-    house.write(
-        "job.toml",
-        format!(
-            "name = \"job\"\ndelivery = \"at_least_once\"\n[source]\ntype = \"kafka\"\nbrokers = \"{}\"\n\
-             topics = [\"{topic}\"]\ngroup = \"{topic}\"\nsession_timeout_secs = 1\nfields = [\"T\"]\n\n{FILES}",
-            kafka.brokers
-        ),
-    );
+    let dir = TestDir::new();
+    dir.write("job.toml", consumer(&kafka, &topic, "delivery = \"at_least_once\"", FILES));
     let messages = |hours: std::ops::Range<usize>| {
-        let text = |n| format!("{{\"timestamp\":\"2024-01-01T{n:02}:00:00Z\",\"T\":{n}.0}}").into_bytes();
+        let text =
+            |n| format!("{{\"timestamp\":\"2024-01-01T{n:02}:00:00Z\",\"station\":\"s\",\"T\":{n}.0}}").into_bytes();
         hours.map(|n| (None, Some(text(n)), OwnedHeaders::new())).collect::<Vec<_>>()
     };
     (0..2).for_each(|partition| kafka.write_to(&topic, partition, &messages(0..5)));
-    house.run(&RUN).expect(0, &["read 10, written 10,"]);
+    dir.run(&RUN).expect(0, &["read 10, written 10,"]);
     kafka.write_to(&topic, 0, &messages(5..10));
     // Decided and visible, and the group is not told of it.
-    let died = house.run_with_fault(&RUN, "finish.done=crash");
+    let died = dir.run_with_fault(&RUN, "finish.done=crash");
     assert_eq!(died.code, None, "{}", died.err);
     kafka.write_to(&topic, 1, &messages(5..10));
-    house.run(&RUN).expect(0, &["read 5, written 5,"]);
-    let done = house.run(&RUN).expect(0, &["read 0, written 0,"]);
+    dir.run(&RUN).expect(0, &["read 5, written 5,"]);
+    let done = dir.run(&RUN).expect(0, &["read 0, written 0,"]);
     assert!(!done.err.contains("moved back"), "{}", done.err);
-    assert_eq!(house.rows("out").len(), 20);
+    assert_eq!(dir.rows("out").len(), 20);
 }
 
 #[test]
 #[ignore = "needs Apache Kafka"]
 fn a_state_directory_and_output_that_were_removed_are_told() {
-    let kafka = Kafka::given();
-    let (house, _) = house(&kafka, "", FILES);
-    house.run(&RUN).expect(0, &["read 300, written 300,"]);
-    std::fs::remove_dir_all(house.path(".aqpipe")).expect("removed");
-    let done = house
+    let kafka = Kafka::from_env();
+    let (dir, _) = setup(&kafka, "", FILES);
+    dir.run(&RUN).expect(0, &["read 300, written 300,"]);
+    std::fs::remove_dir_all(dir.path(".aqpipe")).expect("removed");
+    let done = dir
         .run(&RUN)
         .expect(0, &["is new: what earlier processes of this pipeline committed is known from", "read 0,"]);
     assert!(!done.err.contains("that earlier runs wrote:"), "{}", done.err);
-    std::fs::remove_dir_all(house.path("out")).expect("removed");
-    let said = "that earlier runs wrote: 300 records were removed, or are on another machine";
-    let done = house.run(&RUN).expect(0, &[said, "read 0,"]);
+    std::fs::remove_dir_all(dir.path("out")).expect("removed");
+    let message = "that earlier runs wrote: 300 records were removed, or are on another machine";
+    let done = dir.run(&RUN).expect(0, &[message, "read 0,"]);
     assert!(!done.err.contains("is new: what earlier"), "{}", done.err);
-    house.run(&[&RUN[..], &["--fresh"]].concat()).expect(0, &["read 300, written 300,"]);
+    dir.run(&[&RUN[..], &["--fresh"]].concat()).expect(0, &["read 300, written 300,"]);
 }
 
 #[test]
 #[ignore = "needs Apache Kafka"]
 fn at_least_once_a_group_offset_that_was_moved_back_is_followed_into_a_topic_and_refused_over_files() {
-    let kafka = Kafka::given();
+    let kafka = Kafka::from_env();
     let again = kafka.name("out");
-    let (house, topic) = house(&kafka, "delivery = \"at_least_once\"", &to(&kafka, &again));
-    house.run(&RUN).expect(0, &["read 300, written 300,"]);
-    house.run(&RUN).expect(0, &["read 0, written 0,"]);
+    let (dir, topic) = setup(&kafka, "delivery = \"at_least_once\"", &kafka.sink(&again, 1));
+    dir.run(&RUN).expect(0, &["read 300, written 300,"]);
+    dir.run(&RUN).expect(0, &["read 0, written 0,"]);
     kafka.move_group(&topic, &topic, 100);
-    house.run(&RUN).expect(0, &["the group's offset was moved back from ", " to 100: going on there", "read 200,"]);
+    dir.run(&RUN).expect(0, &["the group's offset was moved back from ", " to 100: going on there", "read 200,"]);
     assert_eq!(kafka.read(&again).len(), 500);
 
-    let kafka = Kafka::given();
-    let (house, topic) = self::house(&kafka, "delivery = \"at_least_once\"", FILES);
-    house.run(&RUN).expect(0, &["read 300, written 300,"]);
+    let kafka = Kafka::from_env();
+    let (dir, topic) = self::setup(&kafka, "delivery = \"at_least_once\"", FILES);
+    dir.run(&RUN).expect(0, &["read 300, written 300,"]);
     kafka.move_group(&topic, &topic, 100);
-    let files = house.files("out");
+    let files = dir.files("out");
     let done =
-        house.run(&RUN).expect(78, &["the group's offset was moved back to 100, and there are files of what was read"]);
+        dir.run(&RUN).expect(78, &["the group's offset was moved back to 100, and there are files of what was read"]);
     assert!(done.err.contains("or start from the beginning with `--fresh`, which removes these files"), "{}", done.err);
-    assert_eq!(house.files("out"), files);
+    assert_eq!(dir.files("out"), files);
 }
 
 #[test]
 #[ignore = "needs Apache Kafka"]
 fn another_group_over_the_same_files_is_refused_with_its_name_and_into_a_topic_it_reads_all_again() {
     for delivery in ["at_least_once", "exactly_once"] {
-        let kafka = Kafka::given();
+        let kafka = Kafka::from_env();
         let more = format!("delivery = \"{delivery}\"");
-        let (house, topic) = house(&kafka, &more, FILES);
-        house.run(&RUN).expect(0, &["read 300, written 300,"]);
-        let files = house.files("out");
+        let (dir, topic) = setup(&kafka, &more, FILES);
+        dir.run(&RUN).expect(0, &["read 300, written 300,"]);
+        let files = dir.files("out");
         let other = kafka.name("other");
         let set = format!("source.group={other}");
         let renamed = [&RUN[..], &["--set", &set]].concat();
-        let done = house.run(&renamed).expect(
+        let done = dir.run(&renamed).expect(
             78,
             &[&format!(
                 "was read as the group `{topic}`, and the group is `{other}` now: it would read and write all of it"
             )],
         );
         assert!(done.err.contains(&format!("put `group = \"{topic}\"` back")), "{}", done.err);
-        assert_eq!(house.files("out"), files);
-        house.run(&RUN).expect(0, &["read 0, written 0,"]);
+        assert_eq!(dir.files("out"), files);
+        dir.run(&RUN).expect(0, &["read 0, written 0,"]);
 
-        let kafka = Kafka::given();
+        let kafka = Kafka::from_env();
         let out = kafka.name("out");
-        let (house, topic) = self::house(&kafka, &more, &to(&kafka, &out));
-        house.run(&RUN).expect(0, &["read 300, written 300,"]);
-        house
-            .run(&renamed)
+        let (dir, topic) = self::setup(&kafka, &more, &kafka.sink(&out, 1));
+        dir.run(&RUN).expect(0, &["read 300, written 300,"]);
+        dir.run(&renamed)
             .expect(0, &[&format!("the group was `{topic}` and is `{other}` now"), "read 300, written 300,"]);
         assert_eq!(kafka.read(&out).len(), 600);
     }
@@ -237,14 +206,14 @@ fn another_group_over_the_same_files_is_refused_with_its_name_and_into_a_topic_i
 #[test]
 #[ignore = "needs Apache Kafka"]
 fn a_mode_of_delivery_that_changes_is_told_without_a_proposal_to_delete() {
-    let kafka = Kafka::given();
+    let kafka = Kafka::from_env();
     let out = kafka.name("out");
-    let (house, _) = house(&kafka, "", &to(&kafka, &out));
-    house.run(&RUN).expect(0, &["read 300, written 300,"]);
+    let (dir, _) = setup(&kafka, "", &kafka.sink(&out, 1));
+    dir.run(&RUN).expect(0, &["read 300, written 300,"]);
     let done =
-        house.run(&[&RUN[..], &["--set", "delivery=at_least_once"]].concat()).expect(78, &["were decided by trans"]);
+        dir.run(&[&RUN[..], &["--set", "delivery=at_least_once"]].concat()).expect(78, &["were decided by trans"]);
     assert!(done.err.contains("run it with `delivery = \"exactly_once\"` as before"), "{}", done.err);
     assert!(!done.err.contains("--fresh"), "{}", done.err);
-    house.run(&RUN).expect(0, &["read 0, written 0,"]);
+    dir.run(&RUN).expect(0, &["read 0, written 0,"]);
     assert_eq!(kafka.read(&out).len(), 300);
 }

@@ -1,14 +1,18 @@
 //! The `aqpipe` command from end to end, as it is typed: files, pipelines and signals in, files and messages out.
 //!
-//! One program, so that one link is enough. What needs an Apache Kafka is ignored, and finds it by `AQPIPE_TEST_BROKERS`.
+//! One program, so that one link is enough. Tests that need an Apache Kafka are ignored, and find it by
+//! `AQPIPE_TEST_BROKERS`.
 
-#![expect(clippy::print_stderr, reason = "tests say how they can be tried again and what they left out")]
+#![expect(clippy::print_stderr, reason = "tests print how they can be repeated")]
 
 mod bad_input;
 mod changing_files;
 mod command;
 mod common;
+mod configuration;
 mod dead_letters;
+mod kafka_command;
+mod kafka_command_errors;
 mod kafka_messages;
 mod killed;
 mod limits;

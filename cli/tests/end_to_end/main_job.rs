@@ -1,14 +1,14 @@
 //! README's first command: the pipelines that ship, on the embedded broker.
 
-use crate::common::{Done, House, UCI_FIELDS, shipped, uci};
+use crate::common::{Done, TestDir, UCI_FIELDS, shipped, uci};
 
 /// Where the consumer writes on the embedded broker.
 const OUTPUT: &str = "processed_data/embedded";
 const COMMAND: [&str; 4] = ["run", "--embedded-broker", "producer.toml", "consumer.toml"];
 const DERIVED: [&str; 5] = ["hour", "day_of_week", "month", "is_weekend", "season"];
 
-fn house() -> House {
-    House::with(&[("producer.toml", &shipped("producer.toml")), ("consumer.toml", &shipped("consumer.toml"))])
+fn setup() -> TestDir {
+    TestDir::with(&[("producer.toml", &shipped("producer.toml")), ("consumer.toml", &shipped("consumer.toml"))])
 }
 
 /// What the summary says of a pipeline: `read 10, written 10, …`.
@@ -27,8 +27,8 @@ fn hours(records: usize) -> Vec<String> {
 
 #[test]
 fn without_a_data_file_generated_readings_go_through_kafka_into_scored_files_and_it_says_so() {
-    let house = house();
-    let done = house.run(&COMMAND).expect(
+    let dir = setup();
+    let done = dir.run(&COMMAND).expect(
         0,
         &[
             "WARN producer: there is no file data/AirQualityUCI.csv: the readings are GENERATED, not measured",
@@ -46,9 +46,9 @@ fn without_a_data_file_generated_readings_go_through_kafka_into_scored_files_and
         "{}",
         done.err
     );
-    assert!(!house.path("data").exists(), "generated readings never take the place of the real file");
+    assert!(!dir.path("data").exists(), "generated readings never take the place of the real file");
 
-    let rows = house.rows(OUTPUT);
+    let rows = dir.rows(OUTPUT);
     let header: Vec<&str> = ["timestamp", "station"]
         .into_iter()
         .chain(UCI_FIELDS)
@@ -58,37 +58,37 @@ fn without_a_data_file_generated_readings_go_through_kafka_into_scored_files_and
     assert_eq!(rows.header, header);
     assert_eq!(rows.column("timestamp"), hours(9357), "every record once, in order");
     assert!(rows.column("station").iter().all(|station| *station == "sample"), "they say what they are");
-    assert_eq!(house.files(OUTPUT).len(), 94);
-    assert!(house.unfinished(OUTPUT).is_empty());
-    assert!(house.letters("dead_letters/embedded").is_empty());
+    assert_eq!(dir.files(OUTPUT).len(), 94);
+    assert!(dir.temporary_files(OUTPUT).is_empty());
+    assert!(dir.dead_letters("dead_letters/embedded").is_empty());
     let scores = rows.numbers("quality_score");
     let mean = scores.iter().sum::<f64>() / scores.len() as f64;
     assert!(scores.iter().all(|score| (0.0..=1.0).contains(score)));
-    let said = format!("  mean score {mean:.6}");
-    assert_eq!(done.report().iter().filter(|line| **line == said).count(), 2, "{said} of both in {}", done.err);
-    assert!(!house.path(".aqpipe").exists(), "the state of an embedded run is gone with its broker");
+    let message = format!("  mean score {mean:.6}");
+    assert_eq!(done.report().iter().filter(|line| **line == message).count(), 2, "{message} of both in {}", done.err);
+    assert!(!dir.path(".aqpipe").exists(), "the state of an embedded run is gone with its broker");
 }
 
 #[test]
 fn a_wrong_path_sends_no_generated_readings_and_is_answered_with_the_command_that_would() {
-    let house = house();
-    let done = house.run(&["run", "producer.toml", "--set", "source.path=data/AirQaulityUCI.csv"]);
+    let dir = setup();
+    let done = dir.run(&["run", "producer.toml", "--set", "source.path=data/AirQaulityUCI.csv"]);
     let done = done.expect(1, &["there is no file data/AirQaulityUCI.csv", "generated readings instead"]);
     let command = "run producer.toml --set source.path=data/AirQaulityUCI.csv --sample`\n";
     assert!(done.err.ends_with(command), "{}", done.err);
     let sample = &["run", "producer.toml", "--sample", "--set", "sink={ type = \"null\" }"];
-    house.run(sample).expect(0, &["readings are GENERATED", "producer: read 9357, written 9357,"]);
+    dir.run(sample).expect(0, &["readings are GENERATED", "producer: read 9357, written 9357,"]);
 }
 
 #[test]
 fn a_data_file_is_read_filled_and_scored_and_each_log_file_holds_the_lines_of_its_own_pipeline() {
-    let house = house();
-    house.write("data/AirQualityUCI.csv", uci(1_000));
-    let done = house.run(&COMMAND).expect(0, &["producer: done", "consumer: done"]);
+    let dir = setup();
+    dir.write("data/AirQualityUCI.csv", uci(1_000));
+    let done = dir.run(&COMMAND).expect(0, &["producer: done", "consumer: done"]);
     assert!(!done.err.contains("GENERATED"), "{}", done.err);
-    let rows = house.rows(OUTPUT);
+    let rows = dir.rows(OUTPUT);
     assert_eq!(rows.column("timestamp"), hours(1_000));
-    assert_eq!(house.files(OUTPUT).len(), 10);
+    assert_eq!(dir.files(OUTPUT).len(), 10);
     for field in UCI_FIELDS {
         assert!(rows.column(field).iter().all(|cell| !cell.is_empty()), "every gap of {field} is filled");
     }
@@ -107,43 +107,43 @@ fn a_data_file_is_read_filled_and_scored_and_each_log_file_holds_the_lines_of_it
     }
 
     for (name, other) in [("producer", "consumer"), ("consumer", "producer")] {
-        let log = house.read(&format!("kafka_{name}.log"));
+        let log = dir.read(&format!("kafka_{name}.log"));
         assert!(log.lines().count() > 1, "{log}");
         for line in log.lines() {
             assert!(line.contains(&format!(" {name}: ")), "{line}");
             assert!(!line.contains(&format!(" {other}: ")), "{line}");
-            let (_, said) = line.split_once(' ').expect("a time before it");
-            assert!(done.err.contains(said), "the console has what the file has: {line}");
+            let (_, message) = line.split_once(' ').expect("a time before it");
+            assert!(done.err.contains(message), "the console has what the file has: {line}");
         }
     }
 }
 
 #[test]
 fn the_first_command_can_be_repeated_and_the_repeat_replaces_the_files() {
-    let house = house();
-    house.write("data/AirQualityUCI.csv", uci(450));
-    house.run(&COMMAND).expect(0, &[]);
-    let (first, files) = (house.rows(OUTPUT), house.files(OUTPUT));
-    house.write("data/AirQualityUCI.csv", uci(230));
-    house.run(&COMMAND).expect(0, &[]);
-    let second = house.rows(OUTPUT);
+    let dir = setup();
+    dir.write("data/AirQualityUCI.csv", uci(450));
+    dir.run(&COMMAND).expect(0, &[]);
+    let (first, files) = (dir.rows(OUTPUT), dir.files(OUTPUT));
+    dir.write("data/AirQualityUCI.csv", uci(230));
+    dir.run(&COMMAND).expect(0, &[]);
+    let second = dir.rows(OUTPUT);
     assert_eq!((first.len(), second.len()), (450, 230));
-    assert_eq!((files.len(), house.files(OUTPUT).len()), (5, 3), "files of the first run are gone");
+    assert_eq!((files.len(), dir.files(OUTPUT).len()), (5, 3), "files of the first run are gone");
     assert_eq!(second.column("timestamp"), hours(230));
 }
 
 #[test]
 fn copies_of_the_pipelines_under_new_names_work_without_touching_their_dead_letters() {
-    let house = house();
-    house.write("data/AirQualityUCI.csv", uci(50).replacen("18.00.00", "no time", 1));
-    house.run(&COMMAND).expect(0, &["producer: read 50, written 49, dead letters 1,"]);
+    let dir = setup();
+    dir.write("data/AirQualityUCI.csv", uci(50).replacen("18.00.00", "no time", 1));
+    dir.run(&COMMAND).expect(0, &["producer: read 50, written 49, dead letters 1,"]);
     for name in ["producer", "consumer"] {
         let copy = shipped(&format!("{name}.toml")).replacen(
             &format!("name = \"{name}\""),
             &format!("name = \"copy-{name}\""),
             1,
         );
-        house.write(&format!("copy-{name}.toml"), copy);
+        dir.write(&format!("copy-{name}.toml"), copy);
     }
     let run = [
         "run",
@@ -153,27 +153,27 @@ fn copies_of_the_pipelines_under_new_names_work_without_touching_their_dead_lett
         "--set",
         "copy-consumer:sink.dir=copies",
     ];
-    house.run(&run).expect(0, &["copy-producer: read 50, written 49, dead letters 1,", "copy-consumer: done\n"]);
-    assert_eq!(house.rows("copies/embedded").len(), 49);
-    assert_eq!(house.files("dead_letters/embedded").len(), 2, "those of each are called after it");
+    dir.run(&run).expect(0, &["copy-producer: read 50, written 49, dead letters 1,", "copy-consumer: done\n"]);
+    assert_eq!(dir.rows("copies/embedded").len(), 49);
+    assert_eq!(dir.files("dead_letters/embedded").len(), 2, "those of each are called after it");
 }
 
 #[test]
 fn an_embedded_run_leaves_the_files_of_a_real_one_alone() {
-    let house = house();
-    house.write("data/AirQualityUCI.csv", uci(50));
+    let dir = setup();
+    dir.write("data/AirQualityUCI.csv", uci(50));
     // Files of this pipeline, as a run without the embedded broker leaves them.
     let real = shipped("consumer.toml");
     let (from, to) = (real.find("[source]").expect("there"), real.find("[[transform]]").expect("there"));
     let source = "[source]\ntype = \"sample\"\nrecords = 30\n\n";
-    house.write("real.toml", format!("{}{source}{}", &real[..from], &real[to..]));
-    house.run(&["run", "real.toml"]).expect(0, &[]);
-    let before = house.files("processed_data");
+    dir.write("real.toml", format!("{}{source}{}", &real[..from], &real[to..]));
+    dir.run(&["run", "real.toml"]).expect(0, &[]);
+    let before = dir.files("processed_data");
     assert_eq!(before.len(), 1);
-    house.run(&COMMAND).expect(0, &[]);
-    assert_eq!((house.files("processed_data"), house.rows(OUTPUT).len()), (before.clone(), 50));
-    house.run(&["run", "real.toml"]).expect(0, &["consumer: nothing to do\n"]);
-    assert_eq!(house.files("processed_data"), before);
+    dir.run(&COMMAND).expect(0, &[]);
+    assert_eq!((dir.files("processed_data"), dir.rows(OUTPUT).len()), (before.clone(), 50));
+    dir.run(&["run", "real.toml"]).expect(0, &["consumer: nothing to do\n"]);
+    assert_eq!(dir.files("processed_data"), before);
 }
 
 /// What is known of the real file; see its page at the UCI Machine Learning Repository.
@@ -181,10 +181,10 @@ fn an_embedded_run_leaves_the_files_of_a_real_one_alone() {
 #[ignore = "needs AQPIPE_UCI_CSV"]
 fn the_real_file_scores_as_it_is_known_to() {
     let file = std::env::var("AQPIPE_UCI_CSV").expect("AQPIPE_UCI_CSV names AirQualityUCI.csv");
-    let house = house();
-    house.write("data/AirQualityUCI.csv", std::fs::read(file).expect("AQPIPE_UCI_CSV names the file"));
-    house.run(&COMMAND).expect(0, &["  mean score 0.899985\n"]);
-    let rows = house.rows(OUTPUT);
+    let dir = setup();
+    dir.write("data/AirQualityUCI.csv", std::fs::read(file).expect("AQPIPE_UCI_CSV names the file"));
+    dir.run(&COMMAND).expect(0, &["  mean score 0.899985\n"]);
+    let rows = dir.rows(OUTPUT);
     assert_eq!(rows.column("timestamp"), hours(9357));
     let scores = rows.numbers("quality_score");
     let mean = scores.iter().sum::<f64>() / scores.len() as f64;

@@ -1,43 +1,32 @@
 //! Running a pipeline again: after it completed, after it was interrupted, afresh.
 
-use crate::common::{House, Kafka, uci};
-
-const SOURCE: &str = r#"[source]
-type = "csv"
-path = "in.csv"
-delimiter = ";"
-decimal = ","
-missing = [-200]
-timestamp = { columns = ["Date", "Time"], format = "%d/%m/%Y %H.%M.%S" }
-key = { name = "station", value = "uci" }
-fields = ["CO(GT)", "NOx(GT)", "T"]
-"#;
+use crate::common::{Kafka, NDJSON_DEAD_LETTERS, TestDir, UCI_SOURCE, uci};
 
 const CHECK: &str = "\n[[transform]]\ntype = \"range_check\"\nranges = { \"NOx(GT)\" = { min = 0.0, max = 1000.0 } }\n";
 const FILES: &str = "\n[sink]\ntype = \"csv\"\ndir = \"out\"\nbatch_size = 20\n";
 const SLOW: [&str; 2] = ["--set", "source.replay={ interval_secs = 0.02, records_per_step = 10 }"];
 const RUN: [&str; 2] = ["run", "job.toml"];
 
-fn house(records: usize) -> House {
-    let house = House::with(&[("job.toml", &format!("name = \"job\"\n\n{SOURCE}{CHECK}{FILES}"))]);
-    house.write("in.csv", uci(records));
-    house
+fn setup(records: usize) -> TestDir {
+    let dir = TestDir::with(&[("job.toml", &format!("name = \"job\"\n\n{UCI_SOURCE}{CHECK}{FILES}"))]);
+    dir.write("in.csv", uci(records));
+    dir
 }
 
 /// Runs the job until it has written some files, and stops it.
-fn interrupt(house: &House) {
-    let mut running = house.start(&[&RUN[..], &SLOW].concat());
-    running.until("two files", |_| house.files("out").len() >= 2);
+fn interrupt(dir: &TestDir) {
+    let mut running = dir.start(&[&RUN[..], &SLOW].concat());
+    running.wait_until("two files", |_| dir.files("out").len() >= 2);
     running.terminate();
     running.wait().expect(0, &["job: stopped; the next start goes on from here\n"]);
-    assert!(house.rows("out").len() < 500, "it was too fast to be interrupted");
+    assert!(dir.rows("out").len() < 500, "it was too fast to be interrupted");
 }
 
 #[test]
 fn a_completed_run_is_not_repeated_where_nothing_was_changed_that_decides_what_comes_out() {
-    let house = house(100);
-    house.run(&RUN).expect(0, &["job: read 100, written 100,"]);
-    let files = house.files("out");
+    let dir = setup(100);
+    dir.run(&RUN).expect(0, &["job: read 100, written 100,"]);
+    let files = dir.files("out");
     let unchanged: [&[&str]; 5] = [
         &[],
         &["--set", "sink.batch_size=50", "--set", "sink.batch_timeout_secs=1"],
@@ -47,7 +36,7 @@ fn a_completed_run_is_not_repeated_where_nothing_was_changed_that_decides_what_c
         &["--set", "monitor.every_secs=1", "--set", "log.level=debug"],
     ];
     for options in unchanged {
-        house.run(&[&RUN[..], options].concat()).expect(
+        dir.run(&[&RUN[..], options].concat()).expect(
             0,
             &[
                 "the last run carried the whole input (100 records) and nothing that decides what comes out was changed \
@@ -55,41 +44,40 @@ fn a_completed_run_is_not_repeated_where_nothing_was_changed_that_decides_what_c
                 "job: nothing to do\n",
             ],
         );
-        assert_eq!(house.files("out"), files);
+        assert_eq!(dir.files("out"), files);
     }
 }
 
 #[test]
 fn a_completed_run_says_how_its_input_differs_now_and_is_repeated_for_another_input_only() {
-    let house = house(100);
-    house.run(&RUN).expect(0, &["job: read 100, written 100,"]);
-    let (files, text) = (house.files("out"), house.read("in.csv"));
+    let dir = setup(100);
+    dir.run(&RUN).expect(0, &["job: read 100, written 100,"]);
+    let (files, text) = (dir.files("out"), dir.read("in.csv"));
     // The same file, however its path is spelt.
-    let absolute = format!("source.path={}", house.path("in.csv").display());
+    let absolute = format!("source.path={}", dir.path("in.csv").display());
     for path in ["source.path=./in.csv", "source.path=i*.csv", &absolute] {
-        house.run(&[&RUN[..], &["--set", path]].concat()).expect(0, &["job: nothing to do\n"]);
+        dir.run(&[&RUN[..], &["--set", path]].concat()).expect(0, &["job: nothing to do\n"]);
     }
-    house.write("in.csv", text.clone() + "10/03/2005;18.00.00;2,6;150;13,6\r\n");
-    house
-        .run(&RUN)
+    dir.write("in.csv", text.clone() + "10/03/2005;18.00.00;2,6;150;13,6\r\n");
+    dir.run(&RUN)
         .expect(0, &["nothing to do. The input has changed: in.csv has 34 bytes more.", "job: nothing to do\n"]);
-    house.write("in.csv", text.replacen("10/03/2004", "11/03/2003", 1));
-    house.run(&RUN).expect(0, &["nothing to do. The input has changed: ", "job: nothing to do\n"]);
-    house.write("in.csv", &text);
-    house.write("other.csv", uci(50));
+    dir.write("in.csv", text.replacen("10/03/2004", "11/03/2003", 1));
+    dir.run(&RUN).expect(0, &["nothing to do. The input has changed: ", "job: nothing to do\n"]);
+    dir.write("in.csv", &text);
+    dir.write("other.csv", uci(50));
     let other = [&RUN[..], &["--set", "source.path=other.csv"]].concat();
-    house.run(&other).expect(78, &["this sink does not overwrite (the input is another one)\n"]);
-    assert_eq!(house.files("out"), files);
+    dir.run(&other).expect(78, &["this sink does not overwrite (the input is another one)\n"]);
+    assert_eq!(dir.files("out"), files);
 }
 
 #[test]
 fn a_completed_run_into_files_refuses_to_be_repeated_and_names_the_way_out() {
-    let house = house(100);
-    house.run(&RUN).expect(0, &["job: read 100, written 100,"]);
-    let (files, rows) = (house.files("out"), house.rows("out"));
+    let dir = setup(100);
+    dir.run(&RUN).expect(0, &["job: read 100, written 100,"]);
+    let (files, rows) = (dir.files("out"), dir.rows("out"));
     let changed = [&RUN[..], &["--set", "transform.range_check.ranges.\"NOx(GT)\".max=100.0"]].concat();
-    house.run(&changed).expect(78, &["this sink does not overwrite (options were changed since)\n"]);
-    let done = house.run(&[&RUN[..], &["--rerun"]].concat()).expect(
+    dir.run(&changed).expect(78, &["this sink does not overwrite (options were changed since)\n"]);
+    let done = dir.run(&[&RUN[..], &["--rerun"]].concat()).expect(
         78,
         &[
             "error: job: csv: the last run of `job` carried the whole input, and its 100 records are there: this sink \
@@ -97,44 +85,41 @@ fn a_completed_run_into_files_refuses_to_be_repeated_and_names_the_way_out() {
             "help: `--fresh` removes the output that this pipeline wrote and starts from the beginning\n",
         ],
     );
-    assert_eq!((house.files("out"), house.rows("out")), (files, rows), "{}", done.err);
+    assert_eq!((dir.files("out"), dir.rows("out")), (files, rows), "{}", done.err);
 }
 
 #[test]
 fn generated_readings_do_not_go_on_where_measured_ones_were_interrupted() {
-    let house = house(500);
-    interrupt(&house);
-    let before = house.rows("out");
-    std::fs::rename(house.path("in.csv"), house.path("elsewhere.csv")).expect("renamed");
+    let dir = setup(500);
+    interrupt(&dir);
+    let before = dir.rows("out");
+    std::fs::rename(dir.path("in.csv"), dir.path("elsewhere.csv")).expect("renamed");
     let sample = ["run", "job.toml", "--sample", "--set", "source.sample_if_missing=true"];
-    let done = house.run(&sample);
+    let done = dir.run(&sample);
     assert!(done.code.is_some_and(|code| code != 0), "{}", done.err);
-    assert_eq!(house.rows("out"), before, "{}", done.err);
-    std::fs::rename(house.path("elsewhere.csv"), house.path("in.csv")).expect("renamed");
-    house.run(&sample).expect(0, &["job: done\n"]);
-    assert_eq!(house.rows("out").len(), 500, "the file is there again and is read on");
+    assert_eq!(dir.rows("out"), before, "{}", done.err);
+    std::fs::rename(dir.path("elsewhere.csv"), dir.path("in.csv")).expect("renamed");
+    dir.run(&sample).expect(0, &["job: done\n"]);
+    assert_eq!(dir.rows("out").len(), 500, "the file is there again and is read on");
 }
 
 #[test]
 fn fresh_removes_what_the_pipeline_wrote_and_nothing_else_and_starts_from_the_beginning() {
-    let house = house(200);
-    house.write("out/notes.txt", "mine");
-    house.write("out/air_quality_batch_notes.csv", "mine too\n");
-    house.run(&RUN).expect(0, &[]);
-    let before = house.files("out").len();
-    house.write("in.csv", uci(100));
+    let dir = setup(200);
+    dir.write("out/notes.txt", "mine");
+    dir.write("out/air_quality_batch_notes.csv", "mine too\n");
+    dir.run(&RUN).expect(0, &[]);
+    let before = dir.files("out").len();
+    dir.write("in.csv", uci(100));
     let set = ["--fresh", "--set", "transform.range_check.ranges.\"NOx(GT)\".max=100.0"];
-    house.run(&[&RUN[..], &set].concat()).expect(
+    dir.run(&[&RUN[..], &set].concat()).expect(
         0,
         &["forgot positions, state and output: this run starts from the beginning\n", "read 100, written 100,"],
     );
-    assert_eq!(house.files("out").len(), before - 5, "five files less of twenty records");
-    assert_eq!(
-        (&*house.read("out/notes.txt"), &*house.read("out/air_quality_batch_notes.csv")),
-        ("mine", "mine too\n")
-    );
-    std::fs::remove_file(house.path("out/air_quality_batch_notes.csv")).expect("removed");
-    let rows = house.rows("out");
+    assert_eq!(dir.files("out").len(), before - 5, "five files less of twenty records");
+    assert_eq!((&*dir.read("out/notes.txt"), &*dir.read("out/air_quality_batch_notes.csv")), ("mine", "mine too\n"));
+    std::fs::remove_file(dir.path("out/air_quality_batch_notes.csv")).expect("removed");
+    let rows = dir.rows("out");
     assert_eq!(rows.len(), 100);
     let failed = rows.column("flags").iter().filter(|flags| flags.as_bytes()[1] == b'4').count();
     assert!(failed > 20, "the new threshold holds for all records: {failed}");
@@ -142,49 +127,47 @@ fn fresh_removes_what_the_pipeline_wrote_and_nothing_else_and_starts_from_the_be
 
 #[test]
 fn fresh_does_not_remove_the_files_of_another_pipeline() {
-    let house = house(40);
-    house.run(&RUN).expect(0, &[]);
-    let files = house.files("out");
+    let dir = setup(40);
+    dir.run(&RUN).expect(0, &[]);
+    let files = dir.files("out");
     let other = [&RUN[..], &["--fresh", "--set", "name=other"]].concat();
-    house
-        .run(&other)
+    dir.run(&other)
         .expect(78, &["error: other: csv: the files `air_quality_batch_*` in `out` belong to the pipeline `job`\n"]);
-    assert_eq!(house.files("out"), files);
+    assert_eq!(dir.files("out"), files);
 }
 
 #[test]
 fn with_rerun_off_a_completed_run_has_nothing_to_do() {
-    let house = house(100);
+    let dir = setup(100);
     let once = [&RUN[..], &["--set", "source.rerun=false"]].concat();
-    house.run(&once).expect(0, &["job: done\n", "read 100, written 100,"]);
-    let files = house.files("out");
-    house
-        .run(&once)
+    dir.run(&once).expect(0, &["job: done\n", "read 100, written 100,"]);
+    let files = dir.files("out");
+    dir.run(&once)
         .expect(0, &["`rerun` is \"never\": nothing to do.", "job: nothing to do\n", "job: read 0, written 0,"]);
-    assert_eq!(house.files("out"), files);
+    assert_eq!(dir.files("out"), files);
 }
 
 #[test]
 fn an_interrupted_run_goes_on_where_it_was() {
-    let alone = house(600);
+    let alone = setup(600);
     alone.run(&RUN).expect(0, &[]);
-    let house = house(600);
-    interrupt(&house);
-    let committed = house.rows("out").len();
-    let said = format!("going on after {committed} records of an earlier run\n");
-    house.run(&[&RUN[..], &SLOW].concat()).expect(0, &[&said]);
-    assert_eq!(house.rows("out"), alone.rows("out"));
+    let dir = setup(600);
+    interrupt(&dir);
+    let committed = dir.rows("out").len();
+    let message = format!("going on after {committed} records of an earlier run\n");
+    dir.run(&[&RUN[..], &SLOW].concat()).expect(0, &[&message]);
+    assert_eq!(dir.rows("out"), alone.rows("out"));
 }
 
 #[test]
 fn an_interrupted_run_goes_on_with_changed_options_and_says_so() {
-    let house = house(600);
-    interrupt(&house);
-    let committed = house.rows("out").len();
+    let dir = setup(600);
+    interrupt(&dir);
+    let committed = dir.rows("out").len();
     let set = ["--set", "transform.range_check.ranges.\"NOx(GT)\".max=100.0"];
-    let said = format!("going on after {committed} records of an earlier run, with the options as they are now\n");
-    house.run(&[&RUN[..], &set].concat()).expect(0, &[&said]);
-    let rows = house.rows("out");
+    let message = format!("going on after {committed} records of an earlier run, with the options as they are now\n");
+    dir.run(&[&RUN[..], &set].concat()).expect(0, &[&message]);
+    let rows = dir.rows("out");
     assert_eq!(rows.len(), 600);
     let failed = |rows: &[&str]| rows.iter().filter(|flags| flags.as_bytes()[1] == b'4').count();
     let flags = rows.column("flags");
@@ -194,11 +177,11 @@ fn an_interrupted_run_goes_on_with_changed_options_and_says_so() {
 
 #[test]
 fn an_interrupted_run_does_not_go_on_with_other_stages() {
-    let house = house(600);
-    interrupt(&house);
-    let files = house.files("out");
-    house.write("job.toml", format!("name = \"job\"\n\n{SOURCE}{FILES}"));
-    house.run(&RUN).expect(
+    let dir = setup(600);
+    interrupt(&dir);
+    let files = dir.files("out");
+    dir.write("job.toml", format!("name = \"job\"\n\n{UCI_SOURCE}{FILES}"));
+    dir.run(&RUN).expect(
         78,
         &[
             "error: job: the stages are not those of the run that was interrupted: it had csv -> range_check -> csv, now \
@@ -206,30 +189,30 @@ fn an_interrupted_run_does_not_go_on_with_other_stages() {
             "help: put the stages back to let that run end, or start from the beginning with `--fresh`\n",
         ],
     );
-    assert_eq!(house.files("out"), files);
-    house.run(&[&RUN[..], &["--fresh"]].concat()).expect(0, &["read 600, written 600,"]);
-    assert_eq!(house.rows("out").len(), 600);
+    assert_eq!(dir.files("out"), files);
+    dir.run(&[&RUN[..], &["--fresh"]].concat()).expect(0, &["read 600, written 600,"]);
+    assert_eq!(dir.rows("out").len(), 600);
 }
 
 #[test]
 fn files_without_the_state_that_belongs_to_them_are_not_written_over() {
-    let house = house(100);
-    house.run(&RUN).expect(0, &[]);
-    std::fs::remove_dir_all(house.path(".aqpipe")).expect("removed");
-    let files = house.files("out");
-    let done = house.run(&RUN).expect(
+    let dir = setup(100);
+    dir.run(&RUN).expect(0, &[]);
+    std::fs::remove_dir_all(dir.path(".aqpipe")).expect("removed");
+    let files = dir.files("out");
+    let done = dir.run(&RUN).expect(
         78,
         &["error: job: csv: there is output of in.csv up to ", "`.aqpipe/job` does not know of it: it was removed"],
     );
     assert!(done.err.contains("`--fresh`"), "{}", done.err);
-    assert_eq!(house.files("out"), files);
+    assert_eq!(dir.files("out"), files);
 }
 
 #[test]
 fn a_pipeline_does_not_go_on_in_another_place_and_a_respelt_place_is_the_same() {
-    let house = house(600);
-    interrupt(&house);
-    let files = house.files("out");
+    let dir = setup(600);
+    interrupt(&dir);
+    let files = dir.files("out");
     let elsewhere = [&RUN[..], &["--set", "sink.dir=other"]].concat();
     let refused = [
         "error: job: csv: the output of `job` went to the files `air_quality_batch_*` in `out`, and would go to the files \
@@ -237,25 +220,25 @@ fn a_pipeline_does_not_go_on_in_another_place_and_a_respelt_place_is_the_same() 
         "help: put that back, give the pipeline another `name`, under which it begins anew, or start from the beginning \
          with `--fresh`\n",
     ];
-    house.run(&elsewhere).expect(78, &refused);
-    house.run(&[&RUN[..], &["--set", "sink.prefix=more"]].concat()).expect(78, &["in `out` now\n"]);
-    assert_eq!(house.files("out"), files);
-    assert!(!house.path("other").exists());
-    let out = format!("sink.dir={}", house.path("./out/../out").display());
-    house.run(&[&RUN[..], &["--set", &out]].concat()).expect(0, &["going on after", "job: done\n"]);
-    assert_eq!(house.rows("out").len(), 600);
-    house.run(&elsewhere).expect(78, &["and would go to the files `air_quality_batch_*` in `other` now\n"]);
+    dir.run(&elsewhere).expect(78, &refused);
+    dir.run(&[&RUN[..], &["--set", "sink.prefix=more"]].concat()).expect(78, &["in `out` now\n"]);
+    assert_eq!(dir.files("out"), files);
+    assert!(!dir.path("other").exists());
+    let out = format!("sink.dir={}", dir.path("./out/../out").display());
+    dir.run(&[&RUN[..], &["--set", &out]].concat()).expect(0, &["going on after", "job: done\n"]);
+    assert_eq!(dir.rows("out").len(), 600);
+    dir.run(&elsewhere).expect(78, &["and would go to the files `air_quality_batch_*` in `other` now\n"]);
     let other = [&elsewhere[..], &["--set", "name=other"]].concat();
-    house.run(&other).expect(0, &["other: read 600, written 600,"]);
+    dir.run(&other).expect(0, &["other: read 600, written 600,"]);
 }
 
 #[test]
 fn output_that_is_gone_is_told() {
-    let house = house(100);
-    house.run(&RUN).expect(0, &[]);
-    std::fs::remove_dir_all(house.path("out")).expect("removed");
+    let dir = setup(100);
+    dir.run(&RUN).expect(0, &[]);
+    std::fs::remove_dir_all(dir.path("out")).expect("removed");
     for _ in 0..2 {
-        house.run(&RUN).expect(
+        dir.run(&RUN).expect(
             0,
             &[
                 "nothing is here of the files `air_quality_batch_*` in `out` that earlier runs wrote: 100 records were removed, \
@@ -264,69 +247,58 @@ fn output_that_is_gone_is_told() {
             ],
         );
     }
-    house.run(&[&RUN[..], &["--fresh"]].concat()).expect(0, &["read 100, written 100,"]);
-    assert_eq!(house.rows("out").len(), 100);
+    dir.run(&[&RUN[..], &["--fresh"]].concat()).expect(0, &["read 100, written 100,"]);
+    assert_eq!(dir.rows("out").len(), 100);
 }
 
-fn kafka_pipelines(kafka: &Kafka, topic: &str) -> House {
-    let house = house(300);
-    let brokers = &kafka.brokers;
-    house.write(
-        "producer.toml",
-        format!(
-            "name = \"producer\"\n\n{SOURCE}{CHECK}\n[sink]\ntype = \"kafka\"\nbrokers = \"{brokers}\"\ntopic = \"{topic}\"\n\
-             create_topic = {{ partitions = 2, replication = 1 }}\n"
-        ),
-    );
-    house.write(
-        "consumer.toml",
-        format!(
-            "name = \"consumer\"\n\n[source]\ntype = \"kafka\"\nbrokers = \"{brokers}\"\ntopics = [\"{topic}\"]\n\
-             group = \"{topic}\"\nsession_timeout_secs = 6\nkey = \"station\"\n{FILES}"
-        ),
-    );
-    house
+fn kafka_pipelines(kafka: &Kafka, topic: &str) -> TestDir {
+    let dir = setup(300);
+    let sink = kafka.sink(topic, 2);
+    dir.write("producer.toml", format!("name = \"producer\"\n\n{UCI_SOURCE}{CHECK}{sink}"));
+    let options = format!("group = \"{topic}\"\nsession_timeout_secs = 6\nkey = \"station\"\n");
+    dir.write("consumer.toml", format!("name = \"consumer\"\n\n{}{FILES}", kafka.source(topic, &options)));
+    dir
 }
 
 #[test]
 #[ignore = "needs Apache Kafka"]
 fn a_completed_run_into_kafka_sends_its_records_once_more_on_purpose_only_and_says_how_many() {
-    let kafka = Kafka::given();
+    let kafka = Kafka::from_env();
     let topic = kafka.name("again");
-    let house = kafka_pipelines(&kafka, &topic);
+    let dir = kafka_pipelines(&kafka, &topic);
     let produce = ["run", "producer.toml"];
-    house.run(&produce).expect(0, &["producer: read 300, written 300,"]);
+    dir.run(&produce).expect(0, &["producer: read 300, written 300,"]);
     // As a supervisor does, and with another form of what is sent.
     for options in [&[][..], &["--set", "sink.compression=zstd", "--set", "sink.linger_ms=1"]] {
-        house.run(&[&produce[..], options].concat()).expect(0, &["nothing to do. `--rerun` carries it once more\n"]);
+        dir.run(&[&produce[..], options].concat()).expect(0, &["nothing to do. `--rerun` carries it once more\n"]);
     }
     assert_eq!(kafka.read(&topic).len(), 300);
     let more = |why: &str| format!("the last run wrote 300 records; they are written once more: {why}\n");
-    house.run(&["run", "producer.toml", "--rerun"]).expect(0, &[&more("`--rerun` asks for it"), "written 300,"]);
-    house.run(&produce).expect(0, &["nothing to do. `--rerun` carries it once more\n"]);
+    dir.run(&["run", "producer.toml", "--rerun"]).expect(0, &[&more("`--rerun` asks for it"), "written 300,"]);
+    dir.run(&produce).expect(0, &["nothing to do. `--rerun` carries it once more\n"]);
     let changed = ["run", "producer.toml", "--set", "transform.range_check.ranges.\"NOx(GT)\".max=100.0"];
-    house.run(&changed).expect(0, &[&more("options were changed since"), "written 300,"]);
-    house.run(&changed).expect(0, &["nothing to do. `--rerun` carries it once more\n"]);
+    dir.run(&changed).expect(0, &[&more("options were changed since"), "written 300,"]);
+    dir.run(&changed).expect(0, &["nothing to do. `--rerun` carries it once more\n"]);
     let always = [&changed[..], &["--set", "source.rerun=true"]].concat();
-    house.run(&always).expect(0, &[&more("`rerun = \"always\"` asks for it"), "written 300,"]);
+    dir.run(&always).expect(0, &[&more("`rerun = \"always\"` asks for it"), "written 300,"]);
     assert_eq!(kafka.read(&topic).len(), 1200);
     let once = [&changed[..], &["--set", "source.rerun=false"]].concat();
-    house.run(&once).expect(0, &["`rerun` is \"never\": nothing to do."]);
+    dir.run(&once).expect(0, &["`rerun` is \"never\": nothing to do."]);
     assert_eq!(kafka.read(&topic).len(), 1200);
 }
 
 #[test]
 #[ignore = "needs Apache Kafka"]
 fn a_run_again_into_kafka_keeps_the_dead_letters_of_both_runs() {
-    let kafka = Kafka::given();
+    let kafka = Kafka::from_env();
     let topic = kafka.name("again");
-    let house = kafka_pipelines(&kafka, &topic);
-    house.write("in.csv", uci(300).replace("11/03/2004;05.00.00;", "11/03/2004;no time;"));
-    let text = house.read("producer.toml") + "\n[dead_letter]\ntype = \"ndjson\"\ndir = \"dead\"\n";
-    house.write("producer.toml", text);
+    let dir = kafka_pipelines(&kafka, &topic);
+    dir.write("in.csv", uci(300).replace("11/03/2004;05.00.00;", "11/03/2004;no time;"));
+    let text = dir.read("producer.toml") + NDJSON_DEAD_LETTERS;
+    dir.write("producer.toml", text);
     for run in 1..=3 {
-        house.run(&["run", "producer.toml", "--rerun"]).expect(0, &["written 299, dead letters 1,"]);
-        assert_eq!(house.letters("dead").len(), run);
+        dir.run(&["run", "producer.toml", "--rerun"]).expect(0, &["written 299, dead letters 1,"]);
+        assert_eq!(dir.dead_letters("dead").len(), run);
     }
     assert_eq!(kafka.read(&topic).len(), 3 * 299);
 }
@@ -334,18 +306,18 @@ fn a_run_again_into_kafka_keeps_the_dead_letters_of_both_runs() {
 #[test]
 #[ignore = "needs Apache Kafka"]
 fn a_consumer_just_goes_on_and_afresh_reads_all_again() {
-    let kafka = Kafka::given();
+    let kafka = Kafka::from_env();
     let topic = kafka.name("on");
-    let house = kafka_pipelines(&kafka, &topic);
+    let dir = kafka_pipelines(&kafka, &topic);
     let (produce, consume) = (["run", "producer.toml"], ["run", "consumer.toml", "--until-end"]);
-    house.run(&produce).expect(0, &[]);
-    house.run(&consume).expect(0, &["consumer: read 300, written 300,"]);
-    let files = house.files("out");
-    house.run(&consume).expect(0, &["consumer: done\n", "consumer: read 0, written 0,"]);
-    assert_eq!(house.files("out"), files);
-    house.run(&[&produce[..], &["--rerun"]].concat()).expect(0, &[]);
-    house.run(&consume).expect(0, &["consumer: read 300, written 300,"]);
-    assert_eq!(house.rows("out").len(), 600);
-    house.run(&[&consume[..], &["--fresh"]].concat()).expect(0, &["consumer: read 600, written 600,"]);
-    assert_eq!(house.rows("out").len(), 600);
+    dir.run(&produce).expect(0, &[]);
+    dir.run(&consume).expect(0, &["consumer: read 300, written 300,"]);
+    let files = dir.files("out");
+    dir.run(&consume).expect(0, &["consumer: done\n", "consumer: read 0, written 0,"]);
+    assert_eq!(dir.files("out"), files);
+    dir.run(&[&produce[..], &["--rerun"]].concat()).expect(0, &[]);
+    dir.run(&consume).expect(0, &["consumer: read 300, written 300,"]);
+    assert_eq!(dir.rows("out").len(), 600);
+    dir.run(&[&consume[..], &["--fresh"]].concat()).expect(0, &["consumer: read 600, written 600,"]);
+    assert_eq!(dir.rows("out").len(), 600);
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a pipeline, and where.
+//! Diagnostics: errors and warnings of a pipeline, each with its place in the text.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,33 +7,33 @@ use std::sync::Arc;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
-use super::shown::Shown;
+use super::masked::MaskedText;
 use super::source_map::{SourceMap, Span};
 use crate::printable;
 
-/// Whether a diagnostic stops anything.
+/// Whether a diagnostic stops the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// The pipeline cannot run.
     Error,
-    /// It can, but perhaps not as meant.
+    /// The pipeline can run, but perhaps not as meant.
     Warning,
 }
 
-/// One thing that is wrong.
+/// An error or a warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// Whether it stops the pipeline.
     pub severity: Severity,
     /// What is wrong: lower case, no full stop.
     pub message: String,
-    /// Where; `None` for the file as a whole.
+    /// The place; `None` for the file as a whole.
     pub span: Option<Span>,
-    /// A word under the place.
+    /// The text under the place.
     pub label: Option<Box<str>>,
-    /// More about it.
+    /// Details.
     pub notes: Vec<String>,
-    /// What to do about it.
+    /// What to do.
     pub help: Option<String>,
 }
 
@@ -55,35 +55,40 @@ impl Diagnostic {
         Diagnostic { severity: Severity::Warning, ..Diagnostic::error(message) }
     }
 
-    /// The same with its place.
+    /// The same at a place.
     #[must_use]
     pub fn at(mut self, span: Span) -> Diagnostic {
         self.span = Some(span);
         self
     }
 
-    /// The same with a word under its place.
+    /// The same at a place; the document itself has none.
+    pub(super) fn at_place(self, span: Span) -> Diagnostic {
+        if span.start == span.end { self } else { self.at(span) }
+    }
+
+    /// The same with a text under its place.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Diagnostic {
         self.label = Some(label.into().into());
         self
     }
 
-    /// The same with more about it.
+    /// The same with one more detail.
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Diagnostic {
         self.notes.push(note.into());
         self
     }
 
-    /// The same with what to do about it.
+    /// The same with what to do.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Diagnostic {
         self.help = Some(help.into());
         self
     }
 
-    /// The same with nothing in it that a terminal would obey or not show: names and values come from outside.
+    /// The same, safe for terminals: names and values come from outside.
     fn printable(&self) -> Diagnostic {
         let line = |text: &String| printable::line(text).into_owned();
         Diagnostic {
@@ -96,7 +101,7 @@ impl Diagnostic {
         }
     }
 
-    fn group<'a>(&'a self, sources: &'a Sources<'a>) -> Group<'a> {
+    fn group<'a>(&'a self, sources: &'a RenderedSources<'a>) -> Group<'a> {
         let level = match self.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
@@ -118,16 +123,19 @@ impl Diagnostic {
     }
 }
 
-/// The texts of a source map as they are shown, and the paths of those that are files.
-struct Sources<'a> {
+/// The texts of a source map as snippets show them, and the paths of the files among them.
+struct RenderedSources<'a> {
     map: &'a SourceMap,
-    texts: Vec<(Shown, Option<String>)>,
+    texts: Vec<(MaskedText, Option<String>)>,
 }
 
-impl Sources<'_> {
-    fn of(map: &SourceMap) -> Sources<'_> {
+impl RenderedSources<'_> {
+    fn of(map: &SourceMap) -> RenderedSources<'_> {
         let path = |index| map.path(index).map(|path| printable::line(path).into_owned());
-        Sources { map, texts: map.shown().into_iter().enumerate().map(|(at, shown)| (shown, path(at))).collect() }
+        RenderedSources {
+            map,
+            texts: map.shown().into_iter().enumerate().map(|(at, shown)| (shown, path(at))).collect(),
+        }
     }
 
     fn locate(&self, span: Span) -> Option<(&str, Option<&str>, Range<usize>)> {
@@ -136,13 +144,13 @@ impl Sources<'_> {
         Some((&shown.text, path.as_deref(), shown.range(range)))
     }
 
-    /// The path of the first text.
+    /// The path of the first text, where it is a file.
     fn file(&self) -> Option<&str> {
         self.texts.first().and_then(|(_, path)| path.as_deref())
     }
 }
 
-/// What is wrong with one pipeline, in the order of its text.
+/// The diagnostics of one pipeline, in the order of its text.
 #[derive(Clone, Debug, Default)]
 pub struct Diagnostics {
     sources: Arc<SourceMap>,
@@ -150,7 +158,7 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Diagnostics of a source map, sorted by place, each said once.
+    /// Diagnostics of a source map, sorted by place and without duplicates.
     #[must_use]
     pub fn new(sources: Arc<SourceMap>, mut list: Vec<Diagnostic>) -> Diagnostics {
         list.sort_by_key(|diagnostic| diagnostic.span);
@@ -158,13 +166,13 @@ impl Diagnostics {
         Diagnostics { sources, list }
     }
 
-    /// One diagnostic without a place.
+    /// A single diagnostic without a place.
     #[must_use]
     pub fn of(diagnostic: Diagnostic) -> Diagnostics {
         Diagnostics::new(Arc::default(), vec![diagnostic])
     }
 
-    /// These and, before them, others that have no place.
+    /// The same, with others that have no place before them.
     pub(super) fn preceded_by(mut self, mut others: Diagnostics) -> Diagnostics {
         others.list.append(&mut self.list);
         Diagnostics { sources: self.sources, list: others.list }
@@ -193,12 +201,13 @@ impl Diagnostics {
         self.list.iter()
     }
 
-    /// All of them as text, each with its place, with an empty line between two; ends with a line break unless empty.
+    /// All diagnostics as text, each with its place and an empty line between two. Unless empty, the text ends with a line
+    /// break.
     #[must_use]
     pub fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let renderer = renderer.decor_style(DecorStyle::Ascii);
-        let sources = Sources::of(&self.sources);
+        let sources = RenderedSources::of(&self.sources);
         let one = |diagnostic: &Diagnostic| renderer.render(&[diagnostic.printable().group(&sources)]) + "\n";
         self.list.iter().map(one).collect::<Vec<_>>().join("\n")
     }

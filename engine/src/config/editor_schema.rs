@@ -1,12 +1,13 @@
-//! One JSON Schema for whole pipelines: what editors complete and check by.
+//! The JSON Schema of whole pipelines, for completion and checks in editors.
 
 use serde_json::{Map, Value as Json, json};
 
+use super::schema::{TypeSet, resolve};
 use super::settings;
 use crate::stage::{Descriptor, Registry, Role};
 
-/// The JSON Schema (draft 2020-12) of pipelines that are made of these stages. What it rejects, loading rejects; a
-/// value from the environment (`"${VAR}"`) is accepted wherever a value is.
+/// The JSON Schema (draft 2020-12) of pipelines made of these stages. Whatever it rejects, loading rejects, too. It accepts
+/// a variable of the environment (`"${VAR}"`) in place of every value.
 #[must_use]
 pub fn pipeline_schema(registry: &Registry) -> Json {
     let mut own = settings::schema();
@@ -38,7 +39,7 @@ pub fn pipeline_schema(registry: &Registry) -> Json {
     let whole = schema.clone();
     let roles = Role::ALL.map(Role::key);
     each_property(&mut schema, &mut |key, value| {
-        // The tables of stages and what tells them apart are written out.
+        // The environment gives no stage and no `type`.
         if !roles.contains(&key) {
             accept_variables(value, &whole);
         }
@@ -55,7 +56,7 @@ fn about(role: Role) -> &'static str {
     }
 }
 
-/// A stage of a role: `type` decides which schema it has to fit.
+/// The schema of a role: `type` selects the schema of the stage.
 fn of_role(registry: &Registry, role: Role) -> Json {
     let names: Vec<_> = registry.names(role).collect();
     let known = registry.iter().filter(|stage| stage.role == role);
@@ -79,7 +80,7 @@ fn definition(stage: &Descriptor) -> String {
     format!("{}.{}", stage.role.key(), stage.name)
 }
 
-/// A stage's own schema with the engine's keys, its definitions moved to those of the whole under its name.
+/// Adds a stage's schema, with the engine's keys, and its inner definitions under its name.
 fn of_stage(stage: &Descriptor, definitions: &mut Map<String, Json>) {
     let name = definition(stage);
     let mut schema = stage.schema().to_value();
@@ -127,8 +128,8 @@ fn rename_references(schema: &mut Json, name: &str) {
     }
 }
 
-/// Visits the schema of each value: of properties, of items, and below. Conditions are left alone: to accept more in
-/// an `if` or a `not` would reject more.
+/// Visits the schema of each value, at every depth. It leaves conditions alone: an `if` or a `not` that accepts more rejects
+/// more.
 fn each_property(schema: &mut Json, visit: &mut impl FnMut(&str, &mut Json)) {
     let Some(object) = schema.as_object_mut() else { return };
     for (keyword, inner) in object.iter_mut() {
@@ -161,14 +162,13 @@ fn each_property(schema: &mut Json, visit: &mut impl FnMut(&str, &mut Json)) {
     }
 }
 
-/// Lets a schema accept a string with a variable too, unless it takes every string or nothing at all.
+/// Makes a schema accept a string with a variable, unless it accepts every string or nothing.
 fn accept_variables(schema: &mut Json, whole: &Json) {
-    use super::schema::Types;
     if !schema.is_object() || takes_any_string(schema, whole) {
         return;
     }
-    let limited = Types::of(schema, whole).has(Types::STRING);
-    // A string of a certain form may have a variable, or a doubled dollar sign, in its middle.
+    let limited = TypeSet::of(schema, whole).has(TypeSet::STRING);
+    // A string of a certain form may contain a variable, or a doubled dollar sign, at any place.
     let pattern = if limited { "\\$[{$]" } else { "^\\$\\{" };
     let Some(object) = schema.as_object_mut() else { return };
     let mut outer = Map::new();
@@ -183,7 +183,7 @@ fn accept_variables(schema: &mut Json, whole: &Json) {
 }
 
 fn takes_any_string(schema: &Json, whole: &Json) -> bool {
-    let schema = super::schema::resolve(schema, whole);
+    let schema = resolve(schema, whole);
     let Some(object) = schema.as_object() else { return true };
     let limits = ["enum", "const", "pattern", "minLength", "maxLength", "format", "allOf", "not", "if", "$ref"];
     if limits.iter().any(|limit| object.contains_key(*limit)) {

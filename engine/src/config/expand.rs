@@ -2,36 +2,36 @@
 
 use super::diagnostics::Diagnostic;
 use super::node::{Node, Value};
-use super::parse_value;
-use super::shown::MASK;
+use super::redaction::Redaction;
 use super::source_map::{SourceMap, Span};
+use crate::stage::Role;
 
-/// A value that no message repeats: it came from the environment, or its key is one of secrets.
-#[derive(Clone)]
-pub(super) struct Secret {
-    /// How the file writes it, or what stands for it.
-    written: String,
-    value: String,
-}
-
-impl Secret {
-    /// A value that the text gives as it is.
-    pub(super) fn written_out(value: String) -> Secret {
-        Secret { written: MASK.to_owned(), value }
-    }
-}
-
-/// What expansion works with.
+/// The expansion of one document.
 pub(super) struct Expansion<'a> {
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
     pub(super) sources: &'a SourceMap,
-    pub(super) secrets: Vec<Secret>,
+    /// The values that came from the environment.
+    pub(super) redactions: Vec<Redaction>,
     pub(super) problems: Vec<Diagnostic>,
 }
 
 impl Expansion<'_> {
+    /// Expands every string of a document. The environment gives values of stages, not stages: a variable in place of a
+    /// stage's table stays a string.
+    pub(super) fn document(&mut self, root: &mut Node) {
+        self.expand(root);
+        let Value::Table(table) = &mut root.value else { return };
+        for role in Role::ALL {
+            let Some(node) = table.get_mut(role.key()) else { continue };
+            node.untyped_to_text();
+            if let Value::Array(items) = &mut node.value {
+                items.iter_mut().for_each(Node::untyped_to_text);
+            }
+        }
+    }
+
     /// Expands every string in a node.
-    pub(super) fn expand(&mut self, node: &mut Node) {
+    fn expand(&mut self, node: &mut Node) {
         match &mut node.value {
             Value::Text(text) if text.contains('$') => {
                 let text = std::mem::take(text);
@@ -74,23 +74,23 @@ impl Expansion<'_> {
         }
         expanded.push_str(rest);
         if node.secret {
-            self.secrets.push(Secret { written: text.to_owned(), value: expanded.clone() });
+            self.redactions.push(Redaction::new(expanded.clone(), text.to_owned()));
         }
         let lone = variables == 1 && text.starts_with("${") && text.find('}') == Some(text.len() - 1);
         node.value = if failed {
             Value::Invalid(String::new())
         } else if lone {
-            let parsed = parse_value(0, &expanded).map(|mut parsed| {
+            let parsed = Node::parse(0, &expanded).map(|mut parsed| {
                 relocate(&mut parsed, node.span, node.secret);
                 Box::new(parsed)
             });
-            Value::Loose { text: expanded, parsed }
+            Value::Untyped { text: expanded, parsed }
         } else {
             Value::Text(expanded)
         };
     }
 
-    /// The value of what stands between the braces; `None` once its problem is noted.
+    /// The value of the text between the braces; `None` after a diagnostic.
     fn variable(&mut self, node: &mut Node, inside: &str) -> Option<String> {
         let written = format!("${{{inside}}}");
         let end = inside.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(inside.len());
@@ -108,12 +108,12 @@ impl Expansion<'_> {
             self.problem(node, &written, "a variable cannot stand inside another", |problem| problem);
             return None;
         }
-        // As in a shell: with `:-` and `:?` a variable that is empty counts as one that is not set.
+        // As in a shell: with `:-` and `:?`, an empty variable counts as unset.
         let value = (self.env)(name).filter(|value| operator.is_empty() || !value.is_empty());
         match (value, fallback) {
             (Some(value), _) => {
                 node.secret = true;
-                self.secrets.push(Secret { written: format!("${{{name}}}"), value: value.clone() });
+                self.redactions.push(Redaction::new(value.clone(), format!("${{{name}}}")));
                 Some(value)
             }
             (None, Some(fallback)) => Some(fallback.to_owned()),
@@ -133,7 +133,7 @@ impl Expansion<'_> {
         self.problems.push(with(Diagnostic::error(message).at(self.place(node.span, written))));
     }
 
-    /// Where in a string something stands; the whole string where escapes hide it.
+    /// The place of a part of a string; the whole string where escapes hide the part.
     fn place(&self, span: Span, written: &str) -> Span {
         match self.sources.text(span).find(written) {
             Some(at) => Span::based(span.start, at..at + written.len()),
@@ -142,7 +142,7 @@ impl Expansion<'_> {
     }
 }
 
-/// Gives what was parsed from the environment the place of the string that named it.
+/// Gives a value that was parsed from the environment the place of the string with the variable.
 fn relocate(node: &mut Node, span: Span, secret: bool) {
     node.span = span;
     node.secret = secret;
@@ -154,24 +154,4 @@ fn relocate(node: &mut Node, span: Span, secret: bool) {
         }),
         _ => {}
     }
-}
-
-/// Takes the values of the environment out of a text that others wrote, so that a password in a variable never
-/// reaches a screen or a log. A value too short to be one is only taken out where it stands in quotes.
-pub(super) fn redact(secrets: &[Secret], text: &str) -> String {
-    let mut text = text.to_owned();
-    let mut longest_first: Vec<_> = secrets.iter().filter(|secret| !secret.value.is_empty()).collect();
-    longest_first.sort_by_key(|secret| std::cmp::Reverse(secret.value.len()));
-    for Secret { written, value } in longest_first {
-        for value in [value.clone(), value.escape_debug().to_string()] {
-            if value.chars().count() >= 4 {
-                text = text.replace(&value, written);
-            } else {
-                for quote in ['`', '"', '\''] {
-                    text = text.replace(&format!("{quote}{value}{quote}"), &format!("{quote}{written}{quote}"));
-                }
-            }
-        }
-    }
-    text
 }

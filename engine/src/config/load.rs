@@ -3,49 +3,43 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::assemble::assemble;
+use super::builder::PipelineBuilder;
+use super::coerce::coerce;
 use super::diagnostics::{Diagnostic, Diagnostics};
 use super::document::Document;
 use super::expand::Expansion;
-use super::node::{Node, Value};
+use super::node::Node;
 use super::overrides::Overrides;
 use super::pipeline::Pipeline;
+use super::schemas::Schemas;
 use super::source_map::{SourceMap, Span};
-use crate::stage::{Registry, Role};
+use crate::stage::Registry;
 
 /// Reads pipelines.
 pub struct Loader<'a> {
-    registry: &'a Registry,
+    schemas: Schemas<'a>,
     env: &'a dyn Fn(&str) -> Option<String>,
     overrides: Overrides,
 }
 
-/// Pipelines that were read together.
+/// Pipelines that are to run together.
 #[derive(Debug)]
 pub struct Loaded {
-    /// Each file with what became of it, in the order given.
+    /// Each file with its pipeline or its diagnostics, in the order given.
     pub pipelines: Vec<(PathBuf, Result<Pipeline, Diagnostics>)>,
-    /// What is wrong with them as a whole: two of one name, an override for a pipeline that is not there.
+    /// The diagnostics of all together: two pipelines of one name, an override for a pipeline that is not among them.
     pub together: Diagnostics,
-}
-
-/// A document as far as it needs no registry.
-struct Draft {
-    document: Document,
-    /// The name as the file has it: overrides address the pipeline by it.
-    name: Option<String>,
-    problems: Vec<Diagnostic>,
 }
 
 impl<'a> Loader<'a> {
     /// A loader of pipelines made of these stages, with the variables of an environment.
     #[must_use]
     pub fn new(registry: &'a Registry, env: &'a dyn Fn(&str) -> Option<String>) -> Loader<'a> {
-        Loader { registry, env, overrides: Overrides::default() }
+        Loader { schemas: Schemas::new(registry), env, overrides: Overrides::default() }
     }
 
-    /// The same with overrides. Those for another pipeline are passed over; [`Loader::load_all`] says when there is
-    /// no such pipeline.
+    /// The same with overrides. Overrides for another pipeline are ignored; [`Loader::load_all`] reports those whose
+    /// pipeline does not exist.
     #[must_use]
     pub fn overrides(self, overrides: Overrides) -> Loader<'a> {
         Loader { overrides, ..self }
@@ -54,18 +48,18 @@ impl<'a> Loader<'a> {
     /// Reads a pipeline from a file.
     ///
     /// # Errors
-    /// All that is wrong with it.
+    /// All its diagnostics.
     pub fn load(&self, path: &Path) -> Result<Pipeline, Diagnostics> {
         let text = read(path).map_err(Diagnostics::of)?;
         self.load_text(&path.display().to_string(), &text)
     }
 
-    /// Reads a pipeline from text; `name` is what messages call it.
+    /// Reads a pipeline from text; `name` is its path in messages.
     ///
     /// # Errors
-    /// All that is wrong with it.
+    /// All its diagnostics.
     pub fn load_text(&self, name: &str, text: &str) -> Result<Pipeline, Diagnostics> {
-        assemble_draft(self.registry, self.draft(name, text)?, name)
+        self.prepare(name, text)?.build()
     }
 
     /// Reads pipelines that are to run together.
@@ -74,9 +68,9 @@ impl<'a> Loader<'a> {
         let (mut names, mut pipelines) = (Vec::new(), Vec::new());
         for path in paths {
             let file = path.display().to_string();
-            let draft = read(path).map_err(Diagnostics::of).and_then(|text| self.draft(&file, &text));
-            names.push(draft.as_ref().ok().and_then(|draft| draft.name.clone()));
-            pipelines.push((path.clone(), draft.and_then(|draft| assemble_draft(self.registry, draft, &file))));
+            let builder = read(path).map_err(Diagnostics::of).and_then(|text| self.prepare(&file, &text));
+            names.push(builder.as_ref().ok().and_then(|builder| builder.name_in_file.clone()));
+            pipelines.push((path.clone(), builder.and_then(PipelineBuilder::build)));
         }
         let mut together = Vec::new();
         for (at, (path, pipeline)) in pipelines.iter().enumerate() {
@@ -92,7 +86,7 @@ impl<'a> Loader<'a> {
             }
         }
         let mut together = Diagnostics::new(Arc::default(), together);
-        // A file that cannot be read may be the one that an override is for.
+        // An override may be for a file that cannot be read.
         let names: Option<Vec<&str>> = names.iter().map(Option::as_deref).collect();
         if let Some(names) = names {
             let unknown = self.overrides.unknown_pipelines(&names);
@@ -103,12 +97,12 @@ impl<'a> Loader<'a> {
         Loaded { pipelines, together }
     }
 
-    /// Parses, expands and overrides.
-    fn draft(&self, name: &str, text: &str) -> Result<Draft, Diagnostics> {
+    /// Parses, expands, overrides and coerces a text.
+    fn prepare(&self, file: &str, text: &str) -> Result<PipelineBuilder<'_>, Diagnostics> {
         // Editors count columns without a byte order mark.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut sources = SourceMap::default();
-        let base = sources.add(Some(name), text);
+        let base = sources.add(Some(file), text);
         let bases = self.overrides.add_to(&mut sources);
         let sources = Arc::new(sources);
         let parsed = toml::de::DeTable::parse(text);
@@ -116,38 +110,18 @@ impl<'a> Loader<'a> {
             Ok(table) => Node::document(base, table),
             Err(error) => return Err(Diagnostics::new(sources, vec![syntax(base, text, error)])),
         };
-        let mut expansion = Expansion { env: self.env, sources: &sources, secrets: Vec::new(), problems: Vec::new() };
-        expansion.expand(&mut root);
-        let (secrets, mut problems) = (expansion.secrets, expansion.problems);
-        roles_are_written_out(&mut root);
+        let mut expansion =
+            Expansion { env: self.env, sources: &sources, redactions: Vec::new(), problems: Vec::new() };
+        expansion.document(&mut root);
+        let (redactions, mut problems) = (expansion.redactions, expansion.problems);
         let name = root.table().and_then(|table| table.get("name")).and_then(Node::text).map(str::to_owned);
         self.overrides.apply(&bases, name.as_deref(), &mut root, &mut problems);
         let mut hidden = Vec::new();
-        root.secrets(&mut hidden);
-        let mut document = Document { sources, root, secrets };
+        root.hide_secrets(&mut hidden);
+        coerce(&mut root, &self.schemas, &mut hidden);
+        let mut document = Document { sources, root, redactions };
         document.hide(hidden);
-        Ok(Draft { document, name, problems })
-    }
-}
-
-fn assemble_draft(registry: &Registry, draft: Draft, file: &str) -> Result<Pipeline, Diagnostics> {
-    assemble(registry, draft.document, draft.problems, file)
-}
-
-/// The environment gives values of stages, not stages: the file says what the pipeline is made of.
-fn roles_are_written_out(root: &mut Node) {
-    let Some(table) = root.make_table() else { return };
-    let plain = |node: &mut Node| {
-        if let Value::Loose { text, .. } = &mut node.value {
-            node.value = Value::Text(std::mem::take(text));
-        }
-    };
-    for role in Role::ALL {
-        let Some(node) = table.get_mut(role.key()) else { continue };
-        plain(node);
-        if let Value::Array(items) = &mut node.value {
-            items.iter_mut().for_each(plain);
-        }
+        Ok(PipelineBuilder { schemas: &self.schemas, document, problems, file: file.to_owned(), name_in_file: name })
     }
 }
 
@@ -167,7 +141,7 @@ fn read(path: &Path) -> Result<String, Diagnostic> {
     })
 }
 
-/// The parser's first complaint: those after it are often of its making.
+/// The parser's first error: later ones often follow from it.
 fn syntax(base: usize, text: &str, error: &toml::de::Error) -> Diagnostic {
     let mut lines = error.message().lines().map(str::trim).filter(|line| !line.is_empty());
     let message = lines.next().unwrap_or("this is not TOML").trim_end_matches('.');

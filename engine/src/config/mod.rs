@@ -1,59 +1,50 @@
 //! From TOML text to a checked pipeline, or diagnostics with their places.
 //!
-//! The way of a file: text, parsed with the place of every key and value (`node`); the environment expanded inside
-//! string values (`expand`); what the command line sets (`overrides`); each table compared with its JSON Schema
-//! (`schema`) and read into its type; and each stage checked against the fields that reach it (`chain`). Nothing stops
-//! at the first mistake except a syntax error: all [`Diagnostics`] come at once, in the order of the text.
+//! Loading has six steps. The text is parsed with the place of every key and value (`node`). Variables of the environment
+//! are expanded inside string values (`expand`). Overrides of the command line are applied (`overrides`). Values from
+//! outside get the types that the schemas ask for (`coerce`). Each table is compared with its JSON Schema (`schema`) and
+//! read into its type (`stage_table`). Each stage is checked against the fields that reach it (`propagate`). Only a syntax
+//! error ends loading early: all other [`Diagnostics`] come at once, in the order of the text.
 
-mod assemble;
-mod chain;
-mod content;
+mod builder;
+mod coerce;
+mod content_hash;
 mod diagnostics;
+mod doc_text;
 mod document;
 mod editor_schema;
 mod expand;
+mod find_stages;
 mod load;
+mod masked;
 mod node;
 mod options;
+mod override_syntax;
 mod overrides;
 mod pipeline;
+mod pipeline_checks;
+mod propagate;
+mod redaction;
 mod schema;
+mod schemas;
 mod secret;
 mod settings;
-mod shown;
+mod settings_table;
 mod source_map;
-mod tables;
+mod stage_spec;
+mod stage_table;
+mod toml_text;
 
+pub use crate::monitor::{AlertSettings, MonitorSettings};
+pub use crate::nearest::nearest;
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
+pub use doc_text::first_sentence;
 pub use editor_schema::pipeline_schema;
 pub use load::{Loaded, Loader};
 pub use options::{OptionDoc, options};
 pub use overrides::Overrides;
-pub use pipeline::{Pipeline, StageOf};
+pub use pipeline::Pipeline;
 pub use secret::{is_secret, without_secrets};
-pub use settings::{AlertSettings, LogFormat, LogLevel, LogSettings, MonitorSettings, Settings};
-pub use source_map::{Source, SourceMap, Span};
-
-/// The candidate that is most like `name`, where one is alike enough to be meant.
-pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let lower = name.to_lowercase();
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&lower, &candidate.to_lowercase()), candidate))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
-}
-
-/// The first sentence of a documentation, on one line and without its full stop: what a list shows.
-#[must_use]
-pub fn first_sentence(docs: &str) -> String {
-    let paragraph = docs.split("\n\n").next().unwrap_or_default();
-    let line = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.split_once(". ").map_or(line.as_str(), |(first, _)| first).trim_end_matches('.').to_owned()
-}
-
-/// A text as a TOML value, where it is one.
-fn parse_value(base: usize, text: &str) -> Option<node::Node> {
-    toml::de::DeValue::parse(text).ok().map(|value| node::Node::value(base, &value))
-}
+pub use settings::{LogFormat, LogLevel, LogSettings, Settings};
+pub use source_map::{SourceMap, SourceText, Span};
+pub use stage_spec::StageSpec;

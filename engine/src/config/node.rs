@@ -12,14 +12,14 @@ use super::source_map::Span;
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) value: Value,
-    /// For a table with a header, the header.
+    /// For a table with a header, the place of the header.
     pub(super) span: Span,
-    /// Whether it is a secret, or the environment had a part in it: it is not repeated in any message.
+    /// Whether no message repeats it: it is a secret, or the environment gave a part of it.
     pub(super) secret: bool,
 }
 
-/// A value that is not to be shown.
-pub(super) struct Hidden {
+/// A value that no message and no snippet shows.
+pub(super) struct HiddenValue {
     pub(super) place: Span,
     pub(super) value: String,
 }
@@ -32,28 +32,29 @@ pub(super) enum Value {
     Boolean(bool),
     Array(Vec<Node>),
     Table(Table),
-    /// Text from the command line or the environment: a string or TOML, as the schema wants it.
-    Loose {
+    /// Text from the command line or the environment: a string or TOML, whichever the schema asks for. There is none after
+    /// [`coerce`](super::coerce).
+    Untyped {
         text: String,
         parsed: Option<Box<Node>>,
     },
-    /// TOML that a pipeline has no use for; the message says why.
+    /// TOML that pipelines do not have; the message says why.
     Invalid(String),
 }
 
 /// A table in the order of its text.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Table(pub(super) Vec<Entry>);
+pub(super) struct Table(pub(super) Vec<TableEntry>);
 
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(super) struct TableEntry {
     pub(super) key: String,
     pub(super) key_span: Span,
     pub(super) node: Node,
 }
 
 impl Table {
-    pub(super) fn entry(&self, key: &str) -> Option<&Entry> {
+    pub(super) fn entry(&self, key: &str) -> Option<&TableEntry> {
         self.0.iter().find(|entry| entry.key == key)
     }
 
@@ -88,6 +89,11 @@ impl Node {
         Node { value, span, secret: false }
     }
 
+    /// A text as a TOML value whose offsets start at `base`, where it is one.
+    pub(super) fn parse(base: usize, text: &str) -> Option<Node> {
+        DeValue::parse(text).ok().map(|value| Node::value(base, &value))
+    }
+
     pub(super) fn table(&self) -> Option<&Table> {
         match &self.value {
             Value::Table(table) => Some(table),
@@ -95,12 +101,12 @@ impl Node {
         }
     }
 
-    /// The table that a value is, or would be if its text were read as TOML.
+    /// The table that a value is, or that its text is as TOML.
     pub(super) fn make_table(&mut self) -> Option<&mut Table> {
-        if let Value::Loose { parsed: Some(parsed), .. } = &mut self.value
-            && matches!(parsed.value, Value::Table(_))
+        if let Value::Untyped { parsed: Some(parsed), .. } = &self.value
+            && parsed.table().is_some()
         {
-            self.value = std::mem::replace(&mut parsed.value, Value::Boolean(false));
+            self.untyped_to_toml();
         }
         match &mut self.value {
             Value::Table(table) => Some(table),
@@ -108,17 +114,31 @@ impl Node {
         }
     }
 
+    /// Takes an untyped text as TOML, where it is TOML.
+    pub(super) fn untyped_to_toml(&mut self) {
+        if let Value::Untyped { parsed: Some(parsed), .. } = &mut self.value {
+            self.value = std::mem::replace(&mut parsed.value, Value::Boolean(false));
+        }
+    }
+
+    /// Takes an untyped text as a string.
+    pub(super) fn untyped_to_text(&mut self) {
+        if let Value::Untyped { text, .. } = &mut self.value {
+            self.value = Value::Text(std::mem::take(text));
+        }
+    }
+
     pub(super) fn text(&self) -> Option<&str> {
         match &self.value {
-            Value::Text(text) | Value::Loose { text, .. } => Some(text),
+            Value::Text(text) | Value::Untyped { text, .. } => Some(text),
             _ => None,
         }
     }
 
-    /// The value as JSON, for schema and serde. What is invalid is null there.
+    /// The value as JSON, for schema and serde. An invalid value becomes null.
     pub(super) fn to_json(&self) -> serde_json::Value {
         match &self.value {
-            Value::Text(text) | Value::Loose { text, .. } => text.as_str().into(),
+            Value::Text(text) | Value::Untyped { text, .. } => text.as_str().into(),
             Value::Integer(integer) => (*integer).into(),
             Value::Float(float) => Number::from_f64(*float).map_or(serde_json::Value::Null, Into::into),
             Value::Boolean(boolean) => (*boolean).into(),
@@ -128,9 +148,9 @@ impl Node {
         }
     }
 
-    /// What a path of keys and indices leads to, as far as it leads: the span of the key there and the node.
-    pub(super) fn find<S: AsRef<str>>(&self, path: &[S]) -> Found<'_> {
-        let mut found = Found { node: self, key: None, whole: true };
+    /// Follows a path of keys and indices as far as it goes.
+    pub(super) fn find<S: AsRef<str>>(&self, path: &[S]) -> Lookup<'_> {
+        let mut found = Lookup { node: self, key: None, complete: true };
         for segment in path {
             let segment = segment.as_ref();
             let next = match &found.node.value {
@@ -141,45 +161,45 @@ impl Node {
                 _ => None,
             };
             let Some((key, node)) = next else {
-                found.whole = false;
+                found.complete = false;
                 return found;
             };
-            found = Found { node, key, whole: true };
+            found = Lookup { node, key, complete: true };
         }
         found
     }
 
-    /// Marks the values that are secrets, by the names of their keys, and notes each with its place.
-    pub(super) fn secrets(&mut self, found: &mut Vec<Hidden>) {
+    /// Marks the values of keys that name secrets, and adds them to `found`.
+    pub(super) fn hide_secrets(&mut self, found: &mut Vec<HiddenValue>) {
         match &mut self.value {
             Value::Table(table) => {
                 for entry in &mut table.0 {
-                    if is_secret(&entry.key) { entry.node.hide(found) } else { entry.node.secrets(found) }
+                    if is_secret(&entry.key) { entry.node.hide(found) } else { entry.node.hide_secrets(found) }
                 }
             }
-            Value::Array(items) => items.iter_mut().for_each(|item| item.secrets(found)),
-            Value::Loose { parsed: Some(parsed), .. } => parsed.secrets(found),
+            Value::Array(items) => items.iter_mut().for_each(|item| item.hide_secrets(found)),
+            Value::Untyped { parsed: Some(parsed), .. } => parsed.hide_secrets(found),
             _ => {}
         }
     }
 
-    /// Marks a value, with all that is in it, as a secret, and notes it.
-    pub(super) fn hide(&mut self, found: &mut Vec<Hidden>) {
+    /// Marks a value and everything in it as secret, and adds it to `found`.
+    pub(super) fn hide(&mut self, found: &mut Vec<HiddenValue>) {
         self.secret = true;
         match &mut self.value {
             Value::Table(table) => table.0.iter_mut().for_each(|entry| entry.node.hide(found)),
             Value::Array(items) => items.iter_mut().for_each(|item| item.hide(found)),
-            Value::Loose { text, parsed } => {
-                found.push(Hidden { place: self.span, value: text.clone() });
+            Value::Untyped { text, parsed } => {
+                found.push(HiddenValue { place: self.span, value: text.clone() });
                 parsed.iter_mut().for_each(|parsed| parsed.hide(found));
             }
-            Value::Text(text) => found.push(Hidden { place: self.span, value: text.clone() }),
-            // A number is a password too, but no word is taken out of messages for it.
-            _ => found.push(Hidden { place: self.span, value: String::new() }),
+            Value::Text(text) => found.push(HiddenValue { place: self.span, value: text.clone() }),
+            // A number may be a password, but messages keep such numbers: most of them are others.
+            _ => found.push(HiddenValue { place: self.span, value: String::new() }),
         }
     }
 
-    /// A diagnostic for each value that no pipeline has a use for.
+    /// Adds a diagnostic for each invalid value.
     pub(super) fn invalid(&self, list: &mut Vec<Diagnostic>) {
         match &self.value {
             Value::Invalid(message) => list.push(Diagnostic::error(message).at(self.span)),
@@ -190,14 +210,14 @@ impl Node {
     }
 }
 
-/// See [`Node::find`].
+/// The end of a path; see [`Node::find`].
 #[derive(Clone, Copy)]
-pub(super) struct Found<'a> {
+pub(super) struct Lookup<'a> {
     pub(super) node: &'a Node,
-    /// The place of the last key, where the path ends with one.
+    /// The place of the last key; `None` behind an index.
     pub(super) key: Option<Span>,
-    /// Whether the path led all the way.
-    pub(super) whole: bool,
+    /// Whether the path could be followed to its end.
+    pub(super) complete: bool,
 }
 
 /// A table as JSON without some of its keys.
@@ -209,14 +229,14 @@ pub(super) fn table_to_json(table: &Table, without: &[&str]) -> serde_json::Valu
 fn from_table(base: usize, table: &DeTable<'_>) -> Table {
     let entry = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
         let key: &Spanned<std::borrow::Cow<'_, str>> = key;
-        Entry {
+        TableEntry {
             key: key.get_ref().to_string(),
             key_span: Span::based(base, key.span()),
             node: Node::value(base, value),
         }
     };
     let mut entries: Vec<_> = table.iter().map(entry).collect();
-    // The parser's map is sorted by name; the order of the text decides the order of fields.
+    // The parser sorts by name, but the order of the text decides the order of fields.
     entries.sort_by_key(|entry| entry.key_span);
     Table(entries)
 }

@@ -1,26 +1,27 @@
-//! What options a stage has, from its JSON Schema: for `aqpipe stages` and the documentation.
+//! The options of a stage, read from its JSON Schema, for `aqpipe stages` and the documentation.
 
 use serde_json::Value as Json;
 
-use super::schema::{Types, resolve};
+use super::schema::{TypeSet, non_null};
+use super::toml_text::toml_value;
 use crate::stage::Descriptor;
 
 /// One option of a stage.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OptionDoc {
-    /// Its key, with those of the tables around it: `replay.speed`, `steps[].limit`, `ranges.*.min`.
+    /// Its key, below the keys of the tables around it: `replay.speed`, `steps[].limit`, `ranges.*.min`.
     pub key: String,
-    /// What it takes: `string`, `integer, at least 1`, `"flag"`, `"null"` or `"reject"`.
+    /// Its type and bounds: `string`, `integer, at least 1`, `"flag"`, `"null"` or `"reject"`.
     pub kind: String,
-    /// Its default as TOML writes it, where it has one.
+    /// Its default in TOML.
     pub default: Option<String>,
-    /// Whether it must be there.
+    /// Whether it has to be given.
     pub required: bool,
     /// Its documentation, on one line.
     pub doc: String,
 }
 
-/// The options of a stage, in the order of its declaration, those of inner tables below the table's own.
+/// The options of a stage in the order of their declaration, each table followed by the options in it.
 #[must_use]
 pub fn options(stage: &Descriptor) -> Vec<OptionDoc> {
     let root = stage.schema().to_value();
@@ -29,24 +30,24 @@ pub fn options(stage: &Descriptor) -> Vec<OptionDoc> {
     list
 }
 
-/// How deep tables are followed: one that contains itself has no end.
-const DEPTH_MAX: usize = 6;
+/// The depth to which inner tables are listed: a table may contain itself.
+const TABLE_DEPTH_MAX: usize = 6;
 
 fn of_table(table: &Json, root: &Json, prefix: &str, depth: usize, list: &mut Vec<OptionDoc>) {
     let required: Vec<&str> =
         table.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str).collect();
     for (key, schema) in table.get("properties").and_then(Json::as_object).into_iter().flatten() {
         let key_path = format!("{prefix}{key}");
-        let inner = meant(schema, root);
+        let inner = non_null(schema, root);
         let doc = schema.get("description").or_else(|| inner.get("description")).and_then(Json::as_str);
         list.push(OptionDoc {
             kind: kind(schema, root),
-            default: schema.get("default").filter(|default| !default.is_null()).map(toml_text),
+            default: schema.get("default").filter(|default| !default.is_null()).map(toml_value),
             required: required.contains(&key.as_str()),
             doc: doc.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" "),
             key: key_path.clone(),
         });
-        if depth < DEPTH_MAX {
+        if depth < TABLE_DEPTH_MAX {
             below(inner, root, &key_path, depth + 1, list);
         }
     }
@@ -56,26 +57,15 @@ fn below(schema: &Json, root: &Json, path: &str, depth: usize, list: &mut Vec<Op
     if schema.get("properties").is_some() {
         of_table(schema, root, &format!("{path}."), depth, list);
     } else if let Some(values) = schema.get("additionalProperties").filter(|values| values.is_object()) {
-        below(meant(values, root), root, &format!("{path}.*"), depth, list);
+        below(non_null(values, root), root, &format!("{path}.*"), depth, list);
     } else if let Some(items) = schema.get("items") {
-        below(meant(items, root), root, &format!("{path}[]"), depth, list);
+        below(non_null(items, root), root, &format!("{path}[]"), depth, list);
     }
 }
 
-/// A schema with references followed and the null of an absent option left out.
-pub(super) fn meant<'a>(schema: &'a Json, root: &'a Json) -> &'a Json {
-    let schema = resolve(schema, root);
-    let branches = schema.get("anyOf").and_then(Json::as_array).map_or(&[][..], Vec::as_slice);
-    let mut others = branches.iter().filter(|branch| branch.get("type").and_then(Json::as_str) != Some("null"));
-    match (others.next(), others.next()) {
-        (Some(only), None) => resolve(only, root),
-        _ => schema,
-    }
-}
-
-/// What a schema takes, in words.
+/// The type and bounds of a schema, in words.
 fn kind(schema: &Json, root: &Json) -> String {
-    let schema = meant(schema, root);
+    let schema = non_null(schema, root);
     let words = words(schema);
     if !words.is_empty() {
         return words.join(", ");
@@ -84,15 +74,15 @@ fn kind(schema: &Json, root: &Json) -> String {
         let kinds = branches.iter().filter(|branch| branch.get("type").and_then(Json::as_str) != Some("null"));
         return kinds.map(|branch| kind(branch, root)).collect::<Vec<_>>().join(" or ");
     }
-    let types = Types::of(schema, root);
-    let mut text = if types == Types::ALL {
+    let types = TypeSet::of(schema, root);
+    let mut text = if types == TypeSet::ALL {
         "anything".to_owned()
-    } else if types == Types::ARRAY {
+    } else if types == TypeSet::ARRAY {
         match schema.get("items") {
             Some(items) => format!("array of {}", kind(items, root)),
             None => "array".to_owned(),
         }
-    } else if types == Types::TABLE {
+    } else if types == TypeSet::TABLE {
         match schema.get("additionalProperties").filter(|values| values.is_object()) {
             Some(values) => format!("table of {}", kind(values, root)),
             None => "table".to_owned(),
@@ -117,7 +107,7 @@ fn is_unsigned(format: &Json) -> bool {
     format.as_str().is_some_and(|format| format.starts_with("uint"))
 }
 
-/// The words that a schema is limited to.
+/// The values of a schema that enumerates them.
 fn words(schema: &Json) -> Vec<String> {
     let list = |key: &str| schema.get(key).and_then(Json::as_array).map_or(&[][..], Vec::as_slice);
     let mut words: Vec<&Json> = list("enum").iter().chain(schema.get("const")).collect();
@@ -128,25 +118,10 @@ fn words(schema: &Json) -> Vec<String> {
         }
         words.extend(branches.into_iter().flatten());
     }
-    words.into_iter().filter(|word| !word.is_null()).map(toml_text).collect()
+    words.into_iter().filter(|word| !word.is_null()).map(toml_value).collect()
 }
 
 fn words_of(branch: &Json) -> Vec<&Json> {
     let several = branch.get("enum").and_then(Json::as_array).map_or(&[][..], Vec::as_slice);
     several.iter().chain(branch.get("const")).collect()
-}
-
-/// A value of a schema as TOML writes it.
-fn toml_text(value: &Json) -> String {
-    match value {
-        Json::Object(table) => {
-            let entries = table.iter().filter(|(_, value)| !value.is_null());
-            let entries: Vec<_> = entries
-                .map(|(key, value)| format!("{} = {}", super::schema::quote_path(&[key]), toml_text(value)))
-                .collect();
-            if entries.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", entries.join(", ")) }
-        }
-        Json::Array(items) => format!("[{}]", items.iter().map(toml_text).collect::<Vec<_>>().join(", ")),
-        other => other.to_string(),
-    }
 }

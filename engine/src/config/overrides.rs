@@ -1,48 +1,32 @@
 //! `--set [pipeline:]path.to.key=value`.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::diagnostics::{Diagnostic, Diagnostics};
-use super::node::{Entry, Node, Table, Value};
+use super::node::{Node, Table, TableEntry, Value};
+use super::override_syntax::{Override, PathSegment, parse};
 use super::source_map::{SourceMap, Span};
-use super::{nearest, parse_value};
+use crate::nearest::nearest;
 use crate::stage::Role;
 
-/// What the command line changes in pipelines, in the order given.
+/// The overrides of a command line, in the order given.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides(Vec<Override>);
 
-#[derive(Clone, Debug)]
-struct Override {
-    /// As typed.
-    text: String,
-    /// The pipeline that it is for; for all where it says none.
-    pipeline: Option<(String, Range<usize>)>,
-    path: Vec<Segment>,
-    value: Range<usize>,
-}
-
-#[derive(Clone, Debug)]
-struct Segment {
-    key: String,
-    range: Range<usize>,
-}
-
-/// How an override looks in a message.
-const PREFIX: &str = "--set ";
+/// Stands before an override in messages.
+const OVERRIDE_PREFIX: &str = "--set ";
 
 impl Overrides {
     /// Reads overrides such as `sink.topic=test` and `producer:transform.range_check.on_fail=reject`. A key that is not
     /// made of letters, digits, `_` and `-` alone is quoted as in TOML.
     ///
     /// # Errors
-    /// One diagnostic for each override that is not of that form.
+    /// A diagnostic for each override of another form.
     pub fn parse<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> Result<Overrides, Diagnostics> {
         let mut sources = SourceMap::default();
         let (mut overrides, mut problems) = (Vec::new(), Vec::new());
         for text in texts {
-            let base = sources.add(None, &format!("{PREFIX}{}", text.as_ref())) + PREFIX.len();
+            let base = sources.add(None, &format!("{OVERRIDE_PREFIX}{}", text.as_ref())) + OVERRIDE_PREFIX.len();
             match parse(text.as_ref()) {
                 Ok(parsed) => overrides.push(parsed),
                 Err((message, range)) => problems.push(
@@ -55,12 +39,12 @@ impl Overrides {
         if problems.is_empty() { Ok(Overrides(overrides)) } else { Err(Diagnostics::new(Arc::new(sources), problems)) }
     }
 
-    /// What is wrong with overrides that name a pipeline which is not among those given.
+    /// A diagnostic for each override that names a pipeline which is not among `names`.
     pub(super) fn unknown_pipelines(&self, names: &[&str]) -> Diagnostics {
         let mut sources = SourceMap::default();
         let mut problems = Vec::new();
         for one in &self.0 {
-            let base = sources.add(None, &format!("{PREFIX}{}", one.text)) + PREFIX.len();
+            let base = sources.add(None, &format!("{OVERRIDE_PREFIX}{}", one.text)) + OVERRIDE_PREFIX.len();
             let Some((pipeline, range)) = one.pipeline.as_ref().filter(|(name, _)| !names.contains(&name.as_str()))
             else {
                 continue;
@@ -75,12 +59,15 @@ impl Overrides {
         Diagnostics::new(Arc::new(sources), problems)
     }
 
-    /// Makes the overrides part of a pipeline's sources; returns where each starts there.
+    /// Adds the overrides to a pipeline's sources; returns the offset at which each starts.
     pub(super) fn add_to(&self, sources: &mut SourceMap) -> Vec<usize> {
-        self.0.iter().map(|one| sources.add(None, &format!("{PREFIX}{}", one.text)) + PREFIX.len()).collect()
+        self.0
+            .iter()
+            .map(|one| sources.add(None, &format!("{OVERRIDE_PREFIX}{}", one.text)) + OVERRIDE_PREFIX.len())
+            .collect()
     }
 
-    /// Changes a document as the overrides for it say.
+    /// Applies the overrides of this pipeline to its document.
     pub(super) fn apply(&self, bases: &[usize], name: Option<&str>, root: &mut Node, problems: &mut Vec<Diagnostic>) {
         for (one, base) in self.0.iter().zip(bases) {
             if one.pipeline.as_ref().is_none_or(|(pipeline, _)| Some(pipeline.as_str()) == name)
@@ -119,21 +106,21 @@ impl Override {
         }
         let table = as_table(node, parents, base)?;
         table.0.retain(|entry| entry.key != last.key);
-        table.0.push(Entry { key: last.key.clone(), key_span, node: new });
+        table.0.push(TableEntry { key: last.key.clone(), key_span, node: new });
         Ok(())
     }
 
     fn value(&self, base: usize) -> Value {
         let text = &self.text[self.value.clone()];
-        match parse_value(base + self.value.start, text) {
-            // Quotes that reached this program were meant: the shell takes its own away.
+        match Node::parse(base + self.value.start, text) {
+            // Quotes that reach this program are meant: the shell removes its own.
             Some(Node { value: quoted @ Value::Text(_), .. }) => quoted,
-            parsed => Value::Loose { text: text.to_owned(), parsed: parsed.map(Box::new) },
+            parsed => Value::Untyped { text: text.to_owned(), parsed: parsed.map(Box::new) },
         }
     }
 }
 
-fn as_table<'a>(node: &'a mut Node, path: &[Segment], base: usize) -> Result<&'a mut Table, Diagnostic> {
+fn as_table<'a>(node: &'a mut Node, path: &[PathSegment], base: usize) -> Result<&'a mut Table, Diagnostic> {
     let span = path.last().map(|segment| Span::based(base, segment.range.clone()));
     let written = path.iter().map(|segment| segment.key.as_str()).collect::<Vec<_>>().join(".");
     node.make_table().ok_or_else(|| {
@@ -142,11 +129,11 @@ fn as_table<'a>(node: &'a mut Node, path: &[Segment], base: usize) -> Result<&'a
     })
 }
 
-/// The value of a key or the item of an array; a table is made where there is nothing.
+/// The value of a key or the item of an array. A missing value becomes a table where `make` says so.
 fn child<'a>(
     node: &'a mut Node,
-    segment: &Segment,
-    parent: &[Segment],
+    segment: &PathSegment,
+    parent: &[PathSegment],
     base: usize,
     make: bool,
 ) -> Result<&'a mut Node, Diagnostic> {
@@ -159,7 +146,7 @@ fn child<'a>(
         Some(at) => at,
         None if make => {
             let node = Node { value: Value::Table(Table::default()), span, secret: false };
-            table.0.push(Entry { key: segment.key.clone(), key_span: span, node });
+            table.0.push(TableEntry { key: segment.key.clone(), key_span: span, node });
             table.0.len() - 1
         }
         None => return Err(Diagnostic::error("the pipeline has no `[[transform]]` to change").at(span)),
@@ -167,7 +154,7 @@ fn child<'a>(
     Ok(&mut table.0[at].node)
 }
 
-fn item<'a>(node: &'a mut Node, segment: &Segment, base: usize) -> Result<&'a mut Node, Diagnostic> {
+fn item<'a>(node: &'a mut Node, segment: &PathSegment, base: usize) -> Result<&'a mut Node, Diagnostic> {
     let span = Span::based(base, segment.range.clone());
     let items = match &mut node.value {
         Value::Array(items) => items.as_mut_slice(),
@@ -181,8 +168,8 @@ fn item<'a>(node: &'a mut Node, segment: &Segment, base: usize) -> Result<&'a mu
     })
 }
 
-/// The transform of that number (from 0), else of that `id`, else the only one of that type.
-fn choose<'a>(node: &'a mut Node, segment: &Segment, base: usize) -> Result<&'a mut Node, Diagnostic> {
+/// The transform with that number (from 0), else with that `id`, else the only one of that type.
+fn choose<'a>(node: &'a mut Node, segment: &PathSegment, base: usize) -> Result<&'a mut Node, Diagnostic> {
     let span = Span::based(base, segment.range.clone());
     let Value::Array(transforms) = &mut node.value else {
         return Err(Diagnostic::error("the pipeline has no `[[transform]]` to change").at(span));
@@ -222,54 +209,4 @@ fn index_of(transforms: &[Node], chosen: &str) -> Result<usize, Diagnostic> {
                 .help(format!("say which by its number: {}", numbers.join(", "))))
         }
     }
-}
-
-type Mistake = (String, Range<usize>);
-
-fn parse(text: &str) -> Result<Override, Mistake> {
-    let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let pipeline =
-        text.split_once(':').map(|(name, _)| name).filter(|name| !name.is_empty() && name.chars().all(named));
-    let mut at = pipeline.map_or(0, |name| name.len() + 1);
-    let pipeline = pipeline.map(|name| (name.to_owned(), 0..name.len()));
-    let mut path = Vec::new();
-    loop {
-        let segment = segment(text, at)?;
-        at = segment.range.end;
-        path.push(segment);
-        match text[at..].chars().next() {
-            Some('.') => at += 1,
-            Some('=') => return Ok(Override { text: text.to_owned(), pipeline, path, value: at + 1..text.len() }),
-            Some(c) => return Err((format!("`{c}` cannot stand in a key without quotes"), at..at + c.len_utf8())),
-            None => return Err(("the override has no `=` and no value".to_owned(), 0..text.len())),
-        }
-    }
-}
-
-fn segment(text: &str, at: usize) -> Result<Segment, Mistake> {
-    let rest = &text[at..];
-    let Some(quote) = rest.chars().next().filter(|c| matches!(c, '"' | '\'')) else {
-        let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-        let length = rest.find(|c| !bare(c)).unwrap_or(rest.len());
-        if length == 0 {
-            let width = rest.chars().next().map_or(0, char::len_utf8);
-            return Err(("a key is missing here".to_owned(), at..at + width));
-        }
-        return Ok(Segment { key: rest[..length].to_owned(), range: at..at + length });
-    };
-    let mut escaped = false;
-    let end = rest.char_indices().skip(1).find(|(_, c)| {
-        let ends = *c == quote && !escaped;
-        escaped = quote == '"' && *c == '\\' && !escaped;
-        ends
-    });
-    let Some((end, _)) = end else {
-        return Err(("the quoted key does not end".to_owned(), at..text.len()));
-    };
-    let range = at..at + end + 1;
-    let key = parse_value(0, &text[range.clone()]);
-    let Some(key) = key.as_ref().and_then(Node::text) else {
-        return Err(("this is not a quoted key".to_owned(), range));
-    };
-    Ok(Segment { key: key.to_owned(), range })
 }

@@ -1,28 +1,30 @@
-//! Which keys hold secrets, and where a text gives one: no message and no snippet repeats it.
+//! Recognises secrets by their keys, so that no message and no snippet repeats their values.
 
 use std::ops::Range;
 
-use super::shown::MASK;
+/// Replaces a secret.
+pub(super) const MASK: &str = "***";
 
-/// What the names of secrets contain, in stages' options and in properties of client libraries.
-const WORDS: [&str; 10] =
+/// A key that contains one of these names a secret, in options of stages and in properties of client libraries.
+const SECRET_WORDS: [&str; 10] =
     ["password", "passwd", "passphrase", "pwd", "secret", "credential", "private", "pem", "jwt", "oauthbearer.config"];
-/// Words that are looked for in misspelt keys too: `passwort`, `secert`.
-const MISSPELT: [&str; 3] = ["password", "passphrase", "secret"];
-/// One wrong sign in so many makes a misspelt word; more make another one, as `security` is.
-const SIGNS_PER_MISTAKE: usize = 4;
+/// The words that are recognised when misspelt, too: `passwort`, `secert`.
+const SECRET_WORDS_FUZZY: [&str; 3] = ["password", "passphrase", "secret"];
+/// A misspelt word has at most one typo in so many characters. With more it is another word, as `security` is.
+const CHARACTERS_PER_TYPO: usize = 4;
 
-/// Whether a key's value must not be shown: its name says so, or almost does.
+/// Whether a key names a secret, perhaps misspelt: its value must not be shown.
 #[must_use]
 pub fn is_secret(key: &str) -> bool {
     let key = key.to_lowercase();
-    let misspelt =
-        |part: &str| MISSPELT.iter().any(|word| strsim::osa_distance(part, word) <= word.len() / SIGNS_PER_MISTAKE);
-    WORDS.iter().any(|word| key.contains(word)) || key.split(|c: char| !c.is_alphanumeric()).any(misspelt)
+    let misspelt = |part: &str| {
+        SECRET_WORDS_FUZZY.iter().any(|word| strsim::osa_distance(part, word) <= word.len() / CHARACTERS_PER_TYPO)
+    };
+    SECRET_WORDS.iter().any(|word| key.contains(word)) || key.split(|c: char| !c.is_alphanumeric()).any(misspelt)
 }
 
-/// Where in the text of a value (with its quotes, if any) the secret is: all but the variables of the environment in it,
-/// and their defaults.
+/// The secret parts of a value's text, quotes included or not: everything but variables of the environment. The default of
+/// a variable is secret.
 pub(super) fn within(value: &str) -> Vec<Range<usize>> {
     const QUOTES: [char; 2] = ['"', '\''];
     let start = value.len() - value.trim_start_matches(QUOTES).len();
@@ -32,7 +34,7 @@ pub(super) fn within(value: &str) -> Vec<Range<usize>> {
     while at < end {
         let rest = &value[at..end];
         let literal = rest.find("${").unwrap_or(rest.len());
-        // What is left of a variable within another one, which is an error to be shown.
+        // A brace left over from a nested variable stays: the error about it has to be seen.
         if rest[..literal].chars().any(|c| c != '}') {
             found.push(at..at + literal);
         }
@@ -56,8 +58,8 @@ pub(super) fn within(value: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// Where a text gives secrets, as far as that can be told without parsing it: a file may be broken just there, and a
-/// comment may hold what a key held yesterday. `is_override` says that the text is one `key=value` to its end.
+/// The secrets in a text that need not be TOML: the file may be broken in that line, and a comment may hold the value of
+/// yesterday. `is_override` says that the text is a single `key=value`.
 pub(super) fn scan(text: &str, is_override: bool) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     let is_key = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '"' | '\'' | ':');
@@ -78,7 +80,7 @@ pub(super) fn scan(text: &str, is_override: bool) -> Vec<Range<usize>> {
         }
     }
     if is_override && !text.contains('=') {
-        // No value that could be told from the key: all behind the part that names a secret.
+        // Without `=`, key and value cannot be told apart: everything behind the word that names a secret is masked.
         let mut at = 0;
         for part in text.split_inclusive([' ', ':', '.', ',']) {
             at += part.len();
@@ -91,7 +93,7 @@ pub(super) fn scan(text: &str, is_override: bool) -> Vec<Range<usize>> {
     found
 }
 
-/// An argument of a command line (`KEY=VALUE`, or anything else) without the secret that it may give.
+/// An argument of a command line (`KEY=VALUE` or any other) with its secrets masked.
 #[must_use]
 pub fn without_secrets(argument: &str) -> String {
     let mut text = argument.to_owned();
@@ -105,8 +107,8 @@ fn leading_blanks(text: &str) -> usize {
     text.len() - text.trim_start_matches([' ', '\t']).len()
 }
 
-/// How long the value is that a text begins with: a string to its closing quotes, else to what ends a value; to the end
-/// of the line where nothing does.
+/// The length of the value at the start of a text: a string ends at its closing quote, another value at a delimiter, and
+/// both at the end of the line otherwise.
 fn length(text: &str) -> usize {
     for quotes in ["\"\"\"", "'''"] {
         if let Some(rest) = text.strip_prefix(quotes) {
@@ -125,7 +127,7 @@ fn length(text: &str) -> usize {
             });
             end.map_or(line.len(), |(at, _)| at + 1)
         }
-        // A table or a list of secrets may go on for lines; what is in it is not told apart.
+        // A table or a list of secrets may have several lines; it is masked as a whole.
         Some((_, open @ ('{' | '['))) => {
             let close = if open == '{' { '}' } else { ']' };
             text.find(close).map_or(text.len(), |end| end + 1)

@@ -1,12 +1,12 @@
-//! Where configuration text came from: a file and the overrides of the command line, as one range of offsets.
+//! The texts of a configuration (a file and the overrides of the command line) in one range of byte offsets.
 
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::masked::MaskedText;
 use super::secret;
-use super::shown::Shown;
 
-/// A stretch of a [`SourceMap`], in bytes, half open.
+/// A range of a [`SourceMap`], in bytes, half open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
     /// The first byte.
@@ -24,39 +24,39 @@ impl Span {
 
 /// One text among those of a [`SourceMap`].
 #[derive(Clone, Debug)]
-pub struct Source {
-    /// The path of a file; `None` for an override, whose text speaks for itself.
+pub struct SourceText {
+    /// The path of a file; `None` for an override.
     pub path: Option<String>,
     /// The text.
     pub text: Arc<str>,
     start: usize,
 }
 
-/// Texts one after the other, so that one offset names a text and a place in it.
+/// Texts one after the other, so that one offset stands for a text and a place in it.
 #[derive(Clone, Debug, Default)]
 pub struct SourceMap {
-    sources: Vec<Source>,
-    /// What is not to be shown of them.
+    sources: Vec<SourceText>,
+    /// The secrets in them.
     secrets: Vec<Span>,
 }
 
 impl SourceMap {
-    /// Adds a text and returns the offset of its first byte.
+    /// Adds a text; returns the offset of its first byte.
     pub(super) fn add(&mut self, path: Option<&str>, text: &str) -> usize {
-        // A gap of one byte, so that the end of one text is not the start of the next.
+        // A gap of one byte keeps the end of one text apart from the start of the next.
         let start = self.sources.last().map_or(0, |last| last.start + last.text.len() + 1);
-        self.sources.push(Source { path: path.map(str::to_owned), text: text.into(), start });
+        self.sources.push(SourceText { path: path.map(str::to_owned), text: text.into(), start });
         start
     }
 
-    /// The text that a span lies in and its range there, cut to whole characters.
+    /// The text of a span and the range in it, cut to whole characters.
     #[must_use]
-    pub fn locate(&self, span: Span) -> Option<(&Source, Range<usize>)> {
+    pub fn locate(&self, span: Span) -> Option<(&SourceText, Range<usize>)> {
         let (index, range) = self.find(span)?;
         Some((self.sources.get(index)?, range))
     }
 
-    /// The number of the text that a span lies in, and its range there.
+    /// The number of the text of a span and the range in it, cut to whole characters.
     pub(super) fn find(&self, span: Span) -> Option<(usize, Range<usize>)> {
         let index = self.sources.partition_point(|source| source.start <= span.start).checked_sub(1)?;
         let source = self.sources.get(index)?;
@@ -65,7 +65,7 @@ impl SourceMap {
         Some((index, start..end))
     }
 
-    /// Keeps the values at these places out of all that is shown.
+    /// Masks the values at these places wherever the texts are shown.
     pub(super) fn hide(&mut self, values: impl IntoIterator<Item = Span>) {
         for span in values {
             let found = secret::within(self.text(span));
@@ -73,12 +73,12 @@ impl SourceMap {
         }
     }
 
-    /// All texts as they are shown.
-    pub(super) fn shown(&self) -> Vec<Shown> {
-        let of = |(index, source)| {
+    /// All texts as snippets show them.
+    pub(super) fn shown(&self) -> Vec<MaskedText> {
+        let of = |(index, source): (usize, &SourceText)| {
             let within = self.secrets.iter().filter_map(|span| self.find(*span));
             let secrets: Vec<_> = within.filter(|(of, _)| *of == index).map(|(_, range)| range).collect();
-            Shown::of(source, &secrets)
+            MaskedText::of(&source.text, source.path.is_none(), &secrets)
         };
         self.sources.iter().enumerate().map(of).collect()
     }
@@ -89,14 +89,14 @@ impl SourceMap {
         self.locate(span).map_or("", |(source, range)| &source.text[range])
     }
 
-    /// The path of a text that is a file.
+    /// The path of a text, where it is a file.
     pub(super) fn path(&self, index: usize) -> Option<&str> {
         self.sources.get(index)?.path.as_deref()
     }
 
     /// The first text: the file.
     #[must_use]
-    pub fn file(&self) -> Option<&Source> {
+    pub fn file(&self) -> Option<&SourceText> {
         self.sources.first().filter(|source| source.path.is_some())
     }
 }

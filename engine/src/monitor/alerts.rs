@@ -1,31 +1,31 @@
-//! When a pipeline deserves a warning.
+//! Alerts: measured values compared with the limits of `[monitor.alerts]`.
 
 use std::collections::VecDeque;
 
-use super::Snapshot;
-use crate::config::AlertSettings;
+use super::settings::AlertSettings;
+use crate::metrics::Snapshot;
 
-/// Intervals whose mean throughput the latest one is compared with.
-const TRAILING: usize = 30;
-/// Intervals that a mean needs before it says anything.
-const TRAILING_MIN: usize = 3;
+/// The throughput of an interval is compared with the mean of this many intervals before it: five minutes by default.
+const TRAILING_INTERVALS_MAX: usize = 30;
+/// Below this many intervals, the mean is noise.
+const TRAILING_INTERVALS_MIN: usize = 3;
 
-/// Something that begins to deserve a warning, or no longer does.
+/// A change of an alert: a measured value crossed its limit, or came back.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alert {
     /// Which one: `error_rate`, `quality` or `throughput`.
     pub name: &'static str,
     /// Whether it begins.
     pub begins: bool,
-    /// What was measured, which limit of which key it is held against, and what to do.
+    /// The measured value, the key that sets its limit, and what to do.
     pub text: String,
 }
 
-/// What an alert says.
-struct Said {
-    what: String,
+/// The parts of an alert's text.
+struct AlertText {
+    measured: String,
     limit: String,
-    todo: &'static str,
+    advice: &'static str,
 }
 
 /// The alerts of one pipeline, from one interval to the next.
@@ -37,15 +37,14 @@ pub struct Alerts {
 }
 
 impl Alerts {
-    /// No alert yet.
+    /// Alerts with these limits, none of them active.
     #[must_use]
     pub fn new(settings: AlertSettings) -> Alerts {
         Alerts { settings, active: Vec::new(), rates: VecDeque::new() }
     }
 
-    /// What an interval changed: the alerts that begin and those that end. `idle` says that there was nothing to do,
-    /// so that a low throughput says nothing.
-    pub fn look(&mut self, before: &Snapshot, now: &Snapshot, idle: bool) -> Vec<Alert> {
+    /// The alerts that begin or end with the interval between two snapshots. An `idle` source makes no throughput alert.
+    pub fn evaluate(&mut self, before: &Snapshot, now: &Snapshot, idle: bool) -> Vec<Alert> {
         let seconds = now.uptime.saturating_sub(before.uptime).as_secs_f64();
         let read = now.counts.read - before.counts.read;
         let errors = now.errors - before.errors;
@@ -54,36 +53,41 @@ impl Alerts {
         let mut changes = Vec::new();
 
         let span = format!("in the last {seconds:.0} s");
-        // A request that failed is an attempt beside the records: without any record it is all that happened.
+        // A failed request counts as an attempt, so that an outage without a single record has an error rate too.
         let attempts = read + errors;
         if attempts > 0 {
             let (rate, limit) = (bad as f64 / attempts as f64, self.settings.error_rate);
-            let what = format!("{bad} of {attempts} records and requests failed {span} ({:.1} %)", rate * 100.0);
+            let measured = format!("{bad} of {attempts} records and requests failed {span} ({:.1} %)", rate * 100.0);
             let limit_text = format!("`error_rate` in [monitor.alerts] allows {:.1} %", limit * 100.0);
-            let todo = "`aqpipe dead-letters list` names records, warnings above name trouble with brokers";
-            self.set("error_rate", rate > limit, Said { what, limit: limit_text, todo }, &mut changes);
+            let advice = "`aqpipe dead-letters list` names records, warnings above name trouble with brokers";
+            self.set("error_rate", rate > limit, AlertText { measured, limit: limit_text, advice }, &mut changes);
         }
         if scored > 0 {
             let mean = (now.counts.score_sum - before.counts.score_sum) / scored as f64;
             let limit = self.settings.quality;
-            let what = format!("the mean score of {scored} records {span} is {mean:.3}");
+            let measured = format!("the mean score of {scored} records {span} is {mean:.3}");
             let limit_text = format!("`quality` in [monitor.alerts] asks for {limit:.3}");
-            let todo = "`flags` and `fills` of the output say which values are bad or missing";
-            self.set("quality", mean < limit, Said { what, limit: limit_text, todo }, &mut changes);
+            let advice = "`flags` and `fills` of the output say which values are bad or missing";
+            self.set("quality", mean < limit, AlertText { measured, limit: limit_text, advice }, &mut changes);
         }
         if seconds > 0.0 {
             let rate = read as f64 / seconds;
             let mean = self.rates.iter().sum::<f64>() / self.rates.len().max(1) as f64;
-            if self.rates.len() >= TRAILING_MIN && !idle {
+            if self.rates.len() >= TRAILING_INTERVALS_MIN && !idle {
                 let share = self.settings.throughput;
-                let what = format!("{rate:.0} records/s were read {span}, and {mean:.0} records/s before");
+                let measured = format!("{rate:.0} records/s were read {span}, and {mean:.0} records/s before");
                 let limit_text = format!("`throughput` in [monitor.alerts] asks for {:.0} % of that", share * 100.0);
-                let todo = "look whether the source, the brokers or the disk have become slow";
-                self.set("throughput", rate < share * mean, Said { what, limit: limit_text, todo }, &mut changes);
+                let advice = "look whether the source, the brokers or the disk have become slow";
+                self.set(
+                    "throughput",
+                    rate < share * mean,
+                    AlertText { measured, limit: limit_text, advice },
+                    &mut changes,
+                );
             }
             if !idle {
                 self.rates.push_back(rate);
-                if self.rates.len() > TRAILING {
+                if self.rates.len() > TRAILING_INTERVALS_MAX {
                     self.rates.pop_front();
                 }
             }
@@ -91,13 +95,13 @@ impl Alerts {
         changes
     }
 
-    /// The names of the alerts that hold.
+    /// The names of the active alerts.
     #[must_use]
     pub fn active(&self) -> &[&'static str] {
         &self.active
     }
 
-    fn set(&mut self, name: &'static str, holds: bool, said: Said, changes: &mut Vec<Alert>) {
+    fn set(&mut self, name: &'static str, holds: bool, text: AlertText, changes: &mut Vec<Alert>) {
         let held = self.active.contains(&name);
         if holds == held {
             return;
@@ -107,8 +111,12 @@ impl Alerts {
         } else {
             self.active.retain(|active| *active != name);
         }
-        let Said { what, limit, todo } = said;
-        let text = if holds { format!("{what}; {limit}: {todo}") } else { format!("{what}, as it should be; {limit}") };
+        let AlertText { measured, limit, advice } = text;
+        let text = if holds {
+            format!("{measured}; {limit}: {advice}")
+        } else {
+            format!("{measured}, as it should be; {limit}")
+        };
         changes.push(Alert { name, begins: holds, text });
     }
 }
@@ -118,7 +126,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::monitor::Counts;
+    use crate::metrics::Counts;
 
     fn at(second: u64, read: u64, dead: u64, score: f64) -> Snapshot {
         let counts = Counts { read, dead, scored: read, score_sum: score, ..Counts::default() };
@@ -133,15 +141,15 @@ mod tests {
     fn an_alert_is_said_when_it_begins_and_when_it_ends_and_not_between() {
         let mut alerts = Alerts::new(AlertSettings::default());
         let (a, b, c, d) = (at(0, 0, 0, 0.0), at(10, 100, 20, 90.0), at(20, 200, 40, 180.0), at(30, 300, 40, 270.0));
-        assert_eq!(names(&alerts.look(&a, &b, false)), [("error_rate", true)]);
-        assert_eq!(names(&alerts.look(&b, &c, false)), []);
-        assert_eq!(names(&alerts.look(&c, &d, false)), [("error_rate", false)]);
+        assert_eq!(names(&alerts.evaluate(&a, &b, false)), [("error_rate", true)]);
+        assert_eq!(names(&alerts.evaluate(&b, &c, false)), []);
+        assert_eq!(names(&alerts.evaluate(&c, &d, false)), [("error_rate", false)]);
     }
 
     #[test]
     fn low_quality_is_an_alert() {
         let mut alerts = Alerts::new(AlertSettings::default());
-        assert_eq!(names(&alerts.look(&at(0, 0, 0, 0.0), &at(10, 100, 0, 60.0), false)), [("quality", true)]);
+        assert_eq!(names(&alerts.evaluate(&at(0, 0, 0, 0.0), &at(10, 100, 0, 60.0), false)), [("quality", true)]);
     }
 
     #[test]
@@ -150,12 +158,12 @@ mod tests {
         let (a, b, c) = (at(0, 0, 0, 0.0), at(10, 100, 0, 60.0), at(20, 200, 0, 160.0));
         let text = |changes: Vec<Alert>| changes.into_iter().map(|alert| alert.text).collect::<Vec<_>>().join("\n");
         assert_eq!(
-            text(alerts.look(&a, &b, false)),
+            text(alerts.evaluate(&a, &b, false)),
             "the mean score of 100 records in the last 10 s is 0.600; `quality` in [monitor.alerts] asks for 0.700: \
              `flags` and `fills` of the output say which values are bad or missing"
         );
         assert_eq!(
-            text(alerts.look(&b, &c, false)),
+            text(alerts.evaluate(&b, &c, false)),
             "the mean score of 100 records in the last 10 s is 1.000, as it should be; `quality` in [monitor.alerts] \
              asks for 0.700"
         );
@@ -167,12 +175,12 @@ mod tests {
         let mut last = at(0, 0, 0, 0.0);
         for second in 1..=4 {
             let now = at(second * 10, second * 1_000, 0, second as f64 * 900.0);
-            assert!(alerts.look(&last, &now, false).is_empty());
+            assert!(alerts.evaluate(&last, &now, false).is_empty());
             last = now;
         }
         let idle = at(50, 4_000, 0, 3_600.0);
-        assert!(alerts.look(&last, &idle, true).is_empty());
+        assert!(alerts.evaluate(&last, &idle, true).is_empty());
         let slow = at(60, 4_100, 0, 3_690.0);
-        assert_eq!(names(&alerts.look(&idle, &slow, false)), [("throughput", true)]);
+        assert_eq!(names(&alerts.evaluate(&idle, &slow, false)), [("throughput", true)]);
     }
 }

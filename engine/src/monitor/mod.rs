@@ -1,9 +1,10 @@
-//! What is counted, and what is said of it.
+//! What is said of a run: log lines, alerts and a summary.
 
 mod alerts;
-mod metrics;
 mod report;
+mod settings;
 
+pub use crate::metrics::{Counts, FlagCounts, Metrics, Snapshot, TOO_MANY_FILES};
 pub use alerts::{Alert, Alerts};
-pub use metrics::{Counts, FlagCounts, Metrics, Snapshot, TOO_MANY_FILES};
 pub use report::{Reporter, summary};
+pub use settings::{AlertSettings, MonitorSettings};

@@ -1,4 +1,4 @@
-//! One log line every so often, and a summary at the end.
+//! The periodic log line of a run, and its summary.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,39 +8,40 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::{Alerts, Metrics, Snapshot};
-use crate::config::MonitorSettings;
+use super::alerts::Alerts;
+use super::settings::MonitorSettings;
+use crate::metrics::{Metrics, Snapshot};
 use crate::record::Flag;
 
-/// Says how a pipeline is doing until it is dropped.
+/// Logs a line about a pipeline at every interval until it is dropped.
 pub struct Reporter {
-    over: Arc<(Mutex<bool>, Condvar)>,
+    stopped: Arc<(Mutex<bool>, Condvar)>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Reporter {
-    /// Starts to report on a pipeline, within the tracing span of the caller.
+    /// Starts the thread that logs, within the tracing span of the caller.
     #[must_use]
     pub fn start(metrics: Arc<Metrics>, settings: &MonitorSettings) -> Reporter {
-        let over = Arc::new((Mutex::new(false), Condvar::new()));
+        let stopped = Arc::new((Mutex::new(false), Condvar::new()));
         if !settings.enabled {
-            return Reporter { over, thread: None };
+            return Reporter { stopped, thread: None };
         }
         let every = Duration::from_secs(settings.every_secs.max(1));
         let mut alerts = Alerts::new(settings.alerts.clone());
-        let (ended, span) = (Arc::clone(&over), tracing::Span::current());
+        let (signal, span) = (Arc::clone(&stopped), tracing::Span::current());
         let thread = std::thread::Builder::new().name("monitor".into()).spawn(move || {
             let _entered = span.enter();
             let mut before = metrics.snapshot();
-            let mut over = ended.0.lock();
-            while !*over {
-                if !ended.1.wait_for(&mut over, every).timed_out() {
+            let mut stopped = signal.0.lock();
+            while !*stopped {
+                if !signal.1.wait_for(&mut stopped, every).timed_out() {
                     continue;
                 }
                 let now = metrics.snapshot();
                 tracing::info!("{}", line(&before, &now));
                 let idle = now.lag.is_none_or(|lag| lag == 0);
-                for alert in alerts.look(&before, &now, idle) {
+                for alert in alerts.evaluate(&before, &now, idle) {
                     if alert.begins {
                         tracing::warn!(alert = alert.name, "{}", alert.text);
                     } else {
@@ -50,21 +51,21 @@ impl Reporter {
                 before = now;
             }
         });
-        Reporter { over, thread: thread.ok() }
+        Reporter { stopped, thread: thread.ok() }
     }
 }
 
 impl Drop for Reporter {
     fn drop(&mut self) {
-        *self.over.0.lock() = true;
-        self.over.1.notify_all();
+        *self.stopped.0.lock() = true;
+        self.stopped.1.notify_all();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-/// What happened between two moments, on one line.
+/// The log line of the interval between two snapshots.
 fn line(before: &Snapshot, now: &Snapshot) -> String {
     let seconds = now.uptime.saturating_sub(before.uptime).as_secs_f64().max(1e-9);
     let rate = |now: u64, before: u64| (now - before) as f64 / seconds;
@@ -105,7 +106,7 @@ fn line(before: &Snapshot, now: &Snapshot) -> String {
     line
 }
 
-/// What a run did, for its end: several lines.
+/// The summary of a run, as lines.
 #[must_use]
 pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
     let counts = &metrics.counts;
@@ -148,7 +149,7 @@ pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
     text
 }
 
-/// The files that were written, and where they are: a sink and dead letters may have a directory each.
+/// The number of files written and their directories: the sink and the dead letters may have one each.
 fn files(metrics: &Snapshot) -> String {
     let count = match metrics.files {
         0 => return String::new(),
@@ -167,7 +168,43 @@ fn files(metrics: &Snapshot) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::monitor::Counts;
+    use crate::metrics::Counts;
+
+    #[test]
+    fn the_log_line_has_rates_of_the_interval_and_sums_of_the_run() {
+        let at = |seconds: u64, read: u64| Snapshot {
+            counts: Counts { read, written: read / 2, dead: 1, scored: 4, score_sum: 3.0, ..Counts::default() },
+            commits: seconds,
+            commit_time: Duration::from_millis(20 * seconds),
+            batches: 2 * seconds,
+            batch_time: Duration::from_millis(seconds),
+            errors: 1,
+            retries: 3,
+            files: 1,
+            uptime: Duration::from_secs(seconds),
+            ..Snapshot::default()
+        };
+        assert_eq!(
+            line(&at(10, 1_000), &Snapshot { lag: Some(7), held: 5, ..at(20, 3_000) }),
+            "200 records/s in, 100 out; 3000 read, 1500 written, 2 errors (0.07 %), 3 retries, mean score 0.750, \
+             batch 0.5 ms, commit 20.0 ms, lag 7, 40 batches, 1 file, 5 held, up 20 s"
+        );
+        let quiet = line(&Snapshot::default(), &Snapshot { batches: 1, ..Snapshot::default() });
+        assert!(quiet.ends_with("0 retries, batch 0.0 ms, commit -, 1 batch, 0 files, up 0 s"), "{quiet}");
+    }
+
+    #[test]
+    fn the_summary_says_where_the_files_are() {
+        let here = std::env::current_dir().expect("a directory");
+        let of = |files: u64, places: &[&str]| {
+            let files_in = places.iter().map(|place| (*place).to_owned()).collect();
+            summary("p", &Snapshot { files, files_in, ..Snapshot::default() }).concat()
+        };
+        let below = here.join("out").display().to_string();
+        assert!(of(1, &[&below]).contains("; 1 file in out/ in 0.0 s"), "{}", of(1, &[&below]));
+        assert!(of(2, &[&below, "/dead"]).contains("; 2 files in out/ and /dead/ in 0.0 s"));
+        assert!(of(0, &[]).contains("held 0; in 0.0 s"));
+    }
 
     #[test]
     fn the_summary_names_what_became_of_every_record() {

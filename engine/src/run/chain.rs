@@ -1,131 +1,300 @@
-//! The transforms of one split, one after the other.
+//! The transforms of one split, one after the other: a chain that accounts for every row of every stage.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::guard;
+use super::observer::{Observer, Passed};
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
 use crate::record::Batch;
-use crate::stage::{BuildContext, DeadLetter, Output, Transform, TransformConfig};
+use crate::stage::{BuildContext, DeadLetter, Output, State, Transform, TransformConfig};
+use crate::stage_metrics::StageMetrics;
 
+/// A transform in a chain.
 struct ChainStage {
-    label: String,
+    /// The name of the stage in the pipeline; its state is found by it.
+    id: String,
     config: Arc<dyn TransformConfig>,
     cx: BuildContext,
     transform: Box<dyn Transform>,
+    /// The rows that it held after the last call.
+    held: u64,
+    metrics: Arc<StageMetrics>,
 }
 
 /// The transforms of one split.
-pub(super) struct Chain {
-    links: Vec<ChainStage>,
+pub(crate) struct Chain {
+    stages: Vec<ChainStage>,
+    observer: Option<Arc<dyn Observer>>,
+    cx: BuildContext,
 }
 
-/// What came out at the end of a chain.
+/// The stages of a chain that is to replace another one.
+pub(crate) struct Candidate(Vec<Slot>);
+
+enum Slot {
+    /// The stage at this place of the old chain.
+    Kept(usize),
+    New(Box<ChainStage>),
+}
+
+/// The output at the end of a chain.
 #[derive(Debug, Default)]
-pub(super) struct ChainOutput {
-    pub(super) batches: Vec<Batch>,
-    pub(super) dead: Vec<DeadLetter>,
-    pub(super) filtered: u64,
+pub(crate) struct ChainOutput {
+    pub(crate) batches: Vec<Batch>,
+    pub(crate) dead: Vec<DeadLetter>,
+    pub(crate) filtered: u64,
+}
+
+impl ChainStage {
+    fn build(id: &str, config: &Arc<dyn TransformConfig>, cx: BuildContext) -> Result<ChainStage> {
+        let transform = guard::call(id, || config.build(&cx))?;
+        let metrics = cx.metrics.stage(id);
+        let held = transform.held();
+        Ok(ChainStage { id: id.to_owned(), config: Arc::clone(config), cx, transform, held, metrics })
+    }
+
+    /// Calls the transform and accounts for its rows: `held before + in = out + dead letters + filtered + held after`.
+    fn call(
+        &mut self,
+        rows_in: u64,
+        act: impl FnOnce(&mut dyn Transform, &mut Output) -> Result<()>,
+    ) -> Result<Output> {
+        let mut out = Output::default();
+        let started = Instant::now();
+        let held = guard::call(&self.id, || {
+            act(&mut *self.transform, &mut out)?;
+            Ok(self.transform.held())
+        })?;
+        let rows_out: u64 = out.batches.iter().map(|batch| batch.rows() as u64).sum();
+        let dead = out.dead.len() as u64;
+        if self.held + rows_in != rows_out + dead + out.filtered + held {
+            return Err(Error::new(format!(
+                "its rows do not add up: {} held before and {rows_in} in, but {rows_out} out, {dead} dead letters, {} \
+                 filtered and {held} held after",
+                self.held, out.filtered
+            ))
+            .in_stage(&self.id)
+            .help("this is a mistake in the stage: every row that comes in leaves once, or counts in `held`"));
+        }
+        self.held = held;
+        self.metrics.add(rows_in, rows_out, dead, out.filtered, started.elapsed());
+        Ok(out)
+    }
+
+    fn save(&self) -> Result<State> {
+        let mut state = guard::call(&self.id, || self.transform.save())?;
+        state.set_held(self.held);
+        Ok(state)
+    }
+
+    /// Takes over a saved state. A transform that then holds other rows than it did would lose some, or invent them.
+    fn restore(&mut self, state: &State) -> Result<()> {
+        guard::call(&self.id, || if state.is_empty() { Ok(()) } else { self.transform.restore(state) })?;
+        self.held = self.transform.held();
+        if self.held == state.held() {
+            return Ok(());
+        }
+        Err(Error::new(format!(
+            "it held {} rows when its state was saved, and holds {} after that state was restored",
+            state.held(),
+            self.held
+        ))
+        .in_stage(&self.id)
+        .help("this is a mistake in the stage: `save` and `restore` must keep all rows that `held` counts"))
+    }
+}
+
+impl ChainStage {
+    /// The same stage with other options, which takes over the state.
+    fn replaced_by(&self, config: &Arc<dyn TransformConfig>, fitted: Option<Arc<[u8]>>) -> Result<ChainStage> {
+        let mut new = ChainStage::build(&self.id, config, self.cx.clone().with_fitted(fitted))?;
+        new.restore(&self.save()?)?;
+        Ok(new)
+    }
+
+    fn holds_rows(&self, change: &str) -> Error {
+        Error::config(format!("it holds {} rows, so that it cannot be changed now: it {change}", self.held))
+            .in_stage(&self.id)
+            .help("stop the pipeline, or wait until the stage has released its rows")
+    }
 }
 
 impl Chain {
-    /// The first `count` transforms of a pipeline, with what each learned from a survey.
-    pub(super) fn build(
+    /// The first `count` transforms of a pipeline, with what each learned from the whole input.
+    pub(crate) fn build(
         pipeline: &Pipeline,
         count: usize,
         cx: &BuildContext,
-        surveys: &[Option<Arc<[u8]>>],
+        fitted: &[Option<Arc<[u8]>>],
     ) -> Result<Chain> {
-        let links = pipeline.transforms.iter().take(count).enumerate().map(|(i, stage)| {
-            let cx = cx.for_stage(&stage.label).with_fitted(surveys.get(i).cloned().flatten());
-            let transform = stage.config.build(&cx).map_err(|e| e.in_stage(&stage.label))?;
-            Ok(ChainStage { label: stage.label.clone(), config: Arc::clone(&stage.config), cx, transform })
+        let stages = pipeline.transforms.iter().take(count).enumerate().map(|(i, stage)| {
+            let cx = cx.for_stage(&stage.label).with_fitted(fitted.get(i).cloned().flatten());
+            ChainStage::build(&stage.label, &stage.config, cx)
         });
-        Ok(Chain { links: links.collect::<Result<_>>()? })
+        Ok(Chain { stages: stages.collect::<Result<_>>()?, observer: None, cx: cx.clone() })
+    }
+
+    /// The same with an observer of what each stage takes and gives.
+    pub(crate) fn observed_by(mut self, observer: Option<Arc<dyn Observer>>) -> Chain {
+        self.observer = observer;
+        self
     }
 
     /// Puts a batch through all of them.
-    pub(super) fn apply(&mut self, batch: Batch) -> Result<ChainOutput> {
-        let mut passed = ChainOutput::default();
-        self.push(0, batch, &mut passed)?;
-        Ok(passed)
+    pub(crate) fn apply(&mut self, batch: Batch) -> Result<ChainOutput> {
+        let mut out = ChainOutput::default();
+        self.push(0, batch, &mut out)?;
+        Ok(out)
     }
 
-    /// The input has ended: everything that is held goes on, through the later transforms too.
-    pub(super) fn finish(&mut self) -> Result<ChainOutput> {
-        self.each(|transform, out| transform.finish(out))
+    /// The input has ended: all held rows go on, through the later transforms too.
+    pub(crate) fn finish(&mut self) -> Result<ChainOutput> {
+        let out = self.each(|transform, out| transform.finish(out))?;
+        match self.stages.iter().find(|stage| stage.held > 0) {
+            None => Ok(out),
+            Some(stage) => Err(Error::new(format!("it still holds {} rows after the end of the input", stage.held))
+                .in_stage(&stage.id)
+                .help("this is a mistake in the stage: `finish` must emit all held rows")),
+        }
     }
 
-    /// What waited long enough goes on.
-    pub(super) fn tick(&mut self, now: Instant) -> Result<ChainOutput> {
+    /// Rows that waited long enough go on.
+    pub(crate) fn tick(&mut self, now: Instant) -> Result<ChainOutput> {
         self.each(|transform, out| transform.tick(now, out))
     }
 
-    fn each(&mut self, mut act: impl FnMut(&mut dyn Transform, &mut Output) -> Result<()>) -> Result<ChainOutput> {
-        let mut passed = ChainOutput::default();
-        for i in 0..self.links.len() {
-            let mut out = Output::default();
-            let link = &mut self.links[i];
-            act(link.transform.as_mut(), &mut out).map_err(|e| e.in_stage(&link.label))?;
-            self.pass(i, out, &mut passed)?;
+    fn each(&mut self, act: impl Fn(&mut dyn Transform, &mut Output) -> Result<()>) -> Result<ChainOutput> {
+        let mut chain_out = ChainOutput::default();
+        for i in 0..self.stages.len() {
+            let out = self.stages[i].call(0, &act)?;
+            self.pass(i, None, out, &mut chain_out)?;
         }
-        Ok(passed)
+        Ok(chain_out)
     }
 
-    fn push(&mut self, i: usize, batch: Batch, passed: &mut ChainOutput) -> Result<()> {
+    fn push(&mut self, i: usize, batch: Batch, chain_out: &mut ChainOutput) -> Result<()> {
         if batch.rows() == 0 {
             return Ok(());
         }
-        let Some(link) = self.links.get_mut(i) else {
-            passed.batches.push(batch);
+        let Some(stage) = self.stages.get_mut(i) else {
+            chain_out.batches.push(batch);
             return Ok(());
         };
-        let mut out = Output::default();
-        link.transform.apply(batch, &mut out).map_err(|e| e.in_stage(&link.label))?;
-        self.pass(i, out, passed)
+        let input = self.observer.is_some().then(|| batch.clone());
+        let out = stage.call(batch.rows() as u64, |transform, out| transform.apply(batch, out))?;
+        self.pass(i, input.as_ref(), out, chain_out)
     }
 
-    fn pass(&mut self, i: usize, out: Output, passed: &mut ChainOutput) -> Result<()> {
-        let label = &self.links[i].label;
-        passed.filtered += out.filtered;
-        passed.dead.extend(out.dead.into_iter().map(|letter| DeadLetter { stage: label.clone(), ..letter }));
-        out.batches.into_iter().try_for_each(|batch| self.push(i + 1, batch, passed))
+    fn pass(&mut self, i: usize, input: Option<&Batch>, out: Output, chain_out: &mut ChainOutput) -> Result<()> {
+        let id = &self.stages[i].id;
+        if let Some(observer) = &self.observer {
+            observer.passed(&Passed { stage: id, input, output: &out });
+        }
+        chain_out.filtered += out.filtered;
+        chain_out.dead.extend(out.dead.into_iter().map(|letter| DeadLetter { stage: id.clone(), ..letter }));
+        out.batches.into_iter().try_for_each(|batch| self.push(i + 1, batch, chain_out))
     }
 
-    /// How many rows are held back in all.
-    pub(super) fn held(&self) -> u64 {
-        self.links.iter().map(|link| link.transform.held()).sum()
+    /// The rows that are held back in all.
+    pub(crate) fn held(&self) -> u64 {
+        self.stages.iter().map(|stage| stage.held).sum()
     }
 
     /// Whether any of them may turn rows into dead letters.
-    pub(super) fn rejects(&self) -> bool {
-        self.links.iter().any(|link| link.config.rejects())
+    pub(crate) fn rejects(&self) -> bool {
+        self.stages.iter().any(|stage| stage.config.rejects())
     }
 
-    /// The state of each.
-    pub(super) fn save(&self) -> Result<Vec<Vec<u8>>> {
-        self.links.iter().map(|link| link.transform.save().map_err(|e| e.in_stage(&link.label))).collect()
+    /// The state of each that has one, by its name.
+    pub(crate) fn save(&self) -> Result<BTreeMap<String, State>> {
+        let mut states = BTreeMap::new();
+        for stage in &self.stages {
+            let state = stage.save()?;
+            if !state.is_empty() || state.held() > 0 {
+                states.insert(stage.id.clone(), state);
+            }
+        }
+        Ok(states)
     }
 
-    /// Goes on from what `save` returned; from nothing where it is empty.
-    pub(super) fn restore(&mut self, states: &[Vec<u8>]) -> Result<()> {
-        if states.is_empty() {
-            return Ok(());
+    /// Goes on from what `save` returned. A stage without a saved state starts without one.
+    pub(crate) fn restore(&mut self, states: &BTreeMap<String, State>) -> Result<()> {
+        let is_known = |id: &String| self.stages.iter().any(|stage| stage.id == *id);
+        if let Some(unknown) = states.keys().find(|id| !is_known(id)) {
+            return Err(Error::new(format!(
+                "there is saved state of a stage `{unknown}`, which this pipeline does not have"
+            ))
+            .help("put the stage back, or start from the beginning with `--fresh`"));
         }
-        if states.len() != self.links.len() {
-            return Err(Error::new("the saved state is of a pipeline with other transforms")
-                .help("start afresh with `--fresh`, or put the transforms back"));
-        }
-        for (link, state) in self.links.iter_mut().zip(states).filter(|(_, state)| !state.is_empty()) {
-            link.transform.restore(state).map_err(|e| e.in_stage(&link.label))?;
+        for stage in &mut self.stages {
+            if let Some(state) = states.get(&stage.id) {
+                stage.restore(state)?;
+            }
         }
         Ok(())
     }
 
+    /// The chain that replaces this one where the pipeline is another one from the next checkpoint on. A stage with the same
+    /// options stays as it is; one with other options takes over the saved state, as after an edit between two runs.
+    ///
+    /// # Errors
+    /// Where a stage cannot take the state over, or one is removed that holds rows. The error names it.
+    pub(crate) fn reconfigured(
+        &self,
+        old: &Pipeline,
+        new: &Pipeline,
+        fitted: &[Option<Arc<[u8]>>],
+    ) -> Result<Candidate> {
+        let options = |pipeline: &Pipeline, id: &str| {
+            let stage = pipeline.transforms.iter().find(|stage| stage.label == id);
+            stage.map(|stage| (stage.kind, pipeline.options_of(stage)))
+        };
+        let mut slots = Vec::with_capacity(new.transforms.len());
+        for (i, spec) in new.transforms.iter().enumerate() {
+            let before = self.stages.iter().position(|stage| stage.id == spec.label);
+            let (was, is) = (options(old, &spec.label), options(new, &spec.label));
+            match before {
+                Some(at) if was == is => slots.push(Slot::Kept(at)),
+                Some(at) if was.as_ref().map(|(kind, _)| kind) == is.as_ref().map(|(kind, _)| kind) => {
+                    slots.push(Slot::New(Box::new(
+                        self.stages[at].replaced_by(&spec.config, fitted.get(i).cloned().flatten())?,
+                    )));
+                }
+                Some(at) if self.stages[at].held > 0 => return Err(self.stages[at].holds_rows("gets another type")),
+                _ => {
+                    let cx = self.cx.for_stage(&spec.label).with_fitted(fitted.get(i).cloned().flatten());
+                    slots.push(Slot::New(Box::new(ChainStage::build(&spec.label, &spec.config, cx)?)));
+                }
+            }
+        }
+        let is_there = |stage: &ChainStage| new.transforms.iter().any(|spec| spec.label == stage.id);
+        match self.stages.iter().find(|stage| stage.held > 0 && !is_there(stage)) {
+            Some(stage) => Err(stage.holds_rows("is removed")),
+            None => Ok(Candidate(slots)),
+        }
+    }
+
+    /// Takes the place of the stages that a candidate does not keep.
+    pub(crate) fn swap(&mut self, candidate: Candidate) {
+        let mut old: Vec<Option<ChainStage>> = std::mem::take(&mut self.stages).into_iter().map(Some).collect();
+        self.stages = candidate
+            .0
+            .into_iter()
+            .filter_map(|slot| match slot {
+                Slot::Kept(at) => old[at].take(),
+                Slot::New(stage) => Some(*stage),
+            })
+            .collect();
+    }
+
     /// Back to a state that `save` returned, by building the transforms anew.
-    pub(super) fn reset(&mut self, states: &[Vec<u8>]) -> Result<()> {
-        for link in &mut self.links {
-            link.transform = link.config.build(&link.cx).map_err(|e| e.in_stage(&link.label))?;
+    pub(crate) fn reset(&mut self, states: &BTreeMap<String, State>) -> Result<()> {
+        for stage in &mut self.stages {
+            stage.transform = guard::call(&stage.id, || stage.config.build(&stage.cx))?;
+            stage.held = stage.transform.held();
         }
         self.restore(states)
     }

@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 /// How many instances of one pipeline share a state directory at most: a bound for the search of a free one.
 const INSTANCES_MAX: usize = 1_000;
 /// How long a slot may be held by somebody who does not run in it, and how often it is tried.
-const PATIENCE: Duration = Duration::from_secs(2);
-const LOOK: Duration = Duration::from_millis(50);
+const SLOT_TIMEOUT: Duration = Duration::from_secs(2);
+const SLOT_POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Characters of a tag: enough that no two of a network's machines have the same.
 const TAG_LENGTH: usize = 8;
 
@@ -25,25 +25,30 @@ const TAG_LENGTH: usize = 8;
 pub(super) struct Instance {
     pub(super) id: Arc<str>,
     pub(super) dir: PathBuf,
-    /// What it is called where commits are decided: nothing where it is alone, the name that it was given, or else its
-    /// slot with what tells this state directory from those of other machines.
+    /// Its name among the processes that commit: empty where it runs the pipeline alone, else the `instance` that it was
+    /// given, else its slot with the tag of this state directory.
     pub(super) writer: String,
-    /// What its hidden output is called after: no process with another state directory has the same name, unless it is
-    /// given the same `instance` and so takes the place of this one.
+    /// Its name in staged output. A process with another state directory has another one, unless it was given the same
+    /// `instance`, and so takes the place of this one.
     pub(super) output: Arc<str>,
     _lock: File,
 }
 
 impl Instance {
-    /// Takes slot `0` where there is to be one alone, else the slot `wanted`, else the first free one: a restart takes
-    /// the slot of the dead process and settles what it left.
-    pub(super) fn claim(state_dir: &Path, pipeline: &str, wanted: Option<&str>, alone: bool) -> Result<Instance> {
+    /// The directory of the pipeline's state, with the slots of all its instances.
+    pub(super) fn home(&self) -> &Path {
+        self.dir.parent().unwrap_or(&self.dir)
+    }
+
+    /// Takes slot `0` where one process runs the pipeline alone, else the slot `wanted`, else the first free one: a restart takes
+    /// the slot of the dead process and recovers what it left.
+    pub(super) fn acquire(state_dir: &Path, pipeline: &str, wanted: Option<&str>, exclusive: bool) -> Result<Instance> {
         let home = state_dir.join(pipeline);
         let busy = |id: &str| {
             Error::new(format!("the pipeline `{pipeline}` is running already (instance {id} in {})", home.display()))
                 .help("give the other one another `name`, `instance` or `state_dir`, or wait for this one to end")
         };
-        if alone {
+        if exclusive {
             // One slot, whatever it is called: what two processes would write is one output.
             let instance = lock_patiently(&home, "0")?.ok_or_else(|| busy("0"))?;
             return Ok(Instance { output: format!("0-{}", tag(&home)?).into(), ..instance });
@@ -61,10 +66,10 @@ impl Instance {
         Err(Error::new(format!("all {INSTANCES_MAX} instances of `{pipeline}` in {} run already", home.display())))
     }
 
-    /// The other instances of this pipeline that nobody holds, so that what they left can be settled. Each is held only
+    /// The other instances of this pipeline that nobody holds, so that what they left can be recovered. Each is held only
     /// once it is come to.
     pub(super) fn orphans(&self) -> Result<impl Iterator<Item = Result<Instance>> + use<>> {
-        let home = self.dir.parent().unwrap_or(&self.dir).to_owned();
+        let home = self.home().to_owned();
         let entries = std::fs::read_dir(&home)
             .map_err(|e| Error::new(format!("the state directory {} cannot be read", home.display())).because(e))?;
         let mut names: Vec<String> = entries
@@ -76,7 +81,7 @@ impl Instance {
         names.sort();
         let tag = tag(&home)?;
         let orphan = move |id: String| {
-            // A slot is a number; a name that somebody gave may be one as well, and is settled like a stranger's then.
+            // A slot is a number; a name that somebody gave may be one as well, and is recovered like a stranger's then.
             let is_slot = id.bytes().all(|byte| byte.is_ascii_digit());
             let output = if is_slot { format!("{id}-{tag}").into() } else { id.as_str().into() };
             lock(&home, &id).map(|found| found.map(|instance| Instance { output, ..instance })).transpose()
@@ -127,12 +132,12 @@ fn tag(home: &Path) -> Result<String> {
     std::fs::read_to_string(&path).map_err(failed)
 }
 
-/// Takes a slot that somebody may hold for a moment only to look at it, or to settle what its last process left.
+/// Takes a slot that somebody may hold for a moment only to look at it, or to recover what its last process left.
 fn lock_patiently(home: &Path, id: &str) -> Result<Option<Instance>> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + SLOT_TIMEOUT;
     loop {
         match lock(home, id)? {
-            None if Instant::now() < until => std::thread::sleep(LOOK),
+            None if Instant::now() < until => std::thread::sleep(SLOT_POLL_INTERVAL),
             result => return Ok(result),
         }
     }
@@ -161,29 +166,29 @@ mod tests {
     #[test]
     fn each_process_gets_a_slot_of_its_own_and_a_restart_gets_the_old_one() {
         let dir = tempfile::tempdir().expect("a directory");
-        let first = Instance::claim(dir.path(), "p", None, false).expect("free");
-        let second = Instance::claim(dir.path(), "p", None, false).expect("free");
+        let first = Instance::acquire(dir.path(), "p", None, false).expect("free");
+        let second = Instance::acquire(dir.path(), "p", None, false).expect("free");
         assert_eq!((&*first.id, &*second.id), ("0", "1"));
         let tag = first.writer.strip_prefix("0-").expect("a tag");
         assert_eq!((tag.len(), second.writer.strip_prefix("1-")), (TAG_LENGTH, Some(tag)));
         drop(first);
-        assert_eq!(&*Instance::claim(dir.path(), "p", None, false).expect("free").id, "0");
+        assert_eq!(&*Instance::acquire(dir.path(), "p", None, false).expect("free").id, "0");
     }
 
     #[test]
     fn a_pipeline_that_is_to_run_alone_refuses_a_second_one() {
         let dir = tempfile::tempdir().expect("a directory");
-        let _first = Instance::claim(dir.path(), "p", None, true).expect("free");
-        let error = Instance::claim(dir.path(), "p", None, true).expect_err("taken");
+        let _first = Instance::acquire(dir.path(), "p", None, true).expect("free");
+        let error = Instance::acquire(dir.path(), "p", None, true).expect_err("taken");
         assert!(error.to_string().contains("`p` is running already"), "{error}");
-        assert!(Instance::claim(dir.path(), "q", None, true).is_ok(), "another name is another pipeline");
+        assert!(Instance::acquire(dir.path(), "q", None, true).is_ok(), "another name is another pipeline");
     }
 
     #[test]
     fn orphans_are_slots_with_a_ledger_that_nobody_holds() {
         let dir = tempfile::tempdir().expect("a directory");
         let held: Vec<Instance> =
-            (0..4).map(|_| Instance::claim(dir.path(), "p", None, false).expect("free")).collect();
+            (0..4).map(|_| Instance::acquire(dir.path(), "p", None, false).expect("free")).collect();
         for instance in &held[..3] {
             std::fs::write(instance.dir.join("ledger"), "").expect("writes");
         }

@@ -1,30 +1,34 @@
-//! Splits, cuts and commits: how a checked pipeline runs.
+//! How a checked pipeline runs.
 //!
-//! Each split is a thread: source, transforms, writer. At a barrier it makes a checkpoint of what it did since the last
-//! one and goes on; the committer takes all finished checkpoints, has the commit log decide them in one act, and makes the
-//! output visible. A restart begins at the last decided checkpoint, with the state that was saved there.
+//! [`runner`] takes the steps of a run: acquire, open the log, decide the start, recover, fit (all in [`start`]), then run
+//! under a [`supervisor`]. The source opens splits; each split has a [`task`] with a thread of its own: source, transforms,
+//! writers. A task takes checkpoints and goes on; the committer (in [`commit`]) takes all finished checkpoints, has the commit
+//! log decide them in one act, and makes the output visible. A restart begins at the last committed checkpoint, with the
+//! state that was saved there.
 
 mod chain;
-mod checkpoint;
-mod commit_log;
-mod committer;
-mod control;
+mod commit;
 mod fit;
+mod guard;
 mod instance;
-mod ledger;
-mod metadata;
-mod pace;
-mod recovery;
+mod observer;
+mod options;
+mod playback;
+mod reconfigure;
 mod replay;
 mod runner;
 mod sinks;
+mod start;
 mod start_decision;
 mod state;
 mod supervisor;
 mod task;
-mod transactional_log;
+mod tasks;
 
-pub use pace::Pace;
+pub(crate) use chain::{Chain, ChainOutput};
+pub use observer::{Observer, Passed};
+pub use options::{Outcome, RunOptions, Summary};
+pub use reconfigure::RunControl;
 pub use replay::{REPLAY, Replayed};
-pub use runner::{Outcome, RunOptions, Stop, Summary, run};
+pub use runner::run;
 pub use state::{InstanceState, PipelineState, SplitStatus, replayed, state};

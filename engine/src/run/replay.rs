@@ -18,12 +18,12 @@ use crate::stage::{
     StoredDeadLetter,
 };
 
-/// What the instance that replays is called, its split, and its shape: what it remembers belongs to no stages.
+/// What the instance that replays is called, its split, and its topology: what it remembers belongs to no stages.
 pub const REPLAY: &str = "dead-letters";
 /// The version of what the split carries.
-const VERSION: u8 = 2;
+const REPLAYED_FORMAT_VERSION: u8 = 2;
 /// How long the end of the split may go unnoticed.
-const LOOK: Duration = Duration::from_millis(100);
+const END_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Which letters were replayed: ranges of indices (both ends within) by container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,7 +49,7 @@ impl Replayed {
 
     /// Looks at a letter: where its container is another one than before, by what identifies it or by the letter that
     /// tells it from others, nothing of that container was replayed. To be asked before [`contains`](Self::contains), in the order of the letters.
-    pub fn look_at(&mut self, letter: &StoredDeadLetter) {
+    pub fn compare_container(&mut self, letter: &StoredDeadLetter) {
         let container = &letter.id.container;
         let is_other_id = matches!((self.of.get(container), &letter.container_id), (Some(was), Some(is)) if was != is);
         let is_first = |index: &u64| *index == letter.id.index;
@@ -95,17 +95,18 @@ impl Replayed {
     }
 
     pub(super) fn from_start(start: Option<&SplitState>) -> Result<Replayed> {
-        match start.and_then(|start| start.state.first()).and_then(|carry| carry.split_first()) {
+        match start.and_then(|start| start.reader.split_first()) {
             None => Ok(Replayed::default()),
-            Some((&VERSION, bytes)) => postcard::from_bytes(bytes)
+            Some((&REPLAYED_FORMAT_VERSION, bytes)) => postcard::from_bytes(bytes)
                 .map_err(|e| Error::new("what is noted of replayed dead letters cannot be read").because(e)),
             Some(_) => Err(Error::new("what is noted of replayed dead letters is of another version of aqpipe")
                 .help("`aqpipe run --fresh` forgets it, with what the pipeline wrote")),
         }
     }
 
-    fn to_carry(&self) -> Result<Vec<u8>> {
-        postcard::to_extend(self, vec![VERSION]).map_err(|e| Error::bug("letters that cannot be noted").because(e))
+    fn to_bytes(&self) -> Result<Vec<u8>> {
+        postcard::to_extend(self, vec![REPLAYED_FORMAT_VERSION])
+            .map_err(|e| Error::bug("letters that cannot be noted").because(e))
     }
 }
 
@@ -115,62 +116,63 @@ fn checksum(letter: &StoredDeadLetter) -> u32 {
 
 /// The source of a replay.
 pub(super) struct ReplaySource {
-    again: Box<dyn DeadLetterDecoder>,
+    decoder: Box<dyn DeadLetterDecoder>,
     letters: Vec<StoredDeadLetter>,
-    shape: String,
+    topology: String,
 }
 
 impl ReplaySource {
     pub(super) fn new(pipeline: &Pipeline, cx: &BuildContext, letters: &[StoredDeadLetter]) -> Result<ReplaySource> {
         let label = &pipeline.source.label;
-        let again = pipeline.source.config.dead_letter_decoder(cx).map_err(|e| e.in_stage(label))?;
-        let again = again.ok_or_else(|| {
+        let decoder = pipeline.source.config.dead_letter_decoder(cx).map_err(|e| e.in_stage(label))?;
+        let decoder = decoder.ok_or_else(|| {
             Error::config(format!("the source `{}` cannot read a record from its bytes alone", pipeline.source.kind))
                 .in_stage(label)
         })?;
-        Ok(ReplaySource { again, letters: letters.to_vec(), shape: pipeline.shape.clone() })
+        Ok(ReplaySource { decoder, letters: letters.to_vec(), topology: pipeline.topology.clone() })
     }
 }
 
 impl Source for ReplaySource {
-    fn run(self: Box<Self>, splits: Arc<dyn SourceContext>) -> Result<()> {
+    fn run(self: Box<Self>, cx: Arc<dyn SourceContext>) -> Result<()> {
         let id: SplitId = REPLAY.into();
-        let start = splits.split_states(std::slice::from_ref(&id))?.into_iter().next().flatten();
+        let start = cx.split_states(std::slice::from_ref(&id))?.into_iter().next().flatten();
         let mut done = Replayed::from_start(start.as_ref())?;
         let mut letters = self.letters;
         // Another replay may have been at work since they were chosen.
         letters.retain(|letter| {
-            done.look_at(letter);
+            done.compare_container(letter);
             !done.contains(&letter.id)
         });
         letters.reverse();
-        let SplitState { position, sequence: part, mut state } = start.unwrap_or_default();
+        let SplitState { position, sequence, mut transforms, .. } = start.unwrap_or_default();
         match &done.interrupted {
-            Some(shape) if *shape != self.shape => {
+            Some(topology) if *topology != self.topology => {
                 return Err(Error::config(format!(
-                    "a replay with other stages was interrupted: it had {shape}, now there are {}",
-                    self.shape
+                    "a replay with other stages was interrupted: it had {topology}, now there are {}",
+                    self.topology
                 ))
                 .help("put the stages back until it has ended"));
             }
             // What its transforms hold back is still to be written.
             Some(_) => {}
             // What they knew of the records around other letters is long past.
-            None => state.clear(),
+            None => transforms.clear(),
         }
-        done.interrupted = Some(self.shape);
-        let split = ReplaySplitReader { again: self.again, left: letters, done, position, empty: None, form: None };
-        let at = SplitState { position, sequence: part, state };
-        splits.open(Arc::clone(&id), Box::new(split), Some(at), None)?;
-        while !splits.stopping() && splits.running().contains(&id) {
-            splits.wait(Instant::now() + LOOK);
+        done.interrupted = Some(self.topology);
+        let reader =
+            ReplaySplitReader { decoder: self.decoder, left: letters, done, position, empty: None, raw_schema: None };
+        let at = SplitState { position, sequence, reader: Vec::new(), transforms };
+        cx.open(Arc::clone(&id), Box::new(reader), Some(at), None)?;
+        while !cx.stopping() && cx.running().contains(&id) {
+            cx.wait(Instant::now() + END_POLL_INTERVAL);
         }
         Ok(())
     }
 }
 
 struct ReplaySplitReader {
-    again: Box<dyn DeadLetterDecoder>,
+    decoder: Box<dyn DeadLetterDecoder>,
     /// The letters that are left, the next one last.
     left: Vec<StoredDeadLetter>,
     done: Replayed,
@@ -179,7 +181,7 @@ struct ReplaySplitReader {
     /// An empty batch of the last layout.
     empty: Option<Batch>,
     /// What the bytes of the last letter need to be read.
-    form: Option<Arc<str>>,
+    raw_schema: Option<Arc<str>>,
 }
 
 impl SplitReader for ReplaySplitReader {
@@ -190,12 +192,12 @@ impl SplitReader for ReplaySplitReader {
         };
         let origin = self.position.offset;
         let decoded = match &letter.raw {
-            Some(raw) => self.again.decode(origin, raw, letter.raw_schema.as_deref())?,
+            Some(raw) => self.decoder.decode(origin, raw, letter.raw_schema.as_deref())?,
             None => Err("its bytes are not known".to_owned()),
         };
         self.position = Position { offset: origin + 1, records: self.position.records + 1 };
         self.done.done(&letter);
-        self.form = letter.raw_schema.as_deref().map(Arc::from);
+        self.raw_schema = letter.raw_schema.as_deref().map(Arc::from);
         match decoded {
             Ok(batch) => {
                 self.empty = Some(batch.slice(0, 0));
@@ -215,7 +217,7 @@ impl SplitReader for ReplaySplitReader {
     }
 
     fn snapshot_state(&self, _: Position) -> Result<Vec<u8>> {
-        self.done.to_carry()
+        self.done.to_bytes()
     }
 
     fn commits_at_end(&self) -> bool {
@@ -223,7 +225,7 @@ impl SplitReader for ReplaySplitReader {
     }
 
     fn raw_schema(&self) -> Option<Arc<str>> {
-        self.form.clone()
+        self.raw_schema.clone()
     }
 }
 
@@ -274,7 +276,7 @@ mod tests {
         replayed.done(&letter(3, Some("one")));
         for (container_id, was_replayed) in [(None, true), (Some("one"), true), (Some("two"), false)] {
             let mut replayed = replayed.clone();
-            replayed.look_at(&letter(3, container_id));
+            replayed.compare_container(&letter(3, container_id));
             assert_eq!(replayed.contains(&id(3)), was_replayed, "{container_id:?}");
         }
     }
@@ -283,8 +285,8 @@ mod tests {
     fn what_is_noted_comes_back() {
         let mut replayed = Replayed::default();
         replayed.insert(&id(3));
-        let start = SplitState { state: vec![replayed.to_carry().expect("bytes")], ..SplitState::default() };
+        let start = SplitState { reader: replayed.to_bytes().expect("bytes"), ..SplitState::default() };
         assert_eq!(Replayed::from_start(Some(&start)).expect("reads"), replayed);
-        assert!(Replayed::from_start(Some(&SplitState { state: vec![vec![9]], ..SplitState::default() })).is_err());
+        assert!(Replayed::from_start(Some(&SplitState { reader: vec![9], ..SplitState::default() })).is_err());
     }
 }

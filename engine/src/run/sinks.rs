@@ -248,3 +248,10 @@ pub(super) struct Writers {
     pub(super) records: Box<dyn Writer<Batch>>,
     pub(super) dead_letters: Option<Box<dyn Writer<DeadLetters>>>,
 }
+
+impl Writers {
+    /// Whether so much waits in one of them that a checkpoint is due.
+    pub(super) fn is_full(&self) -> bool {
+        self.records.is_full() || self.dead_letters.as_ref().is_some_and(|writer| writer.is_full())
+    }
+}

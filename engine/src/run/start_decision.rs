@@ -2,18 +2,18 @@
 
 use std::path::Path;
 
-use super::checkpoint::LastRun;
+use super::commit::LastRun;
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
 use crate::stage::{Destination, Repeat, Rerun, Source};
 
 /// How a run begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum StartDecision {
+pub(super) enum Start {
     /// At the beginning of the input.
-    Anew,
+    Restart,
     /// Where the last run stopped.
-    GoOn,
+    Resume,
     /// The last run carried everything.
     Nothing,
 }
@@ -21,14 +21,13 @@ pub(super) enum StartDecision {
 /// What is asked of a run, to be compared with the last one.
 pub(super) struct StartRequest<'a> {
     pub(super) pipeline: &'a Pipeline,
-    pub(super) source: &'a dyn Source,
     /// Whether a completed run is to be repeated in any case (`--rerun`).
     pub(super) rerun: bool,
     /// What is read, however it is spelt.
     pub(super) input: String,
     pub(super) destination: Option<Destination>,
     /// Who keeps positions besides: the consumer group.
-    pub(super) keeper: String,
+    pub(super) group: String,
     /// Whether nothing is left of earlier output.
     pub(super) output_is_gone: bool,
 }
@@ -38,14 +37,14 @@ impl StartRequest<'_> {
     ///
     /// # Errors
     /// Where it can do neither: its output goes elsewhere now, its stages are others, it would overwrite files.
-    pub(super) fn begin(&self, last: Option<&LastRun>) -> Result<StartDecision> {
-        let Some(last) = last else { return Ok(StartDecision::Anew) };
+    pub(super) fn decide(&self, last: Option<&LastRun>, source: &dyn Source) -> Result<Start> {
+        let Some(last) = last else { return Ok(Start::Restart) };
         self.goes_to_the_same_place(last)?;
         if self.reads_as_another_group(last)? {
-            return Ok(StartDecision::Anew);
+            return Ok(Start::Restart);
         }
         match self.pipeline.source.config.boundedness().rerun() {
-            Some(repeat) if last.done => self.after_a_completed_run(last, repeat),
+            Some(repeat) if last.completed => self.after_a_completed_run(last, repeat, source),
             _ => self.go_on(last),
         }
     }
@@ -69,15 +68,15 @@ impl StartRequest<'_> {
         }
     }
 
-    fn go_on(&self, last: &LastRun) -> Result<StartDecision> {
-        let (was, is) = (&last.begin.shape, &self.pipeline.shape);
+    fn go_on(&self, last: &LastRun) -> Result<Start> {
+        let (was, is) = (&last.record.topology, &self.pipeline.topology);
         if was != is {
             return Err(Error::config(format!(
                 "the stages are not those of the run that was interrupted: it had {was}, now there are {is}"
             ))
             .help("put the stages back to let that run end, or start from the beginning with `--fresh`"));
         }
-        let changed = match last.begin.options == self.pipeline.options {
+        let changed = match last.record.options_hash == self.pipeline.options_hash {
             true => "",
             false => ", with the options as they are now",
         };
@@ -85,20 +84,22 @@ impl StartRequest<'_> {
         if self.rerun {
             tracing::info!("`--rerun` repeats a run that was completed; this one was interrupted");
         }
-        Ok(StartDecision::GoOn)
+        Ok(Start::Resume)
     }
 
-    fn after_a_completed_run(&self, last: &LastRun, repeat: Repeat) -> Result<StartDecision> {
-        let input = self.source.input_changes(&last.splits).map_err(|e| e.in_stage(&self.pipeline.source.label))?;
+    fn after_a_completed_run(&self, last: &LastRun, repeat: Repeat, source: &dyn Source) -> Result<Start> {
+        let input = source.input_changes(&last.splits).map_err(|e| e.in_stage(&self.pipeline.source.label))?;
         // The same files by another path are the same input.
-        let other_input = last.begin.input != self.input && input.is_some();
+        let other_input = last.record.input != self.input && input.is_some();
         let why = if self.rerun {
             Some("`--rerun` asks for it")
         } else {
             match repeat {
                 Repeat::Always => Some("`rerun = \"always\"` asks for it"),
                 Repeat::Never => None,
-                Repeat::Changed if last.begin.content != self.pipeline.content => Some("options were changed since"),
+                Repeat::Changed if last.record.content_hash != self.pipeline.content_hash => {
+                    Some("options were changed since")
+                }
                 Repeat::Changed if other_input => Some("the input is another one"),
                 Repeat::Changed => None,
             }
@@ -116,14 +117,14 @@ impl StartRequest<'_> {
              once more",
             last.counts.read
         );
-        Ok(StartDecision::Nothing)
+        Ok(Start::Nothing)
     }
 
-    fn repeat(&self, last: &LastRun, why: &str) -> Result<StartDecision> {
+    fn repeat(&self, last: &LastRun, why: &str) -> Result<Start> {
         match self.pipeline.sink.config.rerun() {
             Rerun::Append => {
                 tracing::info!("the last run wrote {} records; they are written once more: {why}", last.counts.written);
-                Ok(StartDecision::Anew)
+                Ok(Start::Restart)
             }
             Rerun::Refuse => Err(Error::config(format!(
                 "the last run of `{}` carried the whole input, and its {} records are there: this sink does not overwrite \
@@ -137,7 +138,7 @@ impl StartRequest<'_> {
 
     /// Going on in another place would leave each with a part of the output.
     fn goes_to_the_same_place(&self, last: &LastRun) -> Result<()> {
-        match (&last.begin.destination, &self.destination) {
+        match (&last.record.destination, &self.destination) {
             (Some(was), Some(is)) if !was.is_same(is) => Err(Error::config(format!(
                 "the output of `{}` went to {}, and would go to {} now",
                 self.pipeline.name, was.name, is.name
@@ -153,7 +154,7 @@ impl StartRequest<'_> {
 
     /// As [`goes_to_the_same_place`](Self::goes_to_the_same_place), of the cluster, which is known once it was asked.
     pub(super) fn goes_to_the_same_cluster(&self, last: Option<&LastRun>, is: Option<&str>) -> Result<()> {
-        let was = last.and_then(|last| last.begin.cluster.as_deref());
+        let was = last.and_then(|last| last.record.cluster_id.as_deref());
         match (was, is) {
             (Some(was), Some(is)) if was != is => Err(Error::config(format!(
                 "the output of `{}` went to the cluster {was}, and these brokers are the cluster {is}",
@@ -170,7 +171,7 @@ impl StartRequest<'_> {
 
     /// Another group reads everything again: beside files that are there it must not.
     fn reads_as_another_group(&self, last: &LastRun) -> Result<bool> {
-        let (was, is) = (&last.begin.keeper, &self.keeper);
+        let (was, is) = (&last.record.group, &self.group);
         if was == is {
             return Ok(false);
         }

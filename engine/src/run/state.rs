@@ -1,34 +1,29 @@
-//! Where a pipeline stands, for people: read from its ledgers and from the notes of its coordinator, changing neither.
+//! Where a pipeline stands, for people: read from its ledgers and from the commit metadata of its transactions. Changes
+//! neither.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::commit::{self, Key, Ledger, LedgerState, ProgressValue, RunValue};
 use super::instance;
-use super::ledger::{Ledger, State as LedgerState};
-use super::metadata::{self, LastNote, RunNote};
 use super::replay::{REPLAY, Replayed};
-use super::runner::{self, RunOptions};
 use crate::config::Pipeline;
 use crate::error::Result;
-use crate::monitor::Counts;
+use crate::metrics::Counts;
 use crate::stage::{BuildContext, CommitMetadata, SourceConfig, SplitState, TransactionalBackend};
-
-/// How often the end of a wait for a broker is looked for.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// Where a pipeline stands.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct PipelineState {
     /// Its name.
     pub pipeline: String,
-    /// Its stages in order.
-    pub shape: String,
-    /// Who decides its commits: a cluster's id where transactions do, nothing where ledger files do.
-    pub decided_by: Option<String>,
+    /// The types of its stages in order.
+    pub topology: String,
+    /// The id of the cluster whose transactions commit; `None` where ledger files do.
+    pub transaction_cluster: Option<String>,
     /// Why the brokers could not be asked, where they had to be.
     pub unreachable: Option<String>,
     /// The processes that ran it, by name.
@@ -49,13 +44,13 @@ pub struct InstanceState {
     /// Whether the input of the run has ended.
     pub done: bool,
     /// Whether there is a commit whose output is to be made visible or removed by the next start.
-    pub unsettled: bool,
+    pub pending_commit: bool,
     /// Records read by this run, as far as commits go.
     pub read: u64,
     /// Records written.
     pub written: u64,
     /// Dead letters.
-    pub dead: u64,
+    pub dead_letters: u64,
     /// Records left out as configured.
     pub filtered: u64,
     /// When it committed last, in milliseconds since 1970.
@@ -74,7 +69,7 @@ pub struct SplitStatus {
     /// Records before it.
     pub records: u64,
     /// Records held back by transforms.
-    pub held: u64,
+    pub held_rows: u64,
     /// Bytes of state saved there.
     pub state_bytes: u64,
     /// When that was committed, in milliseconds since 1970.
@@ -86,27 +81,27 @@ pub struct SplitStatus {
 /// # Errors
 /// Where a ledger cannot be read.
 pub fn state(pipeline: &Pipeline, at_most: Duration) -> Result<PipelineState> {
-    let mut view =
-        PipelineState { pipeline: pipeline.name.clone(), shape: pipeline.shape.clone(), ..PipelineState::default() };
+    let (name, topology) = (pipeline.name.clone(), pipeline.topology.clone());
+    let mut view = PipelineState { pipeline: name, topology, ..PipelineState::default() };
     let source = &*pipeline.source.config;
     let mut writers: Vec<Option<String>> = Vec::new();
     let mut splits: BTreeMap<String, SplitStatus> = BTreeMap::new();
     for (id, dir, running) in instance::all(&pipeline.settings.state_dir, &pipeline.name)? {
-        let state = Ledger::look(&dir.join("ledger"))?;
-        writers.push(state.elsewhere.as_ref().map(|elsewhere| elsewhere.writer.clone()));
+        let state = Ledger::peek(&dir.join("ledger"))?;
+        writers.push(state.delegated_to.as_ref().map(|there| there.writer.clone()));
         view.instances.push(of_ledger(&id, running, &state));
-        for (split, at) in &state.splits {
-            let known = splits.get(split).is_some_and(|known| known.committed_ms >= at.time_ms);
+        for (id, split) in &state.splits {
+            let known = splits.get(id).is_some_and(|known| known.committed_ms >= split.time_ms);
             if !known {
-                splits.insert(split.clone(), split_of(source, split, &at.start, at.held, at.time_ms));
+                splits.insert(id.clone(), status(source, id, &split.state, split.held, split.time_ms));
             }
         }
     }
-    if let Some(coordinator) = coordinator(pipeline) {
-        match look(&*coordinator, &pipeline.name, at_most) {
-            Ok(Some((place, found))) if !found.is_empty() => {
-                view.decided_by = Some(place);
-                of_notes(source, &found, &writers, &mut view.instances, &mut splits)?;
+    if let Some(backend) = backend(pipeline, at_most) {
+        match backend.peek(&pipeline.name) {
+            Ok(Some((cluster, found))) if !found.is_empty() => {
+                view.transaction_cluster = Some(cluster);
+                add_metadata(source, &found, &writers, &mut view.instances, &mut splits)?;
             }
             Ok(_) => {}
             Err(error) if writers.iter().all(Option::is_some) => view.unreachable = Some(error.to_string()),
@@ -122,37 +117,36 @@ pub fn state(pipeline: &Pipeline, at_most: Duration) -> Result<PipelineState> {
 /// # Errors
 /// Where that cannot be read.
 pub fn replayed(pipeline: &Pipeline, at_most: Duration) -> Result<Replayed> {
-    if let Some(coordinator) = coordinator(pipeline)
-        && let Some((_, found)) = look(&*coordinator, &pipeline.name, at_most)?
-        && let Some(note) = metadata::splits(&found).filter_map(Result::ok).find(|note| note.split == REPLAY)
+    if let Some(backend) = backend(pipeline, at_most)
+        && let Some((_, found)) = backend.peek(&pipeline.name)?
+        && let Some(value) = commit::splits(&found).filter_map(Result::ok).find(|value| value.split == REPLAY)
     {
-        return Replayed::from_start(Some(&note.start));
+        return Replayed::from_start(Some(&value.state));
     }
     let ledger = pipeline.settings.state_dir.join(&pipeline.name).join(REPLAY).join("ledger");
-    let state = if ledger.exists() { Ledger::look(&ledger)? } else { LedgerState::default() };
-    Replayed::from_start(state.splits.get(REPLAY).map(|split| &split.start))
+    let state = if ledger.exists() { Ledger::peek(&ledger)? } else { LedgerState::default() };
+    Replayed::from_start(state.splits.get(REPLAY).map(|split| &split.state))
 }
 
-fn split_of(source: &dyn SourceConfig, split: &str, start: &SplitState, held: u64, committed_ms: u64) -> SplitStatus {
+fn status(source: &dyn SourceConfig, split: &str, state: &SplitState, held: u64, committed_ms: u64) -> SplitStatus {
     SplitStatus {
         split: split.to_owned(),
-        position: start.position.offset,
-        place: if split == REPLAY { None } else { source.describe_state(start) },
-        records: start.position.records,
-        held,
-        state_bytes: start.state.iter().map(|state| state.len() as u64).sum(),
+        position: state.position.offset,
+        place: if split == REPLAY { None } else { source.describe_state(state) },
+        records: state.position.records,
+        held_rows: held,
+        state_bytes: state.state_bytes() as u64,
         committed_ms,
     }
 }
 
 fn of_ledger(id: &str, running: bool, state: &LedgerState) -> InstanceState {
-    let begin = state.begin.as_ref();
     let mut instance = InstanceState {
         instance: id.to_owned(),
         running,
-        run: begin.map_or(0, |begin| begin.run),
-        done: state.done,
-        unsettled: (state.doubt.is_some() || !state.unfinished.is_empty()) && !running,
+        run: state.record.as_ref().map_or(0, |record| record.run),
+        done: state.completed,
+        pending_commit: (state.in_doubt.is_some() || !state.unfinished.is_empty()) && !running,
         last_commit_ms: state.splits.values().map(|split| split.time_ms).max(),
         ..InstanceState::default()
     };
@@ -162,75 +156,58 @@ fn of_ledger(id: &str, running: bool, state: &LedgerState) -> InstanceState {
 
 fn count(instance: &mut InstanceState, counts: &Counts) {
     (instance.read, instance.written) = (counts.read, counts.written);
-    (instance.dead, instance.filtered) = (counts.dead, counts.filtered);
+    (instance.dead_letters, instance.filtered) = (counts.dead, counts.filtered);
 }
 
-/// Notes are as new as a ledger or newer.
-fn of_notes(
+/// Commit metadata is as new as a ledger, or newer.
+fn add_metadata(
     source: &dyn SourceConfig,
-    notes: &CommitMetadata,
+    metadata: &CommitMetadata,
     writers: &[Option<String>],
     instances: &mut Vec<InstanceState>,
     splits: &mut BTreeMap<String, SplitStatus>,
 ) -> Result<()> {
     let mut newest_run = 0;
-    for writer in notes.keys().filter_map(|key| key.strip_prefix("run/")) {
-        let Some(RunNote { begin, done }) = metadata::find(notes, &metadata::run_key(writer))? else { continue };
-        let last: LastNote = metadata::find(notes, &metadata::last_key(writer))?.unwrap_or_default();
+    for writer in commit::writers(metadata) {
+        let key = Key::Run { writer: writer.clone() };
+        let Some(RunValue { record, completed }) = commit::get(metadata, &key)? else { continue };
+        let key = Key::Progress { writer: writer.clone() };
+        let progress: ProgressValue = commit::get(metadata, &key)?.unwrap_or_default();
         // Others may run on other machines.
-        let at = writers.iter().position(|known| known.as_deref() == Some(writer)).unwrap_or_else(|| {
-            let instance = if writer.is_empty() { "0" } else { writer };
-            instances.push(InstanceState { instance: instance.to_owned(), ..InstanceState::default() });
+        let at = writers.iter().position(|known| known.as_deref() == Some(&*writer)).unwrap_or_else(|| {
+            let instance = if writer.is_empty() { "0".to_owned() } else { writer };
+            instances.push(InstanceState { instance, ..InstanceState::default() });
             instances.len() - 1
         });
         let instance = &mut instances[at];
-        (instance.run, instance.done) = (begin.run, done);
-        instance.last_commit_ms = Some(last.time_ms);
-        count(instance, &last.counts);
-        newest_run = newest_run.max(begin.run);
+        (instance.run, instance.done) = (record.run, completed);
+        instance.last_commit_ms = Some(progress.time_ms);
+        count(instance, &progress.counts);
+        newest_run = newest_run.max(record.run);
     }
-    for note in metadata::splits(notes) {
-        let note = note?;
-        let known = splits.get(&note.split).is_some_and(|known| known.committed_ms > note.time_ms);
-        if (note.run == newest_run || note.split == REPLAY) && !known {
-            let split = split_of(source, &note.split, &note.start, note.held, note.time_ms);
-            splits.insert(note.split, split);
+    for value in commit::splits(metadata) {
+        let value = value?;
+        let known = splits.get(&value.split).is_some_and(|known| known.committed_ms > value.time_ms);
+        if (value.run == newest_run || value.split == REPLAY) && !known {
+            let status = status(source, &value.split, &value.state, value.held, value.time_ms);
+            splits.insert(value.split, status);
         }
     }
     Ok(())
 }
 
-/// Who can decide the pipeline's commits. A stage that cannot be built here (its file is gone) is passed over.
-fn coordinator(pipeline: &Pipeline) -> Option<Arc<dyn TransactionalBackend>> {
-    let cx = runner::context(pipeline, &RunOptions::default(), ("0", "0"), &std::env::temp_dir());
-    let of = |label: &str| cx.for_stage(label);
-    let source = pipeline.source.config.build(&cx).ok().and_then(|source| source.transactional_backend());
-    let sink = pipeline.sink.config.build(&of(&pipeline.sink.label)).ok().and_then(|sink| sink.transactional_backend());
-    let dead = pipeline
+/// The backend whose transactions commit the pipeline, which waits for brokers so long at most. A stage that cannot be built
+/// here (its file is gone) is passed over.
+fn backend(pipeline: &Pipeline, at_most: Duration) -> Option<Arc<dyn TransactionalBackend>> {
+    let cx = BuildContext::bare(&pipeline.name).with_instance("0", "0", &std::env::temp_dir());
+    cx.cancellation().abandon_at(Instant::now() + at_most);
+    let source = pipeline.source.config.build(&cx.for_stage(&pipeline.source.label)).ok();
+    let source = source.and_then(|source| source.transactional_backend());
+    let sink = pipeline.sink.config.build(&cx.for_stage(&pipeline.sink.label)).ok();
+    let sink = sink.and_then(|sink| sink.transactional_backend());
+    let dead_letters = pipeline
         .dead_letter
         .as_ref()
-        .and_then(|stage| stage.config.build(&of("dead_letter")).ok()?.transactional_backend());
-    source.or(sink).or(dead)
-}
-
-fn look(
-    coordinator: &dyn TransactionalBackend,
-    pipeline: &str,
-    at_most: Duration,
-) -> Result<Option<(String, CommitMetadata)>> {
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let until = Instant::now() + at_most;
-            while !done.load(Ordering::Acquire) {
-                if Instant::now() >= until {
-                    return coordinator.abandon();
-                }
-                std::thread::sleep(LOOK);
-            }
-        });
-        let found = coordinator.peek(pipeline);
-        done.store(true, Ordering::Release);
-        found
-    })
+        .and_then(|stage| stage.config.build(&cx.for_stage(super::sinks::DEAD_LETTER)).ok()?.transactional_backend());
+    source.or(sink).or(dead_letters)
 }

@@ -1,4 +1,4 @@
-//! The running parts of a pipeline: the source's thread, the splits that it opens, the committer, and what stops them.
+//! The supervisor of a run: the source's thread, the tasks that it opens, the committer, and their end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,217 +6,201 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use super::chain::Chain;
-use super::checkpoint::Checkpoint;
-use super::commit_log::CommitLog;
-use super::committer::Committer;
-use super::control::Control;
+use super::commit::{Checkpoint, CommitLog, Committer, make_visible, recover_orphans};
 use super::instance::Instance;
-use super::pace::{Clock, Pace, Paced};
-use super::recovery::{finish_decided, settle_orphans};
-use super::runner::{Outcome, RunOptions, Stop};
+use super::observer::Observer;
+use super::options::Outcome;
+use super::playback::{Playback, PlaybackStart};
+use super::reconfigure::{Reconfiguration, Reconfigure};
 use super::sinks::Sinks;
-use super::task::{Barrier, FieldCheck, OpenCheckpoint, Task};
-use crate::config::Pipeline;
+use super::start::{Fitted, Request};
+use super::task::{CheckpointBuilder, CheckpointSchedule, FieldCheck, Task};
+use super::tasks::Tasks;
+use crate::cancel::CancellationToken;
+use crate::config::{Pipeline, StageSpec};
 use crate::error::{Error, Result};
-use crate::record::{Position, SplitId};
+use crate::pace::Pace;
+use crate::record::SplitId;
 use crate::stage::{
-    BuildContext, CheckpointPolicy, FencingToken, RecordedSplit, Source, SourceContext, SplitReader, SplitState,
-    TransactionalBackend,
+    BuildContext, FencingToken, RecordedSplit, Source, SourceContext, SplitReader, SplitState, TransformConfig,
 };
 
-/// Checkpoints that wait for the committer, of all splits: enough to fill the next commit while one is decided.
-const CUTS_WAITING_MAX: usize = 64;
-
-/// How long the committer waits for the checkpoints of splits that come to barriers together: a commit costs about as much.
-const GATHER: Duration = Duration::from_millis(3);
-
-/// How long a process on another machine may take to say that what it decided is visible there: it does so a second after
-/// its last commit.
-const SHOWN_ELSEWHERE: Duration = Duration::from_secs(15);
+/// Checkpoints of all splits that wait for the committer: enough to fill the next commit while one is decided.
+const CHECKPOINTS_WAITING_MAX: usize = 64;
+/// How long the committer waits for the checkpoints of splits that are due together: a commit costs about as much.
+const GATHER_TIME: Duration = Duration::from_millis(3);
+/// How long a process on another machine may take to make visible there what it committed: it does so a second after its
+/// last commit.
+const VISIBLE_ELSEWHERE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often that is looked at.
-const LOOK_ELSEWHERE: Duration = Duration::from_millis(500);
+const VISIBLE_ELSEWHERE_POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// How often a run that waits for its tasks looks at the time.
+const SUPERVISE_INTERVAL: Duration = Duration::from_millis(250);
+/// How often a stop that takes long says what it waits for.
+const STOP_REPORT_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The running parts.
-pub(super) struct Running {
-    shared: Arc<Supervisor>,
+/// A run whose threads are started one after the other.
+pub(super) struct Supervisor {
+    shared: Arc<Shared>,
+    source: Box<dyn Source>,
     committer: JoinHandle<()>,
-    stop: Arc<Stop>,
-    shutdown: Duration,
+    shutdown_timeout: Duration,
+    /// Whether the end of the source is the end of the input.
     completes: bool,
 }
 
-/// What opens splits: the engine as the source sees it.
-struct Supervisor {
-    pipeline: Pipeline,
+/// The engine as the source sees it.
+struct Shared {
+    pipeline: RwLock<Arc<Pipeline>>,
     cx: BuildContext,
     instance: Instance,
-    coordinator: Option<Arc<dyn TransactionalBackend>>,
     sinks: Sinks,
-    log: Arc<Mutex<CommitLog>>,
-    control: Arc<Control>,
+    log: Arc<Mutex<Box<dyn CommitLog>>>,
+    tasks: Arc<Tasks>,
     checkpoints: Mutex<Option<Sender<Checkpoint>>>,
-    surveys: Vec<Option<Arc<[u8]>>>,
-    barrier: Barrier,
-    pace: Option<(Pace, Arc<Clock>)>,
-    /// Whether splits come from other instances and go to them.
-    shared_splits: bool,
-    /// Whether all splits are those of this process, and of one input after the other.
-    alone: bool,
+    fitted: RwLock<Vec<Option<Arc<[u8]>>>>,
+    schedule: CheckpointSchedule,
+    pace: Option<(Pace, PlaybackStart)>,
+    /// Whether instances share the splits.
+    shares_splits: bool,
+    exclusive: bool,
     check_fields: Option<FieldCheck>,
+    observer: Option<Arc<dyn Observer>>,
+    /// No split opens while transforms are swapped.
+    opening: Mutex<()>,
     span: tracing::Span,
 }
 
-impl Running {
-    pub(super) fn start(
-        pipeline: &Pipeline,
-        options: &RunOptions,
-        cx: &BuildContext,
-        (instance, log): (Instance, CommitLog),
-        coordinator: Option<Arc<dyn TransactionalBackend>>,
-        sinks: Sinks,
-        surveys: Vec<Option<Arc<[u8]>>>,
-    ) -> Result<Running> {
-        let control = Arc::new(Control::default());
-        let log = Arc::new(Mutex::new(log));
-        let cadence = pipeline.sink.config.checkpoint_policy();
-        let (sender, receiver) = bounded(CUTS_WAITING_MAX);
+impl Supervisor {
+    /// Starts the committer.
+    pub(super) fn start(request: &Request<'_>, fitted: Fitted) -> Result<Supervisor> {
+        let Fitted { instance, cx, source, sinks, log, fitted } = fitted;
+        let pipeline = request.pipeline;
+        let (tasks, log) = (Arc::new(Tasks::default()), Arc::new(Mutex::new(log)));
+        let interval = Duration::from_millis(pipeline.settings.commit_interval_ms);
+        let schedule = CheckpointSchedule::of(pipeline.sink.config.checkpoint_policy(), interval, cx.clock.now());
+        let (sender, receiver) = bounded(CHECKPOINTS_WAITING_MAX);
         let committer = Committer {
             checkpoints: receiver,
             log: Arc::clone(&log),
             sinks: sinks.clone(),
-            control: Arc::clone(&control),
-            metrics: Arc::clone(&options.metrics),
-            gather: if matches!(cadence, CheckpointPolicy::Interval) { GATHER } else { Duration::ZERO },
+            tasks: Arc::clone(&tasks),
+            metrics: Arc::clone(&cx.metrics),
+            gather: if schedule.is_aligned() { GATHER_TIME } else { Duration::ZERO },
+            clock: cx.clock.clone(),
         };
-        let barrier = match cadence {
-            CheckpointPolicy::Records { records_max, timeout } => {
-                Barrier { most: records_max, timeout, together: None }
-            }
-            CheckpointPolicy::Interval => Barrier {
-                most: u64::MAX,
-                timeout: Duration::from_millis(pipeline.settings.commit_interval_ms),
-                together: Some(Instant::now()),
-            },
-        };
-        let pace = pipeline.source.config.pace().filter(|_| options.replay.is_none());
-        let opener = Supervisor {
-            pipeline: pipeline.clone(),
-            cx: cx.clone(),
+        let completes = cx.bounded || cx.until_end || request.is_replay();
+        let pace = pipeline.source.config.pace().filter(|_| !request.is_replay());
+        let shared = Arc::new(Shared {
+            pipeline: RwLock::new(Arc::new(pipeline.clone())),
+            cx,
             instance,
-            coordinator,
             sinks,
             log,
-            control,
+            tasks,
             checkpoints: Mutex::new(Some(sender)),
-            surveys,
-            barrier,
+            fitted: RwLock::new(fitted),
+            schedule,
             pace: pace.map(|pace| (pace, Arc::default())),
-            alone: options.replay.is_none() && pipeline.source.config.boundedness().is_exclusive(),
-            shared_splits: options.replay.is_none() && !pipeline.source.config.boundedness().is_exclusive(),
+            shares_splits: !request.is_replay() && !request.is_exclusive(),
+            exclusive: request.is_exclusive(),
             check_fields: pipeline.fields.open.then(|| field_check(pipeline.clone())),
+            observer: request.options.observer.clone(),
+            opening: Mutex::new(()),
             span: tracing::Span::current(),
-        };
-        Ok(Running {
-            committer: spawn("committer", &opener.span, move || committer.run())?,
-            shared: Arc::new(opener),
-            stop: Arc::clone(&options.stop),
-            shutdown: Duration::try_from_secs_f64(pipeline.settings.shutdown_timeout_secs).unwrap_or_default(),
-            completes: cx.bounded || options.until_end || options.replay.is_some(),
+        });
+        let run: Arc<dyn Reconfigure> = Arc::clone(&shared) as Arc<dyn Reconfigure>;
+        request.options.control.connect(Arc::downgrade(&run));
+        let timeout = Duration::try_from_secs_f64(pipeline.settings.shutdown_timeout_secs).unwrap_or_default();
+        Ok(Supervisor {
+            committer: spawn("committer", &shared.span, move || committer.run())?,
+            shared,
+            source,
+            shutdown_timeout: timeout,
+            completes,
         })
     }
 
-    pub(super) fn run_to_end(self, source: Box<dyn Source>) -> Result<Outcome> {
-        let Running { shared, committer, stop, shutdown, completes } = self;
-        let control = Arc::clone(&shared.control);
-        let label = shared.pipeline.source.label.clone();
-        let splits: Arc<dyn SourceContext> = Arc::clone(&shared) as Arc<dyn SourceContext>;
-        let ended = Arc::new(AtomicBool::new(false));
-        let watch = watch(&stop, &control, &ended, shutdown, &shared)?;
-
-        let source_thread = {
-            let control = Arc::clone(&control);
-            spawn("source", &shared.span, move || {
-                if let Err(error) = source.run(splits) {
-                    control.fail(error.in_stage(label));
+    /// Runs the source until its input ends, somebody asks for a stop, or something fails.
+    pub(super) fn run(self) -> Result<Outcome> {
+        let Supervisor { shared, source, committer, shutdown_timeout, completes } = self;
+        let (tasks, cancellation) = (Arc::clone(&shared.tasks), shared.cx.cancellation.clone());
+        cancellation.set_grace(shutdown_timeout);
+        {
+            let (tasks, cancellation) = (Arc::downgrade(&tasks), cancellation.clone());
+            shared.cx.cancellation.on_change(move || {
+                if let Some(tasks) = tasks.upgrade().filter(|_| cancellation.is_stopped()) {
+                    tasks.stop();
                 }
-            })?
-        };
-        join(source_thread, &control);
+            });
+        }
+        let mut report = StopReport::new(&shared.cx, &tasks);
+        let source = shared.spawn_source(source)?;
+        tasks.wait_while(SUPERVISE_INTERVAL, |state| !state.source_ended(), || report.look());
+        join(source, &tasks);
         // A source that returned early leaves its splits to be drained; one that ended leaves them to end.
-        if control.stopping() {
-            let left = control.running();
-            if let Err(error) = control.close(&left, false, Instant::now() + shutdown) {
-                control.fail(error);
-                // A split may be waiting for a broker that is away; nothing else would end that.
-                shared.give_up();
+        if tasks.stopping() {
+            let left = tasks.running();
+            let until = Instant::now() + shutdown_timeout;
+            if let Err(error) = tasks.close_and(&left, false, until, || report.look()) {
+                tasks.fail(error);
+                // A task may wait for a broker that is away; nothing else would end that.
+                cancellation.abandon();
             }
         }
-        control.wait_for_all();
+        tasks.wait_while(SUPERVISE_INTERVAL, |state| state.has_work(), || report.look());
         shared.checkpoints.lock().take();
-        join(committer, &control);
-        let close = shared.sinks.close(Instant::now() + shutdown);
-        let asked = stop.is_asked();
-        let failure = control.take_failure();
-        let completed = completes && !asked && failure.is_none() && close.is_ok();
-        // While a stop is still heard: it may wait for brokers.
-        let done = if completed { shared.log.lock().done() } else { Ok(()) };
-        ended.store(true, Ordering::Release);
-        stop.wake();
-        join(watch, &control);
-        if let Some(error) = failure.or_else(|| control.take_failure()) {
+        join(committer, &tasks);
+        let closed = shared.sinks.close(Instant::now() + shutdown_timeout);
+        let stopped = cancellation.is_stopped();
+        if let Some(error) = tasks.take_failure() {
             return Err(error);
         }
-        close?;
-        done?;
-        Ok(if asked { Outcome::Stopped } else { Outcome::Done })
+        closed?;
+        if completes && !stopped {
+            // A stop still ends this wait for a broker.
+            shared.log.lock().complete()?;
+        }
+        Ok(if stopped { Outcome::Stopped } else { Outcome::Done })
     }
 }
 
-/// Passes a stop on, and says what is still waiting once it takes long.
-fn watch(
-    stop: &Arc<Stop>,
-    control: &Arc<Control>,
-    ended: &Arc<AtomicBool>,
-    shutdown: Duration,
-    opener: &Arc<Supervisor>,
-) -> Result<JoinHandle<()>> {
-    let (stop, control, ended) = (Arc::clone(stop), Arc::clone(control), Arc::clone(ended));
-    let metrics = Arc::clone(&opener.cx.metrics);
-    let (span, opener) = (opener.span.clone(), Arc::clone(opener));
-    spawn("stop", &span, move || {
-        while !stop.is_asked() && !ended.load(Ordering::Acquire) {
-            // The bound only guards against a wake-up that came between the look and the wait.
-            stop.wait(Duration::from_millis(200));
+/// Says what a stop waits for, once it takes long.
+struct StopReport<'a> {
+    cx: &'a BuildContext,
+    tasks: &'a Tasks,
+    said: Option<Instant>,
+    abandoned: bool,
+}
+
+impl<'a> StopReport<'a> {
+    fn new(cx: &'a BuildContext, tasks: &'a Tasks) -> StopReport<'a> {
+        StopReport { cx, tasks, said: None, abandoned: false }
+    }
+
+    fn look(&mut self) {
+        let token: &CancellationToken = &self.cx.cancellation;
+        if !token.is_stopped() {
+            return;
         }
-        control.stop();
-        let mut said = Instant::now();
-        let late = Instant::now() + shutdown;
-        let mut given_up = false;
-        while !ended.load(Ordering::Acquire) {
-            std::thread::sleep(Duration::from_millis(50));
-            if !given_up && Instant::now() >= late && stop.is_asked() {
-                given_up = true;
-                tracing::warn!("what is under way is given up: it was not done in {} s", shutdown.as_secs_f64());
-                opener.give_up();
-            }
-            if said.elapsed() >= Duration::from_secs(2) {
-                said = Instant::now();
-                let splits = control.running();
-                let waits = metrics.waits();
-                if !splits.is_empty() || !waits.is_empty() {
-                    let left = late.saturating_duration_since(said).as_secs();
-                    tracing::info!(
-                        "stopping, at most {left} s more: waiting for {} {}",
-                        splits.join(", "),
-                        waits.join(", ")
-                    );
-                }
-            }
+        if token.is_abandoned() && !self.abandoned {
+            self.abandoned = true;
+            tracing::warn!("what is under way is given up: it was not done in time (`shutdown_timeout_secs`)");
         }
-    })
+        let said = *self.said.get_or_insert_with(Instant::now);
+        if said.elapsed() < STOP_REPORT_INTERVAL {
+            return;
+        }
+        self.said = Some(Instant::now());
+        let (splits, waits) = (self.tasks.running(), self.cx.metrics.waits());
+        if !splits.is_empty() || !waits.is_empty() {
+            let left = token.remaining().unwrap_or_default().as_secs();
+            tracing::info!("stopping, at most {left} s more: waiting for {} {}", splits.join(", "), waits.join(", "));
+        }
+    }
 }
 
 fn field_check(pipeline: Pipeline) -> FieldCheck {
@@ -232,215 +216,231 @@ fn field_check(pipeline: Pipeline) -> FieldCheck {
     })
 }
 
-impl SourceContext for Supervisor {
+impl SourceContext for Shared {
     fn recorded_splits(&self) -> Result<Vec<RecordedSplit>> {
-        if self.alone { self.log.lock().noted() } else { Ok(Vec::new()) }
+        if self.exclusive { self.log.lock().recorded_splits() } else { Ok(Vec::new()) }
     }
 
     fn split_states(&self, ids: &[SplitId]) -> Result<Vec<Option<SplitState>>> {
-        none_is_forgotten(&self.recorded_splits()?, ids)?;
-        let until = Instant::now() + SHOWN_ELSEWHERE;
-        let (starts, visible) = loop {
+        none_is_missing(&self.recorded_splits()?, ids)?;
+        let until = Instant::now() + VISIBLE_ELSEWHERE_TIMEOUT;
+        loop {
             let mut log = self.log.lock();
-            if self.shared_splits {
-                settle_orphans(&self.instance, &mut log, &self.sinks)?;
+            if self.shares_splits {
+                recover_orphans(&self.instance, &mut **log, &self.sinks)?;
             }
-            // Before the positions: another instance may commit and show more between the two, and what is visible must
-            // not seem to be ahead for that.
+            // Before the positions: another instance may commit and show more between the two, and visible output must not
+            // seem to be ahead for that.
             let visible = self.sinks.committed_offsets(ids)?;
-            let starts = log.starts(ids)?;
-            // Behind the positions, which brought the news of all that was decided before them: splits may come from an
-            // instance that died, and what it decided is to be visible before this one goes on. Where that is on another
+            let states = log.split_states(ids, &visible).map_err(|e| e.in_stage(&self.pipeline.read().sink.label))?;
+            // After the positions, which brought the news of all that was committed before them: splits may come from an
+            // instance that died, and its output is to be visible before this one goes on. Where that output is on another
             // disk, the instance may be about to make it visible itself.
-            let missing = if self.shared_splits { finish_decided(&mut log, &self.sinks)? } else { Vec::new() };
+            let missing = if self.shares_splits { make_visible(&mut **log, &self.sinks)? } else { Vec::new() };
             drop(log);
             match missing.iter().find(|missing| missing.is_of(ids)) {
-                None => break (starts, visible),
-                Some(_) if self.control.stopping() => {
+                None => return Ok(states),
+                Some(_) if self.tasks.stopping() => {
                     return Err(Error::stop("stopped while another process was to make its output visible"));
                 }
                 Some(missing) if Instant::now() >= until => return Err(missing.error()),
-                Some(_) => std::thread::sleep(LOOK_ELSEWHERE),
+                Some(_) => self.tasks.wait(Instant::now() + VISIBLE_ELSEWHERE_POLL_INTERVAL),
             }
-        };
-        ids.iter()
-            .zip(starts)
-            .zip(visible)
-            .map(|((id, start), end)| self.beyond_what_is_visible(id, start, end))
-            .collect()
+        }
     }
 
     fn peek_states(&self, ids: &[SplitId]) -> Result<Vec<Option<SplitState>>> {
-        self.log.lock().starts(ids)
+        self.log.lock().split_states(ids, &vec![None; ids.len()])
     }
 
     fn open(
         &self,
         id: SplitId,
-        split: Box<dyn SplitReader>,
-        at: Option<SplitState>,
-        fence: Option<FencingToken>,
+        reader: Box<dyn SplitReader>,
+        start: Option<SplitState>,
+        token: Option<FencingToken>,
     ) -> Result<()> {
         let Some(checkpoints) = self.checkpoints.lock().clone() else {
             return Err(Error::bug("a split after the end"));
         };
-        let mut chain = Chain::build(&self.pipeline, usize::MAX, &self.cx, &self.surveys)?;
-        let notes_beginning = at.is_none() && split.commits_at_start();
-        let (part, states) = at.map(|start| (start.sequence, start.state)).unwrap_or_default();
-        chain.restore(states.get(1..).unwrap_or_default()).map_err(|error| {
-            error.at(&*id).help("are these the options that it was saved with? `--fresh` starts from the beginning")
+        let _opening = self.opening.lock();
+        let pipeline = Arc::clone(&self.pipeline.read());
+        let mut chain =
+            Chain::build(&pipeline, usize::MAX, &self.cx, &self.fitted.read())?.observed_by(self.observer.clone());
+        let commits_at_start = start.is_none() && reader.commits_at_start();
+        let SplitState { sequence, transforms, .. } = start.unwrap_or_default();
+        chain.restore(&transforms).map_err(|error| {
+            error
+                .at(&*id)
+                .or_help("are these the options that the state was saved with? `--fresh` starts from the beginning")
         })?;
-        let position = split.position();
-        let split: Box<dyn SplitReader> = match &self.pace {
-            Some((pace, clock)) => Box::new(Paced::new(split, *pace, Arc::clone(clock))),
-            None => split,
+        let position = reader.position();
+        let reader: Box<dyn SplitReader> = match &self.pace {
+            Some((pace, started)) => Box::new(Playback::new(reader, *pace, Arc::clone(started), self.cx.clock.clone())),
+            None => reader,
         };
-        let (epoch, reins) = self.control.enter(&id)?;
-        let writers = match self.sinks.open(&id, epoch) {
-            Ok(opened) => opened,
-            Err(error) => {
-                self.control.ended(&id, epoch);
-                return Err(error);
-            }
-        };
-        let now = OpenCheckpoint::at(position, part, chain.held());
+        let (epoch, handle) = self.tasks.register(&id)?;
+        let writers = self.sinks.open(&id, epoch).inspect_err(|_| self.tasks.task_ended(&id, epoch))?;
+        let open = CheckpointBuilder::at(position, sequence, chain.held());
         let task = Task {
             id: Arc::clone(&id),
             epoch,
-            reins,
-            control: Arc::clone(&self.control),
+            handle,
+            tasks: Arc::clone(&self.tasks),
             checkpoints,
-            split,
+            reader,
             chain,
             writers,
-            barrier: self.barrier,
+            schedule: self.schedule,
             metrics: Arc::clone(&self.cx.metrics),
-            source_label: self.pipeline.source.label.clone(),
-            sink_label: self.pipeline.sink.label.clone(),
+            clock: self.cx.clock.clone(),
+            source_label: pipeline.source.label.clone(),
+            sink_label: pipeline.sink.label.clone(),
             check_fields: self.check_fields.clone(),
-            notes_end: self.alone,
-            fence,
-            notes_beginning,
-            now,
+            fencing_token: token,
+            commits_at_start,
+            commits_at_end: self.exclusive,
+            open,
         };
-        let control = Arc::clone(&self.control);
+        let tasks = Arc::clone(&self.tasks);
         let started = spawn(&format!("split {id}"), &self.span, move || {
             let (id, epoch) = (Arc::clone(&task.id), task.epoch);
             let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| task.run()));
             if ran.is_err() {
-                control.fail(Error::bug(format!("the split {id} panicked; what it had not committed is read again")));
-                control.ended(&id, epoch);
+                tasks.fail(Error::bug(format!("the task of {id} panicked; what it had not committed is read again")));
+                tasks.task_ended(&id, epoch);
             }
         });
-        if started.is_err() {
-            self.control.ended(&id, epoch);
-        }
-        started.map(drop)
+        started.map(drop).inspect_err(|_| self.tasks.task_ended(&id, epoch))
     }
 
     fn close(&self, ids: &[SplitId], lost: bool, until: Instant) -> Result<()> {
-        self.control.close(ids, lost, until)
+        self.tasks.close_and(ids, lost, until, || {})
     }
 
     fn running(&self) -> Vec<SplitId> {
-        self.control.running()
+        self.tasks.running()
     }
 
     fn wait(&self, until: Instant) {
-        self.control.wait(until);
+        self.tasks.wait(until);
     }
 
     fn stopping(&self) -> bool {
-        self.control.stopping()
+        self.tasks.stopping()
     }
 }
 
-impl Supervisor {
-    /// Ends every wait for brokers.
-    fn give_up(&self) {
-        self.coordinator.iter().for_each(|coordinator| coordinator.abandon());
-        if let Err(error) = self.sinks.close(Instant::now()) {
-            tracing::warn!("{error}");
-        };
+impl Shared {
+    fn spawn_source(self: &Arc<Self>, source: Box<dyn Source>) -> Result<JoinHandle<()>> {
+        let (tasks, label) = (Arc::clone(&self.tasks), self.cx.stage.to_string());
+        let cx: Arc<dyn SourceContext> = Arc::clone(self) as Arc<dyn SourceContext>;
+        spawn("source", &self.span, move || {
+            let ended = EndOnDrop(&tasks);
+            if let Err(error) = super::guard::call(&label, || source.run(cx)) {
+                tasks.fail(error);
+            }
+            drop(ended);
+        })
     }
+}
 
-    /// No output may overlap what is visible: a split whose log is behind its output goes on where the output ends.
-    fn beyond_what_is_visible(
-        &self,
-        id: &SplitId,
-        start: Option<SplitState>,
-        visible: Option<u64>,
-    ) -> Result<Option<SplitState>> {
-        let Some(end) = visible.filter(|end| start.as_ref().is_none_or(|start| start.position.offset < *end)) else {
-            return Ok(start);
+/// Says that the source's thread has ended, whatever ends it.
+struct EndOnDrop<'a>(&'a Tasks);
+
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.source_has_ended();
+    }
+}
+
+impl Reconfigure for Shared {
+    fn reconfigure(&self, new: &Pipeline) -> Result<()> {
+        let _opening = self.opening.lock();
+        let old = Arc::clone(&self.pipeline.read());
+        differs_in_transforms_alone(&old, new)?;
+        let fitted = self.fitted_of(&old, new)?;
+        let new = Arc::new(new.clone());
+        let swap =
+            Arc::new(Reconfiguration::new(Arc::clone(&old), Arc::clone(&new), fitted.clone(), self.tasks.active()));
+        self.tasks.reconfigure(&swap);
+        let record = || {
+            let mut log = self.log.lock();
+            let Some(last) = log.last_run()? else { return Err(Error::bug("a swap in no run")) };
+            let mut record = last.record;
+            (record.topology, record.options_hash) = (new.topology.clone(), new.options_hash);
+            record.content_hash = new.content_hash;
+            record.fitted = fitted.iter().map(|fitted| fitted.as_ref().map(|bytes| bytes.to_vec())).collect();
+            log.begin(record, false)
         };
-        if self.pipeline.source.config.boundedness().is_exclusive() {
-            let home = self.instance.dir.parent().unwrap_or(&self.instance.dir);
-            let memory = match self.log.lock().knows_others() {
-                true => "the topic of commits does not know of it: it was deleted, or is another one".to_owned(),
-                false => format!(
-                    "the state directory `{}` does not know of it: it was removed, or is another one",
-                    home.display()
-                ),
+        swap.decide(|| self.tasks.active(), record)?;
+        *self.fitted.write() = fitted.clone();
+        *self.pipeline.write() = Arc::clone(&new);
+        tracing::info!("the transforms are {} now", new.topology);
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// What the transforms of a new pipeline learned: only a transform that stays as it is has learned it.
+    fn fitted_of(&self, old: &Pipeline, new: &Pipeline) -> Result<Vec<Option<Arc<[u8]>>>> {
+        let known = self.fitted.read();
+        let of = |stage: &StageSpec<dyn TransformConfig>| {
+            if stage.config.fitter(&self.cx.for_stage(&stage.label)).is_none() {
+                return Ok(None);
+            }
+            let same = |was: &StageSpec<dyn TransformConfig>| {
+                was.label == stage.label && old.options_of(was) == new.options_of(stage)
             };
-            return Err(Error::config(format!("there is output of {id} up to {end}, and {memory}"))
-            .in_stage(&self.pipeline.sink.label)
-            .help(
-                "put that back (`state_dir`, or the topic that `transactions` names), write to another place, or start from the beginning with \
-                 `--fresh`, which removes this output",
-            ));
-        }
-        let log = self.log.lock();
-        if log.is_moved_back(id, start.as_ref()) {
-            let at = start.map_or(0, |start| start.position.offset);
-            return Err(Error::config(format!(
-                "{id}: the group's offset was moved back to {at}, and there are files of what was read up to {end}: they \
-                 are not written again"
-            ))
-            .in_stage(&self.pipeline.sink.label)
-            .help(format!(
-                "set the group's offset to {end}, or start from the beginning with `--fresh`, which removes these files"
-            )));
-        }
-        let (coordinated, own) = log.own_start(id);
-        drop(log);
-        match own.filter(|own| own.position.offset == end) {
-            Some(own) => {
-                tracing::warn!(
-                    "{id}: there is output up to {end}, beyond the committed position: the brokers have lost a commit. \
-                     Going on there, with the state that was kept beside the output"
-                );
-                Ok(Some(own))
+            match old.transforms.iter().position(same) {
+                Some(at) => Ok(known.get(at).cloned().flatten()),
+                None => {
+                    Err(Error::config("it has to learn from the whole input first, which a running pipeline cannot do")
+                        .in_stage(&stage.label)
+                        .help("stop the pipeline and start it again"))
+                }
             }
-            None if coordinated => Err(Error::new(format!(
-                "{id}: there is output up to {end}, beyond the committed position: the brokers have lost a commit, or \
-                 the output was read as another group"
-            ))
-            .in_stage(&self.pipeline.sink.label)
-            .help(
-                "look whether `group` is the one that the output was read as; else write to another place, or start from \
-                 the beginning with `--fresh`",
-            )),
-            None => {
-                tracing::warn!(
-                    "{id}: there is output up to {end}, beyond the committed position: going on there. What the \
-                     transforms knew then is not known here"
-                );
-                Ok(Some(SplitState { position: Position { offset: end, records: 0 }, ..SplitState::default() }))
-            }
-        }
+        };
+        new.transforms.iter().map(of).collect()
     }
 }
 
-/// An error where the interrupted run was in the middle of a split that the source does not go on with: the rows that its
-/// transforms hold back would be lost, and what was not read yet.
-fn none_is_forgotten(noted: &[RecordedSplit], ids: &[SplitId]) -> Result<()> {
-    let Some(lost) = noted.iter().find(|noted| !noted.ended && !ids.contains(&noted.id)) else { return Ok(()) };
-    let (records, held) = (lost.start.position.records, lost.held);
+/// An error where more than transforms would change.
+fn differs_in_transforms_alone(old: &Pipeline, new: &Pipeline) -> Result<()> {
+    let refused = |what: &str| {
+        Error::config(format!("only transforms can be changed while a pipeline runs, and {what} differs"))
+            .help("stop the pipeline and start it again")
+    };
+    if old.name != new.name {
+        return Err(refused("`name`"));
+    }
+    if old.options_of(&old.source) != new.options_of(&new.source) {
+        return Err(refused("`[source]`"));
+    }
+    if old.options_of(&old.sink) != new.options_of(&new.sink) {
+        return Err(refused("`[sink]`"));
+    }
+    let dead_letter = |pipeline: &Pipeline| pipeline.dead_letter.as_ref().map(|stage| pipeline.options_of(stage));
+    if dead_letter(old) != dead_letter(new) {
+        return Err(refused("`[dead_letter]`"));
+    }
+    if let Some(field) = new.numeric_fields.difference(&old.numeric_fields).next() {
+        return Err(Error::config(format!("`{field}` becomes a measurement, and the source reads it as text so far"))
+            .help("stop the pipeline and start it again"));
+    }
+    Ok(())
+}
+
+/// An error where the interrupted run was in the middle of a split that the source does not go on with: rows that transforms
+/// hold back would be lost, and records that were not read yet.
+fn none_is_missing(recorded: &[RecordedSplit], ids: &[SplitId]) -> Result<()> {
+    let missing = recorded.iter().find(|split| !split.ended && !ids.contains(&split.id));
+    let Some(missing) = missing else { return Ok(()) };
+    let (records, held) = (missing.start.position.records, missing.held);
     let held = if held == 0 { String::new() } else { format!(", with {held} of them held back") };
     Err(Error::config(format!(
         "the interrupted run had read {records} records of `{}`{held}, and the source does not have it any more",
-        lost.id
+        missing.id
     ))
     .help("put it back and run again, or start from the beginning with `--fresh`"))
 }
@@ -453,9 +453,9 @@ fn spawn(name: &str, span: &tracing::Span, work: impl FnOnce() + Send + 'static)
         .map_err(|e| Error::new(format!("the system starts no thread for `{name}`")).because(e))
 }
 
-fn join(thread: JoinHandle<()>, control: &Control) {
+fn join(thread: JoinHandle<()>, tasks: &Tasks) {
     if thread.join().is_err() {
-        control.fail(Error::bug("a thread of the pipeline panicked"));
-        control.lose_all();
+        tasks.fail(Error::bug("a thread of the pipeline panicked"));
+        tasks.revoke_all();
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Extensions, Latch};
 use crate::cancel::CancellationToken;
 use crate::clock::Clock;
-use crate::monitor::Metrics;
+use crate::metrics::Metrics;
 use crate::record::QcTests;
 
 /// The surroundings of a stage when it is built: once a split for a transform, once a run for the others.

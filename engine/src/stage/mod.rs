@@ -24,6 +24,7 @@ mod role;
 mod sink;
 mod source;
 mod split;
+mod state;
 mod transaction;
 mod transform;
 mod two_phase_commit;
@@ -42,6 +43,7 @@ pub use role::Role;
 pub use sink::{CheckpointPolicy, DeadLetterSink, Destination, Rerun, Sink, SinkConfig, Writer};
 pub use source::{OffsetStore, Source, SourceConfig};
 pub use split::{Poll, RecordedSplit, SourceContext, SplitReader, SplitState};
+pub use state::State;
 pub use transaction::{
     CommitMetadata, Decision, FencingToken, OpenOutcome, Prepared, Transaction, TransactionLog, TransactionalBackend,
     TransactionalOutput,

@@ -72,7 +72,7 @@ impl Problem {
         }
         let problem = Problem::new(path, format!("there is no field `{name}` here: no stage before this one has it"));
         let names = || input.names().collect::<Vec<_>>().join("`, `");
-        Some(match crate::config::nearest(name, input.names()) {
+        Some(match crate::nearest::nearest(name, input.names()) {
             Some(near) => problem.label(format!("did you mean `{near}`?")),
             None if input.list.is_empty() => problem,
             None => problem.help(format!("the fields here are `{}`", names())),

@@ -21,6 +21,11 @@ impl Registry {
         Self::of(inventory::iter::<Descriptor>)
     }
 
+    /// The same with more stages.
+    pub(crate) fn collect_with(more: &'static [Descriptor]) -> Result<Registry> {
+        Self::of(inventory::iter::<Descriptor>.into_iter().chain(more))
+    }
+
     fn of(descriptors: impl IntoIterator<Item = &'static Descriptor>) -> Result<Registry> {
         let mut stages = BTreeMap::new();
         for descriptor in descriptors {
@@ -38,7 +43,8 @@ impl Registry {
                     descriptor.role, descriptor.name
                 )));
             }
-            if let Some(key) = Descriptor::ENGINE_KEYS.iter().find(|key| descriptor.keys().iter().any(|k| k == *key)) {
+            let keys = descriptor.keys();
+            if let Some(key) = Descriptor::ENGINE_KEYS.into_iter().find(|key| keys.iter().any(|own| own == key)) {
                 return Err(Error::bug(format!(
                     "the {} `{}` declares the key `{key}`, which is the engine's",
                     descriptor.role, descriptor.name

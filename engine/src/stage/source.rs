@@ -7,8 +7,8 @@ use super::{
     SplitState, TransactionalBackend,
 };
 use crate::error::Result;
+use crate::pace::Pace;
 use crate::record::{Fields, Position, SplitId};
-use crate::run::Pace;
 
 /// The configuration of a source. [`Descriptor::source`](super::Descriptor::source) registers it.
 pub trait SourceConfig: Send + Sync {

@@ -1,12 +1,13 @@
 //! A split of a source: one partition of a topic, one file. A thread reads each from its position on.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::DeadLetter;
 use super::transaction::FencingToken;
+use super::{DeadLetter, State};
 use crate::error::Result;
 use crate::record::{Batch, Position, SplitId};
 
@@ -88,8 +89,24 @@ pub struct SplitState {
     /// The number of that checkpoint among those that end there (see
     /// [`OffsetRange::sequence`](crate::record::OffsetRange::sequence)).
     pub sequence: u32,
-    /// The reader's [state](SplitReader::snapshot_state), then that of each transform. Empty where only the position is known.
-    pub state: Vec<Vec<u8>>,
+    /// The reader's [state](SplitReader::snapshot_state). Empty where only the position is known.
+    pub reader: Vec<u8>,
+    /// The state of each transform that has one, by the stage's name.
+    pub transforms: BTreeMap<String, State>,
+}
+
+impl SplitState {
+    /// Whether more is known than the position.
+    #[must_use]
+    pub fn has_state(&self) -> bool {
+        !self.reader.is_empty() || !self.transforms.is_empty()
+    }
+
+    /// The number of bytes of state.
+    #[must_use]
+    pub fn state_bytes(&self) -> usize {
+        self.reader.len() + self.transforms.values().map(State::bytes).sum::<usize>()
+    }
 }
 
 /// A split of the last run, as its last commit recorded it.

@@ -73,7 +73,7 @@ pub trait TransactionalBackend: Send + Sync {
     /// a live one. Waits for a broker that is away.
     ///
     /// # Errors
-    /// Where waiting does not help, or [`abandon`](Self::abandon) ended the wait.
+    /// Where waiting does not help, or the run [abandons](crate::cancel::CancellationToken) its waits.
     fn open(&self, pipeline: &str, writer: &str) -> Result<OpenOutcome>;
 
     /// The cluster's id and the commit metadata of a pipeline as they are now. Takes part in no transaction.
@@ -81,9 +81,6 @@ pub trait TransactionalBackend: Send + Sync {
     /// # Errors
     /// Where they cannot be read.
     fn peek(&self, pipeline: &str) -> Result<Option<(String, CommitMetadata)>>;
-
-    /// Ends every wait, now and later.
-    fn abandon(&self);
 }
 
 /// The outcome of [`TransactionalBackend::open`].

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{BuildContext, DeadLetter, Problem};
+use super::{BuildContext, DeadLetter, Problem, State};
 use crate::error::Result;
 use crate::record::{Batch, Fields};
 
@@ -86,19 +86,19 @@ pub trait Transform: Send {
         0
     }
 
-    /// The state that a later run needs to go on, held rows included. It starts with a version byte unless it is empty.
+    /// The state that a later run needs to go on, held rows included.
     ///
     /// # Errors
     /// Stops the pipeline.
-    fn save(&self) -> Result<Vec<u8>> {
-        Ok(Vec::new())
+    fn save(&self) -> Result<State> {
+        Ok(State::default())
     }
 
     /// Takes over what [`save`](Self::save) returned. Called before the first `apply`, never with an empty state.
     ///
     /// # Errors
-    /// Where the bytes are not those that this version saves.
-    fn restore(&mut self, _state: &[u8]) -> Result<()> {
+    /// Where the state is not one that this version saves.
+    fn restore(&mut self, _state: &State) -> Result<()> {
         Ok(())
     }
 }

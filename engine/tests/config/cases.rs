@@ -18,7 +18,7 @@ fn each_case_is_answered_word_for_word() {
         let set: Vec<_> = set.lines().collect();
         let said = match load(&read(&case.join("pipeline.toml")), &set) {
             Ok(pipeline) => {
-                let (warnings, name, shape) = (pipeline.warnings.render(false), &pipeline.name, &pipeline.shape);
+                let (warnings, name, shape) = (pipeline.warnings.render(false), &pipeline.name, &pipeline.topology);
                 format!("{warnings}ok: {name}, {shape}, delivery {}\n", pipeline.delivery)
             }
             Err(diagnostics) => diagnostics.render(false),

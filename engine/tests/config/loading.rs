@@ -6,6 +6,7 @@ use aqpipe_engine::config::{Loader, Overrides, Settings};
 use aqpipe_engine::record::{Field, Fields};
 use aqpipe_engine::stage::Delivery;
 
+use crate::stages::SCHEMAS_GENERATED;
 use crate::{GOOD, env, load, registry};
 
 fn good(set: &[&str]) -> aqpipe_engine::config::Pipeline {
@@ -20,9 +21,9 @@ fn a_good_pipeline_knows_its_stages_and_what_reaches_the_sink() {
     assert_eq!((pipeline.source.label.as_str(), pipeline.source.kind), ("rows", "rows"));
     let labels: Vec<_> = pipeline.transforms.iter().map(|stage| (stage.label.as_str(), stage.kind)).collect();
     assert_eq!(labels, [("fill", "fill"), ("limits", "clamp")]);
-    assert_eq!(pipeline.shape, "rows -> fill -> clamp -> lines");
+    assert_eq!(pipeline.topology, "rows -> fill -> clamp -> lines");
     assert_eq!(pipeline.fields.names().collect::<Vec<_>>(), ["CO(GT)", "T"]);
-    assert_eq!(pipeline.numeric.iter().collect::<Vec<_>>(), ["CO(GT)", "T"]);
+    assert_eq!(pipeline.numeric_fields.iter().collect::<Vec<_>>(), ["CO(GT)", "T"]);
     assert_eq!(pipeline.delivery, Delivery::ExactlyOnce);
     assert!(pipeline.warnings.is_empty());
     assert_eq!(pipeline.settings.monitor.every_secs, 5);
@@ -33,13 +34,14 @@ fn a_good_pipeline_knows_its_stages_and_what_reaches_the_sink() {
 #[test]
 fn the_checksum_of_the_options_changes_with_an_option_and_with_nothing_else() {
     let with_comment = load(&format!("# a comment\n{GOOD}"), &[]).expect("good");
-    assert_eq!(good(&[]).options, with_comment.options);
-    assert_ne!(good(&[]).options, good(&["source.limit=7"]).options);
+    assert_eq!(good(&[]).options_hash, with_comment.options_hash);
+    assert_ne!(good(&[]).options_hash, good(&["source.limit=7"]).options_hash);
 }
 
 #[test]
 fn what_comes_out_is_decided_by_some_options_and_by_what_they_say_and_not_by_how() {
-    let content = |text: &str, set: &[&str]| load(text, set).unwrap_or_else(|problems| panic!("{problems}")).content;
+    let content =
+        |text: &str, set: &[&str]| load(text, set).unwrap_or_else(|problems| panic!("{problems}")).content_hash;
     let was = content(GOOD, &[]);
     // Where it goes, a default that is written down, another way to write a number, an order of keys, a name.
     for set in ["sink.path=elsewhere", "sink.packing=none", "transform.limits.ranges.T.max=50", "monitor.every_secs=7"]
@@ -71,12 +73,12 @@ fn two_stages_of_a_type_have_two_labels_and_an_id_keeps_its_own() {
 fn a_value_from_outside_is_a_string_where_one_is_wanted_and_toml_elsewhere() {
     let json = |set: &[&str]| {
         let pipeline = good(set);
-        (pipeline.options, pipeline.fields.names().map(str::to_owned).collect::<Vec<_>>())
+        (pipeline.options_hash, pipeline.fields.names().map(str::to_owned).collect::<Vec<_>>())
     };
     // The sink's `sort` takes both: TOML comes first, so that `5` is a number and `T` a name.
     assert_eq!(
         json(&["sink.sort=5"]).0,
-        load(&GOOD.replace("path = \"out\"", "path = \"out\"\nsort = 5"), &[]).expect("ok").options
+        load(&GOOD.replace("path = \"out\"", "path = \"out\"\nsort = 5"), &[]).expect("ok").options_hash
     );
     for (set, toml) in [
         ("sink.token=5", "token = \"5\""),
@@ -87,18 +89,18 @@ fn a_value_from_outside_is_a_string_where_one_is_wanted_and_toml_elsewhere() {
         ("sink.packing=gzip", "packing = \"gzip\""),
     ] {
         let written = load(&GOOD.replace("path = \"out\"", &format!("path = \"out\"\n{toml}")), &[]).expect(toml);
-        assert_eq!(json(&[set]).0, written.options, "{set}");
+        assert_eq!(json(&[set]).0, written.options_hash, "{set}");
     }
     assert_eq!(json(&["source.fields=[\"CO(GT)\", \"T\", \"RH\"]"]).1, ["CO(GT)", "T", "RH"]);
     let from_env =
         load(&GOOD.replace("[sink]", "[sink]\ntoken = \"${NUMBER}\"\nsort = \"${NUMBER}\""), &[]).expect("ok");
     let written = load(&GOOD.replace("[sink]", "[sink]\ntoken = \"5\"\nsort = 5"), &[]).expect("ok");
-    assert_eq!(from_env.options, written.options);
+    assert_eq!(from_env.options_hash, written.options_hash);
 }
 
 #[test]
 fn overrides_reach_transforms_by_number_id_and_type_and_make_missing_tables() {
-    let reaches = |set: &str| assert_ne!(good(&[]).options, good(&[set]).options, "{set}");
+    let reaches = |set: &str| assert_ne!(good(&[]).options_hash, good(&[set]).options_hash, "{set}");
     reaches("transform.0.steps=[{ method = \"forward\" }]");
     reaches("transform.0.steps.0.limit=9");
     reaches("transform.fill.steps.1.value=2");
@@ -110,12 +112,12 @@ fn overrides_reach_transforms_by_number_id_and_type_and_make_missing_tables() {
     reaches("log.format=json");
     reaches("monitor.alerts.quality=0.5");
     reaches("good:name=other");
-    assert_eq!(good(&["source.limit=4", "source.limit=5"]).options, good(&["source.limit=5"]).options);
+    assert_eq!(good(&["source.limit=4", "source.limit=5"]).options_hash, good(&["source.limit=5"]).options_hash);
 }
 
 #[test]
 fn overrides_for_another_pipeline_are_passed_over() {
-    assert_eq!(good(&[]).options, good(&["other:source.limit=1"]).options);
+    assert_eq!(good(&[]).options_hash, good(&["other:source.limit=1"]).options_hash);
 }
 
 #[test]
@@ -160,8 +162,23 @@ fn pipelines_that_run_together_have_names_of_their_own_and_overrides_name_one_of
     );
     assert!(load(&["bettter:source.limit=1"], &[&a, &broken]).together.is_empty(), "the broken one may be it");
     let loaded = load(&["better:source.limit=1"], &[&a, &c]);
-    let options = |at: usize| loaded.pipelines[at].1.as_ref().expect("good").options;
+    let options = |at: usize| loaded.pipelines[at].1.as_ref().expect("good").options_hash;
     assert_ne!(options(0), options(1));
+}
+
+#[test]
+fn a_schema_is_generated_once_for_all_pipelines_that_are_loaded_together() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let paths = ["a", "b"].map(|name| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, GOOD.replace("\"good\"", &format!("\"{name}\""))).expect("written");
+        path
+    });
+    let registry = registry();
+    let before = SCHEMAS_GENERATED.get();
+    let loaded = Loader::new(&registry, &env).load_all(&paths);
+    assert!(loaded.pipelines.iter().all(|(_, pipeline)| pipeline.is_ok()));
+    assert_eq!(SCHEMAS_GENERATED.get() - before, 1);
 }
 
 #[test]

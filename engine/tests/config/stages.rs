@@ -1,5 +1,6 @@
 //! Stages that only have a configuration.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use aqpipe_engine::record::{Field, Fields};
@@ -212,7 +213,13 @@ struct Lines {
     packing: Packing,
 }
 
+thread_local! {
+    /// How often this thread generated the schema of the sink.
+    pub(crate) static SCHEMAS_GENERATED: Cell<usize> = const { Cell::new(0) };
+}
+
 fn text_or_number(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    SCHEMAS_GENERATED.set(SCHEMAS_GENERATED.get() + 1);
     schemars::json_schema!({ "type": ["string", "integer"] })
 }
 

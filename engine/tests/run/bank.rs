@@ -48,8 +48,6 @@ impl TransactionalBackend for Bank {
     fn peek(&self, _: &str) -> Result<Option<(String, CommitMetadata)>> {
         Ok(Some((String::new(), self.0.vault.notes.lock().clone())))
     }
-
-    fn abandon(&self) {}
 }
 
 struct Open {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use aqpipe_engine::Pace;
 use aqpipe_engine::arrow_array::{BinaryArray, BooleanArray, Float64Array};
+use aqpipe_engine::cancel::CancellationToken;
 use aqpipe_engine::record::{Batch, BatchParts, Column, Field, Fields, Numbers, OffsetRange, Position, SplitId};
-use aqpipe_engine::run::{Pace, Stop};
 use aqpipe_engine::stage::*;
 use aqpipe_engine::{Error, Result, inventory};
 use parking_lot::Mutex;
@@ -50,13 +51,13 @@ pub(crate) struct World {
     fail_at: AtomicU64,
     panic_at: AtomicU64,
     surveys: AtomicU64,
-    stop: Mutex<Option<(u64, Arc<Stop>)>>,
+    stop: Mutex<Option<(u64, CancellationToken)>>,
     when_read: Mutex<Option<(u64, Act)>>,
     runs: AtomicU64,
     /// Where each split that was opened began, as far as that was known.
     pub(crate) starts: Mutex<Vec<Option<u64>>>,
     /// Behind the last record nothing comes until a stop, and this is where the split stands then.
-    pub(crate) quiet_at: Mutex<Option<(u64, Arc<Stop>)>>,
+    pub(crate) quiet_at: Mutex<Option<(u64, CancellationToken)>>,
     pub(crate) vault: Vault,
     regroup: AtomicBool,
 }
@@ -77,7 +78,7 @@ impl World {
         self.panic_at.store(record, Ordering::SeqCst);
     }
 
-    pub(crate) fn stop_at(&self, record: u64, stop: Arc<Stop>) {
+    pub(crate) fn stop_at(&self, record: u64, stop: CancellationToken) {
         *self.stop.lock() = Some((record, stop));
     }
 
@@ -266,7 +267,7 @@ impl SplitReader for MemoryLane {
         let Some(last) = run.last() else {
             let Some((at, stop)) = &*self.world.quiet_at.lock() else { return Ok(Poll::End) };
             self.position.offset = *at;
-            stop.ask();
+            stop.stop();
             std::thread::sleep(Duration::from_millis(5));
             return Ok(Poll::Idle);
         };
@@ -277,7 +278,7 @@ impl SplitReader for MemoryLane {
             assert!(record.at < self.world.panic_at.load(Ordering::SeqCst), "told to panic");
             let mut stop = self.world.stop.lock();
             if let Some((_, stop)) = stop.take_if(|(at, _)| record.at >= *at) {
-                stop.ask();
+                stop.stop();
                 // The stop reaches the split while it has records left.
                 self.slow = true;
             }
@@ -376,12 +377,12 @@ impl Transform for SumsSoFar {
         Ok(())
     }
 
-    fn save(&self) -> Result<Vec<u8>> {
-        Ok(self.0.to_le_bytes().to_vec())
+    fn save(&self) -> Result<State> {
+        State::of(1, &self.0)
     }
 
-    fn restore(&mut self, state: &[u8]) -> Result<()> {
-        self.0 = f64::from_le_bytes(state.try_into().map_err(|_| Error::new("not a sum"))?);
+    fn restore(&mut self, state: &State) -> Result<()> {
+        self.0 = state.read(1)?;
         Ok(())
     }
 }
@@ -433,12 +434,15 @@ impl Transform for Holding {
         self.held.as_ref().map_or(0, |held| held.rows() as u64)
     }
 
-    fn save(&self) -> Result<Vec<u8>> {
-        self.held.as_ref().map_or(Ok(Vec::new()), Batch::to_ipc)
+    fn save(&self) -> Result<State> {
+        Ok(match &self.held {
+            Some(held) => State::of_bytes(1, held.to_ipc()?),
+            None => State::default(),
+        })
     }
 
-    fn restore(&mut self, state: &[u8]) -> Result<()> {
-        self.held = Some(Batch::from_ipc(state)?);
+    fn restore(&mut self, state: &State) -> Result<()> {
+        self.held = Some(Batch::from_ipc(state.read_bytes(1)?)?);
         Ok(())
     }
 }
@@ -509,7 +513,7 @@ impl TransformConfig for MinusMean {
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Transform>> {
-        let mean = cx.fitted().as_deref().and_then(|bytes| bytes.try_into().ok()).map(f64::from_le_bytes);
+        let mean = cx.fitted().and_then(|bytes| bytes.try_into().ok()).map(f64::from_le_bytes);
         Ok(Box::new(Minus(mean.ok_or_else(|| Error::bug("no survey"))?)))
     }
 }

@@ -2,28 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
-use aqpipe_engine::Result;
 use aqpipe_engine::record::{Fields, OffsetRange, SplitId};
 use aqpipe_engine::stage::{
-    Acquire, BuildContext, DeadLetter, DeadLetterReader, DeadLetterSink, DeadLetters, Descriptor, Prepared, Problem,
-    Sink, SinkConfig, TransactionalBackend, Writer,
+    BuildContext, DeadLetter, DeadLetterReader, DeadLetterSink, DeadLetters, Descriptor, Prepared, Problem, SinkConfig,
+    Writer,
 };
-use parking_lot::Mutex;
+use aqpipe_engine::{Error, Result};
 use rdkafka::message::{Header, OwnedHeaders};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::kafka::Embedded;
-use crate::kafka::client::{self, Connection, Watch};
-use crate::kafka::letters::TopicLetters;
-use crate::kafka::outbox::{self, Mailbox, Posted};
-use crate::kafka::properties::{Owned, Properties, Side};
+use crate::kafka::dead_letter_topic::DeadLetterTopicReader;
+use crate::kafka::endpoint::{EndpointOptions, KafkaEndpoint};
+use crate::kafka::producer::{SendOutcome, SplitProducer};
+use crate::kafka::producer_config;
+use crate::kafka::properties::{ClientKind, Properties, ReservedProperty};
 use crate::kafka::security::Security;
-use crate::kafka::target::Target;
-use crate::kafka::topics::CreateTopic;
-use crate::kafka::transactions::{Joined, Parcel, Part, TransactionOptions, Transactor};
+use crate::kafka::target::{KafkaTarget, RecordFormat, TargetOptions, TransactionalTopic};
+use crate::kafka::topic_options::{CreateTopic, check_topic};
+use crate::kafka::transactions::{ParticipantKind, TransactionOptions};
 
 const EXAMPLE: &str = "\
 brokers = \"localhost:9092\"
@@ -33,8 +31,8 @@ create_topic = { partitions = 1, replication = 1 }
 
 inventory::submit! { Descriptor::dead_letter::<KafkaDeadLetterConfig>("kafka", EXAMPLE) }
 
-/// How many bytes of dead letters a split keeps before it is cut.
-const FULL: usize = 4 << 20;
+/// So many bytes of dead letters in a split end its checkpoint.
+const DEAD_LETTERS_FULL_BYTES: usize = 4 << 20;
 
 /// Writes the records that could not be carried to a Kafka topic: the value is the record's bytes as they were read,
 /// and the headers `aqpipe.pipeline`, `aqpipe.split`, `aqpipe.position`, `aqpipe.place`, `aqpipe.stage` and
@@ -70,18 +68,21 @@ pub(crate) struct KafkaDeadLetterConfig {
     librdkafka: Properties,
 }
 
-const OWNED: &[Owned] = &[
+const RESERVED_PROPERTIES: &[ReservedProperty] = &[
     ("enable.idempotence", "dead letters are always written by an idempotent producer"),
     ("acks", "dead letters are always acknowledged by all replicas"),
     ("allow.auto.create.topics", "set `create_topic`"),
 ];
 
+/// The most bytes of a record that the names and lengths of its headers take.
+const HEADERS_BYTES_MAX: usize = 256;
+
 impl SinkConfig<DeadLetters> for KafkaDeadLetterConfig {
     fn check(&self, _input: &Fields) -> Result<(), Vec<Problem>> {
-        let owned: Vec<Owned> = OWNED.iter().chain(outbox::OWNED).copied().collect();
-        let security = self.security.as_ref();
-        let mut problems = client::check(&self.brokers, security, &self.librdkafka, Side::Producer, &owned);
-        problems.extend(client::check_topic(&["topic"], &self.topic));
+        let reserved: Vec<_> =
+            RESERVED_PROPERTIES.iter().chain(producer_config::RESERVED_PROPERTIES).copied().collect();
+        let mut problems = self.endpoint_options().check(ClientKind::Producer, &reserved);
+        problems.extend(check_topic(&["topic"], &self.topic));
         problems.extend(self.transactions.as_ref().and_then(TransactionOptions::check));
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
@@ -91,99 +92,70 @@ impl SinkConfig<DeadLetters> for KafkaDeadLetterConfig {
     }
 
     fn dead_letter_reader(&self, cx: &BuildContext) -> Result<Option<Box<dyn DeadLetterReader>>> {
-        let connection = Connection::new(&self.brokers, self.security.as_ref(), &self.librdkafka, cx)
-            .within(self.connect_timeout_secs);
-        Ok(Some(Box::new(TopicLetters { connection, topic: self.topic.clone(), watch: Arc::new(Watch::new(cx)) })))
+        let endpoint = KafkaEndpoint::new(&self.endpoint_options(), cx);
+        Ok(Some(Box::new(DeadLetterTopicReader::new(endpoint, &self.topic, cx))))
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Arc<DeadLetterSink>> {
-        let embedded = cx.process_extensions().get::<Embedded>();
-        if let Some(embedded) = &embedded {
-            embedded.create_topic(&self.topic, self.create_topic.unwrap_or_default().partitions)?;
-        }
-        let own = [("enable.idempotence", "true"), ("acks", "all"), ("compression.codec", "lz4")];
-        let own: BTreeMap<_, _> = own.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
-        let connection = Connection::new(&self.brokers, self.security.as_ref(), &self.librdkafka, cx)
-            .within(self.connect_timeout_secs);
-        let transactor = Transactor::join(
-            cx,
-            Joined {
-                part: Part::DeadLetter,
-                stage: Arc::clone(&cx.stage()),
-                connection: connection.clone(),
-                own: own.clone(),
-                writes: Some((self.topic.clone(), self.create_topic)),
-                options: self.transactions.clone(),
-            },
-        );
-        let watch = Watch::of(cx, &connection);
-        let target = Target {
-            connection,
+        let endpoint = KafkaEndpoint::new(&self.endpoint_options(), cx);
+        let properties = [("enable.idempotence", "true"), ("acks", "all"), ("compression.codec", "lz4")];
+        let options = TargetOptions {
             topic: self.topic.clone(),
-            create: self.create_topic,
-            own,
-            watch: Arc::new(watch),
-            embedded,
-            given_up: Arc::default(),
-            outbox: Mutex::default(),
+            create_topic: self.create_topic,
+            transactions: self.transactions.clone(),
+            producer_properties: BTreeMap::from(properties.map(|(name, value)| (name, value.to_owned()))),
         };
-        Ok(Arc::new(KafkaDeadLetters { target, transactor, pipeline: Arc::clone(&cx.pipeline()) }))
+        let format = DeadLetterRecords { pipeline: Arc::clone(cx.pipeline()) };
+        Ok(Arc::new(KafkaTarget::new(cx, endpoint, options, format)?))
     }
 }
 
-struct KafkaDeadLetters {
-    target: Target,
-    transactor: Arc<Transactor>,
+impl KafkaDeadLetterConfig {
+    fn endpoint_options(&self) -> EndpointOptions<'_> {
+        EndpointOptions {
+            brokers: &self.brokers,
+            security: self.security.as_ref(),
+            properties: &self.librdkafka,
+            connect_timeout_secs: self.connect_timeout_secs,
+        }
+    }
+}
+
+/// Dead letters as records: the value is the bytes of the dead letter, and headers hold the rest.
+struct DeadLetterRecords {
     pipeline: Arc<str>,
 }
 
-impl Acquire for KafkaDeadLetters {
-    fn acquire(&self) -> Result<()> {
-        // Where transactions commit, the topic was looked for already, and another producer writes to it.
-        if self.transactor.largest(&self.target.topic).is_some() { Ok(()) } else { self.target.outbox().map(drop) }
+impl DeadLetterRecords {
+    fn writer(&self, split: &SplitId, delivery: DeliveryPath) -> Box<dyn Writer<DeadLetters>> {
+        let (pipeline, split) = (Arc::clone(&self.pipeline), Arc::clone(split));
+        Box::new(DeadLetterWriter { delivery, pipeline, split, waiting: Vec::new(), bytes: 0 })
     }
 }
 
-impl Sink<DeadLetters> for KafkaDeadLetters {
-    fn open(&self, split: &SplitId, _: u64) -> Result<Box<dyn Writer<DeadLetters>>> {
-        let way = match self.transactor.largest(&self.target.topic) {
-            Some(most) => {
-                Way::Keep { transactor: Arc::clone(&self.transactor), topic: (*self.target.topic).into(), most }
-            }
-            None => Way::Send(Mailbox::new(self.target.outbox()?)),
-        };
-        Ok(Box::new(KafkaDeadWriter {
-            way,
-            pipeline: Arc::clone(&self.pipeline),
-            split: Arc::clone(split),
-            waiting: Vec::new(),
-            bytes: 0,
-        }))
+impl RecordFormat for DeadLetterRecords {
+    type Rows = DeadLetters;
+    const KIND: ParticipantKind = ParticipantKind::DeadLetter;
+
+    fn transactional_writer(&self, split: &SplitId, topic: TransactionalTopic) -> Box<dyn Writer<DeadLetters>> {
+        self.writer(split, DeliveryPath::Transactional(topic))
     }
 
-    fn acquire(&self) -> Option<&dyn Acquire> {
-        Some(self)
-    }
-
-    fn transactional_backend(&self) -> Option<Arc<dyn TransactionalBackend>> {
-        Some(Arc::clone(&self.transactor) as Arc<dyn TransactionalBackend>)
-    }
-
-    fn close(&self, until: Instant) -> Result<()> {
-        self.target.close(until)
+    fn at_least_once_writer(&self, split: &SplitId, producer: SplitProducer) -> Box<dyn Writer<DeadLetters>> {
+        self.writer(split, DeliveryPath::AtLeastOnce(producer))
     }
 }
 
-/// How letters get to the topic.
-enum Way {
+/// How dead letters get to the topic.
+enum DeliveryPath {
     /// By a producer of their own, at the barrier.
-    Send(Mailbox),
+    AtLeastOnce(SplitProducer),
     /// In the transaction that decides the checkpoint.
-    Keep { transactor: Arc<Transactor>, topic: Arc<str>, most: usize },
+    Transactional(TransactionalTopic),
 }
 
-struct KafkaDeadWriter {
-    way: Way,
+struct DeadLetterWriter {
+    delivery: DeliveryPath,
     pipeline: Arc<str>,
     split: SplitId,
     waiting: Vec<DeadLetter>,
@@ -194,7 +166,7 @@ fn header(headers: OwnedHeaders, key: &str, value: &str) -> OwnedHeaders {
     headers.insert(Header { key, value: Some(value) })
 }
 
-impl KafkaDeadWriter {
+impl DeadLetterWriter {
     fn headers(&self, letter: &DeadLetter) -> OwnedHeaders {
         let headers = OwnedHeaders::new_with_capacity(8);
         let headers = header(headers, "aqpipe.pipeline", &self.pipeline);
@@ -204,20 +176,19 @@ impl KafkaDeadWriter {
         let headers = header(headers, "aqpipe.stage", &letter.stage);
         let headers = header(headers, "aqpipe.reason", &letter.reason);
         match &letter.raw_schema {
-            Some(form) => header(headers, "aqpipe.form", form),
+            Some(raw_schema) => header(headers, "aqpipe.form", raw_schema),
             None => headers,
         }
     }
 
-    /// The headers of a letter, and as much of its bytes as there is room for where a record may have `most`.
-    fn fit<'a>(&self, letter: &'a DeadLetter, most: usize) -> (OwnedHeaders, Option<&'a [u8]>) {
+    /// The headers of a dead letter, and as many of its bytes as a record of at most `record_bytes_max` bytes has room for.
+    fn fit<'a>(&self, letter: &'a DeadLetter, record_bytes_max: usize) -> (OwnedHeaders, Option<&'a [u8]>) {
         let headers = self.headers(letter);
-        // The headers' names and lengths need less than 256 bytes.
         let place = letter.place.as_ref().map_or(0, String::len);
-        let form = letter.raw_schema.as_ref().map_or(0, |form| form.len());
-        let known =
-            self.pipeline.len() + self.split.len() + place + letter.stage.len() + letter.reason.len() + form + 256;
-        let room = most.saturating_sub(known);
+        let raw_schema = letter.raw_schema.as_ref().map_or(0, |raw_schema| raw_schema.len());
+        let texts =
+            self.pipeline.len() + self.split.len() + place + letter.stage.len() + letter.reason.len() + raw_schema;
+        let room = record_bytes_max.saturating_sub(texts + HEADERS_BYTES_MAX);
         let raw = letter.raw.as_deref();
         match raw.filter(|raw| raw.len() > room) {
             Some(whole) => (header(headers, "aqpipe.length", &whole.len().to_string()), Some(&whole[..room])),
@@ -226,15 +197,16 @@ impl KafkaDeadWriter {
     }
 }
 
-fn too_large(letter: &DeadLetter, split: &SplitId) -> aqpipe_engine::Error {
-    aqpipe_engine::Error::new("a dead letter is larger than the topic takes")
+fn too_large(letter: &DeadLetter, split: &SplitId) -> Error {
+    Error::new("a dead letter is larger than the topic takes")
         .at(letter.place.clone().unwrap_or_else(|| format!("{split}@{}", letter.source_offset)))
         .help("raise `max.message.bytes` of the topic")
 }
 
-impl Writer<DeadLetters> for KafkaDeadWriter {
+impl Writer<DeadLetters> for DeadLetterWriter {
     fn write(&mut self, letters: DeadLetters, _dead: &mut Vec<DeadLetter>) -> Result<()> {
-        self.bytes += letters.iter().map(|letter| letter.raw.as_ref().map_or(0, Vec::len) + 256).sum::<usize>();
+        let bytes = |letter: &DeadLetter| letter.raw.as_ref().map_or(0, Vec::len) + HEADERS_BYTES_MAX;
+        self.bytes += letters.iter().map(bytes).sum::<usize>();
         self.waiting.extend(letters);
         Ok(())
     }
@@ -242,38 +214,36 @@ impl Writer<DeadLetters> for KafkaDeadWriter {
     fn prepare(&mut self, _: OffsetRange) -> Result<Prepared> {
         let waiting = std::mem::take(&mut self.waiting);
         self.bytes = 0;
-        let most = match &self.way {
-            Way::Send(mailbox) => mailbox.outbox().largest(),
-            Way::Keep { most, .. } => *most,
+        let record_bytes_max = match &self.delivery {
+            DeliveryPath::AtLeastOnce(producer) => producer.record_bytes_max(),
+            DeliveryPath::Transactional(topic) => topic.record_bytes_max,
         };
-        let fitted: Vec<_> = waiting.iter().map(|letter| self.fit(letter, most)).collect();
-        match &mut self.way {
-            Way::Send(mailbox) => {
+        let fitted: Vec<_> = waiting.iter().map(|letter| self.fit(letter, record_bytes_max)).collect();
+        match &mut self.delivery {
+            DeliveryPath::AtLeastOnce(producer) => {
                 for (letter, (headers, raw)) in waiting.iter().zip(fitted) {
-                    if mailbox.post(None, raw, Some(headers))? == Posted::TooLarge {
+                    if producer.send(None, raw, Some(headers))? == SendOutcome::TooLarge {
                         return Err(too_large(letter, &self.split));
                     }
                 }
-                mailbox.drain()?;
+                producer.drain()?;
                 Ok(Prepared::Nothing)
             }
-            Way::Keep { transactor, topic, .. } => {
-                if waiting.is_empty() {
-                    return Ok(Prepared::Nothing);
-                }
-                // Not counted against the budget: they are bounded by themselves, and the checkpoint that they are part of
-                // may be what makes room.
-                let mut parcel = Parcel::beside(topic, &transactor.budget);
+            DeliveryPath::Transactional(_) if waiting.is_empty() => Ok(Prepared::Nothing),
+            DeliveryPath::Transactional(topic) => {
+                // Without a wait for memory: dead letters have a bound of their own, and the checkpoint that they belong
+                // to may be the one that frees memory.
+                let mut buffer = topic.unbudgeted_buffer();
                 for (headers, raw) in fitted {
-                    parcel.add_value(raw, Some(headers));
+                    buffer.add_value(raw, Some(headers));
                 }
-                Ok(Prepared::Transactional(Box::new(parcel)))
+                Ok(Prepared::Transactional(Box::new(buffer)))
             }
         }
     }
 
     fn is_full(&self) -> bool {
-        self.bytes >= FULL
+        self.bytes >= DEAD_LETTERS_FULL_BYTES
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aqpipe_engine::run::Pace;
+use aqpipe_engine::Pace;
 use aqpipe_engine::stage::Problem;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -8,21 +8,21 @@ use aqpipe_engine::{Error, Result};
 use parking_lot::Mutex;
 use rdkafka::mocking::MockCluster;
 
-use super::gate::Gates;
+use super::flow_control::FlowControl;
 
 /// A Kafka broker in the memory of this process: gone at exit, and not for production.
 ///
 /// It speaks Kafka's protocol on a port of the loopback interface, keeps about 5 MB a partition and drops what is
 /// older without a word. So that nothing is lost, the Kafka sinks of a run that has one in
-/// [`BuildContext::shared`](aqpipe_engine::stage::BuildContext) are held back until the sources of the run have read,
+/// `BuildContext::process_extensions` are held back until the sources of the run have read,
 /// and those sources stop at any gap in the offsets. Both connect to it, whatever their `brokers` say.
 #[derive(Debug)]
-pub struct Embedded {
+pub struct EmbeddedBroker {
     servers: String,
     commands: Mutex<Option<mpsc::Sender<Create>>>,
     topics: Mutex<HashSet<String>>,
     thread: Option<JoinHandle<()>>,
-    pub(crate) gates: Gates,
+    pub(crate) flow_control: FlowControl,
 }
 
 struct Create {
@@ -31,12 +31,12 @@ struct Create {
     done: mpsc::Sender<Result<(), String>>,
 }
 
-impl Embedded {
-    /// Starts one.
+impl EmbeddedBroker {
+    /// Starts a broker.
     ///
     /// # Errors
     /// Where no port is free.
-    pub fn start() -> Result<Embedded> {
+    pub fn start() -> Result<EmbeddedBroker> {
         let failed = |why: String| Error::new("the embedded broker did not start").because(why);
         let (commands, requests) = mpsc::channel();
         let (ready, servers) = mpsc::channel();
@@ -46,29 +46,29 @@ impl Embedded {
             .spawn(move || serve(&ready, &requests))
             .map_err(|error| failed(error.to_string()))?;
         let servers = servers.recv().map_err(|error| failed(error.to_string()))?.map_err(failed)?;
-        Ok(Embedded {
+        Ok(EmbeddedBroker {
             servers,
             commands: Mutex::new(Some(commands)),
             topics: Mutex::default(),
             thread: Some(thread),
-            gates: Gates::default(),
+            flow_control: FlowControl::default(),
         })
     }
 
-    /// Where it listens, as `brokers` has it.
+    /// The address that it listens on, in the form of the option `brokers`.
     #[must_use]
     pub fn bootstrap_servers(&self) -> &str {
         &self.servers
     }
 
-    /// Makes a topic. One that is there stays as it is.
+    /// Creates a topic. One that exists stays as it is.
     ///
     /// # Errors
     /// Where the broker refuses.
     pub fn create_topic(&self, name: &str, partitions: i32) -> Result<()> {
         let failed =
             |why: String| Error::new(format!("the embedded broker did not create topic `{name}`")).because(why);
-        // Held until it is there, so that whoever comes second finds it.
+        // Held until the topic exists, so that a second caller finds it.
         let mut topics = self.topics.lock();
         if topics.contains(name) {
             return Ok(());
@@ -86,16 +86,16 @@ impl Embedded {
 
     /// A consumer group of this run reads a topic: writers wait for it.
     pub fn register_reader(&self, topic: &str, group: &str) {
-        self.gates.enter(topic, group);
+        self.flow_control.register_reader(topic, group);
     }
 
-    /// The group reads the topic no more.
+    /// The group has stopped reading the topic.
     pub fn forget_reader(&self, topic: &str, group: &str) {
-        self.gates.leave(topic, group);
+        self.flow_control.forget_reader(topic, group);
     }
 }
 
-impl Drop for Embedded {
+impl Drop for EmbeddedBroker {
     fn drop(&mut self) {
         self.commands.lock().take();
         if let Some(thread) = self.thread.take() {

@@ -1,16 +1,25 @@
-//! What the Kafka source, sink and dead letter share: client set-up, topics, the embedded broker.
+//! Shared parts of the Kafka source and sinks: endpoints, topics, producers, transactions; and the embedded broker.
 
-pub(crate) mod client;
-pub mod embedded;
-mod gate;
-pub(crate) mod letters;
-mod names;
-pub(crate) mod outbox;
+mod admin;
+pub(crate) mod client_log;
+pub(crate) mod connection_monitor;
+pub(crate) mod dead_letter_topic;
+mod embedded;
+pub(crate) mod endpoint;
+pub(crate) mod error_class;
+mod flow_control;
+pub(crate) mod metadata_client;
+mod outage;
+pub(crate) mod producer;
+pub(crate) mod producer_config;
 pub(crate) mod properties;
+mod property_names;
 pub(crate) mod security;
+mod sender;
 pub(crate) mod target;
+pub(crate) mod topic_options;
+pub(crate) mod topic_partition;
 pub(crate) mod topics;
 pub(crate) mod transactions;
-pub(crate) mod watch;
 
-pub use embedded::Embedded;
+pub use embedded::EmbeddedBroker;

@@ -12,25 +12,25 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::names::{ALIASES, ANY, CONSUMER, JAVA, PRODUCER};
+use super::property_names::{ALIASES, ANY, CONSUMER, JAVA_ONLY, PRODUCER};
 
 /// Properties of librdkafka by name; each value is a string, a number or a boolean.
 #[derive(Clone, Default, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Properties(BTreeMap<String, Value>);
 
-/// What a client is for.
+/// The kind of a client: some properties are heeded by one kind only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
+pub(crate) enum ClientKind {
     Consumer,
     Producer,
 }
 
-/// A property that is not to be set by hand, and what to do instead.
-pub(crate) type Owned = (&'static str, &'static str);
+/// A property that may not be set by hand, and what to do instead.
+pub(crate) type ReservedProperty = (&'static str, &'static str);
 
-/// What every stage sets itself.
-const OWNED: &[Owned] = &[
+/// Properties that every stage sets itself.
+const RESERVED: &[ReservedProperty] = &[
     ("metadata.broker.list", "set `brokers`"),
     ("test.mock.num.brokers", "run with `--embedded-broker`"),
     ("plugin.library.paths", "plugins are not supported"),
@@ -39,31 +39,31 @@ const OWNED: &[Owned] = &[
     ("statistics.interval.ms", "`[monitor]` reports what is going on"),
 ];
 
-/// The value check of these would do more than look at the value.
-const NOT_TRIED: &[&str] = &["plugin.library.paths"];
+/// Properties whose value is not tried: the library would act on it.
+const VALUES_NOT_TRIED: &[&str] = &["plugin.library.paths"];
 
 impl Properties {
-    /// What is wrong with them for a client of that side. Pure: librdkafka is asked about names and values without
+    /// Problems of the properties for a client of that kind. Pure: librdkafka is asked about names and values without
     /// creating a client.
-    pub(crate) fn check(&self, side: Side, owned: &[Owned]) -> Vec<Problem> {
-        self.0.iter().filter_map(|(name, value)| problem(name, value, side, owned)).collect()
+    pub(crate) fn check(&self, kind: ClientKind, reserved: &[ReservedProperty]) -> Vec<Problem> {
+        self.0.iter().filter_map(|(name, value)| problem(name, value, kind, reserved)).collect()
     }
 
-    /// Sets them.
+    /// Sets all properties.
     pub(crate) fn apply(&self, config: &mut ClientConfig) {
         for (name, value) in &self.0 {
             config.set(name, text(value));
         }
     }
 
-    /// Sets those that every client heeds.
+    /// Sets the properties that every client heeds.
     pub(crate) fn apply_common(&self, config: &mut ClientConfig) {
         for (name, value) in self.0.iter().filter(|(name, _)| ANY.contains(&name.as_str())) {
             config.set(name, text(value));
         }
     }
 
-    /// Those that have nothing to do with encryption and identity.
+    /// The properties that concern neither encryption nor identity.
     pub(crate) fn without_security(&self) -> Properties {
         let theirs = |name: &str| ["security.", "ssl.", "sasl.", "enable.ssl."].iter().any(|it| name.starts_with(it));
         Properties(self.0.iter().filter(|(name, _)| !theirs(name)).map(|(n, v)| (n.clone(), v.clone())).collect())
@@ -92,7 +92,7 @@ fn canonical(name: &str) -> &str {
     ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name)
 }
 
-fn problem(name: &str, value: &Value, side: Side, owned: &[Owned]) -> Option<Problem> {
+fn problem(name: &str, value: &Value, kind: ClientKind, reserved: &[ReservedProperty]) -> Option<Problem> {
     let at = || ["librdkafka".to_owned(), name.to_owned()];
     if matches!(value, Value::Object(_) | Value::Array(_) | Value::Null) {
         let quoted = format!("quote the whole name of a property that has dots: `\"{name}.…\" = …`");
@@ -100,18 +100,18 @@ fn problem(name: &str, value: &Value, side: Side, owned: &[Owned]) -> Option<Pro
             Problem::new(at(), format!("`{name}` is neither a string nor a number nor a boolean")).help(quoted),
         );
     }
-    if let Some((_, help)) = OWNED.iter().chain(owned).find(|(own, _)| canonical(own) == canonical(name)) {
+    if let Some((_, help)) = RESERVED.iter().chain(reserved).find(|(own, _)| canonical(own) == canonical(name)) {
         return Some(Problem::new(at(), format!("`{name}` is not to be set here")).at_key().help(*help));
     }
-    if let Some((_, help)) = JAVA.iter().find(|(java, _)| *java == name) {
+    if let Some((_, help)) = JAVA_ONLY.iter().find(|(java, _)| *java == name) {
         return Some(Problem::new(at(), format!("librdkafka has no property `{name}`")).at_key().help(*help));
     }
-    let (own, others, other_side) = match side {
-        Side::Consumer => (CONSUMER, PRODUCER, "producers: it belongs to a sink"),
-        Side::Producer => (PRODUCER, CONSUMER, "consumers: it belongs to a source"),
+    let (own, others, other_kind) = match kind {
+        ClientKind::Consumer => (CONSUMER, PRODUCER, "producers: it belongs to a sink"),
+        ClientKind::Producer => (PRODUCER, CONSUMER, "consumers: it belongs to a source"),
     };
     if others.contains(&name) {
-        return Some(Problem::new(at(), format!("`{name}` is a property of {other_side}")).at_key());
+        return Some(Problem::new(at(), format!("`{name}` is a property of {other_kind}")).at_key());
     }
     let known = || ANY.iter().chain(own).copied();
     if !known().any(|known| known == name) {
@@ -145,7 +145,7 @@ fn strategy_problem(name: &str, value: &Value) -> Option<Problem> {
 }
 
 fn value_problem(name: &str, value: &Value) -> Option<Problem> {
-    if NOT_TRIED.contains(&name) {
+    if VALUES_NOT_TRIED.contains(&name) {
         return None;
     }
     let mut config = ClientConfig::new();
@@ -193,8 +193,8 @@ mod tests {
 
     use super::*;
 
-    fn one(name: &str, value: Value, side: Side) -> Option<Problem> {
-        Properties::of([(name, value)]).check(side, &[("group.id", "set `group`")]).pop()
+    fn one(name: &str, value: Value, kind: ClientKind) -> Option<Problem> {
+        Properties::of([(name, value)]).check(kind, &[("group.id", "set `group`")]).pop()
     }
 
     #[test]
@@ -203,17 +203,17 @@ mod tests {
             let error = ClientConfig::new().set(name, "?").create_native_config().err();
             error.is_some_and(|error| error.to_string().contains("No such configuration property"))
         };
-        for name in ANY.iter().chain(CONSUMER).chain(PRODUCER).filter(|name| !NOT_TRIED.contains(name)) {
+        for name in ANY.iter().chain(CONSUMER).chain(PRODUCER).filter(|name| !VALUES_NOT_TRIED.contains(name)) {
             assert!(!is_unknown(name), "{name}");
         }
-        for (java, _) in JAVA {
+        for (java, _) in JAVA_ONLY {
             assert!(is_unknown(java), "librdkafka knows {java}");
         }
     }
 
     #[test]
     fn an_unknown_property_suggests_the_one_that_was_meant() {
-        let problem = one("fetch.min.byte", json!(1), Side::Consumer).expect("a problem");
+        let problem = one("fetch.min.byte", json!(1), ClientKind::Consumer).expect("a problem");
         assert!(problem.message.contains("no property `fetch.min.byte`"), "{problem:?}");
         assert_eq!(problem.label.as_deref(), Some("did you mean `fetch.min.bytes`?"));
         assert_eq!(problem.path, ["librdkafka", "fetch.min.byte"]);
@@ -221,43 +221,46 @@ mod tests {
 
     #[test]
     fn a_property_of_the_other_role_is_refused() {
-        let problem = one("linger.ms", json!(5), Side::Consumer).expect("a problem");
+        let problem = one("linger.ms", json!(5), ClientKind::Consumer).expect("a problem");
         assert!(problem.message.contains("producers"), "{problem:?}");
-        let problem = one("fetch.min.bytes", json!(5), Side::Producer).expect("a problem");
+        let problem = one("fetch.min.bytes", json!(5), ClientKind::Producer).expect("a problem");
         assert!(problem.message.contains("consumers"), "{problem:?}");
-        assert_eq!(one("fetch.min.bytes", json!(5), Side::Consumer), None);
-        assert_eq!(one("socket.keepalive.enable", json!(true), Side::Producer), None);
+        assert_eq!(one("fetch.min.bytes", json!(5), ClientKind::Consumer), None);
+        assert_eq!(one("socket.keepalive.enable", json!(true), ClientKind::Producer), None);
     }
 
     #[test]
     fn what_a_stage_sets_itself_is_refused_under_every_name() {
         for name in ["bootstrap.servers", "metadata.broker.list"] {
-            let problem = one(name, json!("x:1"), Side::Producer).expect("a problem");
+            let problem = one(name, json!("x:1"), ClientKind::Producer).expect("a problem");
             assert_eq!(problem.help.as_deref(), Some("set `brokers`"));
         }
-        assert_eq!(one("group.id", json!("x"), Side::Consumer).and_then(|p| p.help).as_deref(), Some("set `group`"));
+        assert_eq!(
+            one("group.id", json!("x"), ClientKind::Consumer).and_then(|p| p.help).as_deref(),
+            Some("set `group`")
+        );
     }
 
     #[test]
     fn a_java_name_says_what_to_set_instead() {
-        let problem = one("max.request.size", json!(5), Side::Producer).expect("a problem");
+        let problem = one("max.request.size", json!(5), ClientKind::Producer).expect("a problem");
         assert!(problem.help.is_some_and(|help| help.contains("message.max.bytes")));
-        assert!(one("max.poll.records", json!(500), Side::Consumer).is_some());
+        assert!(one("max.poll.records", json!(500), ClientKind::Consumer).is_some());
     }
 
     #[test]
     fn a_value_that_the_library_refuses_is_a_problem_of_the_value() {
-        let problem = one("fetch.min.bytes", json!("many"), Side::Consumer).expect("a problem");
+        let problem = one("fetch.min.bytes", json!("many"), ClientKind::Consumer).expect("a problem");
         assert!(problem.message.contains("fetch.min.bytes") && !problem.at_key, "{problem:?}");
-        let problem = one("fetch", json!({"min": {"bytes": 1}}), Side::Consumer).expect("a problem");
+        let problem = one("fetch", json!({"min": {"bytes": 1}}), ClientKind::Consumer).expect("a problem");
         assert!(problem.help.is_some_and(|help| help.contains("quote")));
     }
 
     #[test]
     fn cooperative_assignment_is_said_to_come_later() {
-        let problem = one("partition.assignment.strategy", json!("range,cooperative-sticky"), Side::Consumer);
+        let problem = one("partition.assignment.strategy", json!("range,cooperative-sticky"), ClientKind::Consumer);
         assert!(problem.expect("a problem").help.is_some_and(|help| help.contains("later")));
-        assert_eq!(one("partition.assignment.strategy", json!("range,roundrobin"), Side::Consumer), None);
+        assert_eq!(one("partition.assignment.strategy", json!("range,roundrobin"), ClientKind::Consumer), None);
     }
 
     #[test]

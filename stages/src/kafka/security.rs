@@ -8,7 +8,7 @@ use rdkafka::ClientConfig;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::properties::{Owned, Properties};
+use super::properties::{Properties, ReservedProperty};
 
 /// How to speak to the brokers: encryption and who we are. Take secrets from the environment:
 /// `password = "${KAFKA_PASSWORD}"`.
@@ -93,8 +93,8 @@ impl Mechanism {
     }
 }
 
-/// The properties behind the table: where the table is there, they are not to be set beside it.
-const OWNED: &[Owned] = &[
+/// The properties behind the table. With a table, they may not be set by their own names.
+const RESERVED: &[ReservedProperty] = &[
     ("security.protocol", "set it in `security`"),
     ("ssl.ca.location", "set `ca_file` in `security`"),
     ("ssl.certificate.location", "set `certificate_file` in `security`"),
@@ -105,9 +105,9 @@ const OWNED: &[Owned] = &[
     ("sasl.password", "set `password` in `security`"),
 ];
 
-/// What the table owns among the properties.
-pub(crate) fn owned(security: Option<&Security>) -> &'static [Owned] {
-    if security.is_some() { OWNED } else { &[] }
+/// The properties that the table sets.
+pub(crate) fn reserved(security: Option<&Security>) -> &'static [ReservedProperty] {
+    if security.is_some() { RESERVED } else { &[] }
 }
 
 /// Sets up encryption and identity. With `properties` that choose TLS on their own, the system's authorities are
@@ -126,7 +126,7 @@ pub(crate) fn apply(security: Option<&Security>, properties: &Properties, config
 }
 
 impl Security {
-    /// What is wrong with it.
+    /// Problems of the table.
     pub(crate) fn check(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let name = self.protocol.name();

@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 
 use aqpipe_engine::record::OffsetRange;
 use aqpipe_engine::stage::{BuildContext, DeadLetter, Latch, Sink};
-use aqpipe_stages::kafka::Embedded;
+use aqpipe_stages::kafka::EmbeddedBroker;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::{Value, json};
 
-use crate::harness::{Running, assert_rows, dead_end, rows, sink, source};
+use crate::harness::{Running, assert_rows, dead_letter_sink, rows, sink, source};
 
 const TOPIC: &str = "readings";
 
-fn context(embedded: &Arc<Embedded>) -> BuildContext {
+fn context(embedded: &Arc<EmbeddedBroker>) -> BuildContext {
     let cx = BuildContext::for_tests();
     cx.process_extensions().put(Arc::clone(embedded));
     cx
@@ -39,7 +39,7 @@ fn write(sink: &dyn Sink, from: u64, to: u64) -> Vec<DeadLetter> {
     dead
 }
 
-fn send_raw(embedded: &Embedded, payloads: &[Option<&[u8]>]) {
+fn send_raw(embedded: &EmbeddedBroker, payloads: &[Option<&[u8]>]) {
     let producer: BaseProducer =
         ClientConfig::new().set("bootstrap.servers", embedded.bootstrap_servers()).create().expect("a producer");
     for payload in payloads {
@@ -53,7 +53,7 @@ fn send_raw(embedded: &Embedded, payloads: &[Option<&[u8]>]) {
 
 #[test]
 fn what_the_sink_wrote_the_source_reads_back_whole_and_in_order() {
-    let embedded = Arc::new(Embedded::start().expect("a broker"));
+    let embedded = Arc::new(EmbeddedBroker::start().expect("a broker"));
     let cx = context(&embedded);
     // In the order of a run: the reader is built before anything is written. 20,000 rows fit, two megabytes do not
     // hold them, so this needs the reader to read while the writer writes.
@@ -78,7 +78,7 @@ fn what_the_sink_wrote_the_source_reads_back_whole_and_in_order() {
 
 #[test]
 fn a_slow_reader_holds_the_writer_back_and_nothing_is_dropped() {
-    let embedded = Arc::new(Embedded::start().expect("a broker"));
+    let embedded = Arc::new(EmbeddedBroker::start().expect("a broker"));
     let cx = context(&embedded);
     let sink = sink(
         json!({"brokers": "nowhere:1", "topic": TOPIC, "compression": "none",
@@ -100,7 +100,7 @@ fn a_slow_reader_holds_the_writer_back_and_nothing_is_dropped() {
 
 #[test]
 fn a_gap_of_the_embedded_broker_stops_the_source() {
-    let embedded = Arc::new(Embedded::start().expect("a broker"));
+    let embedded = Arc::new(EmbeddedBroker::start().expect("a broker"));
     let cx = context(&embedded);
     embedded.create_topic(TOPIC, 1).expect("a topic");
     let message = format!(r#"{{"timestamp":"2004-03-10T18:00:00Z","station":"s","n":1,"pad":"{}"}}"#, "x".repeat(900));
@@ -119,7 +119,7 @@ fn a_gap_of_the_embedded_broker_stops_the_source() {
 
 #[test]
 fn messages_that_are_no_records_become_dead_letters_with_their_place_and_bytes() {
-    let embedded = Arc::new(Embedded::start().expect("a broker"));
+    let embedded = Arc::new(EmbeddedBroker::start().expect("a broker"));
     let cx = context(&embedded);
     embedded.create_topic(TOPIC, 1).expect("a topic");
     let good = |n: u64| format!(r#"{{"timestamp":"2004-03-10T18:00:00Z","station":"s","n":{n}}}"#);
@@ -152,7 +152,7 @@ fn messages_that_are_no_records_become_dead_letters_with_their_place_and_bytes()
 
 #[test]
 fn a_header_whose_name_is_not_utf_8_harms_nobody() {
-    let embedded = Arc::new(Embedded::start().expect("a broker"));
+    let embedded = Arc::new(EmbeddedBroker::start().expect("a broker"));
     let cx = context(&embedded);
     embedded.create_topic(TOPIC, 1).expect("a topic");
     let good = br#"{"timestamp":"2004-03-10T18:00:00Z","station":"s","n":7}"#;
@@ -166,7 +166,7 @@ fn a_header_whose_name_is_not_utf_8_harms_nobody() {
 
 #[test]
 fn a_source_goes_on_where_the_group_committed() {
-    let embedded = Arc::new(Embedded::start().expect("a broker"));
+    let embedded = Arc::new(EmbeddedBroker::start().expect("a broker"));
     let cx = context(&embedded);
     let sink = sink(write_to(2), &cx);
     write(&*sink, 0, 3_000);
@@ -187,7 +187,7 @@ fn a_source_goes_on_where_the_group_committed() {
 
 #[test]
 fn a_record_larger_than_a_message_may_be_is_a_dead_letter_of_the_sink() {
-    let embedded = Arc::new(Embedded::start().expect("a broker"));
+    let embedded = Arc::new(EmbeddedBroker::start().expect("a broker"));
     let cx = context(&embedded);
     let mut config = write_to(1);
     config["librdkafka"] = json!({"message.max.bytes": 1_000});
@@ -207,9 +207,9 @@ fn a_record_larger_than_a_message_may_be_is_a_dead_letter_of_the_sink() {
 
 #[test]
 fn dead_letters_wait_for_the_cut_and_carry_their_origin_in_headers() {
-    let embedded = Arc::new(Embedded::start().expect("a broker"));
+    let embedded = Arc::new(EmbeddedBroker::start().expect("a broker"));
     let cx = context(&embedded);
-    let end = dead_end(json!({"brokers": "nowhere:1", "topic": TOPIC, "create_topic": {"partitions": 1}}), &cx);
+    let end = dead_letter_sink(json!({"brokers": "nowhere:1", "topic": TOPIC, "create_topic": {"partitions": 1}}), &cx);
     let mut writer = end.open(&"in/3".into(), 1).expect("a writer");
     let mut letter = DeadLetter::new(17, "it is broken", Some(b"raw bytes".to_vec()));
     letter.stage = "kafka".to_owned();
@@ -238,7 +238,7 @@ fn dead_letters_wait_for_the_cut_and_carry_their_origin_in_headers() {
 
 #[test]
 fn a_sink_that_is_closed_while_nobody_reads_gives_up_instead_of_waiting_for_ever() {
-    let embedded = Arc::new(Embedded::start().expect("a broker"));
+    let embedded = Arc::new(EmbeddedBroker::start().expect("a broker"));
     let cx = context(&embedded);
     embedded.register_reader(TOPIC, "nobody");
     let sink = sink(write_to(1), &cx);

@@ -32,10 +32,10 @@ pub(crate) fn sink(config: Value, cx: &BuildContext) -> Arc<dyn Sink> {
     sink.build(cx).expect("built")
 }
 
-pub(crate) fn dead_end(config: Value, cx: &BuildContext) -> Arc<DeadLetterSink> {
-    let StageConfig::DeadLetter(end) = parse(Role::DeadLetter, config) else { panic!("not a dead letter") };
-    end.check(&Fields::default()).expect("no problems");
-    end.build(cx).expect("built")
+pub(crate) fn dead_letter_sink(config: Value, cx: &BuildContext) -> Arc<DeadLetterSink> {
+    let StageConfig::DeadLetter(sink) = parse(Role::DeadLetter, config) else { panic!("not a dead letter") };
+    sink.check(&Fields::default()).expect("no problems");
+    sink.build(cx).expect("built")
 }
 
 /// Rows `from .. to` of an endless table: row `n` has the value `n` and one of seven keys.

@@ -1,22 +1,22 @@
-//! Rights on a broker, asked for by hand: the client library of the tests has no call for them.
+//! ACLs on a broker, requested byte by byte because the client library has no call for them.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-/// What a right is about.
+/// The type of a resource, as Kafka numbers it.
 #[derive(Clone, Copy)]
 pub(crate) enum Resource {
     Topic = 2,
     Transactions = 5,
 }
 
-/// Takes the right to write to a resource away from everybody.
+/// Denies everybody the right to write to a resource.
 pub(crate) fn deny_write(broker: &str, resource: Resource, name: &str) {
     let mut body = Vec::new();
     body.extend(1_i32.to_be_bytes());
     body.push(resource as u8);
     string(&mut body, name);
-    body.push(3); // the name as it is
+    body.push(3); // a literal name
     string(&mut body, "User:ANONYMOUS");
     string(&mut body, "*");
     body.push(4); // write
@@ -36,7 +36,7 @@ pub(crate) fn deny_write(broker: &str, resource: Resource, name: &str) {
     socket.read_exact(&mut length).expect("an answer");
     let mut answer = vec![0; i32::from_be_bytes(length) as usize];
     socket.read_exact(&mut answer).expect("an answer");
-    // The correlation, the time to wait, one result, then its error.
+    // Correlation id, throttle time, number of results, then the error of the first one.
     assert_eq!(answer[12..14], [0, 0], "the broker took it: {answer:?}");
 }
 

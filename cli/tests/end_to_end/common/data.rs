@@ -1,4 +1,4 @@
-//! Readings, and the pipelines that ship.
+//! Generated input, and the pipelines that ship.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -26,8 +26,8 @@ pub(crate) fn shipped(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// A file that looks like that of the UCI: hourly, decimal commas, two empty columns at the end, -200 for a missing
-/// value, lines of delimiters alone at the end. `NOx(GT)` has a reading above 1000 in each hundredth record.
+/// A file in the format of the UCI data set: hourly, decimal commas, two empty columns at the end, -200 for missing values,
+/// lines of delimiters at the end. Every hundredth record has an `NOx(GT)` above 1000.
 pub(crate) fn uci(records: usize) -> String {
     let mut text = format!("Date;Time;{};;\r\n", UCI_FIELDS.join(";"));
     let start: jiff::civil::DateTime = "2004-03-10T18:00:00".parse().expect("a time");

@@ -1,10 +1,10 @@
-//! The Apache Kafka that tests are given.
+//! The Apache Kafka of the tests.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use pollster::block_on;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -13,16 +13,17 @@ use rdkafka::message::{Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-const WAIT: Duration = Duration::from_secs(60);
+/// How long a request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A broker, and names on it that nobody else uses.
+/// A broker, with unique names for topics and groups.
 pub(crate) struct Kafka {
     pub(crate) brokers: String,
     unique: String,
 }
 
 /// A message to write: its key, value and headers.
-pub(crate) type Sent = (Option<&'static [u8]>, Option<Vec<u8>>, OwnedHeaders);
+pub(crate) type OutgoingMessage = (Option<&'static [u8]>, Option<Vec<u8>>, OwnedHeaders);
 
 /// A message as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +40,7 @@ impl Message {
 
 impl Kafka {
     /// The broker of `AQPIPE_TEST_BROKERS`.
-    pub(crate) fn given() -> Kafka {
+    pub(crate) fn from_env() -> Kafka {
         Kafka::at(std::env::var("AQPIPE_TEST_BROKERS").expect("AQPIPE_TEST_BROKERS names a broker"))
     }
 
@@ -61,10 +62,10 @@ impl Kafka {
         config
     }
 
-    /// Makes a topic that takes messages of 15 MB.
+    /// Creates a topic that takes messages of 15 MB.
     pub(crate) fn topic(&self, what: &str, partitions: i32) -> String {
         let topic = self.name(what);
-        self.make(&topic, partitions, &[("max.message.bytes", "15000000")]);
+        self.create_topic(&topic, partitions, &[("max.message.bytes", "15000000")]);
         topic
     }
 
@@ -72,50 +73,50 @@ impl Kafka {
         self.client().create().expect("a client")
     }
 
-    /// Makes a topic of that name.
-    pub(crate) fn make(&self, topic: &str, partitions: i32, set: &[(&str, &str)]) {
+    /// Creates a topic with this name.
+    pub(crate) fn create_topic(&self, topic: &str, partitions: i32, set: &[(&str, &str)]) {
         let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
         let new = set.iter().fold(new, |new, (name, value)| new.set(name, value));
         let made = block_on(self.admin().create_topics([&new], &AdminOptions::new())).expect("an answer");
         made[0].as_ref().expect("a topic");
     }
 
-    /// Deletes a topic and makes it anew, once the brokers have forgotten it.
-    pub(crate) fn make_anew(&self, topic: &str, partitions: i32) {
+    /// Deletes a topic and creates it again.
+    pub(crate) fn recreate_topic(&self, topic: &str, partitions: i32) {
         self.delete(topic);
         let began = Instant::now();
         let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
         while block_on(self.admin().create_topics([&new], &AdminOptions::new())).expect("an answer")[0].is_err() {
-            assert!(began.elapsed() < WAIT, "{topic} cannot be made anew");
+            assert!(began.elapsed() < REQUEST_TIMEOUT, "{topic} cannot be created again");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// Gives a topic more partitions.
-    pub(crate) fn grow(&self, topic: &str, partitions: usize) {
+    /// Grows a topic to so many partitions.
+    pub(crate) fn add_partitions(&self, topic: &str, partitions: usize) {
         let more = NewPartitions::new(topic, partitions);
         let grown = block_on(self.admin().create_partitions([&more], &AdminOptions::new())).expect("an answer");
         grown[0].as_ref().expect("more partitions");
     }
 
-    /// Drops everything that partition 0 of a topic holds, as retention would. Returns where it begins now.
-    pub(crate) fn drop_all(&self, topic: &str) -> i64 {
+    /// Deletes all records of partition 0, as retention does. Returns the new first offset.
+    pub(crate) fn delete_records(&self, topic: &str) -> i64 {
         let mut all = TopicPartitionList::new();
         all.add_partition_offset(topic, 0, Offset::End).expect("an offset");
         block_on(self.admin().delete_records(&all, &AdminOptions::new())).expect("an answer");
         let consumer: BaseConsumer = self.client().set("group.id", "counter").create().expect("a consumer");
-        let (low, high) = consumer.fetch_watermarks(topic, 0, WAIT).expect("offsets");
+        let (low, high) = consumer.fetch_watermarks(topic, 0, REQUEST_TIMEOUT).expect("offsets");
         assert_eq!(low, high, "nothing is left");
         low
     }
 
     /// Writes messages to partition 0, in order.
-    pub(crate) fn write(&self, topic: &str, messages: &[Sent]) {
+    pub(crate) fn write(&self, topic: &str, messages: &[OutgoingMessage]) {
         self.write_to(topic, 0, messages);
     }
 
     /// Writes messages to a partition, in order.
-    pub(crate) fn write_to(&self, topic: &str, partition: i32, messages: &[Sent]) {
+    pub(crate) fn write_to(&self, topic: &str, partition: i32, messages: &[OutgoingMessage]) {
         let mut config = self.client();
         config.set("enable.idempotence", "true");
         let producer: BaseProducer = config.create().expect("a producer");
@@ -125,10 +126,10 @@ impl Kafka {
             record.payload = value.as_deref();
             producer.send(record).map_err(|(error, _)| error).expect("queued");
         }
-        producer.flush(WAIT).expect("acknowledged");
+        producer.flush(REQUEST_TIMEOUT).expect("acknowledged");
     }
 
-    /// Moves the offset of a group that nobody is a member of, in partition 0.
+    /// Sets the offset of a group without members, in partition 0.
     pub(crate) fn move_group(&self, group: &str, topic: &str, offset: i64) {
         let consumer: BaseConsumer = self.client().set("group.id", group).create().expect("a consumer");
         let mut to = TopicPartitionList::new();
@@ -136,7 +137,7 @@ impl Kafka {
         let began = Instant::now();
         // A member that has just left may still be known.
         while let Err(error) = consumer.commit(&to, rdkafka::consumer::CommitMode::Sync) {
-            assert!(began.elapsed() < WAIT, "the group's offset cannot be moved: {error}");
+            assert!(began.elapsed() < REQUEST_TIMEOUT, "the group's offset cannot be moved: {error}");
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -148,8 +149,7 @@ impl Kafka {
         gone[0].as_ref().expect("deleted");
     }
 
-    /// How many offsets the first partition of a topic has that are decided, markers of transactions among them; none
-    /// where nobody answers.
+    /// The last stable offset of partition 0, which counts transaction markers too; 0 where the broker does not answer.
     pub(crate) fn count(&self, topic: &str) -> i64 {
         let mut config = self.client();
         config.set("group.id", "counter");
@@ -161,14 +161,14 @@ impl Kafka {
     pub(crate) fn read(&self, topic: &str) -> Vec<Message> {
         let mut config = self.client();
         config.set("group.id", "reader").set("enable.auto.commit", "false").set("fetch.message.max.bytes", "15000000");
-        // Behind the last record may lie markers of transactions.
+        // Transaction markers may follow the last record.
         config.set("enable.partition.eof", "true");
         let consumer: BaseConsumer = config.create().expect("a consumer");
-        let metadata = consumer.fetch_metadata(Some(topic), WAIT).expect("metadata");
+        let metadata = consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT).expect("metadata");
         let mut ends = BTreeMap::new();
         let mut from = TopicPartitionList::new();
         for partition in metadata.topics()[0].partitions() {
-            let (low, high) = consumer.fetch_watermarks(topic, partition.id(), WAIT).expect("offsets");
+            let (low, high) = consumer.fetch_watermarks(topic, partition.id(), REQUEST_TIMEOUT).expect("offsets");
             if high > low {
                 ends.insert(partition.id(), high);
                 from.add_partition_offset(topic, partition.id(), Offset::Beginning).expect("an offset");
@@ -178,7 +178,7 @@ impl Kafka {
         let mut found: BTreeMap<i32, Vec<Message>> = BTreeMap::new();
         let began = Instant::now();
         while !ends.is_empty() {
-            assert!(began.elapsed() < WAIT, "{topic} cannot be read to its end: {ends:?} is left");
+            assert!(began.elapsed() < REQUEST_TIMEOUT, "{topic} cannot be read to its end: {ends:?} is left");
             let message = match consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) => message,
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
@@ -194,23 +194,5 @@ impl Kafka {
             found.entry(message.partition()).or_default().push(read);
         }
         found.into_values().flatten().collect()
-    }
-}
-
-pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    struct Unpark(std::thread::Thread);
-    impl std::task::Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = std::task::Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut context = std::task::Context::from_waker(&waker);
-    let mut future = std::pin::pin!(future);
-    loop {
-        if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            return output;
-        }
-        std::thread::park_timeout(Duration::from_millis(100));
     }
 }

@@ -1,15 +1,19 @@
-//! A house for each test: a directory to work in, the command, and readers of what it leaves.
+//! What tests share: a directory with the command in it, input, brokers, and readers of the output.
 
 mod acl;
 mod data;
-mod house;
 mod kafka;
 mod output;
-mod small;
+mod pipelines;
+mod process;
+mod small_disk;
+mod test_dir;
 
 pub(crate) use acl::{Resource, deny_write};
 pub(crate) use data::{UCI_FIELDS, shipped, uci};
-pub(crate) use house::{Done, House};
-pub(crate) use kafka::{Kafka, Sent, block_on};
+pub(crate) use kafka::{Kafka, OutgoingMessage};
 pub(crate) use output::{Rows, names};
-pub(crate) use small::Small;
+pub(crate) use pipelines::{NDJSON_DEAD_LETTERS, UCI_SOURCE};
+pub(crate) use process::Done;
+pub(crate) use small_disk::SmallDisk;
+pub(crate) use test_dir::TestDir;

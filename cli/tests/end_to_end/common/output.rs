@@ -1,8 +1,8 @@
-//! Readers of what a run leaves.
+//! Readers of the output of a run.
 
 use std::path::Path;
 
-/// The names in a directory, sorted; none where it is not there.
+/// The names in a directory, sorted; none where it does not exist.
 pub(crate) fn names(dir: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
     let mut names: Vec<String> =
@@ -11,7 +11,7 @@ pub(crate) fn names(dir: &Path) -> Vec<String> {
     names
 }
 
-/// The rows of CSV files that have one header.
+/// The rows of CSV files with the same header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rows {
     pub(crate) header: Vec<String>,
@@ -51,7 +51,7 @@ impl Rows {
         self.rows.len()
     }
 
-    /// The rows in an order that does not depend on files.
+    /// The rows, sorted.
     pub(crate) fn sorted(mut self) -> Rows {
         self.rows.sort();
         self

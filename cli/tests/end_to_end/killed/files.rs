@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{bytes_of, killed_and_restarted};
-use crate::common::{House, names, uci};
+use crate::common::{TestDir, names, uci};
 
 const RECORDS: usize = 12_000;
 
@@ -48,8 +48,8 @@ dir = "dead"
 "#;
 
 /// Two files that are one series, each fortieth row cut off.
-fn house() -> House {
-    let house = House::with(&[("job.toml", PIPELINE)]);
+fn setup() -> TestDir {
+    let dir = TestDir::with(&[("job.toml", PIPELINE)]);
     let text = uci(RECORDS);
     let (header, rows) = text.split_once("\r\n").expect("a header");
     let mut files = [String::from(header) + "\r\n", String::from(header) + "\r\n"];
@@ -58,42 +58,43 @@ fn house() -> House {
         files[index / (RECORDS / 2 + 7)].push_str(cut);
         files[index / (RECORDS / 2 + 7)].push_str("\r\n");
     }
-    house.write("data/1.csv", &files[0]);
-    house.write("data/2.csv", &files[1]);
-    house
+    dir.write("data/1.csv", &files[0]);
+    dir.write("data/2.csv", &files[1]);
+    dir
 }
 
 /// Dead letters without the time at which they were written.
-fn letters(house: &House) -> BTreeMap<String, Vec<Value>> {
+fn dead_letters(dir: &TestDir) -> BTreeMap<String, Vec<Value>> {
     let read = |name: String| {
-        let lines = house.read(&format!("dead/{name}"));
-        let mut letters: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-        for letter in &mut letters {
-            letter.as_object_mut().and_then(|letter| letter.remove("time")).expect("a time");
+        let lines = dir.read(&format!("dead/{name}"));
+        let mut dead_letters: Vec<Value> =
+            lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        for dead_letter in &mut dead_letters {
+            dead_letter.as_object_mut().and_then(|dead_letter| dead_letter.remove("time")).expect("a time");
         }
-        (name, letters)
+        (name, dead_letters)
     };
-    house.files("dead").into_iter().map(read).collect()
+    dir.files("dead").into_iter().map(read).collect()
 }
 
 #[test]
 fn a_run_killed_at_random_moments_leaves_the_files_of_a_run_left_alone_to_the_byte() {
-    let alone = house();
+    let alone = setup();
     alone.run(&["run", "job.toml"]).expect(0, &["job: read 12000, written 11700, dead letters 300,"]);
     assert_eq!(alone.files("out").len(), RECORDS / 50);
 
-    let house = house();
+    let dir = setup();
     // A reader that looks at the directory all the time: what it sees of a name is all that will ever be there.
     let over = AtomicBool::new(false);
     let (seen, (killed, last)) = std::thread::scope(|scope| {
         let reader = scope.spawn({
-            let (house, over) = (&house, &over);
+            let (dir, over) = (&dir, &over);
             move || {
                 let mut seen = BTreeMap::new();
                 while !over.load(Ordering::Acquire) {
-                    for name in names(&house.path("out")).into_iter().filter(|name| !name.starts_with('.')) {
+                    for name in names(&dir.path("out")).into_iter().filter(|name| !name.starts_with('.')) {
                         let read = |path| std::fs::read(path).expect("what is there stays");
-                        let path = house.path("out").join(&name);
+                        let path = dir.path("out").join(&name);
                         seen.entry(name).or_insert_with(|| read(path));
                     }
                     std::thread::sleep(Duration::from_millis(2));
@@ -104,7 +105,7 @@ fn a_run_killed_at_random_moments_leaves_the_files_of_a_run_left_alone_to_the_by
         let end = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             // A pace, so that no machine is too fast for the kills: more than a second in all.
             let paced = "source.replay={ interval_secs = 0.01, records_per_step = 100 }";
-            killed_and_restarted(&house, &["run", "job.toml", "--set", paced], (10, 150), 30)
+            killed_and_restarted(&dir, &["run", "job.toml", "--set", paced], (10, 150), 30)
         }));
         over.store(true, Ordering::Release);
         let seen = reader.join().expect("a reader");
@@ -116,29 +117,29 @@ fn a_run_killed_at_random_moments_leaves_the_files_of_a_run_left_alone_to_the_by
     let ends = ["going on after ", "nothing to do"];
     assert!(ends.iter().any(|end| last.err.contains(end)), "{}", last.err);
 
-    assert_eq!(house.rows("out"), alone.rows("out"));
-    let (expected, found) = (bytes_of(&alone, "out"), bytes_of(&house, "out"));
+    assert_eq!(dir.rows("out"), alone.rows("out"));
+    let (expected, found) = (bytes_of(&alone, "out"), bytes_of(&dir, "out"));
     assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
     assert!(found == expected, "the same names, other bytes");
     for (name, bytes) in &seen {
         assert!(expected.get(name) == Some(bytes), "{name} was seen before it was whole");
     }
-    assert_eq!(letters(&house), letters(&alone));
-    assert_eq!(letters(&house).values().map(Vec::len).sum::<usize>(), RECORDS / 40);
-    assert!(house.unfinished("out").is_empty() && house.unfinished("dead").is_empty());
+    assert_eq!(dead_letters(&dir), dead_letters(&alone));
+    assert_eq!(dead_letters(&dir).values().map(Vec::len).sum::<usize>(), RECORDS / 40);
+    assert!(dir.temporary_files("out").is_empty() && dir.temporary_files("dead").is_empty());
 }
 
 #[test]
 fn a_stop_drains_and_commits_and_the_next_start_goes_on_to_the_same_files() {
-    let alone = house();
+    let alone = setup();
     // Files end where a run was stopped, so that only their rows are the same.
     alone.run(&["run", "job.toml"]).expect(0, &[]);
-    let house = house();
+    let dir = setup();
     let slow = ["run", "job.toml", "--set", "source.replay={ interval_secs = 0.02, records_per_step = 30 }"];
     for round in 0..3 {
-        let mut running = house.start(&slow);
-        let before = house.files("out").len();
-        running.until("three more files", |_| house.files("out").len() >= before + 3);
+        let mut running = dir.start(&slow);
+        let before = dir.files("out").len();
+        running.wait_until("three more files", |_| dir.files("out").len() >= before + 3);
         running.terminate();
         let done = running.wait().expect(
             0,
@@ -148,31 +149,31 @@ fn a_stop_drains_and_commits_and_the_next_start_goes_on_to_the_same_files() {
             ],
         );
         assert_eq!(done.err.contains("going on after "), round > 0, "{}", done.err);
-        assert!(house.unfinished("out").is_empty(), "a stop leaves nothing unfinished");
-        let (_, said) = done.err.split_once("job: read ").expect("a summary");
-        let (read, _) = said.split_once(',').expect("a number");
+        assert!(dir.temporary_files("out").is_empty(), "a stop leaves nothing unfinished");
+        let (_, message) = done.err.split_once("job: read ").expect("a summary");
+        let (read, _) = message.split_once(',').expect("a number");
         assert!(read.parse::<usize>().expect("a number") >= 150, "what was read is committed: {}", done.err);
     }
-    house.run(&["run", "job.toml"]).expect(0, &["going on after ", "job: done\n"]);
-    assert_eq!(house.rows("out"), alone.rows("out"), "fills, scores and order too");
-    let sorted = |house: &House| letters(house).into_values().flatten().collect::<Vec<_>>();
-    assert_eq!(sorted(&house), sorted(&alone));
+    dir.run(&["run", "job.toml"]).expect(0, &["going on after ", "job: done\n"]);
+    assert_eq!(dir.rows("out"), alone.rows("out"), "fills, scores and order too");
+    let sorted = |dir: &TestDir| dead_letters(dir).into_values().flatten().collect::<Vec<_>>();
+    assert_eq!(sorted(&dir), sorted(&alone));
 }
 
 #[test]
 fn a_second_signal_ends_at_once_a_run_that_cannot_drain() {
-    let house = house();
+    let dir = setup();
     let (start, _) = PIPELINE.split_once("[sink]").expect("there");
-    house.write(
+    dir.write(
         "out.toml",
         format!("{start}[sink]\ntype = \"stdout\"\n\n[dead_letter]\ntype = \"ndjson\"\ndir = \"dead\"\n"),
     );
     // Nobody reads what it writes: it waits for room in the pipe.
-    let mut running = house.start_unread(&["run", "out.toml"]);
-    running.says("read the whole input once before the run");
+    let mut running = dir.start_unread(&["run", "out.toml"]);
+    running.wait_for_log("read the whole input once before the run");
     std::thread::sleep(Duration::from_millis(500));
     running.terminate();
-    running.says("stopping: reading ends");
+    running.wait_for_log("stopping: reading ends");
     std::thread::sleep(Duration::from_millis(500));
     assert!(running.is_running(), "it drains as long as there is hope: {}", running.err());
     running.terminate();

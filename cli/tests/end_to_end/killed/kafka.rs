@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::killed_and_restarted;
-use crate::common::{House, Kafka, Rows, uci};
+use crate::common::{Kafka, Rows, TestDir, uci};
 
 const RECORDS: usize = 3_000;
 
@@ -33,20 +33,12 @@ ranges = { "NOx(GT)" = { min = 0.0, max = 1000.0 } }
 type = "score"
 "#;
 
-fn from_kafka(kafka: &Kafka, topic: &str, group: &str) -> String {
-    format!(
-        "[source]\ntype = \"kafka\"\nbrokers = \"{}\"\ntopics = [\"{topic}\"]\ngroup = \"{group}\"\nkey = \"station\"\n\
-         session_timeout_secs = 6\nfields = [\"CO(GT)\", \"NOx(GT)\", \"T\", \"RH\"]\n",
-        kafka.brokers
-    )
-}
+/// The options of a Kafka source.
+pub(super) const OPTIONS: &str = "key = \"station\"\nfields = [\"CO(GT)\", \"NOx(GT)\", \"T\", \"RH\"]\n";
 
-pub(super) fn to_kafka(kafka: &Kafka, topic: &str) -> String {
-    format!(
-        "\n[sink]\ntype = \"kafka\"\nbrokers = \"{}\"\ntopic = \"{topic}\"\n\
-         create_topic = {{ partitions = 3, replication = 1 }}\n",
-        kafka.brokers
-    )
+fn from_kafka(kafka: &Kafka, topic: &str, group: &str) -> String {
+    let group = format!("group = \"{group}\"\nsession_timeout_secs = 6\n");
+    kafka.source(topic, &(group + OPTIONS))
 }
 
 fn to_files(dir: &str) -> String {
@@ -58,22 +50,22 @@ fn pipeline(name: &str, parts: &[&str]) -> String {
 }
 
 /// A house with a file of seven stations.
-fn house() -> House {
-    let house = House::new();
+fn setup() -> TestDir {
+    let dir = TestDir::new();
     let text = uci(RECORDS);
     let mut lines = text.split("\r\n");
     let mut with = format!("station;{}\n", lines.next().expect("a header"));
     for (index, line) in lines.filter(|line| line.starts_with(|c: char| c.is_ascii_digit())).enumerate() {
         with.push_str(&format!("s{};{line}\n", index % 7));
     }
-    house.write("in.csv", with);
-    house
+    dir.write("in.csv", with);
+    dir
 }
 
 /// A topic with the records of the house, raw.
-fn fill(house: &House, kafka: &Kafka, topic: &str) {
-    house.write("fill.toml", pipeline("fill", &[SOURCE, &to_kafka(kafka, topic)]));
-    house.run(&["run", "fill.toml"]).expect(0, &["fill: read 3000, written 3000,"]);
+fn fill(dir: &TestDir, kafka: &Kafka, topic: &str) {
+    dir.write("fill.toml", pipeline("fill", &[SOURCE, &kafka.sink(topic, 3)]));
+    dir.run(&["run", "fill.toml"]).expect(0, &["fill: read 3000, written 3000,"]);
 }
 
 pub(super) fn texts(kafka: &Kafka, topic: &str) -> Vec<String> {
@@ -100,13 +92,13 @@ pub(super) fn lines(rows: &Rows) -> Vec<String> {
 #[test]
 #[ignore = "needs Apache Kafka"]
 fn a_killed_run_from_a_file_to_kafka_sends_every_record_with_the_same_values() {
-    let (kafka, house) = (Kafka::given(), house());
+    let (kafka, dir) = (Kafka::from_env(), setup());
     let (alone, topic) = (kafka.name("alone"), kafka.name("killed"));
-    house.write("alone.toml", pipeline("alone", &[SOURCE, IMPUTE, CHECKS, &to_kafka(&kafka, &alone)]));
-    house.run(&["run", "alone.toml"]).expect(0, &[]);
-    house.write("job.toml", pipeline("job", &[SOURCE, IMPUTE, CHECKS, &to_kafka(&kafka, &topic)]));
+    dir.write("alone.toml", pipeline("alone", &[SOURCE, IMPUTE, CHECKS, &kafka.sink(&alone, 3)]));
+    dir.run(&["run", "alone.toml"]).expect(0, &[]);
+    dir.write("job.toml", pipeline("job", &[SOURCE, IMPUTE, CHECKS, &kafka.sink(&topic, 3)]));
     let slow = ["run", "job.toml", "--set", "source.replay={ interval_secs = 0.02, records_per_step = 20 }"];
-    let (killed, last) = killed_and_restarted(&house, &slow, (300, 1_500), 8);
+    let (killed, last) = killed_and_restarted(&dir, &slow, (300, 1_500), 8);
     // A run that was killed on its way out has nothing left to do.
     let ends = ["going on after ", "nothing to do"];
     assert!(killed >= 2 && ends.iter().any(|end| last.err.contains(end)), "killed {killed} times\n{}", last.err);
@@ -116,50 +108,50 @@ fn a_killed_run_from_a_file_to_kafka_sends_every_record_with_the_same_values() {
 #[test]
 #[ignore = "needs Apache Kafka"]
 fn a_killed_run_from_kafka_to_files_writes_every_record_with_the_same_values() {
-    let (kafka, house) = (Kafka::given(), house());
+    let (kafka, dir) = (Kafka::from_env(), setup());
     let topic = kafka.name("in");
-    fill(&house, &kafka, &topic);
+    fill(&dir, &kafka, &topic);
     let group = kafka.name("alone");
-    house.write(
+    dir.write(
         "alone.toml",
         pipeline("alone", &[&from_kafka(&kafka, &topic, &group), IMPUTE, CHECKS, &to_files("alone")]),
     );
-    house.run(&["run", "alone.toml", "--until-end"]).expect(0, &[]);
+    dir.run(&["run", "alone.toml", "--until-end"]).expect(0, &[]);
     let group = kafka.name("killed");
-    house.write("job.toml", pipeline("job", &[&from_kafka(&kafka, &topic, &group), IMPUTE, CHECKS, &to_files("out")]));
+    dir.write("job.toml", pipeline("job", &[&from_kafka(&kafka, &topic, &group), IMPUTE, CHECKS, &to_files("out")]));
     // The first files come after the group has assigned; a killed member is missed for six seconds.
     let mut killed = 0;
     for _ in 0..3 {
-        let before = house.files("out").len();
-        let mut running = house.start(&["run", "job.toml", "--set", "sink.batch_size=20"]);
-        running.until("more files", |_| {
-            house.files("out").len() > before + 2 || lines(&house.rows("out")).len() == RECORDS
+        let before = dir.files("out").len();
+        let mut running = dir.start(&["run", "job.toml", "--set", "sink.batch_size=20"]);
+        running.wait_until("more files", |_| {
+            dir.files("out").len() > before + 2 || lines(&dir.rows("out")).len() == RECORDS
         });
         running.kill();
         assert_eq!(running.wait().code, None);
         killed += 1;
     }
-    house.run(&["run", "job.toml", "--until-end"]).expect(0, &["job: done\n"]);
+    dir.run(&["run", "job.toml", "--until-end"]).expect(0, &["job: done\n"]);
     assert_eq!(killed, 3);
-    let (found, alone) = (lines(&house.rows("out")), lines(&house.rows("alone")));
+    let (found, alone) = (lines(&dir.rows("out")), lines(&dir.rows("alone")));
     same_records(&found, &alone);
-    assert!(house.unfinished("out").is_empty());
+    assert!(dir.temporary_files("out").is_empty());
 }
 
 #[test]
 #[ignore = "needs Apache Kafka"]
 fn a_killed_run_from_kafka_to_kafka_sends_every_record_with_the_same_values() {
-    let (kafka, house) = (Kafka::given(), house());
+    let (kafka, dir) = (Kafka::from_env(), setup());
     let (topic, alone, killed) = (kafka.name("in"), kafka.name("alone"), kafka.name("killed"));
-    fill(&house, &kafka, &topic);
+    fill(&dir, &kafka, &topic);
     let job = |name: &str, to: &str| {
         let group = kafka.name(name);
-        pipeline(name, &[&from_kafka(&kafka, &topic, &group), IMPUTE, CHECKS, &to_kafka(&kafka, to)])
+        pipeline(name, &[&from_kafka(&kafka, &topic, &group), IMPUTE, CHECKS, &kafka.sink(to, 3)])
     };
-    house.write("alone.toml", job("alone", &alone));
-    house.run(&["run", "alone.toml", "--until-end"]).expect(0, &[]);
-    house.write("job.toml", job("job", &killed));
-    let (times, _) = killed_and_restarted(&house, &["run", "job.toml", "--until-end"], (3_000, 7_000), 3);
+    dir.write("alone.toml", job("alone", &alone));
+    dir.run(&["run", "alone.toml", "--until-end"]).expect(0, &[]);
+    dir.write("job.toml", job("job", &killed));
+    let (times, _) = killed_and_restarted(&dir, &["run", "job.toml", "--until-end"], (3_000, 7_000), 3);
     eprintln!("killed {times} times");
     same_records(&texts(&kafka, &killed), &texts(&kafka, &alone));
 }
@@ -167,18 +159,18 @@ fn a_killed_run_from_kafka_to_kafka_sends_every_record_with_the_same_values() {
 #[test]
 #[ignore = "needs Apache Kafka"]
 fn a_stop_between_kafka_and_files_drains_and_the_next_start_writes_the_rest_once() {
-    let (kafka, house) = (Kafka::given(), house());
+    let (kafka, dir) = (Kafka::from_env(), setup());
     let topic = kafka.name("in");
-    fill(&house, &kafka, &topic);
+    fill(&dir, &kafka, &topic);
     let group = kafka.name("group");
-    house.write("job.toml", pipeline("job", &[&from_kafka(&kafka, &topic, &group), IMPUTE, CHECKS, &to_files("out")]));
-    let mut running = house.start(&["run", "job.toml", "--set", "sink.batch_size=20"]);
-    running.until("files", |_| house.files("out").len() > 3);
+    dir.write("job.toml", pipeline("job", &[&from_kafka(&kafka, &topic, &group), IMPUTE, CHECKS, &to_files("out")]));
+    let mut running = dir.start(&["run", "job.toml", "--set", "sink.batch_size=20"]);
+    running.wait_until("files", |_| dir.files("out").len() > 3);
     running.terminate();
     running.wait().expect(0, &["job: stopped; the next start goes on from here\n"]);
-    assert!(house.unfinished("out").is_empty());
-    house.run(&["run", "job.toml", "--until-end"]).expect(0, &["job: done\n"]);
-    let rows = lines(&house.rows("out"));
+    assert!(dir.temporary_files("out").is_empty());
+    dir.run(&["run", "job.toml", "--until-end"]).expect(0, &["job: done\n"]);
+    let rows = lines(&dir.rows("out"));
     let distinct: BTreeSet<&String> = rows.iter().collect();
     assert_eq!((rows.len(), distinct.len()), (RECORDS, RECORDS));
 }
@@ -186,26 +178,26 @@ fn a_stop_between_kafka_and_files_drains_and_the_next_start_writes_the_rest_once
 #[test]
 #[ignore = "needs Apache Kafka"]
 fn records_wait_while_the_broker_is_down_and_all_arrive_once_it_is_back() {
-    let house = house();
+    let dir = setup();
     let port =
         std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("a port").port().to_string();
     let up = ["kafka", "up", "--dir", "kafka", "--port", &port];
-    house.run(&up).expect(0, &[]);
+    dir.run(&up).expect(0, &[]);
     let kafka = Kafka::at(format!("127.0.0.1:{port}"));
     let (sent, group) = (kafka.name("sent"), kafka.name("group"));
-    house.write("producer.toml", pipeline("producer", &[SOURCE, IMPUTE, CHECKS, &to_kafka(&kafka, &sent)]));
-    house.write("consumer.toml", pipeline("consumer", &[&from_kafka(&kafka, &sent, &group), CHECKS, &to_files("out")]));
-    let slow = format!("{}:source.replay={{ interval_secs = 0.02, records_per_step = 10 }}", house.name("producer"));
-    let mut running = house.start(&["run", "producer.toml", "consumer.toml", "--until-end", "--set", &slow]);
-    running.until("its first files", |_| house.files("out").len() > 2);
-    let down = house.run(&["kafka", "down", "--dir", "kafka"]);
-    running.says("WARN producer: no answer from broker 127.0.0.1:");
-    house.run(&up).expect(0, &[]);
+    dir.write("producer.toml", pipeline("producer", &[SOURCE, IMPUTE, CHECKS, &kafka.sink(&sent, 3)]));
+    dir.write("consumer.toml", pipeline("consumer", &[&from_kafka(&kafka, &sent, &group), CHECKS, &to_files("out")]));
+    let slow = format!("{}:source.replay={{ interval_secs = 0.02, records_per_step = 10 }}", dir.name("producer"));
+    let mut running = dir.start(&["run", "producer.toml", "consumer.toml", "--until-end", "--set", &slow]);
+    running.wait_until("its first files", |_| dir.files("out").len() > 2);
+    let down = dir.run(&["kafka", "down", "--dir", "kafka"]);
+    running.wait_for_log("WARN producer: no answer from broker 127.0.0.1:");
+    dir.run(&up).expect(0, &[]);
     let done = running.wait();
-    house.run(&["kafka", "down", "--dir", "kafka"]).expect(0, &[]);
+    dir.run(&["kafka", "down", "--dir", "kafka"]).expect(0, &[]);
     down.expect(0, &[]);
     let done = done.expect(0, &["producer: done\n", "consumer: done\n", "producer: read 3000, written 3000,"]);
-    let rows = lines(&house.rows("out"));
+    let rows = lines(&dir.rows("out"));
     let distinct: BTreeSet<&String> = rows.iter().collect();
     assert_eq!((rows.len(), distinct.len()), (RECORDS, RECORDS), "{}", done.err);
 }

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use aqpipe_engine::fault::POINTS;
 use rdkafka::message::OwnedHeaders;
 
-use super::kafka::{CHECKS, IMPUTE, SOURCE, lines, texts, to_kafka};
-use crate::common::{House, Kafka, uci};
+use super::kafka::{CHECKS, IMPUTE, OPTIONS, SOURCE, lines, texts};
+use crate::common::{Kafka, TestDir, uci};
 
 const RECORDS: usize = 400;
 /// Each so many-th row is no record.
@@ -18,13 +18,13 @@ const WORKERS: usize = 4;
 
 /// Where records and dead letters are, and how to read them.
 struct Path<'a> {
-    house: &'a House,
+    dir: &'a TestDir,
     kafka: Option<&'a Kafka>,
     /// The topic that is read, where one is.
     input: Option<String>,
     to_kafka: bool,
     /// Dead letters go to a topic, and not to files.
-    letters_to_kafka: bool,
+    dead_letters_to_kafka: bool,
 }
 
 impl Path<'_> {
@@ -32,57 +32,50 @@ impl Path<'_> {
         self.kafka.map_or_else(|| name.to_owned(), |kafka| kafka.name(name))
     }
 
-    /// A pipeline whose output nobody else has.
+    fn broker(&self) -> &Kafka {
+        self.kafka.expect("a broker")
+    }
+
+    /// Writes a pipeline with output of its own.
     fn pipeline(&self, name: &str) {
         let source = match &self.input {
             None => SOURCE.to_owned() + "replay = { interval_secs = 0.01, records_per_step = 20 }\n",
-            Some(topic) => format!(
-                "[source]\ntype = \"kafka\"\nbrokers = \"{}\"\ntopics = [\"{topic}\"]\nkey = \"station\"\n\
-                 session_timeout_secs = 1\nfields = [\"CO(GT)\", \"NOx(GT)\", \"T\", \"RH\"]\n",
-                self.kafka.expect("a broker").brokers
-            ),
+            Some(topic) => self.broker().source(topic, &(String::from("session_timeout_secs = 1\n") + OPTIONS)),
         };
         let sink = if self.to_kafka {
-            to_kafka(self.kafka.expect("a broker"), &self.name(name))
+            self.broker().sink(&self.name(name), 3)
         } else {
             format!("\n[sink]\ntype = \"csv\"\ndir = \"{name}\"\nbatch_size = 30\nbatch_timeout_secs = 1\n")
         };
-        let dead = if self.letters_to_kafka {
-            format!(
-                "\n[dead_letter]\ntype = \"kafka\"\nbrokers = \"{}\"\ntopic = \"{}\"\n\
-                 create_topic = {{ partitions = 1, replication = 1 }}\n",
-                self.kafka.expect("a broker").brokers,
-                self.name(&format!("{name}-dead"))
-            )
+        let dead = if self.dead_letters_to_kafka {
+            let create = "create_topic = { partitions = 1, replication = 1 }\n";
+            self.broker().dead_letters(&self.name(&format!("{name}-dead"))) + create
         } else {
             format!("\n[dead_letter]\ntype = \"ndjson\"\ndir = \"{name}-dead\"\n")
         };
         let text = format!("name = \"{name}\"\ncommit_interval_ms = 30\n\n{source}{IMPUTE}{CHECKS}{sink}{dead}");
-        self.house.write(&format!("{name}.toml"), text);
+        self.dir.write(&format!("{name}.toml"), text);
     }
 
     /// All records and dead letters, sorted.
     fn output(&self, name: &str) -> (Vec<String>, Vec<String>) {
-        let mut records = if self.to_kafka {
-            texts(self.kafka.expect("a broker"), &self.name(name))
-        } else {
-            lines(&self.house.rows(name))
-        };
+        let mut records =
+            if self.to_kafka { texts(self.broker(), &self.name(name)) } else { lines(&self.dir.rows(name)) };
         let dead = format!("{name}-dead");
-        let mut letters: Vec<String> = if self.letters_to_kafka {
-            texts(self.kafka.expect("a broker"), &self.name(&dead))
+        let mut dead_letters: Vec<String> = if self.dead_letters_to_kafka {
+            texts(self.broker(), &self.name(&dead))
         } else {
-            self.house.letters(&dead).iter().map(|letter| letter["raw"].to_string()).collect()
+            self.dir.dead_letters(&dead).iter().map(|dead_letter| dead_letter["raw"].to_string()).collect()
         };
         records.sort();
-        letters.sort();
-        (records, letters)
+        dead_letters.sort();
+        (records, dead_letters)
     }
 
     /// Dies at each point, goes on, and compares. `passed` are the points that this path does not come to.
     fn die_at_each_point(&self, passed: &[&str]) {
         self.pipeline("alone");
-        self.house.run(&["run", "alone.toml", "--until-end"]).expect(0, &[]);
+        self.dir.run(&["run", "alone.toml", "--until-end"]).expect(0, &[]);
         let alone = self.output("alone");
         assert_eq!((alone.0.len(), alone.1.len()), (RECORDS - RECORDS / BAD, RECORDS / BAD));
         // Most of the time is spent waiting, for groups above all.
@@ -118,20 +111,19 @@ impl Path<'_> {
         self.pipeline(&name);
         let file = format!("{name}.toml");
         let run = ["run", &file, "--until-end"];
-        let died = self.house.run_with_fault(&run, &format!("{point}=crash@{time}"));
+        let died = self.dir.run_with_fault(&run, &format!("{point}=crash@{time}"));
         match died.code {
             // A point to which it comes less often, or never.
             Some(code) => assert_eq!(code, 0, "{point} {time}:\n{}", died.err),
             None => {
                 if lost {
-                    std::fs::remove_dir_all(self.house.path(&format!(".aqpipe/{}", self.house.name(&name))))
-                        .expect("lost");
+                    std::fs::remove_dir_all(self.dir.path(&format!(".aqpipe/{}", self.dir.name(&name)))).expect("lost");
                 }
-                drop(self.house.run(&run).expect(0, &[]));
+                drop(self.dir.run(&run).expect(0, &[]));
             }
         }
         assert!(self.output(&name) == *alone, "{point}, time {time}: the output differs");
-        assert!(self.house.unfinished(&name).is_empty(), "{point}, time {time}: unfinished files are left");
+        assert!(self.dir.temporary_files(&name).is_empty(), "{point}, time {time}: unfinished files are left");
         died.code.is_none()
     }
 }
@@ -149,11 +141,11 @@ fn rows() -> String {
 }
 
 /// A topic with the rows as messages, the bad ones too.
-fn fill(house: &House, kafka: &Kafka) -> String {
+fn fill(dir: &TestDir, kafka: &Kafka) -> String {
     let topic = kafka.name("in");
     let good = SOURCE.to_owned();
-    house.write("fill.toml", format!("name = \"fill\"\n\n{good}{}{DEAD}", to_kafka(kafka, &topic)));
-    house.run(&["run", "fill.toml"]).expect(0, &[]);
+    dir.write("fill.toml", format!("name = \"fill\"\n\n{good}{}{DEAD}", kafka.sink(&topic, 3)));
+    dir.run(&["run", "fill.toml"]).expect(0, &[]);
     let bad = (0..RECORDS / BAD).map(|n| (None, Some(format!("bad {n}").into_bytes()), OwnedHeaders::new()));
     kafka.write(&topic, &bad.collect::<Vec<_>>());
     topic
@@ -163,37 +155,37 @@ const DEAD: &str = "\n[dead_letter]\ntype = \"ndjson\"\ndir = \"fill-dead\"\n";
 
 #[test]
 fn from_files_to_files() {
-    let house = House::new();
-    house.write("in.csv", rows());
-    let path = Path { house: &house, kafka: None, input: None, to_kafka: false, letters_to_kafka: false };
+    let dir = TestDir::new();
+    dir.write("in.csv", rows());
+    let path = Path { dir: &dir, kafka: None, input: None, to_kafka: false, dead_letters_to_kafka: false };
     path.die_at_each_point(&["decide.begun", "decide.sent", "decide.offsets", "decide.commit", "begin.after"]);
 }
 
 #[test]
 #[ignore = "needs Apache Kafka"]
 fn from_a_file_to_kafka() {
-    let (house, kafka) = (House::new(), Kafka::given());
-    house.write("in.csv", rows());
-    let path = Path { house: &house, kafka: Some(&kafka), input: None, to_kafka: true, letters_to_kafka: false };
+    let (dir, kafka) = (TestDir::new(), Kafka::from_env());
+    dir.write("in.csv", rows());
+    let path = Path { dir: &dir, kafka: Some(&kafka), input: None, to_kafka: true, dead_letters_to_kafka: false };
     path.die_at_each_point(&[]);
 }
 
 #[test]
 #[ignore = "needs Apache Kafka"]
 fn from_kafka_to_files() {
-    let (house, kafka) = (House::new(), Kafka::given());
-    house.write("in.csv", rows());
-    let input = Some(fill(&house, &kafka));
-    let path = Path { house: &house, kafka: Some(&kafka), input, to_kafka: false, letters_to_kafka: true };
+    let (dir, kafka) = (TestDir::new(), Kafka::from_env());
+    dir.write("in.csv", rows());
+    let input = Some(fill(&dir, &kafka));
+    let path = Path { dir: &dir, kafka: Some(&kafka), input, to_kafka: false, dead_letters_to_kafka: true };
     path.die_at_each_point(&[]);
 }
 
 #[test]
 #[ignore = "needs Apache Kafka"]
 fn from_kafka_to_kafka() {
-    let (house, kafka) = (House::new(), Kafka::given());
-    house.write("in.csv", rows());
-    let input = Some(fill(&house, &kafka));
-    let path = Path { house: &house, kafka: Some(&kafka), input, to_kafka: true, letters_to_kafka: true };
+    let (dir, kafka) = (TestDir::new(), Kafka::from_env());
+    dir.write("in.csv", rows());
+    let input = Some(fill(&dir, &kafka));
+    let path = Path { dir: &dir, kafka: Some(&kafka), input, to_kafka: true, dead_letters_to_kafka: true };
     path.die_at_each_point(&["prepare.sync", "finish.rename", "finish.renamed", "finish.sync"]);
 }

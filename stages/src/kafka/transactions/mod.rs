@@ -1,23 +1,28 @@
-//! Kafka transactions as the commit log of a pipeline: records, dead letters, the group's offsets and what the pipeline
-//! must remember become true in one act.
+//! Kafka transactions as the commit log of a pipeline: records, dead letters, the group's offsets and the commit metadata
+//! are committed in one act.
 //!
-//! Every stage of a pipeline that talks to Kafka [joins](Transactor::join) one [`Transactor`]. Output that is part of a
-//! commit waits in [parcels](Parcel) until the committer has a checkpoint decided; a transaction is open only for as long as it
-//! takes to send them. So a transaction that has to be undone is made again from the same parcels, no split has to read
-//! anything twice, and a process that dies seldom leaves an open transaction that others wait for.
+//! Every Kafka stage of a pipeline [joins](TransactionManager::join) one [`TransactionManager`]. Output of a checkpoint waits
+//! in a [`RecordBuffer`] until the checkpoint is decided, and a transaction is open only while the buffers are sent. So an
+//! aborted transaction is repeated from the same buffers, no split reads anything twice, and a process that dies seldom
+//! leaves an open transaction that others wait for.
 
-mod bounded;
-mod coordinator;
-mod notes;
+mod attempt;
+mod commit_topic;
+mod error;
+mod group_fence;
+mod manager;
+mod metadata_reader;
+mod metadata_records;
 mod options;
-mod parcel;
+mod participant;
 mod producer;
-mod reader;
+mod record_buffer;
 mod session;
-mod trouble;
+mod timed_call;
 
-pub(crate) use coordinator::{Joined, Part, Transactor};
+pub(crate) use group_fence::GroupFence;
+pub(crate) use manager::TransactionManager;
+pub(crate) use metadata_reader::alarm_open_transaction;
 pub(crate) use options::TransactionOptions;
-pub(crate) use parcel::Parcel;
-pub(crate) use reader::alarm;
-pub(crate) use session::GroupFence;
+pub(crate) use participant::{Participant, ParticipantKind};
+pub(crate) use record_buffer::RecordBuffer;

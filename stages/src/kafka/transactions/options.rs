@@ -1,11 +1,11 @@
-//! `transactions = { … }`: where commits are noted, for the stages that can be part of a transaction.
+//! `transactions = { … }`: the commit topic and the transaction timeout, for stages that can be part of a transaction.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use aqpipe_engine::stage::Problem;
 
-use crate::kafka::client;
+use crate::kafka::topic_options::check_topic;
 
 /// How commits are decided.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -35,7 +35,7 @@ impl Default for TransactionOptions {
 
 impl TransactionOptions {
     pub(crate) fn check(&self) -> Option<Problem> {
-        client::check_topic(&["transactions", "topic"], &self.topic)
+        check_topic(&["transactions", "topic"], &self.topic)
     }
 }
 

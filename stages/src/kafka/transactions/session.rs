@@ -1,4 +1,4 @@
-//! An open transaction log.
+//! An open transaction log: one transaction after the other, and recovery from their failures.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,77 +6,75 @@ use std::time::{Duration, Instant};
 use aqpipe_engine::stage::{CommitMetadata, Decision, Transaction, TransactionLog};
 use aqpipe_engine::{Error, Result};
 use aqpipe_librdkafka::TopicId;
-use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::KafkaError;
-use rdkafka::{Offset, TopicPartitionList};
 
-use super::notes::{self, Record};
-use super::parcel::Parcel;
-use super::producer::{Contents, TransactionalProducer, Tried};
-use super::reader::{Reader, Until, alarm, here_key, number_key};
-use super::trouble;
+use super::attempt::{Attempt, TransactionContents};
+use super::error;
+use super::group_fence::GroupFence;
+use super::metadata_reader::{MetadataReader, Until, alarm_open_transaction, last_transaction_key, presence_key};
+use super::metadata_records::{self, MetadataRecord};
+use super::producer::TransactionalProducer;
+use super::record_buffer::RecordBuffer;
+use crate::kafka::topic_partition::offset_list;
 
-/// How long brokers take to notice that a transaction has lasted too long.
-pub(super) const SCAN: Duration = Duration::from_secs(10);
+/// How long brokers take to notice that a transaction has lasted too long: they scan every ten seconds.
+pub(super) const TRANSACTION_SCAN_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long a process may take from its beginning until it has said that it is there.
-const SAYS_SO: Duration = Duration::from_secs(1);
+/// How long a process may take from its start until it has written that it runs.
+const PRESENCE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How often the topic of commits is looked at.
-const COMPARE: Duration = Duration::from_secs(30);
+/// How often the id of the commit topic is compared.
+const TOPIC_ID_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How often one transaction is begun with another producer after one that said why it became useless: such a reason
-/// does not go away.
-const RENEWALS_MOST: u32 = 5;
+/// How often one transaction is repeated with another producer after one that reported why it failed for good: such a
+/// reason does not go away.
+const REINITS_MAX: u32 = 5;
 
-/// The membership in a consumer group at the time of an assignment: brokers take no offsets of a member that has been
-/// replaced since.
-pub(crate) struct GroupFence(pub(crate) ConsumerGroupMetadata);
+/// Makes the producer of any writer of the pipeline.
+pub(super) type MakeProducer = Box<dyn Fn(&str) -> Result<TransactionalProducer> + Send>;
 
-/// Makes a producer for another writer of the pipeline.
-pub(super) type Another = Box<dyn Fn(&str) -> Result<TransactionalProducer> + Send>;
-
-pub(super) struct Session {
-    pub(super) producer: TransactionalProducer,
-    pub(super) reader: Reader,
-    pub(super) pipeline: String,
-    pub(super) writer: String,
-    pub(super) cluster: String,
-    pub(super) name: String,
+pub(super) struct TransactionSession {
+    producer: TransactionalProducer,
+    reader: MetadataReader,
+    pipeline: String,
+    writer: String,
+    cluster: String,
+    name: String,
     /// How long brokers let a transaction last.
-    pub(super) timeout: Duration,
-    /// What this process noted to say that it is there: another number means another process of the same name.
-    here: Vec<u64>,
-    /// The last transaction of this process, and how much trouble there had been by then.
+    timeout: Duration,
+    /// The numbers that this process wrote under its presence key: another number is that of another process.
+    local: Vec<u64>,
+    /// The last transaction of this process, and the count of failures by then.
     last: Option<(u64, u64)>,
-    /// Keys of writers that are forgotten, to be removed with the next transaction.
-    bygone: Vec<String>,
-    /// When the producer was last made anew.
-    renewed: Option<Instant>,
-    /// The id of the topic of commits, where the brokers give it one, and when it was last compared.
-    notes_id: Option<TopicId>,
-    compared: Instant,
-    pub(super) another: Another,
+    /// Keys of forgotten writers, which the next transaction removes.
+    forgotten_keys: Vec<String>,
+    /// When the producer was last replaced.
+    reinitialized: Option<Instant>,
+    /// The id of the commit topic, where the brokers give it one.
+    commit_topic_id: Option<TopicId>,
+    /// When that id was last compared.
+    commit_topic_checked: Instant,
+    make_producer: MakeProducer,
 }
 
-impl Session {
-    /// Reads what there is, so that what comes later can be told from it.
-    pub(super) fn begin(&mut self) -> Result<()> {
-        self.reader.read(&here_key(&self.writer), Until::End, None)?;
+impl TransactionSession {
+    /// Reads the commit topic to its end, and writes that this process runs.
+    pub(super) fn start(&mut self) -> Result<()> {
+        self.reader.read(&presence_key(&self.writer), Until::End, None)?;
         self.refresh()?;
-        // Behind it: until it is noted that this process is there, another one of its name may take it for one that has died.
-        self.notes_id = self.producer.id_of_notes();
+        // Not before: until this process has written that it runs, another one of its name may take it for dead.
+        self.commit_topic_id = self.producer.commit_topic_id();
         Ok(())
     }
 
     pub(super) fn new(
-        (producer, reader): (TransactionalProducer, Reader),
+        (producer, reader): (TransactionalProducer, MetadataReader),
         (pipeline, writer, cluster): (&str, &str, String),
-        timeout: Duration,
-        another: Another,
-    ) -> Session {
+        make_producer: MakeProducer,
+    ) -> TransactionSession {
+        let timeout = producer.timeout();
         let name = format!("a Kafka transaction of `{}`", producer.id);
-        Session {
+        TransactionSession {
             producer,
             reader,
             pipeline: pipeline.to_owned(),
@@ -84,61 +82,69 @@ impl Session {
             cluster,
             name,
             timeout,
-            here: Vec::new(),
+            local: Vec::new(),
             last: None,
-            bygone: Vec::new(),
-            renewed: None,
-            notes_id: None,
-            compared: Instant::now(),
-            another,
+            forgotten_keys: Vec::new(),
+            reinitialized: None,
+            commit_topic_id: None,
+            commit_topic_checked: Instant::now(),
+            make_producer,
         }
     }
 
-    /// Looks now and then whether the topic of commits is still the one that was read: one that was made anew knows
-    /// nothing of what was decided before.
-    fn compare(&mut self) -> Result<()> {
+    /// Checks now and then that the commit topic is still the one that was read: one that was made anew holds no earlier
+    /// decision.
+    fn check_commit_topic(&mut self) -> Result<()> {
         // Brokers that gave no id at the beginning are not asked again.
-        let Some(was) = self.notes_id.filter(|_| self.compared.elapsed() >= COMPARE) else { return Ok(()) };
-        self.compared = Instant::now();
-        match self.producer.id_of_notes() {
+        let Some(was) = self.commit_topic_id.filter(|_| self.commit_topic_checked.elapsed() >= TOPIC_ID_CHECK_INTERVAL)
+        else {
+            return Ok(());
+        };
+        self.commit_topic_checked = Instant::now();
+        match self.producer.commit_topic_id() {
             Some(is) if is != was => Err(self.producer.commits_gone()),
             _ => Ok(()),
         }
     }
 
-    fn records(&self, notes: &[(String, Option<Vec<u8>>)], stamp: u64) -> Vec<Record> {
-        let shelf = &self.reader.shelf;
+    fn records(&self, metadata: &[(String, Option<Vec<u8>>)], txn_id: u64) -> Vec<MetadataRecord> {
+        let view = &self.reader.view;
         let record = |(key, value): &(String, Option<Vec<u8>>)| {
-            notes::records(&self.pipeline, key, value.as_deref(), stamp, shelf.chunks(key))
+            metadata_records::records(&self.pipeline, key, value.as_deref(), txn_id, view.chunks(key))
         };
-        notes.iter().flat_map(record).collect()
+        metadata.iter().flat_map(record).collect()
     }
 
-    /// Makes a transaction; before one is undone, the last commit is looked for where there was trouble since.
-    fn attempt(&mut self, contents: &Contents<'_>) -> Result<Tried> {
+    /// Attempts a transaction. After failures, the last commit is verified before anything is aborted.
+    fn attempt(&mut self, contents: &TransactionContents<'_>) -> Result<Attempt> {
         let (reader, last, producer) = (&mut self.reader, self.last, &mut self.producer);
-        let (writer, watch, timeout) = (&*self.writer, Arc::clone(&producer.watch), self.timeout);
-        let mut before_undo = || match last {
-            Some((last, troubles)) if watch.troubles() > troubles => is_kept(reader, writer, last, timeout),
+        let (writer, monitor, timeout) = (&*self.writer, Arc::clone(&producer.monitor), self.timeout);
+        let mut before_abort = || match last {
+            Some((last, failures)) if monitor.failure_count() > failures => {
+                verify_last_commit(reader, writer, last, timeout)
+            }
             _ => Ok(()),
         };
-        producer.decide(contents, &mut before_undo)
+        producer.decide(contents, &mut before_abort)
     }
 
-    /// Has a transaction decided, and learns what became of it where the producer had to be made anew.
-    fn make(&mut self, id: u64, contents: &Contents<'_>) -> Result<Decision> {
-        let mut renewals = 0;
-        while renewals < RENEWALS_MOST {
+    /// Has a transaction decided. Where the producer had to be replaced, reads the outcome from the commit topic.
+    fn decide_or_learn(&mut self, id: u64, contents: &TransactionContents<'_>) -> Result<Decision> {
+        let mut reinits = 0;
+        while reinits < REINITS_MAX {
             let began = Instant::now();
             match self.attempt(contents)? {
-                Tried::Decided(decision) => return Ok(decision),
-                Tried::Unknown(error) => {
-                    // Silence is waited out as any broker's absence is, with pauses that grow.
-                    renewals += u32::from(!trouble::is_no_answer(&error));
-                    self.renew(&error, began.elapsed() >= self.timeout)?;
+                Attempt::Decided(decision) => return Ok(decision),
+                Attempt::ProducerLost { error, refusal } => {
+                    // A producer without an answer is replaced as often as it takes, like any wait for a broker.
+                    reinits += u32::from(!error::is_no_answer(&error));
+                    self.reinit(&error, began.elapsed() >= self.timeout)?;
                     self.refresh()?;
-                    if self.reader.found(&number_key(&self.writer)) == Some(id) {
+                    if self.reader.last_number(&last_transaction_key(&self.writer)) == Some(id) {
                         return Ok(Decision::Committed);
+                    }
+                    if let Some(reason) = refusal {
+                        return Ok(Decision::Refused { reason });
                     }
                 }
             }
@@ -148,33 +154,35 @@ impl Session {
         ))
     }
 
-    /// Another producer in place of one that became useless. Twice in a row only where the other one was silent: two
-    /// processes that take each other's place in turn never end.
-    fn renew(&mut self, error: &KafkaError, stalled: bool) -> Result<()> {
-        let watch = Arc::clone(&self.producer.watch);
-        let (pipeline, stage) = (&*watch.pipeline, &*watch.stage);
+    /// Replaces a producer that has failed for good; twice in a row only where it gave no answer, for two processes that
+    /// replace each other in turn would never end.
+    fn reinit(&mut self, error: &KafkaError, stalled: bool) -> Result<()> {
+        let monitor = Arc::clone(&self.producer.monitor);
+        let (pipeline, stage) = (&*monitor.pipeline, &*monitor.stage);
         tracing::warn!(pipeline, stage, "the transactional producer is made anew: {error}");
         if let Some((last, _)) = self.last {
-            // What another producer begins with is an undo.
-            is_kept(&mut self.reader, &self.writer, last, self.timeout)?;
+            // A new producer begins with an abort of what the old one left.
+            verify_last_commit(&mut self.reader, &self.writer, last, self.timeout)?;
         }
-        // Looked at before another producer would end what a process of the same name is doing. Whoever said last that it
-        // is there goes on.
-        let key = here_key(&self.writer);
-        let mut seen = self.reader.read(&key, Until::End, Some(self.timeout + SCAN))?.unwrap_or_default();
-        if seen.is_empty() && trouble::is_fenced(error) {
-            // Whoever has just taken this one's place reads what was noted before it says that it is there.
-            std::thread::sleep(SAYS_SO);
-            seen = self.reader.read(&key, Until::End, Some(self.timeout + SCAN))?.unwrap_or_default();
+        // Read before a new producer ends the transaction of another process with this name. The process that wrote last
+        // goes on.
+        let key = presence_key(&self.writer);
+        let mut seen =
+            self.reader.read(&key, Until::End, Some(self.timeout + TRANSACTION_SCAN_INTERVAL))?.unwrap_or_default();
+        if seen.is_empty() && error::is_fenced(error) {
+            // A process that has just taken this one's place reads the topic before it writes that it runs.
+            std::thread::sleep(PRESENCE_TIMEOUT);
+            seen =
+                self.reader.read(&key, Until::End, Some(self.timeout + TRANSACTION_SCAN_INTERVAL))?.unwrap_or_default();
         }
-        let is_replaced = seen.last().is_some_and(|last| !self.here.contains(last));
-        let again = self.renewed.replace(Instant::now()).is_some_and(|at| at.elapsed() < self.timeout);
-        // Another process of this name would have said that it is there; forgetting is the brokers' own.
-        let is_harmless = stalled || trouble::is_no_answer(error) || trouble::is_forgotten(error);
-        if is_replaced || (again && !is_harmless) {
+        let is_replaced = seen.last().is_some_and(|last| !self.local.contains(last));
+        let is_repeated = self.reinitialized.replace(Instant::now()).is_some_and(|at| at.elapsed() < self.timeout);
+        // Another process of this name would have written that it runs; that brokers forget a producer is their own doing.
+        let is_harmless = stalled || error::is_no_answer(error) || error::is_forgotten(error);
+        if is_replaced || (is_repeated && !is_harmless) {
             return Err(self.replaced().because(error.clone()));
         }
-        self.producer.renew()
+        self.producer.reinit()
     }
 
     fn replaced(&self) -> Error {
@@ -185,14 +193,14 @@ impl Session {
     }
 }
 
-/// Whether the last commit is still there: a broker that was killed may have lost its end, and an undo would then
+/// Checks that the last commit is still there. A broker that was killed may have lost its marker, and an abort would then
 /// destroy it.
-fn is_kept(reader: &mut Reader, writer: &str, last: u64, timeout: Duration) -> Result<()> {
-    let key = number_key(writer);
-    match reader.read(&key, Until::Number(last), Some(timeout + SCAN))? {
+fn verify_last_commit(reader: &mut MetadataReader, writer: &str, last: u64, timeout: Duration) -> Result<()> {
+    let key = last_transaction_key(writer);
+    match reader.read(&key, Until::Number(last), Some(timeout + TRANSACTION_SCAN_INTERVAL))? {
         Some(_) => Ok(()),
         None => {
-            alarm(&reader.watch, "the topic of commits", timeout + SCAN);
+            alarm_open_transaction(&reader.monitor, "the topic of commits", timeout + TRANSACTION_SCAN_INTERVAL);
             Err(Error::new("the brokers have lost the end of the last commit (KAFKA-20734)").help(
                 "undoing the next one would destroy it, so nothing more is decided: the next start has it decided again",
             ))
@@ -200,7 +208,7 @@ fn is_kept(reader: &mut Reader, writer: &str, last: u64, timeout: Duration) -> R
     }
 }
 
-impl TransactionLog for Session {
+impl TransactionLog for TransactionSession {
     fn cluster_id(&self) -> &str {
         &self.cluster
     }
@@ -209,25 +217,26 @@ impl TransactionLog for Session {
         &self.name
     }
 
-    /// What is read behind a transaction of one's own was decided before it: readers of committed records come to it
-    /// only once everything before is decided.
+    /// Commits a number of its own and reads up to it. Readers of committed records come to that number only once every
+    /// earlier transaction is decided.
     fn refresh(&mut self) -> Result<()> {
-        let here: u64 = rand::random();
-        let key = here_key(&self.writer);
-        // Before it is sent: that it was decided may not be heard.
-        self.here.push(here);
-        let mut renewals = 0;
-        while renewals < RENEWALS_MOST {
-            let note = [(key.clone(), Some(here.to_le_bytes().to_vec()))];
-            let contents = Contents { parcels: Vec::new(), notes: self.records(&note, here), offsets: None };
+        let local: u64 = rand::random();
+        let key = presence_key(&self.writer);
+        // Before it is sent, for the answer to its commit may be lost.
+        self.local.push(local);
+        let mut reinits = 0;
+        while reinits < REINITS_MAX {
+            let presence = [(key.clone(), Some(local.to_le_bytes().to_vec()))];
+            let contents =
+                TransactionContents { buffers: Vec::new(), metadata: self.records(&presence, local), offsets: None };
             match self.attempt(&contents)? {
-                Tried::Decided(_) => {
-                    self.reader.read(&key, Until::Number(here), None)?;
+                Attempt::Decided(_) => {
+                    self.reader.read(&key, Until::Number(local), None)?;
                     return Ok(());
                 }
-                Tried::Unknown(error) => {
-                    renewals += u32::from(!trouble::is_no_answer(&error));
-                    self.renew(&error, false)?;
+                Attempt::ProducerLost { error, .. } => {
+                    reinits += u32::from(!error::is_no_answer(&error));
+                    self.reinit(&error, false)?;
                 }
             }
         }
@@ -235,15 +244,17 @@ impl TransactionLog for Session {
     }
 
     fn metadata(&self) -> &CommitMetadata {
-        self.reader.shelf.notes()
+        self.reader.view.metadata()
     }
 
     fn decide(&mut self, transaction: &Transaction<'_>) -> Result<Decision> {
         let mut all = transaction.metadata.clone();
-        all.push((number_key(&self.writer), Some(transaction.id.to_le_bytes().to_vec())));
-        all.extend(self.bygone.iter().map(|key| (key.clone(), None)));
-        let parcels = transaction.outputs.iter().map(|output| {
-            output.downcast_ref::<Parcel>().ok_or_else(|| Error::bug("output that is no parcel in a Kafka transaction"))
+        all.push((last_transaction_key(&self.writer), Some(transaction.id.to_le_bytes().to_vec())));
+        all.extend(self.forgotten_keys.iter().map(|key| (key.clone(), None)));
+        let buffers = transaction.outputs.iter().map(|output| {
+            output
+                .downcast_ref::<RecordBuffer>()
+                .ok_or_else(|| Error::bug("output that is no record buffer in a Kafka transaction"))
         });
         let offsets = match &transaction.fencing_token {
             None => None,
@@ -251,44 +262,33 @@ impl TransactionLog for Session {
                 let Ok(group) = Arc::clone(fence).downcast::<GroupFence>() else {
                     return Err(Error::bug("a fence that is no consumer group's"));
                 };
-                Some((offsets(&transaction.source_offsets)?, group))
+                Some((offset_list(transaction.source_offsets.iter().map(|(id, end)| (id, *end)))?, group))
             }
         };
         let records = self.records(&all, transaction.id);
-        let contents = Contents { parcels: parcels.collect::<Result<_>>()?, notes: records, offsets };
-        self.compare()?;
-        let decision = self.make(transaction.id, &contents)?;
+        let contents = TransactionContents { buffers: buffers.collect::<Result<_>>()?, metadata: records, offsets };
+        self.check_commit_topic()?;
+        let decision = self.decide_or_learn(transaction.id, &contents)?;
         if decision == Decision::Committed {
-            self.reader.put(&contents.notes);
-            self.bygone.clear();
-            self.last = Some((transaction.id, self.producer.watch.troubles()));
+            self.reader.apply(&contents.metadata);
+            self.forgotten_keys.clear();
+            self.last = Some((transaction.id, self.producer.monitor.failure_count()));
         }
         Ok(decision)
     }
 
     fn forget_writers(&mut self, writers: &[String]) {
-        self.bygone.extend(writers.iter().flat_map(|writer| [here_key(writer), number_key(writer)]));
+        self.forgotten_keys
+            .extend(writers.iter().flat_map(|writer| [presence_key(writer), last_transaction_key(writer)]));
     }
 
     fn recover_writer(&mut self, writer: &str) -> Result<()> {
-        // To begin with transactions as that writer ends what it left.
-        let other = (self.another)(writer)?;
+        // A producer with the id of that writer aborts or completes what the writer left.
+        let other = (self.make_producer)(writer)?;
         if let Some(error) = other.init()? {
             return Err(Error::new("the user may not settle what another instance left").because(error));
         }
         drop(other);
         self.refresh()
     }
-}
-
-fn offsets(ends: &[(aqpipe_engine::record::SplitId, u64)]) -> Result<TopicPartitionList> {
-    let mut list = TopicPartitionList::with_capacity(ends.len());
-    for (split, end) in ends {
-        let partition = split.rsplit_once('/').and_then(|(topic, partition)| Some((topic, partition.parse().ok()?)));
-        let (topic, partition) = partition.ok_or_else(|| Error::bug(format!("`{split}` is not a partition")))?;
-        let offset = i64::try_from(*end).map_err(|_| Error::new("an offset too large").at(&**split))?;
-        list.add_partition_offset(topic, partition, Offset::Offset(offset))
-            .map_err(|error| Error::bug("an offset that cannot be listed").because(error))?;
-    }
-    Ok(list)
 }

@@ -1,38 +1,55 @@
-//! A split's share of the Kafka sink.
+//! The writers of the Kafka sink, one a split.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use aqpipe_engine::Result;
 use aqpipe_engine::arrow_array::{Array, StringArray};
-use aqpipe_engine::record::{Batch, Column, Numbers, OffsetRange, QcTests};
+use aqpipe_engine::record::{Batch, Column, Numbers, OffsetRange, QcTests, SplitId};
 use aqpipe_engine::stage::{DeadLetter, Prepared, Writer};
 
 use crate::codec::json::Encoder;
-use crate::kafka::outbox::{Mailbox, Posted};
-use crate::kafka::transactions::{Parcel, Transactor};
+use crate::kafka::producer::{SendOutcome, SplitProducer};
+use crate::kafka::target::{RecordFormat, TransactionalTopic};
+use crate::kafka::transactions::{ParticipantKind, RecordBuffer};
 
-/// Sends records as they come, and waits at the barrier until they are acknowledged.
-pub(super) struct SendingWriter {
-    mailbox: Mailbox,
+/// Records as JSON objects.
+pub(super) struct JsonRecords {
+    /// The field that is the message key, where it is not the record's key.
+    pub(super) key: Option<String>,
+    pub(super) qc_tests: Arc<QcTests>,
+}
+
+impl RecordFormat for JsonRecords {
+    type Rows = Batch;
+    const KIND: ParticipantKind = ParticipantKind::Sink;
+
+    fn transactional_writer(&self, _: &SplitId, topic: TransactionalTopic) -> Box<dyn Writer> {
+        let encoder = Encoder::new(Arc::clone(&self.qc_tests));
+        Box::new(TransactionalWriter { topic, key: self.key.clone(), encoder, ends: Vec::new(), buffer: None })
+    }
+
+    fn at_least_once_writer(&self, _: &SplitId, producer: SplitProducer) -> Box<dyn Writer> {
+        let encoder = Encoder::new(Arc::clone(&self.qc_tests));
+        Box::new(AtLeastOnceWriter { producer, key: self.key.clone(), encoder, bytes: Vec::new(), ends: Vec::new() })
+    }
+}
+
+/// Sends records at once, and waits at the barrier until they are acknowledged.
+struct AtLeastOnceWriter {
+    producer: SplitProducer,
     key: Option<String>,
     encoder: Encoder,
     bytes: Vec<u8>,
     ends: Vec<usize>,
 }
 
-impl SendingWriter {
-    pub(super) fn new(mailbox: Mailbox, key: Option<String>, tests: &Arc<QcTests>) -> SendingWriter {
-        SendingWriter { mailbox, key, encoder: Encoder::new(Arc::clone(tests)), bytes: Vec::new(), ends: Vec::new() }
-    }
-}
-
 /// The message keys of a batch.
 enum Keys<'a> {
-    /// Records have none: they are spread over the partitions.
+    /// Records without keys are spread over the partitions.
     None,
     Text(&'a StringArray),
-    /// The first record with the field had a number there: it is the key as a text.
+    /// The key is a number in its text form: the first record with that field had a number.
     Number(&'a Numbers),
 }
 
@@ -57,12 +74,12 @@ impl<'a> Keys<'a> {
     }
 }
 
-fn too_large(origin: u64, payload: &[u8], most: usize) -> DeadLetter {
+fn too_large(offset: u64, payload: &[u8], most: usize) -> DeadLetter {
     let reason = format!("the record has {} bytes, and the topic takes at most {most}", payload.len());
-    DeadLetter::new(origin, reason, Some(payload.to_vec()))
+    DeadLetter::new(offset, reason, Some(payload.to_vec()))
 }
 
-impl Writer for SendingWriter {
+impl Writer for AtLeastOnceWriter {
     fn write(&mut self, batch: Batch, dead: &mut Vec<DeadLetter>) -> Result<()> {
         self.bytes.clear();
         self.ends.clear();
@@ -71,8 +88,8 @@ impl Writer for SendingWriter {
         let mut from = 0;
         for (row, &to) in self.ends.iter().enumerate() {
             let payload = &self.bytes[from..to];
-            if self.mailbox.post(keys.of_row(row).as_deref(), Some(payload), None)? == Posted::TooLarge {
-                dead.push(too_large(batch.source_offsets()[row], payload, self.mailbox.outbox().largest()));
+            if self.producer.send(keys.of_row(row).as_deref(), Some(payload), None)? == SendOutcome::TooLarge {
+                dead.push(too_large(batch.source_offsets()[row], payload, self.producer.record_bytes_max()));
             }
             from = to;
         }
@@ -80,78 +97,57 @@ impl Writer for SendingWriter {
     }
 
     fn prepare(&mut self, _: OffsetRange) -> Result<Prepared> {
-        self.mailbox.drain()?;
+        self.producer.drain()?;
         Ok(Prepared::Nothing)
     }
 }
 
-/// Keeps records for the transaction that decides their checkpoint.
-pub(super) struct KeepingWriter {
-    transactor: Arc<Transactor>,
-    topic: Arc<str>,
-    /// The most bytes of a record.
-    most: usize,
+/// Buffers records for the transaction that decides their checkpoint.
+struct TransactionalWriter {
+    topic: TransactionalTopic,
     key: Option<String>,
     encoder: Encoder,
     ends: Vec<usize>,
-    parcel: Option<Parcel>,
+    buffer: Option<RecordBuffer>,
 }
 
-impl KeepingWriter {
-    pub(super) fn new(
-        transactor: &Arc<Transactor>,
-        (topic, most): (&str, usize),
-        key: Option<String>,
-        tests: &Arc<QcTests>,
-    ) -> KeepingWriter {
-        KeepingWriter {
-            transactor: Arc::clone(transactor),
-            topic: topic.into(),
-            most,
-            key,
-            encoder: Encoder::new(Arc::clone(tests)),
-            ends: Vec::new(),
-            parcel: None,
-        }
-    }
-}
-
-impl Writer for KeepingWriter {
+impl Writer for TransactionalWriter {
     fn write(&mut self, batch: Batch, dead: &mut Vec<DeadLetter>) -> Result<()> {
         let keys = Keys::of(&batch, self.key.as_deref());
-        let parcel = match &mut self.parcel {
-            Some(parcel) => parcel,
-            empty => {
-                let transactor = &self.transactor;
-                empty.insert(Parcel::begin(&self.topic, &transactor.budget, transactor.given_up())?)
-            }
+        let buffer = match &mut self.buffer {
+            Some(buffer) => buffer,
+            empty => empty.insert(self.topic.buffer()?),
         };
         self.ends.clear();
-        let mut from = parcel.values.len();
-        self.encoder.encode(&batch, &mut parcel.values, &mut self.ends)?;
+        let mut from = buffer.values.len();
+        self.encoder.encode(&batch, &mut buffer.values, &mut self.ends)?;
         for (row, &to) in self.ends.iter().enumerate() {
             let key = keys.of_row(row);
             let key = key.as_deref();
-            if to - from + key.map_or(0, <[u8]>::len) > self.most {
-                dead.push(too_large(batch.source_offsets()[row], &parcel.values[from..to], self.most));
+            if to - from + key.map_or(0, <[u8]>::len) > self.topic.record_bytes_max {
+                dead.push(too_large(
+                    batch.source_offsets()[row],
+                    &buffer.values[from..to],
+                    self.topic.record_bytes_max,
+                ));
             } else {
-                parcel.add(key, Some((from, to)), None);
+                buffer.add(key, Some((from, to)), None);
             }
             from = to;
         }
-        parcel.count();
+        buffer.count();
         Ok(())
     }
 
     fn prepare(&mut self, _: OffsetRange) -> Result<Prepared> {
-        Ok(match self.parcel.take() {
-            Some(parcel) if !parcel.is_empty() => Prepared::Transactional(Box::new(parcel)),
+        Ok(match self.buffer.take() {
+            Some(buffer) if !buffer.is_empty() => Prepared::Transactional(Box::new(buffer)),
             _ => Prepared::Nothing,
         })
     }
 
     fn is_full(&self) -> bool {
-        self.parcel.as_ref().is_some_and(Parcel::is_full)
+        self.buffer.as_ref().is_some_and(RecordBuffer::is_full)
     }
 }
 
@@ -161,7 +157,7 @@ mod tests {
     use crate::testing::{batch, keyed};
 
     #[test]
-    fn whatever_a_record_has_where_its_key_is_looked_for_ends_nothing() {
+    fn a_key_is_found_in_a_record_whatever_kind_of_value_it_is() {
         let key = |batch: &Batch, name: Option<&str>, row: usize| {
             Keys::of(batch, name).of_row(row).map(|key| String::from_utf8_lossy(&key).into_owned())
         };

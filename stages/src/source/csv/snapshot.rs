@@ -37,15 +37,13 @@ impl SplitSnapshot {
     pub(super) fn from_state(id: &str, state: &SplitState) -> Result<SplitSnapshot> {
         let foreign =
             || Error::new(format!("what was saved of `{id}` cannot be read back by this source")).help(RESTART_HELP);
-        match state.state.first().map(Vec::as_slice) {
-            Some([SNAPSHOT_FORMAT_VERSION, saved @ ..]) => {
-                postcard::from_bytes(saved).map_err(|e| foreign().because(e))
-            }
-            Some([_, ..]) => Err(Error::new(format!(
+        match state.reader.as_slice() {
+            [SNAPSHOT_FORMAT_VERSION, saved @ ..] => postcard::from_bytes(saved).map_err(|e| foreign().because(e)),
+            [_, ..] => Err(Error::new(format!(
                 "what was saved of `{id}` is of another version of aqpipe, or of another source"
             ))
             .help(format!("let that version end the run, or {RESTART_HELP}"))),
-            _ => Err(foreign()),
+            [] => Err(foreign()),
         }
     }
 

@@ -1,8 +1,8 @@
 //! The stage: what the engine asks of the options, and its registration.
 
+use aqpipe_engine::Pace;
 use aqpipe_engine::Result;
 use aqpipe_engine::record::Fields;
-use aqpipe_engine::run::Pace;
 use aqpipe_engine::stage::{
     Boundedness, BuildContext, DeadLetterDecoder, Descriptor, Problem, Source, SourceConfig, SplitState,
 };

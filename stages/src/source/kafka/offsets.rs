@@ -1,4 +1,4 @@
-//! The positions that the group keeps.
+//! The offsets that the consumer group keeps.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,57 +7,55 @@ use std::time::{Duration, Instant};
 use aqpipe_engine::record::{Position, SplitId};
 use aqpipe_engine::stage::OffsetStore;
 use aqpipe_engine::{Error, Result};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::assignment::{Assignment, partition_of};
-use super::group::Group;
-use crate::kafka::client::passes;
-use crate::kafka::topics;
-use crate::kafka::transactions::alarm;
+use super::membership::Membership;
+use crate::kafka::error_class::is_transient;
+use crate::kafka::topic_partition::{TopicPartition, offset_list};
+use crate::kafka::transactions::alarm_open_transaction;
 
-/// How long brokers may not take a commit, or not tell the last one.
-const PATIENCE: Duration = Duration::from_secs(120);
-const PATIENCE_AT_A_STOP: Duration = Duration::from_secs(10);
-/// How long one question may take.
-const ANSWER: Duration = Duration::from_secs(5);
-const PAUSE: Duration = Duration::from_millis(100);
+/// How long brokers may fail to take or to tell the committed offsets; at a stop, less.
+const OFFSETS_TIMEOUT: Duration = Duration::from_secs(120);
+const OFFSETS_TIMEOUT_STOPPING: Duration = Duration::from_secs(10);
+/// How long one request may take.
+const COMMITTED_TIMEOUT: Duration = Duration::from_secs(5);
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// The offsets of the consumer group, as its brokers keep them.
-pub(super) struct GroupOffsets {
-    consumer: Arc<BaseConsumer<Assignment>>,
+pub(super) struct GroupOffsets<C: ConsumerContext> {
+    consumer: Arc<BaseConsumer<C>>,
+    membership: Arc<Membership>,
 }
 
-impl GroupOffsets {
-    pub(super) fn new(group: &Group) -> GroupOffsets {
-        GroupOffsets { consumer: Arc::clone(group.consumer()) }
+impl<C: ConsumerContext> GroupOffsets<C> {
+    pub(super) fn new(consumer: &Arc<BaseConsumer<C>>, membership: &Arc<Membership>) -> GroupOffsets<C> {
+        GroupOffsets { consumer: Arc::clone(consumer), membership: Arc::clone(membership) }
     }
 
-    fn context(&self) -> &Assignment {
-        self.consumer.context()
-    }
-
-    fn patience(&self) -> Duration {
-        if self.context().is_stopping() { PATIENCE_AT_A_STOP } else { PATIENCE }
+    fn timeout(&self) -> Duration {
+        if self.membership.is_stopping() { OFFSETS_TIMEOUT_STOPPING } else { OFFSETS_TIMEOUT }
     }
 
     /// Repeats a call while its error is one that passes.
     fn repeat<T>(&self, mut call: impl FnMut() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
         let started = Instant::now();
-        let longest = self.context().settings.transactor.longest();
+        let open_transaction_timeout = self.membership.settings.transactions.open_transaction_timeout();
         let mut alarmed = false;
         loop {
-            if !alarmed && started.elapsed() > longest {
-                // An offset of an open transaction is not told.
+            if !alarmed && started.elapsed() > open_transaction_timeout {
+                // Brokers do not tell an offset that is part of an open transaction.
                 alarmed = true;
-                alarm(&self.context().watch, "the group's offsets", started.elapsed());
+                alarm_open_transaction(&self.membership.monitor, "the group's offsets", started.elapsed());
             }
             match call() {
-                Err(error) if error.rdkafka_error_code().is_some_and(passes) && started.elapsed() < self.patience() => {
-                    self.context().watch.trouble_of(&error);
-                    std::thread::sleep(PAUSE);
+                Err(error)
+                    if error.rdkafka_error_code().is_some_and(is_transient) && started.elapsed() < self.timeout() =>
+                {
+                    self.membership.monitor.failed(&error);
+                    std::thread::sleep(RETRY_PAUSE);
                 }
                 other => return other,
             }
@@ -65,32 +63,27 @@ impl GroupOffsets {
     }
 }
 
-impl OffsetStore for GroupOffsets {
+impl<C: ConsumerContext + 'static> OffsetStore for GroupOffsets<C> {
     fn group(&self) -> String {
-        self.context().settings.group.clone()
+        self.membership.settings.group.clone()
     }
 
     fn commit(&self, ends: &[(SplitId, Position)]) -> Result<bool> {
-        let group = &self.context().settings.group;
+        let group = &self.membership.settings.group;
         let failed =
             |error: KafkaError| Error::new(format!("cannot commit the offsets of group `{group}`")).because(error);
-        let mut offsets = TopicPartitionList::with_capacity(ends.len());
-        for (id, end) in ends {
-            let (topic, partition) = partition_of(id)?;
-            let offset = i64::try_from(end.offset).map_err(|_| Error::new("an offset too large").at(&**id))?;
-            offsets.add_partition_offset(topic, partition, Offset::Offset(offset)).map_err(failed)?;
-        }
+        let offsets = offset_list(ends.iter().map(|(id, end)| (id, end.offset)))?;
         match self.repeat(|| self.consumer.commit(&offsets, CommitMode::Sync)) {
             Ok(()) => {
-                self.context().watch.fine();
+                self.membership.monitor.recovered();
                 Ok(true)
             }
             Err(error) => match error.rdkafka_error_code() {
-                // Nothing is lost by it, and the next owner of the partitions reads them again from the last commit.
+                // Nothing is lost: the next owner of the partitions reads them again from the last commit.
                 Some(Code::RebalanceInProgress | Code::IllegalGeneration | Code::UnknownMemberId | Code::NoOffset) => {
-                    let watch = &self.context().watch;
-                    watch.metrics.retries.fetch_add(1, Ordering::Relaxed);
-                    let (pipeline, stage) = (&*watch.pipeline, &*watch.stage);
+                    let monitor = &self.membership.monitor;
+                    monitor.metrics.retries.fetch_add(1, Ordering::Relaxed);
+                    let (pipeline, stage) = (&*monitor.pipeline, &*monitor.stage);
                     tracing::warn!(
                         pipeline,
                         stage,
@@ -105,22 +98,22 @@ impl OffsetStore for GroupOffsets {
     }
 
     fn committed(&self, ids: &[SplitId]) -> Result<Vec<Option<u64>>> {
-        let group = &self.context().settings.group;
+        let group = &self.membership.settings.group;
         let failed =
             |error: KafkaError| Error::new(format!("cannot read the offsets of group `{group}`")).because(error);
-        let partitions: Vec<(&str, i32)> = ids.iter().map(partition_of).collect::<Result<_>>()?;
+        let partitions: Vec<TopicPartition> = ids.iter().map(|id| id.parse()).collect::<Result<_>>()?;
         let committed = self
             .repeat(|| {
                 let mut wanted = TopicPartitionList::with_capacity(partitions.len());
-                for (topic, partition) in &partitions {
-                    wanted.add_partition(topic, *partition);
+                for partition in &partitions {
+                    wanted.add_partition(partition.topic(), partition.partition());
                 }
-                let committed = self.consumer.committed_offsets(wanted, ANSWER)?;
+                let committed = self.consumer.committed_offsets(wanted, COMMITTED_TIMEOUT)?;
                 committed.elements().iter().try_for_each(|one| one.error())?;
                 Ok(committed)
             })
             .map_err(failed)?;
-        let offset = |(topic, partition): &(&str, i32)| match committed.find_partition(topic, *partition)?.offset() {
+        let offset = |it: &TopicPartition| match committed.find_partition(it.topic(), it.partition())?.offset() {
             Offset::Offset(offset) => u64::try_from(offset).ok(),
             _ => None,
         };
@@ -128,11 +121,7 @@ impl OffsetStore for GroupOffsets {
     }
 
     fn reset(&self) -> Result<()> {
-        let settings = &self.context().settings;
-        // The embedded broker remembers nothing from an earlier run.
-        if settings.embedded.is_some() {
-            return Ok(());
-        }
-        topics::delete_group(&settings.connection.common(), &settings.group)
+        let settings = &self.membership.settings;
+        settings.endpoint.delete_group(&settings.group)
     }
 }

@@ -41,8 +41,11 @@ struct DerivedLayout {
     features: Arc<[usize]>,
 }
 
+/// The name of a feature, and its values by unit.
+pub(super) type NamedFeature = (Arc<str>, (Unit, [f64; 32]));
+
 impl Deriver {
-    pub(super) fn new(features: Vec<(Arc<str>, (Unit, [f64; 32]))>, cx: &BuildContext) -> Deriver {
+    pub(super) fn new(features: Vec<NamedFeature>, cx: &BuildContext) -> Deriver {
         let (names, tables) = features.into_iter().unzip();
         Deriver {
             names,

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
+use aqpipe_engine::Result;
 use aqpipe_engine::record::Batch;
-use aqpipe_engine::stage::{Output, Transform};
-use aqpipe_engine::{Error, Result};
+use aqpipe_engine::stage::{Output, State, Transform};
 use serde::{Deserialize, Serialize};
 
 use super::field_binder::{FieldBinder, FieldSelection};
@@ -105,7 +105,7 @@ impl Transform for ImputeChain {
         (backlog + self.steps.iter().map(|(_, step)| step.held()).sum::<usize>()) as u64
     }
 
-    fn save(&self) -> Result<Vec<u8>> {
+    fn save(&self) -> Result<State> {
         let steps = self.steps.iter().map(|(method, step)| Ok((*method, step.save()?)));
         let saved = SavedChain {
             keys: self.keys.names().iter().map(|key| key.as_deref().map(str::to_owned)).collect(),
@@ -113,16 +113,11 @@ impl Transform for ImputeChain {
             steps: steps.collect::<Result<_>>()?,
             backlog: self.backlog.iter().map(Batch::to_ipc).collect::<Result<_>>()?,
         };
-        postcard::to_extend(&saved, vec![CHAIN_FORMAT_VERSION])
-            .map_err(|e| Error::bug("the state of `impute` cannot be written").because(e))
+        State::of(CHAIN_FORMAT_VERSION, &saved)
     }
 
-    fn restore(&mut self, state: &[u8]) -> Result<()> {
-        let damaged = || Error::new("the saved state of `impute` cannot be read");
-        let Some((&CHAIN_FORMAT_VERSION, state)) = state.split_first() else {
-            return Err(damaged().help("it was written by another version of aqpipe"));
-        };
-        let saved: SavedChain = postcard::from_bytes(state).map_err(|e| damaged().because(e))?;
+    fn restore(&mut self, state: &State) -> Result<()> {
+        let saved: SavedChain = state.read(CHAIN_FORMAT_VERSION)?;
         let decode = |held: &[Vec<u8>]| held.iter().map(|bytes| Batch::from_ipc(bytes)).collect::<Result<Vec<_>>>();
         self.backlog = decode(&saved.backlog)?;
         let methods = || saved.steps.iter().map(|(method, _)| *method);

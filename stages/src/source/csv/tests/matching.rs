@@ -22,8 +22,8 @@ fn recorded(files: &Files, path: &str, parallel: bool, rows: &[usize]) -> Vec<Re
         for _ in 0..*rows {
             next(&mut *split, 1).expect("reads").expect("a row");
         }
-        let state = vec![split.snapshot_state(split.position()).expect("carries")];
-        let start = SplitState { position: split.position(), state, ..SplitState::default() };
+        let reader = split.snapshot_state(split.position()).expect("carries");
+        let start = SplitState { position: split.position(), reader, ..SplitState::default() };
         recorded.push(RecordedSplit { id, start, held: 0, ended: false });
     }
     recorded
@@ -294,7 +294,7 @@ fn what_is_saved_of_many_files_of_a_directory_is_little_and_comes_back() {
     let snapshot = SplitSnapshot { files: files.clone(), line: 7, kinds: Vec::new(), read: vec![1, 2] };
     let bytes = snapshot.to_bytes().expect("bytes");
     assert!(bytes.len() < 35 * files.len(), "{} bytes", bytes.len());
-    let start = SplitState { state: vec![bytes], ..SplitState::default() };
+    let start = SplitState { reader: bytes, ..SplitState::default() };
     let back = SplitSnapshot::from_state("x", &start).expect("reads");
     assert_eq!((back.files, back.line, back.read), (files, 7, vec![1, 2]));
 }

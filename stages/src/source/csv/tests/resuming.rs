@@ -30,8 +30,8 @@ fn resumed(files: &Files, start: Option<&SplitState>) -> Result<CsvSplitReader> 
 }
 
 fn start(split: &dyn SplitReader) -> SplitState {
-    let state = vec![split.snapshot_state(split.position()).expect("carries")];
-    SplitState { position: split.position(), state, ..SplitState::default() }
+    let reader = split.snapshot_state(split.position()).expect("carries");
+    SplitState { position: split.position(), reader, ..SplitState::default() }
 }
 
 fn bodies() -> impl Strategy<Value = Vec<String>> {
@@ -89,8 +89,8 @@ proptest! {
             // Kinds are known to the split that stopped there; with all fields decided they are those of the end.
             let mut ended = resumed(&files, None).expect("opens");
             read_all(&mut ended, 1000).expect("reads");
-            let state = vec![ended.snapshot_state(position).expect("carries")];
-            let mut split = resumed(&files, Some(&SplitState { position, state, ..SplitState::default() })).expect("opens");
+            let reader = ended.snapshot_state(position).expect("carries");
+            let mut split = resumed(&files, Some(&SplitState { position, reader, ..SplitState::default() })).expect("opens");
             let rest = read_all(&mut split, 1000).expect("reads");
             prop_assert_eq!(&rest.raw, &whole.raw[index..]);
         }
@@ -122,9 +122,9 @@ fn places_are_right_after_going_on() {
     let earlier = Position { offset: 15, records: 0 };
     let mut split = resumed(&files, None).expect("opens");
     next(&mut split, 1).expect("reads").expect("a row");
-    let state = vec![split.snapshot_state(earlier).expect("carries")];
+    let reader = split.snapshot_state(earlier).expect("carries");
     assert_eq!(
-        place(&SplitState { position: earlier, state, ..start }),
+        place(&SplitState { position: earlier, reader, ..start }),
         "a.csv:5",
         "after a checkpoint before the split's position"
     );
@@ -146,9 +146,9 @@ fn files_that_are_not_those_of_before_are_an_error() {
     std::fs::remove_file(files.path("a.csv")).expect("removes");
     let mut split = resumed(&files, Some(&start)).expect("what was read to its end is not needed any more");
     assert_eq!(read_all(&mut split, 10).expect("reads").rows.len(), 0);
-    let damaged = SplitState { state: vec![vec![1, 255, 255]], ..start };
+    let damaged = SplitState { reader: vec![1, 255, 255], ..start.clone() };
     assert!(resumed(&files, Some(&damaged)).is_err());
-    let foreign = SplitState { state: vec![vec![9]], ..start };
+    let foreign = SplitState { reader: vec![9], ..start };
     assert!(resumed(&files, Some(&foreign)).is_err());
 }
 

@@ -25,9 +25,9 @@ fn run(options: Value, cx: &BuildContext, states: Vec<(SplitId, SplitState)>) ->
         let ran = Arc::clone(&ran);
         move |id, mut reader| {
             let read = read_all(&mut *reader, 2)?;
-            let state = vec![reader.snapshot_state(reader.position())?];
+            let (position, saved) = (reader.position(), reader.snapshot_state(reader.position())?);
             let mut ran = ran.lock();
-            ran.ends.push(SplitState { position: reader.position(), state, ..SplitState::default() });
+            ran.ends.push(SplitState { position, reader: saved, ..SplitState::default() });
             ran.read.push((id, read));
             Ok(())
         }

@@ -1,0 +1,39 @@
+//! Which events a log takes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, Filter};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::pipeline_name::pipeline_of;
+
+/// Takes the events of one pipeline, or of all, each from the level of its pipeline up.
+pub(super) struct PipelineFilter {
+    /// The only pipeline to take; all of them where it is `None`.
+    pub(super) pipeline: Option<String>,
+    pub(super) levels: Arc<BTreeMap<String, LevelFilter>>,
+    /// The most verbose of all levels.
+    pub(super) max_level: LevelFilter,
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for PipelineFilter {
+    fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        metadata.is_span() || *metadata.level() <= self.max_level
+    }
+
+    fn event_enabled(&self, event: &Event<'_>, context: &Context<'_, S>) -> bool {
+        let pipeline = pipeline_of(context.event_scope(event), event);
+        if self.pipeline.is_some() && self.pipeline != pipeline {
+            return false;
+        }
+        let level = pipeline.and_then(|name| self.levels.get(&name).copied()).unwrap_or(LevelFilter::INFO);
+        *event.metadata().level() <= level
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.max_level)
+    }
+}

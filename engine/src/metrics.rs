@@ -1,0 +1,273 @@
+//! The metrics of a pipeline: counted per batch and passed to whoever counts. None are global, so several pipelines
+//! share a process.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use crate::record::SplitId;
+use crate::stage_metrics::{StageMetrics, StageSnapshot};
+
+/// How many cells of a field have which flag, in the order of [`Flag::ALL`](crate::record::Flag::ALL).
+pub type FlagCounts = [u64; 5];
+
+/// The system's message for the limit of open files, which client libraries repeat.
+pub const TOO_MANY_FILES: &str = "Too many open files";
+
+/// The counts of one checkpoint. They become true when the checkpoint is committed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Records read.
+    pub read: u64,
+    /// Records written.
+    pub written: u64,
+    /// Records that became dead letters.
+    pub dead: u64,
+    /// Records that the configuration left out.
+    pub filtered: u64,
+    /// Records held back before the checkpoint.
+    pub held_before: u64,
+    /// Records held back after it.
+    pub held_after: u64,
+    /// Records with a score, and the sum of their scores.
+    pub scored: u64,
+    /// See `scored`.
+    pub score_sum: f64,
+    /// Records whose time lies before that of the record before them with the same key.
+    pub out_of_order: u64,
+    /// Records whose time is that of the record before them with the same key.
+    pub repeated: u64,
+    /// Flags by field.
+    pub flags: BTreeMap<Arc<str>, FlagCounts>,
+}
+
+impl Counts {
+    /// Whether every record read or held is accounted for: the balance equation.
+    #[must_use]
+    pub fn balance(&self) -> bool {
+        self.held_before + self.read == self.written + self.dead + self.filtered + self.held_after
+    }
+
+    /// Adds a later checkpoint's counts.
+    pub fn add(&mut self, later: &Counts) {
+        self.read += later.read;
+        self.written += later.written;
+        self.dead += later.dead;
+        self.filtered += later.filtered;
+        self.scored += later.scored;
+        self.score_sum += later.score_sum;
+        self.out_of_order += later.out_of_order;
+        self.repeated += later.repeated;
+        for (field, flags) in &later.flags {
+            let sums = self.flags.entry(Arc::clone(field)).or_default();
+            sums.iter_mut().zip(flags).for_each(|(sum, more)| *sum += more);
+        }
+    }
+
+    /// The mean score, where any record has one.
+    #[must_use]
+    pub fn mean_score(&self) -> Option<f64> {
+        (self.scored > 0).then(|| self.score_sum / self.scored as f64)
+    }
+}
+
+/// The metrics of one pipeline.
+#[derive(Debug)]
+pub struct Metrics {
+    started: Instant,
+    /// Errors that were retried: a reconnect, a refused request that was repeated.
+    pub retries: AtomicU64,
+    /// Errors of brokers and disks, retried or not.
+    pub errors: AtomicU64,
+    /// How often a broker was not reached or did not answer. No record is the cause.
+    pub unreached: AtomicU64,
+    /// Output files made visible.
+    pub files: AtomicU64,
+    /// Connections that a client library could not open at the limit of open files ([`TOO_MANY_FILES`]).
+    pub files_refused: AtomicU64,
+    /// Bytes read from the source.
+    pub bytes_in: AtomicU64,
+    /// The records that the source expects in all, for a progress bar; 0 where it cannot know.
+    pub expected: AtomicU64,
+    /// The records read so far, committed or not, for a progress bar. [`Counts`] hold committed records only.
+    pub progress: AtomicU64,
+    totals: Mutex<Totals>,
+}
+
+#[derive(Debug, Default)]
+struct Totals {
+    counts: Counts,
+    held: BTreeMap<SplitId, u64>,
+    lag: BTreeMap<SplitId, u64>,
+    checkpoints: u64,
+    commits: u64,
+    commit_time: Duration,
+    batches: u64,
+    batch_time: Duration,
+    marks_ignored: u64,
+    waiting: BTreeMap<String, String>,
+    files_in: BTreeSet<String>,
+    /// In the order in which they were first asked for: that of the pipeline.
+    stages: Vec<(String, Arc<StageMetrics>)>,
+}
+
+/// The metrics at one instant.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Sums over all committed checkpoints.
+    pub counts: Counts,
+    /// Records held back at the last checkpoint, summed over the splits.
+    pub held: u64,
+    /// Records that wait in the source, where it knows.
+    pub lag: Option<u64>,
+    /// Committed checkpoints.
+    pub checkpoints: u64,
+    /// Commits, and the time that they took together.
+    pub commits: u64,
+    /// See `commits`.
+    pub commit_time: Duration,
+    /// Batches processed by transforms and writer, and the time that it took together.
+    pub batches: u64,
+    /// See `batches`.
+    pub batch_time: Duration,
+    /// Errors.
+    pub errors: u64,
+    /// How often a broker was not reached.
+    pub unreached: u64,
+    /// Retries.
+    pub retries: u64,
+    /// Files made visible.
+    pub files: u64,
+    /// The directories of those files.
+    pub files_in: Vec<String>,
+    /// Bytes read.
+    pub bytes_in: u64,
+    /// Records whose marks could not be read back.
+    pub marks_ignored: u64,
+    /// The counts of each transform, in the order of the pipeline.
+    pub stages: Vec<(String, StageSnapshot)>,
+    /// Time since the start.
+    pub uptime: Duration,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Metrics {
+            started: Instant::now(),
+            retries: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+            unreached: AtomicU64::new(0),
+            files: AtomicU64::new(0),
+            files_refused: AtomicU64::new(0),
+            bytes_in: AtomicU64::new(0),
+            expected: AtomicU64::new(0),
+            progress: AtomicU64::new(0),
+            totals: Mutex::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts a committed checkpoint of a split.
+    pub fn record_checkpoint(&self, split: &SplitId, counts: &Counts) {
+        let mut totals = self.totals.lock();
+        totals.counts.add(counts);
+        totals.held.insert(Arc::clone(split), counts.held_after);
+        totals.checkpoints += 1;
+    }
+
+    /// Counts a commit and the time that it took.
+    pub fn record_commit(&self, took: Duration) {
+        let mut totals = self.totals.lock();
+        totals.commits += 1;
+        totals.commit_time += took;
+    }
+
+    /// The number of commits.
+    pub fn commits(&self) -> u64 {
+        self.totals.lock().commits
+    }
+
+    /// Counts a batch and the time that transforms and writer took for it.
+    pub fn record_batch(&self, took: Duration) {
+        let mut totals = self.totals.lock();
+        totals.batches += 1;
+        totals.batch_time += took;
+    }
+
+    /// Sets the lag of a split in records; `None` removes it.
+    pub fn set_lag(&self, split: &SplitId, lag: Option<u64>) {
+        let mut totals = self.totals.lock();
+        match lag {
+            Some(lag) => totals.lag.insert(Arc::clone(split), lag),
+            None => totals.lag.remove(split),
+        };
+    }
+
+    /// Counts an output file that was made visible in a directory.
+    pub fn file_in(&self, dir: &str) {
+        self.files.fetch_add(1, Ordering::Relaxed);
+        let mut totals = self.totals.lock();
+        if !totals.files_in.contains(dir) {
+            totals.files_in.insert(dir.to_owned());
+        }
+    }
+
+    /// Counts records whose marks could not be read back.
+    pub fn marks_ignored(&self, records: u64) {
+        self.totals.lock().marks_ignored += records;
+    }
+
+    /// Sets what a part of the pipeline (`who`) waits for; `None` ends the wait.
+    pub fn waiting(&self, who: &str, what: Option<String>) {
+        let mut totals = self.totals.lock();
+        match what {
+            Some(what) => totals.waiting.insert(who.to_owned(), what),
+            None => totals.waiting.remove(who),
+        };
+    }
+
+    /// The waits of the pipeline, as `who: what`.
+    pub fn waits(&self) -> Vec<String> {
+        self.totals.lock().waiting.iter().map(|(who, what)| format!("{who}: {what}")).collect()
+    }
+
+    /// The counts of a stage, by its name in the pipeline.
+    pub fn stage(&self, id: &str) -> Arc<StageMetrics> {
+        let mut totals = self.totals.lock();
+        if let Some((_, known)) = totals.stages.iter().find(|(known, _)| known == id) {
+            return Arc::clone(known);
+        }
+        let new = Arc::<StageMetrics>::default();
+        totals.stages.push((id.to_owned(), Arc::clone(&new)));
+        new
+    }
+
+    /// A copy of the metrics.
+    pub fn snapshot(&self) -> Snapshot {
+        let totals = self.totals.lock();
+        Snapshot {
+            counts: totals.counts.clone(),
+            held: totals.held.values().sum(),
+            lag: (!totals.lag.is_empty()).then(|| totals.lag.values().sum()),
+            checkpoints: totals.checkpoints,
+            commits: totals.commits,
+            commit_time: totals.commit_time,
+            batches: totals.batches,
+            batch_time: totals.batch_time,
+            errors: self.errors.load(Ordering::Relaxed),
+            unreached: self.unreached.load(Ordering::Relaxed),
+            retries: self.retries.load(Ordering::Relaxed),
+            files: self.files.load(Ordering::Relaxed),
+            files_in: totals.files_in.iter().cloned().collect(),
+            bytes_in: self.bytes_in.load(Ordering::Relaxed),
+            marks_ignored: totals.marks_ignored,
+            stages: totals.stages.iter().map(|(id, stage)| (id.clone(), stage.snapshot())).collect(),
+            uptime: self.started.elapsed(),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The committer: takes finished checkpoints, has the log decide them, and has the sinks make their output visible.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use parking_lot::Mutex;
+
+use super::checkpoint::Checkpoint;
+use super::log::CommitLog;
+use crate::clock::Clock;
+use crate::error::Result;
+use crate::fault;
+use crate::metrics::Metrics;
+use crate::record::SplitId;
+use crate::run::sinks::Sinks;
+use crate::run::tasks::Tasks;
+use crate::stage::Decision;
+
+/// How many checkpoints one commit takes at most: a bound for the size of a ledger's entry or a transaction.
+const CHECKPOINTS_IN_COMMIT_MAX: usize = 256;
+
+/// How long after the last commit other processes are told that its output is visible, where no later commit tells them. A
+/// process that starts meanwhile on another machine waits for that.
+const FLUSH_AFTER_IDLE: Duration = Duration::from_secs(1);
+
+pub(in crate::run) struct Committer {
+    pub(in crate::run) checkpoints: Receiver<Checkpoint>,
+    pub(in crate::run) log: Arc<Mutex<Box<dyn CommitLog>>>,
+    pub(in crate::run) sinks: Sinks,
+    pub(in crate::run) tasks: Arc<Tasks>,
+    pub(in crate::run) metrics: Arc<Metrics>,
+    /// How long to wait for the checkpoints of other splits that come to a barrier at the same time.
+    pub(in crate::run) gather: Duration,
+    pub(in crate::run) clock: Clock,
+}
+
+impl Committer {
+    /// Runs until every split is gone and the channel is closed. After a failure it only empties the channel, so that
+    /// no split waits for it.
+    pub(in crate::run) fn run(self) {
+        // Whether other processes take the output of the last commit for perhaps not visible.
+        let mut to_flush = false;
+        loop {
+            let first = match self.checkpoints.recv_timeout(if to_flush { FLUSH_AFTER_IDLE } else { Duration::MAX }) {
+                Ok(first) => first,
+                Err(RecvTimeoutError::Disconnected) => return self.leave(),
+                Err(RecvTimeoutError::Timeout) => {
+                    to_flush = false;
+                    if let Err(error) = self.log.lock().flush() {
+                        self.tasks.fail(error);
+                        self.tasks.revoke_all();
+                    }
+                    continue;
+                }
+            };
+            let checkpoints = self.take(first);
+            let taken: Vec<(SplitId, u64)> =
+                checkpoints.iter().map(|checkpoint| (Arc::clone(&checkpoint.split), checkpoint.epoch)).collect();
+            if let Err(error) = self.commit(checkpoints) {
+                self.tasks.fail(error);
+                self.tasks.revoke_all();
+            }
+            // The outcome of a commit that failed is unknown: no other transaction may follow it here.
+            to_flush = !self.tasks.has_failed() && self.log.lock().has_acknowledged();
+            for (split, epoch) in taken {
+                self.tasks.checkpoint_settled(&split, epoch);
+            }
+        }
+    }
+
+    /// Tells other processes that the output of the last commits is visible. A failure to tell them costs no record.
+    fn leave(&self) {
+        if !self.tasks.has_failed()
+            && let Err(error) = self.log.lock().flush()
+        {
+            tracing::warn!("other processes could not be told that the output of the last commits is visible: {error}");
+        }
+    }
+
+    /// The checkpoints that are there, and those that come within the time of gathering.
+    fn take(&self, first: Checkpoint) -> Vec<Checkpoint> {
+        let mut checkpoints = vec![first];
+        let until = Instant::now() + self.gather;
+        while checkpoints.len() < CHECKPOINTS_IN_COMMIT_MAX {
+            let more = match self.checkpoints.try_recv() {
+                Ok(more) => more,
+                Err(_) if self.gather.is_zero() || checkpoints.len() >= self.tasks.count() => break,
+                Err(_) => match self.checkpoints.recv_deadline(until) {
+                    Ok(more) => more,
+                    Err(_) => break,
+                },
+            };
+            checkpoints.push(more);
+        }
+        checkpoints
+    }
+
+    fn commit(&self, checkpoints: Vec<Checkpoint>) -> Result<()> {
+        let started = self.clock.now();
+        let mut log = self.log.lock();
+        // Under the lock: a split that is lost is given to somebody else only by way of the log.
+        let (lost, mine): (Vec<Checkpoint>, Vec<Checkpoint>) =
+            checkpoints.into_iter().partition(|checkpoint| self.tasks.is_revoked(&checkpoint.split, checkpoint.epoch));
+        lost.iter().try_for_each(|checkpoint| self.sinks.abort(&checkpoint.output.staged()))?;
+        if mine.is_empty() {
+            return Ok(());
+        }
+        if let Decision::Refused { reason } = log.decide(&mine)? {
+            mine.iter().try_for_each(|checkpoint| self.sinks.abort(&checkpoint.output.staged()))?;
+            log.on_aborted()?;
+            let splits: BTreeSet<SplitId> = mine.iter().map(|checkpoint| Arc::clone(&checkpoint.split)).collect();
+            let splits: Vec<SplitId> = splits.into_iter().collect();
+            tracing::warn!("a commit of {} was refused, others read on from the last one: {reason}", splits.join(", "));
+            self.metrics.retries.fetch_add(1, Ordering::Relaxed);
+            self.tasks.refused(&splits);
+            return Ok(());
+        }
+        mine.iter().try_for_each(|checkpoint| self.sinks.commit(&checkpoint.output.staged()))?;
+        fault::step("finish.done")?;
+        log.on_visible()?;
+        drop(log);
+        for checkpoint in &mine {
+            self.metrics.record_checkpoint(&checkpoint.split, &checkpoint.counts);
+        }
+        self.metrics.record_commit(self.clock.now() - started);
+        Ok(())
+    }
+}

@@ -1,0 +1,476 @@
+//! The ledger file: a log of checksummed, fsynced entries. An entry is there whole or not at all.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::checkpoint::{Checkpoint, LastRun, RunRecord};
+use crate::disk;
+use crate::error::{Error, Result};
+use crate::fault;
+use crate::metrics::Counts;
+use crate::run::sinks::Staged;
+use crate::stage::{RecordedSplit, SplitState};
+
+/// The first bytes of a ledger; the digit is the version of what follows.
+const MAGIC: &[u8; 16] = b"aqpipe ledger 4\n";
+/// Length and CRC-32, both little-endian, before the payload of each entry.
+const HEAD: usize = 8;
+/// An entry larger than this is damage: states are bounded far below it.
+const ENTRY_BYTES_MAX: usize = 1 << 30;
+/// A ledger is rewritten as a snapshot once it is this large and several times the snapshot's size.
+const COMPACT_BYTES: u64 = 8 << 20;
+/// See [`COMPACT_BYTES`].
+const COMPACT_RATIO: u64 = 4;
+
+/// An entry of the ledger.
+#[derive(Serialize, Deserialize)]
+pub(in crate::run) enum Entry {
+    /// A run begins; a restart forgets where splits stood.
+    Begin { record: RunRecord, restart: bool },
+    /// These checkpoints are committed by this entry.
+    Committed(Vec<CheckpointEntry>),
+    /// A transaction is to commit these checkpoints.
+    InDoubt { id: u64, checkpoints: Vec<CheckpointEntry> },
+    /// The transaction in doubt committed nothing, and its staged output is gone.
+    Aborted,
+    /// All committed output is visible. A transaction in doubt was committed.
+    Visible,
+    /// The source took over these offsets of splits.
+    Acknowledged(Vec<(String, u64)>),
+    /// The input has ended.
+    Completed,
+    /// Nothing is known any more.
+    Reset,
+    /// Transactions decide commits there, and not this ledger.
+    DelegatedTo(Option<DelegatedTo>),
+    /// All entries before it together.
+    Snapshot(Box<State>),
+}
+
+/// A checkpoint without its transactional output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(in crate::run) struct CheckpointEntry {
+    pub(in crate::run) split: String,
+    pub(in crate::run) state: SplitState,
+    pub(in crate::run) staged: Staged,
+    pub(in crate::run) counts: Counts,
+    pub(in crate::run) ended: bool,
+    /// When, in milliseconds since 1970.
+    pub(in crate::run) time_ms: u64,
+}
+
+/// The transactions that decide in place of a ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::run) struct DelegatedTo {
+    /// The cluster.
+    pub(in crate::run) cluster_id: String,
+    /// The name of this instance there.
+    pub(in crate::run) writer: String,
+}
+
+impl Entry {
+    pub(in crate::run) fn checkpoints(checkpoints: &[Checkpoint], time_ms: u64) -> Vec<CheckpointEntry> {
+        let entry = |checkpoint: &Checkpoint| CheckpointEntry {
+            split: checkpoint.split.to_string(),
+            state: checkpoint.state.clone(),
+            staged: checkpoint.output.staged(),
+            counts: checkpoint.counts.clone(),
+            ended: checkpoint.ended,
+            time_ms,
+        };
+        checkpoints.iter().map(entry).collect()
+    }
+
+    /// Whether the entry must be on disk before anything else happens. The others only save work at the next start.
+    fn is_decision(&self) -> bool {
+        !matches!(self, Entry::Visible | Entry::Aborted | Entry::Acknowledged(_))
+    }
+}
+
+/// Where a split stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(in crate::run) struct LedgerSplit {
+    pub(in crate::run) state: SplitState,
+    /// Records held back at that checkpoint.
+    pub(in crate::run) held: u64,
+    /// Whether its input had ended.
+    pub(in crate::run) ended: bool,
+    /// The offset that the source took over last. Somebody moved it back since if the source has an earlier one.
+    pub(in crate::run) acknowledged: Option<u64>,
+    /// When it was committed, in milliseconds since 1970.
+    pub(in crate::run) time_ms: u64,
+}
+
+impl LedgerSplit {
+    /// The split as a source sees it.
+    pub(in crate::run) fn recorded(&self, id: &str) -> RecordedSplit {
+        RecordedSplit { id: id.into(), start: self.state.clone(), held: self.held, ended: self.ended }
+    }
+}
+
+/// All entries together.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(in crate::run) struct State {
+    pub(in crate::run) record: Option<RunRecord>,
+    pub(in crate::run) completed: bool,
+    pub(in crate::run) splits: BTreeMap<String, LedgerSplit>,
+    pub(in crate::run) unfinished: Vec<Staged>,
+    pub(in crate::run) counts: Counts,
+    /// The checkpoints that a transaction was to commit, and its id.
+    pub(in crate::run) in_doubt: Option<(u64, Vec<CheckpointEntry>)>,
+    pub(in crate::run) delegated_to: Option<DelegatedTo>,
+    /// The last transaction whose staged output is all visible, which its metadata may not say yet.
+    pub(in crate::run) visible: Option<u64>,
+}
+
+impl State {
+    /// The run that it records.
+    pub(super) fn last_run(&self) -> Option<LastRun> {
+        let record = self.record.clone()?;
+        let splits = self.recorded_splits();
+        Some(LastRun { record, completed: self.completed, counts: self.counts.clone(), splits })
+    }
+
+    /// Its splits, as a source sees them.
+    pub(super) fn recorded_splits(&self) -> Vec<RecordedSplit> {
+        self.splits.iter().map(|(id, split)| split.recorded(id)).collect()
+    }
+
+    fn apply(&mut self, entry: Entry) {
+        match entry {
+            Entry::Begin { record, restart } => {
+                if restart {
+                    self.splits.clear();
+                    self.counts = Counts::default();
+                }
+                self.record = Some(record);
+                self.completed = false;
+            }
+            Entry::Committed(checkpoints) => {
+                for checkpoint in checkpoints {
+                    if !checkpoint.staged.is_empty() {
+                        self.unfinished.push(checkpoint.staged.clone());
+                    }
+                    self.decided(checkpoint);
+                }
+            }
+            Entry::InDoubt { id, checkpoints } => self.in_doubt = Some((id, checkpoints)),
+            Entry::Aborted => self.in_doubt = None,
+            Entry::Visible => {
+                self.unfinished.clear();
+                if let Some((id, checkpoints)) = self.in_doubt.take() {
+                    self.visible = Some(id);
+                    checkpoints.into_iter().for_each(|checkpoint| self.decided(checkpoint));
+                }
+            }
+            Entry::Acknowledged(ends) => {
+                for (split, end) in ends {
+                    if let Some(state) = self.splits.get_mut(&split) {
+                        state.acknowledged = Some(end);
+                    }
+                }
+            }
+            Entry::Completed => self.completed = true,
+            Entry::Reset => *self = State::default(),
+            Entry::DelegatedTo(delegated_to) => self.delegated_to = delegated_to,
+            Entry::Snapshot(state) => *self = *state,
+        }
+    }
+
+    fn decided(&mut self, checkpoint: CheckpointEntry) {
+        self.counts.add(&checkpoint.counts);
+        let (held, ended) = (checkpoint.counts.held_after, checkpoint.ended);
+        let acknowledged = self.splits.get(&checkpoint.split).and_then(|split| split.acknowledged);
+        let state = LedgerSplit { state: checkpoint.state, held, ended, acknowledged, time_ms: checkpoint.time_ms };
+        self.splits.insert(checkpoint.split, state);
+    }
+}
+
+/// An open ledger. The caller holds the lock of its directory.
+pub(in crate::run) struct Ledger {
+    path: PathBuf,
+    file: File,
+    state: State,
+    length: u64,
+    snapshot_length: u64,
+    /// Set once a write or a sync failed: what the file holds is then unknown, so nothing more is written to it.
+    broken: bool,
+}
+
+impl Ledger {
+    /// Opens or makes it. A torn last entry (the process died while it wrote) was never decided and is cut off.
+    pub(in crate::run) fn open(path: &Path) -> Result<Ledger> {
+        if !path.exists() {
+            create(path, &[]).map_err(|e| failed(path, "cannot be made", e))?;
+        }
+        let mut file = disk::open_private(path, false).map_err(|e| failed(path, "cannot be opened", e))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(|e| failed(path, "cannot be read", e))?;
+        let (state, whole) = replay(path, &bytes)?;
+        if whole < bytes.len() {
+            tracing::warn!("{}: cut off {} bytes of an unfinished entry", path.display(), bytes.len() - whole);
+            file.set_len(whole as u64)
+                .and_then(|()| file.sync_all())
+                .map_err(|e| failed(path, "cannot be cut to its last whole entry", e))?;
+        }
+        let length = whole as u64;
+        file.seek(SeekFrom::Start(length)).map_err(|e| failed(path, "cannot be read", e))?;
+        Ok(Ledger { path: path.to_owned(), file, state, length, snapshot_length: length, broken: false })
+    }
+
+    /// An empty one in place of what is there.
+    pub(in crate::run) fn recreate(path: &Path) -> Result<Ledger> {
+        create(path, &[]).map_err(|e| failed(path, "cannot be made", e))?;
+        Ledger::open(path)
+    }
+
+    /// What a ledger holds, without becoming its owner.
+    pub(in crate::run) fn peek(path: &Path) -> Result<State> {
+        let bytes = std::fs::read(path).map_err(|e| failed(path, "cannot be read", e))?;
+        replay(path, &bytes).map(|(state, _)| state)
+    }
+
+    /// What transforms learned from the whole input in the last run that a slot of the state directory records.
+    pub(super) fn fitted_in(slot: &Path) -> Result<Vec<Option<Vec<u8>>>> {
+        let path = slot.join("ledger");
+        let record = if path.exists() { Ledger::peek(&path)?.record } else { None };
+        Ok(record.map(|record| record.fitted).unwrap_or_default())
+    }
+
+    pub(in crate::run) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Whether staged output is neither known to be visible nor known to be gone.
+    pub(super) fn has_pending(&self) -> bool {
+        !self.state.unfinished.is_empty() || self.state.in_doubt.is_some()
+    }
+
+    pub(in crate::run) fn append(&mut self, entry: Entry) -> Result<()> {
+        if self.broken {
+            return Err(Error::new(format!("the ledger {} failed before", self.path.display())));
+        }
+        let bytes = encode(&entry)?;
+        let sync = entry.is_decision();
+        let written = fault::point("note.write").and_then(|()| self.file.write_all(&bytes));
+        let synced = |file: &File| fault::point("note.sync").and_then(|()| file.sync_data());
+        let written = written.and_then(|()| if sync { synced(&self.file) } else { Ok(()) });
+        if let Err(error) = written {
+            self.broken = true;
+            return Err(failed(&self.path, "cannot be written", error));
+        }
+        self.length += bytes.len() as u64;
+        self.state.apply(entry);
+        if self.length > COMPACT_BYTES && self.length > COMPACT_RATIO * self.snapshot_length {
+            self.compact()?;
+        }
+        Ok(())
+    }
+
+    fn compact(&mut self) -> Result<()> {
+        let bytes = encode(&Entry::Snapshot(Box::new(self.state.clone())))?;
+        self.file = create(&self.path, &bytes).map_err(|e| {
+            self.broken = true;
+            failed(&self.path, "cannot be rewritten", e)
+        })?;
+        self.length = (MAGIC.len() + bytes.len()) as u64;
+        self.snapshot_length = self.length;
+        Ok(())
+    }
+}
+
+fn failed(path: &Path, what: &str, error: std::io::Error) -> Error {
+    Error::new(format!("the ledger {} {what}", path.display())).because(error)
+}
+
+/// Writes a new ledger beside the old one and puts it in its place, so that there is always a whole one.
+fn create(path: &Path, entries: &[u8]) -> std::io::Result<File> {
+    let fresh = path.with_extension("new");
+    let mut file = disk::create_private(&fresh)?;
+    file.write_all(MAGIC)?;
+    file.write_all(entries)?;
+    file.sync_all()?;
+    std::fs::rename(&fresh, path)?;
+    disk::sync_dir(&disk::parent_of(path))?;
+    Ok(file)
+}
+
+fn encode(entry: &Entry) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; HEAD];
+    bytes = postcard::to_extend(entry, bytes).map_err(|e| Error::bug("a ledger entry cannot be encoded").because(e))?;
+    let (length, crc) = (bytes.len() - HEAD, crc32fast::hash(&bytes[HEAD..]));
+    if length > ENTRY_BYTES_MAX {
+        return Err(Error::new(format!("the state of this pipeline has {length} bytes, more than a ledger takes")));
+    }
+    bytes[..4].copy_from_slice(&(length as u32).to_le_bytes());
+    bytes[4..HEAD].copy_from_slice(&crc.to_le_bytes());
+    Ok(bytes)
+}
+
+/// The state after all whole entries, and how many bytes those are.
+fn replay(path: &Path, bytes: &[u8]) -> Result<(State, usize)> {
+    let damaged = |at: usize, what: &str| {
+        Error::new(format!("the ledger {} is damaged: {what}", path.display()))
+            .at(format!("byte {at}"))
+            .help("put back a copy of it, or start afresh with `--fresh`")
+    };
+    if bytes.get(..MAGIC.len()) != Some(MAGIC) {
+        let other_version = bytes.starts_with(b"aqpipe ledger ");
+        let what =
+            if other_version { "another version of aqpipe wrote it" } else { "it does not start as a ledger does" };
+        return Err(damaged(0, what));
+    }
+    let mut state = State::default();
+    let mut at = MAGIC.len();
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        let Some((entry, length)) = whole_entry(rest) else {
+            // Only what the last append left may be torn: its bytes reach to the end of the file, or the file was
+            // lengthened before they came.
+            let stated = rest.first_chunk::<4>().map_or(usize::MAX, |head| u32::from_le_bytes(*head) as usize);
+            let torn = rest.len() <= HEAD.saturating_add(stated) || rest.iter().all(|byte| *byte == 0);
+            return if torn { Ok((state, at)) } else { Err(damaged(at, "an entry in its middle is not whole")) };
+        };
+        let entry = postcard::from_bytes(entry)
+            .map_err(|e| damaged(at, "an entry cannot be read, perhaps written by another version").because(e))?;
+        state.apply(entry);
+        at += HEAD + length;
+    }
+    Ok((state, at))
+}
+
+fn whole_entry(rest: &[u8]) -> Option<(&[u8], usize)> {
+    let length = u32::from_le_bytes(*rest.first_chunk::<4>()?) as usize;
+    let crc = u32::from_le_bytes(rest.get(4..HEAD)?.try_into().ok()?);
+    let payload = rest.get(HEAD..HEAD.checked_add(length)?)?;
+    (length > 0 && crc32fast::hash(payload) == crc).then_some((payload, length))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::record::{OffsetRange, Position};
+    use crate::run::sinks::Output;
+    use crate::stage::Prepared;
+
+    fn checkpoint(split: &str, to: u64) -> Checkpoint {
+        let range = OffsetRange {
+            from: Position { offset: to - 1, records: 0 },
+            to: Position { offset: to, records: to },
+            sequence: 0,
+        };
+        let counts = Counts { read: 1, written: 1, ..Counts::default() };
+        let output = Output { records: b"x".to_vec().into(), dead_letters: Prepared::Nothing };
+        Checkpoint {
+            split: split.into(),
+            epoch: 1,
+            range,
+            state: SplitState { position: range.to, reader: vec![to as u8], ..SplitState::default() },
+            output,
+            counts,
+            ended: false,
+            fencing_token: None,
+        }
+    }
+
+    fn written(path: &Path) -> State {
+        let mut ledger = Ledger::open(path).expect("opens");
+        let record = RunRecord { run: 1, topology: "a".into(), ..RunRecord::default() };
+        ledger.append(Entry::Begin { record, restart: true }).expect("appends");
+        for to in 1..5 {
+            ledger
+                .append(Entry::Committed(Entry::checkpoints(&[checkpoint("a", to), checkpoint("b", to * 10)], 0)))
+                .expect("appends");
+        }
+        ledger.append(Entry::Visible).expect("appends");
+        ledger.append(Entry::Committed(Entry::checkpoints(&[checkpoint("a", 5)], 0))).expect("appends");
+        ledger.state().clone()
+    }
+
+    #[test]
+    fn what_was_appended_is_there_after_a_restart() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("ledger");
+        let state = written(&path);
+        assert_eq!(state.splits["a"].state.position.offset, 5);
+        assert_eq!(state.splits["b"].state.reader, [40]);
+        let staged = Staged { records: b"x".to_vec(), dead_letters: Vec::new() };
+        assert_eq!(state.unfinished, [staged], "only what came after `Visible`");
+        assert_eq!(Ledger::open(&path).expect("opens").state(), &state);
+    }
+
+    #[test]
+    fn a_ledger_cut_anywhere_in_its_last_entry_opens_without_that_entry() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("ledger");
+        written(&path);
+        let whole = std::fs::read(&path).expect("reads");
+        let last = encode(&Entry::Committed(Entry::checkpoints(&[checkpoint("a", 5)], 0))).expect("encodes").len();
+        for missing in 1..last {
+            std::fs::write(&path, &whole[..whole.len() - missing]).expect("writes");
+            let mut ledger = Ledger::open(&path).expect("opens");
+            assert_eq!(ledger.state().splits["a"].state.position.offset, 4);
+            ledger.append(Entry::Committed(Entry::checkpoints(&[checkpoint("a", 6)], 0))).expect("goes on");
+            assert_eq!(Ledger::open(&path).expect("opens").state().splits["a"].state.position.offset, 6);
+        }
+    }
+
+    #[test]
+    fn damage_in_the_middle_is_an_error_that_names_the_way_out() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("ledger");
+        written(&path);
+        let mut bytes = std::fs::read(&path).expect("reads");
+        bytes[MAGIC.len() + HEAD + 2] ^= 1;
+        std::fs::write(&path, &bytes).expect("writes");
+        let error = Ledger::open(&path).err().expect("refuses");
+        assert!(error.to_string().contains("is damaged"), "{error}");
+        assert!(error.help_text().is_some_and(|help| help.contains("--fresh")));
+    }
+
+    #[test]
+    fn a_commit_in_doubt_counts_only_once_it_is_finished() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("ledger");
+        written(&path);
+        let in_doubt = |id| Entry::InDoubt { id, checkpoints: Entry::checkpoints(&[checkpoint("a", 6)], 0) };
+        let mut ledger = Ledger::open(&path).expect("opens");
+        ledger.append(in_doubt(1)).expect("appends");
+        let mut ledger = Ledger::open(&path).expect("opens");
+        assert_eq!(ledger.state().in_doubt.as_ref().map(|(id, checkpoints)| (*id, checkpoints.len())), Some((1, 1)));
+        assert_eq!(ledger.state().splits["a"].state.position.offset, 5);
+        ledger.append(Entry::Aborted).expect("appends");
+        assert_eq!((ledger.state().in_doubt.is_none(), ledger.state().splits["a"].state.position.offset), (true, 5));
+        ledger.append(in_doubt(2)).expect("appends");
+        ledger.append(Entry::Visible).expect("appends");
+        assert_eq!((ledger.state().in_doubt.is_none(), ledger.state().splits["a"].state.position.offset), (true, 6));
+    }
+
+    #[test]
+    fn a_snapshot_holds_what_the_entries_held() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("ledger");
+        let state = written(&path);
+        let mut ledger = Ledger::open(&path).expect("opens");
+        ledger.compact().expect("compacts");
+        ledger.append(Entry::Committed(Entry::checkpoints(&[checkpoint("c", 7)], 0))).expect("goes on in the new file");
+        let again = Ledger::open(&path).expect("opens");
+        assert_eq!(again.state().splits.len(), state.splits.len() + 1);
+        assert_eq!(again.state().record, state.record);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), magic in any::<bool>()) {
+            let mut all = if magic { MAGIC.to_vec() } else { Vec::new() };
+            all.extend(bytes);
+            let _ = replay(Path::new("ledger"), &all);
+        }
+    }
+}

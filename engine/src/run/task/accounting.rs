@@ -1,0 +1,108 @@
+//! Accounting of a split: the order of timestamps on the way in, scores and flags on the way out.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use arrow_array::Array;
+
+use crate::metrics::{Counts, FlagCounts};
+use crate::record::{Batch, Column, Flag};
+
+/// How many keys a split remembers the last timestamp of.
+const KEYS_MAX: usize = 100_000;
+
+/// The counts of the open checkpoint of a split.
+#[derive(Default)]
+pub(super) struct Accounting {
+    pub(super) counts: Counts,
+    flags: BTreeMap<Arc<str>, FlagCounts>,
+    /// The last timestamp of each key.
+    times: HashMap<String, i64>,
+    read_in_all: u64,
+}
+
+impl Accounting {
+    /// The accounting of a split whose transforms hold rows already.
+    pub(super) fn with_held(held: u64) -> Accounting {
+        Accounting { counts: Counts { held_before: held, ..Counts::default() }, ..Accounting::default() }
+    }
+
+    /// The records that were read since the split was opened.
+    pub(super) fn read_in_all(&self) -> u64 {
+        self.read_in_all
+    }
+
+    /// Counts timestamps that go back or repeat, by key. Returns the source offset of the first record of the checkpoint
+    /// that is older than the one before it.
+    pub(super) fn count_input(&mut self, batch: &Batch) -> Option<u64> {
+        self.read_in_all += batch.rows() as u64;
+        let mut first_out_of_order = None;
+        let mut row = 0;
+        while row < batch.rows() {
+            let (key, end) = key_run(batch, row);
+            let mut last = self.times.get(key).copied();
+            for (i, time) in batch.time()[row..end].iter().copied().enumerate() {
+                match last {
+                    Some(before) if time < before => {
+                        if self.counts.out_of_order == 0 {
+                            first_out_of_order.get_or_insert(batch.source_offsets()[row + i]);
+                        }
+                        self.counts.out_of_order += 1;
+                    }
+                    Some(before) if time == before => self.counts.repeated += 1,
+                    _ => {}
+                }
+                last = Some(time);
+            }
+            if let Some(last) = last {
+                let known = self.times.len();
+                if let Some(slot) = self.times.get_mut(key) {
+                    *slot = last;
+                } else if known < KEYS_MAX {
+                    self.times.insert(key.to_owned(), last);
+                }
+            }
+            row = end;
+        }
+        first_out_of_order
+    }
+
+    /// Counts scores and flags of rows on their way out.
+    pub(super) fn count_output(&mut self, batch: &Batch) {
+        if let Some(scores) = batch.score() {
+            self.counts.scored += (scores.len() - scores.null_count()) as u64;
+            self.counts.score_sum += scores.iter().flatten().sum::<f64>();
+        }
+        for (field, column) in batch.fields().list.iter().zip(batch.columns()) {
+            let Column::Number(numbers) = column else { continue };
+            if field.derived {
+                continue;
+            }
+            let sums = match self.flags.get_mut(&field.name) {
+                Some(sums) => sums,
+                None => self.flags.entry(Arc::clone(&field.name)).or_default(),
+            };
+            // A pass for each flag, not a look-up for each cell: the compiler makes vector code of it.
+            for (sum, flag) in sums.iter_mut().zip(Flag::ALL) {
+                *sum += numbers.quality.iter().filter(|quality| **quality & 0xf == flag as u32).count() as u64;
+            }
+        }
+    }
+
+    /// The counts of the checkpoint, with rows still held; the next one starts with these.
+    pub(super) fn close(&mut self, held: u64) -> Counts {
+        let next = Counts { held_before: held, ..Counts::default() };
+        let mut counts = std::mem::replace(&mut self.counts, next);
+        counts.held_after = held;
+        counts.flags = std::mem::take(&mut self.flags);
+        counts
+    }
+}
+
+/// The key of a row, and the end of the run of rows that have it.
+fn key_run(batch: &Batch, row: usize) -> (&str, usize) {
+    let Some(keys) = batch.key() else { return ("", batch.rows()) };
+    let of = |row: usize| if keys.is_valid(row) { keys.value(row) } else { "" };
+    let key = of(row);
+    (key, (row + 1..batch.rows()).find(|next| of(*next) != key).unwrap_or(batch.rows()))
+}

@@ -1,0 +1,360 @@
+//! The run loop of a task: source, transforms, writers, and the checkpoints between.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{SendTimeoutError, Sender};
+
+use super::checkpoint_builder::CheckpointBuilder;
+use super::schedule::CheckpointSchedule;
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::fault;
+use crate::metrics::Metrics;
+use crate::record::{Batch, Fields, Position, SplitId};
+use crate::run::chain::{Chain, ChainOutput};
+use crate::run::commit::Checkpoint;
+use crate::run::guard;
+use crate::run::reconfigure::Reconfiguration;
+use crate::run::sinks::{DEAD_LETTER, Output, Writers};
+use crate::run::tasks::{TaskHandle, TaskSignal, Tasks};
+use crate::stage::{DeadLetter, FencingToken, Poll, Prepared, SplitReader, SplitState};
+
+/// Rows in a batch at most: larger ones win nothing, smaller ones cost (measured on chains of 13 columns).
+const BATCH_ROWS_MAX: u64 = 8192;
+/// How often a task looks at its signal and lets transforms emit what waited too long.
+const SIGNAL_POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// After so many records of an open source its fields are compared with those that the stages name.
+const FIELDS_SETTLED_RECORDS: u64 = 1_000;
+
+/// Compares once the fields that really come with those that the stages name.
+pub(in crate::run) type FieldCheck = Arc<dyn Fn(&Fields) + Send + Sync>;
+
+/// The task of a split. It owns its reader, its transforms and its writers.
+pub(in crate::run) struct Task {
+    pub(in crate::run) id: SplitId,
+    pub(in crate::run) epoch: u64,
+    pub(in crate::run) handle: Arc<TaskHandle>,
+    pub(in crate::run) tasks: Arc<Tasks>,
+    pub(in crate::run) checkpoints: Sender<Checkpoint>,
+    pub(in crate::run) reader: Box<dyn SplitReader>,
+    pub(in crate::run) chain: Chain,
+    pub(in crate::run) writers: Writers,
+    pub(in crate::run) schedule: CheckpointSchedule,
+    pub(in crate::run) metrics: Arc<Metrics>,
+    pub(in crate::run) clock: Clock,
+    pub(in crate::run) source_label: String,
+    pub(in crate::run) sink_label: String,
+    pub(in crate::run) check_fields: Option<FieldCheck>,
+    pub(in crate::run) fencing_token: Option<FencingToken>,
+    /// Whether the first position is committed before anything is read.
+    pub(in crate::run) commits_at_start: bool,
+    /// Whether the end of the split is committed even if nothing else is.
+    pub(in crate::run) commits_at_end: bool,
+    pub(in crate::run) open: CheckpointBuilder,
+}
+
+impl Task {
+    /// Runs the split to its end, or until a signal ends it.
+    pub(in crate::run) fn run(mut self) {
+        match self.run_loop() {
+            Ok(()) => {}
+            // Another instance has the split, and carries what this one could not.
+            Err(error) if self.handle.signal() == TaskSignal::Revoked => {
+                tracing::debug!("{}: a revoked split ends with an error: {error}", self.id);
+            }
+            Err(error) => {
+                let at = self.open.at;
+                let place = self.place(at.offset);
+                self.tasks.fail(error.at(format!("{place} (record {})", at.records)));
+            }
+        }
+        self.metrics.set_lag(&self.id, None);
+        self.tasks.task_ended(&self.id, self.epoch);
+    }
+
+    fn run_loop(&mut self) -> Result<()> {
+        let mut looked = self.clock.now();
+        if self.commits_at_start {
+            self.take_checkpoint()?;
+        }
+        loop {
+            match self.handle.signal() {
+                TaskSignal::Run => {}
+                TaskSignal::Drain => return self.checkpoint(),
+                TaskSignal::Revoked => return Ok(()),
+            }
+            if let Some(reconfiguration) = self.handle.take_reconfiguration() {
+                self.reconfigure(&reconfiguration)?;
+            }
+            match self.poll()? {
+                Poll::Rows(batch, dead) => self.process(batch, dead)?,
+                Poll::Idle => self.open.move_to(self.reader.position(), self.clock.now()),
+                Poll::End => return self.end(),
+            }
+            let now = self.clock.now();
+            if now.saturating_duration_since(looked) >= SIGNAL_POLL_INTERVAL {
+                looked = now;
+                self.metrics.set_lag(&self.id, self.reader.lag());
+                let out = self.chain.tick(now)?;
+                self.emit(out)?;
+            }
+            if self.is_due(now) {
+                self.checkpoint()?;
+            }
+        }
+    }
+
+    fn poll(&mut self) -> Result<Poll> {
+        let now = self.clock.now();
+        let until = self.due().map_or(now + SIGNAL_POLL_INTERVAL, |due| due.min(now + SIGNAL_POLL_INTERVAL));
+        let until = self.clock.deadline(until);
+        // So many records may still be read before the next checkpoint.
+        let left = self.schedule.records_max.saturating_sub(self.open.accounting.counts.read);
+        let polled =
+            guard::call(&self.source_label, || self.reader.next(left.clamp(1, BATCH_ROWS_MAX) as usize, until))?;
+        if cfg!(debug_assertions)
+            && let Poll::Rows(batch, dead) = &polled
+        {
+            self.check_order(batch, dead);
+        }
+        Ok(polled)
+    }
+
+    /// The three rules of [`SplitReader`]. A reader that breaks them loses records after a crash.
+    fn check_order(&self, batch: &Batch, dead: &[DeadLetter]) {
+        let label = &self.source_label;
+        let offsets = batch.source_offsets();
+        let dead: Vec<u64> = dead.iter().map(|letter| letter.source_offset).collect();
+        debug_assert!(offsets.is_sorted() && dead.is_sorted(), "{label}: source offsets ascend");
+        let (first, last) = (offsets.iter().chain(&dead).min(), offsets.iter().chain(&dead).max());
+        debug_assert!(
+            first.is_none_or(|first| *first >= self.open.at.offset),
+            "{label}: an offset before the position"
+        );
+        let position = self.reader.position().offset;
+        debug_assert!(last.is_none_or(|last| *last < position), "{label}: a position before an offset that was read");
+    }
+
+    /// The input has ended: all held rows go out, and a checkpoint says so.
+    fn end(&mut self) -> Result<()> {
+        self.open.at = self.reader.position();
+        let out = self.chain.finish()?;
+        self.emit(out)?;
+        self.open.ended = true;
+        if self.commits_at_end || self.reader.commits_at_end() { self.take_checkpoint() } else { self.checkpoint() }
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.open.since.map(|since| self.schedule.due(since))
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.open.accounting.counts.read >= self.schedule.records_max
+            || self.due().is_some_and(|due| now >= due)
+            || self.writers.is_full()
+    }
+
+    /// Takes what the source read.
+    fn process(&mut self, batch: Batch, dead: Vec<DeadLetter>) -> Result<()> {
+        let started = self.clock.now();
+        if batch.rows() > 0 && self.open.fields.as_ref().is_some_and(|known| **known != **batch.fields()) {
+            // One output has one set of fields: a checkpoint ends where this batch starts.
+            self.checkpoint()?;
+        }
+        if batch.rows() > 0 {
+            self.open.fields = Some(Arc::clone(batch.fields()));
+        }
+        self.metrics.progress.fetch_add((batch.rows() + dead.len()) as u64, Ordering::Relaxed);
+        match dead.first() {
+            Some(first) if self.writers.dead_letters.is_none() => self.stop_at(&batch, first)?,
+            _ => {
+                self.open.accounting.counts.read += dead.len() as u64;
+                self.dead_letters(with_stage(dead, &self.source_label), true)?;
+                self.transform(batch, self.reader.position())?;
+            }
+        }
+        self.open.since.get_or_insert(started);
+        self.metrics.record_batch(self.clock.now() - started);
+        Ok(())
+    }
+
+    /// A record cannot be carried and there is no sink for dead letters: commits what came before it, and fails with its
+    /// place.
+    fn stop_at(&mut self, batch: &Batch, bad: &DeadLetter) -> Result<()> {
+        let before = batch.source_offsets().partition_point(|offset| *offset < bad.source_offset);
+        let to = Position { offset: bad.source_offset, records: self.open.at.records + before as u64 };
+        self.transform(batch.slice(0, before), to)?;
+        self.checkpoint()?;
+        let stage = if bad.stage.is_empty() { self.source_label.clone() } else { bad.stage.clone() };
+        Err(self.no_dead_letter_sink(bad, &stage))
+    }
+
+    /// The place of a record, for a person.
+    fn place(&mut self, offset: u64) -> String {
+        self.reader.describe_offset(offset).unwrap_or_else(|| format!("{} {offset}", self.id))
+    }
+
+    fn no_dead_letter_sink(&mut self, bad: &DeadLetter, stage: &str) -> Error {
+        let place = bad.place.clone().unwrap_or_else(|| self.place(bad.source_offset));
+        Error::new(bad.reason.clone())
+            .in_stage(stage)
+            .at(place)
+            .help("a [dead_letter] lets the pipeline set such records aside and go on")
+    }
+
+    /// Puts rows through the transforms; `to` is where the reader stands after them.
+    fn transform(&mut self, batch: Batch, to: Position) -> Result<()> {
+        let rows = batch.rows() as u64;
+        self.look_at_input(&batch);
+        // Without a sink for dead letters a rejected row must stop the pipeline with what came before it committed: the
+        // transforms then go back to before this batch, and take its beginning alone.
+        let may_reject = self.writers.dead_letters.is_none() && self.chain.rejects();
+        let retry = may_reject.then(|| Ok((self.chain.save()?, batch.clone()))).transpose()?;
+        let out = self.chain.apply(batch)?;
+        if let (Some((states, batch)), Some(bad)) = (retry, out.dead.first()) {
+            self.chain.reset(&states)?;
+            let before = batch.source_offsets().partition_point(|offset| *offset < bad.source_offset);
+            let at = Position {
+                offset: bad.source_offset.max(self.open.at.offset),
+                records: self.open.at.records + before as u64,
+            };
+            let start = self.chain.apply(batch.slice(0, before))?;
+            if before > 0 && start.dead.is_empty() {
+                self.open.accounting.counts.read += before as u64;
+                self.open.at = at;
+                self.emit(start)?;
+            }
+            self.checkpoint()?;
+            return Err(self.no_dead_letter_sink(bad, &bad.stage));
+        }
+        self.open.accounting.counts.read += rows;
+        self.open.at = to;
+        self.emit(out)
+    }
+
+    /// Notes timestamps that go back, and fields that are missing.
+    fn look_at_input(&mut self, batch: &Batch) {
+        if let Some(offset) = self.open.accounting.count_input(batch) {
+            tracing::warn!(
+                "{}: this record is older than the one before it with its key: such records are carried as they are, and \
+                 counted in the summary",
+                self.place(offset)
+            );
+        }
+        if self.open.accounting.read_in_all() >= FIELDS_SETTLED_RECORDS
+            && let Some(check) = self.check_fields.take()
+        {
+            check(batch.fields());
+        }
+    }
+
+    /// Writes what came out of the transforms.
+    fn emit(&mut self, out: ChainOutput) -> Result<()> {
+        self.open.accounting.counts.filtered += out.filtered;
+        if let (Some(bad), None) = (out.dead.first(), &self.writers.dead_letters) {
+            return Err(self.no_dead_letter_sink(bad, &bad.stage));
+        }
+        self.dead_letters(out.dead, true)?;
+        for batch in out.batches {
+            self.write(batch)?;
+        }
+        if !self.open.is_empty() {
+            self.open.since.get_or_insert_with(|| self.clock.now());
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, batch: Batch) -> Result<()> {
+        let (rows, mut dead) = (batch.rows() as u64, Vec::new());
+        self.open.accounting.count_output(&batch);
+        guard::call(&self.sink_label, || self.writers.records.write(batch, &mut dead))?;
+        self.open.accounting.counts.written += rows - dead.len() as u64;
+        if let (Some(bad), None) = (dead.first(), &self.writers.dead_letters) {
+            let label = self.sink_label.clone();
+            return Err(self.no_dead_letter_sink(bad, &label));
+        }
+        self.dead_letters(with_stage(dead, &self.sink_label), false)
+    }
+
+    /// Writes dead letters; `as_read` where their bytes are those of the source.
+    fn dead_letters(&mut self, mut letters: Vec<DeadLetter>, as_read: bool) -> Result<()> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        let raw_schema = if as_read { self.reader.raw_schema() } else { None };
+        for letter in &mut letters {
+            if letter.place.is_none() {
+                letter.place = self.reader.describe_offset(letter.source_offset);
+            }
+            letter.raw_schema.clone_from(&raw_schema);
+        }
+        let count = letters.len() as u64;
+        let Some(writer) = &mut self.writers.dead_letters else {
+            return Err(Error::bug("a dead letter without a sink for it"));
+        };
+        guard::call(DEAD_LETTER, || writer.write(letters, &mut Vec::new()))?;
+        self.open.accounting.counts.dead += count;
+        Ok(())
+    }
+
+    /// Closes the open checkpoint, unless it is empty.
+    fn checkpoint(&mut self) -> Result<()> {
+        if self.open.is_empty() { Ok(()) } else { self.take_checkpoint() }
+    }
+
+    fn take_checkpoint(&mut self) -> Result<()> {
+        let range = self.open.range();
+        let counts = self.open.close(self.chain.held())?;
+        fault::step("prepare.sink")?;
+        let records = guard::call(&self.sink_label, || self.writers.records.prepare(range))?;
+        fault::step("prepare.dead")?;
+        let dead_letters = match &mut self.writers.dead_letters {
+            Some(writer) => guard::call(DEAD_LETTER, || writer.prepare(range))?,
+            None => Prepared::Nothing,
+        };
+        fault::step("prepare.done")?;
+        let reader = guard::call(&self.source_label, || self.reader.snapshot_state(range.to))?;
+        let transforms = self.chain.save()?;
+        self.submit(Checkpoint {
+            split: Arc::clone(&self.id),
+            epoch: self.epoch,
+            range,
+            state: SplitState { position: range.to, sequence: range.sequence, reader, transforms },
+            output: Output { records, dead_letters },
+            counts,
+            ended: self.open.ended,
+            fencing_token: self.fencing_token.clone(),
+        })
+    }
+
+    /// Hands a checkpoint to the committer. Waits where many are under way.
+    fn submit(&self, mut checkpoint: Checkpoint) -> Result<()> {
+        self.tasks.checkpoint_submitted(&self.id, self.epoch);
+        loop {
+            match self.checkpoints.send_timeout(checkpoint, SIGNAL_POLL_INTERVAL) {
+                Ok(()) => return Ok(()),
+                Err(SendTimeoutError::Timeout(back)) => checkpoint = back,
+                Err(SendTimeoutError::Disconnected(_)) => return Err(Error::bug("the committer is gone")),
+            }
+        }
+    }
+
+    /// At a checkpoint the split takes part in a swap of the transforms. Without the agreement of all splits it keeps its own.
+    fn reconfigure(&mut self, reconfiguration: &Reconfiguration) -> Result<()> {
+        self.checkpoint()?;
+        let (old, new) = (reconfiguration.old(), reconfiguration.new_pipeline());
+        let candidate = self.chain.reconfigured(old, new, reconfiguration.fitted());
+        let signal = || self.handle.signal() == TaskSignal::Run;
+        if let Some(candidate) = reconfiguration.vote(&self.id, candidate, signal) {
+            self.chain.swap(candidate);
+            self.open.fields = None;
+        }
+        Ok(())
+    }
+}
+
+fn with_stage(letters: Vec<DeadLetter>, stage: &str) -> Vec<DeadLetter> {
+    letters.into_iter().map(|letter| DeadLetter { stage: stage.to_owned(), ..letter }).collect()
+}

@@ -1,0 +1,398 @@
+//! The tasks of a running pipeline: which there are, which are to end, and whether something failed.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::reconfigure::Reconfiguration;
+use crate::error::{Error, Result};
+use crate::record::SplitId;
+
+/// How often a wait for splits to end looks at the time.
+const CLOSE_POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The signal to a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TaskSignal {
+    /// Go on.
+    Run,
+    /// Take a checkpoint and end.
+    Drain,
+    /// End at once: another instance has the split.
+    Revoked,
+}
+
+/// The signal to a task, and a swap that it is to take part in. Shared with its thread.
+#[derive(Default)]
+pub(super) struct TaskHandle {
+    signal: AtomicU8,
+    has_reconfiguration: AtomicBool,
+    reconfiguration: Mutex<Option<Arc<Reconfiguration>>>,
+}
+
+impl fmt::Debug for TaskHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.signal())
+    }
+}
+
+impl TaskHandle {
+    pub(super) fn signal(&self) -> TaskSignal {
+        match self.signal.load(Ordering::Acquire) {
+            0 => TaskSignal::Run,
+            1 => TaskSignal::Drain,
+            _ => TaskSignal::Revoked,
+        }
+    }
+
+    /// The swap that the task is to take part in, once.
+    pub(super) fn take_reconfiguration(&self) -> Option<Arc<Reconfiguration>> {
+        if !self.has_reconfiguration.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        self.reconfiguration.lock().take()
+    }
+
+    fn raise(&self, signal: TaskSignal) {
+        // A signal is never taken back: a revoked split does not drain.
+        self.signal.fetch_max(signal as u8, Ordering::AcqRel);
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    epoch: u64,
+    handle: Arc<TaskHandle>,
+    /// Checkpoints that the split handed over and the committer has not settled.
+    in_flight: u64,
+    /// Whether its thread has ended.
+    ended: bool,
+    /// Whether a commit of it was refused: it stays until its source has closed it, for it did not come to its end.
+    refused: bool,
+}
+
+impl Entry {
+    fn is_gone(&self) -> bool {
+        self.ended && self.in_flight == 0 && !self.refused
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    splits: HashMap<SplitId, Entry>,
+    epochs: u64,
+    failure: Option<Error>,
+    failed: bool,
+    stopping: bool,
+    source_ended: bool,
+}
+
+impl State {
+    pub(super) fn source_ended(&self) -> bool {
+        self.source_ended
+    }
+
+    /// Whether a task runs, or a checkpoint is under way.
+    pub(super) fn has_work(&self) -> bool {
+        self.splits.values().any(|entry| !entry.ended || entry.in_flight > 0)
+    }
+}
+
+/// The tasks of a running pipeline. Every wait on it is for a change that notifies.
+#[derive(Debug, Default)]
+pub(super) struct Tasks {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Tasks {
+    /// Enters a split; it has ended only once its thread has, and its checkpoints are settled.
+    pub(super) fn register(&self, id: &SplitId) -> Result<(u64, Arc<TaskHandle>)> {
+        let mut state = self.state.lock();
+        // One that was lost may still wait for something; what it hands over does not count any more.
+        if state.splits.get(id).is_some_and(|entry| entry.handle.signal() != TaskSignal::Revoked) {
+            return Err(Error::bug(format!("the split {id} is open already")));
+        }
+        state.epochs += 1;
+        let (epoch, handle) = (state.epochs, Arc::<TaskHandle>::default());
+        if state.failed {
+            handle.raise(TaskSignal::Revoked);
+        }
+        let entry = Entry { epoch, handle: Arc::clone(&handle), in_flight: 0, ended: false, refused: false };
+        state.splits.insert(Arc::clone(id), entry);
+        Ok((epoch, handle))
+    }
+
+    /// A split handed a checkpoint over.
+    pub(super) fn checkpoint_submitted(&self, id: &SplitId, epoch: u64) {
+        if let Some(entry) = self.state.lock().splits.get_mut(id).filter(|entry| entry.epoch == epoch) {
+            entry.in_flight += 1;
+        }
+    }
+
+    /// The committer has settled a checkpoint, one way or the other.
+    pub(super) fn checkpoint_settled(&self, id: &SplitId, epoch: u64) {
+        self.change(id, epoch, |entry| entry.in_flight = entry.in_flight.saturating_sub(1));
+    }
+
+    /// The thread of a split has ended.
+    pub(super) fn task_ended(&self, id: &SplitId, epoch: u64) {
+        self.change(id, epoch, |entry| entry.ended = true);
+    }
+
+    fn change(&self, id: &SplitId, epoch: u64, change: impl FnOnce(&mut Entry)) {
+        let mut state = self.state.lock();
+        if let Some(entry) = state.splits.get_mut(id).filter(|entry| entry.epoch == epoch) {
+            change(entry);
+            if entry.is_gone() {
+                state.splits.remove(id);
+            }
+        }
+        self.changed.notify_all();
+    }
+
+    /// A commit of splits was refused: they end without a barrier, and their source is to close them.
+    pub(super) fn refused(&self, ids: &[SplitId]) {
+        let mut state = self.state.lock();
+        for id in ids {
+            if let Some(entry) = state.splits.get_mut(id) {
+                // One that is being closed already waits for no second close; one of which several checkpoints were refused
+                // is named several times.
+                entry.refused |= entry.handle.signal() == TaskSignal::Run;
+                entry.handle.raise(TaskSignal::Revoked);
+            }
+        }
+        self.changed.notify_all();
+    }
+
+    /// Has all tasks take part in a swap.
+    pub(super) fn reconfigure(&self, reconfiguration: &Arc<Reconfiguration>) {
+        for entry in self.state.lock().splits.values() {
+            *entry.handle.reconfiguration.lock() = Some(Arc::clone(reconfiguration));
+            entry.handle.has_reconfiguration.store(true, Ordering::Release);
+        }
+    }
+
+    /// The splits whose threads run, and may still take a checkpoint.
+    pub(super) fn active(&self) -> Vec<SplitId> {
+        let state = self.state.lock();
+        let active = |entry: &Entry| !entry.ended && entry.handle.signal() == TaskSignal::Run;
+        state.splits.iter().filter(|(_, entry)| active(entry)).map(|(id, _)| Arc::clone(id)).collect()
+    }
+
+    /// How many splits have not ended.
+    pub(super) fn count(&self) -> usize {
+        self.state.lock().splits.values().filter(|entry| !entry.ended).count()
+    }
+
+    /// Whether a checkpoint of that split still counts.
+    pub(super) fn is_revoked(&self, id: &SplitId, epoch: u64) -> bool {
+        let state = self.state.lock();
+        state.splits.get(id).is_none_or(|entry| entry.epoch != epoch || entry.handle.signal() == TaskSignal::Revoked)
+    }
+
+    /// Ends splits, and waits for it until `until`. Calls `look` now and then meanwhile.
+    pub(super) fn close_and(&self, ids: &[SplitId], lost: bool, until: Instant, mut look: impl FnMut()) -> Result<()> {
+        let signal = if lost { TaskSignal::Revoked } else { TaskSignal::Drain };
+        {
+            let mut state = self.state.lock();
+            for id in ids {
+                if let Some(entry) = state.splits.get_mut(id) {
+                    entry.handle.raise(signal);
+                    entry.refused = false;
+                    if entry.is_gone() {
+                        state.splits.remove(id);
+                    }
+                }
+            }
+        }
+        let is_open = |state: &State| ids.iter().any(|id| state.splits.contains_key(id));
+        self.wait_while(CLOSE_POLL_INTERVAL, |state| is_open(state) && Instant::now() < until, &mut look);
+        let state = self.state.lock();
+        let late: Vec<&SplitId> = ids.iter().filter(|id| state.splits.contains_key(*id)).collect();
+        if late.is_empty() {
+            return Ok(());
+        }
+        late.iter().filter_map(|id| state.splits.get(*id)).for_each(|entry| entry.handle.raise(TaskSignal::Revoked));
+        let names = late.iter().map(|id| &***id).collect::<Vec<_>>().join(", ");
+        Err(Error::new(format!("{names} did not come to a checkpoint in time"))
+            .help("what was not committed is read again at the next start"))
+    }
+
+    /// The splits that have not ended.
+    pub(super) fn running(&self) -> Vec<SplitId> {
+        self.state.lock().splits.keys().cloned().collect()
+    }
+
+    /// Waits for any change, until `until`.
+    pub(super) fn wait(&self, until: Instant) {
+        let mut state = self.state.lock();
+        if !state.stopping {
+            let _ = self.changed.wait_until(&mut state, until);
+        }
+    }
+
+    /// Waits while something holds, and calls `look` at least so often.
+    pub(super) fn wait_while(&self, interval: Duration, holds: impl Fn(&State) -> bool, mut look: impl FnMut()) {
+        loop {
+            let mut state = self.state.lock();
+            if !holds(&state) {
+                return;
+            }
+            self.changed.wait_for(&mut state, interval);
+            drop(state);
+            look();
+        }
+    }
+
+    /// The source's thread has ended.
+    pub(super) fn source_has_ended(&self) {
+        self.state.lock().source_ended = true;
+        self.changed.notify_all();
+    }
+
+    /// Asks the source to close its splits and return.
+    pub(super) fn stop(&self) {
+        self.state.lock().stopping = true;
+        self.changed.notify_all();
+    }
+
+    pub(super) fn stopping(&self) -> bool {
+        self.state.lock().stopping
+    }
+
+    /// Notes a failure; the first one is the pipeline's. The other splits come to a barrier and end.
+    pub(super) fn fail(&self, error: Error) {
+        let mut state = self.state.lock();
+        state.stopping = true;
+        state.failed = true;
+        if state.failure.is_none() {
+            state.failure = Some(error);
+        } else {
+            tracing::error!("{error}");
+        }
+        for entry in state.splits.values() {
+            entry.handle.raise(TaskSignal::Drain);
+        }
+        self.changed.notify_all();
+    }
+
+    /// Nothing can be decided any more: splits end without a barrier.
+    pub(super) fn revoke_all(&self) {
+        let mut state = self.state.lock();
+        state.stopping = true;
+        state.failed = true;
+        for entry in state.splits.values() {
+            entry.handle.raise(TaskSignal::Revoked);
+        }
+        self.changed.notify_all();
+    }
+
+    /// Whether something failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.state.lock().failed
+    }
+
+    /// The first failure.
+    pub(super) fn take_failure(&self) -> Option<Error> {
+        self.state.lock().failure.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_split_is_gone_once_its_thread_has_ended_and_its_cuts_are_settled() {
+        let tasks = Tasks::default();
+        let id: SplitId = "a".into();
+        let (epoch, handle) = tasks.register(&id).expect("new");
+        tasks.checkpoint_submitted(&id, epoch);
+        tasks.task_ended(&id, epoch);
+        assert_eq!(tasks.running().len(), 1, "a checkpoint is still under way");
+        assert!(
+            tasks
+                .close_and(std::slice::from_ref(&id), false, Instant::now() + Duration::from_millis(1), || {})
+                .is_err()
+        );
+        assert_eq!(handle.signal(), TaskSignal::Revoked, "who is late is forgotten");
+        tasks.checkpoint_settled(&id, epoch);
+        assert!(tasks.running().is_empty());
+    }
+
+    #[test]
+    fn cuts_of_an_earlier_epoch_do_not_count() {
+        let tasks = Tasks::default();
+        let id: SplitId = "a".into();
+        let (old, _) = tasks.register(&id).expect("new");
+        tasks.task_ended(&id, old);
+        let (new, _) = tasks.register(&id).expect("new again");
+        assert!(tasks.is_revoked(&id, old));
+        assert!(!tasks.is_revoked(&id, new));
+    }
+
+    #[test]
+    fn a_split_whose_commit_was_refused_has_not_ended_until_it_is_closed() {
+        let tasks = Tasks::default();
+        let id: SplitId = "a".into();
+        let (epoch, handle) = tasks.register(&id).expect("new");
+        tasks.refused(std::slice::from_ref(&id));
+        assert_eq!(handle.signal(), TaskSignal::Revoked);
+        tasks.task_ended(&id, epoch);
+        assert_eq!(tasks.running().len(), 1, "it did not come to its end");
+        tasks.wait_while(Duration::from_millis(1), State::has_work, || {});
+        tasks.close_and(std::slice::from_ref(&id), true, Instant::now(), || {}).expect("closed");
+        assert!(tasks.running().is_empty());
+    }
+
+    #[test]
+    fn a_split_of_which_several_cuts_were_refused_together_waits_to_be_closed_too() {
+        let tasks = Tasks::default();
+        let id: SplitId = "a".into();
+        let (epoch, _) = tasks.register(&id).expect("new");
+        tasks.checkpoint_submitted(&id, epoch);
+        tasks.task_ended(&id, epoch);
+        tasks.refused(&[Arc::clone(&id), Arc::clone(&id)]);
+        tasks.checkpoint_settled(&id, epoch);
+        assert_eq!(tasks.running(), [id], "it did not come to its end");
+    }
+
+    #[test]
+    fn a_refusal_does_not_keep_waiting_who_closes_the_split_already() {
+        for lost in [true, false] {
+            let tasks = Tasks::default();
+            let id: SplitId = "a".into();
+            let (epoch, _) = tasks.register(&id).expect("new");
+            tasks.checkpoint_submitted(&id, epoch);
+            let until = Instant::now() + Duration::from_secs(600);
+            std::thread::scope(|scope| {
+                let closing = scope.spawn(|| tasks.close_and(std::slice::from_ref(&id), lost, until, || {}));
+                while tasks.state.lock().splits[&id].handle.signal() == TaskSignal::Run {
+                    std::thread::yield_now();
+                }
+                tasks.refused(std::slice::from_ref(&id));
+                tasks.task_ended(&id, epoch);
+                tasks.checkpoint_settled(&id, epoch);
+                closing.join().expect("a thread").expect("closed");
+            });
+        }
+    }
+
+    #[test]
+    fn a_lost_split_that_still_waits_for_something_keeps_nobody_from_opening_it_again() {
+        let tasks = Tasks::default();
+        let id: SplitId = "a".into();
+        let (old, _) = tasks.register(&id).expect("new");
+        assert!(tasks.register(&id).is_err(), "it runs");
+        assert!(tasks.close_and(std::slice::from_ref(&id), false, Instant::now(), || {}).is_err());
+        let (new, handle) = tasks.register(&id).expect("the old one is lost");
+        tasks.task_ended(&id, old);
+        assert!(tasks.is_revoked(&id, old) && !tasks.is_revoked(&id, new));
+        assert_eq!(handle.signal(), TaskSignal::Run);
+    }
+}

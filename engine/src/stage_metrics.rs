@@ -1,0 +1,58 @@
+//! The counts of one stage, over all splits.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// The counts of one stage, over all splits. Unlike the counts of a pipeline they are those of rows that were carried, whether
+/// or not they were committed since.
+#[derive(Debug, Default)]
+pub struct StageMetrics {
+    rows_in: AtomicU64,
+    rows_out: AtomicU64,
+    dead: AtomicU64,
+    filtered: AtomicU64,
+    nanos: AtomicU64,
+}
+
+/// The counts of one stage at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StageSnapshot {
+    /// Rows that went in.
+    pub rows_in: u64,
+    /// Rows that came out.
+    pub rows_out: u64,
+    /// Dead letters.
+    pub dead: u64,
+    /// Rows that the configuration asked to leave out.
+    pub filtered: u64,
+    /// Time that its calls took, in all splits together.
+    pub time: Duration,
+}
+
+impl StageMetrics {
+    /// Adds one call.
+    pub fn add(&self, rows_in: u64, rows_out: u64, dead: u64, filtered: u64, took: Duration) {
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        for (count, by) in [
+            (&self.rows_in, rows_in),
+            (&self.rows_out, rows_out),
+            (&self.dead, dead),
+            (&self.filtered, filtered),
+            (&self.nanos, nanos),
+        ] {
+            count.fetch_add(by, Ordering::Relaxed);
+        }
+    }
+
+    /// The counts now.
+    #[must_use]
+    pub fn snapshot(&self) -> StageSnapshot {
+        StageSnapshot {
+            rows_in: self.rows_in.load(Ordering::Relaxed),
+            rows_out: self.rows_out.load(Ordering::Relaxed),
+            dead: self.dead.load(Ordering::Relaxed),
+            filtered: self.filtered.load(Ordering::Relaxed),
+            time: Duration::from_nanos(self.nanos.load(Ordering::Relaxed)),
+        }
+    }
+}

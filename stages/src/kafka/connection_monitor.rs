@@ -1,0 +1,334 @@
+//! Logs what happens to the connections of a client, and counts it.
+//!
+//! A broker that does not answer is one line: which one, since when and why, and that it is tried again. The line is
+//! repeated while that lasts, after growing pauses. librdkafka's own lines go to the debug log.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use aqpipe_engine::Error;
+use aqpipe_engine::monitor::{Metrics, TOO_MANY_FILES};
+use aqpipe_engine::stage::BuildContext;
+use parking_lot::Mutex;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode as Code;
+
+use super::client_log::{broker_in, note_partition_end};
+use super::error_class::is_unreachable;
+use super::outage::{OUTAGE_FORGOTTEN_AFTER, Outage, REPORT_INTERVAL_MIN};
+
+/// The same error within so short a time is the same report: a producer reports each error twice.
+const DUPLICATE_REPORT_WINDOW: Duration = Duration::from_millis(20);
+/// How much of an error says of which kind it is: what follows counts attempts and milliseconds.
+const ERROR_KIND_CHARS: usize = 30;
+/// How many kinds of errors, or brokers, are remembered at once: a bound for errors whose words always change.
+const ERROR_KINDS_MAX: usize = 8;
+
+/// Listens to the log lines and errors of a stage's clients.
+pub(crate) struct ConnectionMonitor {
+    pub(crate) pipeline: Arc<str>,
+    pub(crate) stage: Arc<str>,
+    pub(crate) metrics: Arc<Metrics>,
+    failures: Mutex<Failures>,
+    has_failures: AtomicBool,
+    /// Whether a broker has answered at all.
+    has_answered: AtomicBool,
+    /// How long the first answer may take, in seconds; 0 for ever.
+    connect_timeout_secs: AtomicU64,
+    failure_count: AtomicU64,
+}
+
+/// The failures since the last answer.
+#[derive(Default)]
+struct Failures {
+    outage: Option<Outage>,
+    /// Brokers that were not reached, with the reason and the time of the last failure.
+    brokers: Vec<(String, String, Instant)>,
+    /// When an error of another kind was reported last.
+    reported: Option<Instant>,
+    /// How many errors there were since that report.
+    unreported: u64,
+    /// The last error and its time.
+    last: Option<(Instant, String)>,
+    /// The beginnings of the errors that were reported: a new kind is reported at once, for it may be the cause.
+    kinds: Vec<String>,
+    /// An error that waiting does not mend.
+    fatal: Option<String>,
+}
+
+impl Failures {
+    /// The brokers that do not answer, with the reasons: `broker a:1 (connection refused)`.
+    fn brokers(&self) -> String {
+        let since = self.outage.as_ref().map(|outage| outage.since);
+        let is_new = |failed: Instant| since.is_none_or(|since| failed + OUTAGE_FORGOTTEN_AFTER >= since);
+        let named: Vec<String> = self
+            .brokers
+            .iter()
+            .filter(|(_, _, failed)| is_new(*failed))
+            .map(|(broker, why, _)| if why.is_empty() { broker.clone() } else { format!("{broker} ({why})") })
+            .collect();
+        match &named[..] {
+            [] => "any broker".to_owned(),
+            [one] => format!("broker {one}"),
+            more => format!("brokers {}", more.join(", ")),
+        }
+    }
+
+    fn add_broker(&mut self, broker: String, why: String, now: Instant) {
+        self.brokers.retain(|(other, ..)| *other != broker);
+        if self.brokers.len() >= ERROR_KINDS_MAX {
+            self.brokers.remove(0);
+        }
+        self.brokers.push((broker, why, now));
+    }
+}
+
+impl ConnectionMonitor {
+    pub(crate) fn new(cx: &BuildContext) -> ConnectionMonitor {
+        ConnectionMonitor {
+            pipeline: Arc::clone(cx.pipeline()),
+            stage: Arc::clone(cx.stage()),
+            metrics: Arc::clone(cx.metrics()),
+            failures: Mutex::default(),
+            has_failures: AtomicBool::new(false),
+            has_answered: AtomicBool::new(false),
+            connect_timeout_secs: AtomicU64::new(0),
+            failure_count: AtomicU64::new(0),
+        }
+    }
+
+    /// Limits the wait for the first answer; the shortest of several limits counts.
+    pub(crate) fn limit_connect_time(&self, timeout: Option<Duration>) {
+        let Some(secs) = timeout.map(|timeout| timeout.as_secs()) else { return };
+        let shorter = |now: u64| (now == 0 || secs < now).then_some(secs);
+        // Nothing else changes it while stages are built.
+        let _ = self.connect_timeout_secs.fetch_update(Ordering::Relaxed, Ordering::Relaxed, shorter);
+    }
+
+    /// A failure that may pass, other than an unreachable broker: each kind is reported the first time, then any every
+    /// ten seconds.
+    pub(crate) fn failure(&self, what: &str) {
+        let mut failures = self.failures.lock();
+        if !self.is_new(&mut failures, what) {
+            return;
+        }
+        self.metrics.errors.fetch_add(1, Ordering::Relaxed);
+        failures.unreported += 1;
+        let kind: String = what.chars().take(ERROR_KIND_CHARS).collect();
+        let is_new_kind = failures.kinds.len() < ERROR_KINDS_MAX && !failures.kinds.contains(&kind);
+        if is_new_kind {
+            failures.kinds.push(kind);
+        }
+        if is_new_kind || failures.reported.is_none_or(|reported| reported.elapsed() >= REPORT_INTERVAL_MIN) {
+            let (pipeline, stage, errors) = (&*self.pipeline, &*self.stage, failures.unreported);
+            let more = if errors > 1 { format!(", {errors} times since the last line") } else { String::new() };
+            tracing::warn!(pipeline, stage, "trouble with Kafka{more}, and it is tried again: {what}");
+            failures.reported = Some(Instant::now());
+            failures.unreported = 0;
+        }
+    }
+
+    /// The error of a call that is made again.
+    pub(crate) fn failed(&self, error: &KafkaError) {
+        match error.rdkafka_error_code() {
+            Some(code) if is_unreachable(code) => self.unreachable(&error.to_string()),
+            _ => {
+                self.metrics.retries.fetch_add(1, Ordering::Relaxed);
+                self.failure(&error.to_string());
+            }
+        }
+    }
+
+    /// A call is made again for an error of that kind, which the client has reported itself.
+    pub(crate) fn retried(&self, code: Code) {
+        if !is_unreachable(code) {
+            self.metrics.retries.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the failure was not reported just before.
+    fn is_new(&self, failures: &mut Failures, what: &str) -> bool {
+        let now = Instant::now();
+        if failures.last.as_ref().is_some_and(|(at, last)| now - *at < DUPLICATE_REPORT_WINDOW && last == what) {
+            return false;
+        }
+        failures.last = Some((now, what.to_owned()));
+        self.failure_count.fetch_add(1, Ordering::Relaxed);
+        self.has_failures.store(true, Ordering::Release);
+        true
+    }
+
+    /// A broker was not reached, or did not answer.
+    fn unreachable(&self, what: &str) {
+        let mut failures = self.failures.lock();
+        if !self.is_new(&mut failures, what) {
+            return;
+        }
+        self.metrics.unreached.fetch_add(1, Ordering::Relaxed);
+        let now = Instant::now();
+        if let Some((broker, why)) = broker_in(what) {
+            failures.add_broker(broker, why, now);
+        }
+        let outage = failures.outage.get_or_insert_with(|| Outage::new(now));
+        let is_first = !outage.is_reported();
+        if outage.is_report_due(now) {
+            let still = if is_first { "" } else { "still " };
+            let waited = outage.since.elapsed().as_secs();
+            let until = match self.connect_timeout() {
+                Some(timeout) => format!("for {} s in all (`connect_timeout_secs`)", timeout.as_secs()),
+                None => "until it does".to_owned(),
+            };
+            let (pipeline, stage, who) = (&*self.pipeline, &*self.stage, failures.brokers());
+            tracing::warn!(pipeline, stage, "{still}no answer from {who} for {waited} s: it is tried again {until}");
+        }
+    }
+
+    /// The limit of the wait for the first answer, while there was none.
+    fn connect_timeout(&self) -> Option<Duration> {
+        let secs = self.connect_timeout_secs.load(Ordering::Relaxed);
+        (secs > 0 && !self.has_answered.load(Ordering::Relaxed)).then(|| Duration::from_secs(secs))
+    }
+
+    /// A broker answered. Cheap where nothing had failed.
+    pub(crate) fn recovered(&self) {
+        if !self.has_answered.load(Ordering::Relaxed) {
+            self.has_answered.store(true, Ordering::Relaxed);
+        }
+        if self.has_failures.load(Ordering::Relaxed) && self.has_failures.swap(false, Ordering::AcqRel) {
+            let past = std::mem::take(&mut *self.failures.lock());
+            let (pipeline, stage) = (&*self.pipeline, &*self.stage);
+            if let Some(outage) = past.outage.filter(Outage::is_reported) {
+                let waited = outage.since.elapsed().as_secs();
+                tracing::info!(pipeline, stage, "the brokers answer again, after {waited} s");
+            } else if past.reported.is_some() {
+                tracing::info!(pipeline, stage, "the trouble with Kafka has passed");
+            }
+        }
+    }
+
+    /// The last failure, for a message.
+    pub(crate) fn last_failure(&self) -> Option<String> {
+        let failures = self.failures.lock();
+        match &failures.outage {
+            Some(_) => Some(format!("no answer from {}", failures.brokers())),
+            None => failures.last.as_ref().map(|(_, last)| last.clone()),
+        }
+    }
+
+    /// The error that waiting does not mend, or that this start has waited for an answer as long as it may.
+    pub(crate) fn fatal(&self) -> Option<Error> {
+        let failures = self.failures.lock();
+        if let Some(what) = &failures.fatal {
+            let error = Error::new("Kafka refuses this client").because(what.clone());
+            return Some(error.help("look at `brokers` and `security`"));
+        }
+        let (timeout, outage) = (self.connect_timeout()?, failures.outage.as_ref()?);
+        (outage.since.elapsed() >= timeout).then(|| {
+            let message = format!("no answer from {} within {} s", failures.brokers(), timeout.as_secs());
+            Error::new(message).help(
+                "is a broker running there (`aqpipe kafka up` starts one), and is that its address? \
+                 `connect_timeout_secs` is how long a start waits",
+            )
+        })
+    }
+
+    /// Logs a line of librdkafka. A lost connection is reported as an error too; the line names the broker, which the
+    /// error that follows may not.
+    pub(crate) fn log_line(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        let (pipeline, stage) = (&*self.pipeline, &*self.stage);
+        tracing::debug!(target: "librdkafka", pipeline, stage, "{level:?} {facility}: {message}");
+        if message.contains(TOO_MANY_FILES) {
+            self.metrics.files_refused.fetch_add(1, Ordering::Relaxed);
+        }
+        if matches!(facility, "FAIL" | "ERROR")
+            && let Some((broker, why)) = broker_in(message)
+        {
+            self.failures.lock().add_broker(broker, why, Instant::now());
+        }
+    }
+
+    /// How many failures there were so far.
+    pub(crate) fn failure_count(&self) -> u64 {
+        self.failure_count.load(Ordering::Relaxed)
+    }
+
+    /// Takes an error that a client reports by itself.
+    pub(crate) fn client_error(&self, error: &KafkaError, reason: &str) {
+        match error.rdkafka_error_code() {
+            Some(Code::PartitionEOF) => note_partition_end(reason),
+            Some(Code::Authentication | Code::SaslAuthenticationFailed | Code::Fatal) => {
+                self.failure(reason);
+                self.failures.lock().fatal.get_or_insert_with(|| reason.to_owned());
+            }
+            Some(code) if is_unreachable(code) => self.unreachable(reason),
+            _ => self.failure(reason),
+        }
+    }
+
+    /// Takes an error that a transactional producer reports by itself: one that is fatal to that producer is mended by
+    /// another one.
+    pub(crate) fn transactional_client_error(&self, error: &KafkaError, reason: &str) {
+        match error.rdkafka_error_code() {
+            Some(Code::Fatal) => self.failure(reason),
+            _ => self.client_error(error, reason),
+        }
+    }
+}
+
+impl fmt::Debug for ConnectionMonitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ConnectionMonitor({}, {})", self.pipeline, self.stage)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::client_log::REFUSED;
+    use super::*;
+
+    fn unreachable() -> KafkaError {
+        KafkaError::Global(Code::BrokerTransportFailure)
+    }
+
+    #[test]
+    fn a_broker_out_of_reach_is_no_error_of_a_record_and_other_trouble_is() {
+        let cx = BuildContext::for_tests();
+        let monitor = ConnectionMonitor::new(&cx);
+        monitor.client_error(&unreachable(), REFUSED);
+        monitor.failed(&unreachable());
+        let metrics = || cx.metrics().snapshot();
+        assert_eq!((metrics().errors, metrics().retries, metrics().unreached), (0, 0, 2));
+        assert_eq!(monitor.last_failure().as_deref(), Some("no answer from broker 127.0.0.1:9 (connection refused)"));
+        monitor.recovered();
+        assert_eq!(monitor.last_failure(), None);
+        monitor.failed(&KafkaError::Global(Code::NotCoordinator));
+        monitor.failure("two");
+        monitor.failure("two");
+        assert_eq!((metrics().errors, metrics().retries, metrics().unreached), (2, 1, 2));
+        assert_eq!((monitor.last_failure().as_deref(), monitor.failure_count()), (Some("two"), 4));
+    }
+
+    #[test]
+    fn a_start_ends_where_no_broker_has_answered_in_the_time_that_it_was_given() {
+        let cx = BuildContext::for_tests();
+        let monitor = ConnectionMonitor::new(&cx);
+        monitor.limit_connect_time(Some(Duration::from_secs(1)));
+        monitor.client_error(&unreachable(), REFUSED);
+        assert!(monitor.fatal().is_none(), "there is time left");
+        let long_ago = Instant::now().checked_sub(Duration::from_secs(2)).expect("a clock that runs for so long");
+        monitor.failures.lock().outage.as_mut().expect("no answer").since = long_ago;
+        let error = monitor.fatal().expect("an error");
+        assert!(
+            error.to_string().contains("no answer from broker 127.0.0.1:9 (connection refused) within 1 s"),
+            "{error}"
+        );
+        assert!(error.help_text().is_some_and(|help| help.contains("connect_timeout_secs")));
+        monitor.recovered();
+        monitor.client_error(&unreachable(), REFUSED);
+        monitor.failures.lock().outage.as_mut().expect("no answer").since = long_ago;
+        assert!(monitor.fatal().is_none(), "what has answered once is waited for");
+    }
+}

@@ -1,0 +1,86 @@
+//! Clients that read metadata and single partitions, and are members of no group.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aqpipe_engine::{Error, Result};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::{ClientConfig, ClientContext};
+
+use super::connection_monitor::ConnectionMonitor;
+use super::error_class::is_leaderless;
+
+/// A client that reads metadata and single partitions.
+pub(crate) type MetadataClient = BaseConsumer<MetadataContext>;
+
+/// Passes logs and errors of a [`MetadataClient`] to a monitor.
+pub(crate) struct MetadataContext(Arc<ConnectionMonitor>);
+
+impl ClientContext for MetadataContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.0.log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.0.client_error(&error, reason);
+    }
+}
+
+impl ConsumerContext for MetadataContext {}
+
+/// A client that reads metadata and single partitions.
+pub(crate) fn metadata_client(
+    config: &ClientConfig,
+    monitor: &Arc<ConnectionMonitor>,
+) -> Result<BaseConsumer<MetadataContext>> {
+    config
+        .create_with_context(MetadataContext(Arc::clone(monitor)))
+        .map_err(|error| Error::config("cannot create a Kafka client").because(error))
+}
+
+/// The first offset of a partition and the one behind its last record.
+///
+/// After an error that may come from what the client last heard of the topic it asks for news, for the next try: by itself
+/// it keeps an answer in which a partition was missing or had no leader, and gives the same error for minutes. So it takes
+/// up to twice the time.
+pub(crate) fn watermarks<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+    timeout: Duration,
+) -> KafkaResult<(i64, i64)> {
+    consumer.fetch_watermarks(topic, partition, timeout).inspect_err(|error| {
+        if is_leaderless(error) {
+            // Where this fails too, the next try does.
+            let _ = consumer.fetch_metadata(Some(topic), timeout);
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use aqpipe_engine::stage::BuildContext;
+    use rdkafka::mocking::MockCluster;
+
+    use super::*;
+
+    #[test]
+    fn a_partition_that_had_no_leader_is_found_once_it_has_one() {
+        let cluster = MockCluster::new(1).expect("a cluster");
+        cluster.create_topic("t", 1, 1).expect("a topic");
+        cluster.partition_leader("t", 0, None).expect("no leader");
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", cluster.bootstrap_servers()).set("group.id", "g");
+        let monitor = Arc::new(ConnectionMonitor::new(&BuildContext::for_tests()));
+        let consumer = metadata_client(&config, &monitor).expect("a consumer");
+        let short = Duration::from_secs(2);
+        let error = watermarks(&consumer, "t", 0, short).expect_err("nobody leads it");
+        assert!(is_leaderless(&error), "{error}");
+        cluster.partition_leader("t", 0, Some(1)).expect("a leader");
+        // One try may still go by the old answer; it asks for a new one.
+        let found = watermarks(&consumer, "t", 0, short).or_else(|_| watermarks(&consumer, "t", 0, short));
+        assert_eq!(found.expect("found"), (0, 0));
+    }
+}

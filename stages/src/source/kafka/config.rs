@@ -1,0 +1,286 @@
+//! The configuration of the Kafka source.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aqpipe_engine::Result;
+use aqpipe_engine::record::{Field, Fields, TIMESTAMP};
+use aqpipe_engine::stage::{Boundedness, BuildContext, DeadLetterDecoder, Descriptor, Problem, Source, SourceConfig};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::dead_letter_decoder::MessageDeadLetterDecoder;
+use super::settings::{Settings, StartOffset};
+use super::source::KafkaSource;
+use crate::codec::json::{Decoder, DecoderOptions};
+use crate::kafka::endpoint::{EndpointOptions, KafkaEndpoint};
+use crate::kafka::properties::{ClientKind, Properties, ReservedProperty};
+use crate::kafka::security::Security;
+use crate::kafka::topic_options::check_topic;
+use crate::kafka::transactions::{Participant, ParticipantKind, TransactionManager, TransactionOptions};
+
+const EXAMPLE: &str = "\
+brokers = \"localhost:9092\"
+topics = [\"air-quality-data\"]
+group = \"air-quality-processors\"
+start = \"earliest\"
+key = \"station\"
+";
+
+inventory::submit! { Descriptor::source::<KafkaSourceConfig>("kafka", EXAMPLE) }
+
+/// Reads records from Kafka topics, each a JSON object: the timestamp, the key, and the fields by name; what an
+/// earlier pipeline noted of their quality in `quality` is read back.
+///
+/// Each partition is a split. Instances with one group share the partitions; when one of them dies, the others take its
+/// partitions over once the group has missed it for `session_timeout_secs`, and go on with the state it had committed
+/// last: the group's offsets, that state and the output are committed together. Only records of committed transactions are
+/// read. A message that is no such record (no JSON, no object, no value, no timestamp) becomes a dead letter.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KafkaSourceConfig {
+    /// The brokers to ask first, separated by commas: `host:port`.
+    brokers: String,
+    /// The topics.
+    #[schemars(length(min = 1))]
+    topics: Vec<String>,
+    /// The consumer group. Absent, the pipeline's name.
+    #[serde(default)]
+    group: Option<String>,
+    /// Where a partition begins that the group has not begun with: at its `earliest` record, or at the `latest`, which is
+    /// where it ended when the group first met the topic. A partition that is added later is read from its first record.
+    #[serde(default)]
+    start: StartOffset,
+    /// Stop at the end of what is there when the partition is assigned, instead of waiting for more.
+    #[serde(default)]
+    until_end: bool,
+    /// Seconds after which the group gives a silent member's partitions to others. Brokers refuse less than 6 unless
+    /// they are told otherwise.
+    #[serde(default = "session_timeout_secs")]
+    #[schemars(range(min = 1, max = 1800))]
+    session_timeout_secs: u32,
+    /// The property that is the record's timestamp: RFC 3339 text.
+    #[serde(default = "timestamp")]
+    #[schemars(length(min = 1))]
+    timestamp: String,
+    /// The property that is the record's key, such as the station. Absent, records have no key.
+    #[serde(default)]
+    key: Option<String>,
+    /// The fields that are measurements, in order. Others are added as they appear.
+    #[serde(default)]
+    fields: Vec<String>,
+    /// The fields that are text, behind `fields`.
+    #[serde(default)]
+    text_fields: Vec<String>,
+    /// Where commits are noted, and how long brokers wait for a process that has died in the middle of one.
+    #[serde(default)]
+    transactions: Option<TransactionOptions>,
+    /// Seconds after which a start gives up where no broker has answered. Absent, it waits for one.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 86_400))]
+    connect_timeout_secs: Option<u32>,
+    /// Encryption and identity. Absent, the connection is in plain text.
+    #[serde(default)]
+    security: Option<Security>,
+    /// Any other property of librdkafka by its own name, such as `"fetch.min.bytes" = 100000`.
+    #[serde(default)]
+    librdkafka: Properties,
+}
+
+const fn session_timeout_secs() -> u32 {
+    10
+}
+
+fn timestamp() -> String {
+    TIMESTAMP.to_owned()
+}
+
+const RESERVED_PROPERTIES: &[ReservedProperty] = &[
+    ("group.id", "set `group`"),
+    ("session.timeout.ms", "set `session_timeout_secs`"),
+    ("auto.offset.reset", "set `start`"),
+    ("enable.auto.commit", "offsets are committed once their records are written"),
+    ("auto.commit.enable", "offsets are committed once their records are written"),
+    ("auto.commit.interval.ms", "offsets are committed once their records are written"),
+    ("enable.auto.offset.store", "offsets are committed once their records are written"),
+    ("offset.store.method", "offsets are kept by the brokers"),
+    ("offset.store.path", "offsets are kept by the brokers"),
+    ("enable.partition.eof", "set `until_end`"),
+    ("isolation.level", "only records of committed transactions are read"),
+    ("allow.auto.create.topics", "a source creates no topics"),
+];
+
+impl SourceConfig for KafkaSourceConfig {
+    fn check(&self) -> Result<Fields, Vec<Problem>> {
+        let mut problems = self.endpoint_options().check(ClientKind::Consumer, RESERVED_PROPERTIES);
+        if self.topics.is_empty() {
+            problems.push(Problem::new(["topics"], "no topic is named"));
+        }
+        for (index, topic) in self.topics.iter().enumerate() {
+            let at = index.to_string();
+            problems.extend(check_topic(&["topics", &at], topic));
+            if self.topics[..index].contains(topic) {
+                problems.push(Problem::new(["topics", &at], format!("`{topic}` is named twice")));
+            }
+        }
+        if self.group.as_deref() == Some("") {
+            problems.push(Problem::new(["group"], "the group's name is empty").help("leave it out for the pipeline's"));
+        }
+        problems.extend(self.transactions.as_ref().and_then(TransactionOptions::check));
+        problems.extend(self.name_problems());
+        if problems.iter().any(|problem| !problem.warning) {
+            return Err(problems);
+        }
+        Ok(self.layout())
+    }
+
+    /// Not even with `until_end`: what is read is committed, so it cannot be surveyed first.
+    fn boundedness(&self) -> Boundedness {
+        Boundedness::Shared
+    }
+
+    fn reads(&self) -> Vec<String> {
+        self.topics.iter().map(|topic| format!("kafka:{topic}")).collect()
+    }
+
+    fn dead_letter_decoder(&self, cx: &BuildContext) -> Result<Option<Box<dyn DeadLetterDecoder>>> {
+        Ok(Some(Box::new(MessageDeadLetterDecoder(Decoder::new(self.decoder(cx))))))
+    }
+
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>> {
+        let endpoint = KafkaEndpoint::new(&self.endpoint_options(), cx);
+        let transactions = TransactionManager::join(
+            cx,
+            Participant {
+                kind: ParticipantKind::Source,
+                stage: Arc::clone(cx.stage()),
+                endpoint: endpoint.clone(),
+                producer_properties: BTreeMap::new(),
+                output_topic: None,
+                options: self.transactions.clone(),
+            },
+        );
+        let settings = Settings {
+            endpoint,
+            transactions,
+            group: self.group.clone().unwrap_or_else(|| cx.pipeline().to_string()),
+            topics: self.topics.clone(),
+            start: self.start,
+            until_end: self.until_end || cx.until_end(),
+            session_timeout_secs: self.session_timeout_secs,
+            decoder: self.decoder(cx),
+            upstream: Arc::clone(cx.upstream()),
+        };
+        Ok(Box::new(KafkaSource::new(settings, cx)?))
+    }
+}
+
+impl KafkaSourceConfig {
+    fn endpoint_options(&self) -> EndpointOptions<'_> {
+        EndpointOptions {
+            brokers: &self.brokers,
+            security: self.security.as_ref(),
+            properties: &self.librdkafka,
+            connect_timeout_secs: self.connect_timeout_secs,
+        }
+    }
+
+    fn decoder(&self, cx: &BuildContext) -> DecoderOptions {
+        let layout = self.layout();
+        DecoderOptions {
+            timestamp: self.timestamp.clone(),
+            key: self.key.clone(),
+            declared: (!layout.list.is_empty()).then_some(layout),
+            numeric: Arc::clone(cx.numeric_fields()),
+            tests: Arc::clone(cx.qc_tests()),
+            keep_raw: cx.keeps_raw(),
+        }
+    }
+
+    fn layout(&self) -> Fields {
+        let numbers = self.fields.iter().map(|name| Field::number(name));
+        let texts = self.text_fields.iter().map(|name| Field::text(name));
+        let list: Vec<Field> = numbers.chain(texts).collect();
+        let open = list.is_empty();
+        Fields { list, key: self.key.as_deref().map(Into::into), score: None, open }
+    }
+
+    /// The timestamp, the key and the fields are different properties.
+    fn name_problems(&self) -> Vec<Problem> {
+        let lists = [("fields", &self.fields), ("text_fields", &self.text_fields)];
+        let fields = lists.iter().flat_map(|(list, names)| {
+            names.iter().enumerate().map(|(index, name)| (vec![(*list).to_owned(), index.to_string()], name))
+        });
+        let key = self.key.iter().map(|key| (vec!["key".to_owned()], key));
+        let mut seen = vec![&self.timestamp];
+        let mut problems = Vec::new();
+        for (path, name) in key.chain(fields) {
+            if name.is_empty() {
+                problems.push(Problem::new(path, "the name is empty"));
+            } else if seen.contains(&name) {
+                problems.push(Problem::new(path, format!("the property `{name}` is used twice")));
+            } else {
+                seen.push(name);
+            }
+        }
+        problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(value: serde_json::Value) -> Result<Fields, Vec<Problem>> {
+        serde_json::from_value::<KafkaSourceConfig>(value).expect("a configuration").check()
+    }
+
+    #[test]
+    fn declared_fields_close_the_layout_and_without_them_it_is_open() {
+        let fields = check(json!({"brokers": "b:1", "topics": ["t"]})).expect("no problems");
+        assert!(fields.open && fields.key.is_none());
+        let fields = check(json!({
+            "brokers": "b:1", "topics": ["t"], "key": "station", "fields": ["CO(GT)"], "text_fields": ["note"],
+        }))
+        .expect("no problems");
+        assert!(!fields.open);
+        assert_eq!(fields.list, [Field::number("CO(GT)"), Field::text("note")]);
+    }
+
+    #[test]
+    fn every_problem_is_found_at_once_with_its_place() {
+        let problems = check(json!({
+            "brokers": "", "topics": ["t", "t", "a/b"], "group": "", "key": "timestamp", "fields": ["x", "x"],
+            "librdkafka": {"enable.auto.commit": true, "linger.ms": 5, "group.id": "g", "max.poll.records": 500,
+                           "partition.assignment.strategy": "cooperative-sticky"},
+        }))
+        .expect_err("problems");
+        let paths: Vec<String> = problems.iter().map(|problem| problem.path.join("/")).collect();
+        assert_eq!(
+            paths,
+            [
+                "brokers",
+                "librdkafka/enable.auto.commit",
+                "librdkafka/group.id",
+                "librdkafka/linger.ms",
+                "librdkafka/max.poll.records",
+                "librdkafka/partition.assignment.strategy",
+                "topics/1",
+                "topics/2",
+                "group",
+                "key",
+                "fields/1",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_source_that_is_built_needs_no_broker() {
+        let config: KafkaSourceConfig =
+            serde_json::from_value(json!({"brokers": "localhost:1", "topics": ["t"]})).expect("a configuration");
+        let source = config.build(&BuildContext::for_tests()).expect("built");
+        assert!(source.offset_store().is_some());
+    }
+}

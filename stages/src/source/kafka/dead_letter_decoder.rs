@@ -1,0 +1,23 @@
+//! Decodes the messages of dead letters when they are replayed.
+
+use aqpipe_engine::record::Batch;
+use aqpipe_engine::stage::DeadLetterDecoder;
+use aqpipe_engine::{Error, Result};
+
+use crate::codec::json::{Decoder, Pushed};
+
+/// Decodes one message at a time.
+pub(super) struct MessageDeadLetterDecoder(pub(super) Decoder);
+
+impl DeadLetterDecoder for MessageDeadLetterDecoder {
+    fn decode(&mut self, origin: u64, raw: &[u8], _: Option<&str>) -> Result<Result<Batch, String>> {
+        match self.0.push(origin, raw) {
+            Ok(Pushed::Row) => match self.0.take()? {
+                Some(batch) => Ok(Ok(batch)),
+                None => Err(Error::bug("a row that is none")),
+            },
+            Ok(Pushed::Full) => Err(Error::bug("a record fits no batch")),
+            Err(rejected) => Ok(Err(rejected.reason)),
+        }
+    }
+}

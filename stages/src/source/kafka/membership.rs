@@ -1,0 +1,238 @@
+//! The partitions that the consumer group has assigned to this member.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use aqpipe_engine::record::SplitId;
+use aqpipe_engine::stage::SourceContext;
+use aqpipe_engine::{Error, Result};
+use parking_lot::Mutex;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+
+use super::partition_handle::PartitionHandle;
+use super::settings::Settings;
+use super::topic_identity::TopicIdentities;
+use crate::kafka::connection_monitor::ConnectionMonitor;
+use crate::kafka::topic_partition::TopicPartition;
+
+/// How long splits may take to drain and commit when their partitions are taken away, or at a stop.
+pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long one request for the end of a partition may take where only the lag depends on it.
+const LAG_TIMEOUT: Duration = Duration::from_millis(500);
+/// The same where it shows whether a partition is empty.
+const WATERMARKS_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The membership of a source in its consumer group. Its splits, its consumer and its offsets share it.
+pub(super) struct Membership {
+    pub(super) settings: Settings,
+    pub(super) monitor: Arc<ConnectionMonitor>,
+    pub(super) topic_ids: TopicIdentities,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    splits: Option<Arc<dyn SourceContext>>,
+    /// The partitions whose splits were opened.
+    open: BTreeMap<TopicPartition, Arc<PartitionHandle>>,
+    /// Partitions whose records were counted as expected.
+    counted: BTreeSet<TopicPartition>,
+    is_assigned: bool,
+    /// Whether it was logged that there is nothing for this member.
+    is_idle_reported: bool,
+    /// Whether it was logged that all records of a topic are in one partition.
+    is_skew_reported: bool,
+    /// Whether writers were told not to wait for this reader.
+    is_reader_forgotten: bool,
+    failure: Option<Error>,
+}
+
+impl Membership {
+    pub(super) fn new(settings: Settings, monitor: ConnectionMonitor) -> Membership {
+        settings.endpoint.register_reader(&settings.topics, &settings.group);
+        Membership {
+            settings,
+            monitor: Arc::new(monitor),
+            topic_ids: TopicIdentities::default(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Begins a run: splits are opened there.
+    pub(super) fn attach(&self, splits: &Arc<dyn SourceContext>) {
+        self.state.lock().splits = Some(Arc::clone(splits));
+    }
+
+    /// Ends the run.
+    pub(super) fn detach(&self) {
+        self.forget_reader();
+        let mut state = self.state.lock();
+        state.splits = None;
+        state.open.clear();
+    }
+
+    /// No writer of this process is to wait for this reader any more.
+    fn forget_reader(&self) {
+        if !std::mem::replace(&mut self.state.lock().is_reader_forgotten, true) {
+            self.settings.endpoint.forget_reader(&self.settings.topics, &self.settings.group);
+        }
+    }
+
+    /// Where splits are opened and closed, while a run is attached.
+    pub(super) fn splits(&self) -> Option<Arc<dyn SourceContext>> {
+        self.state.lock().splits.clone()
+    }
+
+    /// Whether the run is to end.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.splits().is_some_and(|splits| splits.stopping())
+    }
+
+    /// Whether the group has assigned partitions, be it none, since it last took some away.
+    pub(super) fn is_assigned(&self) -> bool {
+        self.state.lock().is_assigned
+    }
+
+    pub(super) fn set_assigned(&self, is_assigned: bool) {
+        self.state.lock().is_assigned = is_assigned;
+    }
+
+    /// Keeps an error of a callback until [`take_failure`](Self::take_failure); the first one counts.
+    pub(super) fn fail(&self, error: Error) {
+        self.state.lock().failure.get_or_insert(error);
+    }
+
+    pub(super) fn take_failure(&self) -> Option<Error> {
+        self.state.lock().failure.take()
+    }
+
+    /// Adds a partition whose split is opened.
+    pub(super) fn add(&self, partition: TopicPartition, handle: Arc<PartitionHandle>) {
+        self.state.lock().open.insert(partition, handle);
+    }
+
+    /// Removes those of the partitions that have a split, and keeps the splits from taking more messages.
+    pub(super) fn remove(&self, partitions: &[TopicPartition]) -> Vec<SplitId> {
+        let removed: Vec<(SplitId, Arc<PartitionHandle>)> = {
+            let mut state = self.state.lock();
+            let handle = |it: &TopicPartition| Some((it.split_id(), state.open.remove(it)?));
+            partitions.iter().filter_map(handle).collect()
+        };
+        removed.iter().for_each(|(_, handle)| handle.abandon());
+        removed.into_iter().map(|(id, _)| id).collect()
+    }
+
+    fn open_splits(&self) -> Vec<SplitId> {
+        self.state.lock().open.keys().map(TopicPartition::split_id).collect()
+    }
+
+    /// Whether no split runs any more.
+    pub(super) fn all_ended(&self, splits: &dyn SourceContext) -> bool {
+        let open = self.open_splits();
+        if open.is_empty() {
+            // A member without partitions has ended once no upstream pipeline writes any more.
+            return self.settings.upstream.is_open();
+        }
+        let running = splits.running();
+        !open.iter().any(|id| running.contains(id))
+    }
+
+    /// Drains all splits and commits.
+    pub(super) fn close_all(&self, splits: &dyn SourceContext) -> Result<()> {
+        let open = self.open_splits();
+        if open.is_empty() { Ok(()) } else { splits.close(&open, false, Instant::now() + DRAIN_TIMEOUT) }
+    }
+
+    /// Counts the records that wait in a partition, once.
+    pub(super) fn count_expected(&self, partition: &TopicPartition, records: u64) {
+        if self.state.lock().counted.insert(partition.clone()) {
+            self.monitor.metrics.expected.fetch_add(records, Ordering::Relaxed);
+        }
+    }
+
+    /// Asks for the ends of the partitions, so that splits know their lag.
+    pub(super) fn update_ends<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>) {
+        let open = self.state.lock().open.clone();
+        for (partition, handle) in open {
+            match consumer.fetch_watermarks(partition.topic(), partition.partition(), LAG_TIMEOUT) {
+                Ok((_, high)) => handle.end.store(high.max(0) as u64, Ordering::Relaxed),
+                // The lag is as old as the last answer, and nothing else depends on it.
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Compares the ids of the topics with those seen first.
+    ///
+    /// # Errors
+    /// Where a topic was deleted and made anew.
+    pub(super) fn compare_topics<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>) -> Result<()> {
+        // The embedded broker gives no ids, and creates its topics once.
+        if !self.settings.endpoint.is_durable() {
+            return Ok(());
+        }
+        self.topic_ids.compare(consumer, &self.settings.topics())
+    }
+
+    /// Logs, once, that all `read` records so far are in one partition: more members would not share the work.
+    pub(super) fn report_skew<C: ConsumerContext>(
+        &self,
+        consumer: &BaseConsumer<C>,
+        partition: &TopicPartition,
+        read: u64,
+    ) {
+        if !self.settings.endpoint.is_durable() || self.state.lock().is_skew_reported {
+            return;
+        }
+        let topic = partition.topic();
+        let mut others = self.state.lock().open.clone();
+        others.retain(|other, _| other.topic() == topic && other != partition);
+        let is_empty = |(other, handle): (&TopicPartition, &Arc<PartitionHandle>)| {
+            // The known end may be some seconds old.
+            handle.end.load(Ordering::Relaxed) == 0
+                && consumer
+                    .fetch_watermarks(topic, other.partition(), WATERMARKS_TIMEOUT)
+                    .is_ok_and(|(_, high)| high == 0)
+        };
+        if others.is_empty()
+            || !others.iter().all(is_empty)
+            || std::mem::replace(&mut self.state.lock().is_skew_reported, true)
+        {
+            return;
+        }
+        let (pipeline, stage) = (&*self.monitor.pipeline, &*self.monitor.stage);
+        let (number, others) = (partition.partition(), others.len());
+        tracing::warn!(
+            pipeline,
+            stage,
+            "all {read} records read so far of topic `{topic}` are in partition {number}, and the {others} others that this \
+             instance reads are empty: records of one key are in one partition, so more instances do not share this work"
+        );
+    }
+
+    /// Logs an assignment.
+    pub(super) fn report_assigned(&self, partitions: &[TopicPartition]) {
+        let (pipeline, stage) = (&*self.monitor.pipeline, &*self.monitor.stage);
+        if !partitions.is_empty() {
+            self.state.lock().is_idle_reported = false;
+            let names: Vec<String> = partitions.iter().map(TopicPartition::to_string).collect();
+            tracing::info!(pipeline, stage, "assigned: {}", names.join(", "));
+        } else if !std::mem::replace(&mut self.state.lock().is_idle_reported, true) {
+            let group = &self.settings.group;
+            tracing::info!(
+                pipeline,
+                stage,
+                "this instance reads nothing: group `{group}` has more members than there are partitions; it takes over when \
+                 one of them leaves"
+            );
+        }
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.forget_reader();
+    }
+}

@@ -1,0 +1,210 @@
+//! From a partition's messages to rows and dead letters.
+
+use aqpipe_engine::record::{Batch, Position};
+use aqpipe_engine::stage::DeadLetter;
+use aqpipe_engine::{Error, Result};
+
+use super::field_presence::FieldPresence;
+use super::partition_state::{MessageIdentity, PartitionState};
+use crate::codec::json::{Decoder, Pushed};
+use crate::kafka::topic_partition::TopicPartition;
+
+/// A message that did not fit the batch before it.
+struct Pending {
+    offset: u64,
+    payload: Vec<u8>,
+    bytes: u64,
+}
+
+/// The outcome of taking a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TakeOutcome {
+    /// It became a row or a dead letter; the position lies behind it.
+    Taken,
+    /// It waits: the rows before it have to be taken first.
+    Full,
+    /// It was read by an earlier run, and is the same.
+    Known,
+}
+
+/// Makes rows and dead letters of the messages of one partition, and keeps its position.
+pub(super) struct MessageReader {
+    partition: TopicPartition,
+    decoder: Decoder,
+    /// Where the next message starts.
+    pub(super) position: Position,
+    pending: Option<Pending>,
+    /// An empty batch of the last layout.
+    empty: Option<Batch>,
+    dead: Vec<DeadLetter>,
+    /// Bytes read since the last report.
+    bytes: u64,
+    /// Offsets and bytes read since the last report, where the embedded broker waits for such reports.
+    read: Option<Vec<(u64, u64)>>,
+    presence: FieldPresence,
+    /// The warning of `presence`, until it is logged.
+    warning: Option<String>,
+    /// The saved state, without that of the decoder.
+    state: PartitionState,
+    /// The last message of an earlier run, where it is still there: it comes first.
+    expected: Option<MessageIdentity>,
+}
+
+impl MessageReader {
+    /// A reader at the beginning of a partition; `wants_reports` says whether reads have to be reported to the broker.
+    pub(super) fn new(
+        partition: &TopicPartition,
+        decoder: Decoder,
+        presence: FieldPresence,
+        state: PartitionState,
+        wants_reports: bool,
+    ) -> MessageReader {
+        MessageReader {
+            partition: partition.clone(),
+            decoder,
+            position: Position::default(),
+            pending: None,
+            empty: None,
+            dead: Vec::new(),
+            bytes: 0,
+            read: wants_reports.then(Vec::new),
+            presence,
+            warning: None,
+            state,
+            expected: None,
+        }
+    }
+
+    /// The same at a position. `expected` is the last message before it, where that is read once more.
+    pub(super) fn starting(self, position: Position, expected: Option<MessageIdentity>) -> MessageReader {
+        MessageReader { position, expected, ..self }
+    }
+
+    pub(super) fn partition(&self) -> &TopicPartition {
+        &self.partition
+    }
+
+    /// `topic/partition@offset` of the next message.
+    pub(super) fn place(&self) -> String {
+        self.place_of(self.position.offset)
+    }
+
+    fn place_of(&self, offset: u64) -> String {
+        format!("{}@{offset}", self.partition)
+    }
+
+    /// Whether a message waits that did not fit the batch before it.
+    pub(super) fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Takes the message that did not fit the batch before it.
+    pub(super) fn take_pending(&mut self) -> Result<bool> {
+        let Some(Pending { offset, payload, bytes }) = self.pending.take() else { return Ok(false) };
+        match self.push(offset, Some(&payload), bytes) {
+            TakeOutcome::Taken => Ok(true),
+            _ => Err(Error::bug("a record fits no batch").at(self.place_of(offset))),
+        }
+    }
+
+    /// Takes a message by its offset and value; `bytes` is the length of key and value together.
+    pub(super) fn take(&mut self, offset: u64, payload: Option<&[u8]>, bytes: u64) -> Result<TakeOutcome> {
+        let this = MessageIdentity::of(offset, payload);
+        if let Some(expected) = self.expected.take()
+            && offset < self.position.offset
+        {
+            return if this == expected { Ok(TakeOutcome::Known) } else { Err(self.another_topic(offset)) };
+        }
+        self.check_gap(offset)?;
+        self.state.last = Some(this);
+        Ok(self.push(offset, payload, bytes))
+    }
+
+    #[cold]
+    fn another_topic(&self, offset: u64) -> Error {
+        Error::new(format!(
+            "the message at {offset} is not the one that was read there: it is not the same topic any more"
+        ))
+        .at(self.place_of(offset))
+        .help("was it deleted and made anew, or are these other brokers? `--fresh` forgets positions and state")
+    }
+
+    fn push(&mut self, offset: u64, payload: Option<&[u8]>, bytes: u64) -> TakeOutcome {
+        let reason = match payload {
+            None => "the message has no value (a tombstone)".to_owned(),
+            Some(payload) => match self.decoder.push(offset, payload) {
+                Ok(Pushed::Row) => {
+                    self.advance(offset, bytes);
+                    return TakeOutcome::Taken;
+                }
+                Ok(Pushed::Full) => {
+                    self.pending = Some(Pending { offset, payload: payload.to_vec(), bytes });
+                    return TakeOutcome::Full;
+                }
+                Err(rejected) => rejected.reason,
+            },
+        };
+        let mut dead_letter = DeadLetter::new(offset, reason, payload.map(<[u8]>::to_vec));
+        dead_letter.place = Some(self.place_of(offset));
+        self.dead.push(dead_letter);
+        self.advance(offset, bytes);
+        TakeOutcome::Taken
+    }
+
+    fn advance(&mut self, offset: u64, bytes: u64) {
+        self.position = Position { offset: offset + 1, records: self.position.records + 1 };
+        self.bytes += bytes;
+        if let Some(read) = &mut self.read {
+            read.push((offset, bytes));
+        }
+    }
+
+    /// Checks for a gap. The embedded broker drops old records silently, and nothing else leaves gaps there.
+    fn check_gap(&self, offset: u64) -> Result<()> {
+        let expected = self.position.offset;
+        if offset == expected || self.read.is_none() {
+            return Ok(());
+        }
+        Err(Error::new(format!("the embedded broker has dropped the records from {expected} to {offset}"))
+            .at(self.place())
+            .help("it keeps 5 MB a partition: use a real broker (`aqpipe kafka up`) for this much data"))
+    }
+
+    /// The rows and dead letters taken since the last call.
+    pub(super) fn rows(&mut self) -> Result<(Batch, Vec<DeadLetter>)> {
+        let batch = match self.decoder.take()? {
+            Some(batch) => {
+                self.warning = self.presence.observe(&batch);
+                self.empty = Some(batch.slice(0, 0));
+                batch
+            }
+            // Of the last layout: a change of layout ends a checkpoint.
+            None => self.empty.clone().map_or_else(Batch::without_rows, Ok)?,
+        };
+        Ok((batch, std::mem::take(&mut self.dead)))
+    }
+
+    /// The warning that the last rows gave rise to.
+    pub(super) fn take_warning(&mut self) -> Option<String> {
+        self.warning.take()
+    }
+
+    /// The bytes read since the last call.
+    pub(super) fn take_bytes(&mut self) -> u64 {
+        std::mem::take(&mut self.bytes)
+    }
+
+    /// The offsets and bytes read since the last call, where the embedded broker waits for such reports.
+    pub(super) fn take_read(&mut self) -> Vec<(u64, u64)> {
+        self.read.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Records whose marks could not be read back, since the last call.
+    pub(super) fn marks_ignored(&mut self) -> u64 {
+        self.decoder.quality_ignored()
+    }
+
+    pub(super) fn snapshot_state(&self) -> Result<Vec<u8>> {
+        PartitionState { decoder: self.decoder.snapshot_state(), ..self.state.clone() }.to_bytes()
+    }
+}

@@ -1,0 +1,136 @@
+//! Answers the rebalances of the consumer group: opens the splits of partitions that come, closes those of partitions that
+//! go.
+
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use aqpipe_engine::stage::FencingToken;
+use aqpipe_engine::{Error, Result};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::KafkaError;
+use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
+use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
+
+use super::membership::{DRAIN_TIMEOUT, Membership};
+use super::opener::PartitionOpener;
+use crate::kafka::topic_partition::TopicPartition;
+use crate::kafka::transactions::GroupFence;
+
+/// How long the splits of lost partitions are waited for. They commit nothing more and keep no other member from the
+/// partitions, so a longer wait would only delay this member's return to the group. Commits under way then are decided or
+/// refused before partitions are assigned again.
+const ABANDON_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The consumer of a source.
+pub(super) type GroupConsumer = BaseConsumer<RebalanceHandler>;
+
+/// Listens to the consumer.
+pub(super) struct RebalanceHandler {
+    membership: Arc<Membership>,
+    consumer: OnceLock<Weak<GroupConsumer>>,
+}
+
+impl RebalanceHandler {
+    pub(super) fn new(membership: Arc<Membership>) -> RebalanceHandler {
+        RebalanceHandler { membership, consumer: OnceLock::new() }
+    }
+
+    /// Says to which consumer this handler belongs.
+    pub(super) fn belongs_to(&self, consumer: &Arc<GroupConsumer>) {
+        // Set once, right after the consumer was made.
+        let _ = self.consumer.set(Arc::downgrade(consumer));
+    }
+
+    fn assign(&self, base: &GroupConsumer, list: &mut TopicPartitionList) -> Result<()> {
+        let membership = &self.membership;
+        let splits = membership.splits().ok_or_else(|| Error::bug("assigned before it was run"))?;
+        let consumer = self.consumer.get().and_then(Weak::upgrade);
+        let consumer = consumer.ok_or_else(|| Error::bug("assigned after its consumer was gone"))?;
+        let partitions = TopicPartition::all(list);
+        let opener = PartitionOpener { consumer: &consumer, membership, splits: &*splits };
+        let ready = opener.ready(&partitions)?;
+        for split in &ready {
+            let (topic, partition) = (split.partition.topic(), split.partition.partition());
+            list.set_partition_offset(topic, partition, Offset::Offset(split.offset))
+                .map_err(|error| Error::new("cannot set the start").at(split.partition.to_string()).because(error))?;
+        }
+        // Assigned once, with explicit offsets, so that no answer from the brokers overrides them.
+        answer(base, Some(list))?;
+        membership.monitor.recovered();
+        membership.report_assigned(&partitions);
+        // The membership as it is now: with a later one a commit would pass whose partitions were taken away meanwhile.
+        let fence = base.group_metadata().map(|group| Arc::new(GroupFence(group)) as FencingToken);
+        for split in ready {
+            let id = split.partition.split_id();
+            membership.add(split.partition, split.handle);
+            splits.open(id, Box::new(split.reader), split.start, fence.clone())?;
+        }
+        membership.set_assigned(true);
+        Ok(())
+    }
+
+    fn revoke(&self, base: &GroupConsumer, list: &TopicPartitionList) -> Result<()> {
+        let membership = &self.membership;
+        let ids = membership.remove(&TopicPartition::all(list));
+        membership.set_assigned(false);
+        let is_lost = base.assignment_lost();
+        let closed = match membership.splits() {
+            Some(splits) if !ids.is_empty() => {
+                let (pipeline, stage) = (&*membership.monitor.pipeline, &*membership.monitor.stage);
+                let how = if is_lost { "lost" } else { "given back" };
+                tracing::info!(pipeline, stage, "{how}: {}", ids.join(", "));
+                let timeout = if is_lost { ABANDON_TIMEOUT } else { DRAIN_TIMEOUT };
+                splits.close(&ids, is_lost, Instant::now() + timeout)
+            }
+            _ => Ok(()),
+        };
+        let answered = answer(base, None);
+        if is_lost {
+            // Another member has the partitions: it reads again what could not be closed here.
+            return answered;
+        }
+        closed.and(answered)
+    }
+}
+
+/// Tells the consumer what it has: the partitions, or none.
+fn answer(base: &GroupConsumer, partitions: Option<&TopicPartitionList>) -> Result<()> {
+    if matches!(base.rebalance_protocol(), RebalanceProtocol::Cooperative) {
+        return Err(Error::bug("the group assigns cooperatively"));
+    }
+    let answered = match partitions {
+        Some(partitions) => base.assign(partitions),
+        None => base.unassign(),
+    };
+    answered.map_err(|error| Error::new("cannot take the assignment").because(error))
+}
+
+impl ClientContext for RebalanceHandler {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.membership.monitor.log_line(level, facility, message);
+    }
+
+    fn stats(&self, _: Statistics) {}
+
+    fn stats_raw(&self, _: &[u8]) {}
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.membership.monitor.client_error(&error, reason);
+    }
+}
+
+impl ConsumerContext for RebalanceHandler {
+    fn rebalance(&self, base: &BaseConsumer<Self>, event: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        let answered = match event {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assign(base, partitions),
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => self.revoke(base, partitions),
+            other => Err(Error::new("the group could not be joined").because(KafkaError::Rebalance(Code::from(other)))),
+        };
+        if let Err(error) = answered {
+            // The consumer waits for an answer whatever went wrong. Where that fails too, the error that is kept tells.
+            let _ = base.unassign();
+            self.membership.fail(error);
+        }
+    }
+}

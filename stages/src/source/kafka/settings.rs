@@ -1,0 +1,69 @@
+//! The settings of a source, and the configuration of its consumer.
+
+use std::sync::Arc;
+
+use aqpipe_engine::stage::Latch;
+use rdkafka::ClientConfig;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::codec::json::DecoderOptions;
+use crate::kafka::endpoint::KafkaEndpoint;
+use crate::kafka::transactions::TransactionManager;
+
+/// Where a partition starts that the group has read nothing of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub(crate) enum StartOffset {
+    #[default]
+    Earliest,
+    Latest,
+}
+
+/// The settings of a source.
+pub(super) struct Settings {
+    pub(super) endpoint: KafkaEndpoint,
+    pub(super) transactions: Arc<TransactionManager>,
+    pub(super) group: String,
+    pub(super) topics: Vec<String>,
+    pub(super) start: StartOffset,
+    pub(super) until_end: bool,
+    pub(super) session_timeout_secs: u32,
+    pub(super) decoder: DecoderOptions,
+    pub(super) upstream: Arc<Latch>,
+}
+
+impl Settings {
+    pub(super) fn topics(&self) -> Vec<&str> {
+        self.topics.iter().map(String::as_str).collect()
+    }
+
+    pub(super) fn consumer_config(&self) -> ClientConfig {
+        let mut config = self.endpoint.client_config();
+        let session = u64::from(self.session_timeout_secs) * 1_000;
+        config.set("group.id", &self.group);
+        config.set("session.timeout.ms", session.to_string());
+        config.set("heartbeat.interval.ms", (session / 3).clamp(100, 3_000).to_string());
+        config.set("max.poll.interval.ms", session.max(300_000).to_string());
+        config.set("partition.assignment.strategy", "range");
+        // The engine keeps positions: it says where a split starts, and when its records are committed.
+        config.set("enable.auto.commit", "false");
+        config.set("enable.auto.offset.store", "false");
+        config.set("auto.offset.reset", "error");
+        config.set("enable.partition.eof", "true");
+        config.set("isolation.level", "read_committed");
+        // A fetch for a full partition waits until one for partitions at their end has returned, which takes so long: the
+        // default of 500 ms is an idle half second for each full queue.
+        config.set("fetch.wait.max.ms", "20");
+        // New partitions are seen within half a minute.
+        config.set("topic.metadata.refresh.interval.ms", "30000");
+        // The pause before a full queue is fetched for again; the default of a second stalls the split for that long.
+        config.set("fetch.queue.backoff.ms", "10");
+        // For the queue of each partition, of which there is one a split.
+        config.set("queued.min.messages", "50000");
+        config.set("queued.max.messages.kbytes", "16384");
+        self.endpoint.properties().apply(&mut config);
+        config
+    }
+}

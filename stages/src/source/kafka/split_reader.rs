@@ -1,0 +1,210 @@
+//! One partition, read on its split's thread.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use aqpipe_engine::record::Position;
+use aqpipe_engine::stage::{Poll, SplitReader};
+use aqpipe_engine::{Error, Result};
+use rdkafka::Message;
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode as Code;
+
+use super::membership::Membership;
+use super::message_reader::{MessageReader, TakeOutcome};
+use super::partition_handle::PartitionHandle;
+use crate::kafka::client_log::take_partition_end;
+use crate::kafka::error_class::{is_leaderless, is_transient};
+use crate::kafka::metadata_client::watermarks;
+
+/// How long one wait for messages may take while the end of the split depends on its upstream, whose end wakes nobody.
+const UPSTREAM_CHECK_INTERVAL: Duration = Duration::from_millis(50);
+/// After so many records of one partition the others should have some as well, where there are several keys.
+const SKEW_CHECK_RECORDS: u64 = 5_000;
+/// How long one request for the end of the partition may take.
+const WATERMARKS_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The end of a split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UntilEnd {
+    /// It has none.
+    Never,
+    /// The end of the partition once the upstream pipelines have ended.
+    Unknown,
+    /// That offset.
+    At(u64),
+}
+
+/// Reads one partition, from a queue of its own.
+pub(super) struct KafkaSplitReader<C: ConsumerContext> {
+    consumer: Arc<BaseConsumer<C>>,
+    queue: PartitionQueue<C>,
+    messages: MessageReader,
+    until_end: UntilEnd,
+    handle: Arc<PartitionHandle>,
+    membership: Arc<Membership>,
+}
+
+impl<C: ConsumerContext> KafkaSplitReader<C> {
+    pub(super) fn new(
+        consumer: Arc<BaseConsumer<C>>,
+        queue: PartitionQueue<C>,
+        messages: MessageReader,
+        until_end: UntilEnd,
+        (handle, membership): (Arc<PartitionHandle>, Arc<Membership>),
+    ) -> KafkaSplitReader<C> {
+        KafkaSplitReader { consumer, queue, messages, until_end, handle, membership }
+    }
+
+    /// Whether everything up to the end was read; asks for the end once the upstream has ended.
+    fn is_done(&mut self) -> Result<bool> {
+        if self.until_end == UntilEnd::Unknown && self.membership.settings.upstream.is_open() {
+            let partition = self.messages.partition();
+            match watermarks(&self.consumer, partition.topic(), partition.partition(), WATERMARKS_TIMEOUT) {
+                Ok((_, high)) => {
+                    let high = high.max(0) as u64;
+                    self.handle.end.store(high, Ordering::Relaxed);
+                    self.until_end = UntilEnd::At(high);
+                }
+                Err(error) if is_leaderless(&error) => {
+                    self.membership.monitor.failed(&error);
+                }
+                Err(error) => {
+                    return Err(Error::new("cannot ask where the partition ends")
+                        .at(partition.to_string())
+                        .because(error));
+                }
+            }
+        }
+        Ok(matches!(self.until_end, UntilEnd::At(end) if self.messages.position.offset >= end)
+            && !self.messages.is_pending())
+    }
+
+    /// Reads until `max` records were taken, the queue is empty or the rows are full; waits for the first one only.
+    fn fill(&mut self, max: usize, until: Instant) -> Result<usize> {
+        let handle = Arc::clone(&self.handle);
+        let mut taken = usize::from(self.messages.take_pending()?);
+        while taken < max {
+            let mut timeout = Duration::ZERO;
+            if taken == 0 {
+                timeout = until.saturating_duration_since(Instant::now());
+                if self.until_end == UntilEnd::Unknown {
+                    timeout = timeout.min(UPSTREAM_CHECK_INTERVAL);
+                }
+            }
+            let Some(polled) = handle.take(|| self.queue.poll(timeout)) else { break };
+            match polled {
+                None => break,
+                Some(Ok(message)) => {
+                    let offset = message.offset().max(0) as u64;
+                    // Headers are left alone: a key that is not UTF-8 would panic in the client library.
+                    let payload = message.payload();
+                    let bytes = message.key().map_or(0, <[u8]>::len) + payload.map_or(0, <[u8]>::len);
+                    match self.messages.take(offset, payload, bytes as u64)? {
+                        TakeOutcome::Taken => taken += 1,
+                        TakeOutcome::Known => {}
+                        TakeOutcome::Full => break,
+                    }
+                }
+                Some(Err(error)) => {
+                    self.handle_error(error)?;
+                    if self.is_done()? {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(taken)
+    }
+
+    fn handle_error(&mut self, error: KafkaError) -> Result<()> {
+        if let KafkaError::PartitionEOF(_) = error {
+            // Behind the last record may lie markers of transactions, which are passed as well.
+            let end = take_partition_end().unwrap_or_default();
+            let at = &mut self.messages.position.offset;
+            *at = end.max(*at);
+            self.handle.end.fetch_max(end, Ordering::Relaxed);
+            self.membership.monitor.recovered();
+            return Ok(());
+        }
+        let code = error.rdkafka_error_code();
+        if !code.is_some_and(is_transient) {
+            // A topic that was made anew answers so to the positions of the old one.
+            self.membership.compare_topics(&self.consumer)?;
+        }
+        match code {
+            Some(code) if is_transient(code) => {
+                self.membership.monitor.retried(code);
+                Ok(())
+            }
+            Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => {
+                Err(Error::new("the next record is gone: the topic has dropped it before it was read")
+                    .at(self.messages.place())
+                    .because(error)
+                    .help("raise the topic's `retention.ms`, and run with `--fresh` to begin again"))
+            }
+            _ => Err(Error::new("the partition cannot be read").at(self.messages.place()).because(error)),
+        }
+    }
+
+    fn count(&self, taken: u64) {
+        let before = self.handle.read.fetch_add(taken, Ordering::Relaxed);
+        if (before..before + taken).contains(&SKEW_CHECK_RECORDS) {
+            self.membership.report_skew(&self.consumer, self.messages.partition(), before + taken);
+        }
+    }
+
+    fn report(&mut self) {
+        let bytes = self.messages.take_bytes();
+        let ignored = self.messages.marks_ignored();
+        let read = self.messages.take_read();
+        let Membership { monitor, settings, .. } = &*self.membership;
+        monitor.metrics.bytes_in.fetch_add(bytes, Ordering::Relaxed);
+        if ignored > 0 {
+            monitor.metrics.marks_ignored(ignored);
+        }
+        let partition = self.messages.partition();
+        settings.endpoint.report_reads(partition.topic(), &settings.group, partition.partition(), &read);
+    }
+}
+
+impl<C: ConsumerContext + 'static> SplitReader for KafkaSplitReader<C> {
+    fn next(&mut self, max: usize, until: Instant) -> Result<Poll> {
+        if self.is_done()? {
+            return Ok(Poll::End);
+        }
+        let taken = self.fill(max.max(1), until);
+        self.report();
+        let taken = taken?;
+        if taken > 0 {
+            self.count(taken as u64);
+            let (batch, dead) = self.messages.rows()?;
+            if let Some(warning) = self.messages.take_warning() {
+                let (monitor, partition) = (&self.membership.monitor, self.messages.partition());
+                tracing::warn!(pipeline = &*monitor.pipeline, stage = &*monitor.stage, "{partition}: {warning}");
+            }
+            return Ok(Poll::Rows(batch, dead));
+        }
+        Ok(if self.is_done()? { Poll::End } else { Poll::Idle })
+    }
+
+    fn position(&self) -> Position {
+        self.messages.position
+    }
+
+    fn snapshot_state(&self, _: Position) -> Result<Vec<u8>> {
+        self.messages.snapshot_state()
+    }
+
+    /// At a later start the newest records would be others, and the oldest ones may be gone.
+    fn commits_at_start(&self) -> bool {
+        self.membership.settings.endpoint.is_durable()
+    }
+
+    fn lag(&self) -> Option<u64> {
+        Some(self.handle.end.load(Ordering::Relaxed).saturating_sub(self.messages.position.offset))
+    }
+}
