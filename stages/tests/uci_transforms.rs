@@ -5,35 +5,35 @@ use std::sync::Arc;
 use aqpipe_engine::arrow_array::{Float64Array, StringArray};
 use aqpipe_engine::record::{Batch, BatchParts, Column, Field, Fields, Flag, Numbers, Provenance};
 use aqpipe_engine::stage::{BuildContext, Output, Registry, Role, StageConfig, TransformConfig};
-use aqpipe_stages as _;
+use aqpipe_stages::UCI_FIELDS;
 use serde_json::json;
 
-/// Field, and the cells that forward fill, backward fill and the median fill in the whole file.
-const FILLED: [(&str, [usize; 3]); 13] = [
-    ("CO(GT)", [262, 88, 1333]),
-    ("PT08.S1(CO)", [42, 33, 291]),
-    ("NMHC(GT)", [16, 12, 8415]),
-    ("C6H6(GT)", [42, 33, 291]),
-    ("PT08.S2(NMHC)", [42, 33, 291]),
-    ("NOx(GT)", [388, 63, 1188]),
-    ("PT08.S3(NOx)", [42, 33, 291]),
-    ("NO2(GT)", [389, 63, 1190]),
-    ("PT08.S4(NO2)", [42, 33, 291]),
-    ("PT08.S5(O3)", [42, 33, 291]),
-    ("T", [42, 33, 291]),
-    ("RH", [42, 33, 291]),
-    ("AH", [42, 33, 291]),
+/// The cells that forward fill, backward fill and the median fill in the whole file, for each of [`UCI_FIELDS`].
+const FILLED: [[usize; 3]; UCI_FIELDS.len()] = [
+    [262, 88, 1333],
+    [42, 33, 291],
+    [16, 12, 8415],
+    [42, 33, 291],
+    [42, 33, 291],
+    [388, 63, 1188],
+    [42, 33, 291],
+    [389, 63, 1190],
+    [42, 33, 291],
+    [42, 33, 291],
+    [42, 33, 291],
+    [42, 33, 291],
+    [42, 33, 291],
 ];
 
 /// The file in batches of `rows`: -200 is missing, the decimal mark a comma, the lines of semicolons nothing.
 fn read(path: &str, rows: usize) -> Vec<Batch> {
     let mut reader = csv::ReaderBuilder::new().delimiter(b';').from_path(path).expect("the file opens");
     let header = reader.headers().expect("has a header").clone();
-    let columns = FILLED.map(|(name, _)| header.iter().position(|column| column == name).expect("has the column"));
+    let columns = UCI_FIELDS.map(|name| header.iter().position(|column| column == name).expect("has the column"));
     let records: Vec<csv::StringRecord> = reader.records().map(|record| record.expect("reads")).collect();
     let records: Vec<_> = records.into_iter().filter(|record| !record[0].is_empty()).collect();
     let layout = Arc::new(Fields {
-        list: FILLED.iter().map(|(name, _)| Field::number(name)).collect(),
+        list: UCI_FIELDS.map(Field::number).to_vec(),
         key: Some("station".into()),
         ..Fields::default()
     });
@@ -69,13 +69,13 @@ fn transform(registry: &Registry, name: &str, table: serde_json::Value) -> Arc<d
     }
 }
 
-fn carried(configs: &[Arc<dyn TransformConfig>], batches: Vec<Batch>) -> Vec<Batch> {
+fn run(configs: &[Arc<dyn TransformConfig>], batches: Vec<Batch>) -> Vec<Batch> {
     let mut batches = batches;
     for config in configs {
         let mut cx = BuildContext::for_tests();
-        if let Some(mut survey) = config.fitter(&cx) {
-            batches.iter().for_each(|batch| survey.observe(batch).expect("within bounds"));
-            cx = cx.with_fitted(Some(survey.finish().expect("finishes").into()));
+        if let Some(mut fitter) = config.fitter(&cx) {
+            batches.iter().for_each(|batch| fitter.observe(batch).expect("within bounds"));
+            cx = cx.with_fitted(Some(fitter.finish().expect("finishes").into()));
         }
         let mut transform = config.build(&cx).expect("builds");
         let mut out = Output::default();
@@ -108,24 +108,24 @@ fn the_real_file_is_filled_checked_and_scored_as_the_reference_says() {
         transform(&registry, "impute", json!({ "steps": steps })),
         transform(&registry, "range_check", json!({ "ranges": ranges })),
         transform(&registry, "derive", json!({})),
-        transform(&registry, "score", json!({ "fields": FILLED.map(|(name, _)| name) })),
+        transform(&registry, "score", json!({ "fields": UCI_FIELDS })),
     ];
     for rows in [100, 1_000, 9_357] {
-        let out = carried(&configs, read(&path, rows));
+        let out = run(&configs, read(&path, rows));
         let mut origins: Vec<u64> = out.iter().flat_map(|batch| batch.source_offsets().to_vec()).collect();
         assert_eq!(origins.len(), 9_357);
         origins.dedup();
         assert!(origins.is_sorted() && origins.len() == 9_357, "one key: the order of the file");
 
-        for (field, (name, expected)) in FILLED.iter().enumerate() {
+        for (field, (name, expected)) in UCI_FIELDS.into_iter().zip(FILLED).enumerate() {
             let count = |provenance| {
                 let of =
                     |batch: &Batch| batch.numbers(field).map(|numbers| numbers.quality.to_vec()).unwrap_or_default();
-                let marks = out.iter().flat_map(of).map(aqpipe_engine::record::CellQuality);
-                marks.filter(|mark| mark.provenance() == provenance).count()
+                let quality = out.iter().flat_map(of).map(aqpipe_engine::record::CellQuality);
+                quality.filter(|quality| quality.provenance() == provenance).count()
             };
             let filled = [Provenance::ForwardFill, Provenance::BackwardFill, Provenance::Median].map(count);
-            assert_eq!(filled, *expected, "{name}");
+            assert_eq!(filled, expected, "{name}");
         }
 
         let fails = |field: usize, batch: &Batch| -> usize {
