@@ -3,8 +3,6 @@
 mod fill;
 mod time;
 
-#[cfg(test)]
-pub(crate) use fill::ALL_PROVENANCES;
 pub use fill::{parse_fill, write_fill, write_fills};
 pub use time::{TimestampError, parse_timestamp, write_timestamp};
 
