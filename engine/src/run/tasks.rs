@@ -4,16 +4,13 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
 use super::reconfigure::Reconfiguration;
 use crate::error::{Error, Result};
 use crate::record::SplitId;
-
-/// How often a wait for splits to end looks at the time.
-const CLOSE_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The signal to a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,24 +192,24 @@ impl Tasks {
         state.splits.get(id).is_none_or(|entry| entry.epoch != epoch || entry.handle.signal() == TaskSignal::Revoked)
     }
 
-    /// Ends splits, and waits for it until `until`. Calls `look` now and then meanwhile.
-    pub(super) fn close_and(&self, ids: &[SplitId], lost: bool, until: Instant, mut look: impl FnMut()) -> Result<()> {
+    /// Ends splits, and waits for it until `until`.
+    pub(super) fn close(&self, ids: &[SplitId], lost: bool, until: Instant) -> Result<()> {
         let signal = if lost { TaskSignal::Revoked } else { TaskSignal::Drain };
-        {
-            let mut state = self.state.lock();
-            for id in ids {
-                if let Some(entry) = state.splits.get_mut(id) {
-                    entry.handle.raise(signal);
-                    entry.refused = false;
-                    if entry.is_gone() {
-                        state.splits.remove(id);
-                    }
+        let mut state = self.state.lock();
+        for id in ids {
+            if let Some(entry) = state.splits.get_mut(id) {
+                entry.handle.raise(signal);
+                entry.refused = false;
+                if entry.is_gone() {
+                    state.splits.remove(id);
                 }
             }
         }
-        let is_open = |state: &State| ids.iter().any(|id| state.splits.contains_key(id));
-        self.wait_while(CLOSE_POLL_INTERVAL, |state| is_open(state) && Instant::now() < until, &mut look);
-        let state = self.state.lock();
+        while ids.iter().any(|id| state.splits.contains_key(id)) {
+            if self.changed.wait_until(&mut state, until).timed_out() {
+                break;
+            }
+        }
         let late: Vec<&SplitId> = ids.iter().filter(|id| state.splits.contains_key(*id)).collect();
         if late.is_empty() {
             return Ok(());
@@ -236,16 +233,11 @@ impl Tasks {
         }
     }
 
-    /// Waits while something holds, and calls `look` at least so often.
-    pub(super) fn wait_while(&self, interval: Duration, holds: impl Fn(&State) -> bool, mut look: impl FnMut()) {
-        loop {
-            let mut state = self.state.lock();
-            if !holds(&state) {
-                return;
-            }
-            self.changed.wait_for(&mut state, interval);
-            drop(state);
-            look();
+    /// Waits while something holds.
+    pub(super) fn wait_while(&self, holds: impl Fn(&State) -> bool) {
+        let mut state = self.state.lock();
+        while holds(&state) {
+            self.changed.wait(&mut state);
         }
     }
 
@@ -305,6 +297,8 @@ impl Tasks {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -315,11 +309,7 @@ mod tests {
         tasks.checkpoint_submitted(&id, epoch);
         tasks.task_ended(&id, epoch);
         assert_eq!(tasks.running().len(), 1, "a checkpoint is still under way");
-        assert!(
-            tasks
-                .close_and(std::slice::from_ref(&id), false, Instant::now() + Duration::from_millis(1), || {})
-                .is_err()
-        );
+        assert!(tasks.close(std::slice::from_ref(&id), false, Instant::now() + Duration::from_millis(1)).is_err());
         assert_eq!(handle.signal(), TaskSignal::Revoked, "who is late is forgotten");
         tasks.checkpoint_finished(&id, epoch);
         assert!(tasks.running().is_empty());
@@ -345,8 +335,8 @@ mod tests {
         assert_eq!(handle.signal(), TaskSignal::Revoked);
         tasks.task_ended(&id, epoch);
         assert_eq!(tasks.running().len(), 1, "it did not come to its end");
-        tasks.wait_while(Duration::from_millis(1), State::has_work, || {});
-        tasks.close_and(std::slice::from_ref(&id), true, Instant::now(), || {}).expect("closed");
+        tasks.wait_while(State::has_work);
+        tasks.close(std::slice::from_ref(&id), true, Instant::now()).expect("closed");
         assert!(tasks.running().is_empty());
     }
 
@@ -371,7 +361,7 @@ mod tests {
             tasks.checkpoint_submitted(&id, epoch);
             let until = Instant::now() + Duration::from_secs(600);
             std::thread::scope(|scope| {
-                let closing = scope.spawn(|| tasks.close_and(std::slice::from_ref(&id), lost, until, || {}));
+                let closing = scope.spawn(|| tasks.close(std::slice::from_ref(&id), lost, until));
                 while tasks.state.lock().splits[&id].handle.signal() == TaskSignal::Run {
                     std::thread::yield_now();
                 }
@@ -389,7 +379,7 @@ mod tests {
         let id: SplitId = "a".into();
         let (old, _) = tasks.register(&id).expect("new");
         assert!(tasks.register(&id).is_err(), "it runs");
-        assert!(tasks.close_and(std::slice::from_ref(&id), false, Instant::now(), || {}).is_err());
+        assert!(tasks.close(std::slice::from_ref(&id), false, Instant::now()).is_err());
         let (new, handle) = tasks.register(&id).expect("the old one is lost");
         tasks.task_ended(&id, old);
         assert!(tasks.is_revoked(&id, old) && !tasks.is_revoked(&id, new));

@@ -1,10 +1,12 @@
 //! Transforms of a running pipeline are swapped: for all splits at a checkpoint, or for none.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aqpipe_engine::Error;
 use aqpipe_engine::cancel::CancellationToken;
+use aqpipe_engine::metrics::Metrics;
 use aqpipe_engine::run::{Outcome, RunControl, Summary};
 
 use super::{HOLD, SINK, SUMS, TestRun, records};
@@ -16,9 +18,9 @@ const SLOW: &str = "interval_secs = 0.003";
 /// Swaps the transforms for `new` once the run has read some records; returns the run's summary, and what the swap said.
 fn swap(test: &TestRun, source: &str, rest: &str, new: &str, stop_afterwards: bool) -> (Summary, Result<(), Error>) {
     let (control, stop) = (RunControl::default(), CancellationToken::default());
-    let metrics = std::sync::Arc::new(aqpipe_engine::metrics::Metrics::default());
+    let metrics = Arc::new(Metrics::default());
     std::thread::scope(|scope| {
-        let (given, token, counted) = (control.clone(), stop.clone(), std::sync::Arc::clone(&metrics));
+        let (given, token, counted) = (control.clone(), stop.clone(), Arc::clone(&metrics));
         let running = scope.spawn(move || {
             test.run_with(source, rest, |options| {
                 (options.control, options.cancellation, options.metrics) = (given, token, counted);
@@ -53,15 +55,57 @@ fn a_stage_with_the_same_options_keeps_its_state_and_one_with_others_takes_it_ov
 
 #[test]
 fn a_run_that_was_swapped_goes_on_with_the_new_stages_after_a_stop() {
-    let test = TestRun::with(records(RECORDS));
-    let (old, new) = (format!("{HOLD}{SINK}"), format!("{HOLD}{SUMS}{SINK}"));
-    let (summary, swapped) = swap(&test, SLOW, &old, &new, true);
-    swapped.expect("a stage is added");
-    assert_eq!(summary.outcome, Outcome::Stopped);
-    let error = test.run("", &old).expect_err("the run has other stages by now");
-    assert!(error.to_string().contains("memory -> hold -> sums -> memory"), "{error}");
-    let rest = test.run("", &new).expect("goes on");
-    assert_eq!((rest.outcome, test.memory.values().len() as u64), (Outcome::Done, RECORDS));
+    let refuse = "[[transform]]\ntype = \"refuse\"\nbelow = -1.0\n";
+    for backend in ["", "backend = \"transactional\"\n", "backend = \"staged\"\n"] {
+        // A stage is added; one is removed though it has a state; one has another type under its name.
+        for (old, new) in [
+            (HOLD.to_owned(), format!("{HOLD}{SUMS}")),
+            (format!("{HOLD}{SUMS}"), HOLD.to_owned()),
+            (format!("{HOLD}{SUMS}id = \"b\"\n"), format!("{HOLD}{refuse}id = \"b\"\n")),
+        ] {
+            let test = TestRun::with(records(RECORDS));
+            let (old, new) = (format!("{old}{SINK}{backend}"), format!("{new}{SINK}{backend}"));
+            let (summary, swapped) = swap(&test, SLOW, &old, &new, true);
+            swapped.expect("the stages are swapped");
+            assert_eq!(summary.outcome, Outcome::Stopped);
+            test.run("", &old).expect_err("the run has other stages by now");
+            let rest = test.run("", &new).expect("goes on");
+            assert_eq!((rest.outcome, test.memory.values().len() as u64), (Outcome::Done, RECORDS));
+        }
+    }
+}
+
+#[test]
+fn a_swap_during_a_stop_is_refused_or_done_by_all_and_the_next_start_goes_on() {
+    let (old, new) = (format!("{HOLD}{SUMS}{SINK}"), format!("{HOLD}{SINK}"));
+    for delay in [0, 1, 5, 20, 50, 120] {
+        let test = TestRun::with(records(RECORDS));
+        let (control, stop) = (RunControl::default(), CancellationToken::default());
+        let metrics = Arc::new(Metrics::default());
+        let swapped = std::thread::scope(|scope| {
+            let (given, token, counted) = (control.clone(), stop.clone(), Arc::clone(&metrics));
+            let (test, old) = (&test, &old);
+            let running = scope.spawn(move || {
+                test.run_with(&format!("{SLOW}\nsplits = 2"), old, |options| {
+                    (options.control, options.cancellation, options.metrics) = (given, token, counted);
+                })
+            });
+            while metrics.progress.load(Ordering::Relaxed) < RECORDS / 4 && !running.is_finished() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            let stopping = scope.spawn(move || {
+                std::thread::sleep(Duration::from_millis(delay));
+                stop.stop();
+            });
+            let swapped = control.reconfigure(&test.pipeline(&format!("{SLOW}\nsplits = 2"), &new));
+            stopping.join().expect("a thread");
+            running.join().expect("a thread").expect("stops");
+            swapped
+        });
+        let rest = if swapped.is_ok() { &new } else { &old };
+        test.run("splits = 2", rest).unwrap_or_else(|error| panic!("{delay} ms, {swapped:?}: {error}"));
+        assert_eq!(test.memory.values().len() as u64, RECORDS, "{delay} ms");
+    }
 }
 
 #[test]
