@@ -63,7 +63,7 @@ impl ChainStage {
         act: impl FnOnce(&mut dyn Transform, &mut Output) -> Result<()>,
     ) -> Result<Output> {
         let mut out = Output::default();
-        let started = Instant::now();
+        let started = self.cx.clock.now();
         let held = guard::call(&self.id, || {
             act(&mut *self.transform, &mut out)?;
             Ok(self.transform.held())
@@ -80,7 +80,7 @@ impl ChainStage {
             .help("this is a mistake in the stage: every row that comes in leaves once, or counts in `held`"));
         }
         self.held = held;
-        self.metrics.add(rows_in, rows_out, dead, out.filtered, started.elapsed());
+        self.metrics.add(rows_in, rows_out, dead, out.filtered, self.cx.clock.now() - started);
         Ok(out)
     }
 

@@ -223,7 +223,8 @@ impl SourceContext for Shared {
 
     fn split_states(&self, ids: &[SplitId]) -> Result<Vec<Option<SplitState>>> {
         none_is_missing(&self.recorded_splits()?, ids)?;
-        let until = Instant::now() + VISIBLE_ELSEWHERE_TIMEOUT;
+        let clock = &self.cx.clock;
+        let until = clock.now() + VISIBLE_ELSEWHERE_TIMEOUT;
         loop {
             let mut log = self.log.lock();
             if self.shares_splits {
@@ -243,8 +244,8 @@ impl SourceContext for Shared {
                 Some(_) if self.tasks.stopping() => {
                     return Err(Error::stop("stopped while another process was to make its output visible"));
                 }
-                Some(missing) if Instant::now() >= until => return Err(missing.error()),
-                Some(_) => self.tasks.wait(Instant::now() + VISIBLE_ELSEWHERE_POLL_INTERVAL),
+                Some(missing) if clock.now() >= until => return Err(missing.error()),
+                Some(_) => self.tasks.wait(clock.deadline(clock.now() + VISIBLE_ELSEWHERE_POLL_INTERVAL)),
             }
         }
     }

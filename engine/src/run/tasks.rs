@@ -67,7 +67,7 @@ impl TaskHandle {
 struct Entry {
     epoch: u64,
     handle: Arc<TaskHandle>,
-    /// Checkpoints that the split handed over and the committer has not settled.
+    /// Checkpoints that the task submitted and the committer has not finished with.
     in_flight: u64,
     /// Whether its thread has ended.
     ended: bool,
@@ -110,10 +110,10 @@ pub(super) struct Tasks {
 }
 
 impl Tasks {
-    /// Enters a split; it has ended only once its thread has, and its checkpoints are settled.
+    /// Registers a split. It has ended once its thread has, and the committer has finished with its checkpoints.
     pub(super) fn register(&self, id: &SplitId) -> Result<(u64, Arc<TaskHandle>)> {
         let mut state = self.state.lock();
-        // One that was lost may still wait for something; what it hands over does not count any more.
+        // A revoked task may still wait for something. Its checkpoints do not count any more.
         if state.splits.get(id).is_some_and(|entry| entry.handle.signal() != TaskSignal::Revoked) {
             return Err(Error::bug(format!("the split {id} is open already")));
         }
@@ -127,15 +127,15 @@ impl Tasks {
         Ok((epoch, handle))
     }
 
-    /// A split handed a checkpoint over.
+    /// A task submitted a checkpoint.
     pub(super) fn checkpoint_submitted(&self, id: &SplitId, epoch: u64) {
         if let Some(entry) = self.state.lock().splits.get_mut(id).filter(|entry| entry.epoch == epoch) {
             entry.in_flight += 1;
         }
     }
 
-    /// The committer has settled a checkpoint, one way or the other.
-    pub(super) fn checkpoint_settled(&self, id: &SplitId, epoch: u64) {
+    /// The committer has finished with a checkpoint, committed or not.
+    pub(super) fn checkpoint_finished(&self, id: &SplitId, epoch: u64) {
         self.change(id, epoch, |entry| entry.in_flight = entry.in_flight.saturating_sub(1));
     }
 
@@ -155,7 +155,7 @@ impl Tasks {
         self.changed.notify_all();
     }
 
-    /// A commit of splits was refused: they end without a barrier, and their source is to close them.
+    /// A commit of splits was refused: they end without a checkpoint, and their source is to close them.
     pub(super) fn refused(&self, ids: &[SplitId]) {
         let mut state = self.state.lock();
         for id in ids {
@@ -265,7 +265,7 @@ impl Tasks {
         self.state.lock().stopping
     }
 
-    /// Notes a failure; the first one is the pipeline's. The other splits come to a barrier and end.
+    /// Takes a failure. The first one is the pipeline's; the other splits take a checkpoint and end.
     pub(super) fn fail(&self, error: Error) {
         let mut state = self.state.lock();
         state.stopping = true;
@@ -281,7 +281,7 @@ impl Tasks {
         self.changed.notify_all();
     }
 
-    /// Nothing can be decided any more: splits end without a barrier.
+    /// Nothing can be committed any more: splits end without a checkpoint.
     pub(super) fn revoke_all(&self) {
         let mut state = self.state.lock();
         state.stopping = true;
@@ -321,7 +321,7 @@ mod tests {
                 .is_err()
         );
         assert_eq!(handle.signal(), TaskSignal::Revoked, "who is late is forgotten");
-        tasks.checkpoint_settled(&id, epoch);
+        tasks.checkpoint_finished(&id, epoch);
         assert!(tasks.running().is_empty());
     }
 
@@ -358,7 +358,7 @@ mod tests {
         tasks.checkpoint_submitted(&id, epoch);
         tasks.task_ended(&id, epoch);
         tasks.refused(&[Arc::clone(&id), Arc::clone(&id)]);
-        tasks.checkpoint_settled(&id, epoch);
+        tasks.checkpoint_finished(&id, epoch);
         assert_eq!(tasks.running(), [id], "it did not come to its end");
     }
 
@@ -377,7 +377,7 @@ mod tests {
                 }
                 tasks.refused(std::slice::from_ref(&id));
                 tasks.task_ended(&id, epoch);
-                tasks.checkpoint_settled(&id, epoch);
+                tasks.checkpoint_finished(&id, epoch);
                 closing.join().expect("a thread").expect("closed");
             });
         }

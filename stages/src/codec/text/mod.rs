@@ -5,7 +5,5 @@ mod fill;
 mod time;
 
 pub use decimal::write_number;
-#[cfg(test)]
-pub(crate) use fill::ALL_PROVENANCES;
 pub use fill::{parse_fill, write_fill, write_fills};
 pub use time::{TimestampError, parse_timestamp, write_timestamp};

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use super::super::{Decoder, DecoderOptions, Encoder, SCORE};
 use super::{decode, encode, options};
-use crate::codec::text::ALL_PROVENANCES;
+
 
 const TESTS: [&str; 3] = ["gross_range", "a \"quoted\" test", "späte"];
 
@@ -35,7 +35,7 @@ fn quality(value: Option<f64>) -> impl Strategy<Value = (Option<f64>, CellQualit
     };
     (
         prop::sample::select(flags),
-        prop::sample::select(ALL_PROVENANCES.to_vec()),
+        prop::sample::select(Provenance::ALL.to_vec()),
         0..=255u64,
         0..16u32,
         any::<[bool; 2]>(),
