@@ -13,7 +13,6 @@ use proptest::prelude::*;
 use super::super::{Decoder, DecoderOptions, Encoder, SCORE};
 use super::{decode, encode, options};
 
-
 const TESTS: [&str; 3] = ["gross_range", "a \"quoted\" test", "späte"];
 
 fn tests() -> Arc<QcTests> {
