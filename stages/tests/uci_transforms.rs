@@ -1,12 +1,29 @@
 //! The transforms that ship on the real file: what is filled, what fails and what the records score.
 
-use std::sync::Arc;
-
-use aqpipe_engine::arrow_array::{Float64Array, StringArray};
-use aqpipe_engine::record::{Batch, BatchParts, Column, Field, Fields, Flag, Numbers, Provenance};
-use aqpipe_engine::stage::{BuildContext, Output, Registry, Role, StageConfig, TransformConfig};
+use aqpipe_engine::record::{Batch, CellQuality, Flag, Provenance};
+use aqpipe_engine::testing::{BatchBuilder, PipelineHarness};
 use aqpipe_stages::UCI_FIELDS;
-use serde_json::json;
+
+/// The transforms of the pipelines that ship.
+const TRANSFORMS: &str = r#"
+[[transform]]
+type = "impute"
+steps = [{ method = "forward_fill", limit = 3 }, { method = "backward_fill", limit = 3 }, { method = "median" }]
+
+[[transform]]
+type = "range_check"
+ranges."CO(GT)" = { min = 0.0, max = 50.0 }
+ranges."NOx(GT)" = { min = 0.0, max = 1000.0 }
+ranges."C6H6(GT)" = { min = 0.0, max = 100.0 }
+ranges.T = { min = -20.0, max = 50.0 }
+ranges.RH = { min = 0.0, max = 100.0 }
+
+[[transform]]
+type = "derive"
+
+[[transform]]
+type = "score"
+"#;
 
 /// The cells that forward fill, backward fill and the median fill in the whole file, for each of [`UCI_FIELDS`].
 const FILLED: [[usize; 3]; UCI_FIELDS.len()] = [
@@ -32,86 +49,39 @@ fn read(path: &str, rows: usize) -> Vec<Batch> {
     let columns = UCI_FIELDS.map(|name| header.iter().position(|column| column == name).expect("has the column"));
     let records: Vec<csv::StringRecord> = reader.records().map(|record| record.expect("reads")).collect();
     let records: Vec<_> = records.into_iter().filter(|record| !record[0].is_empty()).collect();
-    let layout = Arc::new(Fields {
-        list: UCI_FIELDS.map(Field::number).to_vec(),
-        key: Some("station".into()),
-        ..Fields::default()
-    });
     let cell =
         |text: &str| Some(text.replace(',', ".").parse::<f64>().expect("a number")).filter(|value| *value != -200.0);
     let batch = |(index, records): (usize, &[csv::StringRecord])| {
-        let numbers = |column: usize| {
-            let values: Float64Array = records.iter().map(|record| cell(&record[column])).collect();
-            Column::Number(Numbers::observed(values))
+        // Strictly hourly, so that the place of a row says its time.
+        let rows = (index * rows)..(index * rows + records.len());
+        let builder = BatchBuilder::new()
+            .key("station", records.iter().map(|_| "uci"))
+            .at(rows.clone().map(|row| 1_078_941_600 + row as i64 * 3_600))
+            .from_offset(rows.start as u64);
+        let fields = UCI_FIELDS.into_iter().zip(columns);
+        let numbers = |builder: BatchBuilder, (name, column): (&str, usize)| {
+            builder.numbers(name, records.iter().map(|record| cell(&record[column])))
         };
-        // Strictly hourly, so the place of a row says its time.
-        let first = index * rows;
-        let hours = |row: usize| 1_078_941_600_000_000 + (first + row) as i64 * 3_600_000_000;
-        Batch::new(BatchParts {
-            fields: Arc::clone(&layout),
-            time: (0..records.len()).map(hours).collect::<Vec<_>>().into(),
-            utc_offset: vec![0; records.len()].into(),
-            key: Some(records.iter().map(|_| Some("uci")).collect::<StringArray>()),
-            columns: columns.iter().map(|column| numbers(*column)).collect(),
-            score: None,
-            source_offsets: (0..records.len()).map(|row| (first + row) as u64).collect::<Vec<_>>().into(),
-            raw: None,
-        })
-        .expect("the parts fit")
+        fields.fold(builder, numbers).build()
     };
     records.chunks(rows).enumerate().map(batch).collect()
 }
 
-fn transform(registry: &Registry, name: &str, table: serde_json::Value) -> Arc<dyn TransformConfig> {
-    match registry.get(Role::Transform, name).expect("registered").parse(table).expect("fits") {
-        StageConfig::Transform(config) => config,
-        _ => unreachable!("it was looked up as a transform"),
-    }
-}
-
-fn run(configs: &[Arc<dyn TransformConfig>], batches: Vec<Batch>) -> Vec<Batch> {
-    let mut batches = batches;
-    for config in configs {
-        let mut cx = BuildContext::for_tests();
-        if let Some(mut fitter) = config.fitter(&cx) {
-            batches.iter().for_each(|batch| fitter.observe(batch).expect("within bounds"));
-            cx = cx.with_fitted(Some(fitter.finish().expect("finishes").into()));
-        }
-        let mut transform = config.build(&cx).expect("builds");
-        let mut out = Output::default();
-        batches.into_iter().for_each(|batch| transform.apply(batch, &mut out).expect("applies"));
-        transform.finish(&mut out).expect("finishes");
-        assert!(out.dead.is_empty());
-        batches = out.batches;
-    }
-    batches
+/// Everything that the transforms make of the batches.
+fn run(batches: Vec<Batch>) -> Vec<Batch> {
+    let mut pipeline = PipelineHarness::with_input(TRANSFORMS, &batches);
+    let mut outputs: Vec<_> = batches.into_iter().map(|batch| pipeline.push(batch)).collect();
+    outputs.push(pipeline.finish());
+    assert!(outputs.iter().all(|output| output.dead.is_empty()));
+    outputs.into_iter().flat_map(|output| output.batches).collect()
 }
 
 #[test]
 #[ignore = "needs AQPIPE_UCI_CSV"]
 fn the_real_file_is_filled_checked_and_scored_as_the_reference_says() {
     let path = std::env::var("AQPIPE_UCI_CSV").expect("AQPIPE_UCI_CSV names the original AirQualityUCI.csv");
-    let registry = Registry::collect().expect("stages are registered");
-    let ranges = json!({
-        "CO(GT)": { "min": 0.0, "max": 50.0 },
-        "NOx(GT)": { "min": 0.0, "max": 1000.0 },
-        "C6H6(GT)": { "min": 0.0, "max": 100.0 },
-        "T": { "min": -20.0, "max": 50.0 },
-        "RH": { "min": 0.0, "max": 100.0 },
-    });
-    let steps = json!([
-        { "method": "forward_fill", "limit": 3 },
-        { "method": "backward_fill", "limit": 3 },
-        { "method": "median" },
-    ]);
-    let configs = [
-        transform(&registry, "impute", json!({ "steps": steps })),
-        transform(&registry, "range_check", json!({ "ranges": ranges })),
-        transform(&registry, "derive", json!({})),
-        transform(&registry, "score", json!({ "fields": UCI_FIELDS })),
-    ];
     for rows in [100, 1_000, 9_357] {
-        let out = run(&configs, read(&path, rows));
+        let out = run(read(&path, rows));
         let mut origins: Vec<u64> = out.iter().flat_map(|batch| batch.source_offsets().to_vec()).collect();
         assert_eq!(origins.len(), 9_357);
         origins.dedup();
@@ -121,7 +91,7 @@ fn the_real_file_is_filled_checked_and_scored_as_the_reference_says() {
             let count = |provenance| {
                 let of =
                     |batch: &Batch| batch.numbers(field).map(|numbers| numbers.quality.to_vec()).unwrap_or_default();
-                let quality = out.iter().flat_map(of).map(aqpipe_engine::record::CellQuality);
+                let quality = out.iter().flat_map(of).map(CellQuality);
                 quality.filter(|quality| quality.provenance() == provenance).count()
             };
             let filled = [Provenance::ForwardFill, Provenance::BackwardFill, Provenance::Median].map(count);

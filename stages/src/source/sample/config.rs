@@ -43,7 +43,7 @@ pub(crate) struct SampleSourceConfig {
     /// The stations: their names, or how many ("station-1", …). Their records come in turns, by time.
     #[serde(default)]
     stations: Stations,
-    /// What the key, the station's name, is called.
+    /// The name of the key, which holds the station.
     #[serde(default = "station")]
     #[schemars(length(min = 1))]
     key: String,

@@ -30,7 +30,7 @@ pub(super) trait Imputer: Send {
         Ok(())
     }
 
-    /// How many rows wait.
+    /// How many rows are held.
     fn held(&self) -> usize {
         0
     }
