@@ -425,7 +425,7 @@ impl Reconfigure for Shared {
             }
             return Err(error);
         }
-        *self.fitted.write() = fitted.clone();
+        *self.fitted.write() = fitted;
         *self.pipeline.write() = Arc::clone(&new);
         tracing::info!("the transforms are {} now", new.topology);
         Ok(())
