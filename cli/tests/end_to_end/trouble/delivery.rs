@@ -34,7 +34,7 @@ fn without_the_right_to_transactions_or_across_two_clusters_delivery_is_at_least
     let refused = "the user may not describe, read and write topic `noted`";
     let known = [&["run", "job.toml"], &commits_topic[..]].concat();
     dir.run(&known).expect(78, &["were decided by transactions of cluster", refused]);
-    dir.run(&[&known[..], &["--fresh"]].concat()).expect(78, &["noted cannot be forgotten: ", refused]);
+    dir.run(&[&known[..], &["--fresh"]].concat()).expect(78, &["recorded cannot be deleted: ", refused]);
     let kafka = broker.kafka();
     let (other, topic) = producer(&kafka);
     other.run(&[&once[..], &commits_topic[..]].concat()).expect(78, &["cannot deliver `exactly_once`: ", refused]);

@@ -29,7 +29,9 @@ fn a_disk_that_fails_at_any_step_stops_the_run_and_the_next_one_completes_with_n
     let (dir, topic) = producer(&kafka);
     dir.run(&["run", "job.toml"]).expect(0, &[]);
     for (index, fault) in
-        ["prepare.sync=error@3", "note.write=error@4", "note.sync=error@3", "finish.rename=error@2"].iter().enumerate()
+        ["prepare.sync=error@3", "ledger.write=error@4", "ledger.sync=error@3", "finish.rename=error@2"]
+            .iter()
+            .enumerate()
     {
         let (name, out) = (format!("disk-{index}"), format!("out-{index}"));
         let files = FILES.replace("\"out\"", &format!("\"{out}\""));

@@ -256,8 +256,8 @@ impl Ledger {
         }
         let bytes = encode(&entry)?;
         let sync = entry.is_decision();
-        let written = fault::point("note.write").and_then(|()| self.file.write_all(&bytes));
-        let synced = |file: &File| fault::point("note.sync").and_then(|()| file.sync_data());
+        let written = fault::point("ledger.write").and_then(|()| self.file.write_all(&bytes));
+        let synced = |file: &File| fault::point("ledger.sync").and_then(|()| file.sync_data());
         let written = written.and_then(|()| if sync { synced(&self.file) } else { Ok(()) });
         if let Err(error) = written {
             self.broken = true;

@@ -25,6 +25,8 @@ pub(super) struct LedgerLog {
     /// Asked to forget what it committed for an earlier run.
     backend: Option<Arc<dyn TransactionalBackend>>,
     pipeline: String,
+    /// The name of the sink, for messages.
+    sink: String,
     /// What ought to know of the output, for a message; nothing where instances share the splits.
     exclusive_memory: Option<String>,
     clock: Clock,
@@ -42,8 +44,9 @@ impl LedgerLog {
         let exclusive_memory = exclusive_home.map(|home| {
             format!("the state directory `{}` does not know of it: it was removed, or is another one", home.display())
         });
-        let (to_acknowledge, pipeline) = (BTreeMap::new(), pipeline.name.clone());
-        LedgerLog { ledger, offsets, to_acknowledge, backend, pipeline, exclusive_memory, clock }
+        let (to_acknowledge, sink) = (BTreeMap::new(), pipeline.sink.label.clone());
+        let pipeline = pipeline.name.clone();
+        LedgerLog { ledger, offsets, to_acknowledge, backend, pipeline, sink, exclusive_memory, clock }
     }
 
     /// An error where transactions decided earlier commits, which this run cannot see. `why` says why it has none.
@@ -100,6 +103,7 @@ impl CommitLog for LedgerLog {
                 committed: (committed, committed),
                 visible: *visible,
                 exclusive_memory: self.exclusive_memory.as_deref(),
+                sink: &self.sink,
                 ..Evidence::default()
             };
             let reconciled = reconcile(id, &evidence)?;

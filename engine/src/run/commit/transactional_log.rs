@@ -47,8 +47,9 @@ pub(super) struct TransactionalLog {
     /// Whether one process runs the pipeline alone, so that splits belong to a run of it.
     exclusive: bool,
     run: u64,
-    topology: String,
     group: String,
+    /// The name of the sink, for messages.
+    sink: String,
     counts: Counts,
     /// Transactions whose staged output is all visible.
     acknowledged: Vec<u64>,
@@ -71,8 +72,8 @@ impl TransactionalLog {
             writer: instance.writer.clone(),
             output: instance.output.to_string(),
             exclusive: options.exclusive,
+            sink: pipeline.sink.label.clone(),
             run: 0,
-            topology: if options.replay { REPLAY.to_owned() } else { pipeline.topology.clone() },
             counts: Counts::default(),
             acknowledged: Vec::new(),
             clock: clock.clone(),
@@ -202,7 +203,6 @@ impl TransactionalLog {
                 let value = SplitValue {
                     split: id.clone(),
                     run: record.run,
-                    topology: record.topology.clone(),
                     state: split.state.clone(),
                     held: split.held,
                     ended: split.ended,
@@ -226,7 +226,6 @@ impl TransactionalLog {
             let value = SplitValue {
                 split: split.to_string(),
                 run: self.run,
-                topology: self.topology.clone(),
                 state: checkpoint.state.clone(),
                 held: checkpoint.counts.held_after,
                 ended: checkpoint.ended,
@@ -312,7 +311,7 @@ impl CommitLog for TransactionalLog {
                 committed: (before[i], after[i]),
                 visible: visible[i],
                 exclusive_memory: self.exclusive.then_some(TOPIC_MEMORY),
-                topology: &self.topology,
+                sink: &self.sink,
             };
             let reconciled = reconcile(id, &evidence)?;
             reconciled.warning.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -545,7 +544,7 @@ mod tests {
                 writer,
                 exclusive: false,
                 run: 0,
-                topology: "a".into(),
+                sink: "sink".into(),
                 group: "g".into(),
                 counts: Counts::default(),
                 acknowledged: Vec::new(),
