@@ -17,6 +17,8 @@ const STARTUP_TIMEOUT: Duration = Duration::from_secs(180);
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(60);
 /// How many times a broker's process is looked up before it counts as gone: on a busy machine one lookup may find nothing.
 const PROCESS_LOOKUPS_MAX: u32 = 10;
+/// How often a killed broker is looked for until it has ended: half a minute on a busy machine.
+const DYING_LOOKUPS_MAX: u32 = 300;
 /// The pause between two lookups.
 const PROCESS_LOOKUP_INTERVAL: Duration = Duration::from_millis(100);
 /// How much of a log line is shown: a broker may log its whole state in one line.
@@ -138,7 +140,17 @@ impl Cluster {
             }
             bail!("process {text:?} is not broker {node}");
         }
-        kill_process(pid, Signal::KILL).with_context(|| format!("broker {node} cannot be killed"))
+        kill_process(pid, Signal::KILL).with_context(|| format!("broker {node} cannot be killed"))?;
+        // Killed, it may take its time to end, and would be taken for a running one by whoever starts brokers.
+        let mut lookups = 0;
+        while is_broker()? {
+            lookups += 1;
+            if lookups == DYING_LOOKUPS_MAX {
+                bail!("process {text:?}, broker {node}, was killed and does not end");
+            }
+            std::thread::sleep(PROCESS_LOOKUP_INTERVAL);
+        }
+        Ok(())
     }
 
     /// The last warnings and errors of the brokers' logs.
