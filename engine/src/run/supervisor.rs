@@ -38,6 +38,8 @@ const VISIBLE_ELSEWHERE_TIMEOUT: Duration = Duration::from_secs(15);
 const VISIBLE_ELSEWHERE_POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// How often somebody looks whether a stop takes long.
 const STOP_POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// How long an abandoned wait may take to end: its error says more than that a split was late.
+const ABANDONED_WAIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often a stop that takes long says what it waits for.
 const STOP_REPORT_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -162,7 +164,7 @@ impl Shared {
         // A source that returned early leaves its splits to be drained; one that ended leaves them to end.
         if tasks.stopping() {
             let left = tasks.running();
-            let until = Instant::now() + shutdown_timeout;
+            let until = Instant::now() + shutdown_timeout + ABANDONED_WAIT_TIMEOUT;
             if let Err(error) = tasks.close(&left, false, until) {
                 tasks.fail(error);
                 // A task may wait for a broker that is away; nothing else would end that.
