@@ -259,7 +259,9 @@ impl Chain {
             match before {
                 Some(at) if was == is => slots.push(Slot::Kept(at)),
                 Some(at) if was.as_ref().map(|(kind, _)| kind) == is.as_ref().map(|(kind, _)| kind) => {
-                    slots.push(Slot::New(Box::new(self.stages[at].replaced_by(&spec.config, fitted.get(i).cloned().flatten())?)));
+                    slots.push(Slot::New(Box::new(
+                        self.stages[at].replaced_by(&spec.config, fitted.get(i).cloned().flatten())?,
+                    )));
                 }
                 Some(at) if self.stages[at].held > 0 => return Err(self.stages[at].holds_rows("gets another type")),
                 _ => {

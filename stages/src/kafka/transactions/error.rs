@@ -22,6 +22,19 @@ pub(super) enum TransactionError {
     Permanent(Error),
 }
 
+impl TransactionError {
+    /// The error as one that ends the run.
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            TransactionError::Retriable(error)
+            | TransactionError::Abortable(error)
+            | TransactionError::ProducerLost(error) => Error::new("a transaction failed").because(error),
+            TransactionError::Refused(reason) => Error::new("a transaction was refused").because(reason),
+            TransactionError::Permanent(error) => error,
+        }
+    }
+}
+
 /// The error of a producer that has stopped answering and has reported nothing.
 pub(super) const NO_ANSWER: KafkaError = KafkaError::Global(Code::OperationTimedOut);
 

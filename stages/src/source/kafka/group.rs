@@ -168,6 +168,12 @@ impl Group {
     fn leave(&self, splits: &dyn SourceContext) -> Result<()> {
         let membership = &self.membership;
         let closed = membership.close_all(splits);
+        if membership.settings.static_member.is_some() {
+            // The group keeps the partitions of a static member for its next start.
+            let failure = membership.take_failure();
+            membership.detach();
+            return closed.and(failure.map_or(Ok(()), Err));
+        }
         self.consumer.unsubscribe();
         let until = Instant::now() + LEAVE_TIMEOUT;
         // Leaving revokes the partitions, which a poll answers.
