@@ -158,6 +158,26 @@ fn with_cooperative_assignment_splits_that_stay_go_on_while_members_come_and_go(
 
 #[test]
 #[ignore = "needs Apache Kafka"]
+fn a_member_with_another_assignment_than_its_group_is_told_the_way_over() {
+    let topic = fresh("assignments");
+    write(&topic, 2, 0, 100);
+    let eager = Running::start(source(read_from(&topic, false), &BuildContext::for_tests()), |_| {});
+    eager.splits.wait_for("its partitions", |seen| seen.opened == 2);
+    let mut config = read_from(&topic, false);
+    config["assignment"] = json!("cooperative");
+    let (result, _) = Running::start(source(config.clone(), &BuildContext::for_tests()), |_| {}).finish();
+    let error = result.expect_err("two assignments in one group");
+    assert!(error.to_string().contains("have another `assignment`"), "{error}");
+    assert!(error.help_text().is_some_and(|help| help.contains("stop all of them")));
+    let before = eager.stop();
+    config["until_end"] = json!(true);
+    let (result, after) = Running::start(source(config, &BuildContext::for_tests()), |_| {}).finish();
+    result.expect("all of them were stopped");
+    assert_rows([before.sorted(), after.sorted()].concat(), 0..100);
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
 fn a_static_member_that_starts_again_has_its_partitions_at_once() {
     let topic = fresh("static");
     write(&topic, 2, 0, 1_000);

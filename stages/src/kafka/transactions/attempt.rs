@@ -82,6 +82,13 @@ impl TransactionalProducer {
                 }
                 TransactionError::Refused(reason) => {
                     before_abort()?;
+                    return Ok(match self.abort()? {
+                        None => Attempt::Decided(Decision::Refused { reason }),
+                        Some(error) => Attempt::ProducerLost { error, refusal: Some(reason) },
+                    });
+                }
+                TransactionError::Rebalancing(reason) => {
+                    before_abort()?;
                     let aborted = self.abort()?;
                     let is_renewed = contents.offsets.as_ref().is_some_and(FencedOffsets::is_renewed);
                     match aborted {
@@ -216,7 +223,7 @@ impl TransactionalProducer {
                 | TransactionError::ProducerLost(error),
             ) => Ok(Some(error)),
             Err(TransactionError::Permanent(error)) => Err(error),
-            Err(TransactionError::Refused(reason)) => {
+            Err(TransactionError::Refused(reason) | TransactionError::Rebalancing(reason)) => {
                 Err(Error::new("a transaction cannot be aborted").because(reason))
             }
         }

@@ -15,6 +15,8 @@ pub(super) enum TransactionError {
     Abortable(KafkaError),
     /// The transaction is aborted: the consumer group has given the partitions to another member.
     Refused(String),
+    /// The transaction is aborted: the group has another generation. It is repeated for partitions that outlive that.
+    Rebalancing(String),
     /// The producer is fenced or failed for good. Another one takes its place, and the outcome of the transaction is
     /// read from the commit topic.
     ProducerLost(KafkaError),
@@ -29,7 +31,9 @@ impl TransactionError {
             TransactionError::Retriable(error)
             | TransactionError::Abortable(error)
             | TransactionError::ProducerLost(error) => Error::new("a transaction failed").because(error),
-            TransactionError::Refused(reason) => Error::new("a transaction was refused").because(reason),
+            TransactionError::Refused(reason) | TransactionError::Rebalancing(reason) => {
+                Error::new("a transaction was refused").because(reason)
+            }
             TransactionError::Permanent(error) => error,
         }
     }
@@ -73,9 +77,10 @@ pub(super) fn classify(error: KafkaError) -> TransactionError {
         // An abort would fail the same way.
         _ if is_forgotten(&error) => TransactionError::ProducerLost(error),
         KafkaError::Transaction(inner) if inner.txn_requires_abort() => match code {
-            Some(
-                Code::IllegalGeneration | Code::UnknownMemberId | Code::FencedInstanceId | Code::RebalanceInProgress,
-            ) => TransactionError::Refused(error.to_string()),
+            Some(Code::IllegalGeneration | Code::RebalanceInProgress) => {
+                TransactionError::Rebalancing(error.to_string())
+            }
+            Some(Code::UnknownMemberId | Code::FencedInstanceId) => TransactionError::Refused(error.to_string()),
             _ => TransactionError::Abortable(error),
         },
         _ => match code {

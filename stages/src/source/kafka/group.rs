@@ -160,6 +160,12 @@ impl Group {
             Some(Code::GroupAuthorizationFailed | Code::TopicAuthorizationFailed) => {
                 Err(Error::new("the user may not read").because(error).help("it needs read rights on group and topic"))
             }
+            Some(Code::InconsistentGroupProtocol) => {
+                let group = &self.membership.settings.group;
+                Err(Error::new(format!("members of group `{group}` have another `assignment`"))
+                    .because(error)
+                    .help("all members of a group have the same: stop all of them, and start them again with this one"))
+            }
             _ => Err(Error::new("the consumer failed").because(error)),
         }
     }
