@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """What whole pipelines cost, beside librdkafka alone, in one run against one broker.
 
-    cargo build --release --workspace && benches/pipelines.py [--rounds 3] [--rows 1000000] [--memory] [--delivery]
+    cargo build --release --workspace && benches/pipelines.py [--rounds 3] [--rows 1000000] [--memory] [--delivery] [--against AQPIPE]
 
 Prints CPU seconds of the client per million records, start-up taken out (the difference between a long and a short
 run), and ratios of pairs measured in the same round; medians over the rounds. With --memory, also the peak resident
 memory of both pipelines at 100 k and 10 M rows. With --delivery, only what exactly-once costs: records a second of wall
-time beside at-least-once, in pairs of one round whose order alternates. Needs Java 17 and Maven, or KAFKA_HOME (see `aqpipe kafka up`).
+time beside at-least-once, in pairs of one round whose order alternates. With --against, only this build beside another
+binary: CPU seconds per million records, in pairs of one round whose order alternates. Needs Java 17 and Maven, or KAFKA_HOME (see `aqpipe kafka up`).
 """
 import argparse, os, pathlib, resource, shutil, statistics, subprocess, sys, tempfile, time
 
@@ -125,13 +126,15 @@ def main():
     parser.add_argument("--port", type=int, default=39092)
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--delivery", action="store_true")
+    parser.add_argument("--against", type=pathlib.Path)
     options = parser.parse_args()
     work = pathlib.Path(tempfile.mkdtemp(prefix="aqpipe-bench-"))
     brokers = f"127.0.0.1:{options.port}"
     kafka = [AQPIPE, "kafka", "up", "--dir", work / "kafka", "--port", options.port]
     subprocess.run([str(word) for word in kafka], check=True)
     try:
-        delivery(options, work, brokers) if options.delivery else measure(options, work, brokers)
+        how = against if options.against else delivery if options.delivery else measure
+        how(options, work, brokers)
     finally:
         subprocess.run([str(AQPIPE), "kafka", "down", "--dir", str(work / "kafka")])
         shutil.rmtree(work)
@@ -222,6 +225,41 @@ def delivery(options, work, brokers):
             print(f"round {round}, {name}: {once:.0f} k records/s exactly-once, {least:.0f} k at-least-once, {once / least:.2f}")
     for name, values in ratios.items():
         print(f"{name}: ratio {statistics.median(values):.2f}   (min {min(values):.2f}, max {max(values):.2f})")
+
+
+def against(options, work, brokers):
+    """CPU of this build and of another one, start-up taken out, and their ratio."""
+    long, short = options.rows, options.rows // 10
+    csv = {rows: work / f"{rows}.csv" for rows in (long, short)}
+    for rows, path in csv.items():
+        write_csv(path, rows)
+    window = '{ method = "median", window = 1000 }'
+    binaries = {"this": AQPIPE, "other": options.against}
+    cpu = {}
+    for round in range(options.rounds):
+        for which in binaries if round % 2 == 0 else reversed(binaries):
+            used = {}
+            for rows in (short, long):
+                tag = f"{which}-{round}-{rows}"
+                def once(name, text):
+                    used[name, rows] = run([binaries[which], "run", pipeline(work, f"{name.replace(' ', '-')}-{tag}", text)])[0]
+                def out(how, sink, name):
+                    return PRODUCER.format(delivery=how, tag=f"{name}-{tag}", dir=work, csv=csv[rows], fields=LIST, last=window, sink=sink)
+                def topic(name):
+                    return KAFKA_SINK.format(brokers=brokers, topic=f"{name}-{tag}")
+                once("file to null", out("at_least_once", '[sink]\ntype = "null"\n', "null"))
+                once("out, at least once", out("at_least_once", topic("alo"), "alo"))
+                once("out, exactly once", out("exactly_once", topic("eo"), "eo"))
+                once("Kafka to CSV", CONSUMER.format(delivery="exactly_once", tag=tag, dir=work, brokers=brokers,
+                                                     topic=f"eo-{tag}", fields=LIST))
+                shutil.rmtree(work / f"out-{tag}")
+            for name in {name for name, _ in used}:
+                cpu.setdefault(name, {}).setdefault(which, []).append((used[name, long] - used[name, short]) / (long - short) * 1e6)
+    for name, values in sorted(cpu.items()):
+        ratios = [this / other for this, other in zip(values["this"], values["other"])]
+        this, other = (statistics.median(values[which]) for which in ("this", "other"))
+        print(f"{name:20} {this:.2f} CPU s per million, the other {other:.2f}; ratio of medians {this / other:.3f}, "
+              f"of pairs {statistics.median(ratios):.3f} (min {min(ratios):.2f}, max {max(ratios):.2f})")
 
 
 def make(brokers, work, topic):

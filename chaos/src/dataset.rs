@@ -227,7 +227,7 @@ mod tests {
             match DATASET.expected(reading).fill {
                 None | Some(Fill::Forward) => assert_eq!(by, Some(reading)),
                 Some(_) if reading.seq + 1 < DATASET.per_source => {
-                    assert_eq!(by.map(|by| by.seq), Some(reading.seq + 1))
+                    assert_eq!(by.map(|by| by.seq), Some(reading.seq + 1));
                 }
                 Some(_) => assert_eq!(by, None),
             }

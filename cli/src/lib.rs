@@ -11,6 +11,7 @@ mod open_files;
 mod printer;
 mod progress;
 mod shell;
+mod signals;
 mod usage;
 
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ enum Command {
     DeadLetters(commands::DeadLettersArgs),
     Stages(commands::StagesArgs),
     Schema(commands::SchemaArgs),
+    NewStage(commands::NewStageArgs),
     Kafka(aqpipe_devkafka::KafkaArgs),
 }
 
@@ -53,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::State(args) => commands::state(&args).map(ExitCode::from),
         Command::Stages(args) => commands::stages(&args).map(ExitCode::from),
         Command::Schema(args) => commands::schema(&args).map(ExitCode::from),
+        Command::NewStage(args) => commands::new_stage(&args).map(ExitCode::from),
         Command::Kafka(args) => commands::kafka(&args).map(ExitCode::from),
     };
     exit.unwrap_or_else(|error| {

@@ -10,8 +10,8 @@ const MANUAL_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The time of a run. Clones share their time.
 ///
-/// Transforms and the engine's own waits read it, so that a test can move a timeout by hand. Waits for brokers and disks keep
-/// the system's time.
+/// Transforms, checkpoints, playback and all recorded times read it, so that a test can move them by hand. A wait for another
+/// thread or process (a broker, a disk, a lock) keeps the system's time, for nobody moves these by hand.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     manual: Option<Arc<Manual>>,

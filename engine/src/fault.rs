@@ -14,8 +14,8 @@ pub const POINTS: &[&str] = &[
     "prepare.sync",
     "prepare.dead",
     "prepare.done",
-    "note.write",
-    "note.sync",
+    "ledger.write",
+    "ledger.sync",
     "decide.before",
     "decide.begun",
     "decide.sent",
@@ -30,7 +30,7 @@ pub const POINTS: &[&str] = &[
     "done.after",
     "begin.before",
     "begin.after",
-    "settle.finished",
+    "recover.rolled",
 ];
 
 /// Passes a point of a step that has no disk error of its own.

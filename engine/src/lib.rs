@@ -19,6 +19,7 @@ pub mod record;
 pub mod run;
 pub mod stage;
 pub mod stage_metrics;
+pub mod testing;
 
 pub use arrow_array;
 pub use arrow_buffer;

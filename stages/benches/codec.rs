@@ -6,32 +6,17 @@ use std::sync::Arc;
 use aqpipe_engine::record::{
     Batch, BatchParts, CellQuality, Column, Field, Fields, Flag, Numbers, Provenance, QcTests,
 };
+use aqpipe_stages::UCI_FIELDS;
 use aqpipe_stages::codec::csv::{BatchContext, CsvEncoder};
 use aqpipe_stages::codec::json::{Decoder, DecoderOptions, Encoder, Pushed, SCORE};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 const ROWS: usize = 8192;
 
-const NAMES: [&str; 13] = [
-    "CO(GT)",
-    "PT08.S1(CO)",
-    "NMHC(GT)",
-    "C6H6(GT)",
-    "PT08.S2(NMHC)",
-    "NOx(GT)",
-    "PT08.S3(NOx)",
-    "NO2(GT)",
-    "PT08.S4(NO2)",
-    "PT08.S5(O3)",
-    "T",
-    "RH",
-    "AH",
-];
-
 fn batch(tests: &QcTests) -> Batch {
     let range = tests.bit("gross_range");
     let column = |index: usize| {
-        let mut marks = Vec::with_capacity(ROWS);
+        let mut quality = Vec::with_capacity(ROWS);
         let values: Vec<Option<f64>> = (0..ROWS)
             .map(|row| {
                 let noise = (row * 7919 + index * 104_729) % 10_007;
@@ -40,20 +25,20 @@ fn batch(tests: &QcTests) -> Batch {
                     12 => (noise % 20_000) as f64 / 10_000.0,
                     _ => (noise % 2_000) as f64,
                 };
-                let (value, mark) = match noise % 50 {
+                let (value, cell) = match noise % 50 {
                     0 => (None, CellQuality::MISSING),
                     1 => (Some(value), CellQuality::MISSING.filled(Provenance::ForwardFill, 2)),
                     _ => (Some(value), CellQuality::OBSERVED.checked(Flag::Good, range)),
                 };
-                marks.push(mark.0);
+                quality.push(cell.0);
                 value
             })
             .collect();
-        Column::Number(Numbers { values: values.into(), quality: marks.into() })
+        Column::Number(Numbers { values: values.into(), quality: quality.into() })
     };
     Batch::new(BatchParts {
         fields: Arc::new(Fields {
-            list: NAMES.map(Field::number).to_vec(),
+            list: UCI_FIELDS.map(Field::number).to_vec(),
             key: Some("station".into()),
             score: Some(SCORE.into()),
             open: false,
@@ -61,7 +46,7 @@ fn batch(tests: &QcTests) -> Batch {
         time: (0..ROWS as i64).map(|row| 1_078_938_000_000_000 + row * 3_600_000_000).collect::<Vec<_>>().into(),
         utc_offset: vec![60; ROWS].into(),
         key: Some(vec!["uci"; ROWS].into()),
-        columns: (0..NAMES.len()).map(column).collect(),
+        columns: (0..UCI_FIELDS.len()).map(column).collect(),
         score: Some((0..ROWS).map(|row| Some(1.0 - (row % 100) as f64 / 1000.0)).collect()),
         source_offsets: (0..ROWS as u64).collect::<Vec<_>>().into(),
         raw: None,

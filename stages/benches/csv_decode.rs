@@ -5,25 +5,10 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::stage::{BuildContext, Poll, Registry, Role, SourceConfig, StageConfig};
-use aqpipe_stages as _;
+use aqpipe_stages::UCI_FIELDS;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::json;
 
-const FIELDS: [&str; 13] = [
-    "CO(GT)",
-    "PT08.S1(CO)",
-    "NMHC(GT)",
-    "C6H6(GT)",
-    "PT08.S2(NMHC)",
-    "NOx(GT)",
-    "PT08.S3(NOx)",
-    "NO2(GT)",
-    "PT08.S4(NO2)",
-    "PT08.S5(O3)",
-    "T",
-    "RH",
-    "AH",
-];
 /// Rows of the file.
 const ROWS: u64 = 200_000;
 /// Rows of a batch, as the engine asks for them.
@@ -59,7 +44,7 @@ fn read(source: &dyn SourceConfig) -> u64 {
 
 /// A file like the data set, with its share of missing values.
 fn file(rows: u64) -> String {
-    let mut text = format!("Date;Time;{};;\r\n", FIELDS.join(";"));
+    let mut text = format!("Date;Time;{};;\r\n", UCI_FIELDS.join(";"));
     for row in 0..rows {
         let (day, hour) = (row / 24 % 28 + 1, row % 24);
         let (co, small) = (row * 7 % 90, row * 13 % 900);
@@ -97,7 +82,7 @@ fn csv_decode(criterion: &mut Criterion) {
         json!({
             "path": path, "delimiter": ";", "decimal": ",", "missing": [-200], "timezone": "+01:00",
             "timestamp": { "columns": ["Date", "Time"], "format": "%d/%m/%Y %H.%M.%S" },
-            "key": { "name": "station", "value": "uci" }, "fields": FIELDS,
+            "key": { "name": "station", "value": "uci" }, "fields": UCI_FIELDS,
         }),
     );
     let mut group = criterion.benchmark_group("csv");

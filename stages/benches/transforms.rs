@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aqpipe_engine::arrow_array::{Float64Array, StringArray};
 use aqpipe_engine::record::{Batch, BatchParts, Column, Field, Fields, Numbers};
 use aqpipe_engine::stage::{BuildContext, Output, Registry, Role, StageConfig, Transform, TransformConfig};
-use aqpipe_stages as _;
+use aqpipe_stages::UCI_FIELDS;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -14,27 +14,27 @@ use serde_json::json;
 
 const ROWS: usize = 8_192;
 
-/// Name, share of missing values, and mean length of a gap.
-const FIELDS: [(&str, f64, f64); 13] = [
-    ("CO(GT)", 0.18, 9.0),
-    ("PT08.S1(CO)", 0.039, 23.0),
-    ("NMHC(GT)", 0.902, 1_400.0),
-    ("C6H6(GT)", 0.039, 23.0),
-    ("PT08.S2(NMHC)", 0.039, 23.0),
-    ("NOx(GT)", 0.175, 5.0),
-    ("PT08.S3(NOx)", 0.039, 23.0),
-    ("NO2(GT)", 0.175, 5.0),
-    ("PT08.S4(NO2)", 0.039, 23.0),
-    ("PT08.S5(O3)", 0.039, 23.0),
-    ("T", 0.039, 23.0),
-    ("RH", 0.039, 23.0),
-    ("AH", 0.039, 23.0),
+/// The share of missing values and the mean length of a gap, for each of [`UCI_FIELDS`].
+const GAPS: [(f64, f64); UCI_FIELDS.len()] = [
+    (0.18, 9.0),
+    (0.039, 23.0),
+    (0.902, 1_400.0),
+    (0.039, 23.0),
+    (0.039, 23.0),
+    (0.175, 5.0),
+    (0.039, 23.0),
+    (0.175, 5.0),
+    (0.039, 23.0),
+    (0.039, 23.0),
+    (0.039, 23.0),
+    (0.039, 23.0),
+    (0.039, 23.0),
 ];
 
 /// Hourly records of so many stations in turn.
 fn readings(stations: usize) -> Batch {
     let mut random = ChaCha8Rng::seed_from_u64(7);
-    let columns = FIELDS.map(|(_, share, length)| {
+    let columns = GAPS.map(|(share, length)| {
         let end = 1.0 / length;
         let begin = end * share / (1.0 - share);
         let mut missing = vec![random.random_bool(share); stations];
@@ -52,7 +52,7 @@ fn readings(stations: usize) -> Batch {
     let hour = |row: usize| 1_078_941_600_000_000 + (row / stations) as i64 * 3_600_000_000;
     Batch::new(BatchParts {
         fields: Arc::new(Fields {
-            list: FIELDS.iter().map(|(name, ..)| Field::number(name)).collect(),
+            list: UCI_FIELDS.map(Field::number).to_vec(),
             key: Some("station".into()),
             ..Fields::default()
         }),
@@ -72,37 +72,37 @@ fn fresh(batch: &Batch) -> Batch {
     let mut parts = batch.clone().into_parts();
     for column in &mut parts.columns {
         if let Column::Number(numbers) = column {
-            let (values, nulls, marks) = numbers.clone().into_vecs();
-            *numbers = Numbers::from_vecs(values, nulls, marks);
+            let (values, nulls, quality) = numbers.clone().into_vecs();
+            *numbers = Numbers::from_vecs(values, nulls, quality);
         }
     }
     Batch::new(parts).expect("the parts fit")
 }
 
-fn build(name: &str, table: serde_json::Value, survey: &Batch) -> Box<dyn Transform> {
+fn build(name: &str, table: serde_json::Value, input: &Batch) -> Box<dyn Transform> {
     let registry = Registry::collect().expect("stages are registered");
     let config: Arc<dyn TransformConfig> = match registry.get(Role::Transform, name).expect("registered").parse(table) {
         Ok(StageConfig::Transform(config)) => config,
         _ => unreachable!("a transform's table"),
     };
     let mut cx = BuildContext::for_tests();
-    if let Some(mut counted) = config.fitter(&cx) {
-        counted.observe(survey).expect("within bounds");
-        cx = cx.with_fitted(Some(counted.finish().expect("finishes").into()));
+    if let Some(mut fitter) = config.fitter(&cx) {
+        fitter.observe(input).expect("within bounds");
+        cx = cx.with_fitted(Some(fitter.finish().expect("finishes").into()));
     }
     config.build(&cx).expect("builds")
 }
 
-fn impute(survey: &Batch) -> Box<dyn Transform> {
+fn impute(input: &Batch) -> Box<dyn Transform> {
     let steps = json!([
         { "method": "forward_fill", "limit": 3 },
         { "method": "backward_fill", "limit": 3 },
         { "method": "median" },
     ]);
-    build("impute", json!({ "steps": steps }), survey)
+    build("impute", json!({ "steps": steps }), input)
 }
 
-fn range_check(survey: &Batch) -> Box<dyn Transform> {
+fn range_check(input: &Batch) -> Box<dyn Transform> {
     let ranges = json!({
         "CO(GT)": { "min": 0.0, "max": 50.0 },
         "NOx(GT)": { "min": 0.0, "max": 1000.0 },
@@ -110,10 +110,10 @@ fn range_check(survey: &Batch) -> Box<dyn Transform> {
         "T": { "min": -20.0, "max": 50.0 },
         "RH": { "min": 0.0, "max": 100.0 },
     });
-    build("range_check", json!({ "ranges": ranges }), survey)
+    build("range_check", json!({ "ranges": ranges }), input)
 }
 
-fn carry(stages: &mut [Box<dyn Transform>], batch: Batch) -> Vec<Batch> {
+fn run(stages: &mut [Box<dyn Transform>], batch: Batch) -> Vec<Batch> {
     let mut batches = vec![batch];
     for stage in stages {
         let mut out = Output::default();
@@ -140,7 +140,7 @@ fn transforms(c: &mut Criterion) {
         for (name, mut stages) in stages {
             group.bench_function(format!("{name}/{stations} keys"), |bencher| {
                 let setup = || fresh(&batch);
-                bencher.iter_batched(setup, |batch| black_box(carry(&mut stages, batch)), BatchSize::LargeInput);
+                bencher.iter_batched(setup, |batch| black_box(run(&mut stages, batch)), BatchSize::LargeInput);
             });
         }
     }

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use aqpipe_engine::Result;
-use aqpipe_engine::record::{Batch, BatchParts, CellQuality, Column, Fields, Kind, Numbers};
+use aqpipe_engine::record::{Batch, BatchParts, CellQuality, Column, Fields, Kind, Numbers, QcTests};
 use arrow_array::StringArray;
 use arrow_array::builder::{BinaryBuilder, Float64Builder, StringBuilder};
 use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
+
+/// The quality of a cell that holds something else than a number.
+pub(crate) const NOT_A_NUMBER: CellQuality = CellQuality::MISSING.with_test(QcTests::NOT_A_NUMBER);
 
 /// A column of measurements while it grows.
 #[derive(Debug, Default)]
@@ -47,9 +50,14 @@ impl NumberBuilder {
         Some((&mut self.quality[row], is_missing))
     }
 
+    /// Adds the quality of the observed values at the end. Mostly there is one at most.
     #[inline]
     fn complete_quality(&mut self) {
-        self.quality.resize(self.values.len(), CellQuality::OBSERVED.0);
+        match self.values.len() - self.quality.len() {
+            0 => {}
+            1 => self.quality.push(CellQuality::OBSERVED.0),
+            _ => self.quality.resize(self.values.len(), CellQuality::OBSERVED.0),
+        }
     }
 
     fn finish(mut self) -> Numbers {

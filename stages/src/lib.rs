@@ -10,6 +10,7 @@
 //! * [`kafka`], [`EmbeddedRun`] and [`StandIn`] are what a program puts into the
 //!   [`Extensions`](aqpipe_engine::stage::Extensions) of a run: the embedded broker, and whether generated readings may replace
 //!   missing files.
+//! * [`UCI_FIELDS`] are the measurements of the data set that the pipelines which ship are written for.
 
 mod civil_date;
 pub mod codec;
@@ -29,4 +30,4 @@ mod transform;
 mod warn_once;
 
 pub use file_commit::EmbeddedRun;
-pub use source::StandIn;
+pub use source::{StandIn, UCI_FIELDS};

@@ -100,14 +100,3 @@ pub(crate) fn schema_takes(name: &str, table: &serde_json::Value) -> bool {
     let schema = descriptor(name).schema().to_value();
     jsonschema::validator_for(&schema).expect("is a schema").is_valid(table)
 }
-
-#[test]
-fn the_examples_of_the_transforms_are_valid() {
-    for name in ["impute", "range_check", "derive", "score"] {
-        let example = descriptor(name).example;
-        let table: serde_json::Value = toml::from_str(example).expect("is TOML");
-        assert!(schema_takes(name, &table), "{example}");
-        let input = number_fields(&["CO(GT)", "NOx(GT)", "T", "AH"]);
-        assert_eq!(problems(name, table, &input), Vec::<String>::new());
-    }
-}

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use aqpipe_engine::stage::{Registry, Role};
+use aqpipe_engine::record::Fields;
+use aqpipe_engine::stage::{Descriptor, Registry, Role, StageConfig};
 use aqpipe_stages as _;
 
 #[test]
@@ -20,6 +21,25 @@ fn each_file_of_a_role_registers_the_stage_that_it_is_called_after() {
         let registered: BTreeSet<String> = registry.names(role).map(str::to_owned).collect();
         assert_eq!(stems, registered, "in {}", folder.display());
         assert!(!registered.is_empty());
+    }
+}
+
+#[test]
+fn each_example_is_a_valid_configuration_without_the_keys_of_the_engine() {
+    let any = Fields { open: true, ..Fields::default() };
+    for stage in Registry::collect().expect("stages that fit together").iter() {
+        let table: serde_json::Value = toml::from_str(stage.example).expect("TOML");
+        let engine_keys = Descriptor::ENGINE_KEYS.iter().filter(|key| table.get(key).is_some());
+        assert_eq!(engine_keys.count(), 0, "{stage:?}: {table}");
+        let schema = jsonschema::validator_for(&stage.schema().to_value()).expect("a schema");
+        assert!(schema.is_valid(&table), "{stage:?}: {table}");
+        let problems = match stage.parse(table).expect("fits its type") {
+            StageConfig::Source(config) => config.check().map(drop),
+            StageConfig::Transform(config) => config.check(&any).map(drop),
+            StageConfig::Sink(config) => config.check(&any),
+            StageConfig::DeadLetter(config) => config.check(&any),
+        };
+        assert!(problems.is_ok(), "{stage:?}: {problems:?}");
     }
 }
 

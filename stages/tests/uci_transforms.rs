@@ -1,131 +1,101 @@
 //! The transforms that ship on the real file: what is filled, what fails and what the records score.
 
-use std::sync::Arc;
+use aqpipe_engine::record::{Batch, CellQuality, Flag, Provenance};
+use aqpipe_engine::testing::{BatchBuilder, PipelineHarness};
+use aqpipe_stages::UCI_FIELDS;
 
-use aqpipe_engine::arrow_array::{Float64Array, StringArray};
-use aqpipe_engine::record::{Batch, BatchParts, Column, Field, Fields, Flag, Numbers, Provenance};
-use aqpipe_engine::stage::{BuildContext, Output, Registry, Role, StageConfig, TransformConfig};
-use aqpipe_stages as _;
-use serde_json::json;
+/// The transforms of the pipelines that ship.
+const TRANSFORMS: &str = r#"
+[[transform]]
+type = "impute"
+steps = [{ method = "forward_fill", limit = 3 }, { method = "backward_fill", limit = 3 }, { method = "median" }]
 
-/// Field, and the cells that forward fill, backward fill and the median fill in the whole file.
-const FILLED: [(&str, [usize; 3]); 13] = [
-    ("CO(GT)", [262, 88, 1333]),
-    ("PT08.S1(CO)", [42, 33, 291]),
-    ("NMHC(GT)", [16, 12, 8415]),
-    ("C6H6(GT)", [42, 33, 291]),
-    ("PT08.S2(NMHC)", [42, 33, 291]),
-    ("NOx(GT)", [388, 63, 1188]),
-    ("PT08.S3(NOx)", [42, 33, 291]),
-    ("NO2(GT)", [389, 63, 1190]),
-    ("PT08.S4(NO2)", [42, 33, 291]),
-    ("PT08.S5(O3)", [42, 33, 291]),
-    ("T", [42, 33, 291]),
-    ("RH", [42, 33, 291]),
-    ("AH", [42, 33, 291]),
+[[transform]]
+type = "range_check"
+ranges."CO(GT)" = { min = 0.0, max = 50.0 }
+ranges."NOx(GT)" = { min = 0.0, max = 1000.0 }
+ranges."C6H6(GT)" = { min = 0.0, max = 100.0 }
+ranges.T = { min = -20.0, max = 50.0 }
+ranges.RH = { min = 0.0, max = 100.0 }
+
+[[transform]]
+type = "derive"
+
+[[transform]]
+type = "score"
+"#;
+
+/// The cells that forward fill, backward fill and the median fill in the whole file, for each of [`UCI_FIELDS`].
+const FILLED: [[usize; 3]; UCI_FIELDS.len()] = [
+    [262, 88, 1333],
+    [42, 33, 291],
+    [16, 12, 8415],
+    [42, 33, 291],
+    [42, 33, 291],
+    [388, 63, 1188],
+    [42, 33, 291],
+    [389, 63, 1190],
+    [42, 33, 291],
+    [42, 33, 291],
+    [42, 33, 291],
+    [42, 33, 291],
+    [42, 33, 291],
 ];
 
 /// The file in batches of `rows`: -200 is missing, the decimal mark a comma, the lines of semicolons nothing.
 fn read(path: &str, rows: usize) -> Vec<Batch> {
     let mut reader = csv::ReaderBuilder::new().delimiter(b';').from_path(path).expect("the file opens");
     let header = reader.headers().expect("has a header").clone();
-    let columns = FILLED.map(|(name, _)| header.iter().position(|column| column == name).expect("has the column"));
+    let columns = UCI_FIELDS.map(|name| header.iter().position(|column| column == name).expect("has the column"));
     let records: Vec<csv::StringRecord> = reader.records().map(|record| record.expect("reads")).collect();
     let records: Vec<_> = records.into_iter().filter(|record| !record[0].is_empty()).collect();
-    let layout = Arc::new(Fields {
-        list: FILLED.iter().map(|(name, _)| Field::number(name)).collect(),
-        key: Some("station".into()),
-        ..Fields::default()
-    });
     let cell =
         |text: &str| Some(text.replace(',', ".").parse::<f64>().expect("a number")).filter(|value| *value != -200.0);
     let batch = |(index, records): (usize, &[csv::StringRecord])| {
-        let numbers = |column: usize| {
-            let values: Float64Array = records.iter().map(|record| cell(&record[column])).collect();
-            Column::Number(Numbers::observed(values))
+        // Strictly hourly, so that the place of a row says its time.
+        let rows = (index * rows)..(index * rows + records.len());
+        let builder = BatchBuilder::new()
+            .key("station", records.iter().map(|_| "uci"))
+            .at(rows.clone().map(|row| 1_078_941_600 + row as i64 * 3_600))
+            .from_offset(rows.start as u64);
+        let fields = UCI_FIELDS.into_iter().zip(columns);
+        let numbers = |builder: BatchBuilder, (name, column): (&str, usize)| {
+            builder.numbers(name, records.iter().map(|record| cell(&record[column])))
         };
-        // Strictly hourly, so the place of a row says its time.
-        let first = index * rows;
-        let hours = |row: usize| 1_078_941_600_000_000 + (first + row) as i64 * 3_600_000_000;
-        Batch::new(BatchParts {
-            fields: Arc::clone(&layout),
-            time: (0..records.len()).map(hours).collect::<Vec<_>>().into(),
-            utc_offset: vec![0; records.len()].into(),
-            key: Some(records.iter().map(|_| Some("uci")).collect::<StringArray>()),
-            columns: columns.iter().map(|column| numbers(*column)).collect(),
-            score: None,
-            source_offsets: (0..records.len()).map(|row| (first + row) as u64).collect::<Vec<_>>().into(),
-            raw: None,
-        })
-        .expect("the parts fit")
+        fields.fold(builder, numbers).build()
     };
     records.chunks(rows).enumerate().map(batch).collect()
 }
 
-fn transform(registry: &Registry, name: &str, table: serde_json::Value) -> Arc<dyn TransformConfig> {
-    match registry.get(Role::Transform, name).expect("registered").parse(table).expect("fits") {
-        StageConfig::Transform(config) => config,
-        _ => unreachable!("it was looked up as a transform"),
-    }
-}
-
-fn carried(configs: &[Arc<dyn TransformConfig>], batches: Vec<Batch>) -> Vec<Batch> {
-    let mut batches = batches;
-    for config in configs {
-        let mut cx = BuildContext::for_tests();
-        if let Some(mut survey) = config.fitter(&cx) {
-            batches.iter().for_each(|batch| survey.observe(batch).expect("within bounds"));
-            cx = cx.with_fitted(Some(survey.finish().expect("finishes").into()));
-        }
-        let mut transform = config.build(&cx).expect("builds");
-        let mut out = Output::default();
-        batches.into_iter().for_each(|batch| transform.apply(batch, &mut out).expect("applies"));
-        transform.finish(&mut out).expect("finishes");
-        assert!(out.dead.is_empty());
-        batches = out.batches;
-    }
-    batches
+/// Everything that the transforms make of the batches.
+fn run(batches: Vec<Batch>) -> Vec<Batch> {
+    let mut pipeline = PipelineHarness::with_input(TRANSFORMS, &batches);
+    let mut outputs: Vec<_> = batches.into_iter().map(|batch| pipeline.push(batch)).collect();
+    outputs.push(pipeline.finish());
+    assert!(outputs.iter().all(|output| output.dead.is_empty()));
+    outputs.into_iter().flat_map(|output| output.batches).collect()
 }
 
 #[test]
 #[ignore = "needs AQPIPE_UCI_CSV"]
 fn the_real_file_is_filled_checked_and_scored_as_the_reference_says() {
     let path = std::env::var("AQPIPE_UCI_CSV").expect("AQPIPE_UCI_CSV names the original AirQualityUCI.csv");
-    let registry = Registry::collect().expect("stages are registered");
-    let ranges = json!({
-        "CO(GT)": { "min": 0.0, "max": 50.0 },
-        "NOx(GT)": { "min": 0.0, "max": 1000.0 },
-        "C6H6(GT)": { "min": 0.0, "max": 100.0 },
-        "T": { "min": -20.0, "max": 50.0 },
-        "RH": { "min": 0.0, "max": 100.0 },
-    });
-    let steps = json!([
-        { "method": "forward_fill", "limit": 3 },
-        { "method": "backward_fill", "limit": 3 },
-        { "method": "median" },
-    ]);
-    let configs = [
-        transform(&registry, "impute", json!({ "steps": steps })),
-        transform(&registry, "range_check", json!({ "ranges": ranges })),
-        transform(&registry, "derive", json!({})),
-        transform(&registry, "score", json!({ "fields": FILLED.map(|(name, _)| name) })),
-    ];
     for rows in [100, 1_000, 9_357] {
-        let out = carried(&configs, read(&path, rows));
+        let out = run(read(&path, rows));
         let mut origins: Vec<u64> = out.iter().flat_map(|batch| batch.source_offsets().to_vec()).collect();
         assert_eq!(origins.len(), 9_357);
         origins.dedup();
         assert!(origins.is_sorted() && origins.len() == 9_357, "one key: the order of the file");
 
-        for (field, (name, expected)) in FILLED.iter().enumerate() {
+        for (field, (name, expected)) in UCI_FIELDS.into_iter().zip(FILLED).enumerate() {
             let count = |provenance| {
                 let of =
                     |batch: &Batch| batch.numbers(field).map(|numbers| numbers.quality.to_vec()).unwrap_or_default();
-                let marks = out.iter().flat_map(of).map(aqpipe_engine::record::CellQuality);
-                marks.filter(|mark| mark.provenance() == provenance).count()
+                let quality = out.iter().flat_map(of).map(CellQuality);
+                quality.filter(|quality| quality.provenance() == provenance).count()
             };
             let filled = [Provenance::ForwardFill, Provenance::BackwardFill, Provenance::Median].map(count);
-            assert_eq!(filled, *expected, "{name}");
+            assert_eq!(filled, expected, "{name}");
         }
 
         let fails = |field: usize, batch: &Batch| -> usize {

@@ -3,6 +3,7 @@
 mod dead_letters;
 mod kafka;
 mod load;
+mod new_stage;
 mod run;
 mod schema;
 mod stages;
@@ -11,6 +12,7 @@ mod validate;
 
 pub(crate) use dead_letters::{DeadLettersArgs, dead_letters};
 pub(crate) use kafka::kafka;
+pub(crate) use new_stage::{NewStageArgs, new_stage};
 pub(crate) use run::{RunArgs, run};
 pub(crate) use schema::{SchemaArgs, schema};
 pub(crate) use stages::{StagesArgs, stages};

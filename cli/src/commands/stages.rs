@@ -17,6 +17,9 @@ pub(crate) struct StagesArgs {
     name: Option<String>,
 }
 
+/// How a stage of another crate gets into a build.
+const LINK_HELP: &str = "a stage of another crate is in a build whose `main.rs` has `use CRATE as _;`";
+
 /// Runs the command.
 ///
 /// # Errors
@@ -32,9 +35,9 @@ pub(crate) fn stages(args: &StagesArgs) -> Result<Exit> {
     if pages.is_empty() {
         let help = match nearest(name, registry.iter().map(|stage| stage.name)) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => "`aqpipe stages` lists them all".to_owned(),
+            None => format!("`aqpipe stages` lists those that are; {LINK_HELP}"),
         };
-        printer::error(&format!("there is no stage `{name}`"), Some(&help));
+        printer::error(&format!("no stage `{name}` in this build"), Some(&help));
         return Ok(Exit::Usage);
     }
     printer::page(pages.join("\n\n").trim_end());

@@ -30,7 +30,7 @@ batch_size = 10
 
 const DEAD_LETTER: &str = "\n[dead_letter]\ntype = \"ndjson\"\ndir = \"dead\"\n";
 
-/// A house with `job.toml`, which keeps dead letters, `strict.toml`, which does not, and the input.
+/// A directory with `job.toml`, which keeps dead letters, `strict.toml`, which does not, and the input.
 fn setup(input: impl AsRef<[u8]>) -> TestDir {
     let dir = TestDir::with(&[("job.toml", &format!("{STRICT}{DEAD_LETTER}")), ("strict.toml", STRICT)]);
     dir.write("in.csv", input);
@@ -73,7 +73,7 @@ fn is_set_aside(bad: &[u8], reasons: &[&str], set: &[&str]) {
     match std::str::from_utf8(bad) {
         Ok(text) => assert_eq!(dead_letter["raw"], text),
         Err(_) => {
-            assert!(dead_letter.contains_key("raw_base64") && !dead_letter.contains_key("raw"), "{dead_letter:?}")
+            assert!(dead_letter.contains_key("raw_base64") && !dead_letter.contains_key("raw"), "{dead_letter:?}");
         }
     }
 

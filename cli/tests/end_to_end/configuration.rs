@@ -93,7 +93,15 @@ fn stages_lists_each_stage_and_shows_one() {
 fn a_stage_that_is_not_there_is_an_error_of_usage() {
     let done = TestDir::new().run(&["stages", "range_chek"]).expect(2, &[]);
     assert_eq!(done.out, "");
-    assert_eq!(done.err, "error: there is no stage `range_chek`\nhelp: did you mean `range_check`?\n");
+    assert_eq!(done.err, "error: no stage `range_chek` in this build\nhelp: did you mean `range_check`?\n");
+}
+
+#[test]
+fn a_stage_of_a_crate_that_is_not_linked_is_told_as_such() {
+    let link = "a build whose `main.rs` has `use CRATE as _;`";
+    TestDir::new().run(&["stages", "hampel"]).expect(2, &["error: no stage `hampel` in this build\n", link]);
+    let dir = TestDir::with(&[("relay.toml", &GOOD.replace("range_check", "hampel"))]);
+    dir.run(&VALIDATE).expect(78, &["error: no transform `hampel` in this build\n", link]);
 }
 
 #[test]

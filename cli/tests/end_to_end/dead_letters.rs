@@ -97,7 +97,7 @@ fn a_replay_sends_the_chosen_letters_through_the_pipeline_as_it_is_now_and_marks
 #[cfg(debug_assertions)]
 #[test]
 fn a_replay_that_dies_at_any_step_repeats_nothing() {
-    for point in ["prepare.done", "note.sync", "decide.before", "decide.after", "finish.rename", "done.before"] {
+    for point in ["prepare.done", "ledger.sync", "decide.before", "decide.after", "finish.rename", "done.before"] {
         let dir = setup();
         let replay = [&["dead-letters", "replay", "job.toml", "--stage", "range_check"], &WIDER[..]].concat();
         let died = dir.run_with_fault(&replay, &format!("{point}=crash"));

@@ -87,7 +87,7 @@ fn messages_that_are_no_records_become_lines_of_dead_letters_and_the_rest_goes_o
         );
         match value.map(String::from_utf8) {
             None => {
-                assert!(dead_letter.get("raw").is_none() && dead_letter.get("raw_base64").is_none(), "{dead_letter}")
+                assert!(dead_letter.get("raw").is_none() && dead_letter.get("raw_base64").is_none(), "{dead_letter}");
             }
             Some(Ok(text)) => assert!(dead_letter["raw"] == *text, "the bytes of {offset}"),
             Some(Err(_)) => assert!(dead_letter["raw_base64"].is_string(), "{dead_letter}"),

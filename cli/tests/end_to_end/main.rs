@@ -18,6 +18,7 @@ mod killed;
 mod limits;
 mod lost;
 mod main_job;
+mod new_stage;
 mod positions;
 mod printed;
 mod running_again;

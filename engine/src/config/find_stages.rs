@@ -115,14 +115,16 @@ impl<'a> StageFinder<'a, '_> {
         };
         let stage_type = self.schemas.stage(role, name);
         if stage_type.is_none() {
-            let shown = if found.secret { String::new() } else { format!(" `{name}`") };
-            let problem = Diagnostic::error(format!("unknown {role}{shown}")).at(found.span);
+            let unknown = |shown: &str| Diagnostic::error(format!("unknown {role}{shown}")).at(found.span);
+            let shown = format!(" `{name}`");
             let elsewhere = Role::ALL.into_iter().find(|other| self.schemas.registry.get(*other, name).is_some());
             self.problems.push(match (nearest(name, self.schemas.registry.names(role)), elsewhere) {
-                _ if found.secret => problem.help(help),
-                (_, Some(other)) => problem.label(format!("this is a {other}")).help(help),
-                (Some(near), None) => problem.label(format!("did you mean `{near}`?")).help(help),
-                (None, None) => problem.help(help),
+                _ if found.secret => unknown("").help(help),
+                (_, Some(other)) => unknown(&shown).label(format!("this is a {other}")).help(help),
+                (Some(near), None) => unknown(&shown).label(format!("did you mean `{near}`?")).help(help),
+                (None, None) => Diagnostic::error(format!("no {role} `{name}` in this build"))
+                    .at(found.span)
+                    .help(format!("{help}; one of another crate is in a build whose `main.rs` has `use CRATE as _;`")),
             });
         }
         stage_type

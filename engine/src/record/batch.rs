@@ -1,4 +1,4 @@
-//! Records as Arrow columns, with a mark for each measurement cell and the origin of each row.
+//! Records as Arrow columns, with the quality of each measurement cell and the source offset of each row.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use arrow_select::filter::filter_record_batch;
 use super::{CellQuality, Field, Fields, Kind};
 use crate::error::{Error, Result};
 
-/// A measurement column: its values (null = no value) and a mark for each.
+/// A measurement column: its values (null = no value) and the quality of each.
 #[derive(Clone, Debug)]
 pub struct Numbers {
     /// The values. What stands under a null is not defined.
@@ -38,7 +38,7 @@ impl Numbers {
         Numbers { values, quality: quality.into() }
     }
 
-    /// The mark of a row.
+    /// The quality of a row's cell.
     #[must_use]
     #[inline]
     pub fn quality_at(&self, row: usize) -> CellQuality {
@@ -66,7 +66,7 @@ impl Numbers {
     /// Where the lengths differ.
     #[must_use]
     pub fn from_vecs(values: Vec<f64>, nulls: Option<NullBuffer>, quality: Vec<u32>) -> Numbers {
-        assert_eq!(values.len(), quality.len(), "a mark for each value");
+        assert_eq!(values.len(), quality.len(), "a quality for each value");
         Numbers { values: Float64Array::new(values.into(), nulls), quality: quality.into() }
     }
 }
@@ -126,7 +126,7 @@ pub struct BatchParts {
     pub raw: Option<BinaryArray>,
 }
 
-/// Records as columns. Only ever sliced, filtered and joined as a whole, so that columns, quality and origins never
+/// Records as columns. Only ever sliced, filtered and joined as a whole, so that columns, qualities and source offsets never
 /// part.
 #[derive(Clone, Debug)]
 pub struct Batch {
@@ -529,9 +529,16 @@ mod tests {
     #[test]
     fn damaged_rows_are_an_error_and_not_a_panic() {
         let bytes = sample(3).to_ipc().expect("writes");
+        let mut errors = 0;
         for length in 0..bytes.len() {
-            let _ = Batch::from_ipc(&bytes[..length]);
+            match Batch::from_ipc(&bytes[..length]) {
+                Ok(batch) => {
+                    assert_eq!(batch.to_arrow(), sample(3).to_arrow(), "only the end of the stream is missing");
+                }
+                Err(_) => errors += 1,
+            }
         }
+        assert!(errors > bytes.len() / 2, "{errors} of {} lengths", bytes.len());
         assert!(Batch::from_ipc(b"nonsense").is_err());
     }
 

@@ -60,64 +60,76 @@ impl Flag {
     }
 }
 
-/// Where a cell's value came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Provenance {
+/// Defines [`Provenance`] from one list, so that no name and no number of a variant can be forgotten.
+macro_rules! provenances {
+    ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal;)*) => {
+        /// Where a cell's value came from.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Provenance {
+            $($(#[$doc])* $variant = $number,)*
+        }
+
+        impl Provenance {
+            /// All of them, by number.
+            pub const ALL: &[Provenance] = &[$(Provenance::$variant),*];
+
+            /// The word that `fills` uses on the wire and in CSV.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Provenance::$variant => $name,)*
+                }
+            }
+
+            /// The provenance of a number.
+            #[must_use]
+            pub const fn from_number(number: u8) -> Option<Provenance> {
+                match number {
+                    $($number => Some(Provenance::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+provenances! {
     /// From the source.
-    Observed = 0,
+    Observed = 0, "observed";
     /// From the last value before it.
-    ForwardFill = 1,
+    ForwardFill = 1, "forward_fill";
     /// From the first value after it.
-    BackwardFill = 2,
+    BackwardFill = 2, "backward_fill";
     /// Between the values around it.
-    Interpolated = 3,
+    Interpolated = 3, "interpolated";
     /// A median.
-    Median = 4,
+    Median = 4, "median";
     /// A constant of the configuration.
-    Constant = 5,
+    Constant = 5, "constant";
     /// Computed from other fields.
-    Derived = 6,
+    Derived = 6, "derived";
 }
 
 impl Provenance {
-    /// The word that `fills` uses on the wire and in CSV.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Provenance::Observed => "observed",
-            Provenance::ForwardFill => "forward_fill",
-            Provenance::BackwardFill => "backward_fill",
-            Provenance::Interpolated => "interpolated",
-            Provenance::Median => "median",
-            Provenance::Constant => "constant",
-            Provenance::Derived => "derived",
-        }
-    }
-
     /// Whether a stage filled the cell, because its source had nothing there.
     #[must_use]
     pub const fn is_fill(self) -> bool {
-        !matches!(self, Provenance::Observed | Provenance::Derived)
-    }
-
-    const fn from_bits(bits: u32) -> Provenance {
-        match bits {
-            1 => Provenance::ForwardFill,
-            2 => Provenance::BackwardFill,
-            3 => Provenance::Interpolated,
-            4 => Provenance::Median,
-            5 => Provenance::Constant,
-            6 => Provenance::Derived,
-            _ => Provenance::Observed,
+        match self {
+            Provenance::ForwardFill
+            | Provenance::BackwardFill
+            | Provenance::Interpolated
+            | Provenance::Median
+            | Provenance::Constant => true,
+            Provenance::Observed | Provenance::Derived => false,
         }
     }
 }
 
-/// What is known of one measurement cell: its flag, where its value came from and how far away that was, and which
-/// tests objected.
+/// The quality of one measurement cell: its flag, where its value came from and from how far away, and the tests that
+/// objected.
 ///
-/// Bits, from the lowest: flag 4, provenance 4, distance 8, objecting tests 16. A mark says nothing of the value
+/// Bits, from the lowest: flag 4, provenance 4, distance 8, objecting tests 16. It says nothing of the value
 /// itself: a cell that a check emptied keeps its flag `fail` while its value is null.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CellQuality(pub u32);
@@ -147,7 +159,11 @@ impl CellQuality {
     #[must_use]
     #[inline]
     pub const fn provenance(self) -> Provenance {
-        Provenance::from_bits(self.0 >> 4 & 0xf)
+        match Provenance::from_number((self.0 >> 4 & 0xf) as u8) {
+            Some(provenance) => provenance,
+            // Only bits that nobody wrote as a provenance.
+            None => Provenance::Observed,
+        }
     }
 
     /// Records to the donor of a fill, saturating at 255; 0 where there is none.
@@ -164,14 +180,14 @@ impl CellQuality {
         (self.0 >> 16) as u16
     }
 
-    /// The mark with another flag, whatever it was.
+    /// The same with another flag, whatever it was.
     #[must_use]
     #[inline]
     pub const fn with_flag(self, flag: Flag) -> CellQuality {
         CellQuality(self.0 & !0xf | flag as u32)
     }
 
-    /// The mark after a check came out as `flag`: the worst flag wins, and a check that objects (suspect or fail)
+    /// The quality after a check came out as `flag`: the worst flag wins, and a check that objects (suspect or fail)
     /// names itself by its bit.
     #[must_use]
     #[inline]
@@ -183,14 +199,14 @@ impl CellQuality {
         }
     }
 
-    /// The mark with a test's objection noted.
+    /// The same with the objection of a test.
     #[must_use]
     #[inline]
     pub const fn with_test(self, test: u8) -> CellQuality {
         CellQuality(self.0 | 1 << (16 + (test & 0xf) as u32))
     }
 
-    /// The mark of a cell after a fill: `missing` becomes `unknown`, other flags stay, and the provenance says where
+    /// The quality of a cell after a fill: `missing` becomes `unknown`, other flags stay, and the provenance says where
     /// the value came from.
     #[must_use]
     #[inline]
@@ -217,9 +233,9 @@ mod tests {
         let mut order = Flag::ALL;
         order.sort_by_key(|flag| flag.rank());
         assert_eq!(order, [Flag::Missing, Flag::Unknown, Flag::Good, Flag::Suspect, Flag::Fail]);
-        let mark = CellQuality::OBSERVED.checked(Flag::Good, 1).checked(Flag::Suspect, 2).checked(Flag::Good, 3);
-        assert_eq!(mark.flag(), Flag::Suspect);
-        assert_eq!(mark.tests(), 0b100, "only tests that objected are named");
+        let quality = CellQuality::OBSERVED.checked(Flag::Good, 1).checked(Flag::Suspect, 2).checked(Flag::Good, 3);
+        assert_eq!(quality.flag(), Flag::Suspect);
+        assert_eq!(quality.tests(), 0b100, "only tests that objected are named");
     }
 
     #[test]
@@ -237,5 +253,17 @@ mod tests {
     #[test]
     fn the_distance_saturates() {
         assert_eq!(CellQuality::MISSING.filled(Provenance::BackwardFill, 1_000).distance(), 255);
+    }
+
+    #[test]
+    fn every_provenance_comes_back_from_a_cell_and_has_a_name_of_its_own() {
+        for (number, provenance) in Provenance::ALL.iter().copied().enumerate() {
+            assert_eq!((provenance as usize, Provenance::from_number(number as u8)), (number, Some(provenance)));
+            assert_eq!(CellQuality::MISSING.filled(provenance, 3).provenance(), provenance);
+            let same_name = Provenance::ALL.iter().filter(|other| other.name() == provenance.name()).count();
+            assert_eq!(same_name, 1, "{}", provenance.name());
+        }
+        assert!(Provenance::ALL.len() <= 16, "a cell has four bits for it");
+        assert_eq!(Provenance::from_number(Provenance::ALL.len() as u8), None);
     }
 }

@@ -10,7 +10,7 @@ pub const TIMESTAMP: &str = "timestamp";
 /// What a field holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
-    /// A measurement: 64-bit floating point, with a mark for each cell.
+    /// A measurement: 64-bit floating point, with a quality for each cell.
     Number,
     /// Text, carried as it is.
     Text,

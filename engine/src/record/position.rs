@@ -23,7 +23,7 @@ impl fmt::Display for Position {
     }
 }
 
-/// The stretch of a split between two barriers, half open.
+/// The records of a split between two checkpoints, half open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OffsetRange {
     /// The first position that belongs to it.

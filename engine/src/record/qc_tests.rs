@@ -1,13 +1,13 @@
-//! The names of the tests that object in marks.
+//! The names of the QC tests that objected to a cell.
 
 use std::sync::Arc;
 
 use parking_lot::RwLock;
 
-/// How many test names a pipeline can tell apart: the bits that a mark has for them.
-const MOST: usize = 16;
+/// How many test names a pipeline can tell apart: the bits that a cell quality has for them.
+const TEST_BITS_MAX: usize = 16;
 
-/// The names behind the test bits of a pipeline's marks. Bit 0 is `not_a_number`; the last bit stands for all
+/// The names behind the test bits of a pipeline's cell qualities. Bit 0 is `not_a_number`; the last bit stands for all
 /// that found no room and is called `other`.
 #[derive(Debug)]
 pub struct QcTests {
@@ -29,11 +29,11 @@ impl QcTests {
         if let Some(bit) = names.iter().position(|known| &**known == name) {
             return bit as u8;
         }
-        if names.len() == MOST - 1 {
+        if names.len() == TEST_BITS_MAX - 1 {
             names.push(Self::OTHER.into());
         }
-        if names.len() == MOST {
-            return MOST as u8 - 1;
+        if names.len() == TEST_BITS_MAX {
+            return TEST_BITS_MAX as u8 - 1;
         }
         names.push(name.into());
         names.len() as u8 - 1

@@ -16,6 +16,8 @@ use crate::stage_metrics::StageMetrics;
 struct ChainStage {
     /// The name of the stage in the pipeline; its state is found by it.
     id: String,
+    /// Its `type`.
+    kind: &'static str,
     config: Arc<dyn TransformConfig>,
     cx: BuildContext,
     transform: Box<dyn Transform>,
@@ -25,14 +27,14 @@ struct ChainStage {
 }
 
 /// The transforms of one split.
-pub(super) struct Chain {
+pub(crate) struct Chain {
     stages: Vec<ChainStage>,
     observer: Option<Arc<dyn Observer>>,
     cx: BuildContext,
 }
 
 /// The stages of a chain that is to replace another one.
-pub(super) struct Candidate(Vec<Slot>);
+pub(crate) struct Candidate(Vec<Slot>);
 
 enum Slot {
     /// The stage at this place of the old chain.
@@ -42,18 +44,18 @@ enum Slot {
 
 /// The output at the end of a chain.
 #[derive(Debug, Default)]
-pub(super) struct ChainOutput {
-    pub(super) batches: Vec<Batch>,
-    pub(super) dead: Vec<DeadLetter>,
-    pub(super) filtered: u64,
+pub(crate) struct ChainOutput {
+    pub(crate) batches: Vec<Batch>,
+    pub(crate) dead: Vec<DeadLetter>,
+    pub(crate) filtered: u64,
 }
 
 impl ChainStage {
-    fn build(id: &str, config: &Arc<dyn TransformConfig>, cx: BuildContext) -> Result<ChainStage> {
+    fn build(id: &str, kind: &'static str, config: &Arc<dyn TransformConfig>, cx: BuildContext) -> Result<ChainStage> {
         let transform = guard::call(id, || config.build(&cx))?;
         let metrics = cx.metrics.stage(id);
         let held = transform.held();
-        Ok(ChainStage { id: id.to_owned(), config: Arc::clone(config), cx, transform, held, metrics })
+        Ok(ChainStage { id: id.to_owned(), kind, config: Arc::clone(config), cx, transform, held, metrics })
     }
 
     /// Calls the transform and accounts for its rows: `held before + in = out + dead letters + filtered + held after`.
@@ -63,7 +65,7 @@ impl ChainStage {
         act: impl FnOnce(&mut dyn Transform, &mut Output) -> Result<()>,
     ) -> Result<Output> {
         let mut out = Output::default();
-        let started = Instant::now();
+        let started = self.cx.clock.now();
         let held = guard::call(&self.id, || {
             act(&mut *self.transform, &mut out)?;
             Ok(self.transform.held())
@@ -80,14 +82,13 @@ impl ChainStage {
             .help("this is a mistake in the stage: every row that comes in leaves once, or counts in `held`"));
         }
         self.held = held;
-        self.metrics.add(rows_in, rows_out, dead, out.filtered, started.elapsed());
+        self.metrics.add(rows_in, rows_out, dead, out.filtered, self.cx.clock.now() - started);
         Ok(out)
     }
 
     fn save(&self) -> Result<State> {
-        let mut state = guard::call(&self.id, || self.transform.save())?;
-        state.set_held(self.held);
-        Ok(state)
+        let state = guard::call(&self.id, || self.transform.save())?;
+        Ok(state.saved_by(self.kind, self.held))
     }
 
     /// Takes over a saved state. A transform that then holds other rows than it did would lose some, or invent them.
@@ -110,7 +111,7 @@ impl ChainStage {
 impl ChainStage {
     /// The same stage with other options, which takes over the state.
     fn replaced_by(&self, config: &Arc<dyn TransformConfig>, fitted: Option<Arc<[u8]>>) -> Result<ChainStage> {
-        let mut new = ChainStage::build(&self.id, config, self.cx.clone().with_fitted(fitted))?;
+        let mut new = ChainStage::build(&self.id, self.kind, config, self.cx.clone().with_fitted(fitted))?;
         new.restore(&self.save()?)?;
         Ok(new)
     }
@@ -124,7 +125,7 @@ impl ChainStage {
 
 impl Chain {
     /// The first `count` transforms of a pipeline, with what each learned from the whole input.
-    pub(super) fn build(
+    pub(crate) fn build(
         pipeline: &Pipeline,
         count: usize,
         cx: &BuildContext,
@@ -132,26 +133,26 @@ impl Chain {
     ) -> Result<Chain> {
         let stages = pipeline.transforms.iter().take(count).enumerate().map(|(i, stage)| {
             let cx = cx.for_stage(&stage.label).with_fitted(fitted.get(i).cloned().flatten());
-            ChainStage::build(&stage.label, &stage.config, cx)
+            ChainStage::build(&stage.label, stage.kind, &stage.config, cx)
         });
         Ok(Chain { stages: stages.collect::<Result<_>>()?, observer: None, cx: cx.clone() })
     }
 
     /// The same with an observer of what each stage takes and gives.
-    pub(super) fn observed_by(mut self, observer: Option<Arc<dyn Observer>>) -> Chain {
+    pub(crate) fn observed_by(mut self, observer: Option<Arc<dyn Observer>>) -> Chain {
         self.observer = observer;
         self
     }
 
     /// Puts a batch through all of them.
-    pub(super) fn apply(&mut self, batch: Batch) -> Result<ChainOutput> {
+    pub(crate) fn apply(&mut self, batch: Batch) -> Result<ChainOutput> {
         let mut out = ChainOutput::default();
         self.push(0, batch, &mut out)?;
         Ok(out)
     }
 
     /// The input has ended: all held rows go on, through the later transforms too.
-    pub(super) fn finish(&mut self) -> Result<ChainOutput> {
+    pub(crate) fn finish(&mut self) -> Result<ChainOutput> {
         let out = self.each(|transform, out| transform.finish(out))?;
         match self.stages.iter().find(|stage| stage.held > 0) {
             None => Ok(out),
@@ -162,7 +163,7 @@ impl Chain {
     }
 
     /// Rows that waited long enough go on.
-    pub(super) fn tick(&mut self, now: Instant) -> Result<ChainOutput> {
+    pub(crate) fn tick(&mut self, now: Instant) -> Result<ChainOutput> {
         self.each(|transform, out| transform.tick(now, out))
     }
 
@@ -199,17 +200,17 @@ impl Chain {
     }
 
     /// The rows that are held back in all.
-    pub(super) fn held(&self) -> u64 {
+    pub(crate) fn held(&self) -> u64 {
         self.stages.iter().map(|stage| stage.held).sum()
     }
 
     /// Whether any of them may turn rows into dead letters.
-    pub(super) fn rejects(&self) -> bool {
+    pub(crate) fn rejects(&self) -> bool {
         self.stages.iter().any(|stage| stage.config.rejects())
     }
 
     /// The state of each that has one, by its name.
-    pub(super) fn save(&self) -> Result<BTreeMap<String, State>> {
+    pub(crate) fn save(&self) -> Result<BTreeMap<String, State>> {
         let mut states = BTreeMap::new();
         for stage in &self.stages {
             let state = stage.save()?;
@@ -220,17 +221,28 @@ impl Chain {
         Ok(states)
     }
 
-    /// Goes on from what `save` returned. A stage without a saved state starts without one.
-    pub(super) fn restore(&mut self, states: &BTreeMap<String, State>) -> Result<()> {
-        let is_known = |id: &String| self.stages.iter().any(|stage| stage.id == *id);
-        if let Some(unknown) = states.keys().find(|id| !is_known(id)) {
-            return Err(Error::new(format!(
-                "there is saved state of a stage `{unknown}`, which this pipeline does not have"
-            ))
-            .help("put the stage back, or start from the beginning with `--fresh`"));
+    /// Goes on from what `save` returned. A stage without a saved state starts without one. The state of a stage that is not
+    /// here any more, or has another type now, is dropped, unless it holds rows.
+    pub(crate) fn restore(&mut self, states: &BTreeMap<String, State>) -> Result<()> {
+        for (id, state) in states {
+            if self.stages.iter().any(|stage| stage.id == *id && stage.kind == state.kind()) {
+                continue;
+            }
+            if state.held() > 0 {
+                return Err(Error::config(format!(
+                    "the saved state has {} rows that the stage `{id}` of type `{}` holds, which this pipeline does not have",
+                    state.held(),
+                    state.kind()
+                ))
+                .help("put the stage back, or start from the beginning with `--fresh`"));
+            }
+            tracing::warn!(
+                "the saved state of the stage `{id}` of type `{}` is dropped: this pipeline does not have the stage",
+                state.kind()
+            );
         }
         for stage in &mut self.stages {
-            if let Some(state) = states.get(&stage.id) {
+            if let Some(state) = states.get(&stage.id).filter(|state| state.kind() == stage.kind) {
                 stage.restore(state)?;
             }
         }
@@ -242,7 +254,7 @@ impl Chain {
     ///
     /// # Errors
     /// Where a stage cannot take the state over, or one is removed that holds rows. The error names it.
-    pub(super) fn reconfigured(
+    pub(crate) fn reconfigured(
         &self,
         old: &Pipeline,
         new: &Pipeline,
@@ -266,7 +278,7 @@ impl Chain {
                 Some(at) if self.stages[at].held > 0 => return Err(self.stages[at].holds_rows("gets another type")),
                 _ => {
                     let cx = self.cx.for_stage(&spec.label).with_fitted(fitted.get(i).cloned().flatten());
-                    slots.push(Slot::New(Box::new(ChainStage::build(&spec.label, &spec.config, cx)?)));
+                    slots.push(Slot::New(Box::new(ChainStage::build(&spec.label, spec.kind, &spec.config, cx)?)));
                 }
             }
         }
@@ -278,7 +290,7 @@ impl Chain {
     }
 
     /// Takes the place of the stages that a candidate does not keep.
-    pub(super) fn swap(&mut self, candidate: Candidate) {
+    pub(crate) fn swap(&mut self, candidate: Candidate) {
         let mut old: Vec<Option<ChainStage>> = std::mem::take(&mut self.stages).into_iter().map(Some).collect();
         self.stages = candidate
             .0
@@ -291,7 +303,7 @@ impl Chain {
     }
 
     /// Back to a state that `save` returned, by building the transforms anew.
-    pub(super) fn reset(&mut self, states: &BTreeMap<String, State>) -> Result<()> {
+    pub(crate) fn reset(&mut self, states: &BTreeMap<String, State>) -> Result<()> {
         for stage in &mut self.stages {
             stage.transform = guard::call(&stage.id, || stage.config.build(&stage.cx))?;
             stage.held = stage.transform.held();

@@ -25,6 +25,7 @@ mod supervisor;
 mod task;
 mod tasks;
 
+pub(crate) use chain::{Chain, ChainOutput};
 pub use observer::{Observer, Passed};
 pub use options::{Outcome, RunOptions, Summary};
 pub use reconfigure::RunControl;

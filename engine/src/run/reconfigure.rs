@@ -65,38 +65,60 @@ impl Reconfiguration {
         votes.missing.remove(split);
         let candidate = candidate.map_err(|error| _ = votes.refusal.get_or_insert(error)).ok();
         self.changed.notify_all();
-        while votes.swap.is_none() && runs() {
+        while votes.swap.is_none() {
+            if !runs() {
+                votes.refusal.get_or_insert_with(|| {
+                    Error::new(format!("{split} ended meanwhile")).help("nothing was changed; try again")
+                });
+                return None;
+            }
             self.changed.wait_for(&mut votes, SIGNAL_POLL_INTERVAL);
         }
         candidate.filter(|_| votes.swap == Some(true))
     }
 
-    /// Waits for the votes of the splits that still run, then has all of them swap once `record` succeeds.
+    /// Waits for the votes of all splits. A split that ended without a vote is not waited for.
     ///
     /// # Errors
-    /// Where a split refused or did not come to a checkpoint in time. Then none swaps.
-    pub(super) fn decide(&self, running: impl Fn() -> Vec<SplitId>, record: impl FnOnce() -> Result<()>) -> Result<()> {
+    /// Where a split refused or did not come to a checkpoint in time.
+    pub(super) fn collect(&self, active: impl Fn() -> Vec<SplitId>) -> Result<()> {
         let until = Instant::now() + SWAP_TIMEOUT;
         let mut votes = self.votes.lock();
-        let outcome = loop {
-            let running = running();
-            votes.missing.retain(|split| running.contains(split));
-            if let Some(refusal) = votes.refusal.take() {
-                break Err(refusal);
-            }
+        while votes.refusal.is_none() {
+            let active = active();
+            votes.missing.retain(|split| active.contains(split));
             if votes.missing.is_empty() {
-                break record();
+                return Ok(());
             }
             if Instant::now() >= until {
                 let late: Vec<&str> = votes.missing.iter().map(|split| &**split).collect();
-                break Err(Error::new(format!("{} did not come to a checkpoint in time", late.join(", ")))
+                return Err(Error::new(format!("{} did not come to a checkpoint in time", late.join(", ")))
                     .help("nothing was changed; try again"));
             }
             self.changed.wait_for(&mut votes, SIGNAL_POLL_INTERVAL);
+        }
+        Ok(())
+    }
+
+    /// Has all splits swap, unless one refused. `record` makes the swap true; no split leaves meanwhile.
+    ///
+    /// # Errors
+    /// The refusal, or the error of `record`.
+    pub(super) fn decide(&self, record: impl FnOnce() -> Result<()>) -> Result<()> {
+        let mut votes = self.votes.lock();
+        let outcome = match votes.refusal.take() {
+            Some(refusal) => Err(refusal),
+            None => record(),
         };
         votes.swap = Some(outcome.is_ok());
         self.changed.notify_all();
         outcome
+    }
+
+    /// No split swaps.
+    pub(super) fn cancel(&self) {
+        self.votes.lock().swap = Some(false);
+        self.changed.notify_all();
     }
 }
 

@@ -1,7 +1,7 @@
-//! Dead letters sent through their pipeline once more.
+//! A replay: dead letters go through their pipeline once more.
 //!
-//! A replay is a run of the same stages whose source is the letters. It has a name of its own where commits are decided,
-//! [`REPLAY`], so that it neither takes the place of the pipeline nor waits for it. Which letters are done is the state
+//! It is a run of the same stages whose source is the dead letters. It commits under a name of its own, [`REPLAY`], so that it
+//! neither takes the place of the pipeline nor waits for it. The dead letters that are done are the state
 //! of its one split: it is committed together with what they became.
 
 use std::collections::BTreeMap;
@@ -25,21 +25,21 @@ const REPLAYED_FORMAT_VERSION: u8 = 2;
 /// How long the end of the split may go unnoticed.
 const END_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Which letters were replayed: ranges of indices (both ends within) by container.
+/// The dead letters that were replayed: ranges of indices (both ends within) by container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replayed {
     ranges: BTreeMap<String, Vec<(u64, u64)>>,
-    /// The first letter of each container, by its index and a checksum: another container of the same name has another
+    /// The first dead letter of each container, by its index and a checksum: another container of the same name has another
     /// one there.
     first: BTreeMap<String, (u64, u32)>,
     /// What tells a container from others of its name, where it was known.
     of: BTreeMap<String, String>,
-    /// The stages of a replay that was interrupted: rows that they hold back belong to letters that are done.
+    /// The stages of a replay that was interrupted: rows that they hold back belong to dead letters that are done.
     interrupted: Option<String>,
 }
 
 impl Replayed {
-    /// Whether a letter was.
+    /// Whether a dead letter was replayed.
     #[must_use]
     pub fn contains(&self, id: &DeadLetterId) -> bool {
         let ranges = self.ranges.get(&id.container).map_or(&[][..], Vec::as_slice);

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::guard;
 use crate::error::{Error, Result};
 use crate::record::{Batch, SplitId};
 use crate::stage::{
@@ -130,7 +131,7 @@ impl Sinks {
         for parts in self.parts() {
             let staged = (parts.staged)(staged);
             if !staged.is_empty() {
-                act(&parts, staged).map_err(|e| e.in_stage(parts.label))?;
+                guard::call(parts.label, || act(&parts, staged))?;
             }
         }
         Ok(())
@@ -230,9 +231,10 @@ impl Sinks {
 
     /// Opens the writers of a split.
     pub(super) fn open(&self, split: &SplitId, epoch: u64) -> Result<Writers> {
-        let records = self.records.open(split, epoch).map_err(|e| e.in_stage(&self.label))?;
-        let dead_letters = self.dead_letters.as_ref().map(|sink| sink.open(split, epoch)).transpose();
-        Ok(Writers { records, dead_letters: dead_letters.map_err(|e| e.in_stage(DEAD_LETTER))? })
+        let records = guard::call(&self.label, || self.records.open(split, epoch))?;
+        let dead_letters = self.dead_letters.as_ref();
+        let dead_letters = dead_letters.map(|sink| guard::call(DEAD_LETTER, || sink.open(split, epoch))).transpose()?;
+        Ok(Writers { records, dead_letters })
     }
 
     /// Waits until everything is out, until the instant at the latest. The first error counts.

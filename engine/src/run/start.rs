@@ -10,7 +10,7 @@ use super::replay::{REPLAY, ReplaySource};
 use super::sinks::{AcquirePhase, DEAD_LETTER, Sinks};
 use super::start_decision::{Start, StartRequest};
 use crate::config::Pipeline;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::stage::{BuildContext, Delivery, Latch, Rerun, Source, TransactionalBackend};
 
 /// What a run is asked for.
@@ -46,9 +46,14 @@ impl Request<'_> {
 
     /// Takes steps until somebody asks for a stop. There is nothing to drain yet, so that all waits end at once then.
     pub(super) fn until_stopped<T>(&self, steps: impl FnOnce() -> Result<T, Exit>) -> Result<T, Exit> {
-        let cancellation = &self.options.cancellation;
+        let stopped = || self.options.cancellation.is_stopped();
         match steps() {
-            Ok(_) | Err(Exit::Failed(_)) if cancellation.is_stopped() => Err(Exit::Ended(Outcome::Stopped)),
+            Ok(_) if stopped() => Err(Exit::Ended(Outcome::Stopped)),
+            // A wait that the stop ended. A mistake of the configuration is one nevertheless.
+            Err(Exit::Failed(error)) if stopped() && matches!(error.kind(), ErrorKind::Failed | ErrorKind::Stop) => {
+                tracing::info!("stopped before the run began: {error}");
+                Err(Exit::Ended(Outcome::Stopped))
+            }
             other => other,
         }
     }
@@ -71,7 +76,8 @@ impl Request<'_> {
             keep_raw: pipeline.dead_letter.is_some() && rejects,
             metrics: Arc::clone(&options.metrics),
             clock: options.clock.clone(),
-            cancellation: options.cancellation.clone(),
+            // What this run abandons, a later one with the same options does not.
+            cancellation: options.cancellation.child(),
             process_extensions: Arc::clone(&options.extensions),
             ..BuildContext::bare(&pipeline.name)
         }
@@ -135,6 +141,7 @@ impl Acquired<'_> {
                     return Err(Exit::Ended(Outcome::NothingToDo));
                 }
             }
+            Err(error) if self.cx.cancellation.is_abandoned() => return Err(error.into()),
             // Whoever may not look may have to do without transactions, which opening the log finds out.
             Err(error) => tracing::debug!("the commit metadata cannot be looked at: {error}"),
         }
@@ -159,11 +166,7 @@ impl Opened<'_> {
 /// Opens the commit log, and forgets all where that is asked for.
 pub(super) fn open_log(acquired: Acquired<'_>) -> Result<Opened<'_>, Exit> {
     let Request { pipeline, options } = acquired.request;
-    let open = OpenOptions {
-        fresh: options.fresh,
-        exclusive: acquired.request.is_exclusive(),
-        replay: acquired.request.is_replay(),
-    };
+    let open = OpenOptions { fresh: options.fresh, exclusive: acquired.request.is_exclusive() };
     let offsets = acquired.source.offset_store();
     let (mut log, delivery) =
         commit::open(&acquired.instance, pipeline, acquired.backend.clone(), offsets, &options.clock, open)?;

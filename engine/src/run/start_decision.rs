@@ -26,7 +26,7 @@ pub(super) struct StartRequest<'a> {
     /// What is read, however it is spelt.
     pub(super) input: String,
     pub(super) destination: Option<Destination>,
-    /// Who keeps positions besides: the consumer group.
+    /// The consumer group, where the source has one.
     pub(super) group: String,
     /// Whether nothing is left of earlier output.
     pub(super) output_is_gone: bool,

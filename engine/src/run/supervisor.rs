@@ -19,13 +19,12 @@ use super::sinks::Sinks;
 use super::start::{Fitted, Request};
 use super::task::{CheckpointBuilder, CheckpointSchedule, FieldCheck, Task};
 use super::tasks::Tasks;
-use crate::cancel::CancellationToken;
 use crate::config::{Pipeline, StageSpec};
 use crate::error::{Error, Result};
 use crate::pace::Pace;
 use crate::record::SplitId;
 use crate::stage::{
-    BuildContext, FencingToken, RecordedSplit, Source, SourceContext, SplitReader, SplitState, TransformConfig,
+    BuildContext, FencingToken, Latch, RecordedSplit, Source, SourceContext, SplitReader, SplitState, TransformConfig,
 };
 
 /// Checkpoints of all splits that wait for the committer: enough to fill the next commit while one is decided.
@@ -37,8 +36,8 @@ const GATHER_TIME: Duration = Duration::from_millis(3);
 const VISIBLE_ELSEWHERE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often that is looked at.
 const VISIBLE_ELSEWHERE_POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// How often a run that waits for its tasks looks at the time.
-const SUPERVISE_INTERVAL: Duration = Duration::from_millis(250);
+/// How often somebody looks whether a stop takes long.
+const STOP_POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// How often a stop that takes long says what it waits for.
 const STOP_REPORT_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -69,8 +68,8 @@ struct Shared {
     exclusive: bool,
     check_fields: Option<FieldCheck>,
     observer: Option<Arc<dyn Observer>>,
-    /// No split opens while transforms are swapped.
-    opening: Mutex<()>,
+    /// Held while a split opens or transforms are swapped. Whether the run is over.
+    opening: Mutex<bool>,
     span: tracing::Span,
 }
 
@@ -109,7 +108,7 @@ impl Supervisor {
             exclusive: request.is_exclusive(),
             check_fields: pipeline.fields.open.then(|| field_check(pipeline.clone())),
             observer: request.options.observer.clone(),
-            opening: Mutex::new(()),
+            opening: Mutex::new(false),
             span: tracing::Span::current(),
         });
         let run: Arc<dyn Reconfigure> = Arc::clone(&shared) as Arc<dyn Reconfigure>;
@@ -129,32 +128,52 @@ impl Supervisor {
         let Supervisor { shared, source, committer, shutdown_timeout, completes } = self;
         let (tasks, cancellation) = (Arc::clone(&shared.tasks), shared.cx.cancellation.clone());
         cancellation.set_grace(shutdown_timeout);
-        {
-            let (tasks, cancellation) = (Arc::downgrade(&tasks), cancellation.clone());
-            shared.cx.cancellation.on_change(move || {
-                if let Some(tasks) = tasks.upgrade().filter(|_| cancellation.is_stopped()) {
-                    tasks.stop();
-                }
-            });
-        }
-        let mut report = StopReport::new(&shared.cx, &tasks);
-        let source = shared.spawn_source(source)?;
-        tasks.wait_while(SUPERVISE_INTERVAL, |state| !state.source_ended(), || report.look());
-        join(source, &tasks);
+        let stopped = Arc::downgrade(&tasks);
+        cancellation.on_change(move |is_stopped| {
+            if let Some(tasks) = stopped.upgrade().filter(|_| is_stopped) {
+                tasks.stop();
+            }
+        });
+        let ended = Arc::new(Latch::default());
+        let report = StopReport { cx: shared.cx.clone(), tasks: Arc::clone(&tasks), said: None, abandoned: false };
+        let report = {
+            let ended = Arc::clone(&ended);
+            spawn("stop report", &shared.span, move || report.run(&ended))?
+        };
+        let outcome = shared.run_to_end(source, committer, shutdown_timeout, completes);
+        ended.open();
+        join(report, &tasks);
+        outcome
+    }
+}
+
+impl Shared {
+    fn run_to_end(
+        self: &Arc<Self>,
+        source: Box<dyn Source>,
+        committer: JoinHandle<()>,
+        shutdown_timeout: Duration,
+        completes: bool,
+    ) -> Result<Outcome> {
+        let (tasks, cancellation) = (&self.tasks, &self.cx.cancellation);
+        let source = self.spawn_source(source)?;
+        tasks.wait_while(|state| !state.source_ended());
+        join(source, tasks);
         // A source that returned early leaves its splits to be drained; one that ended leaves them to end.
         if tasks.stopping() {
             let left = tasks.running();
             let until = Instant::now() + shutdown_timeout;
-            if let Err(error) = tasks.close_and(&left, false, until, || report.look()) {
+            if let Err(error) = tasks.close(&left, false, until) {
                 tasks.fail(error);
                 // A task may wait for a broker that is away; nothing else would end that.
                 cancellation.abandon();
             }
         }
-        tasks.wait_while(SUPERVISE_INTERVAL, |state| state.has_work(), || report.look());
-        shared.checkpoints.lock().take();
-        join(committer, &tasks);
-        let closed = shared.sinks.close(Instant::now() + shutdown_timeout);
+        tasks.wait_while(|state| state.has_work());
+        *self.opening.lock() = true;
+        self.checkpoints.lock().take();
+        join(committer, tasks);
+        let closed = self.sinks.close(Instant::now() + shutdown_timeout);
         let stopped = cancellation.is_stopped();
         if let Some(error) = tasks.take_failure() {
             return Err(error);
@@ -162,33 +181,34 @@ impl Supervisor {
         closed?;
         if completes && !stopped {
             // A stop still ends this wait for a broker.
-            shared.log.lock().complete()?;
+            self.log.lock().complete()?;
         }
         Ok(if stopped { Outcome::Stopped } else { Outcome::Done })
     }
 }
 
 /// Says what a stop waits for, once it takes long.
-struct StopReport<'a> {
-    cx: &'a BuildContext,
-    tasks: &'a Tasks,
+struct StopReport {
+    cx: BuildContext,
+    tasks: Arc<Tasks>,
     said: Option<Instant>,
     abandoned: bool,
 }
 
-impl<'a> StopReport<'a> {
-    fn new(cx: &'a BuildContext, tasks: &'a Tasks) -> StopReport<'a> {
-        StopReport { cx, tasks, said: None, abandoned: false }
+impl StopReport {
+    fn run(mut self, ended: &Latch) {
+        while !ended.wait(STOP_POLL_INTERVAL) {
+            if self.cx.cancellation.is_stopped() {
+                self.look();
+            }
+        }
     }
 
     fn look(&mut self) {
-        let token: &CancellationToken = &self.cx.cancellation;
-        if !token.is_stopped() {
-            return;
-        }
+        let token = &self.cx.cancellation;
         if token.is_abandoned() && !self.abandoned {
             self.abandoned = true;
-            tracing::warn!("what is under way is given up: it was not done in time (`shutdown_timeout_secs`)");
+            tracing::warn!("what is under way is given up: it was not done within `shutdown_timeout_secs`");
         }
         let said = *self.said.get_or_insert_with(Instant::now);
         if said.elapsed() < STOP_REPORT_INTERVAL {
@@ -223,7 +243,8 @@ impl SourceContext for Shared {
 
     fn split_states(&self, ids: &[SplitId]) -> Result<Vec<Option<SplitState>>> {
         none_is_missing(&self.recorded_splits()?, ids)?;
-        let until = Instant::now() + VISIBLE_ELSEWHERE_TIMEOUT;
+        let clock = &self.cx.clock;
+        let until = clock.now() + VISIBLE_ELSEWHERE_TIMEOUT;
         loop {
             let mut log = self.log.lock();
             if self.shares_splits {
@@ -232,7 +253,7 @@ impl SourceContext for Shared {
             // Before the positions: another instance may commit and show more between the two, and visible output must not
             // seem to be ahead for that.
             let visible = self.sinks.committed_offsets(ids)?;
-            let states = log.split_states(ids, &visible).map_err(|e| e.in_stage(&self.pipeline.read().sink.label))?;
+            let states = log.split_states(ids, &visible)?;
             // After the positions, which brought the news of all that was committed before them: splits may come from an
             // instance that died, and its output is to be visible before this one goes on. Where that output is on another
             // disk, the instance may be about to make it visible itself.
@@ -243,8 +264,14 @@ impl SourceContext for Shared {
                 Some(_) if self.tasks.stopping() => {
                     return Err(Error::stop("stopped while another process was to make its output visible"));
                 }
-                Some(missing) if Instant::now() >= until => return Err(missing.error()),
-                Some(_) => self.tasks.wait(Instant::now() + VISIBLE_ELSEWHERE_POLL_INTERVAL),
+                Some(missing) if clock.now() >= until => return Err(missing.error()),
+                Some(_) => {
+                    // A change of another task is no reason to ask again.
+                    let next = clock.now() + VISIBLE_ELSEWHERE_POLL_INTERVAL;
+                    while clock.now() < next && !self.tasks.stopping() {
+                        self.tasks.wait(clock.deadline(next));
+                    }
+                }
             }
         }
     }
@@ -315,7 +342,7 @@ impl SourceContext for Shared {
     }
 
     fn close(&self, ids: &[SplitId], lost: bool, until: Instant) -> Result<()> {
-        self.tasks.close_and(ids, lost, until, || {})
+        self.tasks.close(ids, lost, until)
     }
 
     fn running(&self) -> Vec<SplitId> {
@@ -356,25 +383,49 @@ impl Drop for EndOnDrop<'_> {
 
 impl Reconfigure for Shared {
     fn reconfigure(&self, new: &Pipeline) -> Result<()> {
-        let _opening = self.opening.lock();
+        let is_over = self.opening.lock();
+        if *is_over || self.tasks.stopping() {
+            return Err(Error::new("the pipeline is about to end"));
+        }
         let old = Arc::clone(&self.pipeline.read());
         differs_in_transforms_alone(&old, new)?;
+        let rejecting = new.transforms.iter().find(|stage| stage.config.rejects());
+        if let Some(stage) = rejecting.filter(|_| new.dead_letter.is_some() && !self.cx.keep_raw) {
+            return Err(Error::config("it may reject rows, whose bytes the source does not keep so far")
+                .in_stage(&stage.label)
+                .help("stop the pipeline and start it again"));
+        }
         let fitted = self.fitted_of(&old, new)?;
         let new = Arc::new(new.clone());
-        let swap =
-            Arc::new(Reconfiguration::new(Arc::clone(&old), Arc::clone(&new), fitted.clone(), self.tasks.active()));
+        let swap = Reconfiguration::new(Arc::clone(&old), Arc::clone(&new), fitted.clone(), self.tasks.active());
+        let swap = Arc::new(swap);
         self.tasks.reconfigure(&swap);
-        let record = || {
-            let mut log = self.log.lock();
+        if let Err(error) = swap.collect(|| self.tasks.active()) {
+            swap.cancel();
+            return Err(error);
+        }
+        let mut log = self.log.lock();
+        let mut is_recorded = true;
+        let decided = swap.decide(|| {
             let Some(last) = log.last_run()? else { return Err(Error::bug("a swap in no run")) };
             let mut record = last.record;
             (record.topology, record.options_hash) = (new.topology.clone(), new.options_hash);
             record.content_hash = new.content_hash;
             record.fitted = fitted.iter().map(|fitted| fitted.as_ref().map(|bytes| bytes.to_vec())).collect();
-            log.begin(record, false)
-        };
-        swap.decide(|| self.tasks.active(), record)?;
-        *self.fitted.write() = fitted.clone();
+            is_recorded = false;
+            log.begin(record, false)?;
+            is_recorded = true;
+            Ok(())
+        });
+        drop(log);
+        if let Err(error) = decided {
+            if !is_recorded {
+                // Whether the record is there is unknown. The next start finds out.
+                self.tasks.fail(Error::new(format!("the swap of the transforms could not be recorded: {error}")));
+            }
+            return Err(error);
+        }
+        *self.fitted.write() = fitted;
         *self.pipeline.write() = Arc::clone(&new);
         tracing::info!("the transforms are {} now", new.topology);
         Ok(())

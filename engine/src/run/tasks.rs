@@ -4,16 +4,13 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
 use super::reconfigure::Reconfiguration;
 use crate::error::{Error, Result};
 use crate::record::SplitId;
-
-/// How often a wait for splits to end looks at the time.
-const CLOSE_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The signal to a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +64,7 @@ impl TaskHandle {
 struct Entry {
     epoch: u64,
     handle: Arc<TaskHandle>,
-    /// Checkpoints that the split handed over and the committer has not settled.
+    /// Checkpoints that the task submitted and the committer has not finished with.
     in_flight: u64,
     /// Whether its thread has ended.
     ended: bool,
@@ -110,10 +107,10 @@ pub(super) struct Tasks {
 }
 
 impl Tasks {
-    /// Enters a split; it has ended only once its thread has, and its checkpoints are settled.
+    /// Registers a split. It has ended once its thread has, and the committer has finished with its checkpoints.
     pub(super) fn register(&self, id: &SplitId) -> Result<(u64, Arc<TaskHandle>)> {
         let mut state = self.state.lock();
-        // One that was lost may still wait for something; what it hands over does not count any more.
+        // A revoked task may still wait for something. Its checkpoints do not count any more.
         if state.splits.get(id).is_some_and(|entry| entry.handle.signal() != TaskSignal::Revoked) {
             return Err(Error::bug(format!("the split {id} is open already")));
         }
@@ -127,15 +124,15 @@ impl Tasks {
         Ok((epoch, handle))
     }
 
-    /// A split handed a checkpoint over.
+    /// A task submitted a checkpoint.
     pub(super) fn checkpoint_submitted(&self, id: &SplitId, epoch: u64) {
         if let Some(entry) = self.state.lock().splits.get_mut(id).filter(|entry| entry.epoch == epoch) {
             entry.in_flight += 1;
         }
     }
 
-    /// The committer has settled a checkpoint, one way or the other.
-    pub(super) fn checkpoint_settled(&self, id: &SplitId, epoch: u64) {
+    /// The committer has finished with a checkpoint, committed or not.
+    pub(super) fn checkpoint_finished(&self, id: &SplitId, epoch: u64) {
         self.change(id, epoch, |entry| entry.in_flight = entry.in_flight.saturating_sub(1));
     }
 
@@ -155,7 +152,7 @@ impl Tasks {
         self.changed.notify_all();
     }
 
-    /// A commit of splits was refused: they end without a barrier, and their source is to close them.
+    /// A commit of splits was refused: they end without a checkpoint, and their source is to close them.
     pub(super) fn refused(&self, ids: &[SplitId]) {
         let mut state = self.state.lock();
         for id in ids {
@@ -195,24 +192,24 @@ impl Tasks {
         state.splits.get(id).is_none_or(|entry| entry.epoch != epoch || entry.handle.signal() == TaskSignal::Revoked)
     }
 
-    /// Ends splits, and waits for it until `until`. Calls `look` now and then meanwhile.
-    pub(super) fn close_and(&self, ids: &[SplitId], lost: bool, until: Instant, mut look: impl FnMut()) -> Result<()> {
+    /// Ends splits, and waits for it until `until`.
+    pub(super) fn close(&self, ids: &[SplitId], lost: bool, until: Instant) -> Result<()> {
         let signal = if lost { TaskSignal::Revoked } else { TaskSignal::Drain };
-        {
-            let mut state = self.state.lock();
-            for id in ids {
-                if let Some(entry) = state.splits.get_mut(id) {
-                    entry.handle.raise(signal);
-                    entry.refused = false;
-                    if entry.is_gone() {
-                        state.splits.remove(id);
-                    }
+        let mut state = self.state.lock();
+        for id in ids {
+            if let Some(entry) = state.splits.get_mut(id) {
+                entry.handle.raise(signal);
+                entry.refused = false;
+                if entry.is_gone() {
+                    state.splits.remove(id);
                 }
             }
         }
-        let is_open = |state: &State| ids.iter().any(|id| state.splits.contains_key(id));
-        self.wait_while(CLOSE_POLL_INTERVAL, |state| is_open(state) && Instant::now() < until, &mut look);
-        let state = self.state.lock();
+        while ids.iter().any(|id| state.splits.contains_key(id)) {
+            if self.changed.wait_until(&mut state, until).timed_out() {
+                break;
+            }
+        }
         let late: Vec<&SplitId> = ids.iter().filter(|id| state.splits.contains_key(*id)).collect();
         if late.is_empty() {
             return Ok(());
@@ -236,16 +233,11 @@ impl Tasks {
         }
     }
 
-    /// Waits while something holds, and calls `look` at least so often.
-    pub(super) fn wait_while(&self, interval: Duration, holds: impl Fn(&State) -> bool, mut look: impl FnMut()) {
-        loop {
-            let mut state = self.state.lock();
-            if !holds(&state) {
-                return;
-            }
-            self.changed.wait_for(&mut state, interval);
-            drop(state);
-            look();
+    /// Waits while something holds.
+    pub(super) fn wait_while(&self, holds: impl Fn(&State) -> bool) {
+        let mut state = self.state.lock();
+        while holds(&state) {
+            self.changed.wait(&mut state);
         }
     }
 
@@ -265,7 +257,7 @@ impl Tasks {
         self.state.lock().stopping
     }
 
-    /// Notes a failure; the first one is the pipeline's. The other splits come to a barrier and end.
+    /// Takes a failure. The first one is the pipeline's; the other splits take a checkpoint and end.
     pub(super) fn fail(&self, error: Error) {
         let mut state = self.state.lock();
         state.stopping = true;
@@ -281,7 +273,7 @@ impl Tasks {
         self.changed.notify_all();
     }
 
-    /// Nothing can be decided any more: splits end without a barrier.
+    /// Nothing can be committed any more: splits end without a checkpoint.
     pub(super) fn revoke_all(&self) {
         let mut state = self.state.lock();
         state.stopping = true;
@@ -305,6 +297,8 @@ impl Tasks {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -315,13 +309,9 @@ mod tests {
         tasks.checkpoint_submitted(&id, epoch);
         tasks.task_ended(&id, epoch);
         assert_eq!(tasks.running().len(), 1, "a checkpoint is still under way");
-        assert!(
-            tasks
-                .close_and(std::slice::from_ref(&id), false, Instant::now() + Duration::from_millis(1), || {})
-                .is_err()
-        );
+        assert!(tasks.close(std::slice::from_ref(&id), false, Instant::now() + Duration::from_millis(1)).is_err());
         assert_eq!(handle.signal(), TaskSignal::Revoked, "who is late is forgotten");
-        tasks.checkpoint_settled(&id, epoch);
+        tasks.checkpoint_finished(&id, epoch);
         assert!(tasks.running().is_empty());
     }
 
@@ -345,8 +335,8 @@ mod tests {
         assert_eq!(handle.signal(), TaskSignal::Revoked);
         tasks.task_ended(&id, epoch);
         assert_eq!(tasks.running().len(), 1, "it did not come to its end");
-        tasks.wait_while(Duration::from_millis(1), State::has_work, || {});
-        tasks.close_and(std::slice::from_ref(&id), true, Instant::now(), || {}).expect("closed");
+        tasks.wait_while(State::has_work);
+        tasks.close(std::slice::from_ref(&id), true, Instant::now()).expect("closed");
         assert!(tasks.running().is_empty());
     }
 
@@ -358,7 +348,7 @@ mod tests {
         tasks.checkpoint_submitted(&id, epoch);
         tasks.task_ended(&id, epoch);
         tasks.refused(&[Arc::clone(&id), Arc::clone(&id)]);
-        tasks.checkpoint_settled(&id, epoch);
+        tasks.checkpoint_finished(&id, epoch);
         assert_eq!(tasks.running(), [id], "it did not come to its end");
     }
 
@@ -371,13 +361,13 @@ mod tests {
             tasks.checkpoint_submitted(&id, epoch);
             let until = Instant::now() + Duration::from_secs(600);
             std::thread::scope(|scope| {
-                let closing = scope.spawn(|| tasks.close_and(std::slice::from_ref(&id), lost, until, || {}));
+                let closing = scope.spawn(|| tasks.close(std::slice::from_ref(&id), lost, until));
                 while tasks.state.lock().splits[&id].handle.signal() == TaskSignal::Run {
                     std::thread::yield_now();
                 }
                 tasks.refused(std::slice::from_ref(&id));
                 tasks.task_ended(&id, epoch);
-                tasks.checkpoint_settled(&id, epoch);
+                tasks.checkpoint_finished(&id, epoch);
                 closing.join().expect("a thread").expect("closed");
             });
         }
@@ -389,7 +379,7 @@ mod tests {
         let id: SplitId = "a".into();
         let (old, _) = tasks.register(&id).expect("new");
         assert!(tasks.register(&id).is_err(), "it runs");
-        assert!(tasks.close_and(std::slice::from_ref(&id), false, Instant::now(), || {}).is_err());
+        assert!(tasks.close(std::slice::from_ref(&id), false, Instant::now()).is_err());
         let (new, handle) = tasks.register(&id).expect("the old one is lost");
         tasks.task_ended(&id, old);
         assert!(tasks.is_revoked(&id, old) && !tasks.is_revoked(&id, new));

@@ -21,6 +21,11 @@ impl Registry {
         Self::of(inventory::iter::<Descriptor>)
     }
 
+    /// The same with more stages.
+    pub(crate) fn collect_with(more: &'static [Descriptor]) -> Result<Registry> {
+        Self::of(inventory::iter::<Descriptor>.into_iter().chain(more))
+    }
+
     fn of(descriptors: impl IntoIterator<Item = &'static Descriptor>) -> Result<Registry> {
         let mut stages = BTreeMap::new();
         for descriptor in descriptors {

@@ -17,6 +17,8 @@ pub struct State {
     entries: BTreeMap<String, Vec<u8>>,
     /// The rows that the stage held when it was saved. The engine fills it in.
     held: u64,
+    /// The `type` of the stage. The engine fills it in.
+    kind: String,
 }
 
 impl State {
@@ -39,7 +41,7 @@ impl State {
     /// A state with one entry of bytes that the stage writes and reads itself.
     #[must_use]
     pub fn of_bytes(version: u8, bytes: Vec<u8>) -> State {
-        State { version, entries: BTreeMap::from([(String::new(), bytes)]), held: 0 }
+        State { entries: BTreeMap::from([(String::new(), bytes)]), ..State::new(version) }
     }
 
     /// Saves a value by key.
@@ -63,8 +65,20 @@ impl State {
         self.held
     }
 
-    pub(crate) fn set_held(&mut self, held: u64) {
-        self.held = held;
+    /// The `type` of the stage that saved it.
+    pub(crate) fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// The same as the engine saves it.
+    pub(crate) fn saved_by(mut self, kind: &str, held: u64) -> State {
+        (self.kind, self.held) = (kind.to_owned(), held);
+        self
+    }
+
+    /// The same state as if it were saved in another version.
+    pub(crate) fn of_another_version(&self) -> State {
+        State { version: self.version.wrapping_add(1), ..self.clone() }
     }
 
     /// The number of bytes in it.

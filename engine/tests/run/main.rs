@@ -1,7 +1,8 @@
 //! Runs of pipelines whose stages are in memory: what they lose, repeat or leave behind when anything fails anywhere.
 
-mod bank;
+mod backend;
 mod stages;
+mod swaps;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,16 +13,16 @@ use aqpipe_engine::run::{Outcome, RunOptions, Summary, run};
 use aqpipe_engine::stage::{Extensions, Registry};
 use aqpipe_engine::{Error, ErrorKind};
 use proptest::prelude::*;
-use stages::{Record, World};
+use stages::{Record, SharedMemory};
 
-struct House {
+struct TestRun {
     state: tempfile::TempDir,
-    world: Arc<World>,
+    memory: Arc<SharedMemory>,
 }
 
-impl House {
-    fn with(records: Vec<Record>) -> House {
-        House { state: tempfile::tempdir().expect("a directory"), world: Arc::new(World::with(records)) }
+impl TestRun {
+    fn with(records: Vec<Record>) -> TestRun {
+        TestRun { state: tempfile::tempdir().expect("a directory"), memory: Arc::new(SharedMemory::with(records)) }
     }
 
     fn lose_state(&self) {
@@ -42,7 +43,7 @@ impl House {
 
     fn run_with(&self, source: &str, rest: &str, change: impl FnOnce(&mut RunOptions)) -> Result<Summary, Error> {
         let mut options = RunOptions { extensions: Arc::new(Extensions::default()), ..RunOptions::default() };
-        options.extensions.put(Arc::clone(&self.world));
+        options.extensions.put(Arc::clone(&self.memory));
         change(&mut options);
         run(&self.pipeline(source, rest), &options)
     }
@@ -61,15 +62,15 @@ const DEAD: &str = "[dead_letter]\ntype = \"memory\"\n";
 
 #[test]
 fn every_record_arrives_once_and_in_order_and_is_accounted_for() {
-    let house = House::with(records(95));
-    let summary = house.run("", &format!("{HOLD}{SUMS}{SINK}")).expect("runs");
+    let test = TestRun::with(records(95));
+    let summary = test.run("", &format!("{HOLD}{SUMS}{SINK}")).expect("runs");
     assert_eq!(summary.outcome, Outcome::Done);
     let counts = &summary.metrics.counts;
     assert_eq!((counts.read, counts.written, counts.dead, counts.filtered, summary.metrics.held), (95, 95, 0, 0, 0));
     let sums: Vec<f64> = (0..95u64).map(|i| (0..=i).sum::<u64>() as f64).collect();
-    assert_eq!(house.world.values(), sums);
+    assert_eq!(test.memory.values(), sums);
     let spans: Vec<(u64, u64)> =
-        house.world.visible().iter().map(|(span, _)| (span.from.offset, span.to.offset)).collect();
+        test.memory.visible().iter().map(|(span, _)| (span.from.offset, span.to.offset)).collect();
     let expected: Vec<(u64, u64)> = (0..10).map(|i| (i * 10, (i * 10 + 10).min(95))).collect();
     assert_eq!(spans, expected, "a file is what lies between two barriers of ten records read");
 }
@@ -78,13 +79,13 @@ fn every_record_arrives_once_and_in_order_and_is_accounted_for() {
 fn without_dead_letters_a_bad_record_stops_the_run_with_its_place_and_what_came_before_is_there() {
     let mut input = records(50);
     input[37] = Record::bad(37, "it is bad");
-    let house = House::with(input);
-    let error = house.run("", &format!("{SUMS}{SINK}")).expect_err("stops");
+    let test = TestRun::with(input);
+    let error = test.run("", &format!("{SUMS}{SINK}")).expect_err("stops");
     assert_eq!(error.to_string(), "memory: it is bad at memory:37");
-    assert_eq!(house.world.values().len(), 37);
-    let again = house.run("", &format!("{SUMS}{SINK}")).expect_err("is still bad");
+    assert_eq!(test.memory.values().len(), 37);
+    let again = test.run("", &format!("{SUMS}{SINK}")).expect_err("is still bad");
     assert_eq!(again.to_string(), error.to_string());
-    assert_eq!(house.world.values().len(), 37, "nothing is there twice");
+    assert_eq!(test.memory.values().len(), 37, "nothing is there twice");
 }
 
 #[test]
@@ -92,12 +93,12 @@ fn with_dead_letters_a_bad_record_is_set_aside_in_the_same_cut() {
     let mut input = records(50);
     input[37] = Record::bad(37, "it is bad");
     input[41] = Record::good(41, -1.0);
-    let house = House::with(input);
+    let test = TestRun::with(input);
     let rest = format!("[[transform]]\ntype = \"refuse\"\nbelow = 0.0\n{SUMS}{SINK}{DEAD}");
-    let summary = house.run("", &rest).expect("runs");
+    let summary = test.run("", &rest).expect("runs");
     let counts = &summary.metrics.counts;
     assert_eq!((counts.read, counts.written, counts.dead), (50, 48, 2));
-    let letters = house.world.letters();
+    let letters = test.memory.letters();
     let told: Vec<(u64, &str, &str)> =
         letters.iter().map(|l| (l.source_offset, l.stage.as_str(), l.reason.as_str())).collect();
     assert_eq!(told, [(37, "memory", "it is bad"), (41, "refuse", "-1 is below 0")]);
@@ -108,209 +109,209 @@ fn with_dead_letters_a_bad_record_is_set_aside_in_the_same_cut() {
 fn without_dead_letters_a_row_that_a_transform_rejects_stops_the_run_after_what_came_before_it() {
     let mut input = records(50);
     input[25] = Record::good(25, -1.0);
-    let house = House::with(input);
+    let test = TestRun::with(input);
     let rest = format!("{SUMS}[[transform]]\ntype = \"refuse\"\nodd_one = 25\n{SINK}");
-    let error = house.run("", &rest).expect_err("stops");
+    let error = test.run("", &rest).expect_err("stops");
     assert!(error.to_string().starts_with("refuse: "), "{error}");
-    assert_eq!(house.world.values().len(), 25);
+    assert_eq!(test.memory.values().len(), 25);
 }
 
 #[test]
 fn a_stop_keeps_held_rows_and_the_next_start_goes_on_with_them() {
-    let house = House::with(records(40));
+    let test = TestRun::with(records(40));
     let rest = format!("{HOLD}{SUMS}{SINK}");
     let stop = CancellationToken::default();
-    house.world.stop_at(23, stop.clone());
-    let stopped = house.run_with("", &rest, |options| options.cancellation = stop).expect("stops");
+    test.memory.stop_at(23, stop.clone());
+    let stopped = test.run_with("", &rest, |options| options.cancellation = stop).expect("stops");
     assert_eq!((stopped.outcome, stopped.metrics.held), (Outcome::Stopped, 3));
     assert_eq!(stopped.metrics.counts.written + 3, stopped.metrics.counts.read);
-    let summary = house.run("", &rest).expect("goes on");
+    let summary = test.run("", &rest).expect("goes on");
     assert_eq!(summary.outcome, Outcome::Done);
-    assert_eq!(house.world.values(), (0..40u64).map(|i| (0..=i).sum::<u64>() as f64).collect::<Vec<_>>());
+    assert_eq!(test.memory.values(), (0..40u64).map(|i| (0..=i).sum::<u64>() as f64).collect::<Vec<_>>());
 }
 
 #[test]
 fn a_stop_during_the_run_leaves_no_split_undrained() {
-    let house = House::with(records(10_000));
+    let test = TestRun::with(records(10_000));
     let stop = CancellationToken::default();
-    house.world.stop_at(5_000, stop.clone());
-    let started = Instant::now();
-    let summary = house.run_with("", &format!("{SUMS}{SINK}"), |options| options.cancellation = stop).expect("stops");
-    assert!(started.elapsed() < Duration::from_secs(20), "well within the deadline of 30 s");
-    assert_eq!(summary.metrics.counts.read as usize, house.world.values().len());
+    test.memory.stop_at(5_000, stop.clone());
+    let summary = test.run_with("", &format!("{SUMS}{SINK}"), |options| options.cancellation = stop).expect("stops");
+    let read = summary.metrics.counts.read;
+    assert!((5_000..10_000).contains(&read), "it stops before the end: {read}");
+    assert_eq!(read as usize, test.memory.values().len());
 }
 
 #[test]
 fn a_completed_run_is_run_again_only_where_nothing_would_be_overwritten() {
-    let house = House::with(records(20));
-    house.run("", &format!("{SUMS}{SINK}")).expect("runs");
-    let unchanged = house.run("pace = 3", &format!("{SUMS}{SINK}")).expect("is not repeated");
+    let test = TestRun::with(records(20));
+    test.run("", &format!("{SUMS}{SINK}")).expect("runs");
+    let unchanged = test.run("pace = 3", &format!("{SUMS}{SINK}")).expect("is not repeated");
     assert_eq!(unchanged.outcome, Outcome::NothingToDo);
     let rerun = |options: &mut RunOptions| options.rerun = true;
-    let error = house.run_with("", &format!("{SUMS}{SINK}"), rerun).expect_err("refuses");
+    let error = test.run_with("", &format!("{SUMS}{SINK}"), rerun).expect_err("refuses");
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.help_text().is_some_and(|help| help.contains("--fresh")), "{error}");
-    assert_eq!(house.run("rerun = \"never\"", &format!("{SUMS}{SINK}")).expect("fine").outcome, Outcome::NothingToDo);
-    let fresh = house.run_with("", &format!("{SUMS}{SINK}"), |options| options.fresh = true).expect("runs");
-    assert_eq!((fresh.outcome, house.world.values().len()), (Outcome::Done, 20));
+    assert_eq!(test.run("rerun = \"never\"", &format!("{SUMS}{SINK}")).expect("fine").outcome, Outcome::NothingToDo);
+    let fresh = test.run_with("", &format!("{SUMS}{SINK}"), |options| options.fresh = true).expect("runs");
+    assert_eq!((fresh.outcome, test.memory.values().len()), (Outcome::Done, 20));
 
     let appends = format!("{SUMS}{SINK}again = true\n");
-    let summary = house.run("", &appends).expect("an option was changed: writes once more");
+    let summary = test.run("", &appends).expect("an option was changed: writes once more");
     assert_eq!(summary.metrics.counts.written, 20);
-    assert_eq!(house.run("", &appends).expect("unchanged since").outcome, Outcome::NothingToDo);
-    assert_eq!(house.world.values()[20..], house.world.values()[..20], "from the beginning, with no state");
+    assert_eq!(test.run("", &appends).expect("unchanged since").outcome, Outcome::NothingToDo);
+    assert_eq!(test.memory.values()[20..], test.memory.values()[..20], "from the beginning, with no state");
 }
 
 #[test]
 fn other_stages_cannot_go_on_from_an_interrupted_run() {
-    let house = House::with(records(40));
-    house.world.fail_at(4);
-    house.run("", &format!("{SUMS}{SINK}")).expect_err("fails");
-    house.world.fail_at(u64::MAX);
-    let error = house.run("", &format!("{HOLD}{SUMS}{SINK}")).expect_err("refuses");
+    let test = TestRun::with(records(40));
+    test.memory.fail_at(4);
+    test.run("", &format!("{SUMS}{SINK}")).expect_err("fails");
+    test.memory.fail_at(u64::MAX);
+    let error = test.run("", &format!("{HOLD}{SUMS}{SINK}")).expect_err("refuses");
     assert!(error.to_string().contains("memory -> sums -> memory, now there are memory -> hold -> sums"), "{error}");
-    house.run_with("", &format!("{HOLD}{SUMS}{SINK}"), |options| options.fresh = true).expect("starts afresh");
-    assert_eq!(house.world.values().len(), 40);
+    test.run_with("", &format!("{HOLD}{SUMS}{SINK}"), |options| options.fresh = true).expect("starts afresh");
+    assert_eq!(test.memory.values().len(), 40);
 }
 
 #[test]
 fn a_second_run_of_the_same_pipeline_is_refused_while_the_first_one_runs() {
-    let house = House::with(records(10));
-    let twin = house.pipeline("", &format!("{SUMS}{SINK}"));
-    house.world.when_read(
+    let test = TestRun::with(records(10));
+    let twin = test.pipeline("", &format!("{SUMS}{SINK}"));
+    test.memory.when_read(
         5,
         Box::new(move || {
             let error = run(&twin, &RunOptions::default()).expect_err("is running");
             assert!(error.to_string().contains("`test` is running already"), "{error}");
         }),
     );
-    house.run("", &format!("{SUMS}{SINK}")).expect("runs");
-    assert_eq!(house.world.values().len(), 10);
+    test.run("", &format!("{SUMS}{SINK}")).expect("runs");
+    assert_eq!(test.memory.values().len(), 10);
 }
 
 #[test]
 fn a_change_of_fields_starts_a_new_output() {
     let mut input = records(30);
     input[14].extra = Some(7.0);
-    let house = House::with(input);
-    house.run("", SINK).expect("runs");
+    let test = TestRun::with(input);
+    test.run("", SINK).expect("runs");
     let spans: Vec<(u64, u64)> =
-        house.world.visible().iter().map(|(span, _)| (span.from.offset, span.to.offset)).collect();
+        test.memory.visible().iter().map(|(span, _)| (span.from.offset, span.to.offset)).collect();
     assert_eq!(spans, [(0, 10), (10, 14), (14, 15), (15, 25), (25, 30)]);
 }
 
 #[test]
 fn a_replay_takes_as_long_as_its_steps_say_and_loses_nothing() {
-    let house = House::with(records(30));
+    let test = TestRun::with(records(30));
     let started = Instant::now();
-    house.run("interval_secs = 0.01", &format!("{SUMS}{SINK}")).expect("runs");
+    test.run("interval_secs = 0.01", &format!("{SUMS}{SINK}")).expect("runs");
     assert!(started.elapsed() >= Duration::from_millis(290), "29 steps of 10 ms lie between 30 timestamps");
-    assert_eq!(house.world.values().len(), 30);
+    assert_eq!(test.memory.values().len(), 30);
 }
 
 #[test]
 fn a_survey_is_taken_once_and_is_still_there_after_a_crash() {
-    let house = House::with(records(40));
+    let test = TestRun::with(records(40));
     let rest = format!("[[transform]]\ntype = \"minus_mean\"\n{SINK}");
-    house.world.fail_at(6);
-    house.run("", &rest).expect_err("fails");
-    house.world.fail_at(u64::MAX);
-    assert_eq!(house.world.surveys(), 1);
-    house.run("", &rest).expect("goes on");
-    assert_eq!(house.world.surveys(), 1, "what was learned belongs to the saved state");
-    assert_eq!(house.world.values(), (0..40).map(|i| f64::from(i) - 19.5).collect::<Vec<_>>());
+    test.memory.fail_at(6);
+    test.run("", &rest).expect_err("fails");
+    test.memory.fail_at(u64::MAX);
+    assert_eq!(test.memory.surveys(), 1);
+    test.run("", &rest).expect("goes on");
+    assert_eq!(test.memory.surveys(), 1, "what was learned belongs to the saved state");
+    assert_eq!(test.memory.values(), (0..40).map(|i| f64::from(i) - 19.5).collect::<Vec<_>>());
 }
 
 #[test]
 fn a_stage_that_panics_fails_the_run_and_not_the_process() {
-    let house = House::with(records(40));
-    house.world.panic_at(20);
-    let error = house.run("", &format!("{SUMS}{SINK}")).expect_err("fails");
+    let test = TestRun::with(records(40));
+    test.memory.panic_at(20);
+    let error = test.run("", &format!("{SUMS}{SINK}")).expect_err("fails");
     let text = error.to_string();
     assert!(text.starts_with("memory: the stage panicked: ") && text.contains("memory/0"), "{text}");
-    house.world.panic_at(u64::MAX);
-    house.run("", &format!("{SUMS}{SINK}")).expect("goes on");
-    assert_eq!(house.world.values().len(), 40);
+    test.memory.panic_at(u64::MAX);
+    test.run("", &format!("{SUMS}{SINK}")).expect("goes on");
+    assert_eq!(test.memory.values().len(), 40);
 }
 
 /// Runs until nothing more comes and the split stands at `at`; returns where it had begun.
-fn quiet_run(house: &House, source: &str, rest: &str, at: u64) -> Option<u64> {
+fn quiet_run(test: &TestRun, source: &str, rest: &str, at: u64) -> Option<u64> {
     let stop = CancellationToken::default();
-    *house.world.quiet_at.lock() = Some((at, stop.clone()));
-    house.run_with(source, rest, |options| options.cancellation = stop).expect("stops");
-    house.world.starts.lock().pop().expect("a split")
+    *test.memory.quiet_at.lock() = Some((at, stop.clone()));
+    test.run_with(source, rest, |options| options.cancellation = stop).expect("stops");
+    test.memory.starts.lock().pop().expect("a split")
 }
 
 #[test]
 fn a_position_that_moved_over_what_is_no_record_is_committed_at_a_stop() {
-    for bank in ["", "bank = \"within\"\n"] {
-        let house = House::with(records(5));
-        let rest = format!("{SUMS}{SINK}{bank}");
-        assert_eq!(quiet_run(&house, "", &rest, 5), None);
-        assert_eq!(quiet_run(&house, "", &rest, 8), Some(5));
-        assert_eq!(quiet_run(&house, "", &rest, 8), Some(8), "though nothing was read");
-        assert_eq!(house.world.values().len(), 5);
+    for backend in ["", "backend = \"transactional\"\n"] {
+        let test = TestRun::with(records(5));
+        let rest = format!("{SUMS}{SINK}{backend}");
+        assert_eq!(quiet_run(&test, "", &rest, 5), None);
+        assert_eq!(quiet_run(&test, "", &rest, 8), Some(5));
+        assert_eq!(quiet_run(&test, "", &rest, 8), Some(8), "though nothing was read");
+        assert_eq!(test.memory.values().len(), 5);
     }
 }
 
 #[test]
 fn the_beginning_of_a_split_that_says_so_is_committed_though_nothing_was_read() {
-    for bank in ["", "bank = \"within\"\n"] {
-        let house = House::with(Vec::new());
-        let rest = format!("{SUMS}{SINK}{bank}");
-        assert_eq!(quiet_run(&house, "", &rest, 0), None);
-        assert_eq!(quiet_run(&house, "", &rest, 0), None, "nothing says where it began");
-        assert_eq!(quiet_run(&house, "first_word = true", &rest, 0), None);
-        assert_eq!(quiet_run(&house, "first_word = true", &rest, 0), Some(0));
+    for backend in ["", "backend = \"transactional\"\n"] {
+        let test = TestRun::with(Vec::new());
+        let rest = format!("{SUMS}{SINK}{backend}");
+        assert_eq!(quiet_run(&test, "", &rest, 0), None);
+        assert_eq!(quiet_run(&test, "", &rest, 0), None, "nothing says where it began");
+        assert_eq!(quiet_run(&test, "first_word = true", &rest, 0), None);
+        assert_eq!(quiet_run(&test, "first_word = true", &rest, 0), Some(0));
     }
 }
 
-const BANK: &str = "[sink]\ntype = \"memory\"\nbatch_size = 10\nbank = \"within\"\n";
+const TRANSACTIONAL: &str = "[sink]\ntype = \"memory\"\nbatch_size = 10\nbackend = \"transactional\"\n";
 
 #[test]
 fn a_commit_that_is_refused_is_read_again_from_the_last_one_and_the_run_goes_on() {
-    let house = House::with(records(95));
-    *house.world.vault.refuse.lock() = Some(1);
-    let summary = house.run("", &format!("{HOLD}{SUMS}{BANK}")).expect("runs");
+    let test = TestRun::with(records(95));
+    *test.memory.transactions.refuse.lock() = Some(1);
+    let summary = test.run("", &format!("{HOLD}{SUMS}{TRANSACTIONAL}")).expect("runs");
     assert_eq!(summary.outcome, Outcome::Done);
-    assert!(house.world.vault.refuse.lock().is_none(), "a commit was refused");
+    assert!(test.memory.transactions.refuse.lock().is_none(), "a commit was refused");
     let counts = &summary.metrics.counts;
     assert_eq!((counts.read, counts.written), (95, 95), "what was refused does not count");
     let sums: Vec<f64> = (0..95u64).map(|i| (0..=i).sum::<u64>() as f64).collect();
-    assert_eq!(house.world.values(), sums, "the state of transforms went back too");
+    assert_eq!(test.memory.values(), sums, "the state of transforms went back too");
 }
 
 #[test]
 fn who_cannot_decide_leaves_it_to_the_ledger_unless_more_was_asked_for() {
-    let house = House::with(records(30));
-    *house.world.vault.unable.lock() = Some("no right to it".to_owned());
-    let asked = format!("{BANK}[monitor]\nenabled = false\n");
-    let pipeline = house.pipeline("", &asked);
+    let test = TestRun::with(records(30));
+    *test.memory.transactions.unable.lock() = Some("no right to it".to_owned());
+    let asked = format!("{TRANSACTIONAL}[monitor]\nenabled = false\n");
+    let pipeline = test.pipeline("", &asked);
     assert_eq!(pipeline.delivery, aqpipe_engine::stage::Delivery::ExactlyOnce);
     let mut insists = pipeline.clone();
     insists.settings.delivery = Some(aqpipe_engine::stage::Delivery::ExactlyOnce);
     let mut options = RunOptions { extensions: Arc::new(Extensions::default()), ..RunOptions::default() };
-    options.extensions.put(Arc::clone(&house.world));
+    options.extensions.put(Arc::clone(&test.memory));
     let error = run(&insists, &options).expect_err("refuses");
     assert_eq!((error.kind(), error.to_string().contains("no right to it")), (ErrorKind::Config, true), "{error}");
     options.metrics = Arc::default();
     let summary = run(&pipeline, &options).expect("runs");
     assert_eq!(summary.delivery, aqpipe_engine::stage::Delivery::AtLeastOnce);
-    assert_eq!(house.world.values().len(), 30);
+    assert_eq!(test.memory.values().len(), 30);
 }
 
 #[test]
 fn positions_of_another_place_are_not_believed() {
-    let house = House::with(records(40));
-    house.world.fail_at(30);
-    house.run("", &format!("{SUMS}{BANK}")).expect_err("fails");
-    house.world.fail_at(u64::MAX);
-    *house.world.vault.place.lock() = "elsewhere".to_owned();
-    let error = house.run("", &format!("{SUMS}{BANK}")).expect_err("refuses");
+    let test = TestRun::with(records(40));
+    test.memory.fail_at(30);
+    test.run("", &format!("{SUMS}{TRANSACTIONAL}")).expect_err("fails");
+    test.memory.fail_at(u64::MAX);
+    *test.memory.transactions.place.lock() = "elsewhere".to_owned();
+    let error = test.run("", &format!("{SUMS}{TRANSACTIONAL}")).expect_err("refuses");
     assert!(error.to_string().contains("these brokers are cluster elsewhere"), "{error}");
     assert!(error.help_text().is_some_and(|help| help.contains("--fresh")));
-    house.run_with("", &format!("{SUMS}{BANK}"), |options| options.fresh = true).expect("starts afresh");
-    assert_eq!(house.world.values().len(), 40);
+    test.run_with("", &format!("{SUMS}{TRANSACTIONAL}"), |options| options.fresh = true).expect("starts afresh");
+    assert_eq!(test.memory.values().len(), 40);
 }
 
 proptest! {
@@ -324,7 +325,7 @@ proptest! {
         crashes in proptest::collection::vec(1u64..60, 0..6),
         splits in 1u64..4,
         batch_size in 1u64..25,
-        bank in proptest::sample::select(vec!["", "bank = \"within\"\n", "bank = \"apart\"\n"]),
+        backend in proptest::sample::select(vec!["", "backend = \"transactional\"\n", "backend = \"staged\"\n"]),
         refuse in proptest::option::of(0u64..10),
         lose_state in proptest::bool::ANY,
     ) {
@@ -333,67 +334,66 @@ proptest! {
             input[*at as usize] = Record::bad(*at, "bad");
         }
         let source = format!("splits = {splits}");
-        let with = |bank: &str| format!("{HOLD}{SUMS}[sink]\ntype = \"memory\"\nbatch_size = {batch_size}\n{bank}{DEAD}");
-        let (rest, alone) = (with(bank), House::with(input.clone()));
+        let with = |backend: &str| format!("{HOLD}{SUMS}[sink]\ntype = \"memory\"\nbatch_size = {batch_size}\n{backend}{DEAD}");
+        let (rest, alone) = (with(backend), TestRun::with(input.clone()));
         alone.run(&source, &with("")).expect("runs");
-        let shaken = House::with(input);
-        *shaken.world.vault.refuse.lock() = refuse;
+        let shaken = TestRun::with(input);
+        *shaken.memory.transactions.refuse.lock() = refuse;
         for crash in crashes {
-            shaken.world.fail_at(crash);
+            shaken.memory.fail_at(crash);
             if shaken.run(&source, &rest).is_ok() {
                 break;
             }
             // What a coordinator decided is known without the state directory.
-            if lose_state && !bank.is_empty() {
+            if lose_state && !backend.is_empty() {
                 shaken.lose_state();
             }
         }
-        shaken.world.fail_at(u64::MAX);
+        shaken.memory.fail_at(u64::MAX);
         match shaken.run(&source, &rest) {
             Ok(_) => {}
             Err(error) => prop_assert!(error.help_text().is_some_and(|help| help.contains("--fresh")), "{error}"),
         }
-        prop_assert_eq!(shaken.world.by_split(), alone.world.by_split());
-        let sorted = |world: &World| {
-            let mut letters: Vec<u64> = world.letters().iter().map(|letter| letter.source_offset).collect();
+        prop_assert_eq!(shaken.memory.by_split(), alone.memory.by_split());
+        let sorted = |memory: &SharedMemory| {
+            let mut letters: Vec<u64> = memory.letters().iter().map(|letter| letter.source_offset).collect();
             letters.sort_unstable();
             letters
         };
-        prop_assert_eq!(sorted(&shaken.world), sorted(&alone.world));
-        prop_assert!(shaken.world.nothing_prepared_is_left(), "undecided output is removed");
+        prop_assert_eq!(sorted(&shaken.memory), sorted(&alone.memory));
+        prop_assert!(shaken.memory.nothing_prepared_is_left(), "undecided output is removed");
     }
 }
 
 #[test]
 fn a_split_that_the_interrupted_run_had_not_ended_is_missed_before_anything_is_committed() {
-    let house = House::with(records(400));
+    let test = TestRun::with(records(400));
     let rest = format!("{HOLD}{SUMS}{SINK}");
     let stop = CancellationToken::default();
-    house.world.stop_at(100, stop.clone());
+    test.memory.stop_at(100, stop.clone());
     // Paced, so that neither comes to its end before the other one has begun.
-    house
-        .run_with("splits = 2\nfirst_word = true\ninterval_secs = 0.001", &rest, |options| options.cancellation = stop)
+    test.run_with("splits = 2\nfirst_word = true\ninterval_secs = 0.001", &rest, |options| options.cancellation = stop)
         .expect("stops");
-    let before = house.world.values().len();
-    let error = house.run("splits = 1", &rest).expect_err("one of two is gone");
+    let before = test.memory.values().len();
+    let error = test.run("splits = 1", &rest).expect_err("one of two is gone");
     let text = error.to_string();
     // How far that one had come is a matter of chance.
     assert!(text.contains(" records of `memory/1`") && text.contains("the source does not have it any more"), "{text}");
-    assert_eq!(house.world.values().len(), before);
-    assert_eq!(house.run("splits = 2", &rest).expect("it is back").outcome, Outcome::Done);
-    assert_eq!(house.world.values().len(), 400);
+    assert_eq!(test.memory.values().len(), before);
+    assert_eq!(test.run("splits = 2", &rest).expect("it is back").outcome, Outcome::Done);
+    assert_eq!(test.memory.values().len(), 400);
 }
 
 #[test]
 fn a_split_that_had_ended_is_not_missed() {
     // The second split has no records.
-    let house = House::with((0..200).map(|i| Record::good(2 * i, i as f64)).collect());
+    let test = TestRun::with((0..200).map(|i| Record::good(2 * i, i as f64)).collect());
     let rest = format!("{HOLD}{SINK}");
     let stop = CancellationToken::default();
-    house.world.stop_at(100, stop.clone());
-    house.run_with("splits = 2", &rest, |options| options.cancellation = stop).expect("stops");
+    test.memory.stop_at(100, stop.clone());
+    test.run_with("splits = 2", &rest, |options| options.cancellation = stop).expect("stops");
     assert_eq!(
-        house.run("splits = 1", &rest).map(|summary| summary.outcome).expect("nothing of it was left"),
+        test.run("splits = 1", &rest).map(|summary| summary.outcome).expect("nothing of it was left"),
         Outcome::Done
     );
 }

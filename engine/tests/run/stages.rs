@@ -1,4 +1,4 @@
-//! Stages in memory, and the world that they share: what is read, what became visible, and what is to fail when.
+//! Stages in memory, and the memory that they share: what is read, what became visible, and what is to fail when.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::bank::{Bank, Deposit, Vault};
+use crate::backend::{FakeBackend, FakeOutput, FakeTransactions};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
@@ -40,7 +40,7 @@ type Act = Box<dyn FnOnce() + Send>;
 
 /// What survives a crash of the pipeline.
 #[derive(Default)]
-pub(crate) struct World {
+pub(crate) struct SharedMemory {
     records: Vec<Record>,
     visible: Outputs,
     order: Mutex<Vec<String>>,
@@ -54,18 +54,18 @@ pub(crate) struct World {
     stop: Mutex<Option<(u64, CancellationToken)>>,
     when_read: Mutex<Option<(u64, Act)>>,
     runs: AtomicU64,
-    /// Where each split that was opened began, as far as that was known.
+    /// OutputPlace each split that was opened began, as far as that was known.
     pub(crate) starts: Mutex<Vec<Option<u64>>>,
     /// Behind the last record nothing comes until a stop, and this is where the split stands then.
     pub(crate) quiet_at: Mutex<Option<(u64, CancellationToken)>>,
-    pub(crate) vault: Vault,
+    pub(crate) transactions: FakeTransactions,
     regroup: AtomicBool,
 }
 
-impl World {
-    pub(crate) fn with(records: Vec<Record>) -> World {
+impl SharedMemory {
+    pub(crate) fn with(records: Vec<Record>) -> SharedMemory {
         let never = || AtomicU64::new(u64::MAX);
-        World { records, fail_at: never(), panic_at: never(), ..World::default() }
+        SharedMemory { records, fail_at: never(), panic_at: never(), ..SharedMemory::default() }
     }
 
     /// The step of the protocol (a read, a prepare, a finish, …) at which everything fails from now on.
@@ -96,8 +96,8 @@ impl World {
     }
 
     /// Makes rows visible.
-    pub(crate) fn deposit(&self, deposit: &Deposit) {
-        let Deposit { name, split, span, values } = deposit;
+    pub(crate) fn deposit(&self, deposit: &FakeOutput) {
+        let FakeOutput { name, split, span, values } = deposit;
         let rows = (Arc::clone(split), *span, values.clone());
         assert!(self.visible.lock().insert(name.clone(), rows).is_none(), "{name} is decided twice");
         self.order.lock().push(name.clone());
@@ -139,8 +139,8 @@ impl World {
     }
 }
 
-fn world(cx: &BuildContext) -> Result<Arc<World>> {
-    cx.process_extensions().get::<World>().ok_or_else(|| Error::new("no world"))
+fn memory(cx: &BuildContext) -> Result<Arc<SharedMemory>> {
+    cx.process_extensions().get::<SharedMemory>().ok_or_else(|| Error::new("no memory"))
 }
 
 fn one() -> u64 {
@@ -186,42 +186,42 @@ impl SourceConfig for MemorySource {
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>> {
         let (splits, first_word) = (self.splits, self.first_word);
-        Ok(Box::new(Memory { world: world(cx)?, splits, first_word, keep_raw: cx.keeps_raw() }))
+        Ok(Box::new(MemoryRecords { memory: memory(cx)?, splits, first_word, keep_raw: cx.keeps_raw() }))
     }
 }
 
-struct Memory {
-    world: Arc<World>,
+struct MemoryRecords {
+    memory: Arc<SharedMemory>,
     splits: u64,
     first_word: bool,
     keep_raw: bool,
 }
 
-impl Memory {
-    fn split(&self, split: u64, position: Position) -> MemoryLane {
-        let mine = self.world.records.iter().filter(|record| record.at % self.splits == split).cloned().collect();
-        let (world, keep_raw) = (Arc::clone(&self.world), self.keep_raw);
+impl MemoryRecords {
+    fn split(&self, split: u64, position: Position) -> MemoryReader {
+        let mine = self.memory.records.iter().filter(|record| record.at % self.splits == split).cloned().collect();
+        let (memory, keep_raw) = (Arc::clone(&self.memory), self.keep_raw);
         let first_word = self.first_word;
-        MemoryLane { world, records: mine, position, first_word, keep_raw, calm: false, slow: false }
+        MemoryReader { memory, records: mine, position, first_word, keep_raw, calm: false, slow: false }
     }
 }
 
-impl Source for Memory {
+impl Source for MemoryRecords {
     fn fit_readers(&self) -> Result<Vec<(SplitId, Box<dyn SplitReader>)>> {
-        self.world.surveys.fetch_add(1, Ordering::SeqCst);
+        self.memory.surveys.fetch_add(1, Ordering::SeqCst);
         let splits = (0..self.splits).map(|split| {
-            let split = MemoryLane { calm: true, ..self.split(split, Position::default()) };
+            let split = MemoryReader { calm: true, ..self.split(split, Position::default()) };
             (SplitId::from("survey"), Box::new(split) as Box<dyn SplitReader>)
         });
         Ok(splits.collect())
     }
 
     fn run(self: Box<Self>, splits: Arc<dyn SourceContext>) -> Result<()> {
-        self.world.runs.fetch_add(1, Ordering::SeqCst);
+        self.memory.runs.fetch_add(1, Ordering::SeqCst);
         let ids: Vec<SplitId> = (0..self.splits).map(|split| format!("memory/{split}").into()).collect();
         let open = || {
             for (split, (id, start)) in ids.iter().zip(splits.split_states(&ids)?).enumerate() {
-                self.world.starts.lock().push(start.as_ref().map(|start| start.position.offset));
+                self.memory.starts.lock().push(start.as_ref().map(|start| start.position.offset));
                 let position = start.as_ref().map(|start| start.position).unwrap_or_default();
                 splits.open(Arc::clone(id), Box::new(self.split(split as u64, position)), start, None)?;
             }
@@ -230,7 +230,7 @@ impl Source for Memory {
         open()?;
         while !splits.running().is_empty() && !splits.stopping() {
             splits.wait(Instant::now() + Duration::from_millis(20));
-            if self.world.regroup.swap(false, Ordering::SeqCst) {
+            if self.memory.regroup.swap(false, Ordering::SeqCst) {
                 splits.close(&ids, true, Instant::now() + Duration::from_secs(5))?;
                 open()?;
             }
@@ -239,8 +239,8 @@ impl Source for Memory {
     }
 }
 
-struct MemoryLane {
-    world: Arc<World>,
+struct MemoryReader {
+    memory: Arc<SharedMemory>,
     records: Vec<Record>,
     position: Position,
     first_word: bool,
@@ -250,10 +250,10 @@ struct MemoryLane {
     slow: bool,
 }
 
-impl SplitReader for MemoryLane {
+impl SplitReader for MemoryReader {
     fn next(&mut self, max: usize, _: Instant) -> Result<Poll> {
         if !self.calm {
-            self.world.step("next")?;
+            self.memory.step("next")?;
         }
         if self.slow {
             std::thread::sleep(Duration::from_millis(50));
@@ -265,7 +265,7 @@ impl SplitReader for MemoryLane {
         let run: Vec<&Record> =
             rest.iter().take(max.min(4)).take_while(|record| record.extra.is_some() == wide).collect();
         let Some(last) = run.last() else {
-            let Some((at, stop)) = &*self.world.quiet_at.lock() else { return Ok(Poll::End) };
+            let Some((at, stop)) = &*self.memory.quiet_at.lock() else { return Ok(Poll::End) };
             self.position.offset = *at;
             stop.stop();
             std::thread::sleep(Duration::from_millis(5));
@@ -275,14 +275,14 @@ impl SplitReader for MemoryLane {
             if self.calm {
                 continue;
             }
-            assert!(record.at < self.world.panic_at.load(Ordering::SeqCst), "told to panic");
-            let mut stop = self.world.stop.lock();
+            assert!(record.at < self.memory.panic_at.load(Ordering::SeqCst), "told to panic");
+            let mut stop = self.memory.stop.lock();
             if let Some((_, stop)) = stop.take_if(|(at, _)| record.at >= *at) {
                 stop.stop();
                 // The stop reaches the split while it has records left.
                 self.slow = true;
             }
-            let act = self.world.when_read.lock().take_if(|(at, _)| record.at >= *at);
+            let act = self.memory.when_read.lock().take_if(|(at, _)| record.at >= *at);
             if let Some((_, act)) = act {
                 act();
             }
@@ -513,7 +513,7 @@ impl TransformConfig for MinusMean {
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Transform>> {
-        let mean = cx.fitted().as_deref().and_then(|bytes| bytes.try_into().ok()).map(f64::from_le_bytes);
+        let mean = cx.fitted().and_then(|bytes| bytes.try_into().ok()).map(f64::from_le_bytes);
         Ok(Box::new(Minus(mean.ok_or_else(|| Error::bug("no survey"))?)))
     }
 }
@@ -549,7 +549,7 @@ impl Transform for Minus {
     }
 }
 
-/// Keeps rows in the world.
+/// Keeps rows in the memory.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct MemorySink {
@@ -559,14 +559,14 @@ struct MemorySink {
     again: bool,
     /// Who decides in place of a ledger, where anybody does: rows are part of its transactions, or lie beside them.
     #[serde(default)]
-    bank: Option<Where>,
+    backend: Option<OutputPlace>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum Where {
-    Within,
-    Apart,
+enum OutputPlace {
+    Transactional,
+    Staged,
 }
 
 const MEMORY_SINK_EXAMPLE: &str = "batch_size = 10";
@@ -587,14 +587,14 @@ impl SinkConfig for MemorySink {
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Arc<dyn Sink>> {
-        Ok(Arc::new(Memories { world: world(cx)?, again: self.again, bank: self.bank }))
+        Ok(Arc::new(Memories { memory: memory(cx)?, again: self.again, backend: self.backend }))
     }
 }
 
 struct Memories {
-    world: Arc<World>,
+    memory: Arc<SharedMemory>,
     again: bool,
-    bank: Option<Where>,
+    backend: Option<OutputPlace>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -615,17 +615,17 @@ fn finish_in<T>(prepared: &Mutex<BTreeMap<String, T>>, visible: &Mutex<BTreeMap<
 
 impl TwoPhaseCommit for Memories {
     fn commit(&self, prepared: &[u8]) -> Result<()> {
-        self.world.step("finish")?;
+        self.memory.step("finish")?;
         let name = name_of(prepared)?;
-        if finish_in(&self.world.prepared, &self.world.visible, &name) {
-            self.world.order.lock().push(name.clone());
+        if finish_in(&self.memory.prepared, &self.memory.visible, &name) {
+            self.memory.order.lock().push(name.clone());
         }
-        assert!(self.world.visible.lock().contains_key(&name), "{name} was decided and is lost");
+        assert!(self.memory.visible.lock().contains_key(&name), "{name} was decided and is lost");
         Ok(())
     }
 
     fn abort(&self, prepared: &[u8]) -> Result<()> {
-        self.world.prepared.lock().remove(&name_of(prepared)?);
+        self.memory.prepared.lock().remove(&name_of(prepared)?);
         Ok(())
     }
 }
@@ -633,17 +633,17 @@ impl TwoPhaseCommit for Memories {
 impl Orphans for Memories {
     fn is_staged(&self, prepared: &[u8]) -> Result<bool> {
         let name = name_of(prepared)?;
-        Ok(self.world.prepared.lock().contains_key(&name) || self.world.visible.lock().contains_key(&name))
+        Ok(self.memory.prepared.lock().contains_key(&name) || self.memory.visible.lock().contains_key(&name))
     }
 
     fn orphaned_writers(&self) -> Result<Vec<Arc<str>>> {
-        Ok(if self.world.prepared.lock().is_empty() { vec![] } else { vec!["0-lost".into()] })
+        Ok(if self.memory.prepared.lock().is_empty() { vec![] } else { vec!["0-lost".into()] })
     }
 
     fn remove_orphans(&self, _: &[Arc<str>], decided: &[Vec<u8>]) -> Result<()> {
         let decided = decided.iter().filter(|it| !it.is_empty()).map(|it| name_of(it)).collect::<Result<Vec<_>>>()?;
-        self.world.prepared.lock().retain(|name, _| decided.contains(name));
-        self.world.step("sweep")
+        self.memory.prepared.lock().retain(|name, _| decided.contains(name));
+        self.memory.step("sweep")
     }
 }
 
@@ -653,18 +653,18 @@ impl Acquire for Memories {
     }
 
     fn reset(&self) -> Result<()> {
-        self.world.visible.lock().clear();
-        self.world.order.lock().clear();
+        self.memory.visible.lock().clear();
+        self.memory.order.lock().clear();
         Ok(())
     }
 }
 
 impl CommittedOffsets for Memories {
     fn committed_offsets(&self, splits: &[SplitId]) -> Result<Vec<Option<u64>>> {
-        if self.again || self.bank == Some(Where::Within) {
+        if self.again || self.backend == Some(OutputPlace::Transactional) {
             return Ok(vec![None; splits.len()]);
         }
-        let visible = self.world.visible.lock();
+        let visible = self.memory.visible.lock();
         let end = |split| visible.values().filter(|(l, ..)| l == split).map(|(_, span, _)| span.to.offset).max();
         Ok(splits.iter().map(end).collect())
     }
@@ -672,11 +672,12 @@ impl CommittedOffsets for Memories {
 
 impl Sink for Memories {
     fn open(&self, split: &SplitId, epoch: u64) -> Result<Box<dyn Writer>> {
-        let run = self.world.runs.load(Ordering::SeqCst);
+        let run = self.memory.runs.load(Ordering::SeqCst);
         let run = if self.again { format!("{run}.{epoch}") } else { String::new() };
-        let within = self.bank == Some(Where::Within) && self.world.vault.unable.lock().is_none();
-        let (world, split) = (Arc::clone(&self.world), Arc::clone(split));
-        Ok(Box::new(MemoryWriter { world, split, run, values: Vec::new(), within }))
+        let within =
+            self.backend == Some(OutputPlace::Transactional) && self.memory.transactions.unable.lock().is_none();
+        let (memory, split) = (Arc::clone(&self.memory), Arc::clone(split));
+        Ok(Box::new(MemoryWriter { memory, split, run, values: Vec::new(), within }))
     }
 
     fn two_phase_commit(&self) -> Option<&dyn TwoPhaseCommit> {
@@ -696,12 +697,12 @@ impl Sink for Memories {
     }
 
     fn transactional_backend(&self) -> Option<Arc<dyn TransactionalBackend>> {
-        self.bank.map(|_| Arc::new(Bank(Arc::clone(&self.world))) as Arc<dyn TransactionalBackend>)
+        self.backend.map(|_| Arc::new(FakeBackend(Arc::clone(&self.memory))) as Arc<dyn TransactionalBackend>)
     }
 }
 
 struct MemoryWriter {
-    world: Arc<World>,
+    memory: Arc<SharedMemory>,
     split: SplitId,
     run: String,
     values: Vec<f64>,
@@ -711,14 +712,14 @@ struct MemoryWriter {
 
 impl Writer for MemoryWriter {
     fn write(&mut self, batch: Batch, _: &mut Vec<DeadLetter>) -> Result<()> {
-        self.world.step("write")?;
+        self.memory.step("write")?;
         let numbers = batch.numbers(0).ok_or_else(|| Error::bug("no numbers"))?;
         self.values.extend(numbers.values.iter().flatten());
         Ok(())
     }
 
     fn prepare(&mut self, span: OffsetRange) -> Result<Prepared> {
-        self.world.step("prepare")?;
+        self.memory.step("prepare")?;
         let values = std::mem::take(&mut self.values);
         if values.is_empty() {
             return Ok(Prepared::Nothing);
@@ -726,15 +727,15 @@ impl Writer for MemoryWriter {
         let name = format!("{} {} {}-{}.{}", self.run, self.split, span.from.offset, span.to.offset, span.sequence);
         if self.within {
             let split = Arc::clone(&self.split);
-            return Ok(Prepared::Transactional(Box::new(Deposit { name, split, span, values })));
+            return Ok(Prepared::Transactional(Box::new(FakeOutput { name, split, span, values })));
         }
-        assert!(!self.world.visible.lock().contains_key(&name), "{name} is prepared twice");
-        self.world.prepared.lock().insert(name.clone(), (Arc::clone(&self.split), span, values));
+        assert!(!self.memory.visible.lock().contains_key(&name), "{name} is prepared twice");
+        self.memory.prepared.lock().insert(name.clone(), (Arc::clone(&self.split), span, values));
         postcard::to_stdvec(&Name(name)).map(Prepared::Staged).map_err(|e| Error::bug("prepared").because(e))
     }
 }
 
-/// Keeps dead letters in the world.
+/// Keeps dead letters in the memory.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct MemoryLetters {}
@@ -749,11 +750,11 @@ impl SinkConfig<DeadLetters> for MemoryLetters {
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Arc<DeadLetterSink>> {
-        Ok(Arc::new(Letters(world(cx)?)))
+        Ok(Arc::new(Letters(memory(cx)?)))
     }
 }
 
-struct Letters(Arc<World>);
+struct Letters(Arc<SharedMemory>);
 
 impl TwoPhaseCommit for Letters {
     fn commit(&self, prepared: &[u8]) -> Result<()> {
@@ -799,7 +800,7 @@ impl Acquire for Letters {
 impl Sink<DeadLetters> for Letters {
     fn open(&self, split: &SplitId, _: u64) -> Result<Box<dyn Writer<DeadLetters>>> {
         let letters = Vec::new();
-        Ok(Box::new(LetterWriter { world: Arc::clone(&self.0), split: Arc::clone(split), letters }))
+        Ok(Box::new(LetterWriter { memory: Arc::clone(&self.0), split: Arc::clone(split), letters }))
     }
 
     fn two_phase_commit(&self) -> Option<&dyn TwoPhaseCommit> {
@@ -816,7 +817,7 @@ impl Sink<DeadLetters> for Letters {
 }
 
 struct LetterWriter {
-    world: Arc<World>,
+    memory: Arc<SharedMemory>,
     split: SplitId,
     letters: Vec<DeadLetter>,
 }
@@ -828,7 +829,7 @@ impl Writer<DeadLetters> for LetterWriter {
     }
 
     fn prepare(&mut self, span: OffsetRange) -> Result<Prepared> {
-        self.world.step("prepare letters")?;
+        self.memory.step("prepare letters")?;
         let letters = std::mem::take(&mut self.letters);
         if letters.is_empty() {
             return Ok(Prepared::Nothing);
@@ -836,7 +837,7 @@ impl Writer<DeadLetters> for LetterWriter {
         let origins: BTreeSet<u64> = letters.iter().map(|letter| letter.source_offset).collect();
         assert_eq!(origins.len(), letters.len(), "a record is a dead letter once");
         let name = format!("{} {:06}-{}.{}", self.split, span.from.offset, span.to.offset, span.sequence);
-        self.world.prepared_letters.lock().insert(name.clone(), letters);
+        self.memory.prepared_letters.lock().insert(name.clone(), letters);
         postcard::to_stdvec(&Name(name)).map(Prepared::Staged).map_err(|e| Error::bug("prepared").because(e))
     }
 }

@@ -1,6 +1,6 @@
-//! The `aqpipe` command with one more stage: `cargo run -p custom-stage -- stages clamp`.
+//! The `aqpipe` command with two more stages: `cargo run -p custom-stage -- stages hampel`.
 
-// Both crates register their stages by being linked; naming them makes sure of that.
+// A stage registers itself when its crate is linked. Naming the crates here links them.
 use aqpipe_stages as _;
 use custom_stage as _;
 

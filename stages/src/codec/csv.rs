@@ -73,14 +73,18 @@ impl CsvEncoder {
 
     /// Appends the names of the columns as a line (see [`column_names`](Self::column_names)).
     pub fn write_header(&self, fields: &Fields, out: &mut Vec<u8>) {
-        out.extend_from_slice(TIMESTAMP.as_bytes());
-        let mut cell = |name: &str| {
-            out.push(self.delimiter);
-            self.write_text(out, name.as_bytes());
-        };
-        self.column_names(fields).1.iter().for_each(|name| cell(name));
-        self.extra_columns().for_each(cell);
-        out.push(b'\n');
+        let (_, written) = self.column_names(fields);
+        let mut names: Vec<&str> = vec![TIMESTAMP];
+        names.extend(written.iter().map(|name| &**name));
+        self.extra_columns().for_each(|name| names.push(name));
+        let mut writer = csv::WriterBuilder::new()
+            .delimiter(self.delimiter)
+            .terminator(csv::Terminator::Any(b'\n'))
+            .from_writer(out);
+        writer
+            .write_record(names.iter().map(|name| self.escape_formula(name.as_bytes())))
+            .and_then(|()| Ok(writer.flush()?))
+            .expect("a vector takes all bytes, and the first record has any length");
     }
 
     /// The names of the key, the fields and the score, and the names of their columns. No two columns have one name: a field
@@ -164,12 +168,13 @@ impl CsvEncoder {
     }
 
     fn write_text(&self, out: &mut Vec<u8>, text: &[u8]) {
+        self.write_quoted(out, &self.escape_formula(text));
+    }
+
+    /// The text, with `'` before what a spreadsheet would take for a formula, if that is asked for.
+    fn escape_formula<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
         let is_formula = matches!(text.first(), Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r'));
-        if self.escape_formulas && is_formula {
-            self.write_quoted(out, &[b"'", text].concat());
-        } else {
-            self.write_quoted(out, text);
-        }
+        if self.escape_formulas && is_formula { [b"'", text].concat().into() } else { text.into() }
     }
 
     fn write_quoted(&self, out: &mut Vec<u8>, text: &[u8]) {

@@ -1,7 +1,7 @@
 //! Decimal text to a number, correctly rounded, straight from the bytes.
 
 /// Powers of ten that a 64-bit float holds exactly.
-const EXACT_POWERS_OF_TEN: [f64; 23] = [
+pub(crate) const EXACT_POWERS_OF_TEN: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
     1e21, 1e22,
 ];
@@ -129,7 +129,7 @@ mod tests {
         ] {
             assert_eq!(parse_f64(text.as_bytes(), b'.'), None, "{text:?}");
         }
-        assert_eq!(parse_f64(b"2.6", b','), None, "the other mark is no mark");
+        assert_eq!(parse_f64(b"2.6", b','), None, "the other decimal mark is none");
     }
 
     proptest! {

@@ -1,4 +1,4 @@
-//! Ends for records that could not be carried.
+//! Sinks of dead letters.
 
 mod kafka;
 mod ndjson;

@@ -24,8 +24,8 @@ use crate::file_commit::{FileSink, OutputDir, TempFile};
 ///
 /// Each line is an object with `pipeline`, `split`, `position` (where the record starts in its split: a Kafka offset, or a
 /// byte), `place` (`data.csv:17`, where that says more), `stage`, `reason`, `time` (when, in UTC) and the record's bytes: `raw` where
-/// they are UTF-8, else `raw_base64`, neither where they are not known. Where bytes alone are not enough to read the record
-/// once more (a row of a CSV file), `form` has the rest: the names of its columns, and how cells are told apart.
+/// they are UTF-8, else `raw_base64`, neither where they are not known. Where bytes alone are not enough to decode the record
+/// again (a row of a CSV file), `form` has the names of its columns and how cells are separated.
 ///
 /// Files are called `PREFIX_SPLIT_FROM-TO.ndjson` and treated as those of the `csv` sink: they appear as a whole, together
 /// with what was committed, and are never overwritten.
@@ -286,7 +286,7 @@ mod tests {
         };
         stored.each(&mut take).expect("reads");
         let forms: Vec<Option<&str>> = read.iter().map(|letter| letter.raw_schema.as_deref()).collect();
-        assert_eq!(forms, [None, Some(r#"{"columns":["a","b"]}"#), None], "what it needs to be read once more");
+        assert_eq!(forms, [None, Some(r#"{"columns":["a","b"]}"#), None], "what it needs to be decoded again");
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl Acquire for OutputDir {
         match OwnerRecord::read(&self.dir, &self.names)? {
             None => {
                 if self.embedded {
-                    self.check_no_files("files of which nobody says where they come from")?;
+                    self.check_no_files("files of unknown origin")?;
                 }
                 self.new_record().create(&self.dir, &self.names)?;
             }

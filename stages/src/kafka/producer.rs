@@ -126,7 +126,7 @@ impl ProducerHandle {
     /// Where records were dropped.
     pub(crate) fn close(&self, until: Instant) -> Result<()> {
         let producer = self.sender.producer();
-        while producer.in_flight_count() > 0 && Instant::now() < until {
+        while producer.in_flight_count() > 0 && Instant::now() < until && !self.sender.is_abandoned() {
             self.flush_hint();
             self.sender.reports().wait(Duration::from_millis(1));
         }

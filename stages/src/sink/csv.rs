@@ -47,7 +47,7 @@ struct CsvSinkConfig {
     #[serde(default = "default_batch_timeout")]
     #[schemars(range(min = 1, max = 86400))]
     batch_timeout_secs: u64,
-    /// What stands between cells: one ASCII character.
+    /// The character between cells: one of ASCII.
     #[serde(default = "default_delimiter")]
     delimiter: char,
     /// Whether the columns `flags` and `fills` are written.

@@ -56,12 +56,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_example_is_a_valid_configuration() {
-        let table: serde_json::Value = serde_json::json!({});
-        let config: NullSinkConfig = serde_json::from_value(table).expect("valid");
+    fn it_takes_every_record_prepares_nothing_and_has_no_options() {
+        let config: NullSinkConfig = toml::from_str(EXAMPLE).expect("valid");
         let sink = config.build(&BuildContext::for_tests()).expect("builds");
+        assert!(sink.two_phase_commit().is_none(), "there is nothing to commit");
         let mut writer = sink.open(&"split".into(), 0).expect("opens");
+        writer.write(Batch::without_rows().expect("fits"), &mut Vec::new()).expect("writes");
         assert!(writer.prepare(OffsetRange::default()).expect("nothing to do").staged().is_empty());
-        assert!(serde_json::from_value::<NullSinkConfig>(serde_json::json!({"dir": "x"})).is_err());
+        assert!(toml::from_str::<NullSinkConfig>("dir = \"x\"").is_err());
     }
 }

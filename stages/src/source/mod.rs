@@ -4,4 +4,4 @@ mod csv;
 mod kafka;
 pub(crate) mod sample;
 
-pub use sample::StandIn;
+pub use sample::{StandIn, UCI_FIELDS};

@@ -3,22 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// The measurements of the UCI file, in its order.
-pub(crate) const UCI_FIELDS: [&str; 13] = [
-    "CO(GT)",
-    "PT08.S1(CO)",
-    "NMHC(GT)",
-    "C6H6(GT)",
-    "PT08.S2(NMHC)",
-    "NOx(GT)",
-    "PT08.S3(NOx)",
-    "NO2(GT)",
-    "PT08.S4(NO2)",
-    "PT08.S5(O3)",
-    "T",
-    "RH",
-    "AH",
-];
+pub(crate) use aqpipe_stages::UCI_FIELDS;
 
 /// A pipeline that ships.
 pub(crate) fn shipped(name: &str) -> String {

@@ -14,6 +14,6 @@ pub(crate) use data::{UCI_FIELDS, shipped, uci};
 pub(crate) use kafka::{Kafka, OutgoingMessage};
 pub(crate) use output::{Rows, names};
 pub(crate) use pipelines::{NDJSON_DEAD_LETTERS, UCI_SOURCE};
-pub(crate) use process::Done;
+pub(crate) use process::{Done, Running};
 pub(crate) use small_disk::SmallDisk;
 pub(crate) use test_dir::TestDir;

@@ -49,7 +49,7 @@ fn pipeline(name: &str, parts: &[&str]) -> String {
     format!("name = \"{name}\"\ncommit_interval_ms = 100\n\n{}", parts.concat())
 }
 
-/// A house with a file of seven stations.
+/// A directory with a file of seven stations.
 fn setup() -> TestDir {
     let dir = TestDir::new();
     let text = uci(RECORDS);
@@ -62,7 +62,7 @@ fn setup() -> TestDir {
     dir
 }
 
-/// A topic with the records of the house, raw.
+/// Fills a topic with the records of the file, unprocessed.
 fn fill(dir: &TestDir, kafka: &Kafka, topic: &str) {
     dir.write("fill.toml", pipeline("fill", &[SOURCE, &kafka.sink(topic, 3)]));
     dir.run(&["run", "fill.toml"]).expect(0, &["fill: read 3000, written 3000,"]);

@@ -32,7 +32,7 @@ pub(in crate::run) struct Committer {
     pub(in crate::run) sinks: Sinks,
     pub(in crate::run) tasks: Arc<Tasks>,
     pub(in crate::run) metrics: Arc<Metrics>,
-    /// How long to wait for the checkpoints of other splits that come to a barrier at the same time.
+    /// How long to wait for the checkpoints of other splits that are due at the same time.
     pub(in crate::run) gather: Duration,
     pub(in crate::run) clock: Clock,
 }
@@ -66,7 +66,7 @@ impl Committer {
             // The outcome of a commit that failed is unknown: no other transaction may follow it here.
             to_flush = !self.tasks.has_failed() && self.log.lock().has_acknowledged();
             for (split, epoch) in taken {
-                self.tasks.checkpoint_settled(&split, epoch);
+                self.tasks.checkpoint_finished(&split, epoch);
             }
         }
     }
@@ -109,7 +109,7 @@ impl Committer {
     fn commit(&self, checkpoints: Vec<Checkpoint>) -> Result<()> {
         let started = self.clock.now();
         let mut log = self.log.lock();
-        // Under the lock: a split that is lost is given to somebody else only by way of the log.
+        // Under the lock: another instance gets a revoked split only through the log.
         let mut mine = self.drop_revoked(checkpoints)?;
         loop {
             if mine.is_empty() {

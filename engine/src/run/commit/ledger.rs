@@ -234,6 +234,13 @@ impl Ledger {
         replay(path, &bytes).map(|(state, _)| state)
     }
 
+    /// What transforms learned from the whole input in the last run that a slot of the state directory records.
+    pub(super) fn fitted_in(slot: &Path) -> Result<Vec<Option<Vec<u8>>>> {
+        let path = slot.join("ledger");
+        let record = if path.exists() { Ledger::peek(&path)?.record } else { None };
+        Ok(record.map(|record| record.fitted).unwrap_or_default())
+    }
+
     pub(in crate::run) fn state(&self) -> &State {
         &self.state
     }
@@ -249,8 +256,8 @@ impl Ledger {
         }
         let bytes = encode(&entry)?;
         let sync = entry.is_decision();
-        let written = fault::point("note.write").and_then(|()| self.file.write_all(&bytes));
-        let synced = |file: &File| fault::point("note.sync").and_then(|()| file.sync_data());
+        let written = fault::point("ledger.write").and_then(|()| self.file.write_all(&bytes));
+        let synced = |file: &File| fault::point("ledger.sync").and_then(|()| file.sync_data());
         let written = written.and_then(|()| if sync { synced(&self.file) } else { Ok(()) });
         if let Err(error) = written {
             self.broken = true;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::checkpoint::{Checkpoint, LastRun, RunRecord};
 use super::ledger::{Entry, Ledger};
 use super::log::{CommitLog, Pending};
+use super::metadata_commit;
 use super::reconcile::{Evidence, reconcile};
-use super::transactional_log;
 use crate::clock::Clock;
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
@@ -25,6 +25,8 @@ pub(super) struct LedgerLog {
     /// Asked to forget what it committed for an earlier run.
     backend: Option<Arc<dyn TransactionalBackend>>,
     pipeline: String,
+    /// The name of the sink, for messages.
+    sink: String,
     /// What ought to know of the output, for a message; nothing where instances share the splits.
     exclusive_memory: Option<String>,
     clock: Clock,
@@ -42,8 +44,9 @@ impl LedgerLog {
         let exclusive_memory = exclusive_home.map(|home| {
             format!("the state directory `{}` does not know of it: it was removed, or is another one", home.display())
         });
-        let (to_acknowledge, pipeline) = (BTreeMap::new(), pipeline.name.clone());
-        LedgerLog { ledger, offsets, to_acknowledge, backend, pipeline, exclusive_memory, clock }
+        let (to_acknowledge, sink) = (BTreeMap::new(), pipeline.sink.label.clone());
+        let pipeline = pipeline.name.clone();
+        LedgerLog { ledger, offsets, to_acknowledge, backend, pipeline, sink, exclusive_memory, clock }
     }
 
     /// An error where transactions decided earlier commits, which this run cannot see. `why` says why it has none.
@@ -72,7 +75,7 @@ impl CommitLog for LedgerLog {
     }
 
     fn last_fitted(&self, slot: &Path) -> Result<Vec<Option<Vec<u8>>>> {
-        fitted_in(slot)
+        Ledger::fitted_in(slot)
     }
 
     fn begin(&mut self, record: RunRecord, restart: bool) -> Result<()> {
@@ -100,6 +103,7 @@ impl CommitLog for LedgerLog {
                 committed: (committed, committed),
                 visible: *visible,
                 exclusive_memory: self.exclusive_memory.as_deref(),
+                sink: &self.sink,
                 ..Evidence::default()
             };
             let reconciled = reconcile(id, &evidence)?;
@@ -147,7 +151,7 @@ impl CommitLog for LedgerLog {
     fn reset(&mut self) -> Result<()> {
         // A later run would believe what an earlier one recorded with transactions.
         if let Some(backend) = self.backend.as_deref().filter(|_| self.ledger.state().delegated_to.is_some()) {
-            transactional_log::reset(backend, &self.pipeline)?;
+            metadata_commit::reset(backend, &self.pipeline)?;
         }
         self.ledger.append(Entry::Reset)
     }
@@ -162,11 +166,4 @@ impl CommitLog for LedgerLog {
         // Only the transactions know.
         Ok(in_doubt.is_none().then_some(Pending { staged, committed: true }))
     }
-}
-
-/// What the last run recorded in a slot of the state directory learned from the whole input.
-pub(super) fn fitted_in(slot: &Path) -> Result<Vec<Option<Vec<u8>>>> {
-    let path = slot.join("ledger");
-    let record = if path.exists() { Ledger::peek(&path)?.record } else { None };
-    Ok(record.map(|record| record.fitted).unwrap_or_default())
 }

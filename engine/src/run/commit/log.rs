@@ -93,8 +93,6 @@ pub(in crate::run) struct OpenOptions {
     pub(in crate::run) fresh: bool,
     /// Only one process may run the pipeline.
     pub(in crate::run) exclusive: bool,
-    /// The run replays dead letters.
-    pub(in crate::run) replay: bool,
 }
 
 /// What other processes committed, as far as transactions record it.

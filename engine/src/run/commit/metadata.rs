@@ -55,8 +55,6 @@ pub(in crate::run) struct SplitValue {
     pub(in crate::run) split: String,
     /// The run that it belongs to, for a completed run may be repeated.
     pub(in crate::run) run: u64,
-    /// The stages that the state belongs to.
-    pub(in crate::run) topology: String,
     pub(in crate::run) state: SplitState,
     /// The number of rows that transforms hold back.
     pub(in crate::run) held: u64,

@@ -12,6 +12,7 @@ mod ledger;
 mod ledger_log;
 mod log;
 mod metadata;
+mod metadata_commit;
 mod open;
 mod reconcile;
 mod recovery;

@@ -28,8 +28,8 @@ pub(super) struct Evidence<'a> {
     pub(super) visible: Option<u64>,
     /// Where one process runs the pipeline alone: the memory that ought to know of the output, for a message.
     pub(super) exclusive_memory: Option<&'a str>,
-    /// The stages of this run.
-    pub(super) topology: &'a str,
+    /// The name of the sink, for a message about its output.
+    pub(super) sink: &'a str,
 }
 
 /// Where a split goes on, and what a person should know of it.
@@ -60,7 +60,7 @@ pub(super) fn reconcile(id: &str, evidence: &Evidence<'_>) -> Result<Reconciled>
     let reconciled = if evidence.transactional { transactional(id, evidence)? } else { with_ledger(evidence) };
     match evidence.visible {
         Some(end) if reconciled.start.as_ref().is_none_or(|start| start.position.offset < end) => {
-            beyond_visible(id, evidence, &reconciled, end)
+            beyond_visible(id, evidence, &reconciled, end).map_err(|error| error.in_stage(evidence.sink))
         }
         _ => Ok(reconciled),
     }
@@ -126,13 +126,6 @@ fn transactional(id: &str, evidence: &Evidence<'_>) -> Result<Reconciled> {
         }
         (Some(value), _) => (value, None),
     };
-    if value.topology != evidence.topology && value.state.has_state() {
-        return Err(Error::config(format!(
-            "{id}: the saved state is that of other stages: it had {}, now there are {}",
-            value.topology, evidence.topology
-        ))
-        .help("put the stages back, or start from the beginning with `--fresh`"));
-    }
     Ok(Reconciled { start: Some(value.state.clone()), warning })
 }
 
@@ -194,8 +187,6 @@ fn beyond_visible(id: &str, evidence: &Evidence<'_>, reconciled: &Reconciled, en
 mod tests {
     use super::*;
 
-    const STAGES: &str = "kafka -> csv";
-
     fn state(offset: u64) -> SplitState {
         SplitState { position: Position { offset, records: 3 }, reader: vec![1], ..SplitState::default() }
     }
@@ -204,9 +195,9 @@ mod tests {
         LedgerSplit { state: state(offset), held: 0, ended: false, acknowledged, time_ms: 0 }
     }
 
-    fn value(offset: u64, topology: &str, from_ledger: bool) -> SplitValue {
-        let (split, topology) = ("t/0".to_owned(), topology.to_owned());
-        SplitValue { split, run: 0, topology, state: state(offset), held: 0, ended: false, time_ms: 0, from_ledger }
+    fn value(offset: u64, from_ledger: bool) -> SplitValue {
+        let split = "t/0".to_owned();
+        SplitValue { split, run: 0, state: state(offset), held: 0, ended: false, time_ms: 0, from_ledger }
     }
 
     /// The outcome in a few words: an offset, with `+state` where the state is used, `!` where there is a warning; or a
@@ -250,7 +241,6 @@ mod tests {
                 has_group: committed.is_some(),
                 committed: (*committed, *committed),
                 visible: *visible,
-                topology: STAGES,
                 ..Evidence::default()
             };
             let outcome = outcome(&evidence);
@@ -283,12 +273,11 @@ mod tests {
             let own = own.map(|own| ledger(own, None));
             let evidence = Evidence {
                 ledger: own.as_ref(),
-                metadata: at.map(|at| value(at, STAGES, *from_ledger)),
+                metadata: at.map(|at| value(at, *from_ledger)),
                 transactional: true,
                 has_group: true,
                 committed: *committed,
                 visible: *visible,
-                topology: STAGES,
                 ..Evidence::default()
             };
             let outcome = outcome(&evidence);
@@ -298,26 +287,12 @@ mod tests {
     }
 
     #[test]
-    fn state_of_other_stages_is_refused_and_a_position_alone_is_not() {
-        let mut evidence = Evidence {
-            metadata: Some(value(5, "kafka -> derive -> csv", false)),
-            transactional: true,
-            topology: STAGES,
-            ..Evidence::default()
-        };
-        assert!(outcome(&evidence).contains("that of other stages: it had kafka -> derive -> csv"));
-        evidence.metadata.as_mut().expect("a value").state.reader.clear();
-        assert_eq!(outcome(&evidence), "5");
-    }
-
-    #[test]
     fn output_that_no_memory_of_an_exclusive_pipeline_knows_is_refused() {
         for transactional in [false, true] {
             let evidence = Evidence {
                 transactional,
                 visible: Some(8),
                 exclusive_memory: Some("the state directory `s` does not know of it"),
-                topology: STAGES,
                 ..Evidence::default()
             };
             let outcome = outcome(&evidence);

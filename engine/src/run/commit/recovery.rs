@@ -26,7 +26,7 @@ pub(in crate::run) fn recover(
 ) -> Result<()> {
     let pending = log.pending()?;
     roll(&pending, sinks)?;
-    fault::step("settle.finished")?;
+    fault::step("recover.rolled")?;
     if pending.committed {
         log.on_visible()?;
     } else {

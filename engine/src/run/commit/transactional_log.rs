@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::checkpoint::{Checkpoint, LastRun, RunRecord};
 use super::key::Key;
 use super::ledger::{DelegatedTo, Entry, Ledger, State as LedgerState};
-use super::ledger_log::fitted_in;
 use super::log::{CommitLog, History, OpenOptions, Pending};
 use super::metadata::{self, Change, ProgressValue, RunValue, SplitValue, StagedValue};
+use super::metadata_commit::{commit_metadata, reset_metadata};
 use super::reconcile::{Evidence, reconcile};
 use crate::clock::Clock;
 use crate::config::Pipeline;
@@ -20,8 +20,8 @@ use crate::record::SplitId;
 use crate::run::instance::Instance;
 use crate::run::replay::REPLAY;
 use crate::stage::{
-    CommitMetadata, Decision, OffsetStore, OpenOutcome, Prepared, RecordedSplit, SplitState, Transaction,
-    TransactionLog, TransactionalBackend, TransactionalOutput,
+    CommitMetadata, Decision, OffsetStore, Prepared, RecordedSplit, SplitState, Transaction, TransactionLog,
+    TransactionalBackend, TransactionalOutput,
 };
 
 /// How many other instances of a pipeline are remembered: each lost state directory leaves one, and no pipeline has so
@@ -47,8 +47,9 @@ pub(super) struct TransactionalLog {
     /// Whether one process runs the pipeline alone, so that splits belong to a run of it.
     exclusive: bool,
     run: u64,
-    topology: String,
     group: String,
+    /// The name of the sink, for messages.
+    sink: String,
     counts: Counts,
     /// Transactions whose staged output is all visible.
     acknowledged: Vec<u64>,
@@ -71,8 +72,8 @@ impl TransactionalLog {
             writer: instance.writer.clone(),
             output: instance.output.to_string(),
             exclusive: options.exclusive,
+            sink: pipeline.sink.label.clone(),
             run: 0,
-            topology: if options.replay { REPLAY.to_owned() } else { pipeline.topology.clone() },
             counts: Counts::default(),
             acknowledged: Vec::new(),
             clock: clock.clone(),
@@ -202,7 +203,6 @@ impl TransactionalLog {
                 let value = SplitValue {
                     split: id.clone(),
                     run: record.run,
-                    topology: record.topology.clone(),
                     state: split.state.clone(),
                     held: split.held,
                     ended: split.ended,
@@ -226,7 +226,6 @@ impl TransactionalLog {
             let value = SplitValue {
                 split: split.to_string(),
                 run: self.run,
-                topology: self.topology.clone(),
                 state: checkpoint.state.clone(),
                 held: checkpoint.counts.held_after,
                 ended: checkpoint.ended,
@@ -261,7 +260,7 @@ impl CommitLog for TransactionalLog {
         let of_the_pipeline = Key::Run { writer: String::new() };
         match metadata::get::<RunValue>(self.transactions.metadata(), &of_the_pipeline)? {
             Some(RunValue { record, .. }) => Ok(record.fitted),
-            None => fitted_in(slot),
+            None => Ledger::fitted_in(slot),
         }
     }
 
@@ -312,7 +311,7 @@ impl CommitLog for TransactionalLog {
                 committed: (before[i], after[i]),
                 visible: visible[i],
                 exclusive_memory: self.exclusive.then_some(TOPIC_MEMORY),
-                topology: &self.topology,
+                sink: &self.sink,
             };
             let reconciled = reconcile(id, &evidence)?;
             reconciled.warning.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -451,40 +450,6 @@ pub(in crate::run) fn peek_last_run(backend: &dyn TransactionalBackend, pipeline
     last_run(&metadata, "", true)
 }
 
-/// Deletes the commit metadata of a pipeline whose commits a ledger decides now.
-pub(super) fn reset(backend: &dyn TransactionalBackend, pipeline: &str) -> Result<()> {
-    match backend.open(pipeline, REPLAY)? {
-        OpenOutcome::Open(mut transactions) => reset_metadata(&mut *transactions),
-        OpenOutcome::Unsupported(reason) => {
-            Err(Error::config(format!("what transactions recorded cannot be deleted: {reason}")).help(
-                "run `--fresh` where it can be, or remove the state directory: the metadata then stays, and counts once there \
-                 are transactions again",
-            ))
-        }
-    }
-}
-
-fn reset_metadata(transactions: &mut dyn TransactionLog) -> Result<()> {
-    let reset = Key::Reset.to_string();
-    let mut changes: Vec<Change> =
-        transactions.metadata().keys().filter(|key| **key != reset).map(|key| (key.clone(), None)).collect();
-    if transactions.metadata().is_empty() {
-        return Ok(());
-    }
-    // Other state directories know that there was something.
-    changes.push((reset, Some(Vec::new())));
-    commit_metadata(transactions, changes)
-}
-
-fn commit_metadata(transactions: &mut dyn TransactionLog, metadata: Vec<Change>) -> Result<()> {
-    let (outputs, source_offsets) = (Vec::new(), Vec::new());
-    let transaction = Transaction { id: rand::random(), metadata, outputs, source_offsets, fencing_tokens: Vec::new() };
-    match transactions.decide(&transaction)? {
-        Decision::Committed => Ok(()),
-        Decision::Refused { reason } => Err(Error::new(format!("the commit was refused: {reason}"))),
-    }
-}
-
 /// Checkpoints of a split come in order, so that its last one counts.
 fn last_of_each_split(checkpoints: &[Checkpoint]) -> BTreeMap<&SplitId, &Checkpoint> {
     checkpoints.iter().map(|checkpoint| (&checkpoint.split, checkpoint)).collect()
@@ -580,7 +545,7 @@ mod tests {
                 writer,
                 exclusive: false,
                 run: 0,
-                topology: "a".into(),
+                sink: "sink".into(),
                 group: "g".into(),
                 counts: Counts::default(),
                 acknowledged: Vec::new(),

@@ -193,7 +193,9 @@ impl Task {
 
     /// The place of a record, for a person.
     fn place(&mut self, offset: u64) -> String {
-        self.reader.describe_offset(offset).unwrap_or_else(|| format!("{} {offset}", self.id))
+        // It may be the reader that panicked.
+        let place = guard::call(&self.source_label, || Ok(self.reader.describe_offset(offset)));
+        place.ok().flatten().unwrap_or_else(|| format!("{} {offset}", self.id))
     }
 
     fn no_dead_letter_sink(&mut self, bad: &DeadLetter, stage: &str) -> Error {
@@ -350,6 +352,8 @@ impl Task {
         if let Some(candidate) = reconfiguration.vote(&self.id, candidate, signal) {
             self.chain.swap(candidate);
             self.open.fields = None;
+            // The last checkpoint has the state of the old stages: no start is to find that.
+            self.take_checkpoint()?;
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ pub(in crate::run) struct CheckpointSchedule {
 }
 
 impl CheckpointSchedule {
-    /// The schedule of a policy. Splits that are cut by an interval are aligned at `now`, so that one commit takes all.
+    /// The schedule of a policy. An interval is aligned at `now` for all splits, so that one commit takes all their checkpoints.
     pub(in crate::run) fn of(policy: CheckpointPolicy, interval: Duration, now: Instant) -> CheckpointSchedule {
         match policy {
             CheckpointPolicy::Records { records_max, timeout } => {

@@ -1,13 +1,10 @@
 //! One value of a record, between its bytes and a column.
 
-use aqpipe_engine::record::{CellQuality, Kind, QcTests};
+use aqpipe_engine::record::{CellQuality, Kind};
 use arrow_array::builder::StringBuilder;
 
 use super::lexer::{Lexer, Number, Quoted, SyntaxError};
-use crate::columns::ColumnBuilder;
-
-/// The quality of a value that was not a number.
-pub(super) const NOT_A_NUMBER: CellQuality = CellQuality::MISSING.with_test(QcTests::NOT_A_NUMBER);
+use crate::columns::{ColumnBuilder, NOT_A_NUMBER};
 
 /// A property's value.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use crate::codec::number::EXACT_POWERS_OF_TEN;
+
 /// Levels of nested values, so that none overflows the stack.
 const NESTING_DEPTH_MAX: u32 = 100;
 
@@ -125,6 +127,36 @@ impl<'a> Lexer<'a> {
             return Ok(false);
         }
         Ok(true)
+    }
+
+    /// An object: calls `value` at the value of each member, with the member's name.
+    #[inline]
+    pub(super) fn object(
+        &mut self,
+        mut value: impl FnMut(&mut Self, Quoted) -> Result<(), SyntaxError>,
+    ) -> Result<(), SyntaxError> {
+        let mut more = self.open(b'{', b'}', "`{`")?;
+        while more {
+            let name = self.name()?;
+            self.space();
+            value(self, name)?;
+            more = self.more(b'}', "`,` or `}`")?;
+        }
+        Ok(())
+    }
+
+    /// An array: calls `value` at each value.
+    #[inline]
+    pub(super) fn array(
+        &mut self,
+        mut value: impl FnMut(&mut Self) -> Result<(), SyntaxError>,
+    ) -> Result<(), SyntaxError> {
+        let mut more = self.open(b'[', b']', "`[`")?;
+        while more {
+            value(self)?;
+            more = self.more(b']', "`,` or `]`")?;
+        }
+        Ok(())
     }
 
     /// A property's name and its colon.
@@ -272,33 +304,13 @@ impl<'a> Lexer<'a> {
         match self.peek() {
             Some(b'"') => self.string().map(drop),
             Some(b'-' | b'0'..=b'9') => self.number().map(drop),
-            Some(b'{') => {
-                let mut more = self.open(b'{', b'}', "`{`")?;
-                while more {
-                    self.name()?;
-                    self.space();
-                    self.nested_value(depth + 1)?;
-                    more = self.more(b'}', "`,` or `}`")?;
-                }
-                Ok(())
-            }
-            Some(b'[') => {
-                let mut more = self.open(b'[', b']', "`[`")?;
-                while more {
-                    self.nested_value(depth + 1)?;
-                    more = self.more(b']', "`,` or `]`")?;
-                }
-                Ok(())
-            }
+            Some(b'{') => self.object(|lexer, _| lexer.nested_value(depth + 1)),
+            Some(b'[') => self.array(|lexer| lexer.nested_value(depth + 1)),
             _ if self.skip(b"null") || self.skip(b"true") || self.skip(b"false") => Ok(()),
             _ => self.fail("a value"),
         }
     }
 }
-
-/// Powers of ten that a 64-bit number holds exactly. Numbers of more than 15 digits are parsed by the standard library.
-const EXACT_POWERS_OF_TEN: [f64; 16] =
-    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
 impl Quoted {
     /// The text, with its escapes resolved.

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use aqpipe_engine::record::{CellQuality, Flag, Provenance, QcTests};
 
-use super::cell::NOT_A_NUMBER;
 use super::layout::Layout;
 use super::lexer::{Lexer, Quoted, SyntaxError, TextRange};
 use crate::codec::text;
-use crate::columns::ColumnBuilder;
+use crate::columns::{ColumnBuilder, NOT_A_NUMBER};
 
 /// Bytes of a `derived` list that are kept, to recognise the same list in the next record.
 const DERIVED_CACHE_BYTES_MAX: usize = 4096;
@@ -87,21 +86,14 @@ impl Quality {
             self.malformed = !lexer.skip(b"null");
             return if self.malformed { lexer.value() } else { Ok(()) };
         }
-        let mut more = lexer.open(b'{', b'}', "`{`")?;
-        while more {
-            let name = lexer.name()?;
-            lexer.space();
-            match &lexer.text[name.part.range()] {
-                "score" => self.read_score(lexer)?,
-                "flags" => self.read_flags(lexer)?,
-                "derived" => self.read_derived(lexer)?,
-                "tests" => self.read_tests(lexer, tests)?,
-                "fills" => self.read_fills(lexer)?,
-                _ => lexer.value()?,
-            }
-            more = lexer.more(b'}', "`,` or `}`")?;
-        }
-        Ok(())
+        lexer.object(|lexer, name| match &lexer.text[name.part.range()] {
+            "score" => self.read_score(lexer),
+            "flags" => self.read_flags(lexer),
+            "derived" => self.read_derived(lexer),
+            "tests" => self.read_tests(lexer, tests),
+            "fills" => self.read_fills(lexer),
+            _ => lexer.value(),
+        })
     }
 
     fn read_score(&mut self, lexer: &mut Lexer<'_>) -> Result<(), SyntaxError> {
@@ -143,14 +135,13 @@ impl Quality {
         }
         let start = lexer.at;
         self.derived = Derived::default();
-        let mut more = lexer.open(b'[', b']', "`[`")?;
-        while more {
-            match self.text(lexer)? {
+        lexer.array(|lexer| {
+            match text_value(lexer)? {
                 Some(name) => self.derived.names.push(name.text(lexer.text).into_owned()),
                 None => self.malformed = true,
             }
-            more = lexer.more(b']', "`,` or `]`")?;
-        }
+            Ok(())
+        })?;
         let bytes = &lexer.text.as_bytes()[start..lexer.at];
         if bytes.len() <= DERIVED_CACHE_BYTES_MAX && !self.malformed {
             self.derived.bytes.extend_from_slice(bytes);
@@ -162,47 +153,31 @@ impl Quality {
         if lexer.peek() != Some(b'{') {
             return self.skip_other(lexer);
         }
-        let mut more = lexer.open(b'{', b'}', "`{`")?;
-        while more {
-            let field = lexer.name()?;
-            lexer.space();
-            match self.text(lexer)?.and_then(|fill| text::parse_fill(&fill.text(lexer.text))) {
+        lexer.object(|lexer, field| {
+            match text_value(lexer)?.and_then(|fill| text::parse_fill(&fill.text(lexer.text))) {
                 Some((provenance, distance)) => self.fills.push((field, provenance, distance)),
                 None => self.malformed = true,
             }
-            more = lexer.more(b'}', "`,` or `}`")?;
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     fn read_tests(&mut self, lexer: &mut Lexer<'_>, tests: &mut TestBits) -> Result<(), SyntaxError> {
         if lexer.peek() != Some(b'{') {
             return self.skip_other(lexer);
         }
-        let mut more = lexer.open(b'{', b'}', "`{`")?;
-        while more {
-            let field = lexer.name()?;
-            lexer.space();
-            if lexer.peek() == Some(b'[') {
-                let mut more = lexer.open(b'[', b']', "`[`")?;
-                while more {
-                    match self.text(lexer)? {
-                        Some(name) => self.tests.push((field, tests.bit(&name.text(lexer.text)))),
-                        None => self.malformed = true,
-                    }
-                    more = lexer.more(b']', "`,` or `]`")?;
-                }
-            } else {
-                self.skip_other(lexer)?;
+        lexer.object(|lexer, field| {
+            if lexer.peek() != Some(b'[') {
+                return self.skip_other(lexer);
             }
-            more = lexer.more(b'}', "`,` or `}`")?;
-        }
-        Ok(())
-    }
-
-    /// The next value if it is a text; skips it otherwise.
-    fn text(&mut self, lexer: &mut Lexer<'_>) -> Result<Option<Quoted>, SyntaxError> {
-        if lexer.peek() == Some(b'"') { lexer.string().map(Some) } else { lexer.value().map(|()| None) }
+            lexer.array(|lexer| {
+                match text_value(lexer)? {
+                    Some(name) => self.tests.push((field, tests.bit(&name.text(lexer.text)))),
+                    None => self.malformed = true,
+                }
+                Ok(())
+            })
+        })
     }
 
     /// The names of the fields that are computed.
@@ -284,6 +259,11 @@ impl Quality {
             update(columns, index, |quality, _| CellQuality(quality.0 | u32::from(bits) << 16));
         }
     }
+}
+
+/// The next value if it is a text; skips it otherwise.
+fn text_value(lexer: &mut Lexer<'_>) -> Result<Option<Quoted>, SyntaxError> {
+    if lexer.peek() == Some(b'"') { lexer.string().map(Some) } else { lexer.value().map(|()| None) }
 }
 
 /// Changes the quality of the last row's cell, unless its value was unreadable; `change` learns whether there is no value.

@@ -2,16 +2,6 @@
 
 use aqpipe_engine::record::{Batch, CellQuality, Column, Provenance};
 
-const ALL_PROVENANCES: [Provenance; 7] = [
-    Provenance::Observed,
-    Provenance::ForwardFill,
-    Provenance::BackwardFill,
-    Provenance::Interpolated,
-    Provenance::Median,
-    Provenance::Constant,
-    Provenance::Derived,
-];
-
 /// Appends how a value was filled: `median`, or `forward_fill(2)` with the number of records to the donor.
 pub fn write_fill(out: &mut Vec<u8>, quality: CellQuality) {
     let provenance = quality.provenance();
@@ -45,7 +35,7 @@ pub fn parse_fill(text: &str) -> Option<(Provenance, u8)> {
 
 /// The provenance of that name.
 fn parse_provenance(name: &str) -> Option<Provenance> {
-    ALL_PROVENANCES.into_iter().find(|provenance| provenance.name() == name)
+    Provenance::ALL.iter().copied().find(|provenance| provenance.name() == name)
 }
 
 /// Appends the fills of a record as `FIELD=FILL` with `;` between them: `T=forward_fill(2);RH=median`. A FILL has
@@ -72,7 +62,7 @@ mod tests {
 
     #[test]
     fn every_provenance_and_distance_reads_back() {
-        for provenance in ALL_PROVENANCES {
+        for provenance in Provenance::ALL.iter().copied() {
             for distance in 0..=255 {
                 let mut out = Vec::new();
                 write_fill(&mut out, CellQuality::MISSING.filled(provenance, distance));

@@ -100,14 +100,10 @@ fn names_and_delimiters_that_would_confuse_readers_are_problems() {
 }
 
 #[test]
-fn the_example_is_a_valid_configuration() {
-    let encoder = serde_json::json!({"dir": "processed_data", "prefix": "air_quality_batch", "batch_size": 10000, "batch_timeout_secs": 30});
-    let config: CsvSinkConfig = serde_json::from_value(encoder).expect("valid");
-    assert_eq!(
-        config.checkpoint_policy(),
-        CheckpointPolicy::Records { records_max: 10_000, timeout: Duration::from_secs(30) }
-    );
-    assert_eq!((config.rerun(), config.writes()), (Rerun::Refuse, vec![]));
+fn a_file_is_a_checkpoint_of_so_many_records_and_is_never_written_again() {
+    let config: CsvSinkConfig = toml::from_str(EXAMPLE).expect("valid");
+    let policy = CheckpointPolicy::Records { records_max: 10_000, timeout: Duration::from_secs(30) };
+    assert_eq!((config.checkpoint_policy(), config.rerun(), config.writes()), (policy, Rerun::Refuse, vec![]));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use aqpipe_engine::stage::Repeat;
 /// Reads records from CSV files: one file, or those that a glob such as `data/*.csv` names, in the order of their names.
 ///
 /// The first line names the columns, unless `columns` does. The timestamp and the key are taken out of their columns; the
-/// others are the fields of the record. A cell that is empty or stands in `missing` has no value. A cell of a measurement
+/// others are the fields of the record. A cell that is empty or listed in `missing` has no value. A cell of a measurement
 /// that is no number has none either, and is marked `not_a_number`. A row that has too few or too many columns, no
 /// valid timestamp or bytes that are not UTF-8 becomes a dead letter. Blank lines and lines of separators alone are not
 /// records.
@@ -21,9 +21,9 @@ use aqpipe_engine::stage::Repeat;
 /// Columns without a name at the end of the header may be left out of a row, and must be empty; elsewhere (the index that
 /// pandas writes) they are ignored. Quotes that are not closed cost a line, not the rest of the file.
 ///
-/// A run that goes on knows a file by what was read of it, not by how its path is spelt: a renamed file is read on, one that
-/// has changed is refused, and so is a start where a file is gone before it was read to its end. A last line without a line
-/// end is looked at again after a second where the file was changed a moment ago, for it may be under way.
+/// An interrupted run recognises its files by what it read of them, however their paths are written: a renamed file is read on,
+/// a changed one is refused, and so is a start where a file is gone before it was read to its end. A last line without a line
+/// end is read a second later if the file was changed a moment ago, because another program may still be writing the line.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CsvSourceConfig {
@@ -51,7 +51,7 @@ pub(crate) struct CsvSourceConfig {
     /// no value in any case.
     #[serde(default = "default_missing")]
     pub(super) missing: Vec<Sentinel>,
-    /// Where the timestamp stands and how it is written.
+    /// The columns of the timestamp and how it is written.
     #[serde(default)]
     pub(super) timestamp: TimestampColumns,
     /// The clock of timestamps that have no offset of their own: "UTC" or a fixed offset such as "+01:00".
@@ -65,7 +65,7 @@ pub(crate) struct CsvSourceConfig {
     /// the file; those that no stage uses as a measurement hold numbers or text as their first value says.
     #[serde(default)]
     pub(super) fields: Vec<String>,
-    /// The fields that are text. Those that `fields` does not list come behind it.
+    /// The fields that are text. Those that `fields` does not list come last.
     #[serde(default)]
     pub(super) text_fields: Vec<String>,
     /// Other names for columns: the file's name = the name that is meant everywhere else, in these options too.
@@ -93,7 +93,7 @@ pub(crate) struct CsvSourceConfig {
     pub(super) sample_if_missing: bool,
 }
 
-/// Where the timestamp stands and how it is written.
+/// The columns of the timestamp and how it is written.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
@@ -126,7 +126,7 @@ impl TimestampColumns {
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub(super) struct KeyColumn {
-    /// What the key is called. Absent, as its column.
+    /// The name of the key. Absent, that of its column.
     #[serde(default)]
     pub(super) name: Option<String>,
     /// The key of all records.
@@ -138,7 +138,7 @@ pub(super) struct KeyColumn {
 }
 
 impl KeyColumn {
-    /// What the key is called.
+    /// The name of the key.
     pub(super) fn name(&self) -> &str {
         self.name.as_deref().or(self.column.as_deref()).unwrap_or_default()
     }

@@ -33,11 +33,11 @@ impl InputFile {
         }
         if !metadata.is_file() {
             return Err(Error::config(format!("{name} is not a regular file")).help(
-                "a source reads a file twice where a stage asks for the whole input, and goes on in the middle",
+                "a source reads a file twice where a stage asks for the whole input, and resumes in the middle",
             ));
         }
-        let full_path =
-            fs::canonicalize(path).map_err(|e| Error::new(format!("cannot find out where {name} lies")).because(e))?;
+        let full_path = fs::canonicalize(path)
+            .map_err(|e| Error::new(format!("cannot find the full path of {name}")).because(e))?;
         let full_path = full_path.to_string_lossy().into_owned();
         Ok(InputFile { name, length: metadata.len(), path: full_path, node: (metadata.dev(), metadata.ino()) })
     }

@@ -31,7 +31,8 @@ impl LineIndex {
 
     /// The line of the split's byte `at`, in the file `name`, whose first byte is the split's byte `base`.
     pub(super) fn line(&mut self, name: &str, base: u64, at: u64) -> Option<u64> {
-        let before = self.known.partition_point(|(known, _)| *known <= at).checked_sub(1).map(|mark| self.known[mark]);
+        let before =
+            self.known.partition_point(|(known, _)| *known <= at).checked_sub(1).map(|entry| self.known[entry]);
         let near =
             before.into_iter().chain([self.last]).filter(|(known, line)| (base..=at).contains(known) && *line > 0);
         let (from, line) = near.max().unwrap_or((base, 1));

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use aqpipe_engine::Result;
-use aqpipe_engine::record::{Batch, CellQuality, Fields, Kind, QcTests};
+use aqpipe_engine::record::{Batch, CellQuality, Fields, Kind};
 use arrow_array::builder::StringBuilder;
 
 use super::column_plan::{ColumnPlan, seems_split_by, shown};
@@ -14,11 +14,9 @@ use super::missing::Missing;
 use super::records::Records;
 use super::time::TimeFormat;
 use crate::codec::number::parse_f64;
-use crate::columns::{ColumnBuilder, KeyBuilder, RowsBuilder};
+use crate::columns::{ColumnBuilder, KeyBuilder, NOT_A_NUMBER, RowsBuilder};
 use crate::input::zone;
 
-/// The quality of a cell that is no number.
-const NOT_A_NUMBER: CellQuality = CellQuality::MISSING.with_test(QcTests::NOT_A_NUMBER);
 /// Characters of a value in a reason.
 const SHOWN_CHARS_MAX: usize = 40;
 

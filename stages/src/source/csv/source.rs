@@ -20,7 +20,7 @@ use super::resume::{self, PlannedSplit};
 use super::row_decoder::RowDecoder;
 use super::split::CsvSplitReader;
 use crate::input::{run_splits, zone};
-use crate::source::sample::{SampleSource, Settings, UCI_FIELDS};
+use crate::source::sample::{SampleSettings, SampleSource, UCI_FIELDS};
 
 /// The name of the generated readings' key where the source has no key.
 const SAMPLE_KEY_NAME: &str = "station";
@@ -180,14 +180,14 @@ pub(super) fn sample_instead(config: &CsvSourceConfig, cx: &BuildContext) -> Res
     tracing::warn!("there is no file {}: the readings are GENERATED, not measured; their key is `sample`", config.path);
     // Without a key, nothing in a record would tell that it is not measured.
     let key = config.key.as_ref().map_or(SAMPLE_KEY_NAME, KeyColumn::name);
-    let settings = Settings {
+    let settings = SampleSettings {
         fields,
         zone: zone::parse(&config.timezone).unwrap_or(0),
         key: Some(key.into()),
         // Not the key of measured readings: a reader of the records must see the difference.
         stations: vec!["sample".into()],
         limit: config.max_records,
-        ..Settings::default()
+        ..SampleSettings::default()
     };
     Ok(Box::new(SampleSource::new(settings, cx)))
 }

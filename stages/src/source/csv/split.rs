@@ -115,7 +115,7 @@ impl CsvSplitReader {
         self.decoder.restore_kinds(&snapshot.kinds);
         self.base = self.files.iter().take(file).map(|file| file.length).sum();
         if self.base + byte != at {
-            return Err(Error::bug(format!("{} goes on at {} and not at {at}", self.id, self.base + byte)));
+            return Err(Error::bug(format!("{} resumes at {} and not at {at}", self.id, self.base + byte)));
         }
         self.file = file;
         let line = match self.files.get(file) {

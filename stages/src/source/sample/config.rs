@@ -13,7 +13,7 @@ use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
-use super::settings::{DATA_SET_RECORDS, Faults, Settings, UCI_FIELDS};
+use super::settings::{DATA_SET_RECORDS, Faults, SampleSettings, UCI_FIELDS};
 use crate::input::playback::Playback;
 use crate::input::zone;
 use aqpipe_engine::stage::Repeat;
@@ -24,7 +24,7 @@ const STATION_COUNT_MAX: u64 = 100_000;
 /// Generates readings of the shape of the UCI Air Quality data set: its 13 measurements, hourly, with the rush hours of a
 /// city, week-ends, seasons, weather, episodes with NOx above 1000, and gaps where the data set has them. They are made up.
 ///
-/// GapSeries have no value and the mark `missing`: all sensors of a station together now and then; NMHC for good after the first
+/// Gaps have no value and the flag `missing`: all sensors of a station together now and then; NMHC for good after the first
 /// seven weeks; NOx and NO2 in most nights at three, CO in half of them at four; and some stretches of days. One seed gives
 /// the same readings on every machine.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -33,7 +33,7 @@ pub(crate) struct SampleSourceConfig {
     /// Another number makes other readings.
     #[serde(default = "one")]
     seed: u64,
-    /// Records in all. MissingSensors: 9357, as the data set has.
+    /// Records in all. Absent: 9357, as the data set has.
     #[serde(default)]
     #[schemars(range(min = 1))]
     records: Option<u64>,
@@ -43,11 +43,11 @@ pub(crate) struct SampleSourceConfig {
     /// The stations: their names, or how many ("station-1", …). Their records come in turns, by time.
     #[serde(default)]
     stations: Stations,
-    /// What the key, the station's name, is called.
+    /// The name of the key, which holds the station.
     #[serde(default = "station")]
     #[schemars(length(min = 1))]
     key: String,
-    /// The fields, in order. MissingSensors: all 13.
+    /// The fields, in order. Absent: all 13.
     #[serde(default)]
     fields: Vec<String>,
     /// The time of the first record, by the clock of `timezone`.
@@ -67,7 +67,7 @@ pub(crate) struct SampleSourceConfig {
     /// since), "always" or "never". `aqpipe run --rerun` repeats it once.
     #[serde(default)]
     pub(super) rerun: Repeat,
-    /// Releases the records in event time. MissingSensors, as fast as they are taken.
+    /// Releases the records in event time. Absent, as fast as they are taken.
     #[serde(default)]
     pub(super) replay: Option<Playback>,
 }
@@ -81,7 +81,7 @@ struct FaultRates {
     #[serde(default)]
     #[schemars(range(min = 0, max = 1))]
     not_a_number: f64,
-    /// The timestamp is none: a dead dead_letter.
+    /// The timestamp is none: a dead letter.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1))]
     bad_timestamp: f64,
@@ -164,7 +164,7 @@ impl JsonSchema for Stations {
 
 impl SampleSourceConfig {
     /// What to generate, or all problems of the options.
-    pub(super) fn settings(&self) -> Result<Settings, Vec<Problem>> {
+    pub(super) fn settings(&self) -> Result<SampleSettings, Vec<Problem>> {
         let mut problems: Vec<Problem> = self.replay.iter().flat_map(Playback::check).collect();
         if self.records == Some(0) {
             problems.push(
@@ -210,7 +210,7 @@ impl SampleSourceConfig {
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok(Settings {
+        Ok(SampleSettings {
             seed: self.seed,
             records: (!self.endless).then(|| self.records.unwrap_or(DATA_SET_RECORDS)),
             limit: None,

@@ -7,7 +7,7 @@ const GAP_BLOCK_HOURS: u64 = 576;
 /// Hours after which a station no longer measures NMHC.
 const NMHC_MEASURED_HOURS: u64 = 51 * 24;
 
-/// GapLengths of gaps in hours: how likely, from, to.
+/// Lengths of gaps in hours: probability, shortest, longest.
 type GapLengths = [(f64, u64, u64); 3];
 const SENSOR_GAP_LENGTHS: GapLengths = [(0.55, 1, 12), (0.33, 13, 48), (0.12, 49, 76)];
 const GAS_GAP_LENGTHS: GapLengths = [(0.40, 8, 40), (0.45, 41, 90), (0.15, 100, 173)];

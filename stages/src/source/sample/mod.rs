@@ -14,6 +14,7 @@ mod tables;
 mod tests;
 mod uci_line;
 
-pub(crate) use settings::{Settings, UCI_FIELDS};
+pub(crate) use settings::SampleSettings;
+pub use settings::UCI_FIELDS;
 pub(crate) use source::SampleSource;
 pub use stand_in::StandIn;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aqpipe_engine::record::{Field, Fields};
 
 /// The measurements of the UCI data set, by its names and in its order.
-pub(crate) const UCI_FIELDS: [&str; 13] = [
+pub const UCI_FIELDS: [&str; 13] = [
     "CO(GT)",
     "PT08.S1(CO)",
     "NMHC(GT)",
@@ -27,7 +27,7 @@ const DATA_SET_START_SECS: i64 = 1_078_941_600;
 
 /// What to generate.
 #[derive(Clone, Debug)]
-pub(crate) struct Settings {
+pub(crate) struct SampleSettings {
     pub(crate) seed: u64,
     /// How many records there are; `None` without end.
     pub(crate) records: Option<u64>,
@@ -55,9 +55,9 @@ pub(crate) struct Faults {
     pub(crate) out_of_range: f64,
 }
 
-impl Default for Settings {
+impl Default for SampleSettings {
     fn default() -> Self {
-        Settings {
+        SampleSettings {
             seed: 1,
             records: Some(DATA_SET_RECORDS),
             limit: None,
@@ -72,7 +72,7 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
+impl SampleSettings {
     /// The layout of the records.
     pub(super) fn layout(&self) -> Fields {
         Fields {

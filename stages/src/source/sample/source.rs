@@ -7,19 +7,19 @@ use aqpipe_engine::monitor::Metrics;
 use aqpipe_engine::record::{Fields, SplitId};
 use aqpipe_engine::stage::{BuildContext, Source, SourceContext, SplitReader};
 
-use super::settings::Settings;
+use super::settings::SampleSettings;
 use super::split::SampleSplitReader;
 use crate::input::run_splits;
 
 /// Generated readings.
 pub(crate) struct SampleSource {
-    settings: Settings,
+    settings: SampleSettings,
     keep_raw: bool,
     metrics: Arc<Metrics>,
 }
 
 impl SampleSource {
-    pub(crate) fn new(settings: Settings, cx: &BuildContext) -> SampleSource {
+    pub(crate) fn new(settings: SampleSettings, cx: &BuildContext) -> SampleSource {
         SampleSource { settings, keep_raw: cx.keeps_raw(), metrics: Arc::clone(cx.metrics()) }
     }
 
@@ -35,7 +35,7 @@ impl Source for SampleSource {
     }
 
     fn fit_readers(&self) -> Result<Vec<(SplitId, Box<dyn SplitReader>)>> {
-        let settings = Settings { limit: None, ..self.settings.clone() };
+        let settings = SampleSettings { limit: None, ..self.settings.clone() };
         Ok(vec![(Self::id(), Box::new(SampleSplitReader::new(&settings, self.keep_raw, 0, None)))])
     }
 

@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use aqpipe_engine::Result;
 use aqpipe_engine::monitor::Metrics;
-use aqpipe_engine::record::{CellQuality, Fields, Position, QcTests};
+use aqpipe_engine::record::{CellQuality, Fields, Position};
 use aqpipe_engine::stage::{DeadLetter, Poll, SplitReader};
 use arrow_array::builder::StringBuilder;
 
 use super::model::{Reading, Station, impossible};
-use super::settings::Settings;
+use super::settings::SampleSettings;
 use super::uci_line;
-use crate::columns::{ColumnBuilder, KeyBuilder, NumberBuilder, RowsBuilder};
+use crate::columns::{ColumnBuilder, KeyBuilder, NOT_A_NUMBER, NumberBuilder, RowsBuilder};
 
 /// Rows in a batch, however many are asked for.
 const BATCH_ROWS_MAX: usize = 1 << 16;
@@ -25,7 +25,7 @@ const INVALID_NUMBER: &str = "n/a";
 
 /// A split of generated readings.
 pub(super) struct SampleSplitReader {
-    settings: Settings,
+    settings: SampleSettings,
     layout: Arc<Fields>,
     stations: Vec<Station>,
     keep_raw: bool,
@@ -44,7 +44,12 @@ enum Fault {
 
 impl SampleSplitReader {
     /// A split that starts at a record. With `metrics` it reports the expected records; without, it reads for fitting alone.
-    pub(super) fn new(settings: &Settings, keep_raw: bool, row: u64, metrics: Option<&Metrics>) -> SampleSplitReader {
+    pub(super) fn new(
+        settings: &SampleSettings,
+        keep_raw: bool,
+        row: u64,
+        metrics: Option<&Metrics>,
+    ) -> SampleSplitReader {
         let end = settings.records.unwrap_or(u64::MAX).min(settings.limit.unwrap_or(u64::MAX));
         if let Some(metrics) = metrics.filter(|_| end < u64::MAX) {
             metrics.expected.store(end.saturating_sub(row), Ordering::Relaxed);
@@ -128,7 +133,7 @@ impl SampleSplitReader {
 
 fn push(cells: &mut NumberBuilder, value: Option<f64>, is_word: bool) {
     match value {
-        _ if is_word => cells.push_missing(CellQuality::MISSING.with_test(QcTests::NOT_A_NUMBER)),
+        _ if is_word => cells.push_missing(NOT_A_NUMBER),
         Some(value) => cells.push(value),
         None => cells.push_missing(CellQuality::MISSING),
     }

@@ -8,14 +8,14 @@ use aqpipe_engine::stage::{BuildContext, DeadLetter, Poll, SplitReader};
 use serde_json::{Value, json};
 
 use super::config::SampleSourceConfig;
-use super::settings::{Settings, UCI_FIELDS};
+use super::settings::{SampleSettings, UCI_FIELDS};
 use super::split::SampleSplitReader;
 
 fn config(options: Value) -> SampleSourceConfig {
     serde_json::from_value(options).expect("fits its type")
 }
 
-fn settings(options: Value) -> Settings {
+fn settings(options: Value) -> SampleSettings {
     config(options).settings().expect("good options")
 }
 

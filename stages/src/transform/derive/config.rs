@@ -25,7 +25,7 @@ struct Derive {
     #[serde(default = "Feature::all")]
     #[schemars(length(min = 1))]
     features: Vec<Feature>,
-    /// What the names of the new fields start with: `time_` makes `time_hour`.
+    /// A prefix of the new fields' names: `time_` makes `time_hour`.
     #[serde(default)]
     prefix: String,
     /// Where the stations are, for `season`.

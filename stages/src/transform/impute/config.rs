@@ -35,7 +35,7 @@ use crate::measurement_checks::check_measurements;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Impute {
-    /// What to try, in order.
+    /// The steps, in order.
     #[schemars(length(min = 1))]
     steps: Vec<Step>,
     /// The fields to fill. Default: all fields of numbers that `derive` did not make.
@@ -67,7 +67,7 @@ fn default_max_held() -> u32 {
     100_000
 }
 
-/// How long rows wait where the source does not end and nothing else is said.
+/// The default of `max_wait_secs` for a source that does not end.
 const UNBOUNDED_WAIT_DEFAULT: Duration = Duration::from_secs(60);
 
 const EXAMPLE: &str = r#"steps = [

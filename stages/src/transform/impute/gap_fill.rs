@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use aqpipe_engine::clock::Clock;
 use aqpipe_engine::record::{CellQuality, Numbers};
 use aqpipe_engine::stage::BuildContext;
 use aqpipe_engine::{Error, Result};
@@ -35,6 +36,7 @@ pub(super) struct GapFill {
     /// Rows given up so far, and the number at which the next warning is due.
     given_up: u64,
     warn_at: u64,
+    clock: Clock,
     pipeline: Arc<str>,
     stage: Arc<str>,
 }
@@ -68,6 +70,7 @@ impl GapFill {
             max_held,
             given_up: 0,
             warn_at: 1,
+            clock: cx.clock().clone(),
             pipeline: Arc::clone(cx.pipeline()),
             stage: Arc::clone(cx.stage()),
         }
@@ -229,7 +232,7 @@ impl Imputer for GapFill {
             self.process_held(&rows, out)?;
         }
         let mut parts = std::mem::take(&mut self.held);
-        parts.push(HeldRows::new(rows, Instant::now()));
+        parts.push(HeldRows::new(rows, self.clock.now()));
         self.process(parts, Release::ONLY_DECIDED, out)?;
         let held = self.held();
         if held > self.max_held {
@@ -274,7 +277,8 @@ impl Imputer for GapFill {
         let StepState::Fill(states) = state else { return Err(StepState::foreign()) };
         self.states = states;
         // How long they have waited is not saved: they wait anew.
-        self.held = held.into_iter().map(|rows| HeldRows::new(rows, Instant::now())).collect();
+        let now = self.clock.now();
+        self.held = held.into_iter().map(|rows| HeldRows::new(rows, now)).collect();
         Ok(())
     }
 }

@@ -20,7 +20,7 @@ pub(super) trait Imputer: Send {
     /// Takes rows and emits those that are decided, in order within each key.
     fn apply(&mut self, rows: KeyedBatch, names: &SeriesNames<'_>, out: &mut Vec<KeyedBatch>) -> Result<()>;
 
-    /// Hands on saved: no more records will come.
+    /// Emits all held rows: the input has ended.
     fn finish(&mut self, _out: &mut Vec<KeyedBatch>) -> Result<()> {
         Ok(())
     }
@@ -30,7 +30,7 @@ pub(super) trait Imputer: Send {
         Ok(())
     }
 
-    /// How many rows wait.
+    /// How many rows are held.
     fn held(&self) -> usize {
         0
     }

@@ -30,7 +30,7 @@ struct ScorePlan {
     layout: Arc<Fields>,
     /// Column and weight of the scored fields that the layout has.
     columns: Vec<(usize, f64)>,
-    /// What the listed fields that the layout lacks add to each record's sum.
+    /// The share of the listed fields that the layout lacks in each record's sum.
     absent: f64,
     /// The sum of a perfect record, added up in the order of the columns: a perfect record then scores exactly 1, and because
     /// rounding is monotone no record scores more.

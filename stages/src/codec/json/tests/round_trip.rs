@@ -32,16 +32,13 @@ fn quality(value: Option<f64>) -> impl Strategy<Value = (Option<f64>, CellQualit
         Some(_) => vec![Flag::Good, Flag::Unknown, Flag::Suspect, Flag::Fail],
         None => vec![Flag::Missing, Flag::Suspect, Flag::Fail],
     };
-    let fills = [
-        Provenance::Observed,
-        Provenance::ForwardFill,
-        Provenance::BackwardFill,
-        Provenance::Interpolated,
-        Provenance::Median,
-        Provenance::Constant,
-        Provenance::Derived,
-    ];
-    (prop::sample::select(flags), prop::sample::select(fills.to_vec()), 0..=255u64, 0..16u32, any::<[bool; 2]>())
+    (
+        prop::sample::select(flags),
+        prop::sample::select(Provenance::ALL.to_vec()),
+        0..=255u64,
+        0..16u32,
+        any::<[bool; 2]>(),
+    )
         .prop_map(move |(flag, provenance, distance, tests, [filled, tested])| {
             let mut quality = CellQuality::OBSERVED.with_flag(flag);
             if filled && provenance != Provenance::Observed {

@@ -5,54 +5,24 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use aqpipe_engine::record::SplitId;
-use aqpipe_engine::stage::{FencingToken, SourceContext, SplitState};
-
+use super::engine::Engine;
 use super::*;
-
-/// An engine that hands the splits out.
-#[derive(Default)]
-struct Opened(Mutex<Vec<Box<dyn SplitReader>>>);
-
-impl SourceContext for Opened {
-    fn split_states(&self, ids: &[SplitId]) -> Result<Vec<Option<SplitState>>> {
-        Ok(vec![None; ids.len()])
-    }
-
-    fn open(
-        &self,
-        _: SplitId,
-        split: Box<dyn SplitReader>,
-        _: Option<SplitState>,
-        _: Option<FencingToken>,
-    ) -> Result<()> {
-        self.0.lock().push(split);
-        Ok(())
-    }
-
-    fn close(&self, _: &[SplitId], _: bool, _: Instant) -> Result<()> {
-        Ok(())
-    }
-
-    fn running(&self) -> Vec<SplitId> {
-        Vec::new()
-    }
-
-    fn wait(&self, _: Instant) {}
-
-    fn stopping(&self) -> bool {
-        false
-    }
-}
 
 /// The one split of a run, as the engine opens it.
 fn running(files: &Files, more: Value) -> Box<dyn SplitReader> {
-    let opened = Arc::new(Opened::default());
+    let opened = Arc::new(Mutex::new(Vec::new()));
+    let engine = Engine::opening({
+        let opened = Arc::clone(&opened);
+        move |_, reader| {
+            opened.lock().push(reader);
+            Ok(())
+        }
+    });
     let source = built(files.options("*.csv", more), &BuildContext::for_tests()).expect("builds");
-    source.run(Arc::clone(&opened) as Arc<dyn SourceContext>).expect("runs");
-    let mut splits = std::mem::take(&mut *opened.0.lock());
-    assert_eq!(splits.len(), 1);
-    splits.remove(0)
+    source.run(Arc::new(engine)).expect("runs");
+    let mut opened = std::mem::take(&mut *opened.lock());
+    assert_eq!(opened.len(), 1);
+    opened.remove(0)
 }
 
 /// When a file was changed that stays fresh however long the test takes: the clock that says so is ahead.
@@ -115,14 +85,14 @@ fn a_last_line_without_an_end_is_not_waited_for_where_the_file_is_old() {
 }
 
 #[test]
-fn a_survey_reads_a_torn_last_line_as_the_run_does_and_ends_though_it_is_torn_again() {
+fn reading_for_a_fit_reads_a_torn_last_line_as_the_run_does_and_ends_though_it_is_torn_again() {
     for (more, expected) in [("87\n", "a=1987"), ("87", "a=1987"), ("", "a=19")] {
         let files = Files::one(b"timestamp,a\n2004-03-11,19");
         files.changed("a.csv", a_moment_ago());
-        let mut survey = split(files.options("a.csv", json!({})), &BuildContext::for_tests()).expect("opens");
-        assert!(matches!(survey.next(10, Instant::now()).expect("reads"), Poll::Idle), "it may be under way");
+        let mut reader = split(files.options("a.csv", json!({})), &BuildContext::for_tests()).expect("opens");
+        assert!(matches!(reader.next(10, Instant::now()).expect("reads"), Poll::Idle), "it may be under way");
         append(&files, more);
-        assert_eq!(read_all(&mut *survey, 10).expect("reads").values(), [expected], "{more:?}");
+        assert_eq!(read_all(&mut *reader, 10).expect("reads").values(), [expected], "{more:?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Rows of dead letters, read once more.
+//! Rows of dead letters, decoded again.
 
 use aqpipe_engine::stage::DeadLetterDecoder;
 use aqpipe_engine::stage::SourceConfig as _;

@@ -1,4 +1,4 @@
-//! Files that are known again, whatever they are called.
+//! Files that are recognised, whatever they are called.
 
 use aqpipe_engine::stage::{RecordedSplit, SplitState};
 
@@ -271,11 +271,11 @@ fn the_files_of_a_completed_run_are_compared_with_those_that_are_there() {
     for parallel in [false, true] {
         for (change, expected) in cases {
             let files = Files::new(&two);
-            let carried = recorded(&files, "*.csv", parallel, if parallel { &[1, 1] } else { &[2] });
+            let completed = recorded(&files, "*.csv", parallel, if parallel { &[1, 1] } else { &[2] });
             change(&files);
             let there = expand(&files.path("*.csv").to_string_lossy()).expect("looks");
             let differs =
-                resume::input_changes(&carried, &there).expect("compares").map(|differs| files.plain(&differs));
+                resume::input_changes(&completed, &there).expect("compares").map(|differs| files.plain(&differs));
             assert_eq!(differs.as_deref(), expected, "parallel = {parallel}");
         }
     }

@@ -2,6 +2,7 @@
 
 mod changing;
 mod dead_letters;
+mod engine;
 mod errors;
 mod matching;
 mod options;
@@ -87,7 +88,7 @@ fn split(options: Value, cx: &BuildContext) -> Result<Box<dyn SplitReader>> {
 }
 
 /// What a split yields, one line for each row: `origin offset time [key] name=value …`, in which an absent value is its
-/// mark.
+/// quality.
 #[derive(Debug, Default, PartialEq)]
 struct Read {
     rows: Vec<String>,

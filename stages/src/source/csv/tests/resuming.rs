@@ -22,10 +22,10 @@ fn resumed(files: &Files, start: Option<&SplitState>) -> Result<CsvSplitReader> 
     let decoder = RowDecoder::new(&config, plan, true)?;
     let dialect = Dialect { delimiter: b',', quote: Some(b'"') };
     let found = input_files::expand(&config.path)?;
-    let noted = start.map(|start| RecordedSplit { id: "split".into(), start: start.clone(), held: 0, ended: false });
-    let opening = resume::plan_splits(noted.into_iter().collect(), &found, &config.path, false)?.remove(0);
-    let mut split = CsvSplitReader::new("split".into(), opening.files, decoder, (dialect, Some(header)), None, None);
-    opening.resumed.map_or(Ok(()), |resumed| split.resume(resumed))?;
+    let recorded = start.map(|start| RecordedSplit { id: "split".into(), start: start.clone(), held: 0, ended: false });
+    let planned = resume::plan_splits(recorded.into_iter().collect(), &found, &config.path, false)?.remove(0);
+    let mut split = CsvSplitReader::new("split".into(), planned.files, decoder, (dialect, Some(header)), None, None);
+    planned.resumed.map_or(Ok(()), |resumed| split.resume(resumed))?;
     Ok(split)
 }
 
@@ -126,7 +126,7 @@ fn places_are_right_after_going_on() {
     assert_eq!(
         place(&SplitState { position: earlier, reader, ..start }),
         "a.csv:5",
-        "after a cut before the split's place"
+        "after a checkpoint before the split's position"
     );
     let mut place = |at| split.describe_offset(at).map(|place| files.plain(&place));
     assert_eq!(place(15).as_deref(), Some("a.csv:3"), "a place of a row, for people");
@@ -148,7 +148,7 @@ fn files_that_are_not_those_of_before_are_an_error() {
     assert_eq!(read_all(&mut split, 10).expect("reads").rows.len(), 0);
     let damaged = SplitState { reader: vec![1, 255, 255], ..start.clone() };
     assert!(resumed(&files, Some(&damaged)).is_err());
-    let foreign = SplitState { reader: vec![9], ..start.clone() };
+    let foreign = SplitState { reader: vec![9], ..start };
     assert!(resumed(&files, Some(&foreign)).is_err());
 }
 

@@ -4,69 +4,36 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use aqpipe_engine::record::SplitId;
-use aqpipe_engine::stage::{FencingToken, RecordedSplit, SourceContext, SplitState};
+use aqpipe_engine::stage::SplitState;
 use parking_lot::Mutex;
 
+use super::engine::Engine;
 use super::*;
 use crate::source::StandIn;
 
-/// An engine that reads each split to its end as soon as it is opened.
+/// What a run read of its splits, and their states at the end.
 #[derive(Default)]
-struct Engine {
-    starts: Vec<(SplitId, SplitState)>,
-    read: Mutex<Vec<(SplitId, Read)>>,
-    ends: Mutex<Vec<SplitState>>,
+struct Ran {
+    read: Vec<(SplitId, Read)>,
+    ends: Vec<SplitState>,
 }
 
-impl SourceContext for Engine {
-    fn recorded_splits(&self) -> Result<Vec<RecordedSplit>> {
-        let noted = |(id, start): &(SplitId, SplitState)| RecordedSplit {
-            id: id.clone(),
-            start: start.clone(),
-            held: 0,
-            ended: false,
-        };
-        Ok(self.starts.iter().map(noted).collect())
-    }
-
-    fn split_states(&self, ids: &[SplitId]) -> Result<Vec<Option<SplitState>>> {
-        let of = |id: &SplitId| self.starts.iter().find(|(known, _)| known == id).map(|(_, start)| start.clone());
-        Ok(ids.iter().map(of).collect())
-    }
-
-    fn open(
-        &self,
-        id: SplitId,
-        mut split: Box<dyn SplitReader>,
-        _: Option<SplitState>,
-        _: Option<FencingToken>,
-    ) -> Result<()> {
-        let read = read_all(&mut *split, 2)?;
-        let reader = split.snapshot_state(split.position())?;
-        self.ends.lock().push(SplitState { position: split.position(), reader, ..SplitState::default() });
-        self.read.lock().push((id, read));
-        Ok(())
-    }
-
-    fn close(&self, _: &[SplitId], _: bool, _: Instant) -> Result<()> {
-        Ok(())
-    }
-
-    fn running(&self) -> Vec<SplitId> {
-        Vec::new()
-    }
-
-    fn wait(&self, _: Instant) {}
-
-    fn stopping(&self) -> bool {
-        false
-    }
-}
-
-fn run(options: Value, cx: &BuildContext, starts: Vec<(SplitId, SplitState)>) -> Result<Engine> {
-    let engine = Arc::new(Engine { starts, ..Engine::default() });
-    built(options, cx)?.run(Arc::clone(&engine) as Arc<dyn SourceContext>)?;
-    Ok(Arc::into_inner(engine).expect("the source is done"))
+/// Runs a source whose splits are read to their end as soon as they are opened.
+fn run(options: Value, cx: &BuildContext, states: Vec<(SplitId, SplitState)>) -> Result<Ran> {
+    let ran = Arc::new(Mutex::new(Ran::default()));
+    let engine = Engine::opening({
+        let ran = Arc::clone(&ran);
+        move |id, mut reader| {
+            let read = read_all(&mut *reader, 2)?;
+            let (position, saved) = (reader.position(), reader.snapshot_state(reader.position())?);
+            let mut ran = ran.lock();
+            ran.ends.push(SplitState { position, reader: saved, ..SplitState::default() });
+            ran.read.push((id, read));
+            Ok(())
+        }
+    });
+    built(options, cx)?.run(Arc::new(engine.resuming(states)))?;
+    Ok(std::mem::take(&mut *ran.lock()))
 }
 
 fn two_files() -> Files {
@@ -76,8 +43,8 @@ fn two_files() -> Files {
 #[test]
 fn a_glob_is_one_split_in_the_order_of_names() {
     let files = two_files();
-    let engine = run(files.options("*.csv", json!({})), &BuildContext::for_tests(), Vec::new()).expect("runs");
-    let read = engine.read.lock();
+    let ran = run(files.options("*.csv", json!({})), &BuildContext::for_tests(), Vec::new()).expect("runs");
+    let read = ran.read;
     assert_eq!(read.len(), 1);
     assert_eq!(files.plain(&read[0].0), "*.csv", "the split is called as the path is");
     assert_eq!(read[0].1.rows, ["12 +0 1078876800 a=1", "25 +0 1078963200 a=2", "49 +0 1079049600 a=3"]);
@@ -87,38 +54,38 @@ fn a_glob_is_one_split_in_the_order_of_names() {
 fn in_parallel_each_file_is_a_split() {
     let files = two_files();
     let cx = BuildContext::for_tests();
-    let engine = run(files.options("*.csv", json!({ "parallel": true })), &cx, Vec::new()).expect("runs");
-    let read = engine.read.lock();
+    let ran = run(files.options("*.csv", json!({ "parallel": true })), &cx, Vec::new()).expect("runs");
+    let read = ran.read;
     let splits: Vec<_> = read.iter().map(|(id, read)| (files.plain(id), read.values())).collect();
     assert_eq!(splits, [("a.csv".to_owned(), vec!["a=1", "a=2"]), ("b.csv".to_owned(), vec!["a=3"])]);
 }
 
 #[test]
-fn a_run_stops_after_its_most_records_also_when_it_goes_on_and_a_survey_does_not() {
+fn a_run_stops_after_its_most_records_also_when_it_resumes_and_reading_for_a_fit_does_not() {
     let files = two_files();
     let options = files.options("*.csv", json!({ "max_records": 2 }));
     let cx = BuildContext::for_tests();
-    let engine = run(options.clone(), &cx, Vec::new()).expect("runs");
-    assert_eq!(engine.read.lock()[0].1.rows.len(), 2);
-    let start = engine.ends.lock().remove(0);
+    let ran = run(options.clone(), &cx, Vec::new()).expect("runs");
+    assert_eq!(ran.read[0].1.rows.len(), 2);
+    let start = ran.ends[0].clone();
     assert_eq!(start.position.records, 2);
-    let id = engine.read.lock()[0].0.clone();
+    let id = ran.read[0].0.clone();
     let more = with(options.clone(), json!({ "max_records": 3 }));
-    let engine = run(more, &cx, vec![(id, start)]).expect("runs");
-    assert_eq!(engine.read.lock()[0].1.values(), ["a=3"]);
-    let mut survey = split(options, &cx).expect("opens");
-    assert_eq!(read_all(&mut *survey, 10).expect("reads").rows.len(), 3);
+    let ran = run(more, &cx, vec![(id, start)]).expect("runs");
+    assert_eq!(ran.read[0].1.values(), ["a=3"]);
+    let mut reader = split(options, &cx).expect("opens");
+    assert_eq!(read_all(&mut *reader, 10).expect("reads").rows.len(), 3);
 }
 
 #[test]
-fn the_facts_know_what_was_read_and_how_much_there_is() {
+fn the_metrics_know_what_was_read_and_how_much_there_is() {
     let files = two_files();
     let cx = BuildContext::for_tests();
     let source = built(files.options("*.csv", json!({})), &cx).expect("builds");
     source.fit_readers().expect("opens").iter_mut().for_each(|(_, split)| {
         read_all(&mut **split, 10).expect("reads");
     });
-    assert_eq!(cx.metrics().bytes_in.load(Ordering::Relaxed), 0, "a survey is not the run");
+    assert_eq!(cx.metrics().bytes_in.load(Ordering::Relaxed), 0, "reading for a fit is not the run");
     run(files.options("*.csv", json!({ "parallel": true })), &cx, Vec::new()).expect("runs");
     assert_eq!(cx.metrics().bytes_in.load(Ordering::Relaxed), 62);
     assert_eq!(cx.metrics().expected.load(Ordering::Relaxed), 3);
@@ -153,8 +120,8 @@ fn generated_readings_take_the_place_of_a_missing_file_under_another_name() {
         "sample_if_missing": true, "fields": ["T", "CO(GT)"], "timezone": "+01:00", "max_records": 5,
         "key": { "name": "station", "value": "uci" },
     });
-    let engine = run(files.options("no.csv", more), &allowed(), Vec::new()).expect("runs");
-    let read = engine.read.lock();
+    let ran = run(files.options("no.csv", more), &allowed(), Vec::new()).expect("runs");
+    let read = ran.read;
     assert_eq!(&*read[0].0, "sample");
     assert_eq!(read[0].1.rows.len(), 5);
     assert!(read[0].1.rows[0].starts_with("0 +60 1078938000 [sample] T="), "{}", read[0].1.rows[0]);
@@ -177,7 +144,7 @@ fn generated_readings_have_their_own_fields_and_no_others() {
     assert_eq!(fields.list.len(), 13);
     assert_eq!(fields.key.as_deref(), Some("station"), "a source without a key has one then");
     let few = json!({ "sample_if_missing": true, "fields": ["T"], "max_records": 2 });
-    let engine = run(files.options("no.csv", few), &allowed(), Vec::new()).expect("runs");
-    let read = engine.read.lock();
+    let ran = run(files.options("no.csv", few), &allowed(), Vec::new()).expect("runs");
+    let read = ran.read;
     assert!(read[0].1.rows.iter().all(|row| row.contains(" [sample] T=")), "{:?}", read[0].1.rows);
 }

@@ -33,7 +33,7 @@ fn context(config: &dyn TransformConfig, batches: &[Batch]) -> BuildContext {
     cx
 }
 
-/// SavedChain that comes out of the batches, the end included.
+/// Everything that comes out of the batches, the end included.
 fn run(steps: &Value, batches: Vec<Batch>) -> Vec<Batch> {
     let config = config(steps);
     let cx = context(&*config, &batches);

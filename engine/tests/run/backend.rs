@@ -10,10 +10,10 @@ use aqpipe_engine::stage::{
 use aqpipe_engine::{Error, Result};
 use parking_lot::Mutex;
 
-use crate::stages::World;
+use crate::stages::SharedMemory;
 
 /// What a checkpoint's rows become by a transaction.
-pub(crate) struct Deposit {
+pub(crate) struct FakeOutput {
     pub(crate) name: String,
     pub(crate) split: SplitId,
     pub(crate) span: OffsetRange,
@@ -22,7 +22,7 @@ pub(crate) struct Deposit {
 
 /// What the coordinator keeps.
 #[derive(Default)]
-pub(crate) struct Vault {
+pub(crate) struct FakeTransactions {
     notes: Mutex<CommitMetadata>,
     /// The transaction that is to be refused, counted from now, if any.
     pub(crate) refuse: Mutex<Option<u64>>,
@@ -31,27 +31,27 @@ pub(crate) struct Vault {
     pub(crate) place: Mutex<String>,
 }
 
-pub(crate) struct Bank(pub(crate) Arc<World>);
+pub(crate) struct FakeBackend(pub(crate) Arc<SharedMemory>);
 
-impl TransactionalBackend for Bank {
+impl TransactionalBackend for FakeBackend {
     fn open(&self, _: &str, _: &str) -> Result<OpenOutcome> {
         self.0.step("open")?;
-        if let Some(reason) = self.0.vault.unable.lock().clone() {
+        if let Some(reason) = self.0.transactions.unable.lock().clone() {
             return Ok(OpenOutcome::Unsupported(reason));
         }
-        let place = self.0.vault.place.lock().clone();
-        let mut open = Open { world: Arc::clone(&self.0), notes: CommitMetadata::new(), place };
+        let place = self.0.transactions.place.lock().clone();
+        let mut open = Open { memory: Arc::clone(&self.0), notes: CommitMetadata::new(), place };
         open.refresh()?;
         Ok(OpenOutcome::Open(Box::new(open)))
     }
 
     fn peek(&self, _: &str) -> Result<Option<(String, CommitMetadata)>> {
-        Ok(Some((String::new(), self.0.vault.notes.lock().clone())))
+        Ok(Some((String::new(), self.0.transactions.notes.lock().clone())))
     }
 }
 
 struct Open {
-    world: Arc<World>,
+    memory: Arc<SharedMemory>,
     notes: CommitMetadata,
     place: String,
 }
@@ -62,12 +62,12 @@ impl TransactionLog for Open {
     }
 
     fn name(&self) -> &str {
-        "the bank"
+        "the backend"
     }
 
     fn refresh(&mut self) -> Result<()> {
-        self.world.step("refresh")?;
-        self.notes = self.world.vault.notes.lock().clone();
+        self.memory.step("refresh")?;
+        self.notes = self.memory.transactions.notes.lock().clone();
         Ok(())
     }
 
@@ -76,13 +76,13 @@ impl TransactionLog for Open {
     }
 
     fn decide(&mut self, transaction: &Transaction<'_>) -> Result<Decision> {
-        self.world.step("decide")?;
-        let vault = &self.world.vault;
-        let mut refuse = vault.refuse.lock();
+        self.memory.step("decide")?;
+        let transactions = &self.memory.transactions;
+        let mut refuse = transactions.refuse.lock();
         match *refuse {
             Some(0) if !transaction.outputs.is_empty() => {
                 *refuse = None;
-                self.world.regroup();
+                self.memory.regroup();
                 return Ok(Decision::Refused { reason: "the splits are somebody else's".to_owned() });
             }
             Some(left) => *refuse = Some(left.saturating_sub(1)),
@@ -91,10 +91,10 @@ impl TransactionLog for Open {
         drop(refuse);
         for output in &transaction.outputs {
             let output: &TransactionalOutput = output;
-            let deposit = <dyn Any>::downcast_ref::<Deposit>(&**output).ok_or_else(|| Error::bug("no deposit"))?;
-            self.world.deposit(deposit);
+            let deposit = <dyn Any>::downcast_ref::<FakeOutput>(&**output).ok_or_else(|| Error::bug("no deposit"))?;
+            self.memory.deposit(deposit);
         }
-        let mut notes = vault.notes.lock();
+        let mut notes = transactions.notes.lock();
         for (key, value) in &transaction.metadata {
             match value {
                 Some(value) => notes.insert(key.clone(), value.clone()),
@@ -104,7 +104,7 @@ impl TransactionLog for Open {
         self.notes = notes.clone();
         drop(notes);
         // Decided, and nobody hears of it.
-        self.world.step("decided")?;
+        self.memory.step("decided")?;
         Ok(Decision::Committed)
     }
 
