@@ -34,7 +34,7 @@ pub(crate) fn stages(args: &StagesArgs) -> Result<Exit> {
     let pages: Vec<_> = registry.iter().filter(|stage| stage.name == name).map(page).collect();
     if pages.is_empty() {
         let help = match nearest(name, registry.iter().map(|stage| stage.name)) {
-            Some(near) => format!("did you mean `{near}`?"),
+            Some(near) => format!("did you mean `{near}`? if not, {LINK_HELP}"),
             None => format!("`aqpipe stages` lists those that are; {LINK_HELP}"),
         };
         printer::error(&format!("no stage `{name}` in this build"), Some(&help));

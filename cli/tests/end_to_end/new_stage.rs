@@ -7,7 +7,7 @@ use crate::common::TestDir;
 
 /// The template is a stage itself, so its own tests are tests of this program.
 #[path = "../../src/commands/new_stage/templates/transform.rs"]
-#[expect(unreachable_pub, dead_code, reason = "it is the library of a crate")]
+#[expect(unreachable_pub, reason = "it is the library of a crate")]
 mod template;
 
 fn workspace() -> PathBuf {

@@ -158,6 +158,8 @@ impl RecordTemplate {
                     if !(valid && text::write_number(out, values[row])) {
                         out.extend_from_slice(b"null");
                     }
+                    // A reader takes a value of such a field for derived, and a gap in it for none.
+                    let implied = if valid { *implied } else { 0 };
                     unusual |= (quality[row] ^ implied) & (PROVENANCE_BITS | TEST_BITS);
                     flags.push(b'0' + CellQuality(quality[row]).flag() as u8);
                 }

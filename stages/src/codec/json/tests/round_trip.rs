@@ -128,6 +128,27 @@ fn shown(batch: &Batch, row: usize) -> Vec<String> {
     shown
 }
 
+#[test]
+fn a_gap_in_a_derived_field_reads_back_with_its_provenance() {
+    let quality = CellQuality::MISSING.filled(Provenance::Derived, 0).with_flag(Flag::Suspect);
+    let batch = Batch::new(BatchParts {
+        fields: Arc::new(Fields { list: vec![Field { derived: true, ..Field::number("d") }], ..Fields::default() }),
+        time: vec![0].into(),
+        utc_offset: vec![0].into(),
+        key: None,
+        columns: vec![Column::Number(Numbers {
+            values: Float64Array::from(vec![None]),
+            quality: vec![quality.0].into(),
+        })],
+        score: None,
+        source_offsets: vec![0].into(),
+        raw: None,
+    });
+    let (batch, tests) = (batch.expect("fits"), tests());
+    let read = decode(&mut Decoder::new(options_for(&batch, &tests)), &encode(&batch, &tests));
+    assert_eq!(shown(&read[0], 0), shown(&batch, 0));
+}
+
 proptest! {
     #[test]
     fn what_is_written_reads_back_bit_for_bit(batch in batch()) {
