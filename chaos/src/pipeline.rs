@@ -40,6 +40,7 @@ pub(crate) fn text(path: Path, plan: &Plan, names: &PipelineNames) -> String {
     // `transactions` is written once: in the sink, where that is Kafka.
     let (source_transactions, sink_transactions) =
         if path.writes_kafka() { ("", &*transactions) } else { (&*transactions, "") };
+    let assignment = if plan.cooperative { "cooperative" } else { "eager" };
     let client = if names.short_timeouts { "librdkafka = { \"socket.timeout.ms\" = 5000 }\n" } else { "" };
     let mut text = format!("name = \"{pipeline}\"\ncommit_interval_ms = {interval}\n\n[source]\n");
     // Writing to a string cannot fail.
@@ -47,7 +48,7 @@ pub(crate) fn text(path: Path, plan: &Plan, names: &PipelineNames) -> String {
         write!(
             text,
             "type = \"kafka\"\nbrokers = \"{brokers}\"\ntopics = [\"{input}\"]\nkey = \"station\"\n\
-             session_timeout_secs = {SESSION_TIMEOUT_SECS}\n{source_transactions}{client}"
+             assignment = \"{assignment}\"\nsession_timeout_secs = {SESSION_TIMEOUT_SECS}\n{source_transactions}{client}"
         )
     } else {
         write!(text, "type = \"csv\"\npath = \"{INPUT_FILE}\"\nkey = {{ column = \"station\" }}\n")

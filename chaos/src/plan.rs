@@ -29,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) batch_size: u64,
     /// The transaction timeout in seconds. Its smallest value is shorter than a process is frozen or a broker is away.
     pub(crate) transaction_secs: u64,
+    /// Whether partitions of a path from Kafka move one by one.
+    pub(crate) cooperative: bool,
     /// The seed of the proxy.
     pub(crate) proxy: u64,
 }
@@ -59,6 +61,7 @@ impl Plan {
             commit_interval_ms: [50, 100, 300][rng.random_range(0..3)],
             batch_size: rng.random_range(10..=60),
             transaction_secs: 0,
+            cooperative: false,
             proxy: rng.random(),
         };
         let fault_kinds = fault_kinds(request);
@@ -74,6 +77,7 @@ impl Plan {
         }
         // Behind the proxy no less than a client's request timeout.
         plan.transaction_secs = [if request.proxy { 6 } else { 3 }, 10, 30][rng.random_range(0..3)];
+        plan.cooperative = rng.random();
         plan
     }
 }

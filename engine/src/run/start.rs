@@ -65,6 +65,7 @@ impl Request<'_> {
             pipeline: pipeline.name.as_str().into(),
             stage: pipeline.source.label.as_str().into(),
             instance: Arc::clone(&instance.id),
+            configured_instance: pipeline.settings.instance.as_deref().map(Into::into),
             writer_id: Arc::clone(&instance.output),
             exclusive: self.is_exclusive(),
             state_dir: instance.dir.clone(),

@@ -17,6 +17,7 @@ pub struct BuildContext {
     pub(crate) pipeline: Arc<str>,
     pub(crate) stage: Arc<str>,
     pub(crate) instance: Arc<str>,
+    pub(crate) configured_instance: Option<Arc<str>>,
     pub(crate) writer_id: Arc<str>,
     pub(crate) exclusive: bool,
     pub(crate) state_dir: PathBuf,
@@ -42,6 +43,7 @@ impl BuildContext {
             pipeline: pipeline.into(),
             stage: "stage".into(),
             instance: "0".into(),
+            configured_instance: None,
             writer_id: "0".into(),
             exclusive: false,
             state_dir: PathBuf::new(),
@@ -82,6 +84,12 @@ impl BuildContext {
     #[must_use]
     pub fn instance(&self) -> &Arc<str> {
         &self.instance
+    }
+
+    /// The `instance` that the pipeline or the command names; `None` where this process took a free one.
+    #[must_use]
+    pub fn configured_instance(&self) -> Option<&str> {
+        self.configured_instance.as_deref()
     }
 
     /// The name of this process in staged output. Unlike [`instance`](Self::instance), no process with another state
@@ -200,6 +208,14 @@ impl BuildContext {
     pub fn with_instance(mut self, instance: &str, writer_id: &str, state_dir: &Path) -> BuildContext {
         (self.instance, self.writer_id) = (instance.into(), writer_id.into());
         self.state_dir = state_dir.to_owned();
+        self
+    }
+
+    /// The same with an `instance` that was configured.
+    #[must_use]
+    pub fn with_configured_instance(mut self, instance: &str) -> BuildContext {
+        self.instance = instance.into();
+        self.configured_instance = Some(instance.into());
         self
     }
 

@@ -105,8 +105,8 @@ pub struct Transaction<'a> {
     pub outputs: Vec<&'a TransactionalOutput>,
     /// The committed offsets of splits that have a fencing token.
     pub source_offsets: Vec<(SplitId, u64)>,
-    /// The fencing token of those splits.
-    pub fencing_token: Option<FencingToken>,
+    /// The fencing tokens of those splits, in their order.
+    pub fencing_tokens: Vec<FencingToken>,
 }
 
 /// The decision about checkpoints.

@@ -131,8 +131,8 @@ fn strategy_problem(name: &str, value: &Value) -> Option<Problem> {
             let value = text(value);
             let other = value.split(',').map(str::trim).find(|one| !matches!(*one, "range" | "roundrobin"))?;
             Some(match other {
-                "cooperative-sticky" => Problem::new(at, "cooperative assignment is not supported yet")
-                    .help("use `range` or `roundrobin`; it will come in a later version"),
+                "cooperative-sticky" => Problem::new(at, "cooperative assignment is chosen by an option of its own")
+                    .help("set `assignment = \"cooperative\"`"),
                 _ => Problem::new(at, format!("`{other}` is no assignment strategy that aqpipe supports"))
                     .help("use `range` or `roundrobin`"),
             })
@@ -257,9 +257,9 @@ mod tests {
     }
 
     #[test]
-    fn cooperative_assignment_is_said_to_come_later() {
+    fn cooperative_assignment_is_chosen_by_its_own_option() {
         let problem = one("partition.assignment.strategy", json!("range,cooperative-sticky"), ClientKind::Consumer);
-        assert!(problem.expect("a problem").help.is_some_and(|help| help.contains("later")));
+        assert!(problem.expect("a problem").help.is_some_and(|help| help.contains("assignment = ")));
         assert_eq!(one("partition.assignment.strategy", json!("range,roundrobin"), ClientKind::Consumer), None);
     }
 

@@ -82,6 +82,8 @@ pub(crate) struct Seen {
     pub(crate) dead: Vec<DeadLetter>,
     pub(crate) failure: Option<Error>,
     pub(crate) opened: usize,
+    /// Splits that were closed while the source ran.
+    pub(crate) closed: usize,
 }
 
 impl Seen {
@@ -186,6 +188,7 @@ impl SourceContext for Shared {
     }
 
     fn close(&self, ids: &[SplitId], _: bool, _: Instant) -> Result<()> {
+        self.0.seen.lock().closed += ids.iter().filter(|id| self.0.open.lock().contains_key(*id)).count();
         self.0.join(ids);
         Ok(())
     }

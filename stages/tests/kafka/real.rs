@@ -126,6 +126,81 @@ fn members_hand_partitions_over_without_a_loss_or_a_repetition() {
 
 #[test]
 #[ignore = "needs Apache Kafka"]
+fn with_cooperative_assignment_splits_that_stay_go_on_while_members_come_and_go() {
+    let topic = fresh("cooperative");
+    write(&topic, 6, 0, 20_000);
+    let config = |until_end| {
+        let mut config = read_from(&topic, until_end);
+        config["assignment"] = json!("cooperative");
+        config
+    };
+    let member = || {
+        Running::start(source(config(false), &BuildContext::for_tests()), |splits| {
+            splits.max = 20;
+            splits.pause = Duration::from_millis(50);
+        })
+    };
+    let first = member();
+    first.splits.wait_for("the first rows", |seen| seen.count() >= 200);
+    let second = member();
+    second.splits.wait_for("rows of the second member", |seen| seen.count() >= 200);
+    let seen_by_second = second.stop();
+    assert_eq!(first.splits.seen.lock().closed, 3, "half of the partitions moved, and no other one was closed");
+    first.splits.wait_for("the second's partitions", |seen| seen.opened == 9);
+    let before = first.splits.seen.lock().count();
+    first.splits.wait_for("their rows", |seen| seen.count() >= before + 1_000);
+    let seen_by_first = first.stop();
+    assert_eq!(seen_by_first.opened, 9, "each partition that moved was opened once more");
+    let (result, rest) = Running::start(source(config(true), &BuildContext::for_tests()), |_| {}).finish();
+    result.expect("read to the end");
+    assert_rows([seen_by_first.sorted(), seen_by_second.sorted(), rest.sorted()].concat(), 0..20_000);
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn a_member_with_another_assignment_than_its_group_is_told_the_way_over() {
+    let topic = fresh("assignments");
+    write(&topic, 2, 0, 100);
+    let eager = Running::start(source(read_from(&topic, false), &BuildContext::for_tests()), |_| {});
+    eager.splits.wait_for("its partitions", |seen| seen.opened == 2);
+    let mut config = read_from(&topic, false);
+    config["assignment"] = json!("cooperative");
+    let (result, _) = Running::start(source(config.clone(), &BuildContext::for_tests()), |_| {}).finish();
+    let error = result.expect_err("two assignments in one group");
+    assert!(error.to_string().contains("have another `assignment`"), "{error}");
+    assert!(error.help_text().is_some_and(|help| help.contains("stop all of them")));
+    let before = eager.stop();
+    config["until_end"] = json!(true);
+    let (result, after) = Running::start(source(config, &BuildContext::for_tests()), |_| {}).finish();
+    result.expect("all of them were stopped");
+    assert_rows([before.sorted(), after.sorted()].concat(), 0..100);
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn a_static_member_that_starts_again_has_its_partitions_at_once() {
+    let topic = fresh("static");
+    write(&topic, 2, 0, 1_000);
+    let mut config = read_from(&topic, false);
+    // So long that only a member that the group knows again has partitions before the test ends.
+    (config["static_membership"], config["session_timeout_secs"]) = (json!(true), json!(600));
+    let member = || source(config.clone(), &BuildContext::for_tests().with_configured_instance("a"));
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let running = Running::start(member(), |splits| {
+            splits.max = 10;
+            splits.pause = Duration::from_millis(50);
+        });
+        running.splits.wait_for("both partitions", |seen| seen.opened == 2);
+        running.splits.wait_for("rows", |seen| seen.count() >= 1);
+        seen.extend(running.stop().sorted());
+    }
+    seen.sort_unstable();
+    assert!(seen.windows(2).all(|pair| pair[0] != pair[1]), "no row is read twice");
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
 fn a_missing_topic_is_an_error_that_names_the_ways_out() {
     let topic = fresh("missing");
     let (result, _) = Running::start(source(read_from(&topic, true), &BuildContext::for_tests()), |_| {}).finish();

@@ -98,25 +98,42 @@ impl Committer {
         checkpoints
     }
 
+    /// Aborts the checkpoints of splits that were taken away; returns the others.
+    fn drop_revoked(&self, checkpoints: Vec<Checkpoint>) -> Result<Vec<Checkpoint>> {
+        let (revoked, mine): (Vec<Checkpoint>, Vec<Checkpoint>) =
+            checkpoints.into_iter().partition(|checkpoint| self.tasks.is_revoked(&checkpoint.split, checkpoint.epoch));
+        revoked.iter().try_for_each(|checkpoint| self.sinks.abort(&checkpoint.output.staged()))?;
+        Ok(mine)
+    }
+
     fn commit(&self, checkpoints: Vec<Checkpoint>) -> Result<()> {
         let started = self.clock.now();
         let mut log = self.log.lock();
         // Under the lock: another instance gets a revoked split only through the log.
-        let (lost, mine): (Vec<Checkpoint>, Vec<Checkpoint>) =
-            checkpoints.into_iter().partition(|checkpoint| self.tasks.is_revoked(&checkpoint.split, checkpoint.epoch));
-        lost.iter().try_for_each(|checkpoint| self.sinks.abort(&checkpoint.output.staged()))?;
-        if mine.is_empty() {
-            return Ok(());
-        }
-        if let Decision::Refused { reason } = log.decide(&mine)? {
-            mine.iter().try_for_each(|checkpoint| self.sinks.abort(&checkpoint.output.staged()))?;
+        let mut mine = self.drop_revoked(checkpoints)?;
+        loop {
+            if mine.is_empty() {
+                return Ok(());
+            }
+            let Decision::Refused { reason } = log.decide(&mine)? else { break };
+            let before = mine.len();
+            mine = self.drop_revoked(mine)?;
+            // Splits that were taken away meanwhile are a reason for the refusal, and the others are committed without them.
+            let is_final = mine.len() == before;
+            if is_final {
+                mine.iter().try_for_each(|checkpoint| self.sinks.abort(&checkpoint.output.staged()))?;
+            }
             log.on_aborted()?;
-            let splits: BTreeSet<SplitId> = mine.iter().map(|checkpoint| Arc::clone(&checkpoint.split)).collect();
-            let splits: Vec<SplitId> = splits.into_iter().collect();
-            tracing::warn!("a commit of {} was refused, others read on from the last one: {reason}", splits.join(", "));
             self.metrics.retries.fetch_add(1, Ordering::Relaxed);
-            self.tasks.refused(&splits);
-            return Ok(());
+            if is_final {
+                let splits: BTreeSet<SplitId> = mine.iter().map(|checkpoint| Arc::clone(&checkpoint.split)).collect();
+                let splits: Vec<SplitId> = splits.into_iter().collect();
+                let names = splits.join(", ");
+                tracing::warn!("a commit of {names} was refused, others read on from the last one: {reason}");
+                self.tasks.refused(&splits);
+                return Ok(());
+            }
+            tracing::debug!("a commit was refused, and is repeated without splits that were taken away: {reason}");
         }
         mine.iter().try_for_each(|checkpoint| self.sinks.commit(&checkpoint.output.staged()))?;
         fault::step("finish.done")?;

@@ -35,7 +35,7 @@ pub(super) fn reset_metadata(transactions: &mut dyn TransactionLog) -> Result<()
 /// Writes commit metadata in a transaction of its own.
 pub(super) fn commit_metadata(transactions: &mut dyn TransactionLog, metadata: Vec<Change>) -> Result<()> {
     let (outputs, source_offsets) = (Vec::new(), Vec::new());
-    let transaction = Transaction { id: rand::random(), metadata, outputs, source_offsets, fencing_token: None };
+    let transaction = Transaction { id: rand::random(), metadata, outputs, source_offsets, fencing_tokens: Vec::new() };
     match transactions.decide(&transaction)? {
         Decision::Committed => Ok(()),
         Decision::Refused { reason } => Err(Error::new(format!("the commit was refused: {reason}"))),

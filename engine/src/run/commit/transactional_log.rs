@@ -334,10 +334,11 @@ impl CommitLog for TransactionalLog {
             .flat_map(|checkpoint| checkpoint.output.each())
             .filter_map(Prepared::transactional)
             .collect();
-        let fenced = last_of_each_split(checkpoints).into_values().filter(|last| last.fencing_token.is_some());
-        let source_offsets = fenced.map(|last| (Arc::clone(&last.split), last.range.to.offset)).collect();
-        let fencing_token = checkpoints.iter().find_map(|checkpoint| checkpoint.fencing_token.clone());
-        let transaction = Transaction { id, metadata, outputs, source_offsets, fencing_token };
+        let (source_offsets, fencing_tokens) = last_of_each_split(checkpoints)
+            .into_values()
+            .filter_map(|last| Some(((Arc::clone(&last.split), last.range.to.offset), last.fencing_token.clone()?)))
+            .unzip();
+        let transaction = Transaction { id, metadata, outputs, source_offsets, fencing_tokens };
         let decision = self.transactions.decide(&transaction)?;
         if decision == Decision::Committed {
             self.counts = counts;

@@ -1,15 +1,16 @@
 //! One transaction through a transactional producer, repeated until it is decided.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use aqpipe_engine::stage::Decision;
 use aqpipe_engine::{Error, Result, fault};
-use rdkafka::TopicPartitionList;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseRecord, Producer};
 
 use super::error::{self, TransactionError};
-use super::group_fence::GroupFence;
+use super::group_fence::FencedOffsets;
 use super::metadata_records::MetadataRecord;
 use super::producer::{CALL_TIMEOUT, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN, STUCK_GRACE_MIN, TransactionalProducer};
 use super::record_buffer::RecordBuffer;
@@ -18,12 +19,15 @@ use crate::kafka::topics;
 
 /// How often a transaction is repeated that brokers refuse for a reason that does not pass.
 const ATTEMPTS_MAX: u32 = 5;
+/// How long the group may refuse offsets of partitions that this member still has: from the end of its join until its
+/// partitions are known here, which takes as long as the slowest other member, and that one's session at most.
+const REBALANCE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The contents of one transaction.
 pub(super) struct TransactionContents<'a> {
     pub(super) buffers: Vec<&'a RecordBuffer>,
     pub(super) metadata: Vec<MetadataRecord>,
-    pub(super) offsets: Option<(TopicPartitionList, Arc<GroupFence>)>,
+    pub(super) offsets: Option<FencedOffsets>,
 }
 
 /// The outcome of [`TransactionalProducer::decide`].
@@ -49,6 +53,7 @@ impl TransactionalProducer {
     ) -> Result<Attempt> {
         let mut pause = RETRY_PAUSE_MIN;
         let mut unknown_errors = 0;
+        let mut refused: Option<Instant> = None;
         loop {
             self.sender.reports().take();
             let error = match self.attempt(contents) {
@@ -82,6 +87,26 @@ impl TransactionalProducer {
                         Some(error) => Attempt::ProducerLost { error, refusal: Some(reason) },
                     });
                 }
+                TransactionError::Rebalancing(reason) => {
+                    before_abort()?;
+                    let aborted = self.abort()?;
+                    let is_renewed = contents.offsets.as_ref().is_some_and(FencedOffsets::is_renewed);
+                    match aborted {
+                        Some(error) => {
+                            return Ok(Attempt::ProducerLost { error, refusal: (!is_renewed).then_some(reason) });
+                        }
+                        None if !is_renewed => return Ok(Attempt::Decided(Decision::Refused { reason })),
+                        None => {}
+                    }
+                    if refused.get_or_insert_with(Instant::now).elapsed() > REBALANCE_TIMEOUT {
+                        return Err(Error::new(
+                            "the group refuses the offsets of partitions that it has not taken back",
+                        )
+                        .at(self.id.clone())
+                        .because(reason));
+                    }
+                    self.wait_for_rebalance()?;
+                }
                 TransactionError::Retriable(error) | TransactionError::Abortable(error) => {
                     before_abort()?;
                     if let Some(error) = self.abort()? {
@@ -103,6 +128,15 @@ impl TransactionalProducer {
         }
     }
 
+    /// Waits a little for the end of a rebalance, which renews the membership that offsets are committed as.
+    fn wait_for_rebalance(&self) -> Result<()> {
+        self.check_abandoned().map_err(TransactionError::into_error)?;
+        self.monitor.metrics.retries.fetch_add(1, Ordering::Relaxed);
+        self.report_wait(Some("the group to end a rebalance"));
+        std::thread::sleep(RETRY_PAUSE_MIN);
+        Ok(())
+    }
+
     fn attempt(&self, contents: &TransactionContents<'_>) -> Result<(), TransactionError> {
         self.sender.producer().begin_transaction().map_err(error::classify)?;
         step("decide.begun")?;
@@ -121,8 +155,8 @@ impl TransactionalProducer {
             self.send(record)?;
         }
         step("decide.sent")?;
-        if let Some((offsets, fence)) = &contents.offsets {
-            self.repeat("the group to take offsets", || self.send_offsets(offsets, fence))?;
+        if let Some(offsets) = &contents.offsets {
+            self.repeat("the group to take offsets", || self.send_offsets(offsets))?;
         }
         step("decide.offsets")?;
         self.drain()?;
@@ -143,9 +177,12 @@ impl TransactionalProducer {
     /// The library bounds this call by no time while it looks for the group's coordinator (`rd_kafka_coord_req` keeps a
     /// time that it never looks at), and where the coordinator moves at the wrong moment, it looks for ever. So a thread
     /// of its own makes the call. A call that does not return is left behind, with its producer.
-    fn send_offsets(&self, offsets: &TopicPartitionList, fence: &Arc<GroupFence>) -> Result<(), TransactionError> {
-        let (sender, offsets, group) = (Arc::clone(&self.sender), offsets.clone(), Arc::clone(fence));
-        let call = move || sender.producer().send_offsets_to_transaction(&offsets, &group.0, CALL_TIMEOUT);
+    fn send_offsets(&self, offsets: &FencedOffsets) -> Result<(), TransactionError> {
+        let Some(group) = offsets.metadata() else {
+            return Err(TransactionError::Refused("a partition was given back to the group".to_owned()));
+        };
+        let (sender, list) = (Arc::clone(&self.sender), offsets.list.clone());
+        let call = move || sender.producer().send_offsets_to_transaction(&list, &group, CALL_TIMEOUT);
         let check = || {
             self.report_wait(Some("the group to take offsets"));
             self.check_abandoned()
@@ -186,7 +223,7 @@ impl TransactionalProducer {
                 | TransactionError::ProducerLost(error),
             ) => Ok(Some(error)),
             Err(TransactionError::Permanent(error)) => Err(error),
-            Err(TransactionError::Refused(reason)) => {
+            Err(TransactionError::Refused(reason) | TransactionError::Rebalancing(reason)) => {
                 Err(Error::new("a transaction cannot be aborted").because(reason))
             }
         }

@@ -10,8 +10,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::mocking::{MockCluster, MockCoordinator};
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey as Api, RDKafkaRespErr as Answer};
-use rdkafka::{ClientConfig, Offset};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+use super::super::group_fence::{GroupFence, GroupMetadata};
 use super::*;
 use crate::kafka::connection_monitor::ConnectionMonitor;
 use crate::kafka::topic_partition::TopicPartition;
@@ -61,12 +62,22 @@ impl Brokers {
 
     fn contents(&self) -> TransactionContents<'static> {
         let consumer: BaseConsumer = self.config().set("group.id", GROUP).create().expect("a consumer");
-        let group = GroupFence(consumer.group_metadata().expect("a group"));
-        let mut offsets = TopicPartitionList::new();
-        offsets.add_partition_offset("read", 0, Offset::Offset(7)).expect("an offset");
-        let metadata = vec![("key".to_owned(), Some(b"value".to_vec()))];
-        TransactionContents { buffers: Vec::new(), metadata, offsets: Some((offsets, Arc::new(group))) }
+        contents_as(GroupMetadata::fixed(consumer.group_metadata().expect("a group")))
     }
+
+    /// The same for partitions that outlive rebalances.
+    fn renewed_contents(&self) -> TransactionContents<'static> {
+        let consumer: BaseConsumer = self.config().set("group.id", GROUP).create().expect("a consumer");
+        contents_as(GroupMetadata::renewed(consumer.group_metadata().expect("a group")))
+    }
+}
+
+fn contents_as(group: GroupMetadata) -> TransactionContents<'static> {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset("read", 0, Offset::Offset(7)).expect("an offset");
+    let fences = vec![Arc::new(GroupFence::new(&Arc::new(group)))];
+    let metadata = vec![("key".to_owned(), Some(b"value".to_vec()))];
+    TransactionContents { buffers: Vec::new(), metadata, offsets: Some(FencedOffsets { list, fences }) }
 }
 
 fn is_committed(attempt: &Result<Attempt>) -> bool {
@@ -96,6 +107,27 @@ fn a_transaction_that_the_group_refuses_is_aborted_and_not_repeated() {
     brokers.cluster.request_errors(Api::TxnOffsetCommit, &[Answer::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION]);
     let attempt = producer.decide(&brokers.contents(), &mut || Ok(()));
     assert!(matches!(attempt, Ok(Attempt::Decided(Decision::Refused { .. }))));
+    assert!(is_committed(&producer.decide(&brokers.contents(), &mut || Ok(()))), "it is of use afterwards");
+}
+
+#[test]
+fn offsets_of_partitions_that_stay_are_committed_again_once_the_generation_is_known() {
+    let brokers = Brokers::start();
+    let mut producer = brokers.producer();
+    let passed = Answer::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION;
+    brokers.cluster.request_errors(Api::TxnOffsetCommit, &[passed, passed]);
+    assert!(is_committed(&producer.decide(&brokers.renewed_contents(), &mut || Ok(()))));
+}
+
+#[test]
+fn nothing_is_committed_of_a_partition_that_was_given_up() {
+    let brokers = Brokers::start();
+    let mut producer = brokers.producer();
+    for contents in [brokers.contents(), brokers.renewed_contents()] {
+        contents.offsets.iter().flat_map(|offsets| &offsets.fences).for_each(|fence| fence.give_up());
+        let attempt = producer.decide(&contents, &mut || Ok(()));
+        assert!(matches!(attempt, Ok(Attempt::Decided(Decision::Refused { .. }))));
+    }
     assert!(is_committed(&producer.decide(&brokers.contents(), &mut || Ok(()))), "it is of use afterwards");
 }
 

@@ -15,11 +15,28 @@ pub(super) enum TransactionError {
     Abortable(KafkaError),
     /// The transaction is aborted: the consumer group has given the partitions to another member.
     Refused(String),
+    /// The transaction is aborted: the group has another generation. It is repeated for partitions that outlive that.
+    Rebalancing(String),
     /// The producer is fenced or failed for good. Another one takes its place, and the outcome of the transaction is
     /// read from the commit topic.
     ProducerLost(KafkaError),
     /// Only a change outside the pipeline helps.
     Permanent(Error),
+}
+
+impl TransactionError {
+    /// The error as one that ends the run.
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            TransactionError::Retriable(error)
+            | TransactionError::Abortable(error)
+            | TransactionError::ProducerLost(error) => Error::new("a transaction failed").because(error),
+            TransactionError::Refused(reason) | TransactionError::Rebalancing(reason) => {
+                Error::new("a transaction was refused").because(reason)
+            }
+            TransactionError::Permanent(error) => error,
+        }
+    }
 }
 
 /// The error of a producer that has stopped answering and has reported nothing.
@@ -60,9 +77,10 @@ pub(super) fn classify(error: KafkaError) -> TransactionError {
         // An abort would fail the same way.
         _ if is_forgotten(&error) => TransactionError::ProducerLost(error),
         KafkaError::Transaction(inner) if inner.txn_requires_abort() => match code {
-            Some(
-                Code::IllegalGeneration | Code::UnknownMemberId | Code::FencedInstanceId | Code::RebalanceInProgress,
-            ) => TransactionError::Refused(error.to_string()),
+            Some(Code::IllegalGeneration | Code::RebalanceInProgress) => {
+                TransactionError::Rebalancing(error.to_string())
+            }
+            Some(Code::UnknownMemberId | Code::FencedInstanceId) => TransactionError::Refused(error.to_string()),
             _ => TransactionError::Abortable(error),
         },
         _ => match code {

@@ -20,7 +20,7 @@ mod record_buffer;
 mod session;
 mod timed_call;
 
-pub(crate) use group_fence::GroupFence;
+pub(crate) use group_fence::{GroupFence, GroupMetadata};
 pub(crate) use manager::TransactionManager;
 pub(crate) use metadata_reader::alarm_open_transaction;
 pub(crate) use options::TransactionOptions;

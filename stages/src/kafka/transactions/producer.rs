@@ -137,7 +137,9 @@ impl TransactionalProducer {
                     self.pause(&error, "the brokers to take this process for transactions", RETRY_PAUSE_MIN)?;
                 }
                 TransactionError::Permanent(error) => return Err(error.at(self.id.clone())),
-                TransactionError::Refused(reason) => return Err(failed().because(reason)),
+                TransactionError::Refused(reason) | TransactionError::Rebalancing(reason) => {
+                    return Err(failed().because(reason));
+                }
                 TransactionError::Retriable(error)
                 | TransactionError::Abortable(error)
                 | TransactionError::ProducerLost(error) => return Err(failed().because(error)),

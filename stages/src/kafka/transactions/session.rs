@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aqpipe_engine::stage::{CommitMetadata, Decision, Transaction, TransactionLog};
+use aqpipe_engine::stage::{CommitMetadata, Decision, FencingToken, Transaction, TransactionLog};
 use aqpipe_engine::{Error, Result};
 use aqpipe_librdkafka::TopicId;
 use rdkafka::error::KafkaError;
 
 use super::attempt::{Attempt, TransactionContents};
 use super::error;
-use super::group_fence::GroupFence;
+use super::group_fence::{FencedOffsets, GroupFence};
 use super::metadata_reader::{MetadataReader, Until, alarm_open_transaction, last_transaction_key, presence_key};
 use super::metadata_records::{self, MetadataRecord};
 use super::producer::TransactionalProducer;
@@ -256,15 +256,13 @@ impl TransactionLog for TransactionSession {
                 .downcast_ref::<RecordBuffer>()
                 .ok_or_else(|| Error::bug("output that is no record buffer in a Kafka transaction"))
         });
-        let offsets = match &transaction.fencing_token {
-            None => None,
-            Some(fence) => {
-                let Ok(group) = Arc::clone(fence).downcast::<GroupFence>() else {
-                    return Err(Error::bug("a fence that is no consumer group's"));
-                };
-                Some((offset_list(transaction.source_offsets.iter().map(|(id, end)| (id, *end)))?, group))
-            }
+        let fence = |token: &FencingToken| {
+            let fence = Arc::clone(token).downcast::<GroupFence>();
+            fence.map_err(|_| Error::bug("a fencing token that is no consumer group's"))
         };
+        let fences: Vec<_> = transaction.fencing_tokens.iter().map(fence).collect::<Result<_>>()?;
+        let list = offset_list(transaction.source_offsets.iter().map(|(id, end)| (id, *end)))?;
+        let offsets = (!fences.is_empty()).then_some(FencedOffsets { list, fences });
         let records = self.records(&all, transaction.id);
         let contents = TransactionContents { buffers: buffers.collect::<Result<_>>()?, metadata: records, offsets };
         self.check_commit_topic()?;

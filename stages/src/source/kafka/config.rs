@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aqpipe_engine::Result;
 use aqpipe_engine::record::{Field, Fields, TIMESTAMP};
 use aqpipe_engine::stage::{Boundedness, BuildContext, DeadLetterDecoder, Descriptor, Problem, Source, SourceConfig};
+use aqpipe_engine::{Error, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::dead_letter_decoder::MessageDeadLetterDecoder;
-use super::settings::{Settings, StartOffset};
+use super::settings::{Assignment, Settings, StartOffset};
 use super::source::KafkaSource;
 use crate::codec::json::{Decoder, DecoderOptions};
 use crate::kafka::endpoint::{EndpointOptions, KafkaEndpoint};
@@ -54,6 +54,14 @@ pub(crate) struct KafkaSourceConfig {
     /// Stop at the end of what is there when the partition is assigned, instead of waiting for more.
     #[serde(default)]
     until_end: bool,
+    /// How partitions move when members of the group come and go: `eager`, all of them stop for a moment; or `cooperative`,
+    /// only those that move do. All members of a group have the same; `docs/delivery.md` says how to change it.
+    #[serde(default)]
+    assignment: Assignment,
+    /// Keep this instance's partitions for it while it restarts, for up to `session_timeout_secs`: at a stop it does not
+    /// leave the group. Needs an `instance` of its own for each member, in the pipeline or by `--set`.
+    #[serde(default)]
+    static_membership: bool,
     /// Seconds after which the group gives a silent member's partitions to others. Brokers refuse less than 6 unless
     /// they are told otherwise.
     #[serde(default = "session_timeout_secs")]
@@ -98,6 +106,7 @@ fn timestamp() -> String {
 const RESERVED_PROPERTIES: &[ReservedProperty] = &[
     ("group.id", "set `group`"),
     ("session.timeout.ms", "set `session_timeout_secs`"),
+    ("group.instance.id", "set `static_membership`, and `instance` of the pipeline"),
     ("auto.offset.reset", "set `start`"),
     ("enable.auto.commit", "offsets are committed once their records are written"),
     ("auto.commit.enable", "offsets are committed once their records are written"),
@@ -125,6 +134,11 @@ impl SourceConfig for KafkaSourceConfig {
         }
         if self.group.as_deref() == Some("") {
             problems.push(Problem::new(["group"], "the group's name is empty").help("leave it out for the pipeline's"));
+        }
+        let strategy = "partition.assignment.strategy";
+        if self.assignment == Assignment::Cooperative && self.librdkafka.get(strategy).is_some() {
+            let message = format!("`{strategy}` follows from `assignment = \"cooperative\"`");
+            problems.push(Problem::new(["librdkafka", strategy], message).at_key().help("leave it out"));
         }
         problems.extend(self.transactions.as_ref().and_then(TransactionOptions::check));
         problems.extend(self.name_problems());
@@ -166,6 +180,8 @@ impl SourceConfig for KafkaSourceConfig {
             group: self.group.clone().unwrap_or_else(|| cx.pipeline().to_string()),
             topics: self.topics.clone(),
             start: self.start,
+            assignment: self.assignment,
+            static_member: self.static_member(cx)?,
             until_end: self.until_end || cx.until_end(),
             session_timeout_secs: self.session_timeout_secs,
             decoder: self.decoder(cx),
@@ -182,6 +198,16 @@ impl KafkaSourceConfig {
             security: self.security.as_ref(),
             properties: &self.librdkafka,
             connect_timeout_secs: self.connect_timeout_secs,
+        }
+    }
+
+    /// The identity of a static member, which no other member of the group has.
+    fn static_member(&self, cx: &BuildContext) -> Result<Option<String>> {
+        match (self.static_membership, cx.configured_instance()) {
+            (false, _) => Ok(None),
+            (true, Some(instance)) => Ok(Some(format!("aqpipe.{}.{instance}", cx.pipeline()))),
+            (true, None) => Err(Error::config("`static_membership` needs an `instance`")
+                .help("give each member of the group its own: `instance` in the pipeline, or `--set instance=NAME`")),
         }
     }
 
@@ -274,6 +300,26 @@ mod tests {
                 "fields/1",
             ]
         );
+    }
+
+    #[test]
+    fn a_strategy_beside_cooperative_assignment_is_refused() {
+        let strategy = json!({"partition.assignment.strategy": "roundrobin"});
+        let table = |assignment: &str| json!({"brokers": "b:1", "topics": ["t"], "assignment": assignment, "librdkafka": strategy});
+        assert!(check(table("eager")).is_ok());
+        let problems = check(table("cooperative")).expect_err("both say it");
+        assert_eq!(problems[0].path, ["librdkafka", "partition.assignment.strategy"]);
+    }
+
+    #[test]
+    fn a_static_member_needs_an_instance_of_its_own() {
+        let table = json!({"brokers": "localhost:1", "topics": ["t"], "static_membership": true});
+        let config: KafkaSourceConfig = serde_json::from_value(table).expect("a configuration");
+        let error = config.build(&BuildContext::for_tests()).err().expect("no instance");
+        assert!(error.help_text().is_some_and(|help| help.contains("instance")), "{error}");
+        let cx = BuildContext::for_tests().with_configured_instance("a");
+        assert_eq!(config.static_member(&cx).expect("an identity").as_deref(), Some("aqpipe.test.a"));
+        config.build(&cx).expect("built");
     }
 
     #[test]

@@ -160,6 +160,12 @@ impl Group {
             Some(Code::GroupAuthorizationFailed | Code::TopicAuthorizationFailed) => {
                 Err(Error::new("the user may not read").because(error).help("it needs read rights on group and topic"))
             }
+            Some(Code::InconsistentGroupProtocol) => {
+                let group = &self.membership.settings.group;
+                Err(Error::new(format!("members of group `{group}` have another `assignment`"))
+                    .because(error)
+                    .help("all members of a group have the same: stop all of them, and start them again with this one"))
+            }
             _ => Err(Error::new("the consumer failed").because(error)),
         }
     }
@@ -168,6 +174,12 @@ impl Group {
     fn leave(&self, splits: &dyn SourceContext) -> Result<()> {
         let membership = &self.membership;
         let closed = membership.close_all(splits);
+        if membership.settings.static_member.is_some() {
+            // The group keeps the partitions of a static member for its next start.
+            let failure = membership.take_failure();
+            membership.detach();
+            return closed.and(failure.map_or(Ok(()), Err));
+        }
         self.consumer.unsubscribe();
         let until = Instant::now() + LEAVE_TIMEOUT;
         // Leaving revokes the partitions, which a poll answers.

@@ -9,13 +9,14 @@ use aqpipe_engine::record::SplitId;
 use aqpipe_engine::stage::SourceContext;
 use aqpipe_engine::{Error, Result};
 use parking_lot::Mutex;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
 
 use super::partition_handle::PartitionHandle;
-use super::settings::Settings;
+use super::settings::{Assignment, Settings};
 use super::topic_identity::TopicIdentities;
 use crate::kafka::connection_monitor::ConnectionMonitor;
 use crate::kafka::topic_partition::TopicPartition;
+use crate::kafka::transactions::{GroupFence, GroupMetadata};
 
 /// How long splits may take to drain and commit when their partitions are taken away, or at a stop.
 pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,7 +37,9 @@ pub(super) struct Membership {
 struct State {
     splits: Option<Arc<dyn SourceContext>>,
     /// The partitions whose splits were opened.
-    open: BTreeMap<TopicPartition, Arc<PartitionHandle>>,
+    open: BTreeMap<TopicPartition, Open>,
+    /// The membership of partitions that outlive rebalances.
+    metadata: Option<Arc<GroupMetadata>>,
     /// Partitions whose records were counted as expected.
     counted: BTreeSet<TopicPartition>,
     is_assigned: bool,
@@ -47,6 +50,25 @@ struct State {
     /// Whether writers were told not to wait for this reader.
     is_reader_forgotten: bool,
     failure: Option<Error>,
+}
+
+#[derive(Clone)]
+struct Open {
+    handle: Arc<PartitionHandle>,
+    fence: Option<Arc<GroupFence>>,
+}
+
+/// Partitions that the group takes away: their splits, and what keeps them from committing.
+pub(super) struct Removed {
+    pub(super) ids: Vec<SplitId>,
+    fences: Vec<Arc<GroupFence>>,
+}
+
+impl Removed {
+    /// Nothing of the partitions is committed from now on.
+    pub(super) fn give_up(&self) {
+        self.fences.iter().for_each(|fence| fence.give_up());
+    }
 }
 
 impl Membership {
@@ -90,13 +112,13 @@ impl Membership {
         self.splits().is_some_and(|splits| splits.stopping())
     }
 
-    /// Whether the group has assigned partitions, be it none, since it last took some away.
+    /// Whether the group has assigned partitions, be it none, since it last took all away.
     pub(super) fn is_assigned(&self) -> bool {
         self.state.lock().is_assigned
     }
 
-    pub(super) fn set_assigned(&self, is_assigned: bool) {
-        self.state.lock().is_assigned = is_assigned;
+    pub(super) fn set_assigned(&self) {
+        self.state.lock().is_assigned = true;
     }
 
     /// Keeps an error of a callback until [`take_failure`](Self::take_failure); the first one counts.
@@ -108,20 +130,36 @@ impl Membership {
         self.state.lock().failure.take()
     }
 
+    /// Takes the membership as of a rebalance. Partitions that outlive rebalances are committed as the latest one, others as
+    /// that of their assignment.
+    pub(super) fn renew(&self, metadata: Option<ConsumerGroupMetadata>) -> Option<Arc<GroupMetadata>> {
+        let metadata = metadata?;
+        if self.settings.assignment == Assignment::Eager {
+            return Some(Arc::new(GroupMetadata::fixed(metadata)));
+        }
+        let known = &mut self.state.lock().metadata;
+        match known {
+            Some(known) => known.renew(metadata),
+            None => *known = Some(Arc::new(GroupMetadata::renewed(metadata))),
+        }
+        known.clone()
+    }
+
     /// Adds a partition whose split is opened.
-    pub(super) fn add(&self, partition: TopicPartition, handle: Arc<PartitionHandle>) {
-        self.state.lock().open.insert(partition, handle);
+    pub(super) fn add(&self, partition: TopicPartition, handle: Arc<PartitionHandle>, fence: Option<Arc<GroupFence>>) {
+        self.state.lock().open.insert(partition, Open { handle, fence });
     }
 
     /// Removes those of the partitions that have a split, and keeps the splits from taking more messages.
-    pub(super) fn remove(&self, partitions: &[TopicPartition]) -> Vec<SplitId> {
-        let removed: Vec<(SplitId, Arc<PartitionHandle>)> = {
+    pub(super) fn remove(&self, partitions: &[TopicPartition]) -> Removed {
+        let (ids, removed): (Vec<SplitId>, Vec<Open>) = {
             let mut state = self.state.lock();
-            let handle = |it: &TopicPartition| Some((it.split_id(), state.open.remove(it)?));
-            partitions.iter().filter_map(handle).collect()
+            let removed = partitions.iter().filter_map(|it| Some((it.split_id(), state.open.remove(it)?))).unzip();
+            state.is_assigned = !state.open.is_empty();
+            removed
         };
-        removed.iter().for_each(|(_, handle)| handle.abandon());
-        removed.into_iter().map(|(id, _)| id).collect()
+        removed.iter().for_each(|open| open.handle.abandon());
+        Removed { ids, fences: removed.into_iter().filter_map(|open| open.fence).collect() }
     }
 
     fn open_splits(&self) -> Vec<SplitId> {
@@ -155,7 +193,7 @@ impl Membership {
     /// Asks for the ends of the partitions, so that splits know their lag.
     pub(super) fn update_ends<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>) {
         let open = self.state.lock().open.clone();
-        for (partition, handle) in open {
+        for (partition, Open { handle, .. }) in open {
             match consumer.fetch_watermarks(partition.topic(), partition.partition(), LAG_TIMEOUT) {
                 Ok((_, high)) => handle.end.store(high.max(0) as u64, Ordering::Relaxed),
                 // The lag is as old as the last answer, and nothing else depends on it.
@@ -189,7 +227,7 @@ impl Membership {
         let topic = partition.topic();
         let mut others = self.state.lock().open.clone();
         others.retain(|other, _| other.topic() == topic && other != partition);
-        let is_empty = |(other, handle): (&TopicPartition, &Arc<PartitionHandle>)| {
+        let is_empty = |(other, Open { handle, .. }): (&TopicPartition, &Open)| {
             // The known end may be some seconds old.
             handle.end.load(Ordering::Relaxed) == 0
                 && consumer
@@ -219,7 +257,10 @@ impl Membership {
             self.state.lock().is_idle_reported = false;
             let names: Vec<String> = partitions.iter().map(TopicPartition::to_string).collect();
             tracing::info!(pipeline, stage, "assigned: {}", names.join(", "));
-        } else if !std::mem::replace(&mut self.state.lock().is_idle_reported, true) {
+            return;
+        }
+        let mut state = self.state.lock();
+        if state.open.is_empty() && !std::mem::replace(&mut state.is_idle_reported, true) {
             let group = &self.settings.group;
             tracing::info!(
                 pipeline,

@@ -13,6 +13,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::membership::Membership;
+use super::settings::Assignment;
 use crate::kafka::error_class::is_transient;
 use crate::kafka::topic_partition::{TopicPartition, offset_list};
 use crate::kafka::transactions::alarm_open_transaction;
@@ -22,6 +23,8 @@ const OFFSETS_TIMEOUT: Duration = Duration::from_secs(120);
 const OFFSETS_TIMEOUT_STOPPING: Duration = Duration::from_secs(10);
 /// How long one request may take.
 const COMMITTED_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a cooperative rebalance may refuse commits before they wait for the next one.
+const REBALANCE_TIMEOUT: Duration = Duration::from_secs(10);
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// The offsets of the consumer group, as its brokers keep them.
@@ -37,6 +40,13 @@ impl<C: ConsumerContext> GroupOffsets<C> {
 
     fn timeout(&self) -> Duration {
         if self.membership.is_stopping() { OFFSETS_TIMEOUT_STOPPING } else { OFFSETS_TIMEOUT }
+    }
+
+    /// Whether a cooperative rebalance refuses a commit for its generation only.
+    fn is_rebalancing(&self, error: &KafkaError) -> bool {
+        self.membership.settings.assignment == Assignment::Cooperative
+            && !self.membership.is_stopping()
+            && matches!(error.rdkafka_error_code(), Some(Code::RebalanceInProgress | Code::IllegalGeneration))
     }
 
     /// Repeats a call while its error is one that passes.
@@ -73,7 +83,19 @@ impl<C: ConsumerContext + 'static> OffsetStore for GroupOffsets<C> {
         let failed =
             |error: KafkaError| Error::new(format!("cannot commit the offsets of group `{group}`")).because(error);
         let offsets = offset_list(ends.iter().map(|(id, end)| (id, end.offset)))?;
-        match self.repeat(|| self.consumer.commit(&offsets, CommitMode::Sync)) {
+        let rebalance = Instant::now() + REBALANCE_TIMEOUT;
+        let mut commit = || {
+            loop {
+                match self.consumer.commit(&offsets, CommitMode::Sync) {
+                    // Partitions that stay are committed as a member of the new generation, once that is known.
+                    Err(error) if self.is_rebalancing(&error) && Instant::now() < rebalance => {
+                        std::thread::sleep(RETRY_PAUSE);
+                    }
+                    other => return other,
+                }
+            }
+        };
+        match self.repeat(&mut commit) {
             Ok(()) => {
                 self.membership.monitor.recovered();
                 Ok(true)

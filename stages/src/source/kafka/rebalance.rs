@@ -48,6 +48,9 @@ impl RebalanceHandler {
         let consumer = self.consumer.get().and_then(Weak::upgrade);
         let consumer = consumer.ok_or_else(|| Error::bug("assigned after its consumer was gone"))?;
         let partitions = TopicPartition::all(list);
+        // As of now: with a later one a commit would pass whose partitions were taken away meanwhile. Before anything is
+        // opened, for splits that stay commit meanwhile.
+        let metadata = membership.renew(base.group_metadata());
         let opener = PartitionOpener { consumer: &consumer, membership, splits: &*splits };
         let ready = opener.ready(&partitions)?;
         for split in &ready {
@@ -56,36 +59,41 @@ impl RebalanceHandler {
                 .map_err(|error| Error::new("cannot set the start").at(split.partition.to_string()).because(error))?;
         }
         // Assigned once, with explicit offsets, so that no answer from the brokers overrides them.
-        answer(base, Some(list))?;
+        answer(base, Change::Assign(list))?;
         membership.monitor.recovered();
         membership.report_assigned(&partitions);
-        // The membership as it is now: with a later one a commit would pass whose partitions were taken away meanwhile.
-        let fence = base.group_metadata().map(|group| Arc::new(GroupFence(group)) as FencingToken);
         for split in ready {
             let id = split.partition.split_id();
-            membership.add(split.partition, split.handle);
-            splits.open(id, Box::new(split.reader), split.start, fence.clone())?;
+            let fence = metadata.as_ref().map(|metadata| Arc::new(GroupFence::new(metadata)));
+            membership.add(split.partition, split.handle, fence.clone());
+            let token = fence.map(|fence| fence as FencingToken);
+            splits.open(id, Box::new(split.reader), split.start, token)?;
         }
-        membership.set_assigned(true);
+        membership.set_assigned();
         Ok(())
     }
 
     fn revoke(&self, base: &GroupConsumer, list: &TopicPartitionList) -> Result<()> {
         let membership = &self.membership;
-        let ids = membership.remove(&TopicPartition::all(list));
-        membership.set_assigned(false);
         let is_lost = base.assignment_lost();
+        if !is_lost && is_incremental(base) {
+            // Splits that stay, and those that are to drain, commit as a member of the new generation.
+            membership.renew(base.group_metadata());
+        }
+        let removed = membership.remove(&TopicPartition::all(list));
+        let ids = &removed.ids;
         let closed = match membership.splits() {
             Some(splits) if !ids.is_empty() => {
                 let (pipeline, stage) = (&*membership.monitor.pipeline, &*membership.monitor.stage);
                 let how = if is_lost { "lost" } else { "given back" };
                 tracing::info!(pipeline, stage, "{how}: {}", ids.join(", "));
                 let timeout = if is_lost { ABANDON_TIMEOUT } else { DRAIN_TIMEOUT };
-                splits.close(&ids, is_lost, Instant::now() + timeout)
+                splits.close(ids, is_lost, Instant::now() + timeout)
             }
             _ => Ok(()),
         };
-        let answered = answer(base, None);
+        removed.give_up();
+        let answered = answer(base, Change::Revoke(list));
         if is_lost {
             // Another member has the partitions: it reads again what could not be closed here.
             return answered;
@@ -94,14 +102,24 @@ impl RebalanceHandler {
     }
 }
 
-/// Tells the consumer what it has: the partitions, or none.
-fn answer(base: &GroupConsumer, partitions: Option<&TopicPartitionList>) -> Result<()> {
-    if matches!(base.rebalance_protocol(), RebalanceProtocol::Cooperative) {
-        return Err(Error::bug("the group assigns cooperatively"));
-    }
-    let answered = match partitions {
-        Some(partitions) => base.assign(partitions),
-        None => base.unassign(),
+/// A change of the partitions that the consumer has.
+enum Change<'a> {
+    Assign(&'a TopicPartitionList),
+    Revoke(&'a TopicPartitionList),
+}
+
+/// Whether the group assigns and revokes single partitions, while members keep the others.
+fn is_incremental(base: &GroupConsumer) -> bool {
+    matches!(base.rebalance_protocol(), RebalanceProtocol::Cooperative)
+}
+
+/// Tells the consumer that a change has been made.
+fn answer(base: &GroupConsumer, change: Change<'_>) -> Result<()> {
+    let answered = match (is_incremental(base), change) {
+        (false, Change::Assign(list)) => base.assign(list),
+        (false, Change::Revoke(_)) => base.unassign(),
+        (true, Change::Assign(list)) => base.incremental_assign(list),
+        (true, Change::Revoke(list)) => base.incremental_unassign(list),
     };
     answered.map_err(|error| Error::new("cannot take the assignment").because(error))
 }
@@ -129,7 +147,12 @@ impl ConsumerContext for RebalanceHandler {
         };
         if let Err(error) = answered {
             // The consumer waits for an answer whatever went wrong. Where that fails too, the error that is kept tells.
-            let _ = base.unassign();
+            let nothing = TopicPartitionList::new();
+            let _ = match event {
+                RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => answer(base, Change::Revoke(partitions)),
+                _ if is_incremental(base) => answer(base, Change::Assign(&nothing)),
+                _ => answer(base, Change::Revoke(&nothing)),
+            };
             self.membership.fail(error);
         }
     }

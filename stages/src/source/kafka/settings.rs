@@ -21,6 +21,16 @@ pub(crate) enum StartOffset {
     Latest,
 }
 
+/// How the group distributes partitions among its members.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub(crate) enum Assignment {
+    #[default]
+    Eager,
+    Cooperative,
+}
+
 /// The settings of a source.
 pub(super) struct Settings {
     pub(super) endpoint: KafkaEndpoint,
@@ -28,6 +38,9 @@ pub(super) struct Settings {
     pub(super) group: String,
     pub(super) topics: Vec<String>,
     pub(super) start: StartOffset,
+    pub(super) assignment: Assignment,
+    /// The identity of a static member; `None` for a dynamic one.
+    pub(super) static_member: Option<String>,
     pub(super) until_end: bool,
     pub(super) session_timeout_secs: u32,
     pub(super) decoder: DecoderOptions,
@@ -46,7 +59,14 @@ impl Settings {
         config.set("session.timeout.ms", session.to_string());
         config.set("heartbeat.interval.ms", (session / 3).clamp(100, 3_000).to_string());
         config.set("max.poll.interval.ms", session.max(300_000).to_string());
-        config.set("partition.assignment.strategy", "range");
+        let strategy = match self.assignment {
+            Assignment::Eager => "range",
+            Assignment::Cooperative => "cooperative-sticky",
+        };
+        config.set("partition.assignment.strategy", strategy);
+        if let Some(member) = &self.static_member {
+            config.set("group.instance.id", member);
+        }
         // The engine keeps positions: it says where a split starts, and when its records are committed.
         config.set("enable.auto.commit", "false");
         config.set("enable.auto.offset.store", "false");
