@@ -16,6 +16,7 @@ use crate::plan::Plan;
 use crate::printer;
 use crate::rounds::Rounds;
 use crate::verify::Violations;
+use crate::verify::assignment::Moves;
 use crate::workers::Workers;
 
 /// How long the rest of the input may take.
@@ -77,6 +78,7 @@ pub(crate) fn run(config: &TrialConfig<'_>, path: Path, plan: &Plan, dir: &std::
         spelling: PathSpelling::Plain,
         renamed: false,
         done: false,
+        moves: plan.cooperative.then(Moves::default),
     };
     let mut rounds =
         Rounds { config, violations: Arc::clone(&violations), workers, monitor, feed, longest_wait: Duration::ZERO };
@@ -91,8 +93,11 @@ pub(crate) fn run(config: &TrialConfig<'_>, path: Path, plan: &Plan, dir: &std::
         feed::check(topic, dataset).with_context(|| format!("found, and not to be trusted: {found}"))?;
     }
     let Rounds { workers, .. } = &rounds;
+    let moves = workers.moves.map_or_else(String::new, |Moves { kept, moved }| {
+        format!(" and cooperative assignment: {moved} partitions moved while {kept} went on")
+    });
     let summary = format!(
-        "{}: {}, {done} rounds, {under_way} of {} records under way{}, {} dead letters, {} processes, {} fenced, \
+        "{}: {}{moves}, {done} rounds, {under_way} of {} records under way{}, {} dead letters, {} processes, {} fenced, \
          nothing for {:.0} s at most, {:.0} s in all",
         path.name(),
         workers.delivery(),

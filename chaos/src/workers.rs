@@ -13,6 +13,7 @@ use crate::faults::{PathSpelling, Placement, Termination};
 use crate::pipeline;
 use crate::printer;
 use crate::process::{self, Process};
+use crate::verify::assignment::{self, Moves};
 use crate::verify::{ViolationKind, Violations};
 
 /// How long a process may take to end after SIGTERM: aqpipe itself takes up to half a minute to drain and commit.
@@ -61,6 +62,8 @@ pub(crate) struct Workers {
     pub(crate) renamed: bool,
     /// Whether a run completed.
     pub(crate) done: bool,
+    /// What cooperative assignment kept and moved; `None` where it is eager.
+    pub(crate) moves: Option<Moves>,
 }
 
 /// One process.
@@ -198,6 +201,18 @@ impl Workers {
         }
     }
 
+    /// Adds a violation where a member of a group gave back partitions that were to stay.
+    fn check_moves(&mut self, process: &Process) {
+        let Some(all) = &mut self.moves else { return };
+        match assignment::moves(&process.text()) {
+            Ok(moves) => all.add(moves),
+            Err(line) => self.violations.add(
+                ViolationKind::Conduct,
+                format!("{}: a member kept no partition though none had to move: {line}", process.log().display()),
+            ),
+        }
+    }
+
     /// Ends one process.
     pub(crate) fn terminate(&mut self, at: usize, how: Termination) -> Result<()> {
         self.check_exited()?;
@@ -205,6 +220,8 @@ impl Workers {
             return Ok(());
         }
         let mut process = self.running.remove(at).process;
+        // Before a stop gives all of them back.
+        self.check_moves(&process);
         match how {
             Termination::Kill => process.kill()?,
             Termination::Terminate => {

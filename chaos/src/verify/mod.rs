@@ -1,5 +1,6 @@
 //! The verifier: compares the output with what the dataset has to become.
 
+pub(crate) mod assignment;
 pub(crate) mod dead_letters;
 pub(crate) mod file_range;
 pub(crate) mod output_dir;

@@ -1,7 +1,9 @@
 //! A coordinator in memory: transactions that make rows visible, keep notes, and fail or refuse when they are told to.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aqpipe_engine::record::{OffsetRange, SplitId};
 use aqpipe_engine::stage::{
@@ -26,6 +28,8 @@ pub(crate) struct FakeTransactions {
     notes: Mutex<CommitMetadata>,
     /// The transaction that is to be refused, counted from now, if any.
     pub(crate) refuse: Mutex<Option<u64>>,
+    /// The split that is lost while the first transaction with it and another one is decided, and the reason to refuse it.
+    pub(crate) lose: Mutex<Option<SplitId>>,
     /// Why it cannot decide.
     pub(crate) unable: Mutex<Option<String>>,
     pub(crate) place: Mutex<String>,
@@ -48,6 +52,10 @@ impl TransactionalBackend for FakeBackend {
     fn peek(&self, _: &str) -> Result<Option<(String, CommitMetadata)>> {
         Ok(Some((String::new(), self.0.transactions.notes.lock().clone())))
     }
+}
+
+fn deposit(output: &TransactionalOutput) -> Result<&FakeOutput> {
+    <dyn Any>::downcast_ref::<FakeOutput>(&**output).ok_or_else(|| Error::bug("no deposit"))
 }
 
 struct Open {
@@ -89,10 +97,21 @@ impl TransactionLog for Open {
             None => {}
         }
         drop(refuse);
+        let splits: BTreeSet<&SplitId> =
+            transaction.outputs.iter().filter_map(|output| Some(&deposit(output).ok()?.split)).collect();
+        let mut lose = transactions.lose.lock();
+        if lose.is_some() && splits.len() < 2 {
+            // Checkpoints of both splits come for the next one.
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let lost = lose.take_if(|split| splits.len() > 1 && splits.contains(split));
+        drop(lose);
+        if let Some(lost) = lost {
+            self.memory.lose(&lost);
+            return Ok(Decision::Refused { reason: format!("{lost} is somebody else's") });
+        }
         for output in &transaction.outputs {
-            let output: &TransactionalOutput = output;
-            let deposit = <dyn Any>::downcast_ref::<FakeOutput>(&**output).ok_or_else(|| Error::bug("no deposit"))?;
-            self.memory.deposit(deposit);
+            self.memory.deposit(deposit(output)?);
         }
         let mut notes = transactions.notes.lock();
         for (key, value) in &transaction.metadata {

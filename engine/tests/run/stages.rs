@@ -60,6 +60,8 @@ pub(crate) struct SharedMemory {
     pub(crate) quiet_at: Mutex<Option<(u64, CancellationToken)>>,
     pub(crate) transactions: FakeTransactions,
     regroup: AtomicBool,
+    lose: Mutex<Option<SplitId>>,
+    is_lost: AtomicBool,
 }
 
 impl SharedMemory {
@@ -93,6 +95,14 @@ impl SharedMemory {
     /// The source is to take its splits back and open them again.
     pub(crate) fn regroup(&self) {
         self.regroup.store(true, Ordering::SeqCst);
+    }
+
+    /// The source is to lose one split, and open it again. Returns once the split is taken away.
+    pub(crate) fn lose(&self, split: &SplitId) {
+        *self.lose.lock() = Some(Arc::clone(split));
+        while !self.is_lost.swap(false, Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Makes rows visible.
@@ -218,21 +228,33 @@ impl Source for MemoryRecords {
 
     fn run(self: Box<Self>, splits: Arc<dyn SourceContext>) -> Result<()> {
         self.memory.runs.fetch_add(1, Ordering::SeqCst);
-        let ids: Vec<SplitId> = (0..self.splits).map(|split| format!("memory/{split}").into()).collect();
-        let open = || {
-            for (split, (id, start)) in ids.iter().zip(splits.split_states(&ids)?).enumerate() {
+        let all: Vec<SplitId> = (0..self.splits).map(|split| format!("memory/{split}").into()).collect();
+        let open = |ids: &[SplitId]| {
+            for (split, (id, start)) in all.iter().zip(splits.split_states(&all)?).enumerate() {
+                if !ids.contains(id) {
+                    continue;
+                }
                 self.memory.starts.lock().push(start.as_ref().map(|start| start.position.offset));
                 let position = start.as_ref().map(|start| start.position).unwrap_or_default();
                 splits.open(Arc::clone(id), Box::new(self.split(split as u64, position)), start, None)?;
             }
             Ok(())
         };
-        open()?;
+        open(&all)?;
+        let started = Instant::now();
         while !splits.running().is_empty() && !splits.stopping() {
             splits.wait(Instant::now() + Duration::from_millis(20));
+            assert!(started.elapsed() < Duration::from_secs(60), "a split waits for a close that never comes");
             if self.memory.regroup.swap(false, Ordering::SeqCst) {
-                splits.close(&ids, true, Instant::now() + Duration::from_secs(5))?;
-                open()?;
+                splits.close(&all, true, Instant::now() + Duration::from_secs(5))?;
+                open(&all)?;
+            }
+            let lost = self.memory.lose.lock().take();
+            if let Some(lost) = lost {
+                // It ends when the commit under way has: until then it is late, and taken away all the same.
+                let _ = splits.close(std::slice::from_ref(&lost), true, Instant::now());
+                self.memory.is_lost.store(true, Ordering::SeqCst);
+                open(&[lost])?;
             }
         }
         Ok(())

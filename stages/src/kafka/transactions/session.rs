@@ -138,7 +138,8 @@ impl TransactionSession {
                 Attempt::ProducerLost { error, refusal } => {
                     // A producer without an answer is replaced as often as it takes, like any wait for a broker.
                     reinits += u32::from(!error::is_no_answer(&error));
-                    self.reinit(&error, began.elapsed() >= self.timeout)?;
+                    // A group that refuses has its own reason, and the failed abort is no sign of another process.
+                    self.reinit(&error, refusal.is_some() || began.elapsed() >= self.timeout)?;
                     self.refresh()?;
                     if self.reader.last_number(&last_transaction_key(&self.writer)) == Some(id) {
                         return Ok(Decision::Committed);
@@ -156,7 +157,7 @@ impl TransactionSession {
 
     /// Replaces a producer that has failed for good; twice in a row only where it gave no answer, for two processes that
     /// replace each other in turn would never end.
-    fn reinit(&mut self, error: &KafkaError, stalled: bool) -> Result<()> {
+    fn reinit(&mut self, error: &KafkaError, is_expected: bool) -> Result<()> {
         let monitor = Arc::clone(&self.producer.monitor);
         let (pipeline, stage) = (&*monitor.pipeline, &*monitor.stage);
         tracing::warn!(pipeline, stage, "the transactional producer is made anew: {error}");
@@ -178,7 +179,7 @@ impl TransactionSession {
         let is_replaced = seen.last().is_some_and(|last| !self.local.contains(last));
         let is_repeated = self.reinitialized.replace(Instant::now()).is_some_and(|at| at.elapsed() < self.timeout);
         // Another process of this name would have written that it runs; that brokers forget a producer is their own doing.
-        let is_harmless = stalled || error::is_no_answer(error) || error::is_forgotten(error);
+        let is_harmless = is_expected || error::is_no_answer(error) || error::is_forgotten(error);
         if is_replaced || (is_repeated && !is_harmless) {
             return Err(self.replaced().because(error.clone()));
         }

@@ -40,6 +40,8 @@ struct State {
     open: BTreeMap<TopicPartition, Open>,
     /// The membership of partitions that outlive rebalances.
     metadata: Option<Arc<GroupMetadata>>,
+    /// How often each partition was taken away for good.
+    given_up: BTreeMap<TopicPartition, u64>,
     /// Partitions whose records were counted as expected.
     counted: BTreeSet<TopicPartition>,
     is_assigned: bool,
@@ -61,14 +63,8 @@ struct Open {
 /// Partitions that the group takes away: their splits, and what keeps them from committing.
 pub(super) struct Removed {
     pub(super) ids: Vec<SplitId>,
+    partitions: Vec<TopicPartition>,
     fences: Vec<Arc<GroupFence>>,
-}
-
-impl Removed {
-    /// Nothing of the partitions is committed from now on.
-    pub(super) fn give_up(&self) {
-        self.fences.iter().for_each(|fence| fence.give_up());
-    }
 }
 
 impl Membership {
@@ -152,14 +148,28 @@ impl Membership {
 
     /// Removes those of the partitions that have a split, and keeps the splits from taking more messages.
     pub(super) fn remove(&self, partitions: &[TopicPartition]) -> Removed {
-        let (ids, removed): (Vec<SplitId>, Vec<Open>) = {
+        let (partitions, removed): (Vec<TopicPartition>, Vec<Open>) = {
             let mut state = self.state.lock();
-            let removed = partitions.iter().filter_map(|it| Some((it.split_id(), state.open.remove(it)?))).unzip();
+            let removed = partitions.iter().filter_map(|it| Some((it.clone(), state.open.remove(it)?))).unzip();
             state.is_assigned = !state.open.is_empty();
             removed
         };
         removed.iter().for_each(|open| open.handle.abandon());
-        Removed { ids, fences: removed.into_iter().filter_map(|open| open.fence).collect() }
+        let ids = partitions.iter().map(TopicPartition::split_id).collect();
+        Removed { ids, partitions, fences: removed.into_iter().filter_map(|open| open.fence).collect() }
+    }
+
+    /// Nothing of partitions that were removed is committed from now on: another member may have them.
+    pub(super) fn give_up(&self, removed: &Removed) {
+        removed.fences.iter().for_each(|fence| fence.give_up());
+        let given_up = &mut self.state.lock().given_up;
+        removed.partitions.iter().for_each(|partition| *given_up.entry(partition.clone()).or_default() += 1);
+    }
+
+    /// How often any of the partitions was given up. A commit that began before the number grew is not repeated.
+    pub(super) fn times_given_up(&self, partitions: &[TopicPartition]) -> u64 {
+        let state = self.state.lock();
+        partitions.iter().filter_map(|partition| state.given_up.get(partition)).sum()
     }
 
     fn open_splits(&self) -> Vec<SplitId> {

@@ -83,9 +83,15 @@ impl<C: ConsumerContext + 'static> OffsetStore for GroupOffsets<C> {
         let failed =
             |error: KafkaError| Error::new(format!("cannot commit the offsets of group `{group}`")).because(error);
         let offsets = offset_list(ends.iter().map(|(id, end)| (id, end.offset)))?;
+        let partitions = ends.iter().map(|(id, _)| id.parse()).collect::<Result<Vec<TopicPartition>>>()?;
+        let times_given_up = self.membership.times_given_up(&partitions);
         let rebalance = Instant::now() + REBALANCE_TIMEOUT;
         let mut commit = || {
             loop {
+                if self.membership.times_given_up(&partitions) != times_given_up {
+                    // Repeated as a member of a later generation, it would take back what the next owner has committed.
+                    return Err(KafkaError::ConsumerCommit(Code::IllegalGeneration));
+                }
                 match self.consumer.commit(&offsets, CommitMode::Sync) {
                     // Partitions that stay are committed as a member of the new generation, once that is known.
                     Err(error) if self.is_rebalancing(&error) && Instant::now() < rebalance => {

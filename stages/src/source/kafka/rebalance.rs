@@ -81,6 +81,10 @@ impl RebalanceHandler {
             membership.renew(base.group_metadata());
         }
         let removed = membership.remove(&TopicPartition::all(list));
+        if is_lost {
+            // Another member has the partitions already.
+            membership.give_up(&removed);
+        }
         let ids = &removed.ids;
         let closed = match membership.splits() {
             Some(splits) if !ids.is_empty() => {
@@ -92,7 +96,7 @@ impl RebalanceHandler {
             }
             _ => Ok(()),
         };
-        removed.give_up();
+        membership.give_up(&removed);
         let answered = answer(base, Change::Revoke(list));
         if is_lost {
             // Another member has the partitions: it reads again what could not be closed here.
