@@ -80,6 +80,8 @@ pub(crate) struct Seen {
     /// `n` of each row, by split, in order.
     pub(crate) rows: BTreeMap<SplitId, Vec<u64>>,
     pub(crate) dead: Vec<DeadLetter>,
+    /// The times of batches, by split.
+    pub(crate) times: BTreeMap<SplitId, Vec<Instant>>,
     pub(crate) failure: Option<Error>,
     pub(crate) opened: usize,
     /// Splits that were closed while the source ran.
@@ -134,6 +136,7 @@ impl TestSourceContext {
             match split.next(self.max, Instant::now() + Duration::from_millis(100))? {
                 Poll::Rows(batch, dead) => {
                     let mut seen = self.seen.lock();
+                    seen.times.entry(Arc::clone(id)).or_default().push(Instant::now());
                     let rows = seen.rows.entry(Arc::clone(id)).or_default();
                     let column = batch.fields().index("n").and_then(|index| batch.numbers(index));
                     rows.extend((0..batch.rows()).filter_map(|row| column?.get(row)).map(|n| n as u64));

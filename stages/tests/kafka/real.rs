@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use aqpipe_engine::record::OffsetRange;
+use aqpipe_engine::record::{OffsetRange, SplitId};
 use aqpipe_engine::stage::{BuildContext, DeadLetter};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -150,6 +150,17 @@ fn with_cooperative_assignment_splits_that_stay_go_on_while_members_come_and_go(
     let before = first.splits.seen.lock().count();
     first.splits.wait_for("their rows", |seen| seen.count() >= before + 1_000);
     let seen_by_first = first.stop();
+    let pause = |id: &SplitId| {
+        let mut times = seen_by_first.times[id].clone();
+        times.extend(seen_by_second.times.get(id).into_iter().flatten());
+        times.sort_unstable();
+        times.windows(2).map(|pair| pair[1] - pair[0]).max().expect("several batches")
+    };
+    let (moved, stayed): (Vec<_>, Vec<_>) =
+        seen_by_first.times.keys().partition(|id| seen_by_second.times.contains_key(*id));
+    let longest = |ids: Vec<&SplitId>| ids.into_iter().map(pause).max().expect("some of both");
+    let (moved, stayed) = (longest(moved), longest(stayed));
+    assert!(stayed < moved, "those that stay pause for {stayed:?}, those that move for {moved:?}");
     assert_eq!(seen_by_first.opened, 9, "each partition that moved was opened once more");
     let (result, rest) = Running::start(source(config(true), &BuildContext::for_tests()), |_| {}).finish();
     result.expect("read to the end");
