@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// The name of the column that every record has.
 pub const TIMESTAMP: &str = "timestamp";
 
+/// The records at the beginning of a split by which its fields are judged: which of them come, and what they hold.
+pub const SAMPLE_RECORDS: u64 = 1_000;
+
 /// What a field holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {

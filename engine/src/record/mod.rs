@@ -8,6 +8,6 @@ mod qc_tests;
 
 pub use batch::{Batch, BatchParts, Column, Numbers};
 pub use cell_quality::{CellQuality, Flag, Provenance};
-pub use fields::{Field, Fields, Kind, TIMESTAMP};
+pub use fields::{Field, Fields, Kind, SAMPLE_RECORDS, TIMESTAMP};
 pub use position::{OffsetRange, Position, SplitId};
 pub use qc_tests::QcTests;

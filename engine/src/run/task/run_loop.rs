@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::fault;
 use crate::metrics::Metrics;
-use crate::record::{Batch, Fields, Position, SplitId};
+use crate::record::{Batch, Fields, Position, SAMPLE_RECORDS, SplitId};
 use crate::run::chain::{Chain, ChainOutput};
 use crate::run::commit::Checkpoint;
 use crate::run::guard;
@@ -25,9 +25,6 @@ use crate::stage::{DeadLetter, FencingToken, Poll, Prepared, SplitReader, SplitS
 const BATCH_ROWS_MAX: u64 = 8192;
 /// How often a task looks at its signal and lets transforms emit what waited too long.
 const SIGNAL_POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// After so many records of an open source its fields are compared with those that the stages name.
-const FIELDS_SETTLED_RECORDS: u64 = 1_000;
-
 /// Compares once the fields that really come with those that the stages name.
 pub(in crate::run) type FieldCheck = Arc<dyn Fn(&Fields) + Send + Sync>;
 
@@ -245,7 +242,7 @@ impl Task {
                 self.place(offset)
             );
         }
-        if self.open.accounting.read_in_all() >= FIELDS_SETTLED_RECORDS
+        if self.open.accounting.read_in_all() >= SAMPLE_RECORDS
             && let Some(check) = self.check_fields.take()
         {
             check(batch.fields());

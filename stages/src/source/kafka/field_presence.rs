@@ -4,16 +4,13 @@ use std::sync::Arc;
 
 use aqpipe_engine::arrow_array::Array;
 use aqpipe_engine::config::nearest;
-use aqpipe_engine::record::{Batch, Column};
-
-/// How many records of a split are checked.
-const RECORDS_CHECKED: usize = 1_000;
+use aqpipe_engine::record::{Batch, Column, SAMPLE_RECORDS};
 
 /// Looks for declared fields in the first records of a split: a misspelt name would otherwise only show as a column
 /// without values.
 pub(super) struct FieldPresence {
     unseen: Vec<Arc<str>>,
-    rows: usize,
+    rows: u64,
 }
 
 impl FieldPresence {
@@ -33,8 +30,8 @@ impl FieldPresence {
             })
         };
         self.unseen.retain(|name| !has_values(name));
-        self.rows += batch.rows();
-        if self.rows < RECORDS_CHECKED {
+        self.rows += batch.rows() as u64;
+        if self.rows < SAMPLE_RECORDS {
             return None;
         }
         let unseen = std::mem::take(&mut self.unseen);
