@@ -3,13 +3,10 @@
 use std::sync::Arc;
 
 use aqpipe_engine::Result;
-use aqpipe_engine::record::{Batch, BatchParts, CellQuality, Column, Fields, Kind, Numbers, QcTests};
+use aqpipe_engine::record::{Batch, BatchParts, CellQuality, Column, Fields, Kind, Numbers};
 use arrow_array::StringArray;
 use arrow_array::builder::{BinaryBuilder, Float64Builder, StringBuilder};
 use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
-
-/// The quality of a cell that holds something else than a number.
-pub(crate) const NOT_A_NUMBER: CellQuality = CellQuality::MISSING.with_test(QcTests::NOT_A_NUMBER);
 
 /// A column of measurements while it grows.
 #[derive(Debug, Default)]

@@ -109,6 +109,8 @@ provenances! {
     Constant = 5, "constant";
     /// Computed from other fields.
     Derived = 6, "derived";
+    /// A limit of detection, or half of it or zero, for a value that is only known to lie below or above it.
+    Censored = 7, "censored";
 }
 
 impl Provenance {
@@ -121,8 +123,14 @@ impl Provenance {
             | Provenance::Interpolated
             | Provenance::Median
             | Provenance::Constant => true,
-            Provenance::Observed | Provenance::Derived => false,
+            Provenance::Observed | Provenance::Derived | Provenance::Censored => false,
         }
+    }
+
+    /// Whether a record's `fills` name it: a value that stands where the source had no number.
+    #[must_use]
+    pub const fn is_listed(self) -> bool {
+        self.is_fill() || matches!(self, Provenance::Censored)
     }
 }
 
@@ -139,6 +147,9 @@ impl CellQuality {
     pub const OBSERVED: CellQuality = CellQuality(Flag::Unknown as u32);
     /// No value.
     pub const MISSING: CellQuality = CellQuality(Flag::Missing as u32);
+    /// No value, for the cell cannot be read: it fails the syntax test.
+    pub const UNREADABLE: CellQuality =
+        CellQuality(Flag::Fail as u32).with_test(crate::record::qc_tests::QcTests::SYNTAX);
     /// Computed from other fields.
     pub const DERIVED: CellQuality = CellQuality(Flag::Unknown as u32 | (Provenance::Derived as u32) << 4);
 

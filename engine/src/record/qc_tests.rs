@@ -7,7 +7,7 @@ use parking_lot::RwLock;
 /// How many test names a pipeline can tell apart: the bits that a cell quality has for them.
 const TEST_BITS_MAX: usize = 16;
 
-/// The names behind the test bits of a pipeline's cell qualities. Bit 0 is `not_a_number`; the last bit stands for all
+/// The names behind the test bits of a pipeline's cell qualities. Bit 0 is `syntax`; the last bit stands for all
 /// that found no room and is called `other`.
 #[derive(Debug)]
 pub struct QcTests {
@@ -15,8 +15,9 @@ pub struct QcTests {
 }
 
 impl QcTests {
-    /// The bit of a value that was not a number.
-    pub const NOT_A_NUMBER: u8 = 0;
+    /// The bit of QARTOD's syntax test: the cell holds something that is neither a number nor a word for "no value".
+    pub const SYNTAX: u8 = 0;
+    const SYNTAX_NAME: &'static str = "syntax";
     /// What the last bit is called once more names came than there is room for.
     const OTHER: &'static str = "other";
 
@@ -47,7 +48,7 @@ impl QcTests {
 
 impl Default for QcTests {
     fn default() -> Self {
-        QcTests { names: RwLock::new(vec!["not_a_number".into()]) }
+        QcTests { names: RwLock::new(vec![Self::SYNTAX_NAME.into()]) }
     }
 }
 
@@ -58,7 +59,7 @@ mod tests {
     #[test]
     fn names_beyond_the_bits_share_the_last_one() {
         let tests = QcTests::default();
-        assert_eq!(tests.bit("not_a_number"), QcTests::NOT_A_NUMBER);
+        assert_eq!(tests.bit("syntax"), QcTests::SYNTAX);
         let bits: Vec<u8> = (0..40).map(|i| tests.bit(&format!("test{i}"))).collect();
         assert_eq!(bits[..14], (1..15).collect::<Vec<u8>>());
         assert!(bits[14..].iter().all(|bit| *bit == 15));

@@ -122,7 +122,7 @@ impl CsvEncoder {
                             text::write_number(out, numbers.values.value(row));
                         }
                         let quality = numbers.quality_at(row);
-                        is_filled |= quality.provenance().is_fill();
+                        is_filled |= quality.provenance().is_listed();
                         flags.push(b'0' + quality.flag() as u8);
                     }
                     Column::Text(text) => {

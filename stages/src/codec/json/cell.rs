@@ -4,7 +4,7 @@ use aqpipe_engine::record::{CellQuality, Kind};
 use arrow_array::builder::StringBuilder;
 
 use super::lexer::{Lexer, Number, Quoted, SyntaxError};
-use crate::columns::{ColumnBuilder, NOT_A_NUMBER};
+use crate::columns::ColumnBuilder;
 
 /// A property's value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,7 +48,7 @@ impl Cell {
             ColumnBuilder::Number(numbers) => match self {
                 Cell::Number(number) if number.value.is_finite() => numbers.push(number.value),
                 Cell::Absent | Cell::Null => numbers.push_missing(CellQuality::MISSING),
-                Cell::Number(_) | Cell::Text(_) | Cell::Bool(_) => numbers.push_missing(NOT_A_NUMBER),
+                Cell::Number(_) | Cell::Text(_) | Cell::Bool(_) => numbers.push_missing(CellQuality::UNREADABLE),
             },
             ColumnBuilder::Text(texts) => self.append_text(texts, source),
         }

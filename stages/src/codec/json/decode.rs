@@ -32,7 +32,7 @@ pub enum Pushed {
 ///
 /// * An unknown property becomes a field. Its first value that is not null says whether it holds numbers or text (true and
 ///   false are text), unless `numeric` lists it. A known field that a record lacks is missing.
-/// * In a field of numbers, a text, true, false or a decimal beyond 64 bits becomes missing with the test `not_a_number`. In
+/// * In a field of numbers, a text, true, false or a decimal beyond 64 bits has no value and fails the test `syntax`. In
 ///   a field of text, a number is the text that it was written as.
 /// * A record is rejected if it is not UTF-8, not JSON or not an object, has no valid timestamp, has a property twice, or has an
 ///   object or an array where a value belongs.

@@ -7,10 +7,14 @@ use aqpipe_engine::record::{CellQuality, Flag, Provenance, QcTests};
 use super::layout::Layout;
 use super::lexer::{Lexer, Quoted, SyntaxError, TextRange};
 use crate::codec::text;
-use crate::columns::{ColumnBuilder, NOT_A_NUMBER};
+use crate::columns::ColumnBuilder;
 
 /// Bytes of a `derived` list that are kept, to recognise the same list in the next record.
 const DERIVED_CACHE_BYTES_MAX: usize = 4096;
+
+/// The name of the syntax test in older messages, which have the flag `missing` there, and a bit of its own behind all tests.
+const OLDER_SYNTAX: &str = "not_a_number";
+const OLDER_SYNTAX_BIT: u8 = 16;
 
 /// Test names that are kept: a foreign writer may use any number of them.
 const TEST_NAMES_CACHED_MAX: usize = 64;
@@ -56,7 +60,7 @@ impl TestBits {
         if let Some((_, bit)) = self.seen.iter().find(|(seen, _)| **seen == *name) {
             return *bit;
         }
-        let bit = self.tests.bit(name);
+        let bit = if name == OLDER_SYNTAX { OLDER_SYNTAX_BIT } else { self.tests.bit(name) };
         if self.seen.len() < TEST_NAMES_CACHED_MAX {
             self.seen.push((name.into(), bit));
         }
@@ -246,8 +250,8 @@ impl Quality {
                 update(columns, index, |quality, _| with_provenance(quality, *provenance, *distance));
             }
         }
-        // Last, for from here on a `not_a_number` may be the writer's.
-        let mut field_tests: Vec<(usize, u16)> = Vec::new();
+        // Last, for from here on a `syntax` may be the writer's.
+        let mut field_tests: Vec<(usize, u32)> = Vec::new();
         for (name, bit) in &self.tests {
             let Some(index) = field(name) else { continue };
             match field_tests.iter_mut().find(|(known, _)| *known == index) {
@@ -256,7 +260,12 @@ impl Quality {
             }
         }
         for (index, bits) in field_tests {
-            update(columns, index, |quality, _| CellQuality(quality.0 | u32::from(bits) << 16));
+            update(columns, index, |quality, is_missing| {
+                let quality = CellQuality(quality.0 | bits << 16);
+                let is_older = bits >> OLDER_SYNTAX_BIT & 1 == 1;
+                let quality = if is_older { quality.with_test(QcTests::SYNTAX) } else { quality };
+                if is_older && is_missing { quality.with_flag(Flag::Fail) } else { quality }
+            });
         }
     }
 }
@@ -271,7 +280,7 @@ fn text_value(lexer: &mut Lexer<'_>) -> Result<Option<Quoted>, SyntaxError> {
 fn update(columns: &mut [ColumnBuilder], index: usize, change: impl FnOnce(CellQuality, bool) -> CellQuality) {
     if let Some(ColumnBuilder::Number(numbers)) = columns.get_mut(index)
         && let Some((quality, is_missing)) = numbers.last()
-        && *quality != NOT_A_NUMBER.0
+        && *quality != CellQuality::UNREADABLE.0
     {
         *quality = change(CellQuality(*quality), is_missing).0;
     }

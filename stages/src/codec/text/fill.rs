@@ -45,7 +45,7 @@ pub fn write_fills(out: &mut Vec<u8>, batch: &Batch, row: usize) {
     for (field, column) in batch.fields().list.iter().zip(batch.columns()) {
         let Column::Number(numbers) = column else { continue };
         let quality = numbers.quality_at(row);
-        if quality.provenance().is_fill() {
+        if quality.provenance().is_listed() {
             if out.len() > start {
                 out.push(b';');
             }

@@ -14,7 +14,7 @@ use aqpipe_engine::stage::Repeat;
 ///
 /// The first line names the columns, unless `columns` does. The timestamp and the key are taken out of their columns; the
 /// others are the fields of the record. A cell that is empty or listed in `missing` has no value. A cell of a measurement
-/// that is no number has none either, and is marked `not_a_number`. A row that has too few or too many columns, no
+/// that cannot be read has none either, and fails the test `syntax`. A row that has too few or too many columns, no
 /// valid timestamp or bytes that are not UTF-8 becomes a dead letter. Blank lines and lines of separators alone are not
 /// records.
 ///

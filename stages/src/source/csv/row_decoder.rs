@@ -14,7 +14,7 @@ use super::missing::Missing;
 use super::records::Records;
 use super::time::TimeFormat;
 use crate::codec::number::parse_f64;
-use crate::columns::{ColumnBuilder, KeyBuilder, NOT_A_NUMBER, RowsBuilder};
+use crate::columns::{ColumnBuilder, KeyBuilder, RowsBuilder};
 use crate::input::zone;
 
 /// Characters of a value in a reason.
@@ -155,7 +155,7 @@ impl RowDecoder {
                     Some(number) if !self.missing.is_number(number) => cells.push(number),
                     Some(_) => cells.push_missing(CellQuality::MISSING),
                     None if self.missing.is_word(trim(cell)) => cells.push_missing(CellQuality::MISSING),
-                    None => cells.push_missing(NOT_A_NUMBER),
+                    None => cells.push_missing(CellQuality::UNREADABLE),
                 },
                 ColumnBuilder::Text(text) => {
                     let present = !self.missing.is_cell(trim(cell), self.decimal);

@@ -13,7 +13,7 @@ use arrow_array::builder::StringBuilder;
 use super::model::{Reading, Station, impossible};
 use super::settings::SampleSettings;
 use super::uci_line;
-use crate::columns::{ColumnBuilder, KeyBuilder, NOT_A_NUMBER, NumberBuilder, RowsBuilder};
+use crate::columns::{ColumnBuilder, KeyBuilder, NumberBuilder, RowsBuilder};
 
 /// Rows in a batch, however many are asked for.
 const BATCH_ROWS_MAX: usize = 1 << 16;
@@ -133,7 +133,7 @@ impl SampleSplitReader {
 
 fn push(cells: &mut NumberBuilder, value: Option<f64>, is_word: bool) {
     match value {
-        _ if is_word => cells.push_missing(NOT_A_NUMBER),
+        _ if is_word => cells.push_missing(CellQuality::UNREADABLE),
         Some(value) => cells.push(value),
         None => cells.push_missing(CellQuality::MISSING),
     }

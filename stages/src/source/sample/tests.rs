@@ -143,7 +143,7 @@ fn faults_come_at_their_rates_and_dead_letters_hold_their_bytes() {
     let words: usize = (0..UCI_FIELDS.len())
         .map(|field| {
             let numbers = batch.numbers(field).expect("numbers");
-            (0..batch.rows()).filter(|row| numbers.quality_at(*row).tests() & 1 << QcTests::NOT_A_NUMBER != 0).count()
+            (0..batch.rows()).filter(|row| numbers.quality_at(*row).tests() & 1 << QcTests::SYNTAX != 0).count()
         })
         .sum();
     assert!((700..1100).contains(&words), "{words}");

@@ -78,7 +78,7 @@ impl Fills {
             Provenance::Interpolated => self.interpolated,
             Provenance::Median => self.median,
             Provenance::Constant => self.constant,
-            Provenance::Derived => 1.0,
+            Provenance::Derived | Provenance::Censored => 1.0,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use aqpipe_engine::record::{CellQuality, Column, Field, Fields, Kind, QcTests};
+use aqpipe_engine::record::{CellQuality, Column, Field, Fields, Kind};
 use arrow_array::Array;
 
 use super::super::{Decoder, Pushed};
@@ -103,10 +103,13 @@ fn the_first_value_decides_the_kind_unless_a_stage_measures_the_field() {
     assert_eq!(kinds, [Kind::Number, Kind::Text, Kind::Number, Kind::Number, Kind::Text]);
     assert_eq!(texts(read[0].column(1)), [Some("x"), Some("1.50"), None]);
     assert_eq!(texts(read[0].column(4)), [Some("true"), Some("false"), None]);
-    let not_a_number = CellQuality::MISSING.with_test(QcTests::NOT_A_NUMBER);
     for (index, row) in [(0, 1), (0, 2), (2, 0), (2, 2), (3, 2)] {
         let numbers = read[0].numbers(index).expect("numbers");
-        assert_eq!((numbers.get(row), numbers.quality_at(row)), (None, not_a_number), "field {index} row {row}");
+        assert_eq!(
+            (numbers.get(row), numbers.quality_at(row)),
+            (None, CellQuality::UNREADABLE),
+            "field {index} row {row}"
+        );
     }
 }
 
@@ -181,4 +184,15 @@ fn rows_of_many_bytes_are_taken_before_there_are_too_many() {
     let large = message(&format!(r#","note":"{}""#, "x".repeat(40 << 20)));
     assert_eq!(decoder.push(0, large.as_bytes()), Ok(Pushed::Row));
     assert_eq!(decoder.push(1, large.as_bytes()), Ok(Pushed::Full));
+}
+
+#[test]
+fn a_cell_that_older_messages_call_not_a_number_fails_the_syntax_test() {
+    let messages = [message(r#","m":null,"quality":{"flags":"9","tests":{"m":["not_a_number"]}}"#)];
+    let read = decode(
+        &mut Decoder::new(DecoderOptions { numeric: Arc::new(BTreeSet::from(["m".to_owned()])), ..options() }),
+        &messages,
+    );
+    let numbers = read[0].numbers(0).expect("numbers");
+    assert_eq!((numbers.get(0), numbers.quality_at(0)), (None, CellQuality::UNREADABLE));
 }

@@ -42,7 +42,7 @@ fn a_cell_that_is_no_number_is_missing_and_says_so() {
     let csv = "timestamp,a\n2004-03-10,1\n2004-03-11,x\n2004-03-12,inf\n2004-03-13,nan\n2004-03-14,1e999\n\
                2004-03-15,\n2004-03-16,NA\n2004-03-17,\"1,000\"\n";
     let read = read(csv.as_bytes(), json!({ "fields": ["a"] }));
-    let (missing, no_number) = ("a=(missing observed(0))", "a=(missing observed(0) tests 0b1)");
+    let (missing, no_number) = ("a=(missing observed(0))", "a=(fail observed(0) tests 0b1)");
     assert_eq!(read.values(), ["a=1", no_number, no_number, no_number, no_number, missing, missing, no_number]);
 }
 
@@ -53,7 +53,7 @@ fn sentinels_compare_by_value_and_words_letter_by_letter() {
     let read =
         read(csv.as_bytes(), json!({ "delimiter": ";", "decimal": ",", "missing": [-200, "n.a."], "fields": ["a"] }));
     let missing = "a=(missing observed(0))";
-    assert_eq!(read.values(), [missing, missing, missing, missing, "a=(missing observed(0) tests 0b1)", "a=200"]);
+    assert_eq!(read.values(), [missing, missing, missing, missing, "a=(fail observed(0) tests 0b1)", "a=200"]);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_quote_that_is_not_closed_costs_one_line() {
 fn a_measurement_that_goes_over_lines_swallows_no_row() {
     let csv = "timestamp,a\n2004-03-10,\"1\n2004-03-11,2\"\n2004-03-12,3\n";
     let read = read(csv.as_bytes(), json!({ "fields": ["a"] }));
-    assert_eq!(read.values(), ["a=(missing observed(0) tests 0b1)", "a=3"], "the second line stands for itself");
+    assert_eq!(read.values(), ["a=(fail observed(0) tests 0b1)", "a=3"], "the second line stands for itself");
     assert_eq!(read.reasons(), ["the row goes over several lines: is a quote not closed?"]);
 }
 
@@ -170,7 +170,7 @@ fn the_first_value_says_what_an_undeclared_field_holds() {
     assert_eq!(
         rest.rows,
         [
-            "33 +0 1078963200 a=\"x\" b=(missing observed(0) tests 0b1) c=(missing observed(0))",
+            "33 +0 1078963200 a=\"x\" b=(fail observed(0) tests 0b1) c=(missing observed(0))",
             "51 +0 1079049600 a=\"3\" b=2 c=(missing observed(0))",
         ]
     );
@@ -183,5 +183,5 @@ fn a_field_that_a_stage_measures_is_one_of_numbers_whatever_comes_first() {
     let cx = BuildContext::for_tests().with_numeric_fields(["a"]);
     let mut split = split(files.options("a.csv", json!({})), &cx).expect("opens");
     let read = read_all(&mut *split, 10).expect("reads");
-    assert_eq!(read.values(), ["a=(missing observed(0) tests 0b1) b=\"x\""]);
+    assert_eq!(read.values(), ["a=(fail observed(0) tests 0b1) b=\"x\""]);
 }

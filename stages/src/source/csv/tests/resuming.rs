@@ -104,7 +104,7 @@ fn a_split_goes_on_with_the_kinds_of_fields_that_it_knew() {
     next(&mut split, 1).expect("reads").expect("a row");
     let mut split = resumed(&files, Some(&start(&split))).expect("opens");
     let read = read_all(&mut split, 10).expect("reads");
-    assert_eq!(read.values(), ["a=\"2\" b=(missing observed(0) tests 0b1)"]);
+    assert_eq!(read.values(), ["a=\"2\" b=(fail observed(0) tests 0b1)"]);
 }
 
 #[test]
