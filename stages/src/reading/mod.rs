@@ -13,6 +13,7 @@ mod options;
 mod publisher_flags;
 mod report;
 mod sample;
+mod stream_sample;
 mod unreadable;
 
 /// The name of the test that a source's own verdict is.
@@ -24,4 +25,5 @@ pub use options::{Censored, MarkVerdict, NumberOptions, Thousands, UnreadableAct
 pub use publisher_flags::{FlagOptions, FlagSource, PublisherFlags, Verdict};
 pub use report::CellReport;
 pub use sample::{FieldSample, is_number_otherwise, judge};
+pub use stream_sample::{SampleRules, StreamSample};
 pub use unreadable::{FieldCells, UnreadableCells};

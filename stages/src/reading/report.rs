@@ -21,6 +21,11 @@ impl CellReport {
         CellReport { metrics: Arc::clone(metrics), told: Arc::default() }
     }
 
+    /// Warns of a field in a sample; the same cells are not logged once more when they are read.
+    pub fn warn(&self, field: &str, warning: &str) {
+        self.told.warn(|| warning.to_owned(), field);
+    }
+
     /// Takes the cells that a decoder has met since the last call. `name` is the name of a field by its index, `place` the file and
     /// line, or the topic, partition and offset, of a source offset.
     pub fn take(

@@ -50,12 +50,16 @@ struct Suggestion {
     stops: bool,
 }
 
-/// Judges the sample of a split before its first commit. Returns warnings, one a field.
+/// Judges the sample of a split before its first commit. Returns warnings, by the name of the field.
 ///
 /// # Errors
 /// Where more than half of a field's cells cannot be read and an option would read them, or where at least a hundred are
 /// there and none can be read; unless `action` is to warn.
-pub fn judge(sample: &[FieldSample], options: &NumberOptions, action: UnreadableAction) -> Result<Vec<String>> {
+pub fn judge(
+    sample: &[FieldSample],
+    options: &NumberOptions,
+    action: UnreadableAction,
+) -> Result<Vec<(String, String)>> {
     let mut warnings = Vec::new();
     let (mut stopping, mut help): (Vec<&FieldSample>, Vec<String>) = (Vec::new(), Vec::new());
     for field in sample.iter().filter(|field| field.unreadable > 0) {
@@ -72,7 +76,8 @@ pub fn judge(sample: &[FieldSample], options: &NumberOptions, action: Unreadable
         }
         let place = field.place.as_ref().map_or_else(String::new, |place| format!("; the first one is at {place}"));
         let hint = if named.is_empty() { String::new() } else { format!(": {} would read them", named.join(" or ")) };
-        warnings.push(format!("cells of {} cannot be read{place}{hint}", field.counts()));
+        let warning = format!("cells of {} cannot be read{place}{hint}", field.counts());
+        warnings.push((field.name.clone(), warning));
     }
     let Some(first) = stopping.first() else { return Ok(warnings) };
     let fields: Vec<String> = stopping.iter().map(|field| field.counts()).collect();
@@ -190,7 +195,7 @@ mod tests {
         }
     }
 
-    fn judged(field: FieldSample) -> Result<Vec<String>> {
+    fn judged(field: FieldSample) -> Result<Vec<(String, String)>> {
         judge(&[field], &NumberOptions::default(), UnreadableAction::Stop)
     }
 
@@ -218,9 +223,9 @@ mod tests {
             let warnings = judged(field(values, texts)).expect("goes on");
             assert_eq!(warnings.len(), 1, "{texts:?}");
         }
-        assert!(judged(field(9, &["<0.5"])).expect("goes on")[0].contains("censored"));
-        assert!(judged(field(9, &["14#"])).expect("goes on")[0].contains("value_marks"));
-        assert_eq!(judged(field(9, &[])).expect("goes on"), Vec::<String>::new());
+        assert!(judged(field(9, &["<0.5"])).expect("goes on")[0].1.contains("censored"));
+        assert!(judged(field(9, &["14#"])).expect("goes on")[0].1.contains("value_marks"));
+        assert_eq!(judged(field(9, &[])).expect("goes on"), []);
     }
 
     #[test]

@@ -48,6 +48,12 @@ impl UnreadableCells {
         self.total == 0
     }
 
+    /// The cells of a field, by its index.
+    #[must_use]
+    pub fn of(&self, field: usize) -> Option<&FieldCells> {
+        self.fields.get(field).filter(|cells| cells.count > 0)
+    }
+
     /// The fields that have some, by index, and none from now on.
     pub fn take(&mut self) -> Vec<(usize, FieldCells)> {
         self.total = 0;

@@ -71,8 +71,8 @@ pub(super) fn take(
 pub(super) struct Findings {
     /// The columns that became text.
     pub(super) texts: Vec<String>,
-    /// What cannot be read.
-    pub(super) warnings: Vec<String>,
+    /// What cannot be read, by the name of the field.
+    pub(super) warnings: Vec<(String, String)>,
 }
 
 impl Cells {

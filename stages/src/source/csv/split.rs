@@ -295,10 +295,10 @@ impl CsvSplitReader {
         }
         let found = sample::take(&self.files, self.header.as_ref(), self.dialect, &mut self.decoder)?;
         // The run logs it, not the reading for a fit.
-        if self.progress.is_some() {
+        if let Some(report) = &self.cells {
             let is_declared = self.decoder.config().is_declared();
             found.texts.iter().filter(|_| !is_declared).for_each(|text| tracing::info!("{text}"));
-            found.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+            found.warnings.iter().for_each(|(field, warning)| report.warn(field, warning));
         }
         Ok(())
     }
