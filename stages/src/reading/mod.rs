@@ -16,13 +16,10 @@ mod sample;
 mod stream_sample;
 mod unreadable;
 
-/// The name of the test that a source's own verdict is.
-pub const SOURCE_TEST: &str = "source";
-
 pub use missing::{MISSING_WORDS, Sentinel};
 pub use number::{NumberReader, Reading};
 pub use options::{Censored, MarkVerdict, NumberOptions, Thousands, UnreadableAction};
-pub use publisher_flags::{FlagOptions, FlagSource, PublisherFlags, Verdict};
+pub use publisher_flags::{FlagOptions, FlagSource, PublisherFlags, SOURCE_TEST, Verdict};
 pub use report::CellReport;
 pub use sample::{FieldSample, is_number_otherwise, judge};
 pub use stream_sample::{SampleRules, StreamSample};

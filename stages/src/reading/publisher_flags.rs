@@ -13,6 +13,9 @@ use super::missing::Sentinel;
 use crate::columns::NumberBuilder;
 use crate::decimal::parse_f64;
 
+/// The name of the test that a source's own verdict is.
+pub const SOURCE_TEST: &str = "source";
+
 /// Where the codes stand: the name of a column or a property, or the number of a column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FlagSource {

@@ -115,10 +115,15 @@ fn suggestions(field: &FieldSample, options: &NumberOptions) -> Vec<Suggestion> 
             attempt(format!("{name} with {text}"), true, NumberOptions { thousands, ..decimal.clone() });
         }
     }
-    if let Some(word) = most_frequent(&field.texts) {
+    if found.is_empty()
+        && let Some(word) = most_frequent(&field.texts)
+    {
         let mut missing = options.missing.clone();
         missing.push(Sentinel::Word(word.clone()));
-        attempt(format!("`missing = [{word:?}]`"), true, NumberOptions { missing, ..options.clone() });
+        let changed = NumberOptions { missing, ..options.clone() };
+        if reads_most(&field.texts, &NumberReader::new(&changed, 0)) {
+            found.push(Suggestion { text: format!("`missing = [{word:?}]`"), stops: true });
+        }
     }
     if let Some(delimiter) = split_by(&field.texts, options) {
         found.push(Suggestion { text: format!("`delimiter = \"{}\"`", delimiter.escape_default()), stops: true });
