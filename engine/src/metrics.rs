@@ -116,6 +116,7 @@ struct Totals {
     marks_ignored: u64,
     cell_problems: BTreeMap<(CellProblem, String), CellProblemCount>,
     waiting: BTreeMap<String, String>,
+    notes: BTreeMap<&'static str, u64>,
     files_in: BTreeSet<String>,
     /// In the order in which they were first asked for: that of the pipeline.
     stages: Vec<(String, Arc<StageMetrics>)>,
@@ -178,6 +179,8 @@ pub struct Snapshot {
     pub cell_problems: Vec<(CellProblem, String, CellProblemCount)>,
     /// The counts of each transform, in the order of the pipeline.
     pub stages: Vec<(String, StageSnapshot)>,
+    /// What sources have noted of their input, and how often.
+    pub notes: Vec<(&'static str, u64)>,
     /// Time since the start.
     pub uptime: Duration,
 }
@@ -271,6 +274,13 @@ impl Metrics {
         count.cells += cells;
     }
 
+    /// Counts something about the input that is no record and no error, for the summary: `messages without a value`.
+    pub fn note(&self, what: &'static str, count: u64) {
+        if count > 0 {
+            *self.totals.lock().notes.entry(what).or_default() += count;
+        }
+    }
+
     /// Sets what a part of the pipeline (`who`) waits for; `None` ends the wait.
     pub fn waiting(&self, who: &str, what: Option<String>) {
         let mut totals = self.totals.lock();
@@ -321,6 +331,7 @@ impl Metrics {
                 .map(|((problem, field), count)| (*problem, field.clone(), count.clone()))
                 .collect(),
             stages: totals.stages.iter().map(|(id, stage)| (id.clone(), stage.snapshot())).collect(),
+            notes: totals.notes.iter().map(|(what, count)| (*what, *count)).collect(),
             uptime: self.started.elapsed(),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow_array::Array;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
@@ -23,13 +24,24 @@ pub struct DeadLetter {
     /// What a decoder needs beside the bytes, in words of the source (see
     /// [`SplitReader::raw_schema`](super::SplitReader::raw_schema)).
     pub raw_schema: Option<Arc<str>>,
+    /// The record's key, as its batch or its message had it, where it is known. The bytes alone do not always say it.
+    pub key: Option<Arc<[u8]>>,
 }
 
 impl DeadLetter {
     /// A record that was given up for `reason`.
     #[must_use]
     pub fn new(source_offset: u64, reason: impl Into<String>, raw: Option<Vec<u8>>) -> DeadLetter {
-        DeadLetter { source_offset, place: None, stage: String::new(), reason: reason.into(), raw, raw_schema: None }
+        let (place, raw_schema, key) = (None, None, None);
+        DeadLetter { source_offset, place, stage: String::new(), reason: reason.into(), raw, raw_schema, key }
+    }
+
+    /// A row of a batch that was given up for `reason`.
+    #[must_use]
+    pub fn of_row(batch: &Batch, row: usize, reason: impl Into<String>) -> DeadLetter {
+        let raw = batch.raw(row).map(<[u8]>::to_vec);
+        let key = batch.key().filter(|keys| keys.is_valid(row)).map(|keys| keys.value(row).as_bytes().into());
+        DeadLetter { key, ..DeadLetter::new(batch.source_offsets()[row], reason, raw) }
     }
 }
 

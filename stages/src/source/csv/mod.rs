@@ -9,6 +9,7 @@ mod header;
 mod input_files;
 mod line_index;
 mod match_files;
+mod message_decoder;
 mod packed_files;
 mod prefix_checksum;
 mod progress;
@@ -25,3 +26,5 @@ mod stage;
 mod tests;
 mod time;
 mod torn_line;
+
+pub(crate) use message_decoder::{CsvMessageDecoder, CsvMessageOptions, CsvMessageTable};

@@ -14,7 +14,9 @@ use super::records::Records;
 use super::time::TimeFormat;
 use crate::columns::{ColumnBuilder, KeyBuilder, RowsBuilder};
 use crate::input::zone;
-use crate::reading::{NumberReader, PublisherFlags, Reading, UnreadableCells, Verdict};
+use crate::reading::{
+    Key, KeyOptions, KeyOrigin, NumberReader, PublisherFlags, Reading, UnreadableCells, Verdict, join,
+};
 
 /// Characters of a value in a reason.
 const SHOWN_CHARS_MAX: usize = 40;
@@ -46,7 +48,7 @@ pub(super) struct RowDecoder {
     pub(super) unreadable: UnreadableCells,
     pub(super) unlisted: UnreadableCells,
     time: TimeFormat,
-    key: Option<Arc<str>>,
+    key: Option<Key>,
     keep_raw: bool,
     joined: Vec<u8>,
 }
@@ -73,7 +75,7 @@ impl RowDecoder {
             unreadable: UnreadableCells::default(),
             unlisted: UnreadableCells::default(),
             time,
-            key: config.key.as_ref().and_then(|key| key.value.as_deref()).map(Arc::from),
+            key: config.key.as_ref().map(KeyOptions::key),
             keep_raw,
             joined: Vec::new(),
             config: Arc::clone(config),
@@ -106,10 +108,10 @@ impl RowDecoder {
 
     /// Empty rows of the current layout, with room for so many.
     pub(super) fn rows(&self, room: usize) -> RowsBuilder {
-        let keys = match (&self.key, self.plan.key) {
-            (Some(key), _) => KeyBuilder::Constant(Arc::clone(key)),
-            (None, Some(_)) => KeyBuilder::Own(StringBuilder::new()),
-            (None, None) => KeyBuilder::Absent,
+        let keys = match self.key.as_ref().map(|key| &key.origin) {
+            Some(KeyOrigin::Value(key)) => KeyBuilder::Constant(Arc::clone(key)),
+            Some(KeyOrigin::Columns(..) | KeyOrigin::Message) => KeyBuilder::Own(StringBuilder::new()),
+            None => KeyBuilder::Absent,
         };
         RowsBuilder::new(&self.layout, keys, self.keep_raw, room)
     }
@@ -154,9 +156,8 @@ impl RowDecoder {
         rows.time.push(time);
         rows.utc_offset.push(offset);
         rows.source_offsets.push(source_offset);
-        if let (KeyBuilder::Own(keys), Some(column)) = (&mut rows.keys, self.plan.key) {
-            let key = trim(record.cell(column));
-            keys.append_option((!self.numbers.is_missing_word(key)).then(|| String::from_utf8_lossy(key)));
+        if let KeyBuilder::Own(keys) = &mut rows.keys {
+            self.append_key(record, keys);
         }
         if let Some(kept) = &mut rows.raw {
             kept.append_value(raw);
@@ -192,6 +193,19 @@ impl RowDecoder {
             }
         }
         Decoded::Row
+    }
+
+    /// Appends the key of a record; that of a message is appended by who knows it.
+    fn append_key<R: Read>(&self, record: &Records<R>, keys: &mut StringBuilder) {
+        let Some(Key { origin: KeyOrigin::Columns(_, separator), .. }) = &self.key else { return };
+        let part = |column: &usize| {
+            let part = trim(record.cell(*column));
+            (!self.numbers.is_missing_word(part)).then(|| String::from_utf8_lossy(part))
+        };
+        match &*self.plan.key {
+            [column] => keys.append_option(part(column)),
+            columns => keys.append_option(join(columns.iter().map(part), separator)),
+        }
     }
 
     /// The names of the fields, in the order of the layout.
@@ -317,7 +331,7 @@ impl RowDecoder {
     #[cold]
     fn may_span_lines<R: Read>(&self, record: &Records<R>) -> bool {
         let measured = self.plan.fields.iter().filter(|field| field.kind == Kind::Number).map(|field| field.column);
-        let mut single = self.plan.time.iter().copied().chain(self.plan.key).chain(measured);
+        let mut single = self.plan.time.iter().chain(&self.plan.key).copied().chain(measured);
         record.is_well_quoted() && !single.any(|column| has_line_end(record.cell(column)))
     }
 

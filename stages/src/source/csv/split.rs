@@ -407,7 +407,7 @@ impl SplitReader for CsvSplitReader {
         self.line_of(at).map(|(name, line)| format!("{name}:{line}"))
     }
 
-    fn raw_schema(&self) -> Option<Arc<str>> {
+    fn raw_schema(&self, _: &DeadLetter) -> Option<Arc<str>> {
         self.raw_schema.clone()
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::record::Position;
-use aqpipe_engine::stage::{Poll, SplitReader};
+use aqpipe_engine::stage::{DeadLetter, Poll, SplitReader};
 use aqpipe_engine::{Error, Result};
 use rdkafka::Message;
 use rdkafka::consumer::base_consumer::PartitionQueue;
@@ -16,6 +16,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use super::membership::Membership;
 use super::message_reader::{MessageReader, TakeOutcome};
 use super::partition_handle::PartitionHandle;
+use super::raw_schema;
 use crate::kafka::client_log::take_partition_end;
 use crate::kafka::error_class::{is_leaderless, is_transient};
 use crate::kafka::metadata_client::watermarks;
@@ -101,9 +102,7 @@ impl<C: ConsumerContext> KafkaSplitReader<C> {
                 Some(Ok(message)) => {
                     let offset = message.offset().max(0) as u64;
                     // Headers are left alone: a key that is not UTF-8 would panic in the client library.
-                    let payload = message.payload();
-                    let bytes = message.key().map_or(0, <[u8]>::len) + payload.map_or(0, <[u8]>::len);
-                    match self.messages.take(offset, payload, bytes as u64)? {
+                    match self.messages.take(offset, message.key(), message.payload())? {
                         TakeOutcome::Taken => taken += 1,
                         TakeOutcome::Known => {}
                         TakeOutcome::Full => break,
@@ -161,11 +160,15 @@ impl<C: ConsumerContext> KafkaSplitReader<C> {
         let bytes = self.messages.take_bytes();
         let ignored = self.messages.marks_ignored();
         let read = self.messages.take_read();
+        let (passed_over, tombstones) = self.messages.take_skipped();
         let Membership { monitor, settings, .. } = &*self.membership;
         monitor.metrics.bytes_in.fetch_add(bytes, Ordering::Relaxed);
         if ignored > 0 {
             monitor.metrics.marks_ignored(ignored);
         }
+        monitor.metrics.note("values that no field asks for, and that were passed over", passed_over.values);
+        monitor.metrics.note("messages without a record (tombstones)", tombstones);
+        self.membership.report_passed_over(passed_over.names);
         let partition = self.messages.partition();
         settings.endpoint.report_reads(partition.topic(), &settings.group, partition.partition(), &read);
     }
@@ -182,6 +185,10 @@ impl<C: ConsumerContext + 'static> SplitReader for KafkaSplitReader<C> {
         if taken > 0 {
             self.count(taken as u64);
             let (batch, dead) = self.messages.rows()?;
+            if batch.rows() == 0 && dead.is_empty() {
+                // Nothing but tombstones.
+                return Ok(Poll::Idle);
+            }
             if let Some(warning) = self.messages.take_warning() {
                 let (monitor, partition) = (&self.membership.monitor, self.messages.partition());
                 tracing::warn!(pipeline = &*monitor.pipeline, stage = &*monitor.stage, "{partition}: {warning}");
@@ -197,6 +204,11 @@ impl<C: ConsumerContext + 'static> SplitReader for KafkaSplitReader<C> {
 
     fn snapshot_state(&self, _: Position) -> Result<Vec<u8>> {
         self.messages.snapshot_state()
+    }
+
+    fn raw_schema(&self, letter: &DeadLetter) -> Option<Arc<str>> {
+        let key = letter.key.as_ref().filter(|_| self.membership.settings.has_message_keys);
+        key.map(|key| raw_schema::text(key).into())
     }
 
     /// At a later start the newest records would be others, and the oldest ones may be gone.
