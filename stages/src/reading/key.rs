@@ -209,7 +209,7 @@ impl KeyOptions {
         match name.as_deref() {
             Some("") => problems.push(Problem::new(["key", "name"], "the name is empty")),
             Some(TIMESTAMP) => {
-                problems.push(Problem::new(["key", "name"], "that name is reserved for the time of a record"))
+                problems.push(Problem::new(["key", "name"], "that name is reserved for the time of a record"));
             }
             _ => {}
         }

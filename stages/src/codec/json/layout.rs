@@ -117,6 +117,12 @@ impl Layout {
         self.measurements.get(index).copied().unwrap_or_default()
     }
 
+    /// Whether the property `quality` has the marks of an earlier pipeline, rather than what was asked for.
+    fn has_marks(&self) -> bool {
+        let is_code = self.flags.properties.iter().any(|code| code == QUALITY);
+        !is_code && !self.names.opens(QUALITY) && !self.names.opens("/quality")
+    }
+
     /// Whether a name is that of a property that is no field.
     fn is_reserved(&self, name: &str) -> bool {
         let is_key = || self.key_name() == Some(name) || self.key_columns().iter().any(|column| column == name);
@@ -141,7 +147,9 @@ impl Layout {
         slots.extend(fields);
         let codes = self.flags.properties.iter().enumerate();
         slots.extend(codes.map(|(code, name)| (name.as_str().into(), Slot::Code(code))));
-        slots.push((QUALITY.into(), Slot::Quality));
+        if self.has_marks() {
+            slots.push((QUALITY.into(), Slot::Quality));
+        }
         self.plan.clear();
         self.plan_index.clear();
         for (place, (name, slot)) in slots.into_iter().enumerate() {

@@ -40,7 +40,7 @@ mod tests;
 
 pub use decode::{Decoder, Pushed};
 pub use encode::{Encoder, reserved_name};
-pub use names::is_json_pointer;
+pub use names::{is_json_pointer, with_dots};
 pub use options::{DecoderOptions, Others};
 pub use passed_over::PassedOver;
 pub use property_names::{QUALITY, SCORE};

@@ -1,5 +1,6 @@
 //! The names of properties: those that are renamed, and those that are paths into objects.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -16,6 +17,15 @@ pub(super) fn is_pointer(name: &str) -> bool {
 pub fn is_json_pointer(text: &str) -> bool {
     let mut after = text.split('~').skip(1);
     is_pointer(text) && after.all(|after| after.starts_with(['0', '1']))
+}
+
+/// A pointer as a path with dots, which may mean the same property; other names are left alone.
+#[must_use]
+pub fn with_dots(name: &str) -> Cow<'_, str> {
+    match name.strip_prefix('/') {
+        Some(inner) => inner.replace('/', ".").replace("~1", "/").replace("~0", "~").into(),
+        None => name.into(),
+    }
 }
 
 /// Appends a property's name to a pointer.

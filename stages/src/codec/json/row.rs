@@ -124,7 +124,9 @@ impl Row {
             }
         }
         if by.layout.others == Others::Ignored {
-            if !matches!(lexer.peek(), Some(b'{' | b'[')) {
+            // The key is no field, wherever it is taken from.
+            let is_key = by.layout.key_name() == Some(&*name);
+            if !is_key && !matches!(lexer.peek(), Some(b'{' | b'[')) {
                 self.order.push(IGNORED);
                 self.ignored.push(quoted);
             }

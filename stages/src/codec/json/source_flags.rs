@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use aqpipe_engine::record::Field;
 
 use super::cell::Cell;
+use super::names::with_dots;
 use super::row::Row;
 use crate::columns::ColumnBuilder;
 use crate::reading::{FlagOptions, FlagSource, PublisherFlags, UnreadableCells, Verdict};
@@ -39,7 +40,7 @@ impl SourceFlags {
         let mut codes = SourceFlags::default();
         for (field, options) in options {
             let FlagSource::Name(name) = &options.column else { continue };
-            let code = match declared.iter().position(|field| *field.name == **name) {
+            let code = match declared.iter().position(|field| with_dots(&field.name) == with_dots(name)) {
                 Some(index) => CodeCell::Field(index),
                 None => CodeCell::Property(codes.property(name)),
             };
@@ -50,7 +51,7 @@ impl SourceFlags {
     }
 
     fn property(&mut self, name: &str) -> usize {
-        self.properties.iter().position(|known| known == name).unwrap_or_else(|| {
+        self.properties.iter().position(|known| with_dots(known) == with_dots(name)).unwrap_or_else(|| {
             self.properties.push(name.to_owned());
             self.properties.len() - 1
         })

@@ -259,6 +259,7 @@ impl SourceConfig for KafkaSourceConfig {
             messages: self.messages(cx)?,
             sample: Arc::new(SampleRules {
                 numbers: self.numbers(),
+                asked: self.asked(cx),
                 action: self.on_unreadable,
                 report: CellReport::new(cx.metrics()),
             }),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aqpipe_engine::config::nearest;
 use aqpipe_engine::stage::Problem;
 
-use crate::codec::json::{QUALITY, is_json_pointer};
+use crate::codec::json::{QUALITY, is_json_pointer, with_dots};
 use crate::reading::{FlagOptions, FlagSource, KeyOptions};
 
 /// The names that a configuration gives to what is in messages.
@@ -92,7 +92,7 @@ impl<'a> MessageNames<'a> {
                     let is_key = self.key.is_some_and(|key| key.columns().contains(name));
                     if name.is_empty() {
                         problems.push(Problem::new(place(), "the name is empty"));
-                    } else if name == self.timestamp || is_key || name == QUALITY {
+                    } else if name == self.timestamp || is_key {
                         problems.push(Problem::new(place(), format!("the property `{name}` holds no codes")));
                     }
                     problems.extend(pointer_problem(place(), name));
@@ -136,11 +136,6 @@ pub(super) fn check_unused(options: &[(&'static str, bool)], format: &str, why: 
         Problem::new([*name], format!("messages of `format = \"{format}\"` {why}")).at_key()
     };
     options.iter().filter(|(_, is_set)| *is_set).map(unused).collect()
-}
-
-/// A pointer as a name with dots, which may mean the same property.
-fn with_dots(name: &str) -> String {
-    name.strip_prefix('/').map_or_else(|| name.to_owned(), |inner| inner.replace('/', "."))
 }
 
 fn pointer_problem(place: Vec<String>, name: &str) -> Option<Problem> {

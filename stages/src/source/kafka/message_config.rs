@@ -1,5 +1,6 @@
 //! From the options of the source to the decoder of its messages.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aqpipe_engine::Result;
@@ -49,7 +50,7 @@ impl KafkaSourceConfig {
             OtherProperties::Keep => Others::Welcome,
             OtherProperties::Ignore => Others::Ignored,
         };
-        Ok(MessageOptions::Json(DecoderOptions {
+        Ok(MessageOptions::Json(Box::new(DecoderOptions {
             timestamp: self.timestamp.clone(),
             key: self.key.as_ref().map(KeyOptions::key),
             rename: self.rename.clone(),
@@ -62,7 +63,7 @@ impl KafkaSourceConfig {
             source_test,
             tests: Arc::clone(cx.qc_tests()),
             keep_raw: cx.keeps_raw(),
-        }))
+        })))
     }
 
     /// Checks what says how messages are read; returns the fields that it promises.
@@ -136,6 +137,13 @@ impl KafkaSourceConfig {
             censored: self.censored,
             value_marks: self.value_marks.clone(),
         }
+    }
+
+    /// The fields that were asked for, here or by a stage; `None` where all are.
+    pub(super) fn asked(&self, cx: &BuildContext) -> Option<BTreeSet<String>> {
+        let layout = self.layout();
+        let declared = layout.list.iter().map(|field| field.name.to_string());
+        (!layout.open).then(|| declared.chain(cx.numeric_fields().iter().cloned()).collect())
     }
 
     /// The fields that are declared.

@@ -10,7 +10,7 @@ use crate::source::csv::{CsvMessageDecoder, CsvMessageOptions};
 /// How messages are read.
 #[derive(Clone)]
 pub(super) enum MessageOptions {
-    Json(DecoderOptions),
+    Json(Box<DecoderOptions>),
     Csv(CsvMessageOptions),
 }
 
@@ -23,7 +23,7 @@ pub(super) enum MessageDecoder {
 impl MessageOptions {
     pub(super) fn decoder(&self) -> Result<MessageDecoder> {
         Ok(match self {
-            MessageOptions::Json(options) => MessageDecoder::Json(Box::new(Decoder::new(options.clone()))),
+            MessageOptions::Json(options) => MessageDecoder::Json(Box::new(Decoder::new((**options).clone()))),
             MessageOptions::Csv(options) => MessageDecoder::Csv(Box::new(CsvMessageDecoder::new(options)?)),
         })
     }

@@ -84,8 +84,8 @@ impl MessageReader {
             bytes: 0,
             read: wants_reports.then(Vec::new),
             presence,
-            // A run that has committed has decided.
-            sample: StreamSample::new(rules, !state.decoder.is_empty()),
+            // A run that has committed a message has decided.
+            sample: StreamSample::new(rules, state.last.is_some()),
             rules: Arc::clone(rules),
             warning: None,
             state,

@@ -47,7 +47,8 @@ fn a_code_is_a_verdict_wherever_it_stands_and_its_property_is_no_field() {
     .map(|rest| format!("{{{TIME},{rest}}}"));
     let batch = decode(&mut decoder, &messages).remove(0);
     assert_eq!(names(batch.fields()), ["NO2"]);
-    let found: Vec<_> = (0..9).map(|row| cell(&batch, "NO2", row)).map(|(value, quality)| (value, quality.flag())).collect();
+    let found: Vec<_> =
+        (0..9).map(|row| cell(&batch, "NO2", row)).map(|(value, quality)| (value, quality.flag())).collect();
     assert_eq!(
         found,
         [
@@ -113,4 +114,19 @@ fn marks_of_our_own_messages_count_the_property_with_the_codes() {
     assert_eq!((quality("T", 0).flag(), quality("T", 0).tests() & range), (Flag::Fail, range));
     assert_eq!((quality("NO2", 0).flag(), quality("NO2", 1).flag()), (Flag::Good, Flag::Fail));
     assert_eq!(quality("NO2", 1).tests() & source, source);
+}
+
+#[test]
+fn a_foreign_quality_may_be_the_code() {
+    for (column, message) in [
+        ("quality", r#""NO2":-9999,"quality":-99"#),
+        ("quality.code", r#""quality":{"code":-99},"NO2":-9999"#),
+        ("/quality/0", r#""NO2":-9999,"quality":["-99"]"#),
+    ] {
+        let flags = json!({ "NO2": { "column": column, "missing": [-99] } });
+        let mut decoder = Decoder::new(judged(flags, &[Field::number("NO2")]));
+        let batch = decode(&mut decoder, &[format!("{{{TIME},{message}}}")]).remove(0);
+        assert_eq!(cell(&batch, "NO2", 0), (None, CellQuality::MISSING), "{column}");
+        assert_eq!((decoder.quality_ignored(), decoder.passed_over().values), (0, 0));
+    }
 }

@@ -1,8 +1,8 @@
 //! Where the key of a record comes from.
 
-use aqpipe_engine::record::Batch;
+use aqpipe_engine::record::{Batch, Field, Fields, Flag};
 
-use super::super::{Decoder, Pushed};
+use super::super::{Decoder, Others, Pushed};
 use super::{DecoderOptions, decode, names, options, rejected};
 use crate::reading::{Key, KeyOrigin};
 
@@ -42,6 +42,20 @@ fn the_key_of_the_message_is_the_key_of_its_record() {
     assert_eq!(keys(&batch), [Some("EastCity"), Some("Zürich"), None, None]);
     assert_eq!(names(batch.fields()), ["v"]);
     assert_eq!(decoder.passed_over().values, 4, "a property of the key's name");
+}
+
+#[test]
+fn marks_of_our_own_messages_are_understood_where_the_key_is_the_message_s() {
+    let own = br#"{"timestamp":"2024-03-31T00:00:00Z","station":"n","v":1,"w":2,"quality":{"flags":"43","tests":{"v":["x"]}}}"#;
+    for others in [Others::Asked, Others::Welcome, Others::Ignored] {
+        let declared = Fields { list: vec![Field::number("v")], ..Fields::default() };
+        let mut decoder =
+            Decoder::new(DecoderOptions { others, declared: Some(declared), ..keyed(KeyOrigin::Message) });
+        assert_eq!(decoder.push_keyed(0, own, Some(b"n")), Ok(Pushed::Row), "{others:?}");
+        let batch = decoder.take().expect("fits").expect("a row");
+        assert_eq!(batch.numbers(0).expect("numbers").quality_at(0).flag(), Flag::Fail, "{others:?}");
+        assert_eq!(decoder.quality_ignored(), 0, "{others:?}");
+    }
 }
 
 #[test]
