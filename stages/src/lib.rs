@@ -12,6 +12,7 @@
 //!   missing files.
 //! * [`UCI_FIELDS`] are the measurements of the data set that the pipelines which ship are written for.
 
+mod cell_access;
 mod civil_date;
 pub mod codec;
 mod columns;

@@ -75,6 +75,12 @@ pub trait SplitReader: Send {
         None
     }
 
+    /// The parts of the records of the last batch that are to go on, each with the source offset of its record: a replay asks
+    /// for those that were given up. Of a record without one, all goes on.
+    fn parts(&self) -> Vec<(u64, String)> {
+        Vec::new()
+    }
+
     /// The share of the input that lies before the position, 0 to 1, where it is known.
     fn progress(&self) -> Option<f64> {
         None
