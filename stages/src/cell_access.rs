@@ -5,18 +5,21 @@ use std::borrow::Cow;
 use aqpipe_engine::record::{CellQuality, Column};
 use arrow_array::Array as _;
 
-use crate::codec::number::parse_f64;
+use crate::reading::{NumberReader, Reading};
 
-/// The measurement in a cell, also where the column holds text.
-pub(crate) fn number_at(column: &Column, row: usize) -> (Option<f64>, CellQuality) {
+/// The measurement in a cell, also where the column holds text: a source reads a field by its own options only where it knows
+/// that stages use it as a measurement.
+pub(crate) fn number_at(column: &Column, row: usize, reader: &NumberReader) -> (Option<f64>, CellQuality) {
     match column {
         Column::Number(numbers) => (numbers.get(row), numbers.quality_at(row)),
-        Column::Text(texts) if texts.is_valid(row) && !texts.value(row).trim().is_empty() => {
-            match parse_f64(texts.value(row).trim().as_bytes(), b'.') {
-                Some(value) => (Some(value), CellQuality::OBSERVED),
-                None => (None, CellQuality::UNREADABLE),
+        Column::Text(texts) if texts.is_valid(row) => match reader.read(texts.value(row).trim().as_bytes()) {
+            Reading::Value(value) => (Some(value), CellQuality::OBSERVED),
+            Reading::Missing => (None, CellQuality::MISSING),
+            // A reader without options knows neither marks nor limits.
+            Reading::Censored(_) | Reading::Suspect(_) | Reading::Failed | Reading::Unreadable => {
+                (None, CellQuality::UNREADABLE)
             }
-        }
+        },
         Column::Text(_) => (None, CellQuality::MISSING),
     }
 }

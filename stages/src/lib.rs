@@ -25,6 +25,7 @@ pub mod kafka;
 mod measurement_checks;
 mod per_layout;
 pub mod reading;
+mod same_time;
 mod seconds;
 mod sink;
 mod source;

@@ -11,6 +11,7 @@ use super::field_binder::{FieldBinder, FieldSelection};
 use super::imputer::{Imputer, SavedStep, SeriesNames};
 use super::key_table::KeyTable;
 use super::keyed_batch::KeyedBatch;
+use super::same_times::SameTimes;
 use super::sampling::SamplingCheck;
 use super::step::Method;
 
@@ -33,6 +34,7 @@ pub(super) struct ImputeChain {
     /// Rows that steps of an earlier configuration held. They go through the present steps first.
     backlog: Vec<Batch>,
     sampling: Option<SamplingCheck>,
+    same_times: Option<SameTimes>,
 }
 
 impl ImputeChain {
@@ -40,9 +42,17 @@ impl ImputeChain {
         selection: FieldSelection,
         steps: Vec<(Method, Box<dyn Imputer>)>,
         sampling: Option<SamplingCheck>,
+        same_times: SameTimes,
     ) -> ImputeChain {
         let binder = FieldBinder::new(selection);
-        ImputeChain { keys: KeyTable::default(), binder, steps, backlog: Vec::new(), sampling }
+        ImputeChain {
+            keys: KeyTable::default(),
+            binder,
+            steps,
+            backlog: Vec::new(),
+            sampling,
+            same_times: Some(same_times),
+        }
     }
 
     fn rows(&mut self, batch: Batch) -> KeyedBatch {
@@ -96,6 +106,9 @@ impl Transform for ImputeChain {
         let rows = self.rows(batch);
         if self.sampling.as_mut().is_some_and(|check| check.is_done_after(&rows)) {
             self.sampling = None;
+        }
+        if self.same_times.as_mut().is_some_and(|check| check.is_done_after(&rows)) {
+            self.same_times = None;
         }
         self.run_steps(0, vec![rows], out)
     }

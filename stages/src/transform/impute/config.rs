@@ -18,6 +18,7 @@ use super::gap_fill::GapFill;
 use super::gap_rule::GapRule;
 use super::imputer::Imputer;
 use super::median_fit::MedianFitter;
+use super::same_times::SameTimes;
 use super::sampling::SamplingCheck;
 use super::step::{Method, Over, Step};
 use super::window_median::WindowMedian;
@@ -133,7 +134,8 @@ impl TransformConfig for Impute {
         for step in &self.steps {
             steps.push((step.method, self.imputer(step, cx)?));
         }
-        Ok(Box::new(ImputeChain::new(self.selection(), steps, SamplingCheck::of(&self.steps, cx))))
+        let same_times = SameTimes::new(self.fields.as_ref(), cx);
+        Ok(Box::new(ImputeChain::new(self.selection(), steps, SamplingCheck::of(&self.steps, cx), same_times)))
     }
 }
 

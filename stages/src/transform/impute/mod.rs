@@ -30,6 +30,7 @@ mod late_gaps;
 mod median_fit;
 mod row_set;
 mod running_median;
+mod same_times;
 mod sampling;
 mod step;
 #[cfg(test)]

@@ -8,7 +8,8 @@ use aqpipe_engine::stage::{BuildContext, Descriptor, Problem, Transform, Transfo
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::pivoter::{Pivoter, Settings};
+use super::pivoter::Pivoter;
+use super::settings::{Late, Settings};
 use crate::measurement_checks::check_measurement;
 use crate::seconds::Seconds;
 
@@ -50,17 +51,6 @@ struct Pivot {
     #[serde(default = "Pivot::default_max_rows")]
     #[schemars(range(min = 1))]
     max_rows: u32,
-}
-
-/// What becomes of a value that comes late.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Late {
-    /// Its record becomes a dead letter.
-    #[default]
-    DeadLetter,
-    /// It becomes a row of its own, with the same key and time.
-    Row,
 }
 
 /// The default of `max_wait` for a source that does not end.

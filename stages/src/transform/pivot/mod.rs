@@ -4,8 +4,11 @@
 //! leave ([`row_writer`]). A record waits as a held row; a row of three records counts two as merged when it leaves.
 
 mod config;
+mod keyed_rows;
+mod late_values;
 mod open_rows;
 mod pivoter;
 mod row_writer;
+mod settings;
 #[cfg(test)]
 mod tests;

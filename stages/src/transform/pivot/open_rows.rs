@@ -129,6 +129,11 @@ impl OpenRow {
         self.records.iter().map(|record| record.source_offset).min().unwrap_or_default()
     }
 
+    /// Where the first of its records starts, and how many there are.
+    pub(super) fn extent(&self) -> (u64, u64) {
+        (self.source_offset(), self.records())
+    }
+
     /// The records that it was made of, as bytes of a row; `None` where those are not kept.
     pub(super) fn origins(&self) -> Option<Vec<u8>> {
         self.records.iter().any(|record| record.raw.is_some()).then(|| {
@@ -145,28 +150,41 @@ impl OpenRow {
     }
 }
 
+/// How a row left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Departure {
+    /// With a value for each name: what comes after it is another record of the same.
+    Complete,
+    /// Without some: what comes after it is late.
+    Incomplete,
+}
+
 /// The rows of a key.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct KeyRows {
     pub(super) open: BTreeMap<i64, OpenRow>,
-    /// The times of those that have left, the last one last.
-    left: VecDeque<i64>,
+    /// The times of those that have left, the last one last, and whether they had all values.
+    left: VecDeque<(i64, bool)>,
     /// The latest of the times that are not remembered any more.
     forgotten: Option<i64>,
 }
 
 impl KeyRows {
     /// Whether the row of a time has left, as far as is known.
-    pub(super) fn has_left(&self, time: i64) -> bool {
-        self.left.contains(&time) || self.forgotten.is_some_and(|forgotten| time <= forgotten)
+    pub(super) fn departure(&self, time: i64) -> Option<Departure> {
+        match self.left.iter().find(|(left, _)| *left == time) {
+            Some((_, true)) => Some(Departure::Complete),
+            Some((_, false)) => Some(Departure::Incomplete),
+            None => self.forgotten.is_some_and(|forgotten| time <= forgotten).then_some(Departure::Incomplete),
+        }
     }
 
     /// Takes a row out.
-    pub(super) fn take(&mut self, time: i64) -> Option<OpenRow> {
+    pub(super) fn take(&mut self, time: i64, departure: Departure) -> Option<OpenRow> {
         let row = self.open.remove(&time)?;
-        self.left.push_back(time);
+        self.left.push_back((time, departure == Departure::Complete));
         if self.left.len() > TIMES_LEFT_MAX {
-            self.forgotten = self.forgotten.max(self.left.pop_front());
+            self.forgotten = self.forgotten.max(self.left.pop_front().map(|(time, _)| time));
         }
         Some(row)
     }

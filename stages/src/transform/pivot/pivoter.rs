@@ -1,41 +1,30 @@
 //! Merges records into rows.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use aqpipe_engine::clock::Clock;
 use aqpipe_engine::record::{Batch, Field, Fields, Kind};
 use aqpipe_engine::stage::{BuildContext, DeadLetter, Output, State, Transform};
 use aqpipe_engine::{Error, Result};
-use arrow_array::Array as _;
 use serde::{Deserialize, Serialize};
 
-use super::config::Late;
-use super::open_rows::{Added, KeyRows, NamedCell, OpenRow};
+use super::keyed_rows::{KeyedRows, Ready};
+use super::late_values::LateValues;
+use super::open_rows::{Added, Departure, KeyRows, NamedCell, OpenRow};
 use super::row_writer::RowLayout;
+use super::settings::{Late, Settings};
 use crate::cell_access::{number_at, text_at};
 use crate::per_layout::PerLayout;
+use crate::reading::NumberReader;
+use crate::same_time::SameTime;
 use crate::warn_once::WarnOnce;
 
 const PIVOT_FORMAT_VERSION: u8 = 1;
 /// Names that get a column: more are no names of measurements.
 const NAMES_MAX: usize = 1_000;
-/// So many late values, if they are a third of all, tell that the input is not in the order of time.
-const LATE_TOLD: u64 = 100;
-
-/// The options, with their defaults.
-pub(super) struct Settings {
-    pub(super) names: String,
-    pub(super) values: String,
-    pub(super) expect: Option<Vec<String>>,
-    pub(super) keep: Option<Vec<String>>,
-    pub(super) max_wait: Option<Duration>,
-    /// In microseconds.
-    pub(super) allowed_lateness: u64,
-    pub(super) late: Late,
-    pub(super) max_rows: u64,
-}
+/// Names of an example in a message.
+const NAMES_SHOWN: usize = 20;
 
 /// The columns of one layout.
 #[derive(Clone)]
@@ -46,22 +35,18 @@ struct Bound {
     kept: Arc<[Option<usize>]>,
 }
 
-type Ready = Vec<(Option<Arc<str>>, OpenRow)>;
-
 /// Merges the records of a split.
 pub(super) struct Pivoter {
     settings: Settings,
     layout: RowLayout,
-    keys: Vec<(Option<Arc<str>>, KeyRows)>,
-    ids: HashMap<Option<Arc<str>>, usize, foldhash::fast::RandomState>,
+    rows: KeyedRows,
     held: u64,
-    /// Records that have a name that gets a column, and those of them that came late.
-    taken: u64,
-    late: u64,
-    told_late: bool,
+    late: LateValues,
     given_up: u64,
     warn_at: u64,
     bound: PerLayout<Bound>,
+    reader: NumberReader,
+    same_time: Option<SameTime>,
     clock: Clock,
     stage: Arc<str>,
     warned: Arc<WarnOnce>,
@@ -73,25 +58,24 @@ struct Saved {
     names: Vec<String>,
     key: Option<String>,
     keys: Vec<(Option<String>, KeyRows)>,
-    taken: u64,
-    late: u64,
+    late: LateValues,
 }
 
 impl Pivoter {
     pub(super) fn new(settings: Settings, cx: &BuildContext) -> Pivoter {
         let names = settings.expect.iter().flatten().map(|name| Arc::from(name.as_str())).collect();
+        let same_time = SameTime::new(vec![settings.names.clone(), settings.values.clone()], cx);
         Pivoter {
             settings,
             layout: RowLayout { names, ..RowLayout::default() },
-            keys: Vec::new(),
-            ids: HashMap::default(),
+            rows: KeyedRows::default(),
             held: 0,
-            taken: 0,
-            late: 0,
-            told_late: false,
+            late: LateValues::default(),
             given_up: 0,
             warn_at: 1,
             bound: PerLayout::default(),
+            reader: NumberReader::default(),
+            same_time: Some(same_time),
             clock: cx.clock().clone(),
             stage: Arc::clone(cx.stage()),
             warned: cx.pipeline_extensions().get_or_put(WarnOnce::default),
@@ -116,16 +100,6 @@ impl Pivoter {
             values: input.index(&settings.values),
             kept: layout.kept.iter().map(|field| input.index(&field.name)).collect(),
         }
-    }
-
-    fn key(&mut self, batch: &Batch, row: usize) -> usize {
-        let key = batch.key().filter(|keys| keys.is_valid(row)).map(|keys| Arc::from(keys.value(row)));
-        if let Some(known) = self.ids.get(&key) {
-            return *known;
-        }
-        self.ids.insert(key.clone(), self.keys.len());
-        self.keys.push((key, KeyRows::default()));
-        self.keys.len() - 1
     }
 
     /// The number of a name; `None` where it gets no column.
@@ -164,9 +138,10 @@ impl Pivoter {
             out.dead.push(dead(format!("it has no field `{missing}`")));
             return Ok(());
         };
-        let key = self.key(batch, row);
-        let time = batch.time()[row];
-        self.release_before(key, time, ready);
+        let (key, time) = (self.rows.key(batch, row), batch.time()[row]);
+        if self.settings.expect.is_some() {
+            self.rows.release_before(key, time, self.settings.allowed_lateness, ready);
+        }
         let Some(name) = text_at(batch.column(names), row) else {
             out.dead.push(dead(format!("it has no name in `{}`", self.settings.names)));
             return Ok(());
@@ -175,65 +150,45 @@ impl Pivoter {
             out.filtered += 1;
             return Ok(());
         };
-        self.taken += 1;
-        let (value, quality) = number_at(batch.column(values), row);
+        self.late.taken += 1;
+        let (value, quality) = number_at(batch.column(values), row, &self.reader);
         let cell = NamedCell { name: number, value, quality: quality.0 };
         let now = self.clock.now();
-        let (key_name, rows) = &mut self.keys[key];
-        let why = if !rows.open.contains_key(&time) && rows.has_left(time) {
+        let series = (key * NAMES_MAX + number) as u64;
+        let rows = self.rows.of(key);
+        let left = if rows.open.contains_key(&time) { None } else { rows.departure(time) };
+        if left.is_none() {
+            let open = rows.open.entry(time).or_insert_with(|| OpenRow::new(batch, row, now));
+            if open.add(batch, row, cell, &bound.kept) == Added::Taken {
+                let is_complete = self.settings.expect.is_some() && open.cells.len() == self.layout.names.len();
+                self.held += 1;
+                self.same_time.iter_mut().for_each(|check| check.remember(series, batch, row));
+                if is_complete {
+                    self.rows.complete(key, time, ready);
+                }
+                return Ok(());
+            }
+        }
+        let why = if left == Some(Departure::Incomplete) {
+            self.late.late += 1;
             format!("a value of `{name}` came after the row of its time had left")
         } else {
-            let open = rows.open.entry(time).or_insert_with(|| OpenRow::new(batch, row, now));
-            match open.add(batch, row, cell, &bound.kept) {
-                Added::Taken => {
-                    self.held += 1;
-                    if self.settings.expect.is_some() && open.cells.len() == self.layout.names.len() {
-                        ready.extend(rows.take(time).map(|row| (key_name.clone(), row)));
-                    }
-                    return Ok(());
-                }
-                Added::Repeated => format!(
-                    "another value of `{name}` came before, with the same key and time: does the key lack a part?"
-                ),
-            }
+            self.same_time.take_if(|check| check.tell(series, batch, row));
+            format!(
+                "a value of `{name}` came before, with the same key and time: is it the same record once more, or does \
+                 the key lack a part?"
+            )
         };
-        self.late += 1;
         match self.settings.late {
             Late::DeadLetter => out.dead.push(dead(why)),
             Late::Row => {
                 let mut alone = OpenRow::new(batch, row, now);
                 alone.add(batch, row, cell, &bound.kept);
                 self.held += 1;
-                ready.push((key_name.clone(), alone));
+                ready.push((self.rows.name(key), alone));
             }
         }
         Ok(())
-    }
-
-    /// Rows of a key leave when a record comes that is later than they may wait for.
-    fn release_before(&mut self, key: usize, time: i64, ready: &mut Ready) {
-        if self.settings.expect.is_none() {
-            return;
-        }
-        let (name, rows) = &mut self.keys[key];
-        while let Some((first, _)) = rows.open.first_key_value()
-            && *first < time
-            && time.abs_diff(*first) > self.settings.allowed_lateness
-        {
-            let first = *first;
-            ready.extend(rows.take(first).map(|row| (name.clone(), row)));
-        }
-    }
-
-    /// Takes out the rows that are asked for, in the order in which they came.
-    fn release(&mut self, ready: &mut Ready, leaves: impl Fn(&OpenRow) -> bool) {
-        let mut rows: Ready = Vec::new();
-        for (name, of_key) in &mut self.keys {
-            let times: Vec<i64> = of_key.open.values().filter(|row| leaves(row)).map(|row| row.time).collect();
-            rows.extend(times.into_iter().filter_map(|time| of_key.take(time)).map(|row| (name.clone(), row)));
-        }
-        rows.sort_by_key(|(_, row)| row.source_offset());
-        ready.extend(rows);
     }
 
     /// No more records are held than may be.
@@ -244,7 +199,8 @@ impl Pivoter {
             return Ok(());
         }
         if self.settings.expect.is_none() {
-            let names: Vec<String> = self.layout.names.iter().take(20).map(|name| format!("{name:?}")).collect();
+            let names: Vec<String> =
+                self.layout.names.iter().take(NAMES_SHOWN).map(|name| format!("{name:?}")).collect();
             let max_rows = self.settings.max_rows;
             return Err(Error::config(format!(
                 "it holds more than {max_rows} records (`max_rows`): without `expect` all of the input is held"
@@ -254,13 +210,19 @@ impl Pivoter {
                 names.join(", ")
             )));
         }
-        let mut offsets: Vec<u64> =
-            self.keys.iter().flat_map(|(_, rows)| rows.open.values()).map(OpenRow::source_offset).collect();
-        offsets.sort_unstable();
-        // Half of them, so that the next records need no look at all rows.
-        let Some(last) = offsets.get(offsets.len() / 2).copied() else { return Ok(()) };
+        let mut rows: Vec<(u64, u64)> =
+            self.rows.iter().flat_map(|(_, rows)| rows.open.values()).map(OpenRow::extent).collect();
+        rows.sort_unstable();
+        // Half of what may be held stays, so that the next records need no look at all rows.
+        let too_many = held - (self.settings.max_rows - self.settings.max_rows / 2);
+        let mut sum = 0;
+        let last = rows.into_iter().find_map(|(offset, records)| {
+            sum += records;
+            (sum >= too_many).then_some(offset)
+        });
+        let Some(last) = last else { return Ok(()) };
         let before = ready.len();
-        self.release(ready, |row| row.source_offset() <= last);
+        self.rows.release(ready, |row| row.source_offset() <= last);
         self.given_up += (ready.len() - before) as u64;
         if self.given_up >= self.warn_at {
             tracing::warn!(
@@ -283,21 +245,6 @@ impl Pivoter {
         out.batches.push(self.layout.batch(&ready)?);
         Ok(())
     }
-
-    /// Says so where many values come late.
-    fn tell_late(&mut self, least: u64) {
-        if self.told_late || self.late < least || self.late.saturating_mul(3) < self.taken {
-            return;
-        }
-        self.told_late = true;
-        let (late, taken, names) = (self.late, self.taken, &self.settings.names);
-        tracing::warn!(
-            stage = &*self.stage,
-            "most rows come late ({late} of {taken} values so far): a row leaves when the next time of its key comes, and the input \
-             seems to be sorted by `{names}` and not by time; leave out `expect`, so that input that ends is held as a whole (up to \
-             `max_rows`), or let rows wait longer by `allowed_lateness`"
-        );
-    }
 }
 
 impl Transform for Pivoter {
@@ -309,21 +256,21 @@ impl Transform for Pivoter {
             self.take_record(&batch, row, &bound, &mut ready, out)?;
         }
         self.bound_held(&mut ready)?;
-        self.tell_late(LATE_TOLD);
+        self.late.tell(&self.stage, &self.settings.names);
         self.emit(ready, out)
     }
 
     fn finish(&mut self, out: &mut Output) -> Result<()> {
         let mut ready = Vec::new();
-        self.release(&mut ready, |_| true);
-        self.tell_late(2);
+        self.rows.release(&mut ready, |_| true);
+        self.late.tell_at_end(&self.stage, &self.settings.names);
         self.emit(ready, out)
     }
 
     fn tick(&mut self, now: Instant, out: &mut Output) -> Result<()> {
         let Some(max_wait) = self.settings.max_wait.filter(|_| self.held > 0) else { return Ok(()) };
         let mut ready = Vec::new();
-        self.release(&mut ready, |row| {
+        self.rows.release(&mut ready, |row| {
             row.arrived.is_none_or(|arrived| now.saturating_duration_since(arrived) >= max_wait)
         });
         self.emit(ready, out)
@@ -339,9 +286,8 @@ impl Transform for Pivoter {
             kept: self.layout.kept.clone(),
             names: self.layout.names.iter().map(|name| name.to_string()).collect(),
             key: text(&self.layout.key),
-            keys: self.keys.iter().map(|(key, rows)| (text(key), rows.clone())).collect(),
-            taken: self.taken,
-            late: self.late,
+            keys: self.rows.iter().map(|(key, rows)| (key.map(str::to_owned), rows.clone())).collect(),
+            late: self.late.clone(),
         };
         State::of(PIVOT_FORMAT_VERSION, &saved)
     }
@@ -352,9 +298,8 @@ impl Transform for Pivoter {
         let numbers: Vec<Option<usize>> = saved.names.iter().map(|name| self.name(name)).collect::<Result<_>>()?;
         let now = self.clock.now();
         (self.layout.kept, self.layout.key) = (saved.kept, saved.key.map(Arc::from));
-        (self.taken, self.late, self.bound) = (saved.taken, saved.late, PerLayout::default());
+        (self.late, self.bound) = (saved.late, PerLayout::default());
         for (key, mut rows) in saved.keys {
-            let key: Option<Arc<str>> = key.map(Arc::from);
             for row in rows.open.values_mut() {
                 row.arrived = Some(now);
                 self.held += row.records();
@@ -366,8 +311,7 @@ impl Transform for Pivoter {
                     None => false,
                 });
             }
-            self.ids.insert(key.clone(), self.keys.len());
-            self.keys.push((key, rows));
+            self.rows.add(key.map(Arc::from), rows);
         }
         Ok(())
     }

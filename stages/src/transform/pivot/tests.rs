@@ -125,7 +125,8 @@ fn a_value_of_a_row_that_has_left_is_a_dead_letter_or_a_row_of_its_own() {
         reasons,
         [
             "a value of `o3` came after the row of its time had left",
-            "another value of `pm25` came before, with the same key and time: does the key lack a part?",
+            "a value of `pm25` came before, with the same key and time: is it the same record once more, or does the key \
+             lack a part?",
         ]
     );
     assert_eq!(out.dead[0].raw.as_deref(), Some(&b"1;o3"[..]));

@@ -7,21 +7,25 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::name_pattern::NamePattern;
-use super::unpivoter::Unpivoter;
+use super::unpivoter::{Unpivoter, layout};
+use crate::reading::Sentinel;
 
-/// Makes a record for each hour (minute, day) of records that have a column for each: `H01` … `H24`, or `00` … `23`.
+/// Makes a record for each hour of records that have a column for each: `H01` … `H24`, or `00` … `23`.
 ///
 /// The time of a new record is that of the old one and what the column's name says: with the day in `timestamp`, `H01` is
-/// 01:00 and `H24` is 00:00 of the next day. All other fields come along; the columns themselves and their marks do not. A record
-/// is made for each of the columns, also where there is no value, so that a gap is one.
+/// 01:00 and `H24` is 00:00 of the next day. Hours are counted from the time of the record, at its offset, so files in clock time
+/// with a change of the clock in it need a fixed offset as `timezone`. All other fields come along; the columns themselves and
+/// their marks do not. A record is made for each of the columns, also where there is no value, so that a gap is one.
+///
+/// Files that have a line for each parameter of a day (Madrid's) then need `pivot`, so that each parameter is a field of its own.
 ///
 /// A dead letter of such a record names its column and keeps the whole line; `aqpipe dead-letters replay` sends that column
 /// alone.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Unpivot {
-    /// The names of the columns: `"H{hour}"`, `"{hour}"`, `"{hour}:{minute}"`, `"D{day}"`. Hours go from 0 to 24, days from 1,
-    /// with or without a zero in front.
+    /// The names of the columns: `"H{hour}"`, `"{hour}"`, `"{hour}:{minute}"`. Hours go from 0 to 24, with or without a zero in
+    /// front.
     columns: String,
     /// The field that has their values.
     #[serde(default = "Unpivot::default_values")]
@@ -29,10 +33,11 @@ struct Unpivot {
     values: String,
     /// The names of the columns that say whether the values hold: `"V{hour}"`.
     validity: Option<String>,
-    /// The marks under which a value holds. Any other one empties it: the cell fails the test `source`.
+    /// The marks under which a value holds: words, or numbers, which compare by value. Any other mark, or none, empties it: the
+    /// cell fails the test `source`.
     #[serde(default = "Unpivot::default_valid")]
     #[schemars(length(min = 1))]
-    valid: Vec<String>,
+    valid: Vec<Sentinel>,
 }
 
 const EXAMPLE: &str = r#"columns = "H{hour}"     # H01 … H24
@@ -56,8 +61,9 @@ impl TransformConfig for Unpivot {
             problems.extend(error.map(|why| Problem::new([key], format!("`{text}` is no pattern of names: {why}"))));
         }
         let (Ok(columns), Ok(validity)) = (columns, validity) else { return Err(problems) };
-        let output = super::unpivoter::layout(input, &columns, validity.as_ref(), None);
-        if !input.open && output.list.len() == input.list.len() {
+        let rest = layout(input, &columns, validity.as_ref(), None);
+        let named: Vec<_> = input.names().filter_map(|name| Some((name, columns.read(name)?))).collect();
+        if !input.open && named.is_empty() {
             let problem = Problem::new(["columns"], format!("no field here is called like `{}`", self.columns));
             let names = input.names().collect::<Vec<_>>().join("`, `");
             problems.push(if input.list.is_empty() {
@@ -66,13 +72,23 @@ impl TransformConfig for Unpivot {
                 problem.help(format!("the fields here are `{names}`"))
             });
         }
-        if !output.is_free(&self.values) {
+        let mark = |(name, named)| Some((name, validity.as_ref()?.write(named)?));
+        let mut marks = named.iter().map(|(name, named)| (*name, named)).filter_map(mark);
+        if !input.open
+            && let Some((name, mark)) = marks.find(|(_, mark)| input.index(mark).is_none())
+        {
+            let problem = Problem::new(["validity"], format!("there is no field `{mark}` with the marks of `{name}`"));
+            problems.push(problem.help(format!(
+                "let the source read it (`text_fields = [\"{mark}\", …]`), or all columns, without `fields` and `text_fields`"
+            )));
+        }
+        if !rest.is_free(&self.values) {
             problems.push(Problem::new(["values"], format!("records have a field `{}` already", self.values)));
         }
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok(super::unpivoter::layout(input, &columns, validity.as_ref(), Some(Field::number(&self.values))))
+        Ok(layout(input, &columns, validity.as_ref(), Some(Field::number(&self.values))))
     }
 
     fn numeric_fields(&self) -> Vec<String> {
@@ -96,7 +112,7 @@ impl Unpivot {
         "value".to_owned()
     }
 
-    fn default_valid() -> Vec<String> {
-        vec!["V".to_owned()]
+    fn default_valid() -> Vec<Sentinel> {
+        vec![Sentinel::Word("V".to_owned())]
     }
 }

@@ -3,19 +3,14 @@
 /// A part of the time that a name holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unit {
-    /// Of the month, from 1.
-    Day,
     /// 0 to 24.
     Hour,
     Minute,
 }
 
-/// The parts: the word in a pattern, the lowest and the highest number, and microseconds.
-const UNITS: [(Unit, &str, i64, i64, i64); 3] = [
-    (Unit::Day, "{day}", 1, 31, 86_400_000_000),
-    (Unit::Hour, "{hour}", 0, 24, 3_600_000_000),
-    (Unit::Minute, "{minute}", 0, 59, 60_000_000),
-];
+/// The parts: the word in a pattern, the highest number, and microseconds.
+const UNITS: [(Unit, &str, i64, i64); 2] =
+    [(Unit::Hour, "{hour}", 24, 3_600_000_000), (Unit::Minute, "{minute}", 59, 60_000_000)];
 
 #[derive(Clone, Debug)]
 enum Piece {
@@ -50,23 +45,20 @@ impl NamePattern {
             if at > 0 {
                 pieces.push(Piece::Text(rest[..at].to_owned()));
             }
-            if pieces.iter().any(|piece| matches!(piece, Piece::Number(known) if *known == unit)) {
-                return Err(format!("{word} is there twice"));
-            }
             pieces.push(Piece::Number(unit));
             rest = &rest[at + word.len()..];
         }
         let texts = pieces.iter().filter_map(|piece| if let Piece::Text(text) = piece { Some(text) } else { None });
         if texts.clone().any(|text| text.contains(['{', '}'])) {
-            return Err("a part of the time is {hour}, {minute} or {day}".to_owned());
+            return Err("a part of the time is {hour} or {minute}".to_owned());
         }
         if texts.count() == pieces.len() {
-            return Err("it has no part of the time: {hour}, {minute} or {day}".to_owned());
+            return Err("it has no part of the time: {hour} or {minute}".to_owned());
         }
         Ok(NamePattern(pieces))
     }
 
-    /// What a name says, if it is one of this pattern.
+    /// What a name says, if it is one of this pattern. A part that comes twice (`H01//H01`, in two languages) is the same there.
     pub(super) fn read<'a>(&self, name: &'a str) -> Option<NamedTime<'a>> {
         let mut named = NamedTime { digits: Vec::new(), micros: 0 };
         let mut rest = name;
@@ -74,13 +66,16 @@ impl NamePattern {
             match piece {
                 Piece::Text(text) => rest = rest.strip_prefix(text.as_str())?,
                 Piece::Number(unit) => {
-                    let (unit, _, least, most, micros) = UNITS[*unit];
+                    let (unit, _, most, micros) = UNITS[*unit];
                     let length = rest.bytes().take(2).take_while(u8::is_ascii_digit).count();
                     let (digits, behind) = rest.split_at(length);
-                    let number = digits.parse().ok().filter(|number| (least..=most).contains(number))?;
-                    named.micros += (number - i64::from(unit == Unit::Day)) * micros;
-                    named.digits.push((unit, digits));
                     rest = behind;
+                    match named.digits.iter().find(|(known, _)| *known == unit) {
+                        Some((_, known)) if *known == digits => continue,
+                        Some(_) => return None,
+                        None => named.digits.push((unit, digits)),
+                    }
+                    named.micros += digits.parse::<i64>().ok().filter(|number| *number <= most)? * micros;
                 }
             }
         }
@@ -100,11 +95,15 @@ impl NamePattern {
 
     /// All names of a pattern with one part, with and without a zero in front.
     pub(super) fn names(&self) -> Vec<String> {
-        let mut numbers =
-            self.0.iter().filter_map(|piece| if let Piece::Number(unit) = piece { Some(*unit) } else { None });
-        let (Some(unit), None) = (numbers.next(), numbers.next()) else { return Vec::new() };
-        let (unit, _, least, most, _) = UNITS[unit];
-        let spellings = (least..=most).flat_map(|number| [format!("{number}"), format!("{number:02}")]);
+        let mut units: Vec<usize> = self
+            .0
+            .iter()
+            .filter_map(|piece| if let Piece::Number(unit) = piece { Some(*unit) } else { None })
+            .collect();
+        units.dedup();
+        let [unit] = *units else { return Vec::new() };
+        let (unit, _, most, _) = UNITS[unit];
+        let spellings = (0..=most).flat_map(|number| [format!("{number}"), format!("{number:02}")]);
         let named = |digits: &String| self.write(&NamedTime { digits: vec![(unit, digits)], micros: 0 });
         let mut names: Vec<String> = spellings.filter_map(|digits| named(&digits)).collect();
         names.dedup();
@@ -127,7 +126,8 @@ mod tests {
         assert_eq!(micros("{hour}", "00"), Some(0));
         assert_eq!(micros("{hour}", "7"), Some(7 * 60));
         assert_eq!(micros("{hour}:{minute} h", "13:30 h"), Some(13 * 60 + 30));
-        assert_eq!(micros("D{day}", "D01"), Some(0));
+        assert_eq!(micros("H{hour}//H{hour}", "H05//H05"), Some(5 * 60));
+        assert_eq!(micros("H{hour}//H{hour}", "H05//H06"), None);
         for other in ["H25", "H", "H001", "V01", "H01 ", "XH01", "H1x"] {
             assert_eq!(micros("H{hour}", other), None, "{other}");
         }
@@ -139,14 +139,14 @@ mod tests {
             (NamePattern::parse("H{hour}").expect("one"), NamePattern::parse("V{hour}").expect("one"));
         let named = columns.read("H03").expect("a name");
         assert_eq!(marks.write(&named).as_deref(), Some("V03"));
-        assert_eq!(NamePattern::parse("V{day}").expect("one").write(&named), None);
+        assert_eq!(NamePattern::parse("V{minute}").expect("one").write(&named), None);
         assert!(columns.names().contains(&"H3".to_owned()) && columns.names().contains(&"H24".to_owned()));
     }
 
     #[test]
     fn what_is_no_pattern_is_refused() {
         for (text, why) in
-            [("H01", "no part"), ("{hour}{hour}", "twice"), ("H{hr}", "{hour}, {minute} or {day}"), ("", "no part")]
+            [("H01", "no part"), ("H{hr}", "{hour} or {minute}"), ("{hour}}", "is {hour}"), ("", "no part")]
         {
             let error = NamePattern::parse(text).expect_err(text);
             assert!(error.contains(why), "{text}: {error}");

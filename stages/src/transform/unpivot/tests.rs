@@ -51,8 +51,7 @@ fn columns_that_hold_text_are_read_and_what_cannot_be_read_says_so() {
 
 #[test]
 fn marks_may_be_numbers_and_a_column_without_one_holds() {
-    let toml =
-        "[[transform]]\ntype = \"unpivot\"\ncolumns = \"H{hour}\"\nvalidity = \"V{hour}\"\nvalid = [\"1\", \"2\"]\n";
+    let toml = "[[transform]]\ntype = \"unpivot\"\ncolumns = \"H{hour}\"\nvalidity = \"V{hour}\"\nvalid = [1, \"2\"]\n";
     let batch = BatchBuilder::new()
         .numbers("H1", [Some(7.0), Some(6.0)])
         .numbers("V1", [Some(1.0), Some(-1.0)])
@@ -92,6 +91,11 @@ fn what_cannot_be_is_a_problem_at_its_place() {
     assert!(says(json!({ "columns": "H{hour}" })).is_empty());
     assert_eq!(says(json!({ "columns": "T{hour}" })), ["columns: no field here is called like `T{hour}`"]);
     assert_eq!(says(json!({ "columns": "H{hour}", "values": "x" })), ["values: records have a field `x` already"]);
+    assert!(says(json!({ "columns": "H{hour}", "validity": "V{hour}" })).is_empty());
+    assert_eq!(
+        says(json!({ "columns": "H{hour}", "validity": "Q{hour}" })),
+        ["validity: there is no field `Q01` with the marks of `H01`"]
+    );
     let says = |table| problems("unpivot", table, &Fields { list: vec![Field::number("H01")], ..Fields::default() });
     assert_eq!(says(json!({ "columns": "H", "validity": "V{hours}" })).len(), 2);
     assert!(says(json!({ "columns": "H{hour}", "values": "H01" })).is_empty(), "the column goes away");

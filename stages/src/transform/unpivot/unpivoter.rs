@@ -11,12 +11,11 @@ use arrow_array::{BinaryArray, Float64Array, StringArray};
 use super::name_pattern::NamePattern;
 use crate::cell_access::{number_at, text_at};
 use crate::per_layout::PerLayout;
+use crate::reading::{NumberReader, SOURCE_TEST, Sentinel};
 use crate::warn_once::WarnOnce;
 
 /// Rows of an output batch: more win nothing.
 const BATCH_ROWS_MAX: usize = 8192;
-/// The test that a publisher's mark fails.
-const SOURCE_TEST: &str = "source";
 
 /// The layout of the rows that are made: the other fields, and then their value's.
 pub(super) fn layout(
@@ -37,7 +36,8 @@ pub(super) fn layout(
 pub(super) struct Unpivoter {
     columns: NamePattern,
     validity: Option<NamePattern>,
-    valid: Vec<String>,
+    valid: Vec<Sentinel>,
+    reader: NumberReader,
     value: Field,
     test: u8,
     stage: Arc<str>,
@@ -66,7 +66,7 @@ impl Unpivoter {
     pub(super) fn new(
         columns: NamePattern,
         validity: Option<NamePattern>,
-        valid: Vec<String>,
+        valid: Vec<Sentinel>,
         value: &str,
         cx: &BuildContext,
     ) -> Unpivoter {
@@ -74,6 +74,7 @@ impl Unpivoter {
             columns,
             validity,
             valid,
+            reader: NumberReader::default(),
             value: Field::number(value),
             test: cx.qc_tests().bit(SOURCE_TEST),
             stage: Arc::clone(cx.stage()),
@@ -157,7 +158,7 @@ impl Unpivoter {
     }
 
     fn cell(&self, batch: &Batch, row: usize, column: &WideColumn) -> (Option<f64>, CellQuality) {
-        let (value, quality) = number_at(batch.column(column.index), row);
+        let (value, quality) = number_at(batch.column(column.index), row, &self.reader);
         match column.validity {
             Some(mark) if value.is_some() && !self.holds(batch.column(mark), row) => {
                 (None, quality.checked(Flag::Fail, self.test))
@@ -168,7 +169,12 @@ impl Unpivoter {
 
     /// Whether a mark is one under which a value holds.
     fn holds(&self, marks: &Column, row: usize) -> bool {
-        text_at(marks, row).is_some_and(|mark| self.valid.iter().any(|valid| **valid == *mark))
+        let Some(mark) = text_at(marks, row) else { return false };
+        let number = || mark.parse::<f64>().ok();
+        self.valid.iter().any(|valid| match valid {
+            Sentinel::Word(word) => **word == *mark,
+            Sentinel::Number(valid) => number() == Some(*valid),
+        })
     }
 }
 
