@@ -76,7 +76,8 @@ fn codec(c: &mut Criterion) {
     });
 
     let mut decoder = Decoder::new(DecoderOptions {
-        timestamp: "timestamp".into(),
+        timestamp: vec!["timestamp".into()],
+        times: aqpipe_stages::reading::time::TimeReader::default(),
         key: Some("station".into()),
         declared: None,
         numeric: Arc::default(),

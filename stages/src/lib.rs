@@ -6,6 +6,7 @@
 //! Some parts are for other crates too:
 //!
 //! * [`file_commit`] is the two-phase commit of files, for sinks of other crates.
+//! * [`reading`] is how sources make columns of cells and values: times as people write them.
 //! * [`codec`] is the JSON wire format, and how CSV output, numbers and times are written.
 //! * [`kafka`], [`EmbeddedRun`] and [`StandIn`] are what a program puts into the
 //!   [`Extensions`](aqpipe_engine::stage::Extensions) of a run: the embedded broker, and whether generated readings may replace
@@ -21,6 +22,7 @@ mod input;
 pub mod kafka;
 mod measurement_checks;
 mod per_layout;
+pub mod reading;
 mod seconds;
 mod sink;
 mod source;

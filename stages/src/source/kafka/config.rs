@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aqpipe_engine::record::{Field, Fields, TIMESTAMP};
+use aqpipe_engine::record::{Field, Fields};
 use aqpipe_engine::stage::{Boundedness, BuildContext, DeadLetterDecoder, Descriptor, Problem, Source, SourceConfig};
 use aqpipe_engine::{Error, Result};
 use schemars::JsonSchema;
@@ -18,6 +18,7 @@ use crate::kafka::properties::{ClientKind, Properties, ReservedProperty};
 use crate::kafka::security::Security;
 use crate::kafka::topic_options::check_topic;
 use crate::kafka::transactions::{Participant, ParticipantKind, TransactionManager, TransactionOptions};
+use crate::reading::time::{Cells, TimeReader, TimestampOptions, Zone};
 
 const EXAMPLE: &str = "\
 brokers = \"localhost:9092\"
@@ -67,10 +68,14 @@ pub(crate) struct KafkaSourceConfig {
     #[serde(default = "session_timeout_secs")]
     #[schemars(range(min = 1, max = 1800))]
     session_timeout_secs: u32,
-    /// The property that is the record's timestamp: RFC 3339 text.
-    #[serde(default = "timestamp")]
-    #[schemars(length(min = 1))]
-    timestamp: String,
+    /// Where the time of a record is, and how it is written: a property's name, or a table.
+    #[serde(default)]
+    timestamp: TimestampOptions,
+    /// The clock of timestamps that have no offset of their own: "UTC", a fixed offset such as "+01:00", or a zone such as
+    /// "Europe/Rome". Absent, such records become dead letters. A time that the clock of a zone shows twice goes by the order of
+    /// the records of its key, else by `ambiguous` of `timestamp`; one that it never shows makes a dead letter.
+    #[serde(default)]
+    timezone: Option<String>,
     /// The property that is the record's key, such as the station. Absent, records have no key.
     #[serde(default)]
     key: Option<String>,
@@ -97,10 +102,6 @@ pub(crate) struct KafkaSourceConfig {
 
 const fn session_timeout_secs() -> u32 {
     10
-}
-
-fn timestamp() -> String {
-    TIMESTAMP.to_owned()
 }
 
 const RESERVED_PROPERTIES: &[ReservedProperty] = &[
@@ -141,6 +142,7 @@ impl SourceConfig for KafkaSourceConfig {
             problems.push(Problem::new(["librdkafka", strategy], message).at_key().help("leave it out"));
         }
         problems.extend(self.transactions.as_ref().and_then(TransactionOptions::check));
+        problems.extend(self.time_problems());
         problems.extend(self.name_problems());
         if problems.iter().any(|problem| !problem.warning) {
             return Err(problems);
@@ -158,7 +160,7 @@ impl SourceConfig for KafkaSourceConfig {
     }
 
     fn dead_letter_decoder(&self, cx: &BuildContext) -> Result<Option<Box<dyn DeadLetterDecoder>>> {
-        Ok(Some(Box::new(MessageDeadLetterDecoder(Decoder::new(self.decoder(cx))))))
+        Ok(Some(Box::new(MessageDeadLetterDecoder(Decoder::new(self.decoder(cx)?)))))
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>> {
@@ -184,7 +186,7 @@ impl SourceConfig for KafkaSourceConfig {
             static_member: self.static_member(cx)?,
             until_end: self.until_end || cx.until_end(),
             session_timeout_secs: self.session_timeout_secs,
-            decoder: self.decoder(cx),
+            decoder: self.decoder(cx)?,
             upstream: Arc::clone(cx.upstream()),
         };
         Ok(Box::new(KafkaSource::new(settings, cx)?))
@@ -211,16 +213,18 @@ impl KafkaSourceConfig {
         }
     }
 
-    fn decoder(&self, cx: &BuildContext) -> DecoderOptions {
+    fn decoder(&self, cx: &BuildContext) -> Result<DecoderOptions> {
         let layout = self.layout();
-        DecoderOptions {
-            timestamp: self.timestamp.clone(),
+        let zone = self.timezone.as_deref().and_then(Zone::parse).unwrap_or_default();
+        Ok(DecoderOptions {
+            timestamp: self.timestamp.names().into_iter().map(str::to_owned).collect(),
+            times: TimeReader::new(&self.timestamp, zone).map_err(Error::config)?,
             key: self.key.clone(),
             declared: (!layout.list.is_empty()).then_some(layout),
             numeric: Arc::clone(cx.numeric_fields()),
             tests: Arc::clone(cx.qc_tests()),
             keep_raw: cx.keeps_raw(),
-        }
+        })
     }
 
     fn layout(&self) -> Fields {
@@ -231,6 +235,14 @@ impl KafkaSourceConfig {
         Fields { list, key: self.key.as_deref().map(Into::into), score: None, open }
     }
 
+    fn time_problems(&self) -> Vec<Problem> {
+        let zone = self.timezone.as_deref().map(Zone::checked).transpose();
+        let known = zone.as_ref().ok().map(|zone| zone.clone().unwrap_or_default());
+        let mut problems = self.timestamp.check(Cells::Properties, known.as_ref());
+        problems.extend(zone.err());
+        problems
+    }
+
     /// The timestamp, the key and the fields are different properties.
     fn name_problems(&self) -> Vec<Problem> {
         let lists = [("fields", &self.fields), ("text_fields", &self.text_fields)];
@@ -238,8 +250,10 @@ impl KafkaSourceConfig {
             names.iter().enumerate().map(|(index, name)| (vec![(*list).to_owned(), index.to_string()], name))
         });
         let key = self.key.iter().map(|key| (vec!["key".to_owned()], key));
-        let mut seen = vec![&self.timestamp];
         let mut problems = Vec::new();
+        let timestamp = self.timestamp.names();
+        let timestamp: Vec<String> = timestamp.into_iter().map(str::to_owned).collect();
+        let mut seen: Vec<&String> = timestamp.iter().collect();
         for (path, name) in key.chain(fields) {
             if name.is_empty() {
                 problems.push(Problem::new(path, "the name is empty"));

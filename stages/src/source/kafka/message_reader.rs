@@ -1,11 +1,14 @@
 //! From a partition's messages to rows and dead letters.
 
+use std::sync::Arc;
+
 use aqpipe_engine::record::{Batch, Position};
 use aqpipe_engine::stage::DeadLetter;
 use aqpipe_engine::{Error, Result};
 
 use super::field_presence::FieldPresence;
 use super::partition_state::{MessageIdentity, PartitionState};
+use super::raw_schema;
 use crate::codec::json::{Decoder, Pushed};
 use crate::kafka::topic_partition::TopicPartition;
 
@@ -13,6 +16,7 @@ use crate::kafka::topic_partition::TopicPartition;
 struct Pending {
     offset: u64,
     payload: Vec<u8>,
+    time: Option<i64>,
     bytes: u64,
 }
 
@@ -42,8 +46,8 @@ pub(super) struct MessageReader {
     /// Offsets and bytes read since the last report, where the embedded broker waits for such reports.
     read: Option<Vec<(u64, u64)>>,
     presence: FieldPresence,
-    /// The warning of `presence`, until it is logged.
-    warning: Option<String>,
+    /// Warnings, until they are logged.
+    warnings: Vec<String>,
     /// The saved state, without that of the decoder.
     state: PartitionState,
     /// The last message of an earlier run, where it is still there: it comes first.
@@ -69,7 +73,7 @@ impl MessageReader {
             bytes: 0,
             read: wants_reports.then(Vec::new),
             presence,
-            warning: None,
+            warnings: Vec::new(),
             state,
             expected: None,
         }
@@ -100,15 +104,20 @@ impl MessageReader {
 
     /// Takes the message that did not fit the batch before it.
     pub(super) fn take_pending(&mut self) -> Result<bool> {
-        let Some(Pending { offset, payload, bytes }) = self.pending.take() else { return Ok(false) };
-        match self.push(offset, Some(&payload), bytes) {
+        let Some(Pending { offset, payload, time, bytes }) = self.pending.take() else { return Ok(false) };
+        match self.push(offset, Some(&payload), (time, bytes)) {
             TakeOutcome::Taken => Ok(true),
             _ => Err(Error::bug("a record fits no batch").at(self.place_of(offset))),
         }
     }
 
-    /// Takes a message by its offset and value; `bytes` is the length of key and value together.
-    pub(super) fn take(&mut self, offset: u64, payload: Option<&[u8]>, bytes: u64) -> Result<TakeOutcome> {
+    /// Takes a message by its offset and value, its time in milliseconds since 1970, and the length of key and value together.
+    pub(super) fn take(
+        &mut self,
+        offset: u64,
+        payload: Option<&[u8]>,
+        (time, bytes): (Option<i64>, u64),
+    ) -> Result<TakeOutcome> {
         let this = MessageIdentity::of(offset, payload);
         if let Some(expected) = self.expected.take()
             && offset < self.position.offset
@@ -117,7 +126,7 @@ impl MessageReader {
         }
         self.check_gap(offset)?;
         self.state.last = Some(this);
-        Ok(self.push(offset, payload, bytes))
+        Ok(self.push(offset, payload, (time, bytes)))
     }
 
     #[cold]
@@ -129,7 +138,8 @@ impl MessageReader {
         .help("was it deleted and made anew, or are these other brokers? `--fresh` forgets positions and state")
     }
 
-    fn push(&mut self, offset: u64, payload: Option<&[u8]>, bytes: u64) -> TakeOutcome {
+    fn push(&mut self, offset: u64, payload: Option<&[u8]>, (time, bytes): (Option<i64>, u64)) -> TakeOutcome {
+        self.decoder.set_message_time(time);
         let reason = match payload {
             None => "the message has no value (a tombstone)".to_owned(),
             Some(payload) => match self.decoder.push(offset, payload) {
@@ -138,7 +148,7 @@ impl MessageReader {
                     return TakeOutcome::Taken;
                 }
                 Ok(Pushed::Full) => {
-                    self.pending = Some(Pending { offset, payload: payload.to_vec(), bytes });
+                    self.pending = Some(Pending { offset, payload: payload.to_vec(), time, bytes });
                     return TakeOutcome::Full;
                 }
                 Err(rejected) => rejected.reason,
@@ -146,6 +156,7 @@ impl MessageReader {
         };
         let mut dead_letter = DeadLetter::new(offset, reason, payload.map(<[u8]>::to_vec));
         dead_letter.place = Some(self.place_of(offset));
+        dead_letter.time = self.decoder.time_of_message();
         self.dead.push(dead_letter);
         self.advance(offset, bytes);
         TakeOutcome::Taken
@@ -174,19 +185,25 @@ impl MessageReader {
     pub(super) fn rows(&mut self) -> Result<(Batch, Vec<DeadLetter>)> {
         let batch = match self.decoder.take()? {
             Some(batch) => {
-                self.warning = self.presence.observe(&batch);
+                self.warnings.extend(self.presence.observe(&batch));
                 self.empty = Some(batch.slice(0, 0));
                 batch
             }
             // Of the last layout: a change of layout ends a checkpoint.
             None => self.empty.clone().map_or_else(Batch::without_rows, Ok)?,
         };
+        self.warnings.extend(self.decoder.times().take_warnings());
         Ok((batch, std::mem::take(&mut self.dead)))
     }
 
-    /// The warning that the last rows gave rise to.
-    pub(super) fn take_warning(&mut self) -> Option<String> {
-        self.warning.take()
+    /// The warnings that the last rows gave rise to.
+    pub(super) fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    /// What a decoder needs beside the bytes of a message.
+    pub(super) fn raw_schema(&self, letter: &DeadLetter) -> Option<Arc<str>> {
+        letter.time.filter(|time| self.decoder.needs_time(time.0)).map(|time| raw_schema::text(time).into())
     }
 
     /// The bytes read since the last call.

@@ -145,7 +145,7 @@ fn known_fields_survive_a_restart_in_their_order_and_kind() {
 
 #[test]
 fn the_timestamp_and_the_key_may_have_other_names() {
-    let options = DecoderOptions { timestamp: "at".into(), key: Some("id".into()), keep_raw: true, ..options() };
+    let options = DecoderOptions { timestamp: vec!["at".into()], key: Some("id".into()), keep_raw: true, ..options() };
     let message = r#"{"id":17,"at":"2004-03-10 18:00:00+01:00","v":0.1}"#;
     let mut decoder = Decoder::new(options);
     let read = &decode(&mut decoder, &[message])[0];

@@ -12,7 +12,8 @@ use super::{Decoder, DecoderOptions, Encoder, Pushed};
 
 fn options() -> DecoderOptions {
     DecoderOptions {
-        timestamp: "timestamp".into(),
+        timestamp: vec!["timestamp".into()],
+        times: crate::reading::time::TimeReader::default(),
         key: None,
         declared: None,
         numeric: Arc::default(),

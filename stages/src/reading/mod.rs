@@ -1,0 +1,3 @@
+//! What all sources share: from the cells of a file and the values of a message to typed columns.
+
+pub mod time;
