@@ -1,7 +1,7 @@
 //! Numbers since 1970: seconds, milliseconds or microseconds, digit by digit, so that no float rounds them.
 
 use super::clock_time::leading_digits;
-use super::moment::{SECOND_MICROS, YEARS_MICROS};
+use super::moment::SECOND_MICROS;
 
 /// The unit of a number since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub(super) const UNITS: [(&str, EpochUnit); 3] =
 
 /// The years 1990 to 2099: times in which there is a continuous measurement to read.
 pub(super) const PLAUSIBLE_MICROS: std::ops::Range<i64> = 631_152_000 * SECOND_MICROS..4_102_444_800 * SECOND_MICROS;
+/// The years 0 to 2199. A number that gives a later time is of another unit, or no number since 1970 at all.
+const YEARS_MICROS: std::ops::Range<i64> = -62_167_219_200 * SECOND_MICROS..7_258_118_400 * SECOND_MICROS;
 /// Digits of a number before its fraction that are looked at: a 64-bit number of microseconds has no more.
 const DIGITS_MAX: i32 = 19;
 
@@ -67,7 +69,7 @@ impl EpochUnit {
     fn micros(self, number: Decimal<'_>, exponent: i32) -> Result<i64, String> {
         let micros = number.scaled(self.exponent().saturating_add(exponent));
         micros.filter(|micros| YEARS_MICROS.contains(micros)).ok_or_else(|| {
-            format!("as \"{}\" it would be a time after the year 9999, or before the year 0", self.name())
+            format!("as \"{}\" it would be a time after the year 2199, or before the year 0", self.name())
         })
     }
 }
@@ -175,8 +177,8 @@ mod tests {
         for text in ["", "-", "x", "1711843200x", "1,711", "1 711 843 200", ".5", "1e", "1e1000", "0x10", "NaN"] {
             refused(EpochUnit::Seconds, text);
         }
-        assert!(refused(EpochUnit::Seconds, "1711843200250").contains("after the year 9999"));
-        assert!(refused(EpochUnit::Seconds, "99999999999999999999999").contains("after the year 9999"));
+        assert!(refused(EpochUnit::Seconds, "201911052300").contains("after the year 2199"));
+        assert!(refused(EpochUnit::Seconds, "99999999999999999999999").contains("after the year 2199"));
         assert!(refused(EpochUnit::Millis, "1711843200").contains("one of today as \"unix\""));
         assert!(refused(EpochUnit::Micros, "1711843200250").contains("one of today as \"unix_ms\""));
         assert!(refused(EpochUnit::Micros, "1711843200").contains("one of today as \"unix\""));

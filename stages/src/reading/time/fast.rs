@@ -1,9 +1,10 @@
 //! The fast path: formats of digits and literals alone, by a clock that never changes. Nearly all records of nearly all files take
 //! it.
 
+use super::item::Item;
 use super::moment::{DAY_MICROS, SECOND_MICROS};
 use super::parts::Part;
-use super::pattern::{Item, Pattern};
+use super::pattern::Pattern;
 use crate::civil_date::epoch_days;
 
 /// A step of the fast path.

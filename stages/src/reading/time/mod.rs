@@ -5,11 +5,13 @@
 //! is meant. [`TimestampOptions`] are its options in every source.
 
 mod clock_time;
+mod directives;
 mod epoch;
 mod fast;
 mod format;
 mod hints;
 mod iso;
+mod item;
 mod moment;
 mod offset;
 mod options;

@@ -1,7 +1,7 @@
 //! Whether a format says a whole time once, so that nothing that it reads is dropped and nothing is guessed.
 
+use super::item::Item;
 use super::parts::{PARTS, Part};
-use super::pattern::Item;
 
 /// # Errors
 /// What is missing, or there twice.

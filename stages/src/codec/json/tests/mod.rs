@@ -3,6 +3,7 @@
 mod foreign;
 mod quality;
 mod round_trip;
+mod times;
 
 use std::sync::Arc;
 
