@@ -23,4 +23,5 @@ mod new_stage;
 mod positions;
 mod printed;
 mod running_again;
+mod times;
 mod trouble;

@@ -23,13 +23,25 @@ pub struct DeadLetter {
     /// What a decoder needs beside the bytes, in words of the source (see
     /// [`SplitReader::raw_schema`](super::SplitReader::raw_schema)).
     pub raw_schema: Option<Arc<str>>,
+    /// The record's time and the minutes east of UTC of its clock, as its batch had them, where they are known. Bytes alone do not
+    /// always say them: a clock that is put back shows an hour twice.
+    pub time: Option<(i64, i16)>,
 }
 
 impl DeadLetter {
     /// A record that was given up for `reason`.
     #[must_use]
     pub fn new(source_offset: u64, reason: impl Into<String>, raw: Option<Vec<u8>>) -> DeadLetter {
-        DeadLetter { source_offset, place: None, stage: String::new(), reason: reason.into(), raw, raw_schema: None }
+        let (place, raw_schema, time) = (None, None, None);
+        DeadLetter { source_offset, place, stage: String::new(), reason: reason.into(), raw, raw_schema, time }
+    }
+
+    /// A row of a batch that was given up for `reason`.
+    #[must_use]
+    pub fn of_row(batch: &Batch, row: usize, reason: impl Into<String>) -> DeadLetter {
+        let raw = batch.raw(row).map(<[u8]>::to_vec);
+        let time = Some((batch.time()[row], batch.utc_offset()[row]));
+        DeadLetter { time, ..DeadLetter::new(batch.source_offsets()[row], reason, raw) }
     }
 }
 
