@@ -24,4 +24,5 @@ mod positions;
 mod printed;
 mod running_again;
 mod shapes;
+mod times;
 mod trouble;

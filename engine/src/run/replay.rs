@@ -261,7 +261,7 @@ impl SplitReader for ReplaySplitReader {
         true
     }
 
-    fn raw_schema(&self) -> Option<Arc<str>> {
+    fn raw_schema(&self, _: &DeadLetter) -> Option<Arc<str>> {
         self.raw_schema.clone()
     }
 

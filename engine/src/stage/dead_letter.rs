@@ -27,6 +27,9 @@ pub struct DeadLetter {
     pub part: Option<String>,
     /// The records that a stage had merged into the row that was given up; `raw` is then empty. Empty for any other row.
     pub records: Vec<Origin>,
+    /// The record's time and the minutes east of UTC of its clock, as its batch had them, where they are known. Bytes alone do not
+    /// always say them: a clock that is put back shows an hour twice.
+    pub time: Option<(i64, i16)>,
 }
 
 impl DeadLetter {
@@ -42,18 +45,28 @@ impl DeadLetter {
             raw_schema: None,
             part: None,
             records: Vec::new(),
+            time: None,
         }
+    }
+
+    /// A row of a batch that was given up for `reason`.
+    #[must_use]
+    pub fn of_row(batch: &Batch, row: usize, reason: impl Into<String>) -> DeadLetter {
+        let raw = batch.raw(row).map(<[u8]>::to_vec);
+        let time = Some((batch.time()[row], batch.utc_offset()[row]));
+        DeadLetter { time, ..DeadLetter::new(batch.source_offsets()[row], reason, raw) }
     }
 
     /// The same with the records of a row that a stage made or merged, which its bytes hold.
     pub(crate) fn with_its_records(mut self) -> DeadLetter {
-        match self.raw.as_deref().and_then(Origin::decode) {
-            None => {}
-            Some(records) if records.len() == 1 => {
-                let Origin { part, raw, .. } = records.into_iter().next().unwrap_or_default();
-                (self.part, self.raw) = (part, raw);
-            }
-            Some(records) => (self.raw, self.records) = (None, records),
+        let Some(records) = self.raw.as_deref().and_then(Origin::decode) else { return self };
+        // A part has a time of its own, which is not that of its record.
+        self.time = self.time.filter(|_| records.iter().all(|record| record.part.is_none()));
+        if records.len() == 1 {
+            let Origin { part, raw, .. } = records.into_iter().next().unwrap_or_default();
+            (self.part, self.raw) = (part, raw);
+        } else {
+            (self.raw, self.records) = (None, records);
         }
         self
     }

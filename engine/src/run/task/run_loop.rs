@@ -302,7 +302,6 @@ impl Task {
         if letters.is_empty() {
             return Ok(());
         }
-        let raw_schema = if as_read { self.reader.raw_schema() } else { None };
         for letter in &mut letters {
             if letter.place.is_none() {
                 let is_whole = letter.part.is_none() && letter.records.is_empty();
@@ -312,7 +311,7 @@ impl Task {
                     Some(self.place_of(letter))
                 };
             }
-            letter.raw_schema.clone_from(&raw_schema);
+            letter.raw_schema = if as_read { self.reader.raw_schema(letter) } else { None };
         }
         let count = letters.len() as u64;
         let Some(writer) = &mut self.writers.dead_letters else {

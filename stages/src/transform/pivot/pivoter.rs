@@ -131,8 +131,7 @@ impl Pivoter {
         ready: &mut Ready,
         out: &mut Output,
     ) -> Result<()> {
-        let dead =
-            |reason: String| DeadLetter::new(batch.source_offsets()[row], reason, batch.raw(row).map(<[u8]>::to_vec));
+        let dead = |reason: String| DeadLetter::of_row(batch, row, reason);
         let (Some(names), Some(values)) = (bound.names, bound.values) else {
             let missing = if bound.names.is_none() { &self.settings.names } else { &self.settings.values };
             out.dead.push(dead(format!("it has no field `{missing}`")));
