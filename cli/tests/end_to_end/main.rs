@@ -23,4 +23,6 @@ mod new_stage;
 mod positions;
 mod printed;
 mod running_again;
+mod shapes;
+mod times;
 mod trouble;

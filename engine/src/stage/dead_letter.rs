@@ -6,7 +6,7 @@ use arrow_array::Array;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::record::Batch;
+use crate::record::{Batch, Origin};
 
 /// A record that could not be carried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,14 +26,31 @@ pub struct DeadLetter {
     pub raw_schema: Option<Arc<str>>,
     /// The record's key, as its batch or its message had it, where it is known. The bytes alone do not always say it.
     pub key: Option<Arc<[u8]>>,
+    /// The part of the record, where a stage made several rows of it and gave this one up.
+    pub part: Option<String>,
+    /// The records that a stage had merged into the row that was given up; `raw` is then empty. Empty for any other row.
+    pub records: Vec<Origin>,
+    /// The record's time and the minutes east of UTC of its clock, as its batch had them, where they are known. Bytes alone do not
+    /// always say them: a clock that is put back shows an hour twice.
+    pub time: Option<(i64, i16)>,
 }
 
 impl DeadLetter {
     /// A record that was given up for `reason`.
     #[must_use]
     pub fn new(source_offset: u64, reason: impl Into<String>, raw: Option<Vec<u8>>) -> DeadLetter {
-        let (place, raw_schema, key) = (None, None, None);
-        DeadLetter { source_offset, place, stage: String::new(), reason: reason.into(), raw, raw_schema, key }
+        DeadLetter {
+            source_offset,
+            place: None,
+            stage: String::new(),
+            reason: reason.into(),
+            raw,
+            raw_schema: None,
+            key: None,
+            part: None,
+            records: Vec::new(),
+            time: None,
+        }
     }
 
     /// A row of a batch that was given up for `reason`.
@@ -41,7 +58,22 @@ impl DeadLetter {
     pub fn of_row(batch: &Batch, row: usize, reason: impl Into<String>) -> DeadLetter {
         let raw = batch.raw(row).map(<[u8]>::to_vec);
         let key = batch.key().filter(|keys| keys.is_valid(row)).map(|keys| keys.value(row).as_bytes().into());
-        DeadLetter { key, ..DeadLetter::new(batch.source_offsets()[row], reason, raw) }
+        let time = Some((batch.time()[row], batch.utc_offset()[row]));
+        DeadLetter { key, time, ..DeadLetter::new(batch.source_offsets()[row], reason, raw) }
+    }
+
+    /// The same with the records of a row that a stage made or merged, which its bytes hold.
+    pub(crate) fn with_its_records(mut self) -> DeadLetter {
+        let Some(records) = self.raw.as_deref().and_then(Origin::decode) else { return self };
+        // A part has a time of its own, which is not that of its record.
+        self.time = self.time.filter(|_| records.iter().all(|record| record.part.is_none()));
+        if records.len() == 1 {
+            let Origin { part, raw, .. } = records.into_iter().next().unwrap_or_default();
+            (self.part, self.raw) = (part, raw);
+        } else {
+            (self.raw, self.records) = (None, records);
+        }
+        self
     }
 }
 
@@ -92,6 +124,10 @@ pub struct StoredDeadLetter {
     pub whole: bool,
     /// What they need to be read once more (see [`SplitReader::raw_schema`](super::SplitReader::raw_schema)).
     pub raw_schema: Option<String>,
+    /// The part of the record that was given up, where that is not all of it.
+    pub part: Option<String>,
+    /// The records of a row that a stage had merged of them; the letter has no bytes of its own then.
+    pub records: Vec<Origin>,
 }
 
 /// Reads stored dead letters.

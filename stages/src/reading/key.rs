@@ -53,6 +53,15 @@ impl Key {
             KeyOrigin::Message | KeyOrigin::Value(_) => &[],
         }
     }
+
+    /// What stands between them.
+    #[must_use]
+    pub fn separator(&self) -> &str {
+        match &self.origin {
+            KeyOrigin::Columns(_, separator) => separator,
+            KeyOrigin::Message | KeyOrigin::Value(_) => "",
+        }
+    }
 }
 
 /// Joins the parts of a key. A part that is missing is empty; where all are, there is no key.

@@ -26,7 +26,8 @@ const NOWHERE: &[u8] = b" ";
 /// The part of a record that a property is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Slot {
-    Timestamp,
+    /// A part of it, by its index.
+    Timestamp(usize),
     /// A part of the key.
     Key(usize),
     Field(usize),
@@ -44,7 +45,8 @@ pub(super) struct Layout {
     pub(super) generation: u64,
     /// How many fields have only had nulls, so that their kind is unknown.
     pub(super) unknown_kinds: usize,
-    pub(super) timestamp: String,
+    /// The properties that are the timestamp.
+    pub(super) timestamp: Vec<String>,
     pub(super) key: Option<Key>,
     /// How many fields are declared: the first ones.
     pub(super) asked: usize,
@@ -104,7 +106,7 @@ impl Layout {
         layout.asked = layout.fields.len();
         layout.flags = SourceFlags::new(&options.flags, &layout.fields, options.source_test);
         let fields = layout.fields.iter().map(|field| &*field.name);
-        let others = layout.key_columns().iter().chain(&layout.flags.properties).chain([&layout.timestamp]);
+        let others = layout.key_columns().iter().chain(&layout.flags.properties).chain(&layout.timestamp);
         let asked = fields.chain(others.map(String::as_str));
         layout.names = Names::new(&options.rename, asked);
         layout.rebuild();
@@ -126,7 +128,8 @@ impl Layout {
     /// Whether a name is that of a property that is no field.
     fn is_reserved(&self, name: &str) -> bool {
         let is_key = || self.key_name() == Some(name) || self.key_columns().iter().any(|column| column == name);
-        name == self.timestamp || name == QUALITY || is_key() || self.flags.properties.iter().any(|code| code == name)
+        let parts = self.timestamp.iter().chain(&self.flags.properties);
+        name == QUALITY || is_key() || parts.into_iter().any(|part| part == name)
     }
 
     /// Works out everything that follows from the fields, after a change of them.
@@ -141,7 +144,9 @@ impl Layout {
         self.generation += 1;
         self.unknown_kinds = self.fields.iter().filter(|field| field.kind == Kind::Unknown).count();
         let fields = self.fields.iter().enumerate().map(|(index, field)| (Arc::clone(&field.name), Slot::Field(index)));
-        let mut slots = vec![(self.timestamp.as_str().into(), Slot::Timestamp)];
+        let timestamp = self.timestamp.iter().enumerate();
+        let mut slots: Vec<(Arc<str>, Slot)> =
+            timestamp.map(|(index, name)| (name.as_str().into(), Slot::Timestamp(index))).collect();
         let key = self.key_columns().iter().enumerate();
         slots.extend(key.map(|(part, name)| (name.as_str().into(), Slot::Key(part))));
         slots.extend(fields);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use aqpipe_engine::record::{Fields, QcTests, TIMESTAMP};
 
+use crate::reading::time::TimeReader;
 use crate::reading::{FlagOptions, Key, NumberReader};
 
 /// How records are read.
@@ -13,8 +14,11 @@ use crate::reading::{FlagOptions, Key, NumberReader};
 /// name with dots is a path into objects: `fields.pm25`. A JSON Pointer, `/fields/pm25`, always is one.
 #[derive(Clone, Debug)]
 pub struct DecoderOptions {
-    /// The property that is the timestamp.
-    pub timestamp: String,
+    /// The properties that are the timestamp, joined by a blank; none where it is that of the message (see
+    /// [`Decoder::set_message_time`](super::Decoder::set_message_time)).
+    pub timestamp: Vec<String>,
+    /// Reads the timestamps.
+    pub times: TimeReader,
     /// The key.
     pub key: Option<Key>,
     /// Other names for properties: the property's = the name that is meant in these options and in batches.
@@ -42,7 +46,8 @@ pub struct DecoderOptions {
 impl Default for DecoderOptions {
     fn default() -> Self {
         DecoderOptions {
-            timestamp: TIMESTAMP.to_owned(),
+            timestamp: vec![TIMESTAMP.to_owned()],
+            times: TimeReader::default(),
             key: None,
             rename: BTreeMap::new(),
             record: None,

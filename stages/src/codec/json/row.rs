@@ -12,14 +12,19 @@ use super::passed_over::PassedOverLog;
 use super::property_names::QUALITY;
 use super::quality::{Quality, TestBits};
 use super::rejected::Rejected;
-use crate::codec::text;
+use crate::reading::time::TimeReader;
+use crate::reading::{Key, join};
 
 /// Stands in [`Row::order`] for a property that is no field: the marks of a record count it.
 pub(super) const IGNORED: usize = usize::MAX;
 
 #[derive(Debug, Default)]
 pub(super) struct Row {
-    pub(super) time: Option<(i64, i16)>,
+    /// In microseconds since 1970, and minutes east of UTC.
+    pub(super) time: (i64, i16),
+    /// One for each part of the timestamp.
+    time_cells: Vec<Cell>,
+    joined: String,
     /// One for each part of the key.
     pub(super) keys: Vec<Cell>,
     /// One for each property with the publisher's codes.
@@ -45,6 +50,9 @@ pub(super) struct Row {
 pub(super) struct Reading<'a> {
     pub(super) layout: &'a Layout,
     pub(super) tests: &'a mut TestBits,
+    pub(super) times: &'a mut TimeReader,
+    /// The key of its message, and the time in milliseconds since 1970.
+    pub(super) message: (Option<&'a str>, Option<i64>),
 }
 
 impl Row {
@@ -76,14 +84,48 @@ impl Row {
                 lexer.fail("the end")?;
             }
         }
-        if self.time.is_none() {
-            return Err(Rejected::new(format!("there is no property `{}`", layout.timestamp)));
-        }
+        self.time = self.read_time(source, by)?;
         Ok(())
     }
 
+    /// The time of the record that was read: behind all properties, for its key may decide which of two it is.
+    #[inline]
+    fn read_time(&mut self, source: &str, by: &mut Reading<'_>) -> Result<(i64, i16), Rejected> {
+        let Reading { layout, times, message: (message_key, message_time), .. } = by;
+        if let Some(absent) = self.time_cells.iter().position(|cell| matches!(cell, Cell::Absent)) {
+            return Err(Rejected::new(format!("there is no property `{}`", layout.timestamp[absent])));
+        }
+        let key_text = match &*self.keys {
+            [] => Cow::Borrowed(message_key.unwrap_or_default()),
+            [key] => shown(key, source),
+            parts => {
+                let separator = layout.key.as_ref().map_or("", Key::separator);
+                join(parts.iter().map(|part| part.text(source)), separator).unwrap_or_default().into()
+            }
+        };
+        let key = || key_text.as_bytes();
+        match self.time_cells.as_slice() {
+            [] => times.read_message(*message_time, key).map_err(|why| Rejected::new(format!("the timestamp: {why}"))),
+            [cell] => {
+                let text = shown(cell, source);
+                times.read(text.as_bytes(), key).map_err(|why| no_time(layout, &text, &why))
+            }
+            several => {
+                self.joined.clear();
+                for cell in several {
+                    if !self.joined.is_empty() {
+                        self.joined.push(' ');
+                    }
+                    self.joined.push_str(shown(cell, source).trim());
+                }
+                times.read(self.joined.as_bytes(), key).map_err(|why| no_time(layout, &self.joined, &why))
+            }
+        }
+    }
+
     fn clear(&mut self, layout: &Layout) {
-        self.time = None;
+        self.time_cells.clear();
+        self.time_cells.resize(layout.timestamp.len(), Cell::Absent);
         self.keys.clear();
         self.keys.resize(layout.key_columns().len(), Cell::Absent);
         self.codes.clear();
@@ -250,11 +292,11 @@ impl Row {
                 self.cells[index] = cell;
                 self.order.push(index);
             }
-            Slot::Timestamp => {
-                let name = &layout.timestamp;
+            Slot::Timestamp(part) => {
+                let name = &layout.timestamp[part];
                 let cell = Cell::read(lexer)?.map_err(|what| nested(name, what))?;
-                if self.counts(slot, depth, self.time.is_some(), name)? {
-                    self.time = Some(timestamp(name, &cell, lexer.text)?);
+                if self.counts(slot, depth, !matches!(self.time_cells[part], Cell::Absent), name)? {
+                    self.time_cells[part] = cell;
                 }
             }
             Slot::Key(part) => {
@@ -354,20 +396,25 @@ impl Row {
     }
 }
 
-fn timestamp(name: &str, cell: &Cell, source: &str) -> Result<(i64, i16), Rejected> {
-    let shown = match cell {
-        Cell::Text(quoted) => quoted.text(source),
-        Cell::Number(number) => Cow::from(&source[number.part.range()]),
-        Cell::Bool(_) | Cell::Null | Cell::Absent => Cow::from("null"),
-    };
-    let parsed = match cell {
-        Cell::Text(_) => text::parse_timestamp(shown.as_bytes()),
-        _ => Err(text::TimestampError::Shape),
-    };
-    parsed.map_err(|why| {
-        let shown: String = shown.chars().take(64).collect();
-        Rejected::new(format!("the {name} `{shown}` {why}"))
-    })
+/// A value as text, without blanks around it.
+#[inline]
+fn shown<'a>(cell: &Cell, source: &'a str) -> Cow<'a, str> {
+    match cell {
+        Cell::Text(quoted) => match quoted.text(source) {
+            Cow::Borrowed(text) => Cow::Borrowed(text.trim_ascii()),
+            Cow::Owned(text) => Cow::Owned(text.trim_ascii().to_owned()),
+        },
+        Cell::Number(number) => Cow::Borrowed(&source[number.part.range()]),
+        Cell::Bool(true) => Cow::Borrowed("true"),
+        Cell::Bool(false) => Cow::Borrowed("false"),
+        Cell::Null | Cell::Absent => Cow::Borrowed("null"),
+    }
+}
+
+#[cold]
+fn no_time(layout: &Layout, text: &str, why: &str) -> Rejected {
+    let shown: String = text.chars().take(64).collect();
+    Rejected::new(format!("the {} `{shown}` {why}", layout.timestamp.join(" and ")))
 }
 
 #[cold]

@@ -6,4 +6,4 @@ mod time;
 
 pub use decimal::write_number;
 pub use fill::{parse_fill, write_fill, write_fills};
-pub use time::{TimestampError, parse_timestamp, write_timestamp};
+pub use time::write_timestamp;

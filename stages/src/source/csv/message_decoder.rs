@@ -12,9 +12,10 @@ use super::column_plan::ColumnPlan;
 use super::config::CsvSourceConfig;
 use super::dialect::Dialect;
 use super::records::{RECORD_BYTES_MAX, ReadOutcome, Records};
-use super::row_decoder::{Decoded, RowDecoder};
+use super::row_decoder::{Decoded, RowDecoder, RowMessage};
 use crate::codec::json::{Pushed, Rejected};
-use crate::columns::{KeyBuilder, RowsBuilder};
+use crate::columns::RowsBuilder;
+use crate::reading::time::{TimeReader, TimestampOptions};
 use crate::reading::{FlagOptions, KeyOptions, NumberOptions, UnreadableCells};
 
 /// Bytes of records that may wait in one batch.
@@ -27,7 +28,8 @@ pub(crate) struct CsvMessageTable {
     pub(crate) quote: Option<String>,
     pub(crate) numbers: NumberOptions,
     pub(crate) flags: BTreeMap<String, FlagOptions>,
-    pub(crate) timestamp: String,
+    pub(crate) timestamp: TimestampOptions,
+    pub(crate) timezone: Option<String>,
     pub(crate) key: Option<KeyOptions>,
     pub(crate) fields: Vec<String>,
     pub(crate) text_fields: Vec<String>,
@@ -59,8 +61,6 @@ impl CsvMessageTable {
     fn config(self) -> Result<CsvSourceConfig> {
         let defaults: CsvSourceConfig = serde_json::from_value(serde_json::json!({ "path": "message" }))
             .map_err(|error| Error::bug("the defaults of CSV do not fit it").because(error))?;
-        let mut timestamp = defaults.timestamp.clone();
-        timestamp.column = Some(self.timestamp);
         let NumberOptions { decimal, thousands, missing, words, censored, value_marks } = self.numbers;
         Ok(CsvSourceConfig {
             columns: self.columns,
@@ -73,7 +73,8 @@ impl CsvMessageTable {
             censored,
             value_marks,
             flags: self.flags,
-            timestamp,
+            timestamp: self.timestamp,
+            timezone: self.timezone.unwrap_or_default(),
             key: self.key,
             fields: self.fields,
             text_fields: self.text_fields,
@@ -123,7 +124,13 @@ impl CsvMessageDecoder {
     ///
     /// # Errors
     /// Why it is not a row. Nothing of it stays behind.
-    pub(crate) fn push(&mut self, offset: u64, value: &[u8], key: Option<&[u8]>) -> Result<Pushed, Rejected> {
+    pub(crate) fn push(
+        &mut self,
+        offset: u64,
+        value: &[u8],
+        (key, time): (Option<&[u8]>, Option<i64>),
+    ) -> Result<Pushed, Rejected> {
+        self.decoder.message = RowMessage { key: None, time };
         if value.len() > RECORD_BYTES_MAX {
             return Err(Rejected::new(format!("{} bytes are more than a row may have", value.len())));
         }
@@ -132,6 +139,7 @@ impl CsvMessageDecoder {
         }
         let key = key.filter(|_| self.has_message_key).map(std::str::from_utf8).transpose();
         let key = key.map_err(|_| Rejected::new("the message's key is not UTF-8"))?.filter(|key| !key.is_empty());
+        self.decoder.message.key = key.map(str::to_owned);
         self.go_to_row(value)?;
         let mut decoded = self.decoder.decode(&self.records, offset, &mut self.rows);
         if decoded == Decoded::LayoutChange {
@@ -145,9 +153,6 @@ impl CsvMessageDecoder {
             Decoded::Row => {}
             Decoded::Rejected(reason) | Decoded::Malformed(reason) => return Err(Rejected::new(reason)),
             Decoded::LayoutChange => return Ok(Pushed::Full),
-        }
-        if let (KeyBuilder::Own(keys), true) = (&mut self.rows.keys, self.has_message_key) {
-            keys.append_option(key);
         }
         self.bytes += value.len();
         Ok(Pushed::Row)
@@ -176,6 +181,7 @@ impl CsvMessageDecoder {
             return Ok(None);
         }
         self.bytes = 0;
+        self.decoder.times().begin_batch();
         let rows = std::mem::replace(&mut self.rows, self.decoder.rows(count));
         self.decoder.batch(rows).map(Some)
     }
@@ -185,16 +191,36 @@ impl CsvMessageDecoder {
         (&mut self.decoder.unreadable, &mut self.decoder.unlisted)
     }
 
-    /// The kinds of the fields, for [`restore`](Self::restore).
+    /// Whether the key of records is that of their message.
+    pub(crate) fn has_message_key(&self) -> bool {
+        self.has_message_key
+    }
+
+    /// The time that the message of the last record gives it, where it is the record's time.
+    pub(crate) fn time_of_message(&self) -> Option<(i64, i16)> {
+        self.decoder.time_of_message()
+    }
+
+    /// Whether the bytes of a record at this time do not say it.
+    pub(crate) fn needs_time(&self, instant: i64) -> bool {
+        self.decoder.needs_time(instant)
+    }
+
+    /// The reader of the timestamps.
+    pub(crate) fn times(&mut self) -> &mut TimeReader {
+        self.decoder.times()
+    }
+
+    /// The kinds of the fields and what the reader of the timestamps knows, for [`restore`](Self::restore).
     ///
     /// # Errors
     /// None that input can cause.
     pub(crate) fn snapshot_state(&self) -> Result<Vec<u8>> {
-        postcard::to_stdvec(&self.decoder.kinds())
+        postcard::to_stdvec(&(self.decoder.kinds(), self.decoder.saved_times(u64::MAX)))
             .map_err(|error| Error::bug("kinds that cannot be saved").because(error))
     }
 
-    /// Takes over the kinds that an earlier run has found.
+    /// Goes on where an earlier run has ended.
     ///
     /// # Errors
     /// Where the bytes are not what this version saves.
@@ -202,11 +228,15 @@ impl CsvMessageDecoder {
         if saved.is_empty() {
             return Ok(());
         }
-        let kinds: Vec<(String, Kind)> = postcard::from_bytes(saved).map_err(|error| {
+        let unreadable = || {
             Error::new("the saved fields of an earlier run cannot be read")
-                .because(error)
                 .help("was `format` changed? `--fresh` forgets positions and state")
-        })?;
+        };
+        let (kinds, times): (Vec<(String, Kind)>, Vec<u8>) =
+            postcard::from_bytes(saved).map_err(|error| unreadable().because(error))?;
+        if !self.decoder.times().restore(&times) {
+            return Err(unreadable());
+        }
         self.decoder.restore_kinds(&kinds);
         self.rows = self.decoder.rows(0);
         Ok(())

@@ -24,7 +24,6 @@ mod split;
 mod stage;
 #[cfg(test)]
 mod tests;
-mod time;
 mod torn_line;
 
 pub(crate) use message_decoder::{CsvMessageDecoder, CsvMessageOptions, CsvMessageTable};

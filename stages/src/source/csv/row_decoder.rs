@@ -1,5 +1,6 @@
 //! From records to rows: each one becomes a row, or a dead letter with its reason.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -11,9 +12,8 @@ use super::column_plan::{ColumnPlan, seems_split_by, shown};
 use super::config::CsvSourceConfig;
 use super::dialect::has_line_end;
 use super::records::Records;
-use super::time::TimeFormat;
 use crate::columns::{ColumnBuilder, KeyBuilder, RowsBuilder};
-use crate::input::zone;
+use crate::reading::time::{TimeReader, Zone};
 use crate::reading::{
     Key, KeyOptions, KeyOrigin, NumberReader, PublisherFlags, Reading, UnreadableCells, Verdict, join,
 };
@@ -34,6 +34,14 @@ pub(super) enum Decoded {
     LayoutChange,
 }
 
+/// What a row has from the message that it is.
+#[derive(Debug, Default)]
+pub(super) struct RowMessage {
+    pub(super) key: Option<String>,
+    /// In milliseconds since 1970.
+    pub(super) time: Option<i64>,
+}
+
 /// Turns records into rows of one layout.
 pub(super) struct RowDecoder {
     config: Arc<CsvSourceConfig>,
@@ -47,8 +55,12 @@ pub(super) struct RowDecoder {
     /// Cells of measurements that could not be read, and codes that are not listed.
     pub(super) unreadable: UnreadableCells,
     pub(super) unlisted: UnreadableCells,
-    time: TimeFormat,
+    time: TimeReader,
     key: Option<Key>,
+    /// The key of the last record, where several columns make it.
+    joined_key: Option<String>,
+    /// What the next record has from its message.
+    pub(super) message: RowMessage,
     keep_raw: bool,
     joined: Vec<u8>,
 }
@@ -61,8 +73,8 @@ impl RowDecoder {
         source_test: u8,
         keep_raw: bool,
     ) -> Result<RowDecoder> {
-        let zone = zone::parse(&config.timezone).unwrap_or(0);
-        let time = TimeFormat::new(config.timestamp.format.as_deref(), zone).map_err(aqpipe_engine::Error::config)?;
+        let zone = Zone::parse(&config.timezone).unwrap_or_default();
+        let time = TimeReader::new(&config.timestamp, zone).map_err(aqpipe_engine::Error::config)?;
         let mut decoder = RowDecoder {
             layout: Arc::default(),
             unknown_kinds: Vec::new(),
@@ -76,6 +88,8 @@ impl RowDecoder {
             unlisted: UnreadableCells::default(),
             time,
             key: config.key.as_ref().map(KeyOptions::key),
+            joined_key: None,
+            message: RowMessage::default(),
             keep_raw,
             joined: Vec::new(),
             config: Arc::clone(config),
@@ -88,6 +102,26 @@ impl RowDecoder {
     /// The kinds of all fields, by name.
     pub(super) fn kinds(&self) -> Vec<(String, Kind)> {
         self.plan.fields.iter().map(|field| (field.name.clone(), field.kind)).collect()
+    }
+
+    /// The reader of the times.
+    pub(super) fn times(&mut self) -> &mut TimeReader {
+        &mut self.time
+    }
+
+    /// Whether the cells of a row at this time do not say it.
+    pub(super) fn needs_time(&self, instant: i64) -> bool {
+        self.plan.time.is_empty() || self.time.has_to_be_known(instant)
+    }
+
+    /// The time that the message gives the row, where that is the row's time.
+    pub(super) fn time_of_message(&self) -> Option<(i64, i16)> {
+        if self.plan.time.is_empty() { self.time.time_of_message(self.message.time) } else { None }
+    }
+
+    /// What the reader of the times needs to go on before the record at an offset.
+    pub(super) fn saved_times(&self, before: u64) -> Vec<u8> {
+        self.time.saved(before)
     }
 
     /// Takes over the kinds that an earlier run has found.
@@ -146,6 +180,8 @@ impl RowDecoder {
         if let Some(why) = self.unnamed_value(record) {
             return Decoded::Rejected(why);
         }
+        // Before the time, which may go by the order of the records of its key.
+        self.join_key(record);
         let (time, offset) = match self.time_of(record) {
             Ok(time) => time,
             Err(why) => return Decoded::Rejected(why),
@@ -153,6 +189,7 @@ impl RowDecoder {
         if !self.unknown_kinds.is_empty() && self.decide_kinds(record, rows.len() > 0) {
             return Decoded::LayoutChange;
         }
+        self.time.taken(source_offset);
         rows.time.push(time);
         rows.utc_offset.push(offset);
         rows.source_offsets.push(source_offset);
@@ -195,16 +232,25 @@ impl RowDecoder {
         Decoded::Row
     }
 
-    /// Appends the key of a record; that of a message is appended by who knows it.
+    /// Joins the key of a record, where several columns make it.
+    #[inline]
+    fn join_key<R: Read>(&mut self, record: &Records<R>) {
+        if let (Some(key), [_, _, ..]) = (&self.key, &*self.plan.key) {
+            let parts = self.plan.key.iter().map(|column| self.key_part(record, *column));
+            self.joined_key = join(parts, key.separator());
+        }
+    }
+
+    fn key_part<'r, R: Read>(&self, record: &'r Records<R>, column: usize) -> Option<Cow<'r, str>> {
+        let part = trim(record.cell(column));
+        (!self.numbers.is_missing_word(part)).then(|| String::from_utf8_lossy(part))
+    }
+
     fn append_key<R: Read>(&self, record: &Records<R>, keys: &mut StringBuilder) {
-        let Some(Key { origin: KeyOrigin::Columns(_, separator), .. }) = &self.key else { return };
-        let part = |column: &usize| {
-            let part = trim(record.cell(*column));
-            (!self.numbers.is_missing_word(part)).then(|| String::from_utf8_lossy(part))
-        };
         match &*self.plan.key {
-            [column] => keys.append_option(part(column)),
-            columns => keys.append_option(join(columns.iter().map(part), separator)),
+            [] => keys.append_option(self.message.key.as_deref()),
+            [column] => keys.append_option(self.key_part(record, *column)),
+            _ => keys.append_option(self.joined_key.as_deref()),
         }
     }
 
@@ -278,8 +324,17 @@ impl RowDecoder {
 
     #[inline]
     fn time_of<R: Read>(&mut self, record: &Records<R>) -> Result<(i64, i16), String> {
+        let (plan, joined, message) = (&self.plan, &self.joined_key, &self.message);
+        let key = || match (&*plan.key, joined) {
+            ([column], _) => trim(record.cell(*column)),
+            (_, Some(joined)) => joined.as_bytes(),
+            _ => message.key.as_deref().unwrap_or_default().as_bytes(),
+        };
+        if self.plan.time.is_empty() {
+            return self.time.read_message(message.time, key).map_err(|why| format!("the timestamp: {why}"));
+        }
         let parsed = if let [column] = *self.plan.time {
-            self.time.parse(trim(record.cell(column)))
+            self.time.read(trim(record.cell(column)), key)
         } else {
             self.joined.clear();
             for column in &self.plan.time {
@@ -288,7 +343,7 @@ impl RowDecoder {
                 }
                 self.joined.extend_from_slice(trim(record.cell(*column)));
             }
-            self.time.parse(&self.joined)
+            self.time.read(&self.joined, key)
         };
         parsed.map_err(|why| self.no_time(record, &why))
     }
@@ -299,7 +354,7 @@ impl RowDecoder {
         let cells: Vec<&[u8]> = self.plan.time.iter().map(|column| trim(record.cell(*column))).collect();
         let (names, verb) = (names.join("` and `"), if names.len() == 1 { "is" } else { "are" });
         let text = shorten(&cells.join(&b' '));
-        format!("`{names}` {verb} `{text}`, which is not {}: {why}", self.time.expectation())
+        format!("`{names}` {verb} `{text}`, which {why}")
     }
 
     /// Why the row has a wrong number of columns; `None` if it only lacks columns without a name at its end.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aqpipe_engine::record::{Fields, TIMESTAMP};
+use aqpipe_engine::record::Fields;
 use aqpipe_engine::stage::{Boundedness, BuildContext, DeadLetterDecoder, Descriptor, Problem, Source, SourceConfig};
 use aqpipe_engine::{Error, Result};
 use schemars::JsonSchema;
@@ -18,6 +18,7 @@ use crate::kafka::properties::{ClientKind, Properties, ReservedProperty};
 use crate::kafka::security::Security;
 use crate::kafka::topic_options::check_topic;
 use crate::kafka::transactions::{Participant, ParticipantKind, TransactionManager, TransactionOptions};
+use crate::reading::time::TimestampOptions;
 use crate::reading::{
     CellReport, Censored, FlagOptions, KeyOptions, MarkVerdict, SampleRules, Sentinel, Thousands, UnreadableAction,
 };
@@ -78,10 +79,14 @@ pub(crate) struct KafkaSourceConfig {
     /// What a message is: "json", an object; or "csv", a row of cells, whose columns `columns` names.
     #[serde(default)]
     pub(super) format: MessageFormat,
-    /// The property that is the record's timestamp: RFC 3339 text.
-    #[serde(default = "timestamp")]
-    #[schemars(length(min = 1))]
-    pub(super) timestamp: String,
+    /// Where the time of a record is, and how it is written: a property's name, or a table.
+    #[serde(default)]
+    pub(super) timestamp: TimestampOptions,
+    /// The clock of timestamps that have no offset of their own: "UTC", a fixed offset such as "+01:00", or a zone such as
+    /// "Europe/Rome". Absent, such records become dead letters. A time that the clock of a zone shows twice goes by the order of
+    /// the records of its key, else by `ambiguous` of `timestamp`; one that it never shows makes a dead letter.
+    #[serde(default)]
+    pub(super) timezone: Option<String>,
     /// The key of the records, such as the station: a property, several of them together, the key of the message, or a value
     /// for all. One key is one series. Absent, records have no key.
     #[serde(default)]
@@ -169,10 +174,6 @@ const fn session_timeout_secs() -> u32 {
 
 fn point() -> char {
     '.'
-}
-
-fn timestamp() -> String {
-    TIMESTAMP.to_owned()
 }
 
 const RESERVED_PROPERTIES: &[ReservedProperty] = &[
@@ -264,7 +265,6 @@ impl SourceConfig for KafkaSourceConfig {
                 report: CellReport::new(cx.metrics()),
             }),
             declared: self.layout().list.iter().map(|field| Arc::clone(&field.name)).collect(),
-            has_message_keys: self.key.as_ref().is_some_and(KeyOptions::is_message),
             tombstones: self.tombstones,
             upstream: Arc::clone(cx.upstream()),
         };

@@ -4,8 +4,8 @@ use aqpipe_engine::record::Batch;
 use aqpipe_engine::stage::DeadLetterDecoder;
 use aqpipe_engine::{Error, Result};
 
-use super::message_decoder::MessageDecoder;
-use super::raw_schema;
+use super::message_decoder::{MessageDecoder, MessageParts};
+use super::raw_schema::RawSchema;
 use crate::codec::json::Pushed;
 
 /// Decodes one message at a time.
@@ -13,8 +13,9 @@ pub(super) struct MessageDeadLetterDecoder(pub(super) MessageDecoder);
 
 impl DeadLetterDecoder for MessageDeadLetterDecoder {
     fn decode(&mut self, origin: u64, raw: &[u8], raw_schema: Option<&str>) -> Result<Result<Batch, String>> {
-        let key = raw_schema::key(raw_schema);
-        match self.0.push(origin, raw, key.as_deref()) {
+        let RawSchema { key, time } = RawSchema::parse(raw_schema);
+        self.0.times().set_known(time);
+        match self.0.push(origin, raw, MessageParts { key: key.as_deref(), time: None }) {
             Ok(Pushed::Row) => match self.0.take()? {
                 Some(batch) => Ok(Ok(batch)),
                 None => Err(Error::bug("a row that is none")),

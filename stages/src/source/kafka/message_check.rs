@@ -6,11 +6,12 @@ use aqpipe_engine::config::nearest;
 use aqpipe_engine::stage::Problem;
 
 use crate::codec::json::{QUALITY, is_json_pointer, with_dots};
+use crate::reading::time::TimestampOptions;
 use crate::reading::{FlagOptions, FlagSource, KeyOptions};
 
 /// The names that a configuration gives to what is in messages.
 pub(super) struct MessageNames<'a> {
-    pub(super) timestamp: &'a str,
+    pub(super) timestamp: &'a TimestampOptions,
     pub(super) key: Option<&'a KeyOptions>,
     pub(super) fields: &'a [String],
     pub(super) text_fields: &'a [String],
@@ -42,14 +43,13 @@ impl<'a> MessageNames<'a> {
 
     /// The timestamp, the parts of the key and the fields are different properties.
     fn check_used(&self) -> Vec<Problem> {
-        let timestamp = (vec!["timestamp".to_owned()], self.timestamp);
+        let place: Vec<String> = self.timestamp.place().into_iter().map(str::to_owned).collect();
+        let timestamp = self.timestamp.names().into_iter().map(|name| (false, (place.clone(), name)));
         let key: Vec<Named<'a>> = self.key.iter().flat_map(|key| key.column_places()).collect();
         let key_name = self.key.map(KeyOptions::name);
         let (mut seen, mut problems) = (BTreeSet::new(), Vec::new());
-        for (is_field, (place, name)) in [(false, timestamp)]
-            .into_iter()
-            .chain(key.into_iter().map(|key| (false, key)))
-            .chain(self.fields().map(|field| (true, field)))
+        for (is_field, (place, name)) in
+            timestamp.chain(key.into_iter().map(|key| (false, key))).chain(self.fields().map(|field| (true, field)))
         {
             if name.is_empty() {
                 if is_field || place[0] == "timestamp" {
@@ -79,6 +79,8 @@ impl<'a> MessageNames<'a> {
 
     fn check_flags(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
+        let times = self.timestamp.names();
+        let is_time = |name: &String| times.iter().any(|time| *time == *name);
         let is_declared = !self.fields.is_empty() || !self.text_fields.is_empty();
         for (field, flags) in self.flags {
             problems.extend(flags.check(field));
@@ -92,7 +94,7 @@ impl<'a> MessageNames<'a> {
                     let is_key = self.key.is_some_and(|key| key.columns().contains(name));
                     if name.is_empty() {
                         problems.push(Problem::new(place(), "the name is empty"));
-                    } else if name == self.timestamp || is_key {
+                    } else if is_time(name) || is_key {
                         problems.push(Problem::new(place(), format!("the property `{name}` holds no codes")));
                     }
                     problems.extend(pointer_problem(place(), name));

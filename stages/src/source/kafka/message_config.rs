@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use aqpipe_engine::Result;
 use aqpipe_engine::record::{Field, Fields};
 use aqpipe_engine::stage::{BuildContext, Problem};
+use aqpipe_engine::{Error, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,7 @@ use super::config::KafkaSourceConfig;
 use super::message_check::{MessageNames, check_unused};
 use super::message_decoder::MessageOptions;
 use crate::codec::json::{DecoderOptions, Others};
+use crate::reading::time::{Cells, TimeReader, Zone};
 use crate::reading::{KeyOptions, NumberOptions, NumberReader, SOURCE_TEST};
 use crate::source::csv::CsvMessageTable;
 
@@ -45,13 +46,15 @@ impl KafkaSourceConfig {
             return Ok(MessageOptions::Csv(options));
         }
         let layout = self.layout();
+        let zone = self.timezone.as_deref().and_then(Zone::parse).unwrap_or_default();
         let others = match self.others {
             _ if layout.open => Others::Asked,
             OtherProperties::Keep => Others::Welcome,
             OtherProperties::Ignore => Others::Ignored,
         };
         Ok(MessageOptions::Json(Box::new(DecoderOptions {
-            timestamp: self.timestamp.clone(),
+            timestamp: self.timestamp.names().into_iter().map(str::to_owned).collect(),
+            times: TimeReader::new(&self.timestamp, zone).map_err(Error::config)?,
             key: self.key.as_ref().map(KeyOptions::key),
             rename: self.rename.clone(),
             record: self.record.clone(),
@@ -98,7 +101,8 @@ impl KafkaSourceConfig {
             flags: &self.flags,
             record: self.record.as_deref(),
         };
-        let mut problems = names.check();
+        let mut problems = self.check_times();
+        problems.extend(names.check());
         problems.extend(self.numbers().check());
         problems.extend(check_unused(&of_rows, "json", "are objects, not rows of cells"));
         let fields = self.layout();
@@ -111,6 +115,14 @@ impl KafkaSourceConfig {
         if problems.is_empty() { Ok(fields) } else { Err(problems) }
     }
 
+    fn check_times(&self) -> Vec<Problem> {
+        let zone = self.timezone.as_deref().map(Zone::checked).transpose();
+        let known = zone.as_ref().ok().map(|zone| zone.clone().unwrap_or_default());
+        let mut problems = self.timestamp.check(Cells::Properties, known.as_ref());
+        problems.extend(zone.err());
+        problems
+    }
+
     /// The options of messages of rows.
     fn csv(&self) -> CsvMessageTable {
         CsvMessageTable {
@@ -120,6 +132,7 @@ impl KafkaSourceConfig {
             numbers: self.numbers(),
             flags: self.flags.clone(),
             timestamp: self.timestamp.clone(),
+            timezone: self.timezone.clone(),
             key: self.key.clone(),
             fields: self.fields.clone(),
             text_fields: self.text_fields.clone(),

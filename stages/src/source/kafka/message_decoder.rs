@@ -5,6 +5,7 @@ use aqpipe_engine::record::Batch;
 
 use crate::codec::json::{Decoder, DecoderOptions, PassedOver, Pushed, Rejected};
 use crate::reading::UnreadableCells;
+use crate::reading::time::TimeReader;
 use crate::source::csv::{CsvMessageDecoder, CsvMessageOptions};
 
 /// How messages are read.
@@ -12,6 +13,14 @@ use crate::source::csv::{CsvMessageDecoder, CsvMessageOptions};
 pub(super) enum MessageOptions {
     Json(Box<DecoderOptions>),
     Csv(CsvMessageOptions),
+}
+
+/// What a message has beside its value.
+#[derive(Clone, Copy)]
+pub(super) struct MessageParts<'a> {
+    pub(super) key: Option<&'a [u8]>,
+    /// In milliseconds since 1970.
+    pub(super) time: Option<i64>,
 }
 
 /// Reads the messages of one partition.
@@ -32,10 +41,45 @@ impl MessageOptions {
 impl MessageDecoder {
     /// Reads one message; see [`Decoder::push_keyed`].
     #[inline]
-    pub(super) fn push(&mut self, offset: u64, value: &[u8], key: Option<&[u8]>) -> Result<Pushed, Rejected> {
+    pub(super) fn push(&mut self, offset: u64, value: &[u8], parts: MessageParts<'_>) -> Result<Pushed, Rejected> {
         match self {
-            MessageDecoder::Json(decoder) => decoder.push_keyed(offset, value, key),
-            MessageDecoder::Csv(decoder) => decoder.push(offset, value, key),
+            MessageDecoder::Json(decoder) => {
+                decoder.set_message_time(parts.time);
+                decoder.push_keyed(offset, value, parts.key)
+            }
+            MessageDecoder::Csv(decoder) => decoder.push(offset, value, (parts.key, parts.time)),
+        }
+    }
+
+    /// Whether the key of records is that of their message.
+    pub(super) fn has_message_key(&self) -> bool {
+        match self {
+            MessageDecoder::Json(decoder) => decoder.has_message_key(),
+            MessageDecoder::Csv(decoder) => decoder.has_message_key(),
+        }
+    }
+
+    /// The time that the message of the last record gives it, where it is the record's time.
+    pub(super) fn time_of_message(&self) -> Option<(i64, i16)> {
+        match self {
+            MessageDecoder::Json(decoder) => decoder.time_of_message(),
+            MessageDecoder::Csv(decoder) => decoder.time_of_message(),
+        }
+    }
+
+    /// Whether the bytes of a record at this time do not say it.
+    pub(super) fn needs_time(&self, instant: i64) -> bool {
+        match self {
+            MessageDecoder::Json(decoder) => decoder.needs_time(instant),
+            MessageDecoder::Csv(decoder) => decoder.needs_time(instant),
+        }
+    }
+
+    /// The reader of the timestamps.
+    pub(super) fn times(&mut self) -> &mut TimeReader {
+        match self {
+            MessageDecoder::Json(decoder) => decoder.times(),
+            MessageDecoder::Csv(decoder) => decoder.times(),
         }
     }
 

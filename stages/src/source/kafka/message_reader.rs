@@ -9,8 +9,9 @@ use aqpipe_engine::{Error, Result};
 
 use super::dead_letter_decoder::NO_RECORD;
 use super::field_presence::FieldPresence;
-use super::message_decoder::MessageDecoder;
+use super::message_decoder::{MessageDecoder, MessageParts};
 use super::partition_state::{MessageIdentity, PartitionState};
+use super::raw_schema::RawSchema;
 use super::settings::Tombstones;
 use crate::codec::json::{PassedOver, Pushed};
 use crate::kafka::topic_partition::TopicPartition;
@@ -21,6 +22,7 @@ struct Pending {
     offset: u64,
     key: Option<Vec<u8>>,
     payload: Vec<u8>,
+    time: Option<i64>,
 }
 
 /// The outcome of taking a message.
@@ -54,8 +56,8 @@ pub(super) struct MessageReader {
     presence: FieldPresence,
     sample: StreamSample,
     rules: Arc<SampleRules>,
-    /// The warning of `presence`, until it is logged.
-    warning: Option<String>,
+    /// Warnings, until they are logged.
+    warnings: Vec<String>,
     /// The saved state, without that of the decoder.
     state: PartitionState,
     /// The last message of an earlier run, where it is still there: it comes first.
@@ -87,7 +89,7 @@ impl MessageReader {
             // A run that has committed a message has decided.
             sample: StreamSample::new(rules, state.last.is_some()),
             rules: Arc::clone(rules),
-            warning: None,
+            warnings: Vec::new(),
             state,
             expected: None,
         }
@@ -118,15 +120,15 @@ impl MessageReader {
 
     /// Takes the message that did not fit the batch before it.
     pub(super) fn take_pending(&mut self) -> Result<bool> {
-        let Some(Pending { offset, key, payload }) = self.pending.take() else { return Ok(false) };
-        match self.push(offset, key.as_deref(), Some(&payload)) {
+        let Some(Pending { offset, key, payload, time }) = self.pending.take() else { return Ok(false) };
+        match self.push(offset, Some(&payload), MessageParts { key: key.as_deref(), time }) {
             TakeOutcome::Taken => Ok(true),
             _ => Err(Error::bug("a record fits no batch").at(self.place_of(offset))),
         }
     }
 
-    /// Takes a message by its offset, key and value.
-    pub(super) fn take(&mut self, offset: u64, key: Option<&[u8]>, payload: Option<&[u8]>) -> Result<TakeOutcome> {
+    /// Takes a message by its offset and value, with what it has beside it.
+    pub(super) fn take(&mut self, offset: u64, payload: Option<&[u8]>, parts: MessageParts<'_>) -> Result<TakeOutcome> {
         let this = MessageIdentity::of(offset, payload);
         if let Some(expected) = self.expected.take()
             && offset < self.position.offset
@@ -135,7 +137,7 @@ impl MessageReader {
         }
         self.check_gap(offset)?;
         self.state.last = Some(this);
-        Ok(self.push(offset, key, payload))
+        Ok(self.push(offset, payload, parts))
     }
 
     #[cold]
@@ -147,11 +149,11 @@ impl MessageReader {
         .help("was it deleted and made anew, or are these other brokers? `--fresh` forgets positions and state")
     }
 
-    fn push(&mut self, offset: u64, key: Option<&[u8]>, payload: Option<&[u8]>) -> TakeOutcome {
-        let bytes = (key.map_or(0, <[u8]>::len) + payload.map_or(0, <[u8]>::len)) as u64;
+    fn push(&mut self, offset: u64, payload: Option<&[u8]>, parts: MessageParts<'_>) -> TakeOutcome {
+        let bytes = (parts.key.map_or(0, <[u8]>::len) + payload.map_or(0, <[u8]>::len)) as u64;
         let pushed = match payload {
             None => Ok(Pushed::Null),
-            Some(payload) => self.decoder.push(offset, payload, key),
+            Some(payload) => self.decoder.push(offset, payload, parts),
         };
         let reason = match (pushed, payload) {
             (Ok(Pushed::Row), _) => {
@@ -160,7 +162,8 @@ impl MessageReader {
             }
             (Ok(Pushed::Full), payload) => {
                 let payload = payload.unwrap_or_default().to_vec();
-                self.pending = Some(Pending { offset, key: key.map(<[u8]>::to_vec), payload });
+                let MessageParts { key, time } = parts;
+                self.pending = Some(Pending { offset, key: key.map(<[u8]>::to_vec), payload, time });
                 return TakeOutcome::Full;
             }
             (Ok(Pushed::Null), _) if self.tombstones == Tombstones::Skip => {
@@ -174,7 +177,8 @@ impl MessageReader {
         };
         let mut dead_letter = DeadLetter::new(offset, reason, payload.map(<[u8]>::to_vec));
         dead_letter.place = Some(self.place_of(offset));
-        dead_letter.key = key.map(Into::into);
+        dead_letter.key = parts.key.map(Into::into);
+        dead_letter.time = payload.and_then(|_| self.decoder.time_of_message());
         self.dead.push(dead_letter);
         self.advance(offset, bytes, 1);
         TakeOutcome::Taken
@@ -203,7 +207,7 @@ impl MessageReader {
     pub(super) fn rows(&mut self) -> Result<(Batch, Vec<DeadLetter>)> {
         let batch = match self.decoder.take()? {
             Some(batch) => {
-                self.warning = self.presence.observe(&batch);
+                self.warnings.extend(self.presence.observe(&batch));
                 self.judge(&batch)?;
                 self.empty = Some(batch.slice(0, 0));
                 batch
@@ -211,6 +215,7 @@ impl MessageReader {
             // Of the last layout: a change of layout ends a checkpoint.
             None => self.empty.clone().map_or_else(Batch::without_rows, Ok)?,
         };
+        self.warnings.extend(self.decoder.times().take_warnings());
         Ok((batch, std::mem::take(&mut self.dead)))
     }
 
@@ -227,9 +232,16 @@ impl MessageReader {
         Ok(())
     }
 
-    /// The warning that the last rows gave rise to.
-    pub(super) fn take_warning(&mut self) -> Option<String> {
-        self.warning.take()
+    /// The warnings that the last rows gave rise to.
+    pub(super) fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    /// What a decoder needs beside the bytes of a message.
+    pub(super) fn raw_schema(&self, letter: &DeadLetter) -> Option<Arc<str>> {
+        let key = letter.key.as_ref().filter(|_| self.decoder.has_message_key()).map(|key| key.to_vec());
+        let time = letter.time.filter(|time| self.decoder.needs_time(time.0));
+        RawSchema { key, time }.text().map(Into::into)
     }
 
     /// The bytes read since the last call.

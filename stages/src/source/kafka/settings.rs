@@ -58,8 +58,6 @@ pub(super) struct Settings {
     pub(super) sample: Arc<SampleRules>,
     /// The fields that are declared.
     pub(super) declared: Vec<Arc<str>>,
-    /// Whether the key of a record is that of its message.
-    pub(super) has_message_keys: bool,
     pub(super) tombstones: Tombstones,
     pub(super) upstream: Arc<Latch>,
 }

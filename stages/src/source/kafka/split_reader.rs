@@ -14,9 +14,9 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::membership::Membership;
+use super::message_decoder::MessageParts;
 use super::message_reader::{MessageReader, TakeOutcome};
 use super::partition_handle::PartitionHandle;
-use super::raw_schema;
 use crate::kafka::client_log::take_partition_end;
 use crate::kafka::error_class::{is_leaderless, is_transient};
 use crate::kafka::metadata_client::watermarks;
@@ -102,7 +102,8 @@ impl<C: ConsumerContext> KafkaSplitReader<C> {
                 Some(Ok(message)) => {
                     let offset = message.offset().max(0) as u64;
                     // Headers are left alone: a key that is not UTF-8 would panic in the client library.
-                    match self.messages.take(offset, message.key(), message.payload())? {
+                    let parts = MessageParts { key: message.key(), time: message.timestamp().to_millis() };
+                    match self.messages.take(offset, message.payload(), parts)? {
                         TakeOutcome::Taken => taken += 1,
                         TakeOutcome::Known => {}
                         TakeOutcome::Full => break,
@@ -189,7 +190,7 @@ impl<C: ConsumerContext + 'static> SplitReader for KafkaSplitReader<C> {
                 // Nothing but tombstones.
                 return Ok(Poll::Idle);
             }
-            if let Some(warning) = self.messages.take_warning() {
+            for warning in self.messages.take_warnings() {
                 let (monitor, partition) = (&self.membership.monitor, self.messages.partition());
                 tracing::warn!(pipeline = &*monitor.pipeline, stage = &*monitor.stage, "{partition}: {warning}");
             }
@@ -207,8 +208,7 @@ impl<C: ConsumerContext + 'static> SplitReader for KafkaSplitReader<C> {
     }
 
     fn raw_schema(&self, letter: &DeadLetter) -> Option<Arc<str>> {
-        let key = letter.key.as_ref().filter(|_| self.membership.settings.has_message_keys);
-        key.map(|key| raw_schema::text(key).into())
+        self.messages.raw_schema(letter)
     }
 
     /// At a later start the newest records would be others, and the oldest ones may be gone.

@@ -7,6 +7,7 @@ mod keys;
 mod paths;
 mod quality;
 mod round_trip;
+mod times;
 
 use std::sync::Arc;
 

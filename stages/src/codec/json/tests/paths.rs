@@ -90,7 +90,8 @@ fn the_same_path_twice_is_rejected_and_deep_ones_end_before_the_stack() {
 #[test]
 fn a_renamed_property_has_its_other_name_everywhere() {
     let rename = [("fields.pm25", "pm25"), ("/tags/station", "station"), ("name", "kind"), ("timestamp", "at")];
-    let options = renamed(DecoderOptions { timestamp: "at".into(), ..asking(&["pm25"], Some("station")) }, &rename);
+    let options =
+        renamed(DecoderOptions { timestamp: vec!["at".into()], ..asking(&["pm25"], Some("station")) }, &rename);
     let batch = read(options, TELEGRAF);
     assert_eq!((names(batch.fields()), value(&batch, "pm25")), (vec!["pm25", "kind"], Some(12.1)));
     assert_eq!(batch.fields().key.as_deref(), Some("station"));
