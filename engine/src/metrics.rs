@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use crate::dead_letter_groups::DeadLetterGroups;
 use crate::record::SplitId;
 use crate::stage_metrics::{StageMetrics, StageSnapshot};
 
@@ -50,6 +51,12 @@ impl Counts {
     #[must_use]
     pub fn balance(&self) -> bool {
         self.held_before + self.read == self.written + self.dead + self.filtered + self.held_after
+    }
+
+    /// Whether every record that was read became a dead letter: none was written, filtered or held back.
+    #[must_use]
+    pub fn all_dead(&self) -> bool {
+        self.read > 0 && self.dead >= self.read && self.written == 0 && self.filtered == 0
     }
 
     /// Adds a later checkpoint's counts.
@@ -101,6 +108,7 @@ pub struct Metrics {
 #[derive(Debug, Default)]
 struct Totals {
     counts: Counts,
+    dead_letters: DeadLetterGroups,
     held: BTreeMap<SplitId, u64>,
     lag: BTreeMap<SplitId, u64>,
     checkpoints: u64,
@@ -120,6 +128,8 @@ struct Totals {
 pub struct Snapshot {
     /// Sums over all committed checkpoints.
     pub counts: Counts,
+    /// The dead letters among them by stage and class of reason.
+    pub dead_letters: DeadLetterGroups,
     /// Records held back at the last checkpoint, summed over the splits.
     pub held: u64,
     /// Records that wait in the source, where it knows.
@@ -173,9 +183,10 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Counts a committed checkpoint of a split.
-    pub fn record_checkpoint(&self, split: &SplitId, counts: &Counts) {
+    pub fn record_checkpoint(&self, split: &SplitId, counts: &Counts, dead_letters: &DeadLetterGroups) {
         let mut totals = self.totals.lock();
         totals.counts.add(counts);
+        totals.dead_letters.extend(dead_letters);
         totals.held.insert(Arc::clone(split), counts.held_after);
         totals.checkpoints += 1;
     }
@@ -252,6 +263,7 @@ impl Metrics {
         let totals = self.totals.lock();
         Snapshot {
             counts: totals.counts.clone(),
+            dead_letters: totals.dead_letters.clone(),
             held: totals.held.values().sum(),
             lag: (!totals.lag.is_empty()).then(|| totals.lag.values().sum()),
             checkpoints: totals.checkpoints,

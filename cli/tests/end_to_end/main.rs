@@ -16,6 +16,7 @@ mod kafka_command_errors;
 mod kafka_messages;
 mod killed;
 mod limits;
+mod losses;
 mod lost;
 mod main_job;
 mod new_stage;
