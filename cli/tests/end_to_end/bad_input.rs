@@ -179,7 +179,7 @@ fn numbers_out_of_range_and_words_that_are_no_numbers_become_missing_with_their_
     dir.run(&["run", "job.toml"]).expect(0, &["job: read 11, written 11, dead letters 0, "]);
     let rows = dir.rows("out");
     assert_eq!(rows.column("a")[..10], [""; 10]);
-    assert_eq!(rows.column("flags")[..10], ["42"; 10]);
+    assert_eq!(rows.column("qc_flags")[..10], ["q42"; 10]);
     assert_eq!(rows.column("b")[..10], ["1e+308"; 10]);
     assert_eq!(rows.column("a")[10], "0.0", "too small to tell from nothing is nothing");
     // The tests are in the messages, which standard output has too.

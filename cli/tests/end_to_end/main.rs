@@ -22,5 +22,6 @@ mod main_job;
 mod new_stage;
 mod positions;
 mod printed;
+mod records;
 mod running_again;
 mod trouble;

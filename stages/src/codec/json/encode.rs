@@ -155,7 +155,8 @@ impl RecordTemplate {
             match cells {
                 ColumnView::Number { values, nulls, quality, implied } => {
                     let valid = nulls.is_none_or(|nulls| nulls.is_valid(row));
-                    if !(valid && text::write_number(out, values[row])) {
+                    let write = if *implied == DERIVED_BITS { text::write_computed } else { text::write_number };
+                    if !(valid && write(out, values[row])) {
                         out.extend_from_slice(b"null");
                     }
                     // A reader takes a value of such a field for derived, and a gap in it for none.
