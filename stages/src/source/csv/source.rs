@@ -20,6 +20,7 @@ use super::resume::{self, PlannedSplit};
 use super::row_decoder::RowDecoder;
 use super::split::CsvSplitReader;
 use crate::input::{run_splits, zone};
+use crate::reading::{CellReport, SOURCE_TEST};
 use crate::source::sample::{SampleSettings, SampleSource, UCI_FIELDS};
 
 /// The name of the generated readings' key where the source has no key.
@@ -32,7 +33,10 @@ pub(super) struct CsvSource {
     files: Vec<InputFile>,
     numeric: Arc<BTreeSet<String>>,
     keep_raw: bool,
+    /// The bit of the test `source`, where an option uses it.
+    source_test: u8,
     metrics: Arc<Metrics>,
+    cells: CellReport,
 }
 
 /// What all splits have in common.
@@ -46,12 +50,15 @@ struct HeaderPlan {
 
 impl CsvSource {
     pub(super) fn new(config: CsvSourceConfig, files: Vec<InputFile>, cx: &BuildContext) -> CsvSource {
+        let source_test = if config.uses_source_test() { cx.qc_tests().bit(SOURCE_TEST) } else { 0 };
         CsvSource {
             config: Arc::new(config),
             files,
             numeric: Arc::clone(cx.numeric_fields()),
             keep_raw: cx.keeps_raw(),
+            source_test,
             metrics: Arc::clone(cx.metrics()),
+            cells: CellReport::new(cx.metrics()),
         }
     }
 
@@ -95,7 +102,13 @@ impl CsvSource {
     pub(super) fn dead_letter_decoder(&self) -> Result<RowDeadLetterDecoder> {
         let is_known = !self.files.is_empty() || !self.config.has_header();
         let current = is_known.then(|| self.read_headers().map(|headers| headers.raw_schema)).transpose()?;
-        Ok(RowDeadLetterDecoder::new(Arc::clone(&self.config), Arc::clone(&self.numeric), self.keep_raw, current))
+        Ok(RowDeadLetterDecoder::new(
+            Arc::clone(&self.config),
+            Arc::clone(&self.numeric),
+            self.source_test,
+            self.keep_raw,
+            current,
+        ))
     }
 
     /// A split over some files: of the run, or for a fit.
@@ -106,10 +119,13 @@ impl CsvSource {
         files: Vec<InputFile>,
         for_fit: bool,
     ) -> Result<CsvSplitReader> {
-        let decoder = RowDecoder::new(&self.config, headers.plan.clone(), self.keep_raw)?;
+        let decoder = RowDecoder::new(&self.config, headers.plan.clone(), self.source_test, self.keep_raw)?;
         let reading = (self.dialect(), headers.header.clone());
-        let (limit, metrics) =
-            if for_fit { (None, None) } else { (self.config.max_records, Some(Arc::clone(&self.metrics))) };
+        let (limit, metrics) = if for_fit {
+            (None, None)
+        } else {
+            (self.config.max_records, Some((Arc::clone(&self.metrics), self.cells.clone())))
+        };
         Ok(CsvSplitReader::new(Arc::clone(id), files, decoder, reading, limit, metrics)
             .with_raw_schema(headers.raw_schema.text()))
     }

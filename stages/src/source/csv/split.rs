@@ -6,7 +6,7 @@ use std::io::{Seek, SeekFrom};
 use std::sync::Arc;
 use std::time::Instant;
 
-use aqpipe_engine::monitor::Metrics;
+use aqpipe_engine::monitor::{CellProblem, Metrics};
 use aqpipe_engine::record::{Position, SplitId};
 use aqpipe_engine::stage::{DeadLetter, Poll, SplitReader};
 use aqpipe_engine::{Error, Result};
@@ -20,9 +20,11 @@ use super::progress::ProgressReport;
 use super::records::{RECORD_BYTES_MAX, ReadOutcome, Records};
 use super::resume::ResumePoint;
 use super::row_decoder::{Decoded, RowDecoder};
+use super::sample;
 use super::snapshot::SplitSnapshot;
 use super::torn_line::{self, TornLine};
 use crate::columns::RowsBuilder;
+use crate::reading::CellReport;
 
 /// Rows in a batch, however many are asked for.
 const BATCH_ROWS_MAX: usize = 1 << 16;
@@ -48,6 +50,9 @@ pub(super) struct CsvSplitReader {
     /// Records to stop after.
     limit: u64,
     progress: Option<ProgressReport>,
+    /// Whether the sample was taken, in this run or in the one that it resumes.
+    sampled: bool,
+    cells: Option<CellReport>,
     /// Whether a last line without an end was logged: once, for thousands of files may have one.
     torn_logged: bool,
     /// Brought up to date by a checkpoint, which does not change the split.
@@ -77,9 +82,9 @@ impl CsvSplitReader {
         decoder: RowDecoder,
         (dialect, header): (Dialect, Option<Arc<[String]>>),
         limit: Option<u64>,
-        metrics: Option<Arc<Metrics>>,
+        metrics: Option<(Arc<Metrics>, CellReport)>,
     ) -> CsvSplitReader {
-        let progress = metrics.map(ProgressReport::new);
+        let (progress, cells) = metrics.map(|(metrics, cells)| (ProgressReport::new(metrics), cells)).unzip();
         CsvSplitReader {
             id,
             decoder,
@@ -93,6 +98,8 @@ impl CsvSplitReader {
             row: 0,
             limit: limit.unwrap_or(u64::MAX),
             progress,
+            sampled: false,
+            cells,
             torn_logged: false,
             prefix: RefCell::default(),
             lines: RefCell::default(),
@@ -113,6 +120,7 @@ impl CsvSplitReader {
         let ResumePoint { state, snapshot, file, byte, prefix } = resumed;
         let at = state.position.offset;
         self.decoder.restore_kinds(&snapshot.kinds);
+        self.sampled = true;
         self.base = self.files.iter().take(file).map(|file| file.length).sum();
         if self.base + byte != at {
             return Err(Error::bug(format!("{} resumes at {} and not at {at}", self.id, self.base + byte)));
@@ -280,6 +288,36 @@ impl CsvSplitReader {
         Ok(true)
     }
 
+    /// Takes the sample: before the first commit, and never again.
+    fn take_sample(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.sampled, true) {
+            return Ok(());
+        }
+        let found = sample::take(&self.files, self.header.as_ref(), self.dialect, &mut self.decoder)?;
+        // The run logs it, not the reading for a fit.
+        if let Some(report) = &self.cells {
+            let is_declared = self.decoder.config().is_declared();
+            found.texts.iter().filter(|_| !is_declared).for_each(|text| tracing::info!("{text}"));
+            found.warnings.iter().for_each(|(field, warning)| report.warn(field, warning));
+        }
+        Ok(())
+    }
+
+    /// Reports cells with a problem.
+    fn report_cells(&mut self) {
+        let Some(report) = &self.cells else { return };
+        let (files, lines, decoder) = (&self.files, &self.lines, &mut self.decoder);
+        let place = |at: u64| {
+            let (file, byte) = input_files::locate(files, at)?;
+            let name = &files[file].name;
+            lines.borrow_mut().line(name, at - byte, at).map(|line| format!("{name}:{line}"))
+        };
+        let mut cells = std::mem::take(&mut decoder.unreadable);
+        report.take(CellProblem::Unreadable, &mut cells, |field| decoder.field_name(field).to_owned(), place);
+        let mut codes = std::mem::take(&mut decoder.unlisted);
+        report.take(CellProblem::UnlistedCode, &mut codes, |field| decoder.field_name(field).to_owned(), place);
+    }
+
     /// The line of the current position.
     fn line(&self) -> u64 {
         self.open.as_ref().map_or(self.begin.1, |open| open.records.line())
@@ -328,12 +366,14 @@ impl SplitReader for CsvSplitReader {
             let line = self.line();
             self.lines.get_mut().add(before, line);
         }
+        self.take_sample()?;
         let mut rows = self.decoder.rows(room);
         let mut dead = Vec::new();
         let goes_on = self.read(room, until, &mut rows, &mut dead)?;
         let read = rows.len() + dead.len();
         self.row += read as u64;
         self.report_progress(before, !goes_on);
+        self.report_cells();
         match (read, goes_on) {
             (0, false) => {
                 if self.row == 0 && self.progress.is_some() {
