@@ -11,6 +11,7 @@ pub mod dead_letter_groups;
 pub mod disk;
 mod error;
 pub mod fault;
+mod key_fields;
 pub mod metrics;
 pub mod monitor;
 mod nearest;

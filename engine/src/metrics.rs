@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::dead_letter_groups::DeadLetterGroups;
+use crate::key_fields::KeyFields;
 use crate::record::SplitId;
 use crate::stage_metrics::{StageMetrics, StageSnapshot};
 
@@ -56,7 +57,7 @@ impl Counts {
     /// Whether every record that was read became a dead letter: none was written, filtered or held back.
     #[must_use]
     pub fn all_dead(&self) -> bool {
-        self.read > 0 && self.dead >= self.read && self.written == 0 && self.filtered == 0
+        self.read > 0 && self.dead > 0 && self.written == 0 && self.filtered == 0
     }
 
     /// Adds a later checkpoint's counts.
@@ -123,6 +124,7 @@ struct Totals {
     batch_time: Duration,
     marks_ignored: u64,
     cell_problems: BTreeMap<(CellProblem, String), CellProblemCount>,
+    key_fields: KeyFields,
     waiting: BTreeMap<String, String>,
     files_in: BTreeSet<String>,
     /// In the order in which they were first asked for: that of the pipeline.
@@ -186,6 +188,8 @@ pub struct Snapshot {
     pub marks_ignored: u64,
     /// The cells that were read and had a problem, by field.
     pub cell_problems: Vec<(CellProblem, String, CellProblemCount)>,
+    /// A line for each key whose records never had a field that a stage lists.
+    pub lacking_fields: Vec<String>,
     /// The counts of each transform, in the order of the pipeline.
     pub stages: Vec<(String, StageSnapshot)>,
     /// Time since the start.
@@ -282,6 +286,11 @@ impl Metrics {
         count.cells += cells;
     }
 
+    /// Takes note of the fields that a stage lists for a key, and whether the records of the key ever had a value of theirs.
+    pub fn record_key_fields<'f>(&self, key: &str, fields: impl Iterator<Item = (&'f Arc<str>, bool)>) {
+        self.totals.lock().key_fields.add(key, fields);
+    }
+
     /// Sets what a part of the pipeline (`who`) waits for; `None` ends the wait.
     pub fn waiting(&self, who: &str, what: Option<String>) {
         let mut totals = self.totals.lock();
@@ -332,6 +341,7 @@ impl Metrics {
                 .iter()
                 .map(|((problem, field), count)| (*problem, field.clone(), count.clone()))
                 .collect(),
+            lacking_fields: totals.key_fields.lines(),
             stages: totals.stages.iter().map(|(id, stage)| (id.clone(), stage.snapshot())).collect(),
             uptime: self.started.elapsed(),
         }

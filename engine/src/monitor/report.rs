@@ -149,6 +149,11 @@ pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
         let place = count.place.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
         text.push(format!("  {field}: {} {what}, the first is `{}`{place}", count.cells, count.text));
     }
+    if !metrics.lacking_fields.is_empty() {
+        let what = "keys that never had a listed field, which lowers their score (`fields_by_key` of `score` lists theirs)";
+        text.push(format!("  {what}:"));
+        text.extend(metrics.lacking_fields.iter().map(|line| format!("    {line}")));
+    }
     if !counts.flags.is_empty() {
         let width = counts.flags.keys().map(|name| name.chars().count()).max().unwrap_or_default();
         let heads: String = Flag::ALL.iter().map(|flag| format!(" {:>9}", flag.name())).collect();
@@ -244,7 +249,9 @@ mod tests {
         let mut dead_letters = DeadLetterGroups::default();
         dead_letters.add("csv", "the row has 3 cells", "a.csv:7");
         dead_letters.add("csv", "the row has 4 cells", "a.csv:9");
-        let text = summary("p", &Snapshot { counts, dead_letters, ..Snapshot::default() }).join("\n");
+        let lacking_fields = vec!["b: T, RH".to_owned()];
+        let text = summary("p", &Snapshot { counts, dead_letters, lacking_fields, ..Snapshot::default() }).join("\n");
+        assert!(text.contains("lists theirs):\n    b: T, RH\n"), "{text}");
         assert!(text.starts_with("p: read 10, written 7, dead letters 2, filtered 1, held 0;"), "{text}");
         assert!(text.contains("mean score 0.900000"), "{text}");
         let dead = "dead letters by stage and reason:\n    2  csv  the row has … cells; first at a.csv:7\n";
