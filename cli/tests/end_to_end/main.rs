@@ -25,4 +25,5 @@ mod positions;
 mod printed;
 mod records;
 mod running_again;
+mod scores;
 mod trouble;

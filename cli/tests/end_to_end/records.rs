@@ -24,12 +24,25 @@ ranges = { "NOx(GT)" = { min = 0.0, max = 1000.0 } }
 type = "score"
 "#;
 
-/// Records with gaps, a value out of its range, a cell that cannot be read and a word, as files and as messages.
+/// The text with another first cell in a record.
+fn with_cell(text: &str, record: usize, cell: &str) -> String {
+    let line = |(at, line): (usize, &str)| {
+        let mut cells: Vec<&str> = line.split(';').collect();
+        if at == record + 1 {
+            cells[2] = cell;
+        }
+        cells.join(";") + "\r\n"
+    };
+    text.lines().enumerate().map(line).collect()
+}
+
+/// Records with gaps, a value out of its range, a cell that cannot be read and one below a limit, as files and as messages.
 fn written(sink: &str) -> TestDir {
     let dir = TestDir::new();
-    dir.write("in.csv", uci(120).replacen(";69", ";6_9", 1));
-    let pipeline =
-        |name: &str, sink: &str| format!("name = \"{name}\"\n\n{UCI_SOURCE}{STAGES}{sink}{NDJSON_DEAD_LETTERS}");
+    dir.write("in.csv", with_cell(&with_cell(&uci(120), 9, "1_5"), 20, "<0,5"));
+    let pipeline = |name: &str, sink: &str| {
+        format!("name = \"{name}\"\n\n{UCI_SOURCE}censored = \"half\"\n{STAGES}{sink}{NDJSON_DEAD_LETTERS}")
+    };
     let files = format!("\n[sink]\ntype = \"csv\"\ndir = \"processed_data\"\nbatch_size = 50\n{sink}");
     dir.write("files.toml", pipeline("files", &files));
     dir.write("messages.toml", pipeline("messages", "\n[sink]\ntype = \"stdout\"\n"));
@@ -155,6 +168,7 @@ fn the_description_says_types_units_and_what_flags_mean_and_stays_through_runs()
     }
     assert_eq!(column("T")["unit"], "°C");
     assert_eq!(column("qc_flags")["flags"]["4"], "fail");
+    assert!(column("fills")["fills"]["censored"].is_string());
     let header = dir.rows("processed_data").header;
     let named: Vec<Value> =
         resource["schema"]["fields"].as_array().expect("columns").iter().map(|it| it["name"].clone()).collect();
@@ -173,6 +187,20 @@ fn clocks_and_codes_are_integers_in_messages_and_files() {
         "{first}"
     );
     assert_eq!(dir.rows("processed_data").column("hour")[..2], ["18", "19"]);
-    let tests = dir.rows("processed_data").column("tests").join(" ");
-    assert!(tests.contains("NOx(GT)=gross_range") && tests.contains("=syntax"), "{tests}");
+}
+
+#[test]
+fn tests_and_values_below_a_limit_are_told_in_messages_and_files_alike() {
+    let dir = written("");
+    let rows = dir.rows("processed_data");
+    let messages = dir.read("records.ndjson");
+    let message = |record: usize| -> Value {
+        serde_json::from_str(messages.lines().nth(record).expect("a record")).expect("JSON")
+    };
+    assert_eq!(rows.column("tests")[9], "CO(GT)=syntax");
+    assert_eq!(rows.column("qc_flags")[9][..2], *"q4");
+    assert_eq!(message(9)["quality"]["tests"]["CO(GT)"][0], "syntax");
+    assert_eq!((rows.column("CO(GT)")[20], rows.column("fills")[20]), ("0.25", "CO(GT)=censored"));
+    assert_eq!(message(20)["quality"]["fills"]["CO(GT)"], "censored");
+    assert_eq!(rows.column("tests")[99], "NOx(GT)=gross_range");
 }

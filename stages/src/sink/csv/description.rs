@@ -1,6 +1,6 @@
 //! What a data package says of the files: the types of their columns, units, and what the flags mean.
 
-use aqpipe_engine::record::{Batch, Column, Fields, Flag, Kind, TIMESTAMP};
+use aqpipe_engine::record::{Batch, Column, Fields, Flag, Kind, Provenance, TIMESTAMP};
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
@@ -112,10 +112,26 @@ fn marks<'n>(marks: Marks, fields: &Fields, written: &[String], next: &mut impl 
             }
         }
     }
-    let fills = "How values were filled, and from how many records away: FIELD=FILL, with `;` between.";
-    list.push(column("fills", "string", fills, &[]));
+    let about = "Where values came from that the source did not have as numbers: FIELD=FILL, with `;` between. A number in \
+                 parentheses counts the records to the donor.";
+    let fills = Provenance::ALL.iter().filter(|it| it.is_listed()).map(|it| (it.name().to_owned(), json!(meaning(*it))));
+    list.push(column("fills", "string", about, &[("fills", Value::Object(fills.collect()))]));
     list.push(column("tests", "string", "The tests that objected to values: FIELD=TEST, with `;` between.", &[]));
     list
+}
+
+/// What the fills of a provenance are.
+fn meaning(fill: Provenance) -> &'static str {
+    match fill {
+        Provenance::Observed => "from the source",
+        Provenance::ForwardFill => "the last value before it",
+        Provenance::BackwardFill => "the first value after it",
+        Provenance::Interpolated => "between the values around it",
+        Provenance::Median => "a median of the field",
+        Provenance::Constant => "a constant",
+        Provenance::Derived => "computed from other fields",
+        Provenance::Censored => "a limit of detection or a part of it: the source had `<0.5` or the like",
+    }
 }
 
 fn column(name: &str, kind: &str, about: &str, more: &[(&str, Value)]) -> Value {
