@@ -10,6 +10,7 @@ use crate::common::{NDJSON_DEAD_LETTERS, TestDir, UCI_SOURCE, uci};
 const STAGES: &str = r#"
 [[transform]]
 type = "impute"
+fields = ["CO(GT)", "NOx(GT)"]
 steps = [{ method = "forward_fill", limit = 2 }]
 
 [[transform]]
