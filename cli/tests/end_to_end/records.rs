@@ -184,7 +184,7 @@ fn clocks_and_codes_are_integers_in_messages_and_files() {
     let first: Value =
         serde_json::from_str(dir.read("records.ndjson").lines().next().expect("a record")).expect("JSON");
     assert!(
-        dir.read("records.ndjson").contains("\"hour\":18,\"day_of_week\":2,\"season\":2,\"hour_sin\":-1,"),
+        dir.read("records.ndjson").contains("\"hour\":18,\"day_of_week\":2,\"season\":2,\"hour_sin\":-1.0,"),
         "{first}"
     );
     assert_eq!(dir.rows("processed_data").column("hour")[..2], ["18", "19"]);

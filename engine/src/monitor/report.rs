@@ -150,7 +150,8 @@ pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
         text.push(format!("  {field}: {} {what}, the first is `{}`{place}", count.cells, count.text));
     }
     if !metrics.lacking_fields.is_empty() {
-        let what = "keys that never had a listed field, which lowers their score (`fields_by_key` of `score` lists theirs)";
+        let what =
+            "keys that never had a listed field, which lowers their score (`fields_by_key` of `score` lists theirs)";
         text.push(format!("  {what}:"));
         text.extend(metrics.lacking_fields.iter().map(|line| format!("    {line}")));
     }

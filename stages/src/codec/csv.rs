@@ -2,8 +2,8 @@
 //!
 //! The columns are `timestamp`, the key, the fields in their order, the score, `qc_flags` (`q` and a QARTOD digit for each field: text
 //! to every reader, however many digits there are), `fills` (see [`write_fills`](super::text::write_fills)) and `tests` (see
-//! [`write_tests`](super::text::write_tests)). A missing value is an empty cell, an empty text is `""`. Computed fields are integers
-//! where they are whole. Cells are quoted as in RFC 4180, and a line ends with `\n`.
+//! [`write_tests`](super::text::write_tests)). A missing value is an empty cell, an empty text is `""`. Codes of the
+//! clock are integers. Cells are quoted as in RFC 4180, and a line ends with `\n`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use aqpipe_engine::record::{Batch, Column, Fields, Flag, TIMESTAMP};
 use arrow_array::{Array, StringArray};
 
+use super::clock_codes::is_clock_code;
 use super::text;
 use super::unique_names::unique_names;
 
@@ -144,6 +145,7 @@ impl CsvEncoder {
             text::write_timestamp(&mut tail, common.processed_at, 0);
         }
         tail.push(b'\n');
+        let codes: Vec<bool> = batch.fields().list.iter().map(is_clock_code).collect();
         let (mut flags, mut text) = (Vec::new(), Vec::new());
         for row in 0..batch.rows() {
             text::write_timestamp(out, batch.time()[row], batch.utc_offset()[row]);
@@ -152,12 +154,12 @@ impl CsvEncoder {
             }
             flags.clear();
             let (mut is_listed, mut tests) = (false, 0);
-            for (field, column) in batch.fields().list.iter().zip(batch.columns()) {
+            for (is_code, column) in codes.iter().zip(batch.columns()) {
                 match column {
                     Column::Number(numbers) => {
                         out.push(self.delimiter);
                         if numbers.values.is_valid(row) {
-                            let write = if field.derived { text::write_computed } else { text::write_number };
+                            let write = if *is_code { text::write_code } else { text::write_number };
                             write(out, numbers.values.value(row));
                         }
                         let quality = numbers.quality_at(row);

@@ -15,7 +15,6 @@ use aqpipe_engine::stage::{
 use indexmap::IndexMap;
 use serde::Deserialize;
 
-use self::description::WholeFields;
 use self::marks::MarksOption;
 use crate::codec::csv::{BatchContext, CsvEncoder, Marks};
 use crate::file_commit::{FileSink, OutputDir, TempFile};
@@ -203,7 +202,6 @@ struct CsvWriter {
 struct CsvFile {
     file: TempFile,
     fields: Arc<Fields>,
-    whole: WholeFields,
     rows: u64,
 }
 
@@ -213,7 +211,7 @@ impl CsvWriter {
         self.warned.warn_renamed(&columns.names, &columns.written);
         let mut file = self.dir.create(&self.split)?;
         self.encoder.write_header(fields, file.buffer());
-        Ok(CsvFile { file, fields: Arc::clone(fields), whole: WholeFields::default(), rows: 0 })
+        Ok(CsvFile { file, fields: Arc::clone(fields), rows: 0 })
     }
 }
 
@@ -234,10 +232,7 @@ impl Writer for CsvWriter {
         let partition = self.split.rsplit_once('/').map(|(_, last)| last);
         let partition = partition.filter(|last| last.bytes().all(|byte| byte.is_ascii_digit())).unwrap_or(&self.split);
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_micros() as i64;
-        let CsvFile { file, rows, whole, .. } = &mut self.files[at];
-        if self.dir.wants_description() {
-            whole.observe(&batch);
-        }
+        let CsvFile { file, rows, .. } = &mut self.files[at];
         let common = BatchContext { partition, processed_at: now, tests: &self.tests.names() };
         self.encoder.write_rows(&batch, common, file.buffer());
         *rows += batch.rows() as u64;
@@ -246,8 +241,8 @@ impl Writer for CsvWriter {
 
     fn prepare(&mut self, range: OffsetRange) -> Result<Prepared> {
         let files = std::mem::take(&mut self.files);
-        if let Some(CsvFile { fields, whole, .. }) = files.first().filter(|_| self.dir.wants_description()) {
-            self.dir.describe(&description::resource(&self.encoder, fields, whole, &self.units));
+        if let Some(CsvFile { fields, .. }) = files.first().filter(|_| self.dir.wants_description()) {
+            self.dir.describe(&description::resource(&self.encoder, fields, &self.units));
         }
         self.dir.prepare(&self.split, files.into_iter().map(|file| (file.file, file.rows)).collect(), range)
     }

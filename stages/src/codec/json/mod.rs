@@ -8,7 +8,7 @@
 //!
 //! * `timestamp` is RFC 3339 with the offset of the source's clock. Then come the key, where records have one, and the
 //!   fields in their order; `null` is a missing value. Numbers are the shortest decimals that read back as the same
-//!   64-bit number, with a point or an exponent unless the field is computed. What is not finite is `null`.
+//!   64-bit number, with a point or an exponent; codes of the clock are integers. What is not finite is `null`.
 //! * `quality.score` is the record's quality, 0 to 1, where a stage has scored it.
 //! * `quality.flags` has one QARTOD digit for **every** field, text too, in the order in which the object has them:
 //!   a reader without the schema cannot tell a missing text from a missing number. A text is 2, or 9 where it is null.

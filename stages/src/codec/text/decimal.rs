@@ -12,9 +12,9 @@ pub fn write_number(out: &mut Vec<u8>, number: f64) -> bool {
     number.is_finite()
 }
 
-/// Appends a computed number: whole ones without a point, so that hours and codes are integers to every reader.
+/// Appends a number that is a code: without a point where it is whole, so that it is an integer to every reader.
 #[inline]
-pub fn write_computed(out: &mut Vec<u8>, number: f64) -> bool {
+pub fn write_code(out: &mut Vec<u8>, number: f64) -> bool {
     // The minus of a negative zero is no integer's.
     if number.fract() != 0.0 || number.abs() > WHOLE_MAX || number.to_bits() == (-0.0_f64).to_bits() {
         return write_number(out, number);
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn computed_numbers_are_integers_where_they_are_whole() {
+    fn codes_are_integers_where_they_are_whole() {
         for (number, text) in [
             (0.0, "0"),
             (-0.0, "-0.0"),
@@ -56,7 +56,7 @@ mod tests {
             (f64::INFINITY, ""),
         ] {
             let mut out = Vec::new();
-            assert_eq!(write_computed(&mut out, number), number.is_finite());
+            assert_eq!(write_code(&mut out, number), number.is_finite());
             assert_eq!(String::from_utf8(out).expect("ASCII"), text);
         }
     }

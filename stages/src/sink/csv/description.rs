@@ -1,61 +1,25 @@
 //! What a data package says of the files: the types of their columns, units, and what the flags mean.
 
-use aqpipe_engine::record::{Batch, Column, Fields, Flag, Kind, Provenance, TIMESTAMP};
+use aqpipe_engine::record::{Fields, Flag, Kind, Provenance, TIMESTAMP};
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
+use crate::codec::clock_codes::is_clock_code;
 use crate::codec::csv::{CsvEncoder, Marks};
 
-/// Which computed fields hold codes and counts, as far as their values so far say: whole numbers, and not only those that a sine has
-/// too.
-#[derive(Debug, Default)]
-pub(super) struct WholeFields(Vec<Wholeness>);
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Wholeness {
-    has_fraction: bool,
-    has_code: bool,
-}
-
-impl WholeFields {
-    /// Looks at more records of the same fields.
-    pub(super) fn observe(&mut self, batch: &Batch) {
-        self.0.resize(batch.columns().len(), Wholeness::default());
-        for ((field, column), seen) in batch.fields().list.iter().zip(batch.columns()).zip(&mut self.0) {
-            let Column::Number(numbers) = column else { continue };
-            if !field.derived || seen.has_fraction {
-                continue;
-            }
-            for number in numbers.values.iter().flatten() {
-                seen.has_fraction |= number.fract() != 0.0 || number.abs() > f64::from(i32::MAX);
-                seen.has_code |= number.abs() > 1.0;
-            }
-        }
-    }
-
-    fn is_whole(&self, field: usize) -> bool {
-        self.0.get(field).is_some_and(|seen| seen.has_code && !seen.has_fraction)
-    }
-}
-
 /// The resource of files with these fields, without its name and its path.
-pub(super) fn resource(
-    encoder: &CsvEncoder,
-    fields: &Fields,
-    whole: &WholeFields,
-    units: &IndexMap<String, String>,
-) -> Value {
+pub(super) fn resource(encoder: &CsvEncoder, fields: &Fields, units: &IndexMap<String, String>) -> Value {
     json!({
         "profile": "tabular-data-resource",
         "format": "csv",
         "mediatype": "text/csv",
         "encoding": "utf-8",
         "dialect": { "delimiter": char::from(encoder.delimiter).to_string(), "lineTerminator": "\n" },
-        "schema": { "fields": columns(encoder, fields, whole, units), "missingValues": [""] },
+        "schema": { "fields": columns(encoder, fields, units), "missingValues": [""] },
     })
 }
 
-fn columns(encoder: &CsvEncoder, fields: &Fields, whole: &WholeFields, units: &IndexMap<String, String>) -> Vec<Value> {
+fn columns(encoder: &CsvEncoder, fields: &Fields, units: &IndexMap<String, String>) -> Vec<Value> {
     let names = encoder.column_names(fields);
     let mut written = names.written.iter();
     let mut list = vec![column(TIMESTAMP, "datetime", "The instant, with the offset of the clock that wrote it.", &[])];
@@ -63,9 +27,9 @@ fn columns(encoder: &CsvEncoder, fields: &Fields, whole: &WholeFields, units: &I
     if fields.key.is_some() {
         list.push(column(next(), "string", "The key of the record: its station or sensor.", &[]));
     }
-    for (at, field) in fields.list.iter().enumerate() {
+    for field in &fields.list {
         let kind = match field.kind {
-            Kind::Number if whole.is_whole(at) => "integer",
+            Kind::Number if is_clock_code(field) => "integer",
             Kind::Number => "number",
             Kind::Text | Kind::Unknown => "string",
         };
@@ -114,7 +78,8 @@ fn marks<'n>(marks: Marks, fields: &Fields, written: &[String], next: &mut impl 
     }
     let about = "Where values came from that the source did not have as numbers: FIELD=FILL, with `;` between. A number in \
                  parentheses counts the records to the donor.";
-    let fills = Provenance::ALL.iter().filter(|it| it.is_listed()).map(|it| (it.name().to_owned(), json!(meaning(*it))));
+    let fills =
+        Provenance::ALL.iter().filter(|it| it.is_listed()).map(|it| (it.name().to_owned(), json!(meaning(*it))));
     list.push(column("fills", "string", about, &[("fills", Value::Object(fills.collect()))]));
     list.push(column("tests", "string", "The tests that objected to values: FIELD=TEST, with `;` between.", &[]));
     list

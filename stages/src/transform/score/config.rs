@@ -133,7 +133,8 @@ impl Score {
                 None => problems.extend(check_measurement(&at, name, input, true)),
             }
         }
-        let weighs_nothing = |fields: &Vec<String>| !fields.is_empty() && fields.iter().all(|name| self.weight(name) == 0.0);
+        let weighs_nothing =
+            |fields: &Vec<String>| !fields.is_empty() && fields.iter().all(|name| self.weight(name) == 0.0);
         for (key, _) in self.fields_by_key.iter().filter(|(_, fields)| weighs_nothing(fields)) {
             problems.push(Problem::new(["fields_by_key", key], "every field of this key has the weight 0"));
         }
