@@ -22,7 +22,18 @@ const CRATES: &[(&str, &[&str])] = &[
 
 /// The rooms of the engine from the ground up: each uses only rooms of tiers below its own.
 const ENGINE_TIERS: &[&[&str]] = &[
-    &["cancel", "clock", "disk", "error", "nearest", "pace", "printable", "stage_metrics"],
+    &[
+        "cancel",
+        "clock",
+        "dead_letter_groups",
+        "disk",
+        "error",
+        "key_fields",
+        "nearest",
+        "pace",
+        "printable",
+        "stage_metrics",
+    ],
     &["fault"],
     &["record"],
     &["metrics"],

@@ -128,6 +128,10 @@ pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
     if let Some(score) = counts.mean_score() {
         text.push(format!("  mean score {score:.6}"));
     }
+    if !metrics.dead_letters.is_empty() {
+        text.push("  dead letters by stage and reason:".to_owned());
+        text.extend(metrics.dead_letters.lines().into_iter().map(|line| format!("    {line}")));
+    }
     if counts.out_of_order + counts.repeated > 0 {
         let (back, repeated) = (counts.out_of_order, counts.repeated);
         text.push(format!("  records older than the one before them: {back}; of the same time as it: {repeated}"));
@@ -145,6 +149,12 @@ pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
         };
         let place = count.place.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
         text.push(format!("  {field}: {} {what}, the first is `{}`{place}", count.cells, count.text));
+    }
+    if !metrics.lacking_fields.is_empty() {
+        let what =
+            "keys that never had a listed field, which lowers their score (`fields_by_key` of `score` lists theirs)";
+        text.push(format!("  {what}:"));
+        text.extend(metrics.lacking_fields.iter().map(|line| format!("    {line}")));
     }
     if !counts.flags.is_empty() {
         let width = counts.flags.keys().map(|name| name.chars().count()).max().unwrap_or_default();
@@ -183,6 +193,7 @@ fn files(metrics: &Snapshot) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dead_letter_groups::DeadLetterGroups;
     use crate::metrics::Counts;
 
     #[test]
@@ -243,9 +254,16 @@ mod tests {
         let mut counts = Counts { read: 10, written: 7, dead: 2, filtered: 1, ..Counts::default() };
         (counts.scored, counts.score_sum) = (7, 6.3);
         counts.flags.insert("CO(GT)".into(), [1, 2, 3, 4, 5]);
-        let text = summary("p", &Snapshot { counts, ..Snapshot::default() }).join("\n");
+        let mut dead_letters = DeadLetterGroups::default();
+        dead_letters.add("csv", "the row has 3 cells", "a.csv:7");
+        dead_letters.add("csv", "the row has 4 cells", "a.csv:9");
+        let lacking_fields = vec!["b: T, RH".to_owned()];
+        let text = summary("p", &Snapshot { counts, dead_letters, lacking_fields, ..Snapshot::default() }).join("\n");
+        assert!(text.contains("lists theirs):\n    b: T, RH\n"), "{text}");
         assert!(text.starts_with("p: read 10, written 7, dead letters 2, filtered 1, held 0;"), "{text}");
         assert!(text.contains("mean score 0.900000"), "{text}");
+        let dead = "dead letters by stage and reason:\n    2  csv  the row has … cells; first at a.csv:7\n";
+        assert!(text.contains(dead), "{text}");
         assert!(text.ends_with("CO(GT)         1         2         3         4         5"), "{text}");
     }
 }
