@@ -225,7 +225,7 @@ impl SourceConfig for KafkaSourceConfig {
             sample: Arc::new(SampleRules {
                 numbers: self.numbers(),
                 action: self.on_unreadable,
-                report: CellReport::new(cx.metrics()),
+                report: CellReport::new(cx),
             }),
             upstream: Arc::clone(cx.upstream()),
         };
