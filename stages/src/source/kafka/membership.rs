@@ -31,6 +31,8 @@ pub(super) struct Membership {
     pub(super) monitor: Arc<ConnectionMonitor>,
     pub(super) topic_ids: TopicIdentities,
     state: Mutex<State>,
+    /// What was said to be passed over. Each decoder names so many at most.
+    passed_over: Mutex<BTreeSet<String>>,
 }
 
 #[derive(Default)]
@@ -75,6 +77,17 @@ impl Membership {
             monitor: Arc::new(monitor),
             topic_ids: TopicIdentities::default(),
             state: Mutex::default(),
+            passed_over: Mutex::default(),
+        }
+    }
+
+    /// Says what is passed over: once for each name, whatever partition has it.
+    pub(super) fn report_passed_over(&self, names: Vec<String>) {
+        let mut known = self.passed_over.lock();
+        let fresh: Vec<String> = names.into_iter().filter(|name| known.insert(name.clone())).collect();
+        if !fresh.is_empty() {
+            let (pipeline, stage) = (&*self.monitor.pipeline, &*self.monitor.stage);
+            tracing::info!(pipeline, stage, "passed over, for no field asks for it: {}", fresh.join(", "));
         }
     }
 
