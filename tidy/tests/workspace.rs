@@ -47,6 +47,8 @@ const ENGINE_TIERS: &[&[&str]] = &[
 const STAGES_TIERS: &[&[&str]] = &[
     &["civil_date", "columns", "decimal", "measurement_checks", "per_layout", "seconds", "warn_once"],
     &["reading"],
+    &["cell_access"],
+    &["same_time"],
     &["codec", "file_commit", "kafka"],
     &["input"],
     &["source", "transform", "sink", "dead_letter"],

@@ -26,4 +26,6 @@ mod printed;
 mod records;
 mod running_again;
 mod scores;
+mod shapes;
+mod times;
 mod trouble;

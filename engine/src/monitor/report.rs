@@ -112,8 +112,9 @@ pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
     let counts = &metrics.counts;
     let seconds = metrics.uptime.as_secs_f64();
     let mut text = vec![format!(
-        "{name}: read {}, written {}, dead letters {}, filtered {}, held {}; {}in {seconds:.1} s{}",
+        "{name}: read {}{}, written {}, dead letters {}, filtered {}, held {}; {}in {seconds:.1} s{}",
         counts.read,
+        changed(counts.made, counts.merged),
         counts.written,
         counts.dead,
         counts.filtered,
@@ -165,6 +166,12 @@ pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
         }
     }
     text
+}
+
+/// The rows that transforms made of others, and those that they merged.
+fn changed(made: u64, merged: u64) -> String {
+    let part = |what: &str, count: u64| if count > 0 { format!(", {what} {count}") } else { String::new() };
+    part("made", made) + &part("merged", merged)
 }
 
 /// The number of files written and their directories: the sink and the dead letters may have one each.

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use aqpipe_engine::config::Pipeline;
 use aqpipe_engine::dead_letter_groups::DeadLetterGroups;
+use aqpipe_engine::record::Origin;
 use aqpipe_engine::stage::StoredDeadLetter;
 use serde_json::json;
 
@@ -54,6 +55,13 @@ fn text_line(dead_letter: &StoredDeadLetter, is_replayed: bool) -> String {
 
 fn json_line(dead_letter: &StoredDeadLetter, is_replayed: bool) -> serde_json::Value {
     let raw = dead_letter.raw.as_deref().map(String::from_utf8_lossy);
+    let record = |record: &Origin| {
+        json!({
+            "position": record.source_offset,
+            "part": record.part,
+            "raw": record.raw.as_deref().map(String::from_utf8_lossy),
+        })
+    };
     json!({
         "id": dead_letter.id.to_string(),
         "pipeline": dead_letter.pipeline,
@@ -66,6 +74,8 @@ fn json_line(dead_letter: &StoredDeadLetter, is_replayed: bool) -> serde_json::V
         "bytes": dead_letter.raw.as_ref().map(Vec::len),
         "truncated": !dead_letter.whole,
         "raw": raw,
+        "part": dead_letter.part,
+        "records": dead_letter.records.iter().map(record).collect::<Vec<_>>(),
         "replayed": is_replayed,
     })
 }

@@ -24,6 +24,8 @@ use crate::stage::{DeadLetter, FencingToken, Poll, Prepared, SplitReader, SplitS
 
 /// Rows in a batch at most: larger ones win nothing, smaller ones cost (measured on chains of 13 columns).
 const BATCH_ROWS_MAX: u64 = 8192;
+/// Places in a message at most.
+const PLACES_MAX: usize = 8;
 /// How often a task looks at its signal and lets transforms emit what waited too long.
 const SIGNAL_POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Compares once the fields that really come with those that the stages name.
@@ -183,6 +185,7 @@ impl Task {
             self.open.fields = Some(Arc::clone(batch.fields()));
         }
         self.metrics.progress.fetch_add((batch.rows() + dead.len()) as u64, Ordering::Relaxed);
+        self.chain.only_parts(self.reader.parts());
         match dead.first() {
             Some(first) if self.writers.dead_letters.is_none() => self.stop_at(&batch, first)?,
             _ => {
@@ -214,8 +217,22 @@ impl Task {
         place.ok().flatten().unwrap_or_else(|| format!("{} {offset}", self.id))
     }
 
+    /// The place of a dead letter, for a person: of a merged row, those of all its records.
+    fn place_of(&mut self, letter: &DeadLetter) -> String {
+        let mut places: Vec<String> =
+            letter.records.iter().take(PLACES_MAX).map(|record| self.place(record.source_offset)).collect();
+        match (letter.records.len(), &letter.part) {
+            (0, None) => self.place(letter.source_offset),
+            (0, Some(part)) => format!("{}, part {part}", self.place(letter.source_offset)),
+            (records, _) => {
+                places.extend((records > PLACES_MAX).then(|| format!("{} more", records - PLACES_MAX)));
+                places.join(", ")
+            }
+        }
+    }
+
     fn no_dead_letter_sink(&mut self, bad: &DeadLetter, stage: &str) -> Error {
-        let place = bad.place.clone().unwrap_or_else(|| self.place(bad.source_offset));
+        let place = bad.place.clone().unwrap_or_else(|| self.place_of(bad));
         Error::new(bad.reason.clone())
             .in_stage(stage)
             .at(place)
@@ -271,6 +288,9 @@ impl Task {
     /// Writes what came out of the transforms.
     fn emit(&mut self, out: ChainOutput) -> Result<()> {
         self.open.accounting.count_filtered(out.filtered);
+        let counts = &mut self.open.accounting.counts;
+        counts.made += out.made;
+        counts.merged += out.merged;
         if let (Some(bad), None) = (out.dead.first(), &self.writers.dead_letters) {
             return Err(self.no_dead_letter_sink(bad, &bad.stage));
         }
@@ -302,12 +322,16 @@ impl Task {
         if letters.is_empty() {
             return Ok(());
         }
-        let raw_schema = if as_read { self.reader.raw_schema() } else { None };
         for letter in &mut letters {
             if letter.place.is_none() {
-                letter.place = self.reader.describe_offset(letter.source_offset);
+                let is_whole = letter.part.is_none() && letter.records.is_empty();
+                letter.place = if is_whole {
+                    self.reader.describe_offset(letter.source_offset)
+                } else {
+                    Some(self.place_of(letter))
+                };
             }
-            letter.raw_schema.clone_from(&raw_schema);
+            letter.raw_schema = if as_read { self.reader.raw_schema(letter) } else { None };
         }
         let Some(writer) = &mut self.writers.dead_letters else {
             return Err(Error::bug("a dead letter without a sink for it"));

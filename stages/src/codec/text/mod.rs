@@ -8,4 +8,4 @@ mod time;
 pub use decimal::{write_code, write_number};
 pub use fill::{parse_fill, write_fill, write_fills};
 pub use test_names::write_tests;
-pub use time::{TimestampError, parse_timestamp, write_timestamp};
+pub use time::write_timestamp;

@@ -23,5 +23,4 @@ mod split;
 mod stage;
 #[cfg(test)]
 mod tests;
-mod time;
 mod torn_line;

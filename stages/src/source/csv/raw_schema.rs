@@ -1,5 +1,6 @@
 //! What a dead letter keeps beside the bytes of its row, so that the row can be decoded again.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,10 @@ pub(super) struct RawSchema {
     delimiter: char,
     quote: String,
     pub(super) decimal: char,
+    /// The time of this one row, in microseconds since 1970 with the minutes east of UTC of its clock, where its bytes do not say
+    /// it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) time: Option<(i64, i16)>,
 }
 
 fn are_too_long(names: &[String]) -> bool {
@@ -38,6 +43,7 @@ impl RawSchema {
             delimiter: config.delimiter,
             quote: config.quote.clone(),
             decimal: config.decimal,
+            time: None,
         }
     }
 
@@ -55,6 +61,23 @@ impl RawSchema {
     pub(super) fn text(&self) -> Arc<str> {
         // Names and characters: nothing that cannot be serialised.
         serde_json::to_string(self).unwrap_or_default().into()
+    }
+
+    /// The text for a row that had this time.
+    pub(super) fn text_with_time(&self, time: (i64, i16)) -> Arc<str> {
+        RawSchema { time: Some(time), ..self.clone() }.text()
+    }
+
+    /// A text without the time of its row, which other rows of its file share, and that time.
+    pub(super) fn split_time(text: Option<&str>) -> (Option<Cow<'_, str>>, Option<(i64, i16)>) {
+        let Some(text) = text else { return (None, None) };
+        match serde_json::from_str::<RawSchema>(text) {
+            Ok(schema) if schema.time.is_some() => {
+                let shared = RawSchema { time: None, ..schema.clone() }.text();
+                (Some(Cow::Owned(shared.to_string())), schema.time)
+            }
+            _ => (Some(Cow::Borrowed(text)), None),
+        }
     }
 
     pub(super) fn dialect(&self) -> Dialect {

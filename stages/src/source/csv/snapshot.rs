@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::input_files::{self, InputFile};
 
-const SNAPSHOT_FORMAT_VERSION: u8 = 3;
+const SNAPSHOT_FORMAT_VERSION: u8 = 4;
 /// The way out for a run that cannot resume.
 pub(super) const RESTART_HELP: &str = "start from the beginning with `--fresh`, which forgets where the pipeline was";
 
@@ -22,6 +22,8 @@ pub(super) struct SplitSnapshot {
     pub(super) kinds: Vec<(String, Kind)>,
     /// The CRC-32 of each file up to the position; the last one is that of the current file.
     pub(super) read: Vec<u32>,
+    /// What decides readings that a clock shows twice: the state of the reader of times.
+    pub(super) times: Vec<u8>,
 }
 
 impl SplitSnapshot {

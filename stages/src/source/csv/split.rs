@@ -17,6 +17,7 @@ use super::input_files::{self, InputFile};
 use super::line_index::LineIndex;
 use super::prefix_checksum::{FileStamp, PrefixChecksum, begins_with};
 use super::progress::ProgressReport;
+use super::raw_schema::RawSchema;
 use super::records::{RECORD_BYTES_MAX, ReadOutcome, Records};
 use super::resume::ResumePoint;
 use super::row_decoder::{Decoded, RowDecoder};
@@ -60,7 +61,7 @@ pub(super) struct CsvSplitReader {
     /// As `prefix`.
     lines: RefCell<LineIndex>,
     /// What dead letters keep to decode their rows again.
-    raw_schema: Option<Arc<str>>,
+    raw_schema: Option<(RawSchema, Arc<str>)>,
 }
 
 /// The current file.
@@ -108,8 +109,8 @@ impl CsvSplitReader {
     }
 
     /// Adds what dead letters keep to decode their rows again.
-    pub(super) fn with_raw_schema(self, raw_schema: Arc<str>) -> CsvSplitReader {
-        CsvSplitReader { raw_schema: Some(raw_schema), ..self }
+    pub(super) fn with_raw_schema(self, raw_schema: &RawSchema) -> CsvSplitReader {
+        CsvSplitReader { raw_schema: Some((raw_schema.clone(), raw_schema.text())), ..self }
     }
 
     /// Resumes where a checkpoint ended.
@@ -121,6 +122,9 @@ impl CsvSplitReader {
         let at = state.position.offset;
         self.decoder.restore_kinds(&snapshot.kinds);
         self.sampled = true;
+        if !self.decoder.times().restore(&snapshot.times) {
+            return Err(Error::new(format!("what was saved of the times of `{}` cannot be read", self.id)));
+        }
         self.base = self.files.iter().take(file).map(|file| file.length).sum();
         if self.base + byte != at {
             return Err(Error::bug(format!("{} resumes at {} and not at {at}", self.id, self.base + byte)));
@@ -369,7 +373,12 @@ impl SplitReader for CsvSplitReader {
         self.take_sample()?;
         let mut rows = self.decoder.rows(room);
         let mut dead = Vec::new();
+        self.decoder.times().begin_batch();
         let goes_on = self.read(room, until, &mut rows, &mut dead)?;
+        let warnings = self.decoder.times().take_warnings();
+        if self.progress.is_some() {
+            warnings.iter().for_each(|warning| tracing::warn!("{}: {warning}", self.id));
+        }
         let read = rows.len() + dead.len();
         self.row += read as u64;
         self.report_progress(before, !goes_on);
@@ -400,15 +409,20 @@ impl SplitReader for CsvSplitReader {
             Some(open) if at.offset == end => open.records.line(),
             _ => self.line_of(at.offset).map_or(0, |(_, line)| line),
         };
-        SplitSnapshot { files: self.files.clone(), line, kinds: self.decoder.kinds(), read }.to_bytes()
+        let (files, kinds) = (self.files.clone(), self.decoder.kinds());
+        SplitSnapshot { files, line, kinds, read, times: self.decoder.saved_times(at.offset) }.to_bytes()
     }
 
     fn describe_offset(&mut self, at: u64) -> Option<String> {
         self.line_of(at).map(|(name, line)| format!("{name}:{line}"))
     }
 
-    fn raw_schema(&self) -> Option<Arc<str>> {
-        self.raw_schema.clone()
+    fn raw_schema(&self, letter: &DeadLetter) -> Option<Arc<str>> {
+        let (schema, text) = self.raw_schema.as_ref()?;
+        Some(match letter.time {
+            Some(time) if self.decoder.needs_time(time.0) => schema.text_with_time(time),
+            _ => Arc::clone(text),
+        })
     }
 
     fn progress(&self) -> Option<f64> {

@@ -51,6 +51,14 @@ fn flags_and_provenance_are_worth_what_the_documentation_says() {
 }
 
 #[test]
+fn a_value_below_a_limit_counts_by_its_own_figure() {
+    let censored = CellQuality::OBSERVED.filled(Provenance::Censored, 0).checked(Flag::Good, 1);
+    let score = |table| scores(&apply_one(&mut *build(table), with_quality(&[("CO", &[censored])])))[0];
+    assert_eq!(score(json!({})), 0.9);
+    assert_eq!(score(json!({ "fills": { "censored": 1.0 } })), 1.0);
+}
+
+#[test]
 fn a_perfect_record_scores_exactly_1_and_none_more_whatever_the_weights() {
     for seed in 1..200_u32 {
         let names: Vec<String> = (0..13).map(|i| format!("f{i}")).collect();

@@ -11,6 +11,7 @@ mod reading;
 mod real;
 mod resuming;
 mod running;
+mod times;
 
 use std::fs::{File, FileTimes};
 use std::path::PathBuf;
