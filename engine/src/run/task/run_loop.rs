@@ -287,10 +287,10 @@ impl Task {
 
     /// Writes what came out of the transforms.
     fn emit(&mut self, out: ChainOutput) -> Result<()> {
-        self.open.accounting.count_filtered(out.filtered);
-        let counts = &mut self.open.accounting.counts;
-        counts.made += out.made;
-        counts.merged += out.merged;
+        let accounting = &mut self.open.accounting;
+        accounting.count_filtered(out.filtered);
+        accounting.counts.made += out.made;
+        accounting.counts.merged += out.merged;
         if let (Some(bad), None) = (out.dead.first(), &self.writers.dead_letters) {
             return Err(self.no_dead_letter_sink(bad, &bad.stage));
         }
