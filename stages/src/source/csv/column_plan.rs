@@ -25,6 +25,8 @@ pub(super) struct PlannedField {
 pub(super) struct ColumnPlan {
     /// Columns of a full row.
     pub(super) columns: usize,
+    /// The names of the columns, as they are meant everywhere else.
+    pub(super) names: Vec<String>,
     /// Columns up to the last one with a name. A row may end after those.
     pub(super) named: usize,
     /// The columns of the timestamp.
@@ -96,6 +98,7 @@ impl ColumnPlan {
         }
         Ok(ColumnPlan {
             columns: header.len(),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
             named: names.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1),
             time: time.iter().map(|name| column(name)).collect(),
             key: key.iter().map(|name| column(name)).collect(),

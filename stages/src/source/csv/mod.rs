@@ -7,6 +7,7 @@ mod dead_letter_decoder;
 mod dialect;
 mod header;
 mod input_files;
+mod key_parts_finder;
 mod line_index;
 mod match_files;
 mod message_decoder;

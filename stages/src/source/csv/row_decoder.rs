@@ -259,6 +259,11 @@ impl RowDecoder {
         self.plan.fields.get(index).map_or("", |field| &field.name)
     }
 
+    /// The part of each column.
+    pub(super) fn plan(&self) -> &ColumnPlan {
+        &self.plan
+    }
+
     /// The options that samples are judged by.
     pub(super) fn config(&self) -> &CsvSourceConfig {
         &self.config

@@ -59,7 +59,7 @@ impl CsvSource {
             keep_raw: cx.keeps_raw(),
             source_test,
             metrics: Arc::clone(cx.metrics()),
-            cells: CellReport::new(cx.metrics()),
+            cells: CellReport::new(cx),
         }
     }
 

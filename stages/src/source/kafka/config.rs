@@ -262,7 +262,7 @@ impl SourceConfig for KafkaSourceConfig {
                 numbers: self.numbers(),
                 asked: self.asked(cx),
                 action: self.on_unreadable,
-                report: CellReport::new(cx.metrics()),
+                report: CellReport::new(cx),
             }),
             declared: self.layout().list.iter().map(|field| Arc::clone(&field.name)).collect(),
             tombstones: self.tombstones,

@@ -273,6 +273,13 @@ impl Membership {
         );
     }
 
+    /// Logs an assignment that failed while the run stops. Nothing would have been read of it, so the run does not fail;
+    /// what lasts is an error of the next start.
+    pub(super) fn report_declined(&self, error: &Error) {
+        let (pipeline, stage) = (&*self.monitor.pipeline, &*self.monitor.stage);
+        tracing::warn!(pipeline, stage, "the run stops and takes no partitions any more: {error}");
+    }
+
     /// Logs an assignment.
     pub(super) fn report_assigned(&self, partitions: &[TopicPartition]) {
         let (pipeline, stage) = (&*self.monitor.pipeline, &*self.monitor.stage);
