@@ -90,7 +90,7 @@ fn run(case: &Path, kafka: Option<&Kafka>) -> Result<(), String> {
             messages.lines().map(serde_json::from_str).collect::<Result<_, _>>().map_err(|error| error.to_string())?;
         for message in &messages {
             let value = message.value.clone().map(String::into_bytes);
-            let key = message.key.clone().map(|key| &*key.leak().as_bytes());
+            let key = message.key.clone().map(|key| key.leak().as_bytes());
             kafka.write(&topic, &[(key, value, OwnedHeaders::new())]);
         }
         args.extend(["--set".to_owned(), format!("source.topics=[\"{topic}\"]")]);
