@@ -8,6 +8,7 @@ use aqpipe_engine::{Error, Result};
 use super::dialect::Dialect;
 use super::header;
 use super::input_files::InputFile;
+use super::key_parts_finder::KeyPartsFinder;
 use super::records::ReadOutcome;
 use super::row_decoder::{RowDecoder, is_code};
 use crate::reading::{FieldSample, Reading, is_number_otherwise, judge};
@@ -36,6 +37,7 @@ pub(super) fn take(
     decoder: &mut RowDecoder,
 ) -> Result<Findings> {
     let mut fields: Vec<Cells> = Vec::new();
+    let (mut key_parts, decimal) = (KeyPartsFinder::default(), decoder.config().decimal as u8);
     let (mut records_left, mut bytes_left) = (SAMPLE_RECORDS, SAMPLE_BYTES_MAX);
     'files: for file in files {
         let failed = |e| Error::new(format!("cannot read {}", file.name)).because(e);
@@ -51,6 +53,7 @@ pub(super) fn take(
                 ReadOutcome::End | ReadOutcome::Torn => break,
                 ReadOutcome::Record | ReadOutcome::Read | ReadOutcome::TooLong => continue,
             }
+            key_parts.look(decoder.plan(), decimal, &records);
             for (index, cell, reading) in decoder.cells(&records) {
                 if fields.len() <= index {
                     fields.resize_with(index + 1, Cells::default);
@@ -63,7 +66,8 @@ pub(super) fn take(
     for (index, cells) in fields.iter_mut().enumerate() {
         decoder.field_name(index).clone_into(&mut cells.sample.name);
     }
-    decide(fields, decoder)
+    let key_parts = key_parts.found(decoder.plan());
+    Ok(Findings { key_parts, ..decide(fields, decoder)? })
 }
 
 /// What a sample says, for the log.
@@ -73,6 +77,8 @@ pub(super) struct Findings {
     pub(super) texts: Vec<String>,
     /// What cannot be read, by the name of the field.
     pub(super) warnings: Vec<(String, String)>,
+    /// Columns that differ between records of one key and time.
+    pub(super) key_parts: Vec<String>,
 }
 
 impl Cells {
