@@ -7,7 +7,7 @@ use aqpipe_engine::record::{Field, Fields, Kind};
 use aqpipe_engine::{Error, Result};
 
 use super::config::CsvSourceConfig;
-use crate::reading::{FlagOptions, FlagSource};
+use crate::reading::{FlagOptions, FlagSource, KeyOptions};
 
 /// A field and its column.
 #[derive(Clone, Debug)]
@@ -31,8 +31,8 @@ pub(super) struct ColumnPlan {
     pub(super) named: usize,
     /// The columns of the timestamp.
     pub(super) time: Vec<usize>,
-    /// The column of the key.
-    pub(super) key: Option<usize>,
+    /// The columns of the key.
+    pub(super) key: Vec<usize>,
     /// The fields, in the order in which they leave.
     pub(super) fields: Vec<PlannedField>,
 }
@@ -46,9 +46,9 @@ impl ColumnPlan {
         let names: Vec<&str> =
             header.iter().map(|name| config.rename.get(name).map_or(name.as_str(), String::as_str)).collect();
         let time = config.timestamp.names();
-        let key = config.key.as_ref().and_then(|key| key.column.as_deref());
+        let key: Vec<&str> = config.key.iter().flat_map(KeyOptions::columns).map(String::as_str).collect();
         let mut wanted = time.clone();
-        wanted.extend(key);
+        wanted.extend(&key);
         wanted.extend(config.declared());
         wanted.extend(config.flags.values().filter_map(|flags| match &flags.column {
             FlagSource::Name(name) => Some(name.as_str()),
@@ -89,7 +89,7 @@ impl ColumnPlan {
         let fields: Vec<PlannedField> = if config.is_declared() {
             config.declared().map(field).collect()
         } else {
-            let is_field = |name: &&str| !name.is_empty() && !time.contains(name) && key != Some(*name);
+            let is_field = |name: &&str| !name.is_empty() && !time.contains(name) && !key.contains(name);
             let columns = names.iter().copied().enumerate().filter(|(column, _)| !has_codes(column));
             columns.map(|(_, name)| name).filter(is_field).map(field).collect()
         };
@@ -101,7 +101,7 @@ impl ColumnPlan {
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             named: names.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1),
             time: time.iter().map(|name| column(name)).collect(),
-            key: key.map(column),
+            key: key.iter().map(|name| column(name)).collect(),
             fields,
         })
     }
@@ -111,7 +111,7 @@ impl ColumnPlan {
         let field = |field: &PlannedField| Field { name: field.name.as_str().into(), kind: field.kind, derived: false };
         Fields {
             list: self.fields.iter().map(field).collect(),
-            key: config.key.as_ref().map(|key| key.name().into()),
+            key: config.key.as_ref().map(|key| key.name().as_ref().into()),
             score: None,
             open: false,
         }

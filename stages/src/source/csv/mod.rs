@@ -10,6 +10,7 @@ mod input_files;
 mod key_parts_finder;
 mod line_index;
 mod match_files;
+mod message_decoder;
 mod packed_files;
 mod prefix_checksum;
 mod progress;
@@ -25,3 +26,5 @@ mod stage;
 #[cfg(test)]
 mod tests;
 mod torn_line;
+
+pub(crate) use message_decoder::{CsvMessageDecoder, CsvMessageOptions, CsvMessageTable};

@@ -5,6 +5,7 @@ mod dead_letters;
 mod engine;
 mod errors;
 mod matching;
+mod messages;
 mod options;
 mod properties;
 mod reading;
