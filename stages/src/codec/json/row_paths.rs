@@ -1,15 +1,14 @@
 //! What lies inside of objects and arrays.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 
-use super::super::cell::Cell;
-use super::super::layout::{Layout, Slot};
-use super::super::lexer::Lexer;
-use super::super::names::{PATH_LEVELS_MAX, push_pointer};
-use super::super::options::Others;
-use super::super::rejected::Rejected;
-use super::{Reading, Row, repeated};
+use super::layout::Layout;
+use super::lexer::Lexer;
+use super::names::{PATH_LEVELS_MAX, push_pointer};
+use super::options::Others;
+use super::rejected::Rejected;
+use super::row::Row;
+use super::row_values::Reading;
 
 impl Row {
     /// Reads the property at the present path, if it is asked for or what is inside of it; returns whether that is so.
@@ -80,47 +79,6 @@ impl Row {
             self.path.truncate(path);
             self.pointer.truncate(pointer);
             more = lexer.more(close, expected)?;
-        }
-        Ok(())
-    }
-
-    /// Whether a value at this depth counts, rather than one that is there already.
-    pub(super) fn counts(&mut self, slot: Slot, depth: usize, is_there: bool, name: &str) -> Result<bool, Rejected> {
-        let known = self.deep.iter().position(|(deep, _)| *deep == slot);
-        let order = if is_there { depth.cmp(&known.map_or(0, |place| self.deep[place].1)) } else { Ordering::Less };
-        match order {
-            Ordering::Equal => return Err(repeated(name)),
-            Ordering::Greater => return Ok(false),
-            Ordering::Less => {}
-        }
-        match known {
-            Some(place) => self.deep[place].1 = depth,
-            None if depth > 0 => self.deep.push((slot, depth)),
-            None => {}
-        }
-        Ok(true)
-    }
-
-    /// Takes a value that comes from inside of an object, or of a field that has one already.
-    #[cold]
-    pub(super) fn field_again(
-        &mut self,
-        index: usize,
-        depth: usize,
-        cell: Cell,
-        layout: &Layout,
-    ) -> Result<(), Rejected> {
-        let name = &layout.fields[index].name;
-        let is_there = !matches!(self.cells[index], Cell::Absent);
-        match self.counts(Slot::Field(index), depth, is_there, name) {
-            Ok(true) => {
-                self.cells[index] = cell;
-                if !is_there {
-                    self.order.push(index);
-                }
-            }
-            Err(_) if self.is_unasked(index, layout) => self.passed_over.note(name, "once more"),
-            other => drop(other?),
         }
         Ok(())
     }
