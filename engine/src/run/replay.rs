@@ -224,7 +224,7 @@ impl SplitReader for ReplaySplitReader {
         true
     }
 
-    fn raw_schema(&self) -> Option<Arc<str>> {
+    fn raw_schema(&mut self, _: u64) -> Option<Arc<str>> {
         self.raw_schema.clone()
     }
 }

@@ -69,9 +69,9 @@ pub trait SplitReader: Send {
         None
     }
 
-    /// What a decoder needs beside the bytes of a record: the names of columns. Each dead letter keeps it, and
-    /// [`DeadLetterDecoder::decode`](super::DeadLetterDecoder::decode) gets it back.
-    fn raw_schema(&self) -> Option<Arc<str>> {
+    /// What a decoder needs beside the bytes of the record that starts at an offset: the names of columns. Each dead letter
+    /// keeps it, and [`DeadLetterDecoder::decode`](super::DeadLetterDecoder::decode) gets it back.
+    fn raw_schema(&mut self, _offset: u64) -> Option<Arc<str>> {
         None
     }
 

@@ -282,12 +282,11 @@ impl Task {
         if letters.is_empty() {
             return Ok(());
         }
-        let raw_schema = if as_read { self.reader.raw_schema() } else { None };
         for letter in &mut letters {
             if letter.place.is_none() {
                 letter.place = self.reader.describe_offset(letter.source_offset);
             }
-            letter.raw_schema.clone_from(&raw_schema);
+            letter.raw_schema = if as_read { self.reader.raw_schema(letter.source_offset) } else { None };
         }
         let count = letters.len() as u64;
         let Some(writer) = &mut self.writers.dead_letters else {

@@ -42,9 +42,7 @@ impl ColumnPlan {
             header.iter().map(|name| config.rename.get(name).map_or(name.as_str(), String::as_str)).collect();
         let time = config.timestamp.names();
         let key = config.key.as_ref().and_then(|key| key.column.as_deref());
-        let mut wanted = time.clone();
-        wanted.extend(key);
-        wanted.extend(config.declared());
+        let mut wanted = config.wanted();
         check_columns_present(&names, &wanted, config)?;
         if !config.is_declared() {
             let others = names.iter().copied().filter(|name| !name.is_empty() && !wanted.contains(name));

@@ -34,7 +34,7 @@ impl SourceConfig for CsvSourceConfig {
     }
 
     fn boundedness(&self) -> Boundedness {
-        Boundedness::Bounded { rerun: self.rerun }
+        if self.follow { Boundedness::Unbounded } else { Boundedness::Bounded { rerun: self.rerun } }
     }
 
     fn pace(&self) -> Option<Pace> {
@@ -43,7 +43,7 @@ impl SourceConfig for CsvSourceConfig {
 
     /// Reads only the files' headers, and those only for dead letters that have not kept theirs.
     fn dead_letter_decoder(&self, cx: &BuildContext) -> Result<Option<Box<dyn DeadLetterDecoder>>> {
-        let files = input_files::expand(&self.path)?;
+        let files = input_files::expand(&self.path, self.encoding())?;
         Ok(Some(Box::new(CsvSource::new(self.clone(), files, cx).dead_letter_decoder()?)))
     }
 
@@ -52,7 +52,7 @@ impl SourceConfig for CsvSourceConfig {
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>> {
-        let files = input_files::expand(&self.path)?;
+        let files = input_files::expand(&self.path, self.encoding())?;
         if !files.is_empty() {
             return Ok(Box::new(CsvSource::new(self.clone(), files, cx)));
         }

@@ -4,6 +4,8 @@ mod changing;
 mod dead_letters;
 mod engine;
 mod errors;
+mod forms;
+mod heads;
 mod matching;
 mod options;
 mod properties;
@@ -23,6 +25,7 @@ use aqpipe_engine::stage::{BuildContext, DeadLetter, Poll, Problem, Source, Spli
 use arrow_array::Array;
 use serde_json::{Value, json};
 
+use super::cell_text;
 use super::config::CsvSourceConfig;
 
 /// A directory of files that goes with the test.
