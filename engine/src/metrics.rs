@@ -75,6 +75,11 @@ impl Counts {
     }
 }
 
+/// Fields whose problems are told apart.
+const PROBLEM_FIELDS_MAX: usize = 1_000;
+/// Where the problems of all other fields are counted.
+const OTHER_FIELDS: &str = "other fields";
+
 /// The metrics of one pipeline.
 #[derive(Debug)]
 pub struct Metrics {
@@ -111,10 +116,31 @@ struct Totals {
     batches: u64,
     batch_time: Duration,
     marks_ignored: u64,
+    cell_problems: BTreeMap<(CellProblem, String), CellProblemCount>,
     waiting: BTreeMap<String, String>,
     files_in: BTreeSet<String>,
     /// In the order in which they were first asked for: that of the pipeline.
     stages: Vec<(String, Arc<StageMetrics>)>,
+}
+
+/// Why a source could not make full use of a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CellProblem {
+    /// The cell of a measurement is neither a number nor a word for "no value".
+    Unreadable,
+    /// The publisher's code for the cell is not among those that the pipeline lists.
+    UnlistedCode,
+}
+
+/// How many cells of a field have a problem, and which was the first one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CellProblemCount {
+    /// How many.
+    pub cells: u64,
+    /// The text of the first one.
+    pub text: String,
+    /// Where the first one is, if the source can tell.
+    pub place: Option<String>,
 }
 
 /// The metrics at one instant.
@@ -152,6 +178,8 @@ pub struct Snapshot {
     pub passed_over: u64,
     /// Records whose marks could not be read back.
     pub marks_ignored: u64,
+    /// The cells that were read and had a problem, by field.
+    pub cell_problems: Vec<(CellProblem, String, CellProblemCount)>,
     /// The counts of each transform, in the order of the pipeline.
     pub stages: Vec<(String, StageSnapshot)>,
     /// Time since the start.
@@ -227,6 +255,27 @@ impl Metrics {
         self.totals.lock().marks_ignored += records;
     }
 
+    /// Counts cells of a field that a source has read and that have a problem. Of a stream that brings field names without limit, only
+    /// the first ones are told apart.
+    pub fn record_cell_problem(
+        &self,
+        problem: CellProblem,
+        field: &str,
+        cells: u64,
+        first: impl FnOnce() -> (String, Option<String>),
+    ) {
+        let mut totals = self.totals.lock();
+        let is_full = totals.cell_problems.len() >= PROBLEM_FIELDS_MAX;
+        let key = (problem, field.to_owned());
+        let key =
+            if is_full && !totals.cell_problems.contains_key(&key) { (problem, OTHER_FIELDS.to_owned()) } else { key };
+        let count = totals.cell_problems.entry(key).or_insert_with(|| {
+            let (text, place) = first();
+            CellProblemCount { cells: 0, text, place }
+        });
+        count.cells += cells;
+    }
+
     /// Sets what a part of the pipeline (`who`) waits for; `None` ends the wait.
     pub fn waiting(&self, who: &str, what: Option<String>) {
         let mut totals = self.totals.lock();
@@ -272,6 +321,11 @@ impl Metrics {
             bytes_in: self.bytes_in.load(Ordering::Relaxed),
             passed_over: self.passed_over.load(Ordering::Relaxed),
             marks_ignored: totals.marks_ignored,
+            cell_problems: totals
+                .cell_problems
+                .iter()
+                .map(|((problem, field), count)| (*problem, field.clone(), count.clone()))
+                .collect(),
             stages: totals.stages.iter().map(|(id, stage)| (id.clone(), stage.snapshot())).collect(),
             uptime: self.started.elapsed(),
         }

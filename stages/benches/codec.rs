@@ -76,6 +76,7 @@ fn codec(c: &mut Criterion) {
     });
 
     let mut decoder = Decoder::new(DecoderOptions {
+        numbers: aqpipe_stages::reading::NumberReader::default(),
         timestamp: "timestamp".into(),
         key: Some("station".into()),
         declared: None,

@@ -29,6 +29,13 @@ impl NumberBuilder {
         self.values.push(value);
     }
 
+    /// Appends a value with its quality.
+    pub(crate) fn push_with(&mut self, value: f64, quality: CellQuality) {
+        self.complete_quality();
+        self.values.push(value);
+        self.quality.push(quality.0);
+    }
+
     /// Appends a cell without a value.
     #[inline]
     pub(crate) fn push_missing(&mut self, quality: CellQuality) {

@@ -6,6 +6,7 @@
 //! Some parts are for other crates too:
 //!
 //! * [`file_commit`] is the two-phase commit of files, for sinks of other crates.
+//! * [`reading`] is how cells of any source become values, and [`decimal`] how a number is read.
 //! * [`codec`] is the JSON wire format, and how CSV output, numbers and times are written.
 //! * [`kafka`], [`EmbeddedRun`] and [`StandIn`] are what a program puts into the
 //!   [`Extensions`](aqpipe_engine::stage::Extensions) of a run: the embedded broker, and whether generated readings may replace
@@ -16,11 +17,13 @@ mod civil_date;
 pub mod codec;
 mod columns;
 mod dead_letter;
+pub mod decimal;
 pub mod file_commit;
 mod input;
 pub mod kafka;
 mod measurement_checks;
 mod per_layout;
+pub mod reading;
 mod seconds;
 mod sink;
 mod source;

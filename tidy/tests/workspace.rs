@@ -34,7 +34,8 @@ const ENGINE_TIERS: &[&[&str]] = &[
 
 /// The rooms of the stages from the ground up.
 const STAGES_TIERS: &[&[&str]] = &[
-    &["civil_date", "columns", "measurement_checks", "per_layout", "seconds", "warn_once"],
+    &["civil_date", "columns", "decimal", "measurement_checks", "per_layout", "seconds", "warn_once"],
+    &["reading"],
     &["codec", "file_commit", "kafka"],
     &["input"],
     &["source", "transform", "sink", "dead_letter"],

@@ -11,6 +11,7 @@ mod command;
 mod common;
 mod configuration;
 mod dead_letters;
+mod field;
 mod kafka_command;
 mod kafka_command_errors;
 mod kafka_messages;

@@ -4,7 +4,7 @@ mod alerts;
 mod report;
 mod settings;
 
-pub use crate::metrics::{Counts, FlagCounts, Metrics, Snapshot, TOO_MANY_FILES};
+pub use crate::metrics::{CellProblem, CellProblemCount, Counts, FlagCounts, Metrics, Snapshot, TOO_MANY_FILES};
 pub use alerts::{Alert, Alerts};
 pub use report::{Reporter, summary};
 pub use settings::{AlertSettings, MonitorSettings};

@@ -10,7 +10,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::alerts::Alerts;
 use super::settings::MonitorSettings;
-use crate::metrics::{Metrics, Snapshot};
+use crate::metrics::{CellProblem, Metrics, Snapshot};
 use crate::record::Flag;
 
 /// Logs a line about a pipeline at every interval until it is dropped.
@@ -140,6 +140,14 @@ pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
             metrics.marks_ignored
         ));
     }
+    for (problem, field, count) in &metrics.cell_problems {
+        let what = match problem {
+            CellProblem::Unreadable => "cells that could not be read",
+            CellProblem::UnlistedCode => "cells with a code that `flags` does not list",
+        };
+        let place = count.place.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
+        text.push(format!("  {field}: {} {what}, the first is `{}`{place}", count.cells, count.text));
+    }
     if !counts.flags.is_empty() {
         let width = counts.flags.keys().map(|name| name.chars().count()).max().unwrap_or_default();
         let heads: String = Flag::ALL.iter().map(|flag| format!(" {:>9}", flag.name())).collect();
@@ -207,6 +215,23 @@ mod tests {
         assert!(of(1, &[&below]).contains("; 1 file in out/ in 0.0 s"), "{}", of(1, &[&below]));
         assert!(of(2, &[&below, "/dead"]).contains("; 2 files in out/ and /dead/ in 0.0 s"));
         assert!(of(0, &[]).contains("held 0; in 0.0 s"));
+    }
+
+    #[test]
+    fn the_summary_names_cells_that_could_not_be_read_with_the_first_one() {
+        let metrics = Metrics::default();
+        for (text, cells) in [("<0.5", 2), ("ERR", 3)] {
+            let first = || (text.to_owned(), Some("in.csv:7".to_owned()));
+            metrics.record_cell_problem(CellProblem::Unreadable, "NO2", cells, first);
+        }
+        let text = summary("p", &metrics.snapshot()).join("\n");
+        assert!(text.ends_with("  NO2: 5 cells that could not be read, the first is `<0.5` at in.csv:7"), "{text}");
+        (0..2_000).for_each(|field| {
+            metrics.record_cell_problem(CellProblem::Unreadable, &format!("f{field}"), 1, || (String::new(), None));
+        });
+        let problems = metrics.snapshot().cell_problems;
+        assert_eq!(problems.len(), 1_001);
+        assert_eq!(problems.iter().map(|(.., count)| count.cells).sum::<u64>(), 2_005, "all are counted");
     }
 
     #[test]

@@ -2,6 +2,5 @@
 
 pub mod csv;
 pub mod json;
-pub mod number;
 pub mod text;
 pub(crate) mod unique_names;

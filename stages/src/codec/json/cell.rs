@@ -1,10 +1,13 @@
 //! One value of a record, between its bytes and a column.
 
-use aqpipe_engine::record::{CellQuality, Kind};
+use std::borrow::Cow;
+
+use aqpipe_engine::record::Kind;
 use arrow_array::builder::StringBuilder;
 
 use super::lexer::{Lexer, Number, Quoted, SyntaxError};
 use crate::columns::ColumnBuilder;
+use crate::reading::{NumberReader, Reading};
 
 /// A property's value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,16 +44,39 @@ impl Cell {
         }))
     }
 
-    /// Appends the value to its field's column.
+    /// Appends the value to its field's column. A text is read as a number only in a field that is a measurement. Returns whether
+    /// the value cannot be read.
     #[inline]
-    pub(super) fn append_to(&self, column: &mut ColumnBuilder, source: &str) {
-        match column {
-            ColumnBuilder::Number(numbers) => match self {
-                Cell::Number(number) if number.value.is_finite() => numbers.push(number.value),
-                Cell::Absent | Cell::Null => numbers.push_missing(CellQuality::MISSING),
-                Cell::Number(_) | Cell::Text(_) | Cell::Bool(_) => numbers.push_missing(CellQuality::UNREADABLE),
-            },
-            ColumnBuilder::Text(texts) => self.append_text(texts, source),
+    pub(super) fn append_to(
+        &self,
+        column: &mut ColumnBuilder,
+        source: &str,
+        reader: &NumberReader,
+        is_measurement: bool,
+    ) -> bool {
+        let ColumnBuilder::Number(numbers) = column else {
+            let ColumnBuilder::Text(texts) = column else { return false };
+            self.append_text(texts, source);
+            return false;
+        };
+        let reading = match self {
+            Cell::Number(number) if number.value.is_finite() => reader.number(number.value),
+            Cell::Absent | Cell::Null => Reading::Missing,
+            Cell::Text(text) if is_measurement => reader.read(text.text(source).trim().as_bytes()),
+            Cell::Text(text) if text.text(source).trim().is_empty() => Reading::Missing,
+            Cell::Number(_) | Cell::Text(_) | Cell::Bool(_) => Reading::Unreadable,
+        };
+        reader.append(numbers, reading);
+        reading == Reading::Unreadable
+    }
+
+    /// The value as it is written, for messages.
+    pub(super) fn shown<'a>(&self, source: &'a str) -> Cow<'a, str> {
+        match self {
+            Cell::Absent | Cell::Null => Cow::Borrowed("null"),
+            Cell::Number(number) => Cow::Borrowed(&source[number.part.range()]),
+            Cell::Text(text) => text.text(source),
+            Cell::Bool(value) => Cow::Borrowed(if *value { "true" } else { "false" }),
         }
     }
 

@@ -14,6 +14,7 @@ use super::quality::TestBits;
 use super::rejected::Rejected;
 use super::row::Row;
 use crate::columns::{KeyBuilder, RowsBuilder};
+use crate::reading::{NumberReader, UnreadableCells};
 
 /// Bytes of records that may wait in one batch.
 const BATCH_BYTES_MAX: usize = 64 << 20;
@@ -32,7 +33,8 @@ pub enum Pushed {
 ///
 /// * An unknown property becomes a field. Its first value that is not null says whether it holds numbers or text (true and
 ///   false are text), unless `numeric` lists it. A known field that a record lacks is missing.
-/// * In a field of numbers, a text, true, false or a decimal beyond 64 bits has no value and fails the test `syntax`. In
+/// * In a field that is declared as a measurement, or that a stage uses as one, a text is read as a cell of CSV is. In any other
+///   field of numbers a text has no value and fails the test `syntax`, as true, false and a decimal beyond 64 bits do. In
 ///   a field of text, a number is the text that it was written as.
 /// * A record is rejected if it is not UTF-8, not JSON or not an object, has no valid timestamp, has a property twice, or has an
 ///   object or an array where a value belongs.
@@ -49,6 +51,9 @@ pub struct Decoder {
     /// Of the records in `rows`.
     bytes: usize,
     quality_ignored: u64,
+    numbers: NumberReader,
+    /// Cells of numbers that could not be read, by the index of the field.
+    pub(crate) unreadable: UnreadableCells,
 }
 
 impl Decoder {
@@ -64,6 +69,8 @@ impl Decoder {
             row: Row::default(),
             bytes: 0,
             quality_ignored: 0,
+            numbers: options.numbers,
+            unreadable: UnreadableCells::default(),
         }
     }
 
@@ -131,8 +138,10 @@ impl Decoder {
         if let KeyBuilder::Own(keys) = &mut rows.keys {
             self.row.key.as_ref().unwrap_or(&Cell::Absent).append_text(keys, source);
         }
-        for (column, cell) in rows.columns.iter_mut().zip(&self.row.cells) {
-            cell.append_to(column, source);
+        for (index, (column, cell)) in rows.columns.iter_mut().zip(&self.row.cells).enumerate() {
+            if cell.append_to(column, source, &self.numbers, self.layout.is_measurement(index)) {
+                self.unreadable.add(index, cell.shown(source).trim().as_bytes(), source_offset);
+            }
         }
         if let Some(scores) = &mut rows.scores {
             scores.append_option(self.row.quality.score);

@@ -38,6 +38,10 @@ pub(super) struct Layout {
     key: Option<Arc<str>>,
     open: bool,
     numeric: Arc<BTreeSet<String>>,
+    /// The measurements that are declared.
+    declared: BTreeSet<Arc<str>>,
+    /// Whether each field is a measurement, rather than one of numbers by chance.
+    measurements: Vec<bool>,
     /// The properties in the order in which they are expected: `"NAME":`, and the part that it is.
     plan: Vec<(Box<[u8]>, Slot)>,
     /// The index of each property in the plan.
@@ -64,6 +68,13 @@ impl Layout {
             key: options.key.as_deref().map(Into::into),
             open: options.declared.is_none() || declared.open,
             numeric: Arc::clone(&options.numeric),
+            declared: declared
+                .list
+                .iter()
+                .filter(|field| field.kind == Kind::Number)
+                .map(|field| Arc::clone(&field.name))
+                .collect(),
+            measurements: Vec::new(),
             plan: Vec::new(),
             plan_index: HashMap::new(),
             batch_fields: Arc::default(),
@@ -71,6 +82,12 @@ impl Layout {
         layout.fields = declared.list.into_iter().filter(|field| !layout.is_reserved(&field.name)).collect();
         layout.rebuild();
         layout
+    }
+
+    /// Whether a field is a measurement that is declared, or that a stage uses as one.
+    #[inline]
+    pub(super) fn is_measurement(&self, index: usize) -> bool {
+        self.measurements.get(index).copied().unwrap_or_default()
     }
 
     /// Whether a name is that of a property that is no field.
@@ -85,6 +102,8 @@ impl Layout {
                 field.kind = Kind::Number;
             }
         }
+        let is_measurement = |field: &Field| self.numeric.contains(&*field.name) || self.declared.contains(&field.name);
+        self.measurements = self.fields.iter().map(is_measurement).collect();
         self.generation += 1;
         self.unknown_kinds = self.fields.iter().filter(|field| field.kind == Kind::Unknown).count();
         let fields = self.fields.iter().enumerate().map(|(index, field)| (Arc::clone(&field.name), Slot::Field(index)));

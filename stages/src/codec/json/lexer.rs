@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use crate::codec::number::EXACT_POWERS_OF_TEN;
+use crate::decimal::EXACT_POWERS_OF_TEN;
 
 /// Levels of nested values, so that none overflows the stack.
 const NESTING_DEPTH_MAX: u32 = 100;

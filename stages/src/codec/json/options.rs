@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use aqpipe_engine::record::{Fields, QcTests};
 
+use crate::reading::NumberReader;
+
 /// How records are read.
 #[derive(Clone, Debug)]
 pub struct DecoderOptions {
@@ -17,6 +19,8 @@ pub struct DecoderOptions {
     pub declared: Option<Fields>,
     /// Fields that hold numbers, whatever their first value is.
     pub numeric: Arc<BTreeSet<String>>,
+    /// How the text of a measurement is read, and which numbers stand for "no value".
+    pub numbers: NumberReader,
     /// The bits of tests.
     pub tests: Arc<QcTests>,
     /// Whether to keep the bytes of each record in the batch.

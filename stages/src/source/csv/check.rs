@@ -8,10 +8,10 @@ use aqpipe_engine::stage::{Problem, Repeat};
 
 use super::cell_text;
 use super::config::CsvSourceConfig;
-use super::missing::Sentinel;
 use super::time::TimeFormat;
 use crate::input::playback::Playback;
 use crate::input::zone;
+use crate::reading::FlagSource;
 
 /// Bytes of a key that all records share: each record is written with it.
 const KEY_BYTES_MAX: usize = 1000;
@@ -26,6 +26,7 @@ impl CsvSourceConfig {
         problems.extend(self.check_timestamp());
         problems.extend(self.check_key());
         problems.extend(self.check_fields());
+        problems.extend(self.check_flags());
         problems.extend(self.check_growing());
         problems.extend(self.replay.iter().flat_map(Playback::check));
         if self.max_records == Some(0) {
@@ -68,14 +69,7 @@ impl CsvSourceConfig {
         } else if quote == Some(self.delimiter) {
             problems.push(Problem::new(["quote"], "the quote must not be the delimiter"));
         }
-        if !matches!(self.decimal, '.' | ',') {
-            problems.push(Problem::new(["decimal"], "the decimal mark must be \".\" or \",\""));
-        }
-        for (index, sentinel) in self.missing.iter().enumerate() {
-            if matches!(sentinel, Sentinel::Number(number) if !number.is_finite()) {
-                problems.push(Problem::new(["missing", &index.to_string()], "no cell can hold this number"));
-            }
-        }
+        problems.extend(self.numbers().check());
         problems
     }
 
@@ -231,6 +225,33 @@ impl CsvSourceConfig {
                 if names[..index].contains(name) {
                     problems.push(Problem::new(path, format!("`{name}` is named twice")));
                 }
+            }
+        }
+        problems
+    }
+
+    fn check_flags(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for (field, flags) in &self.flags {
+            problems.extend(flags.check(field));
+            let path = ["flags", field, "column"];
+            match &flags.column {
+                FlagSource::Name(name) => problems.extend(self.unknown_column(&path, name)),
+                FlagSource::Number(number) if !self.columns.is_empty() && *number as usize > self.columns.len() => {
+                    let message = format!("`columns` has {} columns", self.columns.len());
+                    problems.push(Problem::new(path, message));
+                }
+                FlagSource::Number(_) => {}
+            }
+            if self.is_text(field) {
+                problems
+                    .push(Problem::new(["flags", field], format!("`{field}` is text, which has no flags")).at_key());
+            } else if self.is_declared() && !self.fields.contains(field) {
+                let problem = Problem::new(["flags", field], format!("`fields` has no `{field}`")).at_key();
+                problems.push(match nearest(field, self.fields.iter().map(String::as_str)) {
+                    Some(near) => problem.label(format!("did you mean `{near}`?")),
+                    None => problem,
+                });
             }
         }
         problems

@@ -1,12 +1,13 @@
 //! What is done with each column, from the names of the columns.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aqpipe_engine::config::nearest;
 use aqpipe_engine::record::{Field, Fields, Kind};
 use aqpipe_engine::{Error, Result};
 
 use super::config::CsvSourceConfig;
+use crate::reading::{FlagOptions, FlagSource};
 
 /// A field and its column.
 #[derive(Clone, Debug)]
@@ -15,6 +16,8 @@ pub(super) struct PlannedField {
     /// [`Kind::Unknown`] until its first value.
     pub(super) kind: Kind,
     pub(super) column: usize,
+    /// The column with the publisher's codes for it.
+    pub(super) flags: Option<usize>,
 }
 
 /// The part of each column in a row.
@@ -44,8 +47,11 @@ impl ColumnPlan {
         let key = config.key.as_ref().and_then(|key| key.column.as_deref());
         let mut wanted = config.wanted();
         check_columns_present(&names, &wanted, config)?;
+        let flags = flag_columns(&names, config)?;
+        let has_codes = |column: &usize| flags.values().any(|codes| codes == column);
         if !config.is_declared() {
-            let others = names.iter().copied().filter(|name| !name.is_empty() && !wanted.contains(name));
+            let columns = names.iter().copied().enumerate().filter(|(column, _)| !has_codes(column));
+            let others = columns.map(|(_, name)| name).filter(|name| !name.is_empty() && !wanted.contains(name));
             wanted.extend(others.collect::<Vec<_>>());
         }
         if let Some(twice) = wanted.iter().find(|name| names.iter().filter(|other| other == name).count() > 1) {
@@ -56,25 +62,34 @@ impl ColumnPlan {
         let kind = |name: &str| {
             if config.is_text(name) {
                 Kind::Text
-            } else if config.fields.iter().any(|field| field == name) || numeric.contains(name) {
+            } else if config.fields.iter().any(|field| field == name)
+                || numeric.contains(name)
+                || config.flags.contains_key(name)
+            {
                 Kind::Number
             } else {
                 Kind::Unknown
             }
         };
-        let field = |name: &str| PlannedField { name: name.to_owned(), kind: kind(name), column: column(name) };
+        let field = |name: &str| PlannedField {
+            name: name.to_owned(),
+            kind: kind(name),
+            column: column(name),
+            flags: flags.get(name).copied(),
+        };
         let fields: Vec<PlannedField> = if config.is_declared() {
             config.declared().map(field).collect()
         } else {
             let is_field = |name: &&str| !name.is_empty() && !time.contains(name) && key != Some(*name);
-            names.iter().copied().filter(is_field).map(field).collect()
+            let columns = names.iter().copied().enumerate().filter(|(column, _)| !has_codes(column));
+            columns.map(|(_, name)| name).filter(is_field).map(field).collect()
         };
         if let Some(why) = fields.iter().find_map(|field| config.field_conflict(&field.name)) {
             return Err(Error::config(why).help("`rename` calls the column something else"));
         }
         Ok(ColumnPlan {
             columns: header.len(),
-            named: names.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1),
+            named: names.iter().rposition(|name| !name.is_empty()).max(flags.values().copied().max()).map_or(0, |last| last + 1),
             time: time.iter().map(|name| column(name)).collect(),
             key: key.map(column),
             fields,
@@ -102,6 +117,22 @@ impl ColumnPlan {
         }
         layout
     }
+}
+
+/// The column with the codes of each field that has some.
+fn flag_columns<'a>(names: &[&str], config: &'a CsvSourceConfig) -> Result<BTreeMap<&'a str, usize>> {
+    let column = |(field, flags): (&'a String, &'a FlagOptions)| {
+        let column = match &flags.column {
+            FlagSource::Name(name) => names.iter().position(|other| other == name).unwrap_or_default(),
+            FlagSource::Number(number) if *number as usize > names.len() => {
+                let message = format!("column {number} with the codes of `{field}` is not there");
+                return Err(Error::config(message).help(format!("the file has {} columns", names.len())));
+            }
+            FlagSource::Number(number) => *number as usize - 1,
+        };
+        Ok((field.as_str(), column))
+    };
+    config.flags.iter().map(column).collect()
 }
 
 /// An error where the file lacks columns that the configuration names.

@@ -7,18 +7,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cell_text;
-use super::missing::{Sentinel, default_missing};
 use crate::input::playback::Playback;
 use crate::input::zone;
+use crate::reading::{Censored, FlagOptions, FlagSource, MarkVerdict, NumberOptions, Sentinel, Thousands, UnreadableAction};
 use aqpipe_engine::stage::Repeat;
 
 /// Reads records from CSV files: one file, or those that a glob such as `data/*.csv` names, in the order of their names.
 ///
 /// The first line names the columns, unless `columns` does. The timestamp and the key are taken out of their columns; the
-/// others are the fields of the record. A cell that is empty or listed in `missing` has no value. A cell of a measurement
-/// that cannot be read has none either, and fails the test `syntax`. A row that has too few or too many columns, no
-/// valid timestamp or a cell that is needed and no text becomes a dead letter. Blank lines and lines of separators alone are not
-/// records, nor is a header that comes again, nor the line `sep=;` for spreadsheets.
+/// others are the fields of the record. A cell that is empty, listed in `missing` or a usual word for it (NA, N/A, #N/A, NaN, nan,
+/// null, NULL, None, -, ---) has no value. A cell of a measurement that cannot be read has none either, and fails the test
+/// `syntax`: it is no gap, and nothing fills it unless told. A row that has too few or too many columns, no valid timestamp or a cell
+/// that is needed and no text becomes a dead letter. Blank lines and lines of separators alone are not records, nor is a header
+/// that comes again, nor the line `sep=;` for spreadsheets.
 ///
 /// With `fields` each file of a glob is read by its own header: its columns may have another order, and there may be others.
 /// Files that are packed with gzip or zstd are read as they are, whatever their names: their first bytes tell. A run that was
@@ -43,9 +44,12 @@ pub(crate) struct CsvSourceConfig {
     #[serde(default = "quote")]
     #[schemars(length(max = 1))]
     pub(super) quote: String,
-    /// The character between the whole and the fraction of numbers: "." or ",". There is none between thousands.
+    /// The character between the whole and the fraction of numbers: "." or ",".
     #[serde(default = "point")]
     pub(super) decimal: char,
+    /// The character between groups of three digits: ".", ",", " " (thin and no-break blanks too), "'" or "" for none.
+    #[serde(default)]
+    pub(super) thousands: Thousands,
     /// The encoding of the file, by its name on the web: "utf-8", "windows-1252", "iso-8859-2", "shift_jis", "utf-16le". A mark of
     /// byte order (UTF-8, UTF-16) says it better, and wins. Cells that nobody asks for need not be text. Dead letters keep the
     /// bytes as they are in the file.
@@ -68,10 +72,30 @@ pub(crate) struct CsvSourceConfig {
     /// The names of the columns, in order, where the file does not name them; "" for one to be ignored.
     #[serde(default)]
     pub(super) columns: Vec<String>,
-    /// Numbers and words that stand for "no value": numbers compare by value, words letter by letter. An empty cell has
-    /// no value in any case.
-    #[serde(default = "default_missing")]
+    /// Numbers and words that stand for "no value", beside an empty cell and the usual words: numbers compare by value, words
+    /// letter by letter.
+    #[serde(default)]
     pub(super) missing: Vec<Sentinel>,
+    /// Words of measurements that have a value, such as `{ NR = 0 }` for "no rain".
+    #[serde(default)]
+    pub(super) words: BTreeMap<String, f64>,
+    /// The value of a measurement below a limit, such as `<0.5`: "half" of the limit, the "limit" or "zero". One above a limit
+    /// (`>50`) is the limit. Its quality says `censored`. Absent, such cells cannot be read.
+    #[serde(default)]
+    pub(super) censored: Option<Censored>,
+    /// Marks behind values: `{ "#" = "fail", "*" = "suspect", "x" = "missing" }`. A value with a mark that means `fail` or
+    /// `missing` is not carried.
+    #[serde(default)]
+    pub(super) value_marks: BTreeMap<String, MarkVerdict>,
+    /// The publisher's own verdict on a field, from codes in another column: its test is called `source`. A code that is not
+    /// listed says nothing, and is logged.
+    #[serde(default)]
+    pub(super) flags: BTreeMap<String, FlagOptions>,
+    /// What happens where cells of measurements cannot be read: "stop" before the first commit, where they are more than half of a
+    /// field's in the first 1,000 records and an option would read them, or where a hundred are there and none can be read; or
+    /// "warn".
+    #[serde(default)]
+    pub(super) on_unreadable: UnreadableAction,
     /// The columns of the timestamp and how it is written.
     #[serde(default)]
     pub(super) timestamp: TimestampColumns,
@@ -83,7 +107,7 @@ pub(crate) struct CsvSourceConfig {
     #[serde(default)]
     pub(super) key: Option<KeyColumn>,
     /// The fields that are measurements, in the order in which they are to leave. Absent: all columns, in the order of
-    /// the file; those that no stage uses as a measurement hold numbers or text as their first value says.
+    /// the file; those that no stage uses as a measurement hold numbers or text as most of the first 1,000 records say.
     #[serde(default)]
     pub(super) fields: Vec<String>,
     /// The fields that are text. Those that `fields` does not list come last.
@@ -201,12 +225,34 @@ impl CsvSourceConfig {
         let mut wanted = self.timestamp.names();
         wanted.extend(self.key.as_ref().and_then(|key| key.column.as_deref()));
         wanted.extend(self.declared());
+        wanted.extend(self.flags.values().filter_map(|flags| match &flags.column {
+            FlagSource::Name(name) => Some(name.as_str()),
+            FlagSource::Number(_) => None,
+        }));
+        wanted.extend(self.flags.keys().map(String::as_str));
         wanted
     }
 
     /// The encoding of files that do not say theirs. `check` has accepted its name.
     pub(super) fn encoding(&self) -> &'static Encoding {
         cell_text::encoding(&self.encoding).unwrap_or(UTF_8)
+    }
+
+    /// Whether the source itself judges values.
+    pub(super) fn uses_source_test(&self) -> bool {
+        !self.value_marks.is_empty() || !self.flags.is_empty()
+    }
+
+    /// How measurements are read.
+    pub(super) fn numbers(&self) -> NumberOptions {
+        NumberOptions {
+            decimal: self.decimal,
+            thousands: self.thousands,
+            missing: self.missing.clone(),
+            words: self.words.clone(),
+            censored: self.censored,
+            value_marks: self.value_marks.clone(),
+        }
     }
 
     /// Whether a field is declared to be text.

@@ -26,6 +26,8 @@ const RAW_SCHEMAS_MAX: usize = 64;
 pub(super) struct RowDeadLetterDecoder {
     config: Arc<CsvSourceConfig>,
     numeric: Arc<BTreeSet<String>>,
+    /// The bit of the test `source`.
+    source_test: u8,
     keep_raw: bool,
     /// The schema of the present files; `None` where there are none, or they have several.
     current: Option<RawSchema>,
@@ -41,11 +43,21 @@ type RowDecoders = Result<Vec<(RowDecoder, Dialect, FileForm)>, String>;
 impl RowDeadLetterDecoder {
     pub(super) fn new(
         (config, numeric): (Arc<CsvSourceConfig>, Arc<BTreeSet<String>>),
+        source_test: u8,
         keep_raw: bool,
         current: Option<RawSchema>,
         has_files: bool,
     ) -> RowDeadLetterDecoder {
-        RowDeadLetterDecoder { config, numeric, keep_raw, current, has_files, decoders: HashMap::new(), warned: false }
+        RowDeadLetterDecoder {
+            config,
+            numeric,
+            source_test,
+            keep_raw,
+            current,
+            has_files,
+            decoders: HashMap::new(),
+            warned: false,
+        }
     }
 
     /// The decoders for rows whose dead letter has kept that.
@@ -105,7 +117,7 @@ impl RowDeadLetterDecoder {
     fn decoder(&self, columns: &RawSchema, dialect: &RawSchema) -> Result<(RowDecoder, Dialect, FileForm), String> {
         let config = Arc::new(CsvSourceConfig { decimal: dialect.decimal, ..(*self.config).clone() });
         let made = ColumnPlan::new(&columns.columns, &config, &self.numeric)
-            .and_then(|plan| RowDecoder::new(&config, plan, self.keep_raw));
+            .and_then(|plan| RowDecoder::new(&config, plan, self.source_test, self.keep_raw));
         match made {
             Ok(decoder) => Ok((decoder, dialect.dialect(), dialect.form())),
             Err(error) => Err(format!("its columns do not fit the options of now: {error}")),

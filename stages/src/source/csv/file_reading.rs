@@ -13,6 +13,7 @@ use super::file_text::FileText;
 use super::input_files::InputFile;
 use super::raw_schema::RawSchema;
 use super::records::{ReadOutcome, Records};
+use crate::reading::FlagSource;
 
 /// Records behind a header that is not the right one, among which the right one is looked for.
 const HEADER_SEARCH_RECORDS_MAX: u64 = 40;
@@ -99,8 +100,19 @@ impl FileReading {
         if !self.config.columns.is_empty() {
             return self.plan(&self.config.columns);
         }
-        let wanted: Vec<String> = self.config.wanted().into_iter().map(str::to_owned).collect();
-        self.plan(&wanted)
+        let mut columns: Vec<String> = Vec::new();
+        for name in self.config.wanted() {
+            if !columns.iter().any(|known| known == name) {
+                columns.push(name.to_owned());
+            }
+        }
+        let numbers = self.config.flags.values().filter_map(|flags| match flags.column {
+            FlagSource::Number(number) => Some(number as usize),
+            FlagSource::Name(_) => None,
+        });
+        let count = numbers.max().unwrap_or(0).max(columns.len());
+        columns.resize(count, String::new());
+        self.plan(&columns)
     }
 
     /// What dead letters keep to decode their rows again.

@@ -11,12 +11,11 @@ use super::cell_text::not_in;
 use super::column_plan::{ColumnPlan, seems_split_by, shown};
 use super::config::CsvSourceConfig;
 use super::dialect::has_line_end;
-use super::missing::Missing;
 use super::records::Records;
 use super::time::TimeFormat;
-use crate::codec::number::parse_f64;
 use crate::columns::{ColumnBuilder, KeyBuilder, RowsBuilder};
 use crate::input::zone;
+use crate::reading::{NumberReader, PublisherFlags, Reading, UnreadableCells, Verdict};
 
 /// Characters of a value in a reason.
 const SHOWN_CHARS_MAX: usize = 40;
@@ -41,8 +40,12 @@ pub(super) struct RowDecoder {
     layout: Arc<Fields>,
     /// The fields of unknown kind, which have had no value yet.
     unknown_kinds: Vec<usize>,
-    decimal: u8,
-    missing: Missing,
+    numbers: NumberReader,
+    /// The publisher's codes for each field that has some.
+    flags: Vec<Option<PublisherFlags>>,
+    /// Cells of measurements that could not be read, and codes that are not listed.
+    pub(super) unreadable: UnreadableCells,
+    pub(super) unlisted: UnreadableCells,
     time: TimeFormat,
     key: Option<Arc<str>>,
     keep_raw: bool,
@@ -50,16 +53,26 @@ pub(super) struct RowDecoder {
 }
 
 impl RowDecoder {
-    /// A decoder for files with these columns, by options that `check` has accepted.
-    pub(super) fn new(config: &Arc<CsvSourceConfig>, plan: ColumnPlan, keep_raw: bool) -> Result<RowDecoder> {
-        let decimal = config.decimal as u8;
+    /// A decoder for files with these columns, by options that `check` has accepted; `source_test` is the bit of the test `source`.
+    pub(super) fn new(
+        config: &Arc<CsvSourceConfig>,
+        plan: ColumnPlan,
+        source_test: u8,
+        keep_raw: bool,
+    ) -> Result<RowDecoder> {
         let zone = zone::parse(&config.timezone).unwrap_or(0);
         let time = TimeFormat::new(config.timestamp.format.as_deref(), zone).map_err(aqpipe_engine::Error::config)?;
         let mut decoder = RowDecoder {
             layout: Arc::default(),
             unknown_kinds: Vec::new(),
-            decimal,
-            missing: Missing::new(&config.missing, decimal),
+            numbers: NumberReader::new(&config.numbers(), source_test),
+            flags: plan
+                .fields
+                .iter()
+                .map(|field| Some(PublisherFlags::new(config.flags.get(&field.name)?, source_test)))
+                .collect(),
+            unreadable: UnreadableCells::default(),
+            unlisted: UnreadableCells::default(),
             time,
             key: config.key.as_ref().and_then(|key| key.value.as_deref()).map(Arc::from),
             keep_raw,
@@ -143,22 +156,37 @@ impl RowDecoder {
         rows.source_offsets.push(source_offset);
         if let (KeyBuilder::Own(keys), Some(column)) = (&mut rows.keys, self.plan.key) {
             let key = trim(record.cell(column));
-            keys.append_option((!self.missing.is_word(key)).then(|| String::from_utf8_lossy(key)));
+            keys.append_option((!self.numbers.is_missing_word(key)).then(|| String::from_utf8_lossy(key)));
         }
         if let Some(kept) = &mut rows.raw {
             kept.append_value(record.original());
         }
-        for (field, cells) in self.plan.fields.iter().zip(&mut rows.columns) {
+        for (index, (field, cells)) in self.plan.fields.iter().zip(&mut rows.columns).enumerate() {
             let cell = record.cell(field.column);
             match cells {
-                ColumnBuilder::Number(cells) => match parse_f64(trim(cell), self.decimal) {
-                    Some(number) if !self.missing.is_number(number) => cells.push(number),
-                    Some(_) => cells.push_missing(CellQuality::MISSING),
-                    None if self.missing.is_word(trim(cell)) => cells.push_missing(CellQuality::MISSING),
-                    None => cells.push_missing(CellQuality::UNREADABLE),
-                },
+                ColumnBuilder::Number(cells) => {
+                    let verdict = match (field.flags, &self.flags[index]) {
+                        (Some(column), Some(flags)) => flags.verdict(trim(record.cell(column))),
+                        _ => Verdict::Absent,
+                    };
+                    if verdict == Verdict::Missing {
+                        cells.push_missing(CellQuality::MISSING);
+                        continue;
+                    }
+                    let reading = self.numbers.read(trim(cell));
+                    if reading == Reading::Unreadable {
+                        self.unreadable.add(index, trim(cell), source_offset);
+                    }
+                    self.numbers.append(cells, reading);
+                    if let (Some(column), Some(flags)) = (field.flags, &self.flags[index]) {
+                        if verdict == Verdict::Unlisted {
+                            self.unlisted.add(index, trim(record.cell(column)), source_offset);
+                        }
+                        flags.apply(verdict, cells);
+                    }
+                }
                 ColumnBuilder::Text(text) => {
-                    let present = !self.missing.is_cell(trim(cell), self.decimal);
+                    let present = !self.numbers.is_missing_text(trim(cell));
                     text.append_option(present.then(|| String::from_utf8_lossy(cell)));
                 }
             }
@@ -166,14 +194,57 @@ impl RowDecoder {
         Decoded::Row
     }
 
+    /// The names of the fields, in the order of the layout.
+    pub(super) fn field_name(&self, index: usize) -> &str {
+        self.plan.fields.get(index).map_or("", |field| &field.name)
+    }
+
+    /// The options that samples are judged by.
+    pub(super) fn config(&self) -> &CsvSourceConfig {
+        &self.config
+    }
+
+    /// The fields, with what a cell of each says, for a record of the sample; text that is declared is left out.
+    pub(super) fn cells<'a, R: Read>(
+        &'a self,
+        record: &'a Records<R>,
+    ) -> impl Iterator<Item = (usize, &'a [u8], Reading)> {
+        let fields = self.plan.fields.iter().enumerate().filter(|(_, field)| field.kind != Kind::Text);
+        fields.map(|(index, field)| {
+            let cell = trim(record.cell(field.column));
+            (index, cell, self.numbers.read(cell))
+        })
+    }
+
+    /// Whether a record is a full row, whatever its cells say.
+    pub(super) fn is_full_row<R: Read>(&self, record: &Records<R>) -> bool {
+        record.columns() == self.plan.columns
+            || (record.columns() >= self.plan.named && record.columns() < self.plan.columns)
+    }
+
+    /// The fields whose kind is unknown.
+    pub(super) fn unknown_kinds(&self) -> &[usize] {
+        &self.unknown_kinds
+    }
+
+    /// Sets the kinds of fields, before the first row.
+    pub(super) fn decide(&mut self, kinds: &[(usize, Kind)]) {
+        for (index, kind) in kinds {
+            self.plan.fields[*index].kind = *kind;
+        }
+        self.rebuild_layout();
+    }
+
     /// Decides the kind of fields by their first values. Returns whether the layout changes; it is not changed while there are
     /// rows of the current one.
     fn decide_kinds<R: Read>(&mut self, record: &Records<R>, has_rows: bool) -> bool {
         let first = |slot: usize| {
             let cell = trim(record.cell(self.plan.fields[slot].column));
-            match parse_f64(cell, self.decimal) {
-                Some(number) => (!self.missing.is_number(number)).then_some(Kind::Number),
-                None => (!self.missing.is_word(cell)).then_some(Kind::Text),
+            match self.numbers.read(cell) {
+                Reading::Missing => None,
+                Reading::Unreadable => Some(Kind::Text),
+                _ if is_code(cell) => Some(Kind::Text),
+                _ => Some(Kind::Number),
             }
         };
         let decided: Vec<(usize, Kind)> =
@@ -189,6 +260,11 @@ impl RowDecoder {
             self.rebuild_layout();
         }
         changes
+    }
+
+    /// What is done with each column.
+    pub(super) fn plan(&self) -> &ColumnPlan {
+        &self.plan
     }
 
     /// Takes another file's columns, which hold the same fields.
@@ -285,6 +361,11 @@ impl RowDecoder {
         let value = shorten(record.cell(column));
         Some(format!("column {} is `{value}`, and the header has no name for it", column + 1))
     }
+}
+
+/// Whether a cell is digits with a zero before them: a code such as `007`, from which a number would take something away.
+pub(super) fn is_code(cell: &[u8]) -> bool {
+    cell.len() > 1 && cell[0] == b'0' && cell.iter().all(u8::is_ascii_digit)
 }
 
 /// A cell without blanks around it.

@@ -24,6 +24,7 @@ use super::resume::{self, PlannedSplit};
 use super::row_decoder::RowDecoder;
 use super::split::CsvSplitReader;
 use crate::input::{run_splits, zone};
+use crate::reading::{CellReport, SOURCE_TEST};
 use crate::source::sample::{SampleSettings, SampleSource, UCI_FIELDS};
 
 /// The name of the generated readings' key where the source has no key.
@@ -38,7 +39,10 @@ pub(super) struct CsvSource {
     keep_raw: bool,
     /// Whether more is waited for at the end.
     follows: bool,
+    /// The bit of the test `source`, where an option uses it.
+    source_test: u8,
     metrics: Arc<Metrics>,
+    cells: CellReport,
 }
 
 /// What all splits have in common.
@@ -53,13 +57,16 @@ struct Headers {
 
 impl CsvSource {
     pub(super) fn new(config: CsvSourceConfig, files: Vec<InputFile>, cx: &BuildContext) -> CsvSource {
+        let source_test = if config.uses_source_test() { cx.qc_tests().bit(SOURCE_TEST) } else { 0 };
         CsvSource {
             follows: config.follow && !cx.until_end(),
             config: Arc::new(config),
             files,
             numeric: Arc::clone(cx.numeric_fields()),
             keep_raw: cx.keeps_raw(),
+            source_test,
             metrics: Arc::clone(cx.metrics()),
+            cells: CellReport::new(cx.metrics()),
         }
     }
 
@@ -106,6 +113,7 @@ impl CsvSource {
         let has_files = !self.files.is_empty();
         Ok(RowDeadLetterDecoder::new(
             (Arc::clone(&self.config), Arc::clone(&self.numeric)),
+            self.source_test,
             self.keep_raw,
             current,
             has_files,
@@ -120,10 +128,13 @@ impl CsvSource {
         files: Vec<InputFile>,
         for_fit: bool,
     ) -> Result<CsvSplitReader> {
-        let decoder = RowDecoder::new(&self.config, headers.plan.clone(), self.keep_raw)?;
+        let decoder = RowDecoder::new(&self.config, headers.plan.clone(), self.source_test, self.keep_raw)?;
         let reading = (headers.reading.clone(), Arc::clone(&headers.columns));
-        let (limit, metrics) =
-            if for_fit { (None, None) } else { (self.config.max_records, Some(Arc::clone(&self.metrics))) };
+        let (limit, metrics) = if for_fit {
+            (None, None)
+        } else {
+            (self.config.max_records, Some((Arc::clone(&self.metrics), self.cells.clone())))
+        };
         Ok(CsvSplitReader::new(Arc::clone(id), files, decoder, reading, limit, metrics))
     }
 }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Instant;
 
-use aqpipe_engine::monitor::Metrics;
+use aqpipe_engine::monitor::{CellProblem, Metrics};
 use aqpipe_engine::record::{Position, SplitId};
 use aqpipe_engine::stage::{DeadLetter, Poll, SplitReader};
 use aqpipe_engine::{Error, Result};
@@ -25,9 +25,11 @@ use super::raw_schemas::RawSchemas;
 use super::records::{RECORD_BYTES_MAX, ReadOutcome, Records};
 use super::resume::ResumePoint;
 use super::row_decoder::{Decoded, RowDecoder};
+use super::sample;
 use super::snapshot::SplitSnapshot;
 use super::torn_line::TornLine;
 use crate::columns::RowsBuilder;
+use crate::reading::CellReport;
 
 /// Rows in a batch, however many are asked for.
 const BATCH_ROWS_MAX: usize = 1 << 16;
@@ -55,6 +57,11 @@ pub(super) struct CsvSplitReader {
     /// Records to stop after.
     limit: u64,
     progress: Option<ProgressReport>,
+    /// Whether the sample was taken, in this run or in the one that it resumes.
+    sampled: bool,
+    /// Whether there may be records for a sample that was not taken yet.
+    to_sample: bool,
+    cells: Option<CellReport>,
     /// Whether a last line without an end was logged: once, for thousands of files may have one.
     torn_logged: bool,
     /// Brought up to date by a checkpoint, which does not change the split.
@@ -77,9 +84,9 @@ impl CsvSplitReader {
         decoder: RowDecoder,
         (reading, columns): (FileReading, Arc<[String]>),
         limit: Option<u64>,
-        metrics: Option<Arc<Metrics>>,
+        metrics: Option<(Arc<Metrics>, CellReport)>,
     ) -> CsvSplitReader {
-        let progress = metrics.map(ProgressReport::new);
+        let (progress, cells) = metrics.map(|(metrics, cells)| (ProgressReport::new(metrics), cells)).unzip();
         CsvSplitReader {
             id,
             decoder,
@@ -94,6 +101,9 @@ impl CsvSplitReader {
             row: 0,
             limit: limit.unwrap_or(u64::MAX),
             progress,
+            sampled: false,
+            to_sample: true,
+            cells,
             torn_logged: false,
             prefix: RefCell::default(),
             lines: RefCell::default(),
@@ -116,6 +126,8 @@ impl CsvSplitReader {
         let ResumePoint { state, snapshot, file, byte, prefix } = resumed;
         let at = state.position.offset;
         self.decoder.restore_kinds(&snapshot.kinds);
+        self.sampled = state.position.records > 0;
+        self.to_sample = !self.sampled;
         self.origin = snapshot.origin;
         if let Some(growing) = &mut self.growing {
             growing.known = snapshot.known;
@@ -223,7 +235,10 @@ impl CsvSplitReader {
         let open = self.open.as_mut().zip(self.files.get_mut(self.file));
         let parts = match growing.at_end(open, until)? {
             Some(AtEnd::Wait) => return Ok(false),
-            Some(AtEnd::ReadOn) => return Ok(true),
+            Some(AtEnd::ReadOn) => {
+                self.to_sample = !self.sampled;
+                return Ok(true);
+            }
             Some(AtEnd::Next(parts)) => parts,
             None => {
                 let current = self.open.as_ref().map(|open| (self.file, open.records.position()));
@@ -242,6 +257,7 @@ impl CsvSplitReader {
         }
         self.files.extend(parts);
         self.begin_file();
+        self.to_sample = !self.sampled;
         Ok(true)
     }
 
@@ -284,6 +300,10 @@ impl CsvSplitReader {
         let from_offset = self.position().offset;
         while rows.len() + dead.len() < room {
             let busy = rows.len() + dead.len() > 0;
+            if self.to_sample && rows.len() == 0 {
+                self.take_sample()?;
+                *rows = self.decoder.rows(room.min(BATCH_ROWS_MAX));
+            }
             let Some(open) = &mut self.open else {
                 if self.open_file()? || (self.follows() && self.read_on((!busy).then_some(until))?) {
                     continue;
@@ -408,6 +428,39 @@ impl CsvSplitReader {
         }
     }
 
+    /// Takes the sample: of the first files that have records, before the first commit, and never again.
+    #[cold]
+    fn take_sample(&mut self) -> Result<()> {
+        self.to_sample = false;
+        let files = self.files.get(self.file..).unwrap_or_default();
+        let Some(found) = sample::take(files, &self.reading, self.growing.is_some(), &mut self.decoder)? else {
+            return Ok(());
+        };
+        self.sampled = true;
+        // The run logs it, not the reading for a fit.
+        if let Some(report) = &self.cells {
+            let is_declared = self.decoder.config().is_declared();
+            found.texts.iter().filter(|_| !is_declared).for_each(|text| tracing::info!("{text}"));
+            found.warnings.iter().for_each(|(field, warning)| report.warn(field, warning));
+        }
+        Ok(())
+    }
+
+    /// Reports cells with a problem.
+    fn report_cells(&mut self) {
+        let Some(report) = &self.cells else { return };
+        let CsvSplitReader { files, lines, decoder, origin, .. } = self;
+        let place = |at: u64| {
+            let (file, byte) = input_files::locate(files, at.checked_sub(*origin)?)?;
+            let file = files.get(file)?;
+            lines.borrow_mut().line(file, byte, at).map(|line| format!("{}:{line}", file.name))
+        };
+        let mut cells = std::mem::take(&mut decoder.unreadable);
+        report.take(CellProblem::Unreadable, &mut cells, |field| decoder.field_name(field).to_owned(), place);
+        let mut codes = std::mem::take(&mut decoder.unlisted);
+        report.take(CellProblem::UnlistedCode, &mut codes, |field| decoder.field_name(field).to_owned(), place);
+    }
+
     /// The line of the current position.
     fn line(&self) -> u64 {
         self.open.as_ref().map_or(self.begin.1, |open| open.records.line())
@@ -467,6 +520,7 @@ impl SplitReader for CsvSplitReader {
         let read = rows.len() + dead.len();
         self.row += read as u64;
         self.report_progress(before, !goes_on);
+        self.report_cells();
         match (read, goes_on) {
             (0, false) => {
                 if self.row == 0 && self.progress.is_some() {

@@ -18,6 +18,10 @@ use crate::kafka::properties::{ClientKind, Properties, ReservedProperty};
 use crate::kafka::security::Security;
 use crate::kafka::topic_options::check_topic;
 use crate::kafka::transactions::{Participant, ParticipantKind, TransactionManager, TransactionOptions};
+use crate::reading::{
+    CellReport, Censored, MarkVerdict, NumberOptions, NumberReader, SOURCE_TEST, SampleRules, Sentinel, Thousands,
+    UnreadableAction,
+};
 
 const EXAMPLE: &str = "\
 brokers = \"localhost:9092\"
@@ -51,6 +55,32 @@ pub(crate) struct KafkaSourceConfig {
     /// where it ended when the group first met the topic. A partition that is added later is read from its first record.
     #[serde(default)]
     start: StartOffset,
+    /// The character between the whole and the fraction of numbers that are written as text: "." or ",".
+    #[serde(default = "point")]
+    decimal: char,
+    /// The character between groups of three digits: ".", ",", " " (thin and no-break blanks too), "'" or "" for none.
+    #[serde(default)]
+    thousands: Thousands,
+    /// Numbers and words that stand for "no value", beside null, an empty text and the usual words: numbers compare by value, words
+    /// letter by letter.
+    #[serde(default)]
+    missing: Vec<Sentinel>,
+    /// Words of measurements that have a value, such as `{ NR = 0 }` for "no rain".
+    #[serde(default)]
+    words: BTreeMap<String, f64>,
+    /// The value of a measurement below a limit, such as `<0.5`: "half" of the limit, the "limit" or "zero". One above a limit
+    /// (`>50`) is the limit. Its quality says `censored`. Absent, such cells cannot be read.
+    #[serde(default)]
+    censored: Option<Censored>,
+    /// Marks behind values: `{ "#" = "fail", "*" = "suspect", "x" = "missing" }`. A value with a mark that means `fail` or
+    /// `missing` is not carried.
+    #[serde(default)]
+    value_marks: BTreeMap<String, MarkVerdict>,
+    /// What happens where cells of measurements cannot be read: "stop" before the first commit, where they are more than half of a
+    /// field's in the first 1,000 records and an option would read them, or where a hundred are there and none can be read; or
+    /// "warn".
+    #[serde(default)]
+    on_unreadable: UnreadableAction,
     /// Stop at the end of what is there when the partition is assigned, instead of waiting for more.
     #[serde(default)]
     until_end: bool,
@@ -99,6 +129,10 @@ const fn session_timeout_secs() -> u32 {
     10
 }
 
+fn point() -> char {
+    '.'
+}
+
 fn timestamp() -> String {
     TIMESTAMP.to_owned()
 }
@@ -142,6 +176,7 @@ impl SourceConfig for KafkaSourceConfig {
         }
         problems.extend(self.transactions.as_ref().and_then(TransactionOptions::check));
         problems.extend(self.name_problems());
+        problems.extend(self.numbers().check());
         if problems.iter().any(|problem| !problem.warning) {
             return Err(problems);
         }
@@ -185,6 +220,11 @@ impl SourceConfig for KafkaSourceConfig {
             until_end: self.until_end || cx.until_end(),
             session_timeout_secs: self.session_timeout_secs,
             decoder: self.decoder(cx),
+            sample: Arc::new(SampleRules {
+                numbers: self.numbers(),
+                action: self.on_unreadable,
+                report: CellReport::new(cx.metrics()),
+            }),
             upstream: Arc::clone(cx.upstream()),
         };
         Ok(Box::new(KafkaSource::new(settings, cx)?))
@@ -213,13 +253,27 @@ impl KafkaSourceConfig {
 
     fn decoder(&self, cx: &BuildContext) -> DecoderOptions {
         let layout = self.layout();
+        let source_test = if self.value_marks.is_empty() { 0 } else { cx.qc_tests().bit(SOURCE_TEST) };
         DecoderOptions {
             timestamp: self.timestamp.clone(),
             key: self.key.clone(),
             declared: (!layout.list.is_empty()).then_some(layout),
             numeric: Arc::clone(cx.numeric_fields()),
+            numbers: NumberReader::new(&self.numbers(), source_test),
             tests: Arc::clone(cx.qc_tests()),
             keep_raw: cx.keeps_raw(),
+        }
+    }
+
+    /// How measurements are read.
+    fn numbers(&self) -> NumberOptions {
+        NumberOptions {
+            decimal: self.decimal,
+            thousands: self.thousands,
+            missing: self.missing.clone(),
+            words: self.words.clone(),
+            censored: self.censored,
+            value_marks: self.value_marks.clone(),
         }
     }
 

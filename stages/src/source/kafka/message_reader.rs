@@ -1,5 +1,8 @@
 //! From a partition's messages to rows and dead letters.
 
+use std::sync::Arc;
+
+use aqpipe_engine::monitor::CellProblem;
 use aqpipe_engine::record::{Batch, Position};
 use aqpipe_engine::stage::DeadLetter;
 use aqpipe_engine::{Error, Result};
@@ -8,6 +11,7 @@ use super::field_presence::FieldPresence;
 use super::partition_state::{MessageIdentity, PartitionState};
 use crate::codec::json::{Decoder, Pushed};
 use crate::kafka::topic_partition::TopicPartition;
+use crate::reading::{SampleRules, StreamSample};
 
 /// A message that did not fit the batch before it.
 struct Pending {
@@ -42,6 +46,8 @@ pub(super) struct MessageReader {
     /// Offsets and bytes read since the last report, where the embedded broker waits for such reports.
     read: Option<Vec<(u64, u64)>>,
     presence: FieldPresence,
+    sample: StreamSample,
+    rules: Arc<SampleRules>,
     /// The warning of `presence`, until it is logged.
     warning: Option<String>,
     /// The saved state, without that of the decoder.
@@ -56,6 +62,7 @@ impl MessageReader {
         partition: &TopicPartition,
         decoder: Decoder,
         presence: FieldPresence,
+        rules: &Arc<SampleRules>,
         state: PartitionState,
         wants_reports: bool,
     ) -> MessageReader {
@@ -69,6 +76,9 @@ impl MessageReader {
             bytes: 0,
             read: wants_reports.then(Vec::new),
             presence,
+            // A run that has committed has decided.
+            sample: StreamSample::new(rules, !state.decoder.is_empty()),
+            rules: Arc::clone(rules),
             warning: None,
             state,
             expected: None,
@@ -175,6 +185,7 @@ impl MessageReader {
         let batch = match self.decoder.take()? {
             Some(batch) => {
                 self.warning = self.presence.observe(&batch);
+                self.judge(&batch)?;
                 self.empty = Some(batch.slice(0, 0));
                 batch
             }
@@ -182,6 +193,17 @@ impl MessageReader {
             None => self.empty.clone().map_or_else(Batch::without_rows, Ok)?,
         };
         Ok((batch, std::mem::take(&mut self.dead)))
+    }
+
+    /// Judges the cells that could not be read, and reports them.
+    fn judge(&mut self, batch: &Batch) -> Result<()> {
+        let partition = &self.partition;
+        let place = |offset: u64| Some(format!("{partition}@{offset}"));
+        self.sample.add(batch, &self.decoder.unreadable, place)?;
+        let fields = batch.fields();
+        let name = |index: usize| fields.list.get(index).map_or_else(String::new, |field| field.name.to_string());
+        self.rules.report.take(CellProblem::Unreadable, &mut self.decoder.unreadable, name, place);
+        Ok(())
     }
 
     /// The warning that the last rows gave rise to.
@@ -205,6 +227,7 @@ impl MessageReader {
     }
 
     pub(super) fn snapshot_state(&self) -> Result<Vec<u8>> {
+        self.sample.decide();
         PartitionState { decoder: self.decoder.snapshot_state(), ..self.state.clone() }.to_bytes()
     }
 }

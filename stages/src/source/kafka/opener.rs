@@ -106,7 +106,7 @@ impl<C: ConsumerContext + 'static> PartitionOpener<'_, C> {
         decoder.restore(&state.decoder).map_err(|error| error.at(partition.to_string()))?;
         let declared = settings.decoder.declared.iter().flat_map(|fields| fields.list.iter().map(|field| &field.name));
         let presence = FieldPresence::new(declared);
-        Ok(MessageReader::new(partition, decoder, presence, state, settings.endpoint.wants_reports()))
+        Ok(MessageReader::new(partition, decoder, presence, &settings.sample, state, settings.endpoint.wants_reports()))
     }
 
     /// Where the split ends; counts its records as expected where it does.

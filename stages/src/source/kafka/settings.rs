@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::json::DecoderOptions;
 use crate::kafka::endpoint::KafkaEndpoint;
 use crate::kafka::transactions::TransactionManager;
+use crate::reading::SampleRules;
 
 /// Where a partition starts that the group has read nothing of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -44,6 +45,7 @@ pub(super) struct Settings {
     pub(super) until_end: bool,
     pub(super) session_timeout_secs: u32,
     pub(super) decoder: DecoderOptions,
+    pub(super) sample: Arc<SampleRules>,
     pub(super) upstream: Arc<Latch>,
 }
 

@@ -12,6 +12,7 @@ use super::{Decoder, DecoderOptions, Encoder, Pushed};
 
 fn options() -> DecoderOptions {
     DecoderOptions {
+        numbers: crate::reading::NumberReader::default(),
         timestamp: "timestamp".into(),
         key: None,
         declared: None,

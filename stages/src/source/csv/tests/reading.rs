@@ -38,17 +38,17 @@ fn line_ends_marks_of_byte_order_and_blank_lines_change_nothing() {
 }
 
 #[test]
-fn a_cell_that_is_no_number_is_missing_and_says_so() {
+fn a_cell_that_cannot_be_read_fails_and_is_no_gap() {
     let csv = "timestamp,a\n2004-03-10,1\n2004-03-11,x\n2004-03-12,inf\n2004-03-13,nan\n2004-03-14,1e999\n\
                2004-03-15,\n2004-03-16,NA\n2004-03-17,\"1,000\"\n";
     let read = read(csv.as_bytes(), json!({ "fields": ["a"] }));
     let (missing, no_number) = ("a=(missing observed(0))", "a=(fail observed(0) tests 0b1)");
-    assert_eq!(read.values(), ["a=1", no_number, no_number, no_number, no_number, missing, missing, no_number]);
+    assert_eq!(read.values(), ["a=1", no_number, no_number, missing, no_number, missing, missing, no_number]);
 }
 
 #[test]
 fn sentinels_compare_by_value_and_words_letter_by_letter() {
-    let csv = "timestamp;a\n2004-03-10;-200\n2004-03-11;-200,0\n2004-03-12;-2e2\n2004-03-13;n.a.\n2004-03-14;NA\n\
+    let csv = "timestamp;a\n2004-03-10;-200\n2004-03-11;-200,0\n2004-03-12;-2e2\n2004-03-13;n.a.\n2004-03-14;N.A.\n\
                2004-03-15;200\n";
     let read =
         read(csv.as_bytes(), json!({ "delimiter": ";", "decimal": ",", "missing": [-200, "n.a."], "fields": ["a"] }));
@@ -158,23 +158,98 @@ fn a_quoted_cell_may_go_over_lines_and_lines_are_counted_on() {
 }
 
 #[test]
-fn the_first_value_says_what_an_undeclared_field_holds() {
-    let csv = "timestamp,a,b,c\n2004-03-10,,1,NA\n2004-03-11,x,y,NA\n2004-03-12,3,2,\n";
-    let files = Files::one(csv.as_bytes());
-    let mut split = split(files.options("a.csv", json!({})), &BuildContext::for_tests()).expect("opens");
-    let (first, _) = next(&mut *split, 10).expect("reads").expect("rows");
-    assert_eq!(first.rows(), 1, "text in `a` changes the fields: what came before it leaves first");
-    let mut rest = Read::default();
-    let (second, dead) = next(&mut *split, 10).expect("reads").expect("rows");
-    take(&mut rest, &second, dead);
+fn most_cells_of_the_sample_say_what_an_undeclared_field_holds() {
+    let csv = "timestamp,word_first,text,code,late,mostly\n2004-03-10,ERR,,007,,x\n2004-03-11,2,y,008,,1\n\
+               2004-03-12,3,z,9,,2\n";
+    let read = read(csv.as_bytes(), json!({}));
     assert_eq!(
-        rest.rows,
+        read.values(),
         [
-            "33 +0 1078963200 a=\"x\" b=(fail observed(0) tests 0b1) c=(missing observed(0))",
-            "51 +0 1079049600 a=\"3\" b=2 c=(missing observed(0))",
+            "word_first=(fail observed(0) tests 0b1) text=(no text) code=\"007\" late=(missing observed(0)) \
+             mostly=(fail observed(0) tests 0b1)",
+            "word_first=2 text=\"y\" code=\"008\" late=(missing observed(0)) mostly=1",
+            "word_first=3 text=\"z\" code=\"9\" late=(missing observed(0)) mostly=2",
         ]
     );
-    assert!(next(&mut *split, 10).expect("reads").is_none());
+}
+
+#[test]
+fn a_field_without_a_value_in_the_sample_is_what_its_first_value_says() {
+    let row = |row: usize| format!("2004-03-10,{},{row}\n", if row < 1_050 { "" } else { "x" });
+    let body: String = (0..1_100).map(row).collect();
+    let files = Files::one(format!("timestamp,a,b\n{body}").as_bytes());
+    let mut split = split(files.options("a.csv", json!({})), &BuildContext::for_tests()).expect("opens");
+    let (first, _) = next(&mut *split, 2_000).expect("reads").expect("rows");
+    assert_eq!(first.rows(), 1_050, "text in `a` changes the fields: what came before it leaves first");
+    let (second, _) = next(&mut *split, 2_000).expect("reads").expect("rows");
+    assert!(matches!(second.column(0), Column::Text(_)));
+}
+
+#[test]
+fn columns_that_look_like_words_for_their_decimal_mark_stop_the_run_with_the_option() {
+    let csv = "Date;CO;T\n2004-03-10;2,6;13,6\n2004-03-11;3;1,5\n2004-03-12;2,2;x\n";
+    for more in [json!({}), json!({ "fields": ["CO", "T"] })] {
+        let options = with(json!({ "delimiter": ";", "timestamp": { "column": "Date" } }), more);
+        let files = Files::one(csv.as_bytes());
+        let mut split = split(files.options("a.csv", options.clone()), &BuildContext::for_tests()).expect("opens");
+        let error = next(&mut *split, 10).expect_err("most cells cannot be read");
+        assert!(error.help_text().is_some_and(|help| help.contains("decimal = \",\"")), "{error:?}");
+        assert!(error.to_string().contains("`CO` (2 of 3, such as `2,6`)"), "{error}");
+        let read = read(csv.as_bytes(), with(options, json!({ "decimal": "," })));
+        assert_eq!(read.values()[..2], ["CO=2.6 T=13.6", "CO=3 T=1.5"]);
+    }
+    let warns =
+        json!({ "delimiter": ";", "timestamp": { "column": "Date" }, "fields": ["CO"], "on_unreadable": "warn" });
+    assert_eq!(read(csv.as_bytes(), warns).values()[1], "CO=3");
+}
+
+#[test]
+fn values_beyond_limits_marks_words_and_thousands_are_read_as_told() {
+    let csv = "timestamp,a,b,c\n2004-03-10,<0.5,14#,NR\n2004-03-11,>50,21*,\"1,234.5\"\n2004-03-12,\u{2212}1,x,---\n";
+    let options = json!({
+        "fields": ["a", "b", "c"], "censored": "half", "value_marks": { "#": "fail", "*": "suspect", "x": "missing" },
+        "words": { "NR": 0 }, "thousands": ",",
+    });
+    let read = read(csv.as_bytes(), options);
+    assert_eq!(
+        read.values(),
+        [
+            "a=0.25 b=(fail observed(0) tests 0b10) c=0",
+            "a=50 b=21 c=1234.5",
+            "a=-1 b=(missing observed(0)) c=(missing observed(0))",
+        ]
+    );
+}
+
+#[test]
+fn the_publishers_codes_are_a_verdict_of_its_own() {
+    let csv = "timestamp,NO2,v,O3,v\n2004-03-10,1,1,2,-99\n2004-03-11,3,-1,x,-99\n2004-03-12,4,7,5,\n";
+    let flags = json!({
+        "NO2": { "column": 3, "good": [1], "fail": [-1] },
+        "O3": { "column": 5, "good": [1], "missing": [-99] },
+    });
+    for more in [json!({}), json!({ "fields": ["NO2", "O3"] })] {
+        let files = Files::one(csv.as_bytes());
+        let options = with(json!({ "flags": flags }), more);
+        let mut split = split(files.options("a.csv", options), &BuildContext::for_tests()).expect("opens");
+        let (batch, _) = next(&mut *split, 10).expect("reads").expect("rows");
+        let shown: Vec<String> = (0..2)
+            .flat_map(|field| {
+                let numbers = batch.numbers(field).expect("numbers");
+                (0..3).map(move |row| format!("{:?} {:?}", numbers.get(row), numbers.quality_at(row)))
+            })
+            .collect();
+        let expected = [
+            "Some(1.0) good observed(0)",
+            "Some(3.0) fail observed(0) tests 0b10",
+            "Some(4.0) unknown observed(0)",
+            "None missing observed(0)",
+            "None missing observed(0)",
+            "Some(5.0) unknown observed(0)",
+        ];
+        assert_eq!(shown, expected);
+        assert_eq!(batch.fields().list.len(), 2, "codes are no fields");
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn resumed(files: &Files, start: Option<&SplitState>) -> Result<CsvSplitReader> 
     let config = Arc::new(config(files.options("*.csv", json!({}))));
     let header: Arc<[String]> = ["timestamp", "a", "b"].map(str::to_owned).into();
     let reading = FileReading::new(Arc::clone(&config), Arc::default());
-    let decoder = RowDecoder::new(&config, reading.plan(&header)?, true)?;
+    let decoder = RowDecoder::new(&config, reading.plan(&header)?, 0, true)?;
     let found = input_files::expand(&config.path, config.encoding())?;
     let recorded = start.map(|start| RecordedSplit { id: "split".into(), start: start.clone(), held: 0, ended: false });
     let planned = resume::plan_splits(recorded.into_iter().collect(), &found, &config.path, false)?.remove(0);
@@ -97,9 +97,9 @@ proptest! {
 
 #[test]
 fn a_split_goes_on_with_the_kinds_of_fields_that_it_knew() {
-    let files = Files::one(b"timestamp,a,b\n2004-03-10,x,1\n2004-03-11,2,y\n");
+    let files = Files::one(b"timestamp,a,b\n2004-03-10,x,1\n2004-03-11,y,2\n2004-03-12,2,z\n");
     let mut split = resumed(&files, None).expect("opens");
-    next(&mut split, 1).expect("reads").expect("a row");
+    next(&mut split, 2).expect("reads").expect("rows");
     let mut split = resumed(&files, Some(&start(&split))).expect("opens");
     let read = read_all(&mut split, 10).expect("reads");
     assert_eq!(read.values(), ["a=\"2\" b=(fail observed(0) tests 0b1)"]);

@@ -1,4 +1,4 @@
-//! Sentinels: cells that stand for "no value".
+//! Words and numbers that stand for "no value".
 
 use std::fmt;
 
@@ -7,19 +7,19 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
-use crate::codec::number::parse_f64;
+use crate::decimal::parse_f64;
 
 /// A number or a word that stands for "no value".
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Sentinel {
+pub enum Sentinel {
+    /// A number, which compares by value.
     Number(f64),
+    /// A word, which compares letter by letter.
     Word(String),
 }
 
-/// The default of `missing`.
-pub(super) fn default_missing() -> Vec<Sentinel> {
-    vec![Sentinel::Word(String::new()), Sentinel::Word("NA".to_owned())]
-}
+/// Words that stand for "no value" in any source, beside an empty cell. A user's `missing` adds to them.
+pub const MISSING_WORDS: [&str; 10] = ["NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL", "None", "-", "---"];
 
 impl<'de> Deserialize<'de> for Sentinel {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -74,7 +74,7 @@ impl JsonSchema for Sentinel {
     }
 }
 
-/// The sentinels of a source, by type.
+/// The sentinels of a source and the words of all, by type.
 #[derive(Clone, Debug)]
 pub(super) struct Missing {
     numbers: Vec<f64>,
@@ -84,7 +84,8 @@ pub(super) struct Missing {
 impl Missing {
     /// Sorts the sentinels. A word that spells a number stands for that number too.
     pub(super) fn new(sentinels: &[Sentinel], decimal: u8) -> Missing {
-        let mut missing = Missing { numbers: Vec::new(), words: Vec::new() };
+        let words = MISSING_WORDS.iter().map(|word| word.as_bytes().into()).collect();
+        let mut missing = Missing { numbers: Vec::new(), words };
         for sentinel in sentinels {
             match sentinel {
                 Sentinel::Number(number) => missing.numbers.push(*number),
@@ -126,7 +127,10 @@ mod tests {
         for cell in [&b"-200"[..], b"-200,0", b"-2e2", b"-99,50", b"NA", b"-77,0", b""] {
             assert!(missing.is_cell(cell, b','), "{}", String::from_utf8_lossy(cell));
         }
-        for cell in [&b"200"[..], b"-200.0", b"na", b"N/A", b"0"] {
+        for word in MISSING_WORDS {
+            assert!(missing.is_cell(word.as_bytes(), b','), "{word}");
+        }
+        for cell in [&b"200"[..], b"-200.0", b"na", b"n/a", b"0", b"--"] {
             assert!(!missing.is_cell(cell, b','), "{}", String::from_utf8_lossy(cell));
         }
     }

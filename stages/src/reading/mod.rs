@@ -1,0 +1,26 @@
+//! From cells to typed values: the one reader of every source.
+//!
+//! A source finds the cells of a record, in a row of CSV or in a JSON object. What a cell says is decided here, by the same
+//! options under the same names: numbers and the words beside them ([`NumberReader`]), the publisher's verdicts
+//! ([`PublisherFlags`]), and whether a sample of cells can be read at all ([`FieldSample`]).
+//!
+//! A cell of a measurement that is neither a number nor a word for "no value" is *unreadable*: it has no value, its flag is
+//! `fail`, and it fails QARTOD's syntax test. It is never taken for a gap.
+
+mod missing;
+mod number;
+mod options;
+mod publisher_flags;
+mod report;
+mod sample;
+mod stream_sample;
+mod unreadable;
+
+pub use missing::{MISSING_WORDS, Sentinel};
+pub use number::{NumberReader, Reading};
+pub use options::{Censored, MarkVerdict, NumberOptions, Thousands, UnreadableAction};
+pub use publisher_flags::{FlagOptions, FlagSource, PublisherFlags, SOURCE_TEST, Verdict};
+pub use report::CellReport;
+pub use sample::{FieldSample, is_number_otherwise, judge};
+pub use stream_sample::{SampleRules, StreamSample};
+pub use unreadable::{FieldCells, UnreadableCells};

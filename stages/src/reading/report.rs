@@ -1,0 +1,69 @@
+//! What a source tells of cells while it reads.
+
+use std::sync::Arc;
+
+use aqpipe_engine::monitor::{CellProblem, Metrics};
+
+use super::unreadable::{FieldCells, UnreadableCells};
+use crate::warn_once::WarnOnce;
+
+/// Counts cells with a problem in the metrics, and logs the first one of each field. Shared by the splits of a source.
+#[derive(Clone, Debug)]
+pub struct CellReport {
+    metrics: Arc<Metrics>,
+    told: Arc<WarnOnce>,
+}
+
+impl CellReport {
+    /// A report to the metrics of a pipeline.
+    #[must_use]
+    pub fn new(metrics: &Arc<Metrics>) -> CellReport {
+        CellReport { metrics: Arc::clone(metrics), told: Arc::default() }
+    }
+
+    /// Warns of a field in a sample; the same cells are not logged once more when they are read.
+    pub fn warn(&self, field: &str, warning: &str) {
+        self.told.warn(|| warning.to_owned(), field);
+    }
+
+    /// Takes the cells that a decoder has met since the last call. `name` is the name of a field by its index, `place` the file and
+    /// line, or the topic, partition and offset, of a source offset.
+    pub fn take(
+        &self,
+        problem: CellProblem,
+        cells: &mut UnreadableCells,
+        name: impl Fn(usize) -> String,
+        mut place: impl FnMut(u64) -> Option<String>,
+    ) {
+        if cells.is_empty() {
+            return;
+        }
+        for (field, FieldCells { count, first, texts }) in cells.take() {
+            let name = name(field);
+            let text = texts.first().map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
+            let first = place(first);
+            let at = first.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
+            match problem {
+                CellProblem::Unreadable => self.told.warn(
+                    || {
+                        format!(
+                            "`{name}`: `{text}`{at} cannot be read: such cells have no value, fail the test `syntax`, and are \
+                             counted in the summary ({count} so far)"
+                        )
+                    },
+                    &name,
+                ),
+                CellProblem::UnlistedCode => self.told.warn(
+                    || {
+                        format!(
+                            "`{name}`: `flags` does not list the code `{text}`{at}: such values are carried with the flag \
+                             `unknown`, and are counted in the summary ({count} so far)"
+                        )
+                    },
+                    &format!("{name} {text}"),
+                ),
+            }
+            self.metrics.record_cell_problem(problem, &name, count, || (text, first));
+        }
+    }
+}

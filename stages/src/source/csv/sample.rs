@@ -1,0 +1,142 @@
+//! The sample of a split: its first records, by which the kinds of columns are decided, and whether they can be read.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use aqpipe_engine::record::{Kind, SAMPLE_RECORDS};
+use aqpipe_engine::{Error, Result};
+
+use super::file_form::Packing;
+use super::file_reading::FileReading;
+use super::input_files::InputFile;
+use super::records::ReadOutcome;
+use super::row_decoder::{RowDecoder, is_code};
+use crate::reading::{FieldSample, Reading, is_number_otherwise, judge};
+
+/// Bytes of a sample at most.
+const SAMPLE_BYTES_MAX: u64 = 1 << 20;
+/// Texts of one field that are kept.
+const TEXTS_MAX: usize = 100;
+
+/// The cells of one field.
+#[derive(Default)]
+struct Cells {
+    sample: FieldSample,
+    /// A code such as `007`, with its place.
+    code: Option<(String, String)>,
+}
+
+/// Reads the sample of files from their beginning, and decides the kinds of fields by it. Returns what is to be logged; nothing where
+/// they have no record.
+///
+/// # Errors
+/// Where a file cannot be read, or where the sample says that the options are wrong.
+pub(super) fn take(
+    files: &[InputFile],
+    reading: &FileReading,
+    grow: bool,
+    decoder: &mut RowDecoder,
+) -> Result<Option<Findings>> {
+    let plan = decoder.plan().clone();
+    let fields = read(files, reading, grow, decoder);
+    decoder.use_plan(plan);
+    let fields = fields?;
+    if fields.is_empty() {
+        return Ok(None);
+    }
+    decide(fields, decoder).map(Some)
+}
+
+/// Reads the cells of the sample.
+fn read(files: &[InputFile], reading: &FileReading, grow: bool, decoder: &mut RowDecoder) -> Result<Vec<Cells>> {
+    let mut fields: Vec<Cells> = Vec::new();
+    let (mut records_left, mut bytes_left) = (SAMPLE_RECORDS, SAMPLE_BYTES_MAX);
+    'files: for file in files {
+        let failed = |e| Error::new(format!("cannot read {}", file.name)).because(e);
+        let opened = Arc::new(File::open(&file.name).map_err(failed)?);
+        let Some(mut opened) = reading.open(&opened, file, grow && file.form.packing == Packing::None)? else { continue };
+        decoder.use_plan(reading.plan_of(&opened, file)?);
+        let records = &mut opened.records;
+        loop {
+            let is_full = records_left == 0 || records.position() >= bytes_left;
+            match records.next().map_err(failed)? {
+                _ if is_full => break 'files,
+                ReadOutcome::Record if opened.head.repeats(records) => continue,
+                ReadOutcome::Record if decoder.is_full_row(records) => records_left -= 1,
+                ReadOutcome::End | ReadOutcome::Torn => break,
+                ReadOutcome::Record | ReadOutcome::Read | ReadOutcome::TooLong => continue,
+            }
+            for (index, cell, reading) in decoder.cells(records) {
+                if fields.len() <= index {
+                    fields.resize_with(index + 1, Cells::default);
+                }
+                fields[index].add(cell, reading, || format!("{}:{}", file.name, records.record_line()));
+            }
+        }
+        bytes_left = bytes_left.saturating_sub(records.position());
+    }
+    for (index, cells) in fields.iter_mut().enumerate() {
+        decoder.field_name(index).clone_into(&mut cells.sample.name);
+    }
+    Ok(fields)
+}
+
+/// What a sample says, for the log.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Findings {
+    /// The columns that became text.
+    pub(super) texts: Vec<String>,
+    /// What cannot be read, by the name of the field.
+    pub(super) warnings: Vec<(String, String)>,
+}
+
+impl Cells {
+    fn add(&mut self, cell: &[u8], reading: Reading, place: impl Fn() -> String) {
+        match reading {
+            Reading::Missing | Reading::Failed => {}
+            Reading::Unreadable => {
+                self.sample.unreadable += 1;
+                if self.sample.texts.len() < TEXTS_MAX {
+                    self.sample.texts.push(cell.to_vec());
+                }
+                self.sample.place.get_or_insert_with(place);
+            }
+            Reading::Value(_) | Reading::Censored(_) | Reading::Suspect(_) => {
+                self.sample.values += 1;
+                if self.code.is_none() && is_code(cell) {
+                    self.code = Some((String::from_utf8_lossy(cell).into_owned(), place()));
+                }
+            }
+        }
+    }
+}
+
+fn decide(mut fields: Vec<Cells>, decoder: &mut RowDecoder) -> Result<Findings> {
+    let options = decoder.config().numbers();
+    let mut findings = Findings::default();
+    let mut kinds = Vec::new();
+    let unknown: Vec<usize> = decoder.unknown_kinds().iter().copied().filter(|index| *index < fields.len()).collect();
+    for index in unknown {
+        let Cells { sample, code } = &fields[index];
+        let mostly_text = sample.unreadable > sample.values && !is_number_otherwise(&sample.texts, &options);
+        let made_so = match code {
+            Some((code, place)) => Some((code.clone(), place.clone(), "is a code and no number")),
+            None if mostly_text => {
+                let text = sample.texts.first().map(|text| String::from_utf8_lossy(text).into_owned());
+                Some((text.unwrap_or_default(), sample.place.clone().unwrap_or_default(), "is no number"))
+            }
+            None => None,
+        };
+        if let Some((text, place, why)) = made_so {
+            findings.texts.push(format!("`{}` is text: `{text}` at {place} {why}", sample.name));
+            kinds.push((index, Kind::Text));
+            fields[index] = Cells::default();
+        } else if sample.values + sample.unreadable > 0 {
+            kinds.push((index, Kind::Number));
+        }
+    }
+    decoder.decide(&kinds);
+    let samples: Vec<FieldSample> = fields.into_iter().map(|cells| cells.sample).collect();
+    findings.warnings = judge(&samples, &options, decoder.config().on_unreadable)?;
+    Ok(findings)
+}
