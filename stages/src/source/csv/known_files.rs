@@ -61,12 +61,13 @@ pub(super) fn news(known: Vec<InputFile>, present: &[InputFile]) -> Result<News>
         };
         taken.insert(at);
         let now = InputFile { from: was.from, before: was.before, ..present[at].clone() };
-        let is_same = !now.form.is_plain() && now.stored == was.stored;
+        // One whose length was not known before its end has ended where it is.
+        let is_same = !now.form.is_plain() && now.stored == was.stored && was.length == was.from;
         let length = if is_same { was.from } else { text_length(&now)? };
         if length > was.from {
             of_file.insert(at, now.clone());
         }
-        now_known.push(now);
+        now_known.push(InputFile { length: was.length.max(was.from), stored: was.stored, ..now });
     }
     for (at, file) in present.iter().enumerate().filter(|(at, file)| !taken.contains(at) && file.stored > 0) {
         of_file.insert(at, file.clone());

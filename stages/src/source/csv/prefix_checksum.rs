@@ -56,10 +56,10 @@ impl PrefixChecksum {
         self.whole.drain(..count).collect()
     }
 
-    /// The checksum of the first bytes of the file after the whole ones, and how many bytes those are.
-    pub(super) fn current(&mut self, span: &InputFile) -> (Hasher, u64) {
-        self.skip_to_begin(span);
-        (self.hasher.clone(), self.at)
+    /// The checksum of the first bytes of a file, and how many bytes those are; the files before it were read.
+    pub(super) fn current(&mut self, files: &[InputFile], file: usize, byte: u64) -> Result<(Hasher, u64)> {
+        self.up_to(files, file, byte)?;
+        Ok((self.hasher.clone(), self.at))
     }
 
     /// Keeps a file that the split has opened.

@@ -178,7 +178,7 @@ impl CsvSplitReader {
         }
         self.raw_schemas.opened(self.file, self.reading.raw_schema(&self.columns, span).text());
         if byte > opened.records.position() {
-            let (checksum, known) = self.prefix.get_mut().current(span);
+            let (checksum, known) = self.prefix.get_mut().current(&self.files, self.file, byte)?;
             if known != byte {
                 return Err(Error::bug(format!("{}: {known} bytes are known, and {byte} were read", span.name)));
             }

@@ -24,7 +24,7 @@ key = { name = \"station\", value = \"uci\" }
 ";
 
 /// Options that change no record of the input.
-const BESIDE_CONTENT: &[&str] = &["path", "on_unreadable", "parallel", "rerun", "replay", "sample_if_missing"];
+const BESIDE_CONTENT: &[&str] = &["path", "follow", "on_unreadable", "parallel", "rerun", "replay", "sample_if_missing"];
 
 inventory::submit! { Descriptor::source::<CsvSourceConfig>("csv", EXAMPLE).beside_content(BESIDE_CONTENT) }
 
@@ -54,6 +54,10 @@ impl SourceConfig for CsvSourceConfig {
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>> {
         let files = input_files::expand(&self.path, self.encoding())?;
         if !files.is_empty() {
+            return Ok(Box::new(CsvSource::new(self.clone(), files, cx)));
+        }
+        if self.follow && !cx.until_end() && (self.is_declared() || !self.has_header()) {
+            tracing::warn!("there is no file {} yet: it is waited for", self.path);
             return Ok(Box::new(CsvSource::new(self.clone(), files, cx)));
         }
         if !self.sample_if_missing {
