@@ -12,7 +12,7 @@ const SLOW: [&str; 2] = ["--set", "source.replay={ interval_secs = 0.02, records
 fn setup(option: &str, transform: &str) -> TestDir {
     let job = format!(
         "name = \"job\"\n\n[source]\ntype = \"csv\"\npath = \"log*.csv\"\nfields = [\"a\"]\n{option}\n{transform}\n\
-         [sink]\ntype = \"csv\"\ndir = \"out\"\nbatch_size = 10\n"
+         [sink]\ntype = \"csv\"\ndir = \"out\"\nbatch_size = 10\nbatch_timeout_secs = 1\n"
     );
     TestDir::with(&[("job.toml", &job)])
 }
@@ -23,7 +23,13 @@ fn log(dir: &TestDir, name: &str, hours: std::ops::Range<usize>, value: impl Fn(
     let mut file = OpenOptions::new().append(true).create(true).open(dir.path(name)).expect("opens");
     let mut text = if is_new { "timestamp,a\n".to_owned() } else { String::new() };
     for hour in hours {
-        text.push_str(&format!("2024-{:02}-{:02}T{:02}:00:00Z,{}\n", hour / 480 + 1, hour / 24 % 20 + 1, hour % 24, value(hour)));
+        text.push_str(&format!(
+            "2024-{:02}-{:02}T{:02}:00:00Z,{}\n",
+            hour / 480 + 1,
+            hour / 24 % 20 + 1,
+            hour % 24,
+            value(hour)
+        ));
     }
     file.write_all(text.as_bytes()).expect("writes");
 }

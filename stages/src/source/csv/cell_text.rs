@@ -53,8 +53,7 @@ pub(super) fn decode_cells(
 }
 
 /// What is to be done about text that is in no known encoding.
-pub(super) const ENCODING_HELP: &str =
-    "`encoding` says what it is, such as encoding = \"windows-1252\"; or convert the file, for example with `iconv -f latin1 \
+pub(super) const ENCODING_HELP: &str = "`encoding` says what it is, such as encoding = \"windows-1252\"; or convert the file, for example with `iconv -f latin1 \
      -t utf-8`";
 
 /// What text is called that is not in the encoding that was expected.

@@ -93,7 +93,8 @@ impl CsvSourceConfig {
         }
         if let Some(comment) = &self.comment {
             let is_plain = comment.chars().all(|c| c.is_ascii() && !c.is_ascii_control());
-            let is_cell = comment.starts_with([self.delimiter, ' ']) || comment.starts_with(|c: char| c.is_ascii_alphanumeric());
+            let is_cell =
+                comment.starts_with([self.delimiter, ' ']) || comment.starts_with(|c: char| c.is_ascii_alphanumeric());
             if comment.is_empty() || !is_plain || is_cell || self.quote.starts_with(comment.as_str()) {
                 let what = "a comment must begin with a character of ASCII by which no record begins";
                 problems.push(Problem::new(["comment"], what).help("comment = \"#\""));
@@ -101,9 +102,9 @@ impl CsvSourceConfig {
         }
         if self.skip_after_header > 0 && !self.has_header() {
             problems.push(
-                Problem::new(["skip_after_header"], "there is no header")
-                    .at_key()
-                    .help("`skip_lines` passes over lines at the beginning; `header = true` says that there is a header"),
+                Problem::new(["skip_after_header"], "there is no header").at_key().help(
+                    "`skip_lines` passes over lines at the beginning; `header = true` says that there is a header",
+                ),
             );
         }
         for (option, lines) in [("skip_lines", self.skip_lines), ("skip_after_header", self.skip_after_header)] {

@@ -89,7 +89,11 @@ impl ColumnPlan {
         }
         Ok(ColumnPlan {
             columns: header.len(),
-            named: names.iter().rposition(|name| !name.is_empty()).max(flags.values().copied().max()).map_or(0, |last| last + 1),
+            named: names
+                .iter()
+                .rposition(|name| !name.is_empty())
+                .max(flags.values().copied().max())
+                .map_or(0, |last| last + 1),
             time: time.iter().map(|name| column(name)).collect(),
             key: key.map(column),
             fields,

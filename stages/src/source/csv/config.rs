@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::cell_text;
 use crate::input::playback::Playback;
 use crate::input::zone;
-use crate::reading::{Censored, FlagOptions, FlagSource, MarkVerdict, NumberOptions, Sentinel, Thousands, UnreadableAction};
+use crate::reading::{
+    Censored, FlagOptions, FlagSource, MarkVerdict, NumberOptions, Sentinel, Thousands, UnreadableAction,
+};
 use aqpipe_engine::stage::Repeat;
 
 /// Reads records from CSV files: one file, or those that a glob such as `data/*.csv` names, in the order of their names.

@@ -34,6 +34,8 @@ pub(super) struct HeadRules {
 pub(super) struct Head {
     /// The names of the columns, where the file has them.
     pub(super) names: Option<Vec<String>>,
+    /// The last column that has a name.
+    last_name: Option<usize>,
     /// The line that names them; the first one of the records where none does.
     pub(super) line: u64,
     /// The line behind the head.
@@ -42,6 +44,8 @@ pub(super) struct Head {
     pub(super) has_separator_line: bool,
     /// The lines as they are written.
     lines: Vec<Box<[u8]>>,
+    /// The bytes by which one of them may begin that comes again: most records begin otherwise.
+    starts: [u64; 4],
 }
 
 impl HeadRules {
@@ -57,7 +61,13 @@ impl HeadRules {
     }
 
     /// The records of an open file from the byte `from` of its text on, on the line `line`.
-    pub(super) fn records(&self, file: &Arc<File>, span: &InputFile, from: u64, line: u64) -> Result<Records<FileText>> {
+    pub(super) fn records(
+        &self,
+        file: &Arc<File>,
+        span: &InputFile,
+        from: u64,
+        line: u64,
+    ) -> Result<Records<FileText>> {
         let text = FileText::open(file, span.form, span.stored, from).map_err(|e| unreadable(span, e))?;
         let left = if span.form.is_plain() { span.length.saturating_sub(from) } else { UNKNOWN_LENGTH };
         Ok(Records::new(text, self.dialect, from, left, line).of_form(span.form, self.comment.clone()))
@@ -104,7 +114,9 @@ impl HeadRules {
                 }
             }
             head.line = records.record_line();
-            head.names = Some(names(&records, span)?);
+            let names = names(&records, span)?;
+            head.last_name = names.iter().rposition(|name| !name.is_empty());
+            head.names = Some(names);
             head.keep(records.raw());
             for _ in 0..self.skip_after_header {
                 if !head.add_line(&mut records, span)? && may_grow {
@@ -113,6 +125,7 @@ impl HeadRules {
             }
         }
         head.end = records.line();
+        head.note_starts(self.dialect.quote);
         Ok(Some((records, head)))
     }
 
@@ -130,7 +143,8 @@ impl HeadRules {
         match told.chars().next() {
             Some(told) if told != delimiter && told != ' ' => {
                 let (told, is) = (told.escape_default(), delimiter.escape_default());
-                let message = format!("the file says that its columns are split by `{told}`, and `delimiter` is \"{is}\"");
+                let message =
+                    format!("the file says that its columns are split by `{told}`, and `delimiter` is \"{is}\"");
                 Err(Error::config(message).at(format!("{}:1", span.name)).help(format!("set delimiter = \"{told}\"")))
             }
             _ => Ok(()),
@@ -152,6 +166,15 @@ impl Head {
         Ok(true)
     }
 
+    fn note_starts(&mut self, quote: Option<u8>) {
+        let lines = self.lines.iter().filter_map(|line| line.first());
+        let first_name = self.names.iter().flatten().next().and_then(|name| name.as_bytes().first());
+        let starts = lines.chain(first_name).chain(&quote).chain(BYTE_ORDER_MARK.first()).chain(b" \t").copied();
+        for start in starts.collect::<Vec<u8>>() {
+            self.starts[usize::from(start >> 6)] |= 1 << (start & 63);
+        }
+    }
+
     fn keep(&mut self, line: &[u8]) {
         let is_blank = line.iter().all(|byte| matches!(byte, b' ' | b'\t'));
         if self.lines.len() < HEAD_LINES_KEPT_MAX && line.len() <= HEAD_LINE_BYTES_MAX && !is_blank {
@@ -163,24 +186,29 @@ impl Head {
     #[inline]
     pub(super) fn repeats(&self, records: &Records<FileText>) -> bool {
         let raw = records.raw();
+        raw.first().is_some_and(|first| self.starts[usize::from(first >> 6)] >> (first & 63) & 1 == 1)
+            && self.is_line_again(records)
+    }
+
+    fn is_line_again(&self, records: &Records<FileText>) -> bool {
+        let raw = records.raw();
         let same = |line: &[u8]| self.lines.iter().any(|known| known.len() == line.len() && **known == *line);
         same(raw) || self.names_again(records) || raw.strip_prefix(BYTE_ORDER_MARK).is_some_and(same)
     }
 
     /// Whether the last record holds the names of the columns, however they are quoted.
-    #[inline]
     fn names_again(&self, records: &Records<FileText>) -> bool {
         let Some(names) = &self.names else { return false };
-        if records.columns() != names.len() || names.is_empty() {
+        if records.columns() != names.len() {
             return false;
         }
-        // The last column first: in most records it is a number.
         let is = |(column, name): (usize, &String)| {
             let cell = records.cell(column);
             let cell = if column == 0 { cell.strip_prefix(BYTE_ORDER_MARK).unwrap_or(cell) } else { cell };
             cell.trim_ascii() == name.as_bytes()
         };
-        names.iter().enumerate().rev().all(is) && names.iter().any(|name| !name.is_empty())
+        // The last name first: in most records that cell is a number.
+        self.last_name.is_some_and(|last| is((last, &names[last]))) && names.iter().enumerate().all(is)
     }
 }
 

@@ -136,7 +136,9 @@ impl FileReading {
             return format!(". If such lines are comments, set comment = \"{mark}\"");
         }
         match is_units && self.config.has_header() {
-            true => format!(". If it is a line of units, set skip_after_header = {}", self.config.skip_after_header + 1),
+            true => {
+                format!(". If it is a line of units, set skip_after_header = {}", self.config.skip_after_header + 1)
+            }
             false => String::new(),
         }
     }

@@ -77,7 +77,10 @@ impl Follow {
 pub(super) fn check_can_be_followed(file: &InputFile) -> Result<()> {
     match file.form.packing {
         Packing::None => Ok(()),
-        _ => Err(Error::config(format!("{} is packed, and `follow` waits for more of a file as it is written", file.name))
-            .help("name other files by `path`, or read archives with `rerun = \"new\"`")),
+        _ => Err(Error::config(format!(
+            "{} is packed, and `follow` waits for more of a file as it is written",
+            file.name
+        ))
+        .help("name other files by `path`, or read archives with `rerun = \"new\"`")),
     }
 }

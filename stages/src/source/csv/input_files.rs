@@ -220,7 +220,11 @@ mod tests {
         let error = expand(&dir.path().to_string_lossy(), UTF_8).expect_err("a directory");
         assert!(error.help_text().is_some_and(|help| help.contains("/*.csv")), "{error}");
         std::os::unix::fs::symlink(dir.path().join("a.csv"), dir.path().join("latest.csv")).expect("links");
-        assert_eq!(expand(&format!("{}/*.csv", dir.path().display()), UTF_8).expect("looks").len(), 3, "a link is no file");
+        assert_eq!(
+            expand(&format!("{}/*.csv", dir.path().display()), UTF_8).expect("looks").len(),
+            3,
+            "a link is no file"
+        );
         assert!(expand("no/such/file.csv", UTF_8).expect("looks").is_empty());
         assert!(expand("no/such/*.csv", UTF_8).expect("looks").is_empty());
         let dir_path = dir.path().canonicalize().expect("is there");

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aqpipe_engine::stage::RecordedSplit;
 use aqpipe_engine::Result;
+use aqpipe_engine::stage::RecordedSplit;
 use crc32fast::Hasher;
 
 use super::input_files::InputFile;
@@ -47,7 +47,8 @@ pub(super) struct News {
 /// # Errors
 /// Where what was read of a file has changed since.
 pub(super) fn news(known: Vec<InputFile>, present: &[InputFile]) -> Result<News> {
-    let part = |(file, known): (usize, &InputFile)| ReadPart { split: 0, file, bytes: known.from, checksum: known.before };
+    let part =
+        |(file, known): (usize, &InputFile)| ReadPart { split: 0, file, bytes: known.from, checksum: known.before };
     let parts: Vec<ReadPart> = known.iter().enumerate().map(part).collect();
     let found = find_files(&parts, |part| &known[part.file], present)?;
     let mut of_file: BTreeMap<usize, InputFile> = BTreeMap::new();
@@ -126,13 +127,18 @@ pub(super) fn plan_growing(recorded: Vec<RecordedSplit>, present: &[InputFile], 
     let mut line = 0;
     if let Some(was) = snapshot.files.get(current) {
         // What was begun is read to its end before anything else.
-        if let Some(goes_on) = parts.iter().position(|part| part.from == byte && part.before == snapshot.read[current]) {
+        if let Some(goes_on) = parts.iter().position(|part| part.from == byte && part.before == snapshot.read[current])
+        {
             let part = parts.remove(goes_on);
             parts.insert(0, part);
             line = snapshot.line;
         }
-        let is_there = known.iter().any(|known| present.iter().any(|now| now.node == known.node && known.before == snapshot.read[current]));
-        if byte > was.from && byte < was.length && !split.ended && !is_there {
+        let is_there = known
+            .iter()
+            .any(|known| present.iter().any(|now| now.node == known.node && known.before == snapshot.read[current]));
+        // Of one whose place another has taken, that was told.
+        let is_replaced = present.iter().any(|now| now.path == was.path);
+        if byte > was.from && byte < was.length && !split.ended && !is_there && !is_replaced {
             return Err(gone(&split, &snapshot, was, byte, path));
         }
     }

@@ -66,6 +66,10 @@ mod tests {
         let lines: Vec<Option<u64>> = (0..=10).map(|at| line_of(&span, at)).collect();
         assert_eq!(lines, [1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 6].map(Some));
         let mut counter = LineCounter::open(&span, 2, 2).expect("opens");
-        assert_eq!([3, 4, 5, 7].map(|to| counter.line_of(to).expect("reads")), [2, 3, 3, 4], "from a line that is known");
+        assert_eq!(
+            [3, 4, 5, 7].map(|to| counter.line_of(to).expect("reads")),
+            [2, 3, 3, 4],
+            "from a line that is known"
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,6 +16,14 @@ use super::prefix_checksum::{FileStamp, begins_with};
 use super::records::Records;
 use super::torn_line::{self, TornLine};
 
+/// Whether a byte of a file lies within a line: neither it nor the one before it ends one.
+pub(super) fn is_in_line(file: &File, byte: u64) -> io::Result<bool> {
+    let Some(before) = byte.checked_sub(1) else { return Ok(false) };
+    let mut around = [0; 2];
+    let read = file.read_at(&mut around, before)?;
+    Ok(read == 2 && !around.iter().any(|byte| matches!(byte, b'\n' | b'\r')))
+}
+
 /// The file that a split is reading.
 pub(super) struct OpenFile {
     pub(super) records: Records<FileText>,
@@ -26,16 +35,13 @@ pub(super) struct OpenFile {
     torn: Option<Instant>,
     /// Whether nobody writes to it any more.
     pub(super) is_finished: bool,
+    /// Whether reading begins within a line, of which an earlier run read what was there.
+    pub(super) begins_in_line: bool,
 }
 
 impl OpenFile {
-    pub(super) fn new(
-        records: Records<FileText>,
-        head: Head,
-        file: Arc<File>,
-        stamp: FileStamp,
-    ) -> OpenFile {
-        OpenFile { records, head, file, stamp, torn: None, is_finished: false }
+    pub(super) fn new(records: Records<FileText>, head: Head, file: Arc<File>, stamp: FileStamp) -> OpenFile {
+        OpenFile { records, head, file, stamp, torn: None, is_finished: false, begins_in_line: false }
     }
 
     /// What became of the torn last line, which is waited for until then at most. Where there is more of it, it is read on.

@@ -219,7 +219,8 @@ impl<R: Read> Records<R> {
                 self.fill()?;
                 return Ok(ReadOutcome::Read);
             }
-            let is_comment = self.comment.as_ref().is_some_and(|start| self.buffer[self.head..self.tail].starts_with(start));
+            let is_comment =
+                self.comment.as_ref().is_some_and(|start| self.buffer[self.head..self.tail].starts_with(start));
             match if is_comment { self.line_from_head() } else { self.tokenise() } {
                 Tokenised::Complete(bytes) if is_comment && bytes <= RECORD_BYTES_MAX => {
                     // Its end is counted where line ends are skipped.
@@ -247,7 +248,8 @@ impl<R: Read> Records<R> {
                 }
                 Tokenised::Torn if self.tail - self.head <= RECORD_BYTES_MAX => return Ok(ReadOutcome::Torn),
                 Tokenised::Complete(_) | Tokenised::Incomplete | Tokenised::Torn => {
-                    self.span = RecordSpan { start: self.head, end: self.head, line: self.line, columns: 0, written: 0 };
+                    self.span =
+                        RecordSpan { start: self.head, end: self.head, line: self.line, columns: 0, written: 0 };
                     self.reject_first_line(RECORD_BYTES_MAX);
                     return Ok(ReadOutcome::TooLong);
                 }

@@ -289,9 +289,8 @@ impl RowDecoder {
     fn no_text<R: Read>(&self, record: &Records<R>) -> Option<String> {
         let fields = self.plan.fields.iter().map(|field| field.column);
         let mut used = self.plan.time.iter().copied().chain(self.plan.key).chain(fields);
-        let column = used.find(|column| {
-            *column < record.columns() && std::str::from_utf8(record.cell(*column)).is_err()
-        })?;
+        let column =
+            used.find(|column| *column < record.columns() && std::str::from_utf8(record.cell(*column)).is_err())?;
         Some(format!("column {} is {}: `encoding` says what the file is", column + 1, not_in(record.encoding())))
     }
 

@@ -54,7 +54,9 @@ fn read(files: &[InputFile], reading: &FileReading, grow: bool, decoder: &mut Ro
     'files: for file in files {
         let failed = |e| Error::new(format!("cannot read {}", file.name)).because(e);
         let opened = Arc::new(File::open(&file.name).map_err(failed)?);
-        let Some(mut opened) = reading.open(&opened, file, grow && file.form.packing == Packing::None)? else { continue };
+        let Some(mut opened) = reading.open(&opened, file, grow && file.form.packing == Packing::None)? else {
+            continue;
+        };
         decoder.use_plan(reading.plan_of(&opened, file)?);
         let records = &mut opened.records;
         loop {

@@ -121,13 +121,7 @@ impl CsvSource {
     }
 
     /// A split over some files: of the run, or for a fit.
-    fn split(
-        &self,
-        headers: &Headers,
-        id: &SplitId,
-        files: Vec<InputFile>,
-        for_fit: bool,
-    ) -> Result<CsvSplitReader> {
+    fn split(&self, headers: &Headers, id: &SplitId, files: Vec<InputFile>, for_fit: bool) -> Result<CsvSplitReader> {
         let decoder = RowDecoder::new(&self.config, headers.plan.clone(), self.source_test, self.keep_raw)?;
         let reading = (headers.reading.clone(), Arc::clone(&headers.columns));
         let (limit, metrics) = if for_fit {

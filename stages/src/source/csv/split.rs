@@ -18,7 +18,7 @@ use super::input_files::{self, InputFile, UNKNOWN_LENGTH};
 use super::known_files::remember;
 use super::line_counter;
 use super::line_index::LineIndex;
-use super::open_file::OpenFile;
+use super::open_file::{self, OpenFile};
 use super::prefix_checksum::{FileStamp, PrefixChecksum};
 use super::progress::ProgressReport;
 use super::raw_schemas::RawSchemas;
@@ -191,7 +191,9 @@ impl CsvSplitReader {
         }
         opened.records.open_end();
         self.prefix.get_mut().opened(self.file, &file);
-        self.open = Some(OpenFile::new(opened.records, opened.head, file, stamp));
+        let begins_in_line = span.form.is_plain() && open_file::is_in_line(&file, byte).map_err(failed)?;
+        let open = OpenFile::new(opened.records, opened.head, file, stamp);
+        self.open.insert(open).begins_in_line = begins_in_line;
         Ok(true)
     }
 
@@ -216,10 +218,18 @@ impl CsvSplitReader {
         self.begin_file();
     }
 
-    /// Goes on to the next file, as if the current one were not there: nothing of it was read.
+    /// Goes on to the next file: nothing of the current one was read.
     fn drop_file(&mut self) {
-        self.prefix.get_mut().drop_current(self.file);
-        self.files.remove(self.file);
+        let InputFile { node, from, .. } = self.files[self.file];
+        let known = self.growing.iter().flat_map(|growing| &growing.known);
+        if from == 0 && known.chain(&self.files[..self.file]).any(|file| file.node == node) {
+            // It was emptied, so that what was read of it before is there no more.
+            self.files[self.file].length = 0;
+            self.file += 1;
+        } else {
+            self.prefix.get_mut().drop_current(self.file);
+            self.files.remove(self.file);
+        }
         self.begin_file();
     }
 
@@ -364,6 +374,12 @@ impl CsvSplitReader {
                     continue;
                 }
             }
+            if std::mem::take(&mut open.begins_in_line) {
+                let why =
+                    "the rest of a line of which an earlier run carried what was there: it had no end yet".to_owned();
+                dead.push(dead_letter(&open.records, base.wrapping_sub(from), &span.name, why));
+                continue;
+            }
             if open.head.repeats(&open.records) {
                 self.pass_over();
                 continue;
@@ -494,7 +510,8 @@ fn dead_letter(records: &Records<FileText>, base: u64, name: &str, why: String) 
         0 => format!("{name}, byte {}", records.record_at()),
         line => format!("{name}:{line}"),
     };
-    let mut dead_letter = DeadLetter::new(base.wrapping_add(records.record_at()), why, Some(records.original().into_owned()));
+    let mut dead_letter =
+        DeadLetter::new(base.wrapping_add(records.record_at()), why, Some(records.original().into_owned()));
     dead_letter.place = Some(place);
     dead_letter
 }

@@ -24,7 +24,8 @@ key = { name = \"station\", value = \"uci\" }
 ";
 
 /// Options that change no record of the input.
-const BESIDE_CONTENT: &[&str] = &["path", "follow", "on_unreadable", "parallel", "rerun", "replay", "sample_if_missing"];
+const BESIDE_CONTENT: &[&str] =
+    &["path", "follow", "on_unreadable", "parallel", "rerun", "replay", "sample_if_missing"];
 
 inventory::submit! { Descriptor::source::<CsvSourceConfig>("csv", EXAMPLE).beside_content(BESIDE_CONTENT) }
 

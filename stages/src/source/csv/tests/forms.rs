@@ -7,7 +7,8 @@ use flate2::write::GzEncoder;
 
 use super::*;
 
-const TEXT: &str = "timestamp,station,T (°C)\r\n2004-03-10,Zürich,1.5\r\n2004-03-11,Łódź,-2\r\nbad,Genève,3\r\n2004-03-12,,4\r\n";
+const TEXT: &str =
+    "timestamp,station,T (°C)\r\n2004-03-10,Zürich,1.5\r\n2004-03-11,Łódź,-2\r\nbad,Genève,3\r\n2004-03-12,,4\r\n";
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -60,7 +61,9 @@ fn a_file_is_read_by_its_encoding_and_a_mark_of_byte_order_says_it_better() {
 
 #[test]
 fn single_byte_encodings_are_read_letter_by_letter() {
-    for (encoding, word) in [("windows-1252", "Zürich"), ("iso-8859-2", "Łódź"), ("koi8-r", "Москва"), ("windows-1253", "Αθήνα")] {
+    for (encoding, word) in
+        [("windows-1252", "Zürich"), ("iso-8859-2", "Łódź"), ("koi8-r", "Москва"), ("windows-1253", "Αθήνα")]
+    {
         let text = format!("timestamp,station,T (°C)\n2004-03-10,\"{word}\",1\n").replace("T (°C)", "T");
         let bytes = cell_text::encoding(encoding).expect("there is one").encode(&text).0.into_owned();
         let options = json!({ "key": { "column": "station" }, "fields": ["T"], "encoding": encoding });
@@ -70,7 +73,8 @@ fn single_byte_encodings_are_read_letter_by_letter() {
 
 #[test]
 fn multi_byte_encodings_are_read_though_their_characters_hold_bytes_of_ascii() {
-    for (encoding, word) in [("shift_jis", "東京ソ表"), ("big5", "臺北許功"), ("gbk", "北京"), ("euc-kr", "서울")] {
+    for (encoding, word) in [("shift_jis", "東京ソ表"), ("big5", "臺北許功"), ("gbk", "北京"), ("euc-kr", "서울")]
+    {
         let text = format!("timestamp;場;T\n2004-03-10;{word};1\n").replace('場', "site");
         let bytes = cell_text::encoding(encoding).expect("there is one").encode(&text).0.into_owned();
         let options = json!({ "delimiter": ";", "text_fields": ["site"], "fields": ["T"], "encoding": encoding });
@@ -153,9 +157,15 @@ fn an_archive_that_is_cut_off_or_damaged_is_an_error_that_says_so() {
             assert!(format!("{failed} {:?}", failed.below()).contains(says), "{failed}");
         }
     }
-    for (other, says) in [(&b"PK\x03\x04rest"[..], "zip"), (b"BZh91AY", "bzip2"), (b"\xfd7zXZ\0\0", "xz"), (b"\xff\xfe\0\0t\0\0\0", "UTF-32")] {
+    for (other, says) in [
+        (&b"PK\x03\x04rest"[..], "zip"),
+        (b"BZh91AY", "bzip2"),
+        (b"\xfd7zXZ\0\0", "xz"),
+        (b"\xff\xfe\0\0t\0\0\0", "UTF-32"),
+    ] {
         let files = Files::one(other);
-        let failed = built(files.options("a.csv", json!({})), &BuildContext::for_tests()).map(|_| ()).expect_err("no CSV");
+        let failed =
+            built(files.options("a.csv", json!({})), &BuildContext::for_tests()).map(|_| ()).expect_err("no CSV");
         assert!(format!("{failed} {:?}", failed.below()).contains(says), "{failed} {:?}", failed.below());
     }
 }

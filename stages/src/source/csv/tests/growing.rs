@@ -123,7 +123,8 @@ fn a_file_that_was_rotated_is_known_under_its_new_name_and_the_new_one_is_read()
     runs.append("log.csv", format!("{HEAD}2004-03-12,3\n"));
     assert_eq!(runs.run().expect("runs"), ["a=2", "a=3"]);
     std::fs::rename(runs.files.path("log-1.csv"), runs.files.path("log-1.old")).expect("renames");
-    std::fs::write(runs.files.path("log-1.csv"), packed(&format!("{HEAD}2004-03-10,1\n2004-03-11,2\n"))).expect("writes");
+    std::fs::write(runs.files.path("log-1.csv"), packed(&format!("{HEAD}2004-03-10,1\n2004-03-11,2\n")))
+        .expect("writes");
     assert_eq!(runs.run().expect("runs"), [""; 0], "packed, it is the same text");
     runs.append("log.csv", "2004-03-13,4\n");
     assert_eq!(runs.run().expect("runs"), ["a=4"]);
@@ -173,6 +174,21 @@ fn utf16_grows_as_other_text_does() {
     assert_eq!(runs.run().expect("runs"), [""; 0]);
     runs.append("a.csv", utf16("5\n2004-03-12,3\n"));
     assert_eq!(runs.run().expect("runs"), ["a=25", "a=3"]);
+}
+
+#[test]
+fn the_rest_of_a_line_that_was_carried_as_it_stood_is_no_record() {
+    for (more, dead) in [("", 0), ("5\n", 1), ("\n", 0), ("5", 1)] {
+        let mut runs = Runs::over(&[("a.csv", b"timestamp,a\n2004-03-10,1\n2004-03-11,2")]);
+        runs.more = json!({});
+        assert_eq!(runs.run().expect("runs"), ["a=1", "a=2"], "as it stands");
+        runs.append("a.csv", more);
+        runs.append("b.csv", "timestamp,a\n2004-03-12,3\n");
+        let mut split = opened(&runs.files, json!({ "rerun": "new" }), runs.last.as_ref()).expect("opens");
+        let read = read_all(&mut *split.1, 10).expect("reads");
+        assert_eq!((read.values(), read.dead.len()), (vec!["a=3"], if more == "5" { 0 } else { dead }), "{more:?}");
+        assert!(read.reasons().iter().all(|why| why.starts_with("the rest of a line")), "{:?}", read.reasons());
+    }
 }
 
 /// What a split yields until it has so many rows.

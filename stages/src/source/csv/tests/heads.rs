@@ -33,7 +33,10 @@ fn lines_before_and_behind_the_header_are_passed_over_and_so_they_are_where_they
 fn a_title_a_blank_line_and_the_end_of_the_file_may_be_among_the_lines_before_the_header() {
     let options = json!({ "skip_lines": 3 });
     assert_eq!(read(b"Station: \"x\n\n;;\ntimestamp,a\n2004-03-10,1\n", options.clone()).values(), ["a=1"]);
-    assert_eq!(error(&Files::one(b"one\ntwo"), "a.csv", options).0, "a.csv is empty: it has no line that names its columns");
+    assert_eq!(
+        error(&Files::one(b"one\ntwo"), "a.csv", options).0,
+        "a.csv is empty: it has no line that names its columns"
+    );
     let no_header = json!({ "skip_lines": 2, "columns": ["timestamp", "a"] });
     assert_eq!(read(b"x\ny\n2004-03-10,1\n2004-03-11,2", no_header.clone()).values(), ["a=1", "a=2"]);
     let behind = with(no_header, json!({ "skip_after_header": 1 }));
@@ -78,7 +81,11 @@ fn comments_are_lines_wherever_they_stand_and_whatever_they_hold() {
 fn the_line_for_spreadsheets_is_no_header() {
     let csv = "timestamp;a\r\n2004-03-10;1\r\n";
     for start in ["sep=;\r\n", "SEP=;\n", "\u{feff}sep=;\n", "\"sep=;\"\n", "sep=\n"] {
-        assert_eq!(read(format!("{start}{csv}").as_bytes(), json!({ "delimiter": ";" })).values(), ["a=1"], "{start:?}");
+        assert_eq!(
+            read(format!("{start}{csv}").as_bytes(), json!({ "delimiter": ";" })).values(),
+            ["a=1"],
+            "{start:?}"
+        );
     }
     let skipped = json!({ "delimiter": ";", "skip_lines": 1 });
     assert_eq!(read(format!("sep=;\n{csv}").as_bytes(), skipped).values(), ["a=1"], "it is a line as others");
@@ -101,7 +108,9 @@ fn lines_that_were_passed_over_are_counted() {
     let files = Files::one(b"sep=,\ntimestamp,a\n2004-03-10,1\ntimestamp,a\n2004-03-11,2\ntimestamp,a\n");
     let cx = BuildContext::for_tests();
     let source = built(files.options("a.csv", json!({})), &cx).expect("builds");
-    source.run(std::sync::Arc::new(engine::Engine::opening(|_, mut reader| read_all(&mut *reader, 1).map(drop)))).expect("runs");
+    source
+        .run(std::sync::Arc::new(engine::Engine::opening(|_, mut reader| read_all(&mut *reader, 1).map(drop))))
+        .expect("runs");
     assert_eq!(cx.metrics().passed_over.load(std::sync::atomic::Ordering::Relaxed), 3);
 }
 
@@ -140,6 +149,7 @@ fn a_row_of_a_glob_keeps_the_header_of_its_own_file() {
         values.push(read.values()[0].to_owned());
     }
     assert_eq!(values, ["a=1 b=2", "a=2 b=1"]);
-    let nothing = again.decode(0, b"2004-03-10,1,2", None).expect("decodes").map(|_| ()).expect_err("which of the two?");
+    let nothing =
+        again.decode(0, b"2004-03-10,1,2", None).expect("decodes").map(|_| ()).expect_err("which of the two?");
     assert!(nothing.contains("differ"), "{nothing}");
 }

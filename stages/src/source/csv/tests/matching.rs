@@ -296,7 +296,14 @@ fn what_is_saved_of_many_files_of_a_directory_is_little_and_comes_back() {
     };
     let mut files: Vec<InputFile> = (0..1_000).map(file).collect();
     files.push(InputFile { name: "latest".into(), path: "/elsewhere/2005.csv".into(), ..file(0) });
-    let snapshot = SplitSnapshot { files: files.clone(), origin: 0, known: Vec::new(), line: 7, kinds: Vec::new(), read: vec![1, 2] };
+    let snapshot = SplitSnapshot {
+        files: files.clone(),
+        origin: 0,
+        known: Vec::new(),
+        line: 7,
+        kinds: Vec::new(),
+        read: vec![1, 2],
+    };
     let bytes = snapshot.to_bytes().expect("bytes");
     assert!(bytes.len() < 35 * files.len(), "{} bytes", bytes.len());
     let start = SplitState { reader: bytes, ..SplitState::default() };
