@@ -69,7 +69,7 @@ fn each_run_carries_what_is_new_though_runs_are_killed_and_files_rotated() {
 
 #[test]
 fn rows_that_are_held_leave_at_the_end_of_each_run_and_fills_go_on_in_the_next_one() {
-    let gaps = |hour: usize| if hour % 4 == 0 { hour.to_string() } else { String::new() };
+    let gaps = |hour: usize| if hour.is_multiple_of(4) { hour.to_string() } else { String::new() };
     let dir = setup(
         "rerun = \"new\"",
         "[[transform]]\ntype = \"impute\"\nsteps = [{ method = \"interpolate\" }, { method = \"forward_fill\" }]\n",

@@ -6,32 +6,13 @@ use std::sync::Arc;
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
+use super::packing::Packing;
 use super::stored_bytes::StoredBytes;
 use super::unpacked::Unpacked;
 use super::utf16::ByteOrder;
 
 /// Bytes that tell the form: the longest mark has six.
 const MARK_BYTES_MAX: usize = 6;
-
-/// How a file is packed, as its first bytes say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Packing {
-    #[default]
-    None,
-    Gzip,
-    Zstd,
-}
-
-impl Packing {
-    fn of(start: &[u8]) -> Packing {
-        match start {
-            [0x1f, 0x8b, 8, ..] => Packing::Gzip,
-            // A frame, or one that is to be skipped, with which some packers begin.
-            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Packing::Zstd,
-            _ => Packing::None,
-        }
-    }
-}
 
 /// The form of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

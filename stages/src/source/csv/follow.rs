@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use aqpipe_engine::{Error, Result};
 use encoding_rs::Encoding;
 
-use super::file_form::Packing;
 use super::input_files::{self, InputFile};
+use super::packing::Packing;
 
 /// How often files are looked at: loggers write by the second or the minute, and a look costs a system call a file.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);

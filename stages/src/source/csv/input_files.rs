@@ -10,7 +10,8 @@ use std::sync::Arc;
 use aqpipe_engine::{Error, Result};
 use encoding_rs::Encoding;
 
-use super::file_form::{FileForm, Packing};
+use super::file_form::FileForm;
+use super::packing::Packing;
 
 /// The length of a text that is not known before it was read: an archive's, and that of UTF-16.
 pub(super) const UNKNOWN_LENGTH: u64 = u64::MAX;

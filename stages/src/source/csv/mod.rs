@@ -19,6 +19,7 @@ mod line_index;
 mod match_files;
 mod open_file;
 mod packed_files;
+mod packing;
 mod prefix_checksum;
 mod progress;
 mod raw_schema;

@@ -8,10 +8,10 @@ use std::time::Instant;
 
 use aqpipe_engine::{Error, Result};
 
-use super::file_form::Packing;
 use super::file_head::Head;
 use super::file_text::FileText;
 use super::input_files::{InputFile, UNKNOWN_LENGTH};
+use super::packing::Packing;
 use super::prefix_checksum::{FileStamp, begins_with};
 use super::records::Records;
 use super::torn_line::{self, TornLine};

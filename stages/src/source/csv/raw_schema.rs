@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::config::CsvSourceConfig;
 use super::dialect::Dialect;
-use super::file_form::{FileForm, Packing};
+use super::file_form::FileForm;
+use super::packing::Packing;
 
 const RAW_SCHEMA_FORMAT_VERSION: u8 = 1;
 /// The version of a schema of rows that are not UTF-8.

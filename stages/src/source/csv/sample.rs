@@ -6,9 +6,9 @@ use std::sync::Arc;
 use aqpipe_engine::record::{Kind, SAMPLE_RECORDS};
 use aqpipe_engine::{Error, Result};
 
-use super::file_form::Packing;
 use super::file_reading::FileReading;
 use super::input_files::InputFile;
+use super::packing::Packing;
 use super::records::ReadOutcome;
 use super::row_decoder::{RowDecoder, is_code};
 use crate::reading::{FieldSample, Reading, is_number_otherwise, judge};

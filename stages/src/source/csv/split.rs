@@ -10,7 +10,6 @@ use aqpipe_engine::record::{Position, SplitId};
 use aqpipe_engine::stage::{DeadLetter, Poll, SplitReader};
 use aqpipe_engine::{Error, Result};
 
-use super::file_form::Packing;
 use super::file_reading::FileReading;
 use super::file_text::FileText;
 use super::growing_split::{AtEnd, Growing, PARTS_MAX};
@@ -19,6 +18,7 @@ use super::known_files::remember;
 use super::line_counter;
 use super::line_index::LineIndex;
 use super::open_file::{self, OpenFile};
+use super::packing::Packing;
 use super::prefix_checksum::{FileStamp, PrefixChecksum};
 use super::progress::ProgressReport;
 use super::raw_schemas::RawSchemas;

@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Read};
 use flate2::bufread::MultiGzDecoder;
 use zstd::stream::read::Decoder;
 
-use super::file_form::Packing;
+use super::packing::Packing;
 use super::stored_bytes::{SHORTER, StoredBytes};
 
 /// Bytes of an archive that are read at once.

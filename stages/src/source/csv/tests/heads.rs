@@ -69,7 +69,7 @@ fn a_line_of_units_and_a_comment_name_the_option_that_passes_over_them() {
 fn comments_are_lines_wherever_they_stand_and_whatever_they_hold() {
     let options = json!({ "comment": "//", "text_fields": ["b"] });
     let csv = "// \"one\n\n//two\ntimestamp,a,b\n//\n2004-03-10,1,\"//\n//\"\n//,,\r\n2004-03-11,2,//\n//end";
-    let read = read(csv.as_bytes(), options.clone());
+    let read = read(csv.as_bytes(), options);
     assert_eq!((read.values(), read.dead.len()), (vec!["a=1 b=\"//\\n//\"", "a=2 b=\"//\""], 0));
     for bad in ["", ",", "1", "\"", "ä", " "] {
         let options = json!({ "path": "x", "comment": bad });
