@@ -7,6 +7,8 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// 0: everything was done.
     Done,
+    /// 65 (`EX_DATAERR` of sysexits.h): every record of a bounded run became a dead letter.
+    AllDeadLetters,
     /// 78 (`EX_CONFIG` of sysexits.h): the configuration is wrong; running again changes nothing.
     Config,
     /// 1: a pipeline failed; running again goes on from its last commit.
@@ -23,6 +25,7 @@ impl Exit {
             Exit::Done => 0,
             Exit::Failed => 1,
             Exit::Usage => 2,
+            Exit::AllDeadLetters => 65,
             Exit::Config => 78,
         }
     }

@@ -35,6 +35,8 @@ pub enum ErrorKind {
     Bug,
     /// Nobody: no reader of the output is left, so the pipeline stops as if asked to.
     Stop,
+    /// The author of the pipeline or the operator: too many records became dead letters, none is lost.
+    DeadLetters,
 }
 
 impl Error {
@@ -69,6 +71,13 @@ impl Error {
     pub fn stop(message: impl Into<String>) -> Error {
         let mut error = Error::new(message);
         error.0.kind = ErrorKind::Stop;
+        error
+    }
+
+    /// Too many records became dead letters, none is lost.
+    pub fn dead_letters(message: impl Into<String>) -> Error {
+        let mut error = Error::new(message);
+        error.0.kind = ErrorKind::DeadLetters;
         error
     }
 

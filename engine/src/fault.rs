@@ -25,6 +25,7 @@ pub const POINTS: &[&str] = &[
     "finish.rename",
     "finish.renamed",
     "finish.sync",
+    "finish.described",
     "finish.done",
     "done.before",
     "done.after",

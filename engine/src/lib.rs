@@ -7,9 +7,11 @@
 pub mod cancel;
 pub mod clock;
 pub mod config;
+pub mod dead_letter_groups;
 pub mod disk;
 mod error;
 pub mod fault;
+mod key_fields;
 pub mod metrics;
 pub mod monitor;
 mod nearest;

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use crate::dead_letter_groups::DeadLetterGroups;
+use crate::key_fields::KeyFields;
 use crate::record::SplitId;
 use crate::stage_metrics::{StageMetrics, StageSnapshot};
 
@@ -29,6 +31,12 @@ pub struct Counts {
     pub dead: u64,
     /// Records that the configuration left out.
     pub filtered: u64,
+    /// Rows that transforms made beside those that were read. Not in saved counts, whose format is older.
+    #[serde(skip)]
+    pub made: u64,
+    /// Rows that transforms merged into others. Not in saved counts either.
+    #[serde(skip)]
+    pub merged: u64,
     /// Records held back before the checkpoint.
     pub held_before: u64,
     /// Records held back after it.
@@ -46,10 +54,17 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Whether every record read or held is accounted for: the balance equation.
+    /// Whether every record that was read, held or made is accounted for: the balance equation.
     #[must_use]
     pub fn balance(&self) -> bool {
-        self.held_before + self.read == self.written + self.dead + self.filtered + self.held_after
+        self.held_before + self.read + self.made
+            == self.written + self.dead + self.filtered + self.merged + self.held_after
+    }
+
+    /// Whether every record that was read became a dead letter: none was written, filtered or held back.
+    #[must_use]
+    pub fn all_dead(&self) -> bool {
+        self.read > 0 && self.dead > 0 && self.written == 0 && self.filtered == 0
     }
 
     /// Adds a later checkpoint's counts.
@@ -58,6 +73,8 @@ impl Counts {
         self.written += later.written;
         self.dead += later.dead;
         self.filtered += later.filtered;
+        self.made += later.made;
+        self.merged += later.merged;
         self.scored += later.scored;
         self.score_sum += later.score_sum;
         self.out_of_order += later.out_of_order;
@@ -108,6 +125,7 @@ pub struct Metrics {
 #[derive(Debug, Default)]
 struct Totals {
     counts: Counts,
+    dead_letters: DeadLetterGroups,
     held: BTreeMap<SplitId, u64>,
     lag: BTreeMap<SplitId, u64>,
     checkpoints: u64,
@@ -117,6 +135,7 @@ struct Totals {
     batch_time: Duration,
     marks_ignored: u64,
     cell_problems: BTreeMap<(CellProblem, String), CellProblemCount>,
+    key_fields: KeyFields,
     waiting: BTreeMap<String, String>,
     files_in: BTreeSet<String>,
     /// In the order in which they were first asked for: that of the pipeline.
@@ -148,6 +167,8 @@ pub struct CellProblemCount {
 pub struct Snapshot {
     /// Sums over all committed checkpoints.
     pub counts: Counts,
+    /// The dead letters among them by stage and class of reason.
+    pub dead_letters: DeadLetterGroups,
     /// Records held back at the last checkpoint, summed over the splits.
     pub held: u64,
     /// Records that wait in the source, where it knows.
@@ -180,6 +201,8 @@ pub struct Snapshot {
     pub marks_ignored: u64,
     /// The cells that were read and had a problem, by field.
     pub cell_problems: Vec<(CellProblem, String, CellProblemCount)>,
+    /// A line for each key whose records never had a field that a stage lists.
+    pub lacking_fields: Vec<String>,
     /// The counts of each transform, in the order of the pipeline.
     pub stages: Vec<(String, StageSnapshot)>,
     /// Time since the start.
@@ -206,9 +229,10 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Counts a committed checkpoint of a split.
-    pub fn record_checkpoint(&self, split: &SplitId, counts: &Counts) {
+    pub fn record_checkpoint(&self, split: &SplitId, counts: &Counts, dead_letters: &DeadLetterGroups) {
         let mut totals = self.totals.lock();
         totals.counts.add(counts);
+        totals.dead_letters.extend(dead_letters);
         totals.held.insert(Arc::clone(split), counts.held_after);
         totals.checkpoints += 1;
     }
@@ -276,6 +300,11 @@ impl Metrics {
         count.cells += cells;
     }
 
+    /// Takes note of the fields that a stage lists for a key, and whether the records of the key ever had a value of theirs.
+    pub fn record_key_fields<'f>(&self, key: &str, fields: impl Iterator<Item = (&'f Arc<str>, bool)>) {
+        self.totals.lock().key_fields.add(key, fields);
+    }
+
     /// Sets what a part of the pipeline (`who`) waits for; `None` ends the wait.
     pub fn waiting(&self, who: &str, what: Option<String>) {
         let mut totals = self.totals.lock();
@@ -306,6 +335,7 @@ impl Metrics {
         let totals = self.totals.lock();
         Snapshot {
             counts: totals.counts.clone(),
+            dead_letters: totals.dead_letters.clone(),
             held: totals.held.values().sum(),
             lag: (!totals.lag.is_empty()).then(|| totals.lag.values().sum()),
             checkpoints: totals.checkpoints,
@@ -326,6 +356,7 @@ impl Metrics {
                 .iter()
                 .map(|((problem, field), count)| (*problem, field.clone(), count.clone()))
                 .collect(),
+            lacking_fields: totals.key_fields.lines(),
             stages: totals.stages.iter().map(|(id, stage)| (id.clone(), stage.snapshot())).collect(),
             uptime: self.started.elapsed(),
         }

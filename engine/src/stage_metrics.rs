@@ -11,6 +11,8 @@ pub struct StageMetrics {
     rows_out: AtomicU64,
     dead: AtomicU64,
     filtered: AtomicU64,
+    made: AtomicU64,
+    merged: AtomicU64,
     nanos: AtomicU64,
 }
 
@@ -25,19 +27,25 @@ pub struct StageSnapshot {
     pub dead: u64,
     /// Rows that the configuration asked to leave out.
     pub filtered: u64,
+    /// Rows that it made beside those that went in.
+    pub made: u64,
+    /// Rows that went into others.
+    pub merged: u64,
     /// Time that its calls took, in all splits together.
     pub time: Duration,
 }
 
 impl StageMetrics {
     /// Adds one call.
-    pub fn add(&self, rows_in: u64, rows_out: u64, dead: u64, filtered: u64, took: Duration) {
-        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+    pub fn add(&self, call: &StageSnapshot) {
+        let nanos = u64::try_from(call.time.as_nanos()).unwrap_or(u64::MAX);
         for (count, by) in [
-            (&self.rows_in, rows_in),
-            (&self.rows_out, rows_out),
-            (&self.dead, dead),
-            (&self.filtered, filtered),
+            (&self.rows_in, call.rows_in),
+            (&self.rows_out, call.rows_out),
+            (&self.dead, call.dead),
+            (&self.filtered, call.filtered),
+            (&self.made, call.made),
+            (&self.merged, call.merged),
             (&self.nanos, nanos),
         ] {
             count.fetch_add(by, Ordering::Relaxed);
@@ -52,6 +60,8 @@ impl StageMetrics {
             rows_out: self.rows_out.load(Ordering::Relaxed),
             dead: self.dead.load(Ordering::Relaxed),
             filtered: self.filtered.load(Ordering::Relaxed),
+            made: self.made.load(Ordering::Relaxed),
+            merged: self.merged.load(Ordering::Relaxed),
             time: Duration::from_nanos(self.nanos.load(Ordering::Relaxed)),
         }
     }

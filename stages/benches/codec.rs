@@ -77,7 +77,8 @@ fn codec(c: &mut Criterion) {
 
     let mut decoder = Decoder::new(DecoderOptions {
         numbers: aqpipe_stages::reading::NumberReader::default(),
-        timestamp: "timestamp".into(),
+        timestamp: vec!["timestamp".into()],
+        times: aqpipe_stages::reading::time::TimeReader::default(),
         key: Some("station".into()),
         declared: None,
         numeric: Arc::default(),

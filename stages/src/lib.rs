@@ -13,6 +13,7 @@
 //!   missing files.
 //! * [`UCI_FIELDS`] are the measurements of the data set that the pipelines which ship are written for.
 
+mod cell_access;
 mod civil_date;
 pub mod codec;
 mod columns;
@@ -24,6 +25,7 @@ pub mod kafka;
 mod measurement_checks;
 mod per_layout;
 pub mod reading;
+mod same_time;
 mod seconds;
 mod sink;
 mod source;

@@ -18,13 +18,19 @@ pub(crate) fn check_measurement(path: &[&str], name: &str, input: &Fields, at_ke
 
 /// The problems of a list of names under the key `key`: those that are no measurement, or are listed twice.
 pub(crate) fn check_measurements(key: &str, names: &[String], input: &Fields) -> Vec<Problem> {
+    check_measurements_at(&[key], names, input)
+}
+
+/// The same of a list at a path.
+pub(crate) fn check_measurements_at(path: &[&str], names: &[String], input: &Fields) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (index, name) in names.iter().enumerate() {
         let at = index.to_string();
+        let at = [path, &[&*at]].concat();
         if names[..index].contains(name) {
-            problems.push(Problem::new([key, &at], format!("the field `{name}` is listed twice")));
+            problems.push(Problem::new(at, format!("the field `{name}` is listed twice")));
         } else {
-            problems.extend(check_measurement(&[key, &at], name, input, false));
+            problems.extend(check_measurement(&at, name, input, false));
         }
     }
     problems

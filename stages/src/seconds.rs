@@ -13,11 +13,19 @@ const UNITS: [(&str, f64); 6] =
 
 /// A span of time above zero: seconds as a number, or a text such as `"6h"`, `"90 min"`, `"1d 12h"`.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-pub(crate) struct Seconds(f64);
+pub(crate) struct Seconds {
+    secs: f64,
+    bare: bool,
+}
 
 impl Seconds {
     pub(crate) fn get(self) -> f64 {
-        self.0
+        self.secs
+    }
+
+    /// Whether it was written as a number, without a unit.
+    pub(crate) fn is_bare(self) -> bool {
+        self.bare
     }
 
     fn parse(text: &str) -> Option<Seconds> {
@@ -35,11 +43,11 @@ impl Seconds {
             seconds += number * unit;
             rest = rest[letters..].trim_start();
         }
-        Seconds::new(seconds)
+        Seconds::new(seconds, false)
     }
 
-    fn new(seconds: f64) -> Option<Seconds> {
-        (seconds > 0.0 && seconds.is_finite()).then_some(Seconds(seconds))
+    fn new(secs: f64, bare: bool) -> Option<Seconds> {
+        (secs > 0.0 && secs.is_finite()).then_some(Seconds { secs, bare })
     }
 }
 
@@ -55,7 +63,7 @@ impl<'de> Deserialize<'de> for Seconds {
             }
 
             fn visit_f64<E: de::Error>(self, number: f64) -> Result<Seconds, E> {
-                Seconds::new(number).ok_or_else(|| E::invalid_value(de::Unexpected::Float(number), &self))
+                Seconds::new(number, true).ok_or_else(|| E::invalid_value(de::Unexpected::Float(number), &self))
             }
 
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<Seconds, E> {
@@ -77,7 +85,7 @@ impl<'de> Deserialize<'de> for Seconds {
 
 impl Serialize for Seconds {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(self.0)
+        serializer.serialize_f64(self.secs)
     }
 }
 

@@ -1,6 +1,5 @@
 //! Warnings that are given once, not for each batch or each split.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use parking_lot::Mutex;
@@ -22,8 +21,9 @@ impl WarnOnce {
     }
 
     /// Warns of each name that is written as another one.
-    pub(crate) fn warn_renamed<'a>(&self, names: &[&str], written: impl IntoIterator<Item = &'a Cow<'a, str>>) {
-        for (name, written) in names.iter().zip(written).filter(|(name, written)| **name != **written) {
+    pub(crate) fn warn_renamed(&self, names: &[impl AsRef<str>], written: &[impl AsRef<str>]) {
+        let pairs = names.iter().map(AsRef::as_ref).zip(written.iter().map(AsRef::as_ref));
+        for (name, written) in pairs.filter(|(name, written)| name != written) {
             let message = || {
                 format!(
                     "records have a field `{name}`, which is another column's name here: it is written as `{written}`"

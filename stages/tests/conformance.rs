@@ -52,6 +52,51 @@ fn each_transform_gives_the_same_rows_wherever_batches_and_runs_end() {
     }
 }
 
+/// Readings of two stations, a parameter a record, in the order of time, with a gap and a value that comes again.
+fn long_readings() -> Vec<Batch> {
+    let batch = |rows: std::ops::Range<u32>| {
+        let name = |row: u32| ["pm25", "o3", "no2"][row as usize % 3];
+        BatchBuilder::new()
+            .key("station", rows.clone().map(|_| "north"))
+            .texts("parameter", rows.clone().map(|row| Some(name(row))))
+            .texts("place", rows.clone().map(|row| Some(if row % 2 == 0 { "roof" } else { "street" })))
+            .numbers("value", rows.clone().map(|row| (row % 5 != 0).then(|| f64::from(row))))
+            .at(rows.clone().map(|row| 1_078_941_600 + i64::from(row / 3 - u32::from(row == 13)) * 3_600))
+            .from_offset(u64::from(rows.start))
+            .build()
+    };
+    vec![batch(0..9), batch(9..10), batch(10..26)]
+}
+
+#[test]
+fn rows_that_are_made_and_merged_are_the_same_wherever_batches_and_runs_end() {
+    for options in [
+        "expect = [\"pm25\", \"o3\", \"no2\"]\n",
+        "expect = [\"pm25\", \"so2\"]\nkeep = []\n",
+        "expect = [\"pm25\", \"so2\", \"o3\"]\nlate = \"row\"\n",
+        "expect = [\"o3\", \"no2\"]\nallowed_lateness = \"2h\"\n",
+        "",
+    ] {
+        let toml = format!("[[transform]]\ntype = \"pivot\"\nnames = \"parameter\"\nvalues = \"value\"\n{options}");
+        check_transform(&toml, &long_readings());
+    }
+    let wide: Vec<Batch> = (0..4_i32)
+        .map(|day| {
+            BatchBuilder::new()
+                .texts("note", [Some("a"), Some("b")])
+                .numbers("H01", [Some(f64::from(day)), None])
+                .numbers("H02", [None, Some(2.0)])
+                .at([i64::from(day) * 172_800, i64::from(day) * 172_800 + 86_400])
+                .from_offset(day as u64 * 2)
+                .build()
+        })
+        .collect();
+    let unpivot = "[[transform]]\ntype = \"unpivot\"\ncolumns = \"H{hour}\"\n";
+    check_transform(unpivot, &wide);
+    let again = "\n[[transform]]\ntype = \"pivot\"\nnames = \"note\"\nvalues = \"value\"\n";
+    check_transform(&format!("{unpivot}{again}"), &wide);
+}
+
 #[test]
 fn a_chain_of_transforms_gives_the_same_rows_wherever_batches_and_runs_end() {
     let toml = "[[transform]]\ntype = \"range_check\"\non_fail = \"null\"\nranges.T = { max = 9.0 }\n\n\

@@ -37,7 +37,7 @@ fn each_example_is_a_valid_configuration_without_the_keys_of_the_engine() {
             StageConfig::Source(config) => config.check().map(drop),
             StageConfig::Transform(config) => config.check(&any).map(drop),
             StageConfig::Sink(config) => config.check(&any),
-            StageConfig::DeadLetter(config) => config.check(&any),
+            StageConfig::DeadLetter(config, _) => config.check(&any),
         };
         assert!(problems.is_ok(), "{stage:?}: {problems:?}");
     }

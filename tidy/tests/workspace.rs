@@ -22,7 +22,18 @@ const CRATES: &[(&str, &[&str])] = &[
 
 /// The rooms of the engine from the ground up: each uses only rooms of tiers below its own.
 const ENGINE_TIERS: &[&[&str]] = &[
-    &["cancel", "clock", "disk", "error", "nearest", "pace", "printable", "stage_metrics"],
+    &[
+        "cancel",
+        "clock",
+        "dead_letter_groups",
+        "disk",
+        "error",
+        "key_fields",
+        "nearest",
+        "pace",
+        "printable",
+        "stage_metrics",
+    ],
     &["fault"],
     &["record"],
     &["metrics"],
@@ -36,6 +47,8 @@ const ENGINE_TIERS: &[&[&str]] = &[
 const STAGES_TIERS: &[&[&str]] = &[
     &["civil_date", "columns", "decimal", "measurement_checks", "per_layout", "seconds", "warn_once"],
     &["reading"],
+    &["cell_access"],
+    &["same_time"],
     &["codec", "file_commit", "kafka"],
     &["input"],
     &["source", "transform", "sink", "dead_letter"],

@@ -81,8 +81,9 @@ impl Format {
     }
 }
 
+/// Whether a file is none of the output: what is hidden, and the description of the output, which is written once.
 fn is_hidden(name: &str) -> bool {
-    name.starts_with('.')
+    name.starts_with('.') || name == "datapackage.json"
 }
 
 /// The names in a directory; none where it does not exist.
@@ -185,7 +186,7 @@ impl OutputDir {
 mod tests {
     use super::*;
 
-    const LINE: &str = "2024-01-01T00:00:00Z,s0,0.0,1.0,1.5,222,,in.csv,33\n";
+    const LINE: &str = "2024-01-01T00:00:00Z,s0,0.0,1.0,1.5,q222,,,in.csv,33\n";
 
     fn name(from: u64, to: u64) -> String {
         format!("out_in.csv_{from:020}-{to:020}.csv")

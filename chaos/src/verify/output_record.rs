@@ -19,7 +19,7 @@ pub(crate) struct OutputRecord {
 }
 
 /// The header of output files.
-pub(crate) const CSV_HEADER: &str = "timestamp,station,seq,checksum,v,flags,fills,partition,offset";
+pub(crate) const CSV_HEADER: &str = "timestamp,station,seq,checksum,v,qc_flags,fills,tests,partition,offset";
 
 fn whole(text: &str) -> Option<u64> {
     let number: f64 = text.parse().ok()?;
@@ -40,7 +40,7 @@ impl OutputRecord {
         let cell = |at: usize| cells.get(at);
         let fills = cell(6)?;
         // For the split of a file the column holds its name.
-        let partition = cell(7)?.parse().unwrap_or(0);
+        let partition = cell(8)?.parse().unwrap_or(0);
         Some(OutputRecord {
             reading: Reading { source: source(cell(1)?)?, seq: whole(cell(2)?)? },
             checksum: cell(3)?.parse().ok()?,
@@ -50,7 +50,7 @@ impl OutputRecord {
                 text => Some(text.parse().ok()?),
             },
             fill: fills.strip_prefix("v=").unwrap_or(fills).to_owned(),
-            from: Some((partition, cell(8)?.parse().ok()?)),
+            from: Some((partition, cell(9)?.parse().ok()?)),
         })
     }
 
@@ -85,8 +85,9 @@ mod tests {
             "17",
             "4000000000",
             "2.5",
-            "222",
+            "q222",
             "v=forward_fill(1)",
+            "",
             "2",
             "99",
         ]);

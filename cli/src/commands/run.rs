@@ -177,6 +177,11 @@ fn jobs(pipelines: &[Pipeline], dependencies: &Dependencies, args: &RunArgs, sha
 }
 
 impl Job {
+    /// Whether the run ends by itself.
+    fn is_bounded(&self) -> bool {
+        self.options.until_end || self.pipeline.source.config.boundedness().is_bounded()
+    }
+
     fn run(&self, bars: &ProgressBars, open_files: &OpenFilesMonitor) -> Result<Summary, aqpipe_engine::Error> {
         let span = tracing::info_span!(PIPELINE_SPAN, name = %self.pipeline.name);
         let _entered = span.enter();
@@ -230,11 +235,28 @@ fn print_summaries(jobs: &[Job], outcomes: &[Result<Summary, aqpipe_engine::Erro
     let mut code = Exit::Done;
     for (job, outcome) in jobs.iter().zip(outcomes) {
         let name = &job.pipeline.name;
-        summary(name, &job.options.metrics.snapshot()).iter().for_each(|line| printer::err(line));
-        if let Err(error) = outcome {
-            printer::failure(Some(name), error);
-            // A failure outweighs a wrong configuration, which the next start finds again.
-            code = code.max(if error.kind() == ErrorKind::Config { Exit::Config } else { Exit::Failed });
+        let metrics = job.options.metrics.snapshot();
+        summary(name, &metrics).iter().for_each(|line| printer::err(line));
+        if !metrics.dead_letters.is_empty() && job.pipeline.dead_letter.is_some() {
+            let file = shell::word(&job.pipeline.path.display().to_string());
+            printer::err(&format!("  `aqpipe dead-letters list {file}` lists the dead letters"));
+        }
+        let all_died = metrics.held == 0 && metrics.counts.all_dead() && job.is_bounded();
+        match outcome {
+            Ok(Summary { outcome: Outcome::Done, .. }) if all_died => {
+                printer::error(&format!("{name}: every record became a dead letter"), None);
+                code = code.max(Exit::AllDeadLetters);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                printer::failure(Some(name), error);
+                // A failure outweighs a wrong configuration, which the next start finds again.
+                code = code.max(match error.kind() {
+                    ErrorKind::Config => Exit::Config,
+                    ErrorKind::DeadLetters if all_died => Exit::AllDeadLetters,
+                    _ => Exit::Failed,
+                });
+            }
         }
     }
     code

@@ -123,6 +123,8 @@ fn every_stage_has_its_options_and_an_example_that_is_accepted() {
         ("source", "csv"),
         ("source", "kafka"),
         ("source", "sample"),
+        ("transform", "pivot"),
+        ("transform", "unpivot"),
         ("transform", "impute"),
         ("transform", "derive"),
         ("transform", "range_check"),
@@ -143,7 +145,10 @@ fn every_stage_has_its_options_and_an_example_that_is_accepted() {
         assert!(!examples.is_empty(), "{shown}");
         for example in examples {
             let missing = |head: &str, text: &str| if example.contains(head) { String::new() } else { text.to_owned() };
-            let source = missing("[source]", "[source]\ntype = \"sample\"\n\n");
+            // Readings of the sample have a column for each measurement: neither a name in a field nor a column for each hour.
+            let of_other_files = ["pivot", "unpivot"].contains(&name);
+            let fields = if of_other_files { "csv\"\npath = \"in.csv" } else { "sample" };
+            let source = missing("[source]", &format!("[source]\ntype = \"{fields}\"\n\n"));
             let sink = missing("[sink]", "\n[sink]\ntype = \"null\"\n");
             dir.write("job.toml", format!("name = \"job\"\n\n{source}{example}{sink}"));
             let done = dir.run(&["validate", "job.toml"]);

@@ -67,7 +67,7 @@ fn messages_that_are_no_records_become_lines_of_dead_letters_and_the_rest_goes_o
     let hours: Vec<String> = (0..9).chain([20, 21]).map(|hour| format!("2024-01-01T{hour:02}:00:00Z")).collect();
     assert_eq!(rows.column("timestamp"), hours);
     assert_eq!(rows.column("b")[9], "", "a word is no number");
-    assert_eq!(rows.column("flags")[9].as_bytes()[1], b'9');
+    assert_eq!(rows.column("qc_flags")[9].as_bytes()[2], b'9');
     assert_eq!(rows.column("a")[10], "21.5");
 
     let dead_letters = dir.dead_letters("dead");
@@ -202,7 +202,7 @@ fn a_property_called_as_a_column_or_a_feature_ends_no_pipeline_and_is_kept() {
         let text = format!(r#"{{"timestamp":"2004-03-10T18:00:00Z","T":1.5{more}}}"#);
         (None, Some(text.into_bytes()), OwnedHeaders::new())
     };
-    kafka.write(&topic, &[message(""), message(r#","flags":"mine","hour":99,"quality_score":7"#)]);
+    kafka.write(&topic, &[message(""), message(r#","qc_flags":"mine","hour":99,"quality_score":7"#)]);
     let job = format!(
         "name = \"job\"\n\n[source]\ntype = \"kafka\"\nbrokers = \"{brokers}\"\ntopics = [\"{topic}\"]\n\n\
          [[transform]]\ntype = \"derive\"\nfeatures = [\"hour\"]\n\n[[transform]]\ntype = \"score\"\n\n\
@@ -213,13 +213,16 @@ fn a_property_called_as_a_column_or_a_feature_ends_no_pipeline_and_is_kept() {
         0,
         &[
             "job: read 2, written 2, dead letters 0,",
-            "records have a field `flags`, which is another column's name here: it is written as `flags_`\n",
+            "records have a field `qc_flags`, which is another column's name here: it is written as `qc_flags_`\n",
             "`hour` is a field of the records as they come and a feature of `derive`: the field is kept",
             "the score of such records is called `quality_score_`",
         ],
     );
     let texts: Vec<String> = dir.files("out").iter().map(|name| dir.read(&format!("out/{name}"))).collect();
-    assert!(texts[0].starts_with("timestamp,T,hour,quality_score,flags,fills\n"), "{texts:?}");
-    assert!(texts[1].starts_with("timestamp,T,flags_,hour,quality_score,quality_score_,flags,fills\n"), "{texts:?}");
+    assert!(texts[0].starts_with("timestamp,T,hour,quality_score,qc_flags,fills,tests\n"), "{texts:?}");
+    assert!(
+        texts[1].starts_with("timestamp,T,qc_flags_,hour,quality_score,quality_score_,qc_flags,fills,tests\n"),
+        "{texts:?}"
+    );
     assert!(texts[1].contains(",1.5,mine,99.0,7.0,1.0,"), "{texts:?}");
 }

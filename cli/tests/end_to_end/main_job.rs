@@ -53,7 +53,7 @@ fn without_a_data_file_generated_readings_go_through_kafka_into_scored_files_and
         .into_iter()
         .chain(UCI_FIELDS)
         .chain(DERIVED)
-        .chain(["quality_score", "flags", "fills"])
+        .chain(["quality_score", "qc_flags", "fills", "tests"])
         .collect();
     assert_eq!(rows.header, header);
     assert_eq!(rows.column("timestamp"), hours(9357), "every record once, in order");
@@ -93,9 +93,9 @@ fn a_data_file_is_read_filled_and_scored_and_each_log_file_holds_the_lines_of_it
         assert!(rows.column(field).iter().all(|cell| !cell.is_empty()), "every gap of {field} is filled");
     }
     // The median of NOx(GT) stands in no gap: they are short. The hundredth records break its range.
-    let flags = rows.column("flags");
+    let flags = rows.column("qc_flags");
     let nox = UCI_FIELDS.iter().position(|field| *field == "NOx(GT)").expect("there");
-    let failed: Vec<usize> = (0..1_000).filter(|row| flags[*row].as_bytes()[nox] == b'4').collect();
+    let failed: Vec<usize> = (0..1_000).filter(|row| flags[*row].as_bytes()[nox + 1] == b'4').collect();
     let above: Vec<usize> =
         rows.numbers("NOx(GT)").iter().enumerate().filter(|(_, nox)| **nox > 1000.0).map(|(row, _)| row).collect();
     assert_eq!(failed, above);
@@ -193,8 +193,8 @@ fn the_real_file_scores_as_it_is_known_to() {
     assert_eq!(least, 0.2);
     assert_eq!(scores.iter().filter(|score| **score == 1.0).count(), 827);
 
-    let flags = rows.column("flags");
-    let failed = |field: usize| flags.iter().filter(|flags| flags.as_bytes()[field] == b'4').count();
+    let flags = rows.column("qc_flags");
+    let failed = |field: usize| flags.iter().filter(|flags| flags.as_bytes()[field + 1] == b'4').count();
     let by_field: Vec<(&str, usize)> =
         UCI_FIELDS.iter().enumerate().map(|(i, field)| (*field, failed(i))).filter(|(_, count)| *count > 0).collect();
     assert_eq!(by_field, [("NOx(GT)", 78)]);

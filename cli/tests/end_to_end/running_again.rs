@@ -121,7 +121,7 @@ fn fresh_removes_what_the_pipeline_wrote_and_nothing_else_and_starts_from_the_be
     std::fs::remove_file(dir.path("out/air_quality_batch_notes.csv")).expect("removed");
     let rows = dir.rows("out");
     assert_eq!(rows.len(), 100);
-    let failed = rows.column("flags").iter().filter(|flags| flags.as_bytes()[1] == b'4').count();
+    let failed = rows.column("qc_flags").iter().filter(|flags| flags.as_bytes()[2] == b'4').count();
     assert!(failed > 20, "the new threshold holds for all records: {failed}");
 }
 
@@ -169,8 +169,8 @@ fn an_interrupted_run_goes_on_with_changed_options_and_says_so() {
     dir.run(&[&RUN[..], &set].concat()).expect(0, &[&message]);
     let rows = dir.rows("out");
     assert_eq!(rows.len(), 600);
-    let failed = |rows: &[&str]| rows.iter().filter(|flags| flags.as_bytes()[1] == b'4').count();
-    let flags = rows.column("flags");
+    let failed = |rows: &[&str]| rows.iter().filter(|flags| flags.as_bytes()[2] == b'4').count();
+    let flags = rows.column("qc_flags");
     assert!(failed(&flags[..committed]) <= committed / 100 + 1, "written before the change");
     assert!(failed(&flags[committed..]) > (600 - committed) / 4, "written after it");
 }

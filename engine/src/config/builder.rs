@@ -13,7 +13,7 @@ use super::schemas::Schemas;
 use super::settings_table::read_settings;
 use super::stage_spec::{StageRefs, StageSpec};
 use super::stage_table::StageTable;
-use crate::stage::{DeadLetters, Role, SinkConfig, SourceConfig, StageConfig, TransformConfig};
+use crate::stage::{DeadLetters, LossLimits, Role, SinkConfig, SourceConfig, StageConfig, TransformConfig};
 
 /// A pipeline whose values have their types, before its checks.
 pub(super) struct PipelineBuilder<'a> {
@@ -34,6 +34,7 @@ struct ParsedStages {
     transforms: Vec<Option<StageSpec<dyn TransformConfig>>>,
     sink: Option<StageSpec<dyn SinkConfig>>,
     dead_letter: Option<StageSpec<dyn SinkConfig<DeadLetters>>>,
+    loss_limits: LossLimits,
 }
 
 impl PipelineBuilder<'_> {
@@ -73,6 +74,7 @@ impl PipelineBuilder<'_> {
                 transforms,
                 sink,
                 dead_letter: parsed.dead_letter,
+                loss_limits: parsed.loss_limits,
                 settings: named.settings,
                 fields,
                 delivery,
@@ -92,7 +94,9 @@ impl ParsedStages {
             Some(StageConfig::Source(config)) => self.source = table.spec(config),
             Some(StageConfig::Transform(config)) => self.transforms.push(table.spec(config)),
             Some(StageConfig::Sink(config)) => self.sink = table.spec(config),
-            Some(StageConfig::DeadLetter(config)) => self.dead_letter = table.spec(config),
+            Some(StageConfig::DeadLetter(config, limits)) => {
+                (self.dead_letter, self.loss_limits) = (table.spec(config), limits);
+            }
             None if table.role == Role::Transform => self.transforms.push(None),
             None => {}
         }

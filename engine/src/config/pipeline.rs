@@ -10,7 +10,7 @@ use super::propagate::propagate_fields;
 use super::settings::Settings;
 use super::stage_spec::{StageRefs, StageSpec};
 use crate::record::Fields;
-use crate::stage::{DeadLetters, Delivery, SinkConfig, SourceConfig, TransformConfig};
+use crate::stage::{DeadLetters, Delivery, LossLimits, SinkConfig, SourceConfig, TransformConfig};
 
 /// A pipeline that can be run: every stage's configuration is checked, by itself and against the fields that reach it.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct Pipeline {
     pub sink: StageSpec<dyn SinkConfig>,
     /// Where records go that could not be processed.
     pub dead_letter: Option<StageSpec<dyn SinkConfig<DeadLetters>>>,
+    /// When dead letters stop a run.
+    pub loss_limits: LossLimits,
     /// Its settings.
     pub settings: Settings,
     /// The fields that reach the sink, as far as the configuration declares them.

@@ -112,8 +112,9 @@ pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
     let counts = &metrics.counts;
     let seconds = metrics.uptime.as_secs_f64();
     let mut text = vec![format!(
-        "{name}: read {}, written {}, dead letters {}, filtered {}, held {}; {}in {seconds:.1} s{}",
+        "{name}: read {}{}, written {}, dead letters {}, filtered {}, held {}; {}in {seconds:.1} s{}",
         counts.read,
+        changed(counts.made, counts.merged),
         counts.written,
         counts.dead,
         counts.filtered,
@@ -126,6 +127,10 @@ pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
     )];
     if let Some(score) = counts.mean_score() {
         text.push(format!("  mean score {score:.6}"));
+    }
+    if !metrics.dead_letters.is_empty() {
+        text.push("  dead letters by stage and reason:".to_owned());
+        text.extend(metrics.dead_letters.lines().into_iter().map(|line| format!("    {line}")));
     }
     if counts.out_of_order + counts.repeated > 0 {
         let (back, repeated) = (counts.out_of_order, counts.repeated);
@@ -148,6 +153,12 @@ pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
         let place = count.place.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
         text.push(format!("  {field}: {} {what}, the first is `{}`{place}", count.cells, count.text));
     }
+    if !metrics.lacking_fields.is_empty() {
+        let what =
+            "keys that never had a listed field, which lowers their score (`fields_by_key` of `score` lists theirs)";
+        text.push(format!("  {what}:"));
+        text.extend(metrics.lacking_fields.iter().map(|line| format!("    {line}")));
+    }
     if !counts.flags.is_empty() {
         let width = counts.flags.keys().map(|name| name.chars().count()).max().unwrap_or_default();
         let heads: String = Flag::ALL.iter().map(|flag| format!(" {:>9}", flag.name())).collect();
@@ -158,6 +169,12 @@ pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
         }
     }
     text
+}
+
+/// The rows that transforms made of others, and those that they merged.
+fn changed(made: u64, merged: u64) -> String {
+    let part = |what: &str, count: u64| if count > 0 { format!(", {what} {count}") } else { String::new() };
+    part("made", made) + &part("merged", merged)
 }
 
 /// The number of files written and their directories: the sink and the dead letters may have one each.
@@ -179,6 +196,7 @@ fn files(metrics: &Snapshot) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dead_letter_groups::DeadLetterGroups;
     use crate::metrics::Counts;
 
     #[test]
@@ -239,9 +257,16 @@ mod tests {
         let mut counts = Counts { read: 10, written: 7, dead: 2, filtered: 1, ..Counts::default() };
         (counts.scored, counts.score_sum) = (7, 6.3);
         counts.flags.insert("CO(GT)".into(), [1, 2, 3, 4, 5]);
-        let text = summary("p", &Snapshot { counts, ..Snapshot::default() }).join("\n");
+        let mut dead_letters = DeadLetterGroups::default();
+        dead_letters.add("csv", "the row has 3 cells", "a.csv:7");
+        dead_letters.add("csv", "the row has 4 cells", "a.csv:9");
+        let lacking_fields = vec!["b: T, RH".to_owned()];
+        let text = summary("p", &Snapshot { counts, dead_letters, lacking_fields, ..Snapshot::default() }).join("\n");
+        assert!(text.contains("lists theirs):\n    b: T, RH\n"), "{text}");
         assert!(text.starts_with("p: read 10, written 7, dead letters 2, filtered 1, held 0;"), "{text}");
         assert!(text.contains("mean score 0.900000"), "{text}");
+        let dead = "dead letters by stage and reason:\n    2  csv  the row has … cells; first at a.csv:7\n";
+        assert!(text.contains(dead), "{text}");
         assert!(text.ends_with("CO(GT)         1         2         3         4         5"), "{text}");
     }
 }

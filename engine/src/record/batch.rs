@@ -285,6 +285,12 @@ impl Batch {
         &self.parts.source_offsets
     }
 
+    /// The same as a buffer, which is cheap to keep.
+    #[must_use]
+    pub fn source_offsets_buffer(&self) -> ScalarBuffer<u64> {
+        self.parts.source_offsets.clone()
+    }
+
     /// The bytes that a row was read from, where they were kept.
     #[must_use]
     pub fn raw(&self, row: usize) -> Option<&[u8]> {

@@ -3,11 +3,13 @@
 mod batch;
 mod cell_quality;
 mod fields;
+mod origin;
 mod position;
 mod qc_tests;
 
 pub use batch::{Batch, BatchParts, Column, Numbers};
 pub use cell_quality::{CellQuality, Flag, Provenance};
 pub use fields::{Field, Fields, Kind, SAMPLE_RECORDS, TIMESTAMP};
+pub use origin::Origin;
 pub use position::{OffsetRange, Position, SplitId};
 pub use qc_tests::QcTests;

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use arrow_array::BooleanArray;
+
 use super::guard;
 use super::observer::{Observer, Passed};
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
-use crate::record::Batch;
+use crate::record::{Batch, Origin};
 use crate::stage::{BuildContext, DeadLetter, Output, State, Transform, TransformConfig};
-use crate::stage_metrics::StageMetrics;
+use crate::stage_metrics::{StageMetrics, StageSnapshot};
 
 /// A transform in a chain.
 struct ChainStage {
@@ -31,6 +33,8 @@ pub(crate) struct Chain {
     stages: Vec<ChainStage>,
     observer: Option<Arc<dyn Observer>>,
     cx: BuildContext,
+    /// The parts of records that go on (see [`SplitReader::parts`](crate::stage::SplitReader::parts)).
+    parts: Vec<(u64, String)>,
 }
 
 /// The stages of a chain that is to replace another one.
@@ -48,6 +52,8 @@ pub(crate) struct ChainOutput {
     pub(crate) batches: Vec<Batch>,
     pub(crate) dead: Vec<DeadLetter>,
     pub(crate) filtered: u64,
+    pub(crate) made: u64,
+    pub(crate) merged: u64,
 }
 
 impl ChainStage {
@@ -58,7 +64,8 @@ impl ChainStage {
         Ok(ChainStage { id: id.to_owned(), kind, config: Arc::clone(config), cx, transform, held, metrics })
     }
 
-    /// Calls the transform and accounts for its rows: `held before + in = out + dead letters + filtered + held after`.
+    /// Calls the transform and accounts for its rows:
+    /// `held before + in + made = out + dead letters + filtered + merged + held after`.
     fn call(
         &mut self,
         rows_in: u64,
@@ -72,17 +79,24 @@ impl ChainStage {
         })?;
         let rows_out: u64 = out.batches.iter().map(|batch| batch.rows() as u64).sum();
         let dead = out.dead.len() as u64;
-        if self.held + rows_in != rows_out + dead + out.filtered + held {
+        let Output { filtered, made, merged, .. } = out;
+        if (made > 0 || merged > 0) && !self.config.changes_number_of_rows() {
+            return Err(Error::new(format!("it made {made} rows and merged {merged}, which it does not say it does"))
+                .in_stage(&self.id)
+                .help("this is a mistake in the stage: `changes_number_of_rows` must be true for such a stage"));
+        }
+        if self.held + rows_in + made != rows_out + dead + filtered + merged + held {
             return Err(Error::new(format!(
-                "its rows do not add up: {} held before and {rows_in} in, but {rows_out} out, {dead} dead letters, {} \
-                 filtered and {held} held after",
-                self.held, out.filtered
+                "its rows do not add up: {} held before, {rows_in} in and {made} made, but {rows_out} out, {dead} dead \
+                 letters, {filtered} filtered, {merged} merged and {held} held after",
+                self.held
             ))
             .in_stage(&self.id)
             .help("this is a mistake in the stage: every row that comes in leaves once, or counts in `held`"));
         }
         self.held = held;
-        self.metrics.add(rows_in, rows_out, dead, out.filtered, self.cx.clock.now() - started);
+        let took = self.cx.clock.now() - started;
+        self.metrics.add(&StageSnapshot { rows_in, rows_out, dead, filtered, made, merged, time: took });
         Ok(out)
     }
 
@@ -135,13 +149,18 @@ impl Chain {
             let cx = cx.for_stage(&stage.label).with_fitted(fitted.get(i).cloned().flatten());
             ChainStage::build(&stage.label, stage.kind, &stage.config, cx)
         });
-        Ok(Chain { stages: stages.collect::<Result<_>>()?, observer: None, cx: cx.clone() })
+        Ok(Chain { stages: stages.collect::<Result<_>>()?, observer: None, cx: cx.clone(), parts: Vec::new() })
     }
 
     /// The same with an observer of what each stage takes and gives.
     pub(crate) fn observed_by(mut self, observer: Option<Arc<dyn Observer>>) -> Chain {
         self.observer = observer;
         self
+    }
+
+    /// From now on, only these parts of records go on behind the stage that makes rows of them.
+    pub(crate) fn only_parts(&mut self, parts: Vec<(u64, String)>) {
+        self.parts = parts;
     }
 
     /// Puts a batch through all of them.
@@ -195,8 +214,30 @@ impl Chain {
             observer.passed(&Passed { stage: id, input, output: &out });
         }
         chain_out.filtered += out.filtered;
-        chain_out.dead.extend(out.dead.into_iter().map(|letter| DeadLetter { stage: id.clone(), ..letter }));
-        out.batches.into_iter().try_for_each(|batch| self.push(i + 1, batch, chain_out))
+        chain_out.made += out.made;
+        chain_out.merged += out.merged;
+        let is_changed = self.stages[..i].iter().any(|stage| stage.config.changes_number_of_rows());
+        let letter = |letter| DeadLetter { stage: id.clone(), ..letter };
+        let letters = out.dead.into_iter().map(letter);
+        let letters = letters.map(|letter| if is_changed { letter.with_its_records() } else { letter });
+        chain_out.dead.extend(letters);
+        let makes_parts = !self.parts.is_empty() && self.stages[i].config.changes_number_of_rows();
+        for batch in out.batches {
+            let batch = if makes_parts { self.parts_of(batch, chain_out)? } else { batch };
+            self.push(i + 1, batch, chain_out)?;
+        }
+        Ok(())
+    }
+
+    /// The rows of the parts that are asked for. The others count as filtered.
+    fn parts_of(&self, batch: Batch, chain_out: &mut ChainOutput) -> Result<Batch> {
+        let asked = |row| match Origin::of(&batch, row).as_slice() {
+            [one] => one.is_within(&self.parts),
+            _ => true,
+        };
+        let keep: BooleanArray = (0..batch.rows()).map(|row| Some(asked(row))).collect();
+        chain_out.filtered += keep.false_count() as u64;
+        batch.filter(&keep)
     }
 
     /// The rows that are held back in all.

@@ -170,8 +170,8 @@ impl SplitReader for Playback {
         self.reader.describe_offset(offset)
     }
 
-    fn raw_schema(&mut self, offset: u64) -> Option<Arc<str>> {
-        self.reader.raw_schema(offset)
+    fn raw_schema(&self, letter: &DeadLetter) -> Option<Arc<str>> {
+        self.reader.raw_schema(letter)
     }
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
-use crate::record::{Batch, Position, SplitId};
+use crate::record::{Batch, Origin, Position, SplitId};
 use crate::stage::{
     BuildContext, DeadLetter, DeadLetterDecoder, DeadLetterId, Poll, Source, SourceContext, SplitReader, SplitState,
     StoredDeadLetter,
@@ -160,8 +160,15 @@ impl Source for ReplaySource {
             None => transforms.clear(),
         }
         done.interrupted = Some(self.topology);
-        let reader =
-            ReplaySplitReader { decoder: self.decoder, left: letters, done, position, empty: None, raw_schema: None };
+        let reader = ReplaySplitReader {
+            decoder: self.decoder,
+            left: letters,
+            done,
+            position,
+            empty: None,
+            parts: Vec::new(),
+            raw_schema: None,
+        };
         let at = SplitState { position, sequence, reader: Vec::new(), transforms };
         cx.open(Arc::clone(&id), Box::new(reader), Some(at), None)?;
         while !cx.stopping() && cx.running().contains(&id) {
@@ -180,8 +187,39 @@ struct ReplaySplitReader {
     position: Position,
     /// An empty batch of the last layout.
     empty: Option<Batch>,
+    /// The parts of the last letter's records that are sent.
+    parts: Vec<(u64, String)>,
     /// What the bytes of the last letter need to be read.
     raw_schema: Option<Arc<str>>,
+}
+
+impl ReplaySplitReader {
+    /// The records of a letter, from the source offset `first` on: the one that was given up, or all of which a row was merged.
+    /// The error says why they cannot be carried.
+    fn decode(&mut self, first: u64, letter: &StoredDeadLetter) -> Result<Result<Batch, String>> {
+        self.parts.clear();
+        let own = Origin { source_offset: 0, part: letter.part.clone(), raw: letter.raw.clone() };
+        let origins = if letter.records.is_empty() { std::slice::from_ref(&own) } else { &letter.records };
+        let (mut records, mut batches): (Vec<u64>, Vec<Batch>) = (Vec::new(), Vec::new());
+        for origin in origins {
+            let known = records.iter().position(|record| *record == origin.source_offset);
+            let at = first + known.unwrap_or(records.len()) as u64;
+            self.parts.extend(origin.part.iter().map(|part| (at, part.clone())));
+            if known.is_some() {
+                continue;
+            }
+            records.push(origin.source_offset);
+            let Some(raw) = &origin.raw else { return Ok(Err("its bytes are not known".to_owned())) };
+            match self.decoder.decode(at, raw, letter.raw_schema.as_deref())? {
+                Ok(batch) => batches.push(batch),
+                Err(reason) => return Ok(Err(reason)),
+            }
+        }
+        if batches.windows(2).any(|two| two[0].fields() != two[1].fields()) {
+            return Ok(Err("its records have different fields".to_owned()));
+        }
+        Batch::concat(&batches).map(Ok)
+    }
 }
 
 impl SplitReader for ReplaySplitReader {
@@ -191,11 +229,9 @@ impl SplitReader for ReplaySplitReader {
             return Ok(Poll::End);
         };
         let origin = self.position.offset;
-        let decoded = match &letter.raw {
-            Some(raw) => self.decoder.decode(origin, raw, letter.raw_schema.as_deref())?,
-            None => Err("its bytes are not known".to_owned()),
-        };
-        self.position = Position { offset: origin + 1, records: self.position.records + 1 };
+        let decoded = self.decode(origin, &letter)?;
+        let read = decoded.as_ref().map_or(1, |batch| batch.rows().max(1) as u64);
+        self.position = Position { offset: origin + read, records: self.position.records + read };
         self.done.done(&letter);
         self.raw_schema = letter.raw_schema.as_deref().map(Arc::from);
         match decoded {
@@ -206,6 +242,7 @@ impl SplitReader for ReplaySplitReader {
             Err(reason) => {
                 let mut dead = DeadLetter::new(origin, reason, letter.raw);
                 dead.place = Some(if letter.place.is_empty() { letter.id.to_string() } else { letter.place });
+                (dead.part, dead.records) = (letter.part, letter.records);
                 let empty = self.empty.clone().map_or_else(Batch::without_rows, Ok)?;
                 Ok(Poll::Rows(empty, vec![dead]))
             }
@@ -224,8 +261,12 @@ impl SplitReader for ReplaySplitReader {
         true
     }
 
-    fn raw_schema(&mut self, _: u64) -> Option<Arc<str>> {
+    fn raw_schema(&self, _: &DeadLetter) -> Option<Arc<str>> {
         self.raw_schema.clone()
+    }
+
+    fn parts(&self) -> Vec<(u64, String)> {
+        self.parts.clone()
     }
 }
 
@@ -270,6 +311,8 @@ mod tests {
             time: None,
             raw: Some(b"the same".to_vec()),
             raw_schema: None,
+            part: None,
+            records: Vec::new(),
             whole: true,
         };
         let mut replayed = Replayed::default();

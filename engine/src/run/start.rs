@@ -73,7 +73,8 @@ impl Request<'_> {
             bounded: pipeline.source.config.boundedness().is_bounded(),
             until_end: options.until_end,
             upstream: options.upstream.clone().unwrap_or_else(|| Arc::new(Latch::opened())),
-            keep_raw: pipeline.dead_letter.is_some() && rejects,
+            // A replay knows by the bytes which part of a record it sends.
+            keep_raw: (pipeline.dead_letter.is_some() && rejects) || self.is_replay(),
             metrics: Arc::clone(&options.metrics),
             clock: options.clock.clone(),
             // What this run abandons, a later one with the same options does not.

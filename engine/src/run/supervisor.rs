@@ -11,6 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use super::chain::Chain;
 use super::commit::{Checkpoint, CommitLog, Committer, make_visible, recover_orphans};
 use super::instance::Instance;
+use super::losses::LossWatch;
 use super::observer::Observer;
 use super::options::Outcome;
 use super::playback::{Playback, PlaybackStart};
@@ -24,7 +25,8 @@ use crate::error::{Error, Result};
 use crate::pace::Pace;
 use crate::record::SplitId;
 use crate::stage::{
-    BuildContext, FencingToken, Latch, RecordedSplit, Source, SourceContext, SplitReader, SplitState, TransformConfig,
+    BuildContext, FencingToken, Latch, LossLimits, RecordedSplit, Source, SourceContext, SplitReader, SplitState,
+    TransformConfig,
 };
 
 /// Checkpoints of all splits that wait for the committer: enough to fill the next commit while one is decided.
@@ -64,6 +66,7 @@ struct Shared {
     checkpoints: Mutex<Option<Sender<Checkpoint>>>,
     fitted: RwLock<Vec<Option<Arc<[u8]>>>>,
     schedule: CheckpointSchedule,
+    loss_limits: LossLimits,
     pace: Option<(Pace, PlaybackStart)>,
     /// Whether instances share the splits.
     shares_splits: bool,
@@ -84,6 +87,8 @@ impl Supervisor {
         let interval = Duration::from_millis(pipeline.settings.commit_interval_ms);
         let schedule = CheckpointSchedule::of(pipeline.sink.config.checkpoint_policy(), interval, cx.clock.now());
         let (sender, receiver) = bounded(CHECKPOINTS_WAITING_MAX);
+        // Who replays dead letters has chosen them.
+        let loss_limits = if request.is_replay() { LossLimits::NONE } else { pipeline.loss_limits };
         let committer = Committer {
             checkpoints: receiver,
             log: Arc::clone(&log),
@@ -92,6 +97,7 @@ impl Supervisor {
             metrics: Arc::clone(&cx.metrics),
             gather: if schedule.is_aligned() { GATHER_TIME } else { Duration::ZERO },
             clock: cx.clock.clone(),
+            losses: Mutex::new(Some(LossWatch::new(loss_limits))),
         };
         let completes = cx.bounded || cx.until_end || request.is_replay();
         let pace = pipeline.source.config.pace().filter(|_| !request.is_replay());
@@ -105,6 +111,7 @@ impl Supervisor {
             checkpoints: Mutex::new(Some(sender)),
             fitted: RwLock::new(fitted),
             schedule,
+            loss_limits,
             pace: pace.map(|pace| (pace, Arc::default())),
             shares_splits: !request.is_replay() && !request.is_exclusive(),
             exclusive: request.is_exclusive(),
@@ -321,6 +328,7 @@ impl SourceContext for Shared {
             chain,
             writers,
             schedule: self.schedule,
+            losses: LossWatch::new(self.loss_limits),
             metrics: Arc::clone(&self.cx.metrics),
             clock: self.cx.clock.clone(),
             source_label: pipeline.source.label.clone(),

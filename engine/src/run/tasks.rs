@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -122,6 +122,16 @@ impl Tasks {
         let entry = Entry { epoch, handle: Arc::clone(&handle), in_flight: 0, ended: false, refused: false };
         state.splits.insert(Arc::clone(id), entry);
         Ok((epoch, handle))
+    }
+
+    /// Waits while checkpoints of a split are under way that still runs. Signals are looked at every `poll`.
+    pub(super) fn wait_for_commits(&self, id: &SplitId, epoch: u64, poll: Duration) {
+        let mut state = self.state.lock();
+        let waits =
+            |entry: &Entry| entry.epoch == epoch && entry.in_flight > 0 && entry.handle.signal() == TaskSignal::Run;
+        while state.splits.get(id).is_some_and(waits) {
+            self.changed.wait_for(&mut state, poll);
+        }
     }
 
     /// A task submitted a checkpoint.
@@ -297,8 +307,6 @@ impl Tasks {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::record::Batch;
+use crate::record::{Batch, Origin};
 
 /// A record that could not be carried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,13 +23,52 @@ pub struct DeadLetter {
     /// What a decoder needs beside the bytes, in words of the source (see
     /// [`SplitReader::raw_schema`](super::SplitReader::raw_schema)).
     pub raw_schema: Option<Arc<str>>,
+    /// The part of the record, where a stage made several rows of it and gave this one up.
+    pub part: Option<String>,
+    /// The records that a stage had merged into the row that was given up; `raw` is then empty. Empty for any other row.
+    pub records: Vec<Origin>,
+    /// The record's time and the minutes east of UTC of its clock, as its batch had them, where they are known. Bytes alone do not
+    /// always say them: a clock that is put back shows an hour twice.
+    pub time: Option<(i64, i16)>,
 }
 
 impl DeadLetter {
     /// A record that was given up for `reason`.
     #[must_use]
     pub fn new(source_offset: u64, reason: impl Into<String>, raw: Option<Vec<u8>>) -> DeadLetter {
-        DeadLetter { source_offset, place: None, stage: String::new(), reason: reason.into(), raw, raw_schema: None }
+        DeadLetter {
+            source_offset,
+            place: None,
+            stage: String::new(),
+            reason: reason.into(),
+            raw,
+            raw_schema: None,
+            part: None,
+            records: Vec::new(),
+            time: None,
+        }
+    }
+
+    /// A row of a batch that was given up for `reason`.
+    #[must_use]
+    pub fn of_row(batch: &Batch, row: usize, reason: impl Into<String>) -> DeadLetter {
+        let raw = batch.raw(row).map(<[u8]>::to_vec);
+        let time = Some((batch.time()[row], batch.utc_offset()[row]));
+        DeadLetter { time, ..DeadLetter::new(batch.source_offsets()[row], reason, raw) }
+    }
+
+    /// The same with the records of a row that a stage made or merged, which its bytes hold.
+    pub(crate) fn with_its_records(mut self) -> DeadLetter {
+        let Some(records) = self.raw.as_deref().and_then(Origin::decode) else { return self };
+        // A part has a time of its own, which is not that of its record.
+        self.time = self.time.filter(|_| records.iter().all(|record| record.part.is_none()));
+        if records.len() == 1 {
+            let Origin { part, raw, .. } = records.into_iter().next().unwrap_or_default();
+            (self.part, self.raw) = (part, raw);
+        } else {
+            (self.raw, self.records) = (None, records);
+        }
+        self
     }
 }
 
@@ -80,6 +119,10 @@ pub struct StoredDeadLetter {
     pub whole: bool,
     /// What they need to be read once more (see [`SplitReader::raw_schema`](super::SplitReader::raw_schema)).
     pub raw_schema: Option<String>,
+    /// The part of the record that was given up, where that is not all of it.
+    pub part: Option<String>,
+    /// The records of a row that a stage had merged of them; the letter has no bytes of its own then.
+    pub records: Vec<Origin>,
 }
 
 /// Reads stored dead letters.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 
-use super::{DeadLetters, Role, SinkConfig, SourceConfig, TransformConfig};
+use super::{DeadLetters, LossLimits, Role, SinkConfig, SourceConfig, TransformConfig};
 
 /// A checked configuration of a stage.
 #[derive(Clone)]
@@ -17,8 +17,8 @@ pub enum StageConfig {
     Transform(Arc<dyn TransformConfig>),
     /// A sink's.
     Sink(Arc<dyn SinkConfig>),
-    /// A dead-letter sink's.
-    DeadLetter(Arc<dyn SinkConfig<DeadLetters>>),
+    /// A dead-letter sink's, and when dead letters stop the run.
+    DeadLetter(Arc<dyn SinkConfig<DeadLetters>>, LossLimits),
 }
 
 /// Why a table is no configuration of a stage, with the path to the value that does not fit.
@@ -92,8 +92,11 @@ impl Descriptor {
     where
         C: SinkConfig<DeadLetters> + DeserializeOwned + JsonSchema + 'static,
     {
-        let parse = |value| Ok(StageConfig::DeadLetter(Arc::new(parse::<C>(value)?)));
-        Descriptor { role: Role::DeadLetter, name, example, beside_content: &[], schema: schema_of::<C>, parse }
+        let parse = |value| {
+            let (limits, own) = split_off(value, &LossLimits::KEYS);
+            Ok(StageConfig::DeadLetter(Arc::new(parse::<C>(own)?), parse::<LossLimits>(limits)?))
+        };
+        Descriptor { role: Role::DeadLetter, name, example, beside_content: &[], schema: with_loss_limits::<C>, parse }
     }
 
     /// The same with options that are [beside the content](Self::beside_content).
@@ -133,6 +136,26 @@ impl Descriptor {
 
 fn schema_of<C: JsonSchema>() -> Schema {
     schemars::schema_for!(C)
+}
+
+/// The schema of a dead-letter sink with the keys that every one of them has.
+fn with_loss_limits<C: JsonSchema>() -> Schema {
+    let mut schema = schema_of::<C>();
+    let limits = schema_of::<LossLimits>();
+    let keys = limits.get("properties").and_then(|keys| keys.as_object()).cloned().unwrap_or_default();
+    let own = schema.ensure_object().entry("properties").or_insert_with(|| serde_json::Map::new().into());
+    if let Some(own) = own.as_object_mut() {
+        own.extend(keys);
+    }
+    schema
+}
+
+/// The entries of a table with these keys, and the others.
+fn split_off(table: serde_json::Value, keys: &[&str]) -> (serde_json::Value, serde_json::Value) {
+    let serde_json::Value::Object(table) = table else { return (serde_json::Map::new().into(), table) };
+    let (of_keys, others): (serde_json::Map<_, _>, serde_json::Map<_, _>) =
+        table.into_iter().partition(|(key, _)| keys.contains(&key.as_str()));
+    (of_keys.into(), others.into())
 }
 
 fn parse<C: DeserializeOwned>(value: serde_json::Value) -> Result<C, ParseError> {

@@ -69,10 +69,16 @@ pub trait SplitReader: Send {
         None
     }
 
-    /// What a decoder needs beside the bytes of the record that starts at an offset: the names of columns. Each dead letter
-    /// keeps it, and [`DeadLetterDecoder::decode`](super::DeadLetterDecoder::decode) gets it back.
-    fn raw_schema(&mut self, _offset: u64) -> Option<Arc<str>> {
+    /// What a decoder needs beside the bytes of a record: the names of columns, or its time where the bytes do not say it.
+    /// The dead letter keeps it, and [`DeadLetterDecoder::decode`](super::DeadLetterDecoder::decode) gets it back.
+    fn raw_schema(&self, _letter: &DeadLetter) -> Option<Arc<str>> {
         None
+    }
+
+    /// The parts of the records of the last batch that are to go on, each with the source offset of its record: a replay asks
+    /// for those that were given up. Of a record without one, all goes on.
+    fn parts(&self) -> Vec<(u64, String)> {
+        Vec::new()
     }
 
     /// The share of the input that lies before the position, 0 to 1, where it is known.

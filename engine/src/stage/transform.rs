@@ -24,6 +24,12 @@ pub trait TransformConfig: Send + Sync {
         false
     }
 
+    /// Whether it makes several rows of one, or merges several into one: the bytes of rows that leave it are then lists of
+    /// [`Origin`](crate::record::Origin)s, where bytes are kept.
+    fn changes_number_of_rows(&self) -> bool {
+        false
+    }
+
     /// A fitter, for a transform that must see the whole input before it can start. It needs a bounded source.
     fn fitter(&self, _cx: &BuildContext) -> Option<Box<dyn Fitter>> {
         None
@@ -42,7 +48,8 @@ pub trait TransformConfig: Send + Sync {
 }
 
 /// The output of a transform. Every row that came in leaves once: in a batch, as a dead letter or filtered. Until then it
-/// counts as held.
+/// counts as held. A transform that [changes the number of rows](TransformConfig::changes_number_of_rows) says by how many:
+/// `held before + in + made = out + dead letters + filtered + merged + held after`.
 #[derive(Debug, Default)]
 pub struct Output {
     /// Rows that go on, in order.
@@ -51,6 +58,10 @@ pub struct Output {
     pub dead: Vec<DeadLetter>,
     /// The number of rows that the configuration asked to leave out.
     pub filtered: u64,
+    /// The number of rows that were made beside those that came in: 23 where one becomes 24.
+    pub made: u64,
+    /// The number of rows that went into others: 2 where three become one.
+    pub merged: u64,
 }
 
 /// A transform of one split. One thread owns it.

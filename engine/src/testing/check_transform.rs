@@ -10,9 +10,10 @@ const CUTS_MAX: usize = 64;
 
 /// Checks that the transforms of a pipeline do what a run relies on, with these batches as the input:
 ///
-/// * every row that comes in leaves once, or is held: `held` says how many are;
+/// * every row that comes in leaves once, or is held: `held` says how many are. Rows that were made or merged are counted as
+///   such, and have the source offset of a record that they were made of;
 /// * `finish` emits all held rows;
-/// * a row keeps its source offset, and rows leave in the order in which they came;
+/// * a row keeps its source offset, and rows leave in the order in which they came, unless some are merged;
 /// * batches of one row give the same rows as larger ones;
 /// * `save` and `restore` keep the state, held rows included: a run that is killed after any row gives the same rows;
 /// * a state of another version is an error.
@@ -36,13 +37,17 @@ struct Outcome {
     rows: Vec<Row>,
     dead: Vec<u64>,
     filtered: u64,
+    made: u64,
+    merged: u64,
 }
 
 impl Outcome {
-    fn add(&mut self, HarnessOutput { batches, dead, filtered }: HarnessOutput) {
+    fn add(&mut self, HarnessOutput { batches, dead, filtered, made, merged }: HarnessOutput) {
         self.rows.extend(rows(&batches));
         self.dead.extend(dead.iter().map(|letter| letter.source_offset));
         self.filtered += filtered;
+        self.made += made;
+        self.merged += merged;
     }
 }
 
@@ -55,7 +60,7 @@ fn run(toml: &str, input: &[Batch], batches: &[Batch], kill_after: Option<usize>
 
 fn try_run(toml: &str, input: &[Batch], batches: &[Batch], kill_after: Option<usize>) -> Result<Outcome> {
     let mut harness = PipelineHarness::with_input(toml, input);
-    let mut outcome = Outcome { rows: Vec::new(), dead: Vec::new(), filtered: 0 };
+    let mut outcome = Outcome { rows: Vec::new(), dead: Vec::new(), filtered: 0, made: 0, merged: 0 };
     for (i, batch) in batches.iter().enumerate() {
         if kill_after == Some(i) {
             harness.try_restart()?;
@@ -72,14 +77,15 @@ fn try_run(toml: &str, input: &[Batch], batches: &[Batch], kill_after: Option<us
 fn keeps_rows(outcome: &Outcome, input: &[Batch]) {
     let before: Vec<u64> = input.iter().flat_map(|batch| batch.source_offsets().iter().copied()).collect();
     let after: Vec<u64> = outcome.rows.iter().map(|row| row.source_offset).collect();
-    assert!(after.is_sorted(), "rows leave in the order in which they came: {after:?}");
+    assert!(after.is_sorted() || outcome.merged > 0, "rows leave in the order in which they came: {after:?}");
     let mut all: Vec<u64> = after.iter().chain(&outcome.dead).copied().collect();
     all.sort_unstable();
     let twice = all.windows(2).find(|two| two[0] == two[1]);
-    assert!(twice.is_none(), "a row leaves once: {twice:?}");
+    assert!(twice.is_none() || outcome.made > 0, "a row leaves once: {twice:?}");
     let foreign = all.iter().find(|offset| !before.contains(offset));
     assert!(foreign.is_none(), "a row keeps its source offset: {foreign:?} did not come in");
-    let left = before.len() as u64 - outcome.filtered;
+    let left = (before.len() as u64 + outcome.made).checked_sub(outcome.filtered + outcome.merged);
+    let left = left.expect("no more rows are filtered and merged than came in and were made");
     assert_eq!(all.len() as u64, left, "every row that comes in leaves: {} of {} did", all.len(), before.len());
 }
 
@@ -88,6 +94,8 @@ fn same(whole: &Outcome, other: &Outcome, what: &str) {
     assert!(differ.is_none(), "{what} give the same rows: {differ:?}");
     assert_eq!(whole.rows.len(), other.rows.len(), "{what} give as many rows");
     assert_eq!((&whole.dead, whole.filtered), (&other.dead, other.filtered), "{what} give the same dead letters");
+    let changed = |outcome: &Outcome| (outcome.made, outcome.merged);
+    assert_eq!(changed(whole), changed(other), "{what} make and merge as many rows");
 }
 
 fn refuses_other_versions(toml: &str, input: &[Batch], single: &[Batch]) {

@@ -39,6 +39,10 @@ pub struct HarnessOutput {
     pub dead: Vec<DeadLetter>,
     /// The number of rows that the configuration asked to leave out.
     pub filtered: u64,
+    /// The number of rows that transforms made beside those that came in.
+    pub made: u64,
+    /// The number of rows that transforms merged into others.
+    pub merged: u64,
 }
 
 impl PipelineHarness {
@@ -139,6 +143,18 @@ impl PipelineHarness {
         self.chain.restore(&BTreeMap::from([(stage.to_owned(), state.clone())]))
     }
 
+    /// Puts rows in of which only these parts go on, each with the source offset of its record, as a replay of dead letters
+    /// does.
+    ///
+    /// # Panics
+    /// Where a transform fails.
+    pub fn push_parts(&mut self, batch: Batch, parts: Vec<(u64, String)>) -> HarnessOutput {
+        self.chain.only_parts(parts);
+        let out = self.push(batch);
+        self.chain.only_parts(Vec::new());
+        out
+    }
+
     /// The end of the input: all held rows come out.
     ///
     /// # Panics
@@ -157,8 +173,8 @@ impl PipelineHarness {
 }
 
 impl From<ChainOutput> for HarnessOutput {
-    fn from(ChainOutput { batches, dead, filtered }: ChainOutput) -> HarnessOutput {
-        HarnessOutput { batches, dead, filtered }
+    fn from(ChainOutput { batches, dead, filtered, made, merged }: ChainOutput) -> HarnessOutput {
+        HarnessOutput { batches, dead, filtered, made, merged }
     }
 }
 
@@ -167,7 +183,8 @@ pub(super) fn load(text: &str) -> Pipeline {
     let registry = Registry::collect_with(&STUBS).unwrap_or_else(|error| panic!("{error}"));
     let mut whole = String::new();
     let has = |start: &str| text.lines().any(|line| line.trim_start().starts_with(start));
-    if !has("name") {
+    let has_name = text.lines().any(|line| line.split_once('=').is_some_and(|(key, _)| key.trim() == "name"));
+    if !has_name {
         whole += "name = \"harness\"\n";
     }
     whole += text;

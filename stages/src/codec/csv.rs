@@ -1,14 +1,17 @@
 //! CSV output: from columns to lines.
 //!
-//! The columns are `timestamp`, the key, the fields in their order, the score, `flags` (a QARTOD digit for each field)
-//! and `fills` (see [`write_fills`](super::text::write_fills)). A missing value is an empty cell, an empty text is `""`. Cells are
-//! quoted as in RFC 4180, and a line ends with `\n`.
+//! The columns are `timestamp`, the key, the fields in their order, the score, `qc_flags` (`q` and a QARTOD digit for each field: text
+//! to every reader, however many digits there are), `fills` (see [`write_fills`](super::text::write_fills)) and `tests` (see
+//! [`write_tests`](super::text::write_tests)). A missing value is an empty cell, an empty text is `""`. Codes of the
+//! clock are integers. Cells are quoted as in RFC 4180, and a line ends with `\n`.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use aqpipe_engine::record::{Batch, Column, Fields, Flag, TIMESTAMP};
 use arrow_array::{Array, StringArray};
 
+use super::clock_codes::is_clock_code;
 use super::text;
 use super::unique_names::unique_names;
 
@@ -17,8 +20,8 @@ use super::unique_names::unique_names;
 pub struct CsvEncoder {
     /// Between the cells.
     pub delimiter: u8,
-    /// Whether there are the columns `flags` and `fills`.
-    pub quality: bool,
+    /// How the quality of values is written.
+    pub marks: Marks,
     /// Whether there is the column `partition`: where the record was read.
     pub partition: bool,
     /// Whether there is the column `offset`: where the record starts in its partition.
@@ -33,13 +36,39 @@ impl Default for CsvEncoder {
     fn default() -> Self {
         CsvEncoder {
             delimiter: b',',
-            quality: true,
+            marks: Marks::Text,
             partition: false,
             offset: false,
             processed_at: false,
             escape_formulas: false,
         }
     }
+}
+
+/// How the quality of values is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Marks {
+    /// Not at all.
+    None,
+    /// The flags of all fields in one column, `qc_flags`, beside `fills` and `tests`.
+    #[default]
+    Text,
+    /// The flag of each field in a column of its own, called after it with `_qc` behind, beside `fills` and `tests`.
+    Columns,
+}
+
+/// What is appended to the name of a field for the column of its flag.
+const FLAG_SUFFIX: &str = "_qc";
+
+/// The columns of a layout: as the records call them, and as they are written.
+#[derive(Clone, Debug)]
+pub struct ColumnNames {
+    /// The key, the fields and the score as the records call them, then the columns of flags.
+    pub names: Vec<String>,
+    /// The same as they are written.
+    pub written: Vec<String>,
+    /// How many of them are columns of flags.
+    pub flags: usize,
 }
 
 /// What all rows of a batch have in common.
@@ -49,14 +78,17 @@ pub struct BatchContext<'a> {
     pub partition: &'a str,
     /// When the batch was written: microseconds since 1970 UTC.
     pub processed_at: i64,
+    /// The names of the tests that object to values, by bit.
+    pub tests: &'a [Arc<str>],
 }
 
 impl CsvEncoder {
     /// The columns behind the fields.
     fn extra_columns(&self) -> impl Iterator<Item = &'static str> {
         let columns = [
-            (self.quality, "flags"),
-            (self.quality, "fills"),
+            (self.marks == Marks::Text, "qc_flags"),
+            (self.marks != Marks::None, "fills"),
+            (self.marks != Marks::None, "tests"),
             (self.partition, "partition"),
             (self.offset, "offset"),
             (self.processed_at, "processed_at"),
@@ -73,10 +105,7 @@ impl CsvEncoder {
 
     /// Appends the names of the columns as a line (see [`column_names`](Self::column_names)).
     pub fn write_header(&self, fields: &Fields, out: &mut Vec<u8>) {
-        let (_, written) = self.column_names(fields);
-        let mut names: Vec<&str> = vec![TIMESTAMP];
-        names.extend(written.iter().map(|name| &**name));
-        self.extra_columns().for_each(|name| names.push(name));
+        let names = self.header(fields);
         let mut writer = csv::WriterBuilder::new()
             .delimiter(self.delimiter)
             .terminator(csv::Terminator::Any(b'\n'))
@@ -87,15 +116,25 @@ impl CsvEncoder {
             .expect("a vector takes all bytes, and the first record has any length");
     }
 
-    /// The names of the key, the fields and the score, and the names of their columns. No two columns have one name: a field
-    /// whose name another column has gets `_` appended.
+    /// The names of the columns between the timestamp and those that say how a record was processed. No two columns have one
+    /// name: a field whose name another column has gets `_` appended.
     #[must_use]
-    pub fn column_names<'f>(&self, fields: &'f Fields) -> (Vec<&'f str>, Vec<Cow<'f, str>>) {
+    pub fn column_names(&self, fields: &Fields) -> ColumnNames {
         let reserved: Vec<&str> = std::iter::once(TIMESTAMP).chain(self.extra_columns()).collect();
-        let names: Vec<&str> =
-            fields.key.as_deref().into_iter().chain(fields.names()).chain(fields.score.as_deref()).collect();
-        let written = unique_names(&names, &reserved);
-        (names, written)
+        let own = fields.key.as_deref().into_iter().chain(fields.names()).chain(fields.score.as_deref());
+        let mut names: Vec<String> = own.map(str::to_owned).collect();
+        let flags = if self.marks == Marks::Columns { fields.list.len() } else { 0 };
+        names.extend(fields.names().take(flags).map(|name| format!("{name}{FLAG_SUFFIX}")));
+        let borrowed: Vec<&str> = names.iter().map(|name| &**name).collect();
+        let written = unique_names(&borrowed, &reserved).into_iter().map(Cow::into_owned).collect();
+        ColumnNames { names, written, flags }
+    }
+
+    /// The names of all columns, in order, as they are written.
+    #[must_use]
+    pub fn header(&self, fields: &Fields) -> Vec<String> {
+        let between = self.column_names(fields).written;
+        std::iter::once(TIMESTAMP.to_owned()).chain(between).chain(self.extra_columns().map(str::to_owned)).collect()
     }
 
     /// Appends a line for each record.
@@ -106,23 +145,26 @@ impl CsvEncoder {
             text::write_timestamp(&mut tail, common.processed_at, 0);
         }
         tail.push(b'\n');
-        let (mut flags, mut fills) = (Vec::new(), Vec::new());
+        let codes: Vec<bool> = batch.fields().list.iter().map(is_clock_code).collect();
+        let (mut flags, mut text) = (Vec::new(), Vec::new());
         for row in 0..batch.rows() {
             text::write_timestamp(out, batch.time()[row], batch.utc_offset()[row]);
             if let Some(key) = batch.key() {
                 self.write_text_cell(out, key, row);
             }
             flags.clear();
-            let mut is_filled = false;
-            for column in batch.columns() {
+            let (mut is_listed, mut tests) = (false, 0);
+            for (is_code, column) in codes.iter().zip(batch.columns()) {
                 match column {
                     Column::Number(numbers) => {
                         out.push(self.delimiter);
                         if numbers.values.is_valid(row) {
-                            text::write_number(out, numbers.values.value(row));
+                            let write = if *is_code { text::write_code } else { text::write_number };
+                            write(out, numbers.values.value(row));
                         }
                         let quality = numbers.quality_at(row);
-                        is_filled |= quality.provenance().is_listed();
+                        is_listed |= quality.provenance().is_listed();
+                        tests |= quality.tests();
                         flags.push(b'0' + quality.flag() as u8);
                     }
                     Column::Text(text) => {
@@ -138,14 +180,26 @@ impl CsvEncoder {
                     text::write_number(out, score.value(row));
                 }
             }
-            if self.quality {
+            match self.marks {
+                Marks::None => {}
+                Marks::Text => {
+                    out.extend_from_slice(&[self.delimiter, b'q']);
+                    out.extend_from_slice(&flags);
+                }
+                Marks::Columns => flags.iter().for_each(|flag| out.extend_from_slice(&[self.delimiter, *flag])),
+            }
+            if self.marks != Marks::None {
                 out.push(self.delimiter);
-                out.extend_from_slice(&flags);
+                if is_listed {
+                    text.clear();
+                    text::write_fills(&mut text, batch, row);
+                    self.write_text(out, &text);
+                }
                 out.push(self.delimiter);
-                if is_filled {
-                    fills.clear();
-                    text::write_fills(&mut fills, batch, row);
-                    self.write_text(out, &fills);
+                if tests != 0 {
+                    text.clear();
+                    text::write_tests(&mut text, batch, row, common.tests);
+                    self.write_text(out, &text);
                 }
             }
             if self.partition {
@@ -234,37 +288,66 @@ mod tests {
         let batch = batch(vec![Some("a, \"b\"".into()), None, Some(String::new())]);
         let mut out = Vec::new();
         encoder.write_header(batch.fields(), &mut out);
-        encoder.write_rows(&batch, BatchContext { partition: "2", processed_at: 0 }, &mut out);
+        encoder.write_rows(&batch, BatchContext { partition: "2", ..BatchContext::default() }, &mut out);
         insta::assert_snapshot!(String::from_utf8(out).expect("UTF-8"), @r#"
-        timestamp,station,CO(GT),"note, ""quoted""",T,quality_score,flags,fills,partition,offset,processed_at
-        2004-03-10T18:00:00+01:00,uci,1360.0,"a, ""b""",,0.98,229,CO(GT)=forward_fill(2),2,41,1970-01-01T00:00:00Z
-        2004-03-10T18:00:00+01:00,uci,1360.0,,,0.98,299,,2,42,1970-01-01T00:00:00Z
-        2004-03-10T18:00:00+01:00,uci,1360.0,"",,0.98,229,,2,43,1970-01-01T00:00:00Z
+        timestamp,station,CO(GT),"note, ""quoted""",T,quality_score,qc_flags,fills,tests,partition,offset,processed_at
+        2004-03-10T18:00:00+01:00,uci,1360.0,"a, ""b""",,0.98,q229,CO(GT)=forward_fill(2),,2,41,1970-01-01T00:00:00Z
+        2004-03-10T18:00:00+01:00,uci,1360.0,,,0.98,q299,,,2,42,1970-01-01T00:00:00Z
+        2004-03-10T18:00:00+01:00,uci,1360.0,"",,0.98,q229,,,2,43,1970-01-01T00:00:00Z
         "#);
     }
 
     #[test]
     fn a_field_with_the_name_of_another_column_is_found() {
-        let fields = Fields { list: vec![Field::text("flags"), Field::text("offset")], ..Fields::default() };
-        assert_eq!(CsvEncoder::default().reserved_name(&fields), Some("flags"));
-        assert_eq!(CsvEncoder { quality: false, ..CsvEncoder::default() }.reserved_name(&fields), None);
+        let fields = Fields { list: vec![Field::text("qc_flags"), Field::text("offset")], ..Fields::default() };
+        assert_eq!(CsvEncoder::default().reserved_name(&fields), Some("qc_flags"));
+        assert_eq!(CsvEncoder { marks: Marks::None, ..CsvEncoder::default() }.reserved_name(&fields), None);
         assert_eq!(
-            CsvEncoder { quality: false, offset: true, ..CsvEncoder::default() }.reserved_name(&fields),
+            CsvEncoder { marks: Marks::None, offset: true, ..CsvEncoder::default() }.reserved_name(&fields),
             Some("offset")
         );
     }
 
     #[test]
     fn a_field_with_the_name_of_another_column_is_written_under_one_of_its_own() {
-        let list = ["flags", "T", "fills", "timestamp", "station", "quality_score", "flags_"].map(Field::text).to_vec();
+        let list = ["tests", "T", "fills", "timestamp", "station", "quality_score", "tests_"].map(Field::text).to_vec();
         let fields =
             Fields { list, key: Some("station".into()), score: Some("quality_score".into()), ..Fields::default() };
         let mut out = Vec::new();
         CsvEncoder::default().write_header(&fields, &mut out);
         assert_eq!(
             String::from_utf8(out).expect("UTF-8"),
-            "timestamp,station,flags__,T,fills_,timestamp_,station_,quality_score,flags_,quality_score_,flags,fills\n"
+            "timestamp,station,tests__,T,fills_,timestamp_,station_,quality_score,tests_,quality_score_,qc_flags,fills,tests\n"
         );
+    }
+
+    #[test]
+    fn tests_are_named_and_flags_may_have_a_column_a_field() {
+        let mut batch = batch(vec![None, None]);
+        let change = |numbers: Numbers| {
+            let quality = vec![CellQuality::OBSERVED.checked(Flag::Fail, 1).0, CellQuality::UNREADABLE.with_test(1).0];
+            Ok(Numbers { quality: quality.into(), ..numbers })
+        };
+        batch.change_numbers(0, change).expect("changed");
+        let tests: Vec<Arc<str>> = vec!["syntax".into(), "gross_range".into()];
+        let context = BatchContext { tests: &tests, ..BatchContext::default() };
+        let written = |marks| {
+            let encoder = CsvEncoder { marks, ..CsvEncoder::default() };
+            let mut out = Vec::new();
+            encoder.write_header(batch.fields(), &mut out);
+            encoder.write_rows(&batch, context, &mut out);
+            String::from_utf8(out).expect("UTF-8")
+        };
+        insta::assert_snapshot!(written(Marks::Text), @r#"
+        timestamp,station,CO(GT),"note, ""quoted""",T,quality_score,qc_flags,fills,tests
+        2004-03-10T18:00:00+01:00,uci,1360.0,,,0.98,q499,,CO(GT)=gross_range
+        2004-03-10T18:00:00+01:00,uci,1360.0,,,0.98,q499,,CO(GT)=syntax;CO(GT)=gross_range
+        "#);
+        insta::assert_snapshot!(written(Marks::Columns), @r#"
+        timestamp,station,CO(GT),"note, ""quoted""",T,quality_score,CO(GT)_qc,"note, ""quoted""_qc",T_qc,fills,tests
+        2004-03-10T18:00:00+01:00,uci,1360.0,,,0.98,4,9,9,,CO(GT)=gross_range
+        2004-03-10T18:00:00+01:00,uci,1360.0,,,0.98,4,9,9,,CO(GT)=syntax;CO(GT)=gross_range
+        "#);
     }
 
     #[test]
@@ -272,7 +355,7 @@ mod tests {
         let texts = ["=1+1", "+1", "-x", "@sum", "\tx", "a=b", "'=1", ""];
         let batch = batch(texts.iter().map(|text| Some((*text).to_owned())).collect());
         let read = |escape_formulas| {
-            let encoder = CsvEncoder { escape_formulas, quality: false, ..CsvEncoder::default() };
+            let encoder = CsvEncoder { escape_formulas, marks: Marks::None, ..CsvEncoder::default() };
             let mut out = Vec::new();
             encoder.write_header(batch.fields(), &mut out);
             encoder.write_rows(&batch, BatchContext::default(), &mut out);

@@ -13,7 +13,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::kafka::dead_letter_topic::DeadLetterTopicReader;
+use crate::kafka::dead_letter_topic::{DeadLetterTopicReader, RECORDS_HEADER, join_records};
 use crate::kafka::endpoint::{EndpointOptions, KafkaEndpoint};
 use crate::kafka::producer::{SendOutcome, SplitProducer};
 use crate::kafka::producer_config;
@@ -43,6 +43,10 @@ const DEAD_LETTERS_FULL_BYTES: usize = 4 << 20;
 /// Bytes beyond what the topic takes are cut off; the header `aqpipe.length` then has the whole length. Where bytes alone
 /// are not enough to read the record once more (a row of a CSV file), the header `aqpipe.form` has the rest as JSON: the
 /// names of its columns, and how cells are told apart.
+///
+/// Of a row that a transform made of a part of a record, the header `aqpipe.part` names it (`H03`), and a replay sends that part
+/// alone. Of a row that a transform merged of several records, the value has all of them, one after the other with a line end
+/// between, and the header `aqpipe.records` is a list in JSON of their positions and lengths.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KafkaDeadLetterConfig {
@@ -175,6 +179,14 @@ impl DeadLetterWriter {
         let headers = header(headers, "aqpipe.place", letter.place.as_deref().unwrap_or_default());
         let headers = header(headers, "aqpipe.stage", &letter.stage);
         let headers = header(headers, "aqpipe.reason", &letter.reason);
+        let headers = match &letter.part {
+            Some(part) => header(headers, "aqpipe.part", part),
+            None => headers,
+        };
+        let headers = match records_header(letter) {
+            Some(records) => header(headers, RECORDS_HEADER, &records),
+            None => headers,
+        };
         match &letter.raw_schema {
             Some(raw_schema) => header(headers, "aqpipe.form", raw_schema),
             None => headers,
@@ -186,8 +198,14 @@ impl DeadLetterWriter {
         let headers = self.headers(letter);
         let place = letter.place.as_ref().map_or(0, String::len);
         let raw_schema = letter.raw_schema.as_ref().map_or(0, |raw_schema| raw_schema.len());
-        let texts =
-            self.pipeline.len() + self.split.len() + place + letter.stage.len() + letter.reason.len() + raw_schema;
+        let origin = letter.part.as_ref().map_or(0, String::len) + records_header(letter).map_or(0, |text| text.len());
+        let texts = self.pipeline.len()
+            + self.split.len()
+            + place
+            + letter.stage.len()
+            + letter.reason.len()
+            + raw_schema
+            + origin;
         let room = record_bytes_max.saturating_sub(texts + HEADERS_BYTES_MAX);
         let raw = letter.raw.as_deref();
         match raw.filter(|raw| raw.len() > room) {
@@ -197,6 +215,11 @@ impl DeadLetterWriter {
     }
 }
 
+/// What tells the records of a merged row apart.
+fn records_header(letter: &DeadLetter) -> Option<String> {
+    (!letter.records.is_empty()).then(|| join_records(&letter.records).0)
+}
+
 fn too_large(letter: &DeadLetter, split: &SplitId) -> Error {
     Error::new("a dead letter is larger than the topic takes")
         .at(letter.place.clone().unwrap_or_else(|| format!("{split}@{}", letter.source_offset)))
@@ -204,7 +227,10 @@ fn too_large(letter: &DeadLetter, split: &SplitId) -> Error {
 }
 
 impl Writer<DeadLetters> for DeadLetterWriter {
-    fn write(&mut self, letters: DeadLetters, _dead: &mut Vec<DeadLetter>) -> Result<()> {
+    fn write(&mut self, mut letters: DeadLetters, _dead: &mut Vec<DeadLetter>) -> Result<()> {
+        for letter in letters.iter_mut().filter(|letter| !letter.records.is_empty()) {
+            letter.raw = Some(join_records(&letter.records).1);
+        }
         let bytes = |letter: &DeadLetter| letter.raw.as_ref().map_or(0, Vec::len) + HEADERS_BYTES_MAX;
         self.bytes += letters.iter().map(bytes).sum::<usize>();
         self.waiting.extend(letters);

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use aqpipe_engine::record::{Fields, OffsetRange, SplitId};
+use aqpipe_engine::record::{Fields, OffsetRange, Origin, SplitId};
 use aqpipe_engine::schemars::{self, JsonSchema};
 use aqpipe_engine::stage::{
     BuildContext, DeadLetter, DeadLetterId, DeadLetterReader, DeadLetterSink, DeadLetters, Descriptor, Prepared,
@@ -26,6 +26,9 @@ use crate::file_commit::{FileSink, OutputDir, TempFile};
 /// byte), `place` (`data.csv:17`, where that says more), `stage`, `reason`, `time` (when, in UTC) and the record's bytes: `raw` where
 /// they are UTF-8, else `raw_base64`, neither where they are not known. Where bytes alone are not enough to decode the record
 /// again (a row of a CSV file), `form` has the names of its columns and how cells are separated.
+///
+/// Of a row that a transform made of a part of a record, `part` names it (`H03`), and a replay sends that part alone. Of a row
+/// that a transform merged of several records, `records` has all of them, each with `position` and its bytes.
 ///
 /// Files are called `PREFIX_SPLIT_FROM-TO.ndjson` and treated as those of the `csv` sink: they appear as a whole, together
 /// with what was committed, and are never overwritten.
@@ -119,6 +122,38 @@ struct NdjsonLine<'a> {
     raw_base64: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     form: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    records: Vec<StoredRecord>,
+}
+
+/// One of the records of a merged row, as it is written and read.
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default)]
+struct StoredRecord {
+    position: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw_base64: Option<String>,
+}
+
+impl StoredRecord {
+    fn of(record: &Origin) -> StoredRecord {
+        let raw = record.raw.as_deref();
+        let text = raw.and_then(|raw| std::str::from_utf8(raw).ok()).map(str::to_owned);
+        let raw_base64 = raw.filter(|_| text.is_none()).map(|raw| STANDARD.encode(raw));
+        StoredRecord { position: record.source_offset, part: record.part.clone(), raw: text, raw_base64 }
+    }
+
+    fn into_origin(self) -> Result<Origin, base64::DecodeError> {
+        let decoded = self.raw_base64.map(|text| STANDARD.decode(text)).transpose()?;
+        let raw = self.raw.map(String::into_bytes).or(decoded);
+        Ok(Origin { source_offset: self.position, part: self.part, raw })
+    }
 }
 
 /// A raw schema as JSON, if it is JSON, so that people can read it in the file.
@@ -161,6 +196,8 @@ impl Writer<DeadLetters> for NdjsonWriter {
                     .filter(|_| text.is_some_and(|text| text.is_err()))
                     .map(|raw| STANDARD.encode(raw)),
                 form: schema.as_ref(),
+                part: letter.part.as_deref(),
+                records: letter.records.iter().map(StoredRecord::of).collect(),
             };
             let appended = serde_json::to_writer(file.buffer(), &line);
             appended.map_err(|error| Error::bug("a dead letter is no JSON").because(error))?;
@@ -194,6 +231,8 @@ struct StoredLine {
     raw: Option<String>,
     raw_base64: Option<String>,
     form: Option<Value>,
+    part: Option<String>,
+    records: Vec<StoredRecord>,
 }
 
 impl DeadLetterReader for NdjsonReader {
@@ -210,7 +249,12 @@ impl DeadLetterReader for NdjsonReader {
                 let decoded = read.raw_base64.map(|text| STANDARD.decode(text)).transpose();
                 let decoded =
                     decoded.map_err(|error| Error::new("bytes are not base 64").at(place()).because(error))?;
+                let records = read.records.into_iter().map(StoredRecord::into_origin).collect::<Result<_, _>>();
+                let records =
+                    records.map_err(|error| Error::new("bytes are not base 64").at(place()).because(error))?;
                 take(StoredDeadLetter {
+                    part: read.part,
+                    records,
                     id: DeadLetterId { container: container.clone(), index, separator: ':' },
                     container_id: None,
                     pipeline: read.pipeline,

@@ -71,6 +71,7 @@ impl OutputDir {
             && let Some(name) = self.names.parse_visible(&file.visible_name)
         {
             self.with_index(|index| index.insert(&name))?;
+            self.publish_description(&file.visible_name)?;
         }
         Ok(())
     }

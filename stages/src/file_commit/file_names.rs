@@ -131,6 +131,11 @@ impl FileNames {
         format!(".{}.aqpipe.json", self.prefix)
     }
 
+    /// The file that describes files that are about to be visible.
+    pub(super) fn description(&self) -> String {
+        format!(".{}.datapackage.json", self.prefix)
+    }
+
     /// The prefix of an owner record's name.
     pub(super) fn prefix_of_record(name: &str) -> Option<&str> {
         name.strip_prefix('.')?.strip_suffix(".aqpipe.json")

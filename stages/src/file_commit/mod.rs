@@ -13,14 +13,16 @@
 //! `PREFIX_SPLIT_FROM-TO.EXTENSION` by the half-open range of source offsets that was read for it, with `_SEQUENCE` behind it
 //! where several checkpoints end at one offset. No visible file is ever overwritten, and no two files of a split overlap.
 //!
-//! All other names begin with a dot:
+//! A `datapackage.json` beside them describes them. All other names begin with a dot:
 //!
 //! * `.aqpipe.PIPELINE.WRITER.….tmp` is a file that is not visible yet.
 //! * `.PREFIX.aqpipe.json` records which pipeline owns the files, and of which splits.
 //! * `.PREFIX.PIPELINE.WRITER.lock` is locked while that writer runs.
+//! * `.PREFIX.datapackage.json` describes files that are about to be visible (see [`description`]).
 //! * `.aqpipe.lock` is locked while a process reads or changes any of these.
 
 mod commit;
+mod description;
 mod disk;
 mod embedded_run;
 mod file_names;

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use aqpipe_engine::monitor::Metrics;
 use aqpipe_engine::record::{OffsetRange, SplitId};
@@ -33,6 +33,9 @@ pub struct OutputDir {
     /// Whether only one process at a time may write for the pipeline.
     pub(super) exclusive: bool,
     pub(super) metrics: Arc<Metrics>,
+    /// Whether the files get a description, and whether they have one.
+    pub(super) describes: bool,
+    pub(super) is_described: AtomicBool,
     next_file: AtomicU64,
     /// The number of this run of the pipeline, from 1.
     run: AtomicU64,
@@ -62,6 +65,8 @@ impl OutputDir {
             embedded,
             exclusive: cx.is_exclusive(),
             metrics: Arc::clone(cx.metrics()),
+            describes: false,
+            is_described: AtomicBool::new(false),
             next_file: AtomicU64::new(0),
             run: AtomicU64::new(1),
             index: Mutex::default(),

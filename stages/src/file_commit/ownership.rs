@@ -111,12 +111,13 @@ impl OutputDir {
     /// holds the directory's lock, without which no process writes a record or takes a lock.
     fn remove_stale_records_and_locks(&self) -> Result<()> {
         let record = format!("{}.", self.names.owner_record());
+        let description = format!("{}.", self.names.description());
         let names = self.list()?;
         let with_files: BTreeSet<String> =
             names.iter().filter_map(|name| Some(self.names.lock_of(self.names.parse_hidden(name)?.writer))).collect();
         for name in names.iter().filter(|name| name.starts_with('.')) {
             let path = self.dir.join(name);
-            let is_record = name.starts_with(&record) && name.ends_with(".new");
+            let is_record = (name.starts_with(&record) || name.starts_with(&description)) && name.ends_with(".new");
             let is_lock = self.names.is_other_lock(name) && !with_files.contains(name);
             if is_record || (is_lock && disk::lock(&path)?.is_some()) {
                 disk::remove(&path)?;
@@ -169,6 +170,7 @@ impl OutputDir {
                 disk::remove(&self.dir.join(name))?;
             }
         }
+        self.forget_description()?;
         disk::sync_dir(&self.dir)
     }
 

@@ -1,5 +1,4 @@
-//! What bounded sources share: playback and time zones as options, and running splits.
+//! What bounded sources share: playback as an option, and running splits.
 
 pub(crate) mod playback;
 pub(crate) mod run_splits;
-pub(crate) mod zone;

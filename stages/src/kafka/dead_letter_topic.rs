@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use aqpipe_engine::record::Origin;
 use aqpipe_engine::stage::{BuildContext, DeadLetterId, DeadLetterReader, StoredDeadLetter};
 use aqpipe_engine::{Error, Result};
 use aqpipe_librdkafka::topic_ids;
@@ -13,6 +14,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
+use serde::{Deserialize, Serialize};
 
 use super::connection_monitor::ConnectionMonitor;
 use super::endpoint::KafkaEndpoint;
@@ -100,6 +102,13 @@ impl DeadLetterReader for DeadLetterTopicReader {
 fn letter(message: &BorrowedMessage<'_>) -> StoredDeadLetter {
     let mut headers = headers(message);
     let mut header = |name: &str| headers.remove(name).unwrap_or_default();
+    let raw = message.payload().map(<[u8]>::to_vec);
+    let whole = header("aqpipe.length").is_empty();
+    let merged = split_records(&header(RECORDS_HEADER), raw.as_deref().filter(|_| whole).unwrap_or_default());
+    let (raw, records) = match merged {
+        Some(records) => (None, records),
+        None => (raw, Vec::new()),
+    };
     StoredDeadLetter {
         id: DeadLetterId {
             container: format!("{}/{}", message.topic(), message.partition()),
@@ -118,10 +127,59 @@ fn letter(message: &BorrowedMessage<'_>) -> StoredDeadLetter {
             .to_millis()
             .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
             .map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
-        raw: message.payload().map(<[u8]>::to_vec),
-        whole: header("aqpipe.length").is_empty(),
+        raw,
+        whole,
         raw_schema: Some(header("aqpipe.form")).filter(|form| !form.is_empty()),
+        part: Some(header("aqpipe.part")).filter(|part| !part.is_empty()),
+        records,
     }
+}
+
+/// The header that tells the records of a merged row apart, as JSON.
+pub(crate) const RECORDS_HEADER: &str = "aqpipe.records";
+/// What stands between the records of a merged row in the value of its dead letter.
+const RECORDS_SEPARATOR: &[u8] = b"\n";
+
+/// One of the records of a merged row: where it starts, which part of it, and how many bytes of the value it has.
+#[derive(Deserialize, Serialize)]
+struct RecordHeader {
+    position: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    part: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    length: Option<usize>,
+}
+
+/// The records of a merged row as one value, and the header that tells them apart.
+pub(crate) fn join_records(records: &[Origin]) -> (String, Vec<u8>) {
+    let header = |record: &Origin| RecordHeader {
+        position: record.source_offset,
+        part: record.part.clone(),
+        length: record.raw.as_ref().map(Vec::len),
+    };
+    let headers: Vec<RecordHeader> = records.iter().map(header).collect();
+    let raw: Vec<&[u8]> = records.iter().filter_map(|record| record.raw.as_deref()).collect();
+    (serde_json::to_string(&headers).unwrap_or_default(), raw.join(RECORDS_SEPARATOR))
+}
+
+/// The records that [`join_records`] joined; `None` where the value is not one of theirs.
+fn split_records(header: &str, mut value: &[u8]) -> Option<Vec<Origin>> {
+    let headers: Vec<RecordHeader> = serde_json::from_str(header).ok()?;
+    let mut records = Vec::with_capacity(headers.len());
+    for RecordHeader { position, part, length } in headers {
+        let raw = match length {
+            None => None,
+            Some(length) => {
+                let is_first = records.iter().all(|record: &Origin| record.raw.is_none());
+                let rest = if is_first { value } else { value.strip_prefix(RECORDS_SEPARATOR)? };
+                let (raw, rest) = rest.split_at_checked(length)?;
+                value = rest;
+                Some(raw.to_vec())
+            }
+        };
+        records.push(Origin { source_offset: position, part, raw });
+    }
+    (!records.is_empty() && value.is_empty()).then_some(records)
 }
 
 /// The headers of a message. Any program may have written it: a name that is not UTF-8 makes rdkafka panic, and the
@@ -137,4 +195,24 @@ fn headers(message: &BorrowedMessage<'_>) -> BTreeMap<String, String> {
             .collect()
     });
     catch_unwind(read).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_records_of_a_merged_row_come_back_as_they_were_joined() {
+        let record = |at: u64, raw: Option<&str>| Origin {
+            source_offset: at,
+            part: (at == 7).then(|| "H03".to_owned()),
+            raw: raw.map(|raw| raw.as_bytes().to_vec()),
+        };
+        let records = vec![record(3, Some("a\nb")), record(7, Some("")), record(9, None), record(11, Some("c"))];
+        let (header, value) = join_records(&records);
+        assert_eq!(split_records(&header, &value), Some(records));
+        assert_eq!(split_records(&header, &value[1..]), None, "cut off");
+        assert_eq!(split_records("", b"a record"), None);
+        assert_eq!(split_records("[{\"position\":1,\"length\":18446744073709551615}]", b"a"), None);
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! A source finds the cells of a record, in a row of CSV or in a JSON object. What a cell says is decided here, by the same
 //! options under the same names: numbers and the words beside them ([`NumberReader`]), the publisher's verdicts
-//! ([`PublisherFlags`]), and whether a sample of cells can be read at all ([`FieldSample`]).
+//! ([`PublisherFlags`]), times as people write them ([`time`]), and whether a sample of cells can be read at all ([`FieldSample`]).
 //!
 //! A cell of a measurement that is neither a number nor a word for "no value" is *unreadable*: it has no value, its flag is
 //! `fail`, and it fails QARTOD's syntax test. It is never taken for a gap.
@@ -14,6 +14,7 @@ mod publisher_flags;
 mod report;
 mod sample;
 mod stream_sample;
+pub mod time;
 mod unreadable;
 
 pub use missing::{MISSING_WORDS, Sentinel};

@@ -1,17 +1,22 @@
 //! The sink `csv`: CSV files, one for each checkpoint of a split.
 
+mod description;
+mod marks;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aqpipe_engine::Result;
-use aqpipe_engine::record::{Batch, Fields, OffsetRange, SplitId};
+use aqpipe_engine::record::{Batch, Fields, OffsetRange, QcTests, SplitId};
 use aqpipe_engine::schemars::{self, JsonSchema};
 use aqpipe_engine::stage::{
     BuildContext, CheckpointPolicy, DeadLetter, Descriptor, Prepared, Problem, Rerun, Sink, SinkConfig, Writer,
 };
+use indexmap::IndexMap;
 use serde::Deserialize;
 
-use crate::codec::csv::{BatchContext, CsvEncoder};
+use self::marks::MarksOption;
+use crate::codec::csv::{BatchContext, CsvEncoder, Marks};
 use crate::file_commit::{FileSink, OutputDir, TempFile};
 use crate::warn_once::WarnOnce;
 
@@ -22,9 +27,10 @@ use crate::warn_once::WarnOnce;
 /// It appears as a whole or not at all, is never overwritten and never changed. Files of one split sort by name.
 ///
 /// Columns: `timestamp` with the offset of its clock, the key, the fields in their order, the score where a stage gave
-/// one, `flags` (a QARTOD digit for each field, in the order of the columns) and `fills` (`T=forward_fill(2);RH=median`).
-/// A missing value is an empty cell. When a field appears that was not there before, a new file begins. A field that comes
-/// with a record and has the name of another column (`flags`, `fills`) is written as `flags_`, `fills_`.
+/// one, `qc_flags` (`q` and a QARTOD digit for each field, in the order of the columns), `fills` (`T=forward_fill(2);RH=median`) and
+/// `tests` (`T=gross_range;RH=syntax`). A missing value is an empty cell. When a field appears that was not there before, a new file
+/// begins. A field that comes with a record and has the name of another column (`fills`) is written as `fills_`. Beside the first
+/// file a `datapackage.json` (Frictionless Data) says types, units and what the flags mean.
 ///
 /// The directory belongs to one pipeline for each prefix; a hidden file in it says which. Running a completed pipeline
 /// again is refused, for the files are there: `--fresh` removes them.
@@ -50,9 +56,16 @@ struct CsvSinkConfig {
     /// The character between cells: one of ASCII.
     #[serde(default = "default_delimiter")]
     delimiter: char,
-    /// Whether the columns `flags` and `fills` are written.
+    /// Whether the quality of values is written: in the columns `qc_flags`, `fills` and `tests`, or not at all. `"columns"` gives each
+    /// field a column for its flag, which is called after it with `_qc` behind, instead of `qc_flags`.
+    #[serde(default = "default_marks")]
+    marks: MarksOption,
+    /// The units of fields, for the description: `{ "CO(GT)" = "mg/m3" }`.
+    #[serde(default)]
+    units: IndexMap<String, String>,
+    /// Whether a `datapackage.json` beside the first file describes the files.
     #[serde(default = "yes")]
-    marks: bool,
+    datapackage: bool,
     /// Whether a column `partition` says which Kafka partition (or which input) a record was read from.
     #[serde(default)]
     partition: bool,
@@ -86,6 +99,10 @@ fn default_delimiter() -> char {
     ','
 }
 
+fn default_marks() -> MarksOption {
+    MarksOption(Marks::Text)
+}
+
 fn yes() -> bool {
     true
 }
@@ -94,7 +111,7 @@ impl CsvSinkConfig {
     fn encoder(&self) -> CsvEncoder {
         CsvEncoder {
             delimiter: u8::try_from(self.delimiter).unwrap_or(b','),
-            quality: self.marks,
+            marks: self.marks.0,
             partition: self.partition,
             offset: self.offset,
             processed_at: self.processed_at,
@@ -140,16 +157,20 @@ impl SinkConfig for CsvSinkConfig {
 
     fn build(&self, cx: &BuildContext) -> Result<Arc<dyn Sink>> {
         let (encoder, warned) = (self.encoder(), Arc::<WarnOnce>::default());
+        let (tests, units) = (Arc::clone(cx.qc_tests()), Arc::new(self.units.clone()));
         let open = move |dir: &Arc<OutputDir>, split: &SplitId| -> Box<dyn Writer> {
             Box::new(CsvWriter {
                 dir: Arc::clone(dir),
                 encoder: encoder.clone(),
                 warned: Arc::clone(&warned),
+                tests: Arc::clone(&tests),
+                units: Arc::clone(&units),
                 split: Arc::clone(split),
                 files: Vec::new(),
             })
         };
-        Ok(Arc::new(FileSink::new(OutputDir::new(&self.dir, &self.prefix, "csv", cx), open)))
+        let dir = OutputDir::new(&self.dir, &self.prefix, "csv", cx);
+        Ok(Arc::new(FileSink::new(if self.datapackage { dir.described() } else { dir }, open)))
     }
 }
 
@@ -160,7 +181,7 @@ batch_timeout_secs = 30
 "#;
 
 /// Options that change no record of the output.
-const BESIDE_CONTENT: &[&str] = &["dir", "prefix", "batch_size", "batch_timeout_secs"];
+const BESIDE_CONTENT: &[&str] = &["dir", "prefix", "batch_size", "batch_timeout_secs", "units", "datapackage"];
 
 aqpipe_engine::inventory::submit! {
     Descriptor::sink::<CsvSinkConfig>("csv", EXAMPLE).beside_content(BESIDE_CONTENT)
@@ -170,6 +191,8 @@ struct CsvWriter {
     dir: Arc<OutputDir>,
     encoder: CsvEncoder,
     warned: Arc<WarnOnce>,
+    tests: Arc<QcTests>,
+    units: Arc<IndexMap<String, String>>,
     split: SplitId,
     /// The files of this checkpoint, one for each set of columns: rows that were held over a change of fields are written
     /// beside those that caused it.
@@ -184,8 +207,8 @@ struct CsvFile {
 
 impl CsvWriter {
     fn open_file(&self, fields: &Arc<Fields>) -> Result<CsvFile> {
-        let (names, written) = self.encoder.column_names(fields);
-        self.warned.warn_renamed(&names, &written);
+        let columns = self.encoder.column_names(fields);
+        self.warned.warn_renamed(&columns.names, &columns.written);
         let mut file = self.dir.create(&self.split)?;
         self.encoder.write_header(fields, file.buffer());
         Ok(CsvFile { file, fields: Arc::clone(fields), rows: 0 })
@@ -210,13 +233,17 @@ impl Writer for CsvWriter {
         let partition = partition.filter(|last| last.bytes().all(|byte| byte.is_ascii_digit())).unwrap_or(&self.split);
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_micros() as i64;
         let CsvFile { file, rows, .. } = &mut self.files[at];
-        self.encoder.write_rows(&batch, BatchContext { partition, processed_at: now }, file.buffer());
+        let common = BatchContext { partition, processed_at: now, tests: &self.tests.names() };
+        self.encoder.write_rows(&batch, common, file.buffer());
         *rows += batch.rows() as u64;
         file.flush_if_large()
     }
 
     fn prepare(&mut self, range: OffsetRange) -> Result<Prepared> {
         let files = std::mem::take(&mut self.files);
+        if let Some(CsvFile { fields, .. }) = files.first().filter(|_| self.dir.wants_description()) {
+            self.dir.describe(&description::resource(&self.encoder, fields, &self.units));
+        }
         self.dir.prepare(&self.split, files.into_iter().map(|file| (file.file, file.rows)).collect(), range)
     }
 }

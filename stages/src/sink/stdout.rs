@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::sync::Arc;
 
 use aqpipe_engine::printable;
-use aqpipe_engine::record::{Batch, Fields, OffsetRange, SplitId};
+use aqpipe_engine::record::{Batch, Fields, OffsetRange, QcTests, SplitId};
 use aqpipe_engine::schemars::{self, JsonSchema};
 use aqpipe_engine::stage::{
     BuildContext, DeadLetter, Delivery, Descriptor, Prepared, Problem, Sink, SinkConfig, Writer,
@@ -124,6 +124,7 @@ impl Sink for StdoutSink {
             state: Arc::clone(&self.state),
             format: self.format,
             encoder: Encoder::new(Arc::clone(self.cx.qc_tests())),
+            tests: Arc::clone(self.cx.qc_tests()),
             encoded: Vec::new(),
             ends: Vec::new(),
         }))
@@ -134,6 +135,7 @@ struct StdoutWriter {
     state: Arc<Mutex<StdoutState>>,
     format: Format,
     encoder: Encoder,
+    tests: Arc<QcTests>,
     encoded: Vec<u8>,
     ends: Vec<usize>,
 }
@@ -146,7 +148,10 @@ impl Writer for StdoutWriter {
         self.encoded.clear();
         self.ends.clear();
         match self.format {
-            Format::Csv => CsvEncoder::default().write_rows(&batch, BatchContext::default(), &mut self.encoded),
+            Format::Csv => {
+                let common = BatchContext { tests: &self.tests.names(), ..BatchContext::default() };
+                CsvEncoder::default().write_rows(&batch, common, &mut self.encoded);
+            }
             Format::Ndjson => self.encoder.encode(&batch, &mut self.encoded, &mut self.ends)?,
         }
         let mut state = self.state.lock();
@@ -252,14 +257,14 @@ mod tests {
     #[test]
     fn a_header_comes_first_and_again_when_the_fields_change() {
         insta::assert_snapshot!(written(Format::Csv, &["a", "a", "b"]), @r"
-        timestamp,a,flags,fills
-        1970-01-01T00:00:00Z,1.5,2,
-        1970-01-01T00:00:01Z,2.0,2,
-        1970-01-01T00:00:00Z,1.5,2,
-        1970-01-01T00:00:01Z,2.0,2,
-        timestamp,b,flags,fills
-        1970-01-01T00:00:00Z,1.5,2,
-        1970-01-01T00:00:01Z,2.0,2,
+        timestamp,a,qc_flags,fills,tests
+        1970-01-01T00:00:00Z,1.5,q2,,
+        1970-01-01T00:00:01Z,2.0,q2,,
+        1970-01-01T00:00:00Z,1.5,q2,,
+        1970-01-01T00:00:01Z,2.0,q2,,
+        timestamp,b,qc_flags,fills,tests
+        1970-01-01T00:00:00Z,1.5,q2,,
+        1970-01-01T00:00:01Z,2.0,q2,,
         ");
     }
 

@@ -2,5 +2,7 @@
 
 mod derive;
 mod impute;
+mod pivot;
 mod range_check;
 mod score;
+mod unpivot;

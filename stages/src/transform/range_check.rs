@@ -202,8 +202,7 @@ impl Transform for RangeChecker {
         }
         let keep: BooleanArray = (0..batch.rows()).map(|row| Some(!reasons.contains_key(&row))).collect();
         for (row, reason) in reasons {
-            let raw = batch.raw(row).map(<[u8]>::to_vec);
-            out.dead.push(DeadLetter::new(batch.source_offsets()[row], reason, raw));
+            out.dead.push(DeadLetter::of_row(&batch, row, reason));
         }
         let kept = batch.filter(&keep)?;
         if kept.rows() > 0 {

@@ -33,7 +33,7 @@ pub(crate) fn sink(config: Value, cx: &BuildContext) -> Arc<dyn Sink> {
 }
 
 pub(crate) fn dead_letter_sink(config: Value, cx: &BuildContext) -> Arc<DeadLetterSink> {
-    let StageConfig::DeadLetter(sink) = parse(Role::DeadLetter, config) else { panic!("not a dead letter") };
+    let StageConfig::DeadLetter(sink, _) = parse(Role::DeadLetter, config) else { panic!("not a dead letter") };
     sink.check(&Fields::default()).expect("no problems");
     sink.build(cx).expect("built")
 }

@@ -14,7 +14,7 @@ pub(crate) struct DeadLettersArgs {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// List the dead letters that were not replayed, one a line.
+    /// List the dead letters that were not replayed, one a line, and then how many there are by stage and class of reason.
     List(ListArgs),
     /// Show one dead letter with its bytes.
     Show(ShowArgs),

@@ -2,6 +2,8 @@
 
 use anyhow::Result;
 use aqpipe_engine::config::Pipeline;
+use aqpipe_engine::dead_letter_groups::DeadLetterGroups;
+use aqpipe_engine::record::Origin;
 use aqpipe_engine::stage::StoredDeadLetter;
 use serde_json::json;
 
@@ -13,6 +15,7 @@ use crate::printer;
 pub(super) fn list(pipeline: &Pipeline, args: &ListArgs) -> Result<Exit> {
     let mut replays = replays_if_known(pipeline)?;
     let (mut listed, mut hidden) = (0_u64, 0_u64);
+    let mut groups = DeadLetterGroups::default();
     for_each_dead_letter(pipeline, |dead_letter| {
         replays.compare_container(&dead_letter);
         let is_replayed = replays.contains(&dead_letter.id);
@@ -24,6 +27,7 @@ pub(super) fn list(pipeline: &Pipeline, args: &ListArgs) -> Result<Exit> {
             return;
         }
         listed += 1;
+        groups.add(&dead_letter.stage, &dead_letter.reason, place(&dead_letter));
         if args.json {
             printer::json(&json_line(&dead_letter, is_replayed).to_string());
         } else {
@@ -33,19 +37,31 @@ pub(super) fn list(pipeline: &Pipeline, args: &ListArgs) -> Result<Exit> {
     if !args.json {
         let rest = if hidden > 0 { format!(", {hidden} were replayed (`--all` lists them)") } else { String::new() };
         let noun = if listed == 1 { "dead letter" } else { "dead letters" };
-        printer::err(&format!("{listed} {noun}{rest}"));
+        printer::err(&format!("{listed} {noun}{rest}{}", if listed > 0 { ", by stage and reason:" } else { "" }));
+        groups.lines().iter().for_each(|line| printer::err(&format!("  {line}")));
     }
     Ok(Exit::Done)
 }
 
+fn place(dead_letter: &StoredDeadLetter) -> &str {
+    if dead_letter.place.is_empty() { &dead_letter.position } else { &dead_letter.place }
+}
+
 fn text_line(dead_letter: &StoredDeadLetter, is_replayed: bool) -> String {
-    let place = if dead_letter.place.is_empty() { &dead_letter.position } else { &dead_letter.place };
+    let place = place(dead_letter);
     let replayed = if is_replayed { "  (replayed)" } else { "" };
     format!("{}  {}  {place}  {}{replayed}", dead_letter.id, dead_letter.stage, dead_letter.reason)
 }
 
 fn json_line(dead_letter: &StoredDeadLetter, is_replayed: bool) -> serde_json::Value {
     let raw = dead_letter.raw.as_deref().map(String::from_utf8_lossy);
+    let record = |record: &Origin| {
+        json!({
+            "position": record.source_offset,
+            "part": record.part,
+            "raw": record.raw.as_deref().map(String::from_utf8_lossy),
+        })
+    };
     json!({
         "id": dead_letter.id.to_string(),
         "pipeline": dead_letter.pipeline,
@@ -58,6 +74,8 @@ fn json_line(dead_letter: &StoredDeadLetter, is_replayed: bool) -> serde_json::V
         "bytes": dead_letter.raw.as_ref().map(Vec::len),
         "truncated": !dead_letter.whole,
         "raw": raw,
+        "part": dead_letter.part,
+        "records": dead_letter.records.iter().map(record).collect::<Vec<_>>(),
         "replayed": is_replayed,
     })
 }

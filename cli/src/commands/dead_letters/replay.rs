@@ -25,7 +25,7 @@ const REPLAYED_DEAD_LETTERS_MAX: usize = 1_000_000;
 /// Why a dead letter cannot be replayed.
 fn replay_obstacle(pipeline: &Pipeline, dead_letter: &StoredDeadLetter) -> Option<&'static str> {
     match (&dead_letter.raw, dead_letter.whole) {
-        (None, _) => Some("their bytes are unknown"),
+        (None, _) if dead_letter.records.is_empty() => Some("their bytes are unknown"),
         (_, false) => Some("they are truncated"),
         // The sink's dead letters hold records in the format of the sink. The source reads that format only where both
         // are of one type.

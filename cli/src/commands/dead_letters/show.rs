@@ -36,7 +36,11 @@ pub(super) fn show(pipeline: &Pipeline, id: &str) -> Result<Exit> {
     ] {
         printer::out(&format!("{what:<9} {text}"));
     }
-    if let Some(raw) = &dead_letter.raw {
+    if let Some(part) = &dead_letter.part {
+        printer::out(&format!("{:<9} {part}", "part"));
+    }
+    let records = dead_letter.records.iter().filter_map(|record| record.raw.as_ref());
+    for raw in dead_letter.raw.iter().chain(records) {
         printer::out("");
         // From the second line on the record is indented, so that none of its lines looks like one of those above.
         let text = String::from_utf8_lossy(raw);

@@ -113,9 +113,10 @@ impl TestDir {
         Running::spawn_unread(self.command(args, &[]), &self.name_suffix)
     }
 
-    /// The names of the visible files of a directory, sorted.
+    /// The names of the visible files of a directory but their description, sorted.
     pub(crate) fn files(&self, dir: &str) -> Vec<String> {
-        let is_shown = |name: &String| !name.starts_with('.') && !self.path(dir).join(name).is_dir();
+        let is_shown =
+            |name: &String| !name.starts_with('.') && name != "datapackage.json" && !self.path(dir).join(name).is_dir();
         output::names(&self.path(dir)).into_iter().filter(is_shown).collect()
     }
 

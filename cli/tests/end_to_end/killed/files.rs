@@ -122,6 +122,10 @@ fn a_run_killed_at_random_moments_leaves_the_files_of_a_run_left_alone_to_the_by
     assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
     assert!(found == expected, "the same names, other bytes");
     for (name, bytes) in &seen {
+        if name == "datapackage.json" {
+            serde_json::from_slice::<serde_json::Value>(bytes).expect("a whole description");
+            continue;
+        }
         assert!(expected.get(name) == Some(bytes), "{name} was seen before it was whole");
     }
     assert_eq!(dead_letters(&dir), dead_letters(&alone));

@@ -167,7 +167,7 @@ fn from_a_file_to_kafka() {
     let (dir, kafka) = (TestDir::new(), Kafka::from_env());
     dir.write("in.csv", rows());
     let path = Path { dir: &dir, kafka: Some(&kafka), input: None, to_kafka: true, dead_letters_to_kafka: false };
-    path.die_at_each_point(&[]);
+    path.die_at_each_point(&["finish.described"]);
 }
 
 #[test]
@@ -187,5 +187,5 @@ fn from_kafka_to_kafka() {
     dir.write("in.csv", rows());
     let input = Some(fill(&dir, &kafka));
     let path = Path { dir: &dir, kafka: Some(&kafka), input, to_kafka: true, dead_letters_to_kafka: true };
-    path.die_at_each_point(&["prepare.sync", "finish.rename", "finish.renamed", "finish.sync"]);
+    path.die_at_each_point(&["prepare.sync", "finish.rename", "finish.renamed", "finish.sync", "finish.described"]);
 }

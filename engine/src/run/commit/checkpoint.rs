@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metrics::Counts;
 use crate::record::{OffsetRange, SplitId};
+use crate::run::losses::Losses;
 use crate::run::sinks::Output;
 use crate::stage::{Destination, FencingToken, RecordedSplit, SplitState};
 
@@ -20,6 +21,8 @@ pub(in crate::run) struct Checkpoint {
     /// The output that the sinks prepared.
     pub(in crate::run) output: Output,
     pub(in crate::run) counts: Counts,
+    /// What became of its records, in their order.
+    pub(in crate::run) losses: Losses,
     /// Whether the input of the split has ended.
     pub(in crate::run) ended: bool,
     /// The proof that the split is still this process's, where other instances may take it over.

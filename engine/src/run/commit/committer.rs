@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::fault;
 use crate::metrics::Metrics;
 use crate::record::SplitId;
+use crate::run::losses::LossWatch;
 use crate::run::sinks::Sinks;
 use crate::run::tasks::Tasks;
 use crate::stage::Decision;
@@ -35,6 +36,8 @@ pub(in crate::run) struct Committer {
     /// How long to wait for the checkpoints of other splits that are due at the same time.
     pub(in crate::run) gather: Duration,
     pub(in crate::run) clock: Clock,
+    /// Watches how many records are lost, until that ends the run.
+    pub(in crate::run) losses: Mutex<Option<LossWatch>>,
 }
 
 impl Committer {
@@ -106,6 +109,19 @@ impl Committer {
         Ok(mine)
     }
 
+    /// Ends the run where too many records became dead letters, once. They are committed: the other splits take a checkpoint.
+    fn watch_losses(&self, committed: &[Checkpoint]) {
+        let mut watch = self.losses.lock();
+        let mut found = None;
+        for Checkpoint { losses, counts, .. } in committed {
+            found = found.or_else(|| watch.as_mut()?.observe(losses, counts.held_after));
+        }
+        if let Some(too_many) = found {
+            *watch = None;
+            self.tasks.fail(too_many.error(&self.metrics.snapshot().dead_letters));
+        }
+    }
+
     fn commit(&self, checkpoints: Vec<Checkpoint>) -> Result<()> {
         let started = self.clock.now();
         let mut log = self.log.lock();
@@ -140,8 +156,10 @@ impl Committer {
         log.on_visible()?;
         drop(log);
         for checkpoint in &mine {
-            self.metrics.record_checkpoint(&checkpoint.split, &checkpoint.counts);
+            let Checkpoint { split, counts, losses, .. } = checkpoint;
+            self.metrics.record_checkpoint(split, counts, &losses.groups);
         }
+        self.watch_losses(&mine);
         self.metrics.record_commit(self.clock.now() - started);
         Ok(())
     }

@@ -356,6 +356,7 @@ mod tests {
 
     use super::*;
     use crate::record::{OffsetRange, Position};
+    use crate::run::losses::Losses;
     use crate::run::sinks::Output;
     use crate::stage::Prepared;
 
@@ -374,6 +375,7 @@ mod tests {
             state: SplitState { position: range.to, reader: vec![to as u8], ..SplitState::default() },
             output,
             counts,
+            losses: Losses::default(),
             ended: false,
             fencing_token: None,
         }

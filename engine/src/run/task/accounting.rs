@@ -1,12 +1,15 @@
 //! Accounting of a split: the order of timestamps on the way in, scores and flags on the way out.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow_array::Array;
 
 use crate::metrics::{Counts, FlagCounts};
-use crate::record::{Batch, Column, Flag};
+use crate::record::{Batch, Column, Flag, SplitId};
+use crate::run::losses::Losses;
+use crate::stage::DeadLetter;
 
 /// How many keys a split remembers the last timestamp of.
 const KEYS_MAX: usize = 100_000;
@@ -19,6 +22,18 @@ pub(super) struct Accounting {
     /// The last timestamp of each key.
     times: HashMap<String, i64>,
     read_in_all: u64,
+    /// What became of records since they were last looked at.
+    losses: Losses,
+    /// The source offsets of the records that were written and of those that became dead letters in this call, and how many were
+    /// filtered.
+    call: CallOutcome,
+}
+
+#[derive(Default)]
+struct CallOutcome {
+    written: Vec<u64>,
+    dead: Vec<u64>,
+    filtered: u64,
 }
 
 impl Accounting {
@@ -65,6 +80,43 @@ impl Accounting {
             row = end;
         }
         first_out_of_order
+    }
+
+    /// Counts records that the configuration left out.
+    pub(super) fn count_filtered(&mut self, filtered: u64) {
+        self.counts.filtered += filtered;
+        self.call.filtered += filtered;
+    }
+
+    /// Counts records of a batch that were written: all but those that the sink gave up.
+    pub(super) fn count_written(&mut self, offsets: &[u64], given_up: &[DeadLetter]) {
+        self.counts.written += (offsets.len() - given_up.len()) as u64;
+        let is_written = |offset: &&u64| !given_up.iter().any(|letter| letter.source_offset == **offset);
+        match given_up.is_empty() {
+            true => self.call.written.extend_from_slice(offsets),
+            false => self.call.written.extend(offsets.iter().filter(is_written)),
+        }
+    }
+
+    /// Counts dead letters.
+    pub(super) fn count_dead(&mut self, split: &SplitId, letters: &[DeadLetter]) {
+        self.counts.dead += letters.len() as u64;
+        self.call.dead.extend(letters.iter().map(|letter| letter.source_offset));
+        for DeadLetter { stage, reason, place, source_offset, .. } in letters {
+            let place = place.as_deref().map_or_else(|| format!("{split} {source_offset}").into(), Cow::Borrowed);
+            self.losses.groups.add(stage, reason, &place);
+        }
+    }
+
+    /// What became of records since the last time, in their order.
+    pub(super) fn take_losses(&mut self) -> Losses {
+        let CallOutcome { mut written, mut dead, filtered } = std::mem::take(&mut self.call);
+        let mut losses = std::mem::take(&mut self.losses);
+        losses.add(&mut dead, &written, filtered);
+        written.clear();
+        // Its room is used again.
+        self.call.written = written;
+        losses
     }
 
     /// Counts scores and flags of rows on their way out.

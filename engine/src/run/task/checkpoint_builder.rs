@@ -7,6 +7,7 @@ use super::accounting::Accounting;
 use crate::error::{Error, Result};
 use crate::metrics::Counts;
 use crate::record::{Fields, OffsetRange, Position};
+use crate::run::losses::Losses;
 
 /// The open checkpoint of a split: what happened since the last one.
 pub(in crate::run) struct CheckpointBuilder {
@@ -15,6 +16,8 @@ pub(in crate::run) struct CheckpointBuilder {
     pub(super) at: Position,
     sequence: u32,
     pub(super) accounting: Accounting,
+    /// What became of its records.
+    pub(super) losses: Losses,
     /// When the first of it happened.
     pub(super) since: Option<Instant>,
     /// The fields of its rows. One output has one set of fields.
@@ -31,6 +34,7 @@ impl CheckpointBuilder {
             at: position,
             sequence,
             accounting: Accounting::with_held(held),
+            losses: Losses::default(),
             since: None,
             fields: None,
             ended: false,

@@ -16,6 +16,7 @@ use crate::record::{Batch, Fields, Position, SAMPLE_RECORDS, SplitId};
 use crate::run::chain::{Chain, ChainOutput};
 use crate::run::commit::Checkpoint;
 use crate::run::guard;
+use crate::run::losses::LossWatch;
 use crate::run::reconfigure::Reconfiguration;
 use crate::run::sinks::{DEAD_LETTER, Output, Writers};
 use crate::run::tasks::{TaskHandle, TaskSignal, Tasks};
@@ -23,6 +24,8 @@ use crate::stage::{DeadLetter, FencingToken, Poll, Prepared, SplitReader, SplitS
 
 /// Rows in a batch at most: larger ones win nothing, smaller ones cost (measured on chains of 13 columns).
 const BATCH_ROWS_MAX: u64 = 8192;
+/// Places in a message at most.
+const PLACES_MAX: usize = 8;
 /// How often a task looks at its signal and lets transforms emit what waited too long.
 const SIGNAL_POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Compares once the fields that really come with those that the stages name.
@@ -49,6 +52,8 @@ pub(in crate::run) struct Task {
     pub(in crate::run) commits_at_start: bool,
     /// Whether the end of the split is committed even if nothing else is.
     pub(in crate::run) commits_at_end: bool,
+    /// Watches how many records of the split are lost, so that the committer hears of too many soon.
+    pub(in crate::run) losses: LossWatch,
     pub(in crate::run) open: CheckpointBuilder,
 }
 
@@ -97,7 +102,11 @@ impl Task {
                 let out = self.chain.tick(now)?;
                 self.emit(out)?;
             }
-            if self.is_due(now) {
+            if self.too_many_are_lost() {
+                self.checkpoint()?;
+                // The committer may end the run, which then has not read more.
+                self.tasks.wait_for_commits(&self.id, self.epoch, SIGNAL_POLL_INTERVAL);
+            } else if self.is_due(now) {
                 self.checkpoint()?;
             }
         }
@@ -107,8 +116,9 @@ impl Task {
         let now = self.clock.now();
         let until = self.due().map_or(now + SIGNAL_POLL_INTERVAL, |due| due.min(now + SIGNAL_POLL_INTERVAL));
         let until = self.clock.deadline(until);
-        // So many records may still be read before the next checkpoint.
+        // So many records may still be read before the next checkpoint, or until it is known whether the first ones are all lost.
         let left = self.schedule.records_max.saturating_sub(self.open.accounting.counts.read);
+        let left = self.losses.first_left().map_or(left, |first| first.min(left));
         let polled =
             guard::call(&self.source_label, || self.reader.next(left.clamp(1, BATCH_ROWS_MAX) as usize, until))?;
         if cfg!(debug_assertions)
@@ -153,6 +163,17 @@ impl Task {
             || self.writers.is_full()
     }
 
+    /// Looks at what became of records since the last time: whether too many of this split are lost, once for each time.
+    fn too_many_are_lost(&mut self) -> bool {
+        let losses = self.open.accounting.take_losses();
+        let found = self.losses.observe(&losses, self.chain.held());
+        self.open.losses.extend(losses);
+        if found.is_some() {
+            self.losses.start_again();
+        }
+        found.is_some()
+    }
+
     /// Takes what the source read.
     fn process(&mut self, batch: Batch, dead: Vec<DeadLetter>) -> Result<()> {
         let started = self.clock.now();
@@ -164,6 +185,7 @@ impl Task {
             self.open.fields = Some(Arc::clone(batch.fields()));
         }
         self.metrics.progress.fetch_add((batch.rows() + dead.len()) as u64, Ordering::Relaxed);
+        self.chain.only_parts(self.reader.parts());
         match dead.first() {
             Some(first) if self.writers.dead_letters.is_none() => self.stop_at(&batch, first)?,
             _ => {
@@ -195,8 +217,22 @@ impl Task {
         place.ok().flatten().unwrap_or_else(|| format!("{} {offset}", self.id))
     }
 
+    /// The place of a dead letter, for a person: of a merged row, those of all its records.
+    fn place_of(&mut self, letter: &DeadLetter) -> String {
+        let mut places: Vec<String> =
+            letter.records.iter().take(PLACES_MAX).map(|record| self.place(record.source_offset)).collect();
+        match (letter.records.len(), &letter.part) {
+            (0, None) => self.place(letter.source_offset),
+            (0, Some(part)) => format!("{}, part {part}", self.place(letter.source_offset)),
+            (records, _) => {
+                places.extend((records > PLACES_MAX).then(|| format!("{} more", records - PLACES_MAX)));
+                places.join(", ")
+            }
+        }
+    }
+
     fn no_dead_letter_sink(&mut self, bad: &DeadLetter, stage: &str) -> Error {
-        let place = bad.place.clone().unwrap_or_else(|| self.place(bad.source_offset));
+        let place = bad.place.clone().unwrap_or_else(|| self.place_of(bad));
         Error::new(bad.reason.clone())
             .in_stage(stage)
             .at(place)
@@ -251,7 +287,10 @@ impl Task {
 
     /// Writes what came out of the transforms.
     fn emit(&mut self, out: ChainOutput) -> Result<()> {
-        self.open.accounting.counts.filtered += out.filtered;
+        let accounting = &mut self.open.accounting;
+        accounting.count_filtered(out.filtered);
+        accounting.counts.made += out.made;
+        accounting.counts.merged += out.merged;
         if let (Some(bad), None) = (out.dead.first(), &self.writers.dead_letters) {
             return Err(self.no_dead_letter_sink(bad, &bad.stage));
         }
@@ -266,10 +305,11 @@ impl Task {
     }
 
     fn write(&mut self, batch: Batch) -> Result<()> {
-        let (rows, mut dead) = (batch.rows() as u64, Vec::new());
+        let mut dead = Vec::new();
         self.open.accounting.count_output(&batch);
+        let offsets = batch.source_offsets_buffer();
         guard::call(&self.sink_label, || self.writers.records.write(batch, &mut dead))?;
-        self.open.accounting.counts.written += rows - dead.len() as u64;
+        self.open.accounting.count_written(&offsets, &dead);
         if let (Some(bad), None) = (dead.first(), &self.writers.dead_letters) {
             let label = self.sink_label.clone();
             return Err(self.no_dead_letter_sink(bad, &label));
@@ -284,17 +324,20 @@ impl Task {
         }
         for letter in &mut letters {
             if letter.place.is_none() {
-                letter.place = self.reader.describe_offset(letter.source_offset);
+                let is_whole = letter.part.is_none() && letter.records.is_empty();
+                letter.place = if is_whole {
+                    self.reader.describe_offset(letter.source_offset)
+                } else {
+                    Some(self.place_of(letter))
+                };
             }
-            letter.raw_schema = if as_read { self.reader.raw_schema(letter.source_offset) } else { None };
+            letter.raw_schema = if as_read { self.reader.raw_schema(letter) } else { None };
         }
-        let count = letters.len() as u64;
         let Some(writer) = &mut self.writers.dead_letters else {
             return Err(Error::bug("a dead letter without a sink for it"));
         };
-        guard::call(DEAD_LETTER, || writer.write(letters, &mut Vec::new()))?;
-        self.open.accounting.counts.dead += count;
-        Ok(())
+        self.open.accounting.count_dead(&self.id, &letters);
+        guard::call(DEAD_LETTER, || writer.write(letters, &mut Vec::new()))
     }
 
     /// Closes the open checkpoint, unless it is empty.
@@ -304,6 +347,10 @@ impl Task {
 
     fn take_checkpoint(&mut self) -> Result<()> {
         let range = self.open.range();
+        let since = self.open.accounting.take_losses();
+        self.losses.observe(&since, self.chain.held());
+        self.open.losses.extend(since);
+        let losses = std::mem::take(&mut self.open.losses);
         let counts = self.open.close(self.chain.held())?;
         fault::step("prepare.sink")?;
         let records = guard::call(&self.sink_label, || self.writers.records.prepare(range))?;
@@ -322,6 +369,7 @@ impl Task {
             state: SplitState { position: range.to, sequence: range.sequence, reader, transforms },
             output: Output { records, dead_letters },
             counts,
+            losses,
             ended: self.open.ended,
             fencing_token: self.fencing_token.clone(),
         })

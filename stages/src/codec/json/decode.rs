@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use aqpipe_engine::Result;
 use aqpipe_engine::record::{Batch, Fields, Kind};
+use aqpipe_engine::{Error, Result};
 use arrow_array::builder::StringBuilder;
 
 use super::cell::Cell;
@@ -14,10 +14,13 @@ use super::quality::TestBits;
 use super::rejected::Rejected;
 use super::row::Row;
 use crate::columns::{KeyBuilder, RowsBuilder};
+use crate::reading::time::TimeReader;
 use crate::reading::{NumberReader, UnreadableCells};
 
 /// Bytes of records that may wait in one batch.
 const BATCH_BYTES_MAX: usize = 64 << 20;
+/// What a saved state begins with that has more than the layout, whose own version is another one.
+const WITH_TIMES_VERSION: u8 = 100;
 
 /// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +57,9 @@ pub struct Decoder {
     numbers: NumberReader,
     /// Cells of numbers that could not be read, by the index of the field.
     pub(crate) unreadable: UnreadableCells,
+    times: TimeReader,
+    /// Of the next record's message, in milliseconds since 1970.
+    message_time: Option<i64>,
 }
 
 impl Decoder {
@@ -71,6 +77,8 @@ impl Decoder {
             quality_ignored: 0,
             numbers: options.numbers,
             unreadable: UnreadableCells::default(),
+            times: options.times,
+            message_time: None,
         }
     }
 
@@ -87,7 +95,7 @@ impl Decoder {
         }
         let source = std::str::from_utf8(payload)
             .map_err(|error| Rejected::new(format!("not UTF-8 at byte {}", error.valid_up_to())))?;
-        self.row.read(source, &self.layout, &mut self.tests)?;
+        self.row.read(source, &self.layout, &mut self.tests, (&mut self.times, self.message_time))?;
         if !self.fit_layout(source) {
             return Ok(Pushed::Full);
         }
@@ -130,7 +138,8 @@ impl Decoder {
                 .collect();
             numbers.into_iter().for_each(|index| self.layout.decide_number(index));
         }
-        let (time, utc_offset) = self.row.time.unwrap_or_default();
+        let (time, utc_offset) = self.row.time;
+        self.times.taken(source_offset);
         let rows = &mut self.rows;
         rows.time.push(time);
         rows.utc_offset.push(utc_offset);
@@ -164,6 +173,7 @@ impl Decoder {
         }
         let fresh = new_rows(&self.layout, self.keep_raw, rows);
         self.bytes = 0;
+        self.times.begin_batch();
         std::mem::replace(&mut self.rows, fresh).finish(&self.layout.batch_fields()).map(Some)
     }
 
@@ -178,16 +188,44 @@ impl Decoder {
         std::mem::take(&mut self.quality_ignored)
     }
 
+    /// Says the time of the message of the next record, in milliseconds since 1970.
+    pub fn set_message_time(&mut self, millis: Option<i64>) {
+        self.message_time = millis;
+    }
+
+    /// The time that the message of the last record gives it, where it is the record's time.
+    #[must_use]
+    pub fn time_of_message(&self) -> Option<(i64, i16)> {
+        if self.layout.timestamp.is_empty() { self.times.time_of_message(self.message_time) } else { None }
+    }
+
+    /// Whether the bytes of a record at this time do not say it.
+    #[must_use]
+    pub fn needs_time(&self, instant: i64) -> bool {
+        self.layout.timestamp.is_empty() || self.times.has_to_be_known(instant)
+    }
+
+    /// The reader of the timestamps.
+    pub fn times(&mut self) -> &mut TimeReader {
+        &mut self.times
+    }
+
     /// The layout that the next batch has unless a record changes it.
     #[must_use]
     pub fn fields(&self) -> Arc<Fields> {
         self.layout.batch_fields()
     }
 
-    /// The known fields and their kinds, for [`restore`](Self::restore).
+    /// The known fields and their kinds, and what the reader of the timestamps knows, for [`restore`](Self::restore).
     #[must_use]
     pub fn snapshot_state(&self) -> Vec<u8> {
-        self.layout.snapshot_state()
+        let times = self.times.saved(u64::MAX);
+        if times.is_empty() {
+            return self.layout.snapshot_state();
+        }
+        let saved = (self.layout.snapshot_state(), times);
+        // Bytes: nothing that cannot be serialised.
+        postcard::to_extend(&saved, vec![WITH_TIMES_VERSION]).unwrap_or_default()
     }
 
     /// Adds the fields that [`snapshot_state`](Self::snapshot_state) saved behind those declared now. Call it before the first
@@ -196,10 +234,18 @@ impl Decoder {
     /// # Errors
     /// Where the bytes are not what this version saves.
     pub fn restore(&mut self, saved: &[u8]) -> Result<()> {
-        if !saved.is_empty() {
+        if let [WITH_TIMES_VERSION, saved @ ..] = saved {
+            let unreadable = || Error::new("the saved state of an earlier run cannot be read");
+            let (layout, times): (Vec<u8>, Vec<u8>) =
+                postcard::from_bytes(saved).map_err(|error| unreadable().because(error))?;
+            if !self.times.restore(&times) {
+                return Err(unreadable());
+            }
+            self.layout.restore(&layout)?;
+        } else if !saved.is_empty() {
             self.layout.restore(saved)?;
-            self.rows = new_rows(&self.layout, self.keep_raw, 0);
         }
+        self.rows = new_rows(&self.layout, self.keep_raw, 0);
         Ok(())
     }
 }

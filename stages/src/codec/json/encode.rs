@@ -8,6 +8,7 @@ use arrow_array::{Array, StringArray};
 use arrow_buffer::NullBuffer;
 
 use super::property_names::QUALITY;
+use crate::codec::clock_codes::is_clock_code;
 use crate::codec::text;
 use crate::codec::unique_names::unique_names;
 use crate::warn_once::WarnOnce;
@@ -43,7 +44,14 @@ struct RecordTemplate {
 
 /// A column's parts, for one batch.
 enum ColumnView<'a> {
-    Number { values: &'a [f64], nulls: Option<&'a NullBuffer>, quality: &'a [u32], implied: u32 },
+    Number {
+        values: &'a [f64],
+        nulls: Option<&'a NullBuffer>,
+        quality: &'a [u32],
+        implied: u32,
+        /// Whether it is written as an integer.
+        is_code: bool,
+    },
     Text(&'a StringArray),
 }
 
@@ -96,6 +104,7 @@ impl<'a> ColumnView<'a> {
                 nulls: numbers.values.nulls(),
                 quality: &numbers.quality,
                 implied: if field.derived { DERIVED_BITS } else { 0 },
+                is_code: is_clock_code(field),
             },
         }
     }
@@ -153,9 +162,10 @@ impl RecordTemplate {
         for (property, cells) in self.properties.iter().zip(columns) {
             out.extend_from_slice(property);
             match cells {
-                ColumnView::Number { values, nulls, quality, implied } => {
+                ColumnView::Number { values, nulls, quality, implied, is_code } => {
                     let valid = nulls.is_none_or(|nulls| nulls.is_valid(row));
-                    if !(valid && text::write_number(out, values[row])) {
+                    let write = if *is_code { text::write_code } else { text::write_number };
+                    if !(valid && write(out, values[row])) {
                         out.extend_from_slice(b"null");
                     }
                     // A reader takes a value of such a field for derived, and a gap in it for none.

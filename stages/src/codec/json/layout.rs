@@ -19,7 +19,8 @@ const LAYOUT_FORMAT_VERSION: u8 = 1;
 /// The part of a record that a property is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Slot {
-    Timestamp,
+    /// A part of it, by its index.
+    Timestamp(usize),
     Key,
     Field(usize),
     Quality,
@@ -34,7 +35,8 @@ pub(super) struct Layout {
     pub(super) generation: u64,
     /// How many fields have only had nulls, so that their kind is unknown.
     pub(super) unknown_kinds: usize,
-    pub(super) timestamp: String,
+    /// The properties that are the timestamp.
+    pub(super) timestamp: Vec<String>,
     key: Option<Arc<str>>,
     open: bool,
     numeric: Arc<BTreeSet<String>>,
@@ -92,7 +94,7 @@ impl Layout {
 
     /// Whether a name is that of a property that is no field.
     fn is_reserved(&self, name: &str) -> bool {
-        name == self.timestamp || name == QUALITY || self.key.as_deref() == Some(name)
+        self.timestamp.iter().any(|part| part == name) || name == QUALITY || self.key.as_deref() == Some(name)
     }
 
     /// Works out everything that follows from the fields, after a change of them.
@@ -107,7 +109,9 @@ impl Layout {
         self.generation += 1;
         self.unknown_kinds = self.fields.iter().filter(|field| field.kind == Kind::Unknown).count();
         let fields = self.fields.iter().enumerate().map(|(index, field)| (Arc::clone(&field.name), Slot::Field(index)));
-        let mut slots = vec![(self.timestamp.as_str().into(), Slot::Timestamp)];
+        let timestamp = self.timestamp.iter().enumerate();
+        let mut slots: Vec<(Arc<str>, Slot)> =
+            timestamp.map(|(index, name)| (name.as_str().into(), Slot::Timestamp(index))).collect();
         slots.extend(self.key.iter().map(|key| (Arc::clone(key), Slot::Key)));
         slots.extend(fields);
         slots.push((QUALITY.into(), Slot::Quality));

@@ -1,14 +1,14 @@
 //! The wire format: one JSON object a record.
 //!
 //! ```json
-//! {"timestamp":"2004-03-10T18:00:00+01:00","station":"uci","CO(GT)":2.6,"T":null,"hour":18.0,
+//! {"timestamp":"2004-03-10T18:00:00+01:00","station":"uci","CO(GT)":2.6,"T":null,"hour":18,
 //!  "quality":{"score":0.98,"flags":"192","derived":["hour"],
 //!             "tests":{"CO(GT)":["gross_range"]},"fills":{"CO(GT)":"forward_fill(2)"}}}
 //! ```
 //!
 //! * `timestamp` is RFC 3339 with the offset of the source's clock. Then come the key, where records have one, and the
 //!   fields in their order; `null` is a missing value. Numbers are the shortest decimals that read back as the same
-//!   64-bit number, always with a point or an exponent. What is not finite is `null`.
+//!   64-bit number, with a point or an exponent; codes of the clock are integers. What is not finite is `null`.
 //! * `quality.score` is the record's quality, 0 to 1, where a stage has scored it.
 //! * `quality.flags` has one QARTOD digit for **every** field, text too, in the order in which the object has them:
 //!   a reader without the schema cannot tell a missing text from a missing number. A text is 2, or 9 where it is null.

@@ -6,12 +6,16 @@ use std::sync::Arc;
 use aqpipe_engine::record::{Fields, QcTests};
 
 use crate::reading::NumberReader;
+use crate::reading::time::TimeReader;
 
 /// How records are read.
 #[derive(Clone, Debug)]
 pub struct DecoderOptions {
-    /// The property that is the timestamp.
-    pub timestamp: String,
+    /// The properties that are the timestamp, joined by a blank; none where it is that of the message (see
+    /// [`Decoder::set_message_time`](super::Decoder::set_message_time)).
+    pub timestamp: Vec<String>,
+    /// Reads the timestamps.
+    pub times: TimeReader,
     /// The property that is the key.
     pub key: Option<String>,
     /// The fields that are known before the first record. Other properties are added behind them as they appear. Of the other

@@ -8,11 +8,15 @@ use super::lexer::Lexer;
 use super::property_names::QUALITY;
 use super::quality::{Quality, TestBits};
 use super::rejected::Rejected;
-use crate::codec::text;
+use crate::reading::time::TimeReader;
 
 #[derive(Debug, Default)]
 pub(super) struct Row {
-    pub(super) time: Option<(i64, i16)>,
+    /// In microseconds since 1970, and minutes east of UTC.
+    pub(super) time: (i64, i16),
+    /// One for each part of the timestamp.
+    time_cells: Vec<Cell>,
+    joined: String,
     pub(super) key: Option<Cell>,
     /// One for each known field.
     pub(super) cells: Vec<Cell>,
@@ -24,8 +28,14 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Reads a record.
-    pub(super) fn read(&mut self, source: &str, layout: &Layout, tests: &mut TestBits) -> Result<(), Rejected> {
+    /// Reads a record; `message_time` is that of its message, in milliseconds since 1970.
+    pub(super) fn read(
+        &mut self,
+        source: &str,
+        layout: &Layout,
+        tests: &mut TestBits,
+        (times, message_time): (&mut TimeReader, Option<i64>),
+    ) -> Result<(), Rejected> {
         self.clear(layout);
         let mut lexer = Lexer::new(source);
         lexer.space();
@@ -49,14 +59,46 @@ impl Row {
         if lexer.peek().is_some() {
             lexer.fail("the end")?;
         }
-        if self.time.is_none() {
-            return Err(Rejected::new(format!("there is no property `{}`", layout.timestamp)));
-        }
+        self.time = self.read_time(source, layout, times, message_time)?;
         Ok(())
     }
 
+    /// The time of the record that was read: behind all properties, for its key may decide which of two it is.
+    #[inline]
+    fn read_time(
+        &mut self,
+        source: &str,
+        layout: &Layout,
+        times: &mut TimeReader,
+        message_time: Option<i64>,
+    ) -> Result<(i64, i16), Rejected> {
+        if let Some(absent) = self.time_cells.iter().position(|cell| matches!(cell, Cell::Absent)) {
+            return Err(Rejected::new(format!("there is no property `{}`", layout.timestamp[absent])));
+        }
+        let key_text = self.key.as_ref().map_or(Cow::Borrowed(""), |key| shown(key, source));
+        let key = || key_text.as_bytes();
+        match self.time_cells.as_slice() {
+            [] => times.read_message(message_time, key).map_err(|why| Rejected::new(format!("the timestamp: {why}"))),
+            [cell] => {
+                let text = shown(cell, source);
+                times.read(text.as_bytes(), key).map_err(|why| no_time(layout, &text, &why))
+            }
+            several => {
+                self.joined.clear();
+                for cell in several {
+                    if !self.joined.is_empty() {
+                        self.joined.push(' ');
+                    }
+                    self.joined.push_str(shown(cell, source).trim());
+                }
+                times.read(self.joined.as_bytes(), key).map_err(|why| no_time(layout, &self.joined, &why))
+            }
+        }
+    }
+
     fn clear(&mut self, layout: &Layout) {
-        self.time = None;
+        self.time_cells.clear();
+        self.time_cells.resize(layout.timestamp.len(), Cell::Absent);
         self.key = None;
         self.cells.clear();
         self.cells.resize(layout.fields.len(), Cell::Absent);
@@ -114,13 +156,12 @@ impl Row {
                 }
                 self.order.push(index);
             }
-            Slot::Timestamp => {
-                let name = &layout.timestamp;
+            Slot::Timestamp(part) => {
+                let name = &layout.timestamp[part];
                 let cell = Cell::read(lexer)?.map_err(|what| nested(name, what))?;
-                if self.time.is_some() {
+                if !matches!(std::mem::replace(&mut self.time_cells[part], cell), Cell::Absent) {
                     return Err(repeated(name));
                 }
-                self.time = Some(timestamp(name, &cell, lexer.text)?);
             }
             Slot::Key => {
                 let name = layout.key_name();
@@ -140,20 +181,25 @@ impl Row {
     }
 }
 
-fn timestamp(name: &str, cell: &Cell, source: &str) -> Result<(i64, i16), Rejected> {
-    let shown = match cell {
-        Cell::Text(quoted) => quoted.text(source),
-        Cell::Number(number) => Cow::from(&source[number.part.range()]),
-        Cell::Bool(_) | Cell::Null | Cell::Absent => Cow::from("null"),
-    };
-    let parsed = match cell {
-        Cell::Text(_) => text::parse_timestamp(shown.as_bytes()),
-        _ => Err(text::TimestampError::Shape),
-    };
-    parsed.map_err(|why| {
-        let shown: String = shown.chars().take(64).collect();
-        Rejected::new(format!("the {name} `{shown}` {why}"))
-    })
+/// A value as text, without blanks around it.
+#[inline]
+fn shown<'a>(cell: &Cell, source: &'a str) -> Cow<'a, str> {
+    match cell {
+        Cell::Text(quoted) => match quoted.text(source) {
+            Cow::Borrowed(text) => Cow::Borrowed(text.trim_ascii()),
+            Cow::Owned(text) => Cow::Owned(text.trim_ascii().to_owned()),
+        },
+        Cell::Number(number) => Cow::Borrowed(&source[number.part.range()]),
+        Cell::Bool(true) => Cow::Borrowed("true"),
+        Cell::Bool(false) => Cow::Borrowed("false"),
+        Cell::Null | Cell::Absent => Cow::Borrowed("null"),
+    }
+}
+
+#[cold]
+fn no_time(layout: &Layout, text: &str, why: &str) -> Rejected {
+    let shown: String = text.chars().take(64).collect();
+    Rejected::new(format!("the {} `{shown}` {why}", layout.timestamp.join(" and ")))
 }
 
 #[cold]

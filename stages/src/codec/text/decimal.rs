@@ -12,6 +12,24 @@ pub fn write_number(out: &mut Vec<u8>, number: f64) -> bool {
     number.is_finite()
 }
 
+/// Appends a number that is a code: without a point where it is whole, so that it is an integer to every reader.
+#[inline]
+pub fn write_code(out: &mut Vec<u8>, number: f64) -> bool {
+    // The minus of a negative zero is no integer's.
+    if number.fract() != 0.0 || number.abs() > WHOLE_MAX || number.to_bits() == (-0.0_f64).to_bits() {
+        return write_number(out, number);
+    }
+    match number as i64 {
+        small @ 0..=9 => out.push(b'0' + small as u8),
+        small @ 10..=99 => out.extend_from_slice(&[b'0' + (small / 10) as u8, b'0' + (small % 10) as u8]),
+        large => out.extend_from_slice(large.to_string().as_bytes()),
+    }
+    true
+}
+
+/// Up to here every whole number is a float, and every reader's integer.
+const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -20,6 +38,27 @@ mod tests {
         let mut out = Vec::new();
         write_number(&mut out, number);
         String::from_utf8(out).expect("ASCII")
+    }
+
+    #[test]
+    fn codes_are_integers_where_they_are_whole() {
+        for (number, text) in [
+            (0.0, "0"),
+            (-0.0, "-0.0"),
+            (7.0, "7"),
+            (23.0, "23"),
+            (-1.0, "-1"),
+            (365.0, "365"),
+            (0.5, "0.5"),
+            (6.123233995736766e-17, "6.123233995736766e-17"),
+            (1e300, "1e+300"),
+            (f64::NAN, ""),
+            (f64::INFINITY, ""),
+        ] {
+            let mut out = Vec::new();
+            assert_eq!(write_code(&mut out, number), number.is_finite());
+            assert_eq!(String::from_utf8(out).expect("ASCII"), text);
+        }
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 mod decimal;
 mod fill;
+mod test_names;
 mod time;
 
-pub use decimal::write_number;
+pub use decimal::{write_code, write_number};
 pub use fill::{parse_fill, write_fill, write_fills};
-pub use time::{TimestampError, parse_timestamp, write_timestamp};
+pub use test_names::write_tests;
+pub use time::write_timestamp;

@@ -55,11 +55,11 @@ fn a_checkpoint_becomes_a_file_with_a_header_and_one_without_rows_none() {
     let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).expect("visible");
     let name = "air_quality_batch_air-quality-data-2_00000000000000000005-00000000000000000007.csv";
     insta::assert_snapshot!(read(name), @r"
-    timestamp,T,flags,fills,partition,offset
-    1970-01-01T00:00:00Z,5.0,2,,2,5
-    1970-01-01T00:00:00Z,6.0,2,,2,6
+    timestamp,T,qc_flags,fills,tests,partition,offset
+    1970-01-01T00:00:00Z,5.0,q2,,,2,5
+    1970-01-01T00:00:00Z,6.0,q2,,,2,6
     ");
-    assert!(read(&name.replace('7', "8").replace('5', "7")).starts_with("timestamp,T,RH,flags"));
+    assert!(read(&name.replace('7', "8").replace('5', "7")).starts_with("timestamp,T,RH,qc_flags"));
     assert_eq!(
         sink.committed_offsets().expect("files").committed_offsets(&["air-quality-data/2".into()]).expect("known"),
         [Some(8)]
@@ -93,9 +93,9 @@ fn names_and_delimiters_that_would_confuse_readers_are_problems() {
     config.delimiter = 'é';
     assert!(config.check(&open).is_err());
     config.delimiter = '\t';
-    let fields = Fields { list: vec![Field::text("flags")], ..Fields::default() };
+    let fields = Fields { list: vec![Field::text("qc_flags")], ..Fields::default() };
     assert_eq!(config.check(&fields).expect_err("taken")[0].path, ["marks"]);
-    config.marks = false;
+    config.marks = MarksOption(Marks::None);
     config.check(&fields).expect("free then");
 }
 
@@ -135,7 +135,7 @@ fn a_record_with_a_field_called_as_another_column_is_written_and_ends_nothing() 
     sink.acquire().expect("files").acquire().expect("free");
     let mut writer = sink.open(&"topic/0".into(), 0).expect("opens");
     writer.write(batch(&["T"], 0..1), &mut Vec::new()).expect("writes");
-    writer.write(batch(&["T", "flags", "timestamp"], 1..2), &mut Vec::new()).expect("writes");
+    writer.write(batch(&["T", "qc_flags", "timestamp"], 1..2), &mut Vec::new()).expect("writes");
     sink.two_phase_commit()
         .expect("files")
         .commit(writer.prepare(range(0, 2)).expect("prepares").staged())
@@ -143,7 +143,90 @@ fn a_record_with_a_field_called_as_another_column_is_written_and_ends_nothing() 
     let name = "air_quality_batch_topic-0_00000000000000000000-00000000000000000002.2.csv";
     let text = std::fs::read_to_string(dir.path().join(name)).expect("visible");
     insta::assert_snapshot!(text, @r"
-    timestamp,T,flags_,timestamp_,flags,fills
-    1970-01-01T00:00:00Z,1.0,1.0,1.0,222,
+    timestamp,T,qc_flags_,timestamp_,qc_flags,fills,tests
+    1970-01-01T00:00:00Z,1.0,1.0,1.0,q222,,
     ");
+}
+
+#[test]
+fn marks_are_a_switch_or_a_word() {
+    let marks = |value: serde_json::Value| {
+        let options = serde_json::json!({"dir": "out", "marks": value});
+        serde_json::from_value::<CsvSinkConfig>(options).map(|config| config.marks.0).map_err(|error| error.to_string())
+    };
+    assert_eq!(marks(true.into()), Ok(Marks::Text));
+    assert_eq!(marks(false.into()), Ok(Marks::None));
+    assert_eq!(marks("columns".into()), Ok(Marks::Columns));
+    assert!(marks("rows".into()).is_err_and(|error| error.contains("true, false or \"columns\"")));
+}
+
+/// The package in a directory.
+fn package(dir: &Path) -> serde_json::Value {
+    serde_json::from_slice(&std::fs::read(dir.join("datapackage.json")).expect("there")).expect("JSON")
+}
+
+/// Writes and commits a batch as one file.
+fn write_file(config: &CsvSinkConfig, names: &[&str], rows: std::ops::Range<u64>) {
+    let sink = config.build(&BuildContext::for_tests()).expect("builds");
+    sink.acquire().expect("files").acquire().expect("free");
+    let mut writer = sink.open(&"topic/0".into(), 0).expect("opens");
+    writer.write(batch(names, rows.clone()), &mut Vec::new()).expect("writes");
+    let prepared = writer.prepare(range(rows.start, rows.end)).expect("prepares");
+    sink.two_phase_commit().expect("files").commit(prepared.staged()).expect("finishes");
+}
+
+#[test]
+fn a_description_stands_beside_the_first_file_and_goes_with_the_files() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut first = config(dir.path());
+    first.units.insert("T".to_owned(), "°C".to_owned());
+    write_file(&first, &["T"], 0..2);
+    let described = package(dir.path());
+    let resource = &described["resources"][0];
+    assert_eq!(resource["path"], "air_quality_batch_topic-0_00000000000000000000-00000000000000000002.csv");
+    assert_eq!(resource["schema"]["fields"][1], serde_json::json!({"name": "T", "type": "number", "unit": "°C"}));
+    write_file(&first, &["T", "RH"], 2..3);
+    assert_eq!(package(dir.path()), described, "it is that of the first file");
+
+    let mut second = config(dir.path());
+    (second.prefix, second.marks) = ("Other".to_owned(), MarksOption(Marks::Columns));
+    write_file(&second, &["RH"], 0..1);
+    let both = package(dir.path());
+    assert_eq!(both["resources"][0], *resource);
+    let names: Vec<&serde_json::Value> = both["resources"][1]["schema"]["fields"]
+        .as_array()
+        .expect("columns")
+        .iter()
+        .map(|field| &field["name"])
+        .collect();
+    assert_eq!(names, ["timestamp", "RH", "RH_qc", "fills", "tests"]);
+
+    let reset = |config: &CsvSinkConfig| {
+        let sink = config.build(&BuildContext::for_tests()).expect("builds");
+        sink.acquire().expect("files").reset().expect("removed");
+    };
+    reset(&first);
+    assert_eq!(package(dir.path())["resources"].as_array().map(Vec::len), Some(1), "the other's stays");
+    reset(&second);
+    let left: Vec<_> =
+        std::fs::read_dir(dir.path()).expect("a directory").map(|it| it.expect("it").file_name()).collect();
+    assert!(left.iter().all(|name| name.to_string_lossy().ends_with("lock")), "{left:?}");
+}
+
+#[test]
+fn a_package_of_somebody_else_stays_and_costs_no_file() {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("datapackage.json"), "{\"name\": \"mine\"}").expect("written");
+    write_file(&config(dir.path()), &["T"], 0..2);
+    assert_eq!(package(dir.path()), serde_json::json!({"name": "mine"}));
+    let count = std::fs::read_dir(dir.path())
+        .expect("a directory")
+        .filter(|it| it.as_ref().is_ok_and(|it| it.path().extension().is_some_and(|extension| extension == "csv")));
+    assert_eq!(count.count(), 1);
+
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut off = config(dir.path());
+    off.datapackage = false;
+    write_file(&off, &["T"], 0..2);
+    assert!(!dir.path().join("datapackage.json").exists());
 }

@@ -8,10 +8,9 @@ use aqpipe_engine::stage::{Problem, Repeat};
 
 use super::cell_text;
 use super::config::CsvSourceConfig;
-use super::time::TimeFormat;
 use crate::input::playback::Playback;
-use crate::input::zone;
 use crate::reading::FlagSource;
+use crate::reading::time::{Cells, Zone};
 
 /// Bytes of a key that all records share: each record is written with it.
 const KEY_BYTES_MAX: usize = 1000;
@@ -156,34 +155,13 @@ impl CsvSourceConfig {
     }
 
     fn check_timestamp(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        let timestamp = &self.timestamp;
-        if timestamp.column.is_some() && !timestamp.columns.is_empty() {
-            problems.push(Problem::new(["timestamp", "columns"], "`column` and `columns` exclude each other").at_key());
+        let zone = Zone::checked(&self.timezone);
+        let mut problems = self.timestamp.check(Cells::Columns, zone.as_ref().ok());
+        if problems.iter().all(|problem| problem.warning) {
+            let path = self.timestamp.place();
+            problems.extend(self.timestamp.names().iter().filter_map(|name| self.unknown_column(&path, name)));
         }
-        let path: &[&str] =
-            if timestamp.column.is_some() { &["timestamp", "column"] } else { &["timestamp", "columns"] };
-        for name in timestamp.names() {
-            problems.extend(self.unknown_column(path, name));
-        }
-        let zone = zone::parse(&self.timezone);
-        if zone.is_none() {
-            problems.push(
-                Problem::new(["timezone"], format!("`{}` is neither UTC nor a fixed offset", self.timezone))
-                    .help(zone::TIMEZONE_HELP),
-            );
-        }
-        if let Some(format) = &timestamp.format
-            && let Err(why) = TimeFormat::new(Some(format), zone.unwrap_or(0))
-        {
-            problems.push(
-                Problem::new(
-                    ["timestamp", "format"],
-                    format!("`{format}` is not a format that times can be read by: {why}"),
-                )
-                .help("a format has a full date, such as %d/%m/%Y %H.%M.%S or %Y-%m-%dT%H:%M"),
-            );
-        }
+        problems.extend(zone.err());
         problems
     }
 

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use encoding_rs::{Encoding, UTF_8};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::cell_text;
 use crate::input::playback::Playback;
-use crate::input::zone;
+use crate::reading::time::TimestampOptions;
 use crate::reading::{
     Censored, FlagOptions, FlagSource, MarkVerdict, NumberOptions, Sentinel, Thousands, UnreadableAction,
 };
@@ -98,11 +98,13 @@ pub(crate) struct CsvSourceConfig {
     /// "warn".
     #[serde(default)]
     pub(super) on_unreadable: UnreadableAction,
-    /// The columns of the timestamp and how it is written.
+    /// Where the time of a record is, and how it is written: a column's name, or a table.
     #[serde(default)]
-    pub(super) timestamp: TimestampColumns,
-    /// The clock of timestamps that have no offset of their own: "UTC" or a fixed offset such as "+01:00".
-    #[serde(default = "zone::utc")]
+    pub(super) timestamp: TimestampOptions,
+    /// The clock of timestamps that have no offset of their own: "UTC", a fixed offset such as "+01:00", or a zone such as
+    /// "Europe/Rome". A time that the clock of a zone shows twice goes by the order of the records of its key, else by
+    /// `ambiguous` of `timestamp`; one that it never shows makes a dead letter.
+    #[serde(default = "utc")]
     pub(super) timezone: String,
     /// The key of the records, such as the station: a column, or a value for all. One key is one series. Absent, records
     /// have no key.
@@ -147,34 +149,6 @@ pub(crate) struct CsvSourceConfig {
     /// there is no `key`). Any other run ends with an error, for a wrong `path` must not pass for data.
     #[serde(default)]
     pub(super) sample_if_missing: bool,
-}
-
-/// The columns of the timestamp and how it is written.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(inline)]
-pub(super) struct TimestampColumns {
-    /// Its column. Absent, and without `columns`: `timestamp`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) column: Option<String>,
-    /// Its columns, joined by a blank, where date and time stand apart.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) columns: Vec<String>,
-    /// How it is written, in the directives of `strftime`: `%d/%m/%Y %H.%M.%S`. Absent: ISO 8601 or RFC 3339. Days and
-    /// months are never guessed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) format: Option<String>,
-}
-
-impl TimestampColumns {
-    /// The columns to join.
-    pub(super) fn names(&self) -> Vec<&str> {
-        match &self.column {
-            Some(column) => vec![column],
-            None if self.columns.is_empty() => vec![aqpipe_engine::record::TIMESTAMP],
-            None => self.columns.iter().map(String::as_str).collect(),
-        }
-    }
 }
 
 /// The key: a column, or a value for all.
@@ -261,6 +235,10 @@ impl CsvSourceConfig {
     pub(super) fn is_text(&self, name: &str) -> bool {
         self.text_fields.iter().any(|text| text == name)
     }
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
 }
 
 fn comma() -> char {

@@ -127,12 +127,14 @@ impl RowDeadLetterDecoder {
 
 impl DeadLetterDecoder for RowDeadLetterDecoder {
     fn decode(&mut self, source_offset: u64, raw: &[u8], raw_schema: Option<&str>) -> Result<Result<Batch, String>> {
-        let decoders = match self.decoders_for(raw_schema)? {
+        let (raw_schema, time) = RawSchema::split_time(raw_schema);
+        let decoders = match self.decoders_for(raw_schema.as_deref())? {
             Ok(decoders) => decoders,
             Err(reason) => return Ok(Err(reason.clone())),
         };
         let mut first = None;
         for (decoder, dialect, form) in decoders {
+            decoder.times().set_known(time);
             match read(decoder, (*dialect, *form), source_offset, raw)? {
                 Ok(batch) => return Ok(Ok(batch)),
                 Err(reason) => drop(first.get_or_insert(reason)),

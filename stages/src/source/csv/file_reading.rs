@@ -121,10 +121,10 @@ impl FileReading {
     }
 
     /// The raw schema of the rows of a file that is not open; nothing where the file is gone.
-    pub(super) fn read_raw_schema(&self, span: &InputFile) -> Option<String> {
+    pub(super) fn read_raw_schema(&self, span: &InputFile) -> Option<RawSchema> {
         let file = Arc::new(File::open(&span.name).ok()?);
         let opened = self.open(&file, span, false).ok()??;
-        Some(self.raw_schema(&opened.columns, span).text())
+        Some(self.raw_schema(&opened.columns, span))
     }
 
     /// The option that would pass over a line which is no record: it looks like a comment, or stands behind the header and has

@@ -35,7 +35,6 @@ mod stage;
 mod stored_bytes;
 #[cfg(test)]
 mod tests;
-mod time;
 mod torn_line;
 mod unpacked;
 mod utf16;

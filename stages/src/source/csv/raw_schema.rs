@@ -1,5 +1,8 @@
 //! What a dead letter keeps beside the bytes of its row, so that the row can be decoded again.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use encoding_rs::{Encoding, UTF_8};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +32,10 @@ pub(super) struct RawSchema {
     /// The encoding of the rows, unless it is UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     encoding: Option<String>,
+    /// The time of this one row, in microseconds since 1970 with the minutes east of UTC of its clock, where its bytes do not say
+    /// it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) time: Option<(i64, i16)>,
 }
 
 fn are_too_long(names: &[String]) -> bool {
@@ -46,6 +53,7 @@ impl RawSchema {
             quote: config.quote.clone(),
             decimal: config.decimal,
             encoding,
+            time: None,
         }
     }
 
@@ -64,9 +72,26 @@ impl RawSchema {
         Ok(schema)
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(super) fn text(&self) -> Arc<str> {
         // Names and characters: nothing that cannot be serialised.
-        serde_json::to_string(self).unwrap_or_default()
+        serde_json::to_string(self).unwrap_or_default().into()
+    }
+
+    /// The text for a row that had this time.
+    pub(super) fn text_with_time(&self, time: (i64, i16)) -> Arc<str> {
+        RawSchema { time: Some(time), ..self.clone() }.text()
+    }
+
+    /// A text without the time of its row, which other rows of its file share, and that time.
+    pub(super) fn split_time(text: Option<&str>) -> (Option<Cow<'_, str>>, Option<(i64, i16)>) {
+        let Some(text) = text else { return (None, None) };
+        match serde_json::from_str::<RawSchema>(text) {
+            Ok(schema) if schema.time.is_some() => {
+                let shared = RawSchema { time: None, ..schema.clone() }.text();
+                (Some(Cow::Owned(shared.to_string())), schema.time)
+            }
+            _ => (Some(Cow::Borrowed(text)), None),
+        }
     }
 
     pub(super) fn dialect(&self) -> Dialect {

@@ -12,9 +12,8 @@ use super::column_plan::{ColumnPlan, seems_split_by, shown};
 use super::config::CsvSourceConfig;
 use super::dialect::has_line_end;
 use super::records::Records;
-use super::time::TimeFormat;
 use crate::columns::{ColumnBuilder, KeyBuilder, RowsBuilder};
-use crate::input::zone;
+use crate::reading::time::{TimeReader, Zone};
 use crate::reading::{NumberReader, PublisherFlags, Reading, UnreadableCells, Verdict};
 
 /// Characters of a value in a reason.
@@ -46,7 +45,7 @@ pub(super) struct RowDecoder {
     /// Cells of measurements that could not be read, and codes that are not listed.
     pub(super) unreadable: UnreadableCells,
     pub(super) unlisted: UnreadableCells,
-    time: TimeFormat,
+    time: TimeReader,
     key: Option<Arc<str>>,
     keep_raw: bool,
     joined: Vec<u8>,
@@ -60,8 +59,8 @@ impl RowDecoder {
         source_test: u8,
         keep_raw: bool,
     ) -> Result<RowDecoder> {
-        let zone = zone::parse(&config.timezone).unwrap_or(0);
-        let time = TimeFormat::new(config.timestamp.format.as_deref(), zone).map_err(aqpipe_engine::Error::config)?;
+        let zone = Zone::parse(&config.timezone).unwrap_or_default();
+        let time = TimeReader::new(&config.timestamp, zone).map_err(aqpipe_engine::Error::config)?;
         let mut decoder = RowDecoder {
             layout: Arc::default(),
             unknown_kinds: Vec::new(),
@@ -87,6 +86,21 @@ impl RowDecoder {
     /// The kinds of all fields, by name.
     pub(super) fn kinds(&self) -> Vec<(String, Kind)> {
         self.plan.fields.iter().map(|field| (field.name.clone(), field.kind)).collect()
+    }
+
+    /// The reader of the times.
+    pub(super) fn times(&mut self) -> &mut TimeReader {
+        &mut self.time
+    }
+
+    /// Whether the cells of a row at this time do not say it.
+    pub(super) fn needs_time(&self, instant: i64) -> bool {
+        self.time.has_to_be_known(instant)
+    }
+
+    /// What the reader of the times needs to go on before the record at an offset.
+    pub(super) fn saved_times(&self, before: u64) -> Vec<u8> {
+        self.time.saved(before)
     }
 
     /// Takes over the kinds that an earlier run has found.
@@ -151,6 +165,7 @@ impl RowDecoder {
         if !self.unknown_kinds.is_empty() && self.decide_kinds(record, rows.len() > 0) {
             return Decoded::LayoutChange;
         }
+        self.time.taken(source_offset);
         rows.time.push(time);
         rows.utc_offset.push(offset);
         rows.source_offsets.push(source_offset);
@@ -296,8 +311,9 @@ impl RowDecoder {
 
     #[inline]
     fn time_of<R: Read>(&mut self, record: &Records<R>) -> Result<(i64, i16), String> {
+        let key = || self.plan.key.map_or(&[][..], |column| trim(record.cell(column)));
         let parsed = if let [column] = *self.plan.time {
-            self.time.parse(trim(record.cell(column)))
+            self.time.read(trim(record.cell(column)), key)
         } else {
             self.joined.clear();
             for column in &self.plan.time {
@@ -306,7 +322,7 @@ impl RowDecoder {
                 }
                 self.joined.extend_from_slice(trim(record.cell(*column)));
             }
-            self.time.parse(&self.joined)
+            self.time.read(&self.joined, key)
         };
         parsed.map_err(|why| self.no_time(record, &why))
     }
@@ -317,7 +333,7 @@ impl RowDecoder {
         let cells: Vec<&[u8]> = self.plan.time.iter().map(|column| trim(record.cell(*column))).collect();
         let (names, verb) = (names.join("` and `"), if names.len() == 1 { "is" } else { "are" });
         let text = shorten(&cells.join(&b' '));
-        format!("`{names}` {verb} `{text}`, which is not {}: {why}", self.time.expectation())
+        format!("`{names}` {verb} `{text}`, which {why}")
     }
 
     /// Why the row has a wrong number of columns; `None` if it only lacks columns without a name at its end.

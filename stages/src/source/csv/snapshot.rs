@@ -28,6 +28,8 @@ pub(super) struct SplitSnapshot {
     pub(super) kinds: Vec<(String, Kind)>,
     /// The CRC-32 of each file up to the position; the last one is that of the current file.
     pub(super) read: Vec<u32>,
+    /// What decides readings that a clock shows twice: the state of the reader of times.
+    pub(super) times: Vec<u8>,
 }
 
 impl SplitSnapshot {

@@ -23,7 +23,8 @@ use super::raw_schema::RawSchema;
 use super::resume::{self, PlannedSplit};
 use super::row_decoder::RowDecoder;
 use super::split::CsvSplitReader;
-use crate::input::{run_splits, zone};
+use crate::input::run_splits;
+use crate::reading::time::Zone;
 use crate::reading::{CellReport, SOURCE_TEST};
 use crate::source::sample::{SampleSettings, SampleSource, UCI_FIELDS};
 
@@ -211,14 +212,16 @@ pub(super) fn sample_instead(config: &CsvSourceConfig, cx: &BuildContext) -> Res
     tracing::warn!("there is no file {}: the readings are GENERATED, not measured; their key is `sample`", config.path);
     // Without a key, nothing in a record would tell that it is not measured.
     let key = config.key.as_ref().map_or(SAMPLE_KEY_NAME, KeyColumn::name);
+    let defaults = SampleSettings::default();
     let settings = SampleSettings {
         fields,
-        zone: zone::parse(&config.timezone).unwrap_or(0),
+        // Their clock never changes.
+        zone: Zone::parse(&config.timezone).unwrap_or_default().offset_at(defaults.start.saturating_mul(1_000_000)),
         key: Some(key.into()),
         // Not the key of measured readings: a reader of the records must see the difference.
         stations: vec!["sample".into()],
         limit: config.max_records,
-        ..SampleSettings::default()
+        ..defaults
     };
     Ok(Box::new(SampleSource::new(settings, cx)))
 }

@@ -68,7 +68,7 @@ pub(super) struct CsvSplitReader {
     prefix: RefCell<PrefixChecksum>,
     /// As `prefix`.
     lines: RefCell<LineIndex>,
-    raw_schemas: RawSchemas,
+    raw_schemas: RefCell<RawSchemas>,
     /// Where the files may grow.
     growing: Option<Growing>,
     /// Whether a header that comes again was logged.
@@ -107,7 +107,7 @@ impl CsvSplitReader {
             torn_logged: false,
             prefix: RefCell::default(),
             lines: RefCell::default(),
-            raw_schemas: RawSchemas::default(),
+            raw_schemas: RefCell::default(),
             growing: None,
             repeated_logged: false,
         }
@@ -131,6 +131,9 @@ impl CsvSplitReader {
         self.origin = snapshot.origin;
         if let Some(growing) = &mut self.growing {
             growing.known = snapshot.known;
+        }
+        if !self.decoder.times().restore(&snapshot.times) {
+            return Err(Error::new(format!("what was saved of the times of `{}` cannot be read", self.id)));
         }
         self.base = self.origin + input_files::bytes_before(&self.files, file);
         self.file = file;
@@ -176,7 +179,7 @@ impl CsvSplitReader {
             self.decoder.use_plan(plan);
             self.columns = Arc::clone(&opened.columns);
         }
-        self.raw_schemas.opened(self.file, self.reading.raw_schema(&self.columns, span).text());
+        self.raw_schemas.get_mut().opened(self.file, self.reading.raw_schema(&self.columns, span));
         if byte > opened.records.position() {
             let (checksum, known) = self.prefix.get_mut().current(&self.files, self.file, byte)?;
             if known != byte {
@@ -287,7 +290,7 @@ impl CsvSplitReader {
         let prefix = self.prefix.get_mut();
         prefix.up_to(&self.files, self.file, self.begin.0)?;
         self.origin = self.base;
-        self.raw_schemas.forget_first(self.file);
+        self.raw_schemas.get_mut().forget_first(self.file);
         for (file, checksum) in self.files.drain(..self.file).zip(prefix.forget_first(self.file)) {
             remember(&mut growing.known, InputFile { from: file.length, before: checksum, ..file });
         }
@@ -533,7 +536,12 @@ impl SplitReader for CsvSplitReader {
         }
         let mut rows = self.decoder.rows(room);
         let mut dead = Vec::new();
+        self.decoder.times().begin_batch();
         let goes_on = self.read(room, until, &mut rows, &mut dead)?;
+        let warnings = self.decoder.times().take_warnings();
+        if self.progress.is_some() {
+            warnings.iter().for_each(|warning| tracing::warn!("{}: {warning}", self.id));
+        }
         let read = rows.len() + dead.len();
         self.row += read as u64;
         self.report_progress(before, !goes_on);
@@ -570,17 +578,21 @@ impl SplitReader for CsvSplitReader {
         };
         let known = self.growing.as_ref().map_or_else(Vec::new, |growing| growing.known.clone());
         let (files, kinds) = (self.files.clone(), self.decoder.kinds());
-        SplitSnapshot { files, origin: self.origin, known, line, kinds, read }.to_bytes()
+        let times = self.decoder.saved_times(at.offset);
+        SplitSnapshot { files, origin: self.origin, known, line, kinds, read, times }.to_bytes()
     }
 
     fn describe_offset(&mut self, at: u64) -> Option<String> {
         self.line_of(at).map(|(name, line)| format!("{name}:{line}"))
     }
 
-    fn raw_schema(&mut self, offset: u64) -> Option<Arc<str>> {
-        let (file, _) = input_files::locate(&self.files, offset.checked_sub(self.origin)?)?;
-        let CsvSplitReader { raw_schemas, reading, files, .. } = self;
-        raw_schemas.of(file, || reading.read_raw_schema(files.get(file)?))
+    fn raw_schema(&self, letter: &DeadLetter) -> Option<Arc<str>> {
+        let (file, _) = input_files::locate(&self.files, letter.source_offset.checked_sub(self.origin)?)?;
+        let kept = self.raw_schemas.borrow_mut().of(file, || self.reading.read_raw_schema(self.files.get(file)?))?;
+        Some(match letter.time {
+            Some(time) if self.decoder.needs_time(time.0) => kept.schema.text_with_time(time),
+            _ => Arc::clone(&kept.text),
+        })
     }
 
     fn progress(&self) -> Option<f64> {

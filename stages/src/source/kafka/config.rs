@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aqpipe_engine::record::{Field, Fields, TIMESTAMP};
+use aqpipe_engine::record::{Field, Fields};
 use aqpipe_engine::stage::{Boundedness, BuildContext, DeadLetterDecoder, Descriptor, Problem, Source, SourceConfig};
 use aqpipe_engine::{Error, Result};
 use schemars::JsonSchema;
@@ -18,6 +18,7 @@ use crate::kafka::properties::{ClientKind, Properties, ReservedProperty};
 use crate::kafka::security::Security;
 use crate::kafka::topic_options::check_topic;
 use crate::kafka::transactions::{Participant, ParticipantKind, TransactionManager, TransactionOptions};
+use crate::reading::time::{Cells, TimeReader, TimestampOptions, Zone};
 use crate::reading::{
     CellReport, Censored, MarkVerdict, NumberOptions, NumberReader, SOURCE_TEST, SampleRules, Sentinel, Thousands,
     UnreadableAction,
@@ -97,10 +98,14 @@ pub(crate) struct KafkaSourceConfig {
     #[serde(default = "session_timeout_secs")]
     #[schemars(range(min = 1, max = 1800))]
     session_timeout_secs: u32,
-    /// The property that is the record's timestamp: RFC 3339 text.
-    #[serde(default = "timestamp")]
-    #[schemars(length(min = 1))]
-    timestamp: String,
+    /// Where the time of a record is, and how it is written: a property's name, or a table.
+    #[serde(default)]
+    timestamp: TimestampOptions,
+    /// The clock of timestamps that have no offset of their own: "UTC", a fixed offset such as "+01:00", or a zone such as
+    /// "Europe/Rome". Absent, such records become dead letters. A time that the clock of a zone shows twice goes by the order of
+    /// the records of its key, else by `ambiguous` of `timestamp`; one that it never shows makes a dead letter.
+    #[serde(default)]
+    timezone: Option<String>,
     /// The property that is the record's key, such as the station. Absent, records have no key.
     #[serde(default)]
     key: Option<String>,
@@ -131,10 +136,6 @@ const fn session_timeout_secs() -> u32 {
 
 fn point() -> char {
     '.'
-}
-
-fn timestamp() -> String {
-    TIMESTAMP.to_owned()
 }
 
 const RESERVED_PROPERTIES: &[ReservedProperty] = &[
@@ -175,6 +176,7 @@ impl SourceConfig for KafkaSourceConfig {
             problems.push(Problem::new(["librdkafka", strategy], message).at_key().help("leave it out"));
         }
         problems.extend(self.transactions.as_ref().and_then(TransactionOptions::check));
+        problems.extend(self.time_problems());
         problems.extend(self.name_problems());
         problems.extend(self.numbers().check());
         if problems.iter().any(|problem| !problem.warning) {
@@ -193,7 +195,7 @@ impl SourceConfig for KafkaSourceConfig {
     }
 
     fn dead_letter_decoder(&self, cx: &BuildContext) -> Result<Option<Box<dyn DeadLetterDecoder>>> {
-        Ok(Some(Box::new(MessageDeadLetterDecoder(Decoder::new(self.decoder(cx))))))
+        Ok(Some(Box::new(MessageDeadLetterDecoder(Decoder::new(self.decoder(cx)?)))))
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>> {
@@ -219,7 +221,7 @@ impl SourceConfig for KafkaSourceConfig {
             static_member: self.static_member(cx)?,
             until_end: self.until_end || cx.until_end(),
             session_timeout_secs: self.session_timeout_secs,
-            decoder: self.decoder(cx),
+            decoder: self.decoder(cx)?,
             sample: Arc::new(SampleRules {
                 numbers: self.numbers(),
                 action: self.on_unreadable,
@@ -251,18 +253,20 @@ impl KafkaSourceConfig {
         }
     }
 
-    fn decoder(&self, cx: &BuildContext) -> DecoderOptions {
+    fn decoder(&self, cx: &BuildContext) -> Result<DecoderOptions> {
         let layout = self.layout();
         let source_test = if self.value_marks.is_empty() { 0 } else { cx.qc_tests().bit(SOURCE_TEST) };
-        DecoderOptions {
-            timestamp: self.timestamp.clone(),
+        let zone = self.timezone.as_deref().and_then(Zone::parse).unwrap_or_default();
+        Ok(DecoderOptions {
+            timestamp: self.timestamp.names().into_iter().map(str::to_owned).collect(),
+            times: TimeReader::new(&self.timestamp, zone).map_err(Error::config)?,
             key: self.key.clone(),
             declared: (!layout.list.is_empty()).then_some(layout),
             numeric: Arc::clone(cx.numeric_fields()),
             numbers: NumberReader::new(&self.numbers(), source_test),
             tests: Arc::clone(cx.qc_tests()),
             keep_raw: cx.keeps_raw(),
-        }
+        })
     }
 
     /// How measurements are read.
@@ -285,6 +289,14 @@ impl KafkaSourceConfig {
         Fields { list, key: self.key.as_deref().map(Into::into), score: None, open }
     }
 
+    fn time_problems(&self) -> Vec<Problem> {
+        let zone = self.timezone.as_deref().map(Zone::checked).transpose();
+        let known = zone.as_ref().ok().map(|zone| zone.clone().unwrap_or_default());
+        let mut problems = self.timestamp.check(Cells::Properties, known.as_ref());
+        problems.extend(zone.err());
+        problems
+    }
+
     /// The timestamp, the key and the fields are different properties.
     fn name_problems(&self) -> Vec<Problem> {
         let lists = [("fields", &self.fields), ("text_fields", &self.text_fields)];
@@ -292,8 +304,10 @@ impl KafkaSourceConfig {
             names.iter().enumerate().map(|(index, name)| (vec![(*list).to_owned(), index.to_string()], name))
         });
         let key = self.key.iter().map(|key| (vec!["key".to_owned()], key));
-        let mut seen = vec![&self.timestamp];
         let mut problems = Vec::new();
+        let timestamp = self.timestamp.names();
+        let timestamp: Vec<String> = timestamp.into_iter().map(str::to_owned).collect();
+        let mut seen: Vec<&String> = timestamp.iter().collect();
         for (path, name) in key.chain(fields) {
             if name.is_empty() {
                 problems.push(Problem::new(path, "the name is empty"));

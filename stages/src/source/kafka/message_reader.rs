@@ -9,6 +9,7 @@ use aqpipe_engine::{Error, Result};
 
 use super::field_presence::FieldPresence;
 use super::partition_state::{MessageIdentity, PartitionState};
+use super::raw_schema;
 use crate::codec::json::{Decoder, Pushed};
 use crate::kafka::topic_partition::TopicPartition;
 use crate::reading::{SampleRules, StreamSample};
@@ -17,6 +18,7 @@ use crate::reading::{SampleRules, StreamSample};
 struct Pending {
     offset: u64,
     payload: Vec<u8>,
+    time: Option<i64>,
     bytes: u64,
 }
 
@@ -48,8 +50,8 @@ pub(super) struct MessageReader {
     presence: FieldPresence,
     sample: StreamSample,
     rules: Arc<SampleRules>,
-    /// The warning of `presence`, until it is logged.
-    warning: Option<String>,
+    /// Warnings, until they are logged.
+    warnings: Vec<String>,
     /// The saved state, without that of the decoder.
     state: PartitionState,
     /// The last message of an earlier run, where it is still there: it comes first.
@@ -79,7 +81,7 @@ impl MessageReader {
             // A run that has committed has decided.
             sample: StreamSample::new(rules, !state.decoder.is_empty()),
             rules: Arc::clone(rules),
-            warning: None,
+            warnings: Vec::new(),
             state,
             expected: None,
         }
@@ -110,15 +112,20 @@ impl MessageReader {
 
     /// Takes the message that did not fit the batch before it.
     pub(super) fn take_pending(&mut self) -> Result<bool> {
-        let Some(Pending { offset, payload, bytes }) = self.pending.take() else { return Ok(false) };
-        match self.push(offset, Some(&payload), bytes) {
+        let Some(Pending { offset, payload, time, bytes }) = self.pending.take() else { return Ok(false) };
+        match self.push(offset, Some(&payload), (time, bytes)) {
             TakeOutcome::Taken => Ok(true),
             _ => Err(Error::bug("a record fits no batch").at(self.place_of(offset))),
         }
     }
 
-    /// Takes a message by its offset and value; `bytes` is the length of key and value together.
-    pub(super) fn take(&mut self, offset: u64, payload: Option<&[u8]>, bytes: u64) -> Result<TakeOutcome> {
+    /// Takes a message by its offset and value, its time in milliseconds since 1970, and the length of key and value together.
+    pub(super) fn take(
+        &mut self,
+        offset: u64,
+        payload: Option<&[u8]>,
+        (time, bytes): (Option<i64>, u64),
+    ) -> Result<TakeOutcome> {
         let this = MessageIdentity::of(offset, payload);
         if let Some(expected) = self.expected.take()
             && offset < self.position.offset
@@ -127,7 +134,7 @@ impl MessageReader {
         }
         self.check_gap(offset)?;
         self.state.last = Some(this);
-        Ok(self.push(offset, payload, bytes))
+        Ok(self.push(offset, payload, (time, bytes)))
     }
 
     #[cold]
@@ -139,7 +146,8 @@ impl MessageReader {
         .help("was it deleted and made anew, or are these other brokers? `--fresh` forgets positions and state")
     }
 
-    fn push(&mut self, offset: u64, payload: Option<&[u8]>, bytes: u64) -> TakeOutcome {
+    fn push(&mut self, offset: u64, payload: Option<&[u8]>, (time, bytes): (Option<i64>, u64)) -> TakeOutcome {
+        self.decoder.set_message_time(time);
         let reason = match payload {
             None => "the message has no value (a tombstone)".to_owned(),
             Some(payload) => match self.decoder.push(offset, payload) {
@@ -148,7 +156,7 @@ impl MessageReader {
                     return TakeOutcome::Taken;
                 }
                 Ok(Pushed::Full) => {
-                    self.pending = Some(Pending { offset, payload: payload.to_vec(), bytes });
+                    self.pending = Some(Pending { offset, payload: payload.to_vec(), time, bytes });
                     return TakeOutcome::Full;
                 }
                 Err(rejected) => rejected.reason,
@@ -156,6 +164,7 @@ impl MessageReader {
         };
         let mut dead_letter = DeadLetter::new(offset, reason, payload.map(<[u8]>::to_vec));
         dead_letter.place = Some(self.place_of(offset));
+        dead_letter.time = self.decoder.time_of_message();
         self.dead.push(dead_letter);
         self.advance(offset, bytes);
         TakeOutcome::Taken
@@ -184,7 +193,7 @@ impl MessageReader {
     pub(super) fn rows(&mut self) -> Result<(Batch, Vec<DeadLetter>)> {
         let batch = match self.decoder.take()? {
             Some(batch) => {
-                self.warning = self.presence.observe(&batch);
+                self.warnings.extend(self.presence.observe(&batch));
                 self.judge(&batch)?;
                 self.empty = Some(batch.slice(0, 0));
                 batch
@@ -192,6 +201,7 @@ impl MessageReader {
             // Of the last layout: a change of layout ends a checkpoint.
             None => self.empty.clone().map_or_else(Batch::without_rows, Ok)?,
         };
+        self.warnings.extend(self.decoder.times().take_warnings());
         Ok((batch, std::mem::take(&mut self.dead)))
     }
 
@@ -206,9 +216,14 @@ impl MessageReader {
         Ok(())
     }
 
-    /// The warning that the last rows gave rise to.
-    pub(super) fn take_warning(&mut self) -> Option<String> {
-        self.warning.take()
+    /// The warnings that the last rows gave rise to.
+    pub(super) fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    /// What a decoder needs beside the bytes of a message.
+    pub(super) fn raw_schema(&self, letter: &DeadLetter) -> Option<Arc<str>> {
+        letter.time.filter(|time| self.decoder.needs_time(time.0)).map(|time| raw_schema::text(time).into())
     }
 
     /// The bytes read since the last call.

@@ -10,6 +10,7 @@ mod offsets;
 mod opener;
 mod partition_handle;
 mod partition_state;
+mod raw_schema;
 mod rebalance;
 mod settings;
 mod source;

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::record::Position;
-use aqpipe_engine::stage::{Poll, SplitReader};
+use aqpipe_engine::stage::{DeadLetter, Poll, SplitReader};
 use aqpipe_engine::{Error, Result};
 use rdkafka::Message;
 use rdkafka::consumer::base_consumer::PartitionQueue;
@@ -103,7 +103,8 @@ impl<C: ConsumerContext> KafkaSplitReader<C> {
                     // Headers are left alone: a key that is not UTF-8 would panic in the client library.
                     let payload = message.payload();
                     let bytes = message.key().map_or(0, <[u8]>::len) + payload.map_or(0, <[u8]>::len);
-                    match self.messages.take(offset, payload, bytes as u64)? {
+                    let time = message.timestamp().to_millis();
+                    match self.messages.take(offset, payload, (time, bytes as u64))? {
                         TakeOutcome::Taken => taken += 1,
                         TakeOutcome::Known => {}
                         TakeOutcome::Full => break,
@@ -182,7 +183,7 @@ impl<C: ConsumerContext + 'static> SplitReader for KafkaSplitReader<C> {
         if taken > 0 {
             self.count(taken as u64);
             let (batch, dead) = self.messages.rows()?;
-            if let Some(warning) = self.messages.take_warning() {
+            for warning in self.messages.take_warnings() {
                 let (monitor, partition) = (&self.membership.monitor, self.messages.partition());
                 tracing::warn!(pipeline = &*monitor.pipeline, stage = &*monitor.stage, "{partition}: {warning}");
             }
@@ -197,6 +198,10 @@ impl<C: ConsumerContext + 'static> SplitReader for KafkaSplitReader<C> {
 
     fn snapshot_state(&self, _: Position) -> Result<Vec<u8>> {
         self.messages.snapshot_state()
+    }
+
+    fn raw_schema(&self, letter: &DeadLetter) -> Option<Arc<str>> {
+        self.messages.raw_schema(letter)
     }
 
     /// At a later start the newest records would be others, and the oldest ones may be gone.

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::settings::{DATA_SET_RECORDS, Faults, SampleSettings, UCI_FIELDS};
 use crate::input::playback::Playback;
-use crate::input::zone;
+use crate::reading::time::fixed_offset;
 use aqpipe_engine::stage::Repeat;
 
 /// Stations that a number may ask for: each one has its own state.
@@ -58,7 +58,7 @@ pub(crate) struct SampleSourceConfig {
     #[schemars(range(min = 1, max = 31_536_000))]
     interval: u32,
     /// The clock: "UTC" or a fixed offset such as "+01:00".
-    #[serde(default = "zone::utc")]
+    #[serde(default = "utc")]
     timezone: String,
     /// Faults to try a pipeline with.
     #[serde(default)]
@@ -189,11 +189,11 @@ impl SampleSourceConfig {
         }
         let stations = self.stations(&mut problems);
         let fields = self.fields(&mut problems);
-        let zone = zone::parse(&self.timezone);
+        let zone = fixed_offset(&self.timezone);
         if zone.is_none() {
             problems.push(
                 Problem::new(["timezone"], format!("`{}` is neither UTC nor a fixed offset", self.timezone))
-                    .help(zone::TIMEZONE_HELP),
+                    .help("a clock is \"UTC\" or a fixed offset such as \"+01:00\""),
             );
         }
         let start = self.start.parse::<DateTime>().ok().and_then(|time| Offset::UTC.to_timestamp(time).ok());
@@ -282,6 +282,10 @@ const fn one() -> u64 {
 
 const fn hour() -> u32 {
     3600
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
 }
 
 fn station() -> String {

@@ -15,6 +15,10 @@ use super::feature::{Feature, Hemisphere};
 ///
 /// A field that a record has itself is kept: the feature of that name is then not added, and a warning says so once.
 ///
+/// Codes and counts are integers in messages and files: `hour` 0 to 23; `day_of_week` 0 Monday, 1 Tuesday, 2 Wednesday, 3 Thursday,
+/// 4 Friday, 5 Saturday, 6 Sunday; `month` 1 to 12; `is_weekend` 1 on Saturday and Sunday, else 0; `season` 1 winter, 2 spring,
+/// 3 summer, 4 autumn, by whole months: winter is December to February in the north, June to August in the south.
+///
 /// They are read off the record's own clock (its instant and its offset from UTC), so `hour` is the hour that the
 /// source wrote. Their provenance is `derived`, and `score` leaves them out unless it lists them. The cyclic pairs put
 /// 23 h next to 0 h, Sunday next to Monday and December next to January.

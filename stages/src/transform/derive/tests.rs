@@ -7,6 +7,7 @@ use aqpipe_engine::stage::{BuildContext, Transform};
 use serde_json::json;
 
 use super::feature::{Feature, Hemisphere};
+use crate::codec::clock_codes::CLOCK_CODES;
 use crate::testing::{
     HOUR, START, apply_one, batch, number_fields, problems, quality, schema_takes, timed, transform, values,
 };
@@ -73,4 +74,11 @@ fn names_that_are_taken_and_repeated_features_are_problems() {
     let twice = says(json!({ "features": ["month", "month"] }));
     assert_eq!(twice, ["features.1: the feature `month` is listed twice"]);
     assert!(!schema_takes("derive", &json!({ "features": [] })));
+}
+
+#[test]
+fn the_codes_of_the_clock_are_the_features_whose_values_are_all_whole() {
+    let is_whole = |feature: &Feature| feature.table(Hemisphere::North).iter().all(|value| value.fract() == 0.0);
+    let whole: Vec<&str> = Feature::all().iter().filter(|feature| is_whole(feature)).map(|it| it.name()).collect();
+    assert_eq!(whole, CLOCK_CODES);
 }

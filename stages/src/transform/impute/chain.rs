@@ -11,9 +11,11 @@ use super::field_binder::{FieldBinder, FieldSelection};
 use super::imputer::{Imputer, SavedStep, SeriesNames};
 use super::key_table::KeyTable;
 use super::keyed_batch::KeyedBatch;
+use super::same_times::SameTimes;
+use super::sampling::SamplingCheck;
 use super::step::Method;
 
-const CHAIN_FORMAT_VERSION: u8 = 1;
+const CHAIN_FORMAT_VERSION: u8 = 2;
 
 /// The saved state, behind the version.
 #[derive(Serialize, Deserialize)]
@@ -31,11 +33,26 @@ pub(super) struct ImputeChain {
     steps: Vec<(Method, Box<dyn Imputer>)>,
     /// Rows that steps of an earlier configuration held. They go through the present steps first.
     backlog: Vec<Batch>,
+    sampling: Option<SamplingCheck>,
+    same_times: Option<SameTimes>,
 }
 
 impl ImputeChain {
-    pub(super) fn new(selection: FieldSelection, steps: Vec<(Method, Box<dyn Imputer>)>) -> ImputeChain {
-        ImputeChain { keys: KeyTable::default(), binder: FieldBinder::new(selection), steps, backlog: Vec::new() }
+    pub(super) fn new(
+        selection: FieldSelection,
+        steps: Vec<(Method, Box<dyn Imputer>)>,
+        sampling: Option<SamplingCheck>,
+        same_times: SameTimes,
+    ) -> ImputeChain {
+        let binder = FieldBinder::new(selection);
+        ImputeChain {
+            keys: KeyTable::default(),
+            binder,
+            steps,
+            backlog: Vec::new(),
+            sampling,
+            same_times: Some(same_times),
+        }
     }
 
     fn rows(&mut self, batch: Batch) -> KeyedBatch {
@@ -87,10 +104,19 @@ impl Transform for ImputeChain {
             return Ok(());
         }
         let rows = self.rows(batch);
+        if self.sampling.as_mut().is_some_and(|check| check.is_done_after(&rows)) {
+            self.sampling = None;
+        }
+        if self.same_times.as_mut().is_some_and(|check| check.is_done_after(&rows)) {
+            self.same_times = None;
+        }
         self.run_steps(0, vec![rows], out)
     }
 
     fn finish(&mut self, out: &mut Output) -> Result<()> {
+        if let Some(check) = self.sampling.take() {
+            check.conclude();
+        }
         self.run_backlog(out)?;
         self.release(out, |step, rows| step.finish(rows))
     }

@@ -12,11 +12,14 @@ use super::chain::ImputeChain;
 use super::constant_fill::ConstantFill;
 use super::expanding_median::ExpandingMedian;
 use super::field_binder::FieldSelection;
+use super::fill_policy::FillPolicy;
 use super::fitted_median::FittedMedian;
 use super::gap_fill::GapFill;
 use super::gap_rule::GapRule;
 use super::imputer::Imputer;
 use super::median_fit::MedianFitter;
+use super::same_times::SameTimes;
+use super::sampling::SamplingCheck;
 use super::step::{Method, Over, Step};
 use super::window_median::WindowMedian;
 use crate::measurement_checks::check_measurements;
@@ -27,7 +30,12 @@ use crate::measurement_checks::check_measurements;
 /// on a source that ends gives, cell for cell, what pandas gives by `ffill(limit=3)`, `bfill(limit=3)` and `fillna` of
 /// the median. A filled value is never taken for an observed one: its flag becomes `unknown` until a later check
 /// evaluates it, and its quality says which method filled it and how many records away the value was observed. A value
-/// flagged `fail` is carried nowhere and counts for no median; one that a check emptied is filled and stays flagged.
+/// flagged `fail` is carried nowhere and counts for no median, but as a record in `limit`; one that a check emptied is filled
+/// and stays flagged. A cell that could not be read is no gap and stays empty (`fill_failed`).
+///
+/// No value is carried against time: `forward_fill` takes the last value that is not later than the gap, `backward_fill` the
+/// first that is not earlier, in whatever order the records of a key come. For a record that comes late the last four
+/// values of its key are remembered, and the latest of all.
 ///
 /// `backward_fill`, `interpolate` and `max_gap` hold rows back until later records of their key decide their missing
 /// values. The order of rows is kept within a key, not across keys, so that a silent station blocks no other. Rows that
@@ -43,6 +51,11 @@ struct Impute {
     /// Fields not to fill.
     #[serde(default)]
     exclude: Vec<String>,
+    /// Also fill cells that could not be read (they fail the test `syntax`), and take what a check emptied for a plain gap: a
+    /// filled cell is flagged `unknown` then, whatever failed it, and the test stays among its `tests`. Absent, a cell that
+    /// could not be read stays empty and `fail`, for something was there; one that a check emptied is filled and stays `fail`.
+    #[serde(default)]
+    fill_failed: bool,
     /// How many seconds, by the wall clock, a row is held back at most. Default: no limit for a source that ends, 60
     /// for any other.
     #[schemars(extend("exclusiveMinimum" = 0))]
@@ -121,7 +134,8 @@ impl TransformConfig for Impute {
         for step in &self.steps {
             steps.push((step.method, self.imputer(step, cx)?));
         }
-        Ok(Box::new(ImputeChain::new(self.selection(), steps)))
+        let same_times = SameTimes::new(self.fields.as_ref(), cx);
+        Ok(Box::new(ImputeChain::new(self.selection(), steps, SamplingCheck::of(&self.steps, cx), same_times)))
     }
 }
 
@@ -131,18 +145,21 @@ impl Impute {
     }
 
     fn imputer(&self, step: &Step, cx: &BuildContext) -> Result<Box<dyn Imputer>> {
+        let policy = FillPolicy { fill_failed: self.fill_failed };
         Ok(match step.method {
             Method::ForwardFill | Method::BackwardFill | Method::Interpolate => {
                 let given = self.max_wait_secs.and_then(|secs| Duration::try_from_secs_f64(secs).ok());
                 let max_wait = given.or((!cx.is_bounded()).then_some(UNBOUNDED_WAIT_DEFAULT));
-                Box::new(GapFill::new(GapRule::of(step), max_wait, self.max_held as usize, cx))
+                Box::new(GapFill::new(GapRule::of(step, policy), max_wait, self.max_held as usize, cx))
             }
             Method::Median => match (step.window, step.over) {
-                (Some(window), _) => Box::new(WindowMedian::new(window as usize)),
-                (None, Some(Over::Expanding)) => Box::new(ExpandingMedian::default()),
-                (None, Some(Over::All) | None) => Box::new(FittedMedian::new(cx.fitted())?),
+                (Some(window), _) => Box::new(WindowMedian::new(window as usize, policy)),
+                (None, Some(Over::Expanding)) => Box::new(ExpandingMedian::new(policy)),
+                (None, Some(Over::All) | None) => Box::new(FittedMedian::new(cx.fitted(), policy)?),
             },
-            Method::Constant => Box::new(ConstantFill::new(step.value, step.values.clone().unwrap_or_default())),
+            Method::Constant => {
+                Box::new(ConstantFill::new(step.value, step.values.clone().unwrap_or_default(), policy))
+            }
         })
     }
 }

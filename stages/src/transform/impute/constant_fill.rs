@@ -4,6 +4,7 @@ use aqpipe_engine::Result;
 use aqpipe_engine::record::Provenance;
 use indexmap::IndexMap;
 
+use super::fill_policy::FillPolicy;
 use super::imputer::{Imputer, SeriesNames, StepState};
 use super::keyed_batch::KeyedBatch;
 
@@ -11,11 +12,12 @@ use super::keyed_batch::KeyedBatch;
 pub(super) struct ConstantFill {
     value: Option<f64>,
     values: IndexMap<String, f64>,
+    policy: FillPolicy,
 }
 
 impl ConstantFill {
-    pub(super) fn new(value: Option<f64>, values: IndexMap<String, f64>) -> ConstantFill {
-        ConstantFill { value, values }
+    pub(super) fn new(value: Option<f64>, values: IndexMap<String, f64>, policy: FillPolicy) -> ConstantFill {
+        ConstantFill { value, values, policy }
     }
 }
 
@@ -25,7 +27,7 @@ impl Imputer for ConstantFill {
         for (field, column) in columns.iter() {
             let value = self.values.get(&*names.fields[field]).copied().or(self.value);
             if value.is_some() {
-                rows.fill_missing(column, Provenance::Constant, |_| value)?;
+                rows.fill_missing(column, Provenance::Constant, self.policy, |_| value)?;
             }
         }
         out.push(rows);

@@ -5,6 +5,7 @@ use std::collections::btree_map::OccupiedEntry;
 
 use aqpipe_engine::{Error, Result};
 
+use super::fill_policy::FillPolicy;
 use super::imputer::{Imputer, SavedStep, SeriesNames, StepState};
 use super::keyed_batch::KeyedBatch;
 use super::running_median::{RunningSample, fill_by_running_median};
@@ -17,6 +18,7 @@ const DISTINCT_VALUES_MAX: usize = 1_000_000;
 pub(super) struct ExpandingMedian {
     series: Vec<Vec<RunningMedian>>,
     distinct: usize,
+    policy: FillPolicy,
 }
 
 /// The median of all values so far: their lower and upper half, as counts by value. The lower half has as many values as the
@@ -44,6 +46,12 @@ impl PartialOrd for Ordered {
 impl Ord for Ordered {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.0.total_cmp(&other.0)
+    }
+}
+
+impl ExpandingMedian {
+    pub(super) fn new(policy: FillPolicy) -> ExpandingMedian {
+        ExpandingMedian { policy, ..ExpandingMedian::default() }
     }
 }
 
@@ -120,7 +128,7 @@ impl RunningSample for RunningMedian {
 impl Imputer for ExpandingMedian {
     fn apply(&mut self, mut rows: KeyedBatch, names: &SeriesNames<'_>, out: &mut Vec<KeyedBatch>) -> Result<()> {
         let distinct = &mut self.distinct;
-        fill_by_running_median(&mut self.series, &mut rows, names.keys.len(), |median, value| {
+        fill_by_running_median(&mut self.series, &mut rows, names.keys.len(), self.policy, |median, value| {
             *distinct += usize::from(median.add(value));
             if *distinct <= DISTINCT_VALUES_MAX {
                 return Ok(());

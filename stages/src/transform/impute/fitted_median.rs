@@ -5,6 +5,7 @@ use std::sync::Arc;
 use aqpipe_engine::record::Provenance;
 use aqpipe_engine::{Error, Result};
 
+use super::fill_policy::FillPolicy;
 use super::imputer::{Imputer, SeriesNames, StepState};
 use super::keyed_batch::KeyedBatch;
 use super::median_fit::Medians;
@@ -14,12 +15,13 @@ pub(super) struct FittedMedian {
     medians: Medians,
     /// The medians by the numbers of fields and keys.
     table: Vec<Vec<Option<f64>>>,
+    policy: FillPolicy,
 }
 
 impl FittedMedian {
-    pub(super) fn new(fitted: Option<&[u8]>) -> Result<FittedMedian> {
+    pub(super) fn new(fitted: Option<&[u8]>, policy: FillPolicy) -> Result<FittedMedian> {
         let fitted = fitted.ok_or_else(|| Error::bug("`impute` was built without its medians"))?;
-        Ok(FittedMedian { medians: Medians::from_bytes(fitted)?, table: Vec::new() })
+        Ok(FittedMedian { medians: Medians::from_bytes(fitted)?, table: Vec::new(), policy })
     }
 
     fn look_up(&mut self, names: &SeriesNames<'_>) {
@@ -40,7 +42,7 @@ impl Imputer for FittedMedian {
         let columns = Arc::clone(&rows.columns);
         for (field, column) in columns.iter() {
             let medians = &self.table[field];
-            rows.fill_missing(column, Provenance::Median, |key| medians[key as usize])?;
+            rows.fill_missing(column, Provenance::Median, self.policy, |key| medians[key as usize])?;
         }
         out.push(rows);
         Ok(())

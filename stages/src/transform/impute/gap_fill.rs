@@ -9,13 +9,15 @@ use aqpipe_engine::stage::BuildContext;
 use aqpipe_engine::{Error, Result};
 
 use super::gap_rule::{CellFill, GapOutcome, GapRule};
-use super::gaps::{GapState, KeyedSeries};
+use super::gap_state::GapState;
+use super::gaps::KeyedSeries;
 use super::held_rows::HeldRows;
 use super::imputer::{Imputer, SavedStep, SeriesNames, StepState};
 use super::joined_rows::JoinedRows;
 use super::key_id::KeyId;
 use super::key_order::KeyOrder;
 use super::keyed_batch::KeyedBatch;
+use super::late_gaps::LateSeries;
 use super::row_set::RowSet;
 
 /// Held batches before they are joined.
@@ -57,6 +59,8 @@ impl Release {
 /// What to do with rows: the cells to fill by field, and the rows to hold.
 struct FillPlan {
     fills: Vec<Vec<CellFill>>,
+    /// By field: the keys of which records came late.
+    late: Vec<Vec<KeyId>>,
     held: Option<RowSet>,
 }
 
@@ -80,21 +84,38 @@ impl GapFill {
         let mut waiting = RowSet::none(rows.time.len());
         let mut fills = vec![Vec::new(); rows.cells.len()];
         let series = KeyedSeries { time: &rows.time, order: &rows.order, max_gap: self.rule.max_gap };
+        let late_here = series.late_keys();
+        let starts = rows.order.starts();
+        let mut late = vec![Vec::new(); rows.cells.len()];
         for (field, cells) in rows.cells.iter().enumerate() {
             let Some(cells) = cells else { continue };
             let states = self.states.get(field).map_or(&[][..], Vec::as_slice);
+            let latest = |key: KeyId| states.get(key as usize).and_then(GapState::latest);
+            let goes_back = |(key, row): &&(KeyId, usize)| latest(*key).is_some_and(|latest| latest > rows.time[*row]);
+            let late = &mut late[field];
+            late.extend(starts.iter().filter(goes_back).map(|(key, _)| *key).chain(late_here.iter().copied()));
+            late.sort_unstable();
+            late.dedup();
             let mut outcome = GapOutcome { fills: &mut fills[field], waiting: &mut waiting };
-            series.gaps(cells, states, |gap| self.rule.fill(gap, cells, &rows.time, release.end, &mut outcome));
+            series.gaps(cells, states, late, |gap| self.rule.fill(gap, cells, &rows.time, release.end, &mut outcome));
+            if cells.valid.is_none() {
+                continue;
+            }
+            for (key, end) in rows.order.ends().into_iter().filter(|(key, _)| late.binary_search(key).is_ok()) {
+                let mut of_key: Vec<usize> =
+                    std::iter::successors(Some(end), |row| rows.order.previous(*row)).collect();
+                of_key.reverse();
+                let state = states.get(key as usize).cloned().unwrap_or_default();
+                let series = LateSeries { rows: &of_key, time: &rows.time, cells };
+                series.fill(state, &self.rule, release.end, &mut outcome);
+            }
         }
         (0..release.given_up).for_each(|row| waiting.remove(row));
-        FillPlan { fills, held: waiting.first().map(|first| with_later_rows(waiting, first, &rows.order)) }
+        FillPlan { fills, late, held: waiting.first().map(|first| with_later_rows(waiting, first, &rows.order)) }
     }
 
     /// Advances the state to behind the rows that leave.
-    fn advance(&mut self, rows: &JoinedRows<'_>, held: Option<&RowSet>) {
-        if !self.rule.needs_earlier_rows() {
-            return;
-        }
+    fn advance(&mut self, rows: &JoinedRows<'_>, late: &[Vec<KeyId>], held: Option<&RowSet>) {
         let leaves = |row: &usize| !held.is_some_and(|held| held.has(*row));
         let last_leaving = |(key, mut row): (KeyId, usize)| {
             while !leaves(&row) {
@@ -111,11 +132,12 @@ impl GapFill {
             }
             let states = &mut self.states[field];
             for (key, last) in &ends {
+                let late = late[field].binary_search(key).is_ok();
                 let key = *key as usize;
                 if states.len() <= key {
                     states.resize_with(key + 1, GapState::default);
                 }
-                series.advance(&mut states[key], cells, *last);
+                series.advance(&mut states[key], cells, *last, late);
             }
         }
     }
@@ -125,7 +147,7 @@ impl GapFill {
         let rows: Vec<&KeyedBatch> = parts.iter().map(|part| &part.rows).collect();
         let joined = JoinedRows::of(&rows);
         let plan = self.plan(&joined, release);
-        self.advance(&joined, plan.held.as_ref());
+        self.advance(&joined, &plan.late, plan.held.as_ref());
         drop(joined);
         drop(rows);
         self.apply_plan(parts, &plan, out)
@@ -164,7 +186,9 @@ impl GapFill {
                     values[row] = fill.value;
                     valid.insert(row);
                     let distance = u64::from(fill.distance);
-                    quality[row] = CellQuality(quality[row]).filled(self.rule.provenance(), distance).0;
+                    let filled =
+                        |quality| self.rule.policy.filled(CellQuality(quality), self.rule.provenance(), distance);
+                    quality[row] = filled(quality[row]).0;
                 }
                 Ok(Numbers::from_vecs(values, valid.into_nulls(), quality))
             })?;
@@ -200,7 +224,7 @@ impl GapFill {
             if plan.held.as_ref().and_then(RowSet::first).is_none_or(|first| first >= held) {
                 let mut new_ones = RowSet::none(held + ahead);
                 new_ones.insert_from(held);
-                self.advance(&joined, Some(&new_ones));
+                self.advance(&joined, &plan.late, Some(&new_ones));
                 return Some(FillPlan { held: None, ..plan });
             }
             ahead *= 4;

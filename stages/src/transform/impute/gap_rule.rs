@@ -2,9 +2,11 @@
 
 use aqpipe_engine::record::Provenance;
 
-use super::gaps::{Donor, FieldCells, Gap};
+use super::fill_policy::FillPolicy;
+use super::gap_state::Donor;
+use super::gaps::{FieldCells, Gap};
 use super::row_set::RowSet;
-use super::step::{Method, Step};
+use super::step::{By, Method, Step};
 
 /// How a step fills gaps. Times in microseconds.
 #[derive(Clone, Copy, Debug)]
@@ -12,7 +14,9 @@ pub(super) struct GapRule {
     direction: FillDirection,
     pub(super) limit: Option<u64>,
     pub(super) max_gap: Option<u64>,
-    max_age: Option<u64>,
+    pub(super) max_age: Option<u64>,
+    by: By,
+    pub(super) policy: FillPolicy,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +24,24 @@ enum FillDirection {
     Forward,
     Backward,
     Between,
+}
+
+/// A missing cell, and its neighbours in time.
+pub(super) struct Sides {
+    pub(super) row: usize,
+    pub(super) time: i64,
+    pub(super) left: Option<Donor>,
+    /// The number of the record among those since the left neighbour.
+    pub(super) number: u64,
+    pub(super) right: Option<Donor>,
+    /// Records to the right neighbour, or to the next record that comes.
+    pub(super) to_right: u64,
+    /// Records from one neighbour to the other.
+    pub(super) steps: u64,
+    /// Whether the neighbours are known to lie further apart than `max_gap`.
+    pub(super) long: bool,
+    /// Whether the right neighbour is known to lie further away than `max_age`.
+    pub(super) right_is_far: bool,
 }
 
 /// A cell to fill, and its value.
@@ -47,7 +69,7 @@ impl GapOutcome<'_> {
 }
 
 impl GapRule {
-    pub(super) fn of(step: &Step) -> GapRule {
+    pub(super) fn of(step: &Step, policy: FillPolicy) -> GapRule {
         // A span beyond what instants can hold is no bound.
         let micros = |secs: f64| (secs * 1e6).round() as u64;
         GapRule {
@@ -59,6 +81,8 @@ impl GapRule {
             limit: step.limit.map(u64::from),
             max_gap: step.max_gap.map(|span| micros(span.get())),
             max_age: step.max_age.map(|span| micros(span.get())),
+            by: step.by.unwrap_or_default(),
+            policy,
         }
     }
 
@@ -70,9 +94,9 @@ impl GapRule {
         }
     }
 
-    /// Whether the rule depends on earlier rows.
-    pub(super) fn needs_earlier_rows(&self) -> bool {
-        self.direction != FillDirection::Backward || self.max_gap.is_some()
+    /// Whether a row's cell is missing and may be filled.
+    pub(super) fn takes(&self, cells: &FieldCells<'_>, row: usize) -> bool {
+        cells.is_missing(row) && self.policy.takes(cells.quality_at(row))
     }
 
     /// Fills a gap as far as it is decided. `last` says that the input has ended.
@@ -90,7 +114,7 @@ impl GapRule {
         match self.direction {
             FillDirection::Forward => self.forward(gap, cells, time, last, outcome),
             FillDirection::Backward => self.backward(gap, cells, time, last, outcome),
-            FillDirection::Between => self.between(gap, cells, last, outcome),
+            FillDirection::Between => self.between(gap, cells, time, last, outcome),
         }
     }
 
@@ -102,8 +126,9 @@ impl GapRule {
     ) -> impl Iterator<Item = (usize, u64)> + use<'a> {
         let before = gap.before;
         let reach = self.limit.map_or(usize::MAX, |limit| limit.saturating_sub(before) as usize);
+        let rule = *self;
         let placed = gap.rows.iter().take(reach).enumerate().map(move |(n, row)| (*row, before + n as u64 + 1));
-        placed.filter(|(row, _)| cells.is_missing(*row))
+        placed.filter(move |(row, _)| rule.takes(cells, *row))
     }
 
     fn forward(&self, gap: &Gap<'_>, cells: &FieldCells<'_>, time: &[i64], last: bool, outcome: &mut GapOutcome<'_>) {
@@ -128,16 +153,13 @@ impl GapRule {
         }
         // A donor that is still to come takes the next place, so that as many cells may yet be filled.
         let reach = self.limit.map_or(usize::MAX, |limit| limit as usize);
-        // A value that meets a record too far away is given up, even if time goes back later: the outcome must not depend on
-        // where batches end.
-        let (mut earliest, mut latest) = gap.right.map_or((i64::MAX, i64::MIN), |right| (right.time, right.time));
+        // A value that meets a record too far away is given up: the outcome must not depend on where batches end.
+        let mut latest = gap.right.map_or(i64::MIN, |right| right.time);
         for (records, row) in (1..).zip(gap.rows.iter().rev().copied().take(reach)) {
             let at = time[row];
-            let far = self.max_age.is_some_and(|max_age| {
-                (latest > at && latest.abs_diff(at) > max_age) || (earliest < at && earliest.abs_diff(at) > max_age)
-            });
-            (earliest, latest) = (earliest.min(at), latest.max(at));
-            if far || !cells.is_missing(row) {
+            let far = self.max_age.is_some_and(|max_age| latest > at && latest.abs_diff(at) > max_age);
+            latest = latest.max(at);
+            if far || !self.takes(cells, row) {
                 continue;
             }
             match &gap.right {
@@ -149,23 +171,69 @@ impl GapRule {
         }
     }
 
-    fn between(&self, gap: &Gap<'_>, cells: &FieldCells<'_>, last: bool, outcome: &mut GapOutcome<'_>) {
+    fn between(&self, gap: &Gap<'_>, cells: &FieldCells<'_>, time: &[i64], last: bool, outcome: &mut GapOutcome<'_>) {
         let Some(left) = &gap.left else { return };
         match gap.right {
             None if last => {}
             None => self.within_limit(gap, cells).for_each(|(row, _)| outcome.waiting.insert(row)),
             Some(right) => {
-                let steps = (gap.before + gap.rows.len() as u64 + 1) as f64;
-                let slope = (right.value - left.value) / steps;
-                for (row, place) in self.within_limit(gap, cells) {
-                    let share = place as f64 / steps;
-                    let value = slope * place as f64 + left.value;
-                    // The difference of two huge values may be infinite; a value between them is not.
-                    let value =
-                        if value.is_finite() { value } else { left.value * (1.0 - share) + right.value * share };
+                let steps = gap.before + gap.rows.len() as u64 + 1;
+                for (row, number) in self.within_limit(gap, cells) {
+                    let value = self.value_between(left, &right, time[row], number, steps);
                     outcome.fills.push(CellFill { row: row as u32, distance: 0, value });
                 }
             }
+        }
+    }
+
+    /// The value on the line between two others, for the `number`th of so many records from one to the other.
+    fn value_between(&self, left: &Donor, right: &Donor, time: i64, number: u64, steps: u64) -> f64 {
+        let rise = right.value - left.value;
+        let (share, value) = match self.by {
+            By::Time if right.time > left.time => {
+                let (part, whole) = (time.abs_diff(left.time) as f64, right.time.abs_diff(left.time) as f64);
+                (part / whole, rise * part / whole + left.value)
+            }
+            By::Time | By::Records => {
+                let (part, whole) = (number as f64, steps as f64);
+                (part / whole, rise / whole * part + left.value)
+            }
+        };
+        // The difference of two huge values may be infinite; a value between them is not.
+        if value.is_finite() { value } else { left.value * (1.0 - share) + right.value * share }
+    }
+
+    /// Fills a missing cell of a key of which records came late, if it is decided.
+    pub(super) fn fill_one(&self, cell: &Sides, last: bool, outcome: &mut GapOutcome<'_>) {
+        let within = |records: u64| self.limit.is_none_or(|limit| records <= limit);
+        let waits = cell.right.is_none() && !last;
+        if cell.long {
+            return;
+        }
+        match (self.direction, &cell.left, &cell.right) {
+            (FillDirection::Forward, Some(left), _) => {
+                let old = self.max_age.is_some_and(|max_age| cell.time.abs_diff(left.time) > max_age);
+                if !within(cell.number) || old {
+                } else if self.max_gap.is_some() && waits {
+                    outcome.waiting.insert(cell.row);
+                } else {
+                    outcome.fill(cell.row, cell.number, left);
+                }
+            }
+            (FillDirection::Backward, _, right) if within(cell.to_right) && !cell.right_is_far => match right {
+                Some(right) => outcome.fill(cell.row, cell.to_right, right),
+                None if waits => outcome.waiting.insert(cell.row),
+                None => {}
+            },
+            (FillDirection::Between, Some(left), right) if within(cell.number) => match right {
+                Some(right) => {
+                    let value = self.value_between(left, right, cell.time, cell.number, cell.steps);
+                    outcome.fills.push(CellFill { row: cell.row as u32, distance: 0, value });
+                }
+                None if waits => outcome.waiting.insert(cell.row),
+                None => {}
+            },
+            _ => {}
         }
     }
 }

@@ -1,56 +1,14 @@
-//! Gaps: the rows of a key between two values that can be carried.
+//! Gaps: the rows of a key between two values that can be carried, for keys whose records come in the order of their times.
 
 use std::borrow::Cow;
 
 use aqpipe_engine::record::{CellQuality, Flag, Numbers};
 use arrow_array::Array;
-use serde::{Deserialize, Serialize};
 
+use super::gap_state::{DONORS_MAX, Donor, GapState};
+use super::key_id::KeyId;
 use super::key_order::KeyOrder;
 use super::row_set::RowSet;
-
-/// A value that can be carried: one that is present and not flagged `fail`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Donor {
-    pub(super) value: f64,
-    /// Its instant, in microseconds.
-    pub(super) time: i64,
-    /// Records to where it was observed, if it is itself a carried value.
-    pub(super) distance: u8,
-}
-
-/// The state of a field and key before a row: the last donor, and the records since.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct GapState {
-    pub(super) donor: Option<Donor>,
-    /// Records after the donor, or all records if there is none.
-    pub(super) since: u64,
-    /// The instant of the first of those, if there is no donor.
-    start: Option<i64>,
-    /// Whether they span more time than `max_gap`.
-    pub(super) long: bool,
-}
-
-impl GapState {
-    fn after(donor: Donor) -> GapState {
-        GapState { donor: Some(donor), ..GapState::default() }
-    }
-
-    /// Adds a record that is no donor.
-    fn push(&mut self, time: i64, max_gap: Option<u64>) {
-        self.since += 1;
-        self.extend_to(time, max_gap);
-        self.start.get_or_insert(time);
-    }
-
-    /// Extends the gap to an instant.
-    fn extend_to(&mut self, time: i64, max_gap: Option<u64>) {
-        let from = self.donor.map(|donor| donor.time).or(self.start);
-        if let (Some(from), Some(max_gap)) = (from, max_gap) {
-            self.long |= time.abs_diff(from) > max_gap;
-        }
-    }
-}
 
 /// A field's cells, of one batch or of several one after the other.
 pub(super) struct FieldCells<'a> {
@@ -76,12 +34,12 @@ impl<'a> FieldCells<'a> {
     }
 
     #[inline]
-    fn quality_at(&self, row: usize) -> CellQuality {
+    pub(super) fn quality_at(&self, row: usize) -> CellQuality {
         CellQuality(self.quality[row])
     }
 
     #[inline]
-    fn is_donor(&self, row: usize) -> bool {
+    pub(super) fn is_donor(&self, row: usize) -> bool {
         !self.is_missing(row) && self.quality_at(row).flag() != Flag::Fail
     }
 
@@ -105,6 +63,37 @@ pub(super) struct Gap<'a> {
     pub(super) long: bool,
 }
 
+/// The beginning of a gap, up to some row.
+#[derive(Clone, Copy)]
+struct GapStart {
+    left: Option<Donor>,
+    since: u64,
+    from: Option<i64>,
+    latest: Option<i64>,
+}
+
+impl GapStart {
+    fn after(donor: Donor) -> GapStart {
+        GapStart { left: Some(donor), since: 0, from: Some(donor.time), latest: Some(donor.time) }
+    }
+
+    fn of(state: &GapState) -> GapStart {
+        let (left, since) = state.last();
+        let from = left.map(|donor| donor.time).or(state.start());
+        GapStart { left, since, from, latest: state.latest() }
+    }
+
+    fn extend_to(&mut self, time: i64) {
+        self.from = self.from.or(Some(time));
+        self.latest = self.latest.max(Some(time));
+    }
+}
+
+/// Whether a gap that begins at `from` and reaches up to `to` is longer than `max_gap`.
+pub(super) fn is_long(from: i64, to: i64, max_gap: Option<u64>) -> bool {
+    max_gap.is_some_and(|max_gap| to > from && to.abs_diff(from) > max_gap)
+}
+
 /// Rows of several keys, to search for gaps.
 pub(super) struct KeyedSeries<'a> {
     pub(super) time: &'a [i64],
@@ -114,57 +103,86 @@ pub(super) struct KeyedSeries<'a> {
 }
 
 impl KeyedSeries<'_> {
-    /// Calls `fill` for each gap of a field. `states` has the state before the rows, by key.
-    pub(super) fn gaps(&self, cells: &FieldCells<'_>, states: &[GapState], mut fill: impl FnMut(&Gap<'_>)) {
+    /// Calls `fill` for each gap of a field, but not for the keys of `late`, which ascend. `states` has the state before the
+    /// rows, by key.
+    pub(super) fn gaps(
+        &self,
+        cells: &FieldCells<'_>,
+        states: &[GapState],
+        late: &[KeyId],
+        mut fill: impl FnMut(&Gap<'_>),
+    ) {
         let Some(valid) = &cells.valid else { return };
         let mut rows = Vec::new();
         for row in valid.iter_absent() {
-            let Some((head, mut state)) = self.head(cells, row, states) else { continue };
-            let (before, left) = (state.since, state.donor);
+            if !late.is_empty() && late.binary_search(&self.order.key(row)).is_ok() {
+                continue;
+            }
+            let Some((head, mut start)) = self.head(cells, row, states) else { continue };
+            let (before, left) = (start.since, start.left);
             rows.clear();
             let mut next = Some(head);
             while let Some(row) = next.filter(|row| !cells.is_donor(*row)) {
                 rows.push(row);
-                state.push(self.time[row], self.max_gap);
+                start.extend_to(self.time[row]);
                 next = self.order.next(row);
             }
             let right = next.map(|row| cells.donor(row, self.time));
             if let Some(right) = right {
-                state.extend_to(right.time, self.max_gap);
+                start.extend_to(right.time);
             }
-            fill(&Gap { rows: &rows, before, left, right, long: state.long });
+            let ends = start.from.zip(start.latest);
+            let long = ends.is_some_and(|(from, to)| is_long(from, to, self.max_gap));
+            fill(&Gap { rows: &rows, before, left, right, long });
         }
     }
 
-    /// The first row of a missing cell's gap, with the state before it; `None` unless the cell is the first missing one of its
-    /// gap, so that each gap is found once.
-    fn head(&self, cells: &FieldCells<'_>, missing: usize, states: &[GapState]) -> Option<(usize, GapState)> {
+    /// The first row of a missing cell's gap, with the beginning of the gap before it; `None` unless the cell is the first
+    /// missing one of its gap, so that each gap is found once.
+    fn head(&self, cells: &FieldCells<'_>, missing: usize, states: &[GapState]) -> Option<(usize, GapStart)> {
         let mut head = missing;
         while let Some(row) = self.order.previous(head) {
             if cells.is_missing(row) {
                 return None;
             }
             if cells.is_donor(row) {
-                return Some((head, GapState::after(cells.donor(row, self.time))));
+                return Some((head, GapStart::after(cells.donor(row, self.time))));
             }
             head = row;
         }
-        Some((head, states.get(self.order.key(head) as usize).cloned().unwrap_or_default()))
+        let before = states.get(self.order.key(head) as usize).map(GapStart::of);
+        Some((head, before.unwrap_or(GapStart { left: None, since: 0, from: None, latest: None })))
     }
 
-    /// Advances the state to behind `last`, the last row of its key that leaves.
-    pub(super) fn advance(&self, state: &mut GapState, cells: &FieldCells<'_>, last: usize) {
-        let mut rows = Vec::new();
+    /// Advances the state to behind `last`, the last row of its key that leaves. `late` where the key's times go back.
+    pub(super) fn advance(&self, state: &mut GapState, cells: &FieldCells<'_>, last: usize, late: bool) {
+        let (mut rows, mut donors) = (Vec::new(), 0);
         let mut row = Some(last);
-        while let Some(at) = row.filter(|row| !cells.is_donor(*row)) {
+        // In order, nothing before the donors that are remembered matters.
+        while let Some(at) = row.filter(|_| late || donors < DONORS_MAX) {
             rows.push(at);
+            donors += usize::from(cells.is_donor(at));
             row = self.order.previous(at);
         }
-        if let Some(at) = row {
-            *state = GapState::after(cells.donor(at, self.time));
-        }
         for row in rows.into_iter().rev() {
-            state.push(self.time[row], self.max_gap);
+            if cells.is_donor(row) {
+                state.insert(cells.donor(row, self.time));
+            } else {
+                state.push(self.time[row]);
+            }
         }
+    }
+
+    /// The keys, ascending, of which a record here is older than one before it, by the order of arrival.
+    pub(super) fn late_keys(&self) -> Vec<KeyId> {
+        let late = |row: &usize| self.order.previous(*row).is_some_and(|before| self.time[before] > self.time[*row]);
+        let mut keys = match self.order {
+            KeyOrder::One { .. } if self.time.is_sorted() => Vec::new(),
+            KeyOrder::One { key, .. } => vec![*key],
+            KeyOrder::Interleaved(_) => (0..self.order.rows()).filter(late).map(|row| self.order.key(row)).collect(),
+        };
+        keys.sort_unstable();
+        keys.dedup();
+        keys
     }
 }

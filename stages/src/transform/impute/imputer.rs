@@ -6,7 +6,7 @@ use std::time::Instant;
 use aqpipe_engine::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::gaps::GapState;
+use super::gap_state::GapState;
 use super::keyed_batch::KeyedBatch;
 
 /// The names of all keys and fields so far, by their numbers.

@@ -22,6 +22,7 @@ pub(super) struct Interleaved {
     ids: Vec<KeyId>,
     previous: Vec<u32>,
     next: Vec<u32>,
+    starts: Vec<(KeyId, usize)>,
     ends: Vec<(KeyId, usize)>,
 }
 
@@ -35,16 +36,19 @@ impl KeyOrder {
         let most = ids.iter().max().map_or(0, |id| *id as usize);
         let mut latest = vec![NONE; most + 1];
         let (mut previous, mut next) = (vec![NONE; rows], vec![NONE; rows]);
+        let mut starts = Vec::new();
         for (row, id) in ids.iter().enumerate() {
             let before = std::mem::replace(&mut latest[*id as usize], row as u32);
             previous[row] = before;
             if before != NONE {
                 next[before as usize] = row as u32;
+            } else {
+                starts.push((*id, row));
             }
         }
         let ends = latest.iter().enumerate().filter(|(_, row)| **row != NONE);
         let ends = ends.map(|(id, row)| (id as KeyId, *row as usize)).collect();
-        KeyOrder::Interleaved(Arc::new(Interleaved { ids, previous, next, ends }))
+        KeyOrder::Interleaved(Arc::new(Interleaved { ids, previous, next, starts, ends }))
     }
 
     pub(super) fn rows(&self) -> usize {
@@ -77,6 +81,15 @@ impl KeyOrder {
         match self {
             KeyOrder::One { rows, .. } => Some(row + 1).filter(|row| row < rows),
             KeyOrder::Interleaved(many) => Some(many.next[row]).filter(|row| *row != NONE).map(|row| row as usize),
+        }
+    }
+
+    /// Each key with its first row.
+    pub(super) fn starts(&self) -> Vec<(KeyId, usize)> {
+        match self {
+            KeyOrder::One { rows: 0, .. } => Vec::new(),
+            KeyOrder::One { key, .. } => vec![(*key, 0)],
+            KeyOrder::Interleaved(many) => many.starts.clone(),
         }
     }
 

@@ -8,6 +8,7 @@ use arrow_array::{Array, BooleanArray};
 use arrow_buffer::BooleanBuffer;
 
 use super::field_binder::Columns;
+use super::fill_policy::FillPolicy;
 use super::key_id::KeyId;
 use super::key_order::KeyOrder;
 use super::row_set::RowSet;
@@ -46,6 +47,7 @@ impl KeyedBatch {
         &mut self,
         column: usize,
         provenance: Provenance,
+        policy: FillPolicy,
         value_of: impl Fn(KeyId) -> Option<f64>,
     ) -> Result<()> {
         let order = &self.order;
@@ -55,9 +57,12 @@ impl KeyedBatch {
             let (mut values, _, mut quality) = numbers.into_vecs();
             let mut valid = before.clone();
             for row in before.iter_absent() {
-                if let Some(value) = value_of(order.key(row)) {
+                let was = CellQuality(quality[row]);
+                if policy.takes(was)
+                    && let Some(value) = value_of(order.key(row))
+                {
                     values[row] = value;
-                    quality[row] = CellQuality(quality[row]).filled(provenance, 0).0;
+                    quality[row] = policy.filled(was, provenance, 0).0;
                     valid.insert(row);
                 }
             }

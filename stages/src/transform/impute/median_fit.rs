@@ -18,11 +18,11 @@ const FORECAST_SHARE_MIN: f64 = 0.05;
 
 const MEDIANS_FORMAT_VERSION: u8 = 1;
 
-/// Whether a value counts for a median: it was observed, and no check failed it.
+/// Whether a value counts for a median: it was observed, be it as below a limit, and no check failed it.
 #[inline]
 pub(super) fn counts_for_median(quality: u32) -> bool {
     let quality = CellQuality(quality);
-    quality.provenance() == Provenance::Observed && quality.flag() != Flag::Fail
+    matches!(quality.provenance(), Provenance::Observed | Provenance::Censored) && quality.flag() != Flag::Fail
 }
 
 type Counts = HashMap<u64, u32, foldhash::fast::RandomState>;

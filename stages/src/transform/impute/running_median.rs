@@ -6,6 +6,7 @@ use aqpipe_engine::Result;
 use aqpipe_engine::record::{CellQuality, Numbers, Provenance};
 use arrow_array::Array;
 
+use super::fill_policy::FillPolicy;
 use super::keyed_batch::KeyedBatch;
 use super::median_fit::counts_for_median;
 use super::row_set::RowSet;
@@ -21,6 +22,7 @@ pub(super) fn fill_by_running_median<S: RunningSample>(
     series: &mut Vec<Vec<S>>,
     rows: &mut KeyedBatch,
     keys: usize,
+    policy: FillPolicy,
     mut take: impl FnMut(&mut S, f64) -> Result<()>,
 ) -> Result<()> {
     let columns = Arc::clone(&rows.columns);
@@ -51,9 +53,11 @@ pub(super) fn fill_by_running_median<S: RunningSample>(
                     if counts_for_median(quality[row]) {
                         take(sample, values[row])?;
                     }
-                } else if let Some(median) = sample.median() {
+                } else if policy.takes(CellQuality(quality[row]))
+                    && let Some(median) = sample.median()
+                {
                     values[row] = median;
-                    quality[row] = CellQuality(quality[row]).filled(Provenance::Median, 0).0;
+                    quality[row] = policy.filled(CellQuality(quality[row]), Provenance::Median, 0).0;
                     valid.insert(row);
                 }
             }

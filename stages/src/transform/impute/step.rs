@@ -21,12 +21,14 @@ pub(super) struct Step {
     /// `forward_fill` and `interpolate` fill the first so many, `backward_fill` the last. Default: no limit.
     #[schemars(range(min = 1))]
     pub(super) limit: Option<u32>,
-    /// Leave a gap alone altogether where its neighbours lie further apart than this, in the time of the records:
-    /// seconds, or a text such as `"6h"` (ms, s, min, h, d). Default: no limit.
+    /// Leave a gap alone altogether where its neighbours lie further apart than this, in the time of the records: a text
+    /// such as `"6h"` (ms, s, min, h, d), or seconds. Default: no limit.
     pub(super) max_gap: Option<Seconds>,
-    /// Do not carry a value further than this, in the time of the records: seconds, or a text such as `"6h"`. Default: no
+    /// Do not carry a value further than this, in the time of the records: a text such as `"6h"`, or seconds. Default: no
     /// limit.
     pub(super) max_age: Option<Seconds>,
+    /// What the line of `interpolate` goes by. Default: `time`.
+    pub(super) by: Option<By>,
     /// Over which observed values of the key and field a median is taken. Default: `all`, unless `window` is given.
     pub(super) over: Option<Over>,
     /// Take the median over the last so many observed values of the key and field.
@@ -46,13 +48,25 @@ pub(super) enum Method {
     ForwardFill,
     /// The first value after. pandas: `bfill`. Holds rows back until it is there.
     BackwardFill,
-    /// On the line between the values around, each record counting the same. pandas: `interpolate`, inside only.
+    /// On the line between the values around, by their times. pandas: `interpolate(method="time")`, inside only; with
+    /// `by = "records"` each record counts the same, as in pandas' `interpolate`.
     /// Holds rows back until the gap ends, whatever the `limit`; `max_gap` bounds that.
     Interpolate,
     /// The median of observed values that no check failed.
     Median,
     /// A value of the configuration.
     Constant,
+}
+
+/// What an interpolation goes by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum By {
+    /// The times of the records.
+    #[default]
+    Time,
+    /// Their number: each counts the same.
+    Records,
 }
 
 /// Over which observed values a median is taken.
@@ -73,7 +87,7 @@ struct StepOption {
 }
 
 /// Which method takes which key, for `check` and for the JSON Schema.
-const STEP_OPTIONS: [StepOption; 7] = {
+const STEP_OPTIONS: [StepOption; 8] = {
     use Method::{BackwardFill, Constant, ForwardFill, Interpolate, Median};
     [
         StepOption {
@@ -87,6 +101,7 @@ const STEP_OPTIONS: [StepOption; 7] = {
             methods: &[ForwardFill, BackwardFill, Interpolate],
         },
         StepOption { name: "max_age", given: |step| step.max_age.is_some(), methods: &[ForwardFill, BackwardFill] },
+        StepOption { name: "by", given: |step| step.by.is_some(), methods: &[Interpolate] },
         StepOption { name: "over", given: |step| step.over.is_some(), methods: &[Median] },
         StepOption { name: "window", given: |step| step.window.is_some(), methods: &[Median] },
         StepOption { name: "value", given: |step| step.value.is_some(), methods: &[Constant] },

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use aqpipe_engine::Result;
 
+use super::fill_policy::FillPolicy;
 use super::imputer::{Imputer, SavedStep, SeriesNames, StepState};
 use super::keyed_batch::KeyedBatch;
 use super::running_median::{RunningSample, fill_by_running_median};
@@ -12,6 +13,7 @@ use super::running_median::{RunningSample, fill_by_running_median};
 pub(super) struct WindowMedian {
     length: usize,
     series: Vec<Vec<RecentValues>>,
+    policy: FillPolicy,
 }
 
 #[derive(Default)]
@@ -22,8 +24,8 @@ struct RecentValues {
 }
 
 impl WindowMedian {
-    pub(super) fn new(length: usize) -> WindowMedian {
-        WindowMedian { length, series: Vec::new() }
+    pub(super) fn new(length: usize, policy: FillPolicy) -> WindowMedian {
+        WindowMedian { length, series: Vec::new(), policy }
     }
 }
 
@@ -54,7 +56,7 @@ impl RecentValues {
 impl Imputer for WindowMedian {
     fn apply(&mut self, mut rows: KeyedBatch, names: &SeriesNames<'_>, out: &mut Vec<KeyedBatch>) -> Result<()> {
         let length = self.length;
-        fill_by_running_median(&mut self.series, &mut rows, names.keys.len(), |recent, value| {
+        fill_by_running_median(&mut self.series, &mut rows, names.keys.len(), self.policy, |recent, value| {
             recent.add(value, length);
             Ok(())
         })?;

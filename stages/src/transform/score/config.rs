@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::scorer::Scorer;
 use super::worth::{Fills, Values};
-use crate::measurement_checks::{check_measurement, check_measurements};
+use crate::measurement_checks::{check_measurement, check_measurements, check_measurements_at};
 
 /// Gives each record a score from 0 (nothing is known) to 1 (every value observed, and no check objected).
 ///
@@ -17,6 +17,9 @@ use crate::measurement_checks::{check_measurement, check_measurements};
 /// is worth, `fills` what a value is worth by where it came from. A fill from the k-th record before or after counts
 /// `fill` to the power of k, so a value carried further is worth less. A listed field that a record does not have
 /// counts as missing. The score replaces one that the record had before; a record without any scored field has none.
+///
+/// Where stations have different sensors, `fields_by_key` says which: otherwise a station with 4 of 13 listed fields scores 4/13 at
+/// best. The summary of a run names keys that never had a value of a field that is listed for them.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Score {
@@ -27,6 +30,10 @@ struct Score {
     /// The fields that count. Default: all fields of numbers that `derive` did not make.
     #[schemars(length(min = 1))]
     fields: Option<Vec<String>>,
+    /// The fields that count for records of these keys, in the place of `fields`: `{ "station-7" = ["CO(GT)", "T"] }`.
+    #[serde(default)]
+    #[schemars(extend("additionalProperties" = { "type": "array", "items": { "type": "string" }, "minItems": 1 }))]
+    fields_by_key: IndexMap<String, Vec<String>>,
     /// What a field weighs against the others, at least 0. Default: 1 each.
     #[serde(default)]
     #[schemars(extend("additionalProperties" = { "type": "number", "minimum": 0 }))]
@@ -57,6 +64,7 @@ impl TransformConfig for Score {
         if let Some(fields) = &self.fields {
             problems.extend(check_measurements("fields", fields, input));
         }
+        problems.extend(self.check_keys(input));
         problems.extend(self.check_weights(input));
         if !problems.is_empty() {
             return Err(problems);
@@ -65,15 +73,19 @@ impl TransformConfig for Score {
     }
 
     fn numeric_fields(&self) -> Vec<String> {
-        let mut names = self.fields.clone().unwrap_or_default();
-        names.extend(self.weights.keys().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>());
+        let mut names = Vec::new();
+        for name in self.lists().flatten().chain(self.weights.keys()) {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
         names
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Transform>> {
         Ok(Box::new(Scorer::new(
             &self.field,
-            self.fields.clone(),
+            (self.fields.clone(), self.fields_by_key.clone()),
             self.weights.clone(),
             (&self.values, &self.fills),
             cx,
@@ -82,6 +94,20 @@ impl TransformConfig for Score {
 }
 
 impl Score {
+    /// The lists of fields.
+    fn lists(&self) -> impl Iterator<Item = &Vec<String>> {
+        self.fields.iter().chain(self.fields_by_key.values())
+    }
+
+    fn check_keys(&self, input: &Fields) -> Vec<Problem> {
+        if !self.fields_by_key.is_empty() && input.key.is_none() && !input.open {
+            let problem = Problem::new(["fields_by_key"], "records have no key here");
+            return vec![problem.help("set `key` in [source], or list the fields of all records by `fields`")];
+        }
+        let lists = self.fields_by_key.iter();
+        lists.flat_map(|(key, fields)| check_measurements_at(&["fields_by_key", key], fields, input)).collect()
+    }
+
     fn check_name(&self, input: &Fields) -> Vec<Problem> {
         // An earlier score's name is free: this score replaces it.
         let taken = !Fields { score: None, ..input.clone() }.is_free(&self.field);
@@ -98,7 +124,7 @@ impl Score {
         for name in self.weights.keys() {
             let at = ["weights", name];
             match &self.fields {
-                Some(fields) if !fields.contains(name) => problems.push(
+                Some(_) if !self.lists().any(|fields| fields.contains(name)) => problems.push(
                     Problem::new(at, format!("`{name}` has a weight but is not scored"))
                         .at_key()
                         .help("add it to `fields`, or take its weight out"),
@@ -107,8 +133,13 @@ impl Score {
                 None => problems.extend(check_measurement(&at, name, input, true)),
             }
         }
+        let weighs_nothing =
+            |fields: &Vec<String>| !fields.is_empty() && fields.iter().all(|name| self.weight(name) == 0.0);
+        for (key, _) in self.fields_by_key.iter().filter(|(_, fields)| weighs_nothing(fields)) {
+            problems.push(Problem::new(["fields_by_key", key], "every field of this key has the weight 0"));
+        }
         let none_left = match &self.fields {
-            Some(fields) => !fields.is_empty() && fields.iter().all(|name| self.weight(name) == 0.0),
+            Some(fields) => weighs_nothing(fields),
             None => {
                 let mut scored =
                     input.list.iter().filter(|field| field.kind != Kind::Text && !field.derived).peekable();

@@ -51,6 +51,14 @@ fn flags_and_provenance_are_worth_what_the_documentation_says() {
 }
 
 #[test]
+fn a_value_below_a_limit_counts_by_its_own_figure() {
+    let censored = CellQuality::OBSERVED.filled(Provenance::Censored, 0).checked(Flag::Good, 1);
+    let score = |table| scores(&apply_one(&mut *build(table), with_quality(&[("CO", &[censored])])))[0];
+    assert_eq!(score(json!({})), 0.9);
+    assert_eq!(score(json!({ "fills": { "censored": 1.0 } })), 1.0);
+}
+
+#[test]
 fn a_perfect_record_scores_exactly_1_and_none_more_whatever_the_weights() {
     for seed in 1..200_u32 {
         let names: Vec<String> = (0..13).map(|i| format!("f{i}")).collect();
@@ -134,4 +142,71 @@ fn a_field_that_comes_with_the_records_keeps_its_name_and_the_score_gets_another
     assert_eq!(scored.fields().score.as_deref(), Some("quality_"));
     assert_eq!(scored.fields().names().collect::<Vec<_>>(), ["quality", "T"]);
     assert_eq!(scores(&scored), [1.0]);
+}
+
+fn with_keys(rows: Batch, keys: Vec<Option<&str>>) -> Batch {
+    let mut parts = rows.into_parts();
+    parts.fields = Arc::new(Fields { key: Some("station".into()), ..Fields::clone(&parts.fields) });
+    parts.key = Some(keys.into());
+    Batch::new(parts).expect("fits")
+}
+
+#[test]
+fn keys_have_fields_of_their_own_and_others_the_list_of_all() {
+    let observed = [CellQuality::OBSERVED; 4];
+    let missing = [CellQuality::MISSING; 4];
+    let rows = || {
+        let rows = with_quality(&[("CO", &observed), ("NOx", &observed), ("T", &missing), ("RH", &missing)]);
+        with_keys(rows, vec![Some("a"), Some("b"), None, Some("c")])
+    };
+    let score = |table| apply_one(&mut *build(table), rows()).score().cloned().expect("scored");
+    let fields = json!(["CO", "NOx", "T", "RH"]);
+    let by_key = json!({ "a": ["CO", "NOx"], "b": ["CO", "T", "RH", "AH"], "d": ["T"] });
+    let scored = score(json!({ "fields": fields, "fields_by_key": by_key }));
+    assert_eq!(scored.values().to_vec(), [1.0, 0.25, 0.5, 0.5]);
+    let weighted = score(json!({ "fields": fields, "fields_by_key": by_key, "weights": { "T": 2.0 } }));
+    assert_eq!(weighted.values().to_vec(), [1.0, 0.2, 0.4, 0.4]);
+    let others_by_what_they_have = score(json!({ "fields_by_key": by_key, "weights": { "T": 0 } }));
+    assert_eq!(others_by_what_they_have.values()[2..], [2.0 / 3.0, 2.0 / 3.0]);
+}
+
+#[test]
+fn keys_that_never_had_a_listed_field_are_told_to_the_metrics() {
+    let cx = BuildContext::for_tests();
+    let table = json!({ "fields": ["CO", "T", "AH"], "fields_by_key": { "b": ["CO"] } });
+    let config = transform("score", table);
+    // Two splits may have records of one key.
+    let [mut score, mut other] = [0, 1].map(|_| config.build(&cx).expect("builds"));
+    let filled = CellQuality::MISSING.filled(Provenance::ForwardFill, 1);
+    let unreadable = CellQuality::UNREADABLE;
+    let rows = with_quality(&[
+        ("CO", &[CellQuality::OBSERVED, CellQuality::OBSERVED, unreadable]),
+        ("T", &[filled, CellQuality::MISSING, CellQuality::MISSING]),
+    ]);
+    apply_one(&mut *score, with_keys(rows, vec![Some("a"), Some("b"), Some("c")]));
+    assert_eq!(cx.metrics().snapshot().lacking_fields, ["a: AH, T", "c: AH, T"], "a fill is no value of the source");
+    let rows = with_quality(&[("T", &[CellQuality::OBSERVED]), ("AH", &[CellQuality::OBSERVED])]);
+    apply_one(&mut *other, with_keys(rows, vec![Some("a")]));
+    assert_eq!(cx.metrics().snapshot().lacking_fields, ["c: AH, T"]);
+    apply_one(&mut *build(json!({})), batch(&[("T", &[Some(1.0)])]));
+}
+
+#[test]
+fn lists_of_keys_are_checked_as_that_of_all() {
+    let input = Fields { key: Some("station".into()), ..number_fields(&["CO", "T"]) };
+    let says = |table: serde_json::Value| problems("score", table, &input);
+    assert!(says(json!({ "fields_by_key": { "a": ["CO"] }, "weights": { "T": 2 } })).is_empty());
+    assert_eq!(
+        says(json!({ "fields_by_key": { "a": ["CO", "CO"] } })),
+        ["fields_by_key.a.1: the field `CO` is listed twice"]
+    );
+    assert_eq!(
+        says(json!({ "fields": ["CO"], "fields_by_key": { "a": ["T"] }, "weights": { "T": 0 } })),
+        ["fields_by_key.a: every field of this key has the weight 0"]
+    );
+    assert_eq!(
+        problems("score", json!({ "fields_by_key": { "a": ["CO"] } }), &number_fields(&["CO"])),
+        ["fields_by_key: records have no key here"]
+    );
+    assert!(!schema_takes("score", &json!({ "fields_by_key": { "a": [] } })));
 }

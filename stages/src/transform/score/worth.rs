@@ -38,6 +38,9 @@ pub(super) struct Fills {
     /// From the source.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub(super) observed: f64,
+    /// From the source, as below or above a limit (`<0.5`).
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub(super) censored: f64,
     /// Forward or backward fill, for each record between the value and its donor.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub(super) fill: f64,
@@ -54,7 +57,7 @@ pub(super) struct Fills {
 
 impl Default for Fills {
     fn default() -> Self {
-        Fills { observed: 1.0, fill: 0.9, interpolated: 0.85, median: 0.2, constant: 0.2 }
+        Fills { observed: 1.0, censored: 0.9, fill: 0.9, interpolated: 0.85, median: 0.2, constant: 0.2 }
     }
 }
 
@@ -78,7 +81,8 @@ impl Fills {
             Provenance::Interpolated => self.interpolated,
             Provenance::Median => self.median,
             Provenance::Constant => self.constant,
-            Provenance::Derived | Provenance::Censored => 1.0,
+            Provenance::Censored => self.censored,
+            Provenance::Derived => 1.0,
         }
     }
 }

@@ -35,11 +35,20 @@ fn what_is_no_record_is_rejected_with_its_reason() {
         ("[1]", "it is JSON, but not an object"),
         ("null", "it is JSON, but not an object"),
         ("{}", "there is no property `timestamp`"),
-        (r#"{"timestamp":5}"#, "the timestamp `5` is not an RFC 3339 time such as `2004-03-10T18:00:00+01:00`"),
-        (r#"{"timestamp":null}"#, "the timestamp `null` is not an RFC 3339 time such as `2004-03-10T18:00:00+01:00`"),
+        (
+            r#"{"timestamp":5}"#,
+            "the timestamp `5` is not a time of ISO 8601 such as `2004-03-10T18:00:00`: it does not begin with a date such as \
+             `2004-03-10`",
+        ),
+        (
+            r#"{"timestamp":null}"#,
+            "the timestamp `null` is not a time of ISO 8601 such as `2004-03-10T18:00:00`: it does not begin with a date such \
+             as `2004-03-10`",
+        ),
         (
             r#"{"timestamp":"2004-03-10T18:00:00"}"#,
-            "the timestamp `2004-03-10T18:00:00` has no offset from UTC such as `+01:00` or `Z`",
+            "the timestamp `2004-03-10T18:00:00` has no offset from UTC such as `+01:00` or `Z`, and no `timezone` says whose \
+             clock it is by",
         ),
         (r#"{"T":1,"T":2}"#, "the property `T` is there twice"),
         (r#"{"T":{}}"#, "the property `T` is an object, which no column can hold"),
@@ -145,7 +154,7 @@ fn known_fields_survive_a_restart_in_their_order_and_kind() {
 
 #[test]
 fn the_timestamp_and_the_key_may_have_other_names() {
-    let options = DecoderOptions { timestamp: "at".into(), key: Some("id".into()), keep_raw: true, ..options() };
+    let options = DecoderOptions { timestamp: vec!["at".into()], key: Some("id".into()), keep_raw: true, ..options() };
     let message = r#"{"id":17,"at":"2004-03-10 18:00:00+01:00","v":0.1}"#;
     let mut decoder = Decoder::new(options);
     let read = &decode(&mut decoder, &[message])[0];

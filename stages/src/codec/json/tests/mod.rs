@@ -3,6 +3,7 @@
 mod foreign;
 mod quality;
 mod round_trip;
+mod times;
 
 use std::sync::Arc;
 
@@ -13,7 +14,8 @@ use super::{Decoder, DecoderOptions, Encoder, Pushed};
 fn options() -> DecoderOptions {
     DecoderOptions {
         numbers: crate::reading::NumberReader::default(),
-        timestamp: "timestamp".into(),
+        timestamp: vec!["timestamp".into()],
+        times: crate::reading::time::TimeReader::default(),
         key: None,
         declared: None,
         numeric: Arc::default(),

@@ -41,7 +41,7 @@ fn with_quality() -> (Batch, Arc<QcTests>) {
 #[test]
 fn a_record_looks_as_documented() {
     let (batch, tests) = with_quality();
-    insta::assert_snapshot!(String::from_utf8_lossy(&encode(&batch, &tests)[0]), @r#"{"timestamp":"2004-03-10T18:00:00+01:00","station":"uci","CO(GT)":2.6,"NOx(GT)":1000.5,"T":13.6,"hour":18.0,"note":null,"quality":{"score":0.98,"flags":"14229","derived":["hour"],"tests":{"NOx(GT)":["gross_range"]},"fills":{"T":"forward_fill(2)"}}}"#);
+    insta::assert_snapshot!(String::from_utf8_lossy(&encode(&batch, &tests)[0]), @r#"{"timestamp":"2004-03-10T18:00:00+01:00","station":"uci","CO(GT)":2.6,"NOx(GT)":1000.5,"T":13.6,"hour":18,"note":null,"quality":{"score":0.98,"flags":"14229","derived":["hour"],"tests":{"NOx(GT)":["gross_range"]},"fills":{"T":"forward_fill(2)"}}}"#);
 }
 
 #[test]

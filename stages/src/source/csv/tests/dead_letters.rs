@@ -12,8 +12,8 @@ fn again(files: &Files, more: Value) -> Box<dyn DeadLetterDecoder> {
 
 /// What the rows of a file need to be read once more.
 fn form(files: &Files, more: Value) -> String {
-    let mut split = split(files.options("a.csv", more), &BuildContext::for_tests()).expect("opens");
-    split.raw_schema(0).expect("a form").to_string()
+    let split = split(files.options("a.csv", more), &BuildContext::for_tests()).expect("opens");
+    split.raw_schema(&DeadLetter::new(0, "", None)).expect("a form").to_string()
 }
 
 fn values(again: &mut dyn DeadLetterDecoder, raw: &str, form: Option<&str>) -> String {

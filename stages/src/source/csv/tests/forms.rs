@@ -117,7 +117,7 @@ fn dead_letters_keep_the_bytes_of_the_file_and_are_read_again_by_its_encoding() 
         if encoding != "utf-8" || bytes[0] == 0xfe {
             assert!(bytes.windows(raw.len()).any(|part| part == raw), "{encoding}: the bytes of the file");
         }
-        let schema = split.raw_schema(read.dead[0].source_offset).expect("a form");
+        let schema = split.raw_schema(&read.dead[0]).expect("a form");
         let config = config(files.options("a.csv", with(more, json!({ "timestamp": { "format": "%d.%m.%Y" } }))));
         let mut again = config.dead_letter_decoder(&BuildContext::for_tests()).expect("builds").expect("can");
         let reason = again.decode(0, &raw, Some(&schema)).expect("decodes").map(|_| ()).expect_err("bad");

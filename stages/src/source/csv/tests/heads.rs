@@ -142,7 +142,7 @@ fn a_row_of_a_glob_keeps_the_header_of_its_own_file() {
     let mut again = config(options).dead_letter_decoder(&BuildContext::for_tests()).expect("builds").expect("can");
     let mut values = Vec::new();
     for letter in dead {
-        let schema = split.raw_schema(letter.source_offset).expect("a form");
+        let schema = split.raw_schema(&letter).expect("a form");
         let batch = again.decode(0, b"2004-03-10,1,2", Some(&schema)).expect("decodes").expect("a row");
         let mut read = Read::default();
         take(&mut read, &batch, Vec::new());

@@ -303,6 +303,7 @@ fn what_is_saved_of_many_files_of_a_directory_is_little_and_comes_back() {
         line: 7,
         kinds: Vec::new(),
         read: vec![1, 2],
+        times: Vec::new(),
     };
     let bytes = snapshot.to_bytes().expect("bytes");
     assert!(bytes.len() < 35 * files.len(), "{} bytes", bytes.len());

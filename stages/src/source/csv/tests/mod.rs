@@ -14,6 +14,7 @@ mod reading;
 mod real;
 mod resuming;
 mod running;
+mod times;
 
 use std::fs::{File, FileTimes};
 use std::path::PathBuf;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use aqpipe_engine::record::{Batch, CellQuality, Flag, Numbers};
+use aqpipe_engine::record::{Batch, CellQuality, Flag, Numbers, Provenance};
 use aqpipe_engine::stage::{BuildContext, Output};
 use serde_json::json;
 
@@ -127,7 +127,7 @@ fn more_rows_than_may_be_held_are_given_up_oldest_first() {
     let mut impute = config.build(&BuildContext::for_tests()).expect("builds");
     let out = apply(&mut *impute, batch(&[("x", &[None; 5])]));
     assert_eq!((column(&out, "x"), impute.held()), (vec![None, None], 3));
-    let out = apply(&mut *impute, batch(&[("x", &[Some(4.0)])]));
+    let out = apply(&mut *impute, timed(&[START + 5 * HOUR], None, &[("x", &[Some(4.0)])]));
     assert_eq!(column(&out, "x"), [Some(4.0); 4]);
 }
 
@@ -213,4 +213,71 @@ fn interpolating_between_huge_values_stays_finite() {
     let cells = [Some(-f64::MAX), None, Some(f64::MAX)];
     let out = run(&json!([{ "method": "interpolate" }]), vec![batch(&[("x", &cells)])]);
     assert_eq!(column(&out, "x")[1], Some(0.0));
+}
+
+#[test]
+fn a_late_record_is_filled_from_the_values_around_its_own_time() {
+    // 12:00 came before 11:00, and 14:00 before 13:00, whose value is no donor of the past.
+    let times = [10, 12, 11, 14, 13, 15].map(|hour| START + hour * HOUR);
+    let cells = [Some(1.0), Some(3.0), None, None, Some(4.0), None];
+    let fill = |method: &str| {
+        let rows = timed(&times, None, &[("x", &cells)]);
+        column(&run(&json!([{ "method": method, "limit": 2 }]), vec![rows]), "x")
+    };
+    assert_eq!(fill("forward_fill"), [Some(1.0), Some(3.0), Some(1.0), Some(3.0), Some(4.0), Some(4.0)]);
+    assert_eq!(fill("backward_fill"), [Some(1.0), Some(3.0), Some(3.0), None, Some(4.0), None]);
+    assert_eq!(fill("interpolate"), [Some(1.0), Some(3.0), Some(2.0), None, Some(4.0), None]);
+}
+
+#[test]
+fn a_cell_that_could_not_be_read_is_filled_only_where_that_is_asked_for_and_counts_in_the_limit() {
+    let rows = || with_quality(batch(&[("x", &[None, None, None])]), &[CellQuality::UNREADABLE]);
+    let rows = || Batch::concat(&[batch(&[("x", &[Some(1.0)])]), rows()]).expect("one layout");
+    let steps = ["forward_fill", "constant", "median"].map(|method| match method {
+        "constant" => json!([{ "method": method, "value": 1.0 }]),
+        "median" => json!([{ "method": method, "over": "expanding" }]),
+        _ => json!([{ "method": method, "limit": 2 }]),
+    });
+    for (steps, reach) in steps.iter().zip([2, 3, 3]) {
+        for (fill_failed, filled) in [(false, None), (true, Some(1.0))] {
+            let config = transform("impute", json!({ "steps": steps, "fill_failed": fill_failed }));
+            let mut impute = config.build(&BuildContext::for_tests()).expect("builds");
+            let out = apply(&mut *impute, rows());
+            let last = (reach == 3).then_some(1.0);
+            assert_eq!(column(&out, "x"), [Some(1.0), filled, Some(1.0), last], "{steps}");
+            let quality = &column_quality(&out, "x")[1];
+            let expected = if fill_failed { "unknown " } else { "fail observed(0)" };
+            assert!(quality.starts_with(expected) && quality.ends_with("tests 0b1"), "{quality}");
+        }
+    }
+}
+
+#[test]
+fn what_a_check_emptied_is_unknown_once_filled_where_that_is_asked_for() {
+    let failed = CellQuality::OBSERVED.checked(Flag::Fail, 1);
+    let rows = with_quality(batch(&[("x", &[Some(1.0), None])]), &[CellQuality::OBSERVED, failed]);
+    let config = transform("impute", json!({ "steps": [{ "method": "forward_fill" }], "fill_failed": true }));
+    let mut impute = config.build(&BuildContext::for_tests()).expect("builds");
+    let out = apply(&mut *impute, rows);
+    assert_eq!(column_quality(&out, "x")[1], "unknown forward_fill(1) tests 0b10");
+}
+
+#[test]
+fn a_value_below_a_limit_is_carried_and_counts_for_a_median() {
+    let censored = CellQuality::OBSERVED.filled(Provenance::Censored, 0);
+    for step in [json!({ "method": "forward_fill" }), json!({ "method": "median" })] {
+        let rows = with_quality(batch(&[("x", &[Some(0.25), None])]), &[censored]);
+        assert_eq!(column(&run(&json!([step]), vec![rows]), "x"), [Some(0.25); 2], "{step}");
+    }
+}
+
+#[test]
+fn interpolation_goes_by_time_unless_records_are_asked_for() {
+    let times = [0, 3, 4].map(|hour| START + hour * HOUR);
+    let fill = |step: serde_json::Value| {
+        let rows = timed(&times, None, &[("x", &[Some(0.0), None, Some(4.0)])]);
+        column(&run(&json!([step]), vec![rows]), "x")[1]
+    };
+    assert_eq!(fill(json!({ "method": "interpolate" })), Some(3.0));
+    assert_eq!(fill(json!({ "method": "interpolate", "by": "records" })), Some(2.0));
 }

@@ -15,6 +15,7 @@ fn a_key_of_another_method_is_refused_by_the_check_and_by_the_schema() {
         ("limit", json!(3)),
         ("max_gap", json!(60.0)),
         ("max_age", json!(60.0)),
+        ("by", json!("records")),
         ("over", json!("expanding")),
         ("window", json!(3)),
         ("value", json!(1.0)),
@@ -23,7 +24,7 @@ fn a_key_of_another_method_is_refused_by_the_check_and_by_the_schema() {
     let takes = [
         ("forward_fill", &["limit", "max_gap", "max_age"][..]),
         ("backward_fill", &["limit", "max_gap", "max_age"]),
-        ("interpolate", &["limit", "max_gap"]),
+        ("interpolate", &["limit", "max_gap", "by"]),
         ("median", &["over", "window"]),
         ("constant", &["value", "values"]),
     ];

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{column, run};
-use crate::testing::batch;
+use crate::testing::{HOUR, START, batch, timed};
 
 #[derive(Deserialize)]
 struct Case {
@@ -27,7 +27,9 @@ fn assert_same(steps: &Value, expected: impl Fn(&Case) -> &[Option<f64>]) {
     assert!(cases.len() >= 15);
     for case in &cases {
         for size in [1, 2, 3, 5, 100] {
-            let batches = case.input.chunks(size).map(|values| batch(&[("x", values)])).collect();
+            let whole = batch(&[("x", &case.input)]);
+            let starts = (0..case.input.len()).step_by(size);
+            let batches = starts.map(|from| whole.slice(from, size.min(case.input.len() - from))).collect();
             assert_eq!(column(&run(steps, batches), "x"), expected(case), "{} in batches of {size}", case.name);
         }
     }
@@ -60,6 +62,17 @@ fn the_chain_that_ships_is_that_of_pandas() {
 }
 
 #[test]
-fn interpolation_is_that_of_pandas_inside() {
-    assert_same(&json!([{ "method": "interpolate", "limit": 3 }]), |case| &case.interpolated);
+fn interpolation_by_records_is_that_of_pandas_inside() {
+    assert_same(&json!([{ "method": "interpolate", "limit": 3, "by": "records" }]), |case| &case.interpolated);
+}
+
+#[test]
+fn interpolation_by_time_is_that_of_pandas() {
+    // `Series([10, nan, 40, nan, 52, nan, nan, 46], index=…).interpolate(method="time", limit_area="inside")`
+    let minutes = [0, 150, 180, 185, 240, 250, 270, 300];
+    let times = minutes.map(|minute| START + minute * HOUR / 60);
+    let cells = [Some(10.0), None, Some(40.0), None, Some(52.0), None, None, Some(46.0)];
+    let out = run(&json!([{ "method": "interpolate" }]), vec![timed(&times, None, &[("x", &cells)])]);
+    let expected = [10.0, 35.0, 40.0, 41.0, 52.0, 51.0, 49.0, 46.0];
+    assert_eq!(column(&out, "x"), expected.map(Some));
 }

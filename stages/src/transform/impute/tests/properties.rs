@@ -32,7 +32,7 @@ fn cell() -> impl Strategy<Value = Cell> {
 }
 
 fn record(keys: usize) -> impl Strategy<Value = Record> {
-    let hours = prop_oneof![8 => Just(1_i64), 2 => 0..4_i64, 1 => -2..0_i64];
+    let hours = prop_oneof![16 => Just(1_i64), 4 => 0..4_i64, 1 => -2..0_i64, 1 => -12..0_i64, 1 => 4..12_i64];
     (0..keys, hours, [cell(), cell()]).prop_map(|(key, hours_later, cells)| Record { key, hours_later, cells })
 }
 
@@ -50,8 +50,10 @@ fn step() -> impl Strategy<Value = Value> {
         (limit(), span(), span()).prop_map(|(limit, max_gap, max_age)| {
             json!({ "method": "backward_fill", "limit": limit, "max_gap": max_gap, "max_age": max_age })
         }),
-        (limit(), span())
-            .prop_map(|(limit, max_gap)| { json!({ "method": "interpolate", "limit": limit, "max_gap": max_gap }) }),
+        (limit(), span(), prop::bool::ANY).prop_map(|(limit, max_gap, by_time)| {
+            let by = if by_time { "time" } else { "records" };
+            json!({ "method": "interpolate", "limit": limit, "max_gap": max_gap, "by": by })
+        }),
         Just(json!({ "method": "median" })),
         (1..5_u32).prop_map(|window| json!({ "method": "median", "window": window })),
         Just(json!({ "method": "median", "over": "expanding" })),

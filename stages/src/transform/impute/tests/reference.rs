@@ -2,7 +2,8 @@
 
 use aqpipe_engine::record::{CellQuality, Flag, Provenance};
 
-use super::super::step::{Method, Over, Step};
+use super::super::gap_state::DONORS_MAX;
+use super::super::step::{By, Method, Over, Step};
 use super::Cell;
 
 /// A key's records: instants in microseconds, and a field's cells.
@@ -34,35 +35,105 @@ fn donor(cell: &Cell) -> Option<f64> {
     cell.0.filter(|_| cell.1.flag() != Flag::Fail)
 }
 
+/// The donors that a record knows which is no donor: their rows in the order in which they came, each with the records since.
+struct Known {
+    donors: Vec<(usize, u64)>,
+    /// Records, and the earliest of them, before any donor.
+    since: u64,
+    start: Option<i64>,
+}
+
+impl Known {
+    fn at(time: &[i64], cells: &[Cell], row: usize) -> Known {
+        let mut known = Known { donors: Vec::new(), since: 0, start: None };
+        for at in 0..=row {
+            if at < row && donor(&cells[at]).is_some() {
+                known.add_donor(time, at);
+            } else {
+                known.add_other(time, time[at]);
+            }
+        }
+        known
+    }
+
+    fn left(&mut self, time: &[i64], instant: i64) -> Option<&mut (usize, u64)> {
+        self.donors.iter_mut().filter(|(at, _)| time[*at] <= instant).max_by_key(|(at, _)| time[*at])
+    }
+
+    fn add_donor(&mut self, time: &[i64], at: usize) {
+        (self.since, self.start) = (0, None);
+        if self.donors.len() == DONORS_MAX {
+            let latest = self.donors.iter().map(|(at, _)| time[*at]).chain([time[at]]).max().expect("some");
+            let is_only_latest = |n: usize| {
+                let others = self.donors.iter().enumerate().filter(|(other, _)| *other != n);
+                time[self.donors[n].0] == latest
+                    && others.map(|(_, (at, _))| time[*at]).chain([time[at]]).all(|other| other < latest)
+            };
+            let forgotten = self.donors.remove(usize::from(is_only_latest(0)));
+            if let Some(before) = self.left(time, time[forgotten.0]) {
+                before.1 += forgotten.1 + 1;
+            }
+        }
+        self.donors.push((at, 0));
+    }
+
+    fn add_other(&mut self, time: &[i64], instant: i64) {
+        if let Some(left) = self.left(time, instant) {
+            left.1 += 1;
+        } else if self.donors.is_empty() {
+            self.since += 1;
+            self.start = Some(self.start.map_or(instant, |start| start.min(instant)));
+        }
+    }
+}
+
 fn fill(step: &Step, time: &[i64], cells: &[Cell], row: usize, all: &[f64]) -> Option<(f64, Provenance, u64)> {
-    let micros = |secs: f64| (secs * 1e6) as u64;
-    let left = (0..row).rev().find_map(|at| Some((at, donor(&cells[at])?)));
-    let right = (row + 1..cells.len()).find_map(|at| Some((at, donor(&cells[at])?)));
-    let first = left.map_or(0, |(at, _)| at + 1);
-    let behind = right.map_or(cells.len(), |(at, _)| at);
-    let from = time[left.map_or(first, |(at, _)| at)];
-    let mut reached = time[first..behind].iter().chain(right.map(|(at, _)| &time[at]));
-    let too_long = step.max_gap.is_some_and(|max| reached.any(|time| time.abs_diff(from) > micros(max.get())));
-    let within = |records: usize| step.limit.is_none_or(|limit| records <= limit as usize);
-    let recent = |mut times: std::slice::Iter<'_, i64>| {
-        step.max_age.is_none_or(|max| times.all(|at| at.abs_diff(time[row]) <= micros(max.get())))
+    let micros = |secs: f64| (secs * 1e6) as i64;
+    let now = time[row];
+    let mut known = Known::at(time, cells, row);
+    let (none, since, start) = (known.donors.is_empty(), known.since, known.start);
+    let left = known.left(time, now).copied();
+    let number = left.map_or(if none { since } else { 1 }, |(_, number)| number);
+    let known_right = known.donors.iter().map(|(at, _)| *at).filter(|at| time[*at] > now).min_by_key(|at| time[*at]);
+    let behind = row + 1..cells.len();
+    let to_come = behind.clone().find(|at| donor(&cells[*at]).is_some() && time[*at] >= now);
+    let right = known_right.or(to_come);
+    let to_right = if known_right.is_some() { number } else { right.map_or(0, |at| (at - row) as u64) };
+    let from = left.map(|(at, _)| time[at]).or(start.filter(|_| none)).unwrap_or(now);
+    // What is between here and the right side decides, and if there is none, all that came.
+    let reaches = |from: i64, span: i64| match (known_right, to_come) {
+        (Some(right), _) => time[right] - from > span,
+        (None, to_come) => {
+            time[behind.start..to_come.map_or(cells.len(), |at| at + 1)].iter().any(|at| at - from > span)
+        }
     };
+    let seen = |span: i64| known_right.is_none() && time[..=row].iter().any(|at| at - from > span);
+    let too_long = step.max_gap.is_some_and(|max| seen(micros(max.get())) || reaches(from, micros(max.get())));
+    let within = |records: u64| step.limit.is_none_or(|limit| records <= u64::from(limit));
+    let distance = |at: usize, records: u64| records + u64::from(cells[at].1.distance());
     match step.method {
         Method::ForwardFill => {
-            let (at, value) = left?;
-            let near = within(row - at) && recent(time[at..=at].iter()) && !too_long;
-            near.then(|| (value, Provenance::ForwardFill, (row - at) as u64 + u64::from(cells[at].1.distance())))
+            let at = left?.0;
+            let recent = step.max_age.is_none_or(|max| now - time[at] <= micros(max.get()));
+            let near = within(number) && recent && !too_long;
+            near.then(|| (cells[at].0.expect("a donor"), Provenance::ForwardFill, distance(at, number)))
         }
         Method::BackwardFill => {
-            let (at, value) = right?;
-            let near = within(at - row) && recent(time[row + 1..=at].iter()) && !too_long;
-            near.then(|| (value, Provenance::BackwardFill, (at - row) as u64 + u64::from(cells[at].1.distance())))
+            let at = right?;
+            let recent = step.max_age.is_none_or(|max| !reaches(now, micros(max.get())));
+            let near = within(to_right) && recent && !too_long;
+            near.then(|| (cells[at].0.expect("a donor"), Provenance::BackwardFill, distance(at, to_right)))
         }
         Method::Interpolate => {
-            let ((start, low), (end, high)) = (left?, right?);
-            let slope = (high - low) / (end - start) as f64;
-            let value = slope * (row - start) as f64 + low;
-            (within(row - start) && !too_long).then_some((value, Provenance::Interpolated, 0))
+            let (start, end) = (left?.0, right?);
+            let (low, high) = (cells[start].0.expect("a donor"), cells[end].0.expect("a donor"));
+            let steps = number + if known_right.is_some() { 1 } else { to_right };
+            let value = if step.by != Some(By::Records) && time[end] > time[start] {
+                (high - low) * (now - time[start]) as f64 / (time[end] - time[start]) as f64 + low
+            } else {
+                (high - low) / steps as f64 * number as f64 + low
+            };
+            (within(number) && !too_long).then_some((value, Provenance::Interpolated, 0))
         }
         Method::Median => {
             let so_far: Vec<f64> = observed(&cells[..row]).collect();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::field_binder::FieldSelection;
 use super::super::median_fit::MedianFitter;
 use super::{apply, column, column_quality, config, finish};
-use crate::testing::{batch, keyed};
+use crate::testing::{HOUR, START, batch, keyed, timed};
 
 fn build(steps: &Value) -> Box<dyn Transform> {
     config(steps).build(&BuildContext::for_tests()).expect("builds")
@@ -36,7 +36,7 @@ fn changed_limits_apply_to_what_was_held() {
     apply(&mut *before, batch(&[("x", &[None, None, None])]));
     let mut after = build(&json!([{ "method": "backward_fill", "limit": 1 }]));
     after.restore(&before.save().expect("saves")).expect("restores");
-    let out = apply(&mut *after, batch(&[("x", &[Some(5.0)])]));
+    let out = apply(&mut *after, timed(&[START + 3 * HOUR], None, &[("x", &[Some(5.0)])]));
     assert_eq!(column(&out, "x"), [None, None, Some(5.0), Some(5.0)]);
     assert_eq!(column_quality(&out, "x")[2], "unknown backward_fill(1)");
 }
@@ -47,9 +47,9 @@ fn damaged_state_and_that_of_another_version_is_an_error_and_no_panic() {
     let mut impute = build(&steps);
     apply(&mut *impute, batch(&[("x", &[Some(1.0), Some(2.0), None])]));
     let state = impute.save().expect("saves");
-    let bytes = state.read_bytes(1).expect("this version");
+    let bytes = state.read_bytes(2).expect("this version");
     for length in 0..bytes.len() {
-        let cut = State::of_bytes(1, bytes[..length].to_vec());
+        let cut = State::of_bytes(2, bytes[..length].to_vec());
         assert!(build(&steps).restore(&cut).is_err(), "{length} bytes of {}", bytes.len());
     }
     let error = build(&steps).restore(&State::of_bytes(99, bytes.to_vec())).expect_err("another version");
@@ -62,13 +62,13 @@ fn altered_state_is_no_panic() {
     let mut impute = build(&steps);
     apply(&mut *impute, batch(&[("x", &[Some(1.0), Some(2.0), None]), ("y", &[None, None, Some(3.0)])]));
     let state = impute.save().expect("saves");
-    let bytes = state.read_bytes(1).expect("this version");
+    let bytes = state.read_bytes(2).expect("this version");
     for at in 0..bytes.len() {
         for mask in [1, 0x55, 0xff] {
             let mut altered = bytes.to_vec();
             altered[at] ^= mask;
             let mut impute = build(&steps);
-            if impute.restore(&State::of_bytes(1, altered)).is_ok() {
+            if impute.restore(&State::of_bytes(2, altered)).is_ok() {
                 apply(&mut *impute, batch(&[("x", &[None, Some(4.0)])]));
             }
         }

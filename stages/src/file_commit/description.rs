@@ -1,0 +1,180 @@
+//! The description of the files for other programs: a `datapackage.json` of Frictionless Data beside the first of them.
+//!
+//! A writer leaves its description under a hidden name before its file is committed. Whoever makes the file visible, be it a process that
+//! recovers it, puts the description into the package. One package serves all prefixes of a directory.
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use aqpipe_engine::{Error, Result, fault};
+use serde_json::{Value, json};
+
+use super::disk;
+use super::output_dir::OutputDir;
+
+/// The name that Frictionless Data gives a package.
+const PACKAGE: &str = "datapackage.json";
+/// The property that marks packages and resources as aqpipe's.
+const MARK: &str = "aqpipe";
+/// A package of ours is small; a larger file is somebody else's.
+const PACKAGE_BYTES_MAX: u64 = 16 << 20;
+
+/// The package of a directory.
+enum Package {
+    Absent,
+    Own(Value),
+    /// Somebody else wrote it, or changed it beyond recognition.
+    Foreign,
+}
+
+impl Package {
+    fn read(dir: &Path) -> Package {
+        let path = dir.join(PACKAGE);
+        match path.symlink_metadata() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Package::Absent,
+            Ok(found) if found.is_file() && found.len() <= PACKAGE_BYTES_MAX => {}
+            _ => return Package::Foreign,
+        }
+        let read = std::fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+        match read.filter(|package| package.get(MARK).is_some() && package["resources"].is_array()) {
+            Some(package) => Package::Own(package),
+            None => Package::Foreign,
+        }
+    }
+}
+
+impl OutputDir {
+    /// The same, with a description of the files beside the first.
+    #[must_use]
+    pub fn described(mut self) -> OutputDir {
+        self.describes = true;
+        self
+    }
+
+    /// Whether the files have no description yet, as far as this process knows.
+    pub fn wants_description(&self) -> bool {
+        self.describes && !self.is_described.load(Ordering::Relaxed)
+    }
+
+    /// Leaves the description of files that are about to be committed: a resource of a data package without `name` and `path`.
+    /// Data comes first: where this is not possible, a warning says so.
+    pub fn describe(&self, resource: &Value) {
+        if self.wants_description() {
+            self.or_warn(self.stage_description(resource));
+        }
+    }
+
+    fn stage_description(&self, resource: &Value) -> Result<()> {
+        let _guard = self.lock_directory()?;
+        match Package::read(&self.dir) {
+            Package::Own(package) if self.own_resource(&package).is_some() => {
+                self.is_described.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            Package::Foreign => Err(self.foreign()),
+            Package::Own(_) | Package::Absent => disk::replace(&self.dir, &self.names.description(), &bytes(resource)?),
+        }
+    }
+
+    /// Puts the description that was left for a file into the package, now that the file is visible.
+    pub(super) fn publish_description(&self, visible_name: &str) -> Result<()> {
+        let staged = self.dir.join(self.names.description());
+        if !self.wants_description() || !staged.exists() {
+            return Ok(());
+        }
+        fault::step("finish.described")?;
+        self.or_warn(self.publish(&staged, visible_name));
+        Ok(())
+    }
+
+    fn publish(&self, staged: &Path, visible_name: &str) -> Result<()> {
+        let _guard = self.lock_directory()?;
+        let mut package = match Package::read(&self.dir) {
+            Package::Own(package) => package,
+            Package::Absent => json!({
+                "name": "aqpipe",
+                "description": "Records of air quality, written by aqpipe. Each resource stands for all files whose names begin \
+                                as that of its file.",
+                MARK: { "version": env!("CARGO_PKG_VERSION") },
+                "resources": [],
+            }),
+            Package::Foreign => return Err(self.foreign()),
+        };
+        if self.own_resource(&package).is_none() {
+            // Another process may have published it in this moment.
+            let Ok(text) = std::fs::read(staged) else { return Ok(()) };
+            let unreadable = |error| Error::new(format!("cannot read `{}`", staged.display())).because(error);
+            let described: Value = serde_json::from_slice(&text).map_err(unreadable)?;
+            let mut resource = json!({ "name": self.resource_name(&package), "path": visible_name });
+            if let (Some(resource), Value::Object(described)) = (resource.as_object_mut(), described) {
+                resource.extend(described);
+                resource.insert(MARK.to_owned(), json!({ "pipeline": &*self.pipeline, "prefix": self.names.prefix }));
+            }
+            package["resources"].as_array_mut().into_iter().for_each(|resources| resources.push(resource.clone()));
+            self.write_package(&package)?;
+        }
+        self.is_described.store(true, Ordering::Relaxed);
+        disk::remove(staged).map(drop)
+    }
+
+    /// Takes the description of these files out of the package. The caller holds the directory's lock.
+    pub(super) fn forget_description(&self) -> Result<()> {
+        disk::remove(&self.dir.join(self.names.description()))?;
+        self.is_described.store(false, Ordering::Relaxed);
+        let Package::Own(mut package) = Package::read(&self.dir) else { return Ok(()) };
+        let Some(at) = self.own_resource(&package) else { return Ok(()) };
+        let resources = package["resources"].as_array_mut();
+        let left = resources.map_or(0, |resources| {
+            resources.remove(at);
+            resources.len()
+        });
+        if left == 0 { disk::remove(&self.dir.join(PACKAGE)).map(drop) } else { self.write_package(&package) }
+    }
+
+    /// Replaces the package by way of a hidden name.
+    fn write_package(&self, package: &Value) -> Result<()> {
+        let new = format!("{}.new", self.names.description());
+        disk::replace(&self.dir, &new, &bytes(package)?)?;
+        let (from, to) = (self.dir.join(new), self.dir.join(PACKAGE));
+        std::fs::rename(&from, &to).map_err(|error| disk::path_error("write", &to, error))?;
+        disk::sync_dir(&self.dir)
+    }
+
+    /// The index of the resource of these files.
+    fn own_resource(&self, package: &Value) -> Option<usize> {
+        let is_own = |resource: &Value| resource[MARK]["prefix"] == *self.names.prefix;
+        package["resources"].as_array()?.iter().position(is_own)
+    }
+
+    /// A name that no resource has: the prefix, in the characters that names of resources have.
+    fn resource_name(&self, package: &Value) -> String {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let name: String =
+            self.names.prefix.to_ascii_lowercase().chars().map(|c| if fits(c) { c } else { '-' }).collect();
+        let taken: Vec<&Value> = package["resources"].as_array().into_iter().flatten().map(|it| &it["name"]).collect();
+        let is_free = |name: &String| !taken.iter().any(|taken| **taken == **name);
+        let numbered = (2..).map(|number| format!("{name}-{number}"));
+        std::iter::once(name.clone()).chain(numbered).find(is_free).unwrap_or_default()
+    }
+
+    fn foreign(&self) -> Error {
+        Error::new(format!("`{}` is not aqpipe's and stays as it is", self.dir.join(PACKAGE).display()))
+            .help("move it away, or turn the description off by `datapackage = false`")
+    }
+
+    /// Says once why the files are not described. They are there all the same.
+    fn or_warn(&self, done: Result<()>) {
+        if let Err(error) = done {
+            self.is_described.store(true, Ordering::Relaxed);
+            let help = error.help_text().map(|help| format!(": {help}")).unwrap_or_default();
+            tracing::warn!("the files in `{}` have no description: {error}{help}", self.dir.display());
+        }
+    }
+}
+
+fn bytes(json: &Value) -> Result<Vec<u8>> {
+    let mut text =
+        serde_json::to_vec_pretty(json).map_err(|error| Error::bug("a description is no JSON").because(error))?;
+    text.push(b'\n');
+    Ok(text)
+}

@@ -1,0 +1,25 @@
+//! What one part of a format reads.
+
+use super::parts::Part;
+
+/// A part of a format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Item {
+    /// A byte as it is.
+    Byte(u8),
+    /// Blanks, or none.
+    Blanks,
+    /// A number of so many digits at least and at most.
+    Number(Part, usize, usize),
+    MonthName,
+    WeekdayName,
+    /// AM or PM.
+    Meridiem,
+    /// Digits of a fraction; with `point`, a point before them, and both may be absent.
+    Fraction {
+        point: bool,
+    },
+    Offset,
+    /// Seconds since 1970 with their fraction, whether or not the format has a directive for that.
+    Epoch,
+}

@@ -1,0 +1,183 @@
+//! Formats of `strftime`: what one reads, item by item.
+//!
+//! The time zone library would read them as well, but it drops what it has no use for: the fraction behind `%s`, `PM` beside
+//! `%H`, a year of two digits under `%Y`; and it knows no hour 24.
+
+use super::clock_time::{fraction_micros, leading_digits};
+use super::directives::compile;
+use super::epoch::EpochUnit;
+use super::item::Item;
+use super::moment::Moment;
+use super::offset;
+use super::parts::{Part, Parts};
+use super::pattern_check;
+
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+/// Letters of a short name.
+const SHORT_NAME_BYTES: usize = 3;
+
+/// A format of `strftime`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pattern {
+    pub(super) text: String,
+    pub(super) items: Vec<Item>,
+    /// The format ends with `Z` or `UTC` as they are: seconds east of UTC, that is none.
+    pub(super) offset: Option<i32>,
+}
+
+impl Pattern {
+    /// # Errors
+    /// Where no time can be read by the format, or where it would drop a part of what it reads.
+    pub(super) fn new(text: &str) -> Result<Pattern, String> {
+        let mut items = compile(text.as_bytes())?;
+        if let Some(at) = items.iter().position(|item| *item == Item::Epoch) {
+            match items[at + 1..] {
+                [Item::Fraction { point: true }, ..] => drop(items.drain(at + 1..at + 2)),
+                [Item::Byte(b'.'), Item::Fraction { point: false }, ..] => drop(items.drain(at + 1..at + 3)),
+                _ => {}
+            }
+        }
+        // Without anything between two numbers, only full ones tell where the second begins.
+        for at in 1..items.len() {
+            let are_digits = matches!(items[at], Item::Number(..) | Item::Fraction { point: false });
+            if let (Item::Number(_, least, most), true) = (&mut items[at - 1], are_digits) {
+                *least = *most;
+            }
+        }
+        let bare = text.trim_ascii_end();
+        let is_utc = ["Z", "UTC", "GMT"].iter().any(|name| {
+            let before = bare.strip_suffix(name).unwrap_or_default();
+            !before.is_empty() && !before.ends_with(['%', ':'])
+        });
+        let pattern = Pattern { text: text.to_owned(), items, offset: is_utc.then_some(0) };
+        pattern_check::check(&pattern.items)?;
+        Ok(pattern)
+    }
+
+    /// The time that a text is.
+    ///
+    /// # Errors
+    /// Why it is none of this format.
+    pub(super) fn parse(&self, text: &[u8]) -> Result<Moment, String> {
+        let mut parts = Parts { offset: self.offset, ..Parts::default() };
+        let mut rest = text;
+        for item in &self.items {
+            rest = read(*item, rest, &mut parts)?;
+        }
+        let rest = rest.trim_ascii();
+        if rest.is_empty() { parts.moment() } else { Err(left_over(rest)) }
+    }
+}
+
+/// Reads an item at the start of a text; returns what follows it.
+fn read<'a>(item: Item, text: &'a [u8], parts: &mut Parts) -> Result<&'a [u8], String> {
+    let short = |what: &str| format!("it ends where {what} should come");
+    match item {
+        Item::Blanks => Ok(text.trim_ascii_start()),
+        Item::Byte(byte) => match text.split_first() {
+            Some((first, rest)) if *first == byte => Ok(rest),
+            Some(_) => Err(format!("`{}` stands where `{}` should", shown(text), char::from(byte))),
+            None => Err(short(&format!("`{}`", char::from(byte)))),
+        },
+        Item::Number(part, least, most) => {
+            let text = text.trim_ascii_start();
+            let digits = text.iter().take(most).take_while(|byte| byte.is_ascii_digit()).count();
+            if digits < least {
+                return Err(match text {
+                    [] => short("a number"),
+                    _ if digits == 0 => format!("`{}` stands where a number should", shown(text)),
+                    _ => format!("`{}` stands where a number of {most} digits should", shown(text)),
+                });
+            }
+            let (digits, rest) = text.split_at(digits);
+            let number = digits.iter().fold(0, |number, digit| number * 10 + u32::from(digit - b'0'));
+            let number = if part == Part::Weekday && number == 0 { 7 } else { number };
+            parts.numbers[part as usize] = Some(number);
+            Ok(rest)
+        }
+        Item::MonthName => name(text, &MONTHS, Part::Month, parts).ok_or_else(|| no_name(text, "month")),
+        Item::WeekdayName => name(text, &WEEKDAYS, Part::Weekday, parts).ok_or_else(|| no_name(text, "weekday")),
+        Item::Meridiem => {
+            let afternoon = match text {
+                [b'a' | b'A', b'm' | b'M', ..] => false,
+                [b'p' | b'P', b'm' | b'M', ..] => true,
+                _ => return Err(format!("`{}` stands where AM or PM should", shown(text))),
+            };
+            parts.afternoon = Some(afternoon);
+            Ok(&text[2..])
+        }
+        Item::Fraction { point } => {
+            let digits = match text {
+                [b'.' | b',', digits @ ..] if point => digits,
+                _ if point => return Ok(text),
+                _ => text,
+            };
+            let (digits, rest) = leading_digits(digits);
+            if digits.is_empty() {
+                return Err("there are no digits of a fraction".to_owned());
+            }
+            parts.fraction_micros = fraction_micros(digits);
+            Ok(rest)
+        }
+        Item::Offset => {
+            let text = text.trim_ascii_start();
+            let (offset, rest) =
+                offset::parse(text).ok_or_else(|| format!("`{}` is no offset from UTC", shown(text)))?;
+            parts.offset = Some(offset);
+            Ok(rest)
+        }
+        Item::Epoch => {
+            let (micros, rest) = EpochUnit::Seconds
+                .leading(text.trim_ascii_start())
+                .ok_or_else(|| format!("`{}` stands where a number should", shown(text)))?;
+            parts.epoch = Some(micros?);
+            Ok(rest)
+        }
+    }
+}
+
+/// Reads a name, in full or by its first letters.
+fn name<'a>(text: &'a [u8], names: &[&str], part: Part, parts: &mut Parts) -> Option<&'a [u8]> {
+    let begins = |name: &str| text.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes()));
+    let (index, length) = names.iter().zip(1..).find_map(|(name, index)| {
+        let short = &name[..SHORT_NAME_BYTES];
+        let length = if begins(name) { name.len() } else { short.len() };
+        begins(short).then_some((index, length))
+    })?;
+    parts.numbers[part as usize] = Some(index);
+    Some(&text[length..])
+}
+
+fn no_name(text: &[u8], what: &str) -> String {
+    format!("`{}` is the English name of no {what}", shown(text))
+}
+
+fn left_over(rest: &[u8]) -> String {
+    let hint = match rest {
+        [b'.' | b',', b'0'..=b'9', ..] => ", a fraction, which `%.f` reads",
+        [b'a' | b'A' | b'p' | b'P', b'm' | b'M'] => ", which `%I` and `%p` read",
+        [b'+' | b'-', b'0'..=b'9', ..] => ", an offset, which `%z` reads",
+        _ => "",
+    };
+    format!("it goes on with `{}`{hint}", shown(rest))
+}
+
+/// The beginning of a text, for a message.
+fn shown(text: &[u8]) -> String {
+    const SHOWN_BYTES_MAX: usize = 12;
+    String::from_utf8_lossy(&text[..text.len().min(SHOWN_BYTES_MAX)]).into_owned()
+}
