@@ -137,6 +137,7 @@ struct Totals {
     cell_problems: BTreeMap<(CellProblem, String), CellProblemCount>,
     key_fields: KeyFields,
     waiting: BTreeMap<String, String>,
+    notes: BTreeMap<&'static str, u64>,
     files_in: BTreeSet<String>,
     /// In the order in which they were first asked for: that of the pipeline.
     stages: Vec<(String, Arc<StageMetrics>)>,
@@ -205,6 +206,8 @@ pub struct Snapshot {
     pub lacking_fields: Vec<String>,
     /// The counts of each transform, in the order of the pipeline.
     pub stages: Vec<(String, StageSnapshot)>,
+    /// What sources have noted of their input, and how often.
+    pub notes: Vec<(&'static str, u64)>,
     /// Time since the start.
     pub uptime: Duration,
 }
@@ -300,6 +303,13 @@ impl Metrics {
         count.cells += cells;
     }
 
+    /// Counts something about the input that is no record and no error, for the summary: `messages without a value`.
+    pub fn note(&self, what: &'static str, count: u64) {
+        if count > 0 {
+            *self.totals.lock().notes.entry(what).or_default() += count;
+        }
+    }
+
     /// Takes note of the fields that a stage lists for a key, and whether the records of the key ever had a value of theirs.
     pub fn record_key_fields<'f>(&self, key: &str, fields: impl Iterator<Item = (&'f Arc<str>, bool)>) {
         self.totals.lock().key_fields.add(key, fields);
@@ -358,6 +368,7 @@ impl Metrics {
                 .collect(),
             lacking_fields: totals.key_fields.lines(),
             stages: totals.stages.iter().map(|(id, stage)| (id.clone(), stage.snapshot())).collect(),
+            notes: totals.notes.iter().map(|(what, count)| (*what, *count)).collect(),
             uptime: self.started.elapsed(),
         }
     }

@@ -75,16 +75,7 @@ fn codec(c: &mut Criterion) {
         });
     });
 
-    let mut decoder = Decoder::new(DecoderOptions {
-        numbers: aqpipe_stages::reading::NumberReader::default(),
-        timestamp: vec!["timestamp".into()],
-        times: aqpipe_stages::reading::time::TimeReader::default(),
-        key: Some("station".into()),
-        declared: None,
-        numeric: Arc::default(),
-        tests,
-        keep_raw: false,
-    });
+    let mut decoder = Decoder::new(DecoderOptions { key: Some("station".into()), tests, ..DecoderOptions::default() });
     group.bench_function(format!("json decode, {} bytes", written.len() / ROWS), |b| {
         b.iter(|| {
             for (origin, message) in messages.iter().enumerate() {

@@ -22,6 +22,7 @@ pub mod decimal;
 pub mod file_commit;
 mod input;
 pub mod kafka;
+mod key_parts;
 mod measurement_checks;
 mod per_layout;
 pub mod reading;

@@ -7,6 +7,7 @@ use aqpipe_engine::record::{Batch, Column};
 use aqpipe_engine::stage::BuildContext;
 
 use crate::cell_access::text_at;
+use crate::key_parts::KeyParts;
 use crate::warn_once::WarnOnce;
 
 /// So many records from the beginning are remembered: in a file that is sorted by anything but time, times come again soon.
@@ -19,6 +20,7 @@ pub(crate) struct SameTime {
     first: HashMap<(u64, i64), Batch, foldhash::fast::RandomState>,
     /// Fields that differ anyhow: what is measured.
     values: Vec<String>,
+    of_source: Arc<KeyParts>,
     stage: Arc<str>,
     warned: Arc<WarnOnce>,
 }
@@ -28,6 +30,7 @@ impl SameTime {
         SameTime {
             first: HashMap::default(),
             values,
+            of_source: cx.pipeline_extensions().get_or_put(KeyParts::default),
             stage: Arc::clone(cx.stage()),
             warned: cx.pipeline_extensions().get_or_put(WarnOnce::default),
         }
@@ -85,7 +88,15 @@ impl SameTime {
                 (one, two) => texts.extend((text_at(one, 0) != text_at(two, 0)).then(|| field.name.to_string())),
             }
         }
-        texts.into_iter().chain(codes).take(NAMED_MAX).collect()
+        let mut names: Vec<String> = texts.into_iter().chain(codes).collect();
+        // Those that the source knows are of other records, perhaps: of two that are told apart by what is measured.
+        let of_source = self.of_source.columns();
+        let is_key = |name: &String| two.fields().key.as_deref() != Some(name) && !names.contains(name);
+        if !of_source.iter().any(|name| self.values.contains(name)) {
+            names.extend(of_source.into_iter().filter(is_key).collect::<Vec<_>>());
+        }
+        names.truncate(NAMED_MAX);
+        names
     }
 }
 

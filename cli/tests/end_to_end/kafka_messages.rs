@@ -8,7 +8,7 @@ use crate::common::{Kafka, NDJSON_DEAD_LETTERS, OutgoingMessage, TestDir};
 fn pipeline(kafka: &Kafka, topic: &str, dead_letter: &str) -> String {
     let options = format!(
         "group = \"{topic}\"\nsession_timeout_secs = 6\nkey = \"station\"\nfields = [\"a\", \"b\"]\n\
-         librdkafka = {{ \"fetch.message.max.bytes\" = 15000000 }}\n"
+         tombstones = \"dead_letter\"\nlibrdkafka = {{ \"fetch.message.max.bytes\" = 15000000 }}\n"
     );
     let stages = "[[transform]]\ntype = \"score\"\n\n[sink]\ntype = \"csv\"\ndir = \"out\"\nbatch_size = 100\n";
     format!("name = \"job\"\n\n{}{stages}{dead_letter}", kafka.source(topic, &options))
@@ -67,7 +67,7 @@ fn messages_that_are_no_records_become_lines_of_dead_letters_and_the_rest_goes_o
     let hours: Vec<String> = (0..9).chain([20, 21]).map(|hour| format!("2024-01-01T{hour:02}:00:00Z")).collect();
     assert_eq!(rows.column("timestamp"), hours);
     assert_eq!(rows.column("b")[9], "", "a word is no number");
-    assert_eq!(rows.column("qc_flags")[9].as_bytes()[2], b'9');
+    assert_eq!(rows.column("qc_flags")[9].as_bytes()[2], b'4', "and no gap");
     assert_eq!(rows.column("a")[10], "21.5");
 
     let dead_letters = dir.dead_letters("dead");
@@ -225,4 +225,42 @@ fn a_property_called_as_a_column_or_a_feature_ends_no_pipeline_and_is_kept() {
         "{texts:?}"
     );
     assert!(texts[1].contains(",1.5,mine,99.0,7.0,1.0,"), "{texts:?}");
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn a_letter_is_replayed_with_the_key_of_its_message_and_its_bytes_as_they_were() {
+    let kafka = Kafka::from_env();
+    let topic = kafka.topic("keyed", 1);
+    let message = |key: &'static [u8], value: &str| {
+        let value = format!(r#"{{"v":{{"pm25":{value},"note":NaN}},"timestamp":"2024-01-01T00:00:00Z"}}"#);
+        (Some(key), Some(value.into_bytes()), OwnedHeaders::new())
+    };
+    let messages =
+        [message(b"EastCity", "5"), message(b"WestCity", "5000"), message(b"\xff", "7"), message(b"s", "[]")];
+    kafka.write(&topic, &messages);
+    let options = format!(
+        "group = \"{topic}\"\nkey = {{ name = \"station\", from = \"message\" }}\nfields = [\"v.pm25\"]\n\
+         others = \"ignore\"\nuntil_end = true\n"
+    );
+    let check =
+        "[[transform]]\ntype = \"range_check\"\non_fail = \"reject\"\nranges = { \"v.pm25\" = { max = 1000.0 } }\n";
+    let job = format!(
+        "name = \"job\"\n\n{}{check}\n[sink]\ntype = \"csv\"\ndir = \"out\"\n{NDJSON_DEAD_LETTERS}",
+        kafka.source(&topic, &options)
+    );
+    let dir = TestDir::with(&[("job.toml", &job)]);
+    dir.run(&["run", "job.toml"]).expect(0, &["job: read 4, written 1, dead letters 3,"]);
+    let letters = dir.dead_letters("dead");
+    for (_, value, _) in &messages[1..] {
+        let text = value.as_deref().and_then(|value| std::str::from_utf8(value).ok()).expect("a text");
+        assert!(letters.iter().any(|letter| letter["raw"] == *text), "{text} in {letters:?}");
+    }
+    let wider = ["dead-letters", "replay", "job.toml", "--set", "transform.range_check.ranges.\"v.pm25\".max=9999.0"];
+    dir.run(&wider).expect(0, &["job: read 3, written 1, dead letters 2,"]);
+    let rows = dir.rows("out").sorted();
+    assert_eq!((rows.column("station"), rows.column("v.pm25")), (vec!["EastCity", "WestCity"], vec!["5.0", "5000.0"]));
+    // What is still set aside has kept its key, and may be replayed once it can be read.
+    dir.run(&[&wider[..], &["--set", "source.key={ name = \"station\", value = \"x\" }"]].concat())
+        .expect(0, &["job: read 2, written 1, dead letters 1,"]);
 }

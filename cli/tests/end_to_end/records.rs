@@ -168,6 +168,7 @@ fn the_description_says_types_units_and_what_flags_mean_and_stays_through_runs()
         assert_eq!(kind(name), is, "{name}");
     }
     assert_eq!(column("T")["unit"], "°C");
+    assert!(column("season")["description"].as_str().is_some_and(|about| about.contains("1 winter")));
     assert_eq!(column("qc_flags")["flags"]["4"], "fail");
     assert!(column("fills")["fills"]["censored"].is_string());
     let header = dir.rows("processed_data").header;

@@ -153,6 +153,7 @@ pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
         let place = count.place.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
         text.push(format!("  {field}: {} {what}, the first is `{}`{place}", count.cells, count.text));
     }
+    text.extend(metrics.notes.iter().map(|(what, count)| format!("  {what}: {count}")));
     if !metrics.lacking_fields.is_empty() {
         let what =
             "keys that never had a listed field, which lowers their score (`fields_by_key` of `score` lists theirs)";
@@ -250,6 +251,16 @@ mod tests {
         let problems = metrics.snapshot().cell_problems;
         assert_eq!(problems.len(), 1_001);
         assert_eq!(problems.iter().map(|(.., count)| count.cells).sum::<u64>(), 2_005, "all are counted");
+    }
+
+    #[test]
+    fn the_summary_has_what_sources_note() {
+        let metrics = Metrics::default();
+        metrics.note("messages without a value", 2);
+        metrics.note("messages without a value", 1);
+        metrics.note("nothing", 0);
+        let text = summary("p", &metrics.snapshot());
+        assert_eq!(&text[1..], ["  messages without a value: 3"]);
     }
 
     #[test]

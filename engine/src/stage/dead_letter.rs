@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow_array::Array;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
@@ -23,6 +24,8 @@ pub struct DeadLetter {
     /// What a decoder needs beside the bytes, in words of the source (see
     /// [`SplitReader::raw_schema`](super::SplitReader::raw_schema)).
     pub raw_schema: Option<Arc<str>>,
+    /// The record's key, as its batch or its message had it, where it is known. The bytes alone do not always say it.
+    pub key: Option<Arc<[u8]>>,
     /// The part of the record, where a stage made several rows of it and gave this one up.
     pub part: Option<String>,
     /// The records that a stage had merged into the row that was given up; `raw` is then empty. Empty for any other row.
@@ -43,6 +46,7 @@ impl DeadLetter {
             reason: reason.into(),
             raw,
             raw_schema: None,
+            key: None,
             part: None,
             records: Vec::new(),
             time: None,
@@ -53,8 +57,9 @@ impl DeadLetter {
     #[must_use]
     pub fn of_row(batch: &Batch, row: usize, reason: impl Into<String>) -> DeadLetter {
         let raw = batch.raw(row).map(<[u8]>::to_vec);
+        let key = batch.key().filter(|keys| keys.is_valid(row)).map(|keys| keys.value(row).as_bytes().into());
         let time = Some((batch.time()[row], batch.utc_offset()[row]));
-        DeadLetter { time, ..DeadLetter::new(batch.source_offsets()[row], reason, raw) }
+        DeadLetter { key, time, ..DeadLetter::new(batch.source_offsets()[row], reason, raw) }
     }
 
     /// The same with the records of a row that a stage made or merged, which its bytes hold.

@@ -69,7 +69,7 @@ pub trait SplitReader: Send {
         None
     }
 
-    /// What a decoder needs beside the bytes of a record: the names of columns, or its time where the bytes do not say it.
+    /// What a decoder needs beside the bytes of a record: the names of columns, or its key or its time where the bytes do not say it.
     /// The dead letter keeps it, and [`DeadLetterDecoder::decode`](super::DeadLetterDecoder::decode) gets it back.
     fn raw_schema(&self, _letter: &DeadLetter) -> Option<Arc<str>> {
         None

@@ -1,9 +1,9 @@
 //! A coordinator in memory: transactions that make rows visible, keep notes, and fail or refuse when they are told to.
 
 use std::any::Any;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aqpipe_engine::record::{OffsetRange, SplitId};
 use aqpipe_engine::stage::{
@@ -22,6 +22,17 @@ pub(crate) struct FakeOutput {
     pub(crate) values: Vec<f64>,
 }
 
+/// How long one split waits for another that is to be lost in a commit of both.
+const BOTH_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Outputs of a split that were prepared.
+#[derive(Default)]
+struct PreparedCount {
+    all: u64,
+    /// Of these, those that wait to be decided.
+    waiting: u64,
+}
+
 /// What the coordinator keeps.
 #[derive(Default)]
 pub(crate) struct FakeTransactions {
@@ -30,9 +41,39 @@ pub(crate) struct FakeTransactions {
     pub(crate) refuse: Mutex<Option<u64>>,
     /// The split that is lost while the first transaction with it and another one is decided, and the reason to refuse it.
     pub(crate) lose: Mutex<Option<SplitId>>,
+    prepared: Mutex<BTreeMap<SplitId, PreparedCount>>,
     /// Why it cannot decide.
     pub(crate) unable: Mutex<Option<String>>,
     pub(crate) place: Mutex<String>,
+}
+
+impl FakeTransactions {
+    /// An output of a split is prepared. While a split is to be lost, none runs ahead of the others, so that commits of several
+    /// come.
+    pub(crate) fn prepared(&self, split: &SplitId) {
+        self.wait_to_lose(|prepared| {
+            let own = prepared.get(split).map_or(0, |count| count.all);
+            own == 0 || (prepared.len() > 1 && prepared.values().all(|other| other.all >= own))
+        });
+        let mut prepared = self.prepared.lock();
+        let count = prepared.entry(SplitId::clone(split)).or_default();
+        (count.all, count.waiting) = (count.all + 1, count.waiting + 1);
+    }
+
+    fn decided(&self, splits: &[&SplitId]) {
+        let mut prepared = self.prepared.lock();
+        for split in splits {
+            prepared.entry(SplitId::clone(split)).and_modify(|count| count.waiting = count.waiting.saturating_sub(1));
+        }
+    }
+
+    /// Waits until that holds, while a split is to be lost.
+    fn wait_to_lose(&self, holds: impl Fn(&BTreeMap<SplitId, PreparedCount>) -> bool) {
+        let started = Instant::now();
+        while self.lose.lock().is_some() && !holds(&self.prepared.lock()) && started.elapsed() < BOTH_TIMEOUT {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
 
 pub(crate) struct FakeBackend(pub(crate) Arc<SharedMemory>);
@@ -97,15 +138,15 @@ impl TransactionLog for Open {
             None => {}
         }
         drop(refuse);
-        let splits: BTreeSet<&SplitId> =
+        let all: Vec<&SplitId> =
             transaction.outputs.iter().filter_map(|output| Some(&deposit(output).ok()?.split)).collect();
-        let mut lose = transactions.lose.lock();
-        if lose.is_some() && splits.len() < 2 {
-            // Checkpoints of both splits come for the next one.
-            std::thread::sleep(Duration::from_millis(50));
+        transactions.decided(&all);
+        let splits: BTreeSet<&SplitId> = all.into_iter().collect();
+        if splits.len() == 1 {
+            // Then checkpoints of both splits are there for the next one.
+            transactions.wait_to_lose(|prepared| prepared.values().filter(|one| one.waiting > 0).count() > 1);
         }
-        let lost = lose.take_if(|split| splits.len() > 1 && splits.contains(split));
-        drop(lose);
+        let lost = transactions.lose.lock().take_if(|split| splits.len() > 1 && splits.contains(split));
         if let Some(lost) = lost {
             self.memory.lose(&lost);
             return Ok(Decision::Refused { reason: format!("{lost} is somebody else's") });

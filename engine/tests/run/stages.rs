@@ -749,6 +749,7 @@ impl Writer for MemoryWriter {
         let name = format!("{} {} {}-{}.{}", self.run, self.split, span.from.offset, span.to.offset, span.sequence);
         if self.within {
             let split = Arc::clone(&self.split);
+            self.memory.transactions.prepared(&split);
             return Ok(Prepared::Transactional(Box::new(FakeOutput { name, split, span, values })));
         }
         assert!(!self.memory.visible.lock().contains_key(&name), "{name} is prepared twice");

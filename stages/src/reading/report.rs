@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use aqpipe_engine::monitor::{CellProblem, Metrics};
+use aqpipe_engine::stage::BuildContext;
 
 use super::unreadable::{FieldCells, UnreadableCells};
+use crate::key_parts::KeyParts;
 use crate::warn_once::WarnOnce;
 
 /// Counts cells with a problem in the metrics, and logs the first one of each field. Shared by the splits of a source.
@@ -12,13 +14,20 @@ use crate::warn_once::WarnOnce;
 pub struct CellReport {
     metrics: Arc<Metrics>,
     told: Arc<WarnOnce>,
+    key_parts: Arc<KeyParts>,
 }
 
 impl CellReport {
     /// A report to the metrics of a pipeline.
     #[must_use]
-    pub fn new(metrics: &Arc<Metrics>) -> CellReport {
-        CellReport { metrics: Arc::clone(metrics), told: Arc::default() }
+    pub fn new(cx: &BuildContext) -> CellReport {
+        let key_parts = cx.pipeline_extensions().get_or_put(KeyParts::default);
+        CellReport { metrics: Arc::clone(cx.metrics()), told: Arc::default(), key_parts }
+    }
+
+    /// Tells the stages which columns differ between records of one key and time: a warning of theirs names them.
+    pub fn key_parts(&self, columns: Vec<String>) {
+        self.key_parts.offer(columns);
     }
 
     /// Warns of a field in a sample; the same cells are not logged once more when they are read.

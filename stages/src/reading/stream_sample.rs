@@ -1,6 +1,7 @@
 //! The sample of a stream: its first records, judged as they come, until the first commit.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aqpipe_engine::Result;
@@ -19,6 +20,8 @@ const TEXTS_MAX: usize = 100;
 pub struct SampleRules {
     /// How measurements are read.
     pub numbers: NumberOptions,
+    /// The fields that are judged; `None`: all. What nobody asked for stops nothing.
+    pub asked: Option<BTreeSet<String>>,
     /// What happens where they cannot be.
     pub action: UnreadableAction,
     /// Where cells that cannot be read are told.
@@ -41,9 +44,11 @@ impl StreamSample {
         StreamSample { rules: Arc::clone(rules), fields: Vec::new(), records: 0, is_decided: Cell::new(is_decided) }
     }
 
-    /// Says that what was read is committed.
+    /// Says that what was read is committed; a commit before the first record decides nothing.
     pub fn decide(&self) {
-        self.is_decided.set(true);
+        if self.records > 0 {
+            self.is_decided.set(true);
+        }
     }
 
     /// Whether it is decided.
@@ -68,6 +73,9 @@ impl StreamSample {
         let unreadable_cells = |index: usize| unreadable.of(index).map_or(0, |cells| cells.count);
         for (index, (field, column)) in batch.fields().list.iter().zip(batch.columns()).enumerate() {
             let Column::Number(numbers) = column else { continue };
+            if self.rules.asked.as_ref().is_some_and(|asked| !asked.contains(&*field.name)) {
+                continue;
+            }
             let values = (0..batch.rows()).filter(|row| numbers.get(*row).is_some()).count() as u64;
             let known = self.fields.iter().position(|sample| *sample.name == *field.name);
             let known = known.unwrap_or_else(|| {

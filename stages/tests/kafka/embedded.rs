@@ -186,6 +186,26 @@ fn a_source_goes_on_where_the_group_committed() {
 }
 
 #[test]
+fn partitions_that_cannot_be_taken_fail_a_run_but_not_one_that_stops() {
+    let embedded = Arc::new(EmbeddedBroker::start().expect("a broker"));
+    let cx = context(&embedded);
+    write(&*sink(write_to(2), &cx), 0, 100);
+    for stops in [true, false] {
+        let mut config = read_all();
+        config["group"] = json!(format!("stops {stops}"));
+        let running = Running::start(source(config, &cx), |splits| {
+            (splits.start_at, splits.stop_while_assigned) = (Some(1_000), stops);
+        });
+        let (ended, seen) = running.finish();
+        assert_eq!((seen.opened, seen.count()), (0, 0));
+        match ended {
+            Ok(()) => assert!(stops, "no position is beyond the end"),
+            Err(error) => assert!(!stops && error.to_string().contains("not the same topic any more"), "{error}"),
+        }
+    }
+}
+
+#[test]
 fn a_record_larger_than_a_message_may_be_is_a_dead_letter_of_the_sink() {
     let embedded = Arc::new(EmbeddedBroker::start().expect("a broker"));
     let cx = context(&embedded);

@@ -69,6 +69,10 @@ pub(crate) struct TestSourceContext {
     pub(crate) pause: Duration,
     /// Records in a batch.
     pub(crate) max: usize,
+    /// Where splits start, whatever was committed.
+    pub(crate) start_at: Option<u64>,
+    /// Stops the run while partitions are assigned.
+    pub(crate) stop_while_assigned: bool,
 }
 
 /// A split's thread, and how it is told to end.
@@ -111,6 +115,8 @@ impl TestSourceContext {
             stop: AtomicBool::new(false),
             pause: Duration::ZERO,
             max: 1_000,
+            start_at: None,
+            stop_while_assigned: false,
         }
     }
 
@@ -163,7 +169,13 @@ pub(crate) struct Shared(pub(crate) Arc<TestSourceContext>);
 
 impl SourceContext for Shared {
     fn split_states(&self, ids: &[SplitId]) -> Result<Vec<Option<SplitState>>> {
-        let committed = self.0.acknowledge.committed(ids)?;
+        let mut committed = self.0.acknowledge.committed(ids)?;
+        if self.0.start_at.is_some() {
+            committed.fill(self.0.start_at);
+        }
+        if self.0.stop_while_assigned {
+            self.0.stop();
+        }
         let start = |at| SplitState { position: Position { offset: at, records: 0 }, ..SplitState::default() };
         Ok(committed.into_iter().map(|at| at.map(start)).collect())
     }

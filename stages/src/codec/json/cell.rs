@@ -33,13 +33,14 @@ impl Cell {
     #[inline]
     pub(super) fn read(lexer: &mut Lexer<'_>) -> Result<Result<Cell, &'static str>, SyntaxError> {
         Ok(Ok(match lexer.peek() {
-            Some(b'-' | b'0'..=b'9') => Cell::Number(lexer.number()?),
+            Some(b'-' | b'0'..=b'9') => lexer.finite()?.map_or(Cell::Null, Cell::Number),
             Some(b'"') => Cell::Text(lexer.string()?),
             Some(b'{') => return Ok(Err("an object")),
             Some(b'[') => return Ok(Err("an array")),
             _ if lexer.skip(b"null") => Cell::Null,
             _ if lexer.skip(b"true") => Cell::Bool(true),
             _ if lexer.skip(b"false") => Cell::Bool(false),
+            _ if lexer.not_finite() => Cell::Null,
             _ => return lexer.fail("a value"),
         }))
     }
@@ -80,13 +81,18 @@ impl Cell {
         }
     }
 
+    /// The value as text.
+    pub(super) fn text<'t>(&self, source: &'t str) -> Option<Cow<'t, str>> {
+        match self {
+            Cell::Absent | Cell::Null => None,
+            Cell::Number(number) => Some(source[number.part.range()].into()),
+            Cell::Text(text) => Some(text.text(source)),
+            Cell::Bool(value) => Some(if *value { "true" } else { "false" }.into()),
+        }
+    }
+
     /// Appends the value to a column of texts.
     pub(super) fn append_text(&self, texts: &mut StringBuilder, source: &str) {
-        match self {
-            Cell::Absent | Cell::Null => texts.append_null(),
-            Cell::Number(number) => texts.append_value(&source[number.part.range()]),
-            Cell::Text(text) => texts.append_value(text.text(source)),
-            Cell::Bool(value) => texts.append_value(if *value { "true" } else { "false" }),
-        }
+        texts.append_option(self.text(source));
     }
 }

@@ -9,13 +9,15 @@ use arrow_array::builder::StringBuilder;
 use super::cell::Cell;
 use super::layout::Layout;
 use super::options::DecoderOptions;
+use super::passed_over::PassedOver;
 use super::property_names::SCORE;
 use super::quality::TestBits;
+use super::record_path::RecordPlace;
 use super::rejected::Rejected;
-use super::row::Row;
+use super::row::{IGNORED, Reading, Row};
 use crate::columns::{KeyBuilder, RowsBuilder};
 use crate::reading::time::TimeReader;
-use crate::reading::{NumberReader, UnreadableCells};
+use crate::reading::{KeyOrigin, NumberReader, UnreadableCells, join};
 
 /// Bytes of records that may wait in one batch.
 const BATCH_BYTES_MAX: usize = 64 << 20;
@@ -30,6 +32,8 @@ pub enum Pushed {
     /// It does not fit the waiting rows, because it has other fields or they are many bytes already. [`Decoder::take`] those,
     /// then push it again.
     Full,
+    /// It has none, and says so: what [`DecoderOptions::record`] names is null.
+    Null,
 }
 
 /// Reads records into columns (see the [module](super) for their shape).
@@ -40,7 +44,9 @@ pub enum Pushed {
 ///   field of numbers a text has no value and fails the test `syntax`, as true, false and a decimal beyond 64 bits do. In
 ///   a field of text, a number is the text that it was written as.
 /// * A record is rejected if it is not UTF-8, not JSON or not an object, has no valid timestamp, has a property twice, or has an
-///   object or an array where a value belongs.
+///   object or an array where a value belongs. [`Others`](super::Others) says what of that holds for properties that are not
+///   declared.
+/// * `NaN`, `Infinity` and their like are read as null.
 /// * Cell quality comes from `quality`. If its flags are not one for each field, or a member has another shape, all of it is
 ///   ignored for that record and counted. A flag that contradicts its value (`good` without a value, `missing` with one) is
 ///   read as `missing` or `unknown`.
@@ -56,7 +62,9 @@ pub struct Decoder {
     quality_ignored: u64,
     numbers: NumberReader,
     /// Cells of numbers that could not be read, by the index of the field.
-    pub(crate) unreadable: UnreadableCells,
+    unreadable: UnreadableCells,
+    /// The publisher's codes that are not listed, by the index of their field.
+    unlisted: UnreadableCells,
     times: TimeReader,
     /// Of the next record's message, in milliseconds since 1970.
     message_time: Option<i64>,
@@ -77,16 +85,30 @@ impl Decoder {
             quality_ignored: 0,
             numbers: options.numbers,
             unreadable: UnreadableCells::default(),
+            unlisted: UnreadableCells::default(),
             times: options.times,
             message_time: None,
         }
     }
 
-    /// Reads one record, which starts at `source_offset` in its split.
+    /// Reads one record, which starts at `source_offset` in its split and whose message has no key.
     ///
     /// # Errors
     /// Why it is not a record. Nothing of it stays behind.
     pub fn push(&mut self, source_offset: u64, payload: &[u8]) -> Result<Pushed, Rejected> {
+        self.push_keyed(source_offset, payload, None)
+    }
+
+    /// The same with the key of its message.
+    ///
+    /// # Errors
+    /// As for [`push`](Self::push).
+    pub fn push_keyed(
+        &mut self,
+        source_offset: u64,
+        payload: &[u8],
+        message_key: Option<&[u8]>,
+    ) -> Result<Pushed, Rejected> {
         if payload.len() > i32::MAX as usize {
             return Err(Rejected::new(format!("{} bytes are more than a record may have", payload.len())));
         }
@@ -95,20 +117,36 @@ impl Decoder {
         }
         let source = std::str::from_utf8(payload)
             .map_err(|error| Rejected::new(format!("not UTF-8 at byte {}", error.valid_up_to())))?;
-        self.row.read(source, &self.layout, &mut self.tests, (&mut self.times, self.message_time))?;
+        let message_key = if self.layout.has_message_key() { message_key_text(message_key)? } else { None };
+        let start = match &self.layout.record {
+            None => 0,
+            Some(record) => match record.find(source)? {
+                RecordPlace::At(start) => start,
+                RecordPlace::Null => return Ok(Pushed::Null),
+            },
+        };
+        let message = (message_key, self.message_time);
+        let (layout, tests, times) = (&self.layout, &mut self.tests, &mut self.times);
+        self.row.read(source, start, &mut Reading { layout, tests, times, message })?;
         if !self.fit_layout(source) {
             return Ok(Pushed::Full);
         }
-        self.append(source_offset, source);
+        self.append(source_offset, source, message_key);
         Ok(Pushed::Row)
     }
 
     /// Makes the layout one that the record fits; returns `false` where rows wait that have the present one.
     fn fit_layout(&mut self, source: &str) -> bool {
-        let Row { cells, new, order, quality, .. } = &mut self.row;
+        let Row { cells, new, order, quality, ignored, .. } = &mut self.row;
         let known = self.layout.fields.len();
         let find_new = |name: &str| new.iter().position(|(new, _)| new == name).map(|place| known + place);
-        let has_quality = quality.validate(source, order, |name| self.layout.field(name).or_else(|| find_new(name)));
+        let find_ignored = |name: &str| ignored.iter().any(|ignored| ignored.text(source) == name).then_some(IGNORED);
+        let find_code = |name: &str| self.layout.is_code(name).then_some(IGNORED);
+        let find = |name: &str| {
+            let field = self.layout.field(name).or_else(|| find_new(name));
+            field.or_else(|| find_ignored(name)).or_else(|| find_code(name))
+        };
+        let has_quality = quality.validate(source, order, find);
         let texts: Vec<usize> = match self.layout.unknown_kinds {
             0 => Vec::new(),
             _ => unknown_kinds(&self.layout, cells).filter(|index| cells[*index].kind() == Kind::Text).collect(),
@@ -131,7 +169,7 @@ impl Decoder {
         true
     }
 
-    fn append(&mut self, source_offset: u64, source: &str) {
+    fn append(&mut self, source_offset: u64, source: &str, message_key: Option<&str>) {
         if self.layout.unknown_kinds > 0 {
             let numbers: Vec<usize> = unknown_kinds(&self.layout, &self.row.cells)
                 .filter(|index| self.row.cells[*index].kind() == Kind::Number)
@@ -145,7 +183,17 @@ impl Decoder {
         rows.utc_offset.push(utc_offset);
         rows.source_offsets.push(source_offset);
         if let KeyBuilder::Own(keys) = &mut rows.keys {
-            self.row.key.as_ref().unwrap_or(&Cell::Absent).append_text(keys, source);
+            match (&*self.row.keys, self.layout.key.as_ref().map(|key| &key.origin)) {
+                ([key], _) => key.append_text(keys, source),
+                (parts, Some(KeyOrigin::Columns(_, separator))) => {
+                    keys.append_option(join(parts.iter().map(|part| part.text(source)), separator));
+                }
+                _ => keys.append_option(message_key),
+            }
+        }
+        let has_flags = !self.layout.flags.is_empty();
+        if has_flags {
+            self.layout.flags.clear_missing(&mut self.row, source);
         }
         for (index, (column, cell)) in rows.columns.iter_mut().zip(&self.row.cells).enumerate() {
             if cell.append_to(column, source, &self.numbers, self.layout.is_measurement(index)) {
@@ -156,9 +204,14 @@ impl Decoder {
             scores.append_option(self.row.quality.score);
         }
         self.row.quality.apply(source, &self.layout, &self.row.order, &mut rows.columns);
+        if has_flags {
+            let unlisted = (&mut self.unlisted, source_offset);
+            self.layout.flags.apply(&self.row, source, &mut rows.columns, unlisted);
+        }
         if let Some(raw) = &mut rows.raw {
             raw.append_value(source);
         }
+        self.row.passed_over.commit();
         self.bytes += source.len();
     }
 
@@ -186,6 +239,22 @@ impl Decoder {
     /// How many records had a `quality` that did not fit them, since the last call.
     pub fn quality_ignored(&mut self) -> u64 {
         std::mem::take(&mut self.quality_ignored)
+    }
+
+    /// The cells of measurements that could not be read, and the codes that are not listed, by the index of the field.
+    pub(crate) fn problem_cells(&mut self) -> (&mut UnreadableCells, &mut UnreadableCells) {
+        (&mut self.unreadable, &mut self.unlisted)
+    }
+
+    /// What was passed over since the last call.
+    pub fn passed_over(&mut self) -> PassedOver {
+        self.row.passed_over.take()
+    }
+
+    /// Whether the key of records is that of their message.
+    #[must_use]
+    pub fn has_message_key(&self) -> bool {
+        self.layout.has_message_key()
     }
 
     /// Says the time of the message of the next record, in milliseconds since 1970.
@@ -251,7 +320,11 @@ impl Decoder {
 }
 
 fn new_rows(layout: &Layout, keep_raw: bool, room: usize) -> RowsBuilder {
-    let keys = if layout.has_key() { KeyBuilder::Own(StringBuilder::new()) } else { KeyBuilder::Absent };
+    let keys = match layout.key.as_ref().map(|key| &key.origin) {
+        None => KeyBuilder::Absent,
+        Some(KeyOrigin::Value(value)) => KeyBuilder::Constant(Arc::clone(value)),
+        Some(KeyOrigin::Columns(..) | KeyOrigin::Message) => KeyBuilder::Own(StringBuilder::new()),
+    };
     RowsBuilder::new(&layout.batch_fields(), keys, keep_raw, room)
 }
 
@@ -259,4 +332,10 @@ fn new_rows(layout: &Layout, keep_raw: bool, room: usize) -> RowsBuilder {
 fn unknown_kinds<'a>(layout: &'a Layout, cells: &'a [Cell]) -> impl Iterator<Item = usize> + 'a {
     let fields = layout.fields.iter().take(cells.len()).enumerate();
     fields.filter(|(_, field)| field.kind == Kind::Unknown).map(|(index, _)| index)
+}
+
+/// The key of a message as text; an empty one is none.
+fn message_key_text(key: Option<&[u8]>) -> Result<Option<&str>, Rejected> {
+    let key = key.filter(|key| !key.is_empty()).map(std::str::from_utf8).transpose();
+    key.map_err(|error| Rejected::new(format!("the message's key is not UTF-8 at byte {}", error.valid_up_to())))
 }

@@ -8,21 +8,31 @@ use aqpipe_engine::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::cell::Cell;
-use super::options::DecoderOptions;
+use super::names::{Names, is_pointer};
+use super::options::{DecoderOptions, Others};
 use super::property_names::{QUALITY, SCORE};
+use super::record_path::RecordPath;
+use super::source_flags::SourceFlags;
+use crate::reading::{Key, KeyOrigin};
 
 /// Fields that records may have: a stream whose property names are data must not grow columns without limit.
 const FIELDS_MAX: usize = 2_000;
 
 const LAYOUT_FORMAT_VERSION: u8 = 1;
 
+/// What is expected of a property that has no place at the top of a record: no property begins so.
+const NOWHERE: &[u8] = b" ";
+
 /// The part of a record that a property is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Slot {
     /// A part of it, by its index.
     Timestamp(usize),
-    Key,
+    /// A part of the key.
+    Key(usize),
     Field(usize),
+    /// A property with the publisher's codes.
+    Code(usize),
     Quality,
 }
 
@@ -37,7 +47,13 @@ pub(super) struct Layout {
     pub(super) unknown_kinds: usize,
     /// The properties that are the timestamp.
     pub(super) timestamp: Vec<String>,
-    key: Option<Arc<str>>,
+    pub(super) key: Option<Key>,
+    /// How many fields are declared: the first ones.
+    pub(super) asked: usize,
+    pub(super) others: Others,
+    pub(super) names: Names,
+    pub(super) record: Option<RecordPath>,
+    pub(super) flags: SourceFlags,
     open: bool,
     numeric: Arc<BTreeSet<String>>,
     /// The measurements that are declared.
@@ -67,9 +83,14 @@ impl Layout {
             generation: 0,
             unknown_kinds: 0,
             timestamp: options.timestamp.clone(),
-            key: options.key.as_deref().map(Into::into),
+            key: options.key.clone(),
+            asked: 0,
+            others: options.others,
+            names: Names::default(),
+            record: options.record.as_deref().map(RecordPath::new),
+            flags: SourceFlags::default(),
             open: options.declared.is_none() || declared.open,
-            numeric: Arc::clone(&options.numeric),
+            numeric: with_flagged(options),
             declared: declared
                 .list
                 .iter()
@@ -82,6 +103,12 @@ impl Layout {
             batch_fields: Arc::default(),
         };
         layout.fields = declared.list.into_iter().filter(|field| !layout.is_reserved(&field.name)).collect();
+        layout.asked = layout.fields.len();
+        layout.flags = SourceFlags::new(&options.flags, &layout.fields, options.source_test);
+        let fields = layout.fields.iter().map(|field| &*field.name);
+        let others = layout.key_columns().iter().chain(&layout.flags.properties).chain(&layout.timestamp);
+        let asked = fields.chain(others.map(String::as_str));
+        layout.names = Names::new(&options.rename, asked);
         layout.rebuild();
         layout
     }
@@ -92,9 +119,17 @@ impl Layout {
         self.measurements.get(index).copied().unwrap_or_default()
     }
 
+    /// Whether the property `quality` has the marks of an earlier pipeline, rather than what was asked for.
+    fn has_marks(&self) -> bool {
+        let is_code = self.flags.properties.iter().any(|code| code == QUALITY);
+        !is_code && !self.names.opens(QUALITY) && !self.names.opens("/quality")
+    }
+
     /// Whether a name is that of a property that is no field.
     fn is_reserved(&self, name: &str) -> bool {
-        self.timestamp.iter().any(|part| part == name) || name == QUALITY || self.key.as_deref() == Some(name)
+        let is_key = || self.key_name() == Some(name) || self.key_columns().iter().any(|column| column == name);
+        let parts = self.timestamp.iter().chain(&self.flags.properties);
+        name == QUALITY || is_key() || parts.into_iter().any(|part| part == name)
     }
 
     /// Works out everything that follows from the fields, after a change of them.
@@ -112,20 +147,32 @@ impl Layout {
         let timestamp = self.timestamp.iter().enumerate();
         let mut slots: Vec<(Arc<str>, Slot)> =
             timestamp.map(|(index, name)| (name.as_str().into(), Slot::Timestamp(index))).collect();
-        slots.extend(self.key.iter().map(|key| (Arc::clone(key), Slot::Key)));
+        let key = self.key_columns().iter().enumerate();
+        slots.extend(key.map(|(part, name)| (name.as_str().into(), Slot::Key(part))));
         slots.extend(fields);
-        slots.push((QUALITY.into(), Slot::Quality));
+        let codes = self.flags.properties.iter().enumerate();
+        slots.extend(codes.map(|(code, name)| (name.as_str().into(), Slot::Code(code))));
+        if self.has_marks() {
+            slots.push((QUALITY.into(), Slot::Quality));
+        }
         self.plan.clear();
         self.plan_index.clear();
         for (place, (name, slot)) in slots.into_iter().enumerate() {
-            let quoted = serde_json::to_string(&*name).unwrap_or_default();
-            self.plan.push((format!("{quoted}:").into_bytes().into(), slot));
-            self.plan_index.insert(name, place);
+            let properties = self.names.properties(&name);
+            let expected = properties.first().filter(|property| !is_pointer(property)).map(|property| {
+                let quoted = serde_json::to_string(property).unwrap_or_default();
+                format!("{quoted}:").into_bytes()
+            });
+            self.plan.push((expected.unwrap_or_else(|| NOWHERE.to_vec()).into(), slot));
+            for property in properties {
+                self.plan_index.entry(property.into()).or_insert(place);
+            }
         }
+        self.flags.resolve(&self.fields);
         let kind = |kind| if kind == Kind::Unknown { Kind::Number } else { kind };
         self.batch_fields = Arc::new(Fields {
             list: self.fields.iter().map(|field| Field { kind: kind(field.kind), ..field.clone() }).collect(),
-            key: self.key.clone(),
+            key: self.key.as_ref().map(|key| Arc::clone(&key.name)),
             score: self.scored.then(|| SCORE.into()),
             open: self.open,
         });
@@ -136,12 +183,18 @@ impl Layout {
         Arc::clone(&self.batch_fields)
     }
 
-    pub(super) fn has_key(&self) -> bool {
-        self.key.is_some()
+    pub(super) fn key_name(&self) -> Option<&str> {
+        self.key.as_ref().map(|key| &*key.name)
     }
 
-    pub(super) fn key_name(&self) -> &str {
-        self.key.as_deref().unwrap_or_default()
+    /// The properties that make the key.
+    pub(super) fn key_columns(&self) -> &[String] {
+        self.key.as_ref().map_or(&[], Key::columns)
+    }
+
+    /// Whether the key is the message's.
+    pub(super) fn has_message_key(&self) -> bool {
+        self.key.as_ref().is_some_and(|key| key.origin == KeyOrigin::Message)
     }
 
     /// The bytes expected at a place of the plan, and the part that follows them.
@@ -156,12 +209,22 @@ impl Layout {
         Some((place, self.plan[place].1))
     }
 
+    /// Whether the name of an unknown property is free: that of the key is not, although the key may come from elsewhere.
+    pub(super) fn is_free(&self, name: &str) -> bool {
+        self.key_name() != Some(name) && self.find(name).is_none()
+    }
+
     /// The field of that name.
     pub(super) fn field(&self, name: &str) -> Option<usize> {
         match self.find(name)? {
             (_, Slot::Field(index)) => Some(index),
             _ => None,
         }
+    }
+
+    /// Whether that is the name of a property with the publisher's codes.
+    pub(super) fn is_code(&self, name: &str) -> bool {
+        matches!(self.find(name), Some((_, Slot::Code(_))))
     }
 
     /// Why an unknown property cannot become a field, with `more` unknown ones before it in its record.
@@ -172,7 +235,7 @@ impl Layout {
 
     /// Whether the name of a score's column is free.
     pub(super) fn has_room_for_score(&self) -> bool {
-        self.key.as_deref() != Some(SCORE) && self.field(SCORE).is_none()
+        self.key_name() != Some(SCORE) && self.field(SCORE).is_none()
     }
 
     /// Adds fields, and takes over what a record tells of known ones.
@@ -219,6 +282,7 @@ impl Layout {
         for saved in saved.fields {
             match self.field(&saved.name) {
                 None if self.is_reserved(&saved.name) || self.fields.len() >= FIELDS_MAX => {}
+                None if self.others == Others::Ignored => {}
                 None => self.fields.push(saved),
                 Some(index) => {
                     let field = &mut self.fields[index];
@@ -233,4 +297,12 @@ impl Layout {
         self.rebuild();
         Ok(())
     }
+}
+
+/// The fields that hold numbers whatever their first value is: those with the publisher's verdicts too.
+fn with_flagged(options: &DecoderOptions) -> Arc<BTreeSet<String>> {
+    if options.flags.is_empty() {
+        return Arc::clone(&options.numeric);
+    }
+    Arc::new(options.numeric.iter().chain(options.flags.keys()).cloned().collect())
 }

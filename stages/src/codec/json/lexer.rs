@@ -11,6 +11,9 @@ use crate::decimal::EXACT_POWERS_OF_TEN;
 /// Levels of nested values, so that none overflows the stack.
 const NESTING_DEPTH_MAX: u32 = 100;
 
+/// The words for numbers that are not finite, the longer of two first.
+const NOT_FINITE: [&[u8]; 4] = [b"NaN", b"Infinity", b"nan", b"inf"];
+
 /// Where and why a text is not JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SyntaxError {
@@ -303,11 +306,29 @@ impl<'a> Lexer<'a> {
         }
         match self.peek() {
             Some(b'"') => self.string().map(drop),
-            Some(b'-' | b'0'..=b'9') => self.number().map(drop),
+            Some(b'-' | b'0'..=b'9') => self.finite().map(drop),
             Some(b'{') => self.object(|lexer, _| lexer.nested_value(depth + 1)),
             Some(b'[') => self.array(|lexer| lexer.nested_value(depth + 1)),
-            _ if self.skip(b"null") || self.skip(b"true") || self.skip(b"false") => Ok(()),
+            _ if self.skip(b"null") || self.skip(b"true") || self.skip(b"false") || self.not_finite() => Ok(()),
             _ => self.fail("a value"),
+        }
+    }
+
+    /// Skips a number that is not finite: no JSON, but what Python (`NaN`, `Infinity`) and C (`nan`, `inf`) write for what
+    /// they have no value for.
+    #[cold]
+    pub(super) fn not_finite(&mut self) -> bool {
+        NOT_FINITE.iter().any(|word| self.skip(word))
+    }
+
+    /// A number, or `None` for one that is negative and not finite; a digit or `-` comes next.
+    #[inline(always)]
+    pub(super) fn finite(&mut self) -> Result<Option<Number>, SyntaxError> {
+        let start = self.at;
+        match self.number() {
+            Ok(number) => Ok(Some(number)),
+            Err(_) if self.at == start + 1 && self.text.as_bytes()[start] == b'-' && self.not_finite() => Ok(None),
+            Err(error) => Err(error),
         }
     }
 }
@@ -350,6 +371,18 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_are_none_are_no_value_with_and_without_a_sign() {
+        for text in ["NaN", "Infinity", "-Infinity", "-NaN", "nan", "-nan", "inf", "-inf"] {
+            let array = format!("[{text},{{\"a\":{text}}}]");
+            assert_eq!(Lexer::new(&array).value(), Ok(()), "{text}");
+        }
+        let words = ["N", "NA", "Inf", "+Infinity", "--Infinity", "- Infinity", "-", "1NaN", "1e-Infinity", "nano"];
+        for array in words.map(|word| format!("[{word}]")) {
+            assert!(Lexer::new(&array).value().is_err(), "{array}");
+        }
+    }
+
+    #[test]
     fn deep_nesting_is_refused_before_the_stack_ends() {
         let deep = "[".repeat(100_000);
         assert_eq!(Lexer::new(&deep).value().map_err(|error| error.expected), Err("less nesting"));
@@ -358,6 +391,8 @@ mod tests {
     proptest! {
         #[test]
         fn values_are_those_that_serde_json_takes(text in r#"[-{}\[\]:,"0-9eE+. \\u/ntd8cfalsr]{0,12}"#) {
+            // Which is no JSON, and is taken all the same.
+            prop_assume!(!text.contains("nan"));
             let mut lexer = Lexer::new(&text);
             lexer.space();
             let ours = lexer.value().is_ok_and(|()| { lexer.space(); lexer.at == text.len() });

@@ -19,23 +19,29 @@
 //!   not have, with the number of records to the donor. An empty one is left out.
 //!
 //! The decoder takes any JSON object with a timestamp. Properties that it does not know become fields; `quality` may be absent
-//! or have other members too.
+//! or have other members too. What is asked for may lie inside of objects (see [`DecoderOptions`]), and the record itself may.
 
 mod cell;
 mod decode;
 mod encode;
 mod layout;
 mod lexer;
+mod names;
 mod options;
+mod passed_over;
 mod property_names;
 mod quality;
+mod record_path;
 mod rejected;
 mod row;
+mod source_flags;
 #[cfg(test)]
 mod tests;
 
 pub use decode::{Decoder, Pushed};
 pub use encode::{Encoder, reserved_name};
-pub use options::DecoderOptions;
+pub use names::{is_json_pointer, with_dots};
+pub use options::{DecoderOptions, Others};
+pub use passed_over::PassedOver;
 pub use property_names::{QUALITY, SCORE};
 pub use rejected::Rejected;

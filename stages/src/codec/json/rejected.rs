@@ -12,7 +12,7 @@ pub struct Rejected {
 }
 
 impl Rejected {
-    pub(super) fn new(reason: impl Into<String>) -> Rejected {
+    pub(crate) fn new(reason: impl Into<String>) -> Rejected {
         Rejected { reason: reason.into() }
     }
 }

@@ -4,7 +4,7 @@ use aqpipe_engine::record::{Fields, Flag, Kind, Provenance, TIMESTAMP};
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
-use crate::codec::clock_codes::is_clock_code;
+use crate::codec::clock_codes::clock_code;
 use crate::codec::csv::{CsvEncoder, Marks};
 
 /// The resource of files with these fields, without its name and its path.
@@ -28,13 +28,14 @@ fn columns(encoder: &CsvEncoder, fields: &Fields, units: &IndexMap<String, Strin
         list.push(column(next(), "string", "The key of the record: its station or sensor.", &[]));
     }
     for field in &fields.list {
+        let code = clock_code(field);
         let kind = match field.kind {
-            Kind::Number if is_clock_code(field) => "integer",
+            Kind::Number if code.is_some() => "integer",
             Kind::Number => "number",
             Kind::Text | Kind::Unknown => "string",
         };
         let unit = units.get(&*field.name).map(|unit| ("unit", json!(unit)));
-        let about = if field.derived { "Computed from the time of the record." } else { "" };
+        let about = code.unwrap_or(if field.derived { "Computed from other fields." } else { "" });
         list.push(column(next(), kind, about, unit.as_slice()));
     }
     if fields.score.is_some() {

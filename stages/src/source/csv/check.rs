@@ -12,8 +12,6 @@ use crate::input::playback::Playback;
 use crate::reading::FlagSource;
 use crate::reading::time::{Cells, Zone};
 
-/// Bytes of a key that all records share: each record is written with it.
-const KEY_BYTES_MAX: usize = 1000;
 /// Lines before the records: a file that has more of them is no table.
 const SKIPPED_LINES_MAX: u32 = 10_000;
 
@@ -41,7 +39,7 @@ impl CsvSourceConfig {
         let field = |name: &str| if self.is_text(name) { Field::text(name) } else { Field::number(name) };
         Fields {
             list: self.declared().map(field).collect(),
-            key: self.key.as_ref().map(|key| key.name().into()),
+            key: self.key.as_ref().map(|key| key.name().as_ref().into()),
             score: None,
             open: !self.is_declared(),
         }
@@ -155,8 +153,14 @@ impl CsvSourceConfig {
     }
 
     fn check_timestamp(&self) -> Vec<Problem> {
-        let zone = Zone::checked(&self.timezone);
-        let mut problems = self.timestamp.check(Cells::Columns, zone.as_ref().ok());
+        let cells = if self.of_messages { Cells::ColumnsOfMessages } else { Cells::Columns };
+        // A file has a clock; messages may be without one.
+        let zone = if self.of_messages && self.timezone.is_empty() {
+            Ok(Zone::default())
+        } else {
+            Zone::checked(&self.timezone)
+        };
+        let mut problems = self.timestamp.check(cells, zone.as_ref().ok());
         if problems.iter().all(|problem| problem.warning) {
             let path = self.timestamp.place();
             problems.extend(self.timestamp.names().iter().filter_map(|name| self.unknown_column(&path, name)));
@@ -167,29 +171,10 @@ impl CsvSourceConfig {
 
     fn check_key(&self) -> Vec<Problem> {
         let Some(key) = &self.key else { return Vec::new() };
-        let mut problems = Vec::new();
-        match (&key.value, &key.column) {
-            (Some(_), Some(_)) => {
-                problems.push(Problem::new(["key"], "a key is a `column` or a `value`, not both"));
-            }
-            (None, None) => problems.push(
-                Problem::new(["key"], "the key says neither its `column` nor its `value`")
-                    .help("key = { column = \"station\" }, or key = { name = \"station\", value = \"uci\" }"),
-            ),
-            (Some(_), None) if key.name.is_none() => {
-                problems.push(Problem::new(["key"], "a key with a `value` needs a `name`"));
-            }
-            (Some(value), None) if value.len() > KEY_BYTES_MAX => {
-                problems.push(Problem::new(["key", "value"], format!("a key has at most {KEY_BYTES_MAX} bytes")));
-            }
-            (None, Some(column)) => problems.extend(self.unknown_column(&["key", "column"], column)),
-            _ => {}
-        }
-        if key.name.as_deref() == Some("") {
-            problems.push(Problem::new(["key", "name"], "the name is empty"));
-        }
-        if key.name.as_deref() == Some(TIMESTAMP) {
-            problems.push(Problem::new(["key", "name"], "that name is reserved for the time of a record"));
+        let mut problems = key.check(self.of_messages);
+        for (path, column) in key.column_places().filter(|(_, column)| !column.is_empty()) {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            problems.extend(self.unknown_column(&path, column));
         }
         problems
     }
@@ -245,7 +230,7 @@ impl CsvSourceConfig {
             Some(format!("`{name}` is a column of the timestamp and cannot be a field as well"))
         } else if name == TIMESTAMP {
             Some(format!("`{name}` is reserved for the time of a record"))
-        } else if key.is_some_and(|key| key.name() == name || key.column.as_deref() == Some(name)) {
+        } else if key.is_some_and(|key| key.name() == name || key.columns().iter().any(|column| column == name)) {
             Some(format!("`{name}` is the key and cannot be a field as well"))
         } else {
             None

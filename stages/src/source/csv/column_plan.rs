@@ -7,7 +7,7 @@ use aqpipe_engine::record::{Field, Fields, Kind};
 use aqpipe_engine::{Error, Result};
 
 use super::config::CsvSourceConfig;
-use crate::reading::{FlagOptions, FlagSource};
+use crate::reading::{FlagOptions, FlagSource, KeyOptions};
 
 /// A field and its column.
 #[derive(Clone, Debug)]
@@ -25,12 +25,14 @@ pub(super) struct PlannedField {
 pub(super) struct ColumnPlan {
     /// Columns of a full row.
     pub(super) columns: usize,
+    /// The names of the columns, as they are meant everywhere else.
+    pub(super) names: Vec<String>,
     /// Columns up to the last one with a name. A row may end after those.
     pub(super) named: usize,
     /// The columns of the timestamp.
     pub(super) time: Vec<usize>,
-    /// The column of the key.
-    pub(super) key: Option<usize>,
+    /// The columns of the key.
+    pub(super) key: Vec<usize>,
     /// The fields, in the order in which they leave.
     pub(super) fields: Vec<PlannedField>,
 }
@@ -44,7 +46,7 @@ impl ColumnPlan {
         let names: Vec<&str> =
             header.iter().map(|name| config.rename.get(name).map_or(name.as_str(), String::as_str)).collect();
         let time = config.timestamp.names();
-        let key = config.key.as_ref().and_then(|key| key.column.as_deref());
+        let key: Vec<&str> = config.key.iter().flat_map(KeyOptions::columns).map(String::as_str).collect();
         let mut wanted = config.wanted();
         check_columns_present(&names, &wanted, config)?;
         let flags = flag_columns(&names, config)?;
@@ -80,7 +82,7 @@ impl ColumnPlan {
         let fields: Vec<PlannedField> = if config.is_declared() {
             config.declared().map(field).collect()
         } else {
-            let is_field = |name: &&str| !name.is_empty() && !time.contains(name) && key != Some(*name);
+            let is_field = |name: &&str| !name.is_empty() && !time.contains(name) && !key.contains(name);
             let columns = names.iter().copied().enumerate().filter(|(column, _)| !has_codes(column));
             columns.map(|(_, name)| name).filter(is_field).map(field).collect()
         };
@@ -89,13 +91,14 @@ impl ColumnPlan {
         }
         Ok(ColumnPlan {
             columns: header.len(),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
             named: names
                 .iter()
                 .rposition(|name| !name.is_empty())
                 .max(flags.values().copied().max())
                 .map_or(0, |last| last + 1),
             time: time.iter().map(|name| column(name)).collect(),
-            key: key.map(column),
+            key: key.iter().map(|name| column(name)).collect(),
             fields,
         })
     }
@@ -105,7 +108,7 @@ impl ColumnPlan {
         let field = |field: &PlannedField| Field { name: field.name.as_str().into(), kind: field.kind, derived: false };
         Fields {
             list: self.fields.iter().map(field).collect(),
-            key: config.key.as_ref().map(|key| key.name().into()),
+            key: config.key.as_ref().map(|key| key.name().as_ref().into()),
             score: None,
             open: false,
         }

@@ -10,7 +10,7 @@ use super::cell_text;
 use crate::input::playback::Playback;
 use crate::reading::time::TimestampOptions;
 use crate::reading::{
-    Censored, FlagOptions, FlagSource, MarkVerdict, NumberOptions, Sentinel, Thousands, UnreadableAction,
+    Censored, FlagOptions, FlagSource, KeyOptions, MarkVerdict, NumberOptions, Sentinel, Thousands, UnreadableAction,
 };
 use aqpipe_engine::stage::Repeat;
 
@@ -106,10 +106,10 @@ pub(crate) struct CsvSourceConfig {
     /// `ambiguous` of `timestamp`; one that it never shows makes a dead letter.
     #[serde(default = "utc")]
     pub(super) timezone: String,
-    /// The key of the records, such as the station: a column, or a value for all. One key is one series. Absent, records
-    /// have no key.
+    /// The key of the records, such as the station: a column, several of them together, or a value for all. One key is one
+    /// series. Absent, records have no key.
     #[serde(default)]
-    pub(super) key: Option<KeyColumn>,
+    pub(super) key: Option<KeyOptions>,
     /// The fields that are measurements, in the order in which they are to leave. Absent: all columns, in the order of
     /// the file; those that no stage uses as a measurement hold numbers or text as most of the first 1,000 records say.
     #[serde(default)]
@@ -149,29 +149,9 @@ pub(crate) struct CsvSourceConfig {
     /// there is no `key`). Any other run ends with an error, for a wrong `path` must not pass for data.
     #[serde(default)]
     pub(super) sample_if_missing: bool,
-}
-
-/// The key: a column, or a value for all.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(inline)]
-pub(super) struct KeyColumn {
-    /// The name of the key. Absent, that of its column.
-    #[serde(default)]
-    pub(super) name: Option<String>,
-    /// The key of all records.
-    #[serde(default)]
-    pub(super) value: Option<String>,
-    /// The column that holds the key. An empty cell is a record without a key.
-    #[serde(default)]
-    pub(super) column: Option<String>,
-}
-
-impl KeyColumn {
-    /// The name of the key.
-    pub(super) fn name(&self) -> &str {
-        self.name.as_deref().or(self.column.as_deref()).unwrap_or_default()
-    }
+    /// Whether the rows are those of messages, which have keys of their own.
+    #[serde(skip)]
+    pub(super) of_messages: bool,
 }
 
 impl CsvSourceConfig {
@@ -199,7 +179,7 @@ impl CsvSourceConfig {
     /// The columns that are named here.
     pub(super) fn wanted(&self) -> Vec<&str> {
         let mut wanted = self.timestamp.names();
-        wanted.extend(self.key.as_ref().and_then(|key| key.column.as_deref()));
+        wanted.extend(self.key.iter().flat_map(KeyOptions::columns).map(String::as_str));
         wanted.extend(self.declared());
         wanted.extend(self.flags.values().filter_map(|flags| match &flags.column {
             FlagSource::Name(name) => Some(name.as_str()),

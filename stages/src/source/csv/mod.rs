@@ -13,10 +13,12 @@ mod file_text;
 mod follow;
 mod growing_split;
 mod input_files;
+mod key_parts_finder;
 mod known_files;
 mod line_counter;
 mod line_index;
 mod match_files;
+mod message_decoder;
 mod open_file;
 mod packed_files;
 mod packing;
@@ -38,3 +40,5 @@ mod tests;
 mod torn_line;
 mod unpacked;
 mod utf16;
+
+pub(crate) use message_decoder::{CsvMessageDecoder, CsvMessageOptions, CsvMessageTable};

@@ -120,6 +120,14 @@ impl<R: Read> Records<R> {
         }
     }
 
+    /// Makes these bytes the whole input, in place of what is left of the one before.
+    pub(super) fn restart(&mut self, bytes: &[u8]) {
+        self.buffer.clear();
+        self.buffer.extend_from_slice(bytes);
+        (self.head, self.tail, self.offset, self.line) = (0, bytes.len(), 0, 1);
+        (self.remaining, self.stale, self.span) = (0, true, RecordSpan::default());
+    }
+
     /// With the checksum of the bytes before the first one.
     pub(super) fn with_checksum(self, checksum: Hasher) -> Records<R> {
         Records { checksum, ..self }

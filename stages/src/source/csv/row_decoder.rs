@@ -1,5 +1,6 @@
 //! From records to rows: each one becomes a row, or a dead letter with its reason.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -14,7 +15,9 @@ use super::dialect::has_line_end;
 use super::records::Records;
 use crate::columns::{ColumnBuilder, KeyBuilder, RowsBuilder};
 use crate::reading::time::{TimeReader, Zone};
-use crate::reading::{NumberReader, PublisherFlags, Reading, UnreadableCells, Verdict};
+use crate::reading::{
+    Key, KeyOptions, KeyOrigin, NumberReader, PublisherFlags, Reading, UnreadableCells, Verdict, join,
+};
 
 /// Characters of a value in a reason.
 const SHOWN_CHARS_MAX: usize = 40;
@@ -32,6 +35,14 @@ pub(super) enum Decoded {
     LayoutChange,
 }
 
+/// What a row has from the message that it is.
+#[derive(Debug, Default)]
+pub(super) struct RowMessage {
+    pub(super) key: Option<String>,
+    /// In milliseconds since 1970.
+    pub(super) time: Option<i64>,
+}
+
 /// Turns records into rows of one layout.
 pub(super) struct RowDecoder {
     config: Arc<CsvSourceConfig>,
@@ -46,7 +57,11 @@ pub(super) struct RowDecoder {
     pub(super) unreadable: UnreadableCells,
     pub(super) unlisted: UnreadableCells,
     time: TimeReader,
-    key: Option<Arc<str>>,
+    key: Option<Key>,
+    /// The key of the last record, where several columns make it.
+    joined_key: Option<String>,
+    /// What the next record has from its message.
+    pub(super) message: RowMessage,
     keep_raw: bool,
     joined: Vec<u8>,
 }
@@ -73,7 +88,9 @@ impl RowDecoder {
             unreadable: UnreadableCells::default(),
             unlisted: UnreadableCells::default(),
             time,
-            key: config.key.as_ref().and_then(|key| key.value.as_deref()).map(Arc::from),
+            key: config.key.as_ref().map(KeyOptions::key),
+            joined_key: None,
+            message: RowMessage::default(),
             keep_raw,
             joined: Vec::new(),
             config: Arc::clone(config),
@@ -95,7 +112,12 @@ impl RowDecoder {
 
     /// Whether the cells of a row at this time do not say it.
     pub(super) fn needs_time(&self, instant: i64) -> bool {
-        self.time.has_to_be_known(instant)
+        self.plan.time.is_empty() || self.time.has_to_be_known(instant)
+    }
+
+    /// The time that the message gives the row, where that is the row's time.
+    pub(super) fn time_of_message(&self) -> Option<(i64, i16)> {
+        if self.plan.time.is_empty() { self.time.time_of_message(self.message.time) } else { None }
     }
 
     /// What the reader of the times needs to go on before the record at an offset.
@@ -121,10 +143,10 @@ impl RowDecoder {
 
     /// Empty rows of the current layout, with room for so many.
     pub(super) fn rows(&self, room: usize) -> RowsBuilder {
-        let keys = match (&self.key, self.plan.key) {
-            (Some(key), _) => KeyBuilder::Constant(Arc::clone(key)),
-            (None, Some(_)) => KeyBuilder::Own(StringBuilder::new()),
-            (None, None) => KeyBuilder::Absent,
+        let keys = match self.key.as_ref().map(|key| &key.origin) {
+            Some(KeyOrigin::Value(key)) => KeyBuilder::Constant(Arc::clone(key)),
+            Some(KeyOrigin::Columns(..) | KeyOrigin::Message) => KeyBuilder::Own(StringBuilder::new()),
+            None => KeyBuilder::Absent,
         };
         RowsBuilder::new(&self.layout, keys, self.keep_raw, room)
     }
@@ -158,6 +180,8 @@ impl RowDecoder {
         if let Some(why) = self.unnamed_value(record) {
             return Decoded::Rejected(why);
         }
+        // Before the time, which may go by the order of the records of its key.
+        self.join_key(record);
         let (time, offset) = match self.time_of(record) {
             Ok(time) => time,
             Err(why) => return Decoded::Rejected(why),
@@ -169,9 +193,8 @@ impl RowDecoder {
         rows.time.push(time);
         rows.utc_offset.push(offset);
         rows.source_offsets.push(source_offset);
-        if let (KeyBuilder::Own(keys), Some(column)) = (&mut rows.keys, self.plan.key) {
-            let key = trim(record.cell(column));
-            keys.append_option((!self.numbers.is_missing_word(key)).then(|| String::from_utf8_lossy(key)));
+        if let KeyBuilder::Own(keys) = &mut rows.keys {
+            self.append_key(record, keys);
         }
         if let Some(kept) = &mut rows.raw {
             kept.append_value(record.original());
@@ -209,9 +232,36 @@ impl RowDecoder {
         Decoded::Row
     }
 
+    /// Joins the key of a record, where several columns make it.
+    #[inline]
+    fn join_key<R: Read>(&mut self, record: &Records<R>) {
+        if let (Some(key), [_, _, ..]) = (&self.key, &*self.plan.key) {
+            let parts = self.plan.key.iter().map(|column| self.key_part(record, *column));
+            self.joined_key = join(parts, key.separator());
+        }
+    }
+
+    fn key_part<'r, R: Read>(&self, record: &'r Records<R>, column: usize) -> Option<Cow<'r, str>> {
+        let part = trim(record.cell(column));
+        (!self.numbers.is_missing_word(part)).then(|| String::from_utf8_lossy(part))
+    }
+
+    fn append_key<R: Read>(&self, record: &Records<R>, keys: &mut StringBuilder) {
+        match &*self.plan.key {
+            [] => keys.append_option(self.message.key.as_deref()),
+            [column] => keys.append_option(self.key_part(record, *column)),
+            _ => keys.append_option(self.joined_key.as_deref()),
+        }
+    }
+
     /// The names of the fields, in the order of the layout.
     pub(super) fn field_name(&self, index: usize) -> &str {
         self.plan.fields.get(index).map_or("", |field| &field.name)
+    }
+
+    /// The part of each column.
+    pub(super) fn plan(&self) -> &ColumnPlan {
+        &self.plan
     }
 
     /// The options that samples are judged by.
@@ -277,11 +327,6 @@ impl RowDecoder {
         changes
     }
 
-    /// What is done with each column.
-    pub(super) fn plan(&self) -> &ColumnPlan {
-        &self.plan
-    }
-
     /// Takes another file's columns, which hold the same fields.
     pub(super) fn use_plan(&mut self, mut plan: ColumnPlan) {
         for field in &mut plan.fields {
@@ -303,7 +348,7 @@ impl RowDecoder {
     #[cold]
     fn no_text<R: Read>(&self, record: &Records<R>) -> Option<String> {
         let fields = self.plan.fields.iter().map(|field| field.column);
-        let mut used = self.plan.time.iter().copied().chain(self.plan.key).chain(fields);
+        let mut used = self.plan.time.iter().chain(&self.plan.key).copied().chain(fields);
         let column =
             used.find(|column| *column < record.columns() && std::str::from_utf8(record.cell(*column)).is_err())?;
         Some(format!("column {} is {}: `encoding` says what the file is", column + 1, not_in(record.encoding())))
@@ -311,7 +356,15 @@ impl RowDecoder {
 
     #[inline]
     fn time_of<R: Read>(&mut self, record: &Records<R>) -> Result<(i64, i16), String> {
-        let key = || self.plan.key.map_or(&[][..], |column| trim(record.cell(column)));
+        let (plan, joined, message) = (&self.plan, &self.joined_key, &self.message);
+        let key = || match (&*plan.key, joined) {
+            ([column], _) => trim(record.cell(*column)),
+            (_, Some(joined)) => joined.as_bytes(),
+            _ => message.key.as_deref().unwrap_or_default().as_bytes(),
+        };
+        if self.plan.time.is_empty() {
+            return self.time.read_message(message.time, key).map_err(|why| format!("the timestamp: {why}"));
+        }
         let parsed = if let [column] = *self.plan.time {
             self.time.read(trim(record.cell(column)), key)
         } else {
@@ -365,7 +418,7 @@ impl RowDecoder {
     #[cold]
     fn may_span_lines<R: Read>(&self, record: &Records<R>) -> bool {
         let measured = self.plan.fields.iter().filter(|field| field.kind == Kind::Number).map(|field| field.column);
-        let mut single = self.plan.time.iter().copied().chain(self.plan.key).chain(measured);
+        let mut single = self.plan.time.iter().chain(&self.plan.key).copied().chain(measured);
         record.is_well_quoted() && !single.any(|column| has_line_end(record.cell(column)))
     }
 

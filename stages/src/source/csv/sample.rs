@@ -8,6 +8,7 @@ use aqpipe_engine::{Error, Result};
 
 use super::file_reading::FileReading;
 use super::input_files::InputFile;
+use super::key_parts_finder::KeyPartsFinder;
 use super::packing::Packing;
 use super::records::ReadOutcome;
 use super::row_decoder::{RowDecoder, is_code};
@@ -38,18 +39,27 @@ pub(super) fn take(
     decoder: &mut RowDecoder,
 ) -> Result<Option<Findings>> {
     let plan = decoder.plan().clone();
-    let fields = read(files, reading, grow, decoder);
+    let mut key_parts = KeyPartsFinder::default();
+    let fields = read(files, reading, grow, decoder, &mut key_parts);
     decoder.use_plan(plan);
     let fields = fields?;
     if fields.is_empty() {
         return Ok(None);
     }
-    decide(fields, decoder).map(Some)
+    let key_parts = key_parts.found(decoder.plan());
+    Ok(Some(Findings { key_parts, ..decide(fields, decoder)? }))
 }
 
 /// Reads the cells of the sample.
-fn read(files: &[InputFile], reading: &FileReading, grow: bool, decoder: &mut RowDecoder) -> Result<Vec<Cells>> {
+fn read(
+    files: &[InputFile],
+    reading: &FileReading,
+    grow: bool,
+    decoder: &mut RowDecoder,
+    key_parts: &mut KeyPartsFinder,
+) -> Result<Vec<Cells>> {
     let mut fields: Vec<Cells> = Vec::new();
+    let (first, decimal) = (decoder.plan().names.clone(), decoder.config().decimal as u8);
     let (mut records_left, mut bytes_left) = (SAMPLE_RECORDS, SAMPLE_BYTES_MAX);
     'files: for file in files {
         let failed = |e| Error::new(format!("cannot read {}", file.name)).because(e);
@@ -58,6 +68,7 @@ fn read(files: &[InputFile], reading: &FileReading, grow: bool, decoder: &mut Ro
             continue;
         };
         decoder.use_plan(reading.plan_of(&opened, file)?);
+        let is_like_first = decoder.plan().names == first;
         let records = &mut opened.records;
         loop {
             let is_full = records_left == 0 || records.position() >= bytes_left;
@@ -67,6 +78,9 @@ fn read(files: &[InputFile], reading: &FileReading, grow: bool, decoder: &mut Ro
                 ReadOutcome::Record if decoder.is_full_row(records) => records_left -= 1,
                 ReadOutcome::End | ReadOutcome::Torn => break,
                 ReadOutcome::Record | ReadOutcome::Read | ReadOutcome::TooLong => continue,
+            }
+            if is_like_first {
+                key_parts.look(decoder.plan(), decimal, records);
             }
             for (index, cell, reading) in decoder.cells(records) {
                 if fields.len() <= index {
@@ -90,6 +104,8 @@ pub(super) struct Findings {
     pub(super) texts: Vec<String>,
     /// What cannot be read, by the name of the field.
     pub(super) warnings: Vec<(String, String)>,
+    /// Columns that differ between records of one key and time.
+    pub(super) key_parts: Vec<String>,
 }
 
 impl Cells {

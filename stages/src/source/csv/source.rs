@@ -11,7 +11,7 @@ use aqpipe_engine::stage::{BuildContext, RecordedSplit, Source, SourceContext, S
 use aqpipe_engine::{Error, Result};
 
 use super::column_plan::ColumnPlan;
-use super::config::{CsvSourceConfig, KeyColumn};
+use super::config::CsvSourceConfig;
 use super::dead_letter_decoder::RowDeadLetterDecoder;
 use super::file_reading::FileReading;
 use super::follow::{Follow, check_can_be_followed};
@@ -25,7 +25,7 @@ use super::row_decoder::RowDecoder;
 use super::split::CsvSplitReader;
 use crate::input::run_splits;
 use crate::reading::time::Zone;
-use crate::reading::{CellReport, SOURCE_TEST};
+use crate::reading::{CellReport, KeyOptions, SOURCE_TEST};
 use crate::source::sample::{SampleSettings, SampleSource, UCI_FIELDS};
 
 /// The name of the generated readings' key where the source has no key.
@@ -67,7 +67,7 @@ impl CsvSource {
             keep_raw: cx.keeps_raw(),
             source_test,
             metrics: Arc::clone(cx.metrics()),
-            cells: CellReport::new(cx.metrics()),
+            cells: CellReport::new(cx),
         }
     }
 
@@ -211,13 +211,13 @@ pub(super) fn sample_instead(config: &CsvSourceConfig, cx: &BuildContext) -> Res
     }
     tracing::warn!("there is no file {}: the readings are GENERATED, not measured; their key is `sample`", config.path);
     // Without a key, nothing in a record would tell that it is not measured.
-    let key = config.key.as_ref().map_or(SAMPLE_KEY_NAME, KeyColumn::name);
+    let key = config.key.as_ref().map_or(SAMPLE_KEY_NAME.into(), KeyOptions::name);
     let defaults = SampleSettings::default();
     let settings = SampleSettings {
         fields,
         // Their clock never changes.
         zone: Zone::parse(&config.timezone).unwrap_or_default().offset_at(defaults.start.saturating_mul(1_000_000)),
-        key: Some(key.into()),
+        key: Some(key.as_ref().into()),
         // Not the key of measured readings: a reader of the records must see the difference.
         stations: vec!["sample".into()],
         limit: config.max_records,

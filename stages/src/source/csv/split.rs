@@ -461,6 +461,7 @@ impl CsvSplitReader {
             let is_declared = self.decoder.config().is_declared();
             found.texts.iter().filter(|_| !is_declared).for_each(|text| tracing::info!("{text}"));
             found.warnings.iter().for_each(|(field, warning)| report.warn(field, warning));
+            report.key_parts(found.key_parts);
         }
         Ok(())
     }

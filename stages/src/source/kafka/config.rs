@@ -3,25 +3,24 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aqpipe_engine::record::{Field, Fields};
+use aqpipe_engine::record::Fields;
 use aqpipe_engine::stage::{Boundedness, BuildContext, DeadLetterDecoder, Descriptor, Problem, Source, SourceConfig};
 use aqpipe_engine::{Error, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::dead_letter_decoder::MessageDeadLetterDecoder;
-use super::settings::{Assignment, Settings, StartOffset};
+use super::message_config::{MessageFormat, OtherProperties};
+use super::settings::{Assignment, Settings, StartOffset, Tombstones};
 use super::source::KafkaSource;
-use crate::codec::json::{Decoder, DecoderOptions};
 use crate::kafka::endpoint::{EndpointOptions, KafkaEndpoint};
 use crate::kafka::properties::{ClientKind, Properties, ReservedProperty};
 use crate::kafka::security::Security;
 use crate::kafka::topic_options::check_topic;
 use crate::kafka::transactions::{Participant, ParticipantKind, TransactionManager, TransactionOptions};
-use crate::reading::time::{Cells, TimeReader, TimestampOptions, Zone};
+use crate::reading::time::TimestampOptions;
 use crate::reading::{
-    CellReport, Censored, MarkVerdict, NumberOptions, NumberReader, SOURCE_TEST, SampleRules, Sentinel, Thousands,
-    UnreadableAction,
+    CellReport, Censored, FlagOptions, KeyOptions, MarkVerdict, SampleRules, Sentinel, Thousands, UnreadableAction,
 };
 
 const EXAMPLE: &str = "\
@@ -35,12 +34,17 @@ key = \"station\"
 inventory::submit! { Descriptor::source::<KafkaSourceConfig>("kafka", EXAMPLE) }
 
 /// Reads records from Kafka topics, each a JSON object: the timestamp, the key, and the fields by name; what an
-/// earlier pipeline noted of their quality in `quality` is read back.
+/// earlier pipeline noted of their quality in `quality` is read back. `NaN` and `Infinity` are read as null. With
+/// `format = "csv"` a message is a row of cells.
+///
+/// A name is that of a property. Where a record has no such property, a name with dots is a path into objects (`fields.pm25`,
+/// `sensors.0.value`); a JSON Pointer (`/fields/pm25`) always is one. With `fields` or `text_fields`, what nobody asked for never
+/// fails a record: objects and arrays are passed over and counted, and other values come along as fields (see `others`).
 ///
 /// Each partition is a split. Instances with one group share the partitions; when one of them dies, the others take its
 /// partitions over once the group has missed it for `session_timeout_secs`, and go on with the state it had committed
 /// last: the group's offsets, that state and the output are committed together. Only records of committed transactions are
-/// read. A message that is no such record (no JSON, no object, no value, no timestamp) becomes a dead letter.
+/// read. A message that is no such record (no JSON, no object, no timestamp) becomes a dead letter.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KafkaSourceConfig {
@@ -56,32 +60,6 @@ pub(crate) struct KafkaSourceConfig {
     /// where it ended when the group first met the topic. A partition that is added later is read from its first record.
     #[serde(default)]
     start: StartOffset,
-    /// The character between the whole and the fraction of numbers that are written as text: "." or ",".
-    #[serde(default = "point")]
-    decimal: char,
-    /// The character between groups of three digits: ".", ",", " " (thin and no-break blanks too), "'" or "" for none.
-    #[serde(default)]
-    thousands: Thousands,
-    /// Numbers and words that stand for "no value", beside null, an empty text and the usual words: numbers compare by value, words
-    /// letter by letter.
-    #[serde(default)]
-    missing: Vec<Sentinel>,
-    /// Words of measurements that have a value, such as `{ NR = 0 }` for "no rain".
-    #[serde(default)]
-    words: BTreeMap<String, f64>,
-    /// The value of a measurement below a limit, such as `<0.5`: "half" of the limit, the "limit" or "zero". One above a limit
-    /// (`>50`) is the limit. Its quality says `censored`. Absent, such cells cannot be read.
-    #[serde(default)]
-    censored: Option<Censored>,
-    /// Marks behind values: `{ "#" = "fail", "*" = "suspect", "x" = "missing" }`. A value with a mark that means `fail` or
-    /// `missing` is not carried.
-    #[serde(default)]
-    value_marks: BTreeMap<String, MarkVerdict>,
-    /// What happens where cells of measurements cannot be read: "stop" before the first commit, where they are more than half of a
-    /// field's in the first 1,000 records and an option would read them, or where a hundred are there and none can be read; or
-    /// "warn".
-    #[serde(default)]
-    on_unreadable: UnreadableAction,
     /// Stop at the end of what is there when the partition is assigned, instead of waiting for more.
     #[serde(default)]
     until_end: bool,
@@ -98,23 +76,83 @@ pub(crate) struct KafkaSourceConfig {
     #[serde(default = "session_timeout_secs")]
     #[schemars(range(min = 1, max = 1800))]
     session_timeout_secs: u32,
+    /// What a message is: "json", an object; or "csv", a row of cells, whose columns `columns` names.
+    #[serde(default)]
+    pub(super) format: MessageFormat,
     /// Where the time of a record is, and how it is written: a property's name, or a table.
     #[serde(default)]
-    timestamp: TimestampOptions,
+    pub(super) timestamp: TimestampOptions,
     /// The clock of timestamps that have no offset of their own: "UTC", a fixed offset such as "+01:00", or a zone such as
     /// "Europe/Rome". Absent, such records become dead letters. A time that the clock of a zone shows twice goes by the order of
     /// the records of its key, else by `ambiguous` of `timestamp`; one that it never shows makes a dead letter.
     #[serde(default)]
-    timezone: Option<String>,
-    /// The property that is the record's key, such as the station. Absent, records have no key.
+    pub(super) timezone: Option<String>,
+    /// The key of the records, such as the station: a property, several of them together, the key of the message, or a value
+    /// for all. One key is one series. Absent, records have no key.
     #[serde(default)]
-    key: Option<String>,
-    /// The fields that are measurements, in order. Others are added as they appear.
+    pub(super) key: Option<KeyOptions>,
+    /// The fields that are measurements, in order. Others are added as they appear (see `others`).
     #[serde(default)]
-    fields: Vec<String>,
+    pub(super) fields: Vec<String>,
     /// The fields that are text, behind `fields`.
     #[serde(default)]
-    text_fields: Vec<String>,
+    pub(super) text_fields: Vec<String>,
+    /// What becomes of numbers and texts that `fields` and `text_fields` do not name: "keep", they are fields, too; "ignore",
+    /// they are not.
+    #[serde(default)]
+    pub(super) others: OtherProperties,
+    /// Other names for properties: the message's name or path = the name that is meant everywhere else, in these options too.
+    #[serde(default)]
+    pub(super) rename: BTreeMap<String, String>,
+    /// The property that is the record, where messages are envelopes: `payload`, `payload.after`. All other names are those of
+    /// properties in it. A message in which it is null is a tombstone.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub(super) record: Option<String>,
+    /// What becomes of messages without a value, which tell of a key that there is nothing any more: "skip", they are
+    /// counted; or "dead_letter".
+    #[serde(default)]
+    tombstones: Tombstones,
+    /// The names of the columns of `format = "csv"`, in order; "" for one to be ignored.
+    #[serde(default)]
+    pub(super) columns: Vec<String>,
+    /// The character between columns of `format = "csv"`. Absent: ",".
+    #[serde(default)]
+    pub(super) delimiter: Option<char>,
+    /// The character around cells of `format = "csv"` that hold delimiters. Absent: "\"". Empty = there are none.
+    #[serde(default)]
+    #[schemars(length(max = 1))]
+    pub(super) quote: Option<String>,
+    /// The character between the whole and the fraction of numbers that are written as text: "." or ",".
+    #[serde(default = "point")]
+    pub(super) decimal: char,
+    /// The character between groups of three digits: ".", ",", " " (thin and no-break blanks too), "'" or "" for none.
+    #[serde(default)]
+    pub(super) thousands: Thousands,
+    /// Numbers and words that stand for "no value", beside null, an empty text and the usual words: numbers compare by value, words
+    /// letter by letter.
+    #[serde(default)]
+    pub(super) missing: Vec<Sentinel>,
+    /// Words of measurements that have a value, such as `{ NR = 0 }` for "no rain".
+    #[serde(default)]
+    pub(super) words: BTreeMap<String, f64>,
+    /// The value of a measurement below a limit, such as `<0.5`: "half" of the limit, the "limit" or "zero". One above a limit
+    /// (`>50`) is the limit. Its quality says `censored`. Absent, such cells cannot be read.
+    #[serde(default)]
+    pub(super) censored: Option<Censored>,
+    /// Marks behind values: `{ "#" = "fail", "*" = "suspect", "x" = "missing" }`. A value with a mark that means `fail` or
+    /// `missing` is not carried.
+    #[serde(default)]
+    pub(super) value_marks: BTreeMap<String, MarkVerdict>,
+    /// The publisher's own verdict on a field, from codes in another property or column: its test is called `source`. A code that
+    /// is not listed says nothing, and is logged.
+    #[serde(default)]
+    pub(super) flags: BTreeMap<String, FlagOptions>,
+    /// What happens where cells of measurements cannot be read: "stop" before the first commit, where they are more than half of a
+    /// field's in the first 1,000 records and an option would read them, or where a hundred are there and none can be read; or
+    /// "warn".
+    #[serde(default)]
+    on_unreadable: UnreadableAction,
     /// Where commits are noted, and how long brokers wait for a process that has died in the middle of one.
     #[serde(default)]
     transactions: Option<TransactionOptions>,
@@ -176,13 +214,11 @@ impl SourceConfig for KafkaSourceConfig {
             problems.push(Problem::new(["librdkafka", strategy], message).at_key().help("leave it out"));
         }
         problems.extend(self.transactions.as_ref().and_then(TransactionOptions::check));
-        problems.extend(self.time_problems());
-        problems.extend(self.name_problems());
-        problems.extend(self.numbers().check());
-        if problems.iter().any(|problem| !problem.warning) {
-            return Err(problems);
+        let promised = self.check_messages().map_err(|more| problems.extend(more));
+        match promised {
+            Ok(fields) if !problems.iter().any(|problem| !problem.warning) => Ok(fields),
+            _ => Err(problems),
         }
-        Ok(self.layout())
     }
 
     /// Not even with `until_end`: what is read is committed, so it cannot be surveyed first.
@@ -195,7 +231,7 @@ impl SourceConfig for KafkaSourceConfig {
     }
 
     fn dead_letter_decoder(&self, cx: &BuildContext) -> Result<Option<Box<dyn DeadLetterDecoder>>> {
-        Ok(Some(Box::new(MessageDeadLetterDecoder(Decoder::new(self.decoder(cx)?)))))
+        Ok(Some(Box::new(MessageDeadLetterDecoder(self.messages(cx)?.decoder()?))))
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>> {
@@ -221,12 +257,15 @@ impl SourceConfig for KafkaSourceConfig {
             static_member: self.static_member(cx)?,
             until_end: self.until_end || cx.until_end(),
             session_timeout_secs: self.session_timeout_secs,
-            decoder: self.decoder(cx)?,
+            messages: self.messages(cx)?,
             sample: Arc::new(SampleRules {
                 numbers: self.numbers(),
+                asked: self.asked(cx),
                 action: self.on_unreadable,
-                report: CellReport::new(cx.metrics()),
+                report: CellReport::new(cx),
             }),
+            declared: self.layout().list.iter().map(|field| Arc::clone(&field.name)).collect(),
+            tombstones: self.tombstones,
             upstream: Arc::clone(cx.upstream()),
         };
         Ok(Box::new(KafkaSource::new(settings, cx)?))
@@ -252,77 +291,11 @@ impl KafkaSourceConfig {
                 .help("give each member of the group its own: `instance` in the pipeline, or `--set instance=NAME`")),
         }
     }
-
-    fn decoder(&self, cx: &BuildContext) -> Result<DecoderOptions> {
-        let layout = self.layout();
-        let source_test = if self.value_marks.is_empty() { 0 } else { cx.qc_tests().bit(SOURCE_TEST) };
-        let zone = self.timezone.as_deref().and_then(Zone::parse).unwrap_or_default();
-        Ok(DecoderOptions {
-            timestamp: self.timestamp.names().into_iter().map(str::to_owned).collect(),
-            times: TimeReader::new(&self.timestamp, zone).map_err(Error::config)?,
-            key: self.key.clone(),
-            declared: (!layout.list.is_empty()).then_some(layout),
-            numeric: Arc::clone(cx.numeric_fields()),
-            numbers: NumberReader::new(&self.numbers(), source_test),
-            tests: Arc::clone(cx.qc_tests()),
-            keep_raw: cx.keeps_raw(),
-        })
-    }
-
-    /// How measurements are read.
-    fn numbers(&self) -> NumberOptions {
-        NumberOptions {
-            decimal: self.decimal,
-            thousands: self.thousands,
-            missing: self.missing.clone(),
-            words: self.words.clone(),
-            censored: self.censored,
-            value_marks: self.value_marks.clone(),
-        }
-    }
-
-    fn layout(&self) -> Fields {
-        let numbers = self.fields.iter().map(|name| Field::number(name));
-        let texts = self.text_fields.iter().map(|name| Field::text(name));
-        let list: Vec<Field> = numbers.chain(texts).collect();
-        let open = list.is_empty();
-        Fields { list, key: self.key.as_deref().map(Into::into), score: None, open }
-    }
-
-    fn time_problems(&self) -> Vec<Problem> {
-        let zone = self.timezone.as_deref().map(Zone::checked).transpose();
-        let known = zone.as_ref().ok().map(|zone| zone.clone().unwrap_or_default());
-        let mut problems = self.timestamp.check(Cells::Properties, known.as_ref());
-        problems.extend(zone.err());
-        problems
-    }
-
-    /// The timestamp, the key and the fields are different properties.
-    fn name_problems(&self) -> Vec<Problem> {
-        let lists = [("fields", &self.fields), ("text_fields", &self.text_fields)];
-        let fields = lists.iter().flat_map(|(list, names)| {
-            names.iter().enumerate().map(|(index, name)| (vec![(*list).to_owned(), index.to_string()], name))
-        });
-        let key = self.key.iter().map(|key| (vec!["key".to_owned()], key));
-        let mut problems = Vec::new();
-        let timestamp = self.timestamp.names();
-        let timestamp: Vec<String> = timestamp.into_iter().map(str::to_owned).collect();
-        let mut seen: Vec<&String> = timestamp.iter().collect();
-        for (path, name) in key.chain(fields) {
-            if name.is_empty() {
-                problems.push(Problem::new(path, "the name is empty"));
-            } else if seen.contains(&name) {
-                problems.push(Problem::new(path, format!("the property `{name}` is used twice")));
-            } else {
-                seen.push(name);
-            }
-        }
-        problems
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use aqpipe_engine::record::Field;
     use serde_json::json;
 
     use super::*;

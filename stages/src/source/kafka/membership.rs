@@ -31,6 +31,8 @@ pub(super) struct Membership {
     pub(super) monitor: Arc<ConnectionMonitor>,
     pub(super) topic_ids: TopicIdentities,
     state: Mutex<State>,
+    /// What was said to be passed over. Each decoder names so many at most.
+    passed_over: Mutex<BTreeSet<String>>,
 }
 
 #[derive(Default)]
@@ -75,6 +77,17 @@ impl Membership {
             monitor: Arc::new(monitor),
             topic_ids: TopicIdentities::default(),
             state: Mutex::default(),
+            passed_over: Mutex::default(),
+        }
+    }
+
+    /// Says what is passed over: once for each name, whatever partition has it.
+    pub(super) fn report_passed_over(&self, names: Vec<String>) {
+        let mut known = self.passed_over.lock();
+        let fresh: Vec<String> = names.into_iter().filter(|name| known.insert(name.clone())).collect();
+        if !fresh.is_empty() {
+            let (pipeline, stage) = (&*self.monitor.pipeline, &*self.monitor.stage);
+            tracing::info!(pipeline, stage, "passed over, for no field asks for it: {}", fresh.join(", "));
         }
     }
 
@@ -258,6 +271,13 @@ impl Membership {
             "all {read} records read so far of topic `{topic}` are in partition {number}, and the {others} others that this \
              instance reads are empty: records of one key are in one partition, so more instances do not share this work"
         );
+    }
+
+    /// Logs an assignment that failed while the run stops. Nothing would have been read of it, so the run does not fail;
+    /// what lasts is an error of the next start.
+    pub(super) fn report_declined(&self, error: &Error) {
+        let (pipeline, stage) = (&*self.monitor.pipeline, &*self.monitor.stage);
+        tracing::warn!(pipeline, stage, "the run stops and takes no partitions any more: {error}");
     }
 
     /// Logs an assignment.

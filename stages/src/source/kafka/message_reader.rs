@@ -7,19 +7,22 @@ use aqpipe_engine::record::{Batch, Position};
 use aqpipe_engine::stage::DeadLetter;
 use aqpipe_engine::{Error, Result};
 
+use super::dead_letter_decoder::NO_RECORD;
 use super::field_presence::FieldPresence;
+use super::message_decoder::{MessageDecoder, MessageParts};
 use super::partition_state::{MessageIdentity, PartitionState};
-use super::raw_schema;
-use crate::codec::json::{Decoder, Pushed};
+use super::raw_schema::RawSchema;
+use super::settings::Tombstones;
+use crate::codec::json::{PassedOver, Pushed};
 use crate::kafka::topic_partition::TopicPartition;
 use crate::reading::{SampleRules, StreamSample};
 
 /// A message that did not fit the batch before it.
 struct Pending {
     offset: u64,
+    key: Option<Vec<u8>>,
     payload: Vec<u8>,
     time: Option<i64>,
-    bytes: u64,
 }
 
 /// The outcome of taking a message.
@@ -36,13 +39,16 @@ pub(super) enum TakeOutcome {
 /// Makes rows and dead letters of the messages of one partition, and keeps its position.
 pub(super) struct MessageReader {
     partition: TopicPartition,
-    decoder: Decoder,
+    decoder: MessageDecoder,
+    tombstones: Tombstones,
     /// Where the next message starts.
     pub(super) position: Position,
     pending: Option<Pending>,
     /// An empty batch of the last layout.
     empty: Option<Batch>,
     dead: Vec<DeadLetter>,
+    /// Tombstones skipped since the last report.
+    skipped: u64,
     /// Bytes read since the last report.
     bytes: u64,
     /// Offsets and bytes read since the last report, where the embedded broker waits for such reports.
@@ -62,7 +68,7 @@ impl MessageReader {
     /// A reader at the beginning of a partition; `wants_reports` says whether reads have to be reported to the broker.
     pub(super) fn new(
         partition: &TopicPartition,
-        decoder: Decoder,
+        (decoder, tombstones): (MessageDecoder, Tombstones),
         presence: FieldPresence,
         rules: &Arc<SampleRules>,
         state: PartitionState,
@@ -71,15 +77,17 @@ impl MessageReader {
         MessageReader {
             partition: partition.clone(),
             decoder,
+            tombstones,
             position: Position::default(),
             pending: None,
             empty: None,
             dead: Vec::new(),
+            skipped: 0,
             bytes: 0,
             read: wants_reports.then(Vec::new),
             presence,
-            // A run that has committed has decided.
-            sample: StreamSample::new(rules, !state.decoder.is_empty()),
+            // A run that has committed a message has decided.
+            sample: StreamSample::new(rules, state.last.is_some()),
             rules: Arc::clone(rules),
             warnings: Vec::new(),
             state,
@@ -112,20 +120,15 @@ impl MessageReader {
 
     /// Takes the message that did not fit the batch before it.
     pub(super) fn take_pending(&mut self) -> Result<bool> {
-        let Some(Pending { offset, payload, time, bytes }) = self.pending.take() else { return Ok(false) };
-        match self.push(offset, Some(&payload), (time, bytes)) {
+        let Some(Pending { offset, key, payload, time }) = self.pending.take() else { return Ok(false) };
+        match self.push(offset, Some(&payload), MessageParts { key: key.as_deref(), time }) {
             TakeOutcome::Taken => Ok(true),
             _ => Err(Error::bug("a record fits no batch").at(self.place_of(offset))),
         }
     }
 
-    /// Takes a message by its offset and value, its time in milliseconds since 1970, and the length of key and value together.
-    pub(super) fn take(
-        &mut self,
-        offset: u64,
-        payload: Option<&[u8]>,
-        (time, bytes): (Option<i64>, u64),
-    ) -> Result<TakeOutcome> {
+    /// Takes a message by its offset and value, with what it has beside it.
+    pub(super) fn take(&mut self, offset: u64, payload: Option<&[u8]>, parts: MessageParts<'_>) -> Result<TakeOutcome> {
         let this = MessageIdentity::of(offset, payload);
         if let Some(expected) = self.expected.take()
             && offset < self.position.offset
@@ -134,7 +137,7 @@ impl MessageReader {
         }
         self.check_gap(offset)?;
         self.state.last = Some(this);
-        Ok(self.push(offset, payload, (time, bytes)))
+        Ok(self.push(offset, payload, parts))
     }
 
     #[cold]
@@ -146,32 +149,43 @@ impl MessageReader {
         .help("was it deleted and made anew, or are these other brokers? `--fresh` forgets positions and state")
     }
 
-    fn push(&mut self, offset: u64, payload: Option<&[u8]>, (time, bytes): (Option<i64>, u64)) -> TakeOutcome {
-        self.decoder.set_message_time(time);
-        let reason = match payload {
-            None => "the message has no value (a tombstone)".to_owned(),
-            Some(payload) => match self.decoder.push(offset, payload) {
-                Ok(Pushed::Row) => {
-                    self.advance(offset, bytes);
-                    return TakeOutcome::Taken;
-                }
-                Ok(Pushed::Full) => {
-                    self.pending = Some(Pending { offset, payload: payload.to_vec(), time, bytes });
-                    return TakeOutcome::Full;
-                }
-                Err(rejected) => rejected.reason,
-            },
+    fn push(&mut self, offset: u64, payload: Option<&[u8]>, parts: MessageParts<'_>) -> TakeOutcome {
+        let bytes = (parts.key.map_or(0, <[u8]>::len) + payload.map_or(0, <[u8]>::len)) as u64;
+        let pushed = match payload {
+            None => Ok(Pushed::Null),
+            Some(payload) => self.decoder.push(offset, payload, parts),
+        };
+        let reason = match (pushed, payload) {
+            (Ok(Pushed::Row), _) => {
+                self.advance(offset, bytes, 1);
+                return TakeOutcome::Taken;
+            }
+            (Ok(Pushed::Full), payload) => {
+                let payload = payload.unwrap_or_default().to_vec();
+                let MessageParts { key, time } = parts;
+                self.pending = Some(Pending { offset, key: key.map(<[u8]>::to_vec), payload, time });
+                return TakeOutcome::Full;
+            }
+            (Ok(Pushed::Null), _) if self.tombstones == Tombstones::Skip => {
+                self.skipped += 1;
+                self.advance(offset, bytes, 0);
+                return TakeOutcome::Taken;
+            }
+            (Ok(Pushed::Null), None) => "the message has no value (a tombstone)".to_owned(),
+            (Ok(Pushed::Null), Some(_)) => NO_RECORD.to_owned(),
+            (Err(rejected), _) => rejected.reason,
         };
         let mut dead_letter = DeadLetter::new(offset, reason, payload.map(<[u8]>::to_vec));
         dead_letter.place = Some(self.place_of(offset));
-        dead_letter.time = self.decoder.time_of_message();
+        dead_letter.key = parts.key.map(Into::into);
+        dead_letter.time = payload.and_then(|_| self.decoder.time_of_message());
         self.dead.push(dead_letter);
-        self.advance(offset, bytes);
+        self.advance(offset, bytes, 1);
         TakeOutcome::Taken
     }
 
-    fn advance(&mut self, offset: u64, bytes: u64) {
-        self.position = Position { offset: offset + 1, records: self.position.records + 1 };
+    fn advance(&mut self, offset: u64, bytes: u64, records: u64) {
+        self.position = Position { offset: offset + 1, records: self.position.records + records };
         self.bytes += bytes;
         if let Some(read) = &mut self.read {
             read.push((offset, bytes));
@@ -209,10 +223,12 @@ impl MessageReader {
     fn judge(&mut self, batch: &Batch) -> Result<()> {
         let partition = &self.partition;
         let place = |offset: u64| Some(format!("{partition}@{offset}"));
-        self.sample.add(batch, &self.decoder.unreadable, place)?;
+        let (unreadable, unlisted) = self.decoder.problem_cells();
+        self.sample.add(batch, unreadable, place)?;
         let fields = batch.fields();
         let name = |index: usize| fields.list.get(index).map_or_else(String::new, |field| field.name.to_string());
-        self.rules.report.take(CellProblem::Unreadable, &mut self.decoder.unreadable, name, place);
+        self.rules.report.take(CellProblem::Unreadable, unreadable, name, place);
+        self.rules.report.take(CellProblem::UnlistedCode, unlisted, name, place);
         Ok(())
     }
 
@@ -223,7 +239,9 @@ impl MessageReader {
 
     /// What a decoder needs beside the bytes of a message.
     pub(super) fn raw_schema(&self, letter: &DeadLetter) -> Option<Arc<str>> {
-        letter.time.filter(|time| self.decoder.needs_time(time.0)).map(|time| raw_schema::text(time).into())
+        let key = letter.key.as_ref().filter(|_| self.decoder.has_message_key()).map(|key| key.to_vec());
+        let time = letter.time.filter(|time| self.decoder.needs_time(time.0));
+        RawSchema { key, time }.text().map(Into::into)
     }
 
     /// The bytes read since the last call.
@@ -238,11 +256,16 @@ impl MessageReader {
 
     /// Records whose marks could not be read back, since the last call.
     pub(super) fn marks_ignored(&mut self) -> u64 {
-        self.decoder.quality_ignored()
+        self.decoder.marks_ignored()
+    }
+
+    /// What was passed over since the last call, and how many tombstones were skipped.
+    pub(super) fn take_skipped(&mut self) -> (PassedOver, u64) {
+        (self.decoder.passed_over(), std::mem::take(&mut self.skipped))
     }
 
     pub(super) fn snapshot_state(&self) -> Result<Vec<u8>> {
         self.sample.decide();
-        PartitionState { decoder: self.decoder.snapshot_state(), ..self.state.clone() }.to_bytes()
+        PartitionState { decoder: self.decoder.snapshot_state()?, ..self.state.clone() }.to_bytes()
     }
 }

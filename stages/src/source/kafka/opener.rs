@@ -16,7 +16,6 @@ use super::partition_state::PartitionState;
 use super::split_reader::{KafkaSplitReader, UntilEnd};
 use super::start_position::{BROKER_TIMEOUT, PositionFinder, SplitStates};
 use super::topic_start::{TopicStart, saved_state};
-use crate::codec::json::Decoder;
 use crate::kafka::topic_partition::TopicPartition;
 
 /// Makes split readers.
@@ -102,11 +101,11 @@ impl<C: ConsumerContext + 'static> PartitionOpener<'_, C> {
 
     fn message_reader(&self, partition: &TopicPartition, state: PartitionState) -> Result<MessageReader> {
         let settings = &self.membership.settings;
-        let mut decoder = Decoder::new(settings.decoder.clone());
+        let mut decoder = settings.messages.decoder()?;
         decoder.restore(&state.decoder).map_err(|error| error.at(partition.to_string()))?;
-        let declared = settings.decoder.declared.iter().flat_map(|fields| fields.list.iter().map(|field| &field.name));
-        let presence = FieldPresence::new(declared);
-        Ok(MessageReader::new(partition, decoder, presence, &settings.sample, state, settings.endpoint.wants_reports()))
+        let presence = FieldPresence::new(settings.declared.iter());
+        let reading = (decoder, settings.tombstones);
+        Ok(MessageReader::new(partition, reading, presence, &settings.sample, state, settings.endpoint.wants_reports()))
     }
 
     /// Where the split ends; counts its records as expected where it does.

@@ -157,7 +157,12 @@ impl ConsumerContext for RebalanceHandler {
                 _ if is_incremental(base) => answer(base, Change::Assign(&nothing)),
                 _ => answer(base, Change::Revoke(&nothing)),
             };
-            self.membership.fail(error);
+            let is_revoked = matches!(event, RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS);
+            if is_revoked || !self.membership.is_stopping() {
+                self.membership.fail(error);
+            } else {
+                self.membership.report_declined(&error);
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use rdkafka::ClientConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::codec::json::DecoderOptions;
+use super::message_decoder::MessageOptions;
 use crate::kafka::endpoint::KafkaEndpoint;
 use crate::kafka::transactions::TransactionManager;
 use crate::reading::SampleRules;
@@ -32,6 +32,16 @@ pub(crate) enum Assignment {
     Cooperative,
 }
 
+/// What becomes of a message without a value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub(crate) enum Tombstones {
+    #[default]
+    Skip,
+    DeadLetter,
+}
+
 /// The settings of a source.
 pub(super) struct Settings {
     pub(super) endpoint: KafkaEndpoint,
@@ -44,8 +54,11 @@ pub(super) struct Settings {
     pub(super) static_member: Option<String>,
     pub(super) until_end: bool,
     pub(super) session_timeout_secs: u32,
-    pub(super) decoder: DecoderOptions,
+    pub(super) messages: MessageOptions,
     pub(super) sample: Arc<SampleRules>,
+    /// The fields that are declared.
+    pub(super) declared: Vec<Arc<str>>,
+    pub(super) tombstones: Tombstones,
     pub(super) upstream: Arc<Latch>,
 }
 

@@ -14,6 +14,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::membership::Membership;
+use super::message_decoder::MessageParts;
 use super::message_reader::{MessageReader, TakeOutcome};
 use super::partition_handle::PartitionHandle;
 use crate::kafka::client_log::take_partition_end;
@@ -101,10 +102,8 @@ impl<C: ConsumerContext> KafkaSplitReader<C> {
                 Some(Ok(message)) => {
                     let offset = message.offset().max(0) as u64;
                     // Headers are left alone: a key that is not UTF-8 would panic in the client library.
-                    let payload = message.payload();
-                    let bytes = message.key().map_or(0, <[u8]>::len) + payload.map_or(0, <[u8]>::len);
-                    let time = message.timestamp().to_millis();
-                    match self.messages.take(offset, payload, (time, bytes as u64))? {
+                    let parts = MessageParts { key: message.key(), time: message.timestamp().to_millis() };
+                    match self.messages.take(offset, message.payload(), parts)? {
                         TakeOutcome::Taken => taken += 1,
                         TakeOutcome::Known => {}
                         TakeOutcome::Full => break,
@@ -162,11 +161,15 @@ impl<C: ConsumerContext> KafkaSplitReader<C> {
         let bytes = self.messages.take_bytes();
         let ignored = self.messages.marks_ignored();
         let read = self.messages.take_read();
+        let (passed_over, tombstones) = self.messages.take_skipped();
         let Membership { monitor, settings, .. } = &*self.membership;
         monitor.metrics.bytes_in.fetch_add(bytes, Ordering::Relaxed);
         if ignored > 0 {
             monitor.metrics.marks_ignored(ignored);
         }
+        monitor.metrics.note("values that no field asks for, and that were passed over", passed_over.values);
+        monitor.metrics.note("messages without a record (tombstones)", tombstones);
+        self.membership.report_passed_over(passed_over.names);
         let partition = self.messages.partition();
         settings.endpoint.report_reads(partition.topic(), &settings.group, partition.partition(), &read);
     }
@@ -183,6 +186,10 @@ impl<C: ConsumerContext + 'static> SplitReader for KafkaSplitReader<C> {
         if taken > 0 {
             self.count(taken as u64);
             let (batch, dead) = self.messages.rows()?;
+            if batch.rows() == 0 && dead.is_empty() {
+                // Nothing but tombstones.
+                return Ok(Poll::Idle);
+            }
             for warning in self.messages.take_warnings() {
                 let (monitor, partition) = (&self.membership.monitor, self.messages.partition());
                 tracing::warn!(pipeline = &*monitor.pipeline, stage = &*monitor.stage, "{partition}: {warning}");

@@ -35,7 +35,8 @@ use crate::measurement_checks::check_measurements;
 ///
 /// No value is carried against time: `forward_fill` takes the last value that is not later than the gap, `backward_fill` the
 /// first that is not earlier, in whatever order the records of a key come. For a record that comes late the last four
-/// values of its key are remembered, and the latest of all.
+/// values of its key are remembered, and the latest of all. Where one key has several records at one time, fills go from one to
+/// the other: a warning, once a run, names the columns that differ between two of them, which may be parts of the key.
 ///
 /// `backward_fill`, `interpolate` and `max_gap` hold rows back until later records of their key decide their missing
 /// values. The order of rows is kept within a key, not across keys, so that a silent station blocks no other. Rows that

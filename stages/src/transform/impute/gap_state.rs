@@ -96,7 +96,9 @@ impl GapState {
             let others = self.donors[1..].iter().map(|known| known.donor.time).chain([donor.time]);
             let first_is_latest = others.max().is_some_and(|latest| latest < first);
             let forgotten = self.donors.remove(usize::from(first_is_latest));
-            if let Some(before) = Self::not_later(&mut self.donors, forgotten.donor.time) {
+            // One of the same time has no records in between: in order, none that is forgotten is missed.
+            let earlier = self.donors.iter_mut().filter(|known| known.donor.time < forgotten.donor.time);
+            if let Some(before) = earlier.max_by_key(|known| known.donor.time) {
                 before.since += forgotten.since + 1;
             }
         }
@@ -127,6 +129,13 @@ mod tests {
         assert_eq!((late.left, late.number, late.right), (Some(donor(10)), 2, Some(donor(20))));
         let next = state.push(21);
         assert_eq!((next.left, next.number, next.right), (Some(donor(20)), 1, None));
+    }
+
+    #[test]
+    fn a_donor_that_is_forgotten_adds_no_records_to_one_of_the_same_time() {
+        let mut state = GapState::default();
+        [10, 10, 11, 12, 13].into_iter().for_each(|time| state.insert(donor(time)));
+        assert_eq!(state.push(10).number, 1);
     }
 
     #[test]

@@ -43,7 +43,8 @@ struct Pivot {
     /// How much later, in the time of the records, a record of its key may be before a row leaves incomplete: `"1d"` for files in
     /// which each parameter of a day has its hours one after the other. Default: not at all later.
     allowed_lateness: Option<Seconds>,
-    /// What becomes of a value whose row has left, or has another value of that name.
+    /// What becomes of a value whose row has left, or has another value of that name: its record is a dead letter, or a "row" of
+    /// its own.
     #[serde(default)]
     late: Late,
     /// How many records are held back at most in each split: a bound for memory. With `expect` the oldest rows go first, with a

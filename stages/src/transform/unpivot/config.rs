@@ -14,7 +14,8 @@ use crate::reading::Sentinel;
 ///
 /// The time of a new record is that of the old one and what the column's name says: with the day in `timestamp`, `H01` is
 /// 01:00 and `H24` is 00:00 of the next day. Hours are counted from the time of the record, at its offset, so files in clock time
-/// with a change of the clock in it need a fixed offset as `timezone`. All other fields come along; the columns themselves and
+/// with a change of the clock in it need a fixed offset as `timezone`; where `H01` ends at 01:00, `marks = "end"` of the source's
+/// `timestamp` moves it to the beginning of its hour. All other fields come along; the columns themselves and
 /// their marks do not. A record is made for each of the columns, also where there is no value, so that a gap is one.
 ///
 /// Files that have a line for each parameter of a day (Madrid's) then need `pivot`, so that each parameter is a field of its own.

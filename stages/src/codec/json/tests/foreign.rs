@@ -31,7 +31,8 @@ fn what_is_no_record_is_rejected_with_its_reason() {
         (r#"{"a":1"#, "not JSON: expected `,` or `}` at byte 6"),
         (r#"{"a":1,}"#, "not JSON: expected a property's name at byte 7"),
         (r#"{"a" 1}"#, "not JSON: expected `:` at byte 5"),
-        (r#"{"a":NaN}"#, "not JSON: expected a value at byte 5"),
+        (r#"{"a":Nan}"#, "not JSON: expected a value at byte 5"),
+        (r#"{"a":-x}"#, "not JSON: expected a digit at byte 6"),
         ("[1]", "it is JSON, but not an object"),
         ("null", "it is JSON, but not an object"),
         ("{}", "there is no property `timestamp`"),
@@ -51,8 +52,14 @@ fn what_is_no_record_is_rejected_with_its_reason() {
              clock it is by",
         ),
         (r#"{"T":1,"T":2}"#, "the property `T` is there twice"),
-        (r#"{"T":{}}"#, "the property `T` is an object, which no column can hold"),
-        (r#"{"T":[1]}"#, "the property `T` is an array, which no column can hold"),
+        (
+            r#"{"T":{}}"#,
+            "the property `T` is an object, which no column can hold: where `fields` names what is wanted, others are passed over",
+        ),
+        (
+            r#"{"T":[1]}"#,
+            "the property `T` is an array, which no column can hold: where `fields` names what is wanted, others are passed over",
+        ),
     ] {
         assert_eq!(rejected(&mut Decoder::new(options()), message.as_bytes()), reason, "{message}");
     }
@@ -72,8 +79,14 @@ fn known_properties_are_as_strict_as_unknown_ones() {
         (r#","T":1,"T":2"#, "the property `T` is there twice"),
         (r#","T":null,"T":null"#, "the property `T` is there twice"),
         (r#","station":"a","station":"b""#, "the property `station` is there twice"),
-        (r#","T":[]"#, "the property `T` is an array, which no column can hold"),
-        (r#","station":{}"#, "the property `station` is an object, which no column can hold"),
+        (
+            r#","T":[]"#,
+            "the property `T` is an array, which no column can hold: where `fields` names what is wanted, others are passed over",
+        ),
+        (
+            r#","station":{}"#,
+            "the property `station` is an object, which no column can hold: a path such as `station.value` names what is in it",
+        ),
     ] {
         assert_eq!(rejected(&mut decoder, message(rest).as_bytes()), reason);
     }

@@ -1,6 +1,10 @@
 //! The two directions held against each other, and what foreign and broken messages become.
 
+mod asked;
+mod flags;
 mod foreign;
+mod keys;
+mod paths;
 mod quality;
 mod round_trip;
 mod times;
@@ -12,16 +16,7 @@ use aqpipe_engine::record::{Batch, Fields, QcTests};
 use super::{Decoder, DecoderOptions, Encoder, Pushed};
 
 fn options() -> DecoderOptions {
-    DecoderOptions {
-        numbers: crate::reading::NumberReader::default(),
-        timestamp: vec!["timestamp".into()],
-        times: crate::reading::time::TimeReader::default(),
-        key: None,
-        declared: None,
-        numeric: Arc::default(),
-        tests: Arc::default(),
-        keep_raw: false,
-    }
+    DecoderOptions::default()
 }
 
 /// Reads messages whose origins are their places, batch by batch.

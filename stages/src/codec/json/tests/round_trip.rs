@@ -106,7 +106,6 @@ fn batch() -> impl Strategy<Value = Batch> {
 
 fn options_for(batch: &Batch, tests: &Arc<QcTests>) -> DecoderOptions {
     DecoderOptions {
-        numbers: crate::reading::NumberReader::default(),
         key: batch.fields().key.as_deref().map(Into::into),
         declared: Some((**batch.fields()).clone()),
         tests: Arc::clone(tests),

@@ -8,6 +8,7 @@ mod forms;
 mod growing;
 mod heads;
 mod matching;
+mod messages;
 mod options;
 mod properties;
 mod reading;

@@ -70,7 +70,8 @@ impl Known {
                     && others.map(|(_, (at, _))| time[*at]).chain([time[at]]).all(|other| other < latest)
             };
             let forgotten = self.donors.remove(usize::from(is_only_latest(0)));
-            if let Some(before) = self.left(time, time[forgotten.0]) {
+            let earlier = self.donors.iter_mut().filter(|(at, _)| time[*at] < time[forgotten.0]);
+            if let Some(before) = earlier.max_by_key(|(at, _)| time[*at]) {
                 before.1 += forgotten.1 + 1;
             }
         }
