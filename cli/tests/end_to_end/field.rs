@@ -74,7 +74,7 @@ fn found_rows(dir: &Path, columns: &[String]) -> Result<Vec<Vec<String>>, String
 }
 
 /// Runs a case; the error says what is not as it is expected.
-fn run(case: &Path, kafka: Option<&Kafka>) -> Result<(), String> {
+pub(crate) fn run(case: &Path, kafka: Option<&Kafka>) -> Result<(), String> {
     let expect = std::fs::read_to_string(case.join("expect.json")).map_err(|error| error.to_string())?;
     let expect: Expect = serde_json::from_str(&expect).map_err(|error| format!("expect.json: {error}"))?;
     let dir = TestDir::new();
@@ -83,17 +83,18 @@ fn run(case: &Path, kafka: Option<&Kafka>) -> Result<(), String> {
     }
     let mut args = vec!["run".to_owned(), "pipeline.toml".to_owned()];
     if let Some(kafka) = kafka {
-        let name = case.file_name().and_then(|name| name.to_str()).ok_or("no name")?;
+        let name = case.file_name().and_then(|name| name.to_str()).ok_or("no name")?.trim_start_matches('.');
         let topic = kafka.topic(name, 1);
         let messages = std::fs::read_to_string(case.join("messages.jsonl")).map_err(|error| error.to_string())?;
         let messages: Vec<Message> =
             messages.lines().map(serde_json::from_str).collect::<Result<_, _>>().map_err(|error| error.to_string())?;
         for message in &messages {
             let value = message.value.clone().map(String::into_bytes);
-            let key = message.key.clone().map(|key| &*key.leak().as_bytes());
+            let key = message.key.clone().map(|key| key.leak().as_bytes());
             kafka.write(&topic, &[(key, value, OwnedHeaders::new())]);
         }
         args.extend(["--set".to_owned(), format!("source.topics=[\"{topic}\"]")]);
+        args.extend(["--set".to_owned(), "source.until_end=true".to_owned()]);
         args.extend(["--set".to_owned(), format!("source.group=\"{topic}\"")]);
         args.extend(["--set".to_owned(), format!("source.brokers=\"{}\"", kafka.brokers)]);
     }

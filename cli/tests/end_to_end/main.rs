@@ -24,6 +24,7 @@ mod main_job;
 mod new_stage;
 mod positions;
 mod printed;
+mod recipes;
 mod records;
 mod running_again;
 mod scores;

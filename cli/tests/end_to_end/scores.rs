@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::common::{NDJSON_DEAD_LETTERS, TestDir};
+use rdkafka::message::OwnedHeaders;
+
+use crate::common::{Kafka, NDJSON_DEAD_LETTERS, TestDir};
 
 const JOB: &str = r#"
 name = "job"
@@ -45,4 +47,36 @@ fn a_station_without_listed_sensors_is_named_and_its_own_list_gives_it_its_score
     let (scores, report) = run("fields_by_key = { roof = [\"T\"] }\n");
     assert!(scores.iter().all(|score| score == "1.0"), "{scores:?}");
     assert!(!report.contains("never had"), "{report}");
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn a_station_whose_messages_lack_listed_fields_is_named_too_and_fills_are_no_sensors() {
+    let kafka = Kafka::from_env();
+    let topic = kafka.topic("scores", 1);
+    for hour in 10..20 {
+        let time = format!("\"timestamp\":\"2024-01-01T{hour}:00:00Z\"");
+        let full = format!("{{{time},\"station\":\"full\",\"CO\":1.5,\"NOx\":2.5,\"T\":3.5}}");
+        let roof = format!(
+            "{{{time},\"station\":\"roof\",\"CO\":1.5,\"T\":3.5,\"quality\":{{\"flags\":\"22\",\"fills\":{{\"CO\":\"median\"}}}}}}"
+        );
+        for text in [full, roof] {
+            kafka.write(&topic, &[(None, Some(text.into_bytes()), OwnedHeaders::new())]);
+        }
+    }
+    let fields = "fields = [\"CO\", \"NOx\", \"T\"]\n";
+    let source = kafka.source(&topic, &format!("group = \"{topic}\"\nkey = \"station\"\n{fields}"));
+    let dir = TestDir::new();
+    let job = |by_key: &str| {
+        let score = format!("[[transform]]\ntype = \"score\"\n{fields}{by_key}");
+        dir.write("job.toml", format!("name = \"job\"\n\n{source}\n{score}{END}{NDJSON_DEAD_LETTERS}"));
+        let done = dir.run(&["run", "job.toml", "--until-end", "--fresh"]).expect(0, &["job: read 20, written 20,"]);
+        done.report().join("\n")
+    };
+    let report = job("");
+    assert!(report.contains("\n    roof: CO, NOx\n"), "{report}");
+    let report = job("fields_by_key = { roof = [\"T\"] }\n");
+    assert!(!report.contains("never had"), "{report}");
+    let rows = dir.rows("out");
+    assert!(rows.column("quality_score").iter().all(|score| *score == "1.0"), "{rows:?}");
 }

@@ -223,15 +223,15 @@ impl Chain {
         chain_out.dead.extend(letters);
         let makes_parts = !self.parts.is_empty() && self.stages[i].config.changes_number_of_rows();
         for batch in out.batches {
-            let batch = if makes_parts { self.parts_of(batch, chain_out)? } else { batch };
+            let batch = if makes_parts { self.parts_of(&batch, chain_out)? } else { batch };
             self.push(i + 1, batch, chain_out)?;
         }
         Ok(())
     }
 
     /// The rows of the parts that are asked for. The others count as filtered.
-    fn parts_of(&self, batch: Batch, chain_out: &mut ChainOutput) -> Result<Batch> {
-        let asked = |row| match Origin::of(&batch, row).as_slice() {
+    fn parts_of(&self, batch: &Batch, chain_out: &mut ChainOutput) -> Result<Batch> {
+        let asked = |row| match Origin::of(batch, row).as_slice() {
             [one] => one.is_within(&self.parts),
             _ => true,
         };

@@ -14,7 +14,8 @@ use super::property_names::SCORE;
 use super::quality::TestBits;
 use super::record_path::RecordPlace;
 use super::rejected::Rejected;
-use super::row::{IGNORED, Reading, Row};
+use super::row::{IGNORED, Row};
+use super::row_values::Reading;
 use crate::columns::{KeyBuilder, RowsBuilder};
 use crate::reading::time::TimeReader;
 use crate::reading::{KeyOrigin, NumberReader, UnreadableCells, join};
@@ -193,7 +194,7 @@ impl Decoder {
         }
         let has_flags = !self.layout.flags.is_empty();
         if has_flags {
-            self.layout.flags.clear_missing(&mut self.row, source);
+            self.layout.flags.clear_missing(&mut self.row.cells, &self.row.codes, source);
         }
         for (index, (column, cell)) in rows.columns.iter_mut().zip(&self.row.cells).enumerate() {
             if cell.append_to(column, source, &self.numbers, self.layout.is_measurement(index)) {
@@ -206,7 +207,8 @@ impl Decoder {
         self.row.quality.apply(source, &self.layout, &self.row.order, &mut rows.columns);
         if has_flags {
             let unlisted = (&mut self.unlisted, source_offset);
-            self.layout.flags.apply(&self.row, source, &mut rows.columns, unlisted);
+            let cells = (&*self.row.cells, &*self.row.codes);
+            self.layout.flags.apply(cells, source, &mut rows.columns, unlisted);
         }
         if let Some(raw) = &mut rows.raw {
             raw.append_value(source);

@@ -34,6 +34,9 @@ mod quality;
 mod record_path;
 mod rejected;
 mod row;
+mod row_paths;
+mod row_reader;
+mod row_values;
 mod source_flags;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,6 @@ use aqpipe_engine::record::Field;
 
 use super::cell::Cell;
 use super::names::with_dots;
-use super::row::Row;
 use crate::columns::ColumnBuilder;
 use crate::reading::{FlagOptions, FlagSource, PublisherFlags, UnreadableCells, Verdict};
 
@@ -69,10 +68,10 @@ impl SourceFlags {
     }
 
     /// Takes the values away from a record that its publisher does not have.
-    pub(super) fn clear_missing(&self, row: &mut Row, source: &str) {
+    pub(super) fn clear_missing(&self, cells: &mut [Cell], code_cells: &[Cell], source: &str) {
         for (index, codes) in &self.of_fields {
-            if self.all[*codes].verdict(row, source).0 == Verdict::Missing {
-                row.cells[*index] = Cell::Null;
+            if self.all[*codes].verdict((cells, code_cells), source).0 == Verdict::Missing {
+                cells[*index] = Cell::Null;
             }
         }
     }
@@ -80,7 +79,7 @@ impl SourceFlags {
     /// Sets the quality of the last row's cells; codes that are not listed go to `unlisted`.
     pub(super) fn apply(
         &self,
-        row: &Row,
+        cells_of: (&[Cell], &[Cell]),
         source: &str,
         columns: &mut [ColumnBuilder],
         (unlisted, source_offset): (&mut UnreadableCells, u64),
@@ -88,7 +87,7 @@ impl SourceFlags {
         for (index, codes) in &self.of_fields {
             let Some(ColumnBuilder::Number(cells)) = columns.get_mut(*index) else { continue };
             let codes = &self.all[*codes];
-            let (verdict, code) = codes.verdict(row, source);
+            let (verdict, code) = codes.verdict(cells_of, source);
             if verdict == Verdict::Unlisted {
                 unlisted.add(*index, code.as_bytes(), source_offset);
             }
@@ -99,10 +98,10 @@ impl SourceFlags {
 
 impl FieldCodes {
     /// The verdict on a record's value, with the code. No code is an empty one.
-    fn verdict(&self, row: &Row, source: &str) -> (Verdict, String) {
+    fn verdict(&self, (cells, code_cells): (&[Cell], &[Cell]), source: &str) -> (Verdict, String) {
         let cell = match self.code {
-            CodeCell::Field(index) => row.cells.get(index),
-            CodeCell::Property(index) => row.codes.get(index),
+            CodeCell::Field(index) => cells.get(index),
+            CodeCell::Property(index) => code_cells.get(index),
         };
         let code = cell.and_then(|cell| cell.text(source)).unwrap_or_default().trim().to_owned();
         (self.flags.verdict(code.as_bytes()), code)

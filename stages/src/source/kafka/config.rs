@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::dead_letter_decoder::MessageDeadLetterDecoder;
-use super::message_config::{MessageFormat, OtherProperties};
+use super::message_config::{MessageConfig, MessageFormat, OtherProperties};
 use super::settings::{Assignment, Settings, StartOffset, Tombstones};
 use super::source::KafkaSource;
 use crate::kafka::endpoint::{EndpointOptions, KafkaEndpoint};
@@ -20,7 +20,8 @@ use crate::kafka::topic_options::check_topic;
 use crate::kafka::transactions::{Participant, ParticipantKind, TransactionManager, TransactionOptions};
 use crate::reading::time::TimestampOptions;
 use crate::reading::{
-    CellReport, Censored, FlagOptions, KeyOptions, MarkVerdict, SampleRules, Sentinel, Thousands, UnreadableAction,
+    CellReport, Censored, FlagOptions, KeyOptions, MarkVerdict, NumberOptions, SampleRules, Sentinel, Thousands,
+    UnreadableAction,
 };
 
 const EXAMPLE: &str = "\
@@ -78,76 +79,76 @@ pub(crate) struct KafkaSourceConfig {
     session_timeout_secs: u32,
     /// What a message is: "json", an object; or "csv", a row of cells, whose columns `columns` names.
     #[serde(default)]
-    pub(super) format: MessageFormat,
+    format: MessageFormat,
     /// Where the time of a record is, and how it is written: a property's name, or a table.
     #[serde(default)]
-    pub(super) timestamp: TimestampOptions,
+    timestamp: TimestampOptions,
     /// The clock of timestamps that have no offset of their own: "UTC", a fixed offset such as "+01:00", or a zone such as
     /// "Europe/Rome". Absent, such records become dead letters. A time that the clock of a zone shows twice goes by the order of
     /// the records of its key, else by `ambiguous` of `timestamp`; one that it never shows makes a dead letter.
     #[serde(default)]
-    pub(super) timezone: Option<String>,
+    timezone: Option<String>,
     /// The key of the records, such as the station: a property, several of them together, the key of the message, or a value
     /// for all. One key is one series. Absent, records have no key.
     #[serde(default)]
-    pub(super) key: Option<KeyOptions>,
+    key: Option<KeyOptions>,
     /// The fields that are measurements, in order. Others are added as they appear (see `others`).
     #[serde(default)]
-    pub(super) fields: Vec<String>,
+    fields: Vec<String>,
     /// The fields that are text, behind `fields`.
     #[serde(default)]
-    pub(super) text_fields: Vec<String>,
+    text_fields: Vec<String>,
     /// What becomes of numbers and texts that `fields` and `text_fields` do not name: "keep", they are fields, too; "ignore",
     /// they are not.
     #[serde(default)]
-    pub(super) others: OtherProperties,
+    others: OtherProperties,
     /// Other names for properties: the message's name or path = the name that is meant everywhere else, in these options too.
     #[serde(default)]
-    pub(super) rename: BTreeMap<String, String>,
+    rename: BTreeMap<String, String>,
     /// The property that is the record, where messages are envelopes: `payload`, `payload.after`. All other names are those of
     /// properties in it. A message in which it is null is a tombstone.
     #[serde(default)]
     #[schemars(length(min = 1))]
-    pub(super) record: Option<String>,
+    record: Option<String>,
     /// What becomes of messages without a value, which tell of a key that there is nothing any more: "skip", they are
     /// counted; or "dead_letter".
     #[serde(default)]
     tombstones: Tombstones,
     /// The names of the columns of `format = "csv"`, in order; "" for one to be ignored.
     #[serde(default)]
-    pub(super) columns: Vec<String>,
+    columns: Vec<String>,
     /// The character between columns of `format = "csv"`. Absent: ",".
     #[serde(default)]
-    pub(super) delimiter: Option<char>,
+    delimiter: Option<char>,
     /// The character around cells of `format = "csv"` that hold delimiters. Absent: "\"". Empty = there are none.
     #[serde(default)]
     #[schemars(length(max = 1))]
-    pub(super) quote: Option<String>,
+    quote: Option<String>,
     /// The character between the whole and the fraction of numbers that are written as text: "." or ",".
     #[serde(default = "point")]
-    pub(super) decimal: char,
+    decimal: char,
     /// The character between groups of three digits: ".", ",", " " (thin and no-break blanks too), "'" or "" for none.
     #[serde(default)]
-    pub(super) thousands: Thousands,
+    thousands: Thousands,
     /// Numbers and words that stand for "no value", beside null, an empty text and the usual words: numbers compare by value, words
     /// letter by letter.
     #[serde(default)]
-    pub(super) missing: Vec<Sentinel>,
+    missing: Vec<Sentinel>,
     /// Words of measurements that have a value, such as `{ NR = 0 }` for "no rain".
     #[serde(default)]
-    pub(super) words: BTreeMap<String, f64>,
+    words: BTreeMap<String, f64>,
     /// The value of a measurement below a limit, such as `<0.5`: "half" of the limit, the "limit" or "zero". One above a limit
     /// (`>50`) is the limit. Its quality says `censored`. Absent, such cells cannot be read.
     #[serde(default)]
-    pub(super) censored: Option<Censored>,
+    censored: Option<Censored>,
     /// Marks behind values: `{ "#" = "fail", "*" = "suspect", "x" = "missing" }`. A value with a mark that means `fail` or
     /// `missing` is not carried.
     #[serde(default)]
-    pub(super) value_marks: BTreeMap<String, MarkVerdict>,
+    value_marks: BTreeMap<String, MarkVerdict>,
     /// The publisher's own verdict on a field, from codes in another property or column: its test is called `source`. A code that
     /// is not listed says nothing, and is logged.
     #[serde(default)]
-    pub(super) flags: BTreeMap<String, FlagOptions>,
+    flags: BTreeMap<String, FlagOptions>,
     /// What happens where cells of measurements cannot be read: "stop" before the first commit, where they are more than half of a
     /// field's in the first 1,000 records and an option would read them, or where a hundred are there and none can be read; or
     /// "warn".
@@ -214,7 +215,7 @@ impl SourceConfig for KafkaSourceConfig {
             problems.push(Problem::new(["librdkafka", strategy], message).at_key().help("leave it out"));
         }
         problems.extend(self.transactions.as_ref().and_then(TransactionOptions::check));
-        let promised = self.check_messages().map_err(|more| problems.extend(more));
+        let promised = self.messages().check().map_err(|more| problems.extend(more));
         match promised {
             Ok(fields) if !problems.iter().any(|problem| !problem.warning) => Ok(fields),
             _ => Err(problems),
@@ -231,7 +232,7 @@ impl SourceConfig for KafkaSourceConfig {
     }
 
     fn dead_letter_decoder(&self, cx: &BuildContext) -> Result<Option<Box<dyn DeadLetterDecoder>>> {
-        Ok(Some(Box::new(MessageDeadLetterDecoder(self.messages(cx)?.decoder()?))))
+        Ok(Some(Box::new(MessageDeadLetterDecoder(self.messages().options(cx)?.decoder()?))))
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>> {
@@ -247,6 +248,7 @@ impl SourceConfig for KafkaSourceConfig {
                 options: self.transactions.clone(),
             },
         );
+        let messages = self.messages();
         let settings = Settings {
             endpoint,
             transactions,
@@ -257,14 +259,14 @@ impl SourceConfig for KafkaSourceConfig {
             static_member: self.static_member(cx)?,
             until_end: self.until_end || cx.until_end(),
             session_timeout_secs: self.session_timeout_secs,
-            messages: self.messages(cx)?,
+            messages: messages.options(cx)?,
             sample: Arc::new(SampleRules {
-                numbers: self.numbers(),
-                asked: self.asked(cx),
+                numbers: messages.numbers.clone(),
+                asked: messages.asked(cx),
                 action: self.on_unreadable,
                 report: CellReport::new(cx),
             }),
-            declared: self.layout().list.iter().map(|field| Arc::clone(&field.name)).collect(),
+            declared: messages.layout().list.iter().map(|field| Arc::clone(&field.name)).collect(),
             tombstones: self.tombstones,
             upstream: Arc::clone(cx.upstream()),
         };
@@ -282,6 +284,33 @@ impl KafkaSourceConfig {
         }
     }
 
+    /// The options that say how messages are read.
+    fn messages(&self) -> MessageConfig<'_> {
+        MessageConfig {
+            format: self.format,
+            timestamp: &self.timestamp,
+            timezone: self.timezone.as_deref(),
+            key: self.key.as_ref(),
+            fields: &self.fields,
+            text_fields: &self.text_fields,
+            others: self.others,
+            rename: &self.rename,
+            record: self.record.as_deref(),
+            columns: &self.columns,
+            delimiter: self.delimiter,
+            quote: self.quote.as_deref(),
+            flags: &self.flags,
+            numbers: NumberOptions {
+                decimal: self.decimal,
+                thousands: self.thousands,
+                missing: self.missing.clone(),
+                words: self.words.clone(),
+                censored: self.censored,
+                value_marks: self.value_marks.clone(),
+            },
+        }
+    }
+
     /// The identity of a static member, which no other member of the group has.
     fn static_member(&self, cx: &BuildContext) -> Result<Option<String>> {
         match (self.static_membership, cx.configured_instance()) {
@@ -294,80 +323,4 @@ impl KafkaSourceConfig {
 }
 
 #[cfg(test)]
-mod tests {
-    use aqpipe_engine::record::Field;
-    use serde_json::json;
-
-    use super::*;
-
-    fn check(value: serde_json::Value) -> Result<Fields, Vec<Problem>> {
-        serde_json::from_value::<KafkaSourceConfig>(value).expect("a configuration").check()
-    }
-
-    #[test]
-    fn declared_fields_close_the_layout_and_without_them_it_is_open() {
-        let fields = check(json!({"brokers": "b:1", "topics": ["t"]})).expect("no problems");
-        assert!(fields.open && fields.key.is_none());
-        let fields = check(json!({
-            "brokers": "b:1", "topics": ["t"], "key": "station", "fields": ["CO(GT)"], "text_fields": ["note"],
-        }))
-        .expect("no problems");
-        assert!(!fields.open);
-        assert_eq!(fields.list, [Field::number("CO(GT)"), Field::text("note")]);
-    }
-
-    #[test]
-    fn every_problem_is_found_at_once_with_its_place() {
-        let problems = check(json!({
-            "brokers": "", "topics": ["t", "t", "a/b"], "group": "", "key": "timestamp", "fields": ["x", "x"],
-            "librdkafka": {"enable.auto.commit": true, "linger.ms": 5, "group.id": "g", "max.poll.records": 500,
-                           "partition.assignment.strategy": "cooperative-sticky"},
-        }))
-        .expect_err("problems");
-        let paths: Vec<String> = problems.iter().map(|problem| problem.path.join("/")).collect();
-        assert_eq!(
-            paths,
-            [
-                "brokers",
-                "librdkafka/enable.auto.commit",
-                "librdkafka/group.id",
-                "librdkafka/linger.ms",
-                "librdkafka/max.poll.records",
-                "librdkafka/partition.assignment.strategy",
-                "topics/1",
-                "topics/2",
-                "group",
-                "key",
-                "fields/1",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_strategy_beside_cooperative_assignment_is_refused() {
-        let strategy = json!({"partition.assignment.strategy": "roundrobin"});
-        let table = |assignment: &str| json!({"brokers": "b:1", "topics": ["t"], "assignment": assignment, "librdkafka": strategy});
-        assert!(check(table("eager")).is_ok());
-        let problems = check(table("cooperative")).expect_err("both say it");
-        assert_eq!(problems[0].path, ["librdkafka", "partition.assignment.strategy"]);
-    }
-
-    #[test]
-    fn a_static_member_needs_an_instance_of_its_own() {
-        let table = json!({"brokers": "localhost:1", "topics": ["t"], "static_membership": true});
-        let config: KafkaSourceConfig = serde_json::from_value(table).expect("a configuration");
-        let error = config.build(&BuildContext::for_tests()).err().expect("no instance");
-        assert!(error.help_text().is_some_and(|help| help.contains("instance")), "{error}");
-        let cx = BuildContext::for_tests().with_configured_instance("a");
-        assert_eq!(config.static_member(&cx).expect("an identity").as_deref(), Some("aqpipe.test.a"));
-        config.build(&cx).expect("built");
-    }
-
-    #[test]
-    fn a_source_that_is_built_needs_no_broker() {
-        let config: KafkaSourceConfig =
-            serde_json::from_value(json!({"brokers": "localhost:1", "topics": ["t"]})).expect("a configuration");
-        let source = config.build(&BuildContext::for_tests()).expect("built");
-        assert!(source.offset_store().is_some());
-    }
-}
+mod tests;

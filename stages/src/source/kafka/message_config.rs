@@ -1,6 +1,6 @@
 //! From the options of the source to the decoder of its messages.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aqpipe_engine::record::{Field, Fields};
@@ -9,12 +9,11 @@ use aqpipe_engine::{Error, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::config::KafkaSourceConfig;
 use super::message_check::{MessageNames, check_unused};
 use super::message_decoder::MessageOptions;
 use crate::codec::json::{DecoderOptions, Others};
-use crate::reading::time::{Cells, TimeReader, Zone};
-use crate::reading::{KeyOptions, NumberOptions, NumberReader, SOURCE_TEST};
+use crate::reading::time::{Cells, TimeReader, TimestampOptions, Zone};
+use crate::reading::{FlagOptions, KeyOptions, NumberOptions, NumberReader, SOURCE_TEST};
 use crate::source::csv::CsvMessageTable;
 
 /// What a message is.
@@ -37,16 +36,35 @@ pub(super) enum OtherProperties {
     Ignore,
 }
 
-impl KafkaSourceConfig {
-    pub(super) fn messages(&self, cx: &BuildContext) -> Result<MessageOptions> {
-        let judges = !self.value_marks.is_empty() || !self.flags.is_empty();
+/// The options that say how messages are read.
+pub(super) struct MessageConfig<'a> {
+    pub(super) format: MessageFormat,
+    pub(super) timestamp: &'a TimestampOptions,
+    pub(super) timezone: Option<&'a str>,
+    pub(super) key: Option<&'a KeyOptions>,
+    pub(super) fields: &'a [String],
+    pub(super) text_fields: &'a [String],
+    pub(super) others: OtherProperties,
+    pub(super) rename: &'a BTreeMap<String, String>,
+    pub(super) record: Option<&'a str>,
+    pub(super) columns: &'a [String],
+    pub(super) delimiter: Option<char>,
+    pub(super) quote: Option<&'a str>,
+    pub(super) flags: &'a BTreeMap<String, FlagOptions>,
+    pub(super) numbers: NumberOptions,
+}
+
+impl MessageConfig<'_> {
+    /// How decoders read them.
+    pub(super) fn options(&self, cx: &BuildContext) -> Result<MessageOptions> {
+        let judges = !self.numbers.value_marks.is_empty() || !self.flags.is_empty();
         let source_test = if judges { cx.qc_tests().bit(SOURCE_TEST) } else { 0 };
         if self.format == MessageFormat::Csv {
             let options = self.csv().options(cx.numeric_fields(), source_test, cx.keeps_raw())?;
             return Ok(MessageOptions::Csv(options));
         }
         let layout = self.layout();
-        let zone = self.timezone.as_deref().and_then(Zone::parse).unwrap_or_default();
+        let zone = self.timezone.and_then(Zone::parse).unwrap_or_default();
         let others = match self.others {
             _ if layout.open => Others::Asked,
             OtherProperties::Keep => Others::Welcome,
@@ -54,14 +72,14 @@ impl KafkaSourceConfig {
         };
         Ok(MessageOptions::Json(Box::new(DecoderOptions {
             timestamp: self.timestamp.names().into_iter().map(str::to_owned).collect(),
-            times: TimeReader::new(&self.timestamp, zone).map_err(Error::config)?,
-            key: self.key.as_ref().map(KeyOptions::key),
+            times: TimeReader::new(self.timestamp, zone).map_err(Error::config)?,
+            key: self.key.map(KeyOptions::key),
             rename: self.rename.clone(),
-            record: self.record.clone(),
+            record: self.record.map(str::to_owned),
             declared: (!layout.open).then_some(layout),
             others,
             numeric: Arc::clone(cx.numeric_fields()),
-            numbers: NumberReader::new(&self.numbers(), source_test),
+            numbers: NumberReader::new(&self.numbers, source_test),
             flags: self.flags.clone(),
             source_test,
             tests: Arc::clone(cx.qc_tests()),
@@ -70,7 +88,7 @@ impl KafkaSourceConfig {
     }
 
     /// Checks what says how messages are read; returns the fields that it promises.
-    pub(super) fn check_messages(&self) -> Result<Fields, Vec<Problem>> {
+    pub(super) fn check(&self) -> Result<Fields, Vec<Problem>> {
         let of_rows = [
             ("columns", !self.columns.is_empty()),
             ("delimiter", self.delimiter.is_some()),
@@ -93,17 +111,17 @@ impl KafkaSourceConfig {
             };
         }
         let names = MessageNames {
-            timestamp: &self.timestamp,
-            key: self.key.as_ref(),
-            fields: &self.fields,
-            text_fields: &self.text_fields,
-            rename: &self.rename,
-            flags: &self.flags,
-            record: self.record.as_deref(),
+            timestamp: self.timestamp,
+            key: self.key,
+            fields: self.fields,
+            text_fields: self.text_fields,
+            rename: self.rename,
+            flags: self.flags,
+            record: self.record,
         };
         let mut problems = self.check_times();
         problems.extend(names.check());
-        problems.extend(self.numbers().check());
+        problems.extend(self.numbers.check());
         problems.extend(check_unused(&of_rows, "json", "are objects, not rows of cells"));
         let fields = self.layout();
         if ignores && fields.open {
@@ -112,11 +130,11 @@ impl KafkaSourceConfig {
                     .help("name the wanted fields in `fields` or `text_fields`"),
             );
         }
-        if problems.is_empty() { Ok(fields) } else { Err(problems) }
+        if problems.iter().all(|problem| problem.warning) { Ok(fields) } else { Err(problems) }
     }
 
     fn check_times(&self) -> Vec<Problem> {
-        let zone = self.timezone.as_deref().map(Zone::checked).transpose();
+        let zone = self.timezone.map(Zone::checked).transpose();
         let known = zone.as_ref().ok().map(|zone| zone.clone().unwrap_or_default());
         let mut problems = self.timestamp.check(Cells::Properties, known.as_ref());
         problems.extend(zone.err());
@@ -126,29 +144,17 @@ impl KafkaSourceConfig {
     /// The options of messages of rows.
     fn csv(&self) -> CsvMessageTable {
         CsvMessageTable {
-            columns: self.columns.clone(),
+            columns: self.columns.to_vec(),
             delimiter: self.delimiter,
-            quote: self.quote.clone(),
-            numbers: self.numbers(),
+            quote: self.quote.map(str::to_owned),
+            numbers: self.numbers.clone(),
             flags: self.flags.clone(),
             timestamp: self.timestamp.clone(),
-            timezone: self.timezone.clone(),
-            key: self.key.clone(),
-            fields: self.fields.clone(),
-            text_fields: self.text_fields.clone(),
+            timezone: self.timezone.map(str::to_owned),
+            key: self.key.cloned(),
+            fields: self.fields.to_vec(),
+            text_fields: self.text_fields.to_vec(),
             rename: self.rename.clone(),
-        }
-    }
-
-    /// How measurements are read.
-    pub(super) fn numbers(&self) -> NumberOptions {
-        NumberOptions {
-            decimal: self.decimal,
-            thousands: self.thousands,
-            missing: self.missing.clone(),
-            words: self.words.clone(),
-            censored: self.censored,
-            value_marks: self.value_marks.clone(),
         }
     }
 
@@ -165,6 +171,6 @@ impl KafkaSourceConfig {
         let texts = self.text_fields.iter().map(|name| Field::text(name));
         let list: Vec<Field> = numbers.chain(texts).collect();
         let open = list.is_empty();
-        Fields { list, key: self.key.as_ref().map(|key| key.name().as_ref().into()), score: None, open }
+        Fields { list, key: self.key.map(|key| key.name().as_ref().into()), score: None, open }
     }
 }

@@ -8,8 +8,10 @@ use arrow_array::Array as _;
 
 use super::open_rows::{Departure, KeyRows, OpenRow};
 
-/// Rows that leave, each with its key.
-pub(super) type Ready = Vec<(Option<Arc<str>>, OpenRow)>;
+/// A row, with its key.
+pub(super) type KeyedRow = (Option<Arc<str>>, OpenRow);
+/// Rows that leave.
+pub(super) type Ready = Vec<KeyedRow>;
 
 /// The keys, each with its rows.
 #[derive(Default)]
@@ -67,7 +69,7 @@ impl KeyedRows {
 
     /// The rows that are asked for leave: keys in the order in which their records came, the rows of each by time.
     pub(super) fn release(&mut self, ready: &mut Ready, leaves: impl Fn(&OpenRow) -> bool) {
-        let mut rows: Vec<(u64, (Option<Arc<str>>, OpenRow))> = Vec::new();
+        let mut rows: Vec<(u64, KeyedRow)> = Vec::new();
         for (name, of_key) in &mut self.keys {
             let times: Vec<i64> = of_key.open.values().filter(|row| leaves(row)).map(|row| row.time).collect();
             let of_key: Vec<OpenRow> =

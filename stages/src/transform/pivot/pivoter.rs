@@ -9,7 +9,8 @@ use aqpipe_engine::stage::{BuildContext, DeadLetter, Output, State, Transform};
 use aqpipe_engine::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::keyed_rows::{KeyedRows, Ready};
+use super::given_up::GivenUp;
+use super::keyed_rows::{KeyedRow, KeyedRows, Ready};
 use super::late_values::LateValues;
 use super::open_rows::{Added, Departure, KeyRows, NamedCell, OpenRow};
 use super::row_writer::RowLayout;
@@ -23,8 +24,6 @@ use crate::warn_once::WarnOnce;
 const PIVOT_FORMAT_VERSION: u8 = 1;
 /// Names that get a column: more are no names of measurements.
 const NAMES_MAX: usize = 1_000;
-/// Names of an example in a message.
-const NAMES_SHOWN: usize = 20;
 
 /// The columns of one layout.
 #[derive(Clone)]
@@ -42,8 +41,7 @@ pub(super) struct Pivoter {
     rows: KeyedRows,
     held: u64,
     late: LateValues,
-    given_up: u64,
-    warn_at: u64,
+    given_up: GivenUp,
     bound: PerLayout<Bound>,
     reader: NumberReader,
     same_time: Option<SameTime>,
@@ -71,8 +69,7 @@ impl Pivoter {
             rows: KeyedRows::default(),
             held: 0,
             late: LateValues::default(),
-            given_up: 0,
-            warn_at: 1,
+            given_up: GivenUp::default(),
             bound: PerLayout::default(),
             reader: NumberReader::default(),
             same_time: Some(same_time),
@@ -198,16 +195,7 @@ impl Pivoter {
             return Ok(());
         }
         if self.settings.expect.is_none() {
-            let names: Vec<String> =
-                self.layout.names.iter().take(NAMES_SHOWN).map(|name| format!("{name:?}")).collect();
-            let max_rows = self.settings.max_rows;
-            return Err(Error::config(format!(
-                "it holds more than {max_rows} records (`max_rows`): without `expect` all of the input is held"
-            ))
-            .help(format!(
-                "set `expect = [{}]`, so that rows leave when they are complete, or raise `max_rows`",
-                names.join(", ")
-            )));
+            return Err(self.settings.too_many(&self.layout.names));
         }
         let mut rows: Vec<(u64, u64)> =
             self.rows.iter().flat_map(|(_, rows)| rows.open.values()).map(OpenRow::extent).collect();
@@ -222,26 +210,18 @@ impl Pivoter {
         let Some(last) = last else { return Ok(()) };
         let before = ready.len();
         self.rows.release(ready, |row| row.source_offset() <= last);
-        self.given_up += (ready.len() - before) as u64;
-        if self.given_up >= self.warn_at {
-            tracing::warn!(
-                stage = &*self.stage,
-                rows = self.given_up,
-                "some rows were passed on incomplete: more records wait for others than `max_rows` allows, which can be raised"
-            );
-            self.warn_at = self.given_up.saturating_mul(2);
-        }
+        self.given_up.add((ready.len() - before) as u64, &self.stage);
         Ok(())
     }
 
-    fn emit(&mut self, ready: Ready, out: &mut Output) -> Result<()> {
+    fn emit(&mut self, ready: &[KeyedRow], out: &mut Output) -> Result<()> {
         if ready.is_empty() {
             return Ok(());
         }
         let records: u64 = ready.iter().map(|(_, row)| row.records()).sum();
         self.held -= records;
         out.merged += records - ready.len() as u64;
-        out.batches.push(self.layout.batch(&ready)?);
+        out.batches.push(self.layout.batch(ready)?);
         Ok(())
     }
 }
@@ -256,14 +236,14 @@ impl Transform for Pivoter {
         }
         self.bound_held(&mut ready)?;
         self.late.tell(&self.stage, &self.settings.names);
-        self.emit(ready, out)
+        self.emit(&ready, out)
     }
 
     fn finish(&mut self, out: &mut Output) -> Result<()> {
         let mut ready = Vec::new();
         self.rows.release(&mut ready, |_| true);
         self.late.tell_at_end(&self.stage, &self.settings.names);
-        self.emit(ready, out)
+        self.emit(&ready, out)
     }
 
     fn tick(&mut self, now: Instant, out: &mut Output) -> Result<()> {
@@ -272,7 +252,7 @@ impl Transform for Pivoter {
         self.rows.release(&mut ready, |row| {
             row.arrived.is_none_or(|arrived| now.saturating_duration_since(arrived) >= max_wait)
         });
-        self.emit(ready, out)
+        self.emit(&ready, out)
     }
 
     fn held(&self) -> u64 {

@@ -6,7 +6,8 @@ use aqpipe_engine::Result;
 use aqpipe_engine::record::{Batch, BatchParts, CellQuality, Column, Field, Fields, Kind, Numbers};
 use arrow_array::{BinaryArray, Float64Array, StringArray};
 
-use super::open_rows::{Kept, OpenRow};
+use super::keyed_rows::KeyedRow;
+use super::open_rows::Kept;
 
 /// The fields of the rows: those that come along, and those that are made of names.
 #[derive(Debug, Default)]
@@ -35,7 +36,7 @@ impl RowLayout {
     }
 
     /// The rows as a batch, each with its key.
-    pub(super) fn batch(&self, rows: &[(Option<Arc<str>>, OpenRow)]) -> Result<Batch> {
+    pub(super) fn batch(&self, rows: &[KeyedRow]) -> Result<Batch> {
         let (fields, kept) = self.fields();
         let kept = kept.iter().map(|field| kept_column(rows, *field, self.kept[*field].kind));
         let named = (0..self.names.len()).map(|name| {
@@ -59,7 +60,7 @@ impl RowLayout {
     }
 }
 
-fn kept_column(rows: &[(Option<Arc<str>>, OpenRow)], field: usize, kind: Kind) -> Column {
+fn kept_column(rows: &[KeyedRow], field: usize, kind: Kind) -> Column {
     let cells = rows.iter().map(|(_, row)| row.kept.get(field).unwrap_or(&Kept::Absent));
     if kind == Kind::Text {
         let texts = cells.map(|cell| match cell {

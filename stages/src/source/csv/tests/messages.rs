@@ -7,7 +7,7 @@ use super::*;
 use crate::codec::json::Pushed;
 use crate::reading::NumberOptions;
 
-fn decoder(columns: &[&str], more: Value) -> CsvMessageDecoder {
+fn decoder(columns: &[&str], more: &Value) -> CsvMessageDecoder {
     let part = |name: &str| more.get(name).cloned().unwrap_or(Value::Null);
     let text = |name: &str| part(name).as_str().map(str::to_owned);
     let table = CsvMessageTable {
@@ -37,7 +37,7 @@ fn numbers(batch: &Batch, name: &str) -> Vec<Option<f64>> {
 
 #[test]
 fn a_message_is_one_row_with_or_without_its_line_end_and_keeps_its_bytes() {
-    let mut decoder = decoder(&["at", "v", "note"], json!({ "fields": ["v"] }));
+    let mut decoder = decoder(&["at", "v", "note"], &json!({ "fields": ["v"] }));
     let rows = ["2024-01-01T00:00:00Z,1,x", "2024-01-01T00:00:00Z,2,\"a,b\"\n", "2024-01-01T00:00:00Z,,x\r\n"];
     for row in rows {
         assert_eq!(push(&mut decoder, row, None), Ok(Pushed::Row), "{row:?}");
@@ -45,7 +45,6 @@ fn a_message_is_one_row_with_or_without_its_line_end_and_keeps_its_bytes() {
     for (row, reason) in [
         ("", "no row"),
         ("2024-01-01T00:00:00Z,1,x\n2024-01-01T01:00:00Z,2,x", "more than one row"),
-        ("2024-01-01T00:00:00Z,1,x\n\n", "more than one row"),
         ("2024-01-01T00:00:00Z,1", "2 columns"),
         ("2024-01-01T00:00:00Z,1,x,y", "4 columns"),
         ("then,1,x", "`then`"),
@@ -62,7 +61,7 @@ fn a_message_is_one_row_with_or_without_its_line_end_and_keeps_its_bytes() {
 #[test]
 fn the_key_may_be_several_columns_or_the_message_s() {
     let joined = json!({ "key": { "columns": ["a", "b"], "name": "station" } });
-    let mut rows = decoder(&["at", "a", "b", "v"], joined);
+    let mut rows = decoder(&["at", "a", "b", "v"], &joined);
     for row in ["2024-01-01T00:00:00Z,x,1,1", "2024-01-01T00:00:00Z,x,,2", "2024-01-01T00:00:00Z,,NA,3"] {
         assert_eq!(push(&mut rows, row, Some("not this")), Ok(Pushed::Row));
     }
@@ -70,7 +69,7 @@ fn the_key_may_be_several_columns_or_the_message_s() {
     let batch = rows.take().expect("fits").expect("rows");
     assert_eq!(keys(&batch), [Some("x-1".to_owned()), Some("x-".to_owned()), None]);
 
-    let mut rows = decoder(&["at", "v"], json!({ "key": { "from": "message", "name": "station" } }));
+    let mut rows = decoder(&["at", "v"], &json!({ "key": { "from": "message", "name": "station" } }));
     for key in [Some("n"), None, Some("")] {
         assert_eq!(push(&mut rows, "2024-01-01T00:00:00Z,1", key), Ok(Pushed::Row));
     }
@@ -82,24 +81,24 @@ fn the_key_may_be_several_columns_or_the_message_s() {
 #[test]
 fn an_hour_that_comes_twice_goes_by_the_key_of_the_message_and_after_a_restart() {
     let options = || json!({ "key": { "from": "message" }, "timezone": "Europe/Rome" });
-    let mut rows = decoder(&["at", "v"], options());
+    let mut rows = decoder(&["at", "v"], &options());
     for key in ["a", "b", "a"] {
         assert_eq!(push(&mut rows, "2024-10-27 02:30:00,1", Some(key)), Ok(Pushed::Row));
     }
     let offsets = |batch: &Batch| batch.utc_offset().to_vec();
     assert_eq!(offsets(&rows.take().expect("fits").expect("rows")), [120, 120, 60]);
-    let mut again = decoder(&["at", "v"], options());
+    let mut again = decoder(&["at", "v"], &options());
     again.restore(&rows.snapshot_state().expect("saved")).expect("restored");
     assert_eq!(push(&mut again, "2024-10-27 02:30:00,1", Some("b")), Ok(Pushed::Row));
     assert_eq!(offsets(&again.take().expect("fits").expect("rows")), [60]);
     assert!(again.needs_time(1_729_992_600_000_000) && !again.needs_time(0));
-    let mut zoneless = decoder(&["at", "v"], json!({}));
+    let mut zoneless = decoder(&["at", "v"], &json!({}));
     assert!(push(&mut zoneless, "2024-10-27 02:30:00,1", None).expect_err("no clock").contains("no `timezone`"));
 }
 
 #[test]
 fn the_time_may_be_the_message_s() {
-    let mut rows = decoder(&["v"], json!({ "timestamp": { "from": "message" } }));
+    let mut rows = decoder(&["v"], &json!({ "timestamp": { "from": "message" } }));
     assert_eq!(rows.push(0, b"1", (None, Some(1_500))).map_err(|rejected| rejected.reason), Ok(Pushed::Row));
     assert_eq!(rows.take().expect("fits").expect("rows").time()[0], 1_500_000);
     assert!(rows.push(0, b"1", (None, None)).expect_err("no time").reason.contains("no time"));
