@@ -113,6 +113,8 @@ pub struct Metrics {
     pub files_refused: AtomicU64,
     /// Bytes read from the source.
     pub bytes_in: AtomicU64,
+    /// Lines of the input that are no records and were passed over: a header that comes again.
+    pub passed_over: AtomicU64,
     /// The records that the source expects in all, for a progress bar; 0 where it cannot know.
     pub expected: AtomicU64,
     /// The records read so far, committed or not, for a progress bar. [`Counts`] hold committed records only.
@@ -194,6 +196,8 @@ pub struct Snapshot {
     pub files_in: Vec<String>,
     /// Bytes read.
     pub bytes_in: u64,
+    /// Lines that are no records and were passed over.
+    pub passed_over: u64,
     /// Records whose marks could not be read back.
     pub marks_ignored: u64,
     /// The cells that were read and had a problem, by field.
@@ -218,6 +222,7 @@ impl Default for Metrics {
             files: AtomicU64::new(0),
             files_refused: AtomicU64::new(0),
             bytes_in: AtomicU64::new(0),
+            passed_over: AtomicU64::new(0),
             expected: AtomicU64::new(0),
             progress: AtomicU64::new(0),
             totals: Mutex::default(),
@@ -354,6 +359,7 @@ impl Metrics {
             files: self.files.load(Ordering::Relaxed),
             files_in: totals.files_in.iter().cloned().collect(),
             bytes_in: self.bytes_in.load(Ordering::Relaxed),
+            passed_over: self.passed_over.load(Ordering::Relaxed),
             marks_ignored: totals.marks_ignored,
             cell_problems: totals
                 .cell_problems

@@ -127,7 +127,7 @@ fn a_row_with_unquoted_decimal_commas_is_set_aside_and_it_says_why() {
 
 #[test]
 fn a_row_that_is_not_utf_8_is_set_aside() {
-    is_set_aside(b"2024-02-01T00:00:00Z,\xff\xfe,2", &["the row is not UTF-8 at its byte 21"], &[]);
+    is_set_aside(b"2024-02-01T00:00:00Z,\xff\xfe,2", &["column 2 is not UTF-8: `encoding` says what the file is"], &[]);
 }
 
 #[test]

@@ -109,7 +109,8 @@ pub(crate) fn run(case: &Path, kafka: Option<&Kafka>) -> Result<(), String> {
         for name in names(case).iter().filter(|name| name.ends_with(".append") && round == 0) {
             let grown = name.trim_end_matches(".append");
             let more = std::fs::read(case.join(name)).map_err(|error| error.to_string())?;
-            let before = std::fs::read(dir.path(grown)).map_err(|error| error.to_string())?;
+            // It may be a file that comes.
+            let before = std::fs::read(dir.path(grown)).unwrap_or_default();
             dir.write(grown, [before, more].concat());
         }
     }

@@ -12,6 +12,7 @@ mod common;
 mod configuration;
 mod dead_letters;
 mod field;
+mod growing_files;
 mod kafka_command;
 mod kafka_command_errors;
 mod kafka_messages;

@@ -24,7 +24,7 @@ pub(super) fn propagate_fields(
         let unbounded =
             transform.and_then(|transform| transform.config.requires_bounded().map(|problem| (transform, problem)));
         if let (Some(source), Some((transform, problem))) = (stages.source, unbounded)
-            && !source.config.boundedness().is_bounded()
+            && !source.config.boundedness().is_read_whole()
         {
             propagation.problems.push(document.problem(&transform.path, &problem));
         }

@@ -136,6 +136,9 @@ pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
         let (back, repeated) = (counts.out_of_order, counts.repeated);
         text.push(format!("  records older than the one before them: {back}; of the same time as it: {repeated}"));
     }
+    if metrics.passed_over > 0 {
+        text.push(format!("  lines that are no records, such as a header that comes again: {}", metrics.passed_over));
+    }
     if metrics.marks_ignored > 0 {
         text.push(format!(
             "  records whose quality marks could not be read, and were ignored: {}",

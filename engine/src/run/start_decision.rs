@@ -44,6 +44,7 @@ impl StartRequest<'_> {
             return Ok(Start::Restart);
         }
         match self.pipeline.source.config.boundedness().rerun() {
+            Some(Repeat::New) if last.completed && !self.rerun => self.carry_what_is_new(last, source),
             Some(repeat) if last.completed => self.after_a_completed_run(last, repeat, source),
             _ => self.go_on(last),
         }
@@ -72,7 +73,8 @@ impl StartRequest<'_> {
         let (was, is) = (&last.record.topology, &self.pipeline.topology);
         if was != is {
             return Err(Error::config(format!(
-                "the stages are not those of the run that was interrupted: it had {was}, now there are {is}"
+                "the stages are not those of the run that {}: it had {was}, now there are {is}",
+                if last.completed { "this one adds to" } else { "was interrupted" }
             ))
             .help("put the stages back to let that run end, or start from the beginning with `--fresh`"));
         }
@@ -87,6 +89,16 @@ impl StartRequest<'_> {
         Ok(Start::Resume)
     }
 
+    fn carry_what_is_new(&self, last: &LastRun, source: &dyn Source) -> Result<Start> {
+        let new = source.input_changes(&last.splits).map_err(|e| e.in_stage(&self.pipeline.source.label))?;
+        let Some(new) = new else {
+            tracing::info!("the input holds nothing new since the last run ({} records so far)", last.counts.read);
+            return Ok(Start::Nothing);
+        };
+        tracing::info!("carrying what is new: {new}");
+        self.go_on(last)
+    }
+
     fn after_a_completed_run(&self, last: &LastRun, repeat: Repeat, source: &dyn Source) -> Result<Start> {
         let input = source.input_changes(&last.splits).map_err(|e| e.in_stage(&self.pipeline.source.label))?;
         // The same files by another path are the same input.
@@ -96,7 +108,7 @@ impl StartRequest<'_> {
         } else {
             match repeat {
                 Repeat::Always => Some("`rerun = \"always\"` asks for it"),
-                Repeat::Never => None,
+                Repeat::Never | Repeat::New => None,
                 Repeat::Changed if last.record.content_hash != self.pipeline.content_hash => {
                     Some("options were changed since")
                 }
@@ -111,12 +123,14 @@ impl StartRequest<'_> {
             Repeat::Never => "`rerun` is \"never\"",
             _ => "nothing that decides what comes out was changed since",
         };
-        let input = input.map(|differs| format!(". The input has changed: {differs}")).unwrap_or_default();
-        tracing::info!(
-            "the last run carried the whole input ({} records) and {unchanged}: nothing to do{input}. `--rerun` carries it \
-             once more",
-            last.counts.read
-        );
+        let carried = format!("the last run carried the whole input ({} records) and {unchanged}", last.counts.read);
+        match input {
+            None => tracing::info!("{carried}: nothing to do. `--rerun` carries it once more"),
+            Some(differs) => tracing::warn!(
+                "{carried}: nothing to do. The input has changed: {differs}. `--rerun` carries it once more, and with \
+                 `rerun = \"new\"` a source that has this option carries what was added"
+            ),
+        }
         Ok(Start::Nothing)
     }
 

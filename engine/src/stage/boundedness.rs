@@ -29,6 +29,12 @@ impl Boundedness {
         matches!(self, Boundedness::Bounded { .. })
     }
 
+    /// Whether a run reads the whole input, not a part that later runs add to.
+    #[must_use]
+    pub const fn is_read_whole(self) -> bool {
+        matches!(self, Boundedness::Bounded { rerun } if !matches!(rerun, Repeat::New))
+    }
+
     /// Whether only one process at a time may run the pipeline.
     #[must_use]
     pub const fn is_exclusive(self) -> bool {

@@ -18,9 +18,12 @@ pub enum Repeat {
     Always,
     /// Only by `--rerun`.
     Never,
+    /// Only by `--rerun`; each start carries what was added to the input since.
+    New,
 }
 
-const WORDS: [(&str, Repeat); 3] = [("changed", Repeat::Changed), ("always", Repeat::Always), ("never", Repeat::Never)];
+const WORDS: [(&str, Repeat); 4] =
+    [("changed", Repeat::Changed), ("always", Repeat::Always), ("never", Repeat::Never), ("new", Repeat::New)];
 
 impl<'de> Deserialize<'de> for Repeat {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Repeat, D::Error> {
@@ -30,7 +33,7 @@ impl<'de> Deserialize<'de> for Repeat {
             type Value = Repeat;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"changed\", \"always\" (or true) or \"never\" (or false)")
+                f.write_str("\"changed\", \"always\" (or true), \"never\" (or false) or \"new\"")
             }
 
             fn visit_bool<E: de::Error>(self, always: bool) -> Result<Repeat, E> {
@@ -57,7 +60,7 @@ impl JsonSchema for Repeat {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "enum": ["changed", "always", "never", true, false] })
+        json_schema!({ "enum": ["changed", "always", "never", "new", true, false] })
     }
 }
 
@@ -73,9 +76,10 @@ mod tests {
             ("true", Repeat::Always),
             ("\"never\"", Repeat::Never),
             ("false", Repeat::Never),
+            ("\"new\"", Repeat::New),
         ] {
             assert_eq!(serde_json::from_str::<Repeat>(text).expect("reads"), repeat, "{text}");
         }
-        assert!(serde_json::from_str::<Repeat>("\"new\"").is_err());
+        assert!(serde_json::from_str::<Repeat>("\"newest\"").is_err());
     }
 }

@@ -234,9 +234,9 @@ mod tests {
         let after = |verdict: Verdict, value: bool| {
             let mut cells = NumberBuilder::default();
             if value {
-                cells.push(1.0)
+                cells.push(1.0);
             } else {
-                cells.push_missing(CellQuality::MISSING)
+                cells.push_missing(CellQuality::MISSING);
             }
             flags.apply(verdict, &mut cells);
             let (quality, is_missing) = cells.last().expect("a cell");

@@ -138,7 +138,9 @@ fn messages_that_are_no_records_become_dead_letters_with_their_place_and_bytes()
             Some(large.as_bytes()),
         ],
     );
-    let (result, seen) = Running::start(source(read_all(), &cx), |_| {}).finish();
+    let mut config = read_all();
+    config["tombstones"] = json!("dead_letter");
+    let (result, seen) = Running::start(source(config, &cx), |_| {}).finish();
     result.expect("read to the end");
     assert_eq!(seen.sorted(), [0, 1, 2]);
     let places: Vec<Option<&str>> = seen.dead.iter().map(|letter| letter.place.as_deref()).collect();

@@ -182,10 +182,7 @@ proptest! {
     #[test]
     fn no_bytes_make_a_value_that_is_not_there(options in any_options(), cell in "[-+−–0-9., '<>#eE\u{a0}]{0,14}") {
         let reader = NumberReader::new(&options, 1);
-        let value = match reader.read(cell.as_bytes()) {
-            Reading::Value(value) | Reading::Suspect(value) => value,
-            _ => return Ok(()),
-        };
+        let (Reading::Value(value) | Reading::Suspect(value)) = reader.read(cell.as_bytes()) else { return Ok(()) };
         let mut plain = String::new();
         for c in cell.chars() {
             match c {

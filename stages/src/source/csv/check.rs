@@ -4,12 +4,16 @@ use std::collections::BTreeSet;
 
 use aqpipe_engine::config::nearest;
 use aqpipe_engine::record::{Field, Fields, TIMESTAMP};
-use aqpipe_engine::stage::Problem;
+use aqpipe_engine::stage::{Problem, Repeat};
 
+use super::cell_text;
 use super::config::CsvSourceConfig;
 use crate::input::playback::Playback;
 use crate::reading::FlagSource;
 use crate::reading::time::{Cells, Zone};
+
+/// Lines before the records: a file that has more of them is no table.
+const SKIPPED_LINES_MAX: u32 = 10_000;
 
 impl CsvSourceConfig {
     /// The fields that the options promise, or all problems of the options.
@@ -20,6 +24,7 @@ impl CsvSourceConfig {
         problems.extend(self.check_key());
         problems.extend(self.check_fields());
         problems.extend(self.check_flags());
+        problems.extend(self.check_growing());
         problems.extend(self.replay.iter().flat_map(Playback::check));
         if self.max_records == Some(0) {
             problems.push(
@@ -47,6 +52,7 @@ impl CsvSourceConfig {
         } else if let Err(error) = glob::Pattern::new(&self.path) {
             problems.push(Problem::new(["path"], format!("the path is not a valid glob: {}", error.msg)));
         }
+        problems.extend(self.check_text());
         let quote = self.quote.chars().next();
         let plain = |c: char| c.is_ascii() && !matches!(c, '\n' | '\r' | '\0') && !c.is_ascii_alphanumeric();
         if !plain(self.delimiter) || matches!(self.delimiter, '+' | '-') {
@@ -61,6 +67,63 @@ impl CsvSourceConfig {
             problems.push(Problem::new(["quote"], "the quote must not be the delimiter"));
         }
         problems.extend(self.numbers().check());
+        problems
+    }
+
+    /// Checks how the text of the files is to be read.
+    fn check_text(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        match cell_text::encoding(&self.encoding) {
+            Err(why) => problems.push(
+                Problem::new(["encoding"], why)
+                    .help("names are those of the web: \"utf-8\", \"windows-1252\", \"iso-8859-2\", \"shift_jis\", \"gb18030\", \"utf-16le\""),
+            ),
+            Ok(encoding) => {
+                let marks = [("delimiter", Some(self.delimiter)), ("quote", self.quote.chars().next())];
+                for (option, mark) in marks.into_iter().filter_map(|(option, mark)| mark.map(|mark| (option, mark))) {
+                    if u8::try_from(mark).is_ok_and(|mark| cell_text::may_be_inside(encoding, mark)) {
+                        let what = format!("`{mark}` may be a part of other characters in {}", encoding.name());
+                        problems.push(Problem::new([option], what).help("convert the file to UTF-8"));
+                    }
+                }
+            }
+        }
+        if let Some(comment) = &self.comment {
+            let is_plain = comment.chars().all(|c| c.is_ascii() && !c.is_ascii_control());
+            let is_cell =
+                comment.starts_with([self.delimiter, ' ']) || comment.starts_with(|c: char| c.is_ascii_alphanumeric());
+            if comment.is_empty() || !is_plain || is_cell || self.quote.starts_with(comment.as_str()) {
+                let what = "a comment must begin with a character of ASCII by which no record begins";
+                problems.push(Problem::new(["comment"], what).help("comment = \"#\""));
+            }
+        }
+        if self.skip_after_header > 0 && !self.has_header() {
+            problems.push(
+                Problem::new(["skip_after_header"], "there is no header").at_key().help(
+                    "`skip_lines` passes over lines at the beginning; `header = true` says that there is a header",
+                ),
+            );
+        }
+        for (option, lines) in [("skip_lines", self.skip_lines), ("skip_after_header", self.skip_after_header)] {
+            if lines > SKIPPED_LINES_MAX {
+                problems.push(Problem::new([option], format!("at most {SKIPPED_LINES_MAX} lines can be passed over")));
+            }
+        }
+        problems
+    }
+
+    /// Checks options that say how files that grow are read.
+    fn check_growing(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.grows() && self.parallel {
+            problems.push(
+                Problem::new(["parallel"], "files that grow are read one after the other, as what is new comes")
+                    .help("leave it out, or give each file a pipeline of its own"),
+            );
+        }
+        if self.rerun == Repeat::New && !self.follow && self.max_records.is_some() {
+            problems.push(Problem::new(["max_records"], "`rerun = \"new\"` carries all that is new").at_key());
+        }
         problems
     }
 

@@ -47,14 +47,7 @@ impl ColumnPlan {
             header.iter().map(|name| config.rename.get(name).map_or(name.as_str(), String::as_str)).collect();
         let time = config.timestamp.names();
         let key: Vec<&str> = config.key.iter().flat_map(KeyOptions::columns).map(String::as_str).collect();
-        let mut wanted = time.clone();
-        wanted.extend(&key);
-        wanted.extend(config.declared());
-        wanted.extend(config.flags.values().filter_map(|flags| match &flags.column {
-            FlagSource::Name(name) => Some(name.as_str()),
-            FlagSource::Number(_) => None,
-        }));
-        wanted.extend(config.flags.keys().map(String::as_str));
+        let mut wanted = config.wanted();
         check_columns_present(&names, &wanted, config)?;
         let flags = flag_columns(&names, config)?;
         let has_codes = |column: &usize| flags.values().any(|codes| codes == column);
@@ -99,7 +92,11 @@ impl ColumnPlan {
         Ok(ColumnPlan {
             columns: header.len(),
             names: names.iter().map(|name| (*name).to_owned()).collect(),
-            named: names.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1),
+            named: names
+                .iter()
+                .rposition(|name| !name.is_empty())
+                .max(flags.values().copied().max())
+                .map_or(0, |last| last + 1),
             time: time.iter().map(|name| column(name)).collect(),
             key: key.iter().map(|name| column(name)).collect(),
             fields,

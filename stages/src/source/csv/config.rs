@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use encoding_rs::{Encoding, UTF_8};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::cell_text;
 use crate::input::playback::Playback;
 use crate::reading::time::TimestampOptions;
 use crate::reading::{
-    Censored, FlagOptions, KeyOptions, MarkVerdict, NumberOptions, Sentinel, Thousands, UnreadableAction,
+    Censored, FlagOptions, FlagSource, KeyOptions, MarkVerdict, NumberOptions, Sentinel, Thousands, UnreadableAction,
 };
 use aqpipe_engine::stage::Repeat;
 
@@ -17,9 +19,13 @@ use aqpipe_engine::stage::Repeat;
 /// The first line names the columns, unless `columns` does. The timestamp and the key are taken out of their columns; the
 /// others are the fields of the record. A cell that is empty, listed in `missing` or a usual word for it (NA, N/A, #N/A, NaN, nan,
 /// null, NULL, None, -, ---) has no value. A cell of a measurement that cannot be read has none either, and fails the test
-/// `syntax`: it is no gap, and nothing fills it unless told. A row that has too few or too many columns, no
-/// valid timestamp or bytes that are not UTF-8 becomes a dead letter. Blank lines and lines of separators alone are not
-/// records.
+/// `syntax`: it is no gap, and nothing fills it unless told. A row that has too few or too many columns, no valid timestamp or a cell
+/// that is needed and no text becomes a dead letter. Blank lines and lines of separators alone are not records, nor is a header
+/// that comes again, nor the line `sep=;` for spreadsheets.
+///
+/// With `fields` each file of a glob is read by its own header: its columns may have another order, and there may be others.
+/// Files that are packed with gzip or zstd are read as they are, whatever their names: their first bytes tell. A run that was
+/// interrupted in the middle of one unpacks it from the beginning.
 ///
 /// Columns without a name at the end of the header may be left out of a row, and must be empty; elsewhere (the index that
 /// pandas writes) they are ignored. Quotes that are not closed cost a line, not the rest of the file.
@@ -46,6 +52,21 @@ pub(crate) struct CsvSourceConfig {
     /// The character between groups of three digits: ".", ",", " " (thin and no-break blanks too), "'" or "" for none.
     #[serde(default)]
     pub(super) thousands: Thousands,
+    /// The encoding of the file, by its name on the web: "utf-8", "windows-1252", "iso-8859-2", "shift_jis", "utf-16le". A mark of
+    /// byte order (UTF-8, UTF-16) says it better, and wins. Cells that nobody asks for need not be text. Dead letters keep the
+    /// bytes as they are in the file.
+    #[serde(default = "utf_8")]
+    pub(super) encoding: String,
+    /// Lines to pass over before the header (or before the first record), whatever they hold: a title, the logger's identity.
+    #[serde(default)]
+    pub(super) skip_lines: u32,
+    /// Lines to pass over behind the header: the units, the kinds of averages.
+    #[serde(default)]
+    pub(super) skip_after_header: u32,
+    /// What the lines begin with that are comments, such as "#". Absent, no line is one.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub(super) comment: Option<String>,
     /// Whether the first line names the columns. Absent: it does, unless `columns` is set. With `columns` and `true`, that
     /// line is skipped.
     #[serde(default)]
@@ -109,8 +130,17 @@ pub(crate) struct CsvSourceConfig {
     pub(super) max_records: Option<u64>,
     /// When a completed run is repeated from the beginning: "changed" (an option that decides what comes out was changed
     /// since, or the input is another one), "always" or "never". `aqpipe run --rerun` repeats it once.
+    ///
+    /// With "new" nothing is repeated: a run carries what was added since the last one, to files that it knows by what it read of
+    /// them and in files that are new. A last line without its end waits for the next run. That is for files to which a logger
+    /// writes.
     #[serde(default)]
     pub(super) rerun: Repeat,
+    /// Whether more is waited for at the end of the files: of those that are there, and of others that come. A file that is rotated
+    /// or replaced is read to its end first, then the new one; one that is emptied and begun again is read from its beginning.
+    /// Such a run does not end, but with `--until-end`. Files that are packed cannot be followed.
+    #[serde(default)]
+    pub(super) follow: bool,
     /// Releases the records in event time. Absent, as fast as they are taken.
     #[serde(default)]
     pub(super) replay: Option<Playback>,
@@ -130,6 +160,11 @@ impl CsvSourceConfig {
         self.header.unwrap_or(self.columns.is_empty())
     }
 
+    /// Whether the files may grow from one run to the next, or during a run.
+    pub(super) fn grows(&self) -> bool {
+        self.follow || self.rerun == Repeat::New
+    }
+
     /// Whether the fields are those that the configuration names and no others.
     pub(super) fn is_declared(&self) -> bool {
         !self.fields.is_empty()
@@ -139,6 +174,24 @@ impl CsvSourceConfig {
     pub(super) fn declared(&self) -> impl Iterator<Item = &str> {
         let text = self.text_fields.iter().filter(|name| !self.fields.contains(name));
         self.fields.iter().chain(text).map(String::as_str)
+    }
+
+    /// The columns that are named here.
+    pub(super) fn wanted(&self) -> Vec<&str> {
+        let mut wanted = self.timestamp.names();
+        wanted.extend(self.key.iter().flat_map(KeyOptions::columns).map(String::as_str));
+        wanted.extend(self.declared());
+        wanted.extend(self.flags.values().filter_map(|flags| match &flags.column {
+            FlagSource::Name(name) => Some(name.as_str()),
+            FlagSource::Number(_) => None,
+        }));
+        wanted.extend(self.flags.keys().map(String::as_str));
+        wanted
+    }
+
+    /// The encoding of files that do not say theirs. `check` has accepted its name.
+    pub(super) fn encoding(&self) -> &'static Encoding {
+        cell_text::encoding(&self.encoding).unwrap_or(UTF_8)
     }
 
     /// Whether the source itself judges values.
@@ -170,6 +223,10 @@ fn utc() -> String {
 
 fn comma() -> char {
     ','
+}
+
+fn utf_8() -> String {
+    "utf-8".to_owned()
 }
 
 fn point() -> char {

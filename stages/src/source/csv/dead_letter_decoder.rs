@@ -1,6 +1,8 @@
 //! Rows of dead letters, decoded again.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
+use std::io::Read as _;
 use std::sync::Arc;
 
 use aqpipe_engine::record::Batch;
@@ -10,10 +12,12 @@ use aqpipe_engine::{Error, Result};
 use super::column_plan::ColumnPlan;
 use super::config::CsvSourceConfig;
 use super::dialect::Dialect;
+use super::file_form::FileForm;
 use super::input_files;
 use super::raw_schema::RawSchema;
 use super::records::{ReadOutcome, Records};
 use super::row_decoder::{Decoded, RowDecoder};
+use super::utf16::Utf16Reader;
 
 /// Raw schemas whose decoders are kept: a directory of files has few.
 const RAW_SCHEMAS_MAX: usize = 64;
@@ -25,23 +29,24 @@ pub(super) struct RowDeadLetterDecoder {
     /// The bit of the test `source`.
     source_test: u8,
     keep_raw: bool,
-    /// The schema of the present files; `None` where there are none.
+    /// The schema of the present files; `None` where there are none, or they have several.
     current: Option<RawSchema>,
+    has_files: bool,
     /// By the text of a raw schema: the decoders to try, best first, or why there are none.
     decoders: HashMap<String, RowDecoders>,
     /// Whether a warning said that dead letters have kept nothing.
     warned: bool,
 }
 
-type RowDecoders = Result<Vec<(RowDecoder, Dialect)>, String>;
+type RowDecoders = Result<Vec<(RowDecoder, Dialect, FileForm)>, String>;
 
 impl RowDeadLetterDecoder {
     pub(super) fn new(
-        config: Arc<CsvSourceConfig>,
-        numeric: Arc<BTreeSet<String>>,
+        (config, numeric): (Arc<CsvSourceConfig>, Arc<BTreeSet<String>>),
         source_test: u8,
         keep_raw: bool,
         current: Option<RawSchema>,
+        has_files: bool,
     ) -> RowDeadLetterDecoder {
         RowDeadLetterDecoder {
             config,
@@ -49,6 +54,7 @@ impl RowDeadLetterDecoder {
             source_test,
             keep_raw,
             current,
+            has_files,
             decoders: HashMap::new(),
             warned: false,
         }
@@ -71,7 +77,12 @@ impl RowDeadLetterDecoder {
     }
 
     fn by_current_schema(&mut self) -> Result<RowDecoders> {
-        let Some(current) = self.current.clone() else { return Err(input_files::no_such_file(&self.config.path)) };
+        let Some(current) = self.current.clone() else {
+            return match self.has_files {
+                true => Ok(Err("it does not say which columns it had, and the files of today differ".to_owned())),
+                false => Err(input_files::no_such_file(&self.config.path)),
+            };
+        };
         if !std::mem::replace(&mut self.warned, true) {
             tracing::warn!("some dead letters do not say which columns they had: they are read with those of today");
         }
@@ -94,8 +105,8 @@ impl RowDeadLetterDecoder {
             }
             if !current.has_dialect_of(&schema) {
                 tracing::warn!(
-                    "some dead letters were read with another `delimiter`, `quote` or `decimal` than those of now: they are \
-                     read with theirs first, and with those of now where that fails"
+                    "some dead letters were read with another `delimiter`, `quote`, `decimal` or encoding than those of \
+                     now: they are read with theirs first, and with those of now where that fails"
                 );
                 decoders.push(self.decoder(&columns, current)?);
             }
@@ -103,12 +114,12 @@ impl RowDeadLetterDecoder {
         Ok(decoders)
     }
 
-    fn decoder(&self, columns: &RawSchema, dialect: &RawSchema) -> Result<(RowDecoder, Dialect), String> {
+    fn decoder(&self, columns: &RawSchema, dialect: &RawSchema) -> Result<(RowDecoder, Dialect, FileForm), String> {
         let config = Arc::new(CsvSourceConfig { decimal: dialect.decimal, ..(*self.config).clone() });
         let made = ColumnPlan::new(&columns.columns, &config, &self.numeric)
             .and_then(|plan| RowDecoder::new(&config, plan, self.source_test, self.keep_raw));
         match made {
-            Ok(decoder) => Ok((decoder, dialect.dialect())),
+            Ok(decoder) => Ok((decoder, dialect.dialect(), dialect.form())),
             Err(error) => Err(format!("its columns do not fit the options of now: {error}")),
         }
     }
@@ -122,9 +133,9 @@ impl DeadLetterDecoder for RowDeadLetterDecoder {
             Err(reason) => return Ok(Err(reason.clone())),
         };
         let mut first = None;
-        for (decoder, dialect) in decoders {
+        for (decoder, dialect, form) in decoders {
             decoder.times().set_known(time);
-            match read(decoder, *dialect, source_offset, raw)? {
+            match read(decoder, (*dialect, *form), source_offset, raw)? {
                 Ok(batch) => return Ok(Ok(batch)),
                 Err(reason) => drop(first.get_or_insert(reason)),
             }
@@ -133,9 +144,22 @@ impl DeadLetterDecoder for RowDeadLetterDecoder {
     }
 }
 
-fn read(decoder: &mut RowDecoder, dialect: Dialect, source_offset: u64, raw: &[u8]) -> Result<Result<Batch, String>> {
+fn read(
+    decoder: &mut RowDecoder,
+    (dialect, form): (Dialect, FileForm),
+    source_offset: u64,
+    raw: &[u8],
+) -> Result<Result<Batch, String>> {
     let failed = |error| Error::bug("bytes in memory cannot be read").because(error);
-    let mut records = Records::new(raw, dialect, 0, raw.len() as u64, 1);
+    let text = match form.byte_order() {
+        None => Cow::Borrowed(raw),
+        Some(order) => {
+            let mut text = Vec::with_capacity(raw.len());
+            Utf16Reader::new(raw, order).read_to_end(&mut text).map_err(failed)?;
+            Cow::Owned(text)
+        }
+    };
+    let mut records = Records::new(&*text, dialect, 0, text.len() as u64, 1).of_form(form, None);
     let next = |records: &mut Records<&[u8]>| loop {
         match records.next() {
             Ok(ReadOutcome::Read) => {}

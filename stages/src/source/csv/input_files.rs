@@ -2,29 +2,45 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::fs;
-use std::io::{BufRead, BufReader, Read as _, Seek as _, SeekFrom};
+use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aqpipe_engine::{Error, Result};
+use encoding_rs::Encoding;
+
+use super::file_form::FileForm;
+use super::packing::Packing;
+
+/// The length of a text that is not known before it was read: an archive's, and that of UTF-16.
+pub(super) const UNKNOWN_LENGTH: u64 = u64::MAX;
+/// How many times longer the text of an archive is taken to be than the archive, for a progress bar.
+const PACKED_RATIO_GUESS: u64 = 8;
 
 /// One file of a split.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct InputFile {
     /// Its path as the configuration spells it, for messages.
     pub(super) name: String,
-    /// Bytes to read of it.
+    /// The byte of its text up to which it is to be read; [`UNKNOWN_LENGTH`] until that is known.
     pub(super) length: u64,
+    /// The byte of its text from which it is to be read, and the CRC-32 of what lies before.
+    pub(super) from: u64,
+    pub(super) before: u32,
     /// Its absolute path without links.
     pub(super) path: String,
     /// Its device and inode, which stay when it is renamed.
     pub(super) node: (u64, u64),
+    /// Its bytes on the disk.
+    pub(super) stored: u64,
+    /// How those hold its text.
+    pub(super) form: FileForm,
 }
 
 impl InputFile {
-    /// A file as it is now.
-    pub(super) fn of(path: &Path) -> Result<InputFile> {
+    /// A file as it is now, whose text is in this encoding unless it says otherwise.
+    pub(super) fn of(path: &Path, encoding: &'static Encoding) -> Result<InputFile> {
         let name = path.to_string_lossy().into_owned();
         let metadata = fs::metadata(path).map_err(|e| Error::new(format!("cannot look at {name}")).because(e))?;
         if metadata.is_dir() {
@@ -39,30 +55,46 @@ impl InputFile {
         let full_path = fs::canonicalize(path)
             .map_err(|e| Error::new(format!("cannot find the full path of {name}")).because(e))?;
         let full_path = full_path.to_string_lossy().into_owned();
-        Ok(InputFile { name, length: metadata.len(), path: full_path, node: (metadata.dev(), metadata.ino()) })
+        let (stored, node) = (metadata.len(), (metadata.dev(), metadata.ino()));
+        let unreadable = |e| Error::new(format!("cannot read {name}")).because(e);
+        let file = File::open(path).map_err(unreadable)?;
+        let form = FileForm::of(&Arc::new(file), stored, encoding).map_err(unreadable)?;
+        let length = if form.is_plain() { stored } else { UNKNOWN_LENGTH };
+        Ok(InputFile { name, length, from: 0, before: 0, path: full_path, node, stored, form })
     }
+
+    /// The bytes of its text to read, or a guess.
+    pub(super) fn expected(&self) -> u64 {
+        let length = match (self.length, self.form.packing) {
+            (UNKNOWN_LENGTH, Packing::None) => self.stored / 2,
+            (UNKNOWN_LENGTH, Packing::Gzip | Packing::Zstd) => self.stored.saturating_mul(PACKED_RATIO_GUESS),
+            (known, _) => known,
+        };
+        length.saturating_sub(self.from)
+    }
+}
+
+/// The bytes of files before the one with that index.
+pub(super) fn bytes_before(files: &[InputFile], index: usize) -> u64 {
+    files.iter().take(index).fold(0, |sum: u64, file| sum.saturating_add(file.length.saturating_sub(file.from)))
 }
 
 /// The files that a path or a glob names, in the order of their names; none if there is no such file. A file with two names,
 /// by a link, is listed once.
-pub(super) fn expand(path: &str) -> Result<Vec<InputFile>> {
+pub(super) fn expand(path: &str, encoding: &'static Encoding) -> Result<Vec<InputFile>> {
     let plain = Path::new(path);
     // The name of a file may look like a glob.
     if plain.exists() {
-        return Ok(vec![InputFile::of(plain)?]);
+        return Ok(vec![InputFile::of(plain, encoding)?]);
     }
     if !is_glob(path) {
         return Ok(Vec::new());
     }
-    let paths = glob::glob(path).map_err(|e| Error::config(format!("{path} is not a valid glob")).because(e))?;
-    let mut paths: Vec<PathBuf> =
-        paths.collect::<Result<_, _>>().map_err(|e| Error::new(format!("cannot look for {path}")).because(e))?;
-    paths.retain(|path| !path.is_dir());
-    paths.sort();
+    let paths = matching(path)?;
     let mut files: Vec<InputFile> = Vec::with_capacity(paths.len());
     let mut known: BTreeMap<String, usize> = BTreeMap::new();
     for path in paths {
-        let file = InputFile::of(&path)?;
+        let file = InputFile::of(&path, encoding)?;
         match known.entry(file.path.clone()) {
             Entry::Occupied(first) => {
                 let first = &files[*first.get()].name;
@@ -75,6 +107,27 @@ pub(super) fn expand(path: &str) -> Result<Vec<InputFile>> {
         }
     }
     Ok(files)
+}
+
+/// The paths that a glob names, but for directories, in order.
+fn matching(glob: &str) -> Result<Vec<PathBuf>> {
+    let paths = glob::glob(glob).map_err(|e| Error::config(format!("{glob} is not a valid glob")).because(e))?;
+    let mut paths: Vec<PathBuf> =
+        paths.collect::<Result<_, _>>().map_err(|e| Error::new(format!("cannot look for {glob}")).because(e))?;
+    paths.retain(|path| !path.is_dir());
+    paths.sort();
+    Ok(paths)
+}
+
+/// The files that a path or a glob names, with what the system says of them.
+pub(super) fn list(path: &str) -> Result<Vec<(PathBuf, fs::Metadata)>> {
+    let plain = Path::new(path);
+    let paths = match is_glob(path) && !plain.exists() {
+        true => matching(path)?,
+        false => vec![plain.to_owned()],
+    };
+    // One that went meanwhile is none.
+    Ok(paths.into_iter().filter_map(|path| fs::metadata(&path).ok().map(|metadata| (path, metadata))).collect())
 }
 
 fn is_glob(path: &str) -> bool {
@@ -110,59 +163,34 @@ pub(super) fn no_such_file(path: &str) -> Error {
 /// The file of a split's byte `at`, and the byte in the file. The byte after the end belongs to the last file, which may have
 /// grown.
 pub(super) fn locate(files: &[InputFile], at: u64) -> Option<(usize, u64)> {
-    let mut base = 0;
+    let mut base: u64 = 0;
     for (index, file) in files.iter().enumerate() {
         let last = index + 1 == files.len();
-        if at < base + file.length || (last && at == base + file.length) {
-            return Some((index, at - base));
+        let end = base.saturating_add(file.length.saturating_sub(file.from));
+        if at < end || (last && at == end) {
+            return Some((index, at.checked_sub(base)? + file.from));
         }
-        base += file.length;
+        base = end;
     }
     (files.is_empty() && at == 0).then_some((0, 0))
 }
 
-/// The line of the byte `to` of a file, given that its byte `from` is on the line `line`.
-pub(super) fn line_of(name: &str, (from, line): (u64, u64), to: u64) -> Result<u64> {
-    let failed = |e| Error::new(format!("cannot read {name}")).because(e);
-    let mut file = fs::File::open(name).map_err(failed)?;
-    file.seek(SeekFrom::Start(from)).map_err(failed)?;
-    let mut input = BufReader::with_capacity(64 << 10, file.take(to.saturating_sub(from)));
-    let (mut line, mut last) = (line, 0);
-    loop {
-        let bytes = input.fill_buf().map_err(failed)?;
-        if bytes.is_empty() {
-            return Ok(line);
-        }
-        for byte in bytes {
-            line += u64::from(*byte == b'\r' || (*byte == b'\n' && last != b'\r'));
-            last = *byte;
-        }
-        let length = bytes.len();
-        input.consume(length);
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use encoding_rs::UTF_8;
 
-    #[test]
-    fn lines_end_in_any_of_three_ways() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("x.csv");
-        fs::write(&path, "a\nb\r\nc\rd\n\ne").expect("written");
-        let name = path.to_str().expect("UTF-8");
-        let lines: Vec<u64> = (0..=10).map(|at| line_of(name, (0, 1), at).expect("readable")).collect();
-        assert_eq!(lines, [1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 6]);
-        assert_eq!(line_of(name, (2, 2), 7).expect("readable"), 4, "from a line that is known");
-    }
+    use super::*;
 
     fn files(lengths: &[(&str, u64)]) -> Vec<InputFile> {
         let file = |(name, length): &(&str, u64)| InputFile {
             name: (*name).to_owned(),
             length: *length,
+            from: 0,
+            before: 0,
             path: format!("/{name}"),
             node: (0, 0),
+            stored: *length,
+            form: FileForm::default(),
         };
         lengths.iter().map(file).collect()
     }
@@ -184,18 +212,22 @@ mod tests {
             fs::write(dir.path().join(name), name).expect("writes");
         }
         fs::create_dir(dir.path().join("d.csv")).expect("makes");
-        let found = expand(&format!("{}/*.csv", dir.path().display())).expect("looks");
+        let found = expand(&format!("{}/*.csv", dir.path().display()), UTF_8).expect("looks");
         let names: Vec<&str> = found.iter().filter_map(|file| file.name.rsplit('/').next()).collect();
         assert_eq!(names, ["a.csv", "b.csv"]);
         let odd = dir.path().join("[x].csv");
         fs::write(&odd, "x").expect("writes");
-        assert_eq!(expand(&odd.to_string_lossy()).expect("looks").len(), 1, "a name that looks like a glob");
-        let error = expand(&dir.path().to_string_lossy()).expect_err("a directory");
+        assert_eq!(expand(&odd.to_string_lossy(), UTF_8).expect("looks").len(), 1, "a name that looks like a glob");
+        let error = expand(&dir.path().to_string_lossy(), UTF_8).expect_err("a directory");
         assert!(error.help_text().is_some_and(|help| help.contains("/*.csv")), "{error}");
         std::os::unix::fs::symlink(dir.path().join("a.csv"), dir.path().join("latest.csv")).expect("links");
-        assert_eq!(expand(&format!("{}/*.csv", dir.path().display())).expect("looks").len(), 3, "a link is no file");
-        assert!(expand("no/such/file.csv").expect("looks").is_empty());
-        assert!(expand("no/such/*.csv").expect("looks").is_empty());
+        assert_eq!(
+            expand(&format!("{}/*.csv", dir.path().display()), UTF_8).expect("looks").len(),
+            3,
+            "a link is no file"
+        );
+        assert!(expand("no/such/file.csv", UTF_8).expect("looks").is_empty());
+        assert!(expand("no/such/*.csv", UTF_8).expect("looks").is_empty());
         let dir_path = dir.path().canonicalize().expect("is there");
         let glob = dir_path.join("*.csv").to_string_lossy().into_owned();
         for spelt in ["./*.csv", "x/../*.csv", "//*.csv"] {

@@ -9,7 +9,7 @@ use aqpipe_engine::{Error, Result};
 use crc32fast::Hasher;
 
 use super::input_files::InputFile;
-use super::prefix_checksum::prefix_hashers;
+use super::prefix_checksum::{prefix_hashers, text_length};
 use super::snapshot::RESTART_HELP;
 
 /// Bytes by which a file can be told from others: files of one kind begin alike, with their header and perhaps a few rows.
@@ -31,6 +31,27 @@ pub(super) struct ReadPart {
 /// # Errors
 /// Where a file's path is that of a part and its content is not, or a file cannot be read.
 pub(super) fn match_files<'a>(
+    parts: &[ReadPart],
+    was: impl Fn(&ReadPart) -> &'a InputFile,
+    present: &[InputFile],
+) -> Result<Vec<Option<(usize, Hasher)>>> {
+    let found = find_files(parts, &was, present)?;
+    // A file with the path of a part and another content has changed.
+    let by_path: BTreeMap<&str, &InputFile> = present.iter().map(|file| (file.path.as_str(), file)).collect();
+    let missing = parts.iter().zip(&found).filter(|(_, found)| found.is_none());
+    for (part, _) in missing {
+        if let Some(now) = by_path.get(was(part).path.as_str()) {
+            return Err(changed(part.bytes, now));
+        }
+    }
+    Ok(found)
+}
+
+/// The same, where a file may have taken the place of another.
+///
+/// # Errors
+/// Where a file cannot be read.
+pub(super) fn find_files<'a>(
     parts: &[ReadPart],
     was: impl Fn(&ReadPart) -> &'a InputFile,
     present: &[InputFile],
@@ -80,7 +101,9 @@ pub(super) fn match_files<'a>(
         if open.is_empty() {
             break;
         }
-        let fits = |length: &u64| *length >= DISTINCTIVE_BYTES_MIN || *length == present[at].length;
+        // The text of an archive is that of the file which was packed.
+        let whole = text_length(&present[at])?;
+        let fits = |length: &u64| *length >= DISTINCTIVE_BYTES_MIN || *length == whole;
         let lengths: BTreeSet<u64> = open.keys().map(|(length, _)| *length).filter(fits).collect();
         if lengths.is_empty() {
             continue;
@@ -100,20 +123,12 @@ pub(super) fn match_files<'a>(
             break;
         }
     }
-    // A file with the path of a part and another content has changed.
-    for (part, found) in parts.iter().zip(&found) {
-        if found.is_none()
-            && let Some(at) = by_path.get(was(part).path.as_str())
-        {
-            return Err(changed(part.bytes, &present[*at]));
-        }
-    }
     Ok(found)
 }
 
 /// The error of a file that had at least so many bytes and has changed.
 pub(super) fn changed(had: u64, now: &InputFile) -> Error {
-    let what = if now.length < had {
+    let what = if now.form.is_plain() && now.length < had {
         format!("{} has {} bytes and had {had}", now.name, now.length)
     } else {
         format!("the beginning of {} has changed", now.name)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::file_form::FileForm;
 use super::input_files::InputFile;
 
 #[derive(Default, Serialize, Deserialize)]
@@ -20,6 +21,9 @@ struct PackedFile {
     /// The path: the index of its directory, and the rest unless that is the same as the name's.
     path: (u32, Option<String>),
     length: u64,
+    from: u64,
+    before: u32,
+    stored: u64,
     node: (u64, u64),
 }
 
@@ -41,6 +45,9 @@ pub(super) fn serialize<S: Serializer>(files: &[InputFile], serializer: S) -> Re
             name: (name.0, name.1.to_owned()),
             path: (path.0, (path.1 != name.1).then(|| path.1.to_owned())),
             length: file.length,
+            from: file.from,
+            before: file.before,
+            stored: file.stored,
             node: file.node,
         });
     }
@@ -59,7 +66,11 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
             name: join(file.name.0, name)?,
             path: join(file.path.0, path.unwrap_or(name))?,
             length: file.length,
+            from: file.from,
+            before: file.before,
+            stored: file.stored,
             node: file.node,
+            form: FileForm::default(),
         })
     };
     files.into_iter().map(file).collect()

@@ -20,6 +20,11 @@ impl ProgressReport {
         ProgressReport { metrics, from: Position::default(), expected: 0 }
     }
 
+    /// Counts a line that is no record.
+    pub(super) fn passed_over(&self) {
+        self.metrics.passed_over.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Reports that the split came from the byte `before` to `position`, with `rest` bytes still to read, and that it reads at
     /// most `limit` records.
     pub(super) fn report(&mut self, before: u64, position: Position, rest: u64, limit: u64) {

@@ -3,12 +3,17 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use encoding_rs::{Encoding, UTF_8};
 use serde::{Deserialize, Serialize};
 
 use super::config::CsvSourceConfig;
 use super::dialect::Dialect;
+use super::file_form::FileForm;
+use super::packing::Packing;
 
 const RAW_SCHEMA_FORMAT_VERSION: u8 = 1;
+/// The version of a schema of rows that are not UTF-8.
+const ENCODED_FORMAT_VERSION: u8 = 2;
 /// Bytes of all column names together: each dead letter keeps them.
 const COLUMN_NAMES_BYTES_MAX: usize = 16 << 10;
 
@@ -24,6 +29,9 @@ pub(super) struct RawSchema {
     delimiter: char,
     quote: String,
     pub(super) decimal: char,
+    /// The encoding of the rows, unless it is UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    encoding: Option<String>,
     /// The time of this one row, in microseconds since 1970 with the minutes east of UTC of its clock, where its bytes do not say
     /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,14 +43,16 @@ fn are_too_long(names: &[String]) -> bool {
 }
 
 impl RawSchema {
-    pub(super) fn of(columns: &[String], config: &CsvSourceConfig) -> RawSchema {
+    pub(super) fn of(columns: &[String], config: &CsvSourceConfig, encoding: &'static Encoding) -> RawSchema {
+        let encoding = (encoding != UTF_8).then(|| encoding.name().to_owned());
         RawSchema {
-            version: RAW_SCHEMA_FORMAT_VERSION,
+            version: if encoding.is_some() { ENCODED_FORMAT_VERSION } else { RAW_SCHEMA_FORMAT_VERSION },
             columns: columns.to_vec(),
             names: crc32fast::hash(columns.join("\0").as_bytes()),
             delimiter: config.delimiter,
             quote: config.quote.clone(),
             decimal: config.decimal,
+            encoding,
             time: None,
         }
     }
@@ -52,7 +62,11 @@ impl RawSchema {
         let schema: RawSchema =
             serde_json::from_str(text).map_err(|error| format!("how it was read is not known: {error}"))?;
         let is_ascii = schema.delimiter.is_ascii() && schema.quote.is_ascii() && schema.decimal.is_ascii();
-        if schema.version != RAW_SCHEMA_FORMAT_VERSION || !is_ascii {
+        let is_known = match &schema.encoding {
+            None => schema.version == RAW_SCHEMA_FORMAT_VERSION,
+            Some(name) => schema.version == ENCODED_FORMAT_VERSION && Encoding::for_label(name.as_bytes()).is_some(),
+        };
+        if !is_known || !is_ascii {
             return Err("how it was read was kept by another version of aqpipe".to_owned());
         }
         Ok(schema)
@@ -84,9 +98,16 @@ impl RawSchema {
         Dialect { delimiter: self.delimiter as u8, quote: self.quote.bytes().next() }
     }
 
+    /// The form of its rows.
+    pub(super) fn form(&self) -> FileForm {
+        let encoding = self.encoding.as_ref().and_then(|name| Encoding::for_label(name.as_bytes()));
+        FileForm { packing: Packing::None, encoding: encoding.unwrap_or(UTF_8) }
+    }
+
     /// Whether both separate cells in the same way.
     pub(super) fn has_dialect_of(&self, other: &RawSchema) -> bool {
-        (self.delimiter, &self.quote, self.decimal) == (other.delimiter, &other.quote, other.decimal)
+        (self.delimiter, &self.quote, self.decimal, &self.encoding)
+            == (other.delimiter, &other.quote, other.decimal, &other.encoding)
     }
 
     /// The same dialect with the columns of another schema.

@@ -1,14 +1,23 @@
 //! From bytes to records: where each one starts and ends, and its cells.
 
+use std::borrow::Cow;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use crc32fast::Hasher;
 use csv_core::{ReadRecordResult, Reader};
+use encoding_rs::Encoding;
 
+use super::cell_text::decode_cells;
 use super::dialect::{Dialect, has_line_end};
+use super::file_form::FileForm;
+use super::input_files::UNKNOWN_LENGTH;
+use super::stored_bytes::SHORTER;
 
 /// Bytes of the longest record. A longer one is a mistake in the file, such as a quote that is never closed.
 pub(super) const RECORD_BYTES_MAX: usize = 1 << 20;
+/// The mark of byte order as UTF-8.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Bytes read at once.
 const READ_CHUNK_BYTES: usize = 256 * 1024;
 
@@ -35,15 +44,25 @@ struct RecordSpan {
     end: usize,
     line: u64,
     columns: usize,
+    /// The bytes of its cells, before they were decoded.
+    written: usize,
 }
 
 /// The records of one input. Lines end in `\n`, `\r\n` or `\r`; blank lines and lines of separators alone are no records.
+///
+/// A line that begins as a comment is no record either.
 ///
 /// A record depends only on the bytes from its start on, so that reading can resume at any record.
 pub(super) struct Records<R> {
     input: R,
     dialect: Dialect,
-    /// Bytes of the input that are not in the buffer yet.
+    /// How the input became this text.
+    form: FileForm,
+    /// The encoding of its cells, unless they are UTF-8.
+    encoding: Option<&'static Encoding>,
+    /// What comments begin with.
+    comment: Option<Arc<[u8]>>,
+    /// Bytes of the input that are not in the buffer yet; [`UNKNOWN_LENGTH`] where it goes on to its end.
     remaining: u64,
     /// Whether the input may grow beyond those.
     open_end: bool,
@@ -60,6 +79,7 @@ pub(super) struct Records<R> {
     /// Whether `tokens` has to be reset before the next record.
     stale: bool,
     cells: Vec<u8>,
+    decoded: Vec<u8>,
     ends: Vec<usize>,
     span: RecordSpan,
 }
@@ -80,6 +100,9 @@ impl<R: Read> Records<R> {
         Records {
             input,
             dialect,
+            form: FileForm::default(),
+            encoding: None,
+            comment: None,
             remaining,
             open_end: false,
             checksum: Hasher::new(),
@@ -91,6 +114,7 @@ impl<R: Read> Records<R> {
             tokens: dialect.reader(),
             stale: true,
             cells: vec![0; 4096],
+            decoded: Vec::new(),
             ends: vec![0; 64],
             span: RecordSpan::default(),
         }
@@ -109,6 +133,16 @@ impl<R: Read> Records<R> {
         Records { checksum, ..self }
     }
 
+    /// Of an input of this form, whose comments begin so.
+    pub(super) fn of_form(self, form: FileForm, comment: Option<Arc<[u8]>>) -> Records<R> {
+        Records { form, encoding: form.of_cells(), comment, ..self }
+    }
+
+    /// The input itself.
+    pub(super) fn input_mut(&mut self) -> &mut R {
+        &mut self.input
+    }
+
     /// The input may grow: from now on a record without an end is [torn](ReadOutcome::Torn).
     pub(super) fn open_end(&mut self) {
         self.open_end = true;
@@ -119,9 +153,9 @@ impl<R: Read> Records<R> {
         self.open_end = false;
     }
 
-    /// The input has grown by so many bytes.
+    /// The input has grown by so many bytes, or by some.
     pub(super) fn extend(&mut self, more: u64) {
-        self.remaining += more;
+        self.remaining = self.remaining.saturating_add(more);
     }
 
     /// How many bytes of the input were read, and their CRC-32.
@@ -131,14 +165,55 @@ impl<R: Read> Records<R> {
 
     /// Skips a byte order mark; call it at the first byte of a file only.
     pub(super) fn skip_bom(&mut self) -> io::Result<()> {
-        const BOM: &[u8] = b"\xef\xbb\xbf";
-        while self.tail < BOM.len() && self.remaining > 0 {
-            self.fill()?;
-        }
-        if self.buffer[..self.tail].starts_with(BOM) {
-            self.head = BOM.len();
+        if self.begins_with(BYTE_ORDER_MARK)? {
+            self.head += BYTE_ORDER_MARK.len();
         }
         Ok(())
+    }
+
+    /// Whether the input goes on with these bytes, ASCII letters of either case.
+    pub(super) fn begins_with(&mut self, start: &[u8]) -> io::Result<bool> {
+        while self.tail - self.head < start.len() && self.remaining > 0 {
+            self.fill()?;
+        }
+        Ok(self.buffer[self.head..self.tail].get(..start.len()).is_some_and(|bytes| bytes.eq_ignore_ascii_case(start)))
+    }
+
+    /// Goes to the next line, whatever it holds, as a record without cells.
+    pub(super) fn next_line(&mut self) -> io::Result<ReadOutcome> {
+        loop {
+            if self.head == self.tail && self.remaining == 0 {
+                return Ok(if self.open_end { ReadOutcome::Torn } else { ReadOutcome::End });
+            }
+            match self.line_from_head() {
+                Tokenised::Complete(bytes) => {
+                    let (start, line) = (self.head, self.line);
+                    self.head += bytes;
+                    let has_end = matches!(self.buffer[start..self.head].last(), Some(b'\n' | b'\r'));
+                    self.line += u64::from(line > 0 && has_end);
+                    self.stale = true;
+                    let end = self.end_of_record(start);
+                    self.span = RecordSpan { start, end, line, columns: 0, written: 0 };
+                    return Ok(ReadOutcome::Record);
+                }
+                Tokenised::Incomplete if self.tail - self.head <= RECORD_BYTES_MAX => self.fill()?,
+                Tokenised::Incomplete => return Ok(ReadOutcome::TooLong),
+                Tokenised::Torn => return Ok(ReadOutcome::Torn),
+            }
+        }
+    }
+
+    /// The length of the line at `head`, with its end.
+    fn line_from_head(&self) -> Tokenised {
+        let rest = &self.buffer[self.head..self.tail];
+        match rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+            Some(end) if rest[end] == b'\n' => Tokenised::Complete(end + 1),
+            Some(end) if rest.get(end + 1) == Some(&b'\n') => Tokenised::Complete(end + 2),
+            Some(end) if end + 1 < rest.len() || self.remaining == 0 => Tokenised::Complete(end + 1),
+            _ if self.remaining > 0 => Tokenised::Incomplete,
+            _ if self.open_end => Tokenised::Torn,
+            _ => Tokenised::Complete(rest.len()),
+        }
     }
 
     /// Goes to the next record.
@@ -152,14 +227,26 @@ impl<R: Read> Records<R> {
                 self.fill()?;
                 return Ok(ReadOutcome::Read);
             }
-            match self.tokenise() {
+            let is_comment =
+                self.comment.as_ref().is_some_and(|start| self.buffer[self.head..self.tail].starts_with(start));
+            match if is_comment { self.line_from_head() } else { self.tokenise() } {
+                Tokenised::Complete(bytes) if is_comment && bytes <= RECORD_BYTES_MAX => {
+                    // Its end is counted where line ends are skipped.
+                    let start = self.head;
+                    self.head += bytes;
+                    self.head = self.end_of_record(start);
+                    self.stale = true;
+                }
                 Tokenised::Complete(bytes) if bytes <= RECORD_BYTES_MAX => {
                     let (start, line) = (self.head, self.line);
                     self.head += bytes;
                     self.advance_line(start);
                     if !self.is_blank() {
                         let end = self.end_of_record(start);
-                        self.span = RecordSpan { start, end, line, columns: self.span.columns };
+                        self.span = RecordSpan { start, end, line, ..self.span };
+                        if let Some(encoding) = self.encoding {
+                            self.decode_cells(encoding);
+                        }
                         return Ok(ReadOutcome::Record);
                     }
                 }
@@ -169,7 +256,8 @@ impl<R: Read> Records<R> {
                 }
                 Tokenised::Torn if self.tail - self.head <= RECORD_BYTES_MAX => return Ok(ReadOutcome::Torn),
                 Tokenised::Complete(_) | Tokenised::Incomplete | Tokenised::Torn => {
-                    self.span = RecordSpan { start: self.head, end: self.head, line: self.line, columns: 0 };
+                    self.span =
+                        RecordSpan { start: self.head, end: self.head, line: self.line, columns: 0, written: 0 };
                     self.reject_first_line(RECORD_BYTES_MAX);
                     return Ok(ReadOutcome::TooLong);
                 }
@@ -202,6 +290,19 @@ impl<R: Read> Records<R> {
         &self.buffer[self.span.start..self.span.end]
     }
 
+    /// The last record's bytes as the file has them.
+    pub(super) fn original(&self) -> Cow<'_, [u8]> {
+        match self.form.byte_order() {
+            None => Cow::Borrowed(self.raw()),
+            Some(order) => Cow::Owned(order.original(self.raw())),
+        }
+    }
+
+    /// The encoding of the file.
+    pub(super) fn encoding(&self) -> &'static Encoding {
+        self.form.encoding
+    }
+
     /// How many cells the last record has.
     pub(super) fn columns(&self) -> usize {
         self.span.columns
@@ -217,8 +318,7 @@ impl<R: Read> Records<R> {
     /// Whether the last record spans several lines, as only quotes let it do.
     #[inline]
     pub(super) fn spans_lines(&self) -> bool {
-        let written = self.ends[..self.span.columns].last().copied().unwrap_or(0);
-        let is_plain = self.raw().len() + 1 == written + self.span.columns;
+        let is_plain = self.raw().len() + 1 == self.span.written + self.span.columns;
         !is_plain && has_line_end(self.raw())
     }
 
@@ -295,7 +395,7 @@ impl<R: Read> Records<R> {
                 ReadRecordResult::Record | ReadRecordResult::End => break,
             }
         }
-        self.span.columns = cells;
+        (self.span.columns, self.span.written) = (cells, if cells == 0 { 0 } else { self.ends[cells - 1] });
         if read > 0 && input[read - 1] == b'\r' && !self.stale {
             match input.get(read) {
                 Some(b'\n') => read += 1,
@@ -325,10 +425,16 @@ impl<R: Read> Records<R> {
         start + trimmed.or_else(|| bytes.strip_suffix(b"\r")).unwrap_or(bytes).len()
     }
 
+    /// Turns the cells of the last record into UTF-8.
+    fn decode_cells(&mut self, encoding: &'static Encoding) {
+        if !self.raw().is_ascii() {
+            decode_cells(encoding, &mut self.cells, &mut self.ends[..self.span.columns], &mut self.decoded);
+        }
+    }
+
     /// Whether all cells are blank.
     fn is_blank(&self) -> bool {
-        let written = if self.span.columns == 0 { 0 } else { self.ends[self.span.columns - 1] };
-        self.cells[..written].iter().all(|byte| matches!(byte, b' ' | b'\t'))
+        self.cells[..self.span.written].iter().all(|byte| matches!(byte, b' ' | b'\t'))
     }
 
     /// Reads more bytes into the buffer.
@@ -348,11 +454,17 @@ impl<R: Read> Records<R> {
             }
         };
         if read == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it became shorter while it was read"));
+            if self.remaining != UNKNOWN_LENGTH {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, SHORTER));
+            }
+            self.remaining = 0;
+            return Ok(());
         }
         self.checksum.update(&self.buffer[self.tail..self.tail + read]);
         self.tail += read;
-        self.remaining -= read as u64;
+        if self.remaining != UNKNOWN_LENGTH {
+            self.remaining -= read as u64;
+        }
         Ok(())
     }
 }

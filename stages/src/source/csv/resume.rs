@@ -7,9 +7,9 @@ use aqpipe_engine::stage::{RecordedSplit, SplitState};
 use aqpipe_engine::{Error, Result};
 use crc32fast::Hasher;
 
-use super::input_files::InputFile;
+use super::input_files::{InputFile, UNKNOWN_LENGTH};
 use super::match_files::{ReadPart, changed, match_files};
-use super::prefix_checksum::PrefixChecksum;
+use super::prefix_checksum::{PrefixChecksum, text_length};
 use super::snapshot::{RESTART_HELP, SplitSnapshot};
 
 /// Where a split resumes in its files.
@@ -42,6 +42,7 @@ pub(super) fn plan_splits(
     let mut splits = Vec::with_capacity(recorded.len());
     for split in recorded {
         let snapshot = SplitSnapshot::from_state(&split.id, &split.start)?;
+        snapshot.check_not_growing()?;
         splits.push((split, snapshot));
     }
     check_parallel(&splits, parallel)?;
@@ -65,7 +66,7 @@ pub(super) fn plan_splits(
             if let Some((at, hasher)) = found {
                 let (was, now) = (&snapshot.files[part.file], &present[*at]);
                 // What was not read may change, but not vanish: it may have held records.
-                if now.length < was.length {
+                if now.length < was.length && was.length != UNKNOWN_LENGTH {
                     return Err(changed(was.length, now));
                 }
                 taken.insert(*at);
@@ -104,6 +105,10 @@ pub(super) fn input_changes(completed: &[RecordedSplit], present: &[InputFile]) 
         let Ok(snapshot) = SplitSnapshot::from_state(&split.id, &split.start) else {
             return Ok(Some(format!("it was `{}`", split.id)));
         };
+        for was in &snapshot.known {
+            let part = ReadPart { split: 0, file: files.len(), bytes: was.from, checksum: was.before };
+            files.push((part, InputFile { length: was.from, ..was.clone() }));
+        }
         let (current, byte) = snapshot.current(split.start.position.offset);
         for (number, (was, checksum)) in snapshot.files.iter().zip(&snapshot.read).enumerate() {
             let bytes = if number == current { byte } else { was.length };
@@ -119,8 +124,10 @@ pub(super) fn input_changes(completed: &[RecordedSplit], present: &[InputFile]) 
     for (was, found) in was.iter().zip(&found) {
         let Some((at, _)) = found else { return Ok(Some(format!("{} is gone", was.name))) };
         let now = &present[*at];
-        if now.length > was.length {
-            let more = now.length - was.length;
+        let is_known = was.length == UNKNOWN_LENGTH || (now.length == UNKNOWN_LENGTH && now.stored == was.stored);
+        let length = if is_known { was.length } else { text_length(now)? };
+        if length > was.length {
+            let more = length - was.length;
             let bytes = if more == 1 { "byte" } else { "bytes" };
             return Ok(Some(format!("{} has {more} {bytes} more", now.name)));
         }
@@ -131,7 +138,7 @@ pub(super) fn input_changes(completed: &[RecordedSplit], present: &[InputFile]) 
 }
 
 /// Checks that `parallel` is what it was in the interrupted run.
-fn check_parallel(splits: &[(RecordedSplit, SplitSnapshot)], parallel: bool) -> Result<()> {
+pub(super) fn check_parallel(splits: &[(RecordedSplit, SplitSnapshot)], parallel: bool) -> Result<()> {
     let was = if splits.len() > 1 { Some(true) } else { None };
     let was = was.or_else(|| splits.iter().any(|(_, snapshot)| snapshot.files.len() > 1).then_some(false));
     match was {
@@ -157,7 +164,7 @@ fn resume_split(
     let mut files = Vec::with_capacity(snapshot.files.len());
     for (number, was) in snapshot.files.iter().enumerate().take(current) {
         let name = found.get(&number).map_or(was, |(at, _)| &present[*at]);
-        if name.length > was.length {
+        if name.length > was.length && name.form.is_plain() {
             tracing::warn!(
                 "{} has grown since it was read: what was added is not read, for the files behind it have been begun. With \
                  `parallel = true` each file is read on by itself",
@@ -197,7 +204,7 @@ fn resume_split(
 }
 
 /// The error of a file that is gone before it was read to the end.
-fn gone(split: &RecordedSplit, snapshot: &SplitSnapshot, was: &InputFile, byte: u64, path: &str) -> Error {
+pub(super) fn gone(split: &RecordedSplit, snapshot: &SplitSnapshot, was: &InputFile, byte: u64, path: &str) -> Error {
     let line = if snapshot.line > 0 { format!("line {}", snapshot.line) } else { format!("byte {byte}") };
     let held = match split.held {
         0 => String::new(),

@@ -8,6 +8,7 @@ use aqpipe_engine::Result;
 use aqpipe_engine::record::{Batch, CellQuality, Fields, Kind};
 use arrow_array::builder::StringBuilder;
 
+use super::cell_text::not_in;
 use super::column_plan::{ColumnPlan, seems_split_by, shown};
 use super::config::CsvSourceConfig;
 use super::dialect::has_line_end;
@@ -163,11 +164,10 @@ impl RowDecoder {
         source_offset: u64,
         rows: &mut RowsBuilder,
     ) -> Decoded {
-        let raw = record.raw();
-        if !raw.is_ascii()
-            && let Err(error) = std::str::from_utf8(raw)
+        if !record.raw().is_ascii()
+            && let Some(why) = self.no_text(record)
         {
-            return Decoded::Rejected(format!("the row is not UTF-8 at its byte {}", error.valid_up_to()));
+            return Decoded::Rejected(why);
         }
         if record.columns() != self.plan.columns
             && let Some(why) = self.wrong_width(record)
@@ -197,7 +197,7 @@ impl RowDecoder {
             self.append_key(record, keys);
         }
         if let Some(kept) = &mut rows.raw {
-            kept.append_value(raw);
+            kept.append_value(record.original());
         }
         for (index, (field, cells)) in self.plan.fields.iter().zip(&mut rows.columns).enumerate() {
             let cell = record.cell(field.column);
@@ -325,6 +325,33 @@ impl RowDecoder {
             self.rebuild_layout();
         }
         changes
+    }
+
+    /// Takes another file's columns, which hold the same fields.
+    pub(super) fn use_plan(&mut self, mut plan: ColumnPlan) {
+        for field in &mut plan.fields {
+            if let Some(known) = self.plan.fields.iter().find(|known| known.name == field.name) {
+                field.kind = known.kind;
+            }
+        }
+        self.plan = plan;
+        self.rebuild_layout();
+    }
+
+    /// Whether the last record has no digit where its time is: a line of units.
+    pub(super) fn has_no_digit_in_time<R: Read>(&self, record: &Records<R>) -> bool {
+        let columns = self.plan.time.iter().filter(|column| **column < record.columns());
+        !columns.flat_map(|column| record.cell(*column)).any(u8::is_ascii_digit)
+    }
+
+    /// Why a row cannot be carried of which a cell that is needed is no text.
+    #[cold]
+    fn no_text<R: Read>(&self, record: &Records<R>) -> Option<String> {
+        let fields = self.plan.fields.iter().map(|field| field.column);
+        let mut used = self.plan.time.iter().chain(&self.plan.key).copied().chain(fields);
+        let column =
+            used.find(|column| *column < record.columns() && std::str::from_utf8(record.cell(*column)).is_err())?;
+        Some(format!("column {} is {}: `encoding` says what the file is", column + 1, not_in(record.encoding())))
     }
 
     #[inline]

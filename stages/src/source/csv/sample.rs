@@ -1,14 +1,15 @@
 //! The sample of a split: its first records, by which the kinds of columns are decided, and whether they can be read.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use aqpipe_engine::record::{Kind, SAMPLE_RECORDS};
 use aqpipe_engine::{Error, Result};
 
-use super::dialect::Dialect;
-use super::header;
+use super::file_reading::FileReading;
 use super::input_files::InputFile;
 use super::key_parts_finder::KeyPartsFinder;
+use super::packing::Packing;
 use super::records::ReadOutcome;
 use super::row_decoder::{RowDecoder, is_code};
 use crate::reading::{FieldSample, Reading, is_number_otherwise, judge};
@@ -26,35 +27,62 @@ struct Cells {
     code: Option<(String, String)>,
 }
 
-/// Reads the sample of files from their beginning, and decides the kinds of fields by it. Returns what is to be logged.
+/// Reads the sample of files from their beginning, and decides the kinds of fields by it. Returns what is to be logged; nothing where
+/// they have no record.
 ///
 /// # Errors
 /// Where a file cannot be read, or where the sample says that the options are wrong.
 pub(super) fn take(
     files: &[InputFile],
-    header: Option<&Arc<[String]>>,
-    dialect: Dialect,
+    reading: &FileReading,
+    grow: bool,
     decoder: &mut RowDecoder,
-) -> Result<Findings> {
+) -> Result<Option<Findings>> {
+    let plan = decoder.plan().clone();
+    let mut key_parts = KeyPartsFinder::default();
+    let fields = read(files, reading, grow, decoder, &mut key_parts);
+    decoder.use_plan(plan);
+    let fields = fields?;
+    if fields.is_empty() {
+        return Ok(None);
+    }
+    let key_parts = key_parts.found(decoder.plan());
+    Ok(Some(Findings { key_parts, ..decide(fields, decoder)? }))
+}
+
+/// Reads the cells of the sample.
+fn read(
+    files: &[InputFile],
+    reading: &FileReading,
+    grow: bool,
+    decoder: &mut RowDecoder,
+    key_parts: &mut KeyPartsFinder,
+) -> Result<Vec<Cells>> {
     let mut fields: Vec<Cells> = Vec::new();
-    let (mut key_parts, decimal) = (KeyPartsFinder::default(), decoder.config().decimal as u8);
+    let (first, decimal) = (decoder.plan().names.clone(), decoder.config().decimal as u8);
     let (mut records_left, mut bytes_left) = (SAMPLE_RECORDS, SAMPLE_BYTES_MAX);
     'files: for file in files {
         let failed = |e| Error::new(format!("cannot read {}", file.name)).because(e);
-        let mut records = header::open(file, dialect)?;
-        if header.is_some() {
-            header::read(&mut records, file)?;
-        }
+        let opened = Arc::new(File::open(&file.name).map_err(failed)?);
+        let Some(mut opened) = reading.open(&opened, file, grow && file.form.packing == Packing::None)? else {
+            continue;
+        };
+        decoder.use_plan(reading.plan_of(&opened, file)?);
+        let is_like_first = decoder.plan().names == first;
+        let records = &mut opened.records;
         loop {
             let is_full = records_left == 0 || records.position() >= bytes_left;
             match records.next().map_err(failed)? {
                 _ if is_full => break 'files,
-                ReadOutcome::Record if decoder.is_full_row(&records) => records_left -= 1,
+                ReadOutcome::Record if opened.head.repeats(records) => continue,
+                ReadOutcome::Record if decoder.is_full_row(records) => records_left -= 1,
                 ReadOutcome::End | ReadOutcome::Torn => break,
                 ReadOutcome::Record | ReadOutcome::Read | ReadOutcome::TooLong => continue,
             }
-            key_parts.look(decoder.plan(), decimal, &records);
-            for (index, cell, reading) in decoder.cells(&records) {
+            if is_like_first {
+                key_parts.look(decoder.plan(), decimal, records);
+            }
+            for (index, cell, reading) in decoder.cells(records) {
                 if fields.len() <= index {
                     fields.resize_with(index + 1, Cells::default);
                 }
@@ -66,8 +94,7 @@ pub(super) fn take(
     for (index, cells) in fields.iter_mut().enumerate() {
         decoder.field_name(index).clone_into(&mut cells.sample.name);
     }
-    let key_parts = key_parts.found(decoder.plan());
-    Ok(Findings { key_parts, ..decide(fields, decoder)? })
+    Ok(fields)
 }
 
 /// What a sample says, for the log.

@@ -6,6 +6,7 @@ use aqpipe_engine::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::input_files::{self, InputFile};
+use super::line_counter;
 
 const SNAPSHOT_FORMAT_VERSION: u8 = 4;
 /// The way out for a run that cannot resume.
@@ -16,6 +17,11 @@ pub(super) const RESTART_HELP: &str = "start from the beginning with `--fresh`, 
 pub(super) struct SplitSnapshot {
     #[serde(with = "super::packed_files")]
     pub(super) files: Vec<InputFile>,
+    /// The split's byte at which the first of `files` begins.
+    pub(super) origin: u64,
+    /// What was read of files before: of each up to `from`.
+    #[serde(with = "super::packed_files")]
+    pub(super) known: Vec<InputFile>,
     /// The line of the position; 0 if unknown.
     pub(super) line: u64,
     /// The kinds of the fields, by name.
@@ -52,8 +58,21 @@ impl SplitSnapshot {
     /// The index of the current file at a byte of the split, and the byte in the file. Files are as long as they were then.
     pub(super) fn current(&self, at: u64) -> (usize, u64) {
         let file = self.read.len().saturating_sub(1);
-        let before: u64 = self.files.iter().take(file).map(|file| file.length).sum();
-        (file, at.saturating_sub(before))
+        let from = self.files.get(file).map_or(0, |file| file.from);
+        let begin = self.origin.saturating_add(input_files::bytes_before(&self.files, file));
+        (file, at.saturating_sub(begin) + from)
+    }
+
+    /// Checks that a run which reads each file once can go on here.
+    ///
+    /// # Errors
+    /// Where only one over files that grow can.
+    pub(super) fn check_not_growing(&self) -> Result<()> {
+        if self.known.is_empty() && self.files.iter().all(|file| file.from == 0) {
+            return Ok(());
+        }
+        let message = "the last run read files that grow, and now neither `rerun = \"new\"` nor `follow = true` is set";
+        Err(Error::config(message).help(format!("put that back, or {RESTART_HELP}")))
     }
 }
 
@@ -61,7 +80,12 @@ impl SplitSnapshot {
 pub(super) fn describe_state(state: &SplitState) -> Option<String> {
     let snapshot = SplitSnapshot::from_state("", state).ok()?;
     let (file, byte) = snapshot.current(state.position.offset);
-    let name = &snapshot.files.get(file)?.name;
-    let line = if snapshot.line > 0 { snapshot.line } else { input_files::line_of(name, (0, 1), byte).ok()? };
-    Some(format!("{name}:{line}"))
+    let file = snapshot.files.get(file)?;
+    let line = match snapshot.line {
+        0 if file.length == file.stored => line_counter::line_of(file, byte)?,
+        // How an archive is packed is not kept.
+        0 => return None,
+        known => known,
+    };
+    Some(format!("{}:{line}", file.name))
 }

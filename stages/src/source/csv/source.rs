@@ -1,6 +1,7 @@
 //! The source: its splits over the present files, or generated readings in their place.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::sync::Arc;
 
 use aqpipe_engine::config::nearest;
@@ -12,9 +13,12 @@ use aqpipe_engine::{Error, Result};
 use super::column_plan::ColumnPlan;
 use super::config::CsvSourceConfig;
 use super::dead_letter_decoder::RowDeadLetterDecoder;
-use super::dialect::Dialect;
-use super::header;
+use super::file_reading::FileReading;
+use super::follow::{Follow, check_can_be_followed};
+use super::growing_split::Growing;
 use super::input_files::{self, InputFile};
+use super::known_files;
+use super::packing::Packing;
 use super::raw_schema::RawSchema;
 use super::resume::{self, PlannedSplit};
 use super::row_decoder::RowDecoder;
@@ -34,6 +38,8 @@ pub(super) struct CsvSource {
     files: Vec<InputFile>,
     numeric: Arc<BTreeSet<String>>,
     keep_raw: bool,
+    /// Whether more is waited for at the end.
+    follows: bool,
     /// The bit of the test `source`, where an option uses it.
     source_test: u8,
     metrics: Arc<Metrics>,
@@ -41,18 +47,20 @@ pub(super) struct CsvSource {
 }
 
 /// What all splits have in common.
-struct HeaderPlan {
+struct Headers {
+    reading: FileReading,
+    /// The columns of the first file, and what is done with them.
+    columns: Arc<[String]>,
     plan: ColumnPlan,
-    /// The names in the first line of each file, if files have such a line.
-    header: Option<Arc<[String]>>,
-    /// What dead letters keep to decode their rows again.
-    raw_schema: RawSchema,
+    /// What dead letters kept to decode their rows again, if the files are all of one kind.
+    raw_schema: Option<RawSchema>,
 }
 
 impl CsvSource {
     pub(super) fn new(config: CsvSourceConfig, files: Vec<InputFile>, cx: &BuildContext) -> CsvSource {
         let source_test = if config.uses_source_test() { cx.qc_tests().bit(SOURCE_TEST) } else { 0 };
         CsvSource {
+            follows: config.follow && !cx.until_end(),
             config: Arc::new(config),
             files,
             numeric: Arc::clone(cx.numeric_fields()),
@@ -63,72 +71,66 @@ impl CsvSource {
         }
     }
 
-    fn dialect(&self) -> Dialect {
-        // `check` has accepted only ASCII characters.
-        Dialect { delimiter: self.config.delimiter as u8, quote: self.config.quote.bytes().next() }
-    }
-
-    /// Reads the headers of all files, which must be the same, and plans their columns.
-    fn read_headers(&self) -> Result<HeaderPlan> {
-        let mut known: Option<(&InputFile, Vec<String>)> = None;
-        if self.config.has_header() {
-            for span in &self.files {
-                let names = header::read(&mut header::open(span, self.dialect())?, span)?;
-                match &known {
-                    Some((first, expected)) => header::check_same(&names, expected, span, first)?,
-                    None => known = Some((span, names)),
-                }
+    /// Reads the headers of all files and plans their columns.
+    fn read_headers(&self) -> Result<Headers> {
+        let mut reading = FileReading::new(Arc::clone(&self.config), Arc::clone(&self.numeric));
+        let mut first: Option<(Arc<[String]>, ColumnPlan)> = None;
+        let mut raw_schemas: Vec<RawSchema> = Vec::new();
+        for span in &self.files {
+            let failed = |e| Error::new(format!("cannot read {}", span.name)).because(e);
+            let file = Arc::new(File::open(&span.name).map_err(failed)?);
+            let may_grow = self.config.grows() && span.form.packing == Packing::None;
+            let Some(opened) = reading.open(&file, span, may_grow)? else { continue };
+            reading.expect(span, &opened.head);
+            if first.as_ref().is_none_or(|(columns, _)| *columns != opened.columns) {
+                let plan = reading.plan_of(&opened, span)?;
+                first.get_or_insert_with(|| (Arc::clone(&opened.columns), plan));
+            }
+            let raw_schema = reading.raw_schema(&opened.columns, span);
+            // Two are enough to know that they differ.
+            if raw_schemas.len() < 2 && !raw_schemas.contains(&raw_schema) {
+                raw_schemas.push(raw_schema);
             }
         }
-        let plan = |columns: &[String]| ColumnPlan::new(columns, &self.config, &self.numeric);
-        let Some((span, names)) = known else {
-            let columns = &self.config.columns;
-            return Ok(HeaderPlan {
-                plan: plan(columns)?,
-                header: None,
-                raw_schema: RawSchema::of(columns, &self.config),
-            });
+        let (columns, plan) = match first {
+            Some(first) => first,
+            None if self.config.has_header() && !self.config.is_declared() => {
+                let message = format!("no file of {} has a line yet that names its columns", self.config.path);
+                return Err(Error::config(message).help("with `fields` it is known without, and files are waited for"));
+            }
+            None => (self.config.columns.as_slice().into(), reading.plan_without_files()?),
         };
-        let place = format!("{}:1", span.name);
-        let columns = if self.config.columns.is_empty() { &names } else { &self.config.columns };
-        if columns.len() != names.len() {
-            let (has, wants) = (names.len(), columns.len());
-            return Err(Error::config(format!("the header has {has} columns and `columns` names {wants}")).at(place));
+        if raw_schemas.is_empty() && !self.config.has_header() {
+            raw_schemas.push(RawSchema::of(&columns, &self.config, self.config.encoding()));
         }
-        let plan = plan(columns).map_err(|error| error.at(place))?;
-        Ok(HeaderPlan { plan, raw_schema: RawSchema::of(columns, &self.config), header: Some(names.into()) })
+        let raw_schema = if raw_schemas.len() == 1 { raw_schemas.pop() } else { None };
+        Ok(Headers { reading, columns, plan, raw_schema })
     }
 
     /// A decoder of the rows of dead letters.
     pub(super) fn dead_letter_decoder(&self) -> Result<RowDeadLetterDecoder> {
         let is_known = !self.files.is_empty() || !self.config.has_header();
-        let current = is_known.then(|| self.read_headers().map(|headers| headers.raw_schema)).transpose()?;
+        let current = if is_known { self.read_headers()?.raw_schema } else { None };
+        let has_files = !self.files.is_empty();
         Ok(RowDeadLetterDecoder::new(
-            Arc::clone(&self.config),
-            Arc::clone(&self.numeric),
+            (Arc::clone(&self.config), Arc::clone(&self.numeric)),
             self.source_test,
             self.keep_raw,
             current,
+            has_files,
         ))
     }
 
     /// A split over some files: of the run, or for a fit.
-    fn split(
-        &self,
-        headers: &HeaderPlan,
-        id: &SplitId,
-        files: Vec<InputFile>,
-        for_fit: bool,
-    ) -> Result<CsvSplitReader> {
+    fn split(&self, headers: &Headers, id: &SplitId, files: Vec<InputFile>, for_fit: bool) -> Result<CsvSplitReader> {
         let decoder = RowDecoder::new(&self.config, headers.plan.clone(), self.source_test, self.keep_raw)?;
-        let reading = (self.dialect(), headers.header.clone());
+        let reading = (headers.reading.clone(), Arc::clone(&headers.columns));
         let (limit, metrics) = if for_fit {
             (None, None)
         } else {
             (self.config.max_records, Some((Arc::clone(&self.metrics), self.cells.clone())))
         };
-        Ok(CsvSplitReader::new(Arc::clone(id), files, decoder, reading, limit, metrics)
-            .with_raw_schema(&headers.raw_schema))
+        Ok(CsvSplitReader::new(Arc::clone(id), files, decoder, reading, limit, metrics))
     }
 }
 
@@ -142,7 +144,10 @@ impl Source for CsvSource {
     }
 
     fn input_changes(&self, completed: &[RecordedSplit]) -> Result<Option<String>> {
-        resume::input_changes(completed, &self.files)
+        match self.config.grows() {
+            true => known_files::new_input(completed, &self.files),
+            false => resume::input_changes(completed, &self.files),
+        }
     }
 
     fn fit_readers(&self) -> Result<Vec<(SplitId, Box<dyn SplitReader>)>> {
@@ -157,8 +162,14 @@ impl Source for CsvSource {
 
     fn run(self: Box<Self>, context: Arc<dyn SourceContext>) -> Result<()> {
         let headers = self.read_headers()?;
-        let planned =
-            resume::plan_splits(context.recorded_splits()?, &self.files, &self.config.path, self.config.parallel)?;
+        let recorded = context.recorded_splits()?;
+        let planned = match self.config.grows() {
+            true => vec![known_files::plan_growing(recorded, &self.files, &self.config.path)?],
+            false => resume::plan_splits(recorded, &self.files, &self.config.path, self.config.parallel)?,
+        };
+        if self.config.follow {
+            planned.iter().flat_map(|split| &split.files).try_for_each(check_can_be_followed)?;
+        }
         let ids: Vec<SplitId> = planned.iter().map(|split| Arc::clone(&split.id)).collect();
         let states = context.split_states(&ids)?;
         let to_open = planned.into_iter().zip(states).map(|(PlannedSplit { id, files, resumed }, state)| {
@@ -167,6 +178,10 @@ impl Source for CsvSource {
                 return Err(Error::bug(format!("`{id}` resumes elsewhere than its state says")));
             }
             let mut reader = self.split(&headers, &id, files, false)?;
+            if self.config.grows() {
+                let follow = self.follows.then(|| Follow::new(&self.config.path, self.config.encoding(), &self.files));
+                reader = reader.over_growing_files(Growing { known: Vec::new(), follow });
+            }
             resumed.map_or(Ok(()), |resumed| reader.resume(resumed))?;
             Ok((id, Box::new(reader) as Box<dyn SplitReader>, state))
         });

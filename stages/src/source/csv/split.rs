@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{Seek, SeekFrom};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,19 +10,24 @@ use aqpipe_engine::record::{Position, SplitId};
 use aqpipe_engine::stage::{DeadLetter, Poll, SplitReader};
 use aqpipe_engine::{Error, Result};
 
-use super::dialect::Dialect;
-use super::header;
-use super::input_files::{self, InputFile};
+use super::file_reading::FileReading;
+use super::file_text::FileText;
+use super::growing_split::{AtEnd, Growing, PARTS_MAX};
+use super::input_files::{self, InputFile, UNKNOWN_LENGTH};
+use super::known_files::remember;
+use super::line_counter;
 use super::line_index::LineIndex;
-use super::prefix_checksum::{FileStamp, PrefixChecksum, begins_with};
+use super::open_file::{self, OpenFile};
+use super::packing::Packing;
+use super::prefix_checksum::{FileStamp, PrefixChecksum};
 use super::progress::ProgressReport;
-use super::raw_schema::RawSchema;
+use super::raw_schemas::RawSchemas;
 use super::records::{RECORD_BYTES_MAX, ReadOutcome, Records};
 use super::resume::ResumePoint;
 use super::row_decoder::{Decoded, RowDecoder};
 use super::sample;
 use super::snapshot::SplitSnapshot;
-use super::torn_line::{self, TornLine};
+use super::torn_line::TornLine;
 use crate::columns::RowsBuilder;
 use crate::reading::CellReport;
 
@@ -36,11 +40,13 @@ const BATCH_BYTES_MAX: u64 = 64 << 20;
 pub(super) struct CsvSplitReader {
     id: SplitId,
     decoder: RowDecoder,
-    dialect: Dialect,
-    /// The names in the first line of each file, if files have such a line.
-    header: Option<Arc<[String]>>,
+    reading: FileReading,
+    /// The names of the columns by which the decoder reads.
+    columns: Arc<[String]>,
     files: Vec<InputFile>,
-    /// The index of the current file, and the bytes of the files before it.
+    /// The split's byte at which the first of them begins.
+    origin: u64,
+    /// The index of the current file, and the split's byte at which it begins.
     file: usize,
     base: u64,
     /// The byte and the line at which reading of the current file begins.
@@ -53,6 +59,8 @@ pub(super) struct CsvSplitReader {
     progress: Option<ProgressReport>,
     /// Whether the sample was taken, in this run or in the one that it resumes.
     sampled: bool,
+    /// Whether there may be records for a sample that was not taken yet.
+    to_sample: bool,
     cells: Option<CellReport>,
     /// Whether a last line without an end was logged: once, for thousands of files may have one.
     torn_logged: bool,
@@ -60,18 +68,11 @@ pub(super) struct CsvSplitReader {
     prefix: RefCell<PrefixChecksum>,
     /// As `prefix`.
     lines: RefCell<LineIndex>,
-    /// What dead letters keep to decode their rows again.
-    raw_schema: Option<(RawSchema, Arc<str>)>,
-}
-
-/// The current file.
-struct OpenFile {
-    records: Records<File>,
-    file: File,
-    /// Its length and times when it was opened.
-    stamp: FileStamp,
-    /// When it is to be checked again, once its last line was found torn.
-    torn: Option<Instant>,
+    raw_schemas: RefCell<RawSchemas>,
+    /// Where the files may grow.
+    growing: Option<Growing>,
+    /// Whether a header that comes again was logged.
+    repeated_logged: bool,
 }
 
 impl CsvSplitReader {
@@ -81,7 +82,7 @@ impl CsvSplitReader {
         id: SplitId,
         files: Vec<InputFile>,
         decoder: RowDecoder,
-        (dialect, header): (Dialect, Option<Arc<[String]>>),
+        (reading, columns): (FileReading, Arc<[String]>),
         limit: Option<u64>,
         metrics: Option<(Arc<Metrics>, CellReport)>,
     ) -> CsvSplitReader {
@@ -89,9 +90,10 @@ impl CsvSplitReader {
         CsvSplitReader {
             id,
             decoder,
-            dialect,
-            header,
+            reading,
+            columns,
             files,
+            origin: 0,
             file: 0,
             base: 0,
             begin: (0, 1),
@@ -100,17 +102,20 @@ impl CsvSplitReader {
             limit: limit.unwrap_or(u64::MAX),
             progress,
             sampled: false,
+            to_sample: true,
             cells,
             torn_logged: false,
             prefix: RefCell::default(),
             lines: RefCell::default(),
-            raw_schema: None,
+            raw_schemas: RefCell::default(),
+            growing: None,
+            repeated_logged: false,
         }
     }
 
-    /// Adds what dead letters keep to decode their rows again.
-    pub(super) fn with_raw_schema(self, raw_schema: &RawSchema) -> CsvSplitReader {
-        CsvSplitReader { raw_schema: Some((raw_schema.clone(), raw_schema.text())), ..self }
+    /// Over files that may grow.
+    pub(super) fn over_growing_files(self, growing: Growing) -> CsvSplitReader {
+        CsvSplitReader { growing: Some(growing), ..self }
     }
 
     /// Resumes where a checkpoint ended.
@@ -121,19 +126,24 @@ impl CsvSplitReader {
         let ResumePoint { state, snapshot, file, byte, prefix } = resumed;
         let at = state.position.offset;
         self.decoder.restore_kinds(&snapshot.kinds);
-        self.sampled = true;
+        self.sampled = state.position.records > 0;
+        self.to_sample = !self.sampled;
+        self.origin = snapshot.origin;
+        if let Some(growing) = &mut self.growing {
+            growing.known = snapshot.known;
+        }
         if !self.decoder.times().restore(&snapshot.times) {
             return Err(Error::new(format!("what was saved of the times of `{}` cannot be read", self.id)));
         }
-        self.base = self.files.iter().take(file).map(|file| file.length).sum();
-        if self.base + byte != at {
-            return Err(Error::bug(format!("{} resumes at {} and not at {at}", self.id, self.base + byte)));
-        }
+        self.base = self.origin + input_files::bytes_before(&self.files, file);
         self.file = file;
+        if self.offset_of(byte) != at {
+            return Err(Error::bug(format!("{} resumes at {} and not at {at}", self.id, self.offset_of(byte))));
+        }
         let line = match self.files.get(file) {
             _ if byte == 0 => 1,
             _ if snapshot.line > 0 => snapshot.line,
-            Some(file) => input_files::line_of(&file.name, (0, 1), byte)?,
+            Some(file) => line_counter::line_of(file, byte).unwrap_or(0),
             None => 0,
         };
         self.begin = (byte, line);
@@ -145,58 +155,151 @@ impl CsvSplitReader {
         Ok(())
     }
 
+    /// The split's byte that a byte of the current file is.
+    fn offset_of(&self, byte: u64) -> u64 {
+        self.base + (byte - self.files.get(self.file).map_or(0, |file| file.from))
+    }
+
     /// Opens the current file; returns `false` after the last one.
     fn open_file(&mut self) -> Result<bool> {
         let Some(span) = self.files.get(self.file) else { return Ok(false) };
         let failed = |e| Error::new(format!("cannot read {}", span.name)).because(e);
-        let (byte, line) = self.begin;
-        let file = File::open(&span.name).map_err(failed)?;
+        let (byte, mut line) = self.begin;
+        let file = Arc::new(File::open(&span.name).map_err(failed)?);
         let stamp = FileStamp::of(&file).map_err(failed)?;
-        let mut records = header::of(file.try_clone().map_err(failed)?, span, self.dialect)?;
-        if let Some(expected) = &self.header {
-            let names = header::read(&mut records, span)?;
-            header::check_same(&names, expected, span, &self.files[0])?;
+        let may_grow = self.growing.is_some() && span.form.packing == Packing::None;
+        let Some(mut opened) = self.reading.open(&file, span, may_grow)? else {
+            // Its header is not whole yet.
+            self.drop_file();
+            return Ok(true);
+        };
+        self.reading.expect(span, &opened.head);
+        if opened.columns != self.columns {
+            let plan = self.reading.plan_of(&opened, span)?;
+            self.decoder.use_plan(plan);
+            self.columns = Arc::clone(&opened.columns);
         }
-        if byte > records.position() {
-            let (checksum, known) = self.prefix.get_mut().current();
+        self.raw_schemas.get_mut().opened(self.file, self.reading.raw_schema(&self.columns, span));
+        if byte > opened.records.position() {
+            let (checksum, known) = self.prefix.get_mut().current(&self.files, self.file, byte)?;
             if known != byte {
                 return Err(Error::bug(format!("{}: {known} bytes are known, and {byte} were read", span.name)));
             }
-            let mut file = file.try_clone().map_err(failed)?;
-            file.seek(SeekFrom::Start(byte)).map_err(failed)?;
-            records =
-                Records::new(file, self.dialect, byte, span.length.saturating_sub(byte), line).with_checksum(checksum);
+            if line == 0 {
+                line = line_counter::line_of(span, byte).unwrap_or(0);
+            }
+            opened.records = self.reading.rules.records(&file, span, byte, line)?.with_checksum(checksum);
+        } else if let (0, true, Some(progress)) = (byte, opened.head.has_separator_line, &self.progress) {
+            progress.passed_over();
         }
-        records.open_end();
+        opened.records.open_end();
         self.prefix.get_mut().opened(self.file, &file);
-        self.open = Some(OpenFile { records, file, stamp, torn: None });
+        let begins_in_line = span.form.is_plain() && open_file::is_in_line(&file, byte).map_err(failed)?;
+        let open = OpenFile::new(opened.records, opened.head, file, stamp);
+        self.open.insert(open).begins_in_line = begins_in_line;
         Ok(true)
     }
 
     /// Closes a file that was read to its end.
     fn close_file(&mut self) -> Result<()> {
         self.check_unchanged()?;
-        self.open = None;
-        self.base += self.files[self.file].length;
-        self.file += 1;
-        self.begin = (0, 1);
+        self.leave_file();
         Ok(())
     }
 
-    /// Checks that the open file still holds what was read of it.
+    /// Goes on to the next file.
+    fn leave_file(&mut self) {
+        let span = &mut self.files[self.file];
+        if let Some(open) = self.open.take().filter(|_| self.growing.is_some() || span.length == UNKNOWN_LENGTH) {
+            span.length = open.records.position();
+        }
+        if self.growing.is_some() && span.length == span.from {
+            return self.drop_file();
+        }
+        self.base += span.length - span.from;
+        self.file += 1;
+        self.begin_file();
+    }
+
+    /// Goes on to the next file: nothing of the current one was read.
+    fn drop_file(&mut self) {
+        let InputFile { node, from, .. } = self.files[self.file];
+        let known = self.growing.iter().flat_map(|growing| &growing.known);
+        if from == 0 && known.chain(&self.files[..self.file]).any(|file| file.node == node) {
+            // It was emptied, so that what was read of it before is there no more.
+            self.files[self.file].length = 0;
+            self.file += 1;
+        } else {
+            self.prefix.get_mut().drop_current(self.file);
+            self.files.remove(self.file);
+        }
+        self.begin_file();
+    }
+
+    fn begin_file(&mut self) {
+        let from = self.files.get(self.file).map_or(0, |file| file.from);
+        self.begin = (from, u64::from(from == 0));
+    }
+
+    /// At the end of what is there of files that grow; returns whether there is more to read. Waits for it, but not beyond `until`,
+    /// and not at all without that.
+    fn read_on(&mut self, until: Option<Instant>) -> Result<bool> {
+        let Some(growing) = &mut self.growing else { return Ok(false) };
+        let open = self.open.as_mut().zip(self.files.get_mut(self.file));
+        let parts = match growing.at_end(open, until)? {
+            Some(AtEnd::Wait) => return Ok(false),
+            Some(AtEnd::ReadOn) => {
+                self.to_sample = !self.sampled;
+                return Ok(true);
+            }
+            Some(AtEnd::Next(parts)) => parts,
+            None => {
+                let current = self.open.as_ref().map(|open| (self.file, open.records.position()));
+                let parts = growing.others(&self.files, current, self.prefix.get_mut())?;
+                if !parts.is_empty() && self.open.is_some() {
+                    self.check_unchanged()?;
+                }
+                parts
+            }
+        };
+        if parts.is_empty() {
+            return Ok(false);
+        }
+        if self.open.is_some() {
+            self.leave_file();
+        }
+        self.files.extend(parts);
+        self.begin_file();
+        self.to_sample = !self.sampled;
+        Ok(true)
+    }
+
+    /// Whether the split waits for more at its end.
+    fn follows(&self) -> bool {
+        self.growing.as_ref().is_some_and(|growing| growing.follow.is_some())
+    }
+
+    /// Whether the current file is the last one, of which more may come.
+    fn waits_here(&self) -> bool {
+        self.follows() && self.file + 1 == self.files.len() && self.open.as_ref().is_some_and(|open| !open.is_finished)
+    }
+
+    /// Forgets where the first parts began of files that grow, once there are very many.
+    fn forget_parts(&mut self) -> Result<()> {
+        let Some(growing) = self.growing.as_mut().filter(|_| self.files.len() > PARTS_MAX) else { return Ok(()) };
+        let prefix = self.prefix.get_mut();
+        prefix.up_to(&self.files, self.file, self.begin.0)?;
+        self.origin = self.base;
+        self.raw_schemas.get_mut().forget_first(self.file);
+        for (file, checksum) in self.files.drain(..self.file).zip(prefix.forget_first(self.file)) {
+            remember(&mut growing.known, InputFile { from: file.length, before: checksum, ..file });
+        }
+        self.file = 0;
+        Ok(())
+    }
+
     fn check_unchanged(&self) -> Result<()> {
-        let Some(open) = &self.open else { return Ok(()) };
-        let name = &self.files[self.file].name;
-        let failed = |e| Error::new(format!("cannot read {name}")).because(e);
-        if open.stamp.is_unchanged(&FileStamp::of(&open.file).map_err(failed)?) {
-            return Ok(());
-        }
-        let (length, checksum) = open.records.checksum_so_far();
-        if begins_with(&open.file, length, checksum).map_err(failed)? {
-            return Ok(());
-        }
-        Err(Error::new(format!("{name} was changed while it was read: what was read is a mixture of before and after"))
-            .help("once it is what it should be, start from the beginning with `--fresh`"))
+        self.open.as_ref().map_or(Ok(()), |open| open.check_unchanged(&self.files[self.file]))
     }
 
     /// Reads up to `room` records; returns `false` at the end of the last file.
@@ -207,58 +310,63 @@ impl CsvSplitReader {
         rows: &mut RowsBuilder,
         dead: &mut Vec<DeadLetter>,
     ) -> Result<bool> {
-        let from = self.position().offset;
+        let from_offset = self.position().offset;
         while rows.len() + dead.len() < room {
             let busy = rows.len() + dead.len() > 0;
+            if self.to_sample && rows.len() == 0 {
+                self.take_sample()?;
+                *rows = self.decoder.rows(room.min(BATCH_ROWS_MAX));
+            }
             let Some(open) = &mut self.open else {
-                if !self.open_file()? {
-                    return Ok(false);
+                if self.open_file()? || (self.follows() && self.read_on((!busy).then_some(until))?) {
+                    continue;
                 }
-                continue;
+                return Ok(self.follows());
             };
             let more = if self.files.len() > 1 { ", as those of other files may be" } else { "" };
             let span = &mut self.files[self.file];
-            let records = &mut open.records;
-            let failed = |e| Error::new(format!("cannot read {}", span.name)).because(e);
-            match records.next().map_err(failed)? {
+            let (base, from) = (self.base, span.from);
+            let failed = |name: &str, e| Error::new(format!("cannot read {name}")).because(e);
+            let outcome = open.records.next().map_err(|e| failed(&span.name, e))?;
+            match outcome {
                 ReadOutcome::Record => {}
                 ReadOutcome::TooLong => {
                     let why =
                         format!("no end of the row within {} KiB: is a quote not closed?", RECORD_BYTES_MAX / 1024);
-                    dead.push(dead_letter(records, self.base, &span.name, why));
+                    dead.push(dead_letter(&open.records, base.wrapping_sub(from), &span.name, why));
                     continue;
                 }
                 ReadOutcome::Read if Instant::now() >= until => break,
                 ReadOutcome::Read => {
-                    if self.base + records.position() - from >= BATCH_BYTES_MAX && busy {
+                    if base + (open.records.position() - from) - from_offset >= BATCH_BYTES_MAX && busy {
+                        break;
+                    }
+                    continue;
+                }
+                ReadOutcome::Torn | ReadOutcome::End if self.growing.is_some() => {
+                    if !self.at_end_of_growing(outcome == ReadOutcome::Torn, (!busy).then_some(until))? {
                         break;
                     }
                     continue;
                 }
                 ReadOutcome::Torn => {
-                    let due = match open.torn {
-                        Some(due) => due,
-                        None => *open.torn.insert(torn_line::recheck_at(&open.file).map_err(failed)?),
-                    };
-                    match torn_line::recheck(&open.file, span.length, due, (!busy).then_some(until)).map_err(failed)? {
+                    let outcome = open.recheck(span, (!busy).then_some(until));
+                    match outcome.map_err(|e| failed(&span.name, e))? {
                         TornLine::Pending => break,
                         TornLine::Unchanged => {
                             // The run logs it, not the reading for a fit.
                             if self.progress.is_some() && !std::mem::replace(&mut self.torn_logged, true) {
-                                let (name, line) = (&span.name, records.line());
+                                let (name, line) = (&span.name, open.records.line());
                                 tracing::info!(
                                     "{name}: its last line, {line}, has no end and is read as it stands{more}"
                                 );
                             }
-                            records.close_end();
+                            open.records.close_end();
                         }
-                        TornLine::Grown(length) => {
-                            records.extend(length - span.length);
-                            span.length = length;
-                            open.torn = None;
+                        TornLine::Grown(_) => {
                             // Reading for a fit ends, even while another program goes on writing without a line end.
                             if self.progress.is_none() {
-                                records.close_end();
+                                open.records.close_end();
                             }
                         }
                     }
@@ -269,16 +377,33 @@ impl CsvSplitReader {
                     continue;
                 }
             }
-            let name = &self.files[self.file].name;
-            let origin = self.base + records.record_at();
+            if std::mem::take(&mut open.begins_in_line) {
+                let why =
+                    "the rest of a line of which an earlier run carried what was there: it had no end yet".to_owned();
+                dead.push(dead_letter(&open.records, base.wrapping_sub(from), &span.name, why));
+                continue;
+            }
+            if open.head.repeats(&open.records) {
+                self.pass_over();
+                continue;
+            }
+            let records = &mut open.records;
+            let (name, base) = (&span.name, base.wrapping_sub(from));
+            let origin = base.wrapping_add(records.record_at());
             match self.decoder.decode(records, origin, rows) {
                 Decoded::Row => {}
-                Decoded::Rejected(why) => dead.push(dead_letter(records, self.base, name, why)),
+                Decoded::Rejected(why) => {
+                    let is_first = records.record_line() == open.head.end;
+                    let is_units = is_first && self.decoder.has_no_digit_in_time(records);
+                    let why = why + &self.reading.option_for(records.raw(), is_units);
+                    dead.push(dead_letter(records, base, name, why));
+                }
                 Decoded::Malformed(why) => {
                     if records.spans_lines() {
                         records.reject_first_line(RECORD_BYTES_MAX);
                     }
-                    dead.push(dead_letter(records, self.base, name, why));
+                    let why = why + &self.reading.option_for(records.raw(), false);
+                    dead.push(dead_letter(records, base, name, why));
                 }
                 Decoded::LayoutChange => {
                     records.unread();
@@ -292,12 +417,45 @@ impl CsvSplitReader {
         Ok(true)
     }
 
-    /// Takes the sample: before the first commit, and never again.
-    fn take_sample(&mut self) -> Result<()> {
-        if std::mem::replace(&mut self.sampled, true) {
-            return Ok(());
+    /// At the end of a file that grows, where a line may be torn; returns whether to read on.
+    #[cold]
+    fn at_end_of_growing(&mut self, is_torn: bool, until: Option<Instant>) -> Result<bool> {
+        if self.waits_here() {
+            return self.read_on(until);
         }
-        let found = sample::take(&self.files, self.header.as_ref(), self.dialect, &mut self.decoder)?;
+        let (Some(open), Some(span)) = (&mut self.open, self.files.get(self.file)) else { return Ok(true) };
+        if is_torn && span.form.packing != Packing::None {
+            // Nobody adds to an archive in the middle.
+            open.records.close_end();
+            return Ok(true);
+        }
+        if is_torn {
+            tracing::info!("{}: its last line, {}, has no end yet and waits for it", span.name, open.records.line());
+        }
+        self.close_file()?;
+        Ok(true)
+    }
+
+    /// Counts the last record as a header that comes again.
+    #[cold]
+    fn pass_over(&mut self) {
+        let (Some(progress), Some(open)) = (&self.progress, &self.open) else { return };
+        progress.passed_over();
+        if !std::mem::replace(&mut self.repeated_logged, true) {
+            let (name, line) = (&self.files[self.file].name, open.records.record_line());
+            tracing::info!("{name}:{line}: the header comes again; such lines are passed over and counted");
+        }
+    }
+
+    /// Takes the sample: of the first files that have records, before the first commit, and never again.
+    #[cold]
+    fn take_sample(&mut self) -> Result<()> {
+        self.to_sample = false;
+        let files = self.files.get(self.file..).unwrap_or_default();
+        let Some(found) = sample::take(files, &self.reading, self.growing.is_some(), &mut self.decoder)? else {
+            return Ok(());
+        };
+        self.sampled = true;
         // The run logs it, not the reading for a fit.
         if let Some(report) = &self.cells {
             let is_declared = self.decoder.config().is_declared();
@@ -311,11 +469,11 @@ impl CsvSplitReader {
     /// Reports cells with a problem.
     fn report_cells(&mut self) {
         let Some(report) = &self.cells else { return };
-        let (files, lines, decoder) = (&self.files, &self.lines, &mut self.decoder);
+        let CsvSplitReader { files, lines, decoder, origin, .. } = self;
         let place = |at: u64| {
-            let (file, byte) = input_files::locate(files, at)?;
-            let name = &files[file].name;
-            lines.borrow_mut().line(name, at - byte, at).map(|line| format!("{name}:{line}"))
+            let (file, byte) = input_files::locate(files, at.checked_sub(*origin)?)?;
+            let file = files.get(file)?;
+            lines.borrow_mut().line(file, byte, at).map(|line| format!("{}:{line}", file.name))
         };
         let mut cells = std::mem::take(&mut decoder.unreadable);
         report.take(CellProblem::Unreadable, &mut cells, |field| decoder.field_name(field).to_owned(), place);
@@ -330,29 +488,34 @@ impl CsvSplitReader {
 
     /// The file and line of a byte of the split.
     fn line_of(&self, at: u64) -> Option<(&str, u64)> {
-        let (file, byte) = input_files::locate(&self.files, at)?;
-        let name = &self.files[file].name;
-        self.lines.borrow_mut().line(name, at - byte, at).map(|line| (name.as_str(), line))
+        let (file, byte) = input_files::locate(&self.files, at.checked_sub(self.origin)?)?;
+        let file = self.files.get(file)?;
+        self.lines.borrow_mut().line(file, byte, at).map(|line| (file.name.as_str(), line))
+    }
+
+    /// The bytes of all files, or a guess.
+    fn expected(&self) -> u64 {
+        self.files.iter().fold(0, |sum: u64, file| sum.saturating_add(file.expected()))
     }
 
     fn report_progress(&mut self, before: u64, ended: bool) {
         let position = self.position();
-        let total: u64 = self.files.iter().map(|file| file.length).sum();
-        let rest = if ended { 0 } else { total.saturating_sub(position.offset) };
+        let rest = if ended { 0 } else { self.expected().saturating_sub(position.offset - self.origin) };
         if let Some(progress) = &mut self.progress {
             progress.report(before, position, rest, self.limit);
         }
     }
 }
 
-/// The dead letter of the last record.
+/// The dead letter of the last record; `base` is where the file's first byte would be in the split.
 #[cold]
-fn dead_letter(records: &Records<File>, base: u64, name: &str, why: String) -> DeadLetter {
+fn dead_letter(records: &Records<FileText>, base: u64, name: &str, why: String) -> DeadLetter {
     let place = match records.record_line() {
         0 => format!("{name}, byte {}", records.record_at()),
         line => format!("{name}:{line}"),
     };
-    let mut dead_letter = DeadLetter::new(base + records.record_at(), why, Some(records.raw().to_vec()));
+    let mut dead_letter =
+        DeadLetter::new(base.wrapping_add(records.record_at()), why, Some(records.original().into_owned()));
     dead_letter.place = Some(place);
     dead_letter
 }
@@ -366,12 +529,12 @@ impl SplitReader for CsvSplitReader {
             self.report_progress(self.position().offset, true);
             return Ok(Poll::End);
         }
+        self.forget_parts()?;
         let before = self.position().offset;
         if self.file < self.files.len() {
             let line = self.line();
             self.lines.get_mut().add(before, line);
         }
-        self.take_sample()?;
         let mut rows = self.decoder.rows(room);
         let mut dead = Vec::new();
         self.decoder.times().begin_batch();
@@ -398,20 +561,26 @@ impl SplitReader for CsvSplitReader {
 
     fn position(&self) -> Position {
         let at = self.open.as_ref().map_or(self.begin.0, |open| open.records.position());
-        Position { offset: self.base + at, records: self.row }
+        Position { offset: self.offset_of(at), records: self.row }
     }
 
     fn snapshot_state(&self, at: Position) -> Result<Vec<u8>> {
         let end = self.position().offset;
         // What lies behind the checkpoint may still change before the split resumes there.
-        let (file, byte) = input_files::locate(&self.files, at.offset).unwrap_or((self.file, end - self.base));
+        let (file, byte) = at
+            .offset
+            .checked_sub(self.origin)
+            .and_then(|at| input_files::locate(&self.files, at))
+            .unwrap_or((self.file, self.begin.0));
         let read = self.prefix.borrow_mut().up_to(&self.files, file, byte)?;
         let line = match &self.open {
             Some(open) if at.offset == end => open.records.line(),
             _ => self.line_of(at.offset).map_or(0, |(_, line)| line),
         };
+        let known = self.growing.as_ref().map_or_else(Vec::new, |growing| growing.known.clone());
         let (files, kinds) = (self.files.clone(), self.decoder.kinds());
-        SplitSnapshot { files, line, kinds, read, times: self.decoder.saved_times(at.offset) }.to_bytes()
+        let times = self.decoder.saved_times(at.offset);
+        SplitSnapshot { files, origin: self.origin, known, line, kinds, read, times }.to_bytes()
     }
 
     fn describe_offset(&mut self, at: u64) -> Option<String> {
@@ -419,15 +588,16 @@ impl SplitReader for CsvSplitReader {
     }
 
     fn raw_schema(&self, letter: &DeadLetter) -> Option<Arc<str>> {
-        let (schema, text) = self.raw_schema.as_ref()?;
+        let (file, _) = input_files::locate(&self.files, letter.source_offset.checked_sub(self.origin)?)?;
+        let kept = self.raw_schemas.borrow_mut().of(file, || self.reading.read_raw_schema(self.files.get(file)?))?;
         Some(match letter.time {
-            Some(time) if self.decoder.needs_time(time.0) => schema.text_with_time(time),
-            _ => Arc::clone(text),
+            Some(time) if self.decoder.needs_time(time.0) => kept.schema.text_with_time(time),
+            _ => Arc::clone(&kept.text),
         })
     }
 
     fn progress(&self) -> Option<f64> {
-        let total: u64 = self.files.iter().map(|file| file.length).sum();
-        Some(self.position().offset as f64 / total.max(1) as f64)
+        let read = self.position().offset - self.origin;
+        Some((read as f64 / self.expected().max(1) as f64).min(1.0))
     }
 }

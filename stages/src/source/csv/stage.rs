@@ -24,7 +24,8 @@ key = { name = \"station\", value = \"uci\" }
 ";
 
 /// Options that change no record of the input.
-const BESIDE_CONTENT: &[&str] = &["path", "on_unreadable", "parallel", "rerun", "replay", "sample_if_missing"];
+const BESIDE_CONTENT: &[&str] =
+    &["path", "follow", "on_unreadable", "parallel", "rerun", "replay", "sample_if_missing"];
 
 inventory::submit! { Descriptor::source::<CsvSourceConfig>("csv", EXAMPLE).beside_content(BESIDE_CONTENT) }
 
@@ -34,7 +35,7 @@ impl SourceConfig for CsvSourceConfig {
     }
 
     fn boundedness(&self) -> Boundedness {
-        Boundedness::Bounded { rerun: self.rerun }
+        if self.follow { Boundedness::Unbounded } else { Boundedness::Bounded { rerun: self.rerun } }
     }
 
     fn pace(&self) -> Option<Pace> {
@@ -43,7 +44,7 @@ impl SourceConfig for CsvSourceConfig {
 
     /// Reads only the files' headers, and those only for dead letters that have not kept theirs.
     fn dead_letter_decoder(&self, cx: &BuildContext) -> Result<Option<Box<dyn DeadLetterDecoder>>> {
-        let files = input_files::expand(&self.path)?;
+        let files = input_files::expand(&self.path, self.encoding())?;
         Ok(Some(Box::new(CsvSource::new(self.clone(), files, cx).dead_letter_decoder()?)))
     }
 
@@ -52,8 +53,12 @@ impl SourceConfig for CsvSourceConfig {
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>> {
-        let files = input_files::expand(&self.path)?;
+        let files = input_files::expand(&self.path, self.encoding())?;
         if !files.is_empty() {
+            return Ok(Box::new(CsvSource::new(self.clone(), files, cx)));
+        }
+        if self.follow && !cx.until_end() && (self.is_declared() || !self.has_header()) {
+            tracing::warn!("there is no file {} yet: it is waited for", self.path);
             return Ok(Box::new(CsvSource::new(self.clone(), files, cx)));
         }
         if !self.sample_if_missing {

@@ -175,6 +175,9 @@ impl SampleSourceConfig {
         if self.endless && self.records.is_some() {
             problems.push(Problem::new(["records"], "`endless` has no number of records").at_key());
         }
+        if self.rerun == Repeat::New {
+            problems.push(Problem::new(["rerun"], "nothing is added to generated records"));
+        }
         if self.interval == 0 {
             problems.push(Problem::new(["interval"], "the interval must be at least 1 second"));
         }

@@ -5,7 +5,7 @@ use super::*;
 const HOURLY: &str = "%d/%m/%Y %H:%M";
 
 /// Rome's clock on the night on which it is put back from 3:00 to 2:00.
-fn rome(more: Value) -> TimeReader {
+fn rome(more: &Value) -> TimeReader {
     let mut options = json!({ "format": HOURLY });
     options.as_object_mut().expect("a table").extend(more.as_object().cloned().unwrap_or_default());
     reader(options, "Europe/Rome")
@@ -51,7 +51,7 @@ fn a_time_that_the_clock_passed_over_does_not_exist() {
 
 #[test]
 fn a_time_that_comes_twice_goes_by_the_order_of_the_records_of_its_key() {
-    let mut reader = rome(json!({}));
+    let mut reader = rome(&json!({}));
     let hours = ["00:00", "01:00", "02:00", "02:00", "03:00"];
     let expected = ["00:00:00+02:00", "01:00:00+02:00", "02:00:00+02:00", "02:00:00+01:00", "03:00:00+01:00"];
     for (hour, expected) in hours.iter().zip(expected) {
@@ -61,7 +61,7 @@ fn a_time_that_comes_twice_goes_by_the_order_of_the_records_of_its_key() {
         }
     }
     assert!(reader.take_warnings().is_empty());
-    let mut newest_first = rome(json!({}));
+    let mut newest_first = rome(&json!({}));
     for (hour, expected) in hours.iter().zip(expected).rev() {
         assert_eq!(read(&mut newest_first, &format!("31/10/2004 {hour}")), Ok(format!("2004-10-31T{expected}")));
     }
@@ -75,13 +75,13 @@ fn without_a_record_before_it_a_time_that_comes_twice_goes_by_the_option() {
         (json!({ "ambiguous": "earlier" }), "2004-10-31T02:00:00+02:00"),
         (json!({ "ambiguous": "later" }), "2004-10-31T02:00:00+01:00"),
     ] {
-        let mut reader = rome(more);
+        let mut reader = rome(&more);
         assert_eq!(read(&mut reader, text).as_deref(), Ok(expected));
         let warnings = reader.take_warnings();
         assert!(warnings.len() == 1 && warnings[0].contains("`ambiguous`"), "{warnings:?}");
         assert!(reader.take_warnings().is_empty(), "once");
     }
-    let mut reject = rome(json!({ "ambiguous": "reject" }));
+    let mut reject = rome(&json!({ "ambiguous": "reject" }));
     let reason = read(&mut reject, text).expect_err("nobody knows");
     assert!(reason.contains("is shown twice by the clock of Europe/Rome"), "{reason}");
     assert!(read(&mut reject, "31/10/2004 01:00").is_ok());
@@ -90,7 +90,7 @@ fn without_a_record_before_it_a_time_that_comes_twice_goes_by_the_option() {
 
 #[test]
 fn a_record_that_is_read_twice_is_decided_as_at_first_and_so_is_one_after_a_restart() {
-    let mut reader = rome(json!({}));
+    let mut reader = rome(&json!({}));
     let first = |reader: &mut TimeReader| reader.read(b"31/10/2004 02:00", || b"k").expect("a time");
     read_of(&mut reader, "31/10/2004 01:00", "k").expect("a time");
     reader.begin_batch();
@@ -101,22 +101,22 @@ fn a_record_that_is_read_twice_is_decided_as_at_first_and_so_is_one_after_a_rest
     assert_eq!(later.0 - once.0, 3_600_000_000);
     reader.taken(20);
     for (before, expected) in [(10, once), (20, later)] {
-        let mut restarted = rome(json!({}));
+        let mut restarted = rome(&json!({}));
         assert!(restarted.restore(&reader.saved(before)));
         assert_eq!(first(&mut restarted), expected);
     }
-    assert!(!rome(json!({})).restore(b"\xff\xff"));
+    assert!(!rome(&json!({})).restore(b"\xff\xff"));
     assert!(of_format(HOURLY, "UTC").saved(0).is_empty() && of_format(HOURLY, "UTC").restore(b"\xff"));
 }
 
 #[test]
 fn a_dead_letter_that_is_read_again_has_its_time_again() {
     for more in [json!({}), json!({ "marks": "end", "interval": "1h" })] {
-        let mut reader = rome(more.clone());
+        let mut reader = rome(&more);
         for hour in ["01:00", "02:00", "02:00", "03:00"] {
             let time = reader.read(format!("31/10/2004 {hour}").as_bytes(), || b"").expect("a time");
             reader.taken(0);
-            let mut again = rome(more.clone());
+            let mut again = rome(&more);
             again.set_known(reader.has_to_be_known(time.0).then_some(time));
             assert_eq!(again.read(format!("31/10/2004 {hour}").as_bytes(), || b""), Ok(time));
         }

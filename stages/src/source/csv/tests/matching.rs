@@ -1,6 +1,7 @@
 //! Files that are recognised, whatever they are called.
 
 use aqpipe_engine::stage::{RecordedSplit, SplitState};
+use encoding_rs::UTF_8;
 
 use super::super::input_files::{InputFile, expand};
 use super::super::resume::{self, PlannedSplit};
@@ -31,7 +32,7 @@ fn recorded(files: &Files, path: &str, parallel: bool, rows: &[usize]) -> Vec<Re
 
 fn plan_splits(files: &Files, recorded: Vec<RecordedSplit>, path: &str, parallel: bool) -> Result<Vec<PlannedSplit>> {
     let path = files.path(path).to_string_lossy().into_owned();
-    resume::plan_splits(recorded, &expand(&path)?, &path, parallel)
+    resume::plan_splits(recorded, &expand(&path, UTF_8)?, &path, parallel)
 }
 
 /// The splits as `id: files`, the file that is gone on with marked by the byte.
@@ -273,7 +274,7 @@ fn the_files_of_a_completed_run_are_compared_with_those_that_are_there() {
             let files = Files::new(&two);
             let completed = recorded(&files, "*.csv", parallel, if parallel { &[1, 1] } else { &[2] });
             change(&files);
-            let there = expand(&files.path("*.csv").to_string_lossy()).expect("looks");
+            let there = expand(&files.path("*.csv").to_string_lossy(), UTF_8).expect("looks");
             let differs =
                 resume::input_changes(&completed, &there).expect("compares").map(|differs| files.plain(&differs));
             assert_eq!(differs.as_deref(), expected, "parallel = {parallel}");
@@ -286,13 +287,24 @@ fn what_is_saved_of_many_files_of_a_directory_is_little_and_comes_back() {
     let file = |number: usize| InputFile {
         name: format!("data/of/a/station/2004-{number:05}.csv"),
         length: 100_000,
+        from: 0,
+        before: 0,
+        stored: 100_000,
+        form: Default::default(),
         path: format!("/a/long/way/to/the/data/of/a/station/2004-{number:05}.csv"),
         node: (66_306, 1_000_000 + number as u64),
     };
     let mut files: Vec<InputFile> = (0..1_000).map(file).collect();
     files.push(InputFile { name: "latest".into(), path: "/elsewhere/2005.csv".into(), ..file(0) });
-    let snapshot =
-        SplitSnapshot { files: files.clone(), line: 7, kinds: Vec::new(), read: vec![1, 2], times: Vec::new() };
+    let snapshot = SplitSnapshot {
+        files: files.clone(),
+        origin: 0,
+        known: Vec::new(),
+        line: 7,
+        kinds: Vec::new(),
+        read: vec![1, 2],
+        times: Vec::new(),
+    };
     let bytes = snapshot.to_bytes().expect("bytes");
     assert!(bytes.len() < 35 * files.len(), "{} bytes", bytes.len());
     let start = SplitState { reader: bytes, ..SplitState::default() };

@@ -4,7 +4,10 @@ mod changing;
 mod dead_letters;
 mod engine;
 mod errors;
+mod forms;
 mod fuzz;
+mod growing;
+mod heads;
 mod matching;
 mod messages;
 mod options;
@@ -26,6 +29,7 @@ use aqpipe_engine::stage::{BuildContext, DeadLetter, Poll, Problem, Source, Spli
 use arrow_array::Array;
 use serde_json::{Value, json};
 
+use super::cell_text;
 use super::config::CsvSourceConfig;
 
 /// A directory of files that goes with the test.

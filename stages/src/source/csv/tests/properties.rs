@@ -30,6 +30,12 @@ fn nasty() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
 }
 
+/// Whether bytes are blank lines, and headers that come again.
+fn is_blank_or_header(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes).replace([' ', '\t', '"', '\u{feff}'], "");
+    text.split(['\r', '\n']).all(|line| line == "timestamp,a,b" || line.chars().all(|char| char == ','))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
@@ -79,11 +85,11 @@ proptest! {
             prop_assert_eq!(&body[start..start + bytes.len()], &bytes[..], "the bytes are those of the file");
             prop_assert!(*origin as usize >= at, "no byte twice");
             let between = &body[at - header.len()..start];
-            prop_assert!(between.iter().all(|byte| b"\r\n \t,\"".contains(byte)), "lost: {:?}", between);
+            prop_assert!(is_blank_or_header(between), "lost: {:?}", between);
             at = *origin as usize + bytes.len();
         }
         let rest = &body[at - header.len()..];
-        prop_assert!(rest.iter().all(|byte| b"\r\n \t,\"".contains(byte)), "lost: {:?}", rest);
+        prop_assert!(is_blank_or_header(rest), "lost: {:?}", rest);
     }
 
     #[test]

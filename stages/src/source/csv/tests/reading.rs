@@ -78,7 +78,7 @@ fn rows_that_cannot_be_carried_are_dead_letters_with_their_place_and_bytes() {
         "{}",
         reasons[1]
     );
-    assert_eq!(reasons[2], "the row is not UTF-8 at its byte 20");
+    assert_eq!(reasons[2], "column 3 is not UTF-8: `encoding` says what the file is");
     assert_eq!(reasons[3], "the row has 4 columns and the header 3");
     for letter in &read.dead {
         let origin = letter.source_offset as usize;

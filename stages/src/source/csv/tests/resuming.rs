@@ -6,8 +6,7 @@ use aqpipe_engine::record::Position;
 use aqpipe_engine::stage::{RecordedSplit, SplitState};
 use proptest::prelude::*;
 
-use super::super::column_plan::ColumnPlan;
-use super::super::dialect::Dialect;
+use super::super::file_reading::FileReading;
 use super::super::input_files;
 use super::super::resume;
 use super::super::row_decoder::RowDecoder;
@@ -18,13 +17,12 @@ use super::*;
 fn resumed(files: &Files, start: Option<&SplitState>) -> Result<CsvSplitReader> {
     let config = Arc::new(config(files.options("*.csv", json!({}))));
     let header: Arc<[String]> = ["timestamp", "a", "b"].map(str::to_owned).into();
-    let plan = ColumnPlan::new(&header, &config, &Default::default()).expect("a plan");
-    let decoder = RowDecoder::new(&config, plan, 0, true)?;
-    let dialect = Dialect { delimiter: b',', quote: Some(b'"') };
-    let found = input_files::expand(&config.path)?;
+    let reading = FileReading::new(Arc::clone(&config), Arc::default());
+    let decoder = RowDecoder::new(&config, reading.plan(&header)?, 0, true)?;
+    let found = input_files::expand(&config.path, config.encoding())?;
     let recorded = start.map(|start| RecordedSplit { id: "split".into(), start: start.clone(), held: 0, ended: false });
     let planned = resume::plan_splits(recorded.into_iter().collect(), &found, &config.path, false)?.remove(0);
-    let mut split = CsvSplitReader::new("split".into(), planned.files, decoder, (dialect, Some(header)), None, None);
+    let mut split = CsvSplitReader::new("split".into(), planned.files, decoder, (reading, header), None, None);
     planned.resumed.map_or(Ok(()), |resumed| split.resume(resumed))?;
     Ok(split)
 }
