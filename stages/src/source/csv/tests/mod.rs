@@ -4,6 +4,7 @@ mod changing;
 mod dead_letters;
 mod engine;
 mod errors;
+mod fuzz;
 mod matching;
 mod messages;
 mod options;
