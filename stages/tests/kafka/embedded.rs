@@ -138,9 +138,9 @@ fn messages_that_are_no_records_become_dead_letters_with_their_place_and_bytes()
             Some(large.as_bytes()),
         ],
     );
-    let mut config = read_all();
-    config["tombstones"] = json!("dead_letter");
-    let (result, seen) = Running::start(source(config, &cx), |_| {}).finish();
+    let mut options = read_all();
+    options["tombstones"] = json!("dead_letter");
+    let (result, seen) = Running::start(source(options, &cx), |_| {}).finish();
     result.expect("read to the end");
     assert_eq!(seen.sorted(), [0, 1, 2]);
     let places: Vec<Option<&str>> = seen.dead.iter().map(|letter| letter.place.as_deref()).collect();
@@ -150,6 +150,19 @@ fn messages_that_are_no_records_become_dead_letters_with_their_place_and_bytes()
     assert_eq!(seen.dead[0].raw.as_deref(), Some(&b"not json"[..]));
     assert_eq!(seen.dead[2].raw, None);
     assert!(seen.dead[2].reason.contains("no value"), "{:?}", seen.dead[2]);
+}
+
+#[test]
+fn messages_without_a_value_are_no_records_and_hold_nobody_up() {
+    let embedded = Arc::new(EmbeddedBroker::start().expect("a broker"));
+    let cx = context(&embedded);
+    embedded.create_topic(TOPIC, 1).expect("a topic");
+    let good = |n: u64| format!(r#"{{"timestamp":"2004-03-10T18:00:00Z","station":"s","n":{n}}}"#);
+    let (first, second) = (good(0), good(1));
+    send_raw(&embedded, &[None, Some(first.as_bytes()), None, None, Some(second.as_bytes()), None]);
+    let (result, seen) = Running::start(source(read_all(), &cx), |_| {}).finish();
+    result.expect("read to the end");
+    assert_eq!((seen.sorted(), seen.dead.len()), (vec![0, 1], 0));
 }
 
 #[test]

@@ -257,7 +257,9 @@ fn ten_megabytes_and_no_value_come_through_or_become_dead_letters() {
         producer.send(record).expect("queued");
     }
     producer.flush(Duration::from_secs(30)).expect("sent");
-    let (result, seen) = Running::start(source(read_from(&topic, true), &BuildContext::for_tests()), |_| {}).finish();
+    let mut options = read_from(&topic, true);
+    options["tombstones"] = json!("dead_letter");
+    let (result, seen) = Running::start(source(options, &BuildContext::for_tests()), |_| {}).finish();
     result.expect("read to the end");
     assert_eq!(seen.sorted(), [1, 2]);
     let lengths: Vec<_> = seen.dead.iter().map(|letter| letter.raw.as_ref().map(Vec::len)).collect();
