@@ -21,9 +21,10 @@ pub(super) enum Cell {
 
 impl Cell {
     /// The kind of a field whose first value this is.
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self, source: &str, reader: &NumberReader) -> Kind {
         match self {
             Cell::Absent | Cell::Null => Kind::Unknown,
+            Cell::Text(text) if reader.is_missing_text(text.text(source).trim().as_bytes()) => Kind::Unknown,
             Cell::Number(_) => Kind::Number,
             Cell::Text(_) | Cell::Bool(_) => Kind::Text,
         }
@@ -64,11 +65,26 @@ impl Cell {
             Cell::Number(number) if number.value.is_finite() => reader.number(number.value),
             Cell::Absent | Cell::Null => Reading::Missing,
             Cell::Text(text) if is_measurement => reader.read(text.text(source).trim().as_bytes()),
-            Cell::Text(text) if text.text(source).trim().is_empty() => Reading::Missing,
+            Cell::Text(text) if reader.is_missing_text(text.text(source).trim().as_bytes()) => Reading::Missing,
             Cell::Number(_) | Cell::Text(_) | Cell::Bool(_) => Reading::Unreadable,
         };
         reader.append(numbers, reading);
         reading == Reading::Unreadable
+    }
+
+    /// Whether the value is a number, or a text that spells one and is no code such as `007`.
+    #[cold]
+    pub(super) fn spells_number(&self, source: &str, reader: &NumberReader) -> bool {
+        match self {
+            Cell::Number(_) => true,
+            Cell::Text(text) => {
+                let text = text.text(source);
+                let text = text.trim().as_bytes();
+                let is_code = text.first() == Some(&b'0') && text.get(1).is_some_and(u8::is_ascii_digit);
+                !is_code && matches!(reader.read(text), Reading::Value(_))
+            }
+            Cell::Absent | Cell::Null | Cell::Bool(_) => false,
+        }
     }
 
     /// The value as it is written, for messages.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aqpipe_engine::record::{Batch, Fields, Kind};
+use aqpipe_engine::record::{Batch, Fields, Kind, SAMPLE_RECORDS};
 use aqpipe_engine::{Error, Result};
 use arrow_array::builder::StringBuilder;
 
@@ -16,9 +16,9 @@ use super::record_path::RecordPlace;
 use super::rejected::Rejected;
 use super::row::{IGNORED, Row};
 use super::row_values::Reading;
-use crate::columns::{KeyBuilder, RowsBuilder};
+use crate::columns::{ColumnBuilder, KeyBuilder, RowsBuilder};
 use crate::reading::time::TimeReader;
-use crate::reading::{KeyOrigin, NumberReader, UnreadableCells, join};
+use crate::reading::{FieldCells, KeyOrigin, NumberReader, UnreadableCells, join};
 
 /// Bytes of records that may wait in one batch.
 const BATCH_BYTES_MAX: usize = 64 << 20;
@@ -39,7 +39,7 @@ pub enum Pushed {
 
 /// Reads records into columns (see the [module](super) for their shape).
 ///
-/// * An unknown property becomes a field. Its first value that is not null says whether it holds numbers or text (true and
+/// * An unknown property becomes a field. Its first value that is neither null nor a word for "no value" says whether it holds numbers or text (true and
 ///   false are text), unless `numeric` lists it. A known field that a record lacks is missing.
 /// * In a field that is declared as a measurement, or that a stage uses as one, a text is read as a cell of CSV is. In any other
 ///   field of numbers a text has no value and fails the test `syntax`, as true, false and a decimal beyond 64 bits do. In
@@ -66,6 +66,10 @@ pub struct Decoder {
     unreadable: UnreadableCells,
     /// The publisher's codes that are not listed, by the index of their field.
     unlisted: UnreadableCells,
+    /// Cells of text that spell numbers, among the first records, where no field is declared.
+    numbers_as_text: UnreadableCells,
+    /// Records that were looked at for these.
+    looked_at: u64,
     times: TimeReader,
     /// Of the next record's message, in milliseconds since 1970.
     message_time: Option<i64>,
@@ -87,6 +91,8 @@ impl Decoder {
             numbers: options.numbers,
             unreadable: UnreadableCells::default(),
             unlisted: UnreadableCells::default(),
+            numbers_as_text: UnreadableCells::default(),
+            looked_at: 0,
             times: options.times,
             message_time: None,
         }
@@ -152,9 +158,10 @@ impl Decoder {
             *first == IGNORED || matches!(cell, Some(Cell::Text(_)))
         });
         let has_quality = quality.validate(source, order, first_may_be_key, find);
+        let kind = |cell: &Cell| cell.kind(source, &self.numbers);
         let texts: Vec<usize> = match self.layout.unknown_kinds {
             0 => Vec::new(),
-            _ => unknown_kinds(&self.layout, cells).filter(|index| cells[*index].kind() == Kind::Text).collect(),
+            _ => unknown_kinds(&self.layout, cells).filter(|index| kind(&cells[*index]) == Kind::Text).collect(),
         };
         let has_score_field = new.iter().any(|(name, _)| name == SCORE);
         let scored =
@@ -164,7 +171,7 @@ impl Decoder {
             if self.rows.len() > 0 {
                 return false;
             }
-            let fields = new.iter().map(|(name, cell)| (name.as_str(), cell));
+            let fields = new.iter().map(|(name, cell)| (name.as_str(), kind(cell)));
             self.layout.grow(fields, &texts, quality.derived(), scored);
             quality.resolve_derived(&self.layout);
             cells.extend(new.drain(..).map(|(_, cell)| cell));
@@ -177,7 +184,7 @@ impl Decoder {
     fn append(&mut self, source_offset: u64, source: &str, message_key: Option<&str>) {
         if self.layout.unknown_kinds > 0 {
             let numbers: Vec<usize> = unknown_kinds(&self.layout, &self.row.cells)
-                .filter(|index| self.row.cells[*index].kind() == Kind::Number)
+                .filter(|index| self.row.cells[*index].kind(source, &self.numbers) == Kind::Number)
                 .collect();
             numbers.into_iter().for_each(|index| self.layout.decide_number(index));
         }
@@ -200,9 +207,14 @@ impl Decoder {
         if has_flags {
             self.layout.flags.clear_missing(&mut self.row.cells, &self.row.codes, source);
         }
+        let looks = self.layout.asked == 0 && self.looked_at < SAMPLE_RECORDS;
+        self.looked_at += 1;
         for (index, (column, cell)) in rows.columns.iter_mut().zip(&self.row.cells).enumerate() {
             if cell.append_to(column, source, &self.numbers, self.layout.is_measurement(index)) {
                 self.unreadable.add(index, cell.shown(source).trim().as_bytes(), source_offset);
+            }
+            if looks && matches!(column, ColumnBuilder::Text(_)) && cell.spells_number(source, &self.numbers) {
+                self.numbers_as_text.add(index, cell.shown(source).trim().as_bytes(), source_offset);
             }
         }
         if let Some(scores) = &mut rows.scores {
@@ -219,6 +231,12 @@ impl Decoder {
         }
         self.row.passed_over.commit();
         self.bytes += source.len();
+    }
+
+    /// The cells of text that spelt numbers since the last call, by the index of the field: a field of text by its first
+    /// value may be meant as one of numbers.
+    pub(crate) fn numbers_as_text(&mut self) -> Vec<(usize, FieldCells)> {
+        if self.numbers_as_text.is_empty() { Vec::new() } else { self.numbers_as_text.take() }
     }
 
     /// The rows read since the last call, as a batch; `None` if there are none.

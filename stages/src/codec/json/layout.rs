@@ -7,7 +7,6 @@ use aqpipe_engine::record::{Field, Fields, Kind};
 use aqpipe_engine::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::cell::Cell;
 use super::names::{Names, is_pointer};
 use super::options::{DecoderOptions, Others};
 use super::property_names::{QUALITY, SCORE};
@@ -241,13 +240,13 @@ impl Layout {
     /// Adds fields, and takes over what a record tells of known ones.
     pub(super) fn grow<'a>(
         &mut self,
-        new: impl Iterator<Item = (&'a str, &'a Cell)>,
+        new: impl Iterator<Item = (&'a str, Kind)>,
         texts: &[usize],
         derived: &[String],
         scored: bool,
     ) {
-        for (name, cell) in new {
-            let kind = if self.numeric.contains(name) { Kind::Number } else { cell.kind() };
+        for (name, kind) in new {
+            let kind = if self.numeric.contains(name) { Kind::Number } else { kind };
             self.fields.push(Field { name: name.into(), kind, derived: false });
         }
         for index in texts {

@@ -4,8 +4,8 @@ use aqpipe_engine::Result;
 use aqpipe_engine::record::Batch;
 
 use crate::codec::json::{Decoder, DecoderOptions, PassedOver, Pushed, Rejected};
-use crate::reading::UnreadableCells;
 use crate::reading::time::TimeReader;
+use crate::reading::{FieldCells, UnreadableCells};
 use crate::source::csv::{CsvMessageDecoder, CsvMessageOptions};
 
 /// How messages are read.
@@ -112,6 +112,14 @@ impl MessageDecoder {
         match self {
             MessageDecoder::Json(decoder) => decoder.quality_ignored(),
             MessageDecoder::Csv(_) => 0,
+        }
+    }
+
+    /// The cells of text that spelt numbers since the last call, by the index of the field.
+    pub(super) fn numbers_as_text(&mut self) -> Vec<(usize, FieldCells)> {
+        match self {
+            MessageDecoder::Json(decoder) => decoder.numbers_as_text(),
+            MessageDecoder::Csv(_) => Vec::new(),
         }
     }
 

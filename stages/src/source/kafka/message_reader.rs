@@ -223,10 +223,21 @@ impl MessageReader {
     fn judge(&mut self, batch: &Batch) -> Result<()> {
         let partition = &self.partition;
         let place = |offset: u64| Some(format!("{partition}@{offset}"));
-        let (unreadable, unlisted) = self.decoder.problem_cells();
+        let (unreadable, _) = self.decoder.problem_cells();
         self.sample.add(batch, unreadable, place)?;
+        let texts = self.decoder.numbers_as_text();
+        let (unreadable, unlisted) = self.decoder.problem_cells();
         let fields = batch.fields();
         let name = |index: usize| fields.list.get(index).map_or_else(String::new, |field| field.name.to_string());
+        for (index, cells) in texts {
+            let (name, at) = (name(index), place(cells.first).unwrap_or_default());
+            let text = cells.texts.first().map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
+            let warning = format!(
+                "`{name}` is text, because its first value was one, and `{text}` at {at} spells a number: list it in `fields` \
+                 where it is a measurement, or in `text_fields`"
+            );
+            self.rules.report.warn(&name, &warning);
+        }
         self.rules.report.take(CellProblem::Unreadable, unreadable, name, place);
         self.rules.report.take(CellProblem::UnlistedCode, unlisted, name, place);
         Ok(())

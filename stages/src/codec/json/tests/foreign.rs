@@ -218,3 +218,22 @@ fn a_cell_that_older_messages_call_not_a_number_fails_the_syntax_test() {
     let numbers = read[0].numbers(0).expect("numbers");
     assert_eq!((numbers.get(0), numbers.quality_at(0)), (None, CellQuality::UNREADABLE));
 }
+
+#[test]
+fn a_word_for_no_value_decides_no_kind_and_numbers_in_a_field_of_text_are_told() {
+    let mut decoder = Decoder::new(options());
+    let records = [
+        r#"{"timestamp":"2004-03-10T18:00:00Z","a":"NaN","b":"offline","c":"007","d":"7"}"#,
+        r#"{"timestamp":"2004-03-10T19:00:00Z","a":2.5,"b":1.5,"c":"008","d":"off"}"#,
+        r#"{"timestamp":"2004-03-10T20:00:00Z","a":"NA","b":"NA","c":null,"d":"8"}"#,
+    ];
+    let batch = decode(&mut decoder, &records).remove(0);
+    let a = batch.numbers(0).expect("numbers");
+    assert_eq!((0..3).map(|row| a.get(row)).collect::<Vec<_>>(), [None, Some(2.5), None]);
+    assert_eq!(a.quality_at(2), CellQuality::MISSING, "no value, and nothing that cannot be read");
+    let told: Vec<_> = decoder.numbers_as_text();
+    let told: Vec<_> =
+        told.iter().map(|(index, cells)| (*index, cells.count, cells.first, &cells.texts[0][..])).collect();
+    assert_eq!(told, [(1, 1, 1, &b"1.5"[..]), (3, 2, 0, &b"7"[..])]);
+    assert!(decoder.numbers_as_text().is_empty());
+}
