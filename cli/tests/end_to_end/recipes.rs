@@ -86,11 +86,13 @@ fn recipes() -> Vec<Recipe> {
 
 fn run_all(recipes: &[Recipe], kafka: Option<&Kafka>) {
     assert!(!recipes.is_empty());
-    for recipe in recipes {
+    let wrong = recipes.iter().filter_map(|recipe| {
         let dir = TestDir::new();
         recipe.write(&dir);
-        field::run(&dir.path(""), kafka).unwrap_or_else(|wrong| panic!("{}: {wrong}", recipe.network));
-    }
+        Some(format!("{}: {}", recipe.network, field::run(&dir.path(""), kafka).err()?))
+    });
+    let wrong: Vec<String> = wrong.collect();
+    assert!(wrong.is_empty(), "{} of {} recipes:\n{}", wrong.len(), recipes.len(), wrong.join("\n\n"));
 }
 
 #[test]

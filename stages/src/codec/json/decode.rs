@@ -142,12 +142,16 @@ impl Decoder {
         let known = self.layout.fields.len();
         let find_new = |name: &str| new.iter().position(|(new, _)| new == name).map(|place| known + place);
         let find_ignored = |name: &str| ignored.iter().any(|ignored| ignored.text(source) == name).then_some(IGNORED);
-        let find_code = |name: &str| self.layout.is_code(name).then_some(IGNORED);
+        let find_beside = |name: &str| self.layout.is_beside(name).then_some(IGNORED);
         let find = |name: &str| {
             let field = self.layout.field(name).or_else(|| find_new(name));
-            field.or_else(|| find_ignored(name)).or_else(|| find_code(name))
+            field.or_else(|| find_ignored(name)).or_else(|| find_beside(name))
         };
-        let has_quality = quality.validate(source, order, find);
+        let first_may_be_key = order.first().is_some_and(|first| {
+            let cell = if *first < known { cells.get(*first) } else { new.get(*first - known).map(|(_, cell)| cell) };
+            *first == IGNORED || matches!(cell, Some(Cell::Text(_)))
+        });
+        let has_quality = quality.validate(source, order, first_may_be_key, find);
         let texts: Vec<usize> = match self.layout.unknown_kinds {
             0 => Vec::new(),
             _ => unknown_kinds(&self.layout, cells).filter(|index| cells[*index].kind() == Kind::Text).collect(),

@@ -222,9 +222,9 @@ impl Layout {
         }
     }
 
-    /// Whether that is the name of a property with the publisher's codes.
-    pub(super) fn is_code(&self, name: &str) -> bool {
-        matches!(self.find(name), Some((_, Slot::Code(_))))
+    /// Whether that is the name of a property that is no field here, but may be one of its writer.
+    pub(super) fn is_beside(&self, name: &str) -> bool {
+        matches!(self.find(name), Some((_, Slot::Code(_) | Slot::Key(_))))
     }
 
     /// Why an unknown property cannot become a field, with `more` unknown ones before it in its record.

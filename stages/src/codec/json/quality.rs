@@ -202,8 +202,15 @@ impl Quality {
 
     /// Checks the property against its record, once all of that is read. Clears it and returns `false` where it does not fit.
     ///
-    /// `order` has the fields in the order of the object, `field` finds them by name.
-    pub(super) fn validate(&mut self, source: &str, order: &[usize], field: impl Fn(&str) -> Option<usize>) -> bool {
+    /// `order` has the fields in the order of the object, `field` finds them by name. A writer's key, which comes first and has no
+    /// flag, may be the first of them, for the reader may use another: it is taken out.
+    pub(super) fn validate(
+        &mut self,
+        source: &str,
+        order: &mut Vec<usize>,
+        first_may_be_key: bool,
+        field: impl Fn(&str) -> Option<usize>,
+    ) -> bool {
         if !self.present {
             return true;
         }
@@ -213,6 +220,9 @@ impl Quality {
                 None => self.fills.is_empty() && self.tests.is_empty(),
                 Some(flags) => {
                     let flags = &source.as_bytes()[flags.range()];
+                    if first_may_be_key && flags.len() + 1 == order.len() {
+                        order.remove(0);
+                    }
                     flags.len() == order.len() && flags.iter().all(|digit| parse_flag(*digit).is_some())
                 }
             }

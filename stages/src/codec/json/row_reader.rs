@@ -105,13 +105,12 @@ impl Row {
                 return Ok(place);
             }
         }
+        let is_key = by.layout.key_name() == Some(&*name);
+        if (is_key || by.layout.others == Others::Ignored) && !matches!(lexer.peek(), Some(b'{' | b'[')) {
+            self.order.push(IGNORED);
+            self.ignored.push(quoted);
+        }
         if by.layout.others == Others::Ignored {
-            // The key is no field, wherever it is taken from.
-            let is_key = by.layout.key_name() == Some(&*name);
-            if !is_key && !matches!(lexer.peek(), Some(b'{' | b'[')) {
-                self.order.push(IGNORED);
-                self.ignored.push(quoted);
-            }
             lexer.value()?;
             return Ok(place);
         }

@@ -59,8 +59,12 @@ impl Row {
             Slot::Key(part) => {
                 let name = &layout.key_columns()[part];
                 let cell = Cell::read(lexer)?.map_err(|what| nested(name, what))?;
-                if self.counts(slot, depth, !matches!(self.keys[part], Cell::Absent), name)? {
+                let is_there = !matches!(self.keys[part], Cell::Absent);
+                if self.counts(slot, depth, is_there, name)? {
                     self.keys[part] = cell;
+                }
+                if depth == 0 && !is_there {
+                    self.order.push(IGNORED);
                 }
             }
             Slot::Code(code) => {

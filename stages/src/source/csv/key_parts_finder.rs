@@ -26,7 +26,7 @@ impl KeyPartsFinder {
     /// Looks at a record.
     pub(super) fn look<R: Read>(&mut self, plan: &ColumnPlan, decimal: u8, record: &Records<R>) {
         let join = |columns: &mut dyn Iterator<Item = usize>| {
-            let mut joined = Vec::new();
+            let mut joined = Vec::with_capacity(record.raw().len());
             columns.filter(|column| *column < record.columns()).for_each(|column| {
                 joined.extend_from_slice(record.cell(column).trim_ascii());
                 joined.push(SEPARATOR);

@@ -45,16 +45,34 @@ fn the_key_of_the_message_is_the_key_of_its_record() {
 }
 
 #[test]
-fn marks_of_our_own_messages_are_understood_where_the_key_is_the_message_s() {
-    let own = br#"{"timestamp":"2024-03-31T00:00:00Z","station":"n","v":1,"w":2,"quality":{"flags":"43","tests":{"v":["x"]}}}"#;
-    for others in [Others::Asked, Others::Welcome, Others::Ignored] {
-        let declared = Fields { list: vec![Field::number("v")], ..Fields::default() };
-        let mut decoder =
-            Decoder::new(DecoderOptions { others, declared: Some(declared), ..keyed(KeyOrigin::Message) });
-        assert_eq!(decoder.push_keyed(0, own, Some(b"n")), Ok(Pushed::Row), "{others:?}");
-        let batch = decoder.take().expect("fits").expect("a row");
-        assert_eq!(batch.numbers(0).expect("numbers").quality_at(0).flag(), Flag::Fail, "{others:?}");
-        assert_eq!(decoder.quality_ignored(), 0, "{others:?}");
+fn marks_of_our_own_messages_are_understood_whatever_the_key_of_their_reader_is() {
+    let columns = |names: &[&str]| {
+        Some(KeyOrigin::Columns(names.iter().map(|name| (*name).to_owned()).collect(), "-".to_owned()))
+    };
+    let with_key = br#"{"timestamp":"2024-03-31T00:00:00Z","station":"n","site":"x","v":1,"w":2,"quality":{"flags":"243","tests":{"v":["x"]}}}"#;
+    let without =
+        br#"{"timestamp":"2024-03-31T00:00:00Z","site":"x","v":1,"w":2,"quality":{"flags":"243","tests":{"v":["x"]}}}"#;
+    let origins = [
+        None,
+        columns(&["station"]),
+        columns(&["site"]),
+        columns(&["station", "site"]),
+        columns(&["site", "station"]),
+        Some(KeyOrigin::Message),
+        Some(KeyOrigin::Value("x".into())),
+    ];
+    for origin in origins {
+        for others in [Others::Asked, Others::Welcome, Others::Ignored] {
+            for (name, own) in [("station", &with_key[..]), ("key", with_key), ("site", without), ("key", without)] {
+                let key = origin.clone().map(|origin| Key { name: name.into(), origin });
+                let declared = Some(Fields { list: vec![Field::number("v")], ..Fields::default() });
+                let mut decoder = Decoder::new(DecoderOptions { others, declared, key: key.clone(), ..options() });
+                assert_eq!(decoder.push_keyed(0, own, Some(b"n")), Ok(Pushed::Row), "{key:?}");
+                let batch = decoder.take().expect("fits").expect("a row");
+                let flag = batch.numbers(0).expect("numbers").quality_at(0).flag();
+                assert_eq!((flag, decoder.quality_ignored()), (Flag::Fail, 0), "{key:?} {others:?}");
+            }
+        }
     }
 }
 

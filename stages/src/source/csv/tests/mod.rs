@@ -5,6 +5,7 @@ mod dead_letters;
 mod engine;
 mod errors;
 mod forms;
+mod fuzz;
 mod growing;
 mod heads;
 mod matching;
