@@ -90,7 +90,11 @@ fn is_replaced(was: &InputFile, present: &[InputFile]) -> Result<bool> {
         tracing::warn!("{} was emptied and begun again: it is read from its beginning", now.name);
         return Ok(true);
     }
-    Err(changed(was.from, now))
+    let name = &now.name;
+    Err(changed(was.from, now).help(format!(
+        "put back the file as it was; or, if it was emptied and begun again, put a copy in its place, which is read from its \
+         beginning: `cp {name} {name}.copy && mv {name}.copy {name}`"
+    )))
 }
 
 /// Forgets the first ones of very many files that are gone.

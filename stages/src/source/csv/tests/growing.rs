@@ -139,6 +139,10 @@ fn a_file_that_was_emptied_is_read_again_and_one_whose_beginning_changed_is_refu
     std::fs::write(runs.files.path("a.csv"), format!("{HEAD}2004-03-12,4\n2004-03-13,5\n")).expect("writes");
     let error = runs.run().expect_err("it was changed");
     assert!(error.to_string().contains("the beginning of"), "{error}");
+    assert!(error.help_text().is_some_and(|help| help.contains("put a copy in its place")), "{error:?}");
+    std::fs::copy(runs.files.path("a.csv"), runs.files.path("copy")).expect("copies");
+    std::fs::rename(runs.files.path("copy"), runs.files.path("a.csv")).expect("renames");
+    assert_eq!(runs.run().expect("runs"), ["a=4", "a=5"]);
     std::fs::remove_file(runs.files.path("a.csv")).expect("removes");
     runs.append("b.csv", format!("{HEAD}2004-03-14,6\n"));
     assert_eq!(runs.run().expect("runs"), ["a=6"], "a file that is gone and was read is missed by nobody");
