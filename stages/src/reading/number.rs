@@ -73,7 +73,8 @@ impl NumberReader {
     }
 
     /// Reads a cell without blanks around it.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     #[must_use]
     pub fn read(&self, cell: &[u8]) -> Reading {
         match parse_f64(cell, self.decimal) {
@@ -140,6 +141,7 @@ impl NumberReader {
     }
 
     /// The number that a text spells.
+    #[inline(never)]
     fn parse(&self, text: &str) -> Option<f64> {
         let signed = OTHER_MINUS.iter().find_map(|minus| text.strip_prefix(minus)).map(|rest| format!("-{rest}"));
         let text = signed.as_deref().unwrap_or(text);
