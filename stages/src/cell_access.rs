@@ -16,9 +16,11 @@ pub(crate) fn number_at(column: &Column, row: usize, reader: &NumberReader) -> (
             Reading::Value(value) => (Some(value), CellQuality::OBSERVED),
             Reading::Missing => (None, CellQuality::MISSING),
             // A reader without options knows neither marks nor limits.
-            Reading::Censored(_) | Reading::Suspect(_) | Reading::Failed | Reading::Unreadable => {
-                (None, CellQuality::UNREADABLE)
-            }
+            Reading::Censored(_)
+            | Reading::Suspect(_)
+            | Reading::CensoredSuspect(_)
+            | Reading::Failed
+            | Reading::Unreadable => (None, CellQuality::UNREADABLE),
         },
         Column::Text(_) => (None, CellQuality::MISSING),
     }

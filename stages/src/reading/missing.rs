@@ -78,14 +78,15 @@ impl JsonSchema for Sentinel {
 #[derive(Clone, Debug)]
 pub(super) struct Missing {
     numbers: Vec<f64>,
+    /// The user's own words, then those of all.
     words: Vec<Box<[u8]>>,
+    own: usize,
 }
 
 impl Missing {
     /// Sorts the sentinels. A word that spells a number stands for that number too.
     pub(super) fn new(sentinels: &[Sentinel], decimal: u8) -> Missing {
-        let words = MISSING_WORDS.iter().map(|word| word.as_bytes().into()).collect();
-        let mut missing = Missing { numbers: Vec::new(), words };
+        let mut missing = Missing { numbers: Vec::new(), words: Vec::new(), own: 0 };
         for sentinel in sentinels {
             match sentinel {
                 Sentinel::Number(number) => missing.numbers.push(*number),
@@ -95,6 +96,8 @@ impl Missing {
                 }
             }
         }
+        missing.own = missing.words.len();
+        missing.words.extend(MISSING_WORDS.iter().map(|word| Box::from(word.as_bytes())));
         missing
     }
 
@@ -110,7 +113,14 @@ impl Missing {
         cell.is_empty() || self.words.iter().any(|word| **word == *cell)
     }
 
-    /// Whether a cell of text is a sentinel.
+    /// Whether a cell of a column of text has no value: a word such as `NA` is text there, but for the user's own sentinels.
+    pub(super) fn is_empty_text(&self, cell: &[u8], decimal: u8) -> bool {
+        let is_own = || self.words[..self.own].iter().any(|word| **word == *cell);
+        let is_number = || parse_f64(cell, decimal).is_some_and(|number| self.is_number(number));
+        cell.is_empty() || is_own() || (!self.numbers.is_empty() && is_number())
+    }
+
+    /// Whether a cell whose kind is not known is a sentinel.
     pub(super) fn is_cell(&self, cell: &[u8], decimal: u8) -> bool {
         self.is_word(cell) || parse_f64(cell, decimal).is_some_and(|number| self.is_number(number))
     }
@@ -133,6 +143,18 @@ mod tests {
         for cell in [&b"200"[..], b"-200.0", b"na", b"n/a", b"0", b"--"] {
             assert!(!missing.is_cell(cell, b','), "{}", String::from_utf8_lossy(cell));
         }
+    }
+
+    #[test]
+    fn a_text_has_no_value_where_it_is_empty_or_the_user_says_so() {
+        let missing = Missing::new(&[Sentinel::Number(-999.0), Sentinel::Word("X".to_owned())], b'.');
+        for cell in [&b""[..], b"X", b"-999", b"-999.0"] {
+            assert!(missing.is_empty_text(cell, b'.'), "{}", String::from_utf8_lossy(cell));
+        }
+        for word in MISSING_WORDS {
+            assert!(!missing.is_empty_text(word.as_bytes(), b'.'), "{word}");
+        }
+        assert!(Missing::new(&[Sentinel::Word("NA".to_owned())], b'.').is_empty_text(b"NA", b'.'));
     }
 
     #[test]

@@ -1,18 +1,19 @@
 //! The cell of a measurement, from text to a value.
 
-use std::borrow::Cow;
-
 use aqpipe_engine::record::{CellQuality, Flag, Provenance};
 
 use super::missing::Missing;
 use super::options::{Censored, MarkVerdict, NumberOptions, Thousands};
+use super::spelling::spelt;
 use crate::columns::NumberBuilder;
 use crate::decimal::parse_f64;
 
 /// Marks behind one value: more are no marks.
 const MARKS_IN_CELL_MAX: usize = 4;
-/// Spellings of a minus beside `-`: U+2212 and U+2013, as typesetters and spreadsheets write it.
-const OTHER_MINUS: [&str; 2] = ["\u{2212}", "\u{2013}"];
+/// Whole numbers up to this one are exact: it is 2^53.
+const EXACT_MAX: u64 = 1 << f64::MANTISSA_DIGITS;
+/// How many digits it has.
+const EXACT_DIGITS: usize = 16;
 
 /// What the text of a cell says.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,6 +26,8 @@ pub enum Reading {
     Censored(f64),
     /// A number that the source itself marked.
     Suspect(f64),
+    /// Both: a limit with a mark behind it.
+    CensoredSuspect(f64),
     /// The source itself says that the value is wrong: it is not carried.
     Failed,
     /// Neither a number nor a word for "no value".
@@ -91,16 +94,16 @@ impl NumberReader {
         if self.missing.is_number(number) { Reading::Missing } else { Reading::Value(number) }
     }
 
-    /// Whether a cell of text has no value.
+    /// Whether a cell that would say its column's kind has no value.
     #[must_use]
     pub fn is_missing_text(&self, cell: &[u8]) -> bool {
         self.missing.is_cell(cell, self.decimal)
     }
 
-    /// Whether a cell that is no number is a word for "no value".
+    /// Whether a cell of a column of text has no value.
     #[must_use]
-    pub fn is_missing_word(&self, cell: &[u8]) -> bool {
-        self.missing.is_word(cell)
+    pub fn is_empty_text(&self, cell: &[u8]) -> bool {
+        self.missing.is_empty_text(cell, self.decimal)
     }
 
     /// Appends a reading to its column.
@@ -113,6 +116,9 @@ impl NumberReader {
                 cells.push_with(number, CellQuality::OBSERVED.filled(Provenance::Censored, 0));
             }
             Reading::Suspect(number) => cells.push_with(number, self.suspect),
+            Reading::CensoredSuspect(number) => {
+                cells.push_with(number, self.suspect.filled(Provenance::Censored, 0));
+            }
             Reading::Failed => cells.push_missing(self.failed),
             Reading::Unreadable => cells.push_missing(CellQuality::UNREADABLE),
         }
@@ -120,7 +126,8 @@ impl NumberReader {
 
     #[cold]
     fn read_other(&self, cell: &[u8]) -> Reading {
-        if self.missing.is_word(cell) {
+        // The user's own words come before those that stand for no value everywhere.
+        if self.words.is_empty() && self.missing.is_word(cell) {
             return Reading::Missing;
         }
         let Ok(text) = std::str::from_utf8(cell) else { return Reading::Unreadable };
@@ -131,26 +138,23 @@ impl NumberReader {
 
     /// A word, or a number with another minus or with separators of thousands.
     fn plain(&self, text: &str) -> Option<Reading> {
-        if self.missing.is_word(text.as_bytes()) {
-            return Some(Reading::Missing);
-        }
         if let Some((_, value)) = self.words.iter().find(|(word, _)| **word == *text.as_bytes()) {
             return Some(Reading::Value(*value));
+        }
+        if self.missing.is_word(text.as_bytes()) {
+            return Some(Reading::Missing);
         }
         self.parse(text).map(|number| self.number(number))
     }
 
     /// The number that a text spells.
-    #[inline(never)]
     fn parse(&self, text: &str) -> Option<f64> {
-        let signed = OTHER_MINUS.iter().find_map(|minus| text.strip_prefix(minus)).map(|rest| format!("-{rest}"));
-        let text = signed.as_deref().unwrap_or(text);
-        let joined = without_thousands(text, self.thousands, self.decimal)?;
-        parse_f64(joined.as_bytes(), self.decimal)
+        spelt(text, self.thousands.spellings(), self.decimal)
     }
 
-    /// A value with marks behind it, or marks alone.
+    /// A value or a limit with marks behind it, or marks alone.
     fn marked(&self, text: &str) -> Option<Reading> {
+        let unmarked = |text: &str| self.plain(text).or_else(|| self.censored(text));
         let (mut rest, mut worst) = (text, None);
         for _ in 0..MARKS_IN_CELL_MAX {
             let Some((before, verdict)) =
@@ -160,13 +164,14 @@ impl NumberReader {
             };
             rest = before.trim_end();
             worst = worst.max(Some(severity(verdict)));
-            if self.plain(rest).is_some() {
+            if unmarked(rest).is_some() {
                 break;
             }
         }
         let worst = worst?;
-        Some(match (self.plain(rest)?, worst) {
+        Some(match (unmarked(rest)?, worst) {
             (Reading::Value(number), Severity::Suspect) => Reading::Suspect(number),
+            (Reading::Censored(number), Severity::Suspect) => Reading::CensoredSuspect(number),
             (_, Severity::Fail) => Reading::Failed,
             _ => Reading::Missing,
         })
@@ -208,27 +213,17 @@ pub(super) fn split_limit(text: &str) -> Option<(bool, &str)> {
     below.or_else(above).map(|(is_below, limit)| (is_below, limit.trim_start()))
 }
 
-/// The text without separators of thousands; `None` where they stand anywhere else than between groups of three digits.
-fn without_thousands(text: &str, thousands: Thousands, decimal: u8) -> Option<Cow<'_, str>> {
-    let separator = thousands.spellings().iter().find(|separator| text.contains(**separator));
-    let Some(separator) = separator else { return Some(Cow::Borrowed(text)) };
-    let (sign, unsigned) = match text.strip_prefix(['-', '+']) {
-        Some(unsigned) => (&text[..1], unsigned),
-        None => ("", text),
-    };
-    let end = unsigned.find(decimal as char).unwrap_or(unsigned.len());
-    let (whole, fraction) = unsigned.split_at(end);
-    let mut groups = whole.split(separator);
-    let first = groups.next()?;
-    let is_digits = |group: &str| group.bytes().all(|byte| byte.is_ascii_digit());
-    let mut joined = format!("{sign}{first}");
-    let mut is_grouped = (1..=3).contains(&first.len()) && is_digits(first) && !fraction.contains(separator);
-    for group in groups {
-        is_grouped &= group.len() == 3 && is_digits(group);
-        joined.push_str(group);
+/// Whether a cell is a code, from which a number would take something away: digits with a zero before them such as `007`, or more
+/// of them than a number holds exactly.
+#[must_use]
+pub fn is_code(cell: &[u8]) -> bool {
+    let digits = cell.strip_prefix(b"-").unwrap_or(cell);
+    if digits.len() < 2 || !digits.iter().all(u8::is_ascii_digit) {
+        return false;
     }
-    joined.push_str(fraction);
-    is_grouped.then_some(Cow::Owned(joined))
+    let is_padded = cell[0] == b'0';
+    let number = || std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u64>().ok());
+    is_padded || (digits.len() >= EXACT_DIGITS && number().is_none_or(|number| number > EXACT_MAX))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::missing::Sentinel;
+use super::spelling::spelt;
 
 /// The character between groups of three digits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -91,7 +92,7 @@ pub struct NumberOptions {
     pub decimal: char,
     /// The character between groups of three digits.
     pub thousands: Thousands,
-    /// Numbers and words for "no value", beside [`MISSING_WORDS`](super::MISSING_WORDS).
+    /// Numbers and words for "no value" of measurements, beside [`MISSING_WORDS`](super::MISSING_WORDS).
     pub missing: Vec<Sentinel>,
     /// Words that have a value.
     pub words: BTreeMap<String, f64>,
@@ -138,6 +139,12 @@ impl NumberOptions {
                 problems.push(Problem::new(["words", word], "a word's value must be a finite number"));
             } else if word.trim().is_empty() {
                 problems.push(Problem::new(["words", word], "the word is empty: an empty cell has no value").at_key());
+            } else if self.missing.contains(&Sentinel::Word(word.trim().to_owned())) {
+                let message = "this word is in `missing` already: it either has a value or stands for none";
+                problems.push(Problem::new(["words", word], message).at_key());
+            } else if spelt(word.trim(), self.thousands.spellings(), self.decimal as u8).is_some() {
+                problems
+                    .push(Problem::new(["words", word], "this is a number, and no word: it is its own value").at_key());
             }
         }
         for mark in self.value_marks.keys() {

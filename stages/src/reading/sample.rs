@@ -4,12 +4,17 @@ use std::collections::BTreeMap;
 
 use aqpipe_engine::{Error, Result};
 
-use super::missing::Sentinel;
 use super::number::{NumberReader, Reading, split_limit};
-use super::options::{Censored, NumberOptions, Thousands, UnreadableAction};
+use super::options::{Censored, MarkVerdict, NumberOptions, Thousands, UnreadableAction};
 
 /// Cells of a field that must be there before a run stops because none of them can be read.
 const CELLS_FOR_NONE_READABLE: u64 = 100;
+
+/// Letters of a mark that is suggested, which may be a unit such as `ug/m`; more are words.
+const MARK_CHARS_MAX: usize = 6;
+/// Marks that are suggested together: there are seldom more in one column, and a message stays readable.
+const MARKS_MAX: usize = 4;
+const CENSORED: &str = "`censored = \"half\"`";
 
 /// The cells of one field in a sample.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -95,44 +100,78 @@ pub fn judge(
 
 /// The options that would read most of the texts, those first that change least.
 fn suggestions(field: &FieldSample, options: &NumberOptions) -> Vec<Suggestion> {
-    let mut found = Vec::new();
-    let mut attempt = |text: String, stops: bool, changed: NumberOptions| {
-        if reads_most(&field.texts, &NumberReader::new(&changed, 0)) {
-            found.push(Suggestion { text, stops });
-        }
-        !found.is_empty()
-    };
-    let (other, name) = if options.decimal == '.' { (',', "`decimal = \",\"`") } else { ('.', "`decimal = \".\"`") };
-    let decimal = NumberOptions { decimal: other, thousands: Thousands::None, ..options.clone() };
-    let reads_decimal = attempt(name.to_owned(), true, decimal.clone());
-    for thousands in Thousands::ALL {
-        let spelling = thousands.spellings()[0];
-        let text = format!("`thousands = \"{spelling}\"`");
-        if spelling != options.decimal.to_string() {
-            attempt(text.clone(), true, NumberOptions { thousands, ..options.clone() });
-        }
-        if !reads_decimal && spelling != other.to_string() {
-            attempt(format!("{name} with {text}"), true, NumberOptions { thousands, ..decimal.clone() });
-        }
-    }
-    if found.is_empty()
-        && let Some(word) = most_frequent(&field.texts)
-    {
-        let mut missing = options.missing.clone();
-        missing.push(Sentinel::Word(word.clone()));
-        let changed = NumberOptions { missing, ..options.clone() };
-        if reads_most(&field.texts, &NumberReader::new(&changed, 0)) {
-            found.push(Suggestion { text: format!("`missing = [{word:?}]`"), stops: true });
-        }
-    }
+    let mut found = spellings(&field.texts, options);
     if let Some(delimiter) = split_by(&field.texts, options) {
         found.push(Suggestion { text: format!("`delimiter = \"{}\"`", delimiter.escape_default()), stops: true });
     }
-    if options.censored.is_none() && texts(&field.texts).any(|text| split_limit(text.trim()).is_some()) {
-        found.push(Suggestion { text: "`censored = \"half\"`".to_owned(), stops: false });
+    found.extend(limits_and_marks(&field.texts, options));
+    if !found.iter().any(|suggestion| suggestion.stops)
+        && let Some(word) = most_frequent(&field.texts)
+    {
+        found.push(Suggestion { text: format!("`missing = [{word:?}]`"), stops: true });
     }
-    if let Some(mark) = mark_of(&field.texts, options) {
-        found.push(Suggestion { text: format!("`value_marks = {{ {mark:?} = \"fail\" }}`"), stops: false });
+    found
+}
+
+/// The marks of decimals and thousands by which most texts are numbers.
+fn spellings(texts: &[Vec<u8>], options: &NumberOptions) -> Vec<Suggestion> {
+    let mut found = Vec::new();
+    let mut attempt = |decimal: char, thousands: Thousands| {
+        let changed = NumberOptions { decimal, thousands, ..options.clone() };
+        // The configuration has to accept what is named: the one may need the other.
+        let reads = changed.check().is_empty() && reads_most(texts, &NumberReader::new(&changed, 0));
+        if reads {
+            let spelling = thousands.spellings().first().unwrap_or(&"");
+            let names = [
+                (decimal != options.decimal).then(|| format!("`decimal = \"{decimal}\"`")),
+                (thousands != options.thousands).then(|| format!("`thousands = \"{spelling}\"`")),
+            ];
+            let names: Vec<String> = names.into_iter().flatten().collect();
+            found.push(Suggestion { text: names.join(" with "), stops: true });
+        }
+        reads
+    };
+    let other = if options.decimal == '.' { ',' } else { '.' };
+    let reads_decimal = attempt(other, options.thousands) || attempt(other, Thousands::None);
+    for thousands in Thousands::ALL.into_iter().filter(|thousands| *thousands != options.thousands) {
+        attempt(options.decimal, thousands);
+        if !reads_decimal {
+            attempt(other, thousands);
+        }
+    }
+    found
+}
+
+/// The options for limits such as `<0.5` and for what stands behind the numbers of most texts, a mark or a unit. The run stops
+/// for what reads most.
+fn limits_and_marks(all: &[Vec<u8>], options: &NumberOptions) -> Vec<Suggestion> {
+    let mut found = Vec::new();
+    let has_limits = options.censored.is_none() && texts(all).any(is_limit);
+    let censored = NumberOptions { censored: options.censored.or(Some(Censored::Half)), ..options.clone() };
+    let reads_limits = has_limits && reads_most(all, &NumberReader::new(&censored, 0));
+    if has_limits {
+        found.push(Suggestion { text: CENSORED.to_owned(), stops: reads_limits });
+    }
+    if reads_limits {
+        return found;
+    }
+    let mut changed = options.clone();
+    for mark in marks_of(all, &censored) {
+        changed.value_marks.insert(mark, MarkVerdict::Suspect);
+        // Of limits with marks behind them, neither option reads any without the other.
+        let with_limits = NumberOptions { censored: censored.censored, ..changed.clone() };
+        let reads = reads_most(all, &NumberReader::new(&changed, 0));
+        if reads || reads_most(all, &NumberReader::new(&with_limits, 0)) {
+            let marks = changed.value_marks.iter().filter(|(mark, _)| !options.value_marks.contains_key(*mark));
+            let marks: Vec<String> = marks.map(|(mark, _)| format!("{mark:?} = \"suspect\"")).collect();
+            let marks = format!("`value_marks = {{ {} }}`", marks.join(", "));
+            let text = if reads { marks } else { format!("{CENSORED} with {marks}") };
+            if !reads {
+                found.clear();
+            }
+            found.push(Suggestion { text, stops: true });
+            break;
+        }
     }
     found
 }
@@ -155,13 +194,18 @@ fn reads_most(texts: &[Vec<u8>], reader: &NumberReader) -> bool {
     2 * read > texts.len()
 }
 
-/// The text that more than half of the cells have.
+/// The word that more than half of the cells have. A limit is none, for it says something.
 fn most_frequent(all: &[Vec<u8>]) -> Option<String> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     texts(all).for_each(|text| *counts.entry(text).or_default() += 1);
     let (text, count) = counts.into_iter().max_by_key(|(_, count)| *count)?;
     let is_frequent = 2 * count > all.len() && count > 1;
-    is_frequent.then(|| text.to_owned())
+    (is_frequent && !is_limit(text)).then(|| text.to_owned())
+}
+
+/// Whether a text is a limit such as `<0.5`.
+fn is_limit(text: &str) -> bool {
+    split_limit(text.trim()).is_some_and(|(_, limit)| limit.contains(|c: char| c.is_ascii_digit()))
 }
 
 /// A character that splits most texts into numbers.
@@ -173,17 +217,22 @@ fn split_by(all: &[Vec<u8>], options: &NumberOptions) -> Option<char> {
     [';', '\t', '|'].into_iter().find(|by| 2 * texts(all).filter(|text| is_split(text, *by)).count() > all.len())
 }
 
-/// What stands behind the number of most texts that have something there.
-fn mark_of(all: &[Vec<u8>], options: &NumberOptions) -> Option<String> {
-    let reader = NumberReader::new(&NumberOptions { censored: Some(Censored::Limit), ..options.clone() }, 0);
+/// What stands behind numbers or limits, the most frequent first.
+fn marks_of(all: &[Vec<u8>], options: &NumberOptions) -> Vec<String> {
+    let reader = NumberReader::new(options, 0);
     let mark = |text: &str| {
         let end = text.rfind(|c: char| c.is_ascii_digit())? + 1;
         let (number, mark) = text.split_at(end);
-        let is_number = matches!(reader.read(number.trim().as_bytes()), Reading::Value(_));
+        let is_number = matches!(reader.read(number.trim().as_bytes()), Reading::Value(_) | Reading::Censored(_));
         let mark = mark.trim();
-        (is_number && !mark.is_empty() && mark.chars().count() <= 3).then(|| mark.to_owned())
+        let is_mark = !mark.is_empty() && mark.chars().count() <= MARK_CHARS_MAX && !mark.contains(['.', ',']);
+        (is_number && is_mark).then(|| mark.to_owned())
     };
-    texts(all).find_map(mark)
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    texts(all).filter_map(mark).for_each(|mark| *counts.entry(mark).or_default() += 1);
+    let mut marks: Vec<(String, usize)> = counts.into_iter().collect();
+    marks.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    marks.into_iter().map(|(mark, _)| mark).take(MARKS_MAX).collect()
 }
 
 #[cfg(test)]
@@ -220,6 +269,43 @@ mod tests {
             assert!(error.help_text().is_some_and(|help| help.contains(option)), "{option}: {error:?}");
             assert!(error.to_string().contains("NO2"), "{error}");
         }
+    }
+
+    fn help(field: FieldSample, options: &NumberOptions) -> String {
+        let error = judge(&[field], options, UnreadableAction::Stop).expect_err("stops");
+        error.help_text().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn marks_and_units_are_named_with_a_verdict_that_keeps_the_values() {
+        let cases: [(&[&str], &str); 5] = [
+            (&["40%", "41%", "42%"], "set `value_marks = { \"%\" = \"suspect\" }` in"),
+            (&["40 C", "40 C", "x"], "set `value_marks = { \"C\" = \"suspect\" }` in"),
+            (&["1*", "2J", "3*", "4J"], "set `value_marks = { \"*\" = \"suspect\", \"J\" = \"suspect\" }` in"),
+            (&["<0.5U", "<0.5U"], "set `censored = \"half\"` with `value_marks = { \"U\" = \"suspect\" }` in"),
+            (&["<0.5", "<0.5", "<0.5"], "set `censored = \"half\"` in"),
+        ];
+        for (texts, expected) in cases {
+            let help = help(field(1, texts), &NumberOptions::default());
+            assert!(help.contains(expected), "{texts:?}: {help}");
+        }
+        // One mark among many other texts reads little.
+        let warning = &judged(field(9, &["14#", "x", "y", "z"])).expect("goes on")[0].1;
+        assert!(!warning.contains("value_marks"), "{warning}");
+    }
+
+    #[test]
+    fn an_option_that_would_be_refused_without_another_is_named_with_it() {
+        let continental = NumberOptions { decimal: ',', thousands: Thousands::Point, ..NumberOptions::default() };
+        for (texts, expected) in [
+            (&["1.23", "0.5"][..], "set `decimal = \".\"` with `thousands = \"\"` in"),
+            (&["1,234.5", "12,345.6"], "set `decimal = \".\"` with `thousands = \",\"` in"),
+        ] {
+            let help = help(field(0, texts), &continental);
+            assert!(help.contains(expected), "{texts:?}: {help}");
+        }
+        let english = NumberOptions { thousands: Thousands::Comma, ..NumberOptions::default() };
+        assert!(help(field(0, &["2,7", "3,45"]), &english).contains("`decimal = \",\"` with `thousands = \"\"`"));
     }
 
     #[test]

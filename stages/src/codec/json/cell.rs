@@ -7,7 +7,7 @@ use arrow_array::builder::StringBuilder;
 
 use super::lexer::{Lexer, Number, Quoted, SyntaxError};
 use crate::columns::ColumnBuilder;
-use crate::reading::{NumberReader, Reading};
+use crate::reading::{NumberReader, Reading, is_code};
 
 /// A property's value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,6 +25,7 @@ impl Cell {
         match self {
             Cell::Absent | Cell::Null => Kind::Unknown,
             Cell::Text(text) if reader.is_missing_text(text.text(source).trim().as_bytes()) => Kind::Unknown,
+            Cell::Number(number) if is_code(source[number.part.range()].as_bytes()) => Kind::Text,
             Cell::Number(_) => Kind::Number,
             Cell::Text(_) | Cell::Bool(_) => Kind::Text,
         }
@@ -76,12 +77,11 @@ impl Cell {
     #[cold]
     pub(super) fn spells_number(&self, source: &str, reader: &NumberReader) -> bool {
         match self {
-            Cell::Number(_) => true,
+            Cell::Number(number) => !is_code(source[number.part.range()].as_bytes()),
             Cell::Text(text) => {
                 let text = text.text(source);
                 let text = text.trim().as_bytes();
-                let is_code = text.first() == Some(&b'0') && text.get(1).is_some_and(u8::is_ascii_digit);
-                !is_code && matches!(reader.read(text), Reading::Value(_))
+                !is_code(text) && matches!(reader.read(text), Reading::Value(_))
             }
             Cell::Absent | Cell::Null | Cell::Bool(_) => false,
         }

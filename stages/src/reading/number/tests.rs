@@ -18,7 +18,7 @@ fn check(reader: &NumberReader, cases: &[(&str, Reading)]) {
     }
 }
 
-use Reading::{Censored as Beyond, Failed, Missing as Gap, Suspect, Unreadable, Value};
+use Reading::{Censored as Beyond, CensoredSuspect, Failed, Missing as Gap, Suspect, Unreadable, Value};
 
 #[test]
 fn what_is_neither_a_number_nor_a_word_for_no_value_is_unreadable() {
@@ -66,6 +66,12 @@ fn thousands_stand_between_groups_of_three_digits_and_nowhere_else() {
         ("1..234", Unreadable),
         ("1,234.5", Unreadable),
         ("1.234.", Unreadable),
+        ("0.123", Unreadable),
+        ("00.123", Unreadable),
+        ("-0.500", Unreadable),
+        ("012.345", Unreadable),
+        ("0,123", Value(0.123)),
+        ("100.000", Value(100_000.0)),
     ];
     check(&continental, &cases);
     let blank = reader(|options| options.thousands = Thousands::Blank);
@@ -77,7 +83,71 @@ fn thousands_stand_between_groups_of_three_digits_and_nowhere_else() {
         &reader(|options| options.thousands = Thousands::Apostrophe),
         &[("1'234", Value(1234.0)), ("1\u{2019}234", Value(1234.0))],
     );
-    check(&reader(|options| options.thousands = Thousands::Comma), &[("1,234.5", Value(1234.5)), ("2,5", Unreadable)]);
+    check(
+        &reader(|options| options.thousands = Thousands::Comma),
+        &[("1,234.5", Value(1234.5)), ("2,5", Unreadable), ("0,123", Unreadable)],
+    );
+}
+
+#[test]
+fn a_word_with_a_value_has_it_also_where_it_stands_for_no_value_elsewhere() {
+    let reader = reader(|options| {
+        options.words = BTreeMap::from([("-".to_owned(), 0.0), ("NA".to_owned(), 3.0)]);
+        options.value_marks = BTreeMap::from([("*".to_owned(), MarkVerdict::Suspect)]);
+    });
+    check(
+        &reader,
+        &[
+            ("-", Value(0.0)),
+            ("NA", Value(3.0)),
+            ("NA\u{a0}", Value(3.0)),
+            ("NA*", Suspect(3.0)),
+            ("---", Gap),
+            ("null", Gap),
+            ("", Gap),
+        ],
+    );
+}
+
+#[test]
+fn a_mark_behind_a_limit_is_the_verdict_on_the_limit() {
+    let reader = reader(|options| {
+        let verdicts = [
+            ("U", MarkVerdict::Suspect),
+            ("*", MarkVerdict::Suspect),
+            ("#", MarkVerdict::Fail),
+            ("x", MarkVerdict::Missing),
+        ];
+        options.value_marks = verdicts.map(|(mark, verdict)| (mark.to_owned(), verdict)).into();
+        options.censored = Some(Censored::Half);
+    });
+    let cases = [
+        ("<0.5U", CensoredSuspect(0.25)),
+        ("<0.5 U", CensoredSuspect(0.25)),
+        ("< 0.5*U", CensoredSuspect(0.25)),
+        (">50*", CensoredSuspect(50.0)),
+        ("<0.5#", Failed),
+        ("<0.5x", Gap),
+        ("<0.5", Beyond(0.25)),
+        ("<U", Unreadable),
+        ("U<0.5", Unreadable),
+    ];
+    check(&reader, &cases);
+    let mut cells = NumberBuilder::default();
+    reader.append(&mut cells, CensoredSuspect(0.25));
+    let quality = CellQuality(*cells.last().expect("a cell").0);
+    assert_eq!((quality.flag(), quality.provenance(), quality.tests()), (Flag::Suspect, Provenance::Censored, 2));
+}
+
+#[test]
+fn a_code_is_digits_that_a_number_would_not_keep() {
+    for code in ["007", "00", "9007199254740993", "99999999999999999999999", "-9007199254740993", "0123456789012345678"]
+    {
+        assert!(is_code(code.as_bytes()), "{code}");
+    }
+    for number in ["", "0", "7", "-7", "0.5", "9007199254740992", "9007199254740993.0", "1e30", "-", "12345678901234"] {
+        assert!(!is_code(number.as_bytes()), "{number}");
+    }
 }
 
 #[test]
@@ -149,6 +219,17 @@ fn options_that_contradict_each_other_are_found() {
     assert_eq!(problems(|options| options.decimal = ';'), ["decimal"]);
     assert_eq!(problems(|options| options.words = BTreeMap::from([(" ".to_owned(), 0.0)])), ["words. "]);
     assert_eq!(problems(|options| options.words = BTreeMap::from([("NR".to_owned(), f64::NAN)])), ["words.NR"]);
+    for number in ["12", "-999.0", "\u{2212}1", "1e3"] {
+        let mut options = NumberOptions { words: [(number.to_owned(), 0.0)].into(), ..NumberOptions::default() };
+        options.missing.push(Sentinel::Number(-999.0));
+        let problems = options.check();
+        assert!(problems.len() == 1 && problems[0].path == ["words", number], "{problems:?}");
+    }
+    let in_both = |options: &mut NumberOptions| {
+        options.words = [("NR".to_owned(), 0.0), ("-".to_owned(), 0.0)].into();
+        options.missing = vec![Sentinel::Word("NR".to_owned())];
+    };
+    assert_eq!(problems(in_both), ["words.NR"]);
     assert_eq!(
         problems(|options| options.value_marks = BTreeMap::from([("5".to_owned(), MarkVerdict::Fail)])),
         ["value_marks.5"]

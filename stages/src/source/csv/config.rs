@@ -17,8 +17,8 @@ use aqpipe_engine::stage::Repeat;
 /// Reads records from CSV files: one file, or those that a glob such as `data/*.csv` names, in the order of their names.
 ///
 /// The first line names the columns, unless `columns` does. The timestamp and the key are taken out of their columns; the
-/// others are the fields of the record. A cell that is empty, listed in `missing` or a usual word for it (NA, N/A, #N/A, NaN, nan,
-/// null, NULL, None, -, ---) has no value. A cell of a measurement that cannot be read has none either, and fails the test
+/// others are the fields of the record. A cell that is empty or listed in `missing` has no value, nor has one of a measurement that
+/// is a usual word for it (NA, N/A, #N/A, NaN, nan, null, NULL, None, -, ---). A cell of a measurement that cannot be read has none either, and fails the test
 /// `syntax`: it is no gap, and nothing fills it unless told. A row that has too few or too many columns, no valid timestamp or a cell
 /// that is needed and no text becomes a dead letter. Blank lines and lines of separators alone are not records, nor is a header
 /// that comes again, nor the line `sep=;` for spreadsheets.
@@ -74,11 +74,11 @@ pub(crate) struct CsvSourceConfig {
     /// The names of the columns, in order, where the file does not name them; "" for one to be ignored.
     #[serde(default)]
     pub(super) columns: Vec<String>,
-    /// Numbers and words that stand for "no value", beside an empty cell and the usual words: numbers compare by value, words
-    /// letter by letter.
+    /// Numbers and words that stand for "no value", beside an empty cell and, of measurements, the usual words: numbers compare
+    /// by value, words letter by letter. Parts of the key are what stands in the cell.
     #[serde(default)]
     pub(super) missing: Vec<Sentinel>,
-    /// Words of measurements that have a value, such as `{ NR = 0 }` for "no rain".
+    /// Words of measurements that have a value, such as `{ NR = 0 }` for "no rain"; also one of the usual words for none.
     #[serde(default)]
     pub(super) words: BTreeMap<String, f64>,
     /// The value of a measurement below a limit, such as `<0.5`: "half" of the limit, the "limit" or "zero". One above a limit
@@ -86,7 +86,7 @@ pub(crate) struct CsvSourceConfig {
     #[serde(default)]
     pub(super) censored: Option<Censored>,
     /// Marks behind values: `{ "#" = "fail", "*" = "suspect", "x" = "missing" }`. A value with a mark that means `fail` or
-    /// `missing` is not carried.
+    /// `missing` is not carried. A mark may stand behind a limit too (`<0.5U`), where `censored` reads it.
     #[serde(default)]
     pub(super) value_marks: BTreeMap<String, MarkVerdict>,
     /// The publisher's own verdict on a field, from codes in another column: its test is called `source`. A code that is not

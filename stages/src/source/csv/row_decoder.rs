@@ -9,14 +9,14 @@ use aqpipe_engine::record::{Batch, CellQuality, Fields, Kind};
 use arrow_array::builder::StringBuilder;
 
 use super::cell_text::not_in;
-use super::column_plan::{ColumnPlan, seems_split_by, shown};
+use super::column_plan::{ColumnPlan, PlannedField, seems_split_by, shown};
 use super::config::CsvSourceConfig;
 use super::dialect::has_line_end;
 use super::records::Records;
 use crate::columns::{ColumnBuilder, KeyBuilder, RowsBuilder};
 use crate::reading::time::{TimeReader, Zone};
 use crate::reading::{
-    Key, KeyOptions, KeyOrigin, NumberReader, PublisherFlags, Reading, UnreadableCells, Verdict, join,
+    Key, KeyOptions, KeyOrigin, NumberReader, PublisherFlags, Reading, UnreadableCells, Verdict, is_code, join,
 };
 
 /// Characters of a value in a reason.
@@ -212,10 +212,7 @@ impl RowDecoder {
                     }
                 },
                 ColumnBuilder::Number(cells) => {
-                    let verdict = match (field.flags, &self.flags[index]) {
-                        (Some(column), Some(flags)) => flags.verdict(trim(record.cell(column))),
-                        _ => Verdict::Absent,
-                    };
+                    let verdict = verdict(field, &self.flags[index], record);
                     if verdict == Verdict::Missing {
                         cells.push_missing(CellQuality::MISSING);
                         continue;
@@ -233,7 +230,7 @@ impl RowDecoder {
                     }
                 }
                 ColumnBuilder::Text(text) => {
-                    let present = !self.numbers.is_missing_text(trim(cell));
+                    let present = !self.numbers.is_empty_text(trim(cell));
                     text.append_option(present.then(|| String::from_utf8_lossy(cell)));
                 }
             }
@@ -251,8 +248,9 @@ impl RowDecoder {
     }
 
     fn key_part<'r, R: Read>(&self, record: &'r Records<R>, column: usize) -> Option<Cow<'r, str>> {
+        // What stands in the cell, whatever it would be as a measurement: `NA` is a station's name.
         let part = trim(record.cell(column));
-        (!self.numbers.is_missing_word(part)).then(|| String::from_utf8_lossy(part))
+        (!part.is_empty()).then(|| String::from_utf8_lossy(part))
     }
 
     fn append_key<R: Read>(&self, record: &Records<R>, keys: &mut StringBuilder) {
@@ -286,8 +284,17 @@ impl RowDecoder {
         let fields = self.plan.fields.iter().enumerate().filter(|(_, field)| field.kind != Kind::Text);
         fields.map(|(index, field)| {
             let cell = trim(record.cell(field.column));
-            (index, cell, self.numbers.read(cell))
+            (index, cell, self.reading(index, record))
         })
+    }
+
+    /// What the cell of a field says, if its publisher has a value there.
+    fn reading<R: Read>(&self, index: usize, record: &Records<R>) -> Reading {
+        let field = &self.plan.fields[index];
+        match verdict(field, &self.flags[index], record) {
+            Verdict::Missing => Reading::Missing,
+            _ => self.numbers.read(trim(record.cell(field.column))),
+        }
     }
 
     /// Whether a record is a full row, whatever its cells say.
@@ -314,7 +321,7 @@ impl RowDecoder {
     fn decide_kinds<R: Read>(&mut self, record: &Records<R>, has_rows: bool) -> bool {
         let first = |slot: usize| {
             let cell = trim(record.cell(self.plan.fields[slot].column));
-            match self.numbers.read(cell) {
+            match self.reading(slot, record) {
                 Reading::Missing => None,
                 Reading::Unreadable => Some(Kind::Text),
                 _ if is_code(cell) => Some(Kind::Text),
@@ -440,9 +447,13 @@ impl RowDecoder {
     }
 }
 
-/// Whether a cell is digits with a zero before them: a code such as `007`, from which a number would take something away.
-pub(super) fn is_code(cell: &[u8]) -> bool {
-    cell.len() > 1 && cell[0] == b'0' && cell.iter().all(u8::is_ascii_digit)
+/// What the publisher's code says of a field's cell.
+#[inline]
+fn verdict<R: Read>(field: &PlannedField, flags: &Option<PublisherFlags>, record: &Records<R>) -> Verdict {
+    match (field.flags, flags) {
+        (Some(column), Some(flags)) => flags.verdict(trim(record.cell(column))),
+        _ => Verdict::Absent,
+    }
 }
 
 /// A cell without blanks around it.

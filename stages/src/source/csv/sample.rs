@@ -11,8 +11,8 @@ use super::input_files::InputFile;
 use super::key_parts_finder::KeyPartsFinder;
 use super::packing::Packing;
 use super::records::ReadOutcome;
-use super::row_decoder::{RowDecoder, is_code};
-use crate::reading::{FieldSample, Reading, is_number_otherwise, judge};
+use super::row_decoder::RowDecoder;
+use crate::reading::{FieldSample, Reading, is_code, is_number_otherwise, judge};
 
 /// Bytes of a sample at most.
 const SAMPLE_BYTES_MAX: u64 = 1 << 20;
@@ -119,7 +119,7 @@ impl Cells {
                 }
                 self.sample.place.get_or_insert_with(place);
             }
-            Reading::Value(_) | Reading::Censored(_) | Reading::Suspect(_) => {
+            Reading::Value(_) | Reading::Censored(_) | Reading::Suspect(_) | Reading::CensoredSuspect(_) => {
                 self.sample.values += 1;
                 if self.code.is_none() && is_code(cell) {
                     self.code = Some((String::from_utf8_lossy(cell).into_owned(), place()));

@@ -130,11 +130,11 @@ pub(crate) struct KafkaSourceConfig {
     /// The character between groups of three digits: ".", ",", " " (thin and no-break blanks too), "'" or "" for none.
     #[serde(default)]
     thousands: Thousands,
-    /// Numbers and words that stand for "no value", beside null, an empty text and the usual words: numbers compare by value, words
-    /// letter by letter.
+    /// Numbers and words that stand for "no value" of measurements, beside null, an empty text and the usual words: numbers compare
+    /// by value, words letter by letter. Texts and the key are what stands there.
     #[serde(default)]
     missing: Vec<Sentinel>,
-    /// Words of measurements that have a value, such as `{ NR = 0 }` for "no rain".
+    /// Words of measurements that have a value, such as `{ NR = 0 }` for "no rain"; also one of the usual words for none.
     #[serde(default)]
     words: BTreeMap<String, f64>,
     /// The value of a measurement below a limit, such as `<0.5`: "half" of the limit, the "limit" or "zero". One above a limit
@@ -142,7 +142,7 @@ pub(crate) struct KafkaSourceConfig {
     #[serde(default)]
     censored: Option<Censored>,
     /// Marks behind values: `{ "#" = "fail", "*" = "suspect", "x" = "missing" }`. A value with a mark that means `fail` or
-    /// `missing` is not carried.
+    /// `missing` is not carried. A mark may stand behind a limit too (`<0.5U`), where `censored` reads it.
     #[serde(default)]
     value_marks: BTreeMap<String, MarkVerdict>,
     /// The publisher's own verdict on a field, from codes in another property or column: its test is called `source`. A code that

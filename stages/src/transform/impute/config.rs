@@ -31,7 +31,8 @@ use crate::measurement_checks::check_measurements;
 /// the median. A filled value is never taken for an observed one: its flag becomes `unknown` until a later check
 /// evaluates it, and its quality says which method filled it and how many records away the value was observed. A value
 /// flagged `fail` is carried nowhere and counts for no median, but as a record in `limit`; one that a check emptied is filled
-/// and stays flagged. A cell that could not be read is no gap and stays empty (`fill_failed`).
+/// and stays flagged. A cell that could not be read, or that the publisher himself says is wrong, is no gap and stays empty
+/// (`fill_failed`).
 ///
 /// No value is carried against time: `forward_fill` takes the last value that is not later than the gap, `backward_fill` the
 /// first that is not earlier, in whatever order the records of a key come. For a record that comes late the last four
@@ -52,9 +53,10 @@ struct Impute {
     /// Fields not to fill.
     #[serde(default)]
     exclude: Vec<String>,
-    /// Also fill cells that could not be read (they fail the test `syntax`), and take what a check emptied for a plain gap: a
-    /// filled cell is flagged `unknown` then, whatever failed it, and the test stays among its `tests`. Absent, a cell that
-    /// could not be read stays empty and `fail`, for something was there; one that a check emptied is filled and stays `fail`.
+    /// Also fill cells that could not be read (they fail the test `syntax`) and empty ones that the publisher says are wrong
+    /// (they fail the test `source`), and take what a check emptied for a plain gap: a filled cell is flagged `unknown` then,
+    /// whatever failed it, and the test stays among its `tests`. Absent, the former stay empty and `fail`; a cell that a check
+    /// emptied is filled and stays `fail`.
     #[serde(default)]
     fill_failed: bool,
     /// How many seconds, by the wall clock, a row is held back at most. Default: no limit for a source that ends, 60
@@ -146,7 +148,7 @@ impl Impute {
     }
 
     fn imputer(&self, step: &Step, cx: &BuildContext) -> Result<Box<dyn Imputer>> {
-        let policy = FillPolicy { fill_failed: self.fill_failed };
+        let policy = FillPolicy::new(self.fill_failed, cx.qc_tests());
         Ok(match step.method {
             Method::ForwardFill | Method::BackwardFill | Method::Interpolate => {
                 let given = self.max_wait_secs.and_then(|secs| Duration::try_from_secs_f64(secs).ok());

@@ -220,6 +220,26 @@ fn a_cell_that_older_messages_call_not_a_number_fails_the_syntax_test() {
 }
 
 #[test]
+fn a_key_is_what_stands_there_also_a_word_for_no_value() {
+    let mut decoder = Decoder::new(DecoderOptions { key: Some("station".into()), ..options() });
+    let records = [r#""NA""#, r#""-""#, "-999", r#""null""#, "null"]
+        .map(|key| format!(r#"{{"timestamp":"2004-03-10T18:00:00Z","station":{key},"a":1}}"#));
+    let batch = decode(&mut decoder, &records.each_ref().map(String::as_str)).remove(0);
+    let keys: Vec<_> = batch.key().expect("keys").iter().collect();
+    assert_eq!(keys, [Some("NA"), Some("-"), Some("-999"), Some("null"), None]);
+}
+
+#[test]
+fn a_whole_number_that_a_float_does_not_hold_is_a_code() {
+    let mut decoder = Decoder::new(options());
+    let record =
+        r#"{"timestamp":"2004-03-10T18:00:00Z","a":9007199254740993,"b":9007199254740992,"c":9007199254740993.0}"#;
+    let batch = decode(&mut decoder, &[record]).remove(0);
+    assert!(matches!(batch.column(0), Column::Text(texts) if texts.value(0) == "9007199254740993"));
+    assert!([1, 2].iter().all(|index| matches!(batch.column(*index), Column::Number(_))));
+}
+
+#[test]
 fn a_word_for_no_value_decides_no_kind_and_numbers_in_a_field_of_text_are_told() {
     let mut decoder = Decoder::new(options());
     let records = [

@@ -62,12 +62,17 @@ fn a_message_is_one_row_with_or_without_its_line_end_and_keeps_its_bytes() {
 fn the_key_may_be_several_columns_or_the_message_s() {
     let joined = json!({ "key": { "columns": ["a", "b"], "name": "station" } });
     let mut rows = decoder(&["at", "a", "b", "v"], &joined);
-    for row in ["2024-01-01T00:00:00Z,x,1,1", "2024-01-01T00:00:00Z,x,,2", "2024-01-01T00:00:00Z,,NA,3"] {
+    for row in [
+        "2024-01-01T00:00:00Z,x,1,1",
+        "2024-01-01T00:00:00Z,x,,2",
+        "2024-01-01T00:00:00Z,,NA,3",
+        "2024-01-01T00:00:00Z,,,4",
+    ] {
         assert_eq!(push(&mut rows, row, Some("not this")), Ok(Pushed::Row));
     }
     let keys = |batch: &Batch| batch.key().expect("keys").iter().map(|key| key.map(str::to_owned)).collect::<Vec<_>>();
     let batch = rows.take().expect("fits").expect("rows");
-    assert_eq!(keys(&batch), [Some("x-1".to_owned()), Some("x-".to_owned()), None]);
+    assert_eq!(keys(&batch), [Some("x-1".to_owned()), Some("x-".to_owned()), Some("-NA".to_owned()), None]);
 
     let mut rows = decoder(&["at", "v"], &json!({ "key": { "from": "message", "name": "station" } }));
     for key in [Some("n"), None, Some("")] {

@@ -7,6 +7,7 @@ use aqpipe_engine::stage::{BuildContext, Output};
 use serde_json::json;
 
 use super::{apply, column, column_quality, config, context, finish, run, series};
+use crate::reading::SOURCE_TEST;
 use crate::testing::{HOUR, START, batch, keyed, timed, transform};
 
 /// A batch whose first field's first rows have these quality.
@@ -54,12 +55,12 @@ fn a_value_that_was_carried_already_counts_its_own_way_too() {
 
 #[test]
 fn a_failed_value_is_carried_nowhere_and_an_emptied_cell_is_filled_and_stays_failed() {
-    let failed = CellQuality::OBSERVED.checked(Flag::Fail, 1);
+    let failed = CellQuality::OBSERVED.checked(Flag::Fail, 2);
     let cells = [Some(1.0), Some(99.0), None, None];
     let rows = with_quality(batch(&[("x", &cells)]), &[CellQuality::OBSERVED, failed, failed]);
     let out = run(&json!([{ "method": "forward_fill", "limit": 2 }, { "method": "median" }]), vec![rows]);
     assert_eq!(column(&out, "x"), [Some(1.0), Some(99.0), Some(1.0), Some(1.0)]);
-    let expected = ["fail forward_fill(2) tests 0b10", "unknown median(0)"];
+    let expected = ["fail forward_fill(2) tests 0b100", "unknown median(0)"];
     assert_eq!(column_quality(&out, "x")[2..], expected, "the failed 99 counts for no median either");
 }
 
@@ -253,13 +254,31 @@ fn a_cell_that_could_not_be_read_is_filled_only_where_that_is_asked_for_and_coun
 }
 
 #[test]
+fn what_the_publisher_says_is_wrong_is_filled_only_where_that_is_asked_for() {
+    let cx = BuildContext::for_tests();
+    let source = cx.qc_tests().bit(SOURCE_TEST);
+    let range = cx.qc_tests().bit("gross_range");
+    let wrong = CellQuality::MISSING.checked(Flag::Fail, source);
+    let emptied = CellQuality::OBSERVED.checked(Flag::Suspect, source).checked(Flag::Fail, range);
+    for (quality, fill_failed, filled) in
+        [(wrong, false, None), (wrong, true, Some(1.0)), (emptied, false, Some(1.0)), (emptied, true, Some(1.0))]
+    {
+        let rows = with_quality(batch(&[("x", &[Some(1.0), None])]), &[CellQuality::OBSERVED, quality]);
+        let config =
+            transform("impute", json!({ "steps": [{ "method": "forward_fill" }], "fill_failed": fill_failed }));
+        let mut impute = config.build(&cx).expect("builds");
+        assert_eq!(column(&apply(&mut *impute, rows), "x"), [Some(1.0), filled], "{quality:?} {fill_failed}");
+    }
+}
+
+#[test]
 fn what_a_check_emptied_is_unknown_once_filled_where_that_is_asked_for() {
-    let failed = CellQuality::OBSERVED.checked(Flag::Fail, 1);
+    let failed = CellQuality::OBSERVED.checked(Flag::Fail, 2);
     let rows = with_quality(batch(&[("x", &[Some(1.0), None])]), &[CellQuality::OBSERVED, failed]);
     let config = transform("impute", json!({ "steps": [{ "method": "forward_fill" }], "fill_failed": true }));
     let mut impute = config.build(&BuildContext::for_tests()).expect("builds");
     let out = apply(&mut *impute, rows);
-    assert_eq!(column_quality(&out, "x")[1], "unknown forward_fill(1) tests 0b10");
+    assert_eq!(column_quality(&out, "x")[1], "unknown forward_fill(1) tests 0b100");
 }
 
 #[test]

@@ -25,8 +25,8 @@ fn cell() -> impl Strategy<Value = Cell> {
     prop_oneof![
         10 => Just((None, CellQuality::MISSING)),
         8 => (-3..6).prop_map(|value| (Some(f64::from(value)), CellQuality::OBSERVED)),
-        1 => (-3..6).prop_map(|value| (Some(f64::from(value) * 0.3), CellQuality::OBSERVED.checked(Flag::Fail, 1))),
-        1 => Just((None, CellQuality::OBSERVED.checked(Flag::Fail, 1))),
+        1 => (-3..6).prop_map(|value| (Some(f64::from(value) * 0.3), CellQuality::OBSERVED.checked(Flag::Fail, 2))),
+        1 => Just((None, CellQuality::OBSERVED.checked(Flag::Fail, 2))),
         1 => (0..9).prop_map(|value| (Some(f64::from(value)), CellQuality::MISSING.filled(Provenance::ForwardFill, 2))),
     ]
 }
