@@ -241,7 +241,7 @@ fn print_summaries(jobs: &[Job], outcomes: &[Result<Summary, aqpipe_engine::Erro
             let file = shell::word(&job.pipeline.path.display().to_string());
             printer::err(&format!("  `aqpipe dead-letters list {file}` lists the dead letters"));
         }
-        let all_died = metrics.held == 0 && metrics.counts.all_dead() && job.is_bounded();
+        let all_died = metrics.held == 0 && metrics.counts.all_dead();
         match outcome {
             Ok(Summary { outcome: Outcome::Done, .. }) if all_died => {
                 printer::error(&format!("{name}: every record became a dead letter"), None);
@@ -253,7 +253,7 @@ fn print_summaries(jobs: &[Job], outcomes: &[Result<Summary, aqpipe_engine::Erro
                 // A failure outweighs a wrong configuration, which the next start finds again.
                 code = code.max(match error.kind() {
                     ErrorKind::Config => Exit::Config,
-                    ErrorKind::DeadLetters if all_died => Exit::AllDeadLetters,
+                    ErrorKind::DeadLetters if all_died && job.is_bounded() => Exit::AllDeadLetters,
                     _ => Exit::Failed,
                 });
             }

@@ -206,6 +206,10 @@ impl KeyOptions {
         if separator.is_some() && columns.is_empty() {
             problems.push(Problem::new(["key", "separator"], "only `columns` are joined by a separator").at_key());
         }
+        if separator.as_deref() == Some("") && columns.len() > 1 {
+            let message = "without a separator different parts make the same key: `1` and `23`, `12` and `3`";
+            problems.push(Problem::new(["key", "separator"], message));
+        }
         for (index, name) in columns.iter().enumerate() {
             if columns[..index].contains(name) {
                 let at = index.to_string();
@@ -305,6 +309,7 @@ mod tests {
             (json!({"column": "a", "from": "message"}), "key"),
             (json!({"name": "n"}), "key"),
             (json!({"column": "a", "separator": "/"}), "key/separator"),
+            (json!({"columns": ["a", "b"], "separator": ""}), "key/separator"),
             (json!({"columns": ["a", "b", "a"]}), "key/columns/2"),
             (json!({"columns": ["a", ""]}), "key/columns/1"),
             (json!({"column": "a", "name": "timestamp"}), "key/name"),

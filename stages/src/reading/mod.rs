@@ -7,6 +7,25 @@
 //!
 //! A cell of a measurement that is neither a number nor a word for "no value" is *unreadable*: it has no value, its flag is
 //! `fail`, and it fails QARTOD's syntax test. It is never taken for a gap.
+//!
+//! A source of another crate reads its cells in the same way:
+//!
+//! ```
+//! use aqpipe_stages::reading::time::{TimeReader, TimestampOptions, Zone};
+//! use aqpipe_stages::reading::{Censored, NumberOptions, NumberReader, Reading};
+//!
+//! let options = NumberOptions { decimal: ',', censored: Some(Censored::Half), ..NumberOptions::default() };
+//! assert!(options.check().is_empty());
+//! let numbers = NumberReader::new(&options, 0);
+//! assert_eq!(numbers.read(b"2,6"), Reading::Value(2.6));
+//! assert_eq!(numbers.read(b"<0,5"), Reading::Censored(0.25));
+//! assert_eq!(numbers.read(b"NA"), Reading::Missing);
+//! assert_eq!(numbers.read(b"12-13"), Reading::Unreadable);
+//!
+//! let mut times = TimeReader::new(&TimestampOptions::default(), Zone::parse("Europe/Rome").unwrap())?;
+//! assert_eq!(times.read(b"2004-07-01 12:00", || b"station")?, (1_088_676_000_000_000, 120));
+//! # Ok::<(), String>(())
+//! ```
 
 mod key;
 mod missing;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aqpipe_engine::Result;
-use aqpipe_engine::record::{Batch, Column, SAMPLE_RECORDS};
+use aqpipe_engine::record::{Batch, CellQuality, Column, SAMPLE_RECORDS};
 
 use super::options::{NumberOptions, UnreadableAction};
 use super::report::CellReport;
@@ -28,7 +28,8 @@ pub struct SampleRules {
     pub report: CellReport,
 }
 
-/// The sample of one split. What is decided is decided once: a sensor that breaks later stops nothing.
+/// The sample of one split. It is judged when it is whole, or before the first commit. What is decided is decided once: a sensor
+/// that breaks later stops nothing.
 pub struct StreamSample {
     rules: Arc<SampleRules>,
     fields: Vec<FieldSample>,
@@ -44,11 +45,19 @@ impl StreamSample {
         StreamSample { rules: Arc::clone(rules), fields: Vec::new(), records: 0, is_decided: Cell::new(is_decided) }
     }
 
-    /// Says that what was read is committed; a commit before the first record decides nothing.
-    pub fn decide(&self) {
-        if self.records > 0 {
-            self.is_decided.set(true);
+    /// Decides, before what was read is committed. What has had no cell so far decides nothing.
+    ///
+    /// # Errors
+    /// Where the cells of a field cannot be read and the run has to stop, before anything is committed.
+    pub fn decide(&self) -> Result<()> {
+        let has_cells = self.fields.iter().any(|field| field.values + field.unreadable > 0);
+        if self.is_decided.get() || !has_cells {
+            return Ok(());
         }
+        let warnings = judge(&self.fields, &self.rules.numbers, self.rules.action)?;
+        warnings.iter().for_each(|(field, warning)| self.rules.report.warn(field, warning));
+        self.is_decided.set(true);
+        Ok(())
     }
 
     /// Whether it is decided.
@@ -57,10 +66,10 @@ impl StreamSample {
         self.is_decided.get()
     }
 
-    /// Adds a batch with the cells of it that could not be read.
+    /// Adds a batch with the cells of it that could not be read; only the first records belong to the sample.
     ///
     /// # Errors
-    /// Where the cells of a field cannot be read and the run has to stop, before anything of the batch is committed.
+    /// As for [`decide`](Self::decide), where the sample is whole.
     pub fn add(
         &mut self,
         batch: &Batch,
@@ -70,33 +79,107 @@ impl StreamSample {
         if self.is_decided.get() {
             return Ok(());
         }
-        let unreadable_cells = |index: usize| unreadable.of(index).map_or(0, |cells| cells.count);
+        let rows = batch.rows().min((SAMPLE_RECORDS - self.records) as usize);
         for (index, (field, column)) in batch.fields().list.iter().zip(batch.columns()).enumerate() {
             let Column::Number(numbers) = column else { continue };
             if self.rules.asked.as_ref().is_some_and(|asked| !asked.contains(&*field.name)) {
                 continue;
             }
-            let values = (0..batch.rows()).filter(|row| numbers.get(*row).is_some()).count() as u64;
             let known = self.fields.iter().position(|sample| *sample.name == *field.name);
             let known = known.unwrap_or_else(|| {
                 self.fields.push(FieldSample { name: field.name.to_string(), ..FieldSample::default() });
                 self.fields.len() - 1
             });
             let sample = &mut self.fields[known];
-            sample.values += values;
-            sample.unreadable += unreadable_cells(index);
+            sample.values += (0..rows).filter(|row| numbers.get(*row).is_some()).count() as u64;
             if let Some(cells) = unreadable.of(index) {
+                let failed = (0..rows).filter(|row| numbers.quality_at(*row) == CellQuality::UNREADABLE).count() as u64;
+                // Marks of an earlier pipeline may say the same of a cell that it emptied.
+                let failed = failed.min(cells.count);
+                if failed == 0 {
+                    continue;
+                }
+                sample.unreadable += failed;
                 sample.place = sample.place.take().or_else(|| place(cells.first));
-                let room = TEXTS_MAX.saturating_sub(sample.texts.len());
+                let room = TEXTS_MAX.saturating_sub(sample.texts.len()).min(failed as usize);
                 sample.texts.extend(cells.texts.iter().take(room).cloned());
             }
         }
-        self.records += batch.rows() as u64;
-        let warnings = judge(&self.fields, &self.rules.numbers, self.rules.action)?;
-        warnings.iter().for_each(|(field, warning)| self.rules.report.warn(field, warning));
-        if self.records >= SAMPLE_RECORDS {
-            self.decide();
+        self.records += rows as u64;
+        if self.records >= SAMPLE_RECORDS { self.decide() } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aqpipe_engine::record::{BatchParts, Field, Fields, Numbers};
+    use aqpipe_engine::stage::BuildContext;
+    use arrow_array::Float64Array;
+
+    use super::*;
+
+    fn sample() -> StreamSample {
+        let rules = SampleRules {
+            numbers: NumberOptions::default(),
+            asked: None,
+            action: UnreadableAction::Stop,
+            report: CellReport::new(&BuildContext::for_tests()),
+        };
+        StreamSample::new(&Arc::new(rules), false)
+    }
+
+    /// A batch of good cells, cells such as `3,5` that cannot be read, and gaps.
+    fn add(sample: &mut StreamSample, good: usize, bad: usize, gaps: usize) -> Result<()> {
+        let cells = [
+            (Some(1.0), CellQuality::OBSERVED, good),
+            (None, CellQuality::UNREADABLE, bad),
+            (None, CellQuality::MISSING, gaps),
+        ];
+        let all = || cells.iter().flat_map(|(value, quality, count)| std::iter::repeat_n((*value, quality.0), *count));
+        let rows = good + bad + gaps;
+        let batch = Batch::new(BatchParts {
+            fields: Arc::new(Fields { list: vec![Field::number("v")], ..Fields::default() }),
+            time: vec![0; rows].into(),
+            utc_offset: vec![0; rows].into(),
+            key: None,
+            columns: vec![Column::Number(Numbers {
+                values: Float64Array::from_iter(all().map(|(value, _)| value)),
+                quality: all().map(|(_, quality)| quality).collect(),
+            })],
+            score: None,
+            source_offsets: (0..rows as u64).collect::<Vec<_>>().into(),
+            raw: None,
+        });
+        let mut unreadable = UnreadableCells::default();
+        (0..bad).for_each(|row| unreadable.add(0, b"3,5", (good + row) as u64));
+        sample.add(&batch.expect("a batch"), &unreadable, |offset| Some(offset.to_string()))
+    }
+
+    #[test]
+    fn the_first_thousand_records_decide_together_and_none_behind_them() {
+        for batches in [&[(0, 60), (940, 0), (0, 2_000)][..], &[(1_000, 1_500)], &[(500, 499), (3, 500)]] {
+            let mut sample = sample();
+            for (good, bad) in batches {
+                add(&mut sample, *good, *bad, 0).expect("most of them can be read");
+            }
+            assert!(sample.is_decided());
         }
-        Ok(())
+        let mut mostly_bad = sample();
+        add(&mut mostly_bad, 400, 500, 0).expect("it is not whole yet");
+        assert!(add(&mut mostly_bad, 0, 100, 0).is_err_and(|error| error.to_string().contains("600 of 1000")));
+    }
+
+    #[test]
+    fn a_commit_judges_what_has_come_and_decides_nothing_without_a_cell() {
+        let mut early = sample();
+        add(&mut early, 0, 0, 5).expect("gaps");
+        early.decide().expect("nothing to judge");
+        assert!(!early.is_decided());
+        add(&mut early, 2, 3, 0).expect("it is not whole yet");
+        assert!(early.decide().is_err_and(|error| error.to_string().contains("3 of 5")), "before it is committed");
+        let mut good = sample();
+        add(&mut good, 3, 2, 0).expect("it is not whole yet");
+        good.decide().expect("most of them can be read");
+        add(&mut good, 0, 900, 0).expect("it is decided");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aqpipe_engine::config::nearest;
 use aqpipe_engine::record::{Batch, Fields, Kind, SAMPLE_RECORDS};
 use aqpipe_engine::{Error, Result};
 use arrow_array::builder::StringBuilder;
@@ -18,7 +19,7 @@ use super::row::{IGNORED, Row};
 use super::row_values::Reading;
 use crate::columns::{ColumnBuilder, KeyBuilder, RowsBuilder};
 use crate::reading::time::TimeReader;
-use crate::reading::{FieldCells, KeyOrigin, NumberReader, UnreadableCells, join};
+use crate::reading::{FieldCells, Key, KeyOrigin, NumberReader, UnreadableCells, join};
 
 /// Bytes of records that may wait in one batch.
 const BATCH_BYTES_MAX: usize = 64 << 20;
@@ -70,6 +71,8 @@ pub struct Decoder {
     numbers_as_text: UnreadableCells,
     /// Records that were looked at for these.
     looked_at: u64,
+    /// The properties with codes that no record has had, by their index, until that is told.
+    unseen_codes: Vec<usize>,
     times: TimeReader,
     /// Of the next record's message, in milliseconds since 1970.
     message_time: Option<i64>,
@@ -82,6 +85,7 @@ impl Decoder {
         let layout = Layout::new(&options);
         Decoder {
             rows: new_rows(&layout, options.keep_raw, 0),
+            unseen_codes: (0..layout.flags.properties.len()).collect(),
             layout,
             tests: TestBits::new(options.tests),
             keep_raw: options.keep_raw,
@@ -205,6 +209,7 @@ impl Decoder {
         }
         let has_flags = !self.layout.flags.is_empty();
         if has_flags {
+            self.unseen_codes.retain(|code| matches!(self.row.codes.get(*code), Some(Cell::Absent)));
             self.layout.flags.clear_missing(&mut self.row.cells, &self.row.codes, source);
         }
         let looks = self.layout.asked == 0 && self.looked_at < SAMPLE_RECORDS;
@@ -231,6 +236,32 @@ impl Decoder {
         }
         self.row.passed_over.commit();
         self.bytes += source.len();
+    }
+
+    /// The properties that are the key.
+    #[must_use]
+    pub fn key_properties(&self) -> &[String] {
+        self.layout.key.as_ref().map_or(&[], Key::columns)
+    }
+
+    /// Once the first records are read: a warning of properties with the publisher's codes that none of them had.
+    pub(crate) fn absent_codes(&mut self, batch: &Batch) -> Option<String> {
+        if self.unseen_codes.is_empty() || self.looked_at < SAMPLE_RECORDS {
+            return None;
+        }
+        let quoted = |code: usize| {
+            let name = self.layout.flags.properties.get(code).map_or("", String::as_str);
+            match nearest(name, batch.fields().names()) {
+                Some(near) => format!("`{name}` (is `{near}` meant?)"),
+                None => format!("`{name}`"),
+            }
+        };
+        let names: Vec<String> = std::mem::take(&mut self.unseen_codes).into_iter().map(quoted).collect();
+        Some(format!(
+            "the first {} records have no property {}, whose codes `flags` asks for: their values are carried unjudged",
+            self.looked_at,
+            names.join(", ")
+        ))
     }
 
     /// The cells of text that spelt numbers since the last call, by the index of the field: a field of text by its first

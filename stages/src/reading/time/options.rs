@@ -185,10 +185,12 @@ impl JsonSchema for TimestampOptions {
         "TimestampOptions".into()
     }
 
+    /// The table's schema, in which a text is right as well: that way a mistake in the table is told with its own place.
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let mut table = TimestampTable::json_schema(generator);
-        table.remove("description");
-        json_schema!({ "anyOf": [{ "type": "string", "minLength": 1 }, table] })
+        let mut schema = TimestampTable::json_schema(generator);
+        schema.insert("type".to_owned(), serde_json::json!(["string", "object"]));
+        schema.insert("minLength".to_owned(), 1.into());
+        schema
     }
 }
 

@@ -202,6 +202,15 @@ impl RowDecoder {
         for (index, (field, cells)) in self.plan.fields.iter().zip(&mut rows.columns).enumerate() {
             let cell = record.cell(field.column);
             match cells {
+                ColumnBuilder::Number(cells) if field.flags.is_none() => match self.numbers.read(trim(cell)) {
+                    Reading::Value(number) => cells.push(number),
+                    reading => {
+                        if reading == Reading::Unreadable {
+                            self.unreadable.add(index, trim(cell), source_offset);
+                        }
+                        self.numbers.append(cells, reading);
+                    }
+                },
                 ColumnBuilder::Number(cells) => {
                     let verdict = verdict(field, self.flags[index].as_ref(), record);
                     if verdict == Verdict::Missing {

@@ -7,15 +7,36 @@ use aqpipe_engine::config::nearest;
 use aqpipe_engine::record::{Batch, Column, SAMPLE_RECORDS};
 
 /// Looks for declared fields in the first records of a split: a misspelt name would otherwise only show as a column
-/// without values.
+/// without values, and records without a key as one series of all.
 pub(super) struct FieldPresence {
     unseen: Vec<Arc<str>>,
     rows: u64,
+    is_key_told: bool,
 }
 
 impl FieldPresence {
     pub(super) fn new<'a>(declared: impl Iterator<Item = &'a Arc<str>>) -> FieldPresence {
-        FieldPresence { unseen: declared.cloned().collect(), rows: 0 }
+        FieldPresence { unseen: declared.cloned().collect(), rows: 0, is_key_told: false }
+    }
+
+    /// Counts the records that have no key. With the first ones, a warning.
+    pub(super) fn keyless(&mut self, batch: &Batch, properties: &[String]) -> (u64, Option<String>) {
+        let Some(keys) = batch.key().filter(|keys| keys.null_count() > 0) else { return (0, None) };
+        let count = keys.null_count() as u64;
+        if std::mem::replace(&mut self.is_key_told, true) {
+            return (count, None);
+        }
+        let first = (0..keys.len()).find(|row| keys.is_null(*row)).map_or(0, |row| batch.source_offsets()[row]);
+        let quoted: Vec<String> = properties.iter().map(|name| self.quoted(name, &[], batch)).collect();
+        let has_no = match quoted.is_empty() {
+            true => "its message has none".to_owned(),
+            false => format!("no value of {}", quoted.join(", ")),
+        };
+        let warning = format!(
+            "the record at offset {first} has no key ({has_no}): all records without one are a single series, in which stages \
+             such as `impute` carry values from one to the next"
+        );
+        (count, Some(warning))
     }
 
     /// Checks more records. Returns a warning once enough were seen, with the fields that have no value in any of them.

@@ -51,6 +51,22 @@ impl MessageDecoder {
         }
     }
 
+    /// The properties that are the key; none where it is that of the message, or where columns are known.
+    pub(super) fn key_properties(&self) -> &[String] {
+        match self {
+            MessageDecoder::Json(decoder) => decoder.key_properties(),
+            MessageDecoder::Csv(_) => &[],
+        }
+    }
+
+    /// Once a sample is read: a warning of properties with the publisher's codes that no record had.
+    pub(super) fn absent_codes(&mut self, batch: &Batch) -> Option<String> {
+        match self {
+            MessageDecoder::Json(decoder) => decoder.absent_codes(batch),
+            MessageDecoder::Csv(_) => None,
+        }
+    }
+
     /// Whether the key of records is that of their message.
     pub(super) fn has_message_key(&self) -> bool {
         match self {

@@ -49,6 +49,8 @@ pub(super) struct MessageReader {
     dead: Vec<DeadLetter>,
     /// Tombstones skipped since the last report.
     skipped: u64,
+    /// Records without a key since the last report.
+    keyless: u64,
     /// Bytes read since the last report.
     bytes: u64,
     /// Offsets and bytes read since the last report, where the embedded broker waits for such reports.
@@ -83,11 +85,11 @@ impl MessageReader {
             empty: None,
             dead: Vec::new(),
             skipped: 0,
+            keyless: 0,
             bytes: 0,
             read: wants_reports.then(Vec::new),
             presence,
-            // A run that has committed a message has decided.
-            sample: StreamSample::new(rules, state.last.is_some()),
+            sample: StreamSample::new(rules, state.is_sampled),
             rules: Arc::clone(rules),
             warnings: Vec::new(),
             state,
@@ -208,6 +210,10 @@ impl MessageReader {
         let batch = match self.decoder.take()? {
             Some(batch) => {
                 self.warnings.extend(self.presence.observe(&batch));
+                let (keyless, warning) = self.presence.keyless(&batch, self.decoder.key_properties());
+                self.keyless += keyless;
+                self.warnings.extend(warning);
+                self.warnings.extend(self.decoder.absent_codes(&batch));
                 self.judge(&batch)?;
                 self.empty = Some(batch.slice(0, 0));
                 batch
@@ -270,13 +276,19 @@ impl MessageReader {
         self.decoder.marks_ignored()
     }
 
+    /// Records without a key since the last call.
+    pub(super) fn take_keyless(&mut self) -> u64 {
+        std::mem::take(&mut self.keyless)
+    }
+
     /// What was passed over since the last call, and how many tombstones were skipped.
     pub(super) fn take_skipped(&mut self) -> (PassedOver, u64) {
         (self.decoder.passed_over(), std::mem::take(&mut self.skipped))
     }
 
     pub(super) fn snapshot_state(&self) -> Result<Vec<u8>> {
-        self.sample.decide();
-        PartitionState { decoder: self.decoder.snapshot_state()?, ..self.state.clone() }.to_bytes()
+        self.sample.decide()?;
+        let (decoder, is_sampled) = (self.decoder.snapshot_state()?, self.sample.is_decided());
+        PartitionState { decoder, is_sampled, ..self.state.clone() }.to_bytes()
     }
 }

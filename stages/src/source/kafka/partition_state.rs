@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 
 /// How many bytes of a message its checksum covers.
 const IDENTITY_BYTES: usize = 256;
-/// The format version of the state, and the one before, which had no topic id.
-const STATE_FORMAT_VERSION: u8 = 2;
+/// The format version of the state, the one before, which did not say whether the sample is decided, and the first one, which
+/// had no topic id.
+const STATE_FORMAT_VERSION: u8 = 3;
+const STATE_FORMAT_V2: u8 = 2;
 const STATE_FORMAT_V1: u8 = 1;
 
 /// The state that a split saves beside its position.
@@ -21,6 +23,17 @@ pub(super) struct PartitionState {
     /// The end of each partition, by number, when a group with `start = "latest"` first met the topic. A partition that no
     /// member has started begins there. Absent once all are started, and with `start = "earliest"`.
     pub(super) first_ends: Option<Vec<u64>>,
+    /// Whether the sample of the first records is decided.
+    pub(super) is_sampled: bool,
+}
+
+/// The state in format version 2.
+#[derive(Serialize, Deserialize)]
+struct PartitionStateV2 {
+    decoder: Vec<u8>,
+    last: Option<MessageIdentity>,
+    topic: Option<u128>,
+    first_ends: Option<Vec<u64>>,
 }
 
 /// The state in format version 1.
@@ -35,9 +48,14 @@ impl PartitionState {
         let unreadable = |error| Error::new("what the split saved cannot be read back").because(error);
         match bytes.split_first() {
             Some((&STATE_FORMAT_VERSION, bytes)) => postcard::from_bytes(bytes).map_err(unreadable),
+            Some((&STATE_FORMAT_V2, bytes)) => {
+                let PartitionStateV2 { decoder, last, topic, first_ends } =
+                    postcard::from_bytes(bytes).map_err(unreadable)?;
+                Ok(PartitionState { decoder, last, topic, first_ends, is_sampled: last.is_some() })
+            }
             Some((&STATE_FORMAT_V1, bytes)) => {
                 let PartitionStateV1 { decoder, last } = postcard::from_bytes(bytes).map_err(unreadable)?;
-                Ok(PartitionState { decoder, last, ..PartitionState::default() })
+                Ok(PartitionState { decoder, last, is_sampled: last.is_some(), ..PartitionState::default() })
             }
             _ => Err(Error::new("what the split saved is of another version of the program")
                 .help("`--fresh` forgets positions and state, and begins as `start` says")),
@@ -75,8 +93,13 @@ mod tests {
     #[test]
     fn state_is_read_back_and_so_is_that_of_the_version_before() {
         let last = Some(MessageIdentity::of(7, Some(b"message")));
-        let state =
-            PartitionState { decoder: vec![1, 2], last, topic: Some(u128::MAX), first_ends: Some(vec![0, 300]) };
+        let state = PartitionState {
+            decoder: vec![1, 2],
+            last,
+            topic: Some(u128::MAX),
+            first_ends: Some(vec![0, 300]),
+            is_sampled: true,
+        };
         assert_eq!(PartitionState::from_bytes(&state.to_bytes().expect("bytes")).expect("reads"), state);
         let old = PartitionStateV1 { decoder: vec![1, 2], last };
         let old = postcard::to_extend(&old, vec![STATE_FORMAT_V1]).expect("bytes");

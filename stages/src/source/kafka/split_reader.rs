@@ -190,6 +190,8 @@ impl<C: ConsumerContext + 'static> SplitReader for KafkaSplitReader<C> {
                 // Nothing but tombstones.
                 return Ok(Poll::Idle);
             }
+            let keyless = self.messages.take_keyless();
+            self.membership.monitor.metrics.note("records without a key", keyless);
             for warning in self.messages.take_warnings() {
                 let (monitor, partition) = (&self.membership.monitor, self.messages.partition());
                 tracing::warn!(pipeline = &*monitor.pipeline, stage = &*monitor.stage, "{partition}: {warning}");

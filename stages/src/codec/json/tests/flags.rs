@@ -130,3 +130,17 @@ fn a_foreign_quality_may_be_the_code() {
         assert_eq!((decoder.quality_ignored(), decoder.passed_over().values), (0, 0));
     }
 }
+
+#[test]
+fn a_property_of_codes_that_no_record_has_is_told_once_with_the_one_that_may_be_meant() {
+    let mut decoder = Decoder::new(judged(no2(), &[Field::number("NO2")]));
+    let told = |decoder: &mut Decoder, count: usize| {
+        let messages = vec![format!(r#"{{{TIME},"NO2":31,"cody":1}}"#); count];
+        let batch = decode(decoder, &messages).remove(0);
+        decoder.absent_codes(&batch)
+    };
+    assert_eq!(told(&mut decoder, 999), None, "not enough yet");
+    let said = told(&mut decoder, 1).expect("something to say");
+    assert!(said.contains("`code` (is `cody` meant?)") && said.contains("unjudged"), "{said}");
+    assert_eq!(told(&mut decoder, 1_000), None, "said once");
+}
