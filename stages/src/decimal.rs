@@ -22,7 +22,7 @@ const EXPONENT_MAX: i64 = 100_000;
 /// number of callers.
 #[must_use]
 #[inline(always)]
-#[allow(clippy::inline_always)]
+#[expect(clippy::inline_always)]
 pub fn parse_f64(text: &[u8], decimal: u8) -> Option<f64> {
     let (negative, unsigned) = match text {
         [b'-', rest @ ..] => (true, rest),
@@ -51,7 +51,7 @@ struct Scanned {
 
 /// Checks the spelling and separates the parts.
 #[inline(always)]
-#[allow(clippy::inline_always)]
+#[expect(clippy::inline_always)]
 fn scan(text: &[u8], decimal: u8) -> Option<Scanned> {
     let mut mantissa = 0u64;
     let mut add = |byte: u8| {

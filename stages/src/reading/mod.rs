@@ -36,6 +36,7 @@ mod report;
 mod sample;
 mod spelling;
 mod stream_sample;
+mod suggestions;
 pub mod time;
 mod unreadable;
 
@@ -46,6 +47,7 @@ pub use number::{NumberReader, Reading, is_code};
 pub use options::{Censored, MarkVerdict, NumberOptions, Thousands, UnreadableAction};
 pub use publisher_flags::{FlagOptions, FlagSource, PublisherFlags, SOURCE_TEST, Verdict};
 pub use report::CellReport;
-pub use sample::{FieldSample, is_number_otherwise, judge};
+pub use sample::{FieldSample, judge};
 pub use stream_sample::{SampleRules, StreamSample};
+pub use suggestions::is_number_otherwise;
 pub use unreadable::{FieldCells, UnreadableCells};

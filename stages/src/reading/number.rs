@@ -77,7 +77,7 @@ impl NumberReader {
 
     /// Reads a cell without blanks around it.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
+    #[expect(clippy::inline_always)]
     #[must_use]
     pub fn read(&self, cell: &[u8]) -> Reading {
         match parse_f64(cell, self.decimal) {

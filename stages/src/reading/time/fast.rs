@@ -54,7 +54,7 @@ impl FastPattern {
 
     /// The instant of a text, and the minutes east of UTC of its clock; `None` where it has to be looked at closely.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
+    #[expect(clippy::inline_always)]
     pub(super) fn parse(&mut self, text: &[u8]) -> Option<(i64, i16)> {
         let [year, month, day, hour, minute, second] = self.parts(text)?;
         if hour > 23 || minute > 59 || second > 59 {

@@ -99,7 +99,7 @@ impl TimeReader {
     /// # Errors
     /// Why there is none, as what a sentence says of the text: "is not a time of …".
     #[inline(always)]
-    #[allow(clippy::inline_always)]
+    #[expect(clippy::inline_always)]
     pub fn read<'k>(&mut self, text: &[u8], key: impl FnOnce() -> &'k [u8]) -> Result<(i64, i16), String> {
         if let Some(fast) = &mut self.fast {
             if let Some(time) = fast.parse(text) {

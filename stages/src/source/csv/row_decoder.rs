@@ -212,7 +212,7 @@ impl RowDecoder {
                     }
                 },
                 ColumnBuilder::Number(cells) => {
-                    let verdict = verdict(field, &self.flags[index], record);
+                    let verdict = verdict(field, self.flags[index].as_ref(), record);
                     if verdict == Verdict::Missing {
                         cells.push_missing(CellQuality::MISSING);
                         continue;
@@ -291,7 +291,7 @@ impl RowDecoder {
     /// What the cell of a field says, if its publisher has a value there.
     fn reading<R: Read>(&self, index: usize, record: &Records<R>) -> Reading {
         let field = &self.plan.fields[index];
-        match verdict(field, &self.flags[index], record) {
+        match verdict(field, self.flags[index].as_ref(), record) {
             Verdict::Missing => Reading::Missing,
             _ => self.numbers.read(trim(record.cell(field.column))),
         }
@@ -449,7 +449,7 @@ impl RowDecoder {
 
 /// What the publisher's code says of a field's cell.
 #[inline]
-fn verdict<R: Read>(field: &PlannedField, flags: &Option<PublisherFlags>, record: &Records<R>) -> Verdict {
+fn verdict<R: Read>(field: &PlannedField, flags: Option<&PublisherFlags>, record: &Records<R>) -> Verdict {
     match (field.flags, flags) {
         (Some(column), Some(flags)) => flags.verdict(trim(record.cell(column))),
         _ => Verdict::Absent,

@@ -1,0 +1,156 @@
+//! Which options would read the cells of a field that cannot be read.
+
+use std::collections::BTreeMap;
+
+use super::number::{NumberReader, Reading, split_limit};
+use super::options::{Censored, MarkVerdict, NumberOptions, Thousands};
+
+/// Letters of a mark that is suggested, which may be a unit such as `ug/m`; more are words.
+const MARK_CHARS_MAX: usize = 6;
+/// Marks that are suggested together: there are seldom more in one column, and a message stays readable.
+const MARKS_MAX: usize = 4;
+const CENSORED: &str = "`censored = \"half\"`";
+
+/// An option that would read cells.
+pub(super) struct Suggestion {
+    pub(super) text: String,
+    /// Whether a run stops for it: it is a matter of how the whole input is written.
+    pub(super) stops: bool,
+}
+
+/// The options that would read most of the texts, those first that change least.
+pub(super) fn suggestions(texts: &[Vec<u8>], options: &NumberOptions) -> Vec<Suggestion> {
+    let mut found = spellings(texts, options);
+    if let Some(delimiter) = split_by(texts, options) {
+        found.push(Suggestion { text: format!("`delimiter = \"{}\"`", delimiter.escape_default()), stops: true });
+    }
+    found.extend(limits_and_marks(texts, options));
+    if !found.iter().any(|suggestion| suggestion.stops)
+        && let Some(word) = most_frequent(texts)
+    {
+        found.push(Suggestion { text: format!("`missing = [{word:?}]`"), stops: true });
+    }
+    found
+}
+
+/// The marks of decimals and thousands by which most texts are numbers.
+fn spellings(texts: &[Vec<u8>], options: &NumberOptions) -> Vec<Suggestion> {
+    let mut found = Vec::new();
+    let mut attempt = |decimal: char, thousands: Thousands| {
+        let changed = NumberOptions { decimal, thousands, ..options.clone() };
+        // The configuration has to accept what is named: the one may need the other.
+        let reads = changed.check().is_empty() && reads_most(texts, &NumberReader::new(&changed, 0));
+        if reads {
+            let spelling = thousands.spellings().first().unwrap_or(&"");
+            let names = [
+                (decimal != options.decimal).then(|| format!("`decimal = \"{decimal}\"`")),
+                (thousands != options.thousands).then(|| format!("`thousands = \"{spelling}\"`")),
+            ];
+            let names: Vec<String> = names.into_iter().flatten().collect();
+            found.push(Suggestion { text: names.join(" with "), stops: true });
+        }
+        reads
+    };
+    let other = if options.decimal == '.' { ',' } else { '.' };
+    let reads_decimal = attempt(other, options.thousands) || attempt(other, Thousands::None);
+    for thousands in Thousands::ALL.into_iter().filter(|thousands| *thousands != options.thousands) {
+        attempt(options.decimal, thousands);
+        if !reads_decimal {
+            attempt(other, thousands);
+        }
+    }
+    found
+}
+
+/// The options for limits such as `<0.5` and for what stands behind the numbers of most texts, a mark or a unit. The run stops
+/// for what reads most.
+fn limits_and_marks(all: &[Vec<u8>], options: &NumberOptions) -> Vec<Suggestion> {
+    let mut found = Vec::new();
+    let has_limits = options.censored.is_none() && texts(all).any(is_limit);
+    let censored = NumberOptions { censored: options.censored.or(Some(Censored::Half)), ..options.clone() };
+    let reads_limits = has_limits && reads_most(all, &NumberReader::new(&censored, 0));
+    if has_limits {
+        found.push(Suggestion { text: CENSORED.to_owned(), stops: reads_limits });
+    }
+    if reads_limits {
+        return found;
+    }
+    let mut changed = options.clone();
+    for mark in marks_of(all, &censored) {
+        changed.value_marks.insert(mark, MarkVerdict::Suspect);
+        // Of limits with marks behind them, neither option reads any without the other.
+        let with_limits = NumberOptions { censored: censored.censored, ..changed.clone() };
+        let reads = reads_most(all, &NumberReader::new(&changed, 0));
+        if reads || reads_most(all, &NumberReader::new(&with_limits, 0)) {
+            let marks = changed.value_marks.iter().filter(|(mark, _)| !options.value_marks.contains_key(*mark));
+            let marks: Vec<String> = marks.map(|(mark, _)| format!("{mark:?} = \"suspect\"")).collect();
+            let marks = format!("`value_marks = {{ {} }}`", marks.join(", "));
+            let text = if reads { marks } else { format!("{CENSORED} with {marks}") };
+            if !reads {
+                found.clear();
+            }
+            found.push(Suggestion { text, stops: true });
+            break;
+        }
+    }
+    found
+}
+
+/// Whether most texts are numbers with another decimal mark or with separators of thousands: they only look like words.
+#[must_use]
+pub fn is_number_otherwise(texts: &[Vec<u8>], options: &NumberOptions) -> bool {
+    let marks = [('.', Thousands::None), (',', Thousands::None), ('.', Thousands::Comma), (',', Thousands::Point)];
+    marks.into_iter().any(|(decimal, thousands)| {
+        reads_most(texts, &NumberReader::new(&NumberOptions { decimal, thousands, ..options.clone() }, 0))
+    })
+}
+
+fn texts(texts: &[Vec<u8>]) -> impl Iterator<Item = &str> {
+    texts.iter().filter_map(|text| std::str::from_utf8(text).ok())
+}
+
+fn reads_most(texts: &[Vec<u8>], reader: &NumberReader) -> bool {
+    let read = texts.iter().filter(|text| reader.read(text) != Reading::Unreadable).count();
+    2 * read > texts.len()
+}
+
+/// The word that more than half of the cells have. A limit is none, for it says something.
+fn most_frequent(all: &[Vec<u8>]) -> Option<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    texts(all).for_each(|text| *counts.entry(text).or_default() += 1);
+    let (text, count) = counts.into_iter().max_by_key(|(_, count)| *count)?;
+    let is_frequent = 2 * count > all.len() && count > 1;
+    (is_frequent && !is_limit(text)).then(|| text.to_owned())
+}
+
+/// Whether a text is a limit such as `<0.5`.
+fn is_limit(text: &str) -> bool {
+    split_limit(text.trim()).is_some_and(|(_, limit)| limit.contains(|c: char| c.is_ascii_digit()))
+}
+
+/// A character that splits most texts into numbers.
+fn split_by(all: &[Vec<u8>], options: &NumberOptions) -> Option<char> {
+    let reader = NumberReader::new(options, 0);
+    let is_split = |text: &str, by: char| {
+        text.contains(by) && text.split(by).all(|part| reader.read(part.trim().as_bytes()) != Reading::Unreadable)
+    };
+    [';', '\t', '|'].into_iter().find(|by| 2 * texts(all).filter(|text| is_split(text, *by)).count() > all.len())
+}
+
+/// What stands behind numbers or limits, the most frequent first.
+fn marks_of(all: &[Vec<u8>], options: &NumberOptions) -> Vec<String> {
+    let reader = NumberReader::new(options, 0);
+    let mark = |text: &str| {
+        let end = text.rfind(|c: char| c.is_ascii_digit())? + 1;
+        let (number, mark) = text.split_at(end);
+        let is_number = matches!(reader.read(number.trim().as_bytes()), Reading::Value(_) | Reading::Censored(_));
+        let mark = mark.trim();
+        let is_mark = !mark.is_empty() && mark.chars().count() <= MARK_CHARS_MAX && !mark.contains(['.', ',']);
+        (is_number && is_mark).then(|| mark.to_owned())
+    };
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    texts(all).filter_map(mark).for_each(|mark| *counts.entry(mark).or_default() += 1);
+    let mut marks: Vec<(String, usize)> = counts.into_iter().collect();
+    marks.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    marks.into_iter().map(|(mark, _)| mark).take(MARKS_MAX).collect()
+}
