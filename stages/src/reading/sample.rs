@@ -65,7 +65,11 @@ pub fn judge(
             continue;
         }
         let place = field.place.as_ref().map_or_else(String::new, |place| format!("; the first one is at {place}"));
-        let hint = if named.is_empty() { String::new() } else { format!(": {} would read them", named.join(" or ")) };
+        let hint = match named.is_empty() {
+            true if field.is_mostly_unreadable() => ": if they are words, name it in `text_fields`".to_owned(),
+            true => String::new(),
+            false => format!(": {} would read them", named.join(" or ")),
+        };
         let warning = format!("cells of {} cannot be read{place}{hint}", field.counts());
         warnings.push((field.name.clone(), warning));
     }

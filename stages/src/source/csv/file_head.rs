@@ -1,5 +1,6 @@
 //! The lines of a file before its records: its own identity, the names of its columns, their units.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ pub(super) struct HeadRules {
     skip_lines: u32,
     skip_after_header: u32,
     has_header: bool,
+    /// Whether a file without a line is passed over: it is one of several.
+    pub(super) may_be_empty: bool,
 }
 
 /// The lines of a file before its records.
@@ -57,6 +60,7 @@ impl HeadRules {
             skip_lines: config.skip_lines,
             skip_after_header: config.skip_after_header,
             has_header: config.has_header(),
+            may_be_empty: false,
         }
     }
 
@@ -73,7 +77,8 @@ impl HeadRules {
         Ok(Records::new(text, self.dialect, from, left, line).of_form(span.form, self.comment.clone()))
     }
 
-    /// The records of an open file behind its head, and the head; nothing where the file may grow and its head is not whole yet.
+    /// The records of an open file behind its head, and the head; nothing where the file may grow and its head is not whole yet, or
+    /// where it may be empty and is.
     ///
     /// # Errors
     /// Where the names of the columns are not there, or no text.
@@ -107,6 +112,7 @@ impl HeadRules {
             match next(&mut records, span)? {
                 ReadOutcome::Record => {}
                 ReadOutcome::End | ReadOutcome::Torn if may_grow => return Ok(None),
+                ReadOutcome::End if self.may_be_empty => return Ok(None),
                 ReadOutcome::End => return Err(empty(span)),
                 _ => {
                     let message = format!("the first line of {} has no end, so it cannot be a header", span.name);
@@ -209,6 +215,32 @@ impl Head {
         };
         // The last name first: in most records that cell is a number.
         self.last_name.is_some_and(|last| is((last, &names[last]))) && names.iter().enumerate().all(is)
+    }
+}
+
+impl Head {
+    /// Whether the last record, which is no row, is a header other than this one: it is as wide, has the names of the time's columns,
+    /// and most of its cells are names,
+    /// of which one stands elsewhere or is new. Behind a wider or narrower one no row would fit, which is told of each.
+    #[cold]
+    pub(super) fn names_anew(&self, records: &Records<FileText>, config: &CsvSourceConfig) -> bool {
+        let Some(names) = &self.names else { return false };
+        let time = config.timestamp.names();
+        if !config.columns.is_empty() || time.is_empty() || records.columns() != names.len() {
+            return false;
+        }
+        let cells = (0..records.columns()).map(|column| String::from_utf8_lossy(records.cell(column)));
+        let cells: Vec<String> = cells.map(|cell| cell.trim_start_matches('\u{feff}').trim().to_owned()).collect();
+        let known: BTreeSet<&str> = names.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
+        let filled = cells.iter().filter(|cell| !cell.is_empty()).count();
+        let named = cells.iter().filter(|cell| known.contains(cell.as_str())).count();
+        let is = |cell: &String, name: &&str| config.rename.get(cell).unwrap_or(cell) == name;
+        let other = |(cell, name): (&String, &String)| {
+            let is_name = known.contains(cell.as_str()) || cell.starts_with(char::is_alphabetic);
+            !name.is_empty() && cell != name && is_name
+        };
+        let has_time = time.iter().all(|name| cells.iter().any(|cell| is(cell, name)));
+        has_time && named > 1 && 2 * named > filled && cells.iter().zip(names).any(other)
     }
 }
 

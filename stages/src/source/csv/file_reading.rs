@@ -11,6 +11,7 @@ use super::config::CsvSourceConfig;
 use super::file_head::{Head, HeadRules};
 use super::file_text::FileText;
 use super::input_files::InputFile;
+use super::numbered_flags::NumberedFlags;
 use super::raw_schema::RawSchema;
 use super::records::{ReadOutcome, Records};
 use crate::reading::FlagSource;
@@ -29,6 +30,8 @@ pub(super) struct FileReading {
     pub(super) rules: HeadRules,
     /// The first file and the names in its header, which all others have where it is not `fields` that says what is wanted.
     expected: Option<(String, Arc<[String]>)>,
+    /// What the columns are in the first file that are given by their numbers.
+    numbered: NumberedFlags,
 }
 
 /// A file of which the head was read.
@@ -42,7 +45,7 @@ pub(super) struct OpenedFile {
 impl FileReading {
     pub(super) fn new(config: Arc<CsvSourceConfig>, numeric: Arc<BTreeSet<String>>) -> FileReading {
         let rules = HeadRules::of(&config);
-        FileReading { config, numeric, rules, expected: None }
+        FileReading { config, numeric, rules, expected: None, numbered: NumberedFlags::default() }
     }
 
     /// The header of each further file must be this one, unless `fields` says what is wanted, wherever it stands.
@@ -50,6 +53,9 @@ impl FileReading {
         let by_name = self.config.is_declared() && self.config.columns.is_empty();
         if let (false, None, Some(names)) = (by_name, &self.expected, &head.names) {
             self.expected = Some((span.name.clone(), names.as_slice().into()));
+        }
+        if let (true, Some(names)) = (by_name, &head.names) {
+            self.numbered.expect(&self.config, span, names);
         }
     }
 
@@ -71,6 +77,9 @@ impl FileReading {
         };
         if let (Some((first, expected)), Some(names)) = (&self.expected, &head.names) {
             check_same(names, expected, span, first)?;
+        }
+        if let Some(names) = &head.names {
+            self.numbered.check(names, &format!("{}:{}", span.name, head.line))?;
         }
         Ok(Some(OpenedFile { records, head, columns }))
     }

@@ -42,6 +42,11 @@ impl FileText {
         }
     }
 
+    /// Whether half a character was read of which the rest is not there.
+    pub(super) fn has_half_character(&self) -> bool {
+        matches!(self, FileText::Utf16(reader) if reader.has_half_character())
+    }
+
     /// Hands the bytes up to the `to`th from here to a function; returns how many there were.
     pub(super) fn each_chunk(&mut self, to: u64, mut take: impl FnMut(&[u8])) -> io::Result<u64> {
         let mut buffer = vec![0; SKIP_CHUNK_BYTES.min(usize::try_from(to).unwrap_or(SKIP_CHUNK_BYTES))];

@@ -1,6 +1,8 @@
 //! Looks for what is new among the files of a glob, while they are read.
 
 use std::collections::BTreeMap;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -13,8 +15,12 @@ use super::packing::Packing;
 /// How often files are looked at: loggers write by the second or the minute, and a look costs a system call a file.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A file as it was seen: its device, its inode, its bytes.
-type Seen = (u64, u64, u64);
+/// A file as it was seen: its device, its inode, its bytes, and when it was changed.
+type Seen = (u64, u64, u64, (i64, i64));
+
+fn seen_now(metadata: &Metadata) -> Seen {
+    (metadata.dev(), metadata.ino(), metadata.len(), (metadata.mtime(), metadata.mtime_nsec()))
+}
 
 /// Looks for what is new.
 pub(super) struct Follow {
@@ -27,7 +33,9 @@ pub(super) struct Follow {
 impl Follow {
     /// Looks for files of a path other than those that are known.
     pub(super) fn new(path: &str, encoding: &'static Encoding, known: &[InputFile]) -> Follow {
-        let seen = |file: &InputFile| (PathBuf::from(&file.name), (file.node.0, file.node.1, file.stored));
+        let changed = |file: &InputFile| fs::metadata(&file.name).map_or((0, 0), |now| (now.mtime(), now.mtime_nsec()));
+        let seen =
+            |file: &InputFile| (PathBuf::from(&file.name), (file.node.0, file.node.1, file.stored, changed(file)));
         Follow { path: path.to_owned(), encoding, seen: known.iter().map(seen).collect(), next_look: Instant::now() }
     }
 
@@ -51,8 +59,7 @@ impl Follow {
     pub(super) fn changed(&mut self) -> Result<Vec<InputFile>> {
         let (mut seen, mut changed) = (BTreeMap::new(), Vec::<InputFile>::new());
         for (path, metadata) in input_files::list(&self.path)? {
-            use std::os::unix::fs::MetadataExt as _;
-            let now = (metadata.dev(), metadata.ino(), metadata.len());
+            let now = seen_now(&metadata);
             if self.seen.get(&path) != Some(&now) {
                 let file = match InputFile::of(&path, self.encoding) {
                     // It went while it was looked at.

@@ -48,11 +48,13 @@ impl Growing {
         let Some((open, span)) = open else { return Ok(None) };
         let failed = |e| Error::new(format!("cannot look at {}", span.name)).because(e);
         let stored = open.file.metadata().map_err(failed)?.len();
-        if stored > span.stored {
+        // It may be as long as before, or longer, and hold something else.
+        let begun_again = stored < span.stored || open.was_begun_again(span).map_err(failed)?;
+        if stored > span.stored && !begun_again {
             open.extend(span, stored);
             return Ok(Some(AtEnd::ReadOn));
         }
-        if stored < span.stored {
+        if begun_again {
             tracing::warn!("{} was emptied and begun again: it is read from its beginning", span.name);
             let again = InputFile { from: 0, before: 0, stored, ..span.clone() };
             let length = if span.form.is_plain() { stored } else { UNKNOWN_LENGTH };

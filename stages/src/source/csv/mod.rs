@@ -19,6 +19,7 @@ mod line_counter;
 mod line_index;
 mod match_files;
 mod message_decoder;
+mod numbered_flags;
 mod open_file;
 mod packed_files;
 mod packing;

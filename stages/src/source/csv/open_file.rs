@@ -13,7 +13,7 @@ use super::file_text::FileText;
 use super::input_files::{InputFile, UNKNOWN_LENGTH};
 use super::packing::Packing;
 use super::prefix_checksum::{FileStamp, begins_with};
-use super::records::Records;
+use super::records::{LAST_BYTES, Records};
 use super::torn_line::{self, TornLine};
 
 /// Whether a byte of a file lies within a line: neither it nor the one before it ends one.
@@ -24,6 +24,14 @@ pub(super) fn is_in_line(file: &File, byte: u64) -> io::Result<bool> {
     Ok(read == 2 && !around.iter().any(|byte| matches!(byte, b'\n' | b'\r')))
 }
 
+/// The last bytes of a file before a byte.
+pub(super) fn last_before(file: &File, byte: u64) -> io::Result<Vec<u8>> {
+    let mut last = vec![0; usize::try_from(byte).unwrap_or(LAST_BYTES).min(LAST_BYTES)];
+    let begin = byte - last.len() as u64;
+    file.read_exact_at(&mut last, begin)?;
+    Ok(last)
+}
+
 /// The file that a split is reading.
 pub(super) struct OpenFile {
     pub(super) records: Records<FileText>,
@@ -31,17 +39,31 @@ pub(super) struct OpenFile {
     pub(super) file: Arc<File>,
     /// Its length and times when it was opened.
     pub(super) stamp: FileStamp,
+    /// The same when it was looked at last, at its end.
+    looked: Option<FileStamp>,
     /// When it is to be checked again, once its last line was found torn.
     torn: Option<Instant>,
     /// Whether nobody writes to it any more.
     pub(super) is_finished: bool,
     /// Whether reading begins within a line, of which an earlier run read what was there.
     pub(super) begins_in_line: bool,
+    /// Whether a record of it was read.
+    pub(super) has_records: bool,
 }
 
 impl OpenFile {
     pub(super) fn new(records: Records<FileText>, head: Head, file: Arc<File>, stamp: FileStamp) -> OpenFile {
-        OpenFile { records, head, file, stamp, torn: None, is_finished: false, begins_in_line: false }
+        OpenFile {
+            records,
+            head,
+            file,
+            stamp,
+            looked: None,
+            torn: None,
+            is_finished: false,
+            begins_in_line: false,
+            has_records: false,
+        }
     }
 
     /// What became of the torn last line, which is waited for until then at most. Where there is more of it, it is read on.
@@ -74,6 +96,26 @@ impl OpenFile {
         }
         span.stored = span.stored.max(stored);
         self.torn = None;
+    }
+
+    /// Whether the file was emptied and written anew since it was looked at last: what was read of it is there no more. Beyond a plain
+    /// text's last bytes nothing is read again.
+    pub(super) fn was_begun_again(&mut self, span: &InputFile) -> io::Result<bool> {
+        let now = FileStamp::of(&self.file)?;
+        if self.looked.as_ref().is_some_and(|looked| looked.is_unchanged(&now)) {
+            return Ok(false);
+        }
+        self.looked = Some(now);
+        if !span.form.is_plain() {
+            let (length, checksum) = self.records.checksum_so_far();
+            return Ok(!begins_with(&self.file, span.form, length, checksum)?);
+        }
+        let (begin, last) = self.records.last_read();
+        let mut there = vec![0; last.len()];
+        match self.file.read_exact_at(&mut there, begin) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(true),
+            read => read.map(|()| there != last),
+        }
     }
 
     /// Checks that the file still holds what was read of it.

@@ -18,6 +18,8 @@ use super::stored_bytes::SHORTER;
 pub(super) const RECORD_BYTES_MAX: usize = 1 << 20;
 /// The mark of byte order as UTF-8.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// The last bytes that were read, by which a file is known again that grows: some dozens of rows, of which no two are of one time.
+pub(super) const LAST_BYTES: usize = 4096;
 /// Bytes read at once.
 const READ_CHUNK_BYTES: usize = 256 * 1024;
 
@@ -68,6 +70,8 @@ pub(super) struct Records<R> {
     open_end: bool,
     /// The checksum of the input up to the end of the buffer.
     checksum: Hasher,
+    /// The last bytes up to there.
+    last: Vec<u8>,
     buffer: Vec<u8>,
     head: usize,
     tail: usize,
@@ -106,6 +110,7 @@ impl<R: Read> Records<R> {
             remaining,
             open_end: false,
             checksum: Hasher::new(),
+            last: Vec::new(),
             buffer: vec![0; READ_CHUNK_BYTES],
             head: 0,
             tail: 0,
@@ -131,6 +136,16 @@ impl<R: Read> Records<R> {
     /// With the checksum of the bytes before the first one.
     pub(super) fn with_checksum(self, checksum: Hasher) -> Records<R> {
         Records { checksum, ..self }
+    }
+
+    /// With the last bytes before the first one.
+    pub(super) fn with_last(self, last: Vec<u8>) -> Records<R> {
+        Records { last, ..self }
+    }
+
+    /// The last bytes that were read, and the byte of the input where they begin.
+    pub(super) fn last_read(&self) -> (u64, &[u8]) {
+        ((self.offset + self.tail as u64).saturating_sub(self.last.len() as u64), &self.last)
     }
 
     /// Of an input of this form, whose comments begin so.
@@ -460,7 +475,11 @@ impl<R: Read> Records<R> {
             self.remaining = 0;
             return Ok(());
         }
-        self.checksum.update(&self.buffer[self.tail..self.tail + read]);
+        let new = &self.buffer[self.tail..self.tail + read];
+        self.checksum.update(new);
+        let new = &new[read.saturating_sub(LAST_BYTES)..];
+        self.last.drain(..(self.last.len() + new.len()).saturating_sub(LAST_BYTES));
+        self.last.extend_from_slice(new);
         self.tail += read;
         if self.remaining != UNKNOWN_LENGTH {
             self.remaining -= read as u64;

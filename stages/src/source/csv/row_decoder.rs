@@ -281,7 +281,7 @@ impl RowDecoder {
         &'a self,
         record: &'a Records<R>,
     ) -> impl Iterator<Item = (usize, &'a [u8], Reading)> {
-        let fields = self.plan.fields.iter().enumerate().filter(|(_, field)| field.kind != Kind::Text);
+        let fields = self.plan.fields.iter().enumerate().filter(|(_, field)| !self.config.is_text(&field.name));
         fields.map(|(index, field)| {
             let cell = trim(record.cell(field.column));
             (index, cell, self.reading(index, record))
@@ -301,6 +301,11 @@ impl RowDecoder {
     pub(super) fn is_full_row<R: Read>(&self, record: &Records<R>) -> bool {
         record.columns() == self.plan.columns
             || (record.columns() >= self.plan.named && record.columns() < self.plan.columns)
+    }
+
+    /// Whether a field is text.
+    pub(super) fn is_text(&self, index: usize) -> bool {
+        self.plan.fields.get(index).is_some_and(|field| field.kind == Kind::Text)
     }
 
     /// The fields whose kind is unknown.

@@ -1,6 +1,8 @@
 //! The sample of a split: its first records, by which the kinds of columns are decided, and whether they can be read.
 
 use std::fs::File;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 
 use aqpipe_engine::record::{Kind, SAMPLE_RECORDS};
@@ -63,7 +65,15 @@ fn read(
     let (mut records_left, mut bytes_left) = (SAMPLE_RECORDS, SAMPLE_BYTES_MAX);
     'files: for file in files {
         let failed = |e| Error::new(format!("cannot read {}", file.name)).because(e);
-        let opened = Arc::new(File::open(&file.name).map_err(failed)?);
+        let opened = match File::open(&file.name) {
+            Err(error) if grow && error.kind() == ErrorKind::NotFound => continue,
+            opened => Arc::new(opened.map_err(failed)?),
+        };
+        let now = opened.metadata().map_err(failed)?;
+        if grow && ((now.dev(), now.ino()) != file.node || now.len() < file.stored) {
+            // Another has its name meanwhile, or it was emptied.
+            continue;
+        }
         let Some(mut opened) = reading.open(&opened, file, grow && file.form.packing == Packing::None)? else {
             continue;
         };
@@ -72,7 +82,8 @@ fn read(
         let records = &mut opened.records;
         loop {
             let is_full = records_left == 0 || records.position() >= bytes_left;
-            match records.next().map_err(failed)? {
+            let outcome = records.next();
+            match outcome.map_err(|e| failed(e).at(format!("{}:{}", file.name, records.line())))? {
                 _ if is_full => break 'files,
                 ReadOutcome::Record if opened.head.repeats(records) => continue,
                 ReadOutcome::Record if decoder.is_full_row(records) => records_left -= 1,
@@ -133,6 +144,17 @@ fn decide(mut fields: Vec<Cells>, decoder: &mut RowDecoder) -> Result<Findings> 
     let options = decoder.config().numbers();
     let mut findings = Findings::default();
     let mut kinds = Vec::new();
+    for (_, cells) in fields.iter_mut().enumerate().filter(|(index, _)| decoder.is_text(*index)) {
+        let Cells { sample, code } = std::mem::take(cells);
+        if sample.values > 0 && code.is_none() {
+            let (name, values, all) = (sample.name, sample.values, sample.values + sample.unreadable);
+            let warning = format!(
+                "`{name}` is carried as text, for the first records had words there, and {values} of {all} cells are numbers: if \
+                 it is a measurement, name it in `fields` and start with `--fresh`"
+            );
+            findings.warnings.push((name, warning));
+        }
+    }
     let unknown: Vec<usize> = decoder.unknown_kinds().iter().copied().filter(|index| *index < fields.len()).collect();
     for index in unknown {
         let Cells { sample, code } = &fields[index];
@@ -155,6 +177,6 @@ fn decide(mut fields: Vec<Cells>, decoder: &mut RowDecoder) -> Result<Findings> 
     }
     decoder.decide(&kinds);
     let samples: Vec<FieldSample> = fields.into_iter().map(|cells| cells.sample).collect();
-    findings.warnings = judge(&samples, &options, decoder.config().on_unreadable)?;
+    findings.warnings.extend(judge(&samples, &options, decoder.config().on_unreadable)?);
     Ok(findings)
 }

@@ -74,6 +74,7 @@ impl CsvSource {
     /// Reads the headers of all files and plans their columns.
     fn read_headers(&self) -> Result<Headers> {
         let mut reading = FileReading::new(Arc::clone(&self.config), Arc::clone(&self.numeric));
+        reading.rules.may_be_empty = self.files.len() > 1;
         let mut first: Option<(Arc<[String]>, ColumnPlan)> = None;
         let mut raw_schemas: Vec<RawSchema> = Vec::new();
         for span in &self.files {
@@ -94,6 +95,11 @@ impl CsvSource {
         }
         let (columns, plan) = match first {
             Some(first) => first,
+            None if self.config.has_header() && !self.config.grows() && !self.files.is_empty() => {
+                let message =
+                    format!("all files of {} are empty: none has a line that names its columns", self.config.path);
+                return Err(Error::config(message));
+            }
             None if self.config.has_header() && !self.config.is_declared() => {
                 let message = format!("no file of {} has a line yet that names its columns", self.config.path);
                 return Err(Error::config(message).help("with `fields` it is known without, and files are waited for"));

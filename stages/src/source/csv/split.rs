@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use aqpipe_engine::monitor::{CellProblem, Metrics};
-use aqpipe_engine::record::{Position, SplitId};
+use aqpipe_engine::record::{Position, SAMPLE_RECORDS, SplitId};
 use aqpipe_engine::stage::{DeadLetter, Poll, SplitReader};
 use aqpipe_engine::{Error, Result};
 
+use super::file_head::Head;
 use super::file_reading::FileReading;
 use super::file_text::FileText;
 use super::growing_split::{AtEnd, Growing, PARTS_MAX};
@@ -127,7 +128,6 @@ impl CsvSplitReader {
         let at = state.position.offset;
         self.decoder.restore_kinds(&snapshot.kinds);
         self.sampled = state.position.records > 0;
-        self.to_sample = !self.sampled;
         self.origin = snapshot.origin;
         if let Some(growing) = &mut self.growing {
             growing.known = snapshot.known;
@@ -148,6 +148,7 @@ impl CsvSplitReader {
         };
         self.begin = (byte, line);
         self.row = state.position.records;
+        self.to_sample = self.needs_sample();
         *self.prefix.get_mut() = prefix;
         if let Some(progress) = &mut self.progress {
             progress.from = state.position;
@@ -169,7 +170,10 @@ impl CsvSplitReader {
         let stamp = FileStamp::of(&file).map_err(failed)?;
         let may_grow = self.growing.is_some() && span.form.packing == Packing::None;
         let Some(mut opened) = self.reading.open(&file, span, may_grow)? else {
-            // Its header is not whole yet.
+            // Its header is not whole yet, or it is empty.
+            if self.growing.is_none() && self.progress.is_some() {
+                tracing::warn!("{} is empty and is passed over", span.name);
+            }
             self.drop_file();
             return Ok(true);
         };
@@ -188,7 +192,11 @@ impl CsvSplitReader {
             if line == 0 {
                 line = line_counter::line_of(span, byte).unwrap_or(0);
             }
-            opened.records = self.reading.rules.records(&file, span, byte, line)?.with_checksum(checksum);
+            let records = self.reading.rules.records(&file, span, byte, line)?.with_checksum(checksum);
+            opened.records = match span.form.is_plain() {
+                true => records.with_last(open_file::last_before(&file, byte).map_err(failed)?),
+                false => records,
+            };
         } else if let (0, true, Some(progress)) = (byte, opened.head.has_separator_line, &self.progress) {
             progress.passed_over();
         }
@@ -196,7 +204,9 @@ impl CsvSplitReader {
         self.prefix.get_mut().opened(self.file, &file);
         let begins_in_line = span.form.is_plain() && open_file::is_in_line(&file, byte).map_err(failed)?;
         let open = OpenFile::new(opened.records, opened.head, file, stamp);
-        self.open.insert(open).begins_in_line = begins_in_line;
+        let open = self.open.insert(open);
+        open.begins_in_line = begins_in_line;
+        open.has_records = byte > 0;
         Ok(true)
     }
 
@@ -225,8 +235,8 @@ impl CsvSplitReader {
     fn drop_file(&mut self) {
         let InputFile { node, from, .. } = self.files[self.file];
         let known = self.growing.iter().flat_map(|growing| &growing.known);
-        if from == 0 && known.chain(&self.files[..self.file]).any(|file| file.node == node) {
-            // It was emptied, so that what was read of it before is there no more.
+        if self.growing.is_none() || from == 0 && known.chain(&self.files[..self.file]).any(|file| file.node == node) {
+            // It is empty; or it was emptied, so that what was read of it before is there no more.
             self.files[self.file].length = 0;
             self.file += 1;
         } else {
@@ -249,7 +259,7 @@ impl CsvSplitReader {
         let parts = match growing.at_end(open, until)? {
             Some(AtEnd::Wait) => return Ok(false),
             Some(AtEnd::ReadOn) => {
-                self.to_sample = !self.sampled;
+                self.to_sample = self.needs_sample();
                 return Ok(true);
             }
             Some(AtEnd::Next(parts)) => parts,
@@ -270,7 +280,7 @@ impl CsvSplitReader {
         }
         self.files.extend(parts);
         self.begin_file();
-        self.to_sample = !self.sampled;
+        self.to_sample = self.needs_sample();
         Ok(true)
     }
 
@@ -327,7 +337,10 @@ impl CsvSplitReader {
             let span = &mut self.files[self.file];
             let (base, from) = (self.base, span.from);
             let failed = |name: &str, e| Error::new(format!("cannot read {name}")).because(e);
-            let outcome = open.records.next().map_err(|e| failed(&span.name, e))?;
+            let outcome = open.records.next();
+            let outcome = outcome.map_err(|e| {
+                failed(&span.name, e).at(place(&span.name, open.records.line(), open.records.position()))
+            })?;
             match outcome {
                 ReadOutcome::Record => {}
                 ReadOutcome::TooLong => {
@@ -373,10 +386,17 @@ impl CsvSplitReader {
                     continue;
                 }
                 ReadOutcome::End => {
+                    if open.records.input_mut().has_half_character() {
+                        return Err(cut_off(&open.records, &span.name));
+                    }
+                    if !open.has_records && self.files.len() > 1 && self.progress.is_some() {
+                        tracing::warn!("{} holds no records", self.files[self.file].name);
+                    }
                     self.close_file()?;
                     continue;
                 }
             }
+            open.has_records = true;
             if std::mem::take(&mut open.begins_in_line) {
                 let why =
                     "the rest of a line of which an earlier run carried what was there: it had no end yet".to_owned();
@@ -392,6 +412,14 @@ impl CsvSplitReader {
             let origin = base.wrapping_add(records.record_at());
             match self.decoder.decode(records, origin, rows) {
                 Decoded::Row => {}
+                Decoded::Rejected(_) | Decoded::Malformed(_) if open.head.names_anew(records, &self.reading.config) => {
+                    if rows.len() + dead.len() > 0 {
+                        // What stands before it is carried.
+                        records.unread();
+                        break;
+                    }
+                    return Err(other_header(records, name, &open.head));
+                }
                 Decoded::Rejected(why) => {
                     let is_first = records.record_line() == open.head.end;
                     let is_units = is_first && self.decoder.has_no_digit_in_time(records);
@@ -447,7 +475,13 @@ impl CsvSplitReader {
         }
     }
 
-    /// Takes the sample: of the first files that have records, before the first commit, and never again.
+    /// Whether more is to be judged by a sample. Of files that grow the first records may be few: what comes is judged too, until
+    /// there were enough.
+    fn needs_sample(&self) -> bool {
+        !self.sampled || self.growing.is_some() && self.row < SAMPLE_RECORDS
+    }
+
+    /// Takes the sample: of the first files that have records, before the first commit, and never again but where they grow.
     #[cold]
     fn take_sample(&mut self) -> Result<()> {
         self.to_sample = false;
@@ -510,14 +544,42 @@ impl CsvSplitReader {
 /// The dead letter of the last record; `base` is where the file's first byte would be in the split.
 #[cold]
 fn dead_letter(records: &Records<FileText>, base: u64, name: &str, why: String) -> DeadLetter {
-    let place = match records.record_line() {
-        0 => format!("{name}, byte {}", records.record_at()),
-        line => format!("{name}:{line}"),
-    };
     let mut dead_letter =
         DeadLetter::new(base.wrapping_add(records.record_at()), why, Some(records.original().into_owned()));
-    dead_letter.place = Some(place);
+    dead_letter.place = Some(place(name, records.record_line(), records.record_at()));
     dead_letter
+}
+
+/// A place in a file; the line is 0 if unknown.
+#[cold]
+fn place(name: &str, line: u64, byte: u64) -> String {
+    match line {
+        0 => format!("{name}, byte {byte}"),
+        line => format!("{name}:{line}"),
+    }
+}
+
+/// The error of a file that ends within a character.
+#[cold]
+fn cut_off(records: &Records<FileText>, name: &str) -> Error {
+    Error::new(format!(
+        "{name} ends within a character of {}: it was cut off, or is not of that encoding",
+        records.encoding().name()
+    ))
+    .at(place(name, records.line(), records.position()))
+    .help("fetch the file once more; or remove the bytes at its end that are no whole character")
+}
+
+/// The error of a header inside of a file that is not the one by which the file is read.
+#[cold]
+fn other_header(records: &Records<FileText>, name: &str, head: &Head) -> Error {
+    let first = head.line;
+    Error::config(format!("a header comes again with its columns in another order, or with others, than in line {first}"))
+        .at(place(name, records.record_line(), records.record_at()))
+        .help(
+            "put what follows it into a file of its own, and name both by a glob: with `fields`, each file is read by its own \
+             header",
+        )
 }
 
 impl SplitReader for CsvSplitReader {

@@ -77,6 +77,11 @@ impl<R: Read> Utf16Reader<R> {
         &mut self.input
     }
 
+    /// Whether half a character was read of which the rest is not there.
+    pub(super) fn has_half_character(&self) -> bool {
+        !self.open.is_empty()
+    }
+
     /// Turns more input into text; returns `false` at the end of the input.
     fn refill(&mut self) -> io::Result<bool> {
         self.text.clear();

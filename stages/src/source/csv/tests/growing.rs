@@ -235,6 +235,54 @@ fn a_run_that_follows_reads_what_is_added_rotated_replaced_and_new() {
 }
 
 #[test]
+fn what_comes_is_judged_until_there_were_enough_records() {
+    let row = |value: &str| format!("2004-03-10,{value}\n");
+    let rows = |value: &str, count| row(value).repeat(count);
+    for (before, fails) in [(5, true), (1000, false)] {
+        let mut runs = Runs::over(&[("1.csv", format!("{HEAD}{}", rows("1.5", before)).as_bytes())]);
+        assert_eq!(runs.run().expect("runs").len(), before);
+        runs.append("2.csv", format!("{HEAD}{}", rows("\"1,5\"", 10)));
+        let second = runs.run();
+        assert_eq!(second.is_err(), fails, "{before}");
+        if let Err(error) = second {
+            assert!(error.help_text().is_some_and(|help| help.contains("decimal = \",\"")), "{error:?}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_was_emptied_and_filled_beyond_its_old_size_is_read_from_its_beginning() {
+    let rows = |from: u32, count: u32| (from..from + count).map(text_of_row).collect::<String>();
+    let text = |from, count| format!("{HEAD}{}", rows(from, count));
+    let mut runs = Runs::over(&[("a.csv", text(1000, 2).as_bytes())]);
+    runs.more = json!({ "follow": true });
+    let mut split = opened(&runs.files, runs.more.clone(), None).expect("opens");
+    assert_eq!(rows_of(&mut split, 2), ["a=1000", "a=1001"]);
+    for (from, count) in [(2000, 2), (3000, 4), (4000, 2000)] {
+        std::fs::write(runs.files.path("a.csv"), text(from, count)).expect("writes");
+        let rows = rows_of(&mut split, count as usize);
+        assert_eq!((rows.len(), &rows[0]), (count as usize, &format!("a={from}")));
+        runs.append("a.csv", text_of_row(from + count));
+        assert_eq!(rows_of(&mut split, 1), [format!("a={}", from + count)], "what is added is read on");
+    }
+    // Nothing but its time changes.
+    std::fs::write(runs.files.path("a.csv"), std::fs::read(runs.files.path("a.csv")).expect("reads")).expect("writes");
+    runs.append("a.csv", text_of_row(9));
+    assert_eq!(rows_of(&mut split, 1), ["a=9"]);
+    // As a start after a crash finds it.
+    let saved = state(&split);
+    let mut split = opened(&runs.files, runs.more.clone(), Some(&saved)).expect("opens");
+    runs.append("a.csv", text_of_row(10));
+    assert_eq!(rows_of(&mut split, 1), ["a=10"]);
+    std::fs::write(runs.files.path("a.csv"), text(5000, 3000)).expect("writes");
+    assert_eq!(rows_of(&mut split, 3000)[0], "a=5000");
+}
+
+fn text_of_row(row: u32) -> String {
+    format!("2004-03-10,{row}\n")
+}
+
+#[test]
 fn a_run_that_follows_waits_for_the_first_file_and_for_its_header() {
     let runs = Runs { files: Files::new(&[]), more: json!({ "follow": true }), last: None };
     let mut split = opened(&runs.files, runs.more.clone(), None).expect("opens");

@@ -7,6 +7,7 @@ mod errors;
 mod forms;
 mod fuzz;
 mod growing;
+mod headers_again;
 mod heads;
 mod matching;
 mod messages;
