@@ -10,6 +10,12 @@ const CLASS_CHARS_MAX: usize = 120;
 const REASON_CHARS_MAX: usize = 400;
 /// Stands for what was data in a reason.
 const DATA: &str = "…";
+/// The same in its quotes.
+const MARKS: [&str; 2] = ["`…`", "\"…\""];
+/// What stands behind a reason where there is an option that would help; it is another one, or none, for each record.
+const HINT: &str = "; `…` reads it";
+/// A quoted text that is longer is no name, and finds no room in a line.
+const QUOTED_BYTES_MAX: usize = 60;
 
 /// Dead letters of one stage and one class of reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +24,8 @@ pub struct DeadLetterGroup {
     pub stage: String,
     /// The reason without its data (see [`reason_class`]).
     pub class: String,
+    /// What stands in the quotes of the class: the texts that all reasons so far have in common, such as the name of a column.
+    common: Vec<Option<Box<str>>>,
     /// How many there are.
     pub count: u64,
     /// The place of the first.
@@ -36,13 +44,17 @@ pub struct DeadLetterGroups {
 impl DeadLetterGroups {
     /// Counts a dead letter.
     pub fn add(&mut self, stage: &str, reason: &str, place: &str) {
-        let class = reason_class(reason);
+        let (class, quoted) = classified(reason);
         if let Some(group) = self.find(stage, &class) {
             group.count += 1;
+            group.keep_common(quoted);
         } else if self.groups.len() < GROUPS_MAX {
             self.groups.push(DeadLetterGroup {
                 stage: stage.to_owned(),
                 class,
+                common: quoted
+                    .map(|text| Some(text).filter(|text| text.len() <= QUOTED_BYTES_MAX).map(Into::into))
+                    .collect(),
                 count: 1,
                 first_place: place.to_owned(),
                 first_reason: cut(reason.to_owned(), REASON_CHARS_MAX),
@@ -58,6 +70,7 @@ impl DeadLetterGroups {
         for group in &later.groups {
             if let Some(known) = self.find(&group.stage, &group.class) {
                 known.count += group.count;
+                known.keep_common(group.common.iter().map(|text| text.as_deref().unwrap_or(DATA)));
             } else if self.groups.len() < GROUPS_MAX {
                 self.groups.push(group.clone());
             } else {
@@ -99,7 +112,10 @@ impl DeadLetterGroups {
             let first = if group.count == 1 { "at" } else { "first at" };
             format!(
                 "{:>count_width$}  {:stage_width$}  {}; {first} {}",
-                group.count, group.stage, group.class, group.first_place
+                group.count,
+                group.stage,
+                group.shown(),
+                group.first_place
             )
         };
         let mut lines: Vec<String> = groups.into_iter().map(line).collect();
@@ -110,9 +126,35 @@ impl DeadLetterGroups {
     }
 }
 
+impl DeadLetterGroup {
+    /// Keeps of the quoted texts those that another reason has as well.
+    fn keep_common<'a>(&mut self, quoted: impl Iterator<Item = &'a str>) {
+        for (common, text) in self.common.iter_mut().zip(quoted) {
+            if common.as_deref() != Some(text) {
+                *common = None;
+            }
+        }
+    }
+
+    /// The class with the quoted texts that all its reasons have in common.
+    fn shown(&self) -> String {
+        let mut shown = String::new();
+        let mut rest = self.class.as_str();
+        for common in &self.common {
+            let Some((at, mark)) = MARKS.iter().filter_map(|mark| Some((rest.find(mark)?, *mark))).min() else { break };
+            let quote = &mark[..1];
+            shown.push_str(&rest[..at]);
+            shown.push_str(&format!("{quote}{}{quote}", common.as_deref().unwrap_or(DATA)));
+            rest = &rest[at + mark.len()..];
+        }
+        shown.push_str(rest);
+        cut(shown, CLASS_CHARS_MAX)
+    }
+}
+
 impl fmt::Display for DeadLetterGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.stage, self.class)
+        write!(f, "{}: {}", self.stage, self.shown())
     }
 }
 
@@ -120,26 +162,38 @@ impl fmt::Display for DeadLetterGroup {
 /// whatever record they are about.
 #[must_use]
 pub fn reason_class(reason: &str) -> String {
+    classified(reason).0
+}
+
+/// The class of a reason, and what stands in its quotes there, in order.
+fn classified(reason: &str) -> (String, impl Iterator<Item = &str>) {
+    let (masked, all) = without_quoted(reason);
+    let masked = masked.strip_suffix(HINT).unwrap_or(&masked);
+    let mut all = all.into_iter();
+    let mut quoted = Vec::new();
     let mut class = String::new();
-    for (at, word) in without_quoted(reason).split_whitespace().enumerate() {
+    for (at, word) in masked.split_whitespace().enumerate() {
         if at > 0 {
             class.push(' ');
         }
+        let here: Vec<&str> = all.by_ref().take(MARKS.iter().map(|mark| word.matches(mark).count()).sum()).collect();
         if word.contains(|c: char| c.is_ascii_digit()) {
             let end = word.trim_end_matches([',', ';', ':', '.', ')', '?', '!']);
             class.push_str(DATA);
             class.push_str(&word[end.len()..]);
         } else {
+            quoted.extend(here);
             class.push_str(word);
         }
     }
-    cut(class, CLASS_CHARS_MAX)
+    (cut(class, CLASS_CHARS_MAX), quoted.into_iter())
 }
 
-/// The text with `…` in the place of what stands between backticks or double quotes, which stay. A quote that is not closed is a
-/// character as any other.
-fn without_quoted(text: &str) -> String {
+/// The text with `…` in the place of what stands between backticks or double quotes, which stay, and what stood there. A quote
+/// that is not closed is a character as any other.
+fn without_quoted(text: &str) -> (String, Vec<&str>) {
     let mut out = String::new();
+    let mut quoted_texts = Vec::new();
     let mut rest = text;
     while let Some(start) = rest.find(['`', '"']) {
         let (before, quoted) = rest.split_at(start);
@@ -148,13 +202,14 @@ fn without_quoted(text: &str) -> String {
         out.push_str(quote);
         rest = &quoted[1..];
         if let Some(end) = rest.find(quote) {
+            quoted_texts.push(&rest[..end]);
             out.push_str(DATA);
             out.push_str(quote);
             rest = &rest[end + 1..];
         }
     }
     out.push_str(rest);
-    out
+    (out, quoted_texts)
 }
 
 fn cut(text: String, chars_max: usize) -> String {
@@ -202,8 +257,41 @@ mod tests {
         assert_eq!(groups.largest().map(|group| &*group.first_reason), Some("the row has 2 cells"));
         assert_eq!(
             groups.lines(),
-            ["11  csv          the row has … cells; first at a.csv:2", " 1  range_check  `…` is …; at a.csv:5"]
+            ["11  csv          the row has … cells; first at a.csv:2", " 1  range_check  `T` is …; at a.csv:5"]
         );
+    }
+
+    #[test]
+    fn a_hint_makes_no_other_class_and_what_reasons_have_in_common_is_shown() {
+        let mut groups = DeadLetterGroups::default();
+        let reason = |column: &str, text: &str, hint: &str| {
+            format!(
+                "`{column}` is `{text}`, which is no time of the format `%Y-%m-%d %H:%M`: there is no month 13{hint}"
+            )
+        };
+        groups.add("csv", &reason("PM2.5 \"t\"", "2024/13/01", ""), "a.csv:2");
+        groups.add("csv", &reason("PM2.5 \"t\"", "2024/13/13", "; `format = \"%Y/%d/%m\"` reads it"), "a.csv:3");
+        assert_eq!(
+            groups.lines(),
+            [
+                "2  csv  `PM2.5 \"t\"` is `…`, which is no time of the format `%Y-%m-%d %H:%M`: there is no month …; first at a.csv:2"
+            ]
+        );
+        let mut other = DeadLetterGroups::default();
+        other.add("csv", &reason("t", "2024/14/01", ""), "b.csv:2");
+        groups.extend(&other);
+        groups.extend(&other);
+        assert!(
+            groups.lines()[0].contains("4  csv  `…` is `…`, which is no time of the format `%Y"),
+            "{:?}",
+            groups.lines()
+        );
+        for odd in ["`…` and \"a`b\"` c", "`H01`=5 `x`", &"`a` ".repeat(200), &format!("`{}`", "x".repeat(99))] {
+            let mut groups = DeadLetterGroups::default();
+            groups.add("s", odd, "p");
+            groups.add("s", odd, "p");
+            assert_eq!(groups.lines().len(), 1, "{odd}");
+        }
     }
 
     #[test]

@@ -227,7 +227,7 @@ fn outcome_message(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Done => "done",
         Outcome::Stopped => "stopped; the next start goes on from here",
-        Outcome::NothingToDo => "nothing to do",
+        Outcome::NothingToDo | Outcome::NothingToDoAfterAllDied => "nothing to do",
     }
 }
 
@@ -245,6 +245,11 @@ fn print_summaries(jobs: &[Job], outcomes: &[Result<Summary, aqpipe_engine::Erro
         match outcome {
             Ok(Summary { outcome: Outcome::Done, .. }) if all_died => {
                 printer::error(&format!("{name}: every record became a dead letter"), None);
+                code = code.max(Exit::AllDeadLetters);
+            }
+            Ok(Summary { outcome: Outcome::NothingToDoAfterAllDied, .. }) => {
+                let message = format!("{name}: every record of the run before became a dead letter");
+                printer::error(&message, Some("once the cause is mended, `aqpipe dead-letters replay` carries them"));
                 code = code.max(Exit::AllDeadLetters);
             }
             Ok(_) => {}

@@ -45,6 +45,8 @@ pub enum Outcome {
     Stopped,
     /// An earlier run carried the whole input, and is not to be repeated.
     NothingToDo,
+    /// The same, and every record of it became a dead letter.
+    NothingToDoAfterAllDied,
 }
 
 /// What a run did.

@@ -138,8 +138,8 @@ impl Acquired<'_> {
         match commit::peek_last_run(backend, &pipeline.name) {
             Ok(last) => {
                 if self.start.decide(last.as_ref(), &*self.source)? == Start::Nothing {
-                    self.start.say_what_is_gone(None, last.map_or(0, |last| last.counts.written));
-                    return Err(Exit::Ended(Outcome::NothingToDo));
+                    self.start.say_what_is_gone(None, last.as_ref().map_or(0, |last| last.counts.written));
+                    return Err(Exit::Ended(nothing_to_do(last.as_ref())));
                 }
             }
             Err(error) if self.cx.cancellation.is_abandoned() => return Err(error.into()),
@@ -185,6 +185,12 @@ pub(super) struct Decided<'a> {
     restart: bool,
 }
 
+/// How a run ends that has nothing to do.
+fn nothing_to_do(last: Option<&LastRun>) -> Outcome {
+    let all_dead = last.is_some_and(|last| last.counts.all_dead());
+    if all_dead { Outcome::NothingToDoAfterAllDied } else { Outcome::NothingToDo }
+}
+
 /// Decides where the run starts: at the beginning, where the last one stopped, or not at all.
 pub(super) fn decide_start(Opened { acquired, log, .. }: Opened<'_>) -> Result<Decided<'_>, Exit> {
     let request = acquired.request;
@@ -200,7 +206,7 @@ pub(super) fn decide_start(Opened { acquired, log, .. }: Opened<'_>) -> Result<D
         acquired.start.say_what_is_gone(home, written);
     }
     match start {
-        Start::Nothing => Err(Exit::Ended(Outcome::NothingToDo)),
+        Start::Nothing => Err(Exit::Ended(nothing_to_do(last.as_ref()))),
         Start::Restart => Ok(Decided { acquired, log, last, restart: true }),
         Start::Resume => Ok(Decided { acquired, log, last, restart: false }),
     }

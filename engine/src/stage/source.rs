@@ -37,6 +37,11 @@ pub trait SourceConfig: Send + Sync {
         None
     }
 
+    /// The name of the zone whose clock gives the times, where that clock is put forward and back.
+    fn changing_clock(&self) -> Option<String> {
+        None
+    }
+
     /// A decoder of its records from their bytes alone, which the replay of dead letters needs.
     ///
     /// # Errors

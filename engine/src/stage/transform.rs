@@ -30,6 +30,12 @@ pub trait TransformConfig: Send + Sync {
         false
     }
 
+    /// Whether it adds hours to the time of a record at the offset of that record, so that a change of the clock in between goes
+    /// unseen.
+    fn counts_hours(&self) -> bool {
+        false
+    }
+
     /// A fitter, for a transform that must see the whole input before it can start. It needs a bounded source.
     fn fitter(&self, _cx: &BuildContext) -> Option<Box<dyn Fitter>> {
         None

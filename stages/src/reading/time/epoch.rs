@@ -45,7 +45,19 @@ impl EpochUnit {
         let (number, rest) = Decimal::leading(text).ok_or_else(not_a_number)?;
         let exponent = match rest {
             [] => 0,
-            [b'e' | b'E', digits @ ..] => exponent(digits).ok_or_else(not_a_number)?,
+            [b'e' | b'E', digits @ ..] => {
+                let exponent = exponent(digits).ok_or_else(not_a_number)?;
+                // `1.7118432E9` is how Java writes a number, with all digits that it has; `1.71E+09` is what spreadsheets and
+                // `printf` make of one, rounded.
+                if digits.starts_with(b"+") && i32::try_from(number.fraction.len()).is_ok_and(|has| has < exponent) {
+                    return Err(
+                        "its exponent stands for digits that are lost: the cell has to be a plain number where it is \
+                                written"
+                            .to_owned(),
+                    );
+                }
+                exponent
+            }
             _ => return Err(not_a_number()),
         };
         let micros = self.micros(number, exponent)?;
@@ -183,6 +195,14 @@ mod tests {
         assert!(refused(EpochUnit::Micros, "1711843200250").contains("one of today as \"unix_ms\""));
         assert!(refused(EpochUnit::Micros, "1711843200").contains("one of today as \"unix\""));
         assert_eq!(EpochUnit::Seconds.parse(b"86400"), Ok(86_400_000_000), "a clock that nobody set");
+    }
+
+    #[test]
+    fn numbers_that_a_spreadsheet_rounded_are_refused() {
+        for text in ["1.70E+09", "1.70407E+09", "2E+9", "1.711843e+09"] {
+            let reason = EpochUnit::Seconds.parse(text.as_bytes()).expect_err(text);
+            assert!(reason.contains("digits that are lost"), "{text}: {reason}");
+        }
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 //! it.
 
 use super::item::Item;
-use super::moment::{DAY_MICROS, SECOND_MICROS};
+use super::moment::{DAY_MICROS, SECOND_MICROS, plausible_year};
 use super::parts::Part;
 use super::pattern::Pattern;
 use crate::civil_date::epoch_days;
@@ -16,6 +16,8 @@ enum Step {
     Literal(u8),
     /// Blanks, or none.
     Blanks,
+    /// Blanks, one at least.
+    Gap,
 }
 
 const PARTS: [Part; 6] = [Part::Year, Part::Month, Part::Day, Part::Hour, Part::Minute, Part::Second];
@@ -44,6 +46,7 @@ impl FastPattern {
             }
             Item::Byte(byte) => Some(Step::Literal(byte)),
             Item::Blanks => Some(Step::Blanks),
+            Item::Gap => Some(Step::Gap),
             _ => None,
         };
         let steps: Vec<Step> = pattern.items.iter().map(step).collect::<Option<_>>()?;
@@ -61,6 +64,7 @@ impl FastPattern {
             return None;
         }
         if self.cached_day.0 != [year, month, day] {
+            plausible_year(year).ok()?;
             self.cached_day = ([year, month, day], epoch_days(year, month, day)?);
         }
         let seconds = i64::from(hour * 3600 + minute * 60 + second);
@@ -89,6 +93,10 @@ impl FastPattern {
                 }
                 Step::Literal(byte) => match rest {
                     [first, others @ ..] if first == byte => rest = others,
+                    _ => return None,
+                },
+                Step::Gap => match rest {
+                    [first, ..] if first.is_ascii_whitespace() => rest = rest.trim_ascii_start(),
                     _ => return None,
                 },
                 Step::Blanks => rest = rest.trim_ascii_start(),

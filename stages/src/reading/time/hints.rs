@@ -129,7 +129,7 @@ impl Hints {
             warning.push_str(&format!(", and so does `{}`: which one it is has to be said", other.text));
         }
         let read_too = self.read.iter().all(|text| reads(format, text));
-        let is_swapped = self.pattern.as_deref().is_some_and(|pattern| order_of(pattern) != order_of(text));
+        let is_swapped = self.pattern.as_deref().is_some_and(|pattern| order_of(pattern) == swapped(text));
         if !self.read.is_empty() && read_too && is_swapped {
             warning.push_str(
                 ". It reads those as well that were not refused: day and month of these are the wrong way round",
@@ -163,11 +163,41 @@ fn order_of(format: &str) -> String {
         .collect()
 }
 
+/// The order of a format with day and month the other way round; of one without them, an order that no format has.
+fn swapped(format: &str) -> String {
+    let order = order_of(format);
+    if !(order.contains('d') && order.contains('m')) {
+        return "-".to_owned();
+    }
+    order
+        .chars()
+        .map(|c| {
+            if c == 'd' {
+                'm'
+            } else if c == 'm' {
+                'd'
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+/// Whether digits begin with a date: as seconds since 1970 they would be a time after 2033.
+fn is_compact_date(text: &str) -> bool {
+    let number = |range: std::ops::Range<usize>| text.get(range).and_then(|digits| digits.parse::<u32>().ok());
+    let is_in =
+        |number: Option<u32>, range: std::ops::RangeInclusive<u32>| number.is_some_and(|it| range.contains(&it));
+    text.len() == 10 && is_in(number(0..4), 1990..=2099) && is_in(number(4..6), 1..=12) && is_in(number(6..8), 1..=31)
+}
+
 /// The formats that a text looks like.
 fn guesses(text: &[u8]) -> Vec<String> {
     let Ok(text) = std::str::from_utf8(text) else { return Vec::new() };
     let mut guesses: Vec<String> = vec!["iso8601".to_owned()];
-    guesses.extend(UNITS.iter().map(|(name, _)| (*name).to_owned()));
+    if !is_compact_date(text) {
+        guesses.extend(UNITS.iter().map(|(name, _)| (*name).to_owned()));
+    }
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         let compact = [(8, "%Y%m%d"), (10, "%Y%m%d%H"), (12, "%Y%m%d%H%M"), (14, "%Y%m%d%H%M%S")];
         guesses

@@ -2,7 +2,7 @@
 //! an offset.
 
 use super::clock_time::{ClockTime, fraction_micros, leading_digits};
-use super::moment::{DAY_MICROS, Moment};
+use super::moment::{DAY_MICROS, Moment, plausible_year};
 use super::offset;
 use crate::civil_date::epoch_days;
 
@@ -11,10 +11,10 @@ use crate::civil_date::epoch_days;
 /// # Errors
 /// Why it is none.
 pub(super) fn parse(text: &[u8]) -> Result<Moment, String> {
-    let (days, rest) = date(text)?;
+    let (year, days, rest) = date(text)?;
     let midnight = days * DAY_MICROS;
     let rest = match rest {
-        [] => return Ok(Moment::Clock(midnight, None)),
+        [] => return by_clock(year, midnight),
         [b'T' | b't', rest @ ..] => rest,
         [b' ' | b'\t', ..] => rest.trim_ascii_start(),
         _ => return Err("a `T` or a blank has to come behind its date".to_owned()),
@@ -23,7 +23,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Moment, String> {
     let micros = midnight + time.micros().ok_or_else(|| time.problem())?;
     let rest = rest.trim_ascii_start();
     if rest.is_empty() {
-        return Ok(Moment::Clock(micros, None));
+        return by_clock(year, micros);
     }
     match offset::parse(rest) {
         Some((seconds, [])) => Ok(Moment::Clock(micros, Some(seconds))),
@@ -34,7 +34,13 @@ pub(super) fn parse(text: &[u8]) -> Result<Moment, String> {
     }
 }
 
-fn date(text: &[u8]) -> Result<(i64, &[u8]), String> {
+/// A time without an offset. One with an offset was written by a program, whatever its year is.
+fn by_clock(year: u32, micros: i64) -> Result<Moment, String> {
+    plausible_year(year).map(|()| Moment::Clock(micros, None))
+}
+
+/// The year of a date, its day since 1970, and what follows it.
+fn date(text: &[u8]) -> Result<(u32, i64, &[u8]), String> {
     let shape = || "it does not begin with a date such as `2004-03-10`".to_owned();
     let (year, rest) = number(text, 4).ok_or_else(shape)?;
     let extended = rest.strip_prefix(b"-");
@@ -42,7 +48,7 @@ fn date(text: &[u8]) -> Result<(i64, &[u8]), String> {
     let rest = if extended.is_some() { rest.strip_prefix(b"-").ok_or_else(shape)? } else { rest };
     let (day, rest) = number(rest, 2).ok_or_else(shape)?;
     let days = epoch_days(year, month, day);
-    days.map(|days| (days, rest)).ok_or_else(|| "there is no such date".to_owned())
+    days.map(|days| (year, days, rest)).ok_or_else(|| "there is no such date".to_owned())
 }
 
 fn time(text: &[u8]) -> Result<(ClockTime, &[u8]), String> {

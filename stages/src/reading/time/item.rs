@@ -9,6 +9,8 @@ pub(super) enum Item {
     Byte(u8),
     /// Blanks, or none.
     Blanks,
+    /// Blanks, one at least: without any, nobody knows where the number before them ends.
+    Gap,
     /// A number of so many digits at least and at most.
     Number(Part, usize, usize),
     MonthName,

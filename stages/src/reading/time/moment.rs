@@ -21,3 +21,12 @@ pub(super) fn minutes(offset: i32) -> i16 {
     // An offset is less than 26 hours.
     offset.div_euclid(60) as i16
 }
+
+/// A year of four digits that begins with a zero was typed wrongly.
+///
+/// # Errors
+/// Where it is such a year.
+pub(super) fn plausible_year(year: u32) -> Result<(), String> {
+    const YEAR_MIN: u32 = 1_000;
+    if year < YEAR_MIN { Err("a year before 1000 is a typing error".to_owned()) } else { Ok(()) }
+}

@@ -1,7 +1,7 @@
 //! The parts of a time that a pattern reads, and the time that they make.
 
 use super::clock_time::ClockTime;
-use super::moment::{DAY_MICROS, Moment};
+use super::moment::{DAY_MICROS, Moment, plausible_year};
 use crate::civil_date::epoch_days;
 
 /// A part that is a number.
@@ -54,6 +54,9 @@ impl Parts {
     pub(super) fn moment(&self) -> Result<Moment, String> {
         if let Some(epoch) = self.epoch {
             return Ok(Moment::Instant(epoch));
+        }
+        for year in [self.year(), self.iso_year()].into_iter().flatten() {
+            plausible_year(year)?;
         }
         let days = self.days().ok_or_else(|| "there is no such date".to_owned())?;
         // 1970-01-01 was a Thursday.

@@ -51,13 +51,7 @@ impl Pattern {
                 _ => {}
             }
         }
-        // Without anything between two numbers, only full ones tell where the second begins.
-        for at in 1..items.len() {
-            let are_digits = matches!(items[at], Item::Number(..) | Item::Fraction { point: false });
-            if let (Item::Number(_, least, most), true) = (&mut items[at - 1], are_digits) {
-                *least = *most;
-            }
-        }
+        separate(&mut items);
         let bare = text.trim_ascii_end();
         let is_utc = ["Z", "UTC", "GMT"].iter().any(|name| {
             let before = bare.strip_suffix(name).unwrap_or_default();
@@ -83,11 +77,37 @@ impl Pattern {
     }
 }
 
+/// Numbers with nothing between them are all full: `100` may be 1:00 or 10:0, and `2024111` is one of two days.
+fn separate(items: &mut [Item]) {
+    let is_digits = |item: &Item| matches!(item, Item::Number(..) | Item::Fraction { point: false });
+    for at in 1..items.len() {
+        if is_digits(&items[at - 1]) && is_digits(&items[at]) {
+            for item in &mut items[at - 1..=at] {
+                if let Item::Number(_, least, most) = item {
+                    *least = *most;
+                }
+            }
+        }
+    }
+    for at in 1..items.len() {
+        let is_short = matches!(items[at - 1], Item::Number(_, least, most) if least < most);
+        let next = items[at..].iter().find(|item| **item != Item::Blanks);
+        if is_short && items[at] == Item::Blanks && next.is_some_and(is_digits) {
+            items[at] = Item::Gap;
+        }
+    }
+}
+
 /// Reads an item at the start of a text; returns what follows it.
 fn read<'a>(item: Item, text: &'a [u8], parts: &mut Parts) -> Result<&'a [u8], String> {
     let short = |what: &str| format!("it ends where {what} should come");
     match item {
         Item::Blanks => Ok(text.trim_ascii_start()),
+        Item::Gap => match text {
+            [first, ..] if first.is_ascii_whitespace() => Ok(text.trim_ascii_start()),
+            [] => Err(short("a blank")),
+            _ => Err(format!("`{}` stands where a blank should", shown(text))),
+        },
         Item::Byte(byte) => match text.split_first() {
             Some((first, rest)) if *first == byte => Ok(rest),
             Some(_) => Err(format!("`{}` stands where `{}` should", shown(text), char::from(byte))),

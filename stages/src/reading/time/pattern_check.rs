@@ -17,7 +17,7 @@ pub(super) fn check(items: &[Item]) -> Result<(), String> {
             Item::Fraction { .. } => fractions += 1,
             Item::Offset => offsets += 1,
             Item::Epoch => epochs += 1,
-            Item::Byte(_) | Item::Blanks => {}
+            Item::Byte(_) | Item::Blanks | Item::Gap => {}
         }
     }
     let has = |part: Part| counts[part as usize] > 0;

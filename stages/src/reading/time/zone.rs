@@ -5,6 +5,7 @@ use aqpipe_engine::stage::Problem;
 use jiff::Timestamp;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneDatabase};
 
+use super::epoch::PLAUSIBLE_MICROS;
 use super::moment::{SECOND_MICROS, minutes};
 
 /// The help for a time zone that cannot be parsed.
@@ -67,6 +68,14 @@ impl Zone {
             Zone::Named(zone) => zone.iana_name().unwrap_or("the zone"),
             _ => "the clock",
         }
+    }
+
+    /// Its name, where its clock was put forward or back since there are continuous measurements.
+    #[must_use]
+    pub fn changing_clock(&self) -> Option<String> {
+        let Zone::Named(zone) = self else { return None };
+        let start = Timestamp::from_microsecond(PLAUSIBLE_MICROS.start).ok()?;
+        zone.following(start).next().map(|_| self.name().to_owned())
     }
 
     /// The minutes east of UTC of the clock at an instant in microseconds since 1970.
@@ -140,6 +149,9 @@ mod tests {
         for text in ["", "Europe/Roma", "+1:00", "+0100", "+24:00", "+00:60", "01:00", "+0a:00"] {
             assert_eq!(Zone::parse(text), None, "{text}");
         }
+        let clock = |text: &str| Zone::parse(text).and_then(|zone| zone.changing_clock());
+        assert_eq!(clock("Europe/Madrid").as_deref(), Some("Europe/Madrid"));
+        assert_eq!((clock("+01:00"), clock("UTC"), clock("Asia/Kolkata")), (None, None, None));
         let problem = Zone::checked("Europe/Roma").expect_err("no such zone");
         assert_eq!(problem.label.as_deref(), Some("did you mean `Europe/Rome`?"));
     }

@@ -11,6 +11,7 @@ use super::config::CsvSourceConfig;
 use super::source::{CsvSource, sample_instead};
 use super::{input_files, snapshot};
 use crate::input::playback::Playback;
+use crate::reading::time::Zone;
 use crate::source::sample::StandIn;
 
 const EXAMPLE: &str = "\
@@ -36,6 +37,10 @@ impl SourceConfig for CsvSourceConfig {
 
     fn boundedness(&self) -> Boundedness {
         if self.follow { Boundedness::Unbounded } else { Boundedness::Bounded { rerun: self.rerun } }
+    }
+
+    fn changing_clock(&self) -> Option<String> {
+        Zone::parse(&self.timezone)?.changing_clock()
     }
 
     fn pace(&self) -> Option<Pace> {

@@ -18,7 +18,7 @@ use crate::kafka::properties::{ClientKind, Properties, ReservedProperty};
 use crate::kafka::security::Security;
 use crate::kafka::topic_options::check_topic;
 use crate::kafka::transactions::{Participant, ParticipantKind, TransactionManager, TransactionOptions};
-use crate::reading::time::TimestampOptions;
+use crate::reading::time::{TimestampOptions, Zone};
 use crate::reading::{
     CellReport, Censored, FlagOptions, KeyOptions, MarkVerdict, NumberOptions, SampleRules, Sentinel, Thousands,
     UnreadableAction,
@@ -223,6 +223,10 @@ impl SourceConfig for KafkaSourceConfig {
     }
 
     /// Not even with `until_end`: what is read is committed, so it cannot be surveyed first.
+    fn changing_clock(&self) -> Option<String> {
+        Zone::parse(self.timezone.as_deref()?)?.changing_clock()
+    }
+
     fn boundedness(&self) -> Boundedness {
         Boundedness::Shared
     }

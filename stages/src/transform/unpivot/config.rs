@@ -100,6 +100,10 @@ impl TransformConfig for Unpivot {
         true
     }
 
+    fn counts_hours(&self) -> bool {
+        true
+    }
+
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Transform>> {
         let pattern = |text: &str| NamePattern::parse(text).map_err(aqpipe_engine::Error::config);
         let columns = pattern(&self.columns)?;

@@ -82,6 +82,23 @@ impl NamePattern {
         rest.is_empty().then_some(named)
     }
 
+    /// Whether a name is one of this pattern but for a number that is no hour or no minute: `H25`.
+    pub(super) fn is_out_of_range(&self, name: &str) -> bool {
+        let mut rest = name;
+        for piece in &self.0 {
+            let behind = match piece {
+                Piece::Text(text) => rest.strip_prefix(text.as_str()),
+                Piece::Number(_) => {
+                    let behind = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+                    (behind.len() < rest.len()).then_some(behind)
+                }
+            };
+            let Some(behind) = behind else { return false };
+            rest = behind;
+        }
+        rest.is_empty() && self.read(name).is_none()
+    }
+
     /// The name that says the same in this pattern, by the same digits; `None` where it asks for a part that they do not have.
     pub(super) fn write(&self, named: &NamedTime<'_>) -> Option<String> {
         let digits =
@@ -130,6 +147,15 @@ mod tests {
         assert_eq!(micros("H{hour}//H{hour}", "H05//H06"), None);
         for other in ["H25", "H", "H001", "V01", "H01 ", "XH01", "H1x"] {
             assert_eq!(micros("H{hour}", other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_the_shape_with_a_number_that_is_no_hour_is_known() {
+        let pattern = NamePattern::parse("H{hour}").expect("one");
+        for (name, is) in [("H25", true), ("H001", true), ("H24", false), ("Hx", false), ("H", false), ("H25x", false)]
+        {
+            assert_eq!(pattern.is_out_of_range(name), is, "{name}");
         }
     }
 

@@ -86,7 +86,18 @@ impl Unpivoter {
     fn bind(&self, input: &Fields) -> Bound {
         let mut columns = Vec::new();
         for (index, field) in input.list.iter().enumerate() {
-            let Some(named) = self.columns.read(&field.name) else { continue };
+            let Some(named) = self.columns.read(&field.name) else {
+                if self.columns.is_out_of_range(&field.name) {
+                    let message = || {
+                        format!(
+                            "`{}` is no time of a day, and `{}` makes no records of it: it is carried as a field of all others",
+                            field.name, self.stage
+                        )
+                    };
+                    self.warned.warn(message, &format!("{}: {}", self.stage, field.name));
+                }
+                continue;
+            };
             let validity = self.validity.as_ref().and_then(|validity| validity.write(&named));
             let mark = validity.as_deref().and_then(|name| input.index(name));
             if let Some(name) = validity.filter(|_| mark.is_none()) {
@@ -98,6 +109,12 @@ impl Unpivoter {
             columns.push(WideColumn { index, validity: mark, name: Arc::clone(&field.name), micros: named.micros });
         }
         columns.sort_by_key(|column| column.micros);
+        for pair in columns.windows(2).filter(|pair| pair[0].micros == pair[1].micros) {
+            let [first, second] = [&pair[0].name, &pair[1].name];
+            let message =
+                || format!("`{first}` and `{second}` are the same time: `{}` makes a record of each", self.stage);
+            self.warned.warn(message, &format!("{}: {first} {second}", self.stage));
+        }
         let rest = layout(input, &self.columns, self.validity.as_ref(), None);
         // A field of that name that comes with the records has another name than one that `check` knew.
         let taken = !rest.is_free(&self.value.name);

@@ -45,6 +45,54 @@ fn formats_that_would_drop_or_guess_something_are_refused() {
 }
 
 #[test]
+fn numbers_without_anything_between_them_are_full_or_refused() {
+    for (format, read_, refused) in [
+        (
+            "%Y-%m-%d %H%M",
+            &["2024-01-01 0100", "2024-1-1 0100"][..],
+            &["2024-01-01 100", "2024-01-01 30", "2024-01-01 0"][..],
+        ),
+        ("%Y %j %H%M", &["2024 1 0100", "2024 001 0100"], &["2024 1 100"]),
+        ("%Y%m%d", &["20240111"], &["2024111", "2024121", "202411", "2024 1 11"]),
+        ("%Y%j", &["2024011"], &["202411", "20241"]),
+        ("%Y%m%d%H", &["2024011101"], &["202401111", "202411101"]),
+        ("%Y%m%d%H%M%S", &["20240111010203"], &["2024011101023", "2024111010203"]),
+        ("%d%m%Y", &["11012024"], &["1112024", "111 2024"]),
+        ("%d%b%Y %H%M", &["11jan2024 0100", "1Jan2024 0100"], &["11jan2024 100"]),
+        ("%m/%d %H:%M %Y", &["1/11 0:30 2024", "1/11  0:30 2024"], &["1/110:30 2024"]),
+        ("%Y-%m-%d %H:%M:%S%f", &["2024-01-01 01:02:03500"], &["2024-01-01 01:02:3 5"]),
+    ] {
+        for zone in ["UTC", "Europe/Rome"] {
+            let mut reader = of_format(format, zone);
+            for text in read_ {
+                assert!(read(&mut reader, text).is_ok(), "{format} {text}: {:?}", read(&mut reader, text));
+            }
+            for text in refused {
+                assert!(read(&mut reader, text).is_err(), "{format} {text}: {:?}", read(&mut reader, text));
+            }
+        }
+    }
+    let reason = read(&mut of_format("%Y%m%d", "UTC"), "2024-01-11").expect_err("another format");
+    assert!(reason.contains("`format = \"%Y-%m-%d\"` reads it"), "{reason}");
+}
+
+#[test]
+fn a_year_that_begins_with_zero_is_a_typing_error() {
+    for (format, text) in [
+        ("%d/%m/%Y", "01/02/0024"),
+        ("%G-W%V-%u", "0024-W05-1"),
+        ("%C%y-%m-%d", "0024-01-01"),
+        ("iso8601", "0024-02-01T05:00"),
+        ("iso8601", "0024-02-01"),
+    ] {
+        for zone in ["UTC", "Europe/Rome"] {
+            let reason = read(&mut of_format(format, zone), text).expect_err(text);
+            assert!(reason.contains("typing error"), "{format} {text}: {reason}");
+        }
+    }
+}
+
+#[test]
 fn several_formats_are_tried_in_order() {
     let mut both = reader(json!({ "format": ["%d/%m/%Y", "%m/%d/%Y", "iso8601"] }), "UTC");
     for (text, expected) in [

@@ -52,6 +52,14 @@ fn it_is_said_where_more_than_one_would_read_them_and_what_of_those_that_were_re
     let (warnings, _) = told(&mut of_format("%m/%d/%Y", "UTC"), &["03/25/2024", "25/06/2024", "26/06/2024"]);
     assert!(warnings[0].contains("2 timestamps are refused, first `25/06/2024`"), "{warnings:?}");
     assert!(warnings[0].contains("a list of both formats does"), "{warnings:?}");
+    for (format, texts) in [
+        ("%Y%m%d%H", &["2024022824", "2024123125"][..]),
+        ("%Y%m%d%H%M", &["202402282400", "1711843200250"]),
+        ("%d.%m.%y", &["11.12.10", "2010-12-11"]),
+    ] {
+        let (warnings, _) = told(&mut of_format(format, "UTC"), texts);
+        assert!(!warnings.concat().contains("the wrong way round"), "{format}: {warnings:?}");
+    }
     let (warnings, _) = told(&mut of_format("%m/%d/%Y", "UTC"), &["x", "25/06/2024", ""]);
     assert!(warnings[0].contains("reads 1 of them"), "{warnings:?}");
 }
