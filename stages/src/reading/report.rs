@@ -5,6 +5,8 @@ use std::sync::Arc;
 use aqpipe_engine::monitor::{CellProblem, Metrics};
 use aqpipe_engine::stage::BuildContext;
 
+use super::options::NumberOptions;
+use super::suggestions::suggestions;
 use super::unreadable::{FieldCells, UnreadableCells};
 use crate::key_parts::KeyParts;
 use crate::warn_once::WarnOnce;
@@ -14,15 +16,17 @@ use crate::warn_once::WarnOnce;
 pub struct CellReport {
     metrics: Arc<Metrics>,
     told: Arc<WarnOnce>,
+    /// How measurements are read.
+    numbers: Arc<NumberOptions>,
     key_parts: Arc<KeyParts>,
 }
 
 impl CellReport {
-    /// A report to the metrics of a pipeline.
+    /// A report to the metrics of a pipeline, of cells that are read by these options.
     #[must_use]
-    pub fn new(cx: &BuildContext) -> CellReport {
+    pub fn new(cx: &BuildContext, numbers: NumberOptions) -> CellReport {
         let key_parts = cx.pipeline_extensions().get_or_put(KeyParts::default);
-        CellReport { metrics: Arc::clone(cx.metrics()), told: Arc::default(), key_parts }
+        CellReport { metrics: Arc::clone(cx.metrics()), told: Arc::default(), numbers: Arc::new(numbers), key_parts }
     }
 
     /// Tells the stages which columns differ between records of one key and time: a warning of theirs names them.
@@ -33,6 +37,15 @@ impl CellReport {
     /// Warns of a field in a sample; the same cells are not logged once more when they are read.
     pub fn warn(&self, field: &str, warning: &str) {
         self.told.warn(|| warning.to_owned(), field);
+    }
+
+    /// The options that would read the first cell.
+    fn hint(&self, texts: &[Vec<u8>]) -> String {
+        let first = &texts[..texts.len().min(1)];
+        // A word is not said to be a gap by itself.
+        let found = suggestions(first, &self.numbers).into_iter().filter(|it| !it.text.starts_with("`missing"));
+        let named: Vec<String> = found.map(|suggestion| suggestion.text).collect();
+        if named.is_empty() { String::new() } else { format!("; {} would read it", named.join(" or ")) }
     }
 
     /// Takes the cells that a decoder has met since the last call. `name` is the name of a field by its index, `place` the file and
@@ -55,9 +68,10 @@ impl CellReport {
             match problem {
                 CellProblem::Unreadable => self.told.warn(
                     || {
+                        let hint = self.hint(&texts);
                         format!(
                             "`{name}`: `{text}`{at} cannot be read: such cells have no value, fail the test `syntax`, and are \
-                             counted in the summary ({count} so far)"
+                             counted in the summary ({count} so far){hint}"
                         )
                     },
                     &name,

@@ -123,7 +123,7 @@ mod tests {
             numbers: NumberOptions::default(),
             asked: None,
             action: UnreadableAction::Stop,
-            report: CellReport::new(&BuildContext::for_tests()),
+            report: CellReport::new(&BuildContext::for_tests(), NumberOptions::default()),
         };
         StreamSample::new(&Arc::new(rules), false)
     }

@@ -204,7 +204,7 @@ fn guesses(text: &[u8]) -> Vec<String> {
             .extend(compact.iter().filter(|(length, _)| *length == text.len()).map(|(_, format)| (*format).to_owned()));
     }
     let Some((date, time)) = split_date(text) else { return guesses };
-    let time = time_format(time);
+    let Some(time) = time_format(time) else { return guesses };
     guesses.extend(date_formats(date).into_iter().map(|date| format!("{date}{time}")));
     guesses
 }
@@ -241,8 +241,9 @@ fn date_formats([first, one, second, two, third]: [&str; 5]) -> Vec<String> {
     orders.iter().map(|[a, b, c]| format!("{a}{one}{b}{two}{c}")).collect()
 }
 
-/// The format of what comes behind a date.
-fn time_format(text: &str) -> String {
+/// The format of what comes behind a date; `None` where it has words that say something else than a separator: `CET` is a clock,
+/// which a format of letters would drop.
+fn time_format(text: &str) -> Option<String> {
     let mut format = String::new();
     let numbers = ["H", "M", "S"];
     let mut number = 0;
@@ -267,6 +268,15 @@ fn time_format(text: &str) -> String {
         } else if is_half && matches!(c, 'a' | 'A' | 'p' | 'P') {
             format.push_str("%p");
             rest = rest.get(2..).unwrap_or_default();
+        } else if c.is_alphabetic() {
+            let end = rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len());
+            let (word, after) = rest.split_at(end);
+            format.push_str(match word {
+                "T" | "t" => word,
+                "Z" | "UTC" | "GMT" => "%z",
+                _ => return None,
+            });
+            rest = after;
         } else {
             if c == '%' {
                 format.push('%');
@@ -275,5 +285,5 @@ fn time_format(text: &str) -> String {
             rest = &rest[c.len_utf8()..];
         }
     }
-    format
+    Some(format)
 }

@@ -372,7 +372,8 @@ impl RowDecoder {
         let mut used = self.plan.time.iter().chain(&self.plan.key).copied().chain(fields);
         let column =
             used.find(|column| *column < record.columns() && std::str::from_utf8(record.cell(*column)).is_err())?;
-        Some(format!("column {} is {}: `encoding` says what the file is", column + 1, not_in(record.encoding())))
+        let hint = if self.config.of_messages { "" } else { ": `encoding` says what the file is" };
+        Some(format!("column {} is {}{hint}", column + 1, not_in(record.encoding())))
     }
 
     #[inline]

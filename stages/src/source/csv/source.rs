@@ -59,6 +59,7 @@ struct Headers {
 impl CsvSource {
     pub(super) fn new(config: CsvSourceConfig, files: Vec<InputFile>, cx: &BuildContext) -> CsvSource {
         let source_test = if config.uses_source_test() { cx.qc_tests().bit(SOURCE_TEST) } else { 0 };
+        let cells = CellReport::new(cx, config.numbers());
         CsvSource {
             follows: config.follow && !cx.until_end(),
             config: Arc::new(config),
@@ -67,7 +68,7 @@ impl CsvSource {
             keep_raw: cx.keeps_raw(),
             source_test,
             metrics: Arc::clone(cx.metrics()),
-            cells: CellReport::new(cx),
+            cells,
         }
     }
 

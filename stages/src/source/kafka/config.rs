@@ -268,7 +268,7 @@ impl SourceConfig for KafkaSourceConfig {
                 numbers: messages.numbers.clone(),
                 asked: messages.asked(cx),
                 action: self.on_unreadable,
-                report: CellReport::new(cx),
+                report: CellReport::new(cx, messages.numbers.clone()),
             }),
             declared: messages.layout().list.iter().map(|field| Arc::clone(&field.name)).collect(),
             tombstones: self.tombstones,

@@ -32,6 +32,8 @@ fn the_format_that_would_read_them_is_named_once() {
         ("unix_ms", &["1711843200"], "unix"),
         ("unix_ms", &["1711843200250000000", "1711843200250000"], "unix_us"),
         ("unix", &["201911052300"], "%Y%m%d%H%M"),
+        ("%d/%m/%Y", &["25/03/2004 18:00 UTC"], "%d/%m/%Y %H:%M %z"),
+        ("%d/%m/%Y", &["2004-25-03T18:00Z"], "%Y-%d-%mT%H:%M%z"),
         ("%Y-%m-%d %H:%M", &["201911052300"], "%Y%m%d%H%M"),
     ] {
         let mut reader = of_format(format, "UTC");
@@ -66,7 +68,20 @@ fn it_is_said_where_more_than_one_would_read_them_and_what_of_those_that_were_re
 
 #[test]
 fn what_nothing_reads_has_its_reason_and_no_suggestion() {
-    for text in ["", "NA", "yesterday", "99/99/9999", "1e9999", "%Y-%m-%d", "--", "10/03", "\u{7f}", "Mar"] {
+    for text in [
+        "",
+        "NA",
+        "yesterday",
+        "99/99/9999",
+        "1e9999",
+        "%Y-%m-%d",
+        "--",
+        "10/03",
+        "\u{7f}",
+        "Mar",
+        "25/03/2004 18:00 CET",
+        "25/03/2004 null",
+    ] {
         let (warnings, reason) = told(&mut of_format("%d/%m/%Y", "UTC"), &[text]);
         assert!(warnings.is_empty() && !reason.contains("reads it"), "{text}: {warnings:?} {reason}");
     }
