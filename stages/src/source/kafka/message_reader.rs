@@ -229,10 +229,9 @@ impl MessageReader {
     fn judge(&mut self, batch: &Batch) -> Result<()> {
         let partition = &self.partition;
         let place = |offset: u64| Some(format!("{partition}@{offset}"));
-        let (unreadable, _) = self.decoder.problem_cells();
-        self.sample.add(batch, unreadable, place)?;
         let texts = self.decoder.numbers_as_text();
         let (unreadable, unlisted) = self.decoder.problem_cells();
+        self.sample.add(batch, unreadable, place)?;
         let fields = batch.fields();
         let name = |index: usize| fields.list.get(index).map_or_else(String::new, |field| field.name.to_string());
         for (index, cells) in texts {
