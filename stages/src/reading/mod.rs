@@ -28,6 +28,7 @@
 //! ```
 
 mod key;
+mod kind_sample;
 mod missing;
 mod number;
 mod options;
@@ -42,6 +43,7 @@ mod unreadable;
 
 pub use key::{Key, KeyOrigin};
 pub(crate) use key::{KeyOptions, join};
+pub use kind_sample::{KindSample, Kinds, SAMPLE_BYTES_MAX, SampledCell};
 pub use missing::{MISSING_WORDS, Sentinel};
 pub use number::{NumberReader, Reading, is_code};
 pub use options::{Censored, MarkVerdict, NumberOptions, Thousands, UnreadableAction};

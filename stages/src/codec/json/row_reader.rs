@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::cell::Cell;
 use super::layout::Layout;
 use super::lexer::Lexer;
-use super::names::{is_pointer, push_pointer};
+use super::names::push_pointer;
 use super::options::Others;
 use super::rejected::Rejected;
 use super::row::{IGNORED, Row};
@@ -14,7 +14,15 @@ use crate::reading::{Key, join};
 
 impl Row {
     /// Reads a record, which starts at a byte of its message and is all of it where that is the first one.
+    #[inline]
     pub(super) fn read(&mut self, source: &str, start: usize, by: &mut Reading<'_>) -> Result<(), Rejected> {
+        self.read_properties(source, start, by)?;
+        self.time = self.read_time(source, by)?;
+        Ok(())
+    }
+
+    /// The same without the meaning of its time.
+    pub(super) fn read_properties(&mut self, source: &str, start: usize, by: &mut Reading<'_>) -> Result<(), Rejected> {
         let layout = by.layout;
         self.clear(layout);
         let mut lexer = Lexer { text: source, at: start };
@@ -41,7 +49,6 @@ impl Row {
                 lexer.fail("the end")?;
             }
         }
-        self.time = self.read_time(source, by)?;
         Ok(())
     }
 
@@ -91,9 +98,7 @@ impl Row {
         lexer.space();
         let name = quoted.text(lexer.text);
         if let Some((found, slot)) = by.layout.find(&name) {
-            // What a pointer points at counts before a property that has its text as name.
-            let depth = if is_pointer(&name) { usize::MAX } else { 0 };
-            self.value(slot, depth, lexer, by)?;
+            self.value(slot, by.layout.names.depth(&name), lexer, by)?;
             return Ok(found + 1);
         }
         if by.layout.names.has_paths() {
@@ -114,8 +119,9 @@ impl Row {
             lexer.value()?;
             return Ok(place);
         }
+        let depth = by.layout.names.depth(&name);
         let meant = by.layout.names.renamed(&name).map(|meant| Cow::from(meant.to_string()));
-        self.new_field(meant.unwrap_or(name), lexer, by.layout)?;
+        self.new_field(meant.unwrap_or(name), depth, lexer, by.layout)?;
         Ok(place)
     }
 }

@@ -5,7 +5,7 @@ use aqpipe_engine::record::Batch;
 
 use crate::codec::json::{Decoder, DecoderOptions, PassedOver, Pushed, Rejected};
 use crate::reading::time::TimeReader;
-use crate::reading::{FieldCells, UnreadableCells};
+use crate::reading::{FieldCells, KindSample, UnreadableCells};
 use crate::source::csv::{CsvMessageDecoder, CsvMessageOptions};
 
 /// How messages are read.
@@ -48,6 +48,30 @@ impl MessageDecoder {
                 decoder.push_keyed(offset, value, parts.key)
             }
             MessageDecoder::Csv(decoder) => decoder.push(offset, value, (parts.key, parts.time)),
+        }
+    }
+
+    /// Whether a sample of messages would decide the kind of a field.
+    pub(super) fn wants_sample(&self) -> bool {
+        match self {
+            MessageDecoder::Json(decoder) => decoder.wants_sample(),
+            MessageDecoder::Csv(decoder) => decoder.wants_sample(),
+        }
+    }
+
+    /// Looks at the values of a message whose kinds are not known.
+    pub(super) fn sample(&mut self, value: &[u8], place: &str, sample: &mut KindSample) {
+        match self {
+            MessageDecoder::Json(decoder) => decoder.sample(value, place, sample),
+            MessageDecoder::Csv(decoder) => decoder.sample(value, place, sample),
+        }
+    }
+
+    /// Decides the kinds of fields by a sample, before the first record. Returns what became text.
+    pub(super) fn decide_kinds(&mut self, sample: KindSample) -> Vec<String> {
+        match self {
+            MessageDecoder::Json(decoder) => decoder.decide_kinds(sample),
+            MessageDecoder::Csv(decoder) => decoder.decide_kinds(sample),
         }
     }
 
