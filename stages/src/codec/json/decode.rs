@@ -1,5 +1,7 @@
 //! From JSON to columns.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aqpipe_engine::config::nearest;
@@ -23,6 +25,8 @@ use crate::reading::{FieldCells, Key, KeyOrigin, NumberReader, UnreadableCells, 
 
 /// Bytes of records that may wait in one batch.
 const BATCH_BYTES_MAX: usize = 64 << 20;
+/// Names of ignored properties that are remembered: those of a stream may be data.
+const IGNORED_NAMES_MAX: usize = 100;
 /// What a saved state begins with that has more than the layout, whose own version is another one.
 const WITH_TIMES_VERSION: u8 = 100;
 
@@ -72,6 +76,8 @@ pub struct Decoder {
     numbers_as_text: UnreadableCells,
     /// Records that were looked at for these.
     looked_at: u64,
+    /// Names of properties that are ignored, among the first records.
+    ignored_names: BTreeSet<String>,
     /// The properties with codes that no record has had, by their index, until that is told.
     unseen_codes: Vec<usize>,
     pub(super) times: TimeReader,
@@ -98,6 +104,7 @@ impl Decoder {
             unlisted: UnreadableCells::default(),
             numbers_as_text: UnreadableCells::default(),
             looked_at: 0,
+            ignored_names: BTreeSet::new(),
             times: options.times,
             message_time: None,
         }
@@ -197,6 +204,9 @@ impl Decoder {
     }
 
     fn append(&mut self, source_offset: u64, source: &str, message_key: Option<&str>) {
+        if self.looked_at < SAMPLE_RECORDS && !self.row.ignored.is_empty() {
+            self.note_ignored(source);
+        }
         if self.layout.unknown_kinds > 0 {
             let numbers: Vec<usize> = self
                 .layout
@@ -249,6 +259,20 @@ impl Decoder {
         }
         self.row.passed_over.commit();
         self.bytes += source.len();
+    }
+
+    #[cold]
+    fn note_ignored(&mut self, source: &str) {
+        let names = self.row.ignored.iter().map(|name| name.text(source));
+        let room = IGNORED_NAMES_MAX.saturating_sub(self.ignored_names.len());
+        let fresh: Vec<String> =
+            names.filter(|name| !self.ignored_names.contains(&**name)).map(Cow::into_owned).collect();
+        self.ignored_names.extend(fresh.into_iter().take(room));
+    }
+
+    /// Names of properties that are ignored, from the first records: one of them may be meant by a name that no record has.
+    pub(crate) fn ignored_names(&self) -> &BTreeSet<String> {
+        &self.ignored_names
     }
 
     /// The properties that are the key.

@@ -28,7 +28,7 @@ impl Row {
         let mut lexer = Lexer { text: source, at: start };
         lexer.space();
         if lexer.peek() != Some(b'{') {
-            return Err(not_an_object(lexer));
+            return Err(not_an_object(lexer, layout.record.is_some()));
         }
         let mut more = lexer.open(b'{', b'}', "`{`")?;
         let mut place = 0;
@@ -148,9 +148,17 @@ fn no_time(layout: &Layout, text: &str, why: &str) -> Rejected {
 }
 
 #[cold]
-fn not_an_object(mut lexer: Lexer<'_>) -> Rejected {
+fn not_an_object(mut lexer: Lexer<'_>, is_inside: bool) -> Rejected {
+    let what = match lexer.peek() {
+        Some(b'[') if !is_inside => ": `record = \"/0\"` reads the first element of an array as the record",
+        Some(b'"') => ": it is a text; does its writer quote the object once more?",
+        Some(b'0'..=b'9' | b'-') if !is_inside => {
+            ": `format = \"csv\"` with `columns` reads messages that are bare values"
+        }
+        _ => "",
+    };
     match lexer.value() {
         Err(error) => error.into(),
-        Ok(()) => Rejected::new("it is JSON, but not an object"),
+        Ok(()) => Rejected::new(format!("it is JSON, but not an object{what}")),
     }
 }

@@ -195,6 +195,8 @@ impl CsvMessageDecoder {
     fn go_to_row(&mut self, value: &[u8]) -> Result<(), Rejected> {
         // A row is followed by at most its line end, so that whatever else follows is a second one.
         let end = value.strip_suffix(b"\n").map_or(value, |value| value.strip_suffix(b"\r").unwrap_or(value));
+        // A message without bytes is one cell without a value. A row without bytes would be passed over.
+        let end = if end.is_empty() && self.decoder.plan().columns == 1 { b" " } else { end };
         self.records.restart(end);
         let mut next = || self.records.next().map_err(|error| Rejected::new(error.to_string()));
         match next()? {

@@ -1,5 +1,7 @@
 //! The value of a message to a row, by the format of the messages.
 
+use std::collections::BTreeSet;
+
 use aqpipe_engine::Result;
 use aqpipe_engine::record::Batch;
 
@@ -89,6 +91,15 @@ impl MessageDecoder {
             MessageDecoder::Json(decoder) => decoder.absent_codes(batch),
             MessageDecoder::Csv(_) => None,
         }
+    }
+
+    /// Names of properties that are ignored, from the first records.
+    pub(super) fn ignored_names(&self) -> impl Iterator<Item = &str> {
+        let names: &BTreeSet<String> = match self {
+            MessageDecoder::Json(decoder) => decoder.ignored_names(),
+            MessageDecoder::Csv(_) => const { &BTreeSet::new() },
+        };
+        names.iter().map(String::as_str)
     }
 
     /// Whether the key of records is that of their message.

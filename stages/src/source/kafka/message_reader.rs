@@ -287,7 +287,10 @@ impl MessageReader {
     pub(super) fn rows(&mut self) -> Result<(Batch, Vec<DeadLetter>)> {
         let batch = match self.decoder.take()? {
             Some(batch) => {
-                self.warnings.extend(self.presence.observe(&batch));
+                self.presence.observe(&batch);
+                if self.presence.is_due() {
+                    self.judge_presence(&batch);
+                }
                 let (keyless, warning) = self.presence.keyless(&batch, self.decoder.key_properties());
                 self.keyless += keyless;
                 self.warnings.extend(warning);
@@ -301,6 +304,20 @@ impl MessageReader {
         };
         self.warnings.extend(self.decoder.times().take_warnings());
         Ok((batch, std::mem::take(&mut self.dead)))
+    }
+
+    /// Warns of fields that no record has had.
+    fn judge_presence(&mut self, batch: &Batch) {
+        let fields = Arc::clone(batch.fields());
+        let names: Vec<&str> = fields.names().chain(self.decoder.ignored_names()).collect();
+        self.warnings.extend(self.presence.judge(&names));
+    }
+
+    /// The end of a partition that has one: what the first records have to say is said now.
+    pub(super) fn end(&mut self) {
+        if let Some(batch) = self.empty.clone() {
+            self.judge_presence(&batch);
+        }
     }
 
     /// Judges the cells that could not be read, and reports them.

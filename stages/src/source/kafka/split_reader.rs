@@ -203,6 +203,19 @@ impl<C: ConsumerContext> KafkaSplitReader<C> {
         }
     }
 
+    fn end(&mut self) -> Poll {
+        self.messages.end();
+        self.warn();
+        Poll::End
+    }
+
+    fn warn(&mut self) {
+        for warning in self.messages.take_warnings() {
+            let (monitor, partition) = (&self.membership.monitor, self.messages.partition());
+            tracing::warn!(pipeline = &*monitor.pipeline, stage = &*monitor.stage, "{partition}: {warning}");
+        }
+    }
+
     fn report(&mut self) {
         let bytes = self.messages.take_bytes();
         let ignored = self.messages.marks_ignored();
@@ -224,7 +237,7 @@ impl<C: ConsumerContext> KafkaSplitReader<C> {
 impl<C: ConsumerContext + 'static> SplitReader for KafkaSplitReader<C> {
     fn next(&mut self, max: usize, until: Instant) -> Result<Poll> {
         if self.is_done()? {
-            return Ok(Poll::End);
+            return Ok(self.end());
         }
         let taken = self.fill(max.max(1), until);
         self.report();
@@ -238,13 +251,10 @@ impl<C: ConsumerContext + 'static> SplitReader for KafkaSplitReader<C> {
             }
             let keyless = self.messages.take_keyless();
             self.membership.monitor.metrics.note("records without a key", keyless);
-            for warning in self.messages.take_warnings() {
-                let (monitor, partition) = (&self.membership.monitor, self.messages.partition());
-                tracing::warn!(pipeline = &*monitor.pipeline, stage = &*monitor.stage, "{partition}: {warning}");
-            }
+            self.warn();
             return Ok(Poll::Rows(batch, dead));
         }
-        Ok(if self.is_done()? { Poll::End } else { Poll::Idle })
+        Ok(if self.is_done()? { self.end() } else { Poll::Idle })
     }
 
     fn position(&self) -> Position {

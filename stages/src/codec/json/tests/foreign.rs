@@ -34,7 +34,12 @@ fn what_is_no_record_is_rejected_with_its_reason() {
         (r#"{"a" 1}"#, "not JSON: expected `:` at byte 5"),
         (r#"{"a":Nan}"#, "not JSON: expected a value at byte 5"),
         (r#"{"a":-x}"#, "not JSON: expected a digit at byte 6"),
-        ("[1]", "it is JSON, but not an object"),
+        ("[1]", "it is JSON, but not an object: `record = \"/0\"` reads the first element of an array as the record"),
+        (
+            "12.5",
+            "it is JSON, but not an object: `format = \"csv\"` with `columns` reads messages that are bare values",
+        ),
+        (r#""{}""#, "it is JSON, but not an object: it is a text; does its writer quote the object once more?"),
         ("null", "it is JSON, but not an object"),
         ("{}", "there is no property `timestamp`"),
         (
