@@ -12,6 +12,7 @@ mod file_reading;
 mod file_text;
 mod follow;
 mod growing_split;
+mod header_again;
 mod input_files;
 mod key_parts_finder;
 mod known_files;

@@ -78,14 +78,22 @@ fn read(
             continue;
         };
         decoder.use_plan(reading.plan_of(&opened, file)?);
-        let is_like_first = decoder.plan().names == first;
+        let mut is_like_first = decoder.plan().names == first;
         let records = &mut opened.records;
         loop {
             let is_full = records_left == 0 || records.position() >= bytes_left;
-            let outcome = records.next();
+            let outcome = opened.head.next(records);
             match outcome.map_err(|e| failed(e).at(format!("{}:{}", file.name, records.line())))? {
                 _ if is_full => break 'files,
                 ReadOutcome::Record if opened.head.repeats(records) => continue,
+                ReadOutcome::Record if opened.head.names_anew(records, decoder.config()) => {
+                    // One by which nothing can be read is told of once the run comes there.
+                    let Ok(again) = reading.header_again(&opened.head, records, file) else { break 'files };
+                    decoder.use_plan(again.plan);
+                    opened.head = again.head;
+                    is_like_first = decoder.plan().names == first;
+                    continue;
+                }
                 ReadOutcome::Record if decoder.is_full_row(records) => records_left -= 1,
                 ReadOutcome::End | ReadOutcome::Torn => break,
                 ReadOutcome::Record | ReadOutcome::Read | ReadOutcome::TooLong => continue,

@@ -9,8 +9,13 @@ use super::input_files::{self, InputFile};
 use super::line_counter;
 
 const SNAPSHOT_FORMAT_VERSION: u8 = 4;
+/// The version where files have headers inside: those follow.
+const HEADERS_FORMAT_VERSION: u8 = 5;
 /// The way out for a run that cannot resume.
 pub(super) const RESTART_HELP: &str = "start from the beginning with `--fresh`, which forgets where the pipeline was";
+
+/// The headers inside of `files` and of `known`.
+type Headers = (Vec<Vec<u64>>, Vec<Vec<u64>>);
 
 /// The state of a split beside its position: what a later run needs to resume there.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -34,8 +39,23 @@ pub(super) struct SplitSnapshot {
 
 impl SplitSnapshot {
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
-        postcard::to_extend(self, vec![SNAPSHOT_FORMAT_VERSION])
-            .map_err(|e| Error::bug("a split's snapshot cannot be written").because(e))
+        let failed = |e| Error::bug("a split's snapshot cannot be written").because(e);
+        let headers = |files: &[InputFile]| files.iter().map(|file| file.headers.clone()).collect();
+        let headers: Headers = (headers(&self.files), headers(&self.known));
+        if headers.0.iter().chain(&headers.1).all(Vec::is_empty) {
+            return postcard::to_extend(self, vec![SNAPSHOT_FORMAT_VERSION]).map_err(failed);
+        }
+        let saved = postcard::to_extend(self, vec![HEADERS_FORMAT_VERSION]).map_err(failed)?;
+        postcard::to_extend(&headers, saved).map_err(failed)
+    }
+
+    /// Without the headers that stand behind the position, which is in the file of that index at that byte.
+    pub(super) fn up_to(mut self, current: usize, byte: u64) -> SplitSnapshot {
+        for (number, file) in self.files.iter_mut().enumerate().skip(current) {
+            let begin = if number == current { byte } else { file.from };
+            file.headers.retain(|header| *header < begin);
+        }
+        self
     }
 
     /// The snapshot in the saved state of the split `id`.
@@ -47,6 +67,14 @@ impl SplitSnapshot {
             || Error::new(format!("what was saved of `{id}` cannot be read back by this source")).help(RESTART_HELP);
         match state.reader.as_slice() {
             [SNAPSHOT_FORMAT_VERSION, saved @ ..] => postcard::from_bytes(saved).map_err(|e| foreign().because(e)),
+            [HEADERS_FORMAT_VERSION, saved @ ..] => {
+                let (mut snapshot, rest): (SplitSnapshot, &[u8]) =
+                    postcard::take_from_bytes(saved).map_err(|e| foreign().because(e))?;
+                let (files, known): Headers = postcard::from_bytes(rest).map_err(|e| foreign().because(e))?;
+                snapshot.files.iter_mut().zip(files).for_each(|(file, headers)| file.headers = headers);
+                snapshot.known.iter_mut().zip(known).for_each(|(file, headers)| file.headers = headers);
+                Ok(snapshot)
+            }
             [_, ..] => Err(Error::new(format!(
                 "what was saved of `{id}` is of another version of aqpipe, or of another source"
             ))

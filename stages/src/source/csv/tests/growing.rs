@@ -10,10 +10,10 @@ use parking_lot::Mutex;
 use super::engine::Engine;
 use super::*;
 
-type Opened = (SplitId, Box<dyn SplitReader>);
+pub(super) type Opened = (SplitId, Box<dyn SplitReader>);
 
 /// The split of a run after that state.
-fn opened(files: &Files, more: Value, state: Option<&(SplitId, SplitState)>) -> Result<Opened> {
+pub(super) fn opened(files: &Files, more: Value, state: Option<&(SplitId, SplitState)>) -> Result<Opened> {
     let taken = Arc::new(Mutex::new(Vec::new()));
     let engine = Engine::opening({
         let taken = Arc::clone(&taken);
@@ -30,7 +30,7 @@ fn opened(files: &Files, more: Value, state: Option<&(SplitId, SplitState)>) -> 
     Ok(taken.remove(0))
 }
 
-fn state((id, reader): &Opened) -> (SplitId, SplitState) {
+pub(super) fn state((id, reader): &Opened) -> (SplitId, SplitState) {
     let position = reader.position();
     let saved = reader.snapshot_state(position).expect("saves");
     (id.clone(), SplitState { position, reader: saved, ..SplitState::default() })
@@ -74,7 +74,7 @@ impl Runs {
     }
 }
 
-fn packed(text: &str) -> Vec<u8> {
+pub(super) fn packed(text: &str) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(text.as_bytes()).expect("packs");
     encoder.finish().expect("packs")
