@@ -39,6 +39,7 @@ mod stage;
 mod stored_bytes;
 #[cfg(test)]
 mod tests;
+mod text_columns;
 mod torn_line;
 mod unpacked;
 mod utf16;

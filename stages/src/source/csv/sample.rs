@@ -14,6 +14,7 @@ use super::key_parts_finder::KeyPartsFinder;
 use super::packing::Packing;
 use super::records::ReadOutcome;
 use super::row_decoder::RowDecoder;
+use super::text_columns::{TextCells, TextColumns};
 use crate::reading::{FieldSample, Reading, is_code, is_number_otherwise, judge};
 
 /// Bytes of a sample at most.
@@ -27,6 +28,8 @@ struct Cells {
     sample: FieldSample,
     /// A code such as `007`, with its place.
     code: Option<(String, String)>,
+    /// Those of records that no earlier sample had.
+    new: TextCells,
 }
 
 /// Reads the sample of files from their beginning, and decides the kinds of fields by it. Returns what is to be logged; nothing where
@@ -37,33 +40,74 @@ struct Cells {
 pub(super) fn take(
     files: &[InputFile],
     reading: &FileReading,
-    grow: bool,
+    so_far: Option<SoFar<'_>>,
     decoder: &mut RowDecoder,
 ) -> Result<Option<Findings>> {
     let plan = decoder.plan().clone();
     let mut key_parts = KeyPartsFinder::default();
-    let fields = read(files, reading, grow, decoder, &mut key_parts);
+    let fields = read(files, reading, so_far.as_ref().map(|so_far| so_far.from), decoder, &mut key_parts);
     decoder.use_plan(plan);
     let fields = fields?;
     if fields.is_empty() {
         return Ok(None);
     }
     let key_parts = key_parts.found(decoder.plan());
-    Ok(Some(Findings { key_parts, ..decide(fields, decoder)? }))
+    let Some(SoFar { texts, .. }) = so_far else {
+        return Ok(Some(Findings { key_parts, ..decide(fields, decoder)? }));
+    };
+    let new: Vec<(usize, TextCells)> = fields.iter().map(|cells| cells.new).enumerate().collect();
+    let (were_text, others): (Vec<_>, Vec<_>) = new.into_iter().partition(|(index, _)| decoder.is_text(*index));
+    let numbers = decide_anew(&were_text, texts, decoder);
+    let mut findings = decide(fields, decoder)?;
+    findings.texts.extend(numbers);
+    for (index, cells) in others.into_iter().filter(|(index, _)| decoder.is_text(*index)) {
+        texts.insert(decoder.field_name(index).to_owned(), cells);
+    }
+    Ok(Some(Findings { key_parts, ..findings }))
+}
+
+/// Columns that became text by few records are numbers where most of their cells are by now. Returns what is to be logged.
+fn decide_anew(were_text: &[(usize, TextCells)], texts: &mut TextColumns, decoder: &mut RowDecoder) -> Vec<String> {
+    let (mut kinds, mut logged) = (Vec::new(), Vec::new());
+    for (index, new) in were_text {
+        let name = decoder.field_name(*index);
+        let Some(cells) = texts.get_mut(name) else { continue };
+        cells.add(*new);
+        if cells.are_numbers() {
+            let (values, all) = (cells.values, cells.values + cells.words);
+            logged.push(format!(
+                "`{name}` holds numbers from here on, for {values} of {all} cells so far are; what was carried as text stays"
+            ));
+            kinds.push((*index, Kind::Number));
+            texts.remove(decoder.field_name(*index));
+        }
+    }
+    decoder.decide(&kinds);
+    logged
+}
+
+/// What earlier samples of files that grow have found.
+pub(super) struct SoFar<'a> {
+    /// The columns that became text.
+    pub(super) texts: &'a mut TextColumns,
+    /// The byte of the first file up to which it was read.
+    pub(super) from: u64,
 }
 
 /// Reads the cells of the sample.
 fn read(
     files: &[InputFile],
     reading: &FileReading,
-    grow: bool,
+    grow_from: Option<u64>,
     decoder: &mut RowDecoder,
     key_parts: &mut KeyPartsFinder,
 ) -> Result<Vec<Cells>> {
     let mut fields: Vec<Cells> = Vec::new();
     let (first, decimal) = (decoder.plan().names.clone(), decoder.config().decimal as u8);
     let (mut records_left, mut bytes_left) = (SAMPLE_RECORDS, SAMPLE_BYTES_MAX);
-    'files: for file in files {
+    let grow = grow_from.is_some();
+    'files: for (number, file) in files.iter().enumerate() {
+        let from = if number == 0 { grow_from.unwrap_or(0) } else { file.from };
         let failed = |e| Error::new(format!("cannot read {}", file.name)).because(e);
         let opened = match File::open(&file.name) {
             Err(error) if grow && error.kind() == ErrorKind::NotFound => continue,
@@ -105,7 +149,8 @@ fn read(
                 if fields.len() <= index {
                     fields.resize_with(index + 1, Cells::default);
                 }
-                fields[index].add(cell, reading, || format!("{}:{}", file.name, records.record_line()));
+                let is_new = records.record_at() >= from;
+                fields[index].add(cell, reading, is_new, || format!("{}:{}", file.name, records.record_line()));
             }
         }
         bytes_left = bytes_left.saturating_sub(records.position());
@@ -128,11 +173,12 @@ pub(super) struct Findings {
 }
 
 impl Cells {
-    fn add(&mut self, cell: &[u8], reading: Reading, place: impl Fn() -> String) {
+    fn add(&mut self, cell: &[u8], reading: Reading, is_new: bool, place: impl Fn() -> String) {
         match reading {
             Reading::Missing | Reading::Failed => {}
             Reading::Unreadable => {
                 self.sample.unreadable += 1;
+                self.new.words += u64::from(is_new);
                 if self.sample.texts.len() < TEXTS_MAX {
                     self.sample.texts.push(cell.to_vec());
                 }
@@ -140,7 +186,9 @@ impl Cells {
             }
             Reading::Value(_) | Reading::Censored(_) | Reading::Suspect(_) | Reading::CensoredSuspect(_) => {
                 self.sample.values += 1;
+                self.new.values += u64::from(is_new);
                 if self.code.is_none() && is_code(cell) {
+                    self.new.has_code |= is_new;
                     self.code = Some((String::from_utf8_lossy(cell).into_owned(), place()));
                 }
             }
@@ -153,7 +201,7 @@ fn decide(mut fields: Vec<Cells>, decoder: &mut RowDecoder) -> Result<Findings> 
     let mut findings = Findings::default();
     let mut kinds = Vec::new();
     for (_, cells) in fields.iter_mut().enumerate().filter(|(index, _)| decoder.is_text(*index)) {
-        let Cells { sample, code } = std::mem::take(cells);
+        let Cells { sample, code, .. } = std::mem::take(cells);
         if sample.values > 0 && code.is_none() {
             let (name, values, all) = (sample.name, sample.values, sample.values + sample.unreadable);
             let warning = format!(
@@ -165,7 +213,7 @@ fn decide(mut fields: Vec<Cells>, decoder: &mut RowDecoder) -> Result<Findings> 
     }
     let unknown: Vec<usize> = decoder.unknown_kinds().iter().copied().filter(|index| *index < fields.len()).collect();
     for index in unknown {
-        let Cells { sample, code } = &fields[index];
+        let Cells { sample, code, .. } = &fields[index];
         let mostly_text = sample.unreadable > sample.values && !is_number_otherwise(&sample.texts, &options);
         let made_so = match code {
             Some((code, place)) => Some((code.clone(), place.clone(), "is a code and no number")),

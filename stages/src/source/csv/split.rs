@@ -26,8 +26,9 @@ use super::raw_schemas::RawSchemas;
 use super::records::{RECORD_BYTES_MAX, ReadOutcome, Records};
 use super::resume::ResumePoint;
 use super::row_decoder::{Decoded, RowDecoder};
-use super::sample;
+use super::sample::{self, SoFar};
 use super::snapshot::SplitSnapshot;
+use super::text_columns::TextColumns;
 use super::torn_line::TornLine;
 use crate::columns::RowsBuilder;
 use crate::reading::CellReport;
@@ -62,6 +63,8 @@ pub(super) struct CsvSplitReader {
     sampled: bool,
     /// Whether there may be records for a sample that was not taken yet.
     to_sample: bool,
+    /// What samples of files that grow have found of columns that became text.
+    texts: TextColumns,
     cells: Option<CellReport>,
     /// Whether a last line without an end was logged: once, for thousands of files may have one.
     torn_logged: bool,
@@ -106,6 +109,7 @@ impl CsvSplitReader {
             progress,
             sampled: false,
             to_sample: true,
+            texts: TextColumns::default(),
             cells,
             torn_logged: false,
             prefix: RefCell::default(),
@@ -132,6 +136,7 @@ impl CsvSplitReader {
         self.decoder.restore_kinds(&snapshot.kinds);
         self.sampled = state.position.records > 0;
         self.origin = snapshot.origin;
+        self.texts = snapshot.texts;
         if let Some(growing) = &mut self.growing {
             growing.known = snapshot.known;
         }
@@ -519,7 +524,9 @@ impl CsvSplitReader {
     fn take_sample(&mut self) -> Result<()> {
         self.to_sample = false;
         let files = self.files.get(self.file..).unwrap_or_default();
-        let Some(found) = sample::take(files, &self.reading, self.growing.is_some(), &mut self.decoder)? else {
+        let from = self.open.as_ref().map_or(self.begin.0, |open| open.records.position());
+        let so_far = self.growing.is_some().then_some(SoFar { texts: &mut self.texts, from });
+        let Some(found) = sample::take(files, &self.reading, so_far, &mut self.decoder)? else {
             return Ok(());
         };
         self.sampled = true;
@@ -662,8 +669,10 @@ impl SplitReader for CsvSplitReader {
         };
         let known = self.growing.as_ref().map_or_else(Vec::new, |growing| growing.known.clone());
         let (files, kinds) = (self.files.clone(), self.decoder.kinds());
+        let texts = if self.needs_sample() { self.texts.clone() } else { TextColumns::new() };
         let times = self.decoder.saved_times(at.offset);
-        SplitSnapshot { files, origin: self.origin, known, line, kinds, read, times }.up_to(file, byte).to_bytes()
+        let snapshot = SplitSnapshot { files, origin: self.origin, known, line, kinds, read, times, texts };
+        snapshot.up_to(file, byte).to_bytes()
     }
 
     fn describe_offset(&mut self, at: u64) -> Option<String> {

@@ -299,6 +299,7 @@ fn what_is_saved_of_many_files_of_a_directory_is_little_and_comes_back() {
     files.push(InputFile { name: "latest".into(), path: "/elsewhere/2005.csv".into(), ..file(0) });
     let snapshot = SplitSnapshot {
         files: files.clone(),
+        texts: Default::default(),
         origin: 0,
         known: Vec::new(),
         line: 7,
