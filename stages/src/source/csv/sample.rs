@@ -21,6 +21,8 @@ use crate::reading::{FieldSample, Reading, is_code, is_number_otherwise, judge};
 const SAMPLE_BYTES_MAX: u64 = 1 << 20;
 /// Texts of one field that are kept.
 const TEXTS_MAX: usize = 100;
+/// Cells that are no text, for which a run stops in a column that nobody asked for by its name: a few may be damaged.
+const NOT_TEXT_CELLS_MIN: u64 = 10;
 
 /// The cells of one field.
 #[derive(Default)]
@@ -30,6 +32,8 @@ struct Cells {
     code: Option<(String, String)>,
     /// Those of records that no earlier sample had.
     new: TextCells,
+    /// Those that are no text in the encoding of their file.
+    not_text: FieldSample,
 }
 
 /// Reads the sample of files from their beginning, and decides the kinds of fields by it. Returns what is to be logged; nothing where
@@ -150,13 +154,20 @@ fn read(
                     fields.resize_with(index + 1, Cells::default);
                 }
                 let is_new = records.record_at() >= from;
-                fields[index].add(cell, reading, is_new, || format!("{}:{}", file.name, records.record_line()));
+                let place = || format!("{}:{}", file.name, records.record_line());
+                if reading != Reading::Missing {
+                    fields[index].look(cell, place);
+                }
+                if !decoder.config().is_text(decoder.field_name(index)) {
+                    fields[index].add(cell, reading, is_new, place);
+                }
             }
         }
         bytes_left = bytes_left.saturating_sub(records.position());
     }
     for (index, cells) in fields.iter_mut().enumerate() {
         decoder.field_name(index).clone_into(&mut cells.sample.name);
+        cells.not_text.name.clone_from(&cells.sample.name);
     }
     Ok(fields)
 }
@@ -173,6 +184,25 @@ pub(super) struct Findings {
 }
 
 impl Cells {
+    /// Whether most cells are no text, for which a text has to be told another encoding.
+    fn are_mostly_not_text(&self, is_declared: bool) -> bool {
+        let count = self.not_text.unreadable;
+        count > self.not_text.values && (is_declared || count >= NOT_TEXT_CELLS_MIN)
+    }
+
+    /// Looks whether a cell that is not missing is text.
+    fn look(&mut self, cell: &[u8], place: impl Fn() -> String) {
+        if std::str::from_utf8(cell).is_ok() {
+            self.not_text.values += 1;
+            return;
+        }
+        self.not_text.unreadable += 1;
+        if self.not_text.texts.len() < TEXTS_MAX {
+            self.not_text.texts.push(cell.to_vec());
+        }
+        self.not_text.place.get_or_insert_with(place);
+    }
+
     fn add(&mut self, cell: &[u8], reading: Reading, is_new: bool, place: impl Fn() -> String) {
         match reading {
             Reading::Missing | Reading::Failed => {}
@@ -200,7 +230,10 @@ fn decide(mut fields: Vec<Cells>, decoder: &mut RowDecoder) -> Result<Findings> 
     let options = decoder.config().numbers();
     let mut findings = Findings::default();
     let mut kinds = Vec::new();
+    let mut samples: Vec<FieldSample> = Vec::new();
     for (_, cells) in fields.iter_mut().enumerate().filter(|(index, _)| decoder.is_text(*index)) {
+        let is_declared = decoder.config().is_text(&cells.sample.name);
+        samples.extend(cells.are_mostly_not_text(is_declared).then(|| cells.not_text.clone()));
         let Cells { sample, code, .. } = std::mem::take(cells);
         if sample.values > 0 && code.is_none() {
             let (name, values, all) = (sample.name, sample.values, sample.values + sample.unreadable);
@@ -226,13 +259,14 @@ fn decide(mut fields: Vec<Cells>, decoder: &mut RowDecoder) -> Result<Findings> 
         if let Some((text, place, why)) = made_so {
             findings.texts.push(format!("`{}` is text: `{text}` at {place} {why}", sample.name));
             kinds.push((index, Kind::Text));
+            samples.extend(fields[index].are_mostly_not_text(false).then(|| fields[index].not_text.clone()));
             fields[index] = Cells::default();
         } else if sample.values + sample.unreadable > 0 {
             kinds.push((index, Kind::Number));
         }
     }
     decoder.decide(&kinds);
-    let samples: Vec<FieldSample> = fields.into_iter().map(|cells| cells.sample).collect();
+    samples.extend(fields.into_iter().map(|cells| cells.sample));
     findings.warnings.extend(judge(&samples, &options, decoder.config().on_unreadable)?);
     Ok(findings)
 }
