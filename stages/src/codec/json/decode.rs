@@ -128,6 +128,7 @@ impl Decoder {
         }
         let source = std::str::from_utf8(payload)
             .map_err(|error| Rejected::new(format!("not UTF-8 at byte {}", error.valid_up_to())))?;
+        let source = source.strip_prefix('\u{feff}').unwrap_or(source);
         let message_key = if self.layout.has_message_key() { message_key_text(message_key)? } else { None };
         let start = match &self.layout.record {
             None => 0,

@@ -257,3 +257,12 @@ fn a_word_for_no_value_decides_no_kind_and_numbers_in_a_field_of_text_are_told()
     assert_eq!(told, [(1, 1, 1, &b"1.5"[..]), (3, 2, 0, &b"7"[..])]);
     assert!(decoder.numbers_as_text().is_empty());
 }
+
+#[test]
+fn a_mark_of_byte_order_before_a_message_is_passed_over() {
+    let mut decoder = Decoder::new(options());
+    let marked = format!("\u{feff}{}", message(r#","T":1.5"#));
+    let batch = decode(&mut decoder, &[marked]).remove(0);
+    assert_eq!(names(batch.fields()), ["T"]);
+    assert_eq!(rejected(&mut decoder, b"\xef\xbb"), "not UTF-8 at byte 0");
+}
