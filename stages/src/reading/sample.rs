@@ -162,6 +162,32 @@ mod tests {
     }
 
     #[test]
+    fn text_in_another_encoding_is_no_word() {
+        let cases: [(&[&[u8]], &str); 6] = [
+            (
+                &[b"1\xa0234.5", b"12\xa0000.0"],
+                "`encoding = \"windows-1252\"` (or what the file is in) with `thousands = \" \"`",
+            ),
+            (
+                &[b"20 \xb5g", b"30 \xb5g"],
+                "windows-1252\"` (or what the file is in) with `value_marks = { \"\u{b5}g\" = \"suspect\" }`",
+            ),
+            (&[b"\x962.5", b"\x963.5", b"x"], "windows-1252\"` (or what the file is in) in"),
+            (&[b"\xe8", b"\xe9"], "windows-1252\"` (or what the file is in) in"),
+            (&[b"\x002\x007\0", b"3\0"], "`encoding = \"utf-16le\"` (or \"utf-16be\") in"),
+            (&[b"\x002\0,\x007\0", b"3\0,\x008\0"], "(or \"utf-16be\") with `decimal = \",\"`"),
+        ];
+        for (texts, expected) in cases {
+            let texts: Vec<Vec<u8>> = texts.iter().map(|text| text.to_vec()).collect();
+            let sample = FieldSample { unreadable: texts.len() as u64, texts, ..field(1, &[]) };
+            let help = help(sample, &NumberOptions::default());
+            assert!(help.contains(expected), "{help}");
+        }
+        let few = FieldSample { unreadable: 2, texts: vec![b"20 \xb5g".into(), b"x".into()], ..field(0, &[]) };
+        assert!(judge(&[few], &NumberOptions::default(), UnreadableAction::Stop).is_ok(), "one of two");
+    }
+
+    #[test]
     fn a_sensor_that_breaks_only_warns() {
         for (values, texts) in [(3, &["2,7", "3,4"][..]), (0, &["x", "y", "z"]), (9, &["<0.5"]), (5, &["14#"])] {
             let warnings = judged(field(values, texts)).expect("goes on");

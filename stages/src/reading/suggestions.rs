@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use encoding_rs::WINDOWS_1252;
+
 use super::number::{NumberReader, Reading, split_limit};
 use super::options::{Censored, MarkVerdict, NumberOptions, Thousands};
+use super::unreadable::TEXT_BYTES_MAX;
 
 /// Letters of a mark that is suggested, which may be a unit such as `ug/m`; more are words.
 const MARK_CHARS_MAX: usize = 6;
@@ -20,6 +23,9 @@ pub(super) struct Suggestion {
 
 /// The options that would read most of the texts, those first that change least.
 pub(super) fn suggestions(texts: &[Vec<u8>], options: &NumberOptions) -> Vec<Suggestion> {
+    if let Some(encoding) = encoding(texts, options) {
+        return vec![encoding];
+    }
     let mut found = spellings(texts, options);
     if let Some(delimiter) = split_by(texts, options) {
         found.push(Suggestion { text: format!("`delimiter = \"{}\"`", delimiter.escape_default()), stops: true });
@@ -31,6 +37,35 @@ pub(super) fn suggestions(texts: &[Vec<u8>], options: &NumberOptions) -> Vec<Sug
         found.push(Suggestion { text: format!("`missing = [{word:?}]`"), stops: true });
     }
     found
+}
+
+/// The encoding in which most texts are to be read, with the option for numbers that they need then.
+fn encoding(texts: &[Vec<u8>], options: &NumberOptions) -> Option<Suggestion> {
+    let is_most = |count: usize| 2 * count > texts.len();
+    let (name, decoded): (_, Vec<Vec<u8>>) = if is_most(texts.iter().filter(|text| !is_utf8(text)).count()) {
+        let decode = |text: &Vec<u8>| WINDOWS_1252.decode_without_bom_handling(text).0.into_owned().into_bytes();
+        ("`encoding = \"windows-1252\"` (or what the file is in)", texts.iter().map(decode).collect())
+    } else if is_most(texts.iter().filter(|text| text.contains(&0)).count()) {
+        let strip = |text: &Vec<u8>| text.iter().copied().filter(|byte| *byte != 0).collect();
+        ("`encoding = \"utf-16le\"` (or \"utf-16be\")", texts.iter().map(strip).collect())
+    } else {
+        return None;
+    };
+    let mut others = Vec::new();
+    if !reads_most(&decoded, &NumberReader::new(options, 0)) {
+        others = spellings(&decoded, options);
+        others.extend(limits_and_marks(&decoded, options).into_iter().filter(|other| other.stops));
+    }
+    let with = others.first().map_or_else(String::new, |other| format!(" with {}", other.text));
+    Some(Suggestion { text: format!("{name}{with}"), stops: true })
+}
+
+/// Whether a text is UTF-8, but for a last character that may have been cut off.
+fn is_utf8(text: &[u8]) -> bool {
+    match std::str::from_utf8(text) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none() && text.len() >= TEXT_BYTES_MAX,
+    }
 }
 
 /// The marks of decimals and thousands by which most texts are numbers.

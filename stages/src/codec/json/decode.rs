@@ -150,8 +150,7 @@ impl Decoder {
     /// The text of a message, and the byte at which its record starts; `None` where it says that it has none.
     #[inline]
     pub(super) fn find_record<'p>(&self, payload: &'p [u8]) -> Result<(&'p str, Option<usize>), Rejected> {
-        let source = std::str::from_utf8(payload)
-            .map_err(|error| Rejected::new(format!("not UTF-8 at byte {}", error.valid_up_to())))?;
+        let source = text_of(payload)?;
         Ok((
             source,
             match &self.layout.record {
@@ -423,6 +422,24 @@ fn new_rows(layout: &Layout, keep_raw: bool, room: usize) -> RowsBuilder {
         Some(KeyOrigin::Columns(..) | KeyOrigin::Message) => KeyBuilder::Own(StringBuilder::new()),
     };
     RowsBuilder::new(&layout.batch_fields(), keys, keep_raw, room)
+}
+
+/// A message as text, without what writers put before their JSON: a byte order mark, or the five bytes of a schema registry's
+/// serializer, a zero and the schema's number (Confluent's wire format).
+#[inline]
+fn text_of(payload: &[u8]) -> Result<&str, Rejected> {
+    if let [0, _, _, _, _, framed @ ..] = payload {
+        let text = std::str::from_utf8(framed).ok().filter(|text| text.trim_start().starts_with(['{', '[']));
+        return text.ok_or_else(|| {
+            Rejected::new(
+                "it begins like messages of a schema registry, and what follows is no JSON: is it Avro or Protobuf, which \
+                 cannot be read?",
+            )
+        });
+    }
+    let text = std::str::from_utf8(payload)
+        .map_err(|error| Rejected::new(format!("not UTF-8 at byte {}", error.valid_up_to())))?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 /// The key of a message as text; an empty one is none.

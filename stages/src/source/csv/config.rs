@@ -23,7 +23,8 @@ use aqpipe_engine::stage::Repeat;
 /// that is needed and no text becomes a dead letter. Blank lines and lines of separators alone are not records, nor is a header
 /// that comes again, nor the line `sep=;` for spreadsheets.
 ///
-/// With `fields` each file of a glob is read by its own header: its columns may have another order, and there may be others.
+/// With `fields` each file of a glob is read by its own header: its columns may have another order, and there may be others. So is
+/// what follows a header inside of a file that names other columns than the one before, as a logger writes that was started again.
 /// Files that are packed with gzip or zstd are read as they are, whatever their names: their first bytes tell. A run that was
 /// interrupted in the middle of one unpacks it from the beginning.
 ///

@@ -11,7 +11,7 @@ use aqpipe_engine::{Error, Result};
 use super::column_plan::ColumnPlan;
 use super::config::CsvSourceConfig;
 use super::dialect::Dialect;
-use super::records::{RECORD_BYTES_MAX, ReadOutcome, Records};
+use super::records::{BYTE_ORDER_MARK, RECORD_BYTES_MAX, ReadOutcome, Records};
 use super::row_decoder::{Decoded, RowDecoder, RowMessage};
 use crate::codec::json::{Pushed, Rejected};
 use crate::columns::RowsBuilder;
@@ -194,12 +194,16 @@ impl CsvMessageDecoder {
     /// Makes the one row of a message the present record.
     fn go_to_row(&mut self, value: &[u8]) -> Result<(), Rejected> {
         // A row is followed by at most its line end, so that whatever else follows is a second one.
+        let value = value.strip_prefix(BYTE_ORDER_MARK).unwrap_or(value);
         let end = value.strip_suffix(b"\n").map_or(value, |value| value.strip_suffix(b"\r").unwrap_or(value));
         // A message without bytes is one cell without a value. A row without bytes would be passed over.
         let end = if end.is_empty() && self.decoder.plan().columns == 1 { b" " } else { end };
         self.records.restart(end);
         let mut next = || self.records.next().map_err(|error| Rejected::new(error.to_string()));
         match next()? {
+            ReadOutcome::Record if self.records.has_open_quote() => {
+                Err(Rejected::new("the message ends within quotes: is a quote not closed?"))
+            }
             ReadOutcome::Record if self.records.position() == end.len() as u64 => Ok(()),
             ReadOutcome::Record => Err(Rejected::new("the message has more than one row")),
             _ => Err(Rejected::new("the message is no row of cells")),

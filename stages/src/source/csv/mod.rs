@@ -12,6 +12,7 @@ mod file_reading;
 mod file_text;
 mod follow;
 mod growing_split;
+mod header_again;
 mod input_files;
 mod key_parts_finder;
 mod known_files;
@@ -38,6 +39,7 @@ mod stage;
 mod stored_bytes;
 #[cfg(test)]
 mod tests;
+mod text_columns;
 mod torn_line;
 mod unpacked;
 mod utf16;

@@ -342,6 +342,11 @@ impl<R: Read> Records<R> {
         self.dialect.is_well_quoted(self.raw())
     }
 
+    /// Whether a cell begins with a quote that is never closed.
+    pub(super) fn has_open_quote(&self) -> bool {
+        self.dialect.has_open_quote(self.raw())
+    }
+
     /// Goes back to the start of the last record.
     pub(super) fn unread(&mut self) {
         self.head = self.span.start;

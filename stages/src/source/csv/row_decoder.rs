@@ -276,13 +276,12 @@ impl RowDecoder {
         &self.config
     }
 
-    /// The fields, with what a cell of each says, for a record of the sample; text that is declared is left out.
+    /// The fields, with what a cell of each says, for a record of the sample.
     pub(super) fn cells<'a, R: Read>(
         &'a self,
         record: &'a Records<R>,
     ) -> impl Iterator<Item = (usize, &'a [u8], Reading)> {
-        let fields = self.plan.fields.iter().enumerate().filter(|(_, field)| !self.config.is_text(&field.name));
-        fields.map(|(index, field)| {
+        self.plan.fields.iter().enumerate().map(|(index, field)| {
             let cell = trim(record.cell(field.column));
             (index, cell, self.reading(index, record))
         })

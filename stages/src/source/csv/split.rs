@@ -10,7 +10,7 @@ use aqpipe_engine::record::{Position, SAMPLE_RECORDS, SplitId};
 use aqpipe_engine::stage::{DeadLetter, Poll, SplitReader};
 use aqpipe_engine::{Error, Result};
 
-use super::file_head::Head;
+use super::column_plan::ColumnPlan;
 use super::file_reading::FileReading;
 use super::file_text::FileText;
 use super::growing_split::{AtEnd, Growing, PARTS_MAX};
@@ -26,8 +26,9 @@ use super::raw_schemas::RawSchemas;
 use super::records::{RECORD_BYTES_MAX, ReadOutcome, Records};
 use super::resume::ResumePoint;
 use super::row_decoder::{Decoded, RowDecoder};
-use super::sample;
+use super::sample::{self, SoFar};
 use super::snapshot::SplitSnapshot;
+use super::text_columns::TextColumns;
 use super::torn_line::TornLine;
 use crate::columns::RowsBuilder;
 use crate::reading::CellReport;
@@ -62,6 +63,8 @@ pub(super) struct CsvSplitReader {
     sampled: bool,
     /// Whether there may be records for a sample that was not taken yet.
     to_sample: bool,
+    /// What samples of files that grow have found of columns that became text.
+    texts: TextColumns,
     cells: Option<CellReport>,
     /// Whether a last line without an end was logged: once, for thousands of files may have one.
     torn_logged: bool,
@@ -74,6 +77,8 @@ pub(super) struct CsvSplitReader {
     growing: Option<Growing>,
     /// Whether a header that comes again was logged.
     repeated_logged: bool,
+    /// Whether a header with other columns was logged.
+    other_header_logged: bool,
 }
 
 impl CsvSplitReader {
@@ -104,6 +109,7 @@ impl CsvSplitReader {
             progress,
             sampled: false,
             to_sample: true,
+            texts: TextColumns::default(),
             cells,
             torn_logged: false,
             prefix: RefCell::default(),
@@ -111,6 +117,7 @@ impl CsvSplitReader {
             raw_schemas: RefCell::default(),
             growing: None,
             repeated_logged: false,
+            other_header_logged: false,
         }
     }
 
@@ -129,6 +136,7 @@ impl CsvSplitReader {
         self.decoder.restore_kinds(&snapshot.kinds);
         self.sampled = state.position.records > 0;
         self.origin = snapshot.origin;
+        self.texts = snapshot.texts;
         if let Some(growing) = &mut self.growing {
             growing.known = snapshot.known;
         }
@@ -178,12 +186,18 @@ impl CsvSplitReader {
             return Ok(true);
         };
         self.reading.expect(span, &opened.head);
+        if let Some(header) = span.header_before(byte).filter(|_| byte > opened.records.position()) {
+            let again = self.reading.header_at((&file, span), &opened.head, header, byte)?;
+            (opened.head, opened.columns) = (again.head, again.columns);
+        }
         if opened.columns != self.columns {
             let plan = self.reading.plan_of(&opened, span)?;
             self.decoder.use_plan(plan);
             self.columns = Arc::clone(&opened.columns);
         }
-        self.raw_schemas.get_mut().opened(self.file, self.reading.raw_schema(&self.columns, span));
+        let header = if byte > opened.records.position() { span.header_before(byte) } else { None };
+        let raw_schema = self.reading.raw_schema(&self.columns, span);
+        self.raw_schemas.get_mut().opened((self.file, header.unwrap_or(0)), raw_schema);
         if byte > opened.records.position() {
             let (checksum, known) = self.prefix.get_mut().current(&self.files, self.file, byte)?;
             if known != byte {
@@ -337,7 +351,7 @@ impl CsvSplitReader {
             let span = &mut self.files[self.file];
             let (base, from) = (self.base, span.from);
             let failed = |name: &str, e| Error::new(format!("cannot read {name}")).because(e);
-            let outcome = open.records.next();
+            let outcome = open.head.next(&mut open.records);
             let outcome = outcome.map_err(|e| {
                 failed(&span.name, e).at(place(&span.name, open.records.line(), open.records.position()))
             })?;
@@ -413,12 +427,18 @@ impl CsvSplitReader {
             match self.decoder.decode(records, origin, rows) {
                 Decoded::Row => {}
                 Decoded::Rejected(_) | Decoded::Malformed(_) if open.head.names_anew(records, &self.reading.config) => {
-                    if rows.len() + dead.len() > 0 {
+                    let again = match self.reading.header_again(&open.head, records, span) {
                         // What stands before it is carried.
-                        records.unread();
-                        break;
-                    }
-                    return Err(other_header(records, name, &open.head));
+                        Err(_) if rows.len() + dead.len() > 0 => {
+                            records.unread();
+                            break;
+                        }
+                        again => again?,
+                    };
+                    let header = records.record_at();
+                    span.headers.push(header);
+                    open.head = again.head;
+                    self.read_by(header, again.plan, again.columns);
                 }
                 Decoded::Rejected(why) => {
                     let is_first = records.record_line() == open.head.end;
@@ -475,6 +495,24 @@ impl CsvSplitReader {
         }
     }
 
+    /// Reads what follows by the columns of a header inside of the current file.
+    #[cold]
+    fn read_by(&mut self, header: u64, plan: ColumnPlan, columns: Arc<[String]>) {
+        let span = &self.files[self.file];
+        self.raw_schemas.get_mut().opened((self.file, header), self.reading.raw_schema(&columns, span));
+        self.decoder.use_plan(plan);
+        self.columns = columns;
+        let (Some(progress), Some(open)) = (&self.progress, &self.open) else { return };
+        progress.passed_over();
+        if !std::mem::replace(&mut self.other_header_logged, true) {
+            let (name, line) = (&span.name, open.records.record_line());
+            tracing::info!(
+                "{name}:{line}: a header comes with other columns, or in another order: what follows is read by it, as behind \
+                 others of its kind"
+            );
+        }
+    }
+
     /// Whether more is to be judged by a sample. Of files that grow the first records may be few: what comes is judged too, until
     /// there were enough.
     fn needs_sample(&self) -> bool {
@@ -486,7 +524,9 @@ impl CsvSplitReader {
     fn take_sample(&mut self) -> Result<()> {
         self.to_sample = false;
         let files = self.files.get(self.file..).unwrap_or_default();
-        let Some(found) = sample::take(files, &self.reading, self.growing.is_some(), &mut self.decoder)? else {
+        let from = self.open.as_ref().map_or(self.begin.0, |open| open.records.position());
+        let so_far = self.growing.is_some().then_some(SoFar { texts: &mut self.texts, from });
+        let Some(found) = sample::take(files, &self.reading, so_far, &mut self.decoder)? else {
             return Ok(());
         };
         self.sampled = true;
@@ -570,18 +610,6 @@ fn cut_off(records: &Records<FileText>, name: &str) -> Error {
     .help("fetch the file once more; or remove the bytes at its end that are no whole character")
 }
 
-/// The error of a header inside of a file that is not the one by which the file is read.
-#[cold]
-fn other_header(records: &Records<FileText>, name: &str, head: &Head) -> Error {
-    let first = head.line;
-    Error::config(format!("a header comes again with its columns in another order, or with others, than in line {first}"))
-        .at(place(name, records.record_line(), records.record_at()))
-        .help(
-            "put what follows it into a file of its own, and name both by a glob: with `fields`, each file is read by its own \
-             header",
-        )
-}
-
 impl SplitReader for CsvSplitReader {
     fn next(&mut self, max: usize, until: Instant) -> Result<Poll> {
         let left = usize::try_from(self.limit.saturating_sub(self.row)).unwrap_or(usize::MAX);
@@ -641,8 +669,10 @@ impl SplitReader for CsvSplitReader {
         };
         let known = self.growing.as_ref().map_or_else(Vec::new, |growing| growing.known.clone());
         let (files, kinds) = (self.files.clone(), self.decoder.kinds());
+        let texts = if self.needs_sample() { self.texts.clone() } else { TextColumns::new() };
         let times = self.decoder.saved_times(at.offset);
-        SplitSnapshot { files, origin: self.origin, known, line, kinds, read, times }.to_bytes()
+        let snapshot = SplitSnapshot { files, origin: self.origin, known, line, kinds, read, times, texts };
+        snapshot.up_to(file, byte).to_bytes()
     }
 
     fn describe_offset(&mut self, at: u64) -> Option<String> {
@@ -650,8 +680,10 @@ impl SplitReader for CsvSplitReader {
     }
 
     fn raw_schema(&self, letter: &DeadLetter) -> Option<Arc<str>> {
-        let (file, _) = input_files::locate(&self.files, letter.source_offset.checked_sub(self.origin)?)?;
-        let kept = self.raw_schemas.borrow_mut().of(file, || self.reading.read_raw_schema(self.files.get(file)?))?;
+        let (file, byte) = input_files::locate(&self.files, letter.source_offset.checked_sub(self.origin)?)?;
+        let span = self.files.get(file)?;
+        let header = span.header_before(byte).unwrap_or(0);
+        let kept = self.raw_schemas.borrow_mut().of((file, header), || self.reading.read_raw_schema(span, header))?;
         Some(match letter.time {
             Some(time) if self.decoder.needs_time(time.0) => kept.schema.text_with_time(time),
             _ => Arc::clone(&kept.text),

@@ -288,3 +288,15 @@ fn a_sample_decides_kinds_of_known_and_of_new_fields_and_leaves_nothing_behind()
     let a = batch.numbers(0).expect("numbers");
     assert_eq!((a.get(0), a.quality_at(0), a.get(1)), (None, CellQuality::UNREADABLE, Some(3.5)));
 }
+
+#[test]
+fn what_writers_put_before_their_json_is_passed_over() {
+    let mut decoder = Decoder::new(options());
+    let marked = format!("\u{feff}{}", message(r#","T":1.5"#));
+    let framed = [b"\0\0\0\x01\x02", message(r#","T":2"#).as_bytes()].concat();
+    let batch = decode(&mut decoder, &[marked.as_bytes(), &framed]).remove(0);
+    assert_eq!(batch.numbers(0).and_then(|numbers| numbers.get(1)), Some(2.0));
+    assert!(rejected(&mut decoder, b"\0\0\0\x01\x02\x08abc").contains("Avro"));
+    assert_eq!(names(batch.fields()), ["T"]);
+    assert_eq!(rejected(&mut decoder, b"\xef\xbb"), "not UTF-8 at byte 0");
+}
