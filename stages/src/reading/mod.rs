@@ -28,6 +28,7 @@
 //! ```
 
 mod key;
+mod key_joiner;
 mod missing;
 mod number;
 mod options;
@@ -41,7 +42,8 @@ pub mod time;
 mod unreadable;
 
 pub use key::{Key, KeyOrigin};
-pub(crate) use key::{KeyOptions, join};
+pub(crate) use key::KeyOptions;
+pub(crate) use key_joiner::{KeyJoiner, join};
 pub use missing::{MISSING_WORDS, Sentinel};
 pub use number::{NumberReader, Reading, is_code};
 pub use options::{Censored, MarkVerdict, NumberOptions, Thousands, UnreadableAction};
