@@ -28,6 +28,7 @@
 //! ```
 
 mod key;
+mod key_joiner;
 mod kind_sample;
 mod missing;
 mod number;
@@ -41,8 +42,9 @@ mod suggestions;
 pub mod time;
 mod unreadable;
 
+pub(crate) use key::KeyOptions;
 pub use key::{Key, KeyOrigin};
-pub(crate) use key::{KeyOptions, join};
+pub(crate) use key_joiner::{KeyJoiner, join};
 pub use kind_sample::{KindSample, Kinds, SAMPLE_BYTES_MAX, SampledCell};
 pub use missing::{MISSING_WORDS, Sentinel};
 pub use number::{NumberReader, Reading, is_code};

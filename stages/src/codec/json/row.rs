@@ -9,6 +9,7 @@ use super::options::Others;
 use super::passed_over::PassedOverLog;
 use super::quality::Quality;
 use super::rejected::Rejected;
+use crate::reading::KeyJoiner;
 
 /// Stands in [`Row::order`] for a property that is no field: the marks of a record count it.
 pub(super) const IGNORED: usize = usize::MAX;
@@ -22,6 +23,7 @@ pub(super) struct Row {
     pub(super) joined: String,
     /// One for each part of the key.
     pub(super) keys: Vec<Cell>,
+    pub(super) key_joiner: KeyJoiner,
     /// One for each property with the publisher's codes.
     pub(super) codes: Vec<Cell>,
     /// One for each known field.

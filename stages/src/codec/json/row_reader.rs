@@ -10,7 +10,7 @@ use super::options::Others;
 use super::rejected::Rejected;
 use super::row::{IGNORED, Row};
 use super::row_values::Reading;
-use crate::reading::{Key, join};
+use crate::reading::Key;
 
 impl Row {
     /// Reads a record, which starts at a byte of its message and is all of it where that is the first one.
@@ -64,7 +64,8 @@ impl Row {
             [key] => shown(key, source),
             parts => {
                 let separator = layout.key.as_ref().map_or("", Key::separator);
-                join(parts.iter().map(|part| part.text(source)), separator).unwrap_or_default().into()
+                let parts = parts.iter().map(|part| part.text(source));
+                self.key_joiner.join(parts, separator).map_err(Rejected::new)?.unwrap_or_default().into()
             }
         };
         let key = || key_text.as_bytes();
