@@ -9,10 +9,11 @@ use aqpipe_engine::stage::{BuildContext, DeadLetter, Output, State, Transform};
 use aqpipe_engine::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use super::departures::Departure;
 use super::given_up::GivenUp;
 use super::keyed_rows::{KeyedRow, KeyedRows, Ready};
 use super::late_values::LateValues;
-use super::open_rows::{Added, Departure, KeyRows, NamedCell, OpenRow};
+use super::open_rows::{Added, KeyRows, NamedCell, OpenRow};
 use super::row_writer::RowLayout;
 use super::settings::{Late, Settings};
 use crate::cell_access::{number_at, text_at};
@@ -21,7 +22,7 @@ use crate::reading::NumberReader;
 use crate::same_time::SameTime;
 use crate::warn_once::WarnOnce;
 
-const PIVOT_FORMAT_VERSION: u8 = 1;
+const PIVOT_FORMAT_VERSION: u8 = 2;
 /// Names that get a column: more are no names of measurements.
 const NAMES_MAX: usize = 1_000;
 
@@ -152,7 +153,7 @@ impl Pivoter {
         let now = self.clock.now();
         let series = (key * NAMES_MAX + number) as u64;
         let rows = self.rows.of(key);
-        let left = if rows.open.contains_key(&time) { None } else { rows.departure(time) };
+        let left = if rows.open.contains_key(&time) { None } else { rows.left.of(time) };
         if left.is_none() {
             let open = rows.open.entry(time).or_insert_with(|| OpenRow::new(batch, row, now));
             if open.add(batch, row, cell, &bound.kept) == Added::Taken {
