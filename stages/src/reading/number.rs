@@ -170,6 +170,7 @@ impl NumberReader {
         }
         let worst = worst?;
         Some(match (unmarked(rest)?, worst) {
+            (reading @ (Reading::Value(_) | Reading::Censored(_)), Severity::Good) => reading,
             (Reading::Value(number), Severity::Suspect) => Reading::Suspect(number),
             (Reading::Censored(number), Severity::Suspect) => Reading::CensoredSuspect(number),
             (_, Severity::Fail) => Reading::Failed,
@@ -193,6 +194,7 @@ impl NumberReader {
 /// The verdicts of marks, the worst last.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Severity {
+    Good,
     Suspect,
     Missing,
     Fail,
@@ -200,6 +202,7 @@ enum Severity {
 
 fn severity(verdict: MarkVerdict) -> Severity {
     match verdict {
+        MarkVerdict::Good => Severity::Good,
         MarkVerdict::Suspect => Severity::Suspect,
         MarkVerdict::Missing => Severity::Missing,
         MarkVerdict::Fail => Severity::Fail,

@@ -131,8 +131,10 @@ mod tests {
 
     #[test]
     fn marks_and_units_are_named_with_a_verdict_that_keeps_the_values() {
-        let cases: [(&[&str], &str); 5] = [
-            (&["40%", "41%", "42%"], "set `value_marks = { \"%\" = \"suspect\" }` in"),
+        let cases: [(&[&str], &str); 7] = [
+            (&["40%", "41%", "42%"], "set `value_marks = { \"%\" = \"good\" }` in"),
+            (&["0.5 ug/m3", "1 ug/m3"], "set `value_marks = { \"ug/m3\" = \"good\" }` in"),
+            (&["0.5 p.p.b.", "<1 p.p.b.", "2 p.p.b."], "`value_marks = { \"p.p.b.\" = \"good\" }` in"),
             (&["40 C", "40 C", "x"], "set `value_marks = { \"C\" = \"suspect\" }` in"),
             (&["1*", "2J", "3*", "4J"], "set `value_marks = { \"*\" = \"suspect\", \"J\" = \"suspect\" }` in"),
             (&["<0.5U", "<0.5U"], "set `censored = \"half\"` with `value_marks = { \"U\" = \"suspect\" }` in"),
