@@ -2,6 +2,7 @@
 
 mod cell_text;
 mod check;
+mod check_names;
 mod column_plan;
 mod config;
 mod dead_letter_decoder;
