@@ -10,7 +10,8 @@ use super::config::CsvSourceConfig;
 use super::dialect::Dialect;
 use super::file_text::FileText;
 use super::input_files::{InputFile, UNKNOWN_LENGTH};
-use super::records::{BYTE_ORDER_MARK, ReadOutcome, Records};
+use super::record_input::BYTE_ORDER_MARK;
+use super::records::{ReadOutcome, Records};
 
 /// Lines before the records that are known again where they come again.
 const HEAD_LINES_KEPT_MAX: usize = 16;

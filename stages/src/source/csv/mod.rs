@@ -2,6 +2,7 @@
 
 mod cell_text;
 mod check;
+mod check_names;
 mod column_plan;
 mod config;
 mod dead_letter_decoder;
@@ -16,6 +17,7 @@ mod header_again;
 mod input_files;
 mod key_parts_finder;
 mod known_files;
+mod last_record;
 mod line_counter;
 mod line_index;
 mod match_files;
@@ -28,13 +30,20 @@ mod prefix_checksum;
 mod progress;
 mod raw_schema;
 mod raw_schemas;
+mod record_input;
 mod records;
+mod rejected_row;
 mod resume;
 mod row_decoder;
+mod row_kinds;
 mod sample;
 mod snapshot;
 mod source;
 mod split;
+mod split_files;
+mod split_reader;
+mod split_reports;
+mod split_rows;
 mod stage;
 mod stored_bytes;
 #[cfg(test)]
