@@ -107,6 +107,39 @@ fn a_run_that_follows_reads_on_until_it_is_stopped_and_goes_on_after_a_kill() {
 }
 
 #[test]
+fn what_became_of_a_file_since_the_last_run_is_told_in_the_run_that_carries_what_is_new() {
+    let dir = setup("rerun = \"new\"", "");
+    let says = |read: usize, said: &[&str]| {
+        let done = dir.run(&RUN).expect(0, &[&format!("read {read}, written {read},")]);
+        said.iter().for_each(|words| assert!(done.err.contains(words), "{words}\n{}", done.err));
+    };
+    log(&dir, "log.csv", 0..10, count);
+    says(10, &[]);
+    // Its last line has no end yet.
+    let whole = dir.read("log.csv");
+    dir.write("log.csv.part", format!("{whole}2024-01-01T10:00:00Z,10\n2024-01-01T11:0"));
+    std::fs::copy(dir.path("log.csv.part"), dir.path("log.csv")).expect("the same file, longer");
+    says(1, &["carrying what is new: log.csv has 39 bytes more", "log.csv: its last line, 13, has no end yet and waits for it"]);
+    // A file that is new to the glob.
+    log(&dir, "log-b.csv", 12..14, count);
+    says(2, &["carrying what is new: ", "log-b.csv"]);
+    // Another file has taken its place.
+    dir.write("other", "timestamp,a\n2024-01-01T14:00:00Z,14\n");
+    std::fs::rename(dir.path("other"), dir.path("log-b.csv")).expect("renamed");
+    says(1, &["log-b.csv is another file than the one that was read: it is read from its beginning"]);
+    // It was emptied and begun again.
+    dir.write("log.csv", "timestamp,a\n2024-01-01T15:00:00Z,15\n");
+    says(1, &["log.csv was emptied and begun again: it is read from its beginning"]);
+    // What was read of it is there no more, and it is no shorter.
+    dir.write("log.csv", "timestamp,a\n2024-01-01T16:00:00Z,16\n2024-01-01T17:00:00Z,17\n");
+    let changed = dir.run(&RUN);
+    assert_ne!(changed.code, Some(0));
+    let help = "put back the file as it was; or, if it was emptied and begun again, put a copy in its place";
+    assert!(changed.err.contains(help), "{}", changed.err);
+    assert_eq!(dir.rows("out").len(), 15, "nothing is read twice or left out");
+}
+
+#[test]
 fn a_stage_that_must_see_the_whole_input_first_is_refused() {
     let median = "[[transform]]\ntype = \"impute\"\nsteps = [{ method = \"median\" }]\n";
     for option in ["rerun = \"new\"", "follow = true"] {
