@@ -7,6 +7,7 @@
 pub mod cancel;
 pub mod clock;
 pub mod config;
+mod counts;
 pub mod dead_letter_groups;
 pub mod disk;
 mod error;

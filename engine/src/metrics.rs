@@ -7,90 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 
+pub use crate::counts::{Counts, FlagCounts};
 use crate::dead_letter_groups::DeadLetterGroups;
 use crate::key_fields::KeyFields;
 use crate::record::SplitId;
 use crate::stage_metrics::{StageMetrics, StageSnapshot};
 
-/// How many cells of a field have which flag, in the order of [`Flag::ALL`](crate::record::Flag::ALL).
-pub type FlagCounts = [u64; 5];
-
 /// The system's message for the limit of open files, which client libraries repeat.
 pub const TOO_MANY_FILES: &str = "Too many open files";
-
-/// The counts of one checkpoint. They become true when the checkpoint is committed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Counts {
-    /// Records read.
-    pub read: u64,
-    /// Records written.
-    pub written: u64,
-    /// Records that became dead letters.
-    pub dead: u64,
-    /// Records that the configuration left out.
-    pub filtered: u64,
-    /// Rows that transforms made beside those that were read. Not in saved counts, whose format is older.
-    #[serde(skip)]
-    pub made: u64,
-    /// Rows that transforms merged into others. Not in saved counts either.
-    #[serde(skip)]
-    pub merged: u64,
-    /// Records held back before the checkpoint.
-    pub held_before: u64,
-    /// Records held back after it.
-    pub held_after: u64,
-    /// Records with a score, and the sum of their scores.
-    pub scored: u64,
-    /// See `scored`.
-    pub score_sum: f64,
-    /// Records whose time lies before that of the record before them with the same key.
-    pub out_of_order: u64,
-    /// Records whose time is that of the record before them with the same key.
-    pub repeated: u64,
-    /// Flags by field.
-    pub flags: BTreeMap<Arc<str>, FlagCounts>,
-}
-
-impl Counts {
-    /// Whether every record that was read, held or made is accounted for: the balance equation.
-    #[must_use]
-    pub fn balance(&self) -> bool {
-        self.held_before + self.read + self.made
-            == self.written + self.dead + self.filtered + self.merged + self.held_after
-    }
-
-    /// Whether every record that was read became a dead letter: none was written, filtered or held back.
-    #[must_use]
-    pub fn all_dead(&self) -> bool {
-        self.read > 0 && self.dead > 0 && self.written == 0 && self.filtered == 0
-    }
-
-    /// Adds a later checkpoint's counts.
-    pub fn add(&mut self, later: &Counts) {
-        self.read += later.read;
-        self.written += later.written;
-        self.dead += later.dead;
-        self.filtered += later.filtered;
-        self.made += later.made;
-        self.merged += later.merged;
-        self.scored += later.scored;
-        self.score_sum += later.score_sum;
-        self.out_of_order += later.out_of_order;
-        self.repeated += later.repeated;
-        for (field, flags) in &later.flags {
-            let sums = self.flags.entry(Arc::clone(field)).or_default();
-            sums.iter_mut().zip(flags).for_each(|(sum, more)| *sum += more);
-        }
-    }
-
-    /// The mean score, where any record has one.
-    #[must_use]
-    pub fn mean_score(&self) -> Option<f64> {
-        (self.scored > 0).then(|| self.score_sum / self.scored as f64)
-    }
-}
 
 /// Fields whose problems are told apart.
 const PROBLEM_FIELDS_MAX: usize = 1_000;

@@ -179,7 +179,7 @@ fn jobs(pipelines: &[Pipeline], dependencies: &Dependencies, args: &RunArgs, sha
 impl Job {
     /// Whether the run ends by itself.
     fn is_bounded(&self) -> bool {
-        self.options.until_end || self.pipeline.source.config.boundedness().is_bounded()
+        self.options.until_end || self.pipeline.source.config.ends_by_itself()
     }
 
     fn run(&self, bars: &ProgressBars, open_files: &OpenFilesMonitor) -> Result<Summary, aqpipe_engine::Error> {

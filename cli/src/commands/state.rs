@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use aqpipe_engine::monitor::changed;
 use aqpipe_engine::run::{InstanceState, PipelineState, SplitStatus, state as state_of};
 use clap::Args;
 use jiff::Timestamp;
@@ -72,10 +73,11 @@ fn instance(one: &InstanceState) -> String {
         _ => "stopped",
     };
     format!(
-        "  instance   {}: run {}, {what}; read {}, written {}, dead letters {}, filtered {}; last commit {}",
+        "  instance   {}: run {}, {what}; read {}{}, written {}, dead letters {}, filtered {}; last commit {}",
         one.instance,
         one.run,
         one.read,
+        changed(one.made, one.merged),
         one.written,
         one.dead_letters,
         one.filtered,

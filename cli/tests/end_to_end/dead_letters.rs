@@ -205,6 +205,33 @@ fn state_says_where_a_pipeline_stands_in_ledgers() {
 }
 
 #[test]
+fn state_counts_the_rows_that_transforms_made_and_merged_in_all_runs() {
+    let job = "name = \"job\"\n\n[source]\ntype = \"csv\"\npath = \"in.csv\"\nrerun = \"new\"\nkey = \"station\"\n\
+               timestamp = { column = \"day\", format = \"%Y-%m-%d\" }\ntimezone = \"UTC\"\n\n\
+               [[transform]]\ntype = \"unpivot\"\ncolumns = \"H{hour}\"\n\n\
+               [[transform]]\ntype = \"pivot\"\nnames = \"parameter\"\nvalues = \"value\"\nexpect = [\"a\", \"b\"]\n\
+               allowed_lateness = \"1d\"\nkeep = []\n\n[sink]\ntype = \"csv\"\ndir = \"out\"\n";
+    let dir = TestDir::with(&[("job.toml", job)]);
+    let mut text = "day,station,parameter,H01,H02,H03\n".to_owned();
+    for day in 1..3 {
+        for parameter in ["a", "b"] {
+            text.push_str(&format!("2024-01-0{day},4,{parameter},1,2,3\n"));
+        }
+        dir.write("in.csv", &text);
+        dir.run(&["run", "job.toml"]).expect(0, &["job: read 2, made 4, merged 3, written 3,"]);
+    }
+    let state = state(&dir);
+    let count = |name: &str| state["instances"][0][name].as_u64().unwrap_or_else(|| panic!("no `{name}`: {state}"));
+    assert_eq!(["read", "made", "merged", "written"].map(count), [4, 8, 6, 6]);
+    assert_eq!(
+        count("read") + count("made"),
+        count("written") + count("dead_letters") + count("filtered") + count("merged")
+    );
+    let text = dir.run(&["state", "job.toml"]).expect(0, &[]).out;
+    assert!(text.contains("completed; read 4, made 8, merged 6, written 6,"), "{text}");
+}
+
+#[test]
 #[ignore = "needs Apache Kafka"]
 fn state_says_where_a_pipeline_stands_in_kafka_though_its_directory_is_gone() {
     let kafka = Kafka::from_env();

@@ -140,6 +140,61 @@ fn frictionless_accepts_the_description_of_the_files() {
             .expect("starts");
         assert_eq!(done.code(), Some(7), "it reads the file that is described");
     }
+    for sink in ["", "marks = \"columns\"\n"] {
+        let dir = written_with_other_columns(sink);
+        let done = Command::new(python())
+            .args(["-m", "frictionless", "validate", "datapackage.json"])
+            .current_dir(dir.path("processed_data"))
+            .output()
+            .expect("starts");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+    }
+}
+
+/// The files of two runs, of which the second has a field more.
+fn written_with_other_columns(sink: &str) -> TestDir {
+    let dir = TestDir::new();
+    let job = format!(
+        "name = \"files\"\n\n[source]\ntype = \"csv\"\npath = \"in.csv\"\nrerun = \"new\"\ntimestamp = {{ column = \"time\" }}\n\
+         fields = [\"T\"]\n\n[[transform]]\ntype = \"derive\"\nfeatures = [\"hour\"]\n\n\
+         [sink]\ntype = \"csv\"\ndir = \"processed_data\"\n{sink}"
+    );
+    dir.write("files.toml", &job);
+    dir.write("in.csv", "time,T,RH\n2024-01-01T00:00:00Z,1.5,40\n2024-01-01T01:00:00Z,,41\n");
+    dir.run(&["run", "files.toml"]).expect(0, &["files: read 2, written 2,"]);
+    dir.write("in.csv", [dir.read("in.csv").as_str(), "2024-01-01T02:00:00Z,2.5,42\n"].concat());
+    dir.write("files.toml", job.replace("[\"T\"]", "[\"T\", \"RH\"]"));
+    dir.run(&["run", "files.toml"]).expect(0, &["files: read 1, written 1,"]);
+    dir
+}
+
+#[test]
+fn files_with_other_columns_have_a_description_of_their_own() {
+    let dir = written_with_other_columns("");
+    let package: Value = serde_json::from_str(&dir.read("processed_data/datapackage.json")).expect("JSON");
+    let resources = package["resources"].as_array().expect("resources");
+    let files = dir.files("processed_data");
+    assert_eq!(resources.iter().map(|it| it["path"].clone()).collect::<Vec<_>>(), files);
+    for (resource, file) in resources.iter().zip(&files) {
+        let header = dir.read(&format!("processed_data/{file}")).lines().next().map(str::to_owned).expect("a header");
+        let columns = resource["schema"]["fields"].as_array().expect("columns");
+        let names: Vec<&str> = columns.iter().filter_map(|column| column["name"].as_str()).collect();
+        assert_eq!(names.join(","), header);
+    }
+    let hidden = crate::common::names(&dir.path("processed_data"));
+    assert!(hidden.iter().all(|name| !name.contains(".tmp")), "{hidden:?}");
+}
+
+#[test]
+#[ignore = "needs AQPIPE_TEST_PYTHON, a python with pandas and frictionless"]
+fn the_reader_of_files_reads_those_with_other_columns_too() {
+    let dir = written_with_other_columns("");
+    let readers = readers();
+    let script = format!(
+        "{}\nprint(len(table), table['RH'].sum(), flags['T'].tolist(), int(flags['RH'].notna().sum()))",
+        readers[1]
+    );
+    assert_eq!(run_python(&dir.path("."), &script), "3 42.0 [2, 9, 2] 1\n");
 }
 
 #[test]

@@ -69,3 +69,42 @@ fn refused_timestamps_are_told_with_the_format_that_reads_them() {
     assert!(done.err.contains("2 timestamps are refused, first `10-31-2004 10:00`"), "{}", done.err);
     assert!(done.err.contains("%m-%d-%Y %H:%M"), "{}", done.err);
 }
+
+/// Two days of hours in columns, of which the second is the one on which the clock of Madrid is put forward.
+const WIDE: &str = r#"name = "job"
+
+[source]
+type = "csv"
+path = "in.csv"
+timestamp = { column = "day", format = "%Y-%m-%d" }
+timezone = "Europe/Madrid"
+key = { column = "site" }
+
+[[transform]]
+type = "unpivot"
+columns = "H{hour}"
+
+[sink]
+type = "csv"
+dir = "out"
+"#;
+
+#[test]
+fn the_part_of_a_day_that_a_clock_passed_over_is_replayed_alone_once_the_pipeline_reads_it() {
+    let input = "day,site,H01,H02,H03\n2024-03-30,a,1,2,3\n2024-03-31,a,4,5,6\n2024-03-31,b,7,8,9\n2024-03-31,c,7,,9\n";
+    let dir = TestDir::with(&[("job.toml", &format!("{WIDE}{NDJSON_DEAD_LETTERS}")), ("in.csv", input)]);
+    dir.run(&["run", "job.toml"]).expect(0, &["job: read 4, made 7, written 9, dead letters 2,"]);
+    let list = dir.run(&["dead-letters", "list", "job.toml"]).expect(0, &["2 dead letters, by stage and reason:\n"]);
+    let reason =
+        "the hour of `H02` does not exist: the clock of Europe/Madrid was put forward by 60 minutes and passed it over";
+    assert!(list.out.lines().all(|line| line.contains(reason) && line.contains(", part H02  ")), "{}", list.out);
+    // As it is, it comes to the same end, and nothing else of its day is written again or given up.
+    dir.run(&["dead-letters", "replay", "job.toml"])
+        .expect(0, &["read 2, made 4, written 0, dead letters 2, filtered 4,"]);
+    let standard = ["--set", "source.timezone=\"+01:00\""];
+    dir.run(&[&["dead-letters", "replay", "job.toml"], &standard[..]].concat())
+        .expect(0, &["written 2, dead letters 0,"]);
+    let mut values = dir.rows("out").numbers("value");
+    values.sort_by(f64::total_cmp);
+    assert_eq!(values, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 7.0, 8.0, 9.0, 9.0]);
+}

@@ -7,7 +7,7 @@ use super::diagnostics::{Diagnostic, Diagnostics};
 use super::document::Document;
 use super::find_stages::find_stages;
 use super::pipeline::Pipeline;
-use super::pipeline_checks::{delivery, hours_by_a_changing_clock, rejects_without_dead_letter, same_destination};
+use super::pipeline_checks::{delivery, rejects_without_dead_letter, same_destination};
 use super::propagate::propagate_fields;
 use super::schemas::Schemas;
 use super::settings_table::read_settings;
@@ -60,7 +60,6 @@ impl PipelineBuilder<'_> {
         let name = settings.as_ref().map_or("", |named| &named.name);
         problems.extend(same_destination(&document, &stages, name));
         problems.extend(rejects_without_dead_letter(&document, &stages));
-        problems.extend(hours_by_a_changing_clock(&document, &stages));
 
         let content_hash = content_hash(&document, &tables);
         let problems = Diagnostics::new(Arc::clone(&document.sources), problems);

@@ -80,28 +80,14 @@ fn plain_path(path: &str) -> PathBuf {
     plain
 }
 
-/// A warning for a transform that counts hours from the beginning of a day by a clock that is put forward and back.
-pub(super) fn hours_by_a_changing_clock(document: &Document, stages: &StageRefs<'_>) -> Vec<Diagnostic> {
-    let Some(zone) = stages.source.and_then(|source| source.config.changing_clock()) else { return Vec::new() };
-    let counting = stages.transforms.iter().flatten().filter(|transform| transform.config.counts_hours());
-    let warning = counting.map(|transform| {
-        Diagnostic::warning(format!(
-            "{} counts the hours from the time of the record, and the clock of {zone} is put forward and back: on these days, \
-             the hours behind the change are wrong by one",
-            transform.title()
-        ))
-        .at_place(document.root.find(&transform.path).node.span)
-        .help("where the columns are 24 hours of standard time, `timezone` of the source is a fixed offset such as \"+01:00\"")
-    });
-    warning.collect()
-}
-
 /// Warnings for transforms that may reject records while there is no `[dead_letter]`.
 pub(super) fn rejects_without_dead_letter(document: &Document, stages: &StageRefs<'_>) -> Vec<Diagnostic> {
     if document.root.table().is_none_or(|table| table.get(Role::DeadLetter.key()).is_some()) {
         return Vec::new();
     }
-    let rejecting = stages.transforms.iter().flatten().filter(|transform| transform.config.rejects());
+    let has_changing_clock = stages.source.is_some_and(|source| source.config.changing_clock().is_some());
+    let rejecting =
+        stages.transforms.iter().flatten().filter(|transform| transform.config.may_reject(has_changing_clock));
     let warning = rejecting.map(|transform| {
         Diagnostic::warning(format!("{} may reject records, and there is no `[dead_letter]`", transform.title()))
             .at_place(document.root.find(&transform.path).node.span)

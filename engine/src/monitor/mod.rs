@@ -6,5 +6,5 @@ mod settings;
 
 pub use crate::metrics::{CellProblem, CellProblemCount, Counts, FlagCounts, Metrics, Snapshot, TOO_MANY_FILES};
 pub use alerts::{Alert, Alerts};
-pub use report::{Reporter, summary};
+pub use report::{Reporter, changed, summary};
 pub use settings::{AlertSettings, MonitorSettings};

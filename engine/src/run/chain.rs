@@ -145,11 +145,15 @@ impl Chain {
         cx: &BuildContext,
         fitted: &[Option<Arc<[u8]>>],
     ) -> Result<Chain> {
+        let cx = match pipeline.source.config.changing_clock() {
+            Some(zone) => cx.clone().with_changing_clock(&zone),
+            None => cx.clone(),
+        };
         let stages = pipeline.transforms.iter().take(count).enumerate().map(|(i, stage)| {
             let cx = cx.for_stage(&stage.label).with_fitted(fitted.get(i).cloned().flatten());
             ChainStage::build(&stage.label, stage.kind, &stage.config, cx)
         });
-        Ok(Chain { stages: stages.collect::<Result<_>>()?, observer: None, cx: cx.clone(), parts: Vec::new() })
+        Ok(Chain { stages: stages.collect::<Result<_>>()?, observer: None, cx, parts: Vec::new() })
     }
 
     /// The same with an observer of what each stage takes and gives.
@@ -220,8 +224,16 @@ impl Chain {
         let letter = |letter| DeadLetter { stage: id.clone(), ..letter };
         let letters = out.dead.into_iter().map(letter);
         let letters = letters.map(|letter| if is_changed { letter.with_its_records() } else { letter });
-        chain_out.dead.extend(letters);
         let makes_parts = !self.parts.is_empty() && self.stages[i].config.changes_number_of_rows();
+        for letter in letters {
+            let part = Origin { source_offset: letter.source_offset, part: letter.part.clone(), raw: None };
+            if !makes_parts || part.is_within(&self.parts) {
+                chain_out.dead.push(letter);
+            } else {
+                // Its part is a dead letter already.
+                chain_out.filtered += 1;
+            }
+        }
         for batch in out.batches {
             let batch = if makes_parts { self.parts_of(&batch, chain_out)? } else { batch };
             self.push(i + 1, batch, chain_out)?;
@@ -247,7 +259,7 @@ impl Chain {
 
     /// Whether any of them may turn rows into dead letters.
     pub(crate) fn rejects(&self) -> bool {
-        self.stages.iter().any(|stage| stage.config.rejects())
+        self.stages.iter().any(|stage| stage.config.may_reject(self.cx.changing_clock().is_some()))
     }
 
     /// The state of each that has one, by its name.

@@ -60,7 +60,8 @@ impl Request<'_> {
 
     fn build_context(&self, instance: &Instance) -> BuildContext {
         let (pipeline, options) = (self.pipeline, self.options);
-        let rejects = pipeline.transforms.iter().any(|stage| stage.config.rejects());
+        let has_changing_clock = pipeline.source.config.changing_clock().is_some();
+        let rejects = pipeline.transforms.iter().any(|stage| stage.config.may_reject(has_changing_clock));
         BuildContext {
             pipeline: pipeline.name.as_str().into(),
             stage: pipeline.source.label.as_str().into(),

@@ -53,6 +53,10 @@ pub struct InstanceState {
     pub dead_letters: u64,
     /// Records left out as configured.
     pub filtered: u64,
+    /// Rows that transforms made beside those that were read.
+    pub made: u64,
+    /// Rows that transforms merged into others.
+    pub merged: u64,
     /// When it committed last, in milliseconds since 1970.
     pub last_commit_ms: Option<u64>,
 }
@@ -157,6 +161,7 @@ fn of_ledger(id: &str, running: bool, state: &LedgerState) -> InstanceState {
 fn count(instance: &mut InstanceState, counts: &Counts) {
     (instance.read, instance.written) = (counts.read, counts.written);
     (instance.dead_letters, instance.filtered) = (counts.dead, counts.filtered);
+    (instance.made, instance.merged) = (counts.made, counts.merged);
 }
 
 /// Commit metadata is as new as a ledger, or newer.

@@ -399,7 +399,8 @@ impl Reconfigure for Shared {
         }
         let old = Arc::clone(&self.pipeline.read());
         differs_in_transforms_alone(&old, new)?;
-        let rejecting = new.transforms.iter().find(|stage| stage.config.rejects());
+        let has_changing_clock = new.source.config.changing_clock().is_some();
+        let rejecting = new.transforms.iter().find(|stage| stage.config.may_reject(has_changing_clock));
         if let Some(stage) = rejecting.filter(|_| new.dead_letter.is_some() && !self.cx.keep_raw) {
             return Err(Error::config("it may reject rows, whose bytes the source does not keep so far")
                 .in_stage(&stage.label)

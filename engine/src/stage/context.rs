@@ -28,6 +28,7 @@ pub struct BuildContext {
     pub(crate) upstream: Arc<Latch>,
     pub(crate) fitted: Option<Arc<[u8]>>,
     pub(crate) keep_raw: bool,
+    pub(crate) changing_clock: Option<Arc<str>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Clock,
     pub(crate) cancellation: CancellationToken,
@@ -54,6 +55,7 @@ impl BuildContext {
             upstream: Arc::new(Latch::opened()),
             fitted: None,
             keep_raw: false,
+            changing_clock: None,
             metrics: Arc::default(),
             clock: Clock::default(),
             cancellation: CancellationToken::default(),
@@ -153,6 +155,12 @@ impl BuildContext {
         self.keep_raw
     }
 
+    /// The name of the zone whose clock gives the times of the source, where that clock is put forward and back.
+    #[must_use]
+    pub fn changing_clock(&self) -> Option<&str> {
+        self.changing_clock.as_deref()
+    }
+
     /// The metrics of this pipeline.
     #[must_use]
     pub fn metrics(&self) -> &Arc<Metrics> {
@@ -237,6 +245,13 @@ impl BuildContext {
     #[must_use]
     pub fn with_raw(mut self) -> BuildContext {
         self.keep_raw = true;
+        self
+    }
+
+    /// The same with times by the clock of a zone, which is put forward and back.
+    #[must_use]
+    pub fn with_changing_clock(mut self, zone: &str) -> BuildContext {
+        self.changing_clock = Some(zone.into());
         self
     }
 

@@ -13,7 +13,7 @@ use crate::record::{Batch, Origin};
 pub struct DeadLetter {
     /// Where it starts in its split (see [`Position::offset`](crate::record::Position::offset)).
     pub source_offset: u64,
-    /// Its place in a message, where that says more than the offset: `data.csv:17`.
+    /// Its place for a person: `data.csv:17`, `topic/0@17`. Where the stage does not say it, the engine fills it in.
     pub place: Option<String>,
     /// The stage that gave it up. The engine fills it in.
     pub stage: String,

@@ -26,6 +26,11 @@ pub trait SourceConfig: Send + Sync {
     /// Whether the input ends, and whether it can be read again.
     fn boundedness(&self) -> Boundedness;
 
+    /// Whether each run ends by itself, be it only at what is there now of an input without an end.
+    fn ends_by_itself(&self) -> bool {
+        self.boundedness().is_bounded()
+    }
+
     /// The best delivery that it supports. A pipeline has the least of all its stages.
     fn delivery(&self) -> Delivery {
         Delivery::ExactlyOnce

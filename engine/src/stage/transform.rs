@@ -30,10 +30,15 @@ pub trait TransformConfig: Send + Sync {
         false
     }
 
-    /// Whether it adds hours to the time of a record at the offset of that record, so that a change of the clock in between goes
-    /// unseen.
+    /// Whether it counts hours by the clock of the source's zone ([`BuildContext::changing_clock`]), and rejects those that the clock
+    /// passed over.
     fn counts_hours(&self) -> bool {
         false
+    }
+
+    /// Whether it may turn rows into dead letters that come by a clock which is put forward and back, or by another one.
+    fn may_reject(&self, has_changing_clock: bool) -> bool {
+        self.rejects() || (has_changing_clock && self.counts_hours())
     }
 
     /// A fitter, for a transform that must see the whole input before it can start. It needs a bounded source.

@@ -24,6 +24,7 @@ pub struct BatchBuilder {
     key: Option<(String, Vec<String>)>,
     times: Option<Vec<i64>>,
     step: Option<Duration>,
+    utc_offset: i16,
     first_offset: u64,
     raw: Option<Vec<Vec<u8>>>,
 }
@@ -72,6 +73,13 @@ impl BatchBuilder {
         self
     }
 
+    /// Sets how many minutes east of UTC the clock of all rows is.
+    #[must_use]
+    pub fn utc_offset(mut self, minutes: i16) -> BatchBuilder {
+        self.utc_offset = minutes;
+        self
+    }
+
     /// Sets the source offset of the first row.
     #[must_use]
     pub fn from_offset(mut self, offset: u64) -> BatchBuilder {
@@ -108,7 +116,7 @@ impl BatchBuilder {
         let parts = BatchParts {
             fields: Arc::new(Fields { list, key: key_name.map(Into::into), score: None, open: false }),
             time: time.into(),
-            utc_offset: vec![0; rows].into(),
+            utc_offset: vec![self.utc_offset; rows].into(),
             key: keys.map(StringArray::from),
             columns,
             score: None,

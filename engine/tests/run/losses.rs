@@ -52,6 +52,33 @@ fn a_good_record_among_the_first_ones_leaves_the_decision_to_the_last_thousand()
 }
 
 #[test]
+fn a_restart_counts_anew_with_the_options_as_they_were_and_with_others() {
+    let rest = format!("{SINK}{DEAD}");
+    for changed in [rest.clone(), format!("[[transform]]\ntype = \"refuse\"\nbelow = -9.0\n{rest}")] {
+        // Two of three records die, from the beginning on; the same options or others do not change that.
+        let test = TestRun::with(input(5_000, |i| i % 3 != 0));
+        let below = changed.replace("-9.0", "-8.0");
+        let mut before = 0;
+        for options in [&changed, &changed, &below] {
+            let error = test.run("", options).expect_err("stops");
+            assert_eq!(error.kind(), ErrorKind::DeadLetters);
+            let carried = test.memory.letters().len() + test.memory.values().len();
+            assert!(
+                (1_000..1_200).contains(&(carried - before)),
+                "after the next thousand: {carried} and {before} before"
+            );
+            before = carried;
+        }
+    }
+    // What a stop has seen is forgotten: good records behind it do not pay for those before.
+    let test = TestRun::with(input(5_000, |i| i < 700));
+    let error = test.run("", &rest).expect_err("stops");
+    assert!(error.to_string().contains("the first 100 records"), "{error}");
+    let summary = test.run("", &format!("{rest}stop_first = 0\nstop_above = 0.7\n")).expect("600 of the next thousand");
+    assert_eq!((summary.outcome, summary.metrics.counts.dead), (Outcome::Done, 600));
+}
+
+#[test]
 fn letters_of_a_transform_stop_the_run_as_those_of_the_source() {
     let test = TestRun::with((0..500).map(|i| Record::good(i, -1.0)).collect());
     let rest = format!("[[transform]]\ntype = \"refuse\"\nbelow = 0.0\n{SINK}{DEAD}");

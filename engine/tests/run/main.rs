@@ -103,6 +103,8 @@ fn with_dead_letters_a_bad_record_is_set_aside_in_the_same_cut() {
     let told: Vec<(u64, &str, &str)> =
         letters.iter().map(|l| (l.source_offset, l.stage.as_str(), l.reason.as_str())).collect();
     assert_eq!(told, [(37, "memory", "it is bad"), (41, "refuse", "-1 is below 0")]);
+    let place = letters[1].place.as_deref();
+    assert_eq!(place, Some("memory/0@41"), "a reader that knows no better place still has a split and an offset");
     assert_eq!(letters[1].raw.as_deref(), Some(&b"41"[..]), "the bytes that were read go with a rejected row");
 }
 

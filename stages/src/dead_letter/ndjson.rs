@@ -23,7 +23,7 @@ use crate::file_commit::{FileSink, OutputDir, TempFile};
 /// Keeps the records that could not be carried as files of JSON lines, one file for each commit that has any.
 ///
 /// Each line is an object with `pipeline`, `split`, `position` (where the record starts in its split: a Kafka offset, or a
-/// byte), `place` (`data.csv:17`, where that says more), `stage`, `reason`, `time` (when, in UTC) and the record's bytes: `raw` where
+/// byte), `place` (the same for a person: `data.csv:17`, `topic/0@17`), `stage`, `reason`, `time` (when, in UTC) and the record's bytes: `raw` where
 /// they are UTF-8, else `raw_base64`, neither where they are not known. Where bytes alone are not enough to decode the record
 /// again (a row of a CSV file), `form` has the names of its columns and how cells are separated.
 ///

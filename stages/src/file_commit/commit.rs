@@ -7,6 +7,7 @@ use aqpipe_engine::stage::TwoPhaseCommit;
 use aqpipe_engine::{Error, Result, fault};
 
 use super::disk;
+use super::file_names::FileNames;
 use super::output_dir::OutputDir;
 use super::staged_file::StagedFile;
 
@@ -18,7 +19,11 @@ impl TwoPhaseCommit for OutputDir {
 
     fn abort(&self, prepared: &[u8]) -> Result<()> {
         let files = StagedFile::from_bytes(prepared)?;
-        files.iter().try_for_each(|file| disk::remove(&self.current_dir_of(file).join(&file.hidden_name)).map(drop))
+        files.iter().try_for_each(|file| {
+            let dir = self.current_dir_of(file);
+            disk::remove(&dir.join(FileNames::description_of(&file.hidden_name)))?;
+            disk::remove(&dir.join(&file.hidden_name)).map(drop)
+        })
     }
 }
 
@@ -71,7 +76,7 @@ impl OutputDir {
             && let Some(name) = self.names.parse_visible(&file.visible_name)
         {
             self.with_index(|index| index.insert(&name))?;
-            self.publish_description(&file.visible_name)?;
+            self.publish_description(&file.hidden_name, &file.visible_name)?;
         }
         Ok(())
     }

@@ -1,21 +1,29 @@
-//! The description of the files for other programs: a `datapackage.json` of Frictionless Data beside the first of them.
+//! The description of the files for other programs: a `datapackage.json` of Frictionless Data beside the first of them, with a resource
+//! for each set of columns.
 //!
-//! A writer leaves its description under a hidden name before its file is committed. Whoever makes the file visible, be it a process that
-//! recovers it, puts the description into the package. One package serves all prefixes of a directory.
+//! A writer leaves the description of a file under a hidden name beside it before the file is committed. Whoever makes the file visible,
+//! be it a process that recovers it, puts the description into the package, unless a file with these columns is there already. One
+//! package serves all prefixes of a directory.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use aqpipe_engine::record::Fields;
 use aqpipe_engine::{Error, Result, fault};
 use serde_json::{Value, json};
 
 use super::disk;
+use super::file_names::FileNames;
 use super::output_dir::OutputDir;
+use super::temp_file::TempFile;
 
 /// The name that Frictionless Data gives a package.
 const PACKAGE: &str = "datapackage.json";
 /// The property that marks packages and resources as aqpipe's.
 const MARK: &str = "aqpipe";
+/// Sets of columns that are described for a prefix: a topic may bring names without limit.
+const DESCRIBED_MAX: usize = 100;
 /// A package of ours is small; a larger file is somebody else's.
 const PACKAGE_BYTES_MAX: u64 = 16 << 20;
 
@@ -51,35 +59,37 @@ impl OutputDir {
         self
     }
 
-    /// Whether the files have no description yet, as far as this process knows.
-    pub fn wants_description(&self) -> bool {
-        self.describes && !self.is_described.load(Ordering::Relaxed)
-    }
-
-    /// Leaves the description of files that are about to be committed: a resource of a data package without `name` and `path`.
-    /// Data comes first: where this is not possible, a warning says so.
-    pub fn describe(&self, resource: &Value) {
-        if self.wants_description() {
-            self.or_warn(self.stage_description(resource));
+    /// Leaves the description of a file that is about to be committed, unless one with these fields has it: a resource of a data
+    /// package without `name` and `path`. Data comes first: where this is not possible, a warning says so.
+    pub fn describe(&self, file: &TempFile, fields: &Arc<Fields>, resource: impl FnOnce() -> Value) {
+        let wanted = self.describes && !self.is_undescribable.load(Ordering::Relaxed);
+        if wanted && !self.described.lock().contains(fields) {
+            self.or_warn(self.stage_description(file, fields, &resource()));
         }
     }
 
-    fn stage_description(&self, resource: &Value) -> Result<()> {
+    fn stage_description(&self, file: &TempFile, fields: &Arc<Fields>, resource: &Value) -> Result<()> {
         let _guard = self.lock_directory()?;
         match Package::read(&self.dir) {
-            Package::Own(package) if self.own_resource(&package).is_some() => {
-                self.is_described.store(true, Ordering::Relaxed);
+            Package::Own(package) if self.resources(&package).any(|own| is_same(own, resource)) => {
+                self.described.lock().push(Arc::clone(fields));
                 Ok(())
             }
+            Package::Own(package) if self.resources(&package).count() >= DESCRIBED_MAX => {
+                let message = format!("there are {DESCRIBED_MAX} sets of columns, and no more are described");
+                Err(Error::new(message).help("`fields` of the source says which columns there are"))
+            }
             Package::Foreign => Err(self.foreign()),
-            Package::Own(_) | Package::Absent => disk::replace(&self.dir, &self.names.description(), &bytes(resource)?),
+            Package::Own(_) | Package::Absent => {
+                disk::replace(&self.dir, &FileNames::description_of(&file.name), &bytes(resource)?)
+            }
         }
     }
 
     /// Puts the description that was left for a file into the package, now that the file is visible.
-    pub(super) fn publish_description(&self, visible_name: &str) -> Result<()> {
-        let staged = self.dir.join(self.names.description());
-        if !self.wants_description() || !staged.exists() {
+    pub(super) fn publish_description(&self, hidden_name: &str, visible_name: &str) -> Result<()> {
+        let staged = self.dir.join(FileNames::description_of(hidden_name));
+        if !self.describes || !staged.exists() {
             return Ok(());
         }
         fault::step("finish.described")?;
@@ -93,18 +103,18 @@ impl OutputDir {
             Package::Own(package) => package,
             Package::Absent => json!({
                 "name": "aqpipe",
-                "description": "Records of air quality, written by aqpipe. Each resource stands for all files whose names begin \
-                                as that of its file.",
+                "description": "Records of air quality, written by aqpipe. Each resource stands for all files with its columns \
+                                whose names begin as that of its file.",
                 MARK: { "version": env!("CARGO_PKG_VERSION") },
                 "resources": [],
             }),
             Package::Foreign => return Err(self.foreign()),
         };
-        if self.own_resource(&package).is_none() {
-            // Another process may have published it in this moment.
-            let Ok(text) = std::fs::read(staged) else { return Ok(()) };
-            let unreadable = |error| Error::new(format!("cannot read `{}`", staged.display())).because(error);
-            let described: Value = serde_json::from_slice(&text).map_err(unreadable)?;
+        // Another process may have published it in this moment.
+        let Ok(text) = std::fs::read(staged) else { return Ok(()) };
+        let unreadable = |error| Error::new(format!("cannot read `{}`", staged.display())).because(error);
+        let described: Value = serde_json::from_slice(&text).map_err(unreadable)?;
+        if !self.resources(&package).any(|own| is_same(own, &described)) {
             let mut resource = json!({ "name": self.resource_name(&package), "path": visible_name });
             if let (Some(resource), Value::Object(described)) = (resource.as_object_mut(), described) {
                 resource.extend(described);
@@ -113,19 +123,19 @@ impl OutputDir {
             package["resources"].as_array_mut().into_iter().for_each(|resources| resources.push(resource.clone()));
             self.write_package(&package)?;
         }
-        self.is_described.store(true, Ordering::Relaxed);
         disk::remove(staged).map(drop)
     }
 
     /// Takes the description of these files out of the package. The caller holds the directory's lock.
     pub(super) fn forget_description(&self) -> Result<()> {
         disk::remove(&self.dir.join(self.names.description()))?;
-        self.is_described.store(false, Ordering::Relaxed);
+        self.described.lock().clear();
         let Package::Own(mut package) = Package::read(&self.dir) else { return Ok(()) };
-        let Some(at) = self.own_resource(&package) else { return Ok(()) };
-        let resources = package["resources"].as_array_mut();
-        let left = resources.map_or(0, |resources| {
-            resources.remove(at);
+        if self.resources(&package).next().is_none() {
+            return Ok(());
+        }
+        let left = package["resources"].as_array_mut().map_or(0, |resources| {
+            resources.retain(|resource| !self.is_own(resource));
             resources.len()
         });
         if left == 0 { disk::remove(&self.dir.join(PACKAGE)).map(drop) } else { self.write_package(&package) }
@@ -140,10 +150,13 @@ impl OutputDir {
         disk::sync_dir(&self.dir)
     }
 
-    /// The index of the resource of these files.
-    fn own_resource(&self, package: &Value) -> Option<usize> {
-        let is_own = |resource: &Value| resource[MARK]["prefix"] == *self.names.prefix;
-        package["resources"].as_array()?.iter().position(is_own)
+    /// The resources of these files.
+    fn resources<'p>(&self, package: &'p Value) -> impl Iterator<Item = &'p Value> {
+        package["resources"].as_array().into_iter().flatten().filter(|resource| self.is_own(resource))
+    }
+
+    fn is_own(&self, resource: &Value) -> bool {
+        resource[MARK]["prefix"] == *self.names.prefix
     }
 
     /// A name that no resource has: the prefix, in the characters that names of resources have.
@@ -165,11 +178,16 @@ impl OutputDir {
     /// Says once why the files are not described. They are there all the same.
     fn or_warn(&self, done: Result<()>) {
         if let Err(error) = done {
-            self.is_described.store(true, Ordering::Relaxed);
+            self.is_undescribable.store(true, Ordering::Relaxed);
             let help = error.help_text().map(|help| format!(": {help}")).unwrap_or_default();
-            tracing::warn!("the files in `{}` have no description: {error}{help}", self.dir.display());
+            tracing::warn!("files in `{}` have no description: {error}{help}", self.dir.display());
         }
     }
+}
+
+/// Whether a resource of a package says of its files what a description says.
+fn is_same(resource: &Value, described: &Value) -> bool {
+    ["schema", "dialect"].iter().all(|key| resource[*key] == described[*key])
 }
 
 fn bytes(json: &Value) -> Result<Vec<u8>> {

@@ -10,6 +10,9 @@ const SPLIT_NAME_BYTES_MAX: usize = 100;
 /// Stands for a dot of a writer's name. No writer's name contains it.
 const DOT_ESCAPE: &str = "%";
 
+/// How the name of a file ends that describes the file of the name before it.
+const DESCRIBES: &str = ".json";
+
 /// The names of one pipeline's files with one prefix.
 #[derive(Clone, Debug)]
 pub(super) struct FileNames {
@@ -98,9 +101,10 @@ impl FileNames {
         format!(".aqpipe.{}.", self.pipeline)
     }
 
-    /// Parses a hidden name of this pipeline with this prefix; `None` for any other name.
+    /// Parses a hidden name of this pipeline with this prefix, of a file or of its description; `None` for any other name.
     pub(super) fn parse_hidden<'a>(&self, name: &'a str) -> Option<HiddenName<'a>> {
-        let (writer, rest) = name.strip_prefix(&self.hidden_prefix())?.split_once('.')?;
+        let (writer, rest) =
+            FileNames::without_description(name).strip_prefix(&self.hidden_prefix())?.split_once('.')?;
         let rest = rest.strip_suffix(".tmp")?.strip_suffix(self.extension)?.strip_suffix('.')?;
         let (stem, number) = rest.rsplit_once('.')?;
         number.parse::<u64>().ok()?;
@@ -131,9 +135,19 @@ impl FileNames {
         format!(".{}.aqpipe.json", self.prefix)
     }
 
-    /// The file that describes files that are about to be visible.
+    /// The file that becomes the description of all files.
     pub(super) fn description(&self) -> String {
         format!(".{}.datapackage.json", self.prefix)
+    }
+
+    /// The file that describes a file that has a hidden name yet.
+    pub(super) fn description_of(hidden: &str) -> String {
+        format!("{hidden}{DESCRIBES}")
+    }
+
+    /// The hidden file that belongs to a hidden name: that of a description describes it.
+    pub(super) fn without_description(name: &str) -> &str {
+        name.strip_suffix(DESCRIBES).unwrap_or(name)
     }
 
     /// The prefix of an owner record's name.

@@ -18,7 +18,7 @@
 //! * `.aqpipe.PIPELINE.WRITER.….tmp` is a file that is not visible yet.
 //! * `.PREFIX.aqpipe.json` records which pipeline owns the files, and of which splits.
 //! * `.PREFIX.PIPELINE.WRITER.lock` is locked while that writer runs.
-//! * `.PREFIX.datapackage.json` describes files that are about to be visible (see [`description`]).
+//! * `.aqpipe.PIPELINE.WRITER.….tmp.json` describes that file (see [`description`]).
 //! * `.aqpipe.lock` is locked while a process reads or changes any of these.
 
 mod commit;

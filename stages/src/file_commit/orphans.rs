@@ -60,7 +60,8 @@ impl Orphans for OutputDir {
             };
             let is_orphan = |name: &&String| {
                 let hidden = self.names.parse_hidden(name);
-                hidden.is_some_and(|hidden| hidden.writer == writer) && !keep.contains(*name)
+                let file = FileNames::without_description(name);
+                hidden.is_some_and(|hidden| hidden.writer == writer) && !keep.contains(file)
             };
             for name in names.iter().filter(is_orphan) {
                 disk::remove(&self.dir.join(name))?;

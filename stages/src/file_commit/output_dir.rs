@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use aqpipe_engine::monitor::Metrics;
-use aqpipe_engine::record::{OffsetRange, SplitId};
+use aqpipe_engine::record::{Fields, OffsetRange, SplitId};
 use aqpipe_engine::stage::{BuildContext, CommittedOffsets, Destination, Prepared};
 use aqpipe_engine::{Error, Result};
 use parking_lot::Mutex;
@@ -33,9 +33,11 @@ pub struct OutputDir {
     /// Whether only one process at a time may write for the pipeline.
     pub(super) exclusive: bool,
     pub(super) metrics: Arc<Metrics>,
-    /// Whether the files get a description, and whether they have one.
+    /// Whether the files get a description, and whether that was not possible.
     pub(super) describes: bool,
-    pub(super) is_described: AtomicBool,
+    pub(super) is_undescribable: AtomicBool,
+    /// The layouts whose description is known to be there.
+    pub(super) described: Mutex<Vec<Arc<Fields>>>,
     next_file: AtomicU64,
     /// The number of this run of the pipeline, from 1.
     run: AtomicU64,
@@ -66,7 +68,8 @@ impl OutputDir {
             exclusive: cx.is_exclusive(),
             metrics: Arc::clone(cx.metrics()),
             describes: false,
-            is_described: AtomicBool::new(false),
+            is_undescribable: AtomicBool::new(false),
+            described: Mutex::default(),
             next_file: AtomicU64::new(0),
             run: AtomicU64::new(1),
             index: Mutex::default(),

@@ -119,7 +119,9 @@ impl OutputDir {
             let path = self.dir.join(name);
             let is_record = (name.starts_with(&record) || name.starts_with(&description)) && name.ends_with(".new");
             let is_lock = self.names.is_other_lock(name) && !with_files.contains(name);
-            if is_record || (is_lock && disk::lock(&path)?.is_some()) {
+            // Earlier versions left one description for all files.
+            let is_description = *name == self.names.description();
+            if is_record || is_description || (is_lock && disk::lock(&path)?.is_some()) {
                 disk::remove(&path)?;
             }
         }

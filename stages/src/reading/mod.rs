@@ -28,6 +28,8 @@
 //! ```
 
 mod key;
+mod key_joiner;
+mod kind_sample;
 mod missing;
 mod number;
 mod options;
@@ -40,8 +42,10 @@ mod suggestions;
 pub mod time;
 mod unreadable;
 
+pub(crate) use key::KeyOptions;
 pub use key::{Key, KeyOrigin};
-pub(crate) use key::{KeyOptions, join};
+pub(crate) use key_joiner::{KeyJoiner, join};
+pub use kind_sample::{KindSample, Kinds, SAMPLE_BYTES_MAX, SampledCell};
 pub use missing::{MISSING_WORDS, Sentinel};
 pub use number::{NumberReader, Reading, is_code};
 pub use options::{Censored, MarkVerdict, NumberOptions, Thousands, UnreadableAction};

@@ -161,8 +161,8 @@ impl PublisherFlags {
             Verdict::Fail => Flag::Fail,
         };
         if let Some((quality, is_missing)) = cells.last() {
-            // A value that is not there cannot have passed.
-            if !(is_missing && flag == Flag::Good) {
+            // A value that is not there has neither passed nor is it doubtful.
+            if !is_missing || flag == Flag::Fail {
                 *quality = CellQuality(*quality).checked(flag, self.test).0;
             }
         }
@@ -259,6 +259,8 @@ mod tests {
         assert_eq!(after(Verdict::Suspect, true), (Flag::Suspect, 8, false));
         assert_eq!(after(Verdict::Unlisted, true), (Flag::Unknown, 0, false));
         assert_eq!(after(Verdict::Good, false), (Flag::Missing, 0, true));
+        assert_eq!(after(Verdict::Suspect, false), (Flag::Missing, 0, true));
+        assert_eq!(after(Verdict::Fail, false), (Flag::Fail, 8, true));
     }
 
     #[test]

@@ -30,7 +30,7 @@ use crate::warn_once::WarnOnce;
 /// one, `qc_flags` (`q` and a QARTOD digit for each field, in the order of the columns), `fills` (`T=forward_fill(2);RH=median`) and
 /// `tests` (`T=gross_range;RH=syntax`). A missing value is an empty cell. When a field appears that was not there before, a new file
 /// begins. A field that comes with a record and has the name of another column (`fills`) is written as `fills_`. Beside the first
-/// file a `datapackage.json` (Frictionless Data) says types, units and what the flags mean.
+/// file a `datapackage.json` (Frictionless Data) says types, units and what the flags mean, for each set of columns by itself.
 ///
 /// The directory belongs to one pipeline for each prefix; a hidden file in it says which. Running a completed pipeline
 /// again is refused, for the files are there: `--fresh` removes them.
@@ -63,7 +63,7 @@ struct CsvSinkConfig {
     /// The units of fields, for the description: `{ "CO(GT)" = "mg/m3" }`.
     #[serde(default)]
     units: IndexMap<String, String>,
-    /// Whether a `datapackage.json` beside the first file describes the files.
+    /// Whether a `datapackage.json` beside the first file describes the files. Up to 100 sets of columns are described.
     #[serde(default = "yes")]
     datapackage: bool,
     /// Whether a column `partition` says which Kafka partition (or which input) a record was read from.
@@ -243,8 +243,8 @@ impl Writer for CsvWriter {
 
     fn prepare(&mut self, range: OffsetRange) -> Result<Prepared> {
         let files = std::mem::take(&mut self.files);
-        if let Some(CsvFile { fields, .. }) = files.first().filter(|_| self.dir.wants_description()) {
-            self.dir.describe(&description::resource(&self.encoder, fields, &self.units));
+        for CsvFile { file, fields, .. } in &files {
+            self.dir.describe(file, fields, || description::resource(&self.encoder, fields, &self.units));
         }
         self.dir.prepare(&self.split, files.into_iter().map(|file| (file.file, file.rows)).collect(), range)
     }

@@ -1,5 +1,7 @@
 //! `list`.
 
+use std::borrow::Cow;
+
 use anyhow::Result;
 use aqpipe_engine::config::Pipeline;
 use aqpipe_engine::dead_letter_groups::DeadLetterGroups;
@@ -27,7 +29,7 @@ pub(super) fn list(pipeline: &Pipeline, args: &ListArgs) -> Result<Exit> {
             return;
         }
         listed += 1;
-        groups.add(&dead_letter.stage, &dead_letter.reason, place(&dead_letter));
+        groups.add(&dead_letter.stage, &dead_letter.reason, &place(&dead_letter));
         if args.json {
             printer::json(&json_line(&dead_letter, is_replayed).to_string());
         } else {
@@ -43,8 +45,14 @@ pub(super) fn list(pipeline: &Pipeline, args: &ListArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn place(dead_letter: &StoredDeadLetter) -> &str {
-    if dead_letter.place.is_empty() { &dead_letter.position } else { &dead_letter.place }
+/// The place for a person. Those of other programs and earlier versions may have none.
+fn place(dead_letter: &StoredDeadLetter) -> Cow<'_, str> {
+    let StoredDeadLetter { place, split, position, .. } = dead_letter;
+    match (place.is_empty(), split.is_empty()) {
+        (false, _) => place.into(),
+        (true, false) => format!("{split}@{position}").into(),
+        (true, true) => position.into(),
+    }
 }
 
 fn text_line(dead_letter: &StoredDeadLetter, is_replayed: bool) -> String {

@@ -103,7 +103,7 @@ impl Accounting {
         self.counts.dead += letters.len() as u64;
         self.call.dead.extend(letters.iter().map(|letter| letter.source_offset));
         for DeadLetter { stage, reason, place, source_offset, .. } in letters {
-            let place = place.as_deref().map_or_else(|| format!("{split} {source_offset}").into(), Cow::Borrowed);
+            let place = place.as_deref().map_or_else(|| format!("{split}@{source_offset}").into(), Cow::Borrowed);
             self.losses.groups.add(stage, reason, &place);
         }
     }

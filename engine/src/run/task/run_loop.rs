@@ -214,7 +214,7 @@ impl Task {
     fn place(&mut self, offset: u64) -> String {
         // It may be the reader that panicked.
         let place = guard::call(&self.source_label, || Ok(self.reader.describe_offset(offset)));
-        place.ok().flatten().unwrap_or_else(|| format!("{} {offset}", self.id))
+        place.ok().flatten().unwrap_or_else(|| format!("{}@{offset}", self.id))
     }
 
     /// The place of a dead letter, for a person: of a merged row, those of all its records.
@@ -324,12 +324,7 @@ impl Task {
         }
         for letter in &mut letters {
             if letter.place.is_none() {
-                let is_whole = letter.part.is_none() && letter.records.is_empty();
-                letter.place = if is_whole {
-                    self.reader.describe_offset(letter.source_offset)
-                } else {
-                    Some(self.place_of(letter))
-                };
+                letter.place = Some(self.place_of(letter));
             }
             letter.raw_schema = if as_read { self.reader.raw_schema(letter) } else { None };
         }

@@ -24,6 +24,7 @@
 mod cell;
 mod decode;
 mod encode;
+mod kinds;
 mod layout;
 mod lexer;
 mod names;

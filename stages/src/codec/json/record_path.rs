@@ -11,7 +11,7 @@ use super::rejected::Rejected;
 pub(super) enum RecordPlace {
     /// At this byte.
     At(usize),
-    /// It is null: the message tells that there is none.
+    /// It is null, or what it would be in is: the message tells that there is none.
     Null,
 }
 
@@ -35,7 +35,7 @@ impl RecordPath {
         let mut lexer = Lexer::new(source);
         lexer.space();
         let mut found = None;
-        if lexer.peek() == Some(b'{') {
+        if matches!(lexer.peek(), Some(b'{' | b'[')) {
             self.inside(&mut lexer, &mut String::new(), 0, &mut found)?;
         } else {
             lexer.value()?;
@@ -81,6 +81,9 @@ impl RecordPath {
                 self.take(lexer, depth, found)?;
             } else if leads_there && matches!(lexer.peek(), Some(b'{' | b'[')) {
                 self.inside(lexer, at, depth + 1, found)?;
+            } else if leads_there && lexer.peek() == Some(b'n') {
+                lexer.value()?;
+                found.get_or_insert((RecordPlace::Null, usize::MAX));
             } else {
                 lexer.value()?;
             }
@@ -121,7 +124,15 @@ mod tests {
             ("a", r#"{"a":null}"#, Err("null")),
             ("a.b", r#"{"a":{"b":null}}"#, Err("null")),
             ("a", "{}", Err("there is no property `a`")),
+            ("a.b", r#"{"a":null}"#, Err("null")),
+            ("/a/b/c", r#"{"a":{"b":null}}"#, Err("null")),
+            ("a.b", r#"{"a":null,"a.b":{}}"#, Ok(16)),
+            ("a.b", r#"{"a":false}"#, Err("there is no property `a.b`")),
+            ("a.b", r#"{"ab":null}"#, Err("there is no property `a.b`")),
             ("a", "[1]", Err("there is no property `a`")),
+            ("/0", r#"[{"a":1}]"#, Ok(1)),
+            ("0", "[null]", Err("null")),
+            ("/1", r#"[{"a":1}]"#, Err("there is no property `/1`")),
             ("a.b", r#"{"a":[{"b":{}}]}"#, Err("there is no property `a.b`")),
             ("a.0", r#"{"a":[{"b":{}}]}"#, Ok(6)),
             ("/a/1/b", r#"{"a":[{"b":{}},{"b":{}}]}"#, Ok(20)),

@@ -9,6 +9,7 @@ use super::options::Others;
 use super::passed_over::PassedOverLog;
 use super::quality::Quality;
 use super::rejected::Rejected;
+use crate::reading::KeyJoiner;
 
 /// Stands in [`Row::order`] for a property that is no field: the marks of a record count it.
 pub(super) const IGNORED: usize = usize::MAX;
@@ -22,6 +23,7 @@ pub(super) struct Row {
     pub(super) joined: String,
     /// One for each part of the key.
     pub(super) keys: Vec<Cell>,
+    pub(super) key_joiner: KeyJoiner,
     /// One for each property with the publisher's codes.
     pub(super) codes: Vec<Cell>,
     /// One for each known field.
@@ -36,6 +38,8 @@ pub(super) struct Row {
     pub(super) ignored: Vec<Quoted>,
     /// What was found inside of objects, and how deep: what lies less deep takes its place.
     pub(super) deep: Vec<(Slot, usize)>,
+    /// The unknown properties, by their place in `new`, whose names others are renamed to.
+    pub(super) own: Vec<usize>,
     /// The path of the present property, with dots and as a pointer.
     pub(super) path: String,
     pub(super) pointer: String,
@@ -58,6 +62,7 @@ impl Row {
         self.passed_over.begin();
         self.ignored.clear();
         self.deep.clear();
+        self.own.clear();
     }
 
     /// Whether a value at this depth counts, rather than one that is there already.
@@ -75,6 +80,11 @@ impl Row {
             None => {}
         }
         Ok(true)
+    }
+
+    /// How deep the present value of a part lies.
+    pub(super) fn depth_of(&self, slot: Slot) -> usize {
+        self.deep.iter().find(|(deep, _)| *deep == slot).map_or(0, |(_, depth)| *depth)
     }
 
     /// Whether a known field is one that nobody asked for.

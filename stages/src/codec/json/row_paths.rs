@@ -26,7 +26,7 @@ impl Row {
         }
         let renamed = if depth > 0 { names.renamed(&self.path) } else { None };
         if let Some(name) = renamed.or_else(|| names.renamed(&self.pointer)) {
-            self.new_field(name.to_string().into(), lexer, by.layout)?;
+            self.new_field(name.to_string().into(), depth, lexer, by.layout)?;
             return Ok(true);
         }
         if !names.opens(&self.path) && !names.opens(&self.pointer) {

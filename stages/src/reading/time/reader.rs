@@ -169,13 +169,7 @@ impl TimeReader {
                 }
                 Some(Reading::Once(instant, _)) => (instant, None),
                 Some(Reading::Twice([earlier, later])) => (self.decide(earlier.0, later.0)?, None),
-                Some(Reading::Never(seconds)) => {
-                    return Err(format!(
-                        "does not exist: the clock of {} was put forward by {} minutes and passed it over",
-                        self.zone.name(),
-                        seconds / 60
-                    ));
-                }
+                Some(Reading::Never(seconds)) => return Err(self.zone.passed_over(seconds)),
             },
         };
         self.pending = Some(instant);
@@ -199,11 +193,8 @@ impl TimeReader {
             (Some(Which::Earlier), _) => earlier,
             (Some(Which::Later), _) => later,
             (None, Ambiguous::Reject) => {
-                return Err(format!(
-                    "is shown twice by the clock of {}, which was put back, and no record of its key before it says \
-                     which one it is",
-                    self.zone.name()
-                ));
+                let twice = self.zone.shown_twice();
+                return Err(format!("{twice}, and no record of its key before it says which one it is"));
             }
             (None, ambiguous) => {
                 self.hints.undecided();

@@ -7,6 +7,7 @@ use jiff::tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneDatabase};
 
 use super::epoch::PLAUSIBLE_MICROS;
 use super::moment::{SECOND_MICROS, minutes};
+use super::options::Ambiguous;
 
 /// The help for a time zone that cannot be parsed.
 const TIMEZONE_HELP: &str =
@@ -111,8 +112,34 @@ impl Zone {
         })
     }
 
+    /// The instant at which the clock shows `local`, and the minutes east of UTC of the clock then; and whether it is one of two.
+    ///
+    /// # Errors
+    /// Why there is none, as what a sentence says of the time.
+    pub(crate) fn instant_of(&self, local: i64, ambiguous: Ambiguous) -> Result<((i64, i16), bool), String> {
+        match (self.reading(local), ambiguous) {
+            (None, _) => Ok(((local, 0), false)),
+            (Some(Reading::Once(instant, offset)), _) => Ok(((instant, offset), false)),
+            (Some(Reading::Twice([earlier, _])), Ambiguous::Earlier) => Ok((earlier, true)),
+            (Some(Reading::Twice([_, later])), Ambiguous::Later) => Ok((later, true)),
+            (Some(Reading::Twice(_)), Ambiguous::Reject) => Err(self.shown_twice()),
+            (Some(Reading::Never(seconds)), _) => Err(self.passed_over(seconds)),
+        }
+    }
+
+    /// Why a reading of the clock is no instant that the clock passed over when it was put forward by so many seconds.
+    pub(super) fn passed_over(&self, seconds: i32) -> String {
+        let (name, minutes) = (self.name(), seconds / 60);
+        format!("does not exist: the clock of {name} was put forward by {minutes} minutes and passed it over")
+    }
+
+    /// Why a reading of the clock is no instant that the clock showed again when it was put back.
+    pub(super) fn shown_twice(&self) -> String {
+        format!("is shown twice by the clock of {}, which was put back", self.name())
+    }
+
     /// What the clock shows at an instant, both in microseconds since 1970.
-    pub(super) fn local(&self, instant: i64) -> i64 {
+    pub(crate) fn local(&self, instant: i64) -> i64 {
         let seconds = match self {
             Zone::Named(zone) => Timestamp::from_microsecond(instant).map_or(0, |at| zone.to_offset(at).seconds()),
             _ => i32::from(self.offset_at(instant)) * 60,
@@ -168,5 +195,10 @@ mod tests {
         let at = local("2004-07-01T00:00:00Z");
         assert_eq!(rome.reading(at), Some(Reading::Once(at - 2 * hour, 120)));
         assert_eq!((rome.local(at - 2 * hour), rome.offset_at(at)), (at, 120));
+        let at = local("2004-10-31T02:30:00Z");
+        let which = |ambiguous| rome.instant_of(at, ambiguous);
+        assert_eq!(which(Ambiguous::Earlier), Ok(((at - 2 * hour, 120), true)));
+        assert_eq!(which(Ambiguous::Later), Ok(((at - hour, 60), true)));
+        assert!(which(Ambiguous::Reject).expect_err("none").contains("is shown twice by the clock of Europe/Rome"));
     }
 }

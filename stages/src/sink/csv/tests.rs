@@ -195,15 +195,23 @@ fn a_description_stands_beside_the_first_file_and_goes_with_the_files() {
     let resource = &described["resources"][0];
     assert_eq!(resource["path"], "air_quality_batch_topic-0_00000000000000000000-00000000000000000002.csv");
     assert_eq!(resource["schema"]["fields"][1], serde_json::json!({"name": "T", "type": "number", "unit": "°C"}));
-    write_file(&first, &["T", "RH"], 2..3);
-    assert_eq!(package(dir.path()), described, "it is that of the first file");
+    write_file(&first, &["T"], 2..3);
+    assert_eq!(package(dir.path()), described, "that of the first file with these columns");
+    write_file(&first, &["T", "RH"], 3..4);
+    write_file(&first, &["T"], 4..5);
+    let more = package(dir.path());
+    assert_eq!((&more["resources"][0], more["resources"].as_array().map(Vec::len)), (resource, Some(2)));
+    let other = &more["resources"][1];
+    assert_eq!(other["path"], "air_quality_batch_topic-0_00000000000000000003-00000000000000000004.csv");
+    assert_eq!(other["schema"]["fields"][2], serde_json::json!({"name": "RH", "type": "number"}));
+    assert_ne!(other["name"], resource["name"]);
 
     let mut second = config(dir.path());
     (second.prefix, second.marks) = ("Other".to_owned(), MarksOption(Marks::Columns));
     write_file(&second, &["RH"], 0..1);
     let both = package(dir.path());
     assert_eq!(both["resources"][0], *resource);
-    let names: Vec<&serde_json::Value> = both["resources"][1]["schema"]["fields"]
+    let names: Vec<&serde_json::Value> = both["resources"][2]["schema"]["fields"]
         .as_array()
         .expect("columns")
         .iter()

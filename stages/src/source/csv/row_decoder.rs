@@ -14,7 +14,7 @@ use super::records::Records;
 use crate::columns::{ColumnBuilder, KeyBuilder, RowsBuilder};
 use crate::reading::time::{TimeReader, Zone};
 use crate::reading::{
-    Key, KeyOptions, KeyOrigin, NumberReader, PublisherFlags, Reading, UnreadableCells, Verdict, join,
+    Key, KeyJoiner, KeyOptions, KeyOrigin, NumberReader, PublisherFlags, Reading, UnreadableCells, Verdict,
 };
 
 /// What became of a record.
@@ -55,6 +55,7 @@ pub(super) struct RowDecoder {
     pub(super) key: Option<Key>,
     /// The key of the last record, where several columns make it.
     pub(super) joined_key: Option<String>,
+    key_joiner: KeyJoiner,
     /// What the next record has from its message.
     pub(super) message: RowMessage,
     pub(super) keep_raw: bool,
@@ -85,6 +86,7 @@ impl RowDecoder {
             time,
             key: config.key.as_ref().map(KeyOptions::key),
             joined_key: None,
+            key_joiner: KeyJoiner::default(),
             message: RowMessage::default(),
             keep_raw,
             joined: Vec::new(),
@@ -155,7 +157,9 @@ impl RowDecoder {
             return Decoded::Rejected(why);
         }
         // Before the time, which may go by the order of the records of its key.
-        self.join_key(record);
+        if let Err(why) = self.join_key(record) {
+            return Decoded::Rejected(why);
+        }
         let (time, offset) = match self.time_of(record) {
             Ok(time) => time,
             Err(why) => return Decoded::Rejected(why),
@@ -214,14 +218,15 @@ impl RowDecoder {
 
     /// Joins the key of a record, where several columns make it.
     #[inline]
-    fn join_key<R: Read>(&mut self, record: &Records<R>) {
+    fn join_key<R: Read>(&mut self, record: &Records<R>) -> Result<(), String> {
         if let (Some(key), [_, _, ..]) = (&self.key, &*self.plan.key) {
-            let parts = self.plan.key.iter().map(|column| self.key_part(record, *column));
-            self.joined_key = join(parts, key.separator());
+            let parts = self.plan.key.iter().map(|column| Self::key_part(record, *column));
+            self.joined_key = self.key_joiner.join(parts, key.separator())?;
         }
+        Ok(())
     }
 
-    fn key_part<'r, R: Read>(&self, record: &'r Records<R>, column: usize) -> Option<Cow<'r, str>> {
+    fn key_part<R: Read>(record: &Records<R>, column: usize) -> Option<Cow<'_, str>> {
         // What stands in the cell, whatever it would be as a measurement: `NA` is a station's name.
         let part = trim(record.cell(column));
         (!part.is_empty()).then(|| String::from_utf8_lossy(part))
@@ -230,7 +235,7 @@ impl RowDecoder {
     fn append_key<R: Read>(&self, record: &Records<R>, keys: &mut StringBuilder) {
         match &*self.plan.key {
             [] => keys.append_option(self.message.key.as_deref()),
-            [column] => keys.append_option(self.key_part(record, *column)),
+            [column] => keys.append_option(Self::key_part(record, *column)),
             _ => keys.append_option(self.joined_key.as_deref()),
         }
     }

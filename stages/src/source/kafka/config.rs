@@ -231,6 +231,10 @@ impl SourceConfig for KafkaSourceConfig {
         Boundedness::Shared
     }
 
+    fn ends_by_itself(&self) -> bool {
+        self.until_end
+    }
+
     fn reads(&self) -> Vec<String> {
         self.topics.iter().map(|topic| format!("kafka:{topic}")).collect()
     }

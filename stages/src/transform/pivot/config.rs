@@ -35,7 +35,8 @@ struct Pivot {
     /// gets one, in the order in which they come, and the input has to end.
     #[schemars(length(min = 1))]
     expect: Option<Vec<String>>,
-    /// The other fields that come along. Where the records of a row differ, the row has no value. Default: those that hold text.
+    /// The other fields that come along. Where the records of a row differ, the row has no value. One that is called as a measurement
+    /// is written with `_` behind its name, and a warning says so. Default: those that hold text.
     keep: Option<Vec<String>>,
     /// How long a row waits for its values at most, by the wall clock: a text such as `"90s"`, or seconds. Default: no limit for
     /// a source that ends, 60 seconds for any other.

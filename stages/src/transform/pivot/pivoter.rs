@@ -221,6 +221,8 @@ impl Pivoter {
         let records: u64 = ready.iter().map(|(_, row)| row.records()).sum();
         self.held -= records;
         out.merged += records - ready.len() as u64;
+        let (names, written) = self.layout.columns();
+        self.warned.warn_renamed(&names, &written);
         out.batches.push(self.layout.batch(ready)?);
         Ok(())
     }

@@ -1,13 +1,15 @@
 //! Makes a batch of the rows that leave.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use aqpipe_engine::Result;
-use aqpipe_engine::record::{Batch, BatchParts, CellQuality, Column, Field, Fields, Kind, Numbers};
+use aqpipe_engine::record::{Batch, BatchParts, CellQuality, Column, Field, Fields, Kind, Numbers, TIMESTAMP};
 use arrow_array::{BinaryArray, Float64Array, StringArray};
 
 use super::keyed_rows::KeyedRow;
 use super::open_rows::Kept;
+use crate::codec::unique_names::unique_names;
 
 /// The fields of the rows: those that come along, and those that are made of names.
 #[derive(Debug, Default)]
@@ -18,27 +20,29 @@ pub(super) struct RowLayout {
 }
 
 impl RowLayout {
-    /// The fields, and which of those that come along are among them: a name goes before a field of the same name.
-    fn fields(&self) -> (Fields, Vec<usize>) {
-        let is_name = |field: &Field| self.names.contains(&field.name);
-        let kept: Vec<usize> = (0..self.kept.len()).filter(|field| !is_name(&self.kept[*field])).collect();
-        let list: Vec<Field> = kept.iter().map(|field| self.kept[*field].clone()).collect();
-        let mut fields = Fields { list, key: self.key.clone(), score: None, open: false };
-        for name in &self.names {
-            // Only a name that is that of the key or the timestamp is not free.
-            let mut free = name.to_string();
-            while !fields.is_free(&free) {
-                free.push('_');
-            }
-            fields.list.push(Field::number(&free));
-        }
-        (fields, kept)
+    /// The names of the columns as they come, and as they are written, where each is there once: first those of names, which keep
+    /// theirs, and then those of fields that come along.
+    pub(super) fn columns(&self) -> (Vec<&str>, Vec<Cow<'_, str>>) {
+        let names: Vec<&str> =
+            self.names.iter().chain(self.kept.iter().map(|field| &field.name)).map(|name| &**name).collect();
+        let reserved: Vec<&str> = self.key.as_deref().into_iter().chain([TIMESTAMP]).collect();
+        let written = unique_names(&names, &reserved);
+        (names, written)
+    }
+
+    /// The fields of the rows.
+    fn fields(&self) -> Fields {
+        let (_, written) = self.columns();
+        let (names, kept) = written.split_at(self.names.len());
+        let kept = self.kept.iter().zip(kept).map(|(field, name)| Field { name: (**name).into(), ..field.clone() });
+        let list = kept.chain(names.iter().map(|name| Field::number(name))).collect();
+        Fields { list, key: self.key.clone(), score: None, open: false }
     }
 
     /// The rows as a batch, each with its key.
     pub(super) fn batch(&self, rows: &[KeyedRow]) -> Result<Batch> {
-        let (fields, kept) = self.fields();
-        let kept = kept.iter().map(|field| kept_column(rows, *field, self.kept[*field].kind));
+        let fields = self.fields();
+        let kept = self.kept.iter().enumerate().map(|(field, of)| kept_column(rows, field, of.kind));
         let named = (0..self.names.len()).map(|name| {
             let (values, quality): (Vec<_>, Vec<u32>) = rows.iter().map(|(_, row)| row.cell(name)).unzip();
             let values: Float64Array = values.into_iter().collect();

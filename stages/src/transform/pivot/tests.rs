@@ -157,6 +157,24 @@ fn a_record_without_a_name_is_a_dead_letter_and_one_that_is_not_expected_is_left
 }
 
 #[test]
+fn a_field_and_a_measurement_of_one_name_are_both_there() {
+    for names in [["location", "pm25"], ["pm25", "location"]] {
+        let records: Vec<_> = names.iter().zip([1.0, 2.0]).map(|(name, value)| (1, *name, Some(value))).collect();
+        let mut pipeline = PipelineHarness::from_toml(LONG);
+        pipeline.push(long(&records));
+        let out = pipeline.finish();
+        assert_eq!(column(&out, "location").len(), 1);
+        assert!(column(&out, "location")[0].is_some(), "the measurement");
+        let text = rows(&out.batches)[0].text.clone();
+        assert!(text.contains("location_ \"Hillside\""), "the field: {text}");
+    }
+    let mut pipeline = PipelineHarness::from_toml(LONG);
+    pipeline.push(long(&[(1, "station", Some(1.0)), (1, "timestamp", Some(2.0))]));
+    let out = pipeline.finish();
+    assert_eq!((column(&out, "station_"), column(&out, "timestamp_")), (vec![Some(1.0)], vec![Some(2.0)]));
+}
+
+#[test]
 fn names_may_be_numbers_and_values_text() {
     let batch = BatchBuilder::new()
         .numbers("MAGNITUD", [Some(8.0), Some(14.0)])

@@ -6,17 +6,22 @@ use aqpipe_engine::stage::{BuildContext, Descriptor, Problem, Transform, Transfo
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::day_clock::DayClock;
 use super::name_pattern::NamePattern;
 use super::unpivoter::{Unpivoter, layout};
 use crate::reading::Sentinel;
+use crate::reading::time::{Ambiguous, Zone};
 
 /// Makes a record for each hour of records that have a column for each: `H01` … `H24`, or `00` … `23`.
 ///
 /// The time of a new record is that of the old one and what the column's name says: with the day in `timestamp`, `H01` is
-/// 01:00 and `H24` is 00:00 of the next day. Hours are counted from the time of the record, at its offset, so files in clock time
-/// with a change of the clock in it need a fixed offset as `timezone`; where `H01` ends at 01:00, `marks = "end"` of the source's
-/// `timestamp` moves it to the beginning of its hour. All other fields come along; the columns themselves and
-/// their marks do not. A record is made for each of the columns, also where there is no value, so that a gap is one.
+/// 01:00 and `H24` is 00:00 of the next day. Hours go by the clock of the source's `timezone`. Where that clock is put forward, the
+/// value of an hour that it passes over becomes a dead letter; where it is put back, `ambiguous` says which of two hours a column is.
+/// Files whose columns are 24 hours of standard time on every day need a fixed offset as `timezone` (`"+01:00"`). Where `H01` ends at
+/// 01:00, `marks = "end"` of the source's `timestamp` moves it to the beginning of its hour.
+///
+/// All other fields come along; the columns themselves and their marks do not. A record is made for each of the columns, also where
+/// there is no value, so that a gap is one; but for an hour that the clock passes over.
 ///
 /// Files that have a line for each parameter of a day (Madrid's) then need `pivot`, so that each parameter is a field of its own.
 ///
@@ -39,6 +44,9 @@ struct Unpivot {
     #[serde(default = "Unpivot::default_valid")]
     #[schemars(length(min = 1))]
     valid: Vec<Sentinel>,
+    /// Which one a column is of two hours at which the clock of the source's `timezone` shows the same.
+    #[serde(default)]
+    ambiguous: Ambiguous,
 }
 
 const EXAMPLE: &str = r#"columns = "H{hour}"     # H01 … H24
@@ -108,7 +116,8 @@ impl TransformConfig for Unpivot {
         let pattern = |text: &str| NamePattern::parse(text).map_err(aqpipe_engine::Error::config);
         let columns = pattern(&self.columns)?;
         let validity = self.validity.as_deref().map(pattern).transpose()?;
-        Ok(Box::new(Unpivoter::new(columns, validity, self.valid.clone(), &self.values, cx)))
+        let clock = cx.changing_clock().and_then(Zone::parse).map(|zone| DayClock::new(zone, self.ambiguous));
+        Ok(Box::new(Unpivoter::new(columns, validity, self.valid.clone(), &self.values, clock, cx)))
     }
 }
 

@@ -1,10 +1,11 @@
 //! Tests of `unpivot`.
 
 use aqpipe_engine::record::{Batch, CellQuality, Field, Fields};
+use aqpipe_engine::stage::{BuildContext, Output};
 use aqpipe_engine::testing::{BatchBuilder, PipelineHarness, rows};
 use serde_json::json;
 
-use crate::testing::{number_fields, problems, quality, values};
+use crate::testing::{number_fields, problems, quality, transform, values};
 
 /// Two days of Madrid's files, with three hours.
 fn days() -> Batch {
@@ -99,4 +100,67 @@ fn what_cannot_be_is_a_problem_at_its_place() {
     let says = |table| problems("unpivot", table, &Fields { list: vec![Field::number("H01")], ..Fields::default() });
     assert_eq!(says(json!({ "columns": "H", "validity": "V{hours}" })).len(), 2);
     assert!(says(json!({ "columns": "H{hour}", "values": "H01" })).is_empty(), "the column goes away");
+}
+
+/// A day of Madrid's clock that begins at an instant, in seconds, with an offset in minutes.
+fn day(start: i64, offset: i16, values: [&str; 4]) -> Batch {
+    let mut batch = BatchBuilder::new();
+    for (name, value) in ["H01", "H02", "H03", "H24"].into_iter().zip(values) {
+        batch = batch.texts(name, [Some(value)]);
+    }
+    batch.at([start]).utc_offset(offset).raw(["day"]).build()
+}
+
+/// What becomes of a day: the hour in UTC and the offset of each record, its values, and the dead letters.
+fn hours_of(options: serde_json::Value, batch: &Batch) -> (Vec<(i64, i16)>, Vec<Option<f64>>, Output) {
+    let mut table = json!({ "columns": "H{hour}" });
+    table.as_object_mut().expect("a table").extend(options.as_object().expect("a table").clone());
+    let cx = BuildContext::for_tests().with_changing_clock("Europe/Madrid");
+    let mut out = Output::default();
+    let mut stage = transform("unpivot", table).build(&cx).expect("builds");
+    stage.apply(batch.clone(), &mut out).expect("applies");
+    let made = &out.batches[0];
+    let since = |time: &i64| (time - batch.time()[0]) / 3_600_000_000;
+    let times = made.time().iter().map(since).zip(made.utc_offset().iter().copied()).collect();
+    (times, values(made, "value"), out)
+}
+
+/// 2024-03-31 and 2024-10-27 in Madrid.
+const FORWARD: i64 = 1_711_839_600;
+const BACK: i64 = 1_729_980_000;
+
+#[test]
+fn an_hour_that_the_clock_passes_over_is_a_dead_letter_if_there_is_a_value() {
+    let (times, found, out) = hours_of(json!({}), &day(FORWARD, 60, ["1", "2", "3", "24"]));
+    assert_eq!(times, [(1, 60), (2, 120), (23, 120)]);
+    assert_eq!(found, [Some(1.0), Some(3.0), Some(24.0)]);
+    let [letter] = out.dead.as_slice() else { panic!("one is: {:?}", out.dead) };
+    assert_eq!((letter.part.as_deref(), letter.raw.as_deref()), (Some("H02"), Some(&b"day"[..])));
+    assert_eq!(
+        letter.reason,
+        "the hour of `H02` does not exist: the clock of Europe/Madrid was put forward by 60 minutes and passed it over"
+    );
+    assert_eq!((out.made, out.filtered), (3, 0));
+    let (times, _, out) = hours_of(json!({}), &day(FORWARD, 60, ["1", "", "3", "24"]));
+    assert_eq!((times.len(), out.dead.len(), out.made), (3, 0, 2), "nothing is lost");
+    let (_, _, out) = hours_of(json!({}), &day(FORWARD, 60, ["1", "?", "3", "24"]));
+    assert_eq!(out.dead.len(), 1, "what cannot be read is no gap");
+}
+
+#[test]
+fn an_hour_that_the_clock_shows_twice_is_the_one_that_is_asked_for() {
+    let batch = day(BACK, 120, ["1", "2", "3", "24"]);
+    assert_eq!(hours_of(json!({}), &batch).0, [(1, 120), (2, 120), (4, 60), (25, 60)]);
+    assert_eq!(hours_of(json!({ "ambiguous": "later" }), &batch).0, [(1, 120), (3, 60), (4, 60), (25, 60)]);
+    let (times, _, out) = hours_of(json!({ "ambiguous": "reject" }), &batch);
+    assert_eq!((times.len(), out.dead.len()), (3, 1));
+    assert!(out.dead[0].reason.starts_with("the hour of `H02` is shown twice by the clock of Europe/Madrid"));
+}
+
+#[test]
+fn other_days_and_times_with_an_offset_of_their_own_are_counted_at_that_offset() {
+    let (times, ..) = hours_of(json!({}), &day(FORWARD - 7 * 86_400, 60, ["1", "2", "3", "24"]));
+    assert_eq!(times, [(1, 60), (2, 60), (3, 60), (24, 60)]);
+    let (times, ..) = hours_of(json!({}), &day(FORWARD, 0, ["1", "2", "3", "24"]));
+    assert_eq!(times, [(1, 0), (2, 0), (3, 0), (24, 0)]);
 }

@@ -1,13 +1,13 @@
 //! Makes rows of the columns of wide ones.
 
-use std::iter::repeat_n;
 use std::sync::Arc;
 
 use aqpipe_engine::Result;
-use aqpipe_engine::record::{Batch, BatchParts, CellQuality, Column, Field, Fields, Flag, Numbers, Origin};
-use aqpipe_engine::stage::{BuildContext, Output, Transform};
-use arrow_array::{BinaryArray, Float64Array, StringArray};
+use aqpipe_engine::record::{Batch, CellQuality, Column, Field, Fields, Flag, Origin};
+use aqpipe_engine::stage::{BuildContext, DeadLetter, Output, Transform};
 
+use super::day_clock::{DayClock, PartTime};
+use super::made_rows::{Bound, MadeRows, WideColumn};
 use super::name_pattern::NamePattern;
 use crate::cell_access::{number_at, text_at};
 use crate::per_layout::PerLayout;
@@ -41,25 +41,10 @@ pub(super) struct Unpivoter {
     value: Field,
     test: u8,
     stage: Arc<str>,
+    /// Where it is put forward and back.
+    clock: Option<DayClock>,
     warned: Arc<WarnOnce>,
     bound: PerLayout<Arc<Bound>>,
-}
-
-/// What is to be done with rows of one layout.
-struct Bound {
-    layout: Arc<Fields>,
-    others: Vec<usize>,
-    /// By their times.
-    columns: Vec<WideColumn>,
-}
-
-/// A column of which rows are made.
-struct WideColumn {
-    index: usize,
-    validity: Option<usize>,
-    name: Arc<str>,
-    /// Behind the time of the record.
-    micros: i64,
 }
 
 impl Unpivoter {
@@ -68,6 +53,7 @@ impl Unpivoter {
         validity: Option<NamePattern>,
         valid: Vec<Sentinel>,
         value: &str,
+        clock: Option<DayClock>,
         cx: &BuildContext,
     ) -> Unpivoter {
         Unpivoter {
@@ -78,6 +64,7 @@ impl Unpivoter {
             value: Field::number(value),
             test: cx.qc_tests().bit(SOURCE_TEST),
             stage: Arc::clone(cx.stage()),
+            clock,
             warned: cx.pipeline_extensions().get_or_put(WarnOnce::default),
             bound: PerLayout::default(),
         }
@@ -135,43 +122,55 @@ impl Unpivoter {
     }
 
     /// The rows of some wide ones.
-    fn unpivot(&self, batch: &Batch, bound: &Bound) -> Result<Batch> {
-        let (rows, each) = (batch.rows(), bound.columns.len());
-        let cells = || (0..rows).flat_map(|row| bound.columns.iter().map(move |column| (row, column)));
-        let times = cells().map(|(row, column)| batch.time()[row].saturating_add(column.micros));
-        let (mut values, mut quality) = (Vec::with_capacity(rows * each), Vec::with_capacity(rows * each));
-        for (row, column) in cells() {
-            let (value, cell) = self.cell(batch, row, column);
-            values.push(value);
-            quality.push(cell.0);
+    fn unpivot(&self, batch: &Batch, bound: &Bound, out: &mut Output) -> Result<()> {
+        let room = batch.rows() * bound.columns.len();
+        let mut made = MadeRows::with_room(room);
+        for row in 0..batch.rows() {
+            let (instant, offset) = (batch.time()[row], batch.utc_offset()[row]);
+            let clock = self.clock.as_ref().filter(|clock| clock.changes_after(instant, offset));
+            let before = made.rows.len() + out.dead.len();
+            for (index, column) in bound.columns.iter().enumerate() {
+                let (value, quality) = self.cell(batch, row, column);
+                let time = match clock {
+                    None => PartTime::At(instant.saturating_add(column.micros), offset),
+                    Some(clock) => clock.behind(instant, column.micros),
+                };
+                let time = match time {
+                    PartTime::At(instant, offset) => (instant, offset),
+                    PartTime::OneOfTwo(instant, offset) => {
+                        self.warn_of_two_hours(column);
+                        (instant, offset)
+                    }
+                    // Nothing is lost with what no one has measured.
+                    PartTime::Never(_) if value.is_none() && quality != CellQuality::UNREADABLE => continue,
+                    PartTime::Never(why) => {
+                        out.dead.push(part_letter(batch, row, column, &why));
+                        continue;
+                    }
+                };
+                made.push((row, index), time, (value, quality));
+            }
+            match (made.rows.len() + out.dead.len() - before) as u64 {
+                0 => out.filtered += 1,
+                parts => out.made += parts - 1,
+            }
         }
-        let other = |index: &usize| match batch.column(*index) {
-            Column::Number(numbers) => Column::Number(Numbers {
-                values: numbers.values.iter().flat_map(|value| repeat_n(value, each)).collect(),
-                quality: numbers.quality.iter().flat_map(|quality| repeat_n(*quality, each)).collect(),
-            }),
-            Column::Text(texts) => Column::Text(repeated(texts, each)),
+        out.batches.push(made.batch(batch, bound)?);
+        Ok(())
+    }
+
+    #[cold]
+    fn warn_of_two_hours(&self, column: &WideColumn) {
+        let message = || {
+            format!(
+                "`{}` is an hour that the clock shows twice on days on which it is put back, and `{}` takes it for the {} of the two: \
+                 `ambiguous` says which one it is",
+                column.name,
+                self.stage,
+                self.clock.as_ref().map_or("earlier", DayClock::taken)
+            )
         };
-        let values = Numbers { values: values.into_iter().collect::<Float64Array>(), quality: quality.into() };
-        let origins = || {
-            (0..rows).flat_map(|row| {
-                let whole = Origin::of(batch, row);
-                bound.columns.iter().map(move |column| {
-                    let parts: Vec<Origin> = whole.iter().cloned().map(|origin| origin.part(&column.name)).collect();
-                    Some(Origin::encode(&parts))
-                })
-            })
-        };
-        Batch::new(BatchParts {
-            fields: Arc::clone(&bound.layout),
-            time: times.collect::<Vec<_>>().into(),
-            utc_offset: batch.utc_offset().iter().flat_map(|offset| repeat_n(*offset, each)).collect(),
-            key: batch.key().map(|keys| repeated(keys, each)),
-            columns: bound.others.iter().map(other).chain([Column::Number(values)]).collect(),
-            score: None,
-            source_offsets: batch.source_offsets().iter().flat_map(|offset| repeat_n(*offset, each)).collect(),
-            raw: (rows > 0 && batch.raw(0).is_some()).then(|| origins().collect::<BinaryArray>()),
-        })
+        self.warned.warn(message, &format!("{}: two hours", self.stage));
     }
 
     fn cell(&self, batch: &Batch, row: usize, column: &WideColumn) -> (Option<f64>, CellQuality) {
@@ -195,8 +194,18 @@ impl Unpivoter {
     }
 }
 
-fn repeated(texts: &StringArray, each: usize) -> StringArray {
-    texts.iter().flat_map(|text| repeat_n(text, each)).collect()
+/// The dead letter of a part whose hour there is not.
+#[cold]
+fn part_letter(batch: &Batch, row: usize, column: &WideColumn, why: &str) -> DeadLetter {
+    let letter = DeadLetter::of_row(batch, row, format!("the hour of `{}` {why}", column.name));
+    let mut records: Vec<Origin> = Origin::of(batch, row).into_iter().map(|origin| origin.part(&column.name)).collect();
+    match records.len() {
+        1 => {
+            let Origin { part, raw, .. } = records.remove(0);
+            DeadLetter { part, raw, ..letter }
+        }
+        _ => DeadLetter { raw: None, records, ..letter },
+    }
 }
 
 impl Transform for Unpivoter {
@@ -215,9 +224,8 @@ impl Transform for Unpivoter {
         let step = (BATCH_ROWS_MAX / each).max(1);
         for from in (0..batch.rows()).step_by(step) {
             let rows = step.min(batch.rows() - from);
-            out.batches.push(self.unpivot(&batch.slice(from, rows), &here)?);
+            self.unpivot(&batch.slice(from, rows), &here, out)?;
         }
-        out.made += (batch.rows() * (each - 1)) as u64;
         Ok(())
     }
 }
