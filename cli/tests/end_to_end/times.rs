@@ -95,12 +95,15 @@ fn the_part_of_a_day_that_a_clock_passed_over_is_replayed_alone_once_the_pipelin
     let dir = TestDir::with(&[("job.toml", &format!("{WIDE}{NDJSON_DEAD_LETTERS}")), ("in.csv", input)]);
     dir.run(&["run", "job.toml"]).expect(0, &["job: read 4, made 7, written 9, dead letters 2,"]);
     let list = dir.run(&["dead-letters", "list", "job.toml"]).expect(0, &["2 dead letters, by stage and reason:\n"]);
-    let reason = "the hour of `H02` does not exist: the clock of Europe/Madrid was put forward by 60 minutes and passed it over";
+    let reason =
+        "the hour of `H02` does not exist: the clock of Europe/Madrid was put forward by 60 minutes and passed it over";
     assert!(list.out.lines().all(|line| line.contains(reason) && line.contains(", part H02  ")), "{}", list.out);
     // As it is, it comes to the same end, and nothing else of its day is written again or given up.
-    dir.run(&["dead-letters", "replay", "job.toml"]).expect(0, &["read 2, made 4, written 0, dead letters 2, filtered 4,"]);
+    dir.run(&["dead-letters", "replay", "job.toml"])
+        .expect(0, &["read 2, made 4, written 0, dead letters 2, filtered 4,"]);
     let standard = ["--set", "source.timezone=\"+01:00\""];
-    dir.run(&[&["dead-letters", "replay", "job.toml"], &standard[..]].concat()).expect(0, &["written 2, dead letters 0,"]);
+    dir.run(&[&["dead-letters", "replay", "job.toml"], &standard[..]].concat())
+        .expect(0, &["written 2, dead letters 0,"]);
     let mut values = dir.rows("out").numbers("value");
     values.sort_by(f64::total_cmp);
     assert_eq!(values, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 7.0, 8.0, 9.0, 9.0]);

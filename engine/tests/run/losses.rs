@@ -63,7 +63,10 @@ fn a_restart_counts_anew_with_the_options_as_they_were_and_with_others() {
             let error = test.run("", options).expect_err("stops");
             assert_eq!(error.kind(), ErrorKind::DeadLetters);
             let carried = test.memory.letters().len() + test.memory.values().len();
-            assert!((1_000..1_200).contains(&(carried - before)), "after the next thousand: {carried} and {before} before");
+            assert!(
+                (1_000..1_200).contains(&(carried - before)),
+                "after the next thousand: {carried} and {before} before"
+            );
             before = carried;
         }
     }

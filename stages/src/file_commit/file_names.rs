@@ -103,7 +103,8 @@ impl FileNames {
 
     /// Parses a hidden name of this pipeline with this prefix, of a file or of its description; `None` for any other name.
     pub(super) fn parse_hidden<'a>(&self, name: &'a str) -> Option<HiddenName<'a>> {
-        let (writer, rest) = FileNames::without_description(name).strip_prefix(&self.hidden_prefix())?.split_once('.')?;
+        let (writer, rest) =
+            FileNames::without_description(name).strip_prefix(&self.hidden_prefix())?.split_once('.')?;
         let rest = rest.strip_suffix(".tmp")?.strip_suffix(self.extension)?.strip_suffix('.')?;
         let (stem, number) = rest.rsplit_once('.')?;
         number.parse::<u64>().ok()?;

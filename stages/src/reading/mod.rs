@@ -41,8 +41,8 @@ mod suggestions;
 pub mod time;
 mod unreadable;
 
-pub use key::{Key, KeyOrigin};
 pub(crate) use key::KeyOptions;
+pub use key::{Key, KeyOrigin};
 pub(crate) use key_joiner::{KeyJoiner, join};
 pub use missing::{MISSING_WORDS, Sentinel};
 pub use number::{NumberReader, Reading, is_code};

@@ -23,7 +23,8 @@ impl RowLayout {
     /// The names of the columns as they come, and as they are written, where each is there once: first those of names, which keep
     /// theirs, and then those of fields that come along.
     pub(super) fn columns(&self) -> (Vec<&str>, Vec<Cow<'_, str>>) {
-        let names: Vec<&str> = self.names.iter().chain(self.kept.iter().map(|field| &field.name)).map(|name| &**name).collect();
+        let names: Vec<&str> =
+            self.names.iter().chain(self.kept.iter().map(|field| &field.name)).map(|name| &**name).collect();
         let reserved: Vec<&str> = self.key.as_deref().into_iter().chain([TIMESTAMP]).collect();
         let written = unique_names(&names, &reserved);
         (names, written)
