@@ -115,7 +115,7 @@ impl CsvMessageDecoder {
         let decoder = RowDecoder::new(config, plan, *source_test, *keep_raw)?;
         let dialect = Dialect { delimiter: config.delimiter as u8, quote: config.quote.bytes().next() };
         Ok(CsvMessageDecoder {
-            records: Records::new(std::io::empty(), dialect, 0, 0, 1),
+            records: Records::new(std::io::empty(), dialect, 0, 0, 1).of_messages(),
             rows: decoder.rows(0),
             decoder,
             has_message_key: config.key.as_ref().is_some_and(KeyOptions::is_message),
