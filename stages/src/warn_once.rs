@@ -20,6 +20,15 @@ impl WarnOnce {
         }
     }
 
+    /// Says something that is no warning, unless it was said before of the same subject: what stands before the first colon.
+    pub(crate) fn info(&self, message: &str) {
+        let subject = message.split_once(':').map_or(message, |(subject, _)| subject);
+        let mut subjects = self.0.lock();
+        if subjects.len() < SUBJECTS_MAX && subjects.insert(subject.to_owned()) {
+            tracing::info!("{message}");
+        }
+    }
+
     /// Warns of each name that is written as another one.
     pub(crate) fn warn_renamed(&self, names: &[impl AsRef<str>], written: &[impl AsRef<str>]) {
         let pairs = names.iter().map(AsRef::as_ref).zip(written.iter().map(AsRef::as_ref));

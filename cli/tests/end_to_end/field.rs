@@ -7,7 +7,6 @@
 
 use std::path::{Path, PathBuf};
 
-use rdkafka::message::OwnedHeaders;
 use serde::Deserialize;
 
 use crate::common::{Kafka, Rows, TestDir, names};
@@ -31,6 +30,8 @@ fn once() -> usize {
 struct Message {
     key: Option<String>,
     value: Option<String>,
+    /// In milliseconds since 1970.
+    ts: Option<i64>,
 }
 
 fn cases(of_kafka: bool) -> Vec<PathBuf> {
@@ -88,11 +89,9 @@ pub(crate) fn run(case: &Path, kafka: Option<&Kafka>) -> Result<(), String> {
         let messages = std::fs::read_to_string(case.join("messages.jsonl")).map_err(|error| error.to_string())?;
         let messages: Vec<Message> =
             messages.lines().map(serde_json::from_str).collect::<Result<_, _>>().map_err(|error| error.to_string())?;
-        for message in &messages {
-            let value = message.value.clone().map(String::into_bytes);
-            let key = message.key.clone().map(|key| key.leak().as_bytes());
-            kafka.write(&topic, &[(key, value, OwnedHeaders::new())]);
-        }
+        let messages: Vec<_> =
+            messages.iter().map(|message| (message.key.as_deref(), message.value.as_deref(), message.ts)).collect();
+        kafka.write_at(&topic, &messages);
         args.extend(["--set".to_owned(), format!("source.topics=[\"{topic}\"]")]);
         args.extend(["--set".to_owned(), "source.until_end=true".to_owned()]);
         args.extend(["--set".to_owned(), format!("source.group=\"{topic}\"")]);
@@ -102,7 +101,8 @@ pub(crate) fn run(case: &Path, kafka: Option<&Kafka>) -> Result<(), String> {
     let mut said = String::new();
     for round in 0..expect.runs {
         let done = dir.run(&args);
-        said = format!("{}{}", done.out, done.err);
+        said.push_str(&done.out);
+        said.push_str(&done.err);
         if expect.exit.is_some_and(|code| done.code != Some(code)) {
             return Err(format!("exit {:?}:\n{said}", done.code));
         }

@@ -16,6 +16,10 @@ pub(super) fn propagate_fields(
     let mut propagation = Propagation { document, problems: Vec::new() };
     let open = Fields { open: true, ..Fields::default() };
     let declared = stages.source.and_then(|source| propagation.outcome(source, source.config.check()));
+    if let (Some(source), Some(_), None) = (stages.source, &declared, actual) {
+        let warnings = source.config.warnings();
+        propagation.problems.extend(warnings.iter().map(|warning| document.problem(&source.path, warning)));
+    }
     let mut fields = actual.cloned().or(declared).unwrap_or(open);
     for transform in &stages.transforms {
         let after = transform.and_then(|transform| propagation.outcome(transform, transform.config.check(&fields)));

@@ -18,6 +18,11 @@ pub trait SourceConfig: Send + Sync {
     /// The mistakes that the schema cannot find.
     fn check(&self) -> Result<Fields, Vec<Problem>>;
 
+    /// What is worth a word in a configuration that [`check`](Self::check) accepts. Pure: no I/O.
+    fn warnings(&self) -> Vec<Problem> {
+        Vec::new()
+    }
+
     /// Whether the input ends, and whether it can be read again.
     fn boundedness(&self) -> Boundedness;
 

@@ -170,6 +170,7 @@ impl NumberReader {
         }
         let worst = worst?;
         Some(match (unmarked(rest)?, worst) {
+            (reading @ (Reading::Value(_) | Reading::Censored(_)), Severity::Good) => reading,
             (Reading::Value(number), Severity::Suspect) => Reading::Suspect(number),
             (Reading::Censored(number), Severity::Suspect) => Reading::CensoredSuspect(number),
             (_, Severity::Fail) => Reading::Failed,
@@ -193,6 +194,7 @@ impl NumberReader {
 /// The verdicts of marks, the worst last.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Severity {
+    Good,
     Suspect,
     Missing,
     Fail,
@@ -200,6 +202,7 @@ enum Severity {
 
 fn severity(verdict: MarkVerdict) -> Severity {
     match verdict {
+        MarkVerdict::Good => Severity::Good,
         MarkVerdict::Suspect => Severity::Suspect,
         MarkVerdict::Missing => Severity::Missing,
         MarkVerdict::Fail => Severity::Fail,
@@ -224,6 +227,12 @@ pub fn is_code(cell: &[u8]) -> bool {
     let is_padded = cell[0] == b'0';
     let number = || std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u64>().ok());
     is_padded || (digits.len() >= EXACT_DIGITS && number().is_none_or(|number| number > EXACT_MAX))
+}
+
+/// Whether a cell that is a number is no row of digits: codes such as `007` are not beside such ones.
+#[must_use]
+pub fn is_fraction(cell: &[u8]) -> bool {
+    !cell.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'+'))
 }
 
 #[cfg(test)]

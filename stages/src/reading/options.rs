@@ -65,6 +65,8 @@ pub enum Censored {
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 pub enum MarkVerdict {
+    /// The value is kept: the mark is a unit, and says nothing of it.
+    Good,
     /// The value is kept, and flagged `suspect`.
     Suspect,
     /// The value is not carried, and the cell is flagged `fail`.
@@ -148,11 +150,10 @@ impl NumberOptions {
             }
         }
         for mark in self.value_marks.keys() {
-            let is_part_of_numbers = mark.contains(|c: char| c.is_ascii_digit() || matches!(c, '.' | ','));
-            if mark.trim() != mark || mark.is_empty() || is_part_of_numbers {
-                problems.push(
-                    Problem::new(["value_marks", mark], "a mark has no blanks, digits, points or commas").at_key(),
-                );
+            let begins_a_number = mark.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '.' | ',' | '+' | '-'));
+            if mark.trim() != mark || mark.is_empty() || begins_a_number {
+                let message = "a mark begins with no digit, point, comma, sign or blank, and ends with no blank";
+                problems.push(Problem::new(["value_marks", mark], message).at_key());
             }
         }
         problems

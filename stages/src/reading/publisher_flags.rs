@@ -89,7 +89,11 @@ impl FlagOptions {
         let mut seen: Vec<(&Sentinel, &str)> = Vec::new();
         for (name, codes, _) in self.lists() {
             for (index, code) in codes.iter().enumerate() {
-                if let Some((_, other)) = seen.iter().find(|(known, _)| *known == code) {
+                let is_same = |known: &Sentinel, other: &str| {
+                    // In two spellings a code may stand in one list, but not in two.
+                    known == code || (other != name && numeric(known).is_some_and(|known| numeric(code) == Some(known)))
+                };
+                if let Some((_, other)) = seen.iter().find(|(known, other)| is_same(known, other)) {
                     let message = format!("this code is in `{other}` already");
                     problems.push(Problem::new(["flags", field, name, &index.to_string()], message));
                 }
@@ -107,6 +111,14 @@ impl FlagOptions {
             problems.push(Problem::new(["flags", field, "column"], "columns are numbered from 1"));
         }
         problems
+    }
+}
+
+/// The number that a code is, also where it is written as a word.
+fn numeric(code: &Sentinel) -> Option<f64> {
+    match code {
+        Sentinel::Number(number) => Some(*number),
+        Sentinel::Word(word) => parse_f64(word.as_bytes(), b'.'),
     }
 }
 
@@ -149,8 +161,8 @@ impl PublisherFlags {
             Verdict::Fail => Flag::Fail,
         };
         if let Some((quality, is_missing)) = cells.last() {
-            // A value that is not there cannot have passed.
-            if !(is_missing && flag == Flag::Good) {
+            // A value that is not there has neither passed nor is it doubtful.
+            if !is_missing || flag == Flag::Fail {
                 *quality = CellQuality(*quality).checked(flag, self.test).0;
             }
         }
@@ -247,6 +259,8 @@ mod tests {
         assert_eq!(after(Verdict::Suspect, true), (Flag::Suspect, 8, false));
         assert_eq!(after(Verdict::Unlisted, true), (Flag::Unknown, 0, false));
         assert_eq!(after(Verdict::Good, false), (Flag::Missing, 0, true));
+        assert_eq!(after(Verdict::Suspect, false), (Flag::Missing, 0, true));
+        assert_eq!(after(Verdict::Fail, false), (Flag::Fail, 8, true));
     }
 
     #[test]
@@ -255,5 +269,16 @@ mod tests {
         assert_eq!(problems.len(), 1);
         assert_eq!(problems[0].path, ["flags", "NO2", "fail", "1"]);
         assert_eq!(options(json!({ "column": 0 })).check("NO2").len(), 2);
+        for codes in [json!({ "good": [1], "fail": ["1"] }), json!({ "good": ["01"], "fail": ["1.0"] })] {
+            let mut given = json!({ "column": "q" });
+            given.as_object_mut().expect("a table").extend(codes.as_object().expect("a table").clone());
+            let problems = options(given).check("NO2");
+            assert_eq!((problems.len(), &problems[0].path[2..]), (1, &["fail".to_owned(), "0".to_owned()][..]));
+        }
+        assert_eq!(
+            options(json!({ "column": "q", "good": [1, "1"] })).check("NO2").len(),
+            0,
+            "for JSON and its strings"
+        );
     }
 }

@@ -39,6 +39,11 @@ impl CellReport {
         self.told.warn(|| warning.to_owned(), field);
     }
 
+    /// Says something of a sample, once for all splits.
+    pub fn tell(&self, finding: &str) {
+        self.told.info(finding);
+    }
+
     /// The options that would read the first cell.
     fn hint(&self, texts: &[Vec<u8>]) -> String {
         let first = &texts[..texts.len().min(1)];

@@ -131,8 +131,10 @@ mod tests {
 
     #[test]
     fn marks_and_units_are_named_with_a_verdict_that_keeps_the_values() {
-        let cases: [(&[&str], &str); 5] = [
-            (&["40%", "41%", "42%"], "set `value_marks = { \"%\" = \"suspect\" }` in"),
+        let cases: [(&[&str], &str); 7] = [
+            (&["40%", "41%", "42%"], "set `value_marks = { \"%\" = \"good\" }` in"),
+            (&["0.5 ug/m3", "1 ug/m3"], "set `value_marks = { \"ug/m3\" = \"good\" }` in"),
+            (&["0.5 p.p.b.", "<1 p.p.b.", "2 p.p.b."], "`value_marks = { \"p.p.b.\" = \"good\" }` in"),
             (&["40 C", "40 C", "x"], "set `value_marks = { \"C\" = \"suspect\" }` in"),
             (&["1*", "2J", "3*", "4J"], "set `value_marks = { \"*\" = \"suspect\", \"J\" = \"suspect\" }` in"),
             (&["<0.5U", "<0.5U"], "set `censored = \"half\"` with `value_marks = { \"U\" = \"suspect\" }` in"),
@@ -159,6 +161,32 @@ mod tests {
         }
         let english = NumberOptions { thousands: Thousands::Comma, ..NumberOptions::default() };
         assert!(help(field(0, &["2,7", "3,45"]), &english).contains("`decimal = \",\"` with `thousands = \"\"`"));
+    }
+
+    #[test]
+    fn text_in_another_encoding_is_no_word() {
+        let cases: [(&[&[u8]], &str); 6] = [
+            (
+                &[b"1\xa0234.5", b"12\xa0000.0"],
+                "`encoding = \"windows-1252\"` (or what the file is in) with `thousands = \" \"`",
+            ),
+            (
+                &[b"20 \xb5g", b"30 \xb5g"],
+                "windows-1252\"` (or what the file is in) with `value_marks = { \"\u{b5}g\" = \"suspect\" }`",
+            ),
+            (&[b"\x962.5", b"\x963.5", b"x"], "windows-1252\"` (or what the file is in) in"),
+            (&[b"\xe8", b"\xe9"], "windows-1252\"` (or what the file is in) in"),
+            (&[b"\x002\x007\0", b"3\0"], "`encoding = \"utf-16le\"` (or \"utf-16be\") in"),
+            (&[b"\x002\0,\x007\0", b"3\0,\x008\0"], "(or \"utf-16be\") with `decimal = \",\"`"),
+        ];
+        for (texts, expected) in cases {
+            let texts: Vec<Vec<u8>> = texts.iter().map(|text| text.to_vec()).collect();
+            let sample = FieldSample { unreadable: texts.len() as u64, texts, ..field(1, &[]) };
+            let help = help(sample, &NumberOptions::default());
+            assert!(help.contains(expected), "{help}");
+        }
+        let few = FieldSample { unreadable: 2, texts: vec![b"20 \xb5g".into(), b"x".into()], ..field(0, &[]) };
+        assert!(judge(&[few], &NumberOptions::default(), UnreadableAction::Stop).is_ok(), "one of two");
     }
 
     #[test]

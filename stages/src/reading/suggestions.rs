@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use encoding_rs::WINDOWS_1252;
+
 use super::number::{NumberReader, Reading, split_limit};
 use super::options::{Censored, MarkVerdict, NumberOptions, Thousands};
+use super::unreadable::TEXT_BYTES_MAX;
 
-/// Letters of a mark that is suggested, which may be a unit such as `ug/m`; more are words.
-const MARK_CHARS_MAX: usize = 6;
+/// Letters of a mark that is suggested, which may be a unit such as `ug/m3`; more are words.
+const MARK_CHARS_MAX: usize = 12;
 /// Marks that are suggested together: there are seldom more in one column, and a message stays readable.
 const MARKS_MAX: usize = 4;
 const CENSORED: &str = "`censored = \"half\"`";
@@ -20,6 +23,13 @@ pub(super) struct Suggestion {
 
 /// The options that would read most of the texts, those first that change least.
 pub(super) fn suggestions(texts: &[Vec<u8>], options: &NumberOptions) -> Vec<Suggestion> {
+    if !texts.is_empty() && reads_most(texts, &NumberReader::new(options, 0)) {
+        // Texts of a property that is no declared measurement.
+        return vec![Suggestion { text: "its name in `fields`".to_owned(), stops: false }];
+    }
+    if let Some(encoding) = encoding(texts, options) {
+        return vec![encoding];
+    }
     let mut found = spellings(texts, options);
     if let Some(delimiter) = split_by(texts, options) {
         found.push(Suggestion { text: format!("`delimiter = \"{}\"`", delimiter.escape_default()), stops: true });
@@ -31,6 +41,35 @@ pub(super) fn suggestions(texts: &[Vec<u8>], options: &NumberOptions) -> Vec<Sug
         found.push(Suggestion { text: format!("`missing = [{word:?}]`"), stops: true });
     }
     found
+}
+
+/// The encoding in which most texts are to be read, with the option for numbers that they need then.
+fn encoding(texts: &[Vec<u8>], options: &NumberOptions) -> Option<Suggestion> {
+    let is_most = |count: usize| 2 * count > texts.len();
+    let (name, decoded): (_, Vec<Vec<u8>>) = if is_most(texts.iter().filter(|text| !is_utf8(text)).count()) {
+        let decode = |text: &Vec<u8>| WINDOWS_1252.decode_without_bom_handling(text).0.into_owned().into_bytes();
+        ("`encoding = \"windows-1252\"` (or what the file is in)", texts.iter().map(decode).collect())
+    } else if is_most(texts.iter().filter(|text| text.contains(&0)).count()) {
+        let strip = |text: &Vec<u8>| text.iter().copied().filter(|byte| *byte != 0).collect();
+        ("`encoding = \"utf-16le\"` (or \"utf-16be\")", texts.iter().map(strip).collect())
+    } else {
+        return None;
+    };
+    let mut others = Vec::new();
+    if !reads_most(&decoded, &NumberReader::new(options, 0)) {
+        others = spellings(&decoded, options);
+        others.extend(limits_and_marks(&decoded, options).into_iter().filter(|other| other.stops));
+    }
+    let with = others.first().map_or_else(String::new, |other| format!(" with {}", other.text));
+    Some(Suggestion { text: format!("{name}{with}"), stops: true })
+}
+
+/// Whether a text is UTF-8, but for a last character that may have been cut off.
+fn is_utf8(text: &[u8]) -> bool {
+    match std::str::from_utf8(text) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none() && text.len() >= TEXT_BYTES_MAX,
+    }
 }
 
 /// The marks of decimals and thousands by which most texts are numbers.
@@ -77,13 +116,15 @@ fn limits_and_marks(all: &[Vec<u8>], options: &NumberOptions) -> Vec<Suggestion>
     }
     let mut changed = options.clone();
     for mark in marks_of(all, &censored) {
-        changed.value_marks.insert(mark, MarkVerdict::Suspect);
+        let verdict = if is_unit(&mark) { MarkVerdict::Good } else { MarkVerdict::Suspect };
+        changed.value_marks.insert(mark, verdict);
         // Of limits with marks behind them, neither option reads any without the other.
         let with_limits = NumberOptions { censored: censored.censored, ..changed.clone() };
         let reads = reads_most(all, &NumberReader::new(&changed, 0));
         if reads || reads_most(all, &NumberReader::new(&with_limits, 0)) {
             let marks = changed.value_marks.iter().filter(|(mark, _)| !options.value_marks.contains_key(*mark));
-            let marks: Vec<String> = marks.map(|(mark, _)| format!("{mark:?} = \"suspect\"")).collect();
+            let verdict = |mark: &str| if is_unit(mark) { "good" } else { "suspect" };
+            let marks: Vec<String> = marks.map(|(mark, _)| format!("{mark:?} = {:?}", verdict(mark))).collect();
             let marks = format!("`value_marks = {{ {} }}`", marks.join(", "));
             let text = if reads { marks } else { format!("{CENSORED} with {marks}") };
             if !reads {
@@ -123,6 +164,11 @@ fn most_frequent(all: &[Vec<u8>]) -> Option<String> {
     (is_frequent && !is_limit(text)).then(|| text.to_owned())
 }
 
+/// Whether a mark is a unit, such as `µg/m3`, `ppb` or `%`.
+fn is_unit(mark: &str) -> bool {
+    mark.contains(['/', '%', '°', '³']) || ["pp", "p.p."].iter().any(|parts| mark.starts_with(parts))
+}
+
 /// Whether a text is a limit such as `<0.5`.
 fn is_limit(text: &str) -> bool {
     split_limit(text.trim()).is_some_and(|(_, limit)| limit.contains(|c: char| c.is_ascii_digit()))
@@ -141,12 +187,15 @@ fn split_by(all: &[Vec<u8>], options: &NumberOptions) -> Option<char> {
 fn marks_of(all: &[Vec<u8>], options: &NumberOptions) -> Vec<String> {
     let reader = NumberReader::new(options, 0);
     let mark = |text: &str| {
-        let end = text.rfind(|c: char| c.is_ascii_digit())? + 1;
-        let (number, mark) = text.split_at(end);
-        let is_number = matches!(reader.read(number.trim().as_bytes()), Reading::Value(_) | Reading::Censored(_));
+        let is_number =
+            |number: &str| matches!(reader.read(number.trim().as_bytes()), Reading::Value(_) | Reading::Censored(_));
+        // The longest number at the beginning: a unit may have digits too.
+        let mut ends = text.rmatch_indices(|c: char| c.is_ascii_digit()).map(|(at, _)| text.split_at(at + 1));
+        let (_, mark) = ends.find(|(number, _)| is_number(number))?;
         let mark = mark.trim();
-        let is_mark = !mark.is_empty() && mark.chars().count() <= MARK_CHARS_MAX && !mark.contains(['.', ',']);
-        (is_number && is_mark).then(|| mark.to_owned())
+        let is_plain = !mark.contains(|c: char| matches!(c, '.' | ',') || c.is_ascii_digit());
+        let is_mark = is_plain || is_unit(mark);
+        (is_mark && !mark.is_empty() && mark.chars().count() <= MARK_CHARS_MAX).then(|| mark.to_owned())
     };
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     texts(all).filter_map(mark).for_each(|mark| *counts.entry(mark).or_default() += 1);

@@ -1,7 +1,7 @@
 //! Cells that cannot be read, while a source meets them.
 
 /// Bytes of a cell's text that are kept.
-const TEXT_BYTES_MAX: usize = 64;
+pub(super) const TEXT_BYTES_MAX: usize = 64;
 /// Texts of one field that are kept: enough to try the options on.
 const TEXTS_MAX: usize = 100;
 

@@ -137,6 +137,8 @@ impl SinkConfig for CsvSinkConfig {
                     .help("rename the field in the source, or leave that column out"),
             );
         }
+        let unknown = |name: &String| Problem::unknown_field(["units", name], name, input);
+        problems.extend(self.units.keys().filter_map(unknown).map(|problem| problem.at_key().warning()));
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 

@@ -129,6 +129,18 @@ impl Kafka {
         producer.flush(REQUEST_TIMEOUT).expect("acknowledged");
     }
 
+    /// Writes messages with key, value and timestamp to partition 0; without a timestamp they have the present one.
+    pub(crate) fn write_at(&self, topic: &str, messages: &[(Option<&str>, Option<&str>, Option<i64>)]) {
+        let producer: BaseProducer =
+            ClientConfig::new().set("bootstrap.servers", &self.brokers).create().expect("a producer");
+        for (key, value, time) in messages {
+            let mut record = BaseRecord::<str, str>::to(topic).partition(0);
+            (record.key, record.payload, record.timestamp) = (*key, *value, *time);
+            producer.send(record).map_err(|(error, _)| error).expect("queued");
+        }
+        producer.flush(REQUEST_TIMEOUT).expect("acknowledged");
+    }
+
     /// Sets the offset of a group without members, in partition 0.
     pub(crate) fn move_group(&self, group: &str, topic: &str, offset: i64) {
         let consumer: BaseConsumer = self.client().set("group.id", group).create().expect("a consumer");

@@ -1,5 +1,7 @@
 //! From JSON to columns.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aqpipe_engine::config::nearest;
@@ -23,6 +25,8 @@ use crate::reading::{FieldCells, Key, KeyOrigin, NumberReader, UnreadableCells, 
 
 /// Bytes of records that may wait in one batch.
 const BATCH_BYTES_MAX: usize = 64 << 20;
+/// Names of ignored properties that are remembered: those of a stream may be data.
+const IGNORED_NAMES_MAX: usize = 100;
 /// What a saved state begins with that has more than the layout, whose own version is another one.
 const WITH_TIMES_VERSION: u8 = 100;
 
@@ -40,8 +44,9 @@ pub enum Pushed {
 
 /// Reads records into columns (see the [module](super) for their shape).
 ///
-/// * An unknown property becomes a field. Its first value that is neither null nor a word for "no value" says whether it holds numbers or text (true and
-///   false are text), unless `numeric` lists it. A known field that a record lacks is missing.
+/// * An unknown property becomes a field. A sample of records says whether it holds numbers or text (true and false are text), or, behind the
+///   sample, its first value that is neither null nor a word for "no value"; unless `numeric` lists it. A known field that a
+///   record lacks is missing.
 /// * In a field that is declared as a measurement, or that a stage uses as one, a text is read as a cell of CSV is. In any other
 ///   field of numbers a text has no value and fails the test `syntax`, as true, false and a decimal beyond 64 bits do. In
 ///   a field of text, a number is the text that it was written as.
@@ -54,15 +59,15 @@ pub enum Pushed {
 ///   read as `missing` or `unknown`.
 #[derive(Debug)]
 pub struct Decoder {
-    layout: Layout,
-    tests: TestBits,
+    pub(super) layout: Layout,
+    pub(super) tests: TestBits,
     keep_raw: bool,
-    row: Row,
+    pub(super) row: Row,
     rows: RowsBuilder,
     /// Of the records in `rows`.
     bytes: usize,
     quality_ignored: u64,
-    numbers: NumberReader,
+    pub(super) numbers: NumberReader,
     /// Cells of numbers that could not be read, by the index of the field.
     unreadable: UnreadableCells,
     /// The publisher's codes that are not listed, by the index of their field.
@@ -71,9 +76,11 @@ pub struct Decoder {
     numbers_as_text: UnreadableCells,
     /// Records that were looked at for these.
     looked_at: u64,
+    /// Names of properties that are ignored, among the first records.
+    ignored_names: BTreeSet<String>,
     /// The properties with codes that no record has had, by their index, until that is told.
     unseen_codes: Vec<usize>,
-    times: TimeReader,
+    pub(super) times: TimeReader,
     /// Of the next record's message, in milliseconds since 1970.
     message_time: Option<i64>,
 }
@@ -97,6 +104,7 @@ impl Decoder {
             unlisted: UnreadableCells::default(),
             numbers_as_text: UnreadableCells::default(),
             looked_at: 0,
+            ignored_names: BTreeSet::new(),
             times: options.times,
             message_time: None,
         }
@@ -126,16 +134,9 @@ impl Decoder {
         if self.rows() > 0 && self.bytes + payload.len() > BATCH_BYTES_MAX {
             return Ok(Pushed::Full);
         }
-        let source = std::str::from_utf8(payload)
-            .map_err(|error| Rejected::new(format!("not UTF-8 at byte {}", error.valid_up_to())))?;
+        let (source, start) = self.find_record(payload)?;
         let message_key = if self.layout.has_message_key() { message_key_text(message_key)? } else { None };
-        let start = match &self.layout.record {
-            None => 0,
-            Some(record) => match record.find(source)? {
-                RecordPlace::At(start) => start,
-                RecordPlace::Null => return Ok(Pushed::Null),
-            },
-        };
+        let Some(start) = start else { return Ok(Pushed::Null) };
         let message = (message_key, self.message_time);
         let (layout, tests, times) = (&self.layout, &mut self.tests, &mut self.times);
         self.row.read(source, start, &mut Reading { layout, tests, times, message })?;
@@ -146,6 +147,22 @@ impl Decoder {
         Ok(Pushed::Row)
     }
 
+    /// The text of a message, and the byte at which its record starts; `None` where it says that it has none.
+    #[inline]
+    pub(super) fn find_record<'p>(&self, payload: &'p [u8]) -> Result<(&'p str, Option<usize>), Rejected> {
+        let source = text_of(payload)?;
+        Ok((
+            source,
+            match &self.layout.record {
+                None => Some(0),
+                Some(record) => match record.find(source)? {
+                    RecordPlace::At(start) => Some(start),
+                    RecordPlace::Null => None,
+                },
+            },
+        ))
+    }
+
     /// Makes the layout one that the record fits; returns `false` where rows wait that have the present one.
     fn fit_layout(&mut self, source: &str) -> bool {
         let Row { cells, new, order, quality, ignored, .. } = &mut self.row;
@@ -154,7 +171,7 @@ impl Decoder {
         let find_ignored = |name: &str| ignored.iter().any(|ignored| ignored.text(source) == name).then_some(IGNORED);
         let find_beside = |name: &str| self.layout.is_beside(name).then_some(IGNORED);
         let find = |name: &str| {
-            let field = self.layout.field(name).or_else(|| find_new(name));
+            let field = self.layout.field_of(name).or_else(|| find_new(name));
             field.or_else(|| find_ignored(name)).or_else(|| find_beside(name))
         };
         let first_may_be_key = order.first().is_some_and(|first| {
@@ -165,7 +182,7 @@ impl Decoder {
         let kind = |cell: &Cell| cell.kind(source, &self.numbers);
         let texts: Vec<usize> = match self.layout.unknown_kinds {
             0 => Vec::new(),
-            _ => unknown_kinds(&self.layout, cells).filter(|index| kind(&cells[*index]) == Kind::Text).collect(),
+            _ => self.layout.unknown_kinds(cells).filter(|index| kind(&cells[*index]) == Kind::Text).collect(),
         };
         let has_score_field = new.iter().any(|(name, _)| name == SCORE);
         let scored =
@@ -186,8 +203,13 @@ impl Decoder {
     }
 
     fn append(&mut self, source_offset: u64, source: &str, message_key: Option<&str>) {
+        if self.looked_at < SAMPLE_RECORDS && !self.row.ignored.is_empty() {
+            self.note_ignored(source);
+        }
         if self.layout.unknown_kinds > 0 {
-            let numbers: Vec<usize> = unknown_kinds(&self.layout, &self.row.cells)
+            let numbers: Vec<usize> = self
+                .layout
+                .unknown_kinds(&self.row.cells)
                 .filter(|index| self.row.cells[*index].kind(source, &self.numbers) == Kind::Number)
                 .collect();
             numbers.into_iter().for_each(|index| self.layout.decide_number(index));
@@ -236,6 +258,20 @@ impl Decoder {
         }
         self.row.passed_over.commit();
         self.bytes += source.len();
+    }
+
+    #[cold]
+    fn note_ignored(&mut self, source: &str) {
+        let names = self.row.ignored.iter().map(|name| name.text(source));
+        let room = IGNORED_NAMES_MAX.saturating_sub(self.ignored_names.len());
+        let fresh: Vec<String> =
+            names.filter(|name| !self.ignored_names.contains(&**name)).map(Cow::into_owned).collect();
+        self.ignored_names.extend(fresh.into_iter().take(room));
+    }
+
+    /// Names of properties that are ignored, from the first records: one of them may be meant by a name that no record has.
+    pub(crate) fn ignored_names(&self) -> &BTreeSet<String> {
+        &self.ignored_names
     }
 
     /// The properties that are the key.
@@ -369,8 +405,13 @@ impl Decoder {
         } else if !saved.is_empty() {
             self.layout.restore(saved)?;
         }
-        self.rows = new_rows(&self.layout, self.keep_raw, 0);
+        self.renew_rows();
         Ok(())
+    }
+
+    /// Begins with rows of the present layout, before the first record.
+    pub(super) fn renew_rows(&mut self) {
+        self.rows = new_rows(&self.layout, self.keep_raw, 0);
     }
 }
 
@@ -383,10 +424,22 @@ fn new_rows(layout: &Layout, keep_raw: bool, room: usize) -> RowsBuilder {
     RowsBuilder::new(&layout.batch_fields(), keys, keep_raw, room)
 }
 
-/// The fields whose kind is unknown before this record.
-fn unknown_kinds<'a>(layout: &'a Layout, cells: &'a [Cell]) -> impl Iterator<Item = usize> + 'a {
-    let fields = layout.fields.iter().take(cells.len()).enumerate();
-    fields.filter(|(_, field)| field.kind == Kind::Unknown).map(|(index, _)| index)
+/// A message as text, without what writers put before their JSON: a byte order mark, or the five bytes of a schema registry's
+/// serializer, a zero and the schema's number (Confluent's wire format).
+#[inline]
+fn text_of(payload: &[u8]) -> Result<&str, Rejected> {
+    if let [0, _, _, _, _, framed @ ..] = payload {
+        let text = std::str::from_utf8(framed).ok().filter(|text| text.trim_start().starts_with(['{', '[']));
+        return text.ok_or_else(|| {
+            Rejected::new(
+                "it begins like messages of a schema registry, and what follows is no JSON: is it Avro or Protobuf, which \
+                 cannot be read?",
+            )
+        });
+    }
+    let text = std::str::from_utf8(payload)
+        .map_err(|error| Rejected::new(format!("not UTF-8 at byte {}", error.valid_up_to())))?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 /// The key of a message as text; an empty one is none.

@@ -1,12 +1,13 @@
 //! The known fields, and the order in which their properties are expected.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use aqpipe_engine::record::{Field, Fields, Kind};
 use aqpipe_engine::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use super::cell::Cell;
 use super::names::{Names, is_pointer};
 use super::options::{DecoderOptions, Others};
 use super::property_names::{QUALITY, SCORE};
@@ -54,6 +55,8 @@ pub(super) struct Layout {
     pub(super) record: Option<RecordPath>,
     pub(super) flags: SourceFlags,
     open: bool,
+    /// The kinds of fields by the sample.
+    decided: BTreeMap<String, Kind>,
     numeric: Arc<BTreeSet<String>>,
     /// The measurements that are declared.
     declared: BTreeSet<Arc<str>>,
@@ -61,8 +64,10 @@ pub(super) struct Layout {
     measurements: Vec<bool>,
     /// The properties in the order in which they are expected: `"NAME":`, and the part that it is.
     plan: Vec<(Box<[u8]>, Slot)>,
-    /// The index of each property in the plan.
+    /// The index of each property in the plan, by its own name.
     plan_index: HashMap<Arc<str>, usize>,
+    /// The same by the name that is meant.
+    meant: HashMap<Arc<str>, usize>,
     batch_fields: Arc<Fields>,
 }
 
@@ -89,6 +94,7 @@ impl Layout {
             record: options.record.as_deref().map(RecordPath::new),
             flags: SourceFlags::default(),
             open: options.declared.is_none() || declared.open,
+            decided: BTreeMap::new(),
             numeric: with_flagged(options),
             declared: declared
                 .list
@@ -99,6 +105,7 @@ impl Layout {
             measurements: Vec::new(),
             plan: Vec::new(),
             plan_index: HashMap::new(),
+            meant: HashMap::new(),
             batch_fields: Arc::default(),
         };
         layout.fields = declared.list.into_iter().filter(|field| !layout.is_reserved(&field.name)).collect();
@@ -118,6 +125,11 @@ impl Layout {
         self.measurements.get(index).copied().unwrap_or_default()
     }
 
+    /// Whether a field of that name holds numbers, whatever its values are.
+    pub(super) fn holds_numbers(&self, name: &str) -> bool {
+        self.numeric.contains(name)
+    }
+
     /// Whether the property `quality` has the marks of an earlier pipeline, rather than what was asked for.
     fn has_marks(&self) -> bool {
         let is_code = self.flags.properties.iter().any(|code| code == QUALITY);
@@ -129,6 +141,21 @@ impl Layout {
         let is_key = || self.key_name() == Some(name) || self.key_columns().iter().any(|column| column == name);
         let parts = self.timestamp.iter().chain(&self.flags.properties);
         name == QUALITY || is_key() || parts.into_iter().any(|part| part == name)
+    }
+
+    /// The fields whose kind is unknown before a record with these cells.
+    pub(super) fn unknown_kinds<'a>(&'a self, cells: &'a [Cell]) -> impl Iterator<Item = usize> + 'a {
+        let fields = self.fields.iter().take(cells.len()).enumerate();
+        fields.filter(|(_, field)| field.kind == Kind::Unknown).map(|(index, _)| index)
+    }
+
+    /// Takes over the kinds that a sample has decided, for fields that are known and for those that come.
+    pub(super) fn decide(&mut self, kinds: BTreeMap<String, Kind>) {
+        for field in self.fields.iter_mut().filter(|field| field.kind == Kind::Unknown) {
+            field.kind = kinds.get(&*field.name).copied().unwrap_or(Kind::Unknown);
+        }
+        self.decided = kinds;
+        self.rebuild();
     }
 
     /// Works out everything that follows from the fields, after a change of them.
@@ -156,7 +183,9 @@ impl Layout {
         }
         self.plan.clear();
         self.plan_index.clear();
+        self.meant.clear();
         for (place, (name, slot)) in slots.into_iter().enumerate() {
+            self.meant.entry(Arc::clone(&name)).or_insert(place);
             let properties = self.names.properties(&name);
             let expected = properties.first().filter(|property| !is_pointer(property)).map(|property| {
                 let quoted = serde_json::to_string(property).unwrap_or_default();
@@ -210,12 +239,20 @@ impl Layout {
 
     /// Whether the name of an unknown property is free: that of the key is not, although the key may come from elsewhere.
     pub(super) fn is_free(&self, name: &str) -> bool {
-        self.key_name() != Some(name) && self.find(name).is_none()
+        self.key_name() != Some(name) && !self.meant.contains_key(name)
     }
 
-    /// The field of that name.
-    pub(super) fn field(&self, name: &str) -> Option<usize> {
-        match self.find(name)? {
+    /// The field of that name, as it is meant.
+    fn field(&self, name: &str) -> Option<usize> {
+        match self.plan[*self.meant.get(name)?].1 {
+            Slot::Field(index) => Some(index),
+            _ => None,
+        }
+    }
+
+    /// The field that a property is, by its own name.
+    pub(super) fn field_of(&self, property: &str) -> Option<usize> {
+        match self.find(property)? {
             (_, Slot::Field(index)) => Some(index),
             _ => None,
         }
@@ -246,7 +283,8 @@ impl Layout {
         scored: bool,
     ) {
         for (name, kind) in new {
-            let kind = if self.numeric.contains(name) { Kind::Number } else { kind };
+            let decided = self.decided.get(name).copied().unwrap_or(kind);
+            let kind = if self.numeric.contains(name) { Kind::Number } else { decided };
             self.fields.push(Field { name: name.into(), kind, derived: false });
         }
         for index in texts {

@@ -24,8 +24,10 @@
 mod cell;
 mod decode;
 mod encode;
+mod kinds;
 mod layout;
 mod lexer;
+mod members;
 mod names;
 mod options;
 mod passed_over;

@@ -7,6 +7,12 @@ use std::sync::Arc;
 /// Objects and arrays on the way to a value, so that none overflows the stack.
 pub(super) const PATH_LEVELS_MAX: usize = 64;
 
+/// How deep a property lies at the top of a record whose name is only its own, while another one is renamed so: what is renamed counts
+/// before it.
+pub(super) const OWN_NAME: usize = usize::MAX - 1;
+/// The same for a property whose name has the text of a pointer: what the pointer points at counts before it.
+pub(super) const POINTER_NAME: usize = usize::MAX;
+
 /// Whether a name is a JSON Pointer (RFC 6901).
 pub(super) fn is_pointer(name: &str) -> bool {
     name.starts_with('/')
@@ -71,6 +77,20 @@ impl Names {
         let renamed = self.renamed.iter().filter(|(_, meant)| ***meant == *name).map(|(property, _)| property.as_str());
         let own = (!self.renamed.contains_key(name)).then_some(name);
         renamed.chain(own).collect()
+    }
+
+    /// Whether another property is renamed so.
+    pub(super) fn is_meant(&self, name: &str) -> bool {
+        self.renamed.values().any(|meant| **meant == *name)
+    }
+
+    /// How deep a property of that name lies at the top of a record.
+    pub(super) fn depth(&self, name: &str) -> usize {
+        if is_pointer(name) {
+            return POINTER_NAME;
+        }
+        let is_own = !self.renamed.is_empty() && !self.renamed.contains_key(name) && self.is_meant(name);
+        if is_own { OWN_NAME } else { 0 }
     }
 
     /// The name that is meant by a property, where that is another one.

@@ -193,7 +193,7 @@ impl Quality {
     pub(super) fn resolve_derived(&mut self, layout: &Layout) -> bool {
         let derived = &mut self.derived;
         if self.has_derived && derived.generation != layout.generation {
-            derived.fields = derived.names.iter().filter_map(|name| layout.field(name)).collect();
+            derived.fields = derived.names.iter().filter_map(|name| layout.field_of(name)).collect();
             derived.all_known = derived.fields.iter().all(|index| layout.fields[*index].derived);
             derived.generation = layout.generation;
         }
@@ -254,7 +254,7 @@ impl Quality {
                 });
             }
         }
-        let field = |name: &Quoted| layout.field(&name.text(source));
+        let field = |name: &Quoted| layout.field_of(&name.text(source));
         for (name, provenance, distance) in &self.fills {
             if let Some(index) = field(name) {
                 update(columns, index, |quality, _| with_provenance(quality, *provenance, *distance));

@@ -1,8 +1,7 @@
 //! Envelopes: the record is a value inside of the message.
 
-use std::borrow::Cow;
-
 use super::lexer::Lexer;
+use super::members::Members;
 use super::names::{PATH_LEVELS_MAX, is_pointer, push_pointer};
 use super::rejected::Rejected;
 
@@ -11,7 +10,7 @@ use super::rejected::Rejected;
 pub(super) enum RecordPlace {
     /// At this byte.
     At(usize),
-    /// It is null: the message tells that there is none.
+    /// It is null, or what it would be in is: the message tells that there is none.
     Null,
 }
 
@@ -35,11 +34,7 @@ impl RecordPath {
         let mut lexer = Lexer::new(source);
         lexer.space();
         let mut found = None;
-        if lexer.peek() == Some(b'{') {
-            self.inside(&mut lexer, &mut String::new(), 0, &mut found)?;
-        } else {
-            lexer.value()?;
-        }
+        self.inside(&mut lexer, &mut String::new(), 0, &mut found)?;
         lexer.space();
         if lexer.peek().is_some() {
             lexer.fail("the end")?;
@@ -48,26 +43,14 @@ impl RecordPath {
         found.map(|(place, _)| place).ok_or_else(absent)
     }
 
-    /// Looks for the record inside of the object or array that comes next and whose path is `at`. The elements of an array have
-    /// their index as name, from 0.
+    /// Looks for the record inside of the object or array that comes next and whose path is `at`.
     fn inside(&self, lexer: &mut Lexer<'_>, at: &mut String, depth: usize, found: &mut Found) -> Result<(), Rejected> {
         if depth > PATH_LEVELS_MAX {
             lexer.fail("less nesting")?;
         }
         let above = at.len();
-        let is_object = lexer.peek() == Some(b'{');
-        let (open, close, expected) = if is_object { (b'{', b'}', "`,` or `}`") } else { (b'[', b']', "`,` or `]`") };
-        let mut more = lexer.open(open, close, "a value")?;
-        let mut index = 0;
-        while more {
-            let name = if is_object {
-                let name = lexer.name()?;
-                lexer.space();
-                name.text(lexer.text)
-            } else {
-                Cow::from(index.to_string())
-            };
-            index += 1;
+        let Some(mut members) = Members::of(lexer) else { return Ok(lexer.value()?) };
+        while let Some(name) = members.next(lexer)? {
             match self.separator {
                 '/' => push_pointer(at, &name),
                 _ if depth == 0 => at.push_str(&name),
@@ -81,11 +64,13 @@ impl RecordPath {
                 self.take(lexer, depth, found)?;
             } else if leads_there && matches!(lexer.peek(), Some(b'{' | b'[')) {
                 self.inside(lexer, at, depth + 1, found)?;
+            } else if leads_there && lexer.peek() == Some(b'n') {
+                lexer.value()?;
+                found.get_or_insert((RecordPlace::Null, usize::MAX));
             } else {
                 lexer.value()?;
             }
             at.truncate(above);
-            more = lexer.more(close, expected)?;
         }
         Ok(())
     }
@@ -121,7 +106,15 @@ mod tests {
             ("a", r#"{"a":null}"#, Err("null")),
             ("a.b", r#"{"a":{"b":null}}"#, Err("null")),
             ("a", "{}", Err("there is no property `a`")),
+            ("a.b", r#"{"a":null}"#, Err("null")),
+            ("/a/b/c", r#"{"a":{"b":null}}"#, Err("null")),
+            ("a.b", r#"{"a":null,"a.b":{}}"#, Ok(16)),
+            ("a.b", r#"{"a":false}"#, Err("there is no property `a.b`")),
+            ("a.b", r#"{"ab":null}"#, Err("there is no property `a.b`")),
             ("a", "[1]", Err("there is no property `a`")),
+            ("/0", r#"[{"a":1}]"#, Ok(1)),
+            ("0", "[null]", Err("null")),
+            ("/1", r#"[{"a":1}]"#, Err("there is no property `/1`")),
             ("a.b", r#"{"a":[{"b":{}}]}"#, Err("there is no property `a.b`")),
             ("a.0", r#"{"a":[{"b":{}}]}"#, Ok(6)),
             ("/a/1/b", r#"{"a":[{"b":{}},{"b":{}}]}"#, Ok(20)),

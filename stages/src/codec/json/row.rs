@@ -38,6 +38,8 @@ pub(super) struct Row {
     pub(super) ignored: Vec<Quoted>,
     /// What was found inside of objects, and how deep: what lies less deep takes its place.
     pub(super) deep: Vec<(Slot, usize)>,
+    /// The unknown properties, by their place in `new`, whose names others are renamed to.
+    pub(super) own: Vec<usize>,
     /// The path of the present property, with dots and as a pointer.
     pub(super) path: String,
     pub(super) pointer: String,
@@ -60,6 +62,7 @@ impl Row {
         self.passed_over.begin();
         self.ignored.clear();
         self.deep.clear();
+        self.own.clear();
     }
 
     /// Whether a value at this depth counts, rather than one that is there already.
@@ -77,6 +80,11 @@ impl Row {
             None => {}
         }
         Ok(true)
+    }
+
+    /// How deep the present value of a part lies.
+    pub(super) fn depth_of(&self, slot: Slot) -> usize {
+        self.deep.iter().find(|(deep, _)| *deep == slot).map_or(0, |(_, depth)| *depth)
     }
 
     /// Whether a known field is one that nobody asked for.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::cell::Cell;
 use super::layout::Layout;
 use super::lexer::Lexer;
-use super::names::{is_pointer, push_pointer};
+use super::names::push_pointer;
 use super::options::Others;
 use super::rejected::Rejected;
 use super::row::{IGNORED, Row};
@@ -14,13 +14,21 @@ use crate::reading::Key;
 
 impl Row {
     /// Reads a record, which starts at a byte of its message and is all of it where that is the first one.
+    #[inline]
     pub(super) fn read(&mut self, source: &str, start: usize, by: &mut Reading<'_>) -> Result<(), Rejected> {
+        self.read_properties(source, start, by)?;
+        self.time = self.read_time(source, by)?;
+        Ok(())
+    }
+
+    /// The same without the meaning of its time.
+    pub(super) fn read_properties(&mut self, source: &str, start: usize, by: &mut Reading<'_>) -> Result<(), Rejected> {
         let layout = by.layout;
         self.clear(layout);
         let mut lexer = Lexer { text: source, at: start };
         lexer.space();
         if lexer.peek() != Some(b'{') {
-            return Err(not_an_object(lexer));
+            return Err(not_an_object(lexer, layout.record.is_some()));
         }
         let mut more = lexer.open(b'{', b'}', "`{`")?;
         let mut place = 0;
@@ -41,7 +49,6 @@ impl Row {
                 lexer.fail("the end")?;
             }
         }
-        self.time = self.read_time(source, by)?;
         Ok(())
     }
 
@@ -92,9 +99,7 @@ impl Row {
         lexer.space();
         let name = quoted.text(lexer.text);
         if let Some((found, slot)) = by.layout.find(&name) {
-            // What a pointer points at counts before a property that has its text as name.
-            let depth = if is_pointer(&name) { usize::MAX } else { 0 };
-            self.value(slot, depth, lexer, by)?;
+            self.value(slot, by.layout.names.depth(&name), lexer, by)?;
             return Ok(found + 1);
         }
         if by.layout.names.has_paths() {
@@ -115,8 +120,9 @@ impl Row {
             lexer.value()?;
             return Ok(place);
         }
+        let depth = by.layout.names.depth(&name);
         let meant = by.layout.names.renamed(&name).map(|meant| Cow::from(meant.to_string()));
-        self.new_field(meant.unwrap_or(name), lexer, by.layout)?;
+        self.new_field(meant.unwrap_or(name), depth, lexer, by.layout)?;
         Ok(place)
     }
 }
@@ -143,9 +149,17 @@ fn no_time(layout: &Layout, text: &str, why: &str) -> Rejected {
 }
 
 #[cold]
-fn not_an_object(mut lexer: Lexer<'_>) -> Rejected {
+fn not_an_object(mut lexer: Lexer<'_>, is_inside: bool) -> Rejected {
+    let what = match lexer.peek() {
+        Some(b'[') if !is_inside => ": `record = \"/0\"` reads the first element of an array as the record",
+        Some(b'"') => ": it is a text; does its writer quote the object once more?",
+        Some(b'0'..=b'9' | b'-') if !is_inside => {
+            ": `format = \"csv\"` with `columns` reads messages that are bare values"
+        }
+        _ => "",
+    };
     match lexer.value() {
         Err(error) => error.into(),
-        Ok(()) => Rejected::new("it is JSON, but not an object"),
+        Ok(()) => Rejected::new(format!("it is JSON, but not an object{what}")),
     }
 }

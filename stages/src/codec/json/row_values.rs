@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::cell::Cell;
 use super::layout::{Layout, Slot};
 use super::lexer::Lexer;
-use super::names::is_pointer;
+use super::names::{OWN_NAME, POINTER_NAME, is_pointer};
 use super::options::Others;
 use super::property_names::QUALITY;
 use super::quality::TestBits;
@@ -88,17 +88,35 @@ impl Row {
         Ok(())
     }
 
-    /// Reads the value of a property that no field has yet.
+    /// Reads the value of a property that no field has yet, `depth` objects deep.
     pub(super) fn new_field(
         &mut self,
         name: Cow<'_, str>,
+        depth: usize,
         lexer: &mut Lexer<'_>,
         layout: &Layout,
     ) -> Result<(), Rejected> {
         if !layout.is_free(&name) {
             return self.pass_over(&name, lexer);
         }
-        let why = if self.new.iter().any(|(known, _)| *known == name) {
+        let known = self.new.iter().position(|(known, _)| *known == name);
+        let own = known.and_then(|place| self.own.iter().position(|own| *own == place));
+        if let (Some(place), Some(own)) = (known, own)
+            && depth != OWN_NAME
+            && let Ok(cell) = Cell::read(lexer)?
+        {
+            self.own.remove(own);
+            self.new[place].1 = cell;
+            self.place(layout.fields.len() + place, Some(OWN_NAME), depth);
+            self.passed_over.note(&name, "another property is renamed so");
+            return Ok(());
+        }
+        if known.is_some() && own.is_none() && depth == OWN_NAME {
+            self.place(IGNORED, Some(0), depth);
+            self.passed_over.note(&name, "another property is renamed so");
+            return Ok(lexer.value()?);
+        }
+        let why = if known.is_some() {
             Some(repeated(&name))
         } else {
             layout.refuses(&name, self.new.len()).map(Rejected::new)
@@ -110,6 +128,9 @@ impl Row {
         };
         match cell {
             Ok(cell) => {
+                if depth == OWN_NAME {
+                    self.own.push(self.new.len());
+                }
                 self.order.push(layout.fields.len() + self.new.len());
                 self.new.push((name.into_owned(), cell));
                 Ok(())
@@ -130,17 +151,35 @@ impl Row {
     ) -> Result<(), Rejected> {
         let name = &layout.fields[index].name;
         let is_there = !matches!(self.cells[index], Cell::Absent);
+        let known = is_there.then(|| self.depth_of(Slot::Field(index)));
         match self.counts(Slot::Field(index), depth, is_there, name) {
-            Ok(true) => {
-                self.cells[index] = cell;
-                if !is_there {
-                    self.order.push(index);
+            Ok(counts) => {
+                if counts {
+                    self.cells[index] = cell;
                 }
+                if is_there {
+                    self.passed_over.note(name, "another value of it counts");
+                }
+                self.place(if counts { index } else { IGNORED }, known, depth);
             }
             Err(_) if self.is_unasked(index, layout) => self.passed_over.note(name, "once more"),
-            other => drop(other?),
+            Err(why) => return Err(why),
         }
         Ok(())
+    }
+
+    /// Notes the place of a value among the properties of the record, where one of the field is `known` at that depth: both are there.
+    fn place(&mut self, index: usize, known: Option<usize>, depth: usize) {
+        let is_at_top = |depth: usize| matches!(depth, 0 | OWN_NAME | POINTER_NAME);
+        if known.is_none() {
+            self.order.push(index);
+        } else if known.is_some_and(is_at_top) && is_at_top(depth) {
+            self.order
+                .iter_mut()
+                .filter(|other| **other == index && index != IGNORED)
+                .for_each(|other| *other = IGNORED);
+            self.order.push(index);
+        }
     }
 
     /// An object or an array in place of a field's value.

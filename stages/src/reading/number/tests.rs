@@ -209,6 +209,28 @@ fn marks_behind_values_say_what_they_are_worth() {
 }
 
 #[test]
+fn a_unit_behind_values_says_nothing_of_them() {
+    let reader = reader(|options| {
+        options.value_marks =
+            ["ug/m3", "p.p.b.", "ppb (1h)"].map(|unit| (unit.to_owned(), MarkVerdict::Good)).into_iter().collect();
+        options.value_marks.insert("*".to_owned(), MarkVerdict::Suspect);
+        options.censored = Some(Censored::Half);
+    });
+    let cases = [
+        ("0.5 ug/m3", Value(0.5)),
+        ("0.5ug/m3", Value(0.5)),
+        ("1e3 p.p.b.", Value(1e3)),
+        ("7 ppb (1h)", Value(7.0)),
+        ("<1 ug/m3", Beyond(0.5)),
+        ("0.5* ug/m3", Suspect(0.5)),
+        ("NA ug/m3", Gap),
+        ("ug/m3", Gap),
+        ("3 ug/m", Unreadable),
+    ];
+    check(&reader, &cases);
+}
+
+#[test]
 fn options_that_contradict_each_other_are_found() {
     let problems = |change: fn(&mut NumberOptions)| {
         let mut options = NumberOptions::default();

@@ -35,10 +35,20 @@ impl TimestampOptions {
 
     fn check_formats(&self) -> Vec<Problem> {
         let is_list = self.formats().len() > 1;
+        let is_joined = self.names().len() > 1;
         let problem = |(index, format): (usize, &String)| {
-            let why = TimeFormat::new(format).err()?;
             let mut path = vec!["timestamp".to_owned(), "format".to_owned()];
             path.extend(is_list.then(|| index.to_string()));
+            let why = match TimeFormat::new(format) {
+                Ok(TimeFormat::Epoch(_)) if is_joined => {
+                    let key = self.place().pop().unwrap_or_default();
+                    let message =
+                        format!("`{format}` is one number, and `{key}` are several texts with blanks between them");
+                    return Some(Problem::new(path, message).help("name the one that has the whole time"));
+                }
+                Ok(_) => return None,
+                Err(why) => why,
+            };
             let message = format!("`{format}` is not a format that times can be read by: {why}");
             let problem = Problem::new(path, message);
             let near = if format.contains('%') { None } else { nearest(format, TimeFormat::names()) };

@@ -41,7 +41,7 @@ impl Last {
     /// Whether the next record may have the time of this one, because there were as many at the times before.
     fn has_more(self) -> bool {
         let [now, last, before] = self.records;
-        now < last.min(before)
+        now < if before == 0 { last } else { last.min(before) }
     }
 
     fn choose(self, earlier: i64, later: i64) -> Option<Which> {
@@ -162,6 +162,8 @@ mod tests {
             (&[3.0, 2.5, 2.0, 2.5, 2.0], &[4.0, 3.5, 3.0, 2.5, 2.0]),
             // Two records at each time.
             (&[0.0, 0.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 3.0], &[0.0, 0.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0]),
+            // The same where the input begins one time before.
+            (&[1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 3.0, 3.0], &[1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0]),
             // One late record does not turn the order round.
             (&[0.0, 0.5, 1.0, 0.75, 1.5, 2.0, 2.0], &[0.0, 0.5, 1.0, 0.7, 1.5, 2.0, 3.0]),
         ] {

@@ -100,6 +100,16 @@ fn names_and_delimiters_that_would_confuse_readers_are_problems() {
 }
 
 #[test]
+fn a_unit_of_no_field_is_warned_of() {
+    let config: CsvSinkConfig =
+        serde_json::from_value(serde_json::json!({"dir": "out", "units": {"T": "K", "t": "K"}})).expect("valid");
+    let fields = Fields { list: vec![Field::number("T")], ..Fields::default() };
+    let problems = config.check(&fields).expect_err("a warning");
+    assert!(matches!(&problems[..], [one] if one.warning && one.path == ["units", "t"]), "{problems:?}");
+    config.check(&Fields { open: true, ..Fields::default() }).expect("it may still come");
+}
+
+#[test]
 fn a_file_is_a_checkpoint_of_so_many_records_and_is_never_written_again() {
     let config: CsvSinkConfig = toml::from_str(EXAMPLE).expect("valid");
     let policy = CheckpointPolicy::Records { records_max: 10_000, timeout: Duration::from_secs(30) };

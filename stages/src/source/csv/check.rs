@@ -2,15 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use aqpipe_engine::config::nearest;
-use aqpipe_engine::record::{Field, Fields, TIMESTAMP};
+use aqpipe_engine::record::{Field, Fields};
 use aqpipe_engine::stage::{Problem, Repeat};
 
 use super::cell_text;
+use super::column_plan::ColumnPlan;
 use super::config::CsvSourceConfig;
 use crate::input::playback::Playback;
-use crate::reading::FlagSource;
-use crate::reading::time::{Cells, Zone};
+use crate::reading::time::{Cells, TimestampOptions, Zone};
 
 /// Lines before the records: a file that has more of them is no table.
 const SKIPPED_LINES_MAX: u32 = 10_000;
@@ -18,8 +17,15 @@ const SKIPPED_LINES_MAX: u32 = 10_000;
 impl CsvSourceConfig {
     /// The fields that the options promise, or all problems of the options.
     pub(super) fn checked(&self) -> Result<Fields, Vec<Problem>> {
+        let problems = self.problems();
+        if problems.iter().any(|problem| !problem.warning) { Err(problems) } else { Ok(self.promised()) }
+    }
+
+    /// All problems of the options, warnings too.
+    pub(super) fn problems(&self) -> Vec<Problem> {
         let mut problems = self.check_dialect();
         problems.extend(self.check_columns());
+        problems.extend(self.check_renamed());
         problems.extend(self.check_timestamp());
         problems.extend(self.check_key());
         problems.extend(self.check_fields());
@@ -32,10 +38,17 @@ impl CsvSourceConfig {
                     .help("leave it out to read all records"),
             );
         }
-        if problems.iter().any(|problem| !problem.warning) { Err(problems) } else { Ok(self.promised()) }
+        problems
     }
 
     fn promised(&self) -> Fields {
+        // What stands in no file's header is known before; the kinds are not.
+        if !self.is_declared()
+            && !self.columns.is_empty()
+            && let Ok(plan) = ColumnPlan::new(&self.columns, self, &BTreeSet::new())
+        {
+            return plan.layout(self);
+        }
         let field = |name: &str| if self.is_text(name) { Field::text(name) } else { Field::number(name) };
         Fields {
             list: self.declared().map(field).collect(),
@@ -59,12 +72,15 @@ impl CsvSourceConfig {
             problems.push(Problem::new(["delimiter"], "the delimiter must be an ASCII character that no number has"));
         }
         if self.delimiter == self.decimal && (self.decimal == '.' || self.quote.is_empty()) {
-            problems.push(Problem::new(["delimiter"], "the delimiter must not be the decimal mark"));
+            // The one that differs from its default was written.
+            let option = if self.delimiter == ',' { "decimal" } else { "delimiter" };
+            problems.push(Problem::new([option], "the delimiter must not be the decimal mark"));
         }
         if self.quote.chars().count() > 1 || quote.is_some_and(|quote| !plain(quote)) {
             problems.push(Problem::new(["quote"], "the quote must be one ASCII character, or empty"));
         } else if quote == Some(self.delimiter) {
-            problems.push(Problem::new(["quote"], "the quote must not be the delimiter"));
+            let option = if self.quote == "\"" { "delimiter" } else { "quote" };
+            problems.push(Problem::new([option], "the quote must not be the delimiter"));
         }
         problems.extend(self.numbers().check());
         problems
@@ -127,31 +143,6 @@ impl CsvSourceConfig {
         problems
     }
 
-    fn check_columns(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        if self.header == Some(false) && self.columns.is_empty() {
-            problems.push(
-                Problem::new(["header"], "without a header, `columns` must name the columns")
-                    .help("columns = [\"Date\", \"Time\", …], with \"\" for a column to be ignored"),
-            );
-        }
-        let mut seen = BTreeSet::new();
-        for (index, name) in self.columns.iter().enumerate() {
-            if !name.is_empty() && !seen.insert(name) {
-                problems.push(Problem::new(["columns", &index.to_string()], format!("`{name}` is named twice")));
-            }
-        }
-        let mut targets = BTreeSet::new();
-        for (name, target) in &self.rename {
-            if target.is_empty() {
-                problems.push(Problem::new(["rename", name], "the new name is empty"));
-            } else if !targets.insert(target) {
-                problems.push(Problem::new(["rename", name], format!("two columns would be called `{target}`")));
-            }
-        }
-        problems
-    }
-
     fn check_timestamp(&self) -> Vec<Problem> {
         let cells = if self.of_messages { Cells::ColumnsOfMessages } else { Cells::Columns };
         // A file has a clock; messages may be without one.
@@ -162,7 +153,9 @@ impl CsvSourceConfig {
         };
         let mut problems = self.timestamp.check(cells, zone.as_ref().ok());
         if problems.iter().all(|problem| problem.warning) {
-            let path = self.timestamp.place();
+            // Where the option is absent, it is `columns` that lacks the column of that name.
+            let is_absent = self.timestamp == TimestampOptions::default();
+            let path = if is_absent { vec!["columns"] } else { self.timestamp.place() };
             problems.extend(self.timestamp.names().iter().filter_map(|name| self.unknown_column(&path, name)));
         }
         problems.extend(zone.err());
@@ -177,76 +170,5 @@ impl CsvSourceConfig {
             problems.extend(self.unknown_column(&path, column));
         }
         problems
-    }
-
-    fn check_fields(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        for (list, names) in [("fields", &self.fields), ("text_fields", &self.text_fields)] {
-            for (index, name) in names.iter().enumerate() {
-                let path = [list, &index.to_string()];
-                problems.extend(self.unknown_column(&path, name));
-                problems.extend(self.field_conflict(name).map(|why| Problem::new(path, why)));
-                if names[..index].contains(name) {
-                    problems.push(Problem::new(path, format!("`{name}` is named twice")));
-                }
-            }
-        }
-        problems
-    }
-
-    fn check_flags(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        for (field, flags) in &self.flags {
-            problems.extend(flags.check(field));
-            let path = ["flags", field, "column"];
-            match &flags.column {
-                FlagSource::Name(name) => problems.extend(self.unknown_column(&path, name)),
-                FlagSource::Number(number) if !self.columns.is_empty() && *number as usize > self.columns.len() => {
-                    let message = format!("`columns` has {} columns", self.columns.len());
-                    problems.push(Problem::new(path, message));
-                }
-                FlagSource::Number(_) => {}
-            }
-            if self.is_text(field) {
-                problems
-                    .push(Problem::new(["flags", field], format!("`{field}` is text, which has no flags")).at_key());
-            } else if self.is_declared() && !self.fields.contains(field) {
-                let problem = Problem::new(["flags", field], format!("`fields` has no `{field}`")).at_key();
-                problems.push(match nearest(field, self.fields.iter().map(String::as_str)) {
-                    Some(near) => problem.label(format!("did you mean `{near}`?")),
-                    None => problem,
-                });
-            }
-        }
-        problems
-    }
-
-    /// Why a field cannot have this name.
-    pub(super) fn field_conflict(&self, name: &str) -> Option<String> {
-        let key = self.key.as_ref();
-        if name.is_empty() {
-            Some("a field must have a name".to_owned())
-        } else if self.timestamp.names().contains(&name) {
-            Some(format!("`{name}` is a column of the timestamp and cannot be a field as well"))
-        } else if name == TIMESTAMP {
-            Some(format!("`{name}` is reserved for the time of a record"))
-        } else if key.is_some_and(|key| key.name() == name || key.columns().iter().any(|column| column == name)) {
-            Some(format!("`{name}` is the key and cannot be a field as well"))
-        } else {
-            None
-        }
-    }
-
-    /// The problem of a column that `columns` does not list.
-    fn unknown_column(&self, path: &[&str], name: &str) -> Option<Problem> {
-        let columns = || self.columns.iter().map(|column| self.rename.get(column).unwrap_or(column).as_str());
-        if self.columns.is_empty() || columns().any(|column| column == name) {
-            return None;
-        }
-        let problem = Problem::new(path.iter().copied(), format!("`columns` has no `{name}`"));
-        Some(match nearest(name, columns().filter(|column| !column.is_empty())) {
-            Some(near) => problem.label(format!("did you mean `{near}`?")),
-            None => problem,
-        })
     }
 }

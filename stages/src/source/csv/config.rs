@@ -23,7 +23,8 @@ use aqpipe_engine::stage::Repeat;
 /// that is needed and no text becomes a dead letter. Blank lines and lines of separators alone are not records, nor is a header
 /// that comes again, nor the line `sep=;` for spreadsheets.
 ///
-/// With `fields` each file of a glob is read by its own header: its columns may have another order, and there may be others.
+/// With `fields` each file of a glob is read by its own header: its columns may have another order, and there may be others. So is
+/// what follows a header inside of a file that names other columns than the one before, as a logger writes that was started again.
 /// Files that are packed with gzip or zstd are read as they are, whatever their names: their first bytes tell. A run that was
 /// interrupted in the middle of one unpacks it from the beginning.
 ///
@@ -85,8 +86,8 @@ pub(crate) struct CsvSourceConfig {
     /// (`>50`) is the limit. Its quality says `censored`. Absent, such cells cannot be read.
     #[serde(default)]
     pub(super) censored: Option<Censored>,
-    /// Marks behind values: `{ "#" = "fail", "*" = "suspect", "x" = "missing" }`. A value with a mark that means `fail` or
-    /// `missing` is not carried. A mark may stand behind a limit too (`<0.5U`), where `censored` reads it.
+    /// Marks behind values: `{ "#" = "fail", "*" = "suspect", "x" = "missing", "ug/m3" = "good" }`. A value with a mark that means
+    /// `fail` or `missing` is not carried; a mark that means `good` is a unit, and says nothing of its value. A mark may stand behind a limit too (`<0.5U`), where `censored` reads it.
     #[serde(default)]
     pub(super) value_marks: BTreeMap<String, MarkVerdict>,
     /// The publisher's own verdict on a field, from codes in another column: its test is called `source`. A code that is not

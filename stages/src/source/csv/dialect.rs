@@ -39,6 +39,22 @@ impl Dialect {
             }
         }
     }
+
+    /// Whether a cell of a record begins with a quote that is never closed.
+    pub(super) fn has_open_quote(self, record: &[u8]) -> bool {
+        let Some(quote) = self.quote.filter(|quote| record.contains(quote)) else { return false };
+        let mut rest = record;
+        loop {
+            if let Some(inside) = rest.strip_prefix(&[quote]) {
+                let Some(behind) = behind_quotes(inside, quote) else { return true };
+                rest = behind;
+            }
+            match rest.iter().position(|byte| *byte == self.delimiter) {
+                Some(end) => rest = &rest[end + 1..],
+                None => return false,
+            }
+        }
+    }
 }
 
 /// What follows the closing quote of a cell, given what follows the opening one.
@@ -67,10 +83,16 @@ mod tests {
         let dialect = Dialect { delimiter: b',', quote: Some(b'"') };
         for good in ["", "a,b", "\"a\",b", "a,\"b\"", "\"a,\"\"b\"\"\",\"\"", "a\"b,c", "\"\"\"\""] {
             assert!(dialect.is_well_quoted(good.as_bytes()), "{good}");
+            assert!(!dialect.has_open_quote(good.as_bytes()), "{good}");
         }
         for bad in ["\"a", "a,\"b", "\"a\"b,c", "\"a\"\"", "\"a\" ,b", "\"\"\""] {
             assert!(!dialect.is_well_quoted(bad.as_bytes()), "{bad}");
         }
+        let open = ["\"a", "a,\"b", "\"a\"b,c", "\"a\"\"", "\"a\" ,b", "\"\"\"", "\"a\"b\"c,d"];
+        assert_eq!(
+            open.map(|record| dialect.has_open_quote(record.as_bytes())),
+            [true, true, false, true, false, true, false]
+        );
         assert!(Dialect { quote: None, ..dialect }.is_well_quoted(b"\"a"));
     }
 }

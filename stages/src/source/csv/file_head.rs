@@ -1,6 +1,5 @@
 //! The lines of a file before its records: its own identity, the names of its columns, their units.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -11,7 +10,8 @@ use super::config::CsvSourceConfig;
 use super::dialect::Dialect;
 use super::file_text::FileText;
 use super::input_files::{InputFile, UNKNOWN_LENGTH};
-use super::records::{BYTE_ORDER_MARK, ReadOutcome, Records};
+use super::record_input::BYTE_ORDER_MARK;
+use super::records::{ReadOutcome, Records};
 
 /// Lines before the records that are known again where they come again.
 const HEAD_LINES_KEPT_MAX: usize = 16;
@@ -38,15 +38,19 @@ pub(super) struct Head {
     /// The names of the columns, where the file has them.
     pub(super) names: Option<Vec<String>>,
     /// The last column that has a name.
-    last_name: Option<usize>,
+    pub(super) last_name: Option<usize>,
     /// The line that names them; the first one of the records where none does.
     pub(super) line: u64,
     /// The line behind the head.
     pub(super) end: u64,
     /// Whether a line tells spreadsheets the delimiter.
     pub(super) has_separator_line: bool,
-    /// The lines as they are written.
+    /// The line that names the columns, as it is written.
+    header: Box<[u8]>,
+    /// The others, as they are written.
     lines: Vec<Box<[u8]>>,
+    /// Lines behind the header that are still to be passed over.
+    pub(super) lines_to_skip: u32,
     /// The bytes by which one of them may begin that comes again: most records begin otherwise.
     starts: [u64; 4],
 }
@@ -120,10 +124,7 @@ impl HeadRules {
                 }
             }
             head.line = records.record_line();
-            let names = names(&records, span)?;
-            head.last_name = names.iter().rposition(|name| !name.is_empty());
-            head.names = Some(names);
-            head.keep(records.raw());
+            head.name(&records, span)?;
             for _ in 0..self.skip_after_header {
                 if !head.add_line(&mut records, span)? && may_grow {
                     return Ok(None);
@@ -172,8 +173,17 @@ impl Head {
         Ok(true)
     }
 
+    /// Takes the names of the columns from the last record.
+    fn name(&mut self, records: &Records<FileText>, span: &InputFile) -> Result<()> {
+        let names = names(records, span)?;
+        self.last_name = names.iter().rposition(|name| !name.is_empty());
+        self.names = Some(names);
+        self.header = if records.raw().len() <= HEAD_LINE_BYTES_MAX { records.raw().into() } else { Box::default() };
+        Ok(())
+    }
+
     fn note_starts(&mut self, quote: Option<u8>) {
-        let lines = self.lines.iter().filter_map(|line| line.first());
+        let lines = self.lines.iter().filter_map(|line| line.first()).chain(self.header.first());
         let first_name = self.names.iter().flatten().next().and_then(|name| name.as_bytes().first());
         let starts = lines.chain(first_name).chain(&quote).chain(BYTE_ORDER_MARK.first()).chain(b" \t").copied();
         for start in starts.collect::<Vec<u8>>() {
@@ -188,6 +198,41 @@ impl Head {
         }
     }
 
+    /// Goes to the next record. Lines that belong to the head are passed over first.
+    #[inline]
+    pub(super) fn next(&mut self, records: &mut Records<FileText>) -> std::io::Result<ReadOutcome> {
+        if self.lines_to_skip > 0 { self.pass_over_line(records) } else { records.next() }
+    }
+
+    #[cold]
+    fn pass_over_line(&mut self, records: &mut Records<FileText>) -> std::io::Result<ReadOutcome> {
+        Ok(match records.next_line()? {
+            ReadOutcome::Record => {
+                self.lines_to_skip -= 1;
+                self.keep(records.raw());
+                self.note_starts(None);
+                ReadOutcome::Read
+            }
+            // It is no line of a head.
+            ReadOutcome::TooLong => {
+                self.lines_to_skip = 0;
+                ReadOutcome::Read
+            }
+            other => other,
+        })
+    }
+
+    /// The head of what stands behind the last record, which names the columns anew.
+    pub(super) fn begun_again(&self, rules: &HeadRules, records: &Records<FileText>, span: &InputFile) -> Result<Head> {
+        let mut head = Head { lines: self.lines.clone(), starts: self.starts, ..Head::default() };
+        head.line = records.record_line();
+        head.end = if head.line == 0 { 0 } else { records.line() + u64::from(rules.skip_after_header) };
+        head.lines_to_skip = rules.skip_after_header;
+        head.name(records, span)?;
+        head.note_starts(rules.dialect.quote);
+        Ok(head)
+    }
+
     /// Whether the last record is a line of the head that comes again, as where files were joined or a logger was started again.
     #[inline]
     pub(super) fn repeats(&self, records: &Records<FileText>) -> bool {
@@ -198,7 +243,8 @@ impl Head {
 
     fn is_line_again(&self, records: &Records<FileText>) -> bool {
         let raw = records.raw();
-        let same = |line: &[u8]| self.lines.iter().any(|known| known.len() == line.len() && **known == *line);
+        let known = || self.lines.iter().chain([&self.header]);
+        let same = |line: &[u8]| known().any(|known| known.len() == line.len() && **known == *line);
         same(raw) || self.names_again(records) || raw.strip_prefix(BYTE_ORDER_MARK).is_some_and(same)
     }
 
@@ -218,34 +264,8 @@ impl Head {
     }
 }
 
-impl Head {
-    /// Whether the last record, which is no row, is a header other than this one: it is as wide, has the names of the time's columns,
-    /// and most of its cells are names,
-    /// of which one stands elsewhere or is new. Behind a wider or narrower one no row would fit, which is told of each.
-    #[cold]
-    pub(super) fn names_anew(&self, records: &Records<FileText>, config: &CsvSourceConfig) -> bool {
-        let Some(names) = &self.names else { return false };
-        let time = config.timestamp.names();
-        if !config.columns.is_empty() || time.is_empty() || records.columns() != names.len() {
-            return false;
-        }
-        let cells = (0..records.columns()).map(|column| String::from_utf8_lossy(records.cell(column)));
-        let cells: Vec<String> = cells.map(|cell| cell.trim_start_matches('\u{feff}').trim().to_owned()).collect();
-        let known: BTreeSet<&str> = names.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
-        let filled = cells.iter().filter(|cell| !cell.is_empty()).count();
-        let named = cells.iter().filter(|cell| known.contains(cell.as_str())).count();
-        let is = |cell: &String, name: &&str| config.rename.get(cell).unwrap_or(cell) == name;
-        let other = |(cell, name): (&String, &String)| {
-            let is_name = known.contains(cell.as_str()) || cell.starts_with(char::is_alphabetic);
-            !name.is_empty() && cell != name && is_name
-        };
-        let has_time = time.iter().all(|name| cells.iter().any(|cell| is(cell, name)));
-        has_time && named > 1 && 2 * named > filled && cells.iter().zip(names).any(other)
-    }
-}
-
 /// The next record, or what is there in its place.
-fn next(records: &mut Records<FileText>, span: &InputFile) -> Result<ReadOutcome> {
+pub(super) fn next(records: &mut Records<FileText>, span: &InputFile) -> Result<ReadOutcome> {
     loop {
         match records.next().map_err(|e| unreadable(span, e))? {
             ReadOutcome::Read => {}
@@ -265,7 +285,17 @@ fn names(records: &Records<FileText>, span: &InputFile) -> Result<Vec<String>> {
     let names = names.map_err(|_| {
         failed(format!("the names of the columns are {}", not_in(span.form.encoding))).help(ENCODING_HELP)
     })?;
-    Ok(names.into_iter().map(|name| name.trim().to_owned()).collect())
+    Ok(names.into_iter().map(|name| name_in(name).to_owned()).collect())
+}
+
+/// The name in a cell of a header, which may have the mark of byte order before it where files were joined.
+pub(super) fn name_in(cell: &str) -> &str {
+    let name = cell.trim();
+    match name.strip_prefix('\u{feff}') {
+        // Behind the mark a quote begins no cell.
+        Some(name) => name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(name).trim(),
+        None => name,
+    }
 }
 
 fn empty(span: &InputFile) -> Error {

@@ -124,16 +124,26 @@ impl FileReading {
         self.plan(&columns)
     }
 
+    /// What the columns are that are given by their numbers.
+    pub(super) fn numbered(&self) -> &NumberedFlags {
+        &self.numbered
+    }
+
     /// What dead letters keep to decode their rows again.
     pub(super) fn raw_schema(&self, columns: &[String], span: &InputFile) -> RawSchema {
         RawSchema::of(columns, &self.config, span.form.encoding)
     }
 
-    /// The raw schema of the rows of a file that is not open; nothing where the file is gone.
-    pub(super) fn read_raw_schema(&self, span: &InputFile) -> Option<RawSchema> {
+    /// The raw schema of the rows behind the header at a byte, or the first one, of a file that is not open; nothing where the file
+    /// is gone.
+    pub(super) fn read_raw_schema(&self, span: &InputFile, header: u64) -> Option<RawSchema> {
         let file = Arc::new(File::open(&span.name).ok()?);
         let opened = self.open(&file, span, false).ok()??;
-        Some(self.raw_schema(&opened.columns, span))
+        let columns = match header {
+            0 => opened.columns,
+            header => self.header_at((&file, span), &opened.head, header, header).ok()?.columns,
+        };
+        Some(self.raw_schema(&columns, span))
     }
 
     /// The option that would pass over a line which is no record: it looks like a comment, or stands behind the header and has

@@ -56,7 +56,7 @@ impl Growing {
         }
         if begun_again {
             tracing::warn!("{} was emptied and begun again: it is read from its beginning", span.name);
-            let again = InputFile { from: 0, before: 0, stored, ..span.clone() };
+            let again = InputFile { from: 0, before: 0, headers: Vec::new(), stored, ..span.clone() };
             let length = if span.form.is_plain() { stored } else { UNKNOWN_LENGTH };
             return Ok(Some(AtEnd::Next(vec![InputFile { length, ..again }])));
         }

@@ -28,6 +28,8 @@ pub(super) struct InputFile {
     /// The byte of its text from which it is to be read, and the CRC-32 of what lies before.
     pub(super) from: u64,
     pub(super) before: u32,
+    /// The bytes of its text at which headers begin by which what stands behind them is read; its first one is not among them.
+    pub(super) headers: Vec<u64>,
     /// Its absolute path without links.
     pub(super) path: String,
     /// Its device and inode, which stay when it is renamed.
@@ -39,6 +41,11 @@ pub(super) struct InputFile {
 }
 
 impl InputFile {
+    /// Where the header begins by which the byte is read, unless that is the file's first one.
+    pub(super) fn header_before(&self, byte: u64) -> Option<u64> {
+        self.headers.iter().rev().copied().find(|header| *header < byte)
+    }
+
     /// A file as it is now, whose text is in this encoding unless it says otherwise.
     pub(super) fn of(path: &Path, encoding: &'static Encoding) -> Result<InputFile> {
         let name = path.to_string_lossy().into_owned();
@@ -60,7 +67,7 @@ impl InputFile {
         let file = File::open(path).map_err(unreadable)?;
         let form = FileForm::of(&Arc::new(file), stored, encoding).map_err(unreadable)?;
         let length = if form.is_plain() { stored } else { UNKNOWN_LENGTH };
-        Ok(InputFile { name, length, from: 0, before: 0, path: full_path, node, stored, form })
+        Ok(InputFile { name, length, from: 0, before: 0, headers: Vec::new(), path: full_path, node, stored, form })
     }
 
     /// The bytes of its text to read, or a guess.
@@ -187,6 +194,7 @@ mod tests {
             length: *length,
             from: 0,
             before: 0,
+            headers: Vec::new(),
             path: format!("/{name}"),
             node: (0, 0),
             stored: *length,

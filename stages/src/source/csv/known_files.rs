@@ -61,7 +61,8 @@ pub(super) fn news(known: Vec<InputFile>, present: &[InputFile]) -> Result<News>
             continue;
         };
         taken.insert(at);
-        let now = InputFile { from: was.from, before: was.before, ..present[at].clone() };
+        let headers = was.headers.clone();
+        let now = InputFile { from: was.from, before: was.before, headers, ..present[at].clone() };
         // One whose length was not known before its end has ended where it is.
         let is_same = !now.form.is_plain() && now.stored == was.stored && was.length == was.from;
         let length = if is_same { was.from } else { text_length(&now)? };

@@ -11,12 +11,15 @@ use aqpipe_engine::{Error, Result};
 use super::column_plan::ColumnPlan;
 use super::config::CsvSourceConfig;
 use super::dialect::Dialect;
+use super::record_input::BYTE_ORDER_MARK;
 use super::records::{RECORD_BYTES_MAX, ReadOutcome, Records};
 use super::row_decoder::{Decoded, RowDecoder, RowMessage};
 use crate::codec::json::{Pushed, Rejected};
 use crate::columns::RowsBuilder;
 use crate::reading::time::{TimeReader, TimestampOptions};
-use crate::reading::{FlagOptions, KeyOptions, NumberOptions, UnreadableCells};
+use crate::reading::{
+    FlagOptions, KeyOptions, KindSample, NumberOptions, Reading, SampledCell, UnreadableCells, is_code,
+};
 
 /// Bytes of records that may wait in one batch.
 const BATCH_BYTES_MAX: usize = 64 << 20;
@@ -158,13 +161,50 @@ impl CsvMessageDecoder {
         Ok(Pushed::Row)
     }
 
+    /// Whether a sample of messages would decide the kind of a field.
+    pub(crate) fn wants_sample(&self) -> bool {
+        !self.decoder.unknown_kinds().is_empty()
+    }
+
+    /// Looks at the cells of a message whose kinds are not known. What is no row says nothing.
+    pub(crate) fn sample(&mut self, value: &[u8], place: &str, sample: &mut KindSample) {
+        if value.len() > RECORD_BYTES_MAX || self.go_to_row(value).is_err() || !self.decoder.is_full_row(&self.records)
+        {
+            return;
+        }
+        let unknown = self.decoder.unknown_kinds();
+        for (index, cell, reading) in self.decoder.cells(&self.records).filter(|(index, ..)| unknown.contains(index)) {
+            let kind = match reading {
+                Reading::Missing | Reading::Failed => continue,
+                Reading::Unreadable => SampledCell::Text,
+                _ if is_code(cell) => SampledCell::Code,
+                _ => SampledCell::Number,
+            };
+            sample.add(self.decoder.field_name(index), kind, cell, place);
+        }
+    }
+
+    /// Decides the kinds of fields by a sample. Returns what became text. Call it before the first message.
+    pub(crate) fn decide_kinds(&mut self, sample: KindSample) -> Vec<String> {
+        let kinds = sample.decide(Some(&self.decoder.config().numbers()));
+        self.decoder.restore_kinds(&kinds.by_name.into_iter().collect::<Vec<_>>());
+        self.rows = self.decoder.rows(0);
+        kinds.texts
+    }
+
     /// Makes the one row of a message the present record.
     fn go_to_row(&mut self, value: &[u8]) -> Result<(), Rejected> {
         // A row is followed by at most its line end, so that whatever else follows is a second one.
+        let value = value.strip_prefix(BYTE_ORDER_MARK).unwrap_or(value);
         let end = value.strip_suffix(b"\n").map_or(value, |value| value.strip_suffix(b"\r").unwrap_or(value));
+        // A message without bytes is one cell without a value. A row without bytes would be passed over.
+        let end = if end.is_empty() && self.decoder.plan().columns == 1 { b" " } else { end };
         self.records.restart(end);
         let mut next = || self.records.next().map_err(|error| Rejected::new(error.to_string()));
         match next()? {
+            ReadOutcome::Record if self.records.has_open_quote() => {
+                Err(Rejected::new("the message ends within quotes: is a quote not closed?"))
+            }
             ReadOutcome::Record if self.records.position() == end.len() as u64 => Ok(()),
             ReadOutcome::Record => Err(Rejected::new("the message has more than one row")),
             _ => Err(Rejected::new("the message is no row of cells")),
@@ -240,5 +280,53 @@ impl CsvMessageDecoder {
         self.decoder.restore_kinds(&kinds);
         self.rows = self.decoder.rows(0);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_of_messages_decides_the_kinds_of_columns() {
+        let table = CsvMessageTable {
+            columns: ["timestamp", "a", "b", "c", "d"].map(str::to_owned).to_vec(),
+            delimiter: None,
+            quote: None,
+            numbers: NumberOptions::default(),
+            flags: BTreeMap::new(),
+            timestamp: TimestampOptions::default(),
+            timezone: None,
+            key: None,
+            fields: Vec::new(),
+            text_fields: Vec::new(),
+            rename: BTreeMap::new(),
+        };
+        let options = table.options(&Arc::default(), 0, false).expect("good options");
+        let mut decoder = CsvMessageDecoder::new(&options).expect("a decoder");
+        assert!(decoder.wants_sample());
+        let mut sample = KindSample::default();
+        let rows = [
+            "2024-03-01T00:00:00Z,offline,1,7,\"2,5\"",
+            "never,2.5,low,007,\"3,5\"",
+            "x",
+            "2024-03-01T01:00:00Z,3,high,8,NA",
+        ];
+        for (place, row) in rows.iter().enumerate() {
+            decoder.sample(row.as_bytes(), &format!("t/0@{place}"), &mut sample);
+        }
+        let texts = decoder.decide_kinds(sample);
+        assert_eq!(
+            texts,
+            ["`b` is text: `low` at t/0@1 is no number", "`c` is text: `007` at t/0@1 is a code and no number"]
+        );
+        // `d` has decimal commas: its cells fail, so that `decimal` can be named.
+        for (place, row) in [rows[0], rows[3]].into_iter().enumerate() {
+            assert_eq!(decoder.push(place as u64, row.as_bytes(), (None, None)), Ok(Pushed::Row));
+        }
+        let batch = decoder.take().expect("fits").expect("rows");
+        let kinds: Vec<Kind> = batch.fields().list.iter().map(|field| field.kind).collect();
+        assert_eq!(kinds, [Kind::Number, Kind::Text, Kind::Text, Kind::Number]);
+        assert_eq!(batch.numbers(0).and_then(|numbers| numbers.get(1)), Some(3.0));
     }
 }

@@ -13,7 +13,8 @@ use super::file_text::FileText;
 use super::input_files::{InputFile, UNKNOWN_LENGTH};
 use super::packing::Packing;
 use super::prefix_checksum::{FileStamp, begins_with};
-use super::records::{LAST_BYTES, Records};
+use super::record_input::LAST_BYTES;
+use super::records::Records;
 use super::torn_line::{self, TornLine};
 
 /// Whether a byte of a file lies within a line: neither it nor the one before it ends one.

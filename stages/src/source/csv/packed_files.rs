@@ -68,6 +68,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
             length: file.length,
             from: file.from,
             before: file.before,
+            headers: Vec::new(),
             stored: file.stored,
             node: file.node,
             form: FileForm::default(),

@@ -16,39 +16,47 @@ impl KeptSchema {
     }
 }
 
-/// The raw schemas of the files of a split, by the number of the file. Neighbours mostly have the same.
+/// Where a header begins: the number of the file, and the byte in it; 0 where it is the first one.
+pub(super) type HeaderAt = (usize, u64);
+
+/// The raw schemas of the files of a split, by their headers. Neighbours mostly have the same.
 #[derive(Default)]
 pub(super) struct RawSchemas {
-    /// Of the files that were opened: each from the first one that has it.
-    known: Vec<(usize, Arc<KeptSchema>)>,
-    /// Of a file before those: what was found out about it last.
-    earlier: Option<(usize, Option<Arc<KeptSchema>>)>,
+    /// Of the headers that were read: each from the first one that has it.
+    known: Vec<(HeaderAt, Arc<KeptSchema>)>,
+    /// Of a header before those: what was found out about it last.
+    earlier: Option<(HeaderAt, Option<Arc<KeptSchema>>)>,
 }
 
 impl RawSchemas {
-    /// Adds that of the file which is opened.
-    pub(super) fn opened(&mut self, file: usize, schema: RawSchema) {
+    /// Adds that of the header by which reading goes on.
+    pub(super) fn opened(&mut self, header: HeaderAt, schema: RawSchema) {
         if self.known.last().is_none_or(|(_, last)| last.schema != schema) {
-            self.known.push((file, KeptSchema::of(schema)));
+            self.known.push((header, KeptSchema::of(schema)));
         }
     }
 
     /// Forgets the first files.
     pub(super) fn forget_first(&mut self, count: usize) {
-        let of_next = self.known.partition_point(|(first, _)| *first <= count).saturating_sub(1);
+        let of_next = self.known.partition_point(|(first, _)| *first <= (count, 0)).saturating_sub(1);
         self.known.drain(..of_next);
-        self.known.iter_mut().for_each(|(first, _)| *first = first.saturating_sub(count));
+        for ((file, byte), _) in &mut self.known {
+            if *file < count {
+                *byte = 0;
+            }
+            *file = file.saturating_sub(count);
+        }
         self.earlier = None;
     }
 
-    /// That of a file; `find` finds it out for one that was read by an earlier process.
-    pub(super) fn of(&mut self, file: usize, find: impl FnOnce() -> Option<RawSchema>) -> Option<Arc<KeptSchema>> {
-        if let Some(before) = self.known.partition_point(|(first, _)| *first <= file).checked_sub(1) {
+    /// That of what is read by a header; `find` finds it out for one that was read by an earlier process.
+    pub(super) fn of(&mut self, header: HeaderAt, find: impl FnOnce() -> Option<RawSchema>) -> Option<Arc<KeptSchema>> {
+        if let Some(before) = self.known.partition_point(|(first, _)| *first <= header).checked_sub(1) {
             return Some(Arc::clone(&self.known[before].1));
         }
         match &self.earlier {
-            Some((known, schema)) if *known == file => schema.clone(),
-            _ => self.earlier.insert((file, find().map(KeptSchema::of))).1.clone(),
+            Some((known, schema)) if *known == header => schema.clone(),
+            _ => self.earlier.insert((header, find().map(KeptSchema::of))).1.clone(),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! From bytes to records: where each one starts and ends, and its cells.
 
-use std::borrow::Cow;
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -9,17 +8,11 @@ use csv_core::{ReadRecordResult, Reader};
 use encoding_rs::Encoding;
 
 use super::cell_text::decode_cells;
-use super::dialect::{Dialect, has_line_end};
+use super::dialect::Dialect;
 use super::file_form::FileForm;
-use super::input_files::UNKNOWN_LENGTH;
-use super::stored_bytes::SHORTER;
 
 /// Bytes of the longest record. A longer one is a mistake in the file, such as a quote that is never closed.
 pub(super) const RECORD_BYTES_MAX: usize = 1 << 20;
-/// The mark of byte order as UTF-8.
-pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-/// The last bytes that were read, by which a file is known again that grows: some dozens of rows, of which no two are of one time.
-pub(super) const LAST_BYTES: usize = 4096;
 /// Bytes read at once.
 const READ_CHUNK_BYTES: usize = 256 * 1024;
 
@@ -40,14 +33,14 @@ pub(super) enum ReadOutcome {
 
 /// Where the last record lies.
 #[derive(Clone, Copy, Debug, Default)]
-struct RecordSpan {
+pub(super) struct RecordSpan {
     /// Its bytes in the buffer, without the end of its line.
-    start: usize,
-    end: usize,
-    line: u64,
-    columns: usize,
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) line: u64,
+    pub(super) columns: usize,
     /// The bytes of its cells, before they were decoded.
-    written: usize,
+    pub(super) written: usize,
 }
 
 /// The records of one input. Lines end in `\n`, `\r\n` or `\r`; blank lines and lines of separators alone are no records.
@@ -56,36 +49,36 @@ struct RecordSpan {
 ///
 /// A record depends only on the bytes from its start on, so that reading can resume at any record.
 pub(super) struct Records<R> {
-    input: R,
-    dialect: Dialect,
+    pub(super) input: R,
+    pub(super) dialect: Dialect,
     /// How the input became this text.
-    form: FileForm,
+    pub(super) form: FileForm,
     /// The encoding of its cells, unless they are UTF-8.
-    encoding: Option<&'static Encoding>,
+    pub(super) encoding: Option<&'static Encoding>,
     /// What comments begin with.
-    comment: Option<Arc<[u8]>>,
+    pub(super) comment: Option<Arc<[u8]>>,
     /// Bytes of the input that are not in the buffer yet; [`UNKNOWN_LENGTH`] where it goes on to its end.
-    remaining: u64,
+    pub(super) remaining: u64,
     /// Whether the input may grow beyond those.
-    open_end: bool,
+    pub(super) open_end: bool,
     /// The checksum of the input up to the end of the buffer.
-    checksum: Hasher,
+    pub(super) checksum: Hasher,
     /// The last bytes up to there.
-    last: Vec<u8>,
-    buffer: Vec<u8>,
-    head: usize,
-    tail: usize,
+    pub(super) last: Vec<u8>,
+    pub(super) buffer: Vec<u8>,
+    pub(super) head: usize,
+    pub(super) tail: usize,
     /// Where the buffer's first byte lies in the input.
-    offset: u64,
+    pub(super) offset: u64,
     /// The line of `head`, from 1; 0 if unknown.
-    line: u64,
-    tokens: Reader,
+    pub(super) line: u64,
+    pub(super) tokens: Reader,
     /// Whether `tokens` has to be reset before the next record.
-    stale: bool,
-    cells: Vec<u8>,
-    decoded: Vec<u8>,
-    ends: Vec<usize>,
-    span: RecordSpan,
+    pub(super) stale: bool,
+    pub(super) cells: Vec<u8>,
+    pub(super) decoded: Vec<u8>,
+    pub(super) ends: Vec<usize>,
+    pub(super) span: RecordSpan,
 }
 
 /// Whether the record at `head` is complete.
@@ -123,75 +116,6 @@ impl<R: Read> Records<R> {
             ends: vec![0; 64],
             span: RecordSpan::default(),
         }
-    }
-
-    /// Makes these bytes the whole input, in place of what is left of the one before.
-    pub(super) fn restart(&mut self, bytes: &[u8]) {
-        self.buffer.clear();
-        self.buffer.extend_from_slice(bytes);
-        (self.head, self.tail, self.offset, self.line) = (0, bytes.len(), 0, 1);
-        (self.remaining, self.stale, self.span) = (0, true, RecordSpan::default());
-    }
-
-    /// With the checksum of the bytes before the first one.
-    pub(super) fn with_checksum(self, checksum: Hasher) -> Records<R> {
-        Records { checksum, ..self }
-    }
-
-    /// With the last bytes before the first one.
-    pub(super) fn with_last(self, last: Vec<u8>) -> Records<R> {
-        Records { last, ..self }
-    }
-
-    /// The last bytes that were read, and the byte of the input where they begin.
-    pub(super) fn last_read(&self) -> (u64, &[u8]) {
-        ((self.offset + self.tail as u64).saturating_sub(self.last.len() as u64), &self.last)
-    }
-
-    /// Of an input of this form, whose comments begin so.
-    pub(super) fn of_form(self, form: FileForm, comment: Option<Arc<[u8]>>) -> Records<R> {
-        Records { form, encoding: form.of_cells(), comment, ..self }
-    }
-
-    /// The input itself.
-    pub(super) fn input_mut(&mut self) -> &mut R {
-        &mut self.input
-    }
-
-    /// The input may grow: from now on a record without an end is [torn](ReadOutcome::Torn).
-    pub(super) fn open_end(&mut self) {
-        self.open_end = true;
-    }
-
-    /// The input does not grow: a record without an end is a record.
-    pub(super) fn close_end(&mut self) {
-        self.open_end = false;
-    }
-
-    /// The input has grown by so many bytes, or by some.
-    pub(super) fn extend(&mut self, more: u64) {
-        self.remaining = self.remaining.saturating_add(more);
-    }
-
-    /// How many bytes of the input were read, and their CRC-32.
-    pub(super) fn checksum_so_far(&self) -> (u64, u32) {
-        (self.offset + self.tail as u64, self.checksum.clone().finalize())
-    }
-
-    /// Skips a byte order mark; call it at the first byte of a file only.
-    pub(super) fn skip_bom(&mut self) -> io::Result<()> {
-        if self.begins_with(BYTE_ORDER_MARK)? {
-            self.head += BYTE_ORDER_MARK.len();
-        }
-        Ok(())
-    }
-
-    /// Whether the input goes on with these bytes, ASCII letters of either case.
-    pub(super) fn begins_with(&mut self, start: &[u8]) -> io::Result<bool> {
-        while self.tail - self.head < start.len() && self.remaining > 0 {
-            self.fill()?;
-        }
-        Ok(self.buffer[self.head..self.tail].get(..start.len()).is_some_and(|bytes| bytes.eq_ignore_ascii_case(start)))
     }
 
     /// Goes to the next line, whatever it holds, as a record without cells.
@@ -290,77 +214,6 @@ impl<R: Read> Records<R> {
         self.line
     }
 
-    /// The byte where the last record starts.
-    pub(super) fn record_at(&self) -> u64 {
-        self.offset + self.span.start as u64
-    }
-
-    /// The line where the last record starts.
-    pub(super) fn record_line(&self) -> u64 {
-        self.span.line
-    }
-
-    /// The last record's bytes, without its line end.
-    pub(super) fn raw(&self) -> &[u8] {
-        &self.buffer[self.span.start..self.span.end]
-    }
-
-    /// The last record's bytes as the file has them.
-    pub(super) fn original(&self) -> Cow<'_, [u8]> {
-        match self.form.byte_order() {
-            None => Cow::Borrowed(self.raw()),
-            Some(order) => Cow::Owned(order.original(self.raw())),
-        }
-    }
-
-    /// The encoding of the file.
-    pub(super) fn encoding(&self) -> &'static Encoding {
-        self.form.encoding
-    }
-
-    /// How many cells the last record has.
-    pub(super) fn columns(&self) -> usize {
-        self.span.columns
-    }
-
-    /// A cell of the last record, without its quotes.
-    #[inline]
-    pub(super) fn cell(&self, column: usize) -> &[u8] {
-        let start = if column == 0 { 0 } else { self.ends[column - 1] };
-        &self.cells[start..self.ends[column]]
-    }
-
-    /// Whether the last record spans several lines, as only quotes let it do.
-    #[inline]
-    pub(super) fn spans_lines(&self) -> bool {
-        let is_plain = self.raw().len() + 1 == self.span.written + self.span.columns;
-        !is_plain && has_line_end(self.raw())
-    }
-
-    /// Whether every cell that begins with a quote ends with one.
-    pub(super) fn is_well_quoted(&self) -> bool {
-        self.dialect.is_well_quoted(self.raw())
-    }
-
-    /// Goes back to the start of the last record.
-    pub(super) fn unread(&mut self) {
-        self.head = self.span.start;
-        self.line = self.span.line;
-        self.stale = true;
-    }
-
-    /// Makes the first line of the last record, at most its first `most` bytes, the whole record. Reading resumes after it.
-    pub(super) fn reject_first_line(&mut self, most: usize) {
-        let start = self.span.start;
-        let bytes = &self.buffer[start..self.tail.min(start + most)];
-        let length = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(bytes.len());
-        self.head = start + length;
-        self.span.end = self.head;
-        // The end of the line is still to come, and counts itself.
-        self.line = self.span.line;
-        self.stale = true;
-    }
-
     /// Skips the ends of blank lines; returns whether a record starts there.
     fn skip_line_ends(&mut self) -> bool {
         while self.head < self.tail {
@@ -450,40 +303,5 @@ impl<R: Read> Records<R> {
     /// Whether all cells are blank.
     fn is_blank(&self) -> bool {
         self.cells[..self.span.written].iter().all(|byte| matches!(byte, b' ' | b'\t'))
-    }
-
-    /// Reads more bytes into the buffer.
-    fn fill(&mut self) -> io::Result<()> {
-        self.buffer.copy_within(self.head..self.tail, 0);
-        self.offset += self.head as u64;
-        self.tail -= self.head;
-        self.head = 0;
-        if self.tail == self.buffer.len() {
-            self.buffer.resize(self.buffer.len() * 2, 0);
-        }
-        let room = (self.buffer.len() - self.tail).min(usize::try_from(self.remaining).unwrap_or(usize::MAX));
-        let read = loop {
-            match self.input.read(&mut self.buffer[self.tail..self.tail + room]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => break other?,
-            }
-        };
-        if read == 0 {
-            if self.remaining != UNKNOWN_LENGTH {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, SHORTER));
-            }
-            self.remaining = 0;
-            return Ok(());
-        }
-        let new = &self.buffer[self.tail..self.tail + read];
-        self.checksum.update(new);
-        let new = &new[read.saturating_sub(LAST_BYTES)..];
-        self.last.drain(..(self.last.len() + new.len()).saturating_sub(LAST_BYTES));
-        self.last.extend_from_slice(new);
-        self.tail += read;
-        if self.remaining != UNKNOWN_LENGTH {
-            self.remaining -= read as u64;
-        }
-        Ok(())
     }
 }

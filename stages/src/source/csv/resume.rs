@@ -172,13 +172,14 @@ fn resume_split(
             );
         }
         // With its old length, so that positions keep their meaning.
-        files.push(InputFile { length: was.length, ..name.clone() });
+        files.push(InputFile { length: was.length, headers: was.headers.clone(), ..name.clone() });
     }
     let mut whole: Vec<u32> = snapshot.read.iter().copied().take(current).collect();
     let (mut file, mut at, mut hasher) = (current, 0, Hasher::new());
     match (found.get(&current), snapshot.files.get(current)) {
-        (Some((number, known)), _) => {
-            files.push(present[*number].clone());
+        (Some((number, known)), was) => {
+            let headers = was.map_or_else(Vec::new, |was| was.headers.clone());
+            files.push(InputFile { headers, ..present[*number].clone() });
             (at, hasher) = (byte, known.clone());
         }
         (None, Some(was)) if needed && (byte > 0 || parallel) => return Err(gone(split, snapshot, was, byte, path)),

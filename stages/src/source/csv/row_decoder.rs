@@ -5,22 +5,17 @@ use std::io::Read;
 use std::sync::Arc;
 
 use aqpipe_engine::Result;
-use aqpipe_engine::record::{Batch, CellQuality, Fields, Kind};
+use aqpipe_engine::record::{Batch, CellQuality, Fields};
 use arrow_array::builder::StringBuilder;
 
-use super::cell_text::not_in;
-use super::column_plan::{ColumnPlan, PlannedField, seems_split_by, shown};
+use super::column_plan::{ColumnPlan, PlannedField};
 use super::config::CsvSourceConfig;
-use super::dialect::has_line_end;
 use super::records::Records;
 use crate::columns::{ColumnBuilder, KeyBuilder, RowsBuilder};
 use crate::reading::time::{TimeReader, Zone};
 use crate::reading::{
-    Key, KeyJoiner, KeyOptions, KeyOrigin, NumberReader, PublisherFlags, Reading, UnreadableCells, Verdict, is_code,
+    Key, KeyJoiner, KeyOptions, KeyOrigin, NumberReader, PublisherFlags, Reading, UnreadableCells, Verdict,
 };
-
-/// Characters of a value in a reason.
-const SHOWN_CHARS_MAX: usize = 40;
 
 /// What became of a record.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,26 +40,26 @@ pub(super) struct RowMessage {
 
 /// Turns records into rows of one layout.
 pub(super) struct RowDecoder {
-    config: Arc<CsvSourceConfig>,
-    plan: ColumnPlan,
-    layout: Arc<Fields>,
+    pub(super) config: Arc<CsvSourceConfig>,
+    pub(super) plan: ColumnPlan,
+    pub(super) layout: Arc<Fields>,
     /// The fields of unknown kind, which have had no value yet.
-    unknown_kinds: Vec<usize>,
-    numbers: NumberReader,
+    pub(super) unknown_kinds: Vec<usize>,
+    pub(super) numbers: NumberReader,
     /// The publisher's codes for each field that has some.
-    flags: Vec<Option<PublisherFlags>>,
+    pub(super) flags: Vec<Option<PublisherFlags>>,
     /// Cells of measurements that could not be read, and codes that are not listed.
     pub(super) unreadable: UnreadableCells,
     pub(super) unlisted: UnreadableCells,
-    time: TimeReader,
-    key: Option<Key>,
+    pub(super) time: TimeReader,
+    pub(super) key: Option<Key>,
     /// The key of the last record, where several columns make it.
-    joined_key: Option<String>,
+    pub(super) joined_key: Option<String>,
     key_joiner: KeyJoiner,
     /// What the next record has from its message.
     pub(super) message: RowMessage,
-    keep_raw: bool,
-    joined: Vec<u8>,
+    pub(super) keep_raw: bool,
+    pub(super) joined: Vec<u8>,
 }
 
 impl RowDecoder {
@@ -102,11 +97,6 @@ impl RowDecoder {
         Ok(decoder)
     }
 
-    /// The kinds of all fields, by name.
-    pub(super) fn kinds(&self) -> Vec<(String, Kind)> {
-        self.plan.fields.iter().map(|field| (field.name.clone(), field.kind)).collect()
-    }
-
     /// The reader of the times.
     pub(super) fn times(&mut self) -> &mut TimeReader {
         &mut self.time
@@ -125,22 +115,6 @@ impl RowDecoder {
     /// What the reader of the times needs to go on before the record at an offset.
     pub(super) fn saved_times(&self, before: u64) -> Vec<u8> {
         self.time.saved(before)
-    }
-
-    /// Takes over the kinds that an earlier run has found.
-    pub(super) fn restore_kinds(&mut self, kinds: &[(String, Kind)]) {
-        for field in self.plan.fields.iter_mut().filter(|field| field.kind == Kind::Unknown) {
-            if let Some((_, kind)) = kinds.iter().find(|(name, _)| *name == field.name) {
-                field.kind = *kind;
-            }
-        }
-        self.rebuild_layout();
-    }
-
-    fn rebuild_layout(&mut self) {
-        self.layout = Arc::new(self.plan.batch_layout(&self.config));
-        let unknown_kinds = |slot: &usize| self.plan.fields[*slot].kind == Kind::Unknown;
-        self.unknown_kinds = (0..self.plan.fields.len()).filter(unknown_kinds).collect();
     }
 
     /// Empty rows of the current layout, with room for so many.
@@ -281,106 +255,6 @@ impl RowDecoder {
         &self.config
     }
 
-    /// The fields, with what a cell of each says, for a record of the sample; text that is declared is left out.
-    pub(super) fn cells<'a, R: Read>(
-        &'a self,
-        record: &'a Records<R>,
-    ) -> impl Iterator<Item = (usize, &'a [u8], Reading)> {
-        let fields = self.plan.fields.iter().enumerate().filter(|(_, field)| !self.config.is_text(&field.name));
-        fields.map(|(index, field)| {
-            let cell = trim(record.cell(field.column));
-            (index, cell, self.reading(index, record))
-        })
-    }
-
-    /// What the cell of a field says, if its publisher has a value there.
-    fn reading<R: Read>(&self, index: usize, record: &Records<R>) -> Reading {
-        let field = &self.plan.fields[index];
-        match verdict(field, self.flags[index].as_ref(), record) {
-            Verdict::Missing => Reading::Missing,
-            _ => self.numbers.read(trim(record.cell(field.column))),
-        }
-    }
-
-    /// Whether a record is a full row, whatever its cells say.
-    pub(super) fn is_full_row<R: Read>(&self, record: &Records<R>) -> bool {
-        record.columns() == self.plan.columns
-            || (record.columns() >= self.plan.named && record.columns() < self.plan.columns)
-    }
-
-    /// Whether a field is text.
-    pub(super) fn is_text(&self, index: usize) -> bool {
-        self.plan.fields.get(index).is_some_and(|field| field.kind == Kind::Text)
-    }
-
-    /// The fields whose kind is unknown.
-    pub(super) fn unknown_kinds(&self) -> &[usize] {
-        &self.unknown_kinds
-    }
-
-    /// Sets the kinds of fields, before the first row.
-    pub(super) fn decide(&mut self, kinds: &[(usize, Kind)]) {
-        for (index, kind) in kinds {
-            self.plan.fields[*index].kind = *kind;
-        }
-        self.rebuild_layout();
-    }
-
-    /// Decides the kind of fields by their first values. Returns whether the layout changes; it is not changed while there are
-    /// rows of the current one.
-    fn decide_kinds<R: Read>(&mut self, record: &Records<R>, has_rows: bool) -> bool {
-        let first = |slot: usize| {
-            let cell = trim(record.cell(self.plan.fields[slot].column));
-            match self.reading(slot, record) {
-                Reading::Missing => None,
-                Reading::Unreadable => Some(Kind::Text),
-                _ if is_code(cell) => Some(Kind::Text),
-                _ => Some(Kind::Number),
-            }
-        };
-        let decided: Vec<(usize, Kind)> =
-            self.unknown_kinds.iter().filter_map(|slot| first(*slot).map(|kind| (*slot, kind))).collect();
-        if decided.is_empty() {
-            return false;
-        }
-        let changes = decided.iter().any(|(_, kind)| *kind == Kind::Text);
-        if !(changes && has_rows) {
-            for (slot, kind) in decided {
-                self.plan.fields[slot].kind = kind;
-            }
-            self.rebuild_layout();
-        }
-        changes
-    }
-
-    /// Takes another file's columns, which hold the same fields.
-    pub(super) fn use_plan(&mut self, mut plan: ColumnPlan) {
-        for field in &mut plan.fields {
-            if let Some(known) = self.plan.fields.iter().find(|known| known.name == field.name) {
-                field.kind = known.kind;
-            }
-        }
-        self.plan = plan;
-        self.rebuild_layout();
-    }
-
-    /// Whether the last record has no digit where its time is: a line of units.
-    pub(super) fn has_no_digit_in_time<R: Read>(&self, record: &Records<R>) -> bool {
-        let columns = self.plan.time.iter().filter(|column| **column < record.columns());
-        !columns.flat_map(|column| record.cell(*column)).any(u8::is_ascii_digit)
-    }
-
-    /// Why a row cannot be carried of which a cell that is needed is no text.
-    #[cold]
-    fn no_text<R: Read>(&self, record: &Records<R>) -> Option<String> {
-        let fields = self.plan.fields.iter().map(|field| field.column);
-        let mut used = self.plan.time.iter().chain(&self.plan.key).copied().chain(fields);
-        let column =
-            used.find(|column| *column < record.columns() && std::str::from_utf8(record.cell(*column)).is_err())?;
-        let hint = if self.config.of_messages { "" } else { ": `encoding` says what the file is" };
-        Some(format!("column {} is {}{hint}", column + 1, not_in(record.encoding())))
-    }
-
     #[inline]
     fn time_of<R: Read>(&mut self, record: &Records<R>) -> Result<(i64, i16), String> {
         let (plan, joined, message) = (&self.plan, &self.joined_key, &self.message);
@@ -407,60 +281,17 @@ impl RowDecoder {
         parsed.map_err(|why| self.no_time(record, &why))
     }
 
-    #[cold]
-    fn no_time<R: Read>(&self, record: &Records<R>, why: &str) -> String {
-        let names = self.config.timestamp.names();
-        let cells: Vec<&[u8]> = self.plan.time.iter().map(|column| trim(record.cell(*column))).collect();
-        let (names, verb) = (names.join("` and `"), if names.len() == 1 { "is" } else { "are" });
-        let text = shorten(&cells.join(&b' '));
-        format!("`{names}` {verb} `{text}`, which {why}")
-    }
-
-    /// Why the row has a wrong number of columns; `None` if it only lacks columns without a name at its end.
-    #[cold]
-    fn wrong_width<R: Read>(&self, record: &Records<R>) -> Option<String> {
-        let (has, wants) = (record.columns(), self.plan.columns);
-        if has < wants && has >= self.plan.named {
-            return None;
-        }
-        let delimiter = self.config.delimiter;
-        let other = seems_split_by(&String::from_utf8_lossy(record.raw()), delimiter, wants.max(2) - 1);
-        let hint = if record.spans_lines() {
-            ": is a quote not closed?".to_owned()
-        } else if let (1, Some(other)) = (has, other) {
-            format!(": the file seems to use `{}`", shown(other))
-        } else if has > wants && delimiter == ',' {
-            ": are its decimal commas not quoted?".to_owned()
-        } else if has < wants {
-            ": was it cut off?".to_owned()
-        } else {
-            String::new()
-        };
-        let columns = if has == 1 { "column" } else { "columns" };
-        Some(format!("the row has {has} {columns} and the header {wants}{hint}"))
-    }
-
-    /// Whether all line ends of the row are inside text. A line end in a timestamp or a measurement, or a quote in the middle of
-    /// a cell, means that a quote was not closed and the row has swallowed others.
-    #[cold]
-    fn may_span_lines<R: Read>(&self, record: &Records<R>) -> bool {
-        let measured = self.plan.fields.iter().filter(|field| field.kind == Kind::Number).map(|field| field.column);
-        let mut single = self.plan.time.iter().chain(&self.plan.key).copied().chain(measured);
-        record.is_well_quoted() && !single.any(|column| has_line_end(record.cell(column)))
-    }
-
     /// Why the row does not fit the header: it has a value in a column without a name at its end.
     #[inline]
     fn unnamed_value<R: Read>(&self, record: &Records<R>) -> Option<String> {
         let column = (self.plan.named..record.columns()).find(|column| !trim(record.cell(*column)).is_empty())?;
-        let value = shorten(record.cell(column));
-        Some(format!("column {} is `{value}`, and the header has no name for it", column + 1))
+        Some(self.unnamed(record, column))
     }
 }
 
 /// What the publisher's code says of a field's cell.
 #[inline]
-fn verdict<R: Read>(field: &PlannedField, flags: Option<&PublisherFlags>, record: &Records<R>) -> Verdict {
+pub(super) fn verdict<R: Read>(field: &PlannedField, flags: Option<&PublisherFlags>, record: &Records<R>) -> Verdict {
     match (field.flags, flags) {
         (Some(column), Some(flags)) => flags.verdict(trim(record.cell(column))),
         _ => Verdict::Absent,
@@ -469,18 +300,9 @@ fn verdict<R: Read>(field: &PlannedField, flags: Option<&PublisherFlags>, record
 
 /// A cell without blanks around it.
 #[inline]
-fn trim(cell: &[u8]) -> &[u8] {
+pub(super) fn trim(cell: &[u8]) -> &[u8] {
     match cell {
         [b' ' | b'\t', ..] | [.., b' ' | b'\t'] => cell.trim_ascii(),
         _ => cell,
-    }
-}
-
-/// A value for a reason, shortened.
-fn shorten(value: &[u8]) -> String {
-    let text = String::from_utf8_lossy(value);
-    match text.char_indices().nth(SHOWN_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.into_owned(),
     }
 }

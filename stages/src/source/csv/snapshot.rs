@@ -7,10 +7,21 @@ use serde::{Deserialize, Serialize};
 
 use super::input_files::{self, InputFile};
 use super::line_counter;
+use super::text_columns::TextColumns;
 
 const SNAPSHOT_FORMAT_VERSION: u8 = 4;
+/// The version with more: what few splits have follows.
+const MORE_FORMAT_VERSION: u8 = 5;
 /// The way out for a run that cannot resume.
 pub(super) const RESTART_HELP: &str = "start from the beginning with `--fresh`, which forgets where the pipeline was";
+
+/// What few splits have.
+#[derive(Default, Serialize, Deserialize)]
+struct More {
+    /// The headers inside of `files` and of `known`.
+    headers: [Vec<Vec<u64>>; 2],
+    texts: TextColumns,
+}
 
 /// The state of a split beside its position: what a later run needs to resume there.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,12 +41,30 @@ pub(super) struct SplitSnapshot {
     pub(super) read: Vec<u32>,
     /// What decides readings that a clock shows twice: the state of the reader of times.
     pub(super) times: Vec<u8>,
+    /// The columns of files that grow that became text by few records.
+    #[serde(skip)]
+    pub(super) texts: TextColumns,
 }
 
 impl SplitSnapshot {
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
-        postcard::to_extend(self, vec![SNAPSHOT_FORMAT_VERSION])
-            .map_err(|e| Error::bug("a split's snapshot cannot be written").because(e))
+        let failed = |e| Error::bug("a split's snapshot cannot be written").because(e);
+        let headers = |files: &[InputFile]| files.iter().map(|file| file.headers.clone()).collect();
+        let more = More { headers: [headers(&self.files), headers(&self.known)], texts: self.texts.clone() };
+        if more.texts.is_empty() && more.headers.iter().flatten().all(Vec::is_empty) {
+            return postcard::to_extend(self, vec![SNAPSHOT_FORMAT_VERSION]).map_err(failed);
+        }
+        let saved = postcard::to_extend(self, vec![MORE_FORMAT_VERSION]).map_err(failed)?;
+        postcard::to_extend(&more, saved).map_err(failed)
+    }
+
+    /// Without the headers that stand behind the position, which is in the file of that index at that byte.
+    pub(super) fn up_to(mut self, current: usize, byte: u64) -> SplitSnapshot {
+        for (number, file) in self.files.iter_mut().enumerate().skip(current) {
+            let begin = if number == current { byte } else { file.from };
+            file.headers.retain(|header| *header < begin);
+        }
+        self
     }
 
     /// The snapshot in the saved state of the split `id`.
@@ -47,6 +76,16 @@ impl SplitSnapshot {
             || Error::new(format!("what was saved of `{id}` cannot be read back by this source")).help(RESTART_HELP);
         match state.reader.as_slice() {
             [SNAPSHOT_FORMAT_VERSION, saved @ ..] => postcard::from_bytes(saved).map_err(|e| foreign().because(e)),
+            [MORE_FORMAT_VERSION, saved @ ..] => {
+                let (mut snapshot, rest): (SplitSnapshot, &[u8]) =
+                    postcard::take_from_bytes(saved).map_err(|e| foreign().because(e))?;
+                let More { headers: [files, known], texts } =
+                    postcard::from_bytes(rest).map_err(|e| foreign().because(e))?;
+                snapshot.texts = texts;
+                snapshot.files.iter_mut().zip(files).for_each(|(file, headers)| file.headers = headers);
+                snapshot.known.iter_mut().zip(known).for_each(|(file, headers)| file.headers = headers);
+                Ok(snapshot)
+            }
             [_, ..] => Err(Error::new(format!(
                 "what was saved of `{id}` is of another version of aqpipe, or of another source"
             ))

@@ -35,6 +35,10 @@ impl SourceConfig for CsvSourceConfig {
         self.checked()
     }
 
+    fn warnings(&self) -> Vec<Problem> {
+        self.problems().into_iter().filter(|problem| problem.warning).collect()
+    }
+
     fn boundedness(&self) -> Boundedness {
         if self.follow { Boundedness::Unbounded } else { Boundedness::Bounded { rerun: self.rerun } }
     }

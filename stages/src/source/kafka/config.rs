@@ -141,8 +141,8 @@ pub(crate) struct KafkaSourceConfig {
     /// (`>50`) is the limit. Its quality says `censored`. Absent, such cells cannot be read.
     #[serde(default)]
     censored: Option<Censored>,
-    /// Marks behind values: `{ "#" = "fail", "*" = "suspect", "x" = "missing" }`. A value with a mark that means `fail` or
-    /// `missing` is not carried. A mark may stand behind a limit too (`<0.5U`), where `censored` reads it.
+    /// Marks behind values: `{ "#" = "fail", "*" = "suspect", "x" = "missing", "ug/m3" = "good" }`. A value with a mark that means
+    /// `fail` or `missing` is not carried; a mark that means `good` is a unit, and says nothing of its value. A mark may stand behind a limit too (`<0.5U`), where `censored` reads it.
     #[serde(default)]
     value_marks: BTreeMap<String, MarkVerdict>,
     /// The publisher's own verdict on a field, from codes in another property or column: its test is called `source`. A code that

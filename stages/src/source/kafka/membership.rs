@@ -11,6 +11,7 @@ use aqpipe_engine::{Error, Result};
 use parking_lot::Mutex;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
 
+use super::field_presence::SeenFields;
 use super::partition_handle::PartitionHandle;
 use super::settings::{Assignment, Settings};
 use super::topic_identity::TopicIdentities;
@@ -30,6 +31,7 @@ pub(super) struct Membership {
     pub(super) settings: Settings,
     pub(super) monitor: Arc<ConnectionMonitor>,
     pub(super) topic_ids: TopicIdentities,
+    pub(super) seen_fields: Arc<SeenFields>,
     state: Mutex<State>,
     /// What was said to be passed over. Each decoder names so many at most.
     passed_over: Mutex<BTreeSet<String>>,
@@ -76,6 +78,7 @@ impl Membership {
             settings,
             monitor: Arc::new(monitor),
             topic_ids: TopicIdentities::default(),
+            seen_fields: Arc::default(),
             state: Mutex::default(),
             passed_over: Mutex::default(),
         }

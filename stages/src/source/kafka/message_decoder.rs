@@ -1,11 +1,13 @@
 //! The value of a message to a row, by the format of the messages.
 
+use std::collections::BTreeSet;
+
 use aqpipe_engine::Result;
 use aqpipe_engine::record::Batch;
 
 use crate::codec::json::{Decoder, DecoderOptions, PassedOver, Pushed, Rejected};
 use crate::reading::time::TimeReader;
-use crate::reading::{FieldCells, UnreadableCells};
+use crate::reading::{FieldCells, KindSample, UnreadableCells};
 use crate::source::csv::{CsvMessageDecoder, CsvMessageOptions};
 
 /// How messages are read.
@@ -51,6 +53,30 @@ impl MessageDecoder {
         }
     }
 
+    /// Whether a sample of messages would decide the kind of a field.
+    pub(super) fn wants_sample(&self) -> bool {
+        match self {
+            MessageDecoder::Json(decoder) => decoder.wants_sample(),
+            MessageDecoder::Csv(decoder) => decoder.wants_sample(),
+        }
+    }
+
+    /// Looks at the values of a message whose kinds are not known.
+    pub(super) fn sample(&mut self, value: &[u8], place: &str, sample: &mut KindSample) {
+        match self {
+            MessageDecoder::Json(decoder) => decoder.sample(value, place, sample),
+            MessageDecoder::Csv(decoder) => decoder.sample(value, place, sample),
+        }
+    }
+
+    /// Decides the kinds of fields by a sample, before the first record. Returns what became text.
+    pub(super) fn decide_kinds(&mut self, sample: KindSample) -> Vec<String> {
+        match self {
+            MessageDecoder::Json(decoder) => decoder.decide_kinds(sample),
+            MessageDecoder::Csv(decoder) => decoder.decide_kinds(sample),
+        }
+    }
+
     /// The properties that are the key; none where it is that of the message, or where columns are known.
     pub(super) fn key_properties(&self) -> &[String] {
         match self {
@@ -65,6 +91,15 @@ impl MessageDecoder {
             MessageDecoder::Json(decoder) => decoder.absent_codes(batch),
             MessageDecoder::Csv(_) => None,
         }
+    }
+
+    /// Names of properties that are ignored, from the first records.
+    pub(super) fn ignored_names(&self) -> impl Iterator<Item = &str> {
+        let names: &BTreeSet<String> = match self {
+            MessageDecoder::Json(decoder) => decoder.ignored_names(),
+            MessageDecoder::Csv(_) => const { &BTreeSet::new() },
+        };
+        names.iter().map(String::as_str)
     }
 
     /// Whether the key of records is that of their message.

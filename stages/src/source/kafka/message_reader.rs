@@ -1,5 +1,6 @@
 //! From a partition's messages to rows and dead letters.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use aqpipe_engine::monitor::CellProblem;
@@ -15,13 +16,13 @@ use super::raw_schema::RawSchema;
 use super::settings::Tombstones;
 use crate::codec::json::{PassedOver, Pushed};
 use crate::kafka::topic_partition::TopicPartition;
-use crate::reading::{SampleRules, StreamSample};
+use crate::reading::{KindSample, SampleRules, StreamSample};
 
-/// A message that did not fit the batch before it.
-struct Pending {
+/// A message that waits: it belongs to the sample, or did not fit the batch before it.
+struct Waiting {
     offset: u64,
     key: Option<Vec<u8>>,
-    payload: Vec<u8>,
+    payload: Option<Vec<u8>>,
     time: Option<i64>,
 }
 
@@ -32,6 +33,8 @@ pub(super) enum TakeOutcome {
     Taken,
     /// It waits: the rows before it have to be taken first.
     Full,
+    /// It waits until the sample is decided.
+    Held,
     /// It was read by an earlier run, and is the same.
     Known,
 }
@@ -43,7 +46,12 @@ pub(super) struct MessageReader {
     tombstones: Tombstones,
     /// Where the next message starts.
     pub(super) position: Position,
-    pending: Option<Pending>,
+    /// Messages behind the position that were taken already. No more than a sample, or one.
+    waiting: VecDeque<Waiting>,
+    /// The end of the partition, where it was met while messages waited.
+    end_behind: Option<u64>,
+    /// The kinds of fields, until they are decided.
+    kinds: Option<KindSample>,
     /// An empty batch of the last layout.
     empty: Option<Batch>,
     dead: Vec<DeadLetter>,
@@ -76,12 +84,15 @@ impl MessageReader {
         state: PartitionState,
         wants_reports: bool,
     ) -> MessageReader {
+        let wants_sample = !state.is_sampled && decoder.wants_sample();
         MessageReader {
             partition: partition.clone(),
             decoder,
             tombstones,
             position: Position::default(),
-            pending: None,
+            waiting: VecDeque::new(),
+            end_behind: None,
+            kinds: wants_sample.then(KindSample::default),
             empty: None,
             dead: Vec::new(),
             skipped: 0,
@@ -115,31 +126,102 @@ impl MessageReader {
         format!("{}@{offset}", self.partition)
     }
 
-    /// Whether a message waits that did not fit the batch before it.
-    pub(super) fn is_pending(&self) -> bool {
-        self.pending.is_some()
+    /// Whether messages wait that were taken already.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
-    /// Takes the message that did not fit the batch before it.
-    pub(super) fn take_pending(&mut self) -> Result<bool> {
-        let Some(Pending { offset, key, payload, time }) = self.pending.take() else { return Ok(false) };
-        match self.push(offset, Some(&payload), MessageParts { key: key.as_deref(), time }) {
-            TakeOutcome::Taken => Ok(true),
-            _ => Err(Error::bug("a record fits no batch").at(self.place_of(offset))),
+    /// The offset behind the last message that was taken.
+    pub(super) fn taken_to(&self) -> u64 {
+        self.waiting.back().map_or(self.position.offset, |last| last.offset + 1)
+    }
+
+    /// Whether the first messages are held until the kinds of fields are decided by them.
+    pub(super) fn is_sampling(&self) -> bool {
+        self.kinds.is_some()
+    }
+
+    /// Whether the sample is as large as it may be.
+    pub(super) fn is_sample_full(&self) -> bool {
+        self.kinds.as_ref().is_some_and(KindSample::is_full)
+    }
+
+    /// Decides the kinds of fields by the messages that are held, and lets go of them.
+    pub(super) fn decide_kinds(&mut self) {
+        if let Some(sample) = self.kinds.take() {
+            let texts = self.decoder.decide_kinds(sample);
+            if self.rules.asked.is_none() {
+                texts.iter().for_each(|text| self.rules.report.tell(text));
+            }
+        }
+    }
+
+    /// Takes up to `max` of the messages that wait; returns how many.
+    pub(super) fn take_waiting(&mut self, max: usize) -> Result<usize> {
+        let mut taken = 0;
+        while taken < max
+            && let Some(next) = self.waiting.pop_front()
+        {
+            let parts = MessageParts { key: next.key.as_deref(), time: next.time };
+            match self.push(next.offset, next.payload.as_deref(), parts) {
+                TakeOutcome::Taken => taken += 1,
+                _ if taken == 0 => return Err(Error::bug("a record fits no batch").at(self.place_of(next.offset))),
+                _ => {
+                    self.waiting.push_front(next);
+                    break;
+                }
+            }
+        }
+        if self.waiting.is_empty()
+            && let Some(end) = self.end_behind.take()
+        {
+            self.reached(end);
+        }
+        Ok(taken)
+    }
+
+    /// The partition ends here for now. Behind the last record may lie markers of transactions, which are passed as well.
+    pub(super) fn reached(&mut self, end: u64) {
+        if self.waiting.is_empty() {
+            self.position.offset = end.max(self.position.offset);
+        } else {
+            self.end_behind = Some(end);
         }
     }
 
     /// Takes a message by its offset and value, with what it has beside it.
     pub(super) fn take(&mut self, offset: u64, payload: Option<&[u8]>, parts: MessageParts<'_>) -> Result<TakeOutcome> {
-        let this = MessageIdentity::of(offset, payload);
         if let Some(expected) = self.expected.take()
             && offset < self.position.offset
         {
-            return if this == expected { Ok(TakeOutcome::Known) } else { Err(self.another_topic(offset)) };
+            return if MessageIdentity::of(offset, payload) == expected {
+                Ok(TakeOutcome::Known)
+            } else {
+                Err(self.another_topic(offset))
+            };
         }
         self.check_gap(offset)?;
-        self.state.last = Some(this);
-        Ok(self.push(offset, payload, parts))
+        let outcome =
+            if self.is_sampling() { self.hold(offset, payload, parts) } else { self.push(offset, payload, parts) };
+        if outcome == TakeOutcome::Full {
+            self.wait(offset, payload, parts);
+        }
+        Ok(outcome)
+    }
+
+    fn hold(&mut self, offset: u64, payload: Option<&[u8]>, parts: MessageParts<'_>) -> TakeOutcome {
+        let place = self.place_of(offset);
+        if let Some(sample) = &mut self.kinds {
+            sample.count(payload.map_or(0, <[u8]>::len));
+            self.decoder.sample(payload.unwrap_or_default(), &place, sample);
+        }
+        self.wait(offset, payload, parts);
+        TakeOutcome::Held
+    }
+
+    fn wait(&mut self, offset: u64, payload: Option<&[u8]>, MessageParts { key, time }: MessageParts<'_>) {
+        let payload = payload.map(<[u8]>::to_vec);
+        self.waiting.push_back(Waiting { offset, key: key.map(<[u8]>::to_vec), payload, time });
     }
 
     #[cold]
@@ -159,18 +241,13 @@ impl MessageReader {
         };
         let reason = match (pushed, payload) {
             (Ok(Pushed::Row), _) => {
-                self.advance(offset, bytes, 1);
+                self.advance(offset, payload, bytes, 1);
                 return TakeOutcome::Taken;
             }
-            (Ok(Pushed::Full), payload) => {
-                let payload = payload.unwrap_or_default().to_vec();
-                let MessageParts { key, time } = parts;
-                self.pending = Some(Pending { offset, key: key.map(<[u8]>::to_vec), payload, time });
-                return TakeOutcome::Full;
-            }
+            (Ok(Pushed::Full), _) => return TakeOutcome::Full,
             (Ok(Pushed::Null), _) if self.tombstones == Tombstones::Skip => {
                 self.skipped += 1;
-                self.advance(offset, bytes, 0);
+                self.advance(offset, payload, bytes, 0);
                 return TakeOutcome::Taken;
             }
             (Ok(Pushed::Null), None) => "the message has no value (a tombstone)".to_owned(),
@@ -182,11 +259,12 @@ impl MessageReader {
         dead_letter.key = parts.key.map(Into::into);
         dead_letter.time = payload.and_then(|_| self.decoder.time_of_message());
         self.dead.push(dead_letter);
-        self.advance(offset, bytes, 1);
+        self.advance(offset, payload, bytes, 1);
         TakeOutcome::Taken
     }
 
-    fn advance(&mut self, offset: u64, bytes: u64, records: u64) {
+    fn advance(&mut self, offset: u64, payload: Option<&[u8]>, bytes: u64, records: u64) {
+        self.state.last = Some(MessageIdentity::of(offset, payload));
         self.position = Position { offset: offset + 1, records: self.position.records + records };
         self.bytes += bytes;
         if let Some(read) = &mut self.read {
@@ -196,7 +274,7 @@ impl MessageReader {
 
     /// Checks for a gap. The embedded broker drops old records silently, and nothing else leaves gaps there.
     fn check_gap(&self, offset: u64) -> Result<()> {
-        let expected = self.position.offset;
+        let expected = self.taken_to();
         if offset == expected || self.read.is_none() {
             return Ok(());
         }
@@ -209,7 +287,10 @@ impl MessageReader {
     pub(super) fn rows(&mut self) -> Result<(Batch, Vec<DeadLetter>)> {
         let batch = match self.decoder.take()? {
             Some(batch) => {
-                self.warnings.extend(self.presence.observe(&batch));
+                self.presence.observe(&batch);
+                if self.presence.is_due() {
+                    self.judge_presence(&batch);
+                }
                 let (keyless, warning) = self.presence.keyless(&batch, self.decoder.key_properties());
                 self.keyless += keyless;
                 self.warnings.extend(warning);
@@ -225,6 +306,20 @@ impl MessageReader {
         Ok((batch, std::mem::take(&mut self.dead)))
     }
 
+    /// Warns of fields that no record has had.
+    fn judge_presence(&mut self, batch: &Batch) {
+        let fields = Arc::clone(batch.fields());
+        let names: Vec<&str> = fields.names().chain(self.decoder.ignored_names()).collect();
+        self.warnings.extend(self.presence.judge(&names));
+    }
+
+    /// The end of a partition that has one: what the first records have to say is said now.
+    pub(super) fn end(&mut self) {
+        if let Some(batch) = self.empty.clone() {
+            self.judge_presence(&batch);
+        }
+    }
+
     /// Judges the cells that could not be read, and reports them.
     fn judge(&mut self, batch: &Batch) -> Result<()> {
         let partition = &self.partition;
@@ -238,8 +333,8 @@ impl MessageReader {
             let (name, at) = (name(index), place(cells.first).unwrap_or_default());
             let text = cells.texts.first().map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
             let warning = format!(
-                "`{name}` is text, because its first value was one, and `{text}` at {at} spells a number: list it in `fields` \
-                 where it is a measurement, or in `text_fields`"
+                "`{name}` is carried as text, and `{text}` at {at} spells a number: list it in `fields` where it is a \
+                 measurement, or in `text_fields`"
             );
             self.rules.report.warn(&name, &warning);
         }

@@ -103,7 +103,7 @@ impl<C: ConsumerContext + 'static> PartitionOpener<'_, C> {
         let settings = &self.membership.settings;
         let mut decoder = settings.messages.decoder()?;
         decoder.restore(&state.decoder).map_err(|error| error.at(partition.to_string()))?;
-        let presence = FieldPresence::new(settings.declared.iter());
+        let presence = FieldPresence::new(settings.declared.iter(), &self.membership.seen_fields);
         let reading = (decoder, settings.tombstones);
         Ok(MessageReader::new(partition, reading, presence, &settings.sample, state, settings.endpoint.wants_reports()))
     }

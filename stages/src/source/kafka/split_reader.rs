@@ -25,6 +25,8 @@ use crate::kafka::metadata_client::watermarks;
 const UPSTREAM_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 /// After so many records of one partition the others should have some as well, where there are several keys.
 const SKEW_CHECK_RECORDS: u64 = 5_000;
+/// How long the sample is read where the end of the partition is not met: some messages decide more than none.
+const SAMPLE_WAIT_MAX: Duration = Duration::from_millis(250);
 /// How long one request for the end of the partition may take.
 const WATERMARKS_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -45,6 +47,8 @@ pub(super) struct KafkaSplitReader<C: ConsumerContext> {
     queue: PartitionQueue<C>,
     messages: MessageReader,
     until_end: UntilEnd,
+    /// When the sample ends at the latest, once it has a message.
+    sample_ends: Option<Instant>,
     handle: Arc<PartitionHandle>,
     membership: Arc<Membership>,
 }
@@ -57,7 +61,7 @@ impl<C: ConsumerContext> KafkaSplitReader<C> {
         until_end: UntilEnd,
         (handle, membership): (Arc<PartitionHandle>, Arc<Membership>),
     ) -> KafkaSplitReader<C> {
-        KafkaSplitReader { consumer, queue, messages, until_end, handle, membership }
+        KafkaSplitReader { consumer, queue, messages, until_end, sample_ends: None, handle, membership }
     }
 
     /// Whether everything up to the end was read; asks for the end once the upstream has ended.
@@ -81,14 +85,17 @@ impl<C: ConsumerContext> KafkaSplitReader<C> {
             }
         }
         Ok(matches!(self.until_end, UntilEnd::At(end) if self.messages.position.offset >= end)
-            && !self.messages.is_pending())
+            && !self.messages.is_waiting())
     }
 
     /// Reads until `max` records were taken, the queue is empty or the rows are full; waits for the first one only.
     fn fill(&mut self, max: usize, until: Instant) -> Result<usize> {
         let handle = Arc::clone(&self.handle);
-        let mut taken = usize::from(self.messages.take_pending()?);
-        while taken < max {
+        if self.messages.is_sampling() && !self.sample(until)? {
+            return Ok(0);
+        }
+        let mut taken = self.messages.take_waiting(max)?;
+        while taken < max && !self.messages.is_waiting() {
             let mut timeout = Duration::ZERO;
             if taken == 0 {
                 timeout = until.saturating_duration_since(Instant::now());
@@ -106,7 +113,7 @@ impl<C: ConsumerContext> KafkaSplitReader<C> {
                     match self.messages.take(offset, message.payload(), parts)? {
                         TakeOutcome::Taken => taken += 1,
                         TakeOutcome::Known => {}
-                        TakeOutcome::Full => break,
+                        TakeOutcome::Full | TakeOutcome::Held => break,
                     }
                 }
                 Some(Err(error)) => {
@@ -120,12 +127,51 @@ impl<C: ConsumerContext> KafkaSplitReader<C> {
         Ok(taken)
     }
 
+    /// Reads the sample, by which the kinds of fields are decided before the first record goes on; returns whether it is decided. It ends
+    /// with as many records as it may have, or with those that are there: a stream that is slow is not waited for.
+    fn sample(&mut self, until: Instant) -> Result<bool> {
+        let handle = Arc::clone(&self.handle);
+        while !self.messages.is_sample_full() {
+            let now = Instant::now();
+            let ends = self.sample_ends.filter(|_| self.messages.is_waiting());
+            // Behind the last record may lie the marker of its transaction.
+            let is_at_end =
+                self.messages.is_waiting() && self.messages.taken_to() + 1 >= handle.end.load(Ordering::Relaxed);
+            let wait_until = if is_at_end { now } else { ends.map_or(until, |ends| ends.min(until)) };
+            let mut timeout = wait_until.saturating_duration_since(now);
+            if self.until_end == UntilEnd::Unknown {
+                timeout = timeout.min(UPSTREAM_CHECK_INTERVAL);
+            }
+            let Some(polled) = handle.take(|| self.queue.poll(timeout)) else { return Ok(false) };
+            match polled {
+                None if is_at_end || ends.is_some_and(|ends| ends <= Instant::now()) => break,
+                None => return Ok(false),
+                Some(Ok(message)) => {
+                    let offset = message.offset().max(0) as u64;
+                    let parts = MessageParts { key: message.key(), time: message.timestamp().to_millis() };
+                    self.messages.take(offset, message.payload(), parts)?;
+                    self.sample_ends.get_or_insert(now + SAMPLE_WAIT_MAX);
+                }
+                Some(Err(error)) => {
+                    let is_end = matches!(error, KafkaError::PartitionEOF(_));
+                    self.handle_error(error)?;
+                    if is_end && self.messages.is_waiting() {
+                        break;
+                    }
+                    if self.is_done()? {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+        self.messages.decide_kinds();
+        Ok(true)
+    }
+
     fn handle_error(&mut self, error: KafkaError) -> Result<()> {
         if let KafkaError::PartitionEOF(_) = error {
-            // Behind the last record may lie markers of transactions, which are passed as well.
             let end = take_partition_end().unwrap_or_default();
-            let at = &mut self.messages.position.offset;
-            *at = end.max(*at);
+            self.messages.reached(end);
             self.handle.end.fetch_max(end, Ordering::Relaxed);
             self.membership.monitor.recovered();
             return Ok(());
@@ -157,6 +203,19 @@ impl<C: ConsumerContext> KafkaSplitReader<C> {
         }
     }
 
+    fn end(&mut self) -> Poll {
+        self.messages.end();
+        self.warn();
+        Poll::End
+    }
+
+    fn warn(&mut self) {
+        for warning in self.messages.take_warnings() {
+            let (monitor, partition) = (&self.membership.monitor, self.messages.partition());
+            tracing::warn!(pipeline = &*monitor.pipeline, stage = &*monitor.stage, "{partition}: {warning}");
+        }
+    }
+
     fn report(&mut self) {
         let bytes = self.messages.take_bytes();
         let ignored = self.messages.marks_ignored();
@@ -178,7 +237,7 @@ impl<C: ConsumerContext> KafkaSplitReader<C> {
 impl<C: ConsumerContext + 'static> SplitReader for KafkaSplitReader<C> {
     fn next(&mut self, max: usize, until: Instant) -> Result<Poll> {
         if self.is_done()? {
-            return Ok(Poll::End);
+            return Ok(self.end());
         }
         let taken = self.fill(max.max(1), until);
         self.report();
@@ -192,13 +251,10 @@ impl<C: ConsumerContext + 'static> SplitReader for KafkaSplitReader<C> {
             }
             let keyless = self.messages.take_keyless();
             self.membership.monitor.metrics.note("records without a key", keyless);
-            for warning in self.messages.take_warnings() {
-                let (monitor, partition) = (&self.membership.monitor, self.messages.partition());
-                tracing::warn!(pipeline = &*monitor.pipeline, stage = &*monitor.stage, "{partition}: {warning}");
-            }
+            self.warn();
             return Ok(Poll::Rows(batch, dead));
         }
-        Ok(if self.is_done()? { Poll::End } else { Poll::Idle })
+        Ok(if self.is_done()? { self.end() } else { Poll::Idle })
     }
 
     fn position(&self) -> Position {

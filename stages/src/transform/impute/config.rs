@@ -36,7 +36,8 @@ use crate::measurement_checks::check_measurements;
 ///
 /// No value is carried against time: `forward_fill` takes the last value that is not later than the gap, `backward_fill` the
 /// first that is not earlier, in whatever order the records of a key come. For a record that comes late the last four
-/// values of its key are remembered, and the latest of all. Where one key has several records at one time, fills go from one to
+/// values of its key are remembered, and the latest of all. A later value that came before it is carried back to it only if it came just
+/// before, as in a file with its newest record first, or if no nearer one comes. Where one key has several records at one time, fills go from one to
 /// the other: a warning, once a run, names the columns that differ between two of them, which may be parts of the key.
 ///
 /// `backward_fill`, `interpolate` and `max_gap` hold rows back until later records of their key decide their missing

@@ -32,6 +32,9 @@ pub(super) struct Place {
     pub(super) number: u64,
     /// The first donor, in time, that is later: only a record that came late has one.
     pub(super) right: Option<Donor>,
+    /// Records from that one to this, where it came last and each record since is older than the one before: a file with its newest
+    /// record first. Otherwise the next value in time may still come.
+    pub(super) falling: Option<u64>,
     /// Where its gap begins: at the donor, else at the first record.
     pub(super) from: i64,
 }
@@ -44,7 +47,8 @@ pub(super) struct Place {
 pub(super) struct GapState {
     /// In the order in which they came.
     donors: Vec<Remembered>,
-    /// While there is no donor: the number of records, and the instant of the earliest.
+    /// While there is no donor: the number of records, and the instant of the earliest. With donors: the number of records since
+    /// the one that came last, and the instant of the last of them; no instant where one is not older than the one before.
     since: u64,
     start: Option<i64>,
     /// The latest instant of all records.
@@ -71,26 +75,39 @@ impl GapState {
     /// Adds a record that is no donor.
     pub(super) fn push(&mut self, time: i64) -> Place {
         self.latest = self.latest.max(Some(time));
-        let right = self.donors.iter().filter(|known| known.donor.time > time).min_by_key(|known| known.donor.time);
+        // Of several at one time, the one that came last.
+        let right =
+            self.donors.iter().rev().filter(|known| known.donor.time > time).min_by_key(|known| known.donor.time);
         let right = right.map(|known| known.donor);
+        let falling = self.fall(time).filter(|_| right == self.donors.last().map(|last| last.donor));
         if let Some(left) = Self::not_later(&mut self.donors, time) {
             left.since += 1;
-            return Place { left: Some(left.donor), number: left.since, right, from: left.donor.time };
+            return Place { left: Some(left.donor), number: left.since, right, falling, from: left.donor.time };
         }
         if right.is_some() {
             // Older than all that is remembered.
-            return Place { left: None, number: 1, right, from: time };
+            return Place { left: None, number: 1, right, falling, from: time };
         }
         self.since += 1;
         let from = self.start.map_or(time, |start| start.min(time));
         self.start = Some(from);
-        Place { left: None, number: self.since, right: None, from }
+        Place { left: None, number: self.since, right: None, falling: None, from }
+    }
+
+    /// The records since the donor that came last, with this one, while each is older than the one before.
+    fn fall(&mut self, time: i64) -> Option<u64> {
+        if self.donors.is_empty() {
+            return None;
+        }
+        self.start = self.start.filter(|before| time < *before).map(|_| time);
+        self.since = if self.start.is_some() { self.since + 1 } else { 0 };
+        self.start.map(|_| self.since)
     }
 
     /// Adds a donor.
     pub(super) fn insert(&mut self, donor: Donor) {
         self.latest = self.latest.max(Some(donor.time));
-        (self.since, self.start) = (0, None);
+        (self.since, self.start) = (0, Some(donor.time));
         if self.donors.len() >= DONORS_MAX {
             let first = self.donors[0].donor.time;
             let others = self.donors[1..].iter().map(|known| known.donor.time).chain([donor.time]);

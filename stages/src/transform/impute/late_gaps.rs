@@ -65,29 +65,33 @@ impl LateSeries<'_> {
             }
             let row = self.rows[at];
             let time = self.time[row];
-            let to_come = donors.first_from(time).filter(|_| place.right.is_none());
+            let to_come = donors.first_from(time).filter(|_| place.falling.is_none());
+            let next = to_come.map(|at| self.cells.donor(self.rows[at], self.time));
+            // A value that came before this record is the next one in time only if none that comes is nearer.
+            let right = match (place.right, next) {
+                (Some(known), None) if place.falling.is_some() || last => Some(known),
+                (Some(known), Some(next)) if known.time < next.time => Some(known),
+                (_, next) => next,
+            };
             // What lies beyond a span is known by the first record there, unless the donor comes before it.
             let is_beyond = |from: i64, span: Option<u64>| {
                 let first = span.and_then(|span| all.first_beyond(from, span));
                 first.is_some_and(|first| to_come.is_none_or(|donor| first <= donor))
             };
-            let beyond = |from: i64, span: Option<u64>| match place.right {
-                Some(right) => span.is_some_and(|span| right.time > from && right.time.abs_diff(from) > span),
-                None => is_beyond(from, span),
+            let beyond = |from: i64, span: Option<u64>| match (place.right, right) {
+                (None, _) => is_beyond(from, span),
+                (Some(_), right) => right.is_some_and(|right| is_long(from, right.time, span)),
             };
             let seen = place.right.is_none() && is_long(place.from, latest, rule.max_gap);
+            let to_right = place.falling.unwrap_or_else(|| (to_come.unwrap_or(self.rows.len()) - at) as u64);
             let sides = Sides {
                 row,
                 time,
                 left: place.left,
                 number: place.number,
-                right: place.right.or(to_come.map(|at| self.cells.donor(self.rows[at], self.time))),
-                to_right: match (place.right, to_come) {
-                    (Some(_), _) => place.number,
-                    (None, Some(donor)) => (donor - at) as u64,
-                    (None, None) => (self.rows.len() - at) as u64,
-                },
-                steps: place.number + place.right.map_or_else(|| to_come.map_or(1, |donor| (donor - at) as u64), |_| 1),
+                right,
+                to_right,
+                steps: place.number + to_right,
                 long: seen || beyond(place.from, rule.max_gap),
                 right_is_far: beyond(time, rule.max_age),
             };

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use aqpipe_engine::record::Batch;
 use arrow_array::Array as _;
 
-use super::open_rows::{Departure, KeyRows, OpenRow};
+use super::departures::Departure;
+use super::open_rows::{KeyRows, OpenRow};
 
 /// A row, with its key.
 pub(super) type KeyedRow = (Option<Arc<str>>, OpenRow);

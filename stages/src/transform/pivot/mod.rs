@@ -4,6 +4,7 @@
 //! leave ([`row_writer`]). A record waits as a held row; a row of three records counts two as merged when it leaves.
 
 mod config;
+mod departures;
 mod given_up;
 mod keyed_rows;
 mod late_values;

@@ -1,16 +1,13 @@
 //! The rows of a key that are not complete.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use aqpipe_engine::record::{Batch, CellQuality, Column, Origin};
 use serde::{Deserialize, Serialize};
 
+use super::departures::{Departure, Departures};
 use crate::cell_access::text_at;
-
-/// How many times of rows that have left are remembered by key: a value for one of them is late, one for a time between opens a
-/// row. What is older than those that are forgotten counts as late too.
-const TIMES_LEFT_MAX: usize = 16;
 
 /// A record that waits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -150,42 +147,18 @@ impl OpenRow {
     }
 }
 
-/// How a row left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Departure {
-    /// With a value for each name: what comes after it is another record of the same.
-    Complete,
-    /// Without some: what comes after it is late.
-    Incomplete,
-}
-
 /// The rows of a key.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct KeyRows {
     pub(super) open: BTreeMap<i64, OpenRow>,
-    /// The times of those that have left, the last one last, and whether they had all values.
-    left: VecDeque<(i64, bool)>,
-    /// The latest of the times that are not remembered any more.
-    forgotten: Option<i64>,
+    pub(super) left: Departures,
 }
 
 impl KeyRows {
-    /// Whether the row of a time has left, as far as is known.
-    pub(super) fn departure(&self, time: i64) -> Option<Departure> {
-        match self.left.iter().find(|(left, _)| *left == time) {
-            Some((_, true)) => Some(Departure::Complete),
-            Some((_, false)) => Some(Departure::Incomplete),
-            None => self.forgotten.is_some_and(|forgotten| time <= forgotten).then_some(Departure::Incomplete),
-        }
-    }
-
     /// Takes a row out.
     pub(super) fn take(&mut self, time: i64, departure: Departure) -> Option<OpenRow> {
         let row = self.open.remove(&time)?;
-        self.left.push_back((time, departure == Departure::Complete));
-        if self.left.len() > TIMES_LEFT_MAX {
-            self.forgotten = self.forgotten.max(self.left.pop_front().map(|(time, _)| time));
-        }
+        self.left.add(time, departure);
         Some(row)
     }
 }

@@ -9,10 +9,11 @@ use aqpipe_engine::stage::{BuildContext, DeadLetter, Output, State, Transform};
 use aqpipe_engine::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use super::departures::Departure;
 use super::given_up::GivenUp;
 use super::keyed_rows::{KeyedRow, KeyedRows, Ready};
 use super::late_values::LateValues;
-use super::open_rows::{Added, Departure, KeyRows, NamedCell, OpenRow};
+use super::open_rows::{Added, KeyRows, NamedCell, OpenRow};
 use super::row_writer::RowLayout;
 use super::settings::{Late, Settings};
 use crate::cell_access::{number_at, text_at};
@@ -21,7 +22,7 @@ use crate::reading::NumberReader;
 use crate::same_time::SameTime;
 use crate::warn_once::WarnOnce;
 
-const PIVOT_FORMAT_VERSION: u8 = 1;
+const PIVOT_FORMAT_VERSION: u8 = 2;
 /// Names that get a column: more are no names of measurements.
 const NAMES_MAX: usize = 1_000;
 
@@ -46,6 +47,8 @@ pub(super) struct Pivoter {
     reader: NumberReader,
     same_time: Option<SameTime>,
     clock: Clock,
+    /// Whether later runs may bring values for the rows of this one.
+    goes_on: bool,
     stage: Arc<str>,
     warned: Arc<WarnOnce>,
 }
@@ -74,6 +77,7 @@ impl Pivoter {
             reader: NumberReader::default(),
             same_time: Some(same_time),
             clock: cx.clock().clone(),
+            goes_on: cx.is_bounded() && !cx.reads_whole(),
             stage: Arc::clone(cx.stage()),
             warned: cx.pipeline_extensions().get_or_put(WarnOnce::default),
         }
@@ -152,7 +156,7 @@ impl Pivoter {
         let now = self.clock.now();
         let series = (key * NAMES_MAX + number) as u64;
         let rows = self.rows.of(key);
-        let left = if rows.open.contains_key(&time) { None } else { rows.departure(time) };
+        let left = if rows.open.contains_key(&time) { None } else { rows.left.of(time) };
         if left.is_none() {
             let open = rows.open.entry(time).or_insert_with(|| OpenRow::new(batch, row, now));
             if open.add(batch, row, cell, &bound.kept) == Added::Taken {
@@ -244,6 +248,14 @@ impl Transform for Pivoter {
     fn finish(&mut self, out: &mut Output) -> Result<()> {
         let mut ready = Vec::new();
         self.rows.release(&mut ready, |_| true);
+        if self.goes_on && !ready.is_empty() && self.settings.expect.is_some() {
+            let (stage, rows) = (&*self.stage, ready.len());
+            tracing::warn!(
+                stage,
+                rows,
+                "the end of this run ends rows that lack values: those that a later run brings come late (`late`)"
+            );
+        }
         self.late.tell_at_end(&self.stage, &self.settings.names);
         self.emit(&ready, out)
     }

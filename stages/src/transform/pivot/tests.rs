@@ -150,6 +150,35 @@ fn a_time_between_those_that_have_left_opens_a_row() {
 }
 
 #[test]
+fn rows_whose_times_go_back_are_made_like_any_other() {
+    let made_of = |given: &[i64]| {
+        let records = given.iter().flat_map(|hour| [(*hour, "pm25", Some(*hour as f64)), (*hour, "o3", Some(1.0))]);
+        let mut pipeline = PipelineHarness::from_toml(&expecting());
+        let records: Vec<_> = records.collect();
+        let mut made = Vec::new();
+        for part in records.chunks(5) {
+            let out = pipeline.push(long(part));
+            assert_eq!(out.dead.len(), 0);
+            made.extend(hours(&out));
+            pipeline.restart();
+        }
+        let rest = pipeline.finish();
+        assert_eq!(rest.dead.len(), 0);
+        made.extend(hours(&rest));
+        made
+    };
+    // The newest first; a backlog behind later days; months in the order of their files' names.
+    for given in [
+        (0..231).rev().collect(),
+        (0..24).chain(96..120).chain(24..96).collect(),
+        (0..31).chain(270..300).chain(31..60).collect(),
+    ] {
+        let given: Vec<i64> = given;
+        assert_eq!(made_of(&given), given);
+    }
+}
+
+#[test]
 fn a_record_without_a_name_is_a_dead_letter_and_one_that_is_not_expected_is_left_out() {
     let out = PipelineHarness::from_toml(&expecting()).push(long(&[(1, "", None), (1, "so2", Some(1.0))]));
     assert_eq!((out.dead.len(), out.filtered), (1, 1));

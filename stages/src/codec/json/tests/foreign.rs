@@ -8,6 +8,7 @@ use arrow_array::Array;
 
 use super::super::{Decoder, Pushed};
 use super::{DecoderOptions, decode, names, options, rejected};
+use crate::reading::KindSample;
 
 const TIME: &str = r#""timestamp":"2004-03-10T18:00:00Z""#;
 
@@ -33,7 +34,12 @@ fn what_is_no_record_is_rejected_with_its_reason() {
         (r#"{"a" 1}"#, "not JSON: expected `:` at byte 5"),
         (r#"{"a":Nan}"#, "not JSON: expected a value at byte 5"),
         (r#"{"a":-x}"#, "not JSON: expected a digit at byte 6"),
-        ("[1]", "it is JSON, but not an object"),
+        ("[1]", "it is JSON, but not an object: `record = \"/0\"` reads the first element of an array as the record"),
+        (
+            "12.5",
+            "it is JSON, but not an object: `format = \"csv\"` with `columns` reads messages that are bare values",
+        ),
+        (r#""{}""#, "it is JSON, but not an object: it is a text; does its writer quote the object once more?"),
         ("null", "it is JSON, but not an object"),
         ("{}", "there is no property `timestamp`"),
         (
@@ -256,4 +262,41 @@ fn a_word_for_no_value_decides_no_kind_and_numbers_in_a_field_of_text_are_told()
         told.iter().map(|(index, cells)| (*index, cells.count, cells.first, &cells.texts[0][..])).collect();
     assert_eq!(told, [(1, 1, 1, &b"1.5"[..]), (3, 2, 0, &b"7"[..])]);
     assert!(decoder.numbers_as_text().is_empty());
+}
+
+#[test]
+fn a_sample_decides_kinds_of_known_and_of_new_fields_and_leaves_nothing_behind() {
+    let mut decoder = Decoder::new(options());
+    let records = [
+        r#"{"timestamp":"2004-03-10T18:00:00Z","a":"offline","b":1,"c":"NA","d":true,"e":7}"#,
+        "not json",
+        r#"{"timestamp":"never","a":2.5,"b":"low","c":2}"#,
+        r#"{"timestamp":"2004-03-10T20:00:00Z","a":3.5,"b":"high","c":null,"e":9007199254740993}"#,
+    ];
+    let mut sample = KindSample::default();
+    for (place, record) in records.iter().enumerate() {
+        decoder.sample(record.as_bytes(), &format!("t/0@{place}"), &mut sample);
+    }
+    assert_eq!((decoder.rows(), decoder.fields().list.len(), decoder.passed_over().values), (0, 0, 0));
+    let texts = decoder.decide_kinds(sample);
+    let said = ["`b` is text: `low` at t/0@2 is no number", "`d` is text: `true` at t/0@0 is no number"];
+    assert_eq!(texts, [&said[..], &["`e` is text: `9007199254740993` at t/0@3 is a code and no number"]].concat());
+    let batches = decode(&mut decoder, &[records[0], records[3]]);
+    let [batch] = &batches[..] else { panic!("{} batches", batches.len()) };
+    let kinds: Vec<Kind> = batch.fields().list.iter().map(|field| field.kind).collect();
+    assert_eq!(kinds, [Kind::Number, Kind::Text, Kind::Number, Kind::Text, Kind::Text]);
+    let a = batch.numbers(0).expect("numbers");
+    assert_eq!((a.get(0), a.quality_at(0), a.get(1)), (None, CellQuality::UNREADABLE, Some(3.5)));
+}
+
+#[test]
+fn what_writers_put_before_their_json_is_passed_over() {
+    let mut decoder = Decoder::new(options());
+    let marked = format!("\u{feff}{}", message(r#","T":1.5"#));
+    let framed = [b"\0\0\0\x01\x02", message(r#","T":2"#).as_bytes()].concat();
+    let batch = decode(&mut decoder, &[marked.as_bytes(), &framed]).remove(0);
+    assert_eq!(batch.numbers(0).and_then(|numbers| numbers.get(1)), Some(2.0));
+    assert!(rejected(&mut decoder, b"\0\0\0\x01\x02\x08abc").contains("Avro"));
+    assert_eq!(names(batch.fields()), ["T"]);
+    assert_eq!(rejected(&mut decoder, b"\xef\xbb"), "not UTF-8 at byte 0");
 }

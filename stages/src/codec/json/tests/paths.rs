@@ -106,6 +106,51 @@ fn a_renamed_property_has_its_other_name_everywhere() {
     assert_eq!(open_names(open), (1, "pm25 humidity".to_owned(), Some(2.0)));
 }
 
+#[test]
+fn what_is_renamed_counts_before_a_property_of_that_name() {
+    let rename = [("fields.pm25", "pm25"), ("NOx", "nox"), ("a", "b"), ("b", "a")];
+    let at = r#""timestamp":"2024-03-31T00:00:00Z""#;
+    for (record, values) in [
+        (r#""pm25":9,"fields":{"pm25":1},"NOx":2,"nox":8"#, [Some(1.0), Some(2.0)]),
+        (r#""fields":{"pm25":1},"pm25":9,"nox":8,"NOx":2"#, [Some(1.0), Some(2.0)]),
+        (r#""pm25":9,"nox":8"#, [Some(9.0), Some(8.0)]),
+        (r#""nox":8,"NOx":null,"fields":{"pm25":null},"pm25":9"#, [None, None]),
+    ] {
+        let message = format!("{{{at},{record}}}");
+        for of in [asking(&["pm25", "nox"], None), options()] {
+            let mut decoder = Decoder::new(renamed(of, &rename));
+            // The second record meets fields that are known.
+            let batches = decode(&mut decoder, &[&message, &message]);
+            let found =
+                |batch: &Batch, name: &str| batch.fields().index(name).and_then(|index| batch.numbers(index)?.get(0));
+            for batch in batches {
+                assert_eq!(["pm25", "nox"].map(|name| found(&batch, name)), values, "{record}");
+            }
+            let passed_over = decoder.passed_over().values;
+            assert_eq!(passed_over, if record.contains("NOx") { 4 } else { 0 }, "{record}");
+        }
+    }
+    let reason = rejected(
+        &mut Decoder::new(renamed(asking(&["nox"], None), &rename)),
+        format!(r#"{{{at},"NOx":1,"NOx":2}}"#).as_bytes(),
+    );
+    assert_eq!(reason, "the property `nox` is there twice");
+    // Two names that change places, also behind a restart.
+    let message = format!(r#"{{{at},"a":1,"b":2,"quality":{{"flags":"34"}}}}"#);
+    let mut decoder = Decoder::new(renamed(options(), &rename));
+    let mut later = Decoder::new(renamed(options(), &rename));
+    let first = decode(&mut decoder, &[&message]).remove(0);
+    later.restore(&decoder.snapshot_state()).expect("restores");
+    for batch in [first, decode(&mut later, &[&message]).remove(0)] {
+        assert_eq!((value(&batch, "a"), value(&batch, "b")), (Some(2.0), Some(1.0)));
+        let flag = |name: &str| {
+            batch.numbers(batch.fields().index(name).expect("a field")).expect("numbers").quality_at(0).flag()
+        };
+        assert_eq!((flag("a") as u32, flag("b") as u32), (4, 3));
+    }
+    assert_eq!(decoder.quality_ignored() + later.quality_ignored(), 0);
+}
+
 fn options_of_all() -> DecoderOptions {
     options()
 }

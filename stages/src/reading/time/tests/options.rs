@@ -49,6 +49,16 @@ fn what_does_not_fit_a_source_or_says_nothing_is_refused() {
             ColumnsOfMessages,
             "timestamp.format: the time of a message is no text that has a format",
         ),
+        (
+            json!({ "columns": ["a", "b"], "format": "unix" }),
+            Columns,
+            "timestamp.format: `unix` is one number, and `columns` are several texts with blanks between them",
+        ),
+        (
+            json!({ "paths": ["a", "b"], "format": ["iso8601", "unix_ms"] }),
+            Properties,
+            "timestamp.format.1: `unix_ms` is one number, and `paths` are several texts with blanks between them",
+        ),
         (json!({ "marks": "end" }), Columns, "timestamp.marks: `marks` needs the `interval` that times stand for"),
         (json!({ "interval": "1h" }), Columns, "timestamp.interval: `interval` needs `marks`"),
         (

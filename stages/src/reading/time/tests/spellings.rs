@@ -48,6 +48,7 @@ fn one_time_in_the_usual_spellings_of_iso_8601() {
         ("2004-03-10T18:00:00-0930", "2004-03-10T18:00:00-09:30"),
         ("2004-03-10T18:00:00.123456Z", "2004-03-10T18:00:00.123456Z"),
         ("2004-03-10T18:00:00.1234565Z", "2004-03-10T18:00:00.123457Z"),
+        ("0024-03-10T18:00:00Z", "0024-03-10T18:00:00Z"),
         ("2004-03-10T18:00:00,5", "2004-03-10T18:00:00.5+01:00"),
         ("2004-03-10T23:59:60Z", "2004-03-10T23:59:59Z"),
         ("2004-03-10T24:00:00Z", "2004-03-11T00:00:00Z"),
@@ -193,5 +194,26 @@ fn what_a_text_has_is_never_dropped() {
     ] {
         let reason = read(&mut of_format(format, "UTC"), text).expect_err(text);
         assert!(reason.contains(why), "{format}: {reason}");
+    }
+}
+
+#[test]
+fn what_is_no_iso_8601_is_refused_without_a_format_and_numbers_with_exponents_are_read_by_units() {
+    let mut iso = reader(json!({}), "+01:00");
+    for text in [
+        "1.7118432E9",
+        "1711843200",
+        "1711843200.5",
+        "20040310180000",
+        "10/03/2004 18:00",
+        "2004-3-10",
+        "0000-00-00T00:00:00Z",
+    ] {
+        assert!(read(&mut iso, text).is_err(), "{text}");
+    }
+    for (format, text) in [("unix", "1.7118432E9"), ("unix_ms", "1.7118432E12"), ("unix_us", "1.7118432e15")] {
+        let mut epoch = reader(json!({ "format": format }), "UTC");
+        assert_eq!(read(&mut epoch, text).as_deref(), Ok("2024-03-31T00:00:00Z"), "{text}");
+        assert!(read(&mut epoch, "1.71184E+09").is_err_and(|why| why.contains("digits that are lost")));
     }
 }

@@ -178,3 +178,38 @@ fn utf16_without_a_mark_names_the_option() {
     let (_, help) = error(&Files::one(&bytes), "a.csv", json!({}));
     assert!(help.contains("`encoding`"), "{help}");
 }
+
+#[test]
+fn an_encoding_that_would_read_most_cells_stops_the_run_and_is_named() {
+    let many = |cell: &[u8]| [b"2004-03-10,", cell, b"\n"].concat().repeat(10);
+    let stops = |text: &[u8], more: Value| {
+        let files = Files::one(text);
+        let mut split = split(files.options("a.csv", more), &BuildContext::for_tests()).expect("opens");
+        let error = read_all(&mut *split, 10).map(drop).expect_err("stops");
+        error.help_text().unwrap_or_default().to_owned()
+    };
+    let text = |cell: &[u8]| [b"timestamp,a\n", &many(cell)[..]].concat();
+    for (cell, more, option) in [
+        (
+            &b"1\xa0234.5"[..],
+            json!({ "fields": ["a"] }),
+            "windows-1252\"` (or what the file is in) with `thousands = \" \"`",
+        ),
+        (b"\x964.5", json!({ "fields": ["a"] }), "set `encoding = \"windows-1252\"`"),
+        (b"\x964.5", json!({}), "set `encoding = \"windows-1252\"`"),
+        (b"Gen\xe8ve", json!({}), "set `encoding = \"windows-1252\"`"),
+        (b"Gen\xe8ve", json!({ "text_fields": ["a"] }), "set `encoding = \"windows-1252\"`"),
+    ] {
+        let help = stops(&text(cell), more.clone());
+        assert!(help.contains(option), "{help}");
+        let encoded = with(more.clone(), json!({ "encoding": "windows-1252", "thousands": " " }));
+        assert_eq!(read(&text(cell), encoded).dead, []);
+        let warned = read(&text(cell), with(more, json!({ "on_unreadable": "warn" })));
+        assert_eq!((warned.rows.len(), warned.dead.len()), (0, 10), "it is told to go on");
+    }
+    for order in [u16::to_le_bytes, u16::to_be_bytes] {
+        let utf16: Vec<u8> = "2004-03-10,1.5\n2004-03-11,2.5\n".encode_utf16().flat_map(order).collect();
+        let help = stops(&utf16, json!({ "columns": ["timestamp", "a"], "fields": ["a"] }));
+        assert!(help.contains("set `encoding = \"utf-16le\"` (or \"utf-16be\")"), "{help}");
+    }
+}

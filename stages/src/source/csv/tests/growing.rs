@@ -10,10 +10,10 @@ use parking_lot::Mutex;
 use super::engine::Engine;
 use super::*;
 
-type Opened = (SplitId, Box<dyn SplitReader>);
+pub(super) type Opened = (SplitId, Box<dyn SplitReader>);
 
 /// The split of a run after that state.
-fn opened(files: &Files, more: Value, state: Option<&(SplitId, SplitState)>) -> Result<Opened> {
+pub(super) fn opened(files: &Files, more: Value, state: Option<&(SplitId, SplitState)>) -> Result<Opened> {
     let taken = Arc::new(Mutex::new(Vec::new()));
     let engine = Engine::opening({
         let taken = Arc::clone(&taken);
@@ -30,7 +30,7 @@ fn opened(files: &Files, more: Value, state: Option<&(SplitId, SplitState)>) -> 
     Ok(taken.remove(0))
 }
 
-fn state((id, reader): &Opened) -> (SplitId, SplitState) {
+pub(super) fn state((id, reader): &Opened) -> (SplitId, SplitState) {
     let position = reader.position();
     let saved = reader.snapshot_state(position).expect("saves");
     (id.clone(), SplitState { position, reader: saved, ..SplitState::default() })
@@ -74,7 +74,7 @@ impl Runs {
     }
 }
 
-fn packed(text: &str) -> Vec<u8> {
+pub(super) fn packed(text: &str) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(text.as_bytes()).expect("packs");
     encoder.finish().expect("packs")
@@ -314,4 +314,31 @@ fn a_run_over_files_that_grow_is_not_gone_on_with_as_one_over_files_that_do_not(
     runs.more = json!({});
     let error = runs.run().expect_err("it knows parts of files");
     assert!(error.help_text().is_some_and(|help| help.contains("--fresh")), "{error}");
+}
+
+#[test]
+fn a_column_that_few_records_made_text_is_numbers_once_most_of_its_cells_are() {
+    let rows = |cell: &str, count: usize| format!("2004-03-10,{cell}\n").repeat(count);
+    let undeclared = json!({ "rerun": "new", "fields": [] });
+    // In one file that grows, and in a new file each time.
+    for names in [["1.csv"; 5], ["1.csv", "2.csv", "3.csv", "4.csv", "5.csv"]] {
+        let mut runs = Runs::over(&[]);
+        runs.more = undeclared.clone();
+        let (mut all, parts) = (Vec::new(), [("off", 3), ("1", 2), ("2", 2), ("3", 1), ("off", 1)]);
+        for (number, ((cell, count), name)) in parts.into_iter().zip(names).enumerate() {
+            let header = if number == 0 || name != "1.csv" { HEAD } else { "" };
+            runs.append(name, format!("{header}{}", rows(cell, count)));
+            all.push(runs.run().expect("runs").remove(0));
+        }
+        assert_eq!(all[..4], ["a=\"off\"", "a=\"1\"", "a=2", "a=3"], "2 of 5, then 4 of 7");
+        assert!(all[4].starts_with("a=(fail"), "{all:?}");
+    }
+    for (first, then) in [("007", 5), ("off", 2000)] {
+        let before = if first == "off" { 1000 } else { 1 };
+        let mut runs = Runs::over(&[("1.csv", format!("{HEAD}{}", rows(first, before)).as_bytes())]);
+        runs.more = undeclared.clone();
+        runs.run().expect("runs");
+        runs.append("1.csv", rows("1", then));
+        assert_eq!(runs.run().expect("runs")[0], "a=\"1\"", "{first}: a code, or a sample that was whole");
+    }
 }

@@ -288,6 +288,7 @@ fn what_is_saved_of_many_files_of_a_directory_is_little_and_comes_back() {
         name: format!("data/of/a/station/2004-{number:05}.csv"),
         length: 100_000,
         from: 0,
+        headers: Vec::new(),
         before: 0,
         stored: 100_000,
         form: Default::default(),
@@ -298,6 +299,7 @@ fn what_is_saved_of_many_files_of_a_directory_is_little_and_comes_back() {
     files.push(InputFile { name: "latest".into(), path: "/elsewhere/2005.csv".into(), ..file(0) });
     let snapshot = SplitSnapshot {
         files: files.clone(),
+        texts: Default::default(),
         origin: 0,
         known: Vec::new(),
         line: 7,

@@ -38,7 +38,7 @@ fn numbers(batch: &Batch, name: &str) -> Vec<Option<f64>> {
 #[test]
 fn a_message_is_one_row_with_or_without_its_line_end_and_keeps_its_bytes() {
     let mut decoder = decoder(&["at", "v", "note"], &json!({ "fields": ["v"] }));
-    let rows = ["2024-01-01T00:00:00Z,1,x", "2024-01-01T00:00:00Z,2,\"a,b\"\n", "2024-01-01T00:00:00Z,,x\r\n"];
+    let rows = ["\u{feff}2024-01-01T00:00:00Z,1,x", "2024-01-01T00:00:00Z,2,\"a,b\"\n", "2024-01-01T00:00:00Z,,x\r\n"];
     for row in rows {
         assert_eq!(push(&mut decoder, row, None), Ok(Pushed::Row), "{row:?}");
     }
@@ -48,6 +48,9 @@ fn a_message_is_one_row_with_or_without_its_line_end_and_keeps_its_bytes() {
         ("2024-01-01T00:00:00Z,1", "2 columns"),
         ("2024-01-01T00:00:00Z,1,x,y", "4 columns"),
         ("then,1,x", "`then`"),
+        ("2024-01-01T00:00:00Z,1,\"x", "is a quote not closed?"),
+        ("2024-01-01T00:00:00Z,1,\"x\n2024-01-01T00:00:00Z,2,x", "is a quote not closed?"),
+        ("\"2024-01-01T00:00:00Z,1,x", "is a quote not closed?"),
     ] {
         let found = push(&mut decoder, row, None).expect_err(row);
         assert!(found.contains(reason), "{found} for {row:?}");

@@ -69,13 +69,13 @@ fn options_that_the_schema_lets_through_are_checked() {
         (json!({ "delimiter": "é" }), "delimiter: the delimiter must be an ASCII character that no number has"),
         (json!({ "delimiter": "5" }), "delimiter: the delimiter must be an ASCII character that no number has"),
         (json!({ "delimiter": "." }), "delimiter: the delimiter must not be the decimal mark"),
-        (json!({ "decimal": ",", "quote": "" }), "delimiter: the delimiter must not be the decimal mark"),
+        (json!({ "decimal": ",", "quote": "" }), "decimal: the delimiter must not be the decimal mark"),
         (json!({ "quote": "," }), "quote: the quote must not be the delimiter"),
         (json!({ "quote": "''" }), "quote: the quote must be one ASCII character, or empty"),
         (json!({ "decimal": ";" }), "decimal: the decimal mark must be \".\" or \",\""),
         (json!({ "header": false }), "header: without a header, `columns` must name the columns"),
         (json!({ "columns": ["timestamp", "a", "a"] }), "columns.2: `a` is named twice"),
-        (json!({ "columns": ["time", "a"] }), "timestamp.columns: `columns` has no `timestamp`"),
+        (json!({ "columns": ["time", "a"] }), "columns: `columns` has no `timestamp`"),
         (json!({ "columns": ["timestamp"], "fields": ["a"] }), "fields.0: `columns` has no `a`"),
         (json!({ "timezone": "Europe/Roma" }), "timezone: there is no time zone `Europe/Roma`"),
         (
@@ -95,6 +95,37 @@ fn options_that_the_schema_lets_through_are_checked() {
             "fields.0: `s` is the key and cannot be a field as well",
         ),
         (json!({ "rename": { "a": "x", "b": "x" } }), "rename.b: two columns would be called `x`"),
+        (json!({ "quote": "\"", "delimiter": "\"" }), "delimiter: the quote must not be the delimiter"),
+        (json!({ "fields": ["a"], "rename": { "a": "b" } }), "fields.0: `rename` calls the column `a` something else"),
+        (
+            json!({ "fields": ["b"], "timestamp": "a", "rename": { "a": "b" } }),
+            "timestamp: `rename` calls the column `a` something else",
+        ),
+        (
+            json!({ "fields": ["a"], "key": { "column": "s" }, "rename": { "s": "a" } }),
+            "key.column: `rename` calls the column `s` something else",
+        ),
+        (
+            json!({ "timestamp": "t", "rename": { "a": "timestamp" } }),
+            "rename.a: `timestamp` is reserved for the time of a record",
+        ),
+        (
+            json!({ "columns": ["t", "a"], "timestamp": "t", "rename": { "a": "t" } }),
+            "rename.a: two columns would be called `t`, for `columns` has one",
+        ),
+        (json!({ "columns": ["timestamp", "a"], "rename": { "b": "x" } }), "rename.b: `columns` has no `b`"),
+        (
+            json!({ "columns": ["timestamp", "a", "q"], "flags": { "b": { "column": "q", "good": [1] } } }),
+            "flags.b: `columns` has no `b`",
+        ),
+        (
+            json!({ "flags": { "timestamp": { "column": "q", "good": [1] } } }),
+            "flags.timestamp: `timestamp` is a column of the timestamp and cannot be a field as well",
+        ),
+        (
+            json!({ "flags": { "a": { "column": "q", "good": [1], "fail": ["1"] } } }),
+            "flags.a.fail.0: this code is in `good` already",
+        ),
         (json!({ "replay": { "speed": 0.0 } }), "replay.speed: the speed must be above 0"),
         (
             json!({ "replay": { "interval_secs": -1.0 } }),
@@ -111,6 +142,27 @@ fn options_that_the_schema_lets_through_are_checked() {
         format[0].starts_with("timestamp.format: `%d/%m %H` is not a format that times can be read by: "),
         "{format:?}"
     );
+}
+
+#[test]
+fn what_has_no_effect_is_warned_of_and_names_may_be_swapped() {
+    let warnings = |options: Value| -> Vec<String> {
+        let config = config(with(json!({ "path": "x.csv" }), options));
+        config.check().expect("it can be run");
+        config.warnings().iter().map(|problem| format!("{}: {}", problem.path.join("."), problem.message)).collect()
+    };
+    let unused = json!({ "fields": ["NO2"], "rename": { "no2": "NO_2", "time": "timestamp" } });
+    assert_eq!(warnings(unused), ["rename.no2: no option asks for `NO_2`: the column is not read"]);
+    let swapped = json!({ "columns": ["timestamp", "a", "b"], "fields": ["a", "b"], "rename": { "a": "b", "b": "a" } });
+    assert_eq!(warnings(swapped), [""; 0]);
+    assert_eq!(warnings(json!({ "timestamp": { "column": "t", "ambiguous": "later" } })).len(), 1);
+}
+
+#[test]
+fn columns_that_are_named_are_all_there_are() {
+    let options = json!({ "path": "x", "columns": ["timestamp", "a", "", "s"], "key": { "column": "s" } });
+    let fields = config(options).check().expect("good");
+    assert!(!fields.open && fields.names().eq(["a"]));
 }
 
 #[test]

@@ -231,6 +231,50 @@ fn a_late_record_is_filled_from_the_values_around_its_own_time() {
 }
 
 #[test]
+fn in_a_file_with_its_newest_record_first_a_later_value_is_carried_as_far_as_the_limit_allows() {
+    let cells = [Some(9.0), Some(30.0), None, None, None, None, Some(10.0), None];
+    let times: Vec<i64> = (0..8).rev().map(|hour| START + hour * HOUR).collect();
+    let steps = json!([{ "method": "forward_fill", "limit": 3 }, { "method": "backward_fill", "limit": 3 }]);
+    for size in 1..=cells.len() {
+        let batches =
+            times.chunks(size).zip(cells.chunks(size)).map(|(times, cells)| timed(times, None, &[("x", cells)]));
+        let out = run(&steps, batches.collect());
+        let filled = |carried| [Some(9.0), Some(30.0), carried, carried, carried, None, Some(10.0), Some(10.0)];
+        assert_eq!(column(&out, "x"), filled(Some(30.0)), "batches of {size}");
+        let fills: Vec<String> = column_quality(&out, "x")[2..5].iter().map(ToString::to_string).collect();
+        assert_eq!(fills, [1, 2, 3].map(|records| format!("unknown backward_fill({records})")), "batches of {size}");
+    }
+}
+
+#[test]
+fn a_value_that_came_before_an_older_stretch_is_not_carried_into_it_where_a_nearer_one_comes() {
+    // A false date, then good records. And a day that comes behind the next one.
+    for (hours, cells, filled) in [
+        (
+            &[1, 90_000, 2, 3, 4, 5][..],
+            &[Some(1.0), Some(99.0), Some(2.0), None, Some(4.0), None][..],
+            [Some(4.0), Some(99.0), Some(3.0)],
+        ),
+        (
+            &[24, 25, 26, 0, 1, 23],
+            &[Some(24.0), None, Some(26.0), None, Some(1.0), None],
+            [Some(1.0), Some(24.0), None],
+        ),
+    ] {
+        let times: Vec<i64> = hours.iter().map(|hour| START + hour * HOUR).collect();
+        for size in 1..=cells.len() {
+            let fill = |method: &str| {
+                let rows = |(times, cells): (&[i64], _)| timed(times, None, &[("x", cells)]);
+                let batches = times.chunks(size).zip(cells.chunks(size)).map(rows).collect();
+                column(&run(&json!([{ "method": method, "limit": 2 }]), batches), "x")
+            };
+            let found = (fill("backward_fill")[3], fill("backward_fill")[5], fill("interpolate")[3]);
+            assert_eq!(found, (filled[0], filled[1], filled[2]), "batches of {size}");
+        }
+    }
+}
+
+#[test]
 fn a_cell_that_could_not_be_read_is_filled_only_where_that_is_asked_for_and_counts_in_the_limit() {
     let rows = || with_quality(batch(&[("x", &[None, None, None])]), &[CellQuality::UNREADABLE]);
     let rows = || Batch::concat(&[batch(&[("x", &[Some(1.0)])]), rows()]).expect("one layout");

@@ -95,15 +95,23 @@ fn fill(step: &Step, time: &[i64], cells: &[Cell], row: usize, all: &[f64]) -> O
     let (none, since, start) = (known.donors.is_empty(), known.since, known.start);
     let left = known.left(time, now).copied();
     let number = left.map_or(if none { since } else { 1 }, |(_, number)| number);
-    let known_right = known.donors.iter().map(|(at, _)| *at).filter(|at| time[*at] > now).min_by_key(|at| time[*at]);
+    let known_right =
+        known.donors.iter().rev().map(|(at, _)| *at).filter(|at| time[*at] > now).min_by_key(|at| time[*at]);
     let behind = row + 1..cells.len();
+    // The value that came last, if each record since is older than the one before.
+    let falls = (0..row).rev().take_while(|at| time[*at] > time[*at + 1]);
+    let falling = falls.clone().find(|at| donor(&cells[*at]).is_some()).filter(|at| known_right == Some(*at));
     let to_come = behind.clone().find(|at| donor(&cells[*at]).is_some() && time[*at] >= now);
-    let right = known_right.or(to_come);
-    let to_right = if known_right.is_some() { number } else { right.map_or(0, |at| (at - row) as u64) };
+    let to_come = to_come.filter(|_| falling.is_none());
+    let right = match (known_right, to_come) {
+        (Some(known), Some(next)) => Some(if time[known] < time[next] { known } else { next }),
+        (known, next) => known.or(next),
+    };
+    let to_right = falling.map_or(to_come.unwrap_or(cells.len()) - row, |at| row - at) as u64;
     let from = left.map(|(at, _)| time[at]).or(start.filter(|_| none)).unwrap_or(now);
     // What is between here and the right side decides, and if there is none, all that came.
     let reaches = |from: i64, span: i64| match (known_right, to_come) {
-        (Some(right), _) => time[right] - from > span,
+        (Some(_), _) => time[right.expect("a side")] - from > span,
         (None, to_come) => {
             time[behind.start..to_come.map_or(cells.len(), |at| at + 1)].iter().any(|at| at - from > span)
         }
@@ -128,7 +136,7 @@ fn fill(step: &Step, time: &[i64], cells: &[Cell], row: usize, all: &[f64]) -> O
         Method::Interpolate => {
             let (start, end) = (left?.0, right?);
             let (low, high) = (cells[start].0.expect("a donor"), cells[end].0.expect("a donor"));
-            let steps = number + if known_right.is_some() { 1 } else { to_right };
+            let steps = number + to_right;
             let value = if step.by != Some(By::Records) && time[end] > time[start] {
                 (high - low) * (now - time[start]) as f64 / (time[end] - time[start]) as f64 + low
             } else {
