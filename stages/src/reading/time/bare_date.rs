@@ -40,6 +40,9 @@ pub(super) struct BareDates {
     days: bool,
     /// Some are no days.
     hours: bool,
+    /// One that is both was read as a day.
+    unsure: Option<[u8; 8]>,
+    told: bool,
 }
 
 impl BareDates {
@@ -57,6 +60,20 @@ impl BareDates {
                 "it is a day or an hour, for eight digits before it were no day but an hour (`%y%m%d%H`)".to_owned()
             );
         }
+        if is_day && is_hour && self.unsure.is_none() {
+            self.unsure = Some(*digits);
+        }
         Ok(())
+    }
+
+    /// What is to be said, once, where nothing tells what they are.
+    pub(super) fn take_warning(&mut self) -> Option<String> {
+        let digits = self.unsure.filter(|_| !self.told && !self.days && !self.hours)?;
+        self.told = true;
+        let shown = String::from_utf8_lossy(&digits);
+        Some(format!(
+            "`{shown}` and the like are read as days, for no format says that they are hours: those of 2020 would need \
+             `format = \"%y%m%d%H\"`, and days are sure with `format = \"%Y%m%d\"`"
+        ))
     }
 }

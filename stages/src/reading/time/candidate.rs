@@ -2,6 +2,7 @@
 
 use super::epoch::PLAUSIBLE_MICROS;
 use super::format::TimeFormat;
+use super::item::Item;
 use super::moment::{DAY_MICROS, Moment, SECOND_MICROS};
 use super::parts::Part;
 use super::pattern::Pattern;
@@ -34,8 +35,12 @@ impl Candidate {
             let hour = pattern.has(Part::Hour) || pattern.has(Part::Hour12);
             // Midnights may have lost their time.
             let is_its_date = own.text.strip_prefix(&*text).is_some_and(|rest| rest.starts_with([' ', 'T']));
-            // `18h` is an hour, where `18` may be its minutes.
-            let is_named = ["%Hh", "%HH", "%H時", "%H时", "%H시", "%H Uhr"].iter().any(|hour| text.contains(hour));
+            // `18h` is an hour, and so are two digits of a compact time, where `18` may be its minutes.
+            let is_named = ["%Hh", "%HH", "%H時", "%H时", "%H시", "%H Uhr"].iter().any(|hour| text.contains(hour))
+                || pattern
+                    .items
+                    .iter()
+                    .any(|item| matches!(item, Item::Number(Part::Hour, least, most) if least == most));
             let drops = (own_hour && !hour)
                 || (own.has(Part::Minute) && !pattern.has(Part::Minute) && !is_named)
                 || (own.has(Part::DayOfYear) && !pattern.has(Part::DayOfYear));

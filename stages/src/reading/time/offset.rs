@@ -40,7 +40,11 @@ pub(super) fn parse_column(text: &[u8]) -> Option<(i32, &[u8])> {
     {
         return Some(found);
     }
-    let (sign, unsigned) = match text {
+    let bare = match text.split_at_checked(3) {
+        Some((name, rest)) if [&b"UTC"[..], b"GMT"].iter().any(|known| known.eq_ignore_ascii_case(name)) => rest,
+        _ => text,
+    };
+    let (sign, unsigned) = match bare {
         [b'+', rest @ ..] => (1, rest),
         [b'-', rest @ ..] => (-1, rest),
         _ => (0, text),

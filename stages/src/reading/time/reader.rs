@@ -272,6 +272,8 @@ impl TimeReader {
     /// What is to be said of the times that were read since the last call: what would read those that were refused, and how
     /// many are guesses. Each is said once.
     pub fn take_warnings(&mut self) -> Vec<String> {
-        self.hints.take_warnings(self.zone.name(), self.ambiguous)
+        let mut warnings = self.hints.take_warnings(self.zone.name(), self.ambiguous);
+        warnings.extend(self.bare_dates.take_warning());
+        warnings
     }
 }
