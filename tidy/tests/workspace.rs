@@ -25,6 +25,7 @@ const ENGINE_TIERS: &[&[&str]] = &[
     &[
         "cancel",
         "clock",
+        "counts",
         "dead_letter_groups",
         "disk",
         "error",

@@ -101,7 +101,8 @@ pub(crate) fn run(case: &Path, kafka: Option<&Kafka>) -> Result<(), String> {
     let mut said = String::new();
     for round in 0..expect.runs {
         let done = dir.run(&args);
-        said = format!("{}{}", done.out, done.err);
+        said.push_str(&done.out);
+        said.push_str(&done.err);
         if expect.exit.is_some_and(|code| done.code != Some(code)) {
             return Err(format!("exit {:?}:\n{said}", done.code));
         }

@@ -119,7 +119,13 @@ fn what_became_of_a_file_since_the_last_run_is_told_in_the_run_that_carries_what
     let whole = dir.read("log.csv");
     dir.write("log.csv.part", format!("{whole}2024-01-01T10:00:00Z,10\n2024-01-01T11:0"));
     std::fs::copy(dir.path("log.csv.part"), dir.path("log.csv")).expect("the same file, longer");
-    says(1, &["carrying what is new: log.csv has 39 bytes more", "log.csv: its last line, 13, has no end yet and waits for it"]);
+    says(
+        1,
+        &[
+            "carrying what is new: log.csv has 39 bytes more",
+            "log.csv: its last line, 13, has no end yet and waits for it",
+        ],
+    );
     // A file that is new to the glob.
     log(&dir, "log-b.csv", 12..14, count);
     says(2, &["carrying what is new: ", "log-b.csv"]);

@@ -11,6 +11,8 @@ const WINDOW_RECORDS: u64 = 1_000;
 /// Records that are counted together: a tenth of the window, so that a checkpoint of any size has the order of its records, in
 /// little room.
 const BLOCK_RECORDS: u64 = WINDOW_RECORDS / 10;
+/// So many records decide where a run goes on with the options with which the one before it lost too many.
+const AGAIN_RECORDS: u64 = 100;
 /// Of rows that wait in a transform it is unknown what becomes of them. So many dead letters for each of them say enough.
 const DEAD_PER_HELD_ROW: u64 = 10;
 
@@ -103,19 +105,26 @@ pub(in crate::run) enum TooMany {
 }
 
 /// Watches the share of dead letters since a start.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::run) struct LossWatch {
     limits: LossLimits,
     /// The records since the start, as long as all of them became dead letters for one class of reason.
     first: Option<Losses>,
     window: VecDeque<Block>,
     sum: Block,
+    /// The records since a start with the options with which the run before lost too many, until there are enough.
+    again: Option<Block>,
 }
 
 impl LossWatch {
     pub(in crate::run) fn new(limits: LossLimits) -> LossWatch {
         let first = (limits.stop_first > 0).then(Losses::default);
-        LossWatch { limits, first, window: VecDeque::new(), sum: Block::default() }
+        LossWatch { limits, first, window: VecDeque::new(), sum: Block::default(), again: None }
+    }
+
+    /// The same after a run with the same options that lost too many: the next hundred records decide, not the next thousand.
+    pub(in crate::run) fn again(limits: LossLimits) -> LossWatch {
+        LossWatch { again: Some(Block::default()), ..LossWatch::new(limits) }
     }
 
     /// Forgets all, and leaves the first records out of it: they were looked at.
@@ -123,15 +132,29 @@ impl LossWatch {
         *self = LossWatch { first: None, ..LossWatch::new(self.limits) };
     }
 
-    /// How many more records decide whether the first ones are all lost, as long as that is open.
+    /// How many more records decide whether too many of the first ones are lost, as long as that is open.
     pub(in crate::run) fn first_left(&self) -> Option<u64> {
         let left = |first: &Losses| self.limits.stop_first.saturating_sub(first.dead());
-        self.first.as_ref().map(left).filter(|left| *left > 0)
+        let first = self.first.as_ref().map(left).filter(|left| *left > 0);
+        let again = self.again.map(|again| AGAIN_RECORDS.saturating_sub(again.records)).filter(|left| *left > 0);
+        [first, again].into_iter().flatten().min()
     }
 
     /// Looks at what became of more records, while so many are held.
     pub(in crate::run) fn observe(&mut self, losses: &Losses, held: u64) -> Option<TooMany> {
-        self.observe_first(losses, held).or_else(|| self.observe_window(losses))
+        let first = self.observe_first(losses, held);
+        first.or_else(|| self.observe_again(losses)).or_else(|| self.observe_window(losses))
+    }
+
+    fn observe_again(&mut self, losses: &Losses) -> Option<TooMany> {
+        let again = self.again.as_mut()?;
+        losses.blocks.iter().for_each(|block| again.add(*block));
+        let Block { records, dead } = *again;
+        if records < AGAIN_RECORDS {
+            return None;
+        }
+        self.again = None;
+        (dead as f64 > self.limits.stop_above * records as f64).then_some(TooMany::OfTheLast { dead, records })
     }
 
     fn observe_first(&mut self, losses: &Losses, held: u64) -> Option<TooMany> {
@@ -284,6 +307,22 @@ mod tests {
         let burst = [&".".repeat(100_000), &*"x".repeat(700), &".".repeat(100_000)].concat();
         assert!(late.observe(&losses(&burst), 0).is_some(), "within a checkpoint, too");
         assert_eq!(watch(0, 0.8).observe(&losses(&burst), 0), None);
+    }
+
+    #[test]
+    fn after_a_run_that_lost_too_many_the_next_hundred_records_decide() {
+        let mut lost = LossWatch::again(LossLimits { stop_first: 0, stop_above: 0.5 });
+        assert_eq!((lost.first_left(), lost.observe(&losses(&"xx.".repeat(20)), 0)), (Some(100), None));
+        assert_eq!(lost.first_left(), Some(40));
+        assert_eq!(lost.observe(&losses(&"xx.".repeat(20)), 0), Some(TooMany::OfTheLast { dead: 80, records: 120 }));
+
+        let mut good = LossWatch::again(LossLimits { stop_first: 0, stop_above: 0.5 });
+        assert_eq!(good.observe(&losses(&"x.".repeat(60)), 0), None);
+        assert_eq!(
+            (good.first_left(), good.observe(&losses(&"x".repeat(400)), 0)),
+            (None, None),
+            "as any other from then on"
+        );
     }
 
     #[test]

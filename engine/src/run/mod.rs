@@ -11,6 +11,7 @@ mod commit;
 mod fit;
 mod guard;
 mod instance;
+mod loss_marker;
 mod losses;
 mod observer;
 mod options;

@@ -72,6 +72,7 @@ impl Request<'_> {
             state_dir: instance.dir.clone(),
             numeric_fields: Arc::new(pipeline.numeric_fields.clone()),
             bounded: pipeline.source.config.boundedness().is_bounded(),
+            reads_whole: pipeline.source.config.boundedness().is_read_whole(),
             until_end: options.until_end,
             upstream: options.upstream.clone().unwrap_or_else(|| Arc::new(Latch::opened())),
             // A replay knows by the bytes which part of a record it sends.

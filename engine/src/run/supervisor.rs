@@ -11,6 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use super::chain::Chain;
 use super::commit::{Checkpoint, CommitLog, Committer, make_visible, recover_orphans};
 use super::instance::Instance;
+use super::loss_marker::LossMarker;
 use super::losses::LossWatch;
 use super::observer::Observer;
 use super::options::Outcome;
@@ -66,7 +67,8 @@ struct Shared {
     checkpoints: Mutex<Option<Sender<Checkpoint>>>,
     fitted: RwLock<Vec<Option<Arc<[u8]>>>>,
     schedule: CheckpointSchedule,
-    loss_limits: LossLimits,
+    /// What each split begins to count with.
+    losses: LossWatch,
     pace: Option<(Pace, PlaybackStart)>,
     /// Whether instances share the splits.
     shares_splits: bool,
@@ -89,6 +91,9 @@ impl Supervisor {
         let (sender, receiver) = bounded(CHECKPOINTS_WAITING_MAX);
         // Who replays dead letters has chosen them.
         let loss_limits = if request.is_replay() { LossLimits::NONE } else { pipeline.loss_limits };
+        let loss_marker = LossMarker::new(&instance.dir, pipeline.options_hash);
+        let lost_before = loss_marker.take() && !request.options.fresh;
+        let losses = if lost_before { LossWatch::again(loss_limits) } else { LossWatch::new(loss_limits) };
         let committer = Committer {
             checkpoints: receiver,
             log: Arc::clone(&log),
@@ -97,7 +102,8 @@ impl Supervisor {
             metrics: Arc::clone(&cx.metrics),
             gather: if schedule.is_aligned() { GATHER_TIME } else { Duration::ZERO },
             clock: cx.clock.clone(),
-            losses: Mutex::new(Some(LossWatch::new(loss_limits))),
+            losses: Mutex::new(Some(losses.clone())),
+            loss_marker,
         };
         let completes = cx.bounded || cx.until_end || request.is_replay();
         let pace = pipeline.source.config.pace().filter(|_| !request.is_replay());
@@ -111,7 +117,7 @@ impl Supervisor {
             checkpoints: Mutex::new(Some(sender)),
             fitted: RwLock::new(fitted),
             schedule,
-            loss_limits,
+            losses,
             pace: pace.map(|pace| (pace, Arc::default())),
             shares_splits: !request.is_replay() && !request.is_exclusive(),
             exclusive: request.is_exclusive(),
@@ -328,7 +334,7 @@ impl SourceContext for Shared {
             chain,
             writers,
             schedule: self.schedule,
-            losses: LossWatch::new(self.loss_limits),
+            losses: self.losses.clone(),
             metrics: Arc::clone(&self.cx.metrics),
             clock: self.cx.clock.clone(),
             source_label: pipeline.source.label.clone(),

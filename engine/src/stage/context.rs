@@ -24,6 +24,7 @@ pub struct BuildContext {
     pub(crate) qc_tests: Arc<QcTests>,
     pub(crate) numeric_fields: Arc<BTreeSet<String>>,
     pub(crate) bounded: bool,
+    pub(crate) reads_whole: bool,
     pub(crate) until_end: bool,
     pub(crate) upstream: Arc<Latch>,
     pub(crate) fitted: Option<Arc<[u8]>>,
@@ -51,6 +52,7 @@ impl BuildContext {
             qc_tests: Arc::default(),
             numeric_fields: Arc::default(),
             bounded: true,
+            reads_whole: true,
             until_end: false,
             upstream: Arc::new(Latch::opened()),
             fitted: None,
@@ -129,6 +131,12 @@ impl BuildContext {
     #[must_use]
     pub fn is_bounded(&self) -> bool {
         self.bounded
+    }
+
+    /// Whether a run reads the whole input, not a part that later runs add to.
+    #[must_use]
+    pub fn reads_whole(&self) -> bool {
+        self.reads_whole
     }
 
     /// Whether a source that does not end by itself is to stop at the last record of now (`--until-end`).

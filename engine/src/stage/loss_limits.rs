@@ -13,8 +13,8 @@ pub struct LossLimits {
     #[serde(default = "default_stop_first")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub stop_first: u64,
-    /// The run stops when more than this share of its last 1,000 records became dead letters, from 0 to 1. A restart counts anew. 1
-    /// never stops.
+    /// The run stops when more than this share of its last 1,000 records became dead letters, from 0 to 1. A restart with the same
+    /// options stops again where the next 100 do the same; with others it counts anew. 1 never stops.
     #[serde(default = "default_stop_above")]
     #[schemars(range(min = 0, max = 1))]
     pub stop_above: f64,

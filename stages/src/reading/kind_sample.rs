@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aqpipe_engine::record::{Kind, SAMPLE_RECORDS};
 
+use super::number::is_fraction;
 use super::options::NumberOptions;
 use super::suggestions::is_number_otherwise;
 
@@ -29,6 +30,7 @@ struct FieldKinds {
     /// The first cell that is no number, and the first code such as `007`, with its place.
     first: Option<(String, String)>,
     code: Option<(String, String)>,
+    has_fraction: bool,
 }
 
 /// A cell with a value, for [`KindSample::add`].
@@ -72,7 +74,10 @@ impl KindSample {
         }
         let Some(field) = self.fields.get_mut(name) else { return };
         match kind {
-            SampledCell::Number => field.numbers += 1,
+            SampledCell::Number => {
+                field.numbers += 1;
+                field.has_fraction |= is_fraction(cell);
+            }
             SampledCell::Code => {
                 field.numbers += 1;
                 field.code.get_or_insert_with(shown);
@@ -87,14 +92,15 @@ impl KindSample {
         }
     }
 
-    /// Decides: a field holds numbers if most of its cells with a value are numbers, unless one of them is a code. With `otherwise`,
+    /// Decides: a field holds numbers if most of its cells with a value are numbers, unless one of them is a code
+    /// and none has a fraction. With `otherwise`,
     /// texts that other options would read as numbers make none of text, so that these options can be named.
     #[must_use]
     pub fn decide(self, otherwise: Option<&NumberOptions>) -> Kinds {
         let mut kinds = Kinds::default();
-        for (name, FieldKinds { numbers, texts, text_count, first, code }) in self.fields {
+        for (name, FieldKinds { numbers, texts, text_count, first, code, has_fraction }) in self.fields {
             let is_text = || text_count > numbers && !otherwise.is_some_and(|by| is_number_otherwise(&texts, by));
-            let made_so = match (code, first) {
+            let made_so = match (code.filter(|_| !has_fraction), first) {
                 (Some(code), _) => Some((code, "is a code and no number")),
                 (None, Some(first)) if is_text() => Some((first, "is no number")),
                 _ => None,
@@ -115,11 +121,12 @@ mod tests {
 
     #[test]
     fn most_cells_decide_and_one_code_does() {
-        let cases: [(&[(SampledCell, &str)], Kind); 6] = [
+        let cases: [(&[(SampledCell, &str)], Kind); 7] = [
             (&[(Text, "offline"), (Number, "1"), (Number, "2")], Kind::Number),
             (&[(Number, "1"), (Text, "a"), (Text, "b")], Kind::Text),
             (&[(Text, "a"), (Number, "1")], Kind::Number),
             (&[(Number, "1"), (Number, "2"), (Code, "007")], Kind::Text),
+            (&[(Number, "1"), (Code, "00"), (Number, "0.5")], Kind::Number),
             (&[(Text, "2,5"), (Text, "3,5"), (Text, "x")], Kind::Number),
             (&[(Text, "x")], Kind::Text),
         ];

@@ -47,7 +47,7 @@ pub use key::{Key, KeyOrigin};
 pub(crate) use key_joiner::{KeyJoiner, join};
 pub use kind_sample::{KindSample, Kinds, SAMPLE_BYTES_MAX, SampledCell};
 pub use missing::{MISSING_WORDS, Sentinel};
-pub use number::{NumberReader, Reading, is_code};
+pub use number::{NumberReader, Reading, is_code, is_fraction};
 pub use options::{Censored, MarkVerdict, NumberOptions, Thousands, UnreadableAction};
 pub use publisher_flags::{FlagOptions, FlagSource, PublisherFlags, SOURCE_TEST, Verdict};
 pub use report::CellReport;

@@ -229,5 +229,11 @@ pub fn is_code(cell: &[u8]) -> bool {
     is_padded || (digits.len() >= EXACT_DIGITS && number().is_none_or(|number| number > EXACT_MAX))
 }
 
+/// Whether a cell that is a number is no row of digits: codes such as `007` are not beside such ones.
+#[must_use]
+pub fn is_fraction(cell: &[u8]) -> bool {
+    !cell.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'+'))
+}
+
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::fault;
 use crate::metrics::Metrics;
 use crate::record::SplitId;
+use crate::run::loss_marker::LossMarker;
 use crate::run::losses::LossWatch;
 use crate::run::sinks::Sinks;
 use crate::run::tasks::Tasks;
@@ -38,6 +39,7 @@ pub(in crate::run) struct Committer {
     pub(in crate::run) clock: Clock,
     /// Watches how many records are lost, until that ends the run.
     pub(in crate::run) losses: Mutex<Option<LossWatch>>,
+    pub(in crate::run) loss_marker: LossMarker,
 }
 
 impl Committer {
@@ -118,6 +120,7 @@ impl Committer {
         }
         if let Some(too_many) = found {
             *watch = None;
+            self.loss_marker.leave();
             self.tasks.fail(too_many.error(&self.metrics.snapshot().dead_letters));
         }
     }

@@ -27,6 +27,7 @@ mod encode;
 mod kinds;
 mod layout;
 mod lexer;
+mod members;
 mod names;
 mod options;
 mod passed_over;

@@ -1,8 +1,7 @@
 //! Envelopes: the record is a value inside of the message.
 
-use std::borrow::Cow;
-
 use super::lexer::Lexer;
+use super::members::Members;
 use super::names::{PATH_LEVELS_MAX, is_pointer, push_pointer};
 use super::rejected::Rejected;
 
@@ -35,11 +34,7 @@ impl RecordPath {
         let mut lexer = Lexer::new(source);
         lexer.space();
         let mut found = None;
-        if matches!(lexer.peek(), Some(b'{' | b'[')) {
-            self.inside(&mut lexer, &mut String::new(), 0, &mut found)?;
-        } else {
-            lexer.value()?;
-        }
+        self.inside(&mut lexer, &mut String::new(), 0, &mut found)?;
         lexer.space();
         if lexer.peek().is_some() {
             lexer.fail("the end")?;
@@ -48,26 +43,14 @@ impl RecordPath {
         found.map(|(place, _)| place).ok_or_else(absent)
     }
 
-    /// Looks for the record inside of the object or array that comes next and whose path is `at`. The elements of an array have
-    /// their index as name, from 0.
+    /// Looks for the record inside of the object or array that comes next and whose path is `at`.
     fn inside(&self, lexer: &mut Lexer<'_>, at: &mut String, depth: usize, found: &mut Found) -> Result<(), Rejected> {
         if depth > PATH_LEVELS_MAX {
             lexer.fail("less nesting")?;
         }
         let above = at.len();
-        let is_object = lexer.peek() == Some(b'{');
-        let (open, close, expected) = if is_object { (b'{', b'}', "`,` or `}`") } else { (b'[', b']', "`,` or `]`") };
-        let mut more = lexer.open(open, close, "a value")?;
-        let mut index = 0;
-        while more {
-            let name = if is_object {
-                let name = lexer.name()?;
-                lexer.space();
-                name.text(lexer.text)
-            } else {
-                Cow::from(index.to_string())
-            };
-            index += 1;
+        let Some(mut members) = Members::of(lexer) else { return Ok(lexer.value()?) };
+        while let Some(name) = members.next(lexer)? {
             match self.separator {
                 '/' => push_pointer(at, &name),
                 _ if depth == 0 => at.push_str(&name),
@@ -88,7 +71,6 @@ impl RecordPath {
                 lexer.value()?;
             }
             at.truncate(above);
-            more = lexer.more(close, expected)?;
         }
         Ok(())
     }

@@ -1,9 +1,8 @@
 //! What lies inside of objects and arrays.
 
-use std::borrow::Cow;
-
 use super::layout::Layout;
 use super::lexer::Lexer;
+use super::members::Members;
 use super::names::{PATH_LEVELS_MAX, push_pointer};
 use super::options::Others;
 use super::rejected::Rejected;
@@ -32,19 +31,15 @@ impl Row {
         if !names.opens(&self.path) && !names.opens(&self.pointer) {
             return Ok(false);
         }
-        match lexer.peek() {
-            Some(b'{') => self.members(b'}', depth, lexer, by)?,
-            Some(b'[') => self.members(b']', depth, lexer, by)?,
-            _ => return Ok(false),
-        }
+        let Some(members) = Members::of(lexer) else { return Ok(false) };
+        self.members(members, depth, lexer, by)?;
         Ok(true)
     }
 
-    /// Reads what is asked for inside of the object or array at the present path. The elements of an array have their index
-    /// as name, from 0.
-    pub(super) fn members(
+    /// Reads what is asked for inside of the object or array at the present path.
+    fn members(
         &mut self,
-        close: u8,
+        mut members: Members,
         depth: usize,
         lexer: &mut Lexer<'_>,
         by: &mut Reading<'_>,
@@ -53,18 +48,7 @@ impl Row {
             lexer.fail("less nesting")?;
         }
         let (path, pointer) = (self.path.len(), self.pointer.len());
-        let (open, expected) = if close == b'}' { (b'{', "`,` or `}`") } else { (b'[', "`,` or `]`") };
-        let mut more = lexer.open(open, close, "a value")?;
-        let mut index = 0;
-        while more {
-            let name = if close == b'}' {
-                let name = lexer.name()?;
-                lexer.space();
-                name.text(lexer.text)
-            } else {
-                Cow::from(index.to_string())
-            };
-            index += 1;
+        while let Some(name) = members.next(lexer)? {
             self.path.push('.');
             self.path.push_str(&name);
             push_pointer(&mut self.pointer, &name);
@@ -78,7 +62,6 @@ impl Row {
             }
             self.path.truncate(path);
             self.pointer.truncate(pointer);
-            more = lexer.more(close, expected)?;
         }
         Ok(())
     }

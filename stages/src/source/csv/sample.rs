@@ -15,7 +15,7 @@ use super::packing::Packing;
 use super::records::ReadOutcome;
 use super::row_decoder::RowDecoder;
 use super::text_columns::{TextCells, TextColumns};
-use crate::reading::{FieldSample, Reading, is_code, is_number_otherwise, judge};
+use crate::reading::{FieldSample, Reading, is_code, is_fraction, is_number_otherwise, judge};
 
 /// Bytes of a sample at most.
 const SAMPLE_BYTES_MAX: u64 = 1 << 20;
@@ -30,6 +30,7 @@ struct Cells {
     sample: FieldSample,
     /// A code such as `007`, with its place.
     code: Option<(String, String)>,
+    has_fraction: bool,
     /// Those of records that no earlier sample had.
     new: TextCells,
     /// Those that are no text in the encoding of their file.
@@ -217,6 +218,7 @@ impl Cells {
             Reading::Value(_) | Reading::Censored(_) | Reading::Suspect(_) | Reading::CensoredSuspect(_) => {
                 self.sample.values += 1;
                 self.new.values += u64::from(is_new);
+                self.has_fraction |= is_fraction(cell);
                 if self.code.is_none() && is_code(cell) {
                     self.new.has_code |= is_new;
                     self.code = Some((String::from_utf8_lossy(cell).into_owned(), place()));
@@ -246,15 +248,15 @@ fn decide(mut fields: Vec<Cells>, decoder: &mut RowDecoder) -> Result<Findings> 
     }
     let unknown: Vec<usize> = decoder.unknown_kinds().iter().copied().filter(|index| *index < fields.len()).collect();
     for index in unknown {
-        let Cells { sample, code, .. } = &fields[index];
+        let Cells { sample, code, has_fraction, .. } = &fields[index];
         let mostly_text = sample.unreadable > sample.values && !is_number_otherwise(&sample.texts, &options);
         let made_so = match code {
-            Some((code, place)) => Some((code.clone(), place.clone(), "is a code and no number")),
-            None if mostly_text => {
+            Some((code, place)) if !has_fraction => Some((code.clone(), place.clone(), "is a code and no number")),
+            _ if mostly_text => {
                 let text = sample.texts.first().map(|text| String::from_utf8_lossy(text).into_owned());
                 Some((text.unwrap_or_default(), sample.place.clone().unwrap_or_default(), "is no number"))
             }
-            None => None,
+            _ => None,
         };
         if let Some((text, place, why)) = made_so {
             findings.texts.push(format!("`{}` is text: `{text}` at {place} {why}", sample.name));

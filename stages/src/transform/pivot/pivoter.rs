@@ -47,6 +47,8 @@ pub(super) struct Pivoter {
     reader: NumberReader,
     same_time: Option<SameTime>,
     clock: Clock,
+    /// Whether later runs may bring values for the rows of this one.
+    goes_on: bool,
     stage: Arc<str>,
     warned: Arc<WarnOnce>,
 }
@@ -75,6 +77,7 @@ impl Pivoter {
             reader: NumberReader::default(),
             same_time: Some(same_time),
             clock: cx.clock().clone(),
+            goes_on: cx.is_bounded() && !cx.reads_whole(),
             stage: Arc::clone(cx.stage()),
             warned: cx.pipeline_extensions().get_or_put(WarnOnce::default),
         }
@@ -245,6 +248,14 @@ impl Transform for Pivoter {
     fn finish(&mut self, out: &mut Output) -> Result<()> {
         let mut ready = Vec::new();
         self.rows.release(&mut ready, |_| true);
+        if self.goes_on && !ready.is_empty() && self.settings.expect.is_some() {
+            let (stage, rows) = (&*self.stage, ready.len());
+            tracing::warn!(
+                stage,
+                rows,
+                "the end of this run ends rows that lack values: those that a later run brings come late (`late`)"
+            );
+        }
         self.late.tell_at_end(&self.stage, &self.settings.names);
         self.emit(&ready, out)
     }

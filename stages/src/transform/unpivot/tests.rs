@@ -112,7 +112,7 @@ fn day(start: i64, offset: i16, values: [&str; 4]) -> Batch {
 }
 
 /// What becomes of a day: the hour in UTC and the offset of each record, its values, and the dead letters.
-fn hours_of(options: serde_json::Value, batch: &Batch) -> (Vec<(i64, i16)>, Vec<Option<f64>>, Output) {
+fn hours_of(options: &serde_json::Value, batch: &Batch) -> (Vec<(i64, i16)>, Vec<Option<f64>>, Output) {
     let mut table = json!({ "columns": "H{hour}" });
     table.as_object_mut().expect("a table").extend(options.as_object().expect("a table").clone());
     let cx = BuildContext::for_tests().with_changing_clock("Europe/Madrid");
@@ -131,7 +131,7 @@ const BACK: i64 = 1_729_980_000;
 
 #[test]
 fn an_hour_that_the_clock_passes_over_is_a_dead_letter_if_there_is_a_value() {
-    let (times, found, out) = hours_of(json!({}), &day(FORWARD, 60, ["1", "2", "3", "24"]));
+    let (times, found, out) = hours_of(&json!({}), &day(FORWARD, 60, ["1", "2", "3", "24"]));
     assert_eq!(times, [(1, 60), (2, 120), (23, 120)]);
     assert_eq!(found, [Some(1.0), Some(3.0), Some(24.0)]);
     let [letter] = out.dead.as_slice() else { panic!("one is: {:?}", out.dead) };
@@ -141,26 +141,26 @@ fn an_hour_that_the_clock_passes_over_is_a_dead_letter_if_there_is_a_value() {
         "the hour of `H02` does not exist: the clock of Europe/Madrid was put forward by 60 minutes and passed it over"
     );
     assert_eq!((out.made, out.filtered), (3, 0));
-    let (times, _, out) = hours_of(json!({}), &day(FORWARD, 60, ["1", "", "3", "24"]));
+    let (times, _, out) = hours_of(&json!({}), &day(FORWARD, 60, ["1", "", "3", "24"]));
     assert_eq!((times.len(), out.dead.len(), out.made), (3, 0, 2), "nothing is lost");
-    let (_, _, out) = hours_of(json!({}), &day(FORWARD, 60, ["1", "?", "3", "24"]));
+    let (_, _, out) = hours_of(&json!({}), &day(FORWARD, 60, ["1", "?", "3", "24"]));
     assert_eq!(out.dead.len(), 1, "what cannot be read is no gap");
 }
 
 #[test]
 fn an_hour_that_the_clock_shows_twice_is_the_one_that_is_asked_for() {
     let batch = day(BACK, 120, ["1", "2", "3", "24"]);
-    assert_eq!(hours_of(json!({}), &batch).0, [(1, 120), (2, 120), (4, 60), (25, 60)]);
-    assert_eq!(hours_of(json!({ "ambiguous": "later" }), &batch).0, [(1, 120), (3, 60), (4, 60), (25, 60)]);
-    let (times, _, out) = hours_of(json!({ "ambiguous": "reject" }), &batch);
+    assert_eq!(hours_of(&json!({}), &batch).0, [(1, 120), (2, 120), (4, 60), (25, 60)]);
+    assert_eq!(hours_of(&json!({ "ambiguous": "later" }), &batch).0, [(1, 120), (3, 60), (4, 60), (25, 60)]);
+    let (times, _, out) = hours_of(&json!({ "ambiguous": "reject" }), &batch);
     assert_eq!((times.len(), out.dead.len()), (3, 1));
     assert!(out.dead[0].reason.starts_with("the hour of `H02` is shown twice by the clock of Europe/Madrid"));
 }
 
 #[test]
 fn other_days_and_times_with_an_offset_of_their_own_are_counted_at_that_offset() {
-    let (times, ..) = hours_of(json!({}), &day(FORWARD - 7 * 86_400, 60, ["1", "2", "3", "24"]));
+    let (times, ..) = hours_of(&json!({}), &day(FORWARD - 7 * 86_400, 60, ["1", "2", "3", "24"]));
     assert_eq!(times, [(1, 60), (2, 60), (3, 60), (24, 60)]);
-    let (times, ..) = hours_of(json!({}), &day(FORWARD, 0, ["1", "2", "3", "24"]));
+    let (times, ..) = hours_of(&json!({}), &day(FORWARD, 0, ["1", "2", "3", "24"]));
     assert_eq!(times, [(1, 0), (2, 0), (3, 0), (24, 0)]);
 }

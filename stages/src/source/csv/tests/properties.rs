@@ -99,7 +99,10 @@ proptest! {
         let _ = source.fields();
         if let Ok(splits) = source.fit_readers() {
             for (_, mut split) in splits {
-                read_all(&mut *split, 3).expect("reads");
+                // A second line may be a header too, of other columns.
+                if let Err(error) = read_all(&mut *split, 3) {
+                    prop_assert!(error.to_string().starts_with("a header comes again"), "{}", error);
+                }
             }
         }
     }
