@@ -1,5 +1,7 @@
 //! A format that may have been meant, tried with the texts that were refused.
 
+use std::collections::HashSet;
+
 use super::epoch::PLAUSIBLE_MICROS;
 use super::format::TimeFormat;
 use super::item::Item;
@@ -19,6 +21,8 @@ pub(super) struct Candidate {
     format: TimeFormat,
     /// Digits that a text of ISO 8601 needs to say no less than the format of the options.
     digits_min: usize,
+    /// It reads hours where the format of the options has minutes too: `5` may be either.
+    drops_minutes: bool,
     /// The last instant that can be meant.
     last: i64,
     /// What it makes of each text of the sample.
@@ -31,6 +35,7 @@ impl Candidate {
         let format = TimeFormat::new(&text).ok()?;
         let has = |part| own.is_some_and(|own| own.has(part));
         let own_hour = has(Part::Hour) || has(Part::Hour12);
+        let mut drops_minutes = false;
         if let (TimeFormat::Pattern(pattern), Some(own)) = (&format, own) {
             let hour = pattern.has(Part::Hour) || pattern.has(Part::Hour12);
             // Midnights may have lost their time.
@@ -41,9 +46,8 @@ impl Candidate {
                     .items
                     .iter()
                     .any(|item| matches!(item, Item::Number(Part::Hour, least, most) if least == most));
-            let drops = (own_hour && !hour)
-                || (own.has(Part::Minute) && !pattern.has(Part::Minute) && !is_named)
-                || (own.has(Part::DayOfYear) && !pattern.has(Part::DayOfYear));
+            drops_minutes = own.has(Part::Minute) && !pattern.has(Part::Minute) && !is_named && !is_its_date;
+            let drops = (own_hour && !hour) || (own.has(Part::DayOfYear) && !pattern.has(Part::DayOfYear));
             if drops && !is_its_date {
                 return None;
             }
@@ -51,7 +55,7 @@ impl Candidate {
         const DATE_DIGITS: usize = 8;
         let digits_min = DATE_DIGITS + 2 * (usize::from(own_hour) + usize::from(has(Part::Minute)));
         let last = jiff::Timestamp::now().as_microsecond().saturating_add(AHEAD_MICROS);
-        let mut candidate = Candidate { text, format, digits_min, last, times: Vec::new() };
+        let mut candidate = Candidate { text, format, digits_min, drops_minutes, last, times: Vec::new() };
         sample.iter().for_each(|text| candidate.try_with(text));
         candidate.times.iter().any(Option::is_some).then_some(candidate)
     }
@@ -68,7 +72,17 @@ impl Candidate {
 
     /// Whether it reads the whole sample.
     pub(super) fn reads_all(&self) -> bool {
-        self.times.iter().all(Option::is_some) && !self.is_of_fractions()
+        self.times.iter().all(Option::is_some)
+            && !self.is_of_fractions()
+            && !(self.drops_minutes && !self.is_of_hours())
+    }
+
+    /// Whether so many times are at so many hours of the day that their numbers are no minutes.
+    fn is_of_hours(&self) -> bool {
+        const TIMES_MIN: usize = 24;
+        const HOURS_MIN: usize = 12;
+        let hours = self.times.iter().flatten().map(|time| time.rem_euclid(DAY_MICROS) / (3600 * SECOND_MICROS));
+        self.times.len() >= TIMES_MIN && hours.collect::<HashSet<_>>().len() >= HOURS_MIN
     }
 
     /// The time of a text, where it is one that can have been measured.

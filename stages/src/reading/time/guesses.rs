@@ -155,8 +155,10 @@ impl<'a> Search<'a> {
             && is_date_separator(one)
         {
             let is_last = part(3).is_none() || (part(4).is_none() && part(3) == Some(Token::Other("月")));
+            let is_before_time = matches!(part(3), Some(Token::Other(" ") | Token::Word("T")));
             let format = match (a, b.len()) {
                 (Token::Digits(year), 3) if year.len() == 4 => Some("%Y-%j"),
+                (Token::Digits(year), 1 | 2) if year.len() == 4 && *one == *"-" && is_before_time => Some("%Y-%j"),
                 (Token::Digits(year), 3) if year.len() == 2 => Some("%y-%j"),
                 (Token::Digits(year), 1 | 2) if year.len() == 4 && is_last => Some("%Y-%m"),
                 (Token::Digits(month), 4) if month.len() <= 2 && is_last => Some("%m-%Y"),
