@@ -75,6 +75,8 @@ pub(super) struct Records<R> {
     pub(super) tokens: Reader,
     /// Whether `tokens` has to be reset before the next record.
     pub(super) stale: bool,
+    /// Whether lines of blanks and separators are records too.
+    pub(super) keeps_blank: bool,
     pub(super) cells: Vec<u8>,
     pub(super) decoded: Vec<u8>,
     pub(super) ends: Vec<usize>,
@@ -111,6 +113,7 @@ impl<R: Read> Records<R> {
             line,
             tokens: dialect.reader(),
             stale: true,
+            keeps_blank: false,
             cells: vec![0; 4096],
             decoded: Vec::new(),
             ends: vec![0; 64],
@@ -180,7 +183,7 @@ impl<R: Read> Records<R> {
                     let (start, line) = (self.head, self.line);
                     self.head += bytes;
                     self.advance_line(start);
-                    if !self.is_blank() {
+                    if !self.is_blank() || self.keeps_blank {
                         let end = self.end_of_record(start);
                         self.span = RecordSpan { start, end, line, ..self.span };
                         if let Some(encoding) = self.encoding {
