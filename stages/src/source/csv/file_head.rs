@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
+use aqpipe_engine::record::SAMPLE_RECORDS;
 use aqpipe_engine::{Error, Result};
 
 use super::cell_text::{ENCODING_HELP, not_in};
@@ -17,6 +18,8 @@ use super::records::{ReadOutcome, Records};
 const HEAD_LINES_KEPT_MAX: usize = 16;
 /// Bytes of such a line.
 const HEAD_LINE_BYTES_MAX: usize = 64 << 10;
+/// Bytes of the records that are looked at for a delimiter at their ends.
+const END_BYTES_MAX: u64 = 1 << 20;
 /// What spreadsheets are told the delimiter by, in a line of its own.
 const SEPARATOR_LINE: &[u8] = b"sep=";
 
@@ -28,6 +31,8 @@ pub(super) struct HeadRules {
     skip_lines: u32,
     skip_after_header: u32,
     has_header: bool,
+    /// Whether the decimal mark is the delimiter.
+    may_split_numbers: bool,
     /// Whether a file without a line is passed over: it is one of several.
     pub(super) may_be_empty: bool,
 }
@@ -49,6 +54,12 @@ pub(super) struct Head {
     header: Box<[u8]>,
     /// The others, as they are written.
     lines: Vec<Box<[u8]>>,
+    /// Whether it stands behind other lines than that of the first file.
+    pub(super) is_elsewhere: bool,
+    /// How many of those stand before the header.
+    pub(super) lines_before: usize,
+    /// Whether the rows end with a delimiter that the header lacks.
+    pub(super) ends_with_delimiter: bool,
     /// Lines behind the header that are still to be passed over.
     pub(super) lines_to_skip: u32,
     /// The bytes by which one of them may begin that comes again: most records begin otherwise.
@@ -64,6 +75,7 @@ impl HeadRules {
             skip_lines: config.skip_lines,
             skip_after_header: config.skip_after_header,
             has_header: config.has_header(),
+            may_split_numbers: config.decimal == config.delimiter,
             may_be_empty: false,
         }
     }
@@ -112,6 +124,7 @@ impl HeadRules {
             head.has_separator_line = true;
         }
         head.line = records.line();
+        head.lines_before = head.lines.len();
         if self.has_header {
             match next(&mut records, span)? {
                 ReadOutcome::Record => {}
@@ -136,6 +149,40 @@ impl HeadRules {
         Ok(Some((records, head)))
     }
 
+    /// Whether all of the first records of a file behind its head have an empty cell behind those that the header names: what writes
+    /// them puts a delimiter behind each cell. Rows are read so only where all are: a decimal comma without quotes splits some.
+    pub(super) fn end_with_delimiter(
+        &self,
+        (file, span): (&Arc<File>, &InputFile),
+        records: &mut Records<FileText>,
+        names: usize,
+    ) -> Result<bool> {
+        let delimiter = self.dialect.delimiter;
+        match records.next_line().map_err(|e| unreadable(span, e))? {
+            ReadOutcome::Record => {}
+            _ => return Ok(false),
+        }
+        let may_end_so = records.raw().last() == Some(&delimiter);
+        records.unread();
+        if !may_end_so || self.may_split_numbers {
+            return Ok(false);
+        }
+        let mut records = self.records(file, span, records.position(), records.line())?;
+        records.open_end();
+        let (mut left, begin) = (SAMPLE_RECORDS, records.position());
+        while left > 0 && records.position() < begin.saturating_add(END_BYTES_MAX) {
+            match records.next().map_err(|e| unreadable(span, e))? {
+                ReadOutcome::Record if records.columns() != names + 1 => return Ok(false),
+                ReadOutcome::Record if !records.cell(names).trim_ascii().is_empty() => return Ok(false),
+                ReadOutcome::Record => left -= 1,
+                ReadOutcome::Read => {}
+                ReadOutcome::TooLong => return Ok(false),
+                ReadOutcome::Torn | ReadOutcome::End => break,
+            }
+        }
+        Ok(left < SAMPLE_RECORDS)
+    }
+
     fn begins_with_separator_line(&self, records: &mut Records<FileText>) -> std::io::Result<bool> {
         let quoted = [&[self.dialect.quote.unwrap_or(b'"')], SEPARATOR_LINE].concat();
         Ok(records.begins_with(SEPARATOR_LINE)? || records.begins_with(&quoted)?)
@@ -156,6 +203,13 @@ impl HeadRules {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl HeadRules {
+    /// The rules for a file whose header stands behind so many lines.
+    pub(super) fn with_skipped(&self, lines: u32) -> HeadRules {
+        HeadRules { skip_lines: lines, ..self.clone() }
     }
 }
 
@@ -224,7 +278,12 @@ impl Head {
 
     /// The head of what stands behind the last record, which names the columns anew.
     pub(super) fn begun_again(&self, rules: &HeadRules, records: &Records<FileText>, span: &InputFile) -> Result<Head> {
-        let mut head = Head { lines: self.lines.clone(), starts: self.starts, ..Head::default() };
+        let mut head = Head {
+            lines: self.lines.clone(),
+            starts: self.starts,
+            ends_with_delimiter: self.ends_with_delimiter,
+            ..Head::default()
+        };
         head.line = records.record_line();
         head.end = if head.line == 0 { 0 } else { records.line() + u64::from(rules.skip_after_header) };
         head.lines_to_skip = rules.skip_after_header;
@@ -246,6 +305,25 @@ impl Head {
         let known = || self.lines.iter().chain([&self.header]);
         let same = |line: &[u8]| known().any(|known| known.len() == line.len() && **known == *line);
         same(raw) || self.names_again(records) || raw.strip_prefix(BYTE_ORDER_MARK).is_some_and(same)
+    }
+
+    /// Whether the last record holds the names of the columns in other letters, as where another program went on writing.
+    #[cold]
+    pub(super) fn repeats_in_other_letters(&self, records: &Records<FileText>) -> bool {
+        let Some(names) = &self.names else { return false };
+        let is = |(column, name): (usize, &String)| {
+            let cell = String::from_utf8_lossy(records.cell(column));
+            name_in(&cell).to_lowercase() == name.to_lowercase()
+        };
+        records.columns() == names.len() && names.iter().enumerate().all(is)
+    }
+
+    /// The lines that were passed over, each with the option that did so.
+    pub(super) fn passed_over(&self, has_columns: bool) -> impl Iterator<Item = (&'static str, &[u8])> {
+        let before = self.lines.iter().take(self.lines_before).map(|line| ("skip_lines", &**line));
+        let header = (has_columns && !self.header.is_empty()).then_some(("header", &*self.header));
+        let behind = self.lines.iter().skip(self.lines_before).map(|line| ("skip_after_header", &**line));
+        before.chain(header).chain(behind)
     }
 
     /// Whether the last record holds the names of the columns, however they are quoted.

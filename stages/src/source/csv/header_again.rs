@@ -76,7 +76,7 @@ impl Head {
 }
 
 /// Whether a cell looks like a number or a time, and like no name.
-fn is_value(cell: &str) -> bool {
+pub(super) fn is_value(cell: &str) -> bool {
     let is_letter_of_values = |c: char| matches!(c, 't' | 'T' | 'z' | 'Z' | 'e' | 'E');
     cell.contains(|c: char| c.is_ascii_digit()) && cell.chars().all(|c| !c.is_alphabetic() || is_letter_of_values(c))
 }
@@ -115,6 +115,7 @@ impl FileReading {
         let columns: Arc<[String]> = head.names.as_deref().unwrap_or_default().into();
         self.numbered().check(&columns, &place)?;
         let plan = self.plan(&columns).map_err(|error| error.at(place))?;
+        let plan = ColumnPlan { ends_with_delimiter: head.ends_with_delimiter, ..plan };
         Ok(HeaderAgain { head, columns, plan })
     }
 
