@@ -39,6 +39,7 @@ mod sample;
 mod spelling;
 mod stream_sample;
 mod suggestions;
+pub mod testing;
 pub mod time;
 mod unreadable;
 
