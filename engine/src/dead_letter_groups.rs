@@ -235,6 +235,7 @@ mod tests {
             ("the row has 14 cells, and the header 15", "the row has … cells, and the header …"),
             ("not JSON: expected a value at byte 17", "not JSON: expected a value at byte …"),
             ("`T` is 99.5, above 60; `RH` is 3", "`…` is …, above …; `…` is …"),
+            ("`t` is no time; `format = \"%d\"` or `format = \"%m\"` reads it", "`…` is no time"),
             ("a quote ` that is not closed", "a quote ` that is not closed"),
             ("", ""),
         ] {

@@ -78,11 +78,9 @@ impl EpochUnit {
             }
         }
         if self == EpochUnit::Nanos && number.has_digits_below(self.exponent().saturating_add(exponent)) {
-            return Err(
-                "it has nanoseconds that are no whole microsecond, which times are kept to: they have to be rounded \
-                        where it is written"
-                    .to_owned(),
-            );
+            return Err("its last digits are below a microsecond, and have to be rounded where it is \
+                        written"
+                .to_owned());
         }
         Ok(micros)
     }

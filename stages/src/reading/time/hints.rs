@@ -36,9 +36,11 @@ pub(super) struct Hints {
     refused: u64,
     first: Box<str>,
     early: (u64, Box<str>),
+    /// The first day as spreadsheets count them, and what it is.
+    serial_day: Option<String>,
     undecided: u64,
     named: Option<(Suggestion, u32)>,
-    told: [bool; 2],
+    told: [bool; 3],
 }
 
 impl Hints {
@@ -95,13 +97,18 @@ impl Hints {
         }
         let formats = self.formats_of(text);
         match formats.as_slice() {
-            [] => match serial_day::told(text) {
-                Some(told) if told != why => format!("; {told}"),
-                _ => String::new(),
-            },
+            [] => self.of_serial_day(text, why),
             [format] => format!("; `format = \"{format}\"` reads it"),
             [format, other, ..] => format!("; `format = \"{format}\"` or `format = \"{other}\"` reads it"),
         }
+    }
+
+    /// What is said of a day as spreadsheets count them, where the reason does not say it yet.
+    fn of_serial_day(&mut self, text: &[u8], why: &str) -> String {
+        let Some(told) = serial_day::told(text) else { return String::new() };
+        let hint = if told == why { String::new() } else { format!("; {told}") };
+        self.serial_day.get_or_insert_with(|| format!("`{}` is no time: {told}", String::from_utf8_lossy(text)));
+        hint
     }
 
     fn learn(&mut self, text: &[u8]) {
@@ -162,6 +169,10 @@ impl Hints {
                 "the clock of {zone} was put back and shows some times twice, and no record before says which one is meant: \
                  the {taken} one is taken (`ambiguous` of `timestamp`)"
             ));
+        }
+        if let (Some(told), false) = (&self.serial_day, self.told[2]) {
+            self.told[2] = true;
+            warnings.push(told.clone());
         }
         let (early, first) = &self.early;
         if *early > 0 && !self.told[1] {

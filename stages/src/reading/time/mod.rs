@@ -7,6 +7,7 @@
 mod bare_date;
 mod candidate;
 mod clock_time;
+mod compact;
 mod directives;
 mod epoch;
 mod fast;

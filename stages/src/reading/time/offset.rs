@@ -72,7 +72,7 @@ pub(super) fn parse_column(text: &[u8]) -> Option<(i32, &[u8])> {
 /// What is to be said of one that cannot be read.
 pub(super) fn advice(text: &[u8]) -> &'static str {
     match text {
-        [b'0'..=b'9', ..] => ": it needs its sign, for hours may be counted east or west",
+        [b'0'..=b'9', ..] => ": it needs its sign",
         [b'+' | b'-', b'0'..=b'9', ..] => ": it is written as `+05:30`, `+0530`, `+05` or `+5`",
         _ => "",
     }

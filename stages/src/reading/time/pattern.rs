@@ -213,7 +213,7 @@ fn read<'a>(item: Item, text: &'a [u8], parts: &mut Parts) -> Result<&'a [u8], S
         Item::Offset => {
             let text = text.trim_ascii_start();
             let (offset, rest) = offset::parse_column(text)
-                .ok_or_else(|| format!("`{}` is no offset from UTC{}", shown(text), offset::advice(text)))?;
+                .ok_or_else(|| format!("`{}` is no offset{}", shown(text), offset::advice(text)))?;
             parts.offset = Some(offset);
             Ok(rest)
         }
