@@ -13,7 +13,7 @@ const DATA: &str = "…";
 /// The same in its quotes.
 const MARKS: [&str; 2] = ["`…`", "\"…\""];
 /// What stands behind a reason where there is an option that would help; it is another one, or none, for each record.
-const HINT: &str = "; `…` reads it";
+const HINTS: [&str; 2] = ["; `…` reads it", "; `…` or `…` reads it"];
 /// A quoted text that is longer is no name, and finds no room in a line.
 const QUOTED_BYTES_MAX: usize = 60;
 
@@ -168,7 +168,7 @@ pub fn reason_class(reason: &str) -> String {
 /// The class of a reason, and what stands in its quotes there, in order.
 fn classified(reason: &str) -> (String, impl Iterator<Item = &str>) {
     let (masked, all) = without_quoted(reason);
-    let masked = masked.strip_suffix(HINT).unwrap_or(&masked);
+    let masked = HINTS.iter().find_map(|hint| masked.strip_suffix(hint)).unwrap_or(&masked);
     let mut all = all.into_iter();
     let mut quoted = Vec::new();
     let mut class = String::new();

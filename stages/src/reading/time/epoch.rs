@@ -1,7 +1,8 @@
-//! Numbers since 1970: seconds, milliseconds or microseconds, digit by digit, so that no float rounds them.
+//! Numbers since 1970: seconds, milliseconds, microseconds or nanoseconds, digit by digit, so that no float rounds them.
 
 use super::clock_time::leading_digits;
-use super::moment::SECOND_MICROS;
+use super::moment::{DAY_MICROS, SECOND_MICROS};
+use super::serial_day;
 
 /// The unit of a number since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,17 +10,22 @@ pub(super) enum EpochUnit {
     Seconds,
     Millis,
     Micros,
+    Nanos,
 }
 
 /// The units with the names of their formats.
-pub(super) const UNITS: [(&str, EpochUnit); 3] =
-    [("unix", EpochUnit::Seconds), ("unix_ms", EpochUnit::Millis), ("unix_us", EpochUnit::Micros)];
+pub(super) const UNITS: [(&str, EpochUnit); 4] = [
+    ("unix", EpochUnit::Seconds),
+    ("unix_ms", EpochUnit::Millis),
+    ("unix_us", EpochUnit::Micros),
+    ("unix_ns", EpochUnit::Nanos),
+];
 
 /// The years 1990 to 2099: times in which there is a continuous measurement to read.
 pub(super) const PLAUSIBLE_MICROS: std::ops::Range<i64> = 631_152_000 * SECOND_MICROS..4_102_444_800 * SECOND_MICROS;
 /// The years 0 to 2199. A number that gives a later time is of another unit, or no number since 1970 at all.
 const YEARS_MICROS: std::ops::Range<i64> = -62_167_219_200 * SECOND_MICROS..7_258_118_400 * SECOND_MICROS;
-/// Digits of a number before its fraction that are looked at: a 64-bit number of microseconds has no more.
+/// Digits of a number before its fraction that are looked at: a 64-bit number of nanoseconds has no more.
 const DIGITS_MAX: i32 = 19;
 
 impl EpochUnit {
@@ -28,6 +34,7 @@ impl EpochUnit {
             EpochUnit::Seconds => 6,
             EpochUnit::Millis => 3,
             EpochUnit::Micros => 0,
+            EpochUnit::Nanos => -3,
         }
     }
 
@@ -61,6 +68,7 @@ impl EpochUnit {
             _ => return Err(not_a_number()),
         };
         let micros = self.micros(number, exponent)?;
+        number.check_digits(micros, text)?;
         // A number of a coarser unit gives a time shortly after 1970.
         let coarser = UNITS.iter().filter(|(_, unit)| unit.exponent() > self.exponent());
         for (name, unit) in coarser.rev() {
@@ -68,6 +76,13 @@ impl EpochUnit {
             if micros < PLAUSIBLE_MICROS.start && other.is_some_and(|other| PLAUSIBLE_MICROS.contains(&other)) {
                 return Err(format!("it would be a time near 1970, and it is one of today as \"{name}\""));
             }
+        }
+        if self == EpochUnit::Nanos && number.has_digits_below(self.exponent().saturating_add(exponent)) {
+            return Err(
+                "it has nanoseconds that are no whole microsecond, which times are kept to: they have to be rounded \
+                        where it is written"
+                    .to_owned(),
+            );
         }
         Ok(micros)
     }
@@ -128,6 +143,27 @@ impl<'a> Decimal<'a> {
         Some((Decimal { negative, whole, fraction }, rest))
     }
 
+    /// Whether something of it is lost where the number times that power of ten is made a whole one.
+    fn has_digits_below(self, power: i32) -> bool {
+        let places = i64::try_from(self.whole.len()).unwrap_or(i64::MAX).saturating_add(i64::from(power));
+        let kept = usize::try_from(places).unwrap_or(0);
+        self.whole.iter().chain(self.fraction).skip(kept).any(|digit| *digit != b'0')
+    }
+
+    /// Refuses what is no number since 1970, by its digits and the time that they would be.
+    fn check_digits(self, micros: i64, text: &[u8]) -> Result<(), String> {
+        let is_early = micros < PLAUSIBLE_MICROS.start;
+        if is_early && let Some(told) = serial_day::told(text) {
+            return Err(told);
+        }
+        if self.fraction.is_empty() && !self.negative && spells_a_date(self.whole) && (is_early || micros > tomorrow())
+        {
+            let year = if is_early { "near 1970" } else { "to come" };
+            return Err(format!("it would be a time {year}, and its digits are those of a date"));
+        }
+        Ok(())
+    }
+
     /// The number times that power of ten, rounded to a whole one (halves away from zero); `None` where it is too large.
     fn scaled(self, power: i32) -> Option<i64> {
         let mut digits = self.whole.iter().chain(self.fraction).map(|digit| i64::from(digit - b'0'));
@@ -150,6 +186,31 @@ impl<'a> Decimal<'a> {
         number = number.checked_add(i64::from(digits.next().unwrap_or(0) >= 5))?;
         Some(if self.negative { -number } else { number })
     }
+}
+
+/// Whether digits are a date without separators: YYYYMMDD, YYMMDDHH, and these with hours, minutes and seconds behind.
+fn spells_a_date(digits: &[u8]) -> bool {
+    let two = |at: usize| {
+        digits.get(at..at + 2).map_or(u32::MAX, |two| u32::from(two[0] - b'0') * 10 + u32::from(two[1] - b'0'))
+    };
+    let is_date = |at: usize| {
+        let parts = [(1, 12), (1, 31), (0, 24), (0, 59), (0, 60)];
+        parts.iter().enumerate().all(|(index, (least, most))| {
+            let at = at + index * 2;
+            at >= digits.len() || (*least..=*most).contains(&two(at))
+        })
+    };
+    match digits.len() {
+        8 | 10 | 12 => is_date(2) || ((1990..=2099).contains(&(two(0) * 100 + two(2))) && is_date(4)),
+        14 => (1990..=2099).contains(&(two(0) * 100 + two(2))) && is_date(4),
+        _ => false,
+    }
+}
+
+/// A day from now, in microseconds since 1970: a record that is of later has a false time. Only digits that are a date as well
+/// are held against it.
+fn tomorrow() -> i64 {
+    jiff::Timestamp::now().as_microsecond().saturating_add(DAY_MICROS)
 }
 
 #[cfg(test)]

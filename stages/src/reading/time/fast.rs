@@ -2,7 +2,7 @@
 //! it.
 
 use super::item::Item;
-use super::moment::{DAY_MICROS, SECOND_MICROS, plausible_year};
+use super::moment::{DAY_MICROS, SECOND_MICROS, YEARS, plausible_year};
 use super::parts::Part;
 use super::pattern::Pattern;
 use crate::civil_date::epoch_days;
@@ -21,6 +21,8 @@ enum Step {
 }
 
 const PARTS: [Part; 6] = [Part::Year, Part::Month, Part::Day, Part::Hour, Part::Minute, Part::Second];
+/// The place of the hour among them.
+const HOUR: usize = 3;
 
 /// A format and a clock on the fast path.
 #[derive(Clone, Debug)]
@@ -40,16 +42,23 @@ impl FastPattern {
         if pattern.offset.is_some_and(|_| zone != 0) {
             return None;
         }
-        let step = |item: &Item| match *item {
-            Item::Number(part, least, most) => {
-                PARTS.iter().position(|known| *known == part).map(|index| Step::Digits(index, least, most))
+        let mut steps = Vec::new();
+        for item in &pattern.items {
+            match *item {
+                Item::Number(part, least, most) => {
+                    steps.push(Step::Digits(PARTS.iter().position(|known| *known == part)?, least, most));
+                }
+                // With all its zeros.
+                Item::Clock { seconds } => {
+                    let parts = if seconds { HOUR..HOUR + 3 } else { HOUR..HOUR + 2 };
+                    steps.extend(parts.map(|index| Step::Digits(index, 2, 2)));
+                }
+                Item::Byte(byte) => steps.push(Step::Literal(byte)),
+                Item::Blanks => steps.push(Step::Blanks),
+                Item::Gap => steps.push(Step::Gap),
+                _ => return None,
             }
-            Item::Byte(byte) => Some(Step::Literal(byte)),
-            Item::Blanks => Some(Step::Blanks),
-            Item::Gap => Some(Step::Gap),
-            _ => None,
-        };
-        let steps: Vec<Step> = pattern.items.iter().map(step).collect::<Option<_>>()?;
+        }
         let has = |index: usize| steps.iter().any(|step| matches!(step, Step::Digits(part, ..) if *part == index));
         let ahead = i64::from(zone) * 60 * SECOND_MICROS + ahead;
         (0..3).all(has).then_some(FastPattern { steps, zone, ahead, cached_day: ([1970, 1, 1], 0) })
@@ -64,7 +73,7 @@ impl FastPattern {
             return None;
         }
         if self.cached_day.0 != [year, month, day] {
-            plausible_year(year).ok()?;
+            plausible_year(year, YEARS).ok()?;
             self.cached_day = ([year, month, day], epoch_days(year, month, day)?);
         }
         let seconds = i64::from(hour * 3600 + minute * 60 + second);

@@ -1,50 +1,53 @@
 //! What would read the timestamps that are refused: day and month the other way round, another separator, another unit.
 //!
-//! It is said, and never done.
+//! It is said, and never done. A format is named where it reads every refused text that has a date, as a time that can have been
+//! measured, and says no less than the format of the options.
 
-use super::epoch::{PLAUSIBLE_MICROS, UNITS};
+use super::candidate::Candidate;
 use super::format::TimeFormat;
-use super::moment::Moment;
+use super::guesses::guesses;
 use super::options::Ambiguous;
+use super::pattern::Pattern;
+use super::serial_day;
+use super::suggestion::{Suggestion, order_of, swapped};
 
 /// Texts that were read, which a suggestion has to read as well.
 const READ_MAX: usize = 20;
 /// Refused texts that suggestions are tried with.
-const REFUSED_MAX: u64 = 1_000;
-/// Suggestions that are kept.
-const CANDIDATES_MAX: usize = 12;
+const REFUSED_MAX: usize = 1_000;
+/// Formats that are tried.
+const CANDIDATES_MAX: usize = 48;
 /// Longer texts are no times.
 const TEXT_BYTES_MAX: usize = 64;
-
-/// A format that may have been meant.
-#[derive(Clone, Debug)]
-struct Candidate {
-    text: String,
-    format: TimeFormat,
-    /// The refused texts that it reads.
-    reads: u64,
-}
+/// How often another format is named, because the one that was named does not read what came later.
+const CORRECTIONS_MAX: u32 = 3;
+/// Instants of numbers since 1970 before this one, in 1973, are rather those of a clock that nobody set.
+const EARLY_MICROS: i64 = 100_000_000_000_000;
 
 /// What is known of the times of a split.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Hints {
     /// The format of the options, where it is one pattern.
-    pattern: Option<String>,
+    own: Option<Pattern>,
     read: Vec<Box<[u8]>>,
+    /// The refused texts that have a date.
+    sample: Vec<Box<[u8]>>,
     candidates: Vec<Candidate>,
     refused: u64,
     first: Box<str>,
+    early: (u64, Box<str>),
     undecided: u64,
+    named: Option<(Suggestion, u32)>,
     told: [bool; 2],
 }
 
 impl Hints {
     pub(super) fn new(formats: &[TimeFormat]) -> Hints {
-        let pattern = match formats {
-            [TimeFormat::Pattern(pattern)] => Some(pattern.text.clone()),
+        let own = match formats {
+            [TimeFormat::Pattern(pattern)] => Some(pattern.clone()),
             _ => None,
         };
-        Hints { pattern, read: Vec::with_capacity(READ_MAX), ..Hints::default() }
+        Hints { own, read: Vec::with_capacity(READ_MAX), ..Hints::default() }
     }
 
     /// A text was read.
@@ -62,228 +65,176 @@ impl Hints {
         }
     }
 
+    /// A text was read as a number since 1970.
+    #[inline]
+    pub(super) fn number(&mut self, text: &[u8], micros: i64) {
+        if micros.abs() < EARLY_MICROS {
+            if self.early.0 == 0 {
+                self.early.1 = String::from_utf8_lossy(&text[..text.len().min(TEXT_BYTES_MAX)]).into();
+            }
+            self.early.0 += 1;
+        }
+    }
+
     /// An instant was chosen of two for want of anything that tells them apart.
     pub(super) fn undecided(&mut self) {
         self.undecided += 1;
     }
 
-    /// A text was refused: the format that would have read it.
-    pub(super) fn refused(&mut self, text: &[u8]) -> Option<String> {
-        let text = text
-            .get(..TEXT_BYTES_MAX.min(text.len()))
-            .filter(|shown| shown.len() == text.len() && !shown.is_empty())?;
+    /// A text was refused: what its reason says of the format that would have read it, with what parts it from the reason.
+    pub(super) fn refused(&mut self, text: &[u8], why: &str) -> String {
+        if text.is_empty() || text.len() > TEXT_BYTES_MAX {
+            return String::new();
+        }
         if self.refused == 0 {
             self.first = String::from_utf8_lossy(text).into();
         }
-        if self.refused < REFUSED_MAX {
+        if self.refused < REFUSED_MAX as u64 {
             self.refused += 1;
-            for guess in guesses(text) {
-                let is_new = !self.candidates.iter().any(|known| known.text == guess);
-                if is_new
-                    && self.candidates.len() < CANDIDATES_MAX
-                    && let Ok(format) = TimeFormat::new(&guess)
-                {
-                    self.candidates.push(Candidate { text: guess, format, reads: 0 });
-                }
-            }
-            for candidate in &mut self.candidates {
-                candidate.reads += u64::from(reads(&candidate.format, text));
-            }
-            let order = self.pattern.as_deref().map(order_of);
-            // The order of day and month that the options have comes first.
-            self.candidates.sort_by_key(|it| (std::cmp::Reverse(it.reads), Some(order_of(&it.text)) != order));
+            self.learn(text);
         }
-        self.candidates.iter().find(|candidate| reads(&candidate.format, text)).map(|found| found.text.clone())
+        let formats = self.formats_of(text);
+        match formats.as_slice() {
+            [] => match serial_day::told(text) {
+                Some(told) if told != why => format!("; {told}"),
+                _ => String::new(),
+            },
+            [format] => format!("; `format = \"{format}\"` reads it"),
+            [format, other, ..] => format!("; `format = \"{format}\"` or `format = \"{other}\"` reads it"),
+        }
+    }
+
+    fn learn(&mut self, text: &[u8]) {
+        if !has_date(text) {
+            return;
+        }
+        self.sample.push(text.into());
+        for candidate in &mut self.candidates {
+            candidate.try_with(text);
+        }
+        // A format that reads all reads this one: none is new where there is one.
+        if self.sample.len() > 1 && self.candidates.iter().any(Candidate::reads_all) {
+            return;
+        }
+        let Ok(text) = std::str::from_utf8(text) else { return };
+        for guess in guesses(text) {
+            let is_new = !self.candidates.iter().any(|known| known.text == guess);
+            if is_new
+                && self.candidates.len() < CANDIDATES_MAX
+                && let Some(candidate) = Candidate::new(guess, self.own.as_ref(), &self.sample)
+            {
+                self.candidates.push(candidate);
+            }
+        }
+    }
+
+    /// The formats that read a text and all before it; otherwise the one by which it says itself what it is.
+    fn formats_of(&self, text: &[u8]) -> Vec<String> {
+        let reads = |candidate: &&Candidate| candidate.reads(text).is_some();
+        let formats = |suggestion: Suggestion| suggestion.formats;
+        let meant =
+            Suggestion::of_all(&self.candidates, self.own.as_ref(), &self.sample).map(formats).unwrap_or_default();
+        let meant: Vec<String> = meant
+            .into_iter()
+            .filter(|format| self.candidates.iter().filter(reads).any(|candidate| candidate.text == *format))
+            .collect();
+        let own = self.own.as_ref().map(|own| order_of(&own.text));
+        if let [first, ..] = meant.as_slice() {
+            // Day and month are in the order that the options have.
+            let is_own = own.is_some_and(|own| own == order_of(first));
+            return if is_own { vec![first.clone()] } else { meant };
+        }
+        let by_itself = self.candidates.iter().filter(reads).find(|candidate| !candidate.is_pattern());
+        by_itself.map(|candidate| candidate.text.clone()).into_iter().collect()
     }
 
     pub(super) fn take_warnings(&mut self, zone: &str, ambiguous: Ambiguous) -> Vec<String> {
         let mut warnings = Vec::new();
-        if let (Some(best), false) = (self.candidates.first().filter(|best| best.reads > 0), self.told[0]) {
-            self.told[0] = true;
-            warnings.push(self.of_refused(best));
+        if let Some(suggestion) = self.suggestion_to_name() {
+            warnings.push(self.of_refused(&suggestion));
+            let corrections = self.named.as_ref().map_or(0, |(_, corrections)| corrections + 1);
+            self.named = Some((suggestion, corrections));
         }
-        if self.undecided > 0 && !self.told[1] {
-            self.told[1] = true;
+        if self.undecided > 0 && !self.told[0] {
+            self.told[0] = true;
             let taken = if ambiguous == Ambiguous::Later { "later" } else { "earlier" };
             warnings.push(format!(
                 "the clock of {zone} was put back and shows some times twice, and no record before says which one is meant: \
                  the {taken} one is taken (`ambiguous` of `timestamp`)"
             ));
         }
+        let (early, first) = &self.early;
+        if *early > 0 && !self.told[1] {
+            self.told[1] = true;
+            let are = if *early == 1 { "a timestamp is".to_owned() } else { format!("{early} timestamps are") };
+            warnings.push(format!(
+                "{are} within three years of 1970, first `{first}`: by a clock that nobody set, or no numbers since 1970 in \
+                 this unit"
+            ));
+        }
         warnings
     }
 
-    fn of_refused(&self, best: &Candidate) -> String {
-        let Candidate { text, format, reads: count } = best;
+    /// What is to be named now: something for the first time, or in place of what turned out to be wrong.
+    fn suggestion_to_name(&self) -> Option<Suggestion> {
+        if let Some((named, corrections)) = &self.named {
+            let holds = named.formats.iter().any(|format| {
+                self.candidates.iter().any(|candidate| candidate.text == *format && candidate.reads_all())
+            });
+            if holds || named.is_list || *corrections >= CORRECTIONS_MAX {
+                return None;
+            }
+        }
+        let own = self.own.as_ref();
+        let found = Suggestion::of_all(&self.candidates, own, &self.sample);
+        found.or_else(|| Suggestion::of_two(&self.candidates))
+    }
+
+    fn of_refused(&self, suggestion: &Suggestion) -> String {
         let refused = self.refused;
+        let count = self.sample.len() as u64;
         let are = if refused == 1 { "a timestamp is" } else { "timestamps are" };
-        let share = if *count == refused { String::new() } else { format!("{count} of ") };
+        let share = if count == refused { String::new() } else { format!("{count} of ") };
         let number = if refused == 1 { String::new() } else { format!("{refused} ") };
         let first = &self.first;
-        let mut warning = format!("{number}{are} refused, first `{first}`: `format = \"{text}\"` reads {share}");
+        let mut warning = format!("{number}{are} refused, first `{first}`: {} reads {share}", suggestion.option());
         warning.push_str(if refused == 1 { "it" } else { "them" });
-        let other = |other: &&Candidate| {
-            other.text != *text && other.reads == *count && order_of(&other.text) != order_of(text)
-        };
-        if let Some(other) = self.candidates.iter().find(other) {
-            warning.push_str(&format!(", and so does `{}`: which one it is has to be said", other.text));
+        let [format, others @ ..] = suggestion.formats.as_slice() else { return warning };
+        if suggestion.is_list {
+            return warning;
         }
-        let read_too = self.read.iter().all(|text| reads(format, text));
-        let is_swapped = self.pattern.as_deref().is_some_and(|pattern| order_of(pattern) == swapped(text));
+        let others: Vec<String> = others.iter().map(|other| format!("`{other}`")).collect();
+        if !others.is_empty() {
+            let so = if others.len() == 1 { "so does" } else { "so do" };
+            warning.push_str(&format!(", and {so} {}: which one it is has to be said", others.join(" and ")));
+        }
+        let Some(candidate) = self.candidates.iter().find(|candidate| candidate.text == *format) else {
+            return warning;
+        };
+        let read_too = self.read.iter().all(|text| candidate.reads(text).is_some());
+        let is_swapped = self.own.as_ref().is_some_and(|own| order_of(&own.text) == swapped(format));
         if !self.read.is_empty() && read_too && is_swapped {
             warning.push_str(
                 ". It reads those as well that were not refused: day and month of these are the wrong way round",
             );
         } else if !self.read.is_empty() && !read_too {
             warning.push_str(". It does not read those that were not refused: a list of both formats does");
+        } else if format == "%y%m%d%H" && !self.read.is_empty() {
+            warning.push_str(". It reads those as well that were not refused, and as other times: these are wrong");
         }
         warning
     }
 }
 
-/// Whether a format reads a text, as a time that can have been measured.
-fn reads(format: &TimeFormat, text: &[u8]) -> bool {
-    match format.parse(text) {
-        Ok(Moment::Instant(micros)) => PLAUSIBLE_MICROS.contains(&micros),
-        Ok(Moment::Clock(..)) => true,
-        Err(_) => false,
-    }
-}
-
-/// The order of day, month and year in a format.
-fn order_of(format: &str) -> String {
-    format
-        .chars()
-        .filter_map(|c| match c {
-            'd' | 'e' => Some('d'),
-            'm' | 'b' | 'B' => Some('m'),
-            'Y' | 'y' => Some('y'),
-            _ => None,
-        })
-        .collect()
-}
-
-/// The order of a format with day and month the other way round; of one without them, an order that no format has.
-fn swapped(format: &str) -> String {
-    let order = order_of(format);
-    if !(order.contains('d') && order.contains('m')) {
-        return "-".to_owned();
-    }
-    order
-        .chars()
-        .map(|c| {
-            if c == 'd' {
-                'm'
-            } else if c == 'm' {
-                'd'
-            } else {
-                c
-            }
-        })
-        .collect()
-}
-
-/// Whether digits begin with a date: as seconds since 1970 they would be a time after 2033.
-fn is_compact_date(text: &str) -> bool {
-    let number = |range: std::ops::Range<usize>| text.get(range).and_then(|digits| digits.parse::<u32>().ok());
-    let is_in =
-        |number: Option<u32>, range: std::ops::RangeInclusive<u32>| number.is_some_and(|it| range.contains(&it));
-    text.len() == 10 && is_in(number(0..4), 1990..=2099) && is_in(number(4..6), 1..=12) && is_in(number(6..8), 1..=31)
-}
-
-/// The formats that a text looks like.
-fn guesses(text: &[u8]) -> Vec<String> {
-    let Ok(text) = std::str::from_utf8(text) else { return Vec::new() };
-    let mut guesses: Vec<String> = vec!["iso8601".to_owned()];
-    if !is_compact_date(text) {
-        guesses.extend(UNITS.iter().map(|(name, _)| (*name).to_owned()));
-    }
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        let compact = [(8, "%Y%m%d"), (10, "%Y%m%d%H"), (12, "%Y%m%d%H%M"), (14, "%Y%m%d%H%M%S")];
-        guesses
-            .extend(compact.iter().filter(|(length, _)| *length == text.len()).map(|(_, format)| (*format).to_owned()));
-    }
-    let Some((date, time)) = split_date(text) else { return guesses };
-    let Some(time) = time_format(time) else { return guesses };
-    guesses.extend(date_formats(date).into_iter().map(|date| format!("{date}{time}")));
-    guesses
-}
-
-/// A date of three parts, and what comes behind it.
-fn split_date(text: &str) -> Option<([&str; 5], &str)> {
-    let run = |text: &str| {
-        let is_digit = text.starts_with(|c: char| c.is_ascii_digit());
-        let end =
-            text.find(|c: char| c.is_ascii_digit() != is_digit || !c.is_ascii_alphanumeric()).unwrap_or(text.len());
-        (end > 0).then_some(end)
-    };
-    let separator = |text: &str| text.find(|c: char| c.is_ascii_alphanumeric()).filter(|end| (1..=2).contains(end));
-    let mut parts = [""; 5];
-    let mut rest = text;
-    for (index, part) in parts.iter_mut().enumerate() {
-        let end = if index % 2 == 0 { run(rest)? } else { separator(rest)? };
-        (*part, rest) = rest.split_at(end);
-    }
-    Some((parts, rest))
-}
-
-/// The formats of a date, day, month and year in any order that is in use.
-fn date_formats([first, one, second, two, third]: [&str; 5]) -> Vec<String> {
-    let is_name = |part: &str| part.starts_with(|c: char| c.is_ascii_alphabetic());
-    let orders: &[[&str; 3]] = match (is_name(first), is_name(second), first.len(), third.len()) {
-        (true, ..) => &[["%b", "%d", "%Y"], ["%b", "%d", "%y"]],
-        (_, true, 4, _) => &[["%Y", "%b", "%d"]],
-        (_, true, ..) => &[["%d", "%b", "%Y"], ["%d", "%b", "%y"]],
-        (_, _, 4, _) => &[["%Y", "%m", "%d"], ["%Y", "%d", "%m"]],
-        (_, _, _, 4) => &[["%d", "%m", "%Y"], ["%m", "%d", "%Y"]],
-        _ => &[["%d", "%m", "%y"], ["%m", "%d", "%y"], ["%y", "%m", "%d"]],
-    };
-    orders.iter().map(|[a, b, c]| format!("{a}{one}{b}{two}{c}")).collect()
-}
-
-/// The format of what comes behind a date; `None` where it has words that say something else than a separator: `CET` is a clock,
-/// which a format of letters would drop.
-fn time_format(text: &str) -> Option<String> {
-    let mut format = String::new();
-    let numbers = ["H", "M", "S"];
-    let mut number = 0;
-    let half = text.to_ascii_lowercase();
-    let is_half = half.contains("am") || half.contains("pm");
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-        if digits > 0 && number < numbers.len() {
-            let letter = if number == 0 && is_half { "I" } else { numbers[number] };
-            // Digits without separators are hours, minutes and seconds of two digits each.
-            let letters = if digits == 4 && number == 0 { "%H%M".to_owned() } else { format!("%{letter}") };
-            number += letters.len() / 2;
-            format.push_str(&letters);
-            rest = &rest[digits..];
-        } else if number == 3 && matches!(c, '.' | ',') && rest[1..].starts_with(|c: char| c.is_ascii_digit()) {
-            format.push_str("%.f");
-            rest = rest[1..].trim_start_matches(|c: char| c.is_ascii_digit());
-        } else if number > 0 && matches!(c, '+' | '-') {
-            format.push_str("%z");
-            rest = "";
-        } else if is_half && matches!(c, 'a' | 'A' | 'p' | 'P') {
-            format.push_str("%p");
-            rest = rest.get(2..).unwrap_or_default();
-        } else if c.is_alphabetic() {
-            let end = rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len());
-            let (word, after) = rest.split_at(end);
-            format.push_str(match word {
-                "T" | "t" => word,
-                "Z" | "UTC" | "GMT" => "%z",
-                _ => return None,
-            });
-            rest = after;
-        } else {
-            if c == '%' {
-                format.push('%');
-            }
-            format.push(c);
-            rest = &rest[c.len_utf8()..];
-        }
-    }
-    Some(format)
+/// Whether a text has a date: enough digits for one, and not all the same, as in `00/00/0000`; and no word for "no value" in place
+/// of its time.
+fn has_date(text: &[u8]) -> bool {
+    /// `2024 1` is the shortest.
+    const DIGITS_MIN: usize = 5;
+    let mut digits = text.iter().filter(|byte| byte.is_ascii_digit());
+    let first = digits.clone().next();
+    let is_one = digits.clone().all(|digit| Some(digit) == first);
+    let last = text.rsplit(u8::is_ascii_whitespace).next().unwrap_or_default();
+    let is_gap = [&b"NA"[..], b"N/A", b"#N/A", b"NaN", b"nan", b"null", b"NULL", b"None", b"-", b"---"].contains(&last);
+    digits.nth(DIGITS_MIN - 1).is_some() && !is_one && !is_gap
 }

@@ -1,8 +1,9 @@
 //! ISO 8601 in its usual spellings: with `T` or blanks between date and time, with and without separators, seconds, a fraction and
 //! an offset.
 
+use super::bare_date;
 use super::clock_time::{ClockTime, fraction_micros, leading_digits};
-use super::moment::{DAY_MICROS, Moment, plausible_year};
+use super::moment::{DAY_MICROS, Moment, YEARS_WITHOUT_FORMAT, plausible_year};
 use super::offset;
 use crate::civil_date::epoch_days;
 
@@ -14,6 +15,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Moment, String> {
     let (year, days, rest) = date(text)?;
     let midnight = days * DAY_MICROS;
     let rest = match rest {
+        [] if bare_date::digits(text).is_some() => return bare_date::parse(text, year, midnight),
         [] => return by_clock(year, midnight),
         [b'T' | b't', rest @ ..] => rest,
         [b' ' | b'\t', ..] => rest.trim_ascii_start(),
@@ -36,7 +38,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Moment, String> {
 
 /// A time without an offset. One with an offset was written by a program, whatever its year is.
 fn by_clock(year: u32, micros: i64) -> Result<Moment, String> {
-    plausible_year(year).map(|()| Moment::Clock(micros, None))
+    plausible_year(year, YEARS_WITHOUT_FORMAT).map(|()| Moment::Clock(micros, None))
 }
 
 /// The year of a date, its day since 1970, and what follows it.
@@ -45,6 +47,9 @@ fn date(text: &[u8]) -> Result<(u32, i64, &[u8]), String> {
     let (year, rest) = number(text, 4).ok_or_else(shape)?;
     let extended = rest.strip_prefix(b"-");
     let (month, rest) = number(extended.unwrap_or(rest), 2).ok_or_else(shape)?;
+    if extended.is_some() && rest.is_empty() && (1..=12).contains(&month) {
+        return Err("it is a month, and no day of it: `%Y-%m` reads it as its first day".to_owned());
+    }
     let rest = if extended.is_some() { rest.strip_prefix(b"-").ok_or_else(shape)? } else { rest };
     let (day, rest) = number(rest, 2).ok_or_else(shape)?;
     let days = epoch_days(year, month, day);

@@ -13,6 +13,11 @@ pub(super) enum Item {
     Gap,
     /// A number of so many digits at least and at most.
     Number(Part, usize, usize),
+    /// Hour and minute, with `seconds` also those, of two digits each; standing by itself between blanks, it is a number whose
+    /// leading zeros may be absent: `930` is 9:30, and `5` is five past midnight.
+    Clock {
+        seconds: bool,
+    },
     MonthName,
     WeekdayName,
     /// AM or PM.

@@ -4,11 +4,14 @@
 //! since 1970. It knows the clock of a zone, and decides by the order of records which of two equal readings of that clock
 //! is meant. [`TimestampOptions`] are its options in every source.
 
+mod bare_date;
+mod candidate;
 mod clock_time;
 mod directives;
 mod epoch;
 mod fast;
 mod format;
+mod guesses;
 mod hints;
 mod iso;
 mod item;
@@ -22,7 +25,9 @@ mod pattern;
 mod pattern_check;
 mod reader;
 mod rfc3339;
+mod serial_day;
 mod shift;
+mod suggestion;
 #[cfg(test)]
 mod tests;
 mod zone;

@@ -32,6 +32,52 @@ pub(super) fn parse(text: &[u8]) -> Option<(i32, &[u8])> {
     (hours < 24 && minutes < 60 && seconds < 60).then_some((sign * east, rest))
 }
 
+/// The same of a column of offsets, in which numbers lose their zeros: `-5` and `-5.0` are hours, `+5.5` is half past, and `0` is
+/// UTC. Without a sign, other numbers may be hours east or west.
+pub(super) fn parse_column(text: &[u8]) -> Option<(i32, &[u8])> {
+    if let Some(found) = parse(text)
+        && !matches!(found.1, [b'.', b'0'..=b'9', ..])
+    {
+        return Some(found);
+    }
+    let bare = match text.split_at_checked(3) {
+        Some((name, rest)) if [&b"UTC"[..], b"GMT"].iter().any(|known| known.eq_ignore_ascii_case(name)) => rest,
+        _ => text,
+    };
+    let (sign, unsigned) = match bare {
+        [b'+', rest @ ..] => (1, rest),
+        [b'-', rest @ ..] => (-1, rest),
+        _ => (0, text),
+    };
+    let (digits, rest) = leading_digits(unsigned);
+    let (fraction, rest) = match rest {
+        [b'.', rest @ ..] => leading_digits(rest),
+        _ => (&b"0"[..], rest),
+    };
+    // Of a quarter of an hour: `+5.30` may be half past five as well.
+    let minutes = match fraction {
+        b"0" | b"00" => 0,
+        b"25" => 15,
+        b"5" => 30,
+        b"75" => 45,
+        _ => return None,
+    };
+    let hours = number(digits);
+    let ends = !rest.first().is_some_and(|byte| matches!(byte, b'.' | b':' | b'0'..=b'9'));
+    let is_said = sign != 0 || (hours == 0 && minutes == 0);
+    ((1..=2).contains(&digits.len()) && hours < 24 && ends && is_said)
+        .then_some((sign * (hours * 3600 + minutes * 60), rest))
+}
+
+/// What is to be said of one that cannot be read.
+pub(super) fn advice(text: &[u8]) -> &'static str {
+    match text {
+        [b'0'..=b'9', ..] => ": it needs its sign, for hours may be counted east or west",
+        [b'+' | b'-', b'0'..=b'9', ..] => ": it is written as `+05:30`, `+0530`, `+05` or `+5`",
+        _ => "",
+    }
+}
+
 /// A colon and two digits.
 fn colon_part(text: &[u8]) -> (Option<i32>, &[u8]) {
     match text {

@@ -55,8 +55,8 @@ impl TimestampOptions {
             Some(match near {
                 Some(near) => problem.label(format!("did you mean `{near}`?")),
                 None => problem.help(
-                    "a format has a full date, such as %d/%m/%Y %H.%M.%S or %Y-%m-%dT%H:%M, or is unix, unix_ms, unix_us or \
-                     rfc3339",
+                    "a format has a full date, such as %d/%m/%Y %H.%M.%S or %Y-%m-%dT%H:%M, or is unix, unix_ms, unix_us, unix_ns, \
+                     rfc3339 or iso8601",
                 ),
             })
         };

@@ -1,7 +1,7 @@
 //! The parts of a time that a pattern reads, and the time that they make.
 
 use super::clock_time::ClockTime;
-use super::moment::{DAY_MICROS, Moment, plausible_year};
+use super::moment::{DAY_MICROS, Moment, YEARS, plausible_year};
 use crate::civil_date::epoch_days;
 
 /// A part that is a number.
@@ -56,7 +56,7 @@ impl Parts {
             return Ok(Moment::Instant(epoch));
         }
         for year in [self.year(), self.iso_year()].into_iter().flatten() {
-            plausible_year(year)?;
+            plausible_year(year, YEARS)?;
         }
         let days = self.days().ok_or_else(|| "there is no such date".to_owned())?;
         // 1970-01-01 was a Thursday.
@@ -86,8 +86,8 @@ impl Parts {
             return self.iso_week_day(year, week);
         }
         let year = self.year()?;
-        if let (Some(month), Some(day)) = (self.get(Part::Month), self.get(Part::Day)) {
-            return epoch_days(year, month, day);
+        if let Some(month) = self.get(Part::Month) {
+            return epoch_days(year, month, self.get(Part::Day).unwrap_or(1));
         }
         let first = epoch_days(year, 1, 1)?;
         let days = match (self.get(Part::DayOfYear), self.get(Part::SundayWeek), self.get(Part::MondayWeek)) {

@@ -57,9 +57,9 @@ impl Pattern {
             let before = bare.strip_suffix(name).unwrap_or_default();
             !before.is_empty() && !before.ends_with(['%', ':'])
         });
-        let pattern = Pattern { text: text.to_owned(), items, offset: is_utc.then_some(0) };
-        pattern_check::check(&pattern.items)?;
-        Ok(pattern)
+        pattern_check::check(&items)?;
+        join_clocks(&mut items);
+        Ok(Pattern { text: text.to_owned(), items, offset: is_utc.then_some(0) })
     }
 
     /// The time that a text is.
@@ -70,11 +70,66 @@ impl Pattern {
         let mut parts = Parts { offset: self.offset, ..Parts::default() };
         let mut rest = text;
         for item in &self.items {
-            rest = read(*item, rest, &mut parts)?;
+            rest = match item {
+                Item::Clock { seconds } => clock(*seconds, text, rest, &mut parts)?,
+                item => read(*item, rest, &mut parts)?,
+            };
         }
         let rest = rest.trim_ascii();
-        if rest.is_empty() { parts.moment() } else { Err(left_over(rest)) }
+        if rest.is_empty() { parts.moment() } else { Err(left_over(rest, &parts)) }
     }
+
+    /// Whether it reads that part.
+    pub(super) fn has(&self, part: Part) -> bool {
+        self.items.iter().any(|item| match item {
+            Item::Number(found, ..) => *found == part,
+            Item::Clock { seconds } => match part {
+                Part::Hour | Part::Minute => true,
+                Part::Second => *seconds,
+                _ => false,
+            },
+            Item::MonthName => part == Part::Month,
+            Item::WeekdayName => part == Part::Weekday,
+            _ => false,
+        })
+    }
+}
+
+/// Hours and minutes that no other part of the format touches are one number.
+fn join_clocks(items: &mut Vec<Item>) {
+    let is = |item: Option<&Item>, part| matches!(item, Some(Item::Number(found, ..)) if *found == part);
+    let is_blank = |item: Option<&Item>| matches!(item, None | Some(Item::Blanks | Item::Gap));
+    let Some(at) = items.iter().position(|item| is(Some(item), Part::Hour)) else { return };
+    if !is(items.get(at + 1), Part::Minute) || !is_blank(at.checked_sub(1).and_then(|before| items.get(before))) {
+        return;
+    }
+    let seconds = is(items.get(at + 2), Part::Second);
+    let end = at + if seconds { 3 } else { 2 };
+    if is_blank(items.get(end)) {
+        items.splice(at..end, [Item::Clock { seconds }]);
+    }
+}
+
+/// Reads hour and minute, and the second with `seconds`, at the start of `rest`, the end of `text`.
+fn clock<'a>(seconds: bool, text: &[u8], rest: &'a [u8], parts: &mut Parts) -> Result<&'a [u8], String> {
+    let rest = rest.trim_ascii_start();
+    let full = if seconds { 6 } else { 4 };
+    let (digits, left) = leading_digits(rest);
+    let starts =
+        text.len() == rest.len() || text[..text.len() - rest.len()].last().is_some_and(u8::is_ascii_whitespace);
+    let is_alone = starts && left.first().is_none_or(u8::is_ascii_whitespace);
+    if digits.is_empty() || digits.len() > full || (digits.len() < full && !is_alone) {
+        return Err(match rest {
+            [] => "it ends where a number should come".to_owned(),
+            _ => format!("`{}` stands where a number of {full} digits should", shown(rest)),
+        });
+    }
+    let number = digits.iter().fold(0, |number, digit| number * 10 + u32::from(digit - b'0'));
+    let (minutes, second) = if seconds { (number / 100, Some(number % 100)) } else { (number, None) };
+    parts.numbers[Part::Hour as usize] = Some(minutes / 100);
+    parts.numbers[Part::Minute as usize] = Some(minutes % 100);
+    parts.numbers[Part::Second as usize] = second;
+    Ok(left)
 }
 
 /// Numbers with nothing between them are all full: `100` may be 1:00 or 10:0, and `2024111` is one of two days.
@@ -129,6 +184,8 @@ fn read<'a>(item: Item, text: &'a [u8], parts: &mut Parts) -> Result<&'a [u8], S
             parts.numbers[part as usize] = Some(number);
             Ok(rest)
         }
+        // It has to know what stands before it.
+        Item::Clock { seconds } => clock(seconds, text, text, parts),
         Item::MonthName => name(text, &MONTHS, Part::Month, parts).ok_or_else(|| no_name(text, "month")),
         Item::WeekdayName => name(text, &WEEKDAYS, Part::Weekday, parts).ok_or_else(|| no_name(text, "weekday")),
         Item::Meridiem => {
@@ -155,8 +212,8 @@ fn read<'a>(item: Item, text: &'a [u8], parts: &mut Parts) -> Result<&'a [u8], S
         }
         Item::Offset => {
             let text = text.trim_ascii_start();
-            let (offset, rest) =
-                offset::parse(text).ok_or_else(|| format!("`{}` is no offset from UTC", shown(text)))?;
+            let (offset, rest) = offset::parse_column(text)
+                .ok_or_else(|| format!("`{}` is no offset from UTC{}", shown(text), offset::advice(text)))?;
             parts.offset = Some(offset);
             Ok(rest)
         }
@@ -186,11 +243,18 @@ fn no_name(text: &[u8], what: &str) -> String {
     format!("`{}` is the English name of no {what}", shown(text))
 }
 
-fn left_over(rest: &[u8]) -> String {
+fn left_over(rest: &[u8], parts: &Parts) -> String {
+    let has = |part: Part| parts.numbers[part as usize].is_some();
+    let has_hour = has(Part::Hour) || has(Part::Hour12);
     let hint = match rest {
-        [b'.' | b',', b'0'..=b'9', ..] => ", a fraction, which `%.f` reads",
+        [b'.' | b',', b'0'..=b'9', ..] => match () {
+            () if has(Part::Second) => ", a fraction, which `%.f` reads",
+            () if has(Part::Minute) => ", a fraction of a minute, which no format reads",
+            () if has_hour => ", a fraction of an hour, which no format reads",
+            () => ", a fraction of a day, which no format reads",
+        },
         [b'a' | b'A' | b'p' | b'P', b'm' | b'M'] => ", which `%I` and `%p` read",
-        [b'+' | b'-', b'0'..=b'9', ..] => ", an offset, which `%z` reads",
+        [b'+' | b'-', b'0'..=b'9', ..] if has_hour => ", an offset, which `%z` reads",
         _ => "",
     };
     format!("it goes on with `{}`{hint}", shown(rest))

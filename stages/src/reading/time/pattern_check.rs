@@ -17,7 +17,8 @@ pub(super) fn check(items: &[Item]) -> Result<(), String> {
             Item::Fraction { .. } => fractions += 1,
             Item::Offset => offsets += 1,
             Item::Epoch => epochs += 1,
-            Item::Byte(_) | Item::Blanks | Item::Gap => {}
+            // Made of the numbers of a format that was checked.
+            Item::Clock { .. } | Item::Byte(_) | Item::Blanks | Item::Gap => {}
         }
     }
     let has = |part: Part| counts[part as usize] > 0;
@@ -58,7 +59,9 @@ fn check_date(has: impl Fn(Part) -> bool) -> Result<(), String> {
     needs(has(Part::Century) && !has(Part::YearOfCentury), "`%C` is no year without `%y`")?;
     needs(iso && (iso_years == 0 || !has(Part::IsoWeek)), "weeks of ISO 8601 need `%G`, `%V` and `%u`")?;
     needs(calendar && !has(Part::Month), "it has no month (`%m`)")?;
-    needs(calendar && !has(Part::Day), "it has no day (`%d`)")?;
+    // A month alone is its first day, as a day alone is its midnight.
+    let is_month = !has(Part::Hour) && !has(Part::Hour12) && !has(Part::Weekday);
+    needs(calendar && !has(Part::Day) && !is_month, "it has no day (`%d`)")?;
     needs(ways == 0, "it has a year and no day (`%m` and `%d`)")?;
     let is_week = iso || has(Part::SundayWeek) || has(Part::MondayWeek);
     needs(is_week && !has(Part::Weekday), "a week needs its day (`%u` or `%a`)")

@@ -1,5 +1,6 @@
 //! Reads the times of a split.
 
+use super::bare_date::BareDates;
 use super::fast::FastPattern;
 use super::format::TimeFormat;
 use super::hints::Hints;
@@ -35,6 +36,7 @@ pub struct TimeReader {
     /// What an earlier reading of the same record gave.
     known: Option<(i64, i16)>,
     hints: Hints,
+    bare_dates: BareDates,
 }
 
 /// The instant of a message; before 1970 there was no Kafka, and its clients write -1 for "none".
@@ -91,6 +93,7 @@ impl TimeReader {
             key: Vec::new(),
             known: None,
             hints,
+            bare_dates: BareDates::default(),
         }
     }
 
@@ -118,9 +121,16 @@ impl TimeReader {
     fn read_slow<'k>(&mut self, text: &[u8], key: impl FnOnce() -> &'k [u8]) -> Result<(i64, i16), String> {
         let mut why = None;
         for format in &self.formats {
-            match format.parse(text) {
+            let mut found = format.parse(text);
+            if matches!(format, TimeFormat::Iso) {
+                found = self.bare_dates.check(text, found.is_ok()).and(found);
+            }
+            match found {
                 Ok(moment) => {
                     self.hints.read(text);
+                    if let Moment::Instant(micros) = moment {
+                        self.hints.number(text, micros);
+                    }
                     return self.place(moment, key);
                 }
                 Err(reason) => drop(why.get_or_insert(reason)),
@@ -213,8 +223,7 @@ impl TimeReader {
                 format!("{} nor {last}", expectations.join(" nor "))
             }
         };
-        let hint = self.hints.refused(text).map(|format| format!("; `format = \"{format}\"` reads it"));
-        format!("is not {expectation}: {why}{}", hint.unwrap_or_default())
+        format!("is not {expectation}: {why}{}", self.hints.refused(text, why))
     }
 
     /// The record that was read last became a row.
@@ -263,6 +272,8 @@ impl TimeReader {
     /// What is to be said of the times that were read since the last call: what would read those that were refused, and how
     /// many are guesses. Each is said once.
     pub fn take_warnings(&mut self) -> Vec<String> {
-        self.hints.take_warnings(self.zone.name(), self.ambiguous)
+        let mut warnings = self.hints.take_warnings(self.zone.name(), self.ambiguous);
+        warnings.extend(self.bare_dates.take_warning());
+        warnings
     }
 }

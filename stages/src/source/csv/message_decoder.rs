@@ -114,9 +114,8 @@ impl CsvMessageDecoder {
         let plan = ColumnPlan::new(&config.columns, config, numeric)?;
         let decoder = RowDecoder::new(config, plan, *source_test, *keep_raw)?;
         let dialect = Dialect { delimiter: config.delimiter as u8, quote: config.quote.bytes().next() };
-        let records = Records { keeps_blank: true, ..Records::new(std::io::empty(), dialect, 0, 0, 1) };
         Ok(CsvMessageDecoder {
-            records,
+            records: Records::new(std::io::empty(), dialect, 0, 0, 1).of_messages(),
             rows: decoder.rows(0),
             decoder,
             has_message_key: config.key.as_ref().is_some_and(KeyOptions::is_message),

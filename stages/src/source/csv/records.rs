@@ -59,6 +59,8 @@ pub(super) struct Records<R> {
     pub(super) comment: Option<Arc<[u8]>>,
     /// Bytes of the input that are not in the buffer yet; [`UNKNOWN_LENGTH`] where it goes on to its end.
     pub(super) remaining: u64,
+    /// Whether a record without a value is one: a message is, a line of a file is not.
+    pub(super) keeps_blanks: bool,
     /// Whether the input may grow beyond those.
     pub(super) open_end: bool,
     /// The checksum of the input up to the end of the buffer.
@@ -75,8 +77,6 @@ pub(super) struct Records<R> {
     pub(super) tokens: Reader,
     /// Whether `tokens` has to be reset before the next record.
     pub(super) stale: bool,
-    /// Whether lines of blanks and separators are records too.
-    pub(super) keeps_blank: bool,
     pub(super) cells: Vec<u8>,
     pub(super) decoded: Vec<u8>,
     pub(super) ends: Vec<usize>,
@@ -103,6 +103,7 @@ impl<R: Read> Records<R> {
             encoding: None,
             comment: None,
             remaining,
+            keeps_blanks: false,
             open_end: false,
             checksum: Hasher::new(),
             last: Vec::new(),
@@ -113,7 +114,6 @@ impl<R: Read> Records<R> {
             line,
             tokens: dialect.reader(),
             stale: true,
-            keeps_blank: false,
             cells: vec![0; 4096],
             decoded: Vec::new(),
             ends: vec![0; 64],
@@ -183,7 +183,7 @@ impl<R: Read> Records<R> {
                     let (start, line) = (self.head, self.line);
                     self.head += bytes;
                     self.advance_line(start);
-                    if !self.is_blank() || self.keeps_blank {
+                    if !self.is_blank() || self.keeps_blanks {
                         let end = self.end_of_record(start);
                         self.span = RecordSpan { start, end, line, ..self.span };
                         if let Some(encoding) = self.encoding {

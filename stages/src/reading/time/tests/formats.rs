@@ -9,7 +9,8 @@ fn formats_that_would_drop_or_guess_something_are_refused() {
         ("", "it has no year"),
         ("Date", "it has no year"),
         ("%d/%m %H:%M", "it has no year"),
-        ("%Y-%m", "it has no day"),
+        ("%Y-%m %H", "it has no day"),
+        ("%b %Y %I %p", "it has no day"),
         ("%Y-%d", "it has no month"),
         ("%Y", "no day"),
         ("%C-%m-%d", "it has no year"),
@@ -50,15 +51,17 @@ fn numbers_without_anything_between_them_are_full_or_refused() {
         (
             "%Y-%m-%d %H%M",
             &["2024-01-01 0100", "2024-1-1 0100"][..],
-            &["2024-01-01 100", "2024-01-01 30", "2024-01-01 0"][..],
+            &["2024-01-0100", "2024-01-01 00100", "2024-01-01 100x", "2024-01-01 75"][..],
         ),
-        ("%Y %j %H%M", &["2024 1 0100", "2024 001 0100"], &["2024 1 100"]),
+        ("%Y %j %H%M", &["2024 1 0100", "2024 001 0100"], &["2024 10100"]),
+        ("%Y%m%d%H%M", &["202401010100"], &["20240101100", "20240101 100 1"]),
+        ("%Y-%m-%dT%H%M", &["2024-01-01T0100"], &["2024-01-01T100", "2024-01-01T5"]),
         ("%Y%m%d", &["20240111"], &["2024111", "2024121", "202411", "2024 1 11"]),
         ("%Y%j", &["2024011"], &["202411", "20241"]),
         ("%Y%m%d%H", &["2024011101"], &["202401111", "202411101"]),
         ("%Y%m%d%H%M%S", &["20240111010203"], &["2024011101023", "2024111010203"]),
         ("%d%m%Y", &["11012024"], &["1112024", "111 2024"]),
-        ("%d%b%Y %H%M", &["11jan2024 0100", "1Jan2024 0100"], &["11jan2024 100"]),
+        ("%d%b%Y %H%M", &["11jan2024 0100", "1Jan2024 0100"], &["11jan2024 10000", "11jan2024100"]),
         ("%m/%d %H:%M %Y", &["1/11 0:30 2024", "1/11  0:30 2024"], &["1/110:30 2024"]),
         ("%Y-%m-%d %H:%M:%S%f", &["2024-01-01 01:02:03500"], &["2024-01-01 01:02:3 5"]),
     ] {
@@ -130,4 +133,102 @@ fn a_message_has_its_own_time() {
     }
     reader.set_known(Some((7, 60)));
     assert_eq!(reader.read_message(None, || b""), Ok((7, 60)), "it was kept");
+}
+
+#[test]
+fn hours_and_minutes_that_lost_their_zeros_are_read_where_they_stand_by_themselves() {
+    for (format, texts) in [
+        (
+            "%Y-%m-%d %H%M",
+            &[("2024-01-01 5", "00:05:00"), ("2024-01-01 55", "00:55:00"), ("2024-01-01 0", "00:00:00")][..],
+        ),
+        ("%Y %j %H%M", &[("2024 1 100", "01:00:00"), ("2024 1 930", "09:30:00"), ("2024 1 2330", "23:30:00")]),
+        ("%H%M %d/%m/%Y", &[("30 01/01/2024", "00:30:00"), ("1100 01/01/2024", "11:00:00")]),
+        (
+            "%Y%m%d %H%M%S",
+            &[("20240101 10000", "01:00:00"), ("20240101 5", "00:00:05"), ("20240101 123456", "12:34:56")],
+        ),
+        ("%Y%m%d %H%M", &[("20240101 100", "01:00:00"), ("202401010100", "01:00:00")]),
+        ("%d%b%Y %H%M %z", &[("1jan2024 100 +0000", "01:00:00")]),
+    ] {
+        for zone in ["UTC", "Africa/Abidjan"] {
+            let mut reader = of_format(format, zone);
+            for (text, time) in texts {
+                let read = read(&mut reader, text).map(|time| time.replace("+00:00", "Z"));
+                assert_eq!(read, Ok(format!("2024-01-01T{time}Z")), "{format}: {text}");
+            }
+        }
+    }
+    check("%Y %j %H%M", "UTC", &[("2024 31 2400", "2024-02-01T00:00:00Z")]);
+}
+
+#[test]
+fn a_month_alone_is_its_first_day() {
+    check("%Y-%m", "+01:00", &[("2023-03", "2023-03-01T00:00:00+01:00"), ("2023-3", "2023-03-01T00:00:00+01:00")]);
+    check("%b %Y", "UTC", &[("Mar 2023", "2023-03-01T00:00:00Z")]);
+    check("%Y%m", "UTC", &[("202303", "2023-03-01T00:00:00Z")]);
+    assert!(read(&mut of_format("%Y-%m", "UTC"), "2023-03-05").is_err_and(|why| why.contains("goes on with `-05`")));
+    let reason = read(&mut of_format("iso8601", "UTC"), "2023-03").expect_err("no day");
+    assert!(reason.contains("a month, and no day") && reason.ends_with("`format = \"%Y-%m\"` reads it"), "{reason}");
+}
+
+#[test]
+fn nanoseconds_are_read_where_nothing_of_them_is_lost() {
+    check(
+        "unix_ns",
+        "UTC",
+        &[
+            ("1711843200250000000", "2024-03-31T00:00:00.25Z"),
+            ("1711843200000001000", "2024-03-31T00:00:00.000001Z"),
+            ("1711843200250000000.000", "2024-03-31T00:00:00.25Z"),
+            ("1.711843200250E18", "2024-03-31T00:00:00.25Z"),
+        ],
+    );
+    let mut reader = of_format("unix_ns", "UTC");
+    for text in ["1711843200250000001", "1711843200250000000.5", "-1", "1711843200250000999"] {
+        let reason = read(&mut reader, text).expect_err(text);
+        assert!(reason.contains("no whole microsecond"), "{text}: {reason}");
+    }
+    for (text, unit) in [("1711843200250000", "unix_us"), ("1711843200250", "unix_ms"), ("1711843200", "unix")] {
+        let reason = read(&mut reader, text).expect_err(text);
+        assert!(reason.contains(&format!("one of today as \"{unit}\"")), "{text}: {reason}");
+    }
+}
+
+#[test]
+fn offsets_that_lost_their_zeros_are_hours() {
+    let at = |offset: &str| read(&mut of_format("%Y-%m-%d %H:%M %z", "UTC"), &format!("2024-01-01 12:00 {offset}"));
+    for (offset, expected) in [
+        ("-5", "-05:00"),
+        ("-05", "-05:00"),
+        ("-0500", "-05:00"),
+        ("-5.0", "-05:00"),
+        ("+1", "+01:00"),
+        ("+5.5", "+05:30"),
+        ("+5.75", "+05:45"),
+        ("-9.5", "-09:30"),
+        ("+10", "+10:00"),
+        ("0", "Z"),
+        ("0.0", "Z"),
+        ("UTC-5", "-05:00"),
+        ("GMT+1", "+01:00"),
+        ("UTC", "Z"),
+        ("-0", "Z"),
+        ("+5:30", ""),
+    ] {
+        if expected.is_empty() {
+            assert!(at(offset).is_err(), "{offset}");
+        } else {
+            assert_eq!(at(offset), Ok(format!("2024-01-01T12:00:00{expected}")), "{offset}");
+        }
+    }
+    for (offset, why) in [
+        ("5", "needs its sign"),
+        ("+5.30", "it is written as"),
+        ("+530", "it is written as"),
+        ("+25", "it is written as"),
+    ] {
+        let reason = at(offset).expect_err(offset);
+        assert!(reason.contains(why), "{offset}: {reason}");
+    }
 }

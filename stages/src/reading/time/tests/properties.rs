@@ -117,12 +117,12 @@ proptest! {
             other => panic!("{other:?}"),
         });
         let library = BrokenDownTime::parse(UCI, text.as_bytes()).and_then(|time| time.to_datetime()).ok();
-        let library = library.filter(|_| text.len() >= 8 && year >= 1000).map(|time| {
+        let library = library.filter(|_| text.len() >= 8 && (1000..2200).contains(&year)).map(|time| {
             (Offset::UTC.to_timestamp(time).expect("in range").as_microsecond() - i64::from(zone) * 60_000_000, zone)
         });
         let read = reader.read(text.as_bytes(), || b"").ok();
         prop_assert_eq!(read, slow.ok(), "{}", &text);
-        if hour < 24 && year >= 1000 && text.split(' ').next().is_some_and(|date| date.len() >= 8) {
+        if hour < 24 && (1000..2200).contains(&year) && text.split(' ').next().is_some_and(|date| date.len() >= 8) {
             prop_assert_eq!(read, library, "{}", &text);
         }
     }
@@ -130,7 +130,7 @@ proptest! {
     #[test]
     fn no_bytes_make_a_reader_panic(text in prop::collection::vec(any::<u8>(), 0..40), similar in "[0-9a-zA-Z%/.:,+ -]{0,40}") {
         for zone in ["UTC", "Europe/Rome"] {
-            for format in FORMATS.iter().copied().chain(["iso8601", "rfc3339", "unix", "unix_ms", "unix_us", "%F %T %z"]) {
+            for format in FORMATS.iter().copied().chain(["iso8601", "rfc3339", "unix", "unix_ms", "unix_us", "unix_ns", "%F %T %z", "%Y %j %H%M", "%Y-%m"]) {
                 let mut reader = of_format(format, zone);
                 let _ = reader.read(&text, || b"");
                 let _ = reader.read(similar.as_bytes(), || b"");

@@ -13,7 +13,9 @@ use super::super::message_decoder::{CsvMessageDecoder, CsvMessageTable};
 use super::*;
 use crate::codec::json::{Decoder, DecoderOptions, Encoder, Pushed};
 use crate::reading::time::{TimeReader, TimestampOptions, Zone};
-use crate::reading::{Censored, MarkVerdict, NumberOptions, NumberReader, Reading, SOURCE_TEST, Sentinel, Thousands};
+use crate::reading::{
+    Censored, KindSample, MarkVerdict, NumberOptions, NumberReader, Reading, SOURCE_TEST, Sentinel, Thousands,
+};
 
 /// Executions of a target in the tests that run each time.
 const EXECUTIONS: usize = 20_000;
@@ -94,12 +96,17 @@ fn number_options([first, second, third, ..]: [usize; OPTION_BYTES]) -> NumberOp
     let thousands =
         [Thousands::None, Thousands::Point, Thousands::Comma, Thousands::Blank, Thousands::Apostrophe][first % 5];
     let censored = [None, Some(Censored::Half), Some(Censored::Limit), Some(Censored::Zero)][second % 4];
-    let marks = [("#", MarkVerdict::Fail), ("*", MarkVerdict::Suspect), ("E5", MarkVerdict::Missing)];
+    let marks = [
+        ("#", MarkVerdict::Fail),
+        ("*", MarkVerdict::Suspect),
+        ("E5", MarkVerdict::Missing),
+        (":1", MarkVerdict::Good),
+    ];
     let mut options = NumberOptions {
         decimal: if third % 2 == 0 { '.' } else { ',' },
         thousands,
         censored,
-        value_marks: marks.into_iter().take(third / 2 % 4).map(|(mark, it)| (mark.to_owned(), it)).collect(),
+        value_marks: marks.into_iter().take(third / 2 % 5).map(|(mark, it)| (mark.to_owned(), it)).collect(),
         missing: if third & 64 == 0 { Vec::new() } else { vec![Sentinel::Number(-9.0)] },
         words: if third & 128 == 0 { BTreeMap::new() } else { BTreeMap::from([("null".to_owned(), 5.0)]) },
     };
@@ -237,6 +244,11 @@ fn fuzz_rows_are_read_or_refused_and_read_back_as_they_were() {
             whole.clear();
         }
         whole.extend_from_slice(&row);
+        let mut sample = KindSample::default();
+        if chosen[5] & 4 == 0 {
+            decoder.sample(&whole, "t/0@0", &mut sample);
+        }
+        let _ = decoder.decide_kinds(sample);
         if decoder.push(0, &whole, (None, Some(0))).is_ok()
             && let Some(batch) = decoder.take().expect("fits")
         {
@@ -268,6 +280,11 @@ fn fuzz_messages_are_read_or_refused_and_read_back_as_they_were() {
             1 => [b"{\"t\":\"2024-03-31T01:30:00Z\",\"v\":", &body[..], b"}"].concat(),
             _ => [b"{\"t\":\"2024-03-31T01:30:00Z\",\"v\":\"", &body[..], b"\"}"].concat(),
         };
+        let mut sample = KindSample::default();
+        if chosen[5] & 4 == 0 {
+            decoder.sample(&whole, "t/0@0", &mut sample);
+        }
+        let _ = decoder.decide_kinds(sample);
         if decoder.push(0, &whole) == Ok(Pushed::Row)
             && let Some(batch) = decoder.take().expect("fits")
         {

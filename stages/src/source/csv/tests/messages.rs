@@ -127,11 +127,20 @@ fn a_message_that_is_no_row_is_told_in_words_for_messages() {
         let found = push(&mut rows, row, None).expect_err(row);
         assert!(found.contains(reason) && !found.contains("file") && !found.contains("header"), "{found} for {row:?}");
     }
-    // Cells without a value are cells.
-    let of_message = json!({ "timestamp": { "from": "message" }, "fields": ["v"] });
-    for (columns, row) in [(&["v", "w"][..], ","), (&["v"], ""), (&["v"], "\n")] {
-        let mut rows = decoder(columns, &of_message);
-        assert_eq!(push(&mut rows, row, None), Ok(Pushed::Row), "{row:?}");
-        assert_eq!(numbers(&rows.take().expect("fits").expect("rows"), "v"), [None]);
+}
+
+#[test]
+fn a_message_without_a_value_is_a_row_where_it_has_its_time_from_elsewhere() {
+    let from_message = json!({ "fields": ["a"], "timestamp": { "from": "message" } });
+    for (columns, rows) in [(&["a"][..], &["", " ", "\n", "\"\""][..]), (&["a", "b"], &[",", " , \r\n"])] {
+        let mut decoder = decoder(columns, &from_message);
+        for row in rows {
+            assert_eq!(push(&mut decoder, row, None), Ok(Pushed::Row), "{row:?}");
+        }
+        assert_eq!(numbers(&decoder.take().expect("fits").expect("rows"), "a"), vec![None; rows.len()]);
     }
+    let mut two = decoder(&["a", "b"], &from_message);
+    assert!(push(&mut two, "", None).is_err_and(|reason| reason.contains("no row")));
+    let mut timed = decoder(&["at", "a"], &json!({ "fields": ["a"] }));
+    assert!(push(&mut timed, ",", None).is_err_and(|reason| reason.contains("`at`")));
 }
