@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use aqpipe_engine::record::SAMPLE_RECORDS;
 use aqpipe_engine::{Error, Result};
 
 use super::cell_text::{ENCODING_HELP, not_in};
@@ -18,8 +17,6 @@ use super::records::{ReadOutcome, Records};
 const HEAD_LINES_KEPT_MAX: usize = 16;
 /// Bytes of such a line.
 const HEAD_LINE_BYTES_MAX: usize = 64 << 10;
-/// Bytes of the records that are looked at for a delimiter at their ends.
-const END_BYTES_MAX: u64 = 1 << 20;
 /// What spreadsheets are told the delimiter by, in a line of its own.
 const SEPARATOR_LINE: &[u8] = b"sep=";
 
@@ -32,7 +29,7 @@ pub(super) struct HeadRules {
     skip_after_header: u32,
     has_header: bool,
     /// Whether the decimal mark is the delimiter.
-    may_split_numbers: bool,
+    pub(super) may_split_numbers: bool,
     /// Whether a file without a line is passed over: it is one of several.
     pub(super) may_be_empty: bool,
 }
@@ -51,9 +48,9 @@ pub(super) struct Head {
     /// Whether a line tells spreadsheets the delimiter.
     pub(super) has_separator_line: bool,
     /// The line that names the columns, as it is written.
-    header: Box<[u8]>,
+    pub(super) header: Box<[u8]>,
     /// The others, as they are written.
-    lines: Vec<Box<[u8]>>,
+    pub(super) lines: Vec<Box<[u8]>>,
     /// Whether it stands behind other lines than that of the first file.
     pub(super) is_elsewhere: bool,
     /// How many of those stand before the header.
@@ -149,38 +146,9 @@ impl HeadRules {
         Ok(Some((records, head)))
     }
 
-    /// Whether all of the first records of a file behind its head have an empty cell behind those that the header names: what writes
-    /// them puts a delimiter behind each cell. Rows are read so only where all are: a decimal comma without quotes splits some.
-    pub(super) fn end_with_delimiter(
-        &self,
-        (file, span): (&Arc<File>, &InputFile),
-        records: &mut Records<FileText>,
-        names: usize,
-    ) -> Result<bool> {
-        let delimiter = self.dialect.delimiter;
-        match records.next_line().map_err(|e| unreadable(span, e))? {
-            ReadOutcome::Record => {}
-            _ => return Ok(false),
-        }
-        let may_end_so = records.raw().last() == Some(&delimiter);
-        records.unread();
-        if !may_end_so || self.may_split_numbers {
-            return Ok(false);
-        }
-        let mut records = self.records(file, span, records.position(), records.line())?;
-        records.open_end();
-        let (mut left, begin) = (SAMPLE_RECORDS, records.position());
-        while left > 0 && records.position() < begin.saturating_add(END_BYTES_MAX) {
-            match records.next().map_err(|e| unreadable(span, e))? {
-                ReadOutcome::Record if records.columns() != names + 1 => return Ok(false),
-                ReadOutcome::Record if !records.cell(names).trim_ascii().is_empty() => return Ok(false),
-                ReadOutcome::Record => left -= 1,
-                ReadOutcome::Read => {}
-                ReadOutcome::TooLong => return Ok(false),
-                ReadOutcome::Torn | ReadOutcome::End => break,
-            }
-        }
-        Ok(left < SAMPLE_RECORDS)
+    /// The rules for a file whose header stands behind so many lines.
+    pub(super) fn with_skipped(&self, lines: u32) -> HeadRules {
+        HeadRules { skip_lines: lines, ..self.clone() }
     }
 
     fn begins_with_separator_line(&self, records: &mut Records<FileText>) -> std::io::Result<bool> {
@@ -203,13 +171,6 @@ impl HeadRules {
             }
             _ => Ok(()),
         }
-    }
-}
-
-impl HeadRules {
-    /// The rules for a file whose header stands behind so many lines.
-    pub(super) fn with_skipped(&self, lines: u32) -> HeadRules {
-        HeadRules { skip_lines: lines, ..self.clone() }
     }
 }
 
@@ -307,25 +268,6 @@ impl Head {
         same(raw) || self.names_again(records) || raw.strip_prefix(BYTE_ORDER_MARK).is_some_and(same)
     }
 
-    /// Whether the last record holds the names of the columns in other letters, as where another program went on writing.
-    #[cold]
-    pub(super) fn repeats_in_other_letters(&self, records: &Records<FileText>) -> bool {
-        let Some(names) = &self.names else { return false };
-        let is = |(column, name): (usize, &String)| {
-            let cell = String::from_utf8_lossy(records.cell(column));
-            name_in(&cell).to_lowercase() == name.to_lowercase()
-        };
-        records.columns() == names.len() && names.iter().enumerate().all(is)
-    }
-
-    /// The lines that were passed over, each with the option that did so.
-    pub(super) fn passed_over(&self, has_columns: bool) -> impl Iterator<Item = (&'static str, &[u8])> {
-        let before = self.lines.iter().take(self.lines_before).map(|line| ("skip_lines", &**line));
-        let header = (has_columns && !self.header.is_empty()).then_some(("header", &*self.header));
-        let behind = self.lines.iter().skip(self.lines_before).map(|line| ("skip_after_header", &**line));
-        before.chain(header).chain(behind)
-    }
-
     /// Whether the last record holds the names of the columns, however they are quoted.
     fn names_again(&self, records: &Records<FileText>) -> bool {
         let Some(names) = &self.names else { return false };
@@ -381,6 +323,6 @@ fn empty(span: &InputFile) -> Error {
         .help("a file without a header is read with `columns = [\"Date\", …]`, which name its columns instead")
 }
 
-fn unreadable(span: &InputFile, cause: std::io::Error) -> Error {
+pub(super) fn unreadable(span: &InputFile, cause: std::io::Error) -> Error {
     Error::new(format!("cannot read {}", span.name)).because(cause)
 }

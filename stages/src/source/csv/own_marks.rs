@@ -5,7 +5,7 @@ const OWN_MARKS: [&str; 3] = ["qc_flags", "fills", "tests"];
 
 /// What is to be done to take them in.
 pub(super) const OWN_MARKS_HELP: &str = "a cell that failed a check there would be a gap here. Write the file with `marks = \"columns\"` in the [sink] of that pipeline, and \
-     name the flags here, a field each: flags = { NO2 = { column = \"NO2_qc\", good = [1, 2], suspect = [3], fail = [4], missing = \
+     name the flags here, a field each: flags = { NO2 = { column = \"NO2_qc\", good = [1], suspect = [3], fail = [4], missing = \
      [9] } }; or hand records on by a topic, which keeps all marks";
 
 /// Whether a file has these columns.

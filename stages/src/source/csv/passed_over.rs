@@ -24,6 +24,16 @@ pub(super) struct PassedOver {
     option_told: bool,
 }
 
+impl Head {
+    /// The lines that were passed over, each with the option that did so.
+    pub(super) fn passed_over(&self, has_columns: bool) -> impl Iterator<Item = (&'static str, &[u8])> {
+        let before = self.lines.iter().take(self.lines_before).map(|line| ("skip_lines", &**line));
+        let header = (has_columns && !self.header.is_empty()).then_some(("header", &*self.header));
+        let behind = self.lines.iter().skip(self.lines_before).map(|line| ("skip_after_header", &**line));
+        before.chain(header).chain(behind)
+    }
+}
+
 impl PassedOver {
     /// Tells once of a dead letter that an option would spare: a summary has no room for it.
     #[cold]
@@ -68,11 +78,16 @@ impl PassedOver {
             }
             let text = String::from_utf8_lossy(line);
             let text: String = text.chars().take(SHOWN_CHARS_MAX).collect();
-            let (name, more) =
-                (&span.name, if self.told == TOLD_MAX { "; of further files it is not told" } else { "" });
+            let name = &span.name;
+            let more = if self.told == TOLD_MAX { "; of further files it is not told" } else { "" };
+            let what = match option {
+                "header" => "leave `header` out where no line has names".to_owned(),
+                _ => format!(
+                    "a file with other lines before its records needs another `{option}`, in a pipeline of its own"
+                ),
+            };
             tracing::warn!(
-                "{name}: `{text}` is passed over by `{option}`, and reads as a record, which is not carried: files with other \
-                 lines before their records need another `{option}`, in a pipeline of their own{more}"
+                "{name}: `{text}` is passed over by `{option}`, and reads as a record, which is not carried: {what}{more}"
             );
         }
     }
