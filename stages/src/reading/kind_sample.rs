@@ -6,7 +6,7 @@ use aqpipe_engine::record::{Kind, SAMPLE_RECORDS};
 
 use super::number::is_fraction;
 use super::options::NumberOptions;
-use super::suggestions::is_number_otherwise;
+use super::suggestions::{is_number_otherwise, reads_as_numbers};
 
 /// Bytes of a sample at most.
 pub const SAMPLE_BYTES_MAX: u64 = 1 << 20;
@@ -49,7 +49,7 @@ pub enum SampledCell {
 pub struct Kinds {
     /// The kind of each field that has had a value.
     pub by_name: BTreeMap<String, Kind>,
-    /// What became text, each with a cell that made it so.
+    /// What became text, each with a cell that made it so, and what did not although it might.
     pub texts: Vec<String>,
 }
 
@@ -100,13 +100,22 @@ impl KindSample {
         let mut kinds = Kinds::default();
         for (name, FieldKinds { numbers, texts, text_count, first, code, has_fraction }) in self.fields {
             let is_text = || text_count > numbers && !otherwise.is_some_and(|by| is_number_otherwise(&texts, by));
+            let unlike = code.as_ref().filter(|_| has_fraction);
+            if let Some((text, place)) = unlike {
+                kinds.texts.push(format!(
+                    "`{name}` holds numbers, for others have fractions: `{text}` at {place} looks like a code; if it is one, name the \
+                     field in `text_fields`"
+                ));
+            }
             let made_so = match (code.filter(|_| !has_fraction), first) {
                 (Some(code), _) => Some((code, "is a code and no number")),
-                (None, Some(first)) if is_text() => Some((first, "is no number")),
+                (None, Some(first)) if is_text() && otherwise.is_some() => Some((first, "is no number")),
+                (None, Some(first)) if is_text() => Some((first, "is a text")),
                 _ => None,
             };
             if let Some(((text, place), why)) = &made_so {
-                kinds.texts.push(format!("`{name}` is text: `{text}` at {place} {why}"));
+                let hint = otherwise.map_or_else(String::new, |by| reads_as_numbers(&texts, by, numbers > 0));
+                kinds.texts.push(format!("`{name}` is text: `{text}` at {place} {why}{hint}"));
             }
             kinds.by_name.insert(name, if made_so.is_some() { Kind::Text } else { Kind::Number });
         }
@@ -135,11 +144,12 @@ mod tests {
             cells.iter().for_each(|(kind, cell)| sample.add("f", *kind, cell.as_bytes(), "t/0@4"));
             let kinds = sample.decide(Some(&NumberOptions::default()));
             assert_eq!(kinds.by_name.get("f"), Some(&kind), "{cells:?}");
-            assert_eq!(kinds.texts.len(), usize::from(kind == Kind::Text), "{:?}", kinds.texts);
+            let says = kind == Kind::Text || cells.iter().any(|(kind, _)| *kind == Code);
+            assert_eq!(kinds.texts.len(), usize::from(says), "{:?}", kinds.texts);
         }
         let mut sample = KindSample::default();
         ["2,5", "3,5"].iter().for_each(|cell| sample.add("f", Text, cell.as_bytes(), "t/0@4"));
-        assert_eq!(sample.decide(None).texts, ["`f` is text: `2,5` at t/0@4 is no number"]);
+        assert_eq!(sample.decide(None).texts, ["`f` is text: `2,5` at t/0@4 is a text"]);
     }
 
     #[test]

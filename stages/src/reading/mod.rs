@@ -55,5 +55,5 @@ pub use report::CellReport;
 pub(crate) use sample::shows_decimal;
 pub use sample::{FieldSample, judge};
 pub use stream_sample::{SampleRules, StreamSample};
-pub use suggestions::is_number_otherwise;
+pub use suggestions::{is_number_otherwise, reads_as_numbers};
 pub use unreadable::{FieldCells, UnreadableCells};

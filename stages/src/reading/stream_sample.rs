@@ -45,13 +45,12 @@ impl StreamSample {
         StreamSample { rules: Arc::clone(rules), fields: Vec::new(), records: 0, is_decided: Cell::new(is_decided) }
     }
 
-    /// Decides, before what was read is committed. What has had no cell so far decides nothing.
+    /// Decides, before what was read is committed: what has had no cell until then stops nothing later.
     ///
     /// # Errors
     /// Where the cells of a field cannot be read and the run has to stop, before anything is committed.
     pub fn decide(&self) -> Result<()> {
-        let has_cells = self.fields.iter().any(|field| field.values + field.unreadable > 0);
-        if self.is_decided.get() || !has_cells {
+        if self.is_decided.get() || self.records == 0 {
             return Ok(());
         }
         let warnings = judge(&self.fields, &self.rules.numbers, self.rules.action)?;
@@ -175,11 +174,14 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_judges_what_has_come_and_decides_nothing_without_a_cell() {
+    fn a_commit_judges_what_has_come_and_what_comes_later_stops_nothing() {
         let mut early = sample();
-        add(&mut early, 0, 0, 5).expect("gaps");
         early.decide().expect("nothing to judge");
-        assert!(!early.is_decided());
+        assert!(!early.is_decided(), "without a record");
+        add(&mut early, 0, 0, 5).expect("gaps");
+        early.decide().expect("an absent sensor stops nothing");
+        add(&mut early, 0, 1_000, 0).expect("it breaks later");
+        let mut early = sample();
         add(&mut early, 2, 3, 0).expect("it is not whole yet");
         assert!(early.decide().is_err_and(|error| error.to_string().contains("3 of 5")), "before it is committed");
         let mut good = sample();

@@ -155,10 +155,26 @@ fn limits_and_marks(all: &[Vec<u8>], options: &NumberOptions) -> Vec<Suggestion>
 /// Whether most texts are numbers with another decimal mark or with separators of thousands: they only look like words.
 #[must_use]
 pub fn is_number_otherwise(texts: &[Vec<u8>], options: &NumberOptions) -> bool {
-    let marks = [('.', Thousands::None), (',', Thousands::None), ('.', Thousands::Comma), (',', Thousands::Point)];
-    marks.into_iter().any(|(decimal, thousands)| {
-        reads_most(texts, &NumberReader::new(&NumberOptions { decimal, thousands, ..options.clone() }, 0))
+    let separators = [Thousands::None, Thousands::Blank, Thousands::Apostrophe];
+    let marks = separators.into_iter().flat_map(|thousands| [('.', thousands), (',', thousands)]);
+    let mut marks = marks.chain([('.', Thousands::Comma), (',', Thousands::Point)]);
+    let censored = options.censored.or(Some(Censored::Half));
+    marks.any(|(decimal, thousands)| {
+        reads_most(texts, &NumberReader::new(&NumberOptions { decimal, thousands, censored, ..options.clone() }, 0))
     })
+}
+
+/// What is said of a field that became text, where options would read most of its texts as numbers beside those that are some.
+#[must_use]
+pub fn reads_as_numbers(texts: &[Vec<u8>], options: &NumberOptions, has_numbers: bool) -> String {
+    let others = OtherCells { have_values: has_numbers, ..OtherCells::default() };
+    let found = suggestions(texts, options, others).into_iter();
+    let found = found.filter(|found| has_numbers || !found.text.starts_with("`missing"));
+    let named: Vec<String> = found.map(|found| found.text).collect();
+    match named.is_empty() {
+        true => String::new(),
+        false => format!("; if it is a measurement, name it in `fields`: {} would read it", named.join(" or ")),
+    }
 }
 
 fn texts(texts: &[Vec<u8>]) -> impl Iterator<Item = &str> {

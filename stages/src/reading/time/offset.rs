@@ -62,11 +62,13 @@ pub(super) fn parse_column(text: &[u8]) -> Option<(i32, &[u8])> {
         b"75" => 45,
         _ => return None,
     };
+    if !(1..=2).contains(&digits.len()) {
+        return None;
+    }
     let hours = number(digits);
     let ends = !rest.first().is_some_and(|byte| matches!(byte, b'.' | b':' | b'0'..=b'9'));
     let is_said = sign != 0 || (hours == 0 && minutes == 0);
-    ((1..=2).contains(&digits.len()) && hours < 24 && ends && is_said)
-        .then_some((sign * (hours * 3600 + minutes * 60), rest))
+    (hours < 24 && ends && is_said).then_some((sign * (hours * 3600 + minutes * 60), rest))
 }
 
 /// What is to be said of one that cannot be read.

@@ -16,7 +16,8 @@ use super::records::ReadOutcome;
 use super::row_decoder::RowDecoder;
 use super::text_columns::{TextCells, TextColumns};
 use crate::reading::{
-    FieldSample, Reading, UnreadableAction, is_code, is_fraction, is_number_otherwise, judge, shows_decimal,
+    FieldSample, Reading, UnreadableAction, is_code, is_fraction, is_number_otherwise, judge, reads_as_numbers,
+    shows_decimal,
 };
 
 /// Bytes of a sample at most.
@@ -270,8 +271,19 @@ fn decide(mut fields: Vec<Cells>, decoder: &mut RowDecoder, action: UnreadableAc
             }
             _ => None,
         };
+        if let Some((text, place)) = code.as_ref().filter(|_| *has_fraction) {
+            findings.texts.push(format!(
+                "`{}` holds numbers, for others have fractions: `{text}` at {place} looks like a code; if it is one, name the field in \
+                 `text_fields`",
+                sample.name
+            ));
+        }
         if let Some((text, place, why)) = made_so {
-            findings.texts.push(format!("`{}` is text: `{text}` at {place} {why}", sample.name));
+            let hint = match code {
+                Some(_) => String::new(),
+                None => reads_as_numbers(&sample.texts, &options, sample.values > 0),
+            };
+            findings.texts.push(format!("`{}` is text: `{text}` at {place} {why}{hint}", sample.name));
             kinds.push((index, Kind::Text));
             samples.extend(fields[index].are_mostly_not_text(false).then(|| fields[index].not_text.clone()));
             fields[index] = Cells::default();

@@ -32,7 +32,7 @@ fn nasty() -> impl Strategy<Value = Vec<u8>> {
 
 /// Whether bytes are blank lines, and headers that come again.
 fn is_blank_or_header(bytes: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(bytes).replace([' ', '\t', '"', '\u{feff}'], "");
+    let text = String::from_utf8_lossy(bytes).replace([' ', '\t', '"', '\u{b}', '\u{feff}'], "").to_lowercase();
     text.split(['\r', '\n']).all(|line| line == "timestamp,a,b" || line.chars().all(|char| char == ','))
 }
 
