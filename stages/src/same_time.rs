@@ -88,9 +88,11 @@ impl SameTime {
                 (one, two) => texts.extend((text_at(one, 0) != text_at(two, 0)).then(|| field.name.to_string())),
             }
         }
-        let mut names: Vec<String> = texts.into_iter().chain(codes).collect();
         // Those that the source knows are of other records, perhaps: of two that are told apart by what is measured.
         let of_source = self.of_source.columns();
+        // A source that knows columns which are no fields knows which fields are measured.
+        let codes = if of_source.is_empty() { codes } else { Vec::new() };
+        let mut names: Vec<String> = texts.into_iter().chain(codes).collect();
         let is_key = |name: &String| two.fields().key.as_deref() != Some(name) && !names.contains(name);
         if !of_source.iter().any(|name| self.values.contains(name)) {
             names.extend(of_source.into_iter().filter(is_key).collect::<Vec<_>>());
@@ -121,6 +123,9 @@ mod tests {
         let check = SameTime::new(vec!["value".to_owned()], &BuildContext::for_tests());
         assert_eq!(check.differing(&record("o3", 1.0, 3.0), &record("no2", 2.0, 5.0)), ["parameter", "poc"]);
         assert_eq!(check.differing(&record("o3", 1.0, 3.0), &record("o3", 1.0, 5.0)), Vec::<String>::new());
+        check.of_source.offer(vec!["poc".to_owned()]);
+        let undeclared = SameTime { values: Vec::new(), ..check };
+        assert_eq!(undeclared.differing(&record("o3", 1.0, 3.0), &record("o3", 1.0, 5.0)), ["poc"]);
     }
 
     #[test]

@@ -90,6 +90,17 @@ dir = "out"
 "#;
 
 #[test]
+fn hours_in_columns_may_be_rejected_by_a_clock_that_is_put_forward_alone() {
+    let dir = TestDir::with(&[("job.toml", WIDE)]);
+    let warning = "transform `unpivot` may reject records, and there is no `[dead_letter]`";
+    dir.run(&["validate", "job.toml"]).expect(0, &[warning]);
+    let standard = dir.run(&["validate", "job.toml", "--set", "source.timezone=\"+01:00\""]).expect(0, &[]);
+    assert!(!standard.err.contains(warning), "{}", standard.err);
+    dir.write("in.csv", "day,site,H01,H02,H03\n2024-03-31,a,4,5,6\n");
+    dir.run(&["run", "job.toml"]).expect(1, &["unpivot: the hour of `H02` does not exist", "in.csv:2, part H02"]);
+}
+
+#[test]
 fn the_part_of_a_day_that_a_clock_passed_over_is_replayed_alone_once_the_pipeline_reads_it() {
     let input = "day,site,H01,H02,H03\n2024-03-30,a,1,2,3\n2024-03-31,a,4,5,6\n2024-03-31,b,7,8,9\n2024-03-31,c,7,,9\n";
     let dir = TestDir::with(&[("job.toml", &format!("{WIDE}{NDJSON_DEAD_LETTERS}")), ("in.csv", input)]);

@@ -39,6 +39,7 @@ mod sample;
 mod spelling;
 mod stream_sample;
 mod suggestions;
+pub mod testing;
 pub mod time;
 mod unreadable;
 
@@ -51,6 +52,7 @@ pub use number::{NumberReader, Reading, is_code, is_fraction};
 pub use options::{Censored, MarkVerdict, NumberOptions, Thousands, UnreadableAction};
 pub use publisher_flags::{FlagOptions, FlagSource, PublisherFlags, SOURCE_TEST, Verdict};
 pub use report::CellReport;
+pub(crate) use sample::shows_decimal;
 pub use sample::{FieldSample, judge};
 pub use stream_sample::{SampleRules, StreamSample};
 pub use suggestions::is_number_otherwise;

@@ -6,7 +6,7 @@ use aqpipe_engine::monitor::{CellProblem, Metrics};
 use aqpipe_engine::stage::BuildContext;
 
 use super::options::NumberOptions;
-use super::suggestions::suggestions;
+use super::suggestions::{OtherCells, suggestions};
 use super::unreadable::{FieldCells, UnreadableCells};
 use crate::key_parts::KeyParts;
 use crate::warn_once::WarnOnce;
@@ -48,7 +48,9 @@ impl CellReport {
     fn hint(&self, texts: &[Vec<u8>]) -> String {
         let first = &texts[..texts.len().min(1)];
         // A word is not said to be a gap by itself.
-        let found = suggestions(first, &self.numbers).into_iter().filter(|it| !it.text.starts_with("`missing"));
+        let found = suggestions(first, &self.numbers, OtherCells::default())
+            .into_iter()
+            .filter(|it| !it.text.starts_with("`missing"));
         let named: Vec<String> = found.map(|suggestion| suggestion.text).collect();
         if named.is_empty() { String::new() } else { format!("; {} would read it", named.join(" or ")) }
     }

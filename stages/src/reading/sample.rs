@@ -3,7 +3,7 @@
 use aqpipe_engine::{Error, Result};
 
 use super::options::{NumberOptions, UnreadableAction};
-use super::suggestions::suggestions;
+use super::suggestions::{OtherCells, suggestions};
 
 /// Cells of a field that must be there before a run stops because none of them can be read.
 const CELLS_FOR_NONE_READABLE: u64 = 100;
@@ -15,6 +15,8 @@ pub struct FieldSample {
     pub name: String,
     /// Cells with a value.
     pub values: u64,
+    /// Those of them that show the decimal mark: what follows it cannot be a group of thousands.
+    pub decimals: u64,
     /// Cells that cannot be read.
     pub unreadable: u64,
     /// The texts of some that cannot be read.
@@ -29,6 +31,12 @@ impl FieldSample {
         self.values + self.unreadable
     }
 
+    /// Whether most texts that cannot be read have no digit.
+    fn has_words(&self) -> bool {
+        let has_digit = |text: &&Vec<u8>| text.iter().any(u8::is_ascii_digit);
+        2 * self.texts.iter().filter(has_digit).count() < self.texts.len()
+    }
+
     fn is_mostly_unreadable(&self) -> bool {
         self.unreadable > self.values
     }
@@ -38,6 +46,15 @@ impl FieldSample {
         let first = self.texts.first().map(|text| format!(", such as `{}`", String::from_utf8_lossy(text)));
         format!("`{}` ({} of {}{})", self.name, self.unreadable, self.cells(), first.unwrap_or_default())
     }
+}
+
+/// Whether the cell of a value shows the decimal mark: what follows it is no group of thousands.
+#[must_use]
+pub(crate) fn shows_decimal(cell: &[u8], decimal: u8) -> bool {
+    let Some(at) = cell.iter().position(|byte| *byte == decimal) else { return false };
+    let digits = |bytes: &[u8]| bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let whole: Vec<u8> = cell[..at].iter().rev().copied().take_while(u8::is_ascii_digit).collect();
+    digits(&cell[at + 1..]) != 3 || whole.len() > 3 || whole.last().is_none_or(|first| *first == b'0')
 }
 
 /// Judges the sample of a split before its first commit. Returns warnings, by the name of the field.
@@ -52,8 +69,12 @@ pub fn judge(
 ) -> Result<Vec<(String, String)>> {
     let mut warnings = Vec::new();
     let (mut stopping, mut help): (Vec<&FieldSample>, Vec<String>) = (Vec::new(), Vec::new());
+    let sum = |of: fn(&FieldSample) -> u64| sample.iter().map(of).sum::<u64>();
+    // Few may be damaged.
+    let have_decimals = 10 * sum(|field| field.decimals) > sum(|field| field.unreadable);
     for field in sample.iter().filter(|field| field.unreadable > 0) {
-        let suggestions = suggestions(&field.texts, options);
+        let others = OtherCells { have_decimals, have_values: field.values > 0 };
+        let suggestions = suggestions(&field.texts, options, others);
         let named: Vec<&str> = suggestions.iter().map(|suggestion| suggestion.text.as_str()).collect();
         let would_be_read = field.is_mostly_unreadable() && suggestions.iter().any(|suggestion| suggestion.stops);
         let none_readable = field.values == 0 && field.cells() >= CELLS_FOR_NONE_READABLE;
@@ -66,7 +87,9 @@ pub fn judge(
         }
         let place = field.place.as_ref().map_or_else(String::new, |place| format!("; the first one is at {place}"));
         let hint = match named.is_empty() {
-            true if field.is_mostly_unreadable() => ": if they are words, name it in `text_fields`".to_owned(),
+            true if field.is_mostly_unreadable() && field.has_words() => {
+                ": if they are words, name it in `text_fields`".to_owned()
+            }
             true => String::new(),
             false => format!(": {} would read them", named.join(" or ")),
         };
@@ -96,6 +119,7 @@ mod tests {
         FieldSample {
             name: "NO2".to_owned(),
             values,
+            decimals: 0,
             unreadable: unreadable.len() as u64,
             texts: unreadable.iter().map(|text| text.as_bytes().to_vec()).collect(),
             place: Some("in.csv:2".to_owned()),
@@ -187,6 +211,23 @@ mod tests {
         }
         let few = FieldSample { unreadable: 2, texts: vec![b"20 \xb5g".into(), b"x".into()], ..field(0, &[]) };
         assert!(judge(&[few], &NumberOptions::default(), UnreadableAction::Stop).is_ok(), "one of two");
+    }
+
+    #[test]
+    fn several_words_among_numbers_are_named_and_the_decimal_mark_that_others_have_is_kept() {
+        let words = ["Calib", "Maint", "Span", "Down"].repeat(9);
+        assert!(help(field(4, &words), &NumberOptions::default()).contains("`missing = [\"Calib\", \"Down\","));
+        assert!(judged(field(0, &words)).expect("goes on")[0].1.contains("text_fields"), "directions of the wind");
+        let other = FieldSample { name: "o3".to_owned(), values: 9, decimals: 9, ..FieldSample::default() };
+        let thousands = field(0, &["1,340", "12,340", "1,341"]);
+        let error = judge(&[thousands, other], &NumberOptions::default(), UnreadableAction::Stop).expect_err("stops");
+        assert_eq!(
+            error.help_text().map(|help| help.split(';').next().unwrap_or_default().to_owned()),
+            Some("set `thousands = \",\"` in [source]".to_owned())
+        );
+        for (cell, shows) in [("0.5", true), ("1.234", false), ("0.123", true), ("1234.567", true), ("12", false)] {
+            assert_eq!(shows_decimal(cell.as_bytes(), b'.'), shows, "{cell}");
+        }
     }
 
     #[test]

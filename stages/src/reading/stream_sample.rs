@@ -92,6 +92,11 @@ impl StreamSample {
             });
             let sample = &mut self.fields[known];
             sample.values += (0..rows).filter(|row| numbers.get(*row).is_some()).count() as u64;
+            // What is less than one, or more than a thousand with a fraction, was written with the decimal mark.
+            let is_decimal =
+                |value: f64| (value != 0.0 && value.abs() < 1.0) || (value.abs() >= 1e3 && value.fract() != 0.0);
+            sample.decimals +=
+                (0..rows).filter_map(|row| numbers.get(row)).filter(|value| is_decimal(*value)).count() as u64;
             if let Some(cells) = unreadable.of(index) {
                 let failed = (0..rows).filter(|row| numbers.quality_at(*row) == CellQuality::UNREADABLE).count() as u64;
                 // Marks of an earlier pipeline may say the same of a cell that it emptied.

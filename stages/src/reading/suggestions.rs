@@ -12,6 +12,8 @@ use super::unreadable::TEXT_BYTES_MAX;
 const MARK_CHARS_MAX: usize = 12;
 /// Marks that are suggested together: there are seldom more in one column, and a message stays readable.
 const MARKS_MAX: usize = 4;
+/// Words for "no value" that are suggested together.
+const WORDS_MAX: usize = 4;
 const CENSORED: &str = "`censored = \"half\"`";
 
 /// An option that would read cells.
@@ -21,8 +23,17 @@ pub(super) struct Suggestion {
     pub(super) stops: bool,
 }
 
+/// What other cells say of how numbers are written.
+#[derive(Clone, Copy, Default)]
+pub(super) struct OtherCells {
+    /// Whether they show that the decimal mark is the right one.
+    pub(super) have_decimals: bool,
+    /// Whether some of the same field have a value.
+    pub(super) have_values: bool,
+}
+
 /// The options that would read most of the texts, those first that change least.
-pub(super) fn suggestions(texts: &[Vec<u8>], options: &NumberOptions) -> Vec<Suggestion> {
+pub(super) fn suggestions(texts: &[Vec<u8>], options: &NumberOptions, others: OtherCells) -> Vec<Suggestion> {
     if !texts.is_empty() && reads_most(texts, &NumberReader::new(options, 0)) {
         // Texts of a property that is no declared measurement.
         return vec![Suggestion { text: "its name in `fields`".to_owned(), stops: false }];
@@ -30,15 +41,16 @@ pub(super) fn suggestions(texts: &[Vec<u8>], options: &NumberOptions) -> Vec<Sug
     if let Some(encoding) = encoding(texts, options) {
         return vec![encoding];
     }
-    let mut found = spellings(texts, options);
+    let mut found = spellings(texts, options, others.have_decimals);
     if let Some(delimiter) = split_by(texts, options) {
         found.push(Suggestion { text: format!("`delimiter = \"{}\"`", delimiter.escape_default()), stops: true });
     }
     found.extend(limits_and_marks(texts, options));
     if !found.iter().any(|suggestion| suggestion.stops)
-        && let Some(word) = most_frequent(texts)
+        && let Some(words) = most_frequent(texts, if others.have_values { WORDS_MAX } else { 1 })
     {
-        found.push(Suggestion { text: format!("`missing = [{word:?}]`"), stops: true });
+        let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+        found.push(Suggestion { text: format!("`missing = [{}]`", words.join(", ")), stops: true });
     }
     found
 }
@@ -57,7 +69,7 @@ fn encoding(texts: &[Vec<u8>], options: &NumberOptions) -> Option<Suggestion> {
     };
     let mut others = Vec::new();
     if !reads_most(&decoded, &NumberReader::new(options, 0)) {
-        others = spellings(&decoded, options);
+        others = spellings(&decoded, options, false);
         others.extend(limits_and_marks(&decoded, options).into_iter().filter(|other| other.stops));
     }
     let with = others.first().map_or_else(String::new, |other| format!(" with {}", other.text));
@@ -73,10 +85,13 @@ fn is_utf8(text: &[u8]) -> bool {
 }
 
 /// The marks of decimals and thousands by which most texts are numbers.
-fn spellings(texts: &[Vec<u8>], options: &NumberOptions) -> Vec<Suggestion> {
+fn spellings(texts: &[Vec<u8>], options: &NumberOptions, is_decimal_known: bool) -> Vec<Suggestion> {
     let mut found = Vec::new();
     let mut attempt = |decimal: char, thousands: Thousands| {
         let changed = NumberOptions { decimal, thousands, ..options.clone() };
+        if is_decimal_known && decimal != options.decimal {
+            return false;
+        }
         // The configuration has to accept what is named: the one may need the other.
         let reads = changed.check().is_empty() && reads_most(texts, &NumberReader::new(&changed, 0));
         if reads {
@@ -155,13 +170,23 @@ fn reads_most(texts: &[Vec<u8>], reader: &NumberReader) -> bool {
     2 * read > texts.len()
 }
 
-/// The word that more than half of the cells have. A limit is none, for it says something.
-fn most_frequent(all: &[Vec<u8>]) -> Option<String> {
+/// The words, at most so many, that more than half of the cells have. A limit is none, for it says something.
+fn most_frequent(all: &[Vec<u8>], most: usize) -> Option<Vec<String>> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     texts(all).for_each(|text| *counts.entry(text).or_default() += 1);
-    let (text, count) = counts.into_iter().max_by_key(|(_, count)| *count)?;
-    let is_frequent = 2 * count > all.len() && count > 1;
-    (is_frequent && !is_limit(text)).then(|| text.to_owned())
+    let mut counts: Vec<(&str, usize)> =
+        counts.into_iter().filter(|(text, count)| *count > 1 && !is_limit(text)).collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let (mut words, mut read) = (Vec::new(), 0);
+    for (word, count) in counts.into_iter().take(most) {
+        // Several numbers that cannot be read are no words.
+        if !words.is_empty() && word.contains(|c: char| c.is_ascii_digit()) {
+            continue;
+        }
+        words.push(word.to_owned());
+        read += count;
+    }
+    (2 * read > all.len()).then_some(words)
 }
 
 /// Whether a mark is a unit, such as `µg/m3`, `ppb` or `%`.

@@ -73,6 +73,8 @@ pub(crate) struct TestSourceContext {
     pub(crate) start_at: Option<u64>,
     /// Stops the run while partitions are assigned.
     pub(crate) stop_while_assigned: bool,
+    /// The context of another member: at a stop, splits end only once it has opened some.
+    pub(crate) stops_behind: Option<Arc<TestSourceContext>>,
 }
 
 /// A split's thread, and how it is told to end.
@@ -117,6 +119,7 @@ impl TestSourceContext {
             max: 1_000,
             start_at: None,
             stop_while_assigned: false,
+            stops_behind: None,
         }
     }
 
@@ -203,6 +206,12 @@ impl SourceContext for Shared {
     }
 
     fn close(&self, ids: &[SplitId], _: bool, _: Instant) -> Result<()> {
+        if let Some(other) = &self.0.stops_behind
+            && self.stopping()
+            && ids.len() == self.0.open.lock().len()
+        {
+            other.wait_for("partitions of the member that stops", |seen| seen.opened > 0);
+        }
         self.0.seen.lock().closed += ids.iter().filter(|id| self.0.open.lock().contains_key(*id)).count();
         self.0.join(ids);
         Ok(())
@@ -231,7 +240,10 @@ impl Running {
     pub(crate) fn start(source: Box<dyn Source>, set: impl FnOnce(&mut TestSourceContext)) -> Running {
         let mut splits = TestSourceContext::new(&*source);
         set(&mut splits);
-        let splits = Arc::new(splits);
+        Running::start_with(source, Arc::new(splits))
+    }
+
+    pub(crate) fn start_with(source: Box<dyn Source>, splits: Arc<TestSourceContext>) -> Running {
         let shared = Arc::new(Shared(Arc::clone(&splits)));
         let thread = std::thread::spawn(move || source.run(shared));
         Running { splits, thread }

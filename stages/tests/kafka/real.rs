@@ -1,6 +1,7 @@
 //! Against a real Apache Kafka, named by `AQPIPE_TEST_BROKERS`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::record::{OffsetRange, SplitId};
@@ -13,7 +14,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ThreadedProducer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
-use crate::harness::{Running, assert_rows, rows, sink, source};
+use crate::harness::{Running, TestSourceContext, assert_rows, rows, sink, source};
 
 pub(crate) struct Raw {
     pub(crate) payload: Option<Vec<u8>>,
@@ -165,6 +166,29 @@ fn with_cooperative_assignment_splits_that_stay_go_on_while_members_come_and_go(
     let (result, rest) = Running::start(source(config(true), &BuildContext::for_tests()), |_| {}).finish();
     result.expect("read to the end");
     assert_rows([seen_by_first.sorted(), seen_by_second.sorted(), rest.sorted()].concat(), 0..20_000);
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn a_member_that_stops_answers_its_group_while_its_splits_end() {
+    let topic = fresh("stops");
+    write(&topic, 4, 0, 2_000);
+    let mut config = read_from(&topic, false);
+    config["assignment"] = json!("cooperative");
+    let second = source(config.clone(), &BuildContext::for_tests());
+    let theirs = Arc::new(TestSourceContext::new(&*second));
+    let first = Running::start(source(config, &BuildContext::for_tests()), |splits| {
+        splits.max = 20;
+        splits.pause = Duration::from_millis(50);
+        splits.stops_behind = Some(Arc::clone(&theirs));
+    });
+    first.splits.wait_for("the first rows", |seen| seen.count() >= 100);
+    first.splits.stop();
+    let second = Running::start_with(second, theirs);
+    let (result, seen_by_first) = first.finish();
+    result.expect("a clean stop");
+    second.splits.wait_for("the rest", |seen| seen.count() + seen_by_first.count() >= 2_000);
+    assert_rows([seen_by_first.sorted(), second.stop().sorted()].concat(), 0..2_000);
 }
 
 #[test]

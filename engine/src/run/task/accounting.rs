@@ -14,6 +14,9 @@ use crate::stage::DeadLetter;
 /// How many keys a split remembers the last timestamp of.
 const KEYS_MAX: usize = 100_000;
 
+/// Cells whose flags are counted together: they stay in the first cache from one flag to the next.
+const COUNTED_AT_ONCE: usize = 4096;
+
 /// The counts of the open checkpoint of a split.
 #[derive(Default)]
 pub(super) struct Accounting {
@@ -134,9 +137,12 @@ impl Accounting {
                 Some(sums) => sums,
                 None => self.flags.entry(Arc::clone(&field.name)).or_default(),
             };
-            // A pass for each flag, not a look-up for each cell: the compiler makes vector code of it.
-            for (sum, flag) in sums.iter_mut().zip(Flag::ALL) {
-                *sum += numbers.quality.iter().filter(|quality| **quality & 0xf == flag as u32).count() as u64;
+            // A pass for each flag, not a look-up for each cell, with sums as wide as the cells: the compiler makes vector code of it.
+            for cells in numbers.quality.chunks(COUNTED_AT_ONCE) {
+                for (sum, flag) in sums.iter_mut().zip(Flag::ALL) {
+                    let flag = flag as u32;
+                    *sum += u64::from(cells.iter().map(|quality| u32::from(quality & 0xf == flag)).sum::<u32>());
+                }
             }
         }
     }

@@ -10,13 +10,38 @@ const NO_TEXT: u8 = 0xff;
 /// # Errors
 /// Why there is none by which cells can be read.
 pub(super) fn encoding(label: &str) -> Result<&'static Encoding, String> {
-    let Some(encoding) = Encoding::for_label(label.as_bytes()) else {
+    let known = Encoding::for_label(label.as_bytes()).or_else(|| Encoding::for_label(&usual_name(label)?.into_bytes()));
+    let Some(encoding) = known else {
         return Err(format!("there is no encoding `{label}`"));
     };
     match encoding.is_ascii_compatible() || encoding == UTF_16LE || encoding == UTF_16BE {
         true => Ok(encoding),
         false => Err(format!("text in `{label}` cannot be read from its middle, where a run may have to go on")),
     }
+}
+
+/// The name on the web of an encoding that other programs call otherwise: Python's names, and the numbers of Windows's code pages.
+fn usual_name(label: &str) -> Option<String> {
+    let label = label.trim().to_ascii_lowercase().replace(['_', ' '], "-");
+    let name = match label.as_str() {
+        "utf-8-sig" | "utf8-sig" | "utf-8-bom" | "utf8-bom" | "cp65001" | "u8" => "utf-8",
+        "cp949" | "ms949" | "uhc" => "euc-kr",
+        "cp932" | "ms932" | "cp943" => "shift_jis",
+        "cp936" | "ms936" => "gbk",
+        "cp950" | "ms950" | "big5-tw" => "big5",
+        "cp874" => "windows-874",
+        "cp28591" | "8859" => "iso-8859-1",
+        "mac-roman" | "macroman" => "macintosh",
+        "utf-16-le" | "utf16-le" | "utf16le" | "utf16" | "cp1200" => "utf-16le",
+        "utf-16-be" | "utf16-be" | "utf16be" | "cp1201" => "utf-16be",
+        "latin-9" | "latin9" => "iso-8859-15",
+        "latin-10" | "latin10" => "iso-8859-16",
+        other => match other.strip_prefix("latin-") {
+            Some(number) => return Some(format!("latin{number}")),
+            None => other,
+        },
+    };
+    Some(name.to_owned())
 }
 
 /// Whether a byte may be a part of another character than the one of ASCII.
@@ -80,6 +105,26 @@ mod tests {
     fn encodings_that_have_a_state_or_are_unknown_are_refused() {
         for label in ["utf-8", "latin1", "windows-1252", "shift_jis", "gbk", "utf-16le", "UTF-16", "cp1250", "koi8-r"] {
             assert!(encoding(label).is_ok(), "{label}");
+        }
+        for (label, name) in [
+            ("latin-1", "windows-1252"),
+            ("latin_1", "windows-1252"),
+            ("iso8859-1", "windows-1252"),
+            ("iso8859_2", "ISO-8859-2"),
+            ("latin-2", "ISO-8859-2"),
+            ("cp1252", "windows-1252"),
+            ("utf-8-sig", "UTF-8"),
+            ("utf_8_sig", "UTF-8"),
+            ("utf_8", "UTF-8"),
+            ("cp949", "EUC-KR"),
+            ("euc_kr", "EUC-KR"),
+            ("CP932", "Shift_JIS"),
+            ("cp936", "GBK"),
+            ("cp950", "Big5"),
+            ("koi8_r", "KOI8-R"),
+            ("utf_16_le", "UTF-16LE"),
+        ] {
+            assert_eq!(encoding(label).map(Encoding::name), Ok(name), "{label}");
         }
         for label in ["iso-2022-jp", "hz-gb-2312", "iso-2022-kr", "replacement", "utf-7", "klingon", ""] {
             assert!(encoding(label).is_err(), "{label}");

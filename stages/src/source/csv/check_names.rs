@@ -60,6 +60,10 @@ impl CsvSourceConfig {
                 let path = [list, &index.to_string()];
                 problems.extend(self.unknown_column(&path, name));
                 problems.extend(self.field_conflict(name).map(|why| Problem::new(path, why)));
+                if list == "text_fields" && self.fields.contains(name) {
+                    let message = format!("`{name}` is one of `fields` too, which are measurements");
+                    problems.push(Problem::new(path, message).help("leave it out of one of the two"));
+                }
                 if names[..index].contains(name) {
                     problems.push(Problem::new(path, format!("`{name}` is named twice")));
                 }

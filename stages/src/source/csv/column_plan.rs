@@ -7,6 +7,7 @@ use aqpipe_engine::record::{Field, Fields, Kind};
 use aqpipe_engine::{Error, Result};
 
 use super::config::CsvSourceConfig;
+use super::own_marks::{OWN_MARKS_HELP, has_own_marks, own_marks};
 use crate::reading::{FlagOptions, FlagSource, KeyOptions};
 
 /// A field and its column.
@@ -29,6 +30,10 @@ pub(super) struct ColumnPlan {
     pub(super) names: Vec<String>,
     /// Columns up to the last one with a name. A row may end after those.
     pub(super) named: usize,
+    /// From which column on cells must be empty.
+    pub(super) empty_from: usize,
+    /// Whether rows end with a delimiter that the header lacks, behind which nothing stands.
+    pub(super) ends_with_delimiter: bool,
     /// The columns of the timestamp.
     pub(super) time: Vec<usize>,
     /// The columns of the key.
@@ -49,6 +54,10 @@ impl ColumnPlan {
         let key: Vec<&str> = config.key.iter().flat_map(KeyOptions::columns).map(String::as_str).collect();
         let mut wanted = config.wanted();
         check_columns_present(&names, &wanted, config)?;
+        if !config.is_declared() && has_own_marks(&names) {
+            let help = format!("with `fields` the file is read without them; {OWN_MARKS_HELP}");
+            return Err(Error::config(own_marks()).help(help));
+        }
         let flags = flag_columns(&names, config)?;
         let has_codes = |column: &usize| flags.values().any(|codes| codes == column);
         if !config.is_declared() {
@@ -57,8 +66,14 @@ impl ColumnPlan {
             wanted.extend(others.collect::<Vec<_>>());
         }
         if let Some(twice) = wanted.iter().find(|name| names.iter().filter(|other| other == name).count() > 1) {
-            return Err(Error::config(format!("two columns are called `{twice}`"))
-                .help("name the columns by `columns`, with `header = true` to skip the file's own names"));
+            let error = Error::config(format!("two columns are called `{twice}`"));
+            let renamed = config.rename.iter().find(|(from, to)| to == twice && header.contains(from));
+            if let Some((from, _)) = renamed.filter(|_| header.iter().any(|name| name == twice)) {
+                return Err(error.help(format!(
+                    "one is, and `rename` calls `{from}` so: give that another name, or rename the one that is called `{twice}` too"
+                )));
+            }
+            return Err(error.help("name the columns by `columns`, with `header = true` to skip the file's own names"));
         }
         let column = |name: &str| names.iter().position(|other| *other == name).unwrap_or_default();
         let kind = |name: &str| {
@@ -89,14 +104,16 @@ impl ColumnPlan {
         if let Some(why) = fields.iter().find_map(|field| config.field_conflict(&field.name)) {
             return Err(Error::config(why).help("`rename` calls the column something else"));
         }
+        let named = names.iter().rposition(|name| !name.is_empty()).max(flags.values().copied().max());
+        let named = named.map_or(0, |last| last + 1);
+        // Where a decimal comma may split a cell, a cell too many is the end of a number.
+        let may_be_fraction = config.decimal == config.delimiter;
         Ok(ColumnPlan {
             columns: header.len(),
             names: names.iter().map(|name| (*name).to_owned()).collect(),
-            named: names
-                .iter()
-                .rposition(|name| !name.is_empty())
-                .max(flags.values().copied().max())
-                .map_or(0, |last| last + 1),
+            named,
+            empty_from: if config.is_declared() && !may_be_fraction { header.len() } else { named },
+            ends_with_delimiter: false,
             time: time.iter().map(|name| column(name)).collect(),
             key: key.iter().map(|name| column(name)).collect(),
             fields,
@@ -146,7 +163,11 @@ fn flag_columns<'a>(names: &[&str], config: &'a CsvSourceConfig) -> Result<BTree
 fn check_columns_present(names: &[&str], wanted: &[&str], config: &CsvSourceConfig) -> Result<()> {
     let missing: Vec<&str> = wanted.iter().copied().filter(|name| !names.contains(name)).collect();
     let Some(first) = missing.first() else { return Ok(()) };
-    let other = seems_split_by(&names.join(&config.delimiter.to_string()), config.delimiter, names.len());
+    let line = names.join(&config.delimiter.to_string());
+    let splits = |other: &char| has_wanted(line.split(*other), wanted, config);
+    let other = DELIMITERS.into_iter().chain([' ']).filter(|other| *other != config.delimiter).find(splits);
+    let other =
+        other.or_else(|| seems_split_by(&names.join(&config.delimiter.to_string()), config.delimiter, names.len()));
     if let Some(other) = other {
         return Err(Error::config(format!(
             "the columns are split by `{}`, but the file seems to use `{}`",
@@ -154,6 +175,14 @@ fn check_columns_present(names: &[&str], wanted: &[&str], config: &CsvSourceConf
             shown(other)
         ))
         .help(format!("set delimiter = \"{}\"", shown(other))));
+    }
+    if let (false, [line]) = (config.of_messages, names)
+        && line.contains(config.delimiter)
+        && has_wanted(line.split(config.delimiter), wanted, config)
+    {
+        return Err(Error::config("each line stands in quotes as a whole, so that it is one cell").help(
+            "take the quotes around whole lines away, and let doubled ones inside be single: then columns are found",
+        ));
     }
     let list = |names: &[&str]| names.join("`, `");
     let named: Vec<&str> = names.iter().copied().filter(|name| !name.is_empty()).collect();
@@ -170,9 +199,22 @@ fn check_columns_present(names: &[&str], wanted: &[&str], config: &CsvSourceConf
     Err(Error::config(message).help(help))
 }
 
+/// Whether all columns that are asked for are among these cells of a header.
+fn has_wanted<'a>(cells: impl Iterator<Item = &'a str>, wanted: &[&str], config: &CsvSourceConfig) -> bool {
+    let name = |cell: &'a str| {
+        let cell = cell.trim().trim_matches('"');
+        config.rename.get(cell).map_or(cell, String::as_str).to_owned()
+    };
+    let cells: BTreeSet<String> = cells.map(name).collect();
+    wanted.iter().all(|name| cells.contains(*name))
+}
+
+/// What may split columns.
+const DELIMITERS: [char; 4] = [';', ',', '\t', '|'];
+
 /// The delimiter that would split a line into more columns than it has.
 pub(super) fn seems_split_by(line: &str, delimiter: char, columns: usize) -> Option<char> {
-    [';', ',', '\t', '|']
+    DELIMITERS
         .into_iter()
         .filter(|other| *other != delimiter)
         .map(|other| (line.matches(other).count() + 1, other))

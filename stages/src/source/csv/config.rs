@@ -28,8 +28,8 @@ use aqpipe_engine::stage::Repeat;
 /// Files that are packed with gzip or zstd are read as they are, whatever their names: their first bytes tell. A run that was
 /// interrupted in the middle of one unpacks it from the beginning.
 ///
-/// Columns without a name at the end of the header may be left out of a row, and must be empty; elsewhere (the index that
-/// pandas writes) they are ignored. Quotes that are not closed cost a line, not the rest of the file.
+/// Columns without a name are ignored (the index that pandas writes, remarks). At the end of the header they may be left out of a row,
+/// and without `fields` must be empty. Where all rows of a file end with a delimiter that its header lacks, it is passed over. Quotes that are not closed cost a line, not the rest of the file.
 ///
 /// An interrupted run recognises its files by what it read of them, however their paths are written: a renamed file is read on,
 /// a changed one is refused, and so is a start where a file is gone before it was read to its end. A last line without a line
@@ -53,12 +53,14 @@ pub(crate) struct CsvSourceConfig {
     /// The character between groups of three digits: ".", ",", " " (thin and no-break blanks too), "'" or "" for none.
     #[serde(default)]
     pub(super) thousands: Thousands,
-    /// The encoding of the file, by its name on the web: "utf-8", "windows-1252", "iso-8859-2", "shift_jis", "utf-16le". A mark of
+    /// The encoding of the file, by its name on the web: "utf-8", "windows-1252", "iso-8859-2", "shift_jis", "utf-16le"; names of
+    /// Python's ("latin-1", "cp949") mean the same. A mark of
     /// byte order (UTF-8, UTF-16) says it better, and wins. Cells that nobody asks for need not be text. Dead letters keep the
     /// bytes as they are in the file.
     #[serde(default = "utf_8")]
     pub(super) encoding: String,
-    /// Lines to pass over before the header (or before the first record), whatever they hold: a title, the logger's identity.
+    /// Lines to pass over before the header (or before the first record), whatever they hold: a title, the logger's identity. With
+    /// `fields`, further files of a glob may have other lines there: their header is the line with the names.
     #[serde(default)]
     pub(super) skip_lines: u32,
     /// Lines to pass over behind the header: the units, the kinds of averages.
@@ -115,7 +117,7 @@ pub(crate) struct CsvSourceConfig {
     /// the file; those that no stage uses as a measurement hold numbers or text as most of the first 1,000 records say.
     #[serde(default)]
     pub(super) fields: Vec<String>,
-    /// The fields that are text. Those that `fields` does not list come last.
+    /// The fields that are text. They come behind those of `fields`.
     #[serde(default)]
     pub(super) text_fields: Vec<String>,
     /// Other names for columns: the file's name = the name that is meant everywhere else, in these options too.

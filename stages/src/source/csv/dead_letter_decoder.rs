@@ -117,6 +117,7 @@ impl RowDeadLetterDecoder {
     fn decoder(&self, columns: &RawSchema, dialect: &RawSchema) -> Result<(RowDecoder, Dialect, FileForm), String> {
         let config = Arc::new(CsvSourceConfig { decimal: dialect.decimal, ..(*self.config).clone() });
         let made = ColumnPlan::new(&columns.columns, &config, &self.numeric)
+            .map(|plan| ColumnPlan { ends_with_delimiter: dialect.ends_with_delimiter, ..plan })
             .and_then(|plan| RowDecoder::new(&config, plan, self.source_test, self.keep_raw));
         match made {
             Ok(decoder) => Ok((decoder, dialect.dialect(), dialect.form())),

@@ -28,6 +28,8 @@ pub(super) struct HeadRules {
     skip_lines: u32,
     skip_after_header: u32,
     has_header: bool,
+    /// Whether the decimal mark is the delimiter.
+    pub(super) may_split_numbers: bool,
     /// Whether a file without a line is passed over: it is one of several.
     pub(super) may_be_empty: bool,
 }
@@ -46,9 +48,15 @@ pub(super) struct Head {
     /// Whether a line tells spreadsheets the delimiter.
     pub(super) has_separator_line: bool,
     /// The line that names the columns, as it is written.
-    header: Box<[u8]>,
+    pub(super) header: Box<[u8]>,
     /// The others, as they are written.
-    lines: Vec<Box<[u8]>>,
+    pub(super) lines: Vec<Box<[u8]>>,
+    /// Whether it stands behind other lines than that of the first file.
+    pub(super) is_elsewhere: bool,
+    /// How many of those stand before the header.
+    pub(super) lines_before: usize,
+    /// Whether the rows end with a delimiter that the header lacks.
+    pub(super) ends_with_delimiter: bool,
     /// Lines behind the header that are still to be passed over.
     pub(super) lines_to_skip: u32,
     /// The bytes by which one of them may begin that comes again: most records begin otherwise.
@@ -64,6 +72,7 @@ impl HeadRules {
             skip_lines: config.skip_lines,
             skip_after_header: config.skip_after_header,
             has_header: config.has_header(),
+            may_split_numbers: config.decimal == config.delimiter,
             may_be_empty: false,
         }
     }
@@ -112,6 +121,7 @@ impl HeadRules {
             head.has_separator_line = true;
         }
         head.line = records.line();
+        head.lines_before = head.lines.len();
         if self.has_header {
             match next(&mut records, span)? {
                 ReadOutcome::Record => {}
@@ -134,6 +144,11 @@ impl HeadRules {
         head.end = records.line();
         head.note_starts(self.dialect.quote);
         Ok(Some((records, head)))
+    }
+
+    /// The rules for a file whose header stands behind so many lines.
+    pub(super) fn with_skipped(&self, lines: u32) -> HeadRules {
+        HeadRules { skip_lines: lines, ..self.clone() }
     }
 
     fn begins_with_separator_line(&self, records: &mut Records<FileText>) -> std::io::Result<bool> {
@@ -224,7 +239,12 @@ impl Head {
 
     /// The head of what stands behind the last record, which names the columns anew.
     pub(super) fn begun_again(&self, rules: &HeadRules, records: &Records<FileText>, span: &InputFile) -> Result<Head> {
-        let mut head = Head { lines: self.lines.clone(), starts: self.starts, ..Head::default() };
+        let mut head = Head {
+            lines: self.lines.clone(),
+            starts: self.starts,
+            ends_with_delimiter: self.ends_with_delimiter,
+            ..Head::default()
+        };
         head.line = records.record_line();
         head.end = if head.line == 0 { 0 } else { records.line() + u64::from(rules.skip_after_header) };
         head.lines_to_skip = rules.skip_after_header;
@@ -303,6 +323,6 @@ fn empty(span: &InputFile) -> Error {
         .help("a file without a header is read with `columns = [\"Date\", …]`, which name its columns instead")
 }
 
-fn unreadable(span: &InputFile, cause: std::io::Error) -> Error {
+pub(super) fn unreadable(span: &InputFile, cause: std::io::Error) -> Error {
     Error::new(format!("cannot read {}", span.name)).because(cause)
 }

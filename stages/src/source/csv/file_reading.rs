@@ -13,14 +13,14 @@ use super::file_text::FileText;
 use super::input_files::InputFile;
 use super::numbered_flags::NumberedFlags;
 use super::raw_schema::RawSchema;
-use super::records::{ReadOutcome, Records};
+use super::records::Records;
 use crate::reading::FlagSource;
 
-/// Records behind a header that is not the right one, among which the right one is looked for.
-const HEADER_SEARCH_RECORDS_MAX: u64 = 40;
+/// Names of columns in a message: more are not read there.
+const COLUMNS_NAMED_MAX: usize = 24;
 
 /// What comments begin with, mostly.
-const COMMENT_MARKS: [&str; 3] = ["#", "//", "%"];
+pub(super) const COMMENT_MARKS: [&str; 3] = ["#", "//", "%"];
 
 /// How files are read, and into which columns.
 #[derive(Clone)]
@@ -28,6 +28,8 @@ pub(super) struct FileReading {
     pub(super) config: Arc<CsvSourceConfig>,
     numeric: Arc<BTreeSet<String>>,
     pub(super) rules: HeadRules,
+    /// The first file of which the header was read, and the line in which it stands.
+    pub(super) first: Option<(String, u64)>,
     /// The first file and the names in its header, which all others have where it is not `fields` that says what is wanted.
     expected: Option<(String, Arc<[String]>)>,
     /// What the columns are in the first file that are given by their numbers.
@@ -45,12 +47,15 @@ pub(super) struct OpenedFile {
 impl FileReading {
     pub(super) fn new(config: Arc<CsvSourceConfig>, numeric: Arc<BTreeSet<String>>) -> FileReading {
         let rules = HeadRules::of(&config);
-        FileReading { config, numeric, rules, expected: None, numbered: NumberedFlags::default() }
+        FileReading { config, numeric, rules, first: None, expected: None, numbered: NumberedFlags::default() }
     }
 
     /// The header of each further file must be this one, unless `fields` says what is wanted, wherever it stands.
     pub(super) fn expect(&mut self, span: &InputFile, head: &Head) {
-        let by_name = self.config.is_declared() && self.config.columns.is_empty();
+        let by_name = self.is_by_name();
+        if head.names.is_some() {
+            self.first.get_or_insert_with(|| (span.name.clone(), head.line));
+        }
         if let (false, None, Some(names)) = (by_name, &self.expected, &head.names) {
             self.expected = Some((span.name.clone(), names.as_slice().into()));
         }
@@ -64,7 +69,15 @@ impl FileReading {
     /// # Errors
     /// Where its columns are not those that are expected.
     pub(super) fn open(&self, file: &Arc<File>, span: &InputFile, may_grow: bool) -> Result<Option<OpenedFile>> {
-        let Some((records, head)) = self.rules.open(file, span, may_grow)? else { return Ok(None) };
+        let mut opened = self.rules.open(file, span, may_grow)?;
+        if let Some(rules) = self.rules_of_another_head(opened.as_ref().map(|(_, head)| head), span) {
+            opened = rules.open(file, span, may_grow)?;
+            opened.iter_mut().for_each(|(_, head)| head.is_elsewhere = true);
+        }
+        let Some((mut records, mut head)) = opened else { return Ok(None) };
+        if let (Some(names), true) = (&head.names, self.config.columns.is_empty()) {
+            head.ends_with_delimiter = self.rules.end_with_delimiter((file, span), &mut records, names.len())?;
+        }
         let columns: Arc<[String]> = match (&head.names, self.config.columns.is_empty()) {
             (Some(names), true) => names.as_slice().into(),
             (Some(names), false) if names.len() != self.config.columns.len() => {
@@ -95,7 +108,9 @@ impl FileReading {
     /// The same for a file, with the place of its header in errors.
     pub(super) fn plan_of(&self, opened: &OpenedFile, span: &InputFile) -> Result<ColumnPlan> {
         let OpenedFile { head, columns, .. } = opened;
-        self.plan(columns).map_err(|error| match head.names {
+        let ends_with_delimiter = head.ends_with_delimiter;
+        let plan = self.plan(columns).map(|plan| ColumnPlan { ends_with_delimiter, ..plan });
+        plan.map_err(|error| match head.names {
             Some(_) => {
                 let error = error.at(format!("{}:{}", span.name, head.line));
                 self.with_better_header(error, head, span)
@@ -130,8 +145,8 @@ impl FileReading {
     }
 
     /// What dead letters keep to decode their rows again.
-    pub(super) fn raw_schema(&self, columns: &[String], span: &InputFile) -> RawSchema {
-        RawSchema::of(columns, &self.config, span.form.encoding)
+    pub(super) fn raw_schema(&self, columns: &[String], span: &InputFile, ends_with_delimiter: bool) -> RawSchema {
+        RawSchema::of(columns, &self.config, span.form.encoding).ending_with_delimiter(ends_with_delimiter)
     }
 
     /// The raw schema of the rows behind the header at a byte, or the first one, of a file that is not open; nothing where the file
@@ -139,11 +154,12 @@ impl FileReading {
     pub(super) fn read_raw_schema(&self, span: &InputFile, header: u64) -> Option<RawSchema> {
         let file = Arc::new(File::open(&span.name).ok()?);
         let opened = self.open(&file, span, false).ok()??;
+        let ends_with_delimiter = opened.head.ends_with_delimiter;
         let columns = match header {
             0 => opened.columns,
             header => self.header_at((&file, span), &opened.head, header, header).ok()?.columns,
         };
-        Some(self.raw_schema(&columns, span))
+        Some(self.raw_schema(&columns, span, ends_with_delimiter))
     }
 
     /// The option that would pass over a line which is no record: it looks like a comment, or stands behind the header and has
@@ -154,50 +170,32 @@ impl FileReading {
         if let (Some(mark), None) = (mark, &self.config.comment) {
             return format!(". If such lines are comments, set comment = \"{mark}\"");
         }
-        match is_units && self.config.has_header() {
-            true => {
+        match (is_units, self.config.has_header()) {
+            (true, true) => {
                 format!(". If it is a line of units, set skip_after_header = {}", self.config.skip_after_header + 1)
             }
-            false => String::new(),
+            // Where a line is passed over, the second of them is one more line.
+            (true, false) if self.config.skip_lines == 0 => {
+                ". If this line names the columns, set header = true".to_owned()
+            }
+            (true, false) => format!(". If it is no record, set skip_lines = {}", self.config.skip_lines + 1),
+            (false, _) => String::new(),
         }
     }
 
-    /// An error about a header, with the option that would find the right one.
+    /// The options by which rows are read that have a cell before those which the header names.
     #[cold]
-    fn with_better_header(&self, error: Error, head: &Head, span: &InputFile) -> Error {
-        let first = head.names.iter().flatten().next().map_or("", String::as_str);
-        if let Some(mark) = COMMENT_MARKS.into_iter().find(|mark| first.starts_with(mark)) {
-            return error.help(format!("if such a line is a comment, set comment = \"{mark}\""));
+    pub(super) fn columns_for(&self, head: &Head, is_shifted: bool) -> String {
+        let Some(names) = head.names.as_ref().filter(|_| is_shifted && self.config.columns.is_empty()) else {
+            return String::new();
+        };
+        if names.len() > COLUMNS_NAMED_MAX || head.line == 0 {
+            return " `columns`, with \"\" as the first name, and `skip_lines` read such rows".to_owned();
         }
-        let Ok(file) = File::open(&span.name) else { return error };
-        let Ok(mut records) = self.rules.records(&Arc::new(file), span, 0, 1) else { return error };
-        if records.skip_bom().is_err() {
-            return error;
-        }
-        let wanted = self.config.wanted();
-        for _ in 0..HEADER_SEARCH_RECORDS_MAX {
-            match records.next() {
-                Ok(ReadOutcome::Record) => {}
-                Ok(ReadOutcome::Read) => continue,
-                _ => break,
-            }
-            let cells: Vec<_> =
-                (0..records.columns()).map(|column| String::from_utf8_lossy(records.cell(column))).collect();
-            let names = |cell: &str| self.config.rename.get(cell).map_or(cell, String::as_str).to_owned();
-            let cells: Vec<String> = cells.iter().map(|cell| names(cell.trim())).collect();
-            let is_right = match self.config.columns.len() {
-                0 => wanted.iter().all(|name| cells.iter().any(|cell| cell == name)),
-                columns => cells.len() == columns,
-            };
-            if is_right && records.record_line() != head.line {
-                let lines = records.record_line().saturating_sub(1);
-                let place = format!("{}:{}", span.name, head.line);
-                return Error::config("this is not the line that names the columns")
-                    .at(place)
-                    .help(format!("set skip_lines = {lines}: line {} names them", lines + 1));
-            }
-        }
-        error
+        let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+        let lines = head.end.max(head.line + 1) - 1;
+        let without = if self.config.skip_after_header > 0 { ", without `skip_after_header`" } else { "" };
+        format!(" Set columns = [\"\", {}] and skip_lines = {lines}{without}", names.join(", "))
     }
 }
 

@@ -51,6 +51,17 @@ impl Head {
         (has_all && cells.iter().all(is_name)) || self.is_mostly_named(names, &cells, &known)
     }
 
+    /// Whether the last record holds the names of the columns in other letters, as where another program went on writing.
+    #[cold]
+    pub(super) fn repeats_in_other_letters(&self, records: &Records<FileText>) -> bool {
+        let Some(names) = &self.names else { return false };
+        let is = |(column, name): (usize, &String)| {
+            let cell = String::from_utf8_lossy(records.cell(column));
+            name_in(&cell).to_lowercase() == name.to_lowercase()
+        };
+        records.columns() == names.len() && names.iter().enumerate().all(is)
+    }
+
     /// Whether most cells are names, of which one stands elsewhere or is new, and rows behind them may be taken for those of this header.
     /// Behind a header that is narrower no row would fit, which is told of each.
     fn is_mostly_named(&self, names: &[String], cells: &[String], known: &BTreeSet<&str>) -> bool {
@@ -76,7 +87,7 @@ impl Head {
 }
 
 /// Whether a cell looks like a number or a time, and like no name.
-fn is_value(cell: &str) -> bool {
+pub(super) fn is_value(cell: &str) -> bool {
     let is_letter_of_values = |c: char| matches!(c, 't' | 'T' | 'z' | 'Z' | 'e' | 'E');
     cell.contains(|c: char| c.is_ascii_digit()) && cell.chars().all(|c| !c.is_alphabetic() || is_letter_of_values(c))
 }
@@ -115,6 +126,7 @@ impl FileReading {
         let columns: Arc<[String]> = head.names.as_deref().unwrap_or_default().into();
         self.numbered().check(&columns, &place)?;
         let plan = self.plan(&columns).map_err(|error| error.at(place))?;
+        let plan = ColumnPlan { ends_with_delimiter: head.ends_with_delimiter, ..plan };
         Ok(HeaderAgain { head, columns, plan })
     }
 

@@ -115,7 +115,7 @@ impl CsvMessageDecoder {
         let decoder = RowDecoder::new(config, plan, *source_test, *keep_raw)?;
         let dialect = Dialect { delimiter: config.delimiter as u8, quote: config.quote.bytes().next() };
         Ok(CsvMessageDecoder {
-            records: Records::new(std::io::empty(), dialect, 0, 0, 1),
+            records: Records::new(std::io::empty(), dialect, 0, 0, 1).of_messages(),
             rows: decoder.rows(0),
             decoder,
             has_message_key: config.key.as_ref().is_some_and(KeyOptions::is_message),
@@ -154,6 +154,9 @@ impl CsvMessageDecoder {
         }
         match decoded {
             Decoded::Row => {}
+            Decoded::Rejected(_) if self.is_names() => {
+                return Err(Rejected::new("the message holds names of columns, and no row: `columns` names the cells"));
+            }
             Decoded::Rejected(reason) | Decoded::Malformed(reason) => return Err(Rejected::new(reason)),
             Decoded::LayoutChange => return Ok(Pushed::Full),
         }
@@ -200,15 +203,32 @@ impl CsvMessageDecoder {
         // A message without bytes is one cell without a value. A row without bytes would be passed over.
         let end = if end.is_empty() && self.decoder.plan().columns == 1 { b" " } else { end };
         self.records.restart(end);
-        let mut next = || self.records.next().map_err(|error| Rejected::new(error.to_string()));
-        match next()? {
+        match self.records.next().map_err(|error| Rejected::new(error.to_string()))? {
             ReadOutcome::Record if self.records.has_open_quote() => {
                 Err(Rejected::new("the message ends within quotes: is a quote not closed?"))
             }
             ReadOutcome::Record if self.records.position() == end.len() as u64 => Ok(()),
-            ReadOutcome::Record => Err(Rejected::new("the message has more than one row")),
+            ReadOutcome::Record if self.is_names() || self.decoder.has_no_digit_in_time(&self.records) => {
+                Err(Rejected::new(
+                    "the message has a line with the names of its columns before its rows: a message is one row, and `columns` names \
+                 its cells; let what writes the messages leave the names away",
+                ))
+            }
+            ReadOutcome::Record => Err(Rejected::new(
+                "the message has more than one row: a message is one row; let what writes the messages send each row by itself",
+            )),
+            _ if end.is_empty() => Err(Rejected::new("the message is empty, and no row of cells")),
             _ => Err(Rejected::new("the message is no row of cells")),
         }
+    }
+
+    /// Whether the present record holds the names of the columns.
+    fn is_names(&self) -> bool {
+        let is = |(column, name): (usize, &String)| {
+            String::from_utf8_lossy(self.records.cell(column)).trim().eq_ignore_ascii_case(name)
+        };
+        let names = &self.decoder.config().columns;
+        self.records.columns() == names.len() && names.iter().enumerate().all(is)
     }
 
     /// The rows read since the last call, as a batch; `None` if there are none.

@@ -29,6 +29,9 @@ pub(super) struct RawSchema {
     delimiter: char,
     quote: String,
     pub(super) decimal: char,
+    /// Whether rows end with a delimiter that the header lacks.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) ends_with_delimiter: bool,
     /// The encoding of the rows, unless it is UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     encoding: Option<String>,
@@ -52,9 +55,15 @@ impl RawSchema {
             delimiter: config.delimiter,
             quote: config.quote.clone(),
             decimal: config.decimal,
+            ends_with_delimiter: false,
             encoding,
             time: None,
         }
+    }
+
+    /// Whether its rows end with a delimiter that the header lacks.
+    pub(super) fn ending_with_delimiter(self, ends_with_delimiter: bool) -> RawSchema {
+        RawSchema { ends_with_delimiter, ..self }
     }
 
     /// Parses what [`text`](Self::text) wrote; otherwise the reason for the dead letter.

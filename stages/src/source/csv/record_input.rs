@@ -39,6 +39,11 @@ impl<R: Read> Records<R> {
         ((self.offset + self.tail as u64).saturating_sub(self.last.len() as u64), &self.last)
     }
 
+    /// Of messages, each of which is a record, whether it has a value or not.
+    pub(super) fn of_messages(self) -> Records<R> {
+        Records { keeps_blanks: true, ..self }
+    }
+
     /// Of an input of this form, whose comments begin so.
     pub(super) fn of_form(self, form: FileForm, comment: Option<Arc<[u8]>>) -> Records<R> {
         Records { form, encoding: form.of_cells(), comment, ..self }

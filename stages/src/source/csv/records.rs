@@ -59,6 +59,8 @@ pub(super) struct Records<R> {
     pub(super) comment: Option<Arc<[u8]>>,
     /// Bytes of the input that are not in the buffer yet; [`UNKNOWN_LENGTH`] where it goes on to its end.
     pub(super) remaining: u64,
+    /// Whether a record without a value is one: a message is, a line of a file is not.
+    pub(super) keeps_blanks: bool,
     /// Whether the input may grow beyond those.
     pub(super) open_end: bool,
     /// The checksum of the input up to the end of the buffer.
@@ -101,6 +103,7 @@ impl<R: Read> Records<R> {
             encoding: None,
             comment: None,
             remaining,
+            keeps_blanks: false,
             open_end: false,
             checksum: Hasher::new(),
             last: Vec::new(),
@@ -180,7 +183,7 @@ impl<R: Read> Records<R> {
                     let (start, line) = (self.head, self.line);
                     self.head += bytes;
                     self.advance_line(start);
-                    if !self.is_blank() {
+                    if !self.is_blank() || self.keeps_blanks {
                         let end = self.end_of_record(start);
                         self.span = RecordSpan { start, end, line, ..self.span };
                         if let Some(encoding) = self.encoding {

@@ -284,7 +284,7 @@ impl RowDecoder {
     /// Why the row does not fit the header: it has a value in a column without a name at its end.
     #[inline]
     fn unnamed_value<R: Read>(&self, record: &Records<R>) -> Option<String> {
-        let column = (self.plan.named..record.columns()).find(|column| !trim(record.cell(*column)).is_empty())?;
+        let column = (self.plan.empty_from..record.columns()).find(|column| !trim(record.cell(*column)).is_empty())?;
         Some(self.unnamed(record, column))
     }
 }

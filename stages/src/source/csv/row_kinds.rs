@@ -56,6 +56,7 @@ impl RowDecoder {
     pub(super) fn is_full_row<R: Read>(&self, record: &Records<R>) -> bool {
         record.columns() == self.plan.columns
             || (record.columns() >= self.plan.named && record.columns() < self.plan.columns)
+            || self.only_ends_with_delimiter(record)
     }
 
     /// Whether a field is text.

@@ -15,7 +15,9 @@ use super::packing::Packing;
 use super::records::ReadOutcome;
 use super::row_decoder::RowDecoder;
 use super::text_columns::{TextCells, TextColumns};
-use crate::reading::{FieldSample, Reading, is_code, is_fraction, is_number_otherwise, judge};
+use crate::reading::{
+    FieldSample, Reading, UnreadableAction, is_code, is_fraction, is_number_otherwise, judge, shows_decimal,
+};
 
 /// Bytes of a sample at most.
 const SAMPLE_BYTES_MAX: u64 = 1 << 20;
@@ -48,6 +50,8 @@ pub(super) fn take(
     so_far: Option<SoFar<'_>>,
     decoder: &mut RowDecoder,
 ) -> Result<Option<Findings>> {
+    let is_decided = so_far.as_ref().is_some_and(|so_far| so_far.is_decided);
+    let action = if is_decided { UnreadableAction::Warn } else { decoder.config().on_unreadable };
     let plan = decoder.plan().clone();
     let mut key_parts = KeyPartsFinder::default();
     let fields = read(files, reading, so_far.as_ref().map(|so_far| so_far.from), decoder, &mut key_parts);
@@ -57,18 +61,19 @@ pub(super) fn take(
         return Ok(None);
     }
     let key_parts = key_parts.found(decoder.plan());
+    let has_cells = fields.iter().any(|cells| cells.sample.values + cells.sample.unreadable > 0);
     let Some(SoFar { texts, .. }) = so_far else {
-        return Ok(Some(Findings { key_parts, ..decide(fields, decoder)? }));
+        return Ok(Some(Findings { key_parts, has_cells, ..decide(fields, decoder, action)? }));
     };
     let new: Vec<(usize, TextCells)> = fields.iter().map(|cells| cells.new).enumerate().collect();
     let (were_text, others): (Vec<_>, Vec<_>) = new.into_iter().partition(|(index, _)| decoder.is_text(*index));
     let numbers = decide_anew(&were_text, texts, decoder);
-    let mut findings = decide(fields, decoder)?;
+    let mut findings = decide(fields, decoder, action)?;
     findings.texts.extend(numbers);
     for (index, cells) in others.into_iter().filter(|(index, _)| decoder.is_text(*index)) {
         texts.insert(decoder.field_name(index).to_owned(), cells);
     }
-    Ok(Some(Findings { key_parts, ..findings }))
+    Ok(Some(Findings { key_parts, has_cells, ..findings }))
 }
 
 /// Columns that became text by few records are numbers where most of their cells are by now. Returns what is to be logged.
@@ -97,6 +102,8 @@ pub(super) struct SoFar<'a> {
     pub(super) texts: &'a mut TextColumns,
     /// The byte of the first file up to which it was read.
     pub(super) from: u64,
+    /// Whether it is decided that the cells can be read: a sensor that breaks later stops nothing.
+    pub(super) is_decided: bool,
 }
 
 /// Reads the cells of the sample.
@@ -143,6 +150,8 @@ fn read(
                     is_like_first = decoder.plan().names == first;
                     continue;
                 }
+                // It is no record, but a line of units or of names.
+                ReadOutcome::Record if decoder.has_no_digit_in_time(records) => continue,
                 ReadOutcome::Record if decoder.is_full_row(records) => records_left -= 1,
                 ReadOutcome::End | ReadOutcome::Torn => break,
                 ReadOutcome::Record | ReadOutcome::Read | ReadOutcome::TooLong => continue,
@@ -160,7 +169,7 @@ fn read(
                     fields[index].look(cell, place);
                 }
                 if !decoder.config().is_text(decoder.field_name(index)) {
-                    fields[index].add(cell, reading, is_new, place);
+                    fields[index].add(cell, reading, (is_new, decimal), place);
                 }
             }
         }
@@ -182,6 +191,8 @@ pub(super) struct Findings {
     pub(super) warnings: Vec<(String, String)>,
     /// Columns that differ between records of one key and time.
     pub(super) key_parts: Vec<String>,
+    /// Whether there are cells that are not missing: others decide nothing.
+    pub(super) has_cells: bool,
 }
 
 impl Cells {
@@ -204,7 +215,7 @@ impl Cells {
         self.not_text.place.get_or_insert_with(place);
     }
 
-    fn add(&mut self, cell: &[u8], reading: Reading, is_new: bool, place: impl Fn() -> String) {
+    fn add(&mut self, cell: &[u8], reading: Reading, (is_new, decimal): (bool, u8), place: impl Fn() -> String) {
         match reading {
             Reading::Missing | Reading::Failed => {}
             Reading::Unreadable => {
@@ -217,6 +228,7 @@ impl Cells {
             }
             Reading::Value(_) | Reading::Censored(_) | Reading::Suspect(_) | Reading::CensoredSuspect(_) => {
                 self.sample.values += 1;
+                self.sample.decimals += u64::from(shows_decimal(cell, decimal));
                 self.new.values += u64::from(is_new);
                 self.has_fraction |= is_fraction(cell);
                 if self.code.is_none() && is_code(cell) {
@@ -228,7 +240,7 @@ impl Cells {
     }
 }
 
-fn decide(mut fields: Vec<Cells>, decoder: &mut RowDecoder) -> Result<Findings> {
+fn decide(mut fields: Vec<Cells>, decoder: &mut RowDecoder, action: UnreadableAction) -> Result<Findings> {
     let options = decoder.config().numbers();
     let mut findings = Findings::default();
     let mut kinds = Vec::new();
@@ -269,6 +281,6 @@ fn decide(mut fields: Vec<Cells>, decoder: &mut RowDecoder) -> Result<Findings> 
     }
     decoder.decide(&kinds);
     samples.extend(fields.into_iter().map(|cells| cells.sample));
-    findings.warnings.extend(judge(&samples, &options, decoder.config().on_unreadable)?);
+    findings.warnings.extend(judge(&samples, &options, action)?);
     Ok(findings)
 }

@@ -44,6 +44,9 @@ pub(super) struct SplitSnapshot {
     /// The columns of files that grow that became text by few records.
     #[serde(skip)]
     pub(super) texts: TextColumns,
+    /// Whether the records so far of files that grow had no cell by which to decide whether they can be read.
+    #[serde(skip)]
+    pub(super) is_undecided: bool,
 }
 
 impl SplitSnapshot {
@@ -51,11 +54,13 @@ impl SplitSnapshot {
         let failed = |e| Error::bug("a split's snapshot cannot be written").because(e);
         let headers = |files: &[InputFile]| files.iter().map(|file| file.headers.clone()).collect();
         let more = More { headers: [headers(&self.files), headers(&self.known)], texts: self.texts.clone() };
-        if more.texts.is_empty() && more.headers.iter().flatten().all(Vec::is_empty) {
+        if !self.is_undecided && more.texts.is_empty() && more.headers.iter().flatten().all(Vec::is_empty) {
             return postcard::to_extend(self, vec![SNAPSHOT_FORMAT_VERSION]).map_err(failed);
         }
         let saved = postcard::to_extend(self, vec![MORE_FORMAT_VERSION]).map_err(failed)?;
-        postcard::to_extend(&more, saved).map_err(failed)
+        let saved = postcard::to_extend(&more, saved).map_err(failed)?;
+        // What was saved without it was decided.
+        if self.is_undecided { postcard::to_extend(&true, saved).map_err(failed) } else { Ok(saved) }
     }
 
     /// Without the headers that stand behind the position, which is in the file of that index at that byte.
@@ -79,9 +84,10 @@ impl SplitSnapshot {
             [MORE_FORMAT_VERSION, saved @ ..] => {
                 let (mut snapshot, rest): (SplitSnapshot, &[u8]) =
                     postcard::take_from_bytes(saved).map_err(|e| foreign().because(e))?;
-                let More { headers: [files, known], texts } =
-                    postcard::from_bytes(rest).map_err(|e| foreign().because(e))?;
+                let (More { headers: [files, known], texts }, rest) =
+                    postcard::take_from_bytes(rest).map_err(|e| foreign().because(e))?;
                 snapshot.texts = texts;
+                snapshot.is_undecided = !rest.is_empty();
                 snapshot.files.iter_mut().zip(files).for_each(|(file, headers)| file.headers = headers);
                 snapshot.known.iter_mut().zip(known).for_each(|(file, headers)| file.headers = headers);
                 Ok(snapshot)

@@ -88,7 +88,7 @@ impl CsvSource {
                 let plan = reading.plan_of(&opened, span)?;
                 first.get_or_insert_with(|| (Arc::clone(&opened.columns), plan));
             }
-            let raw_schema = reading.raw_schema(&opened.columns, span);
+            let raw_schema = reading.raw_schema(&opened.columns, span, opened.head.ends_with_delimiter);
             // Two are enough to know that they differ.
             if raw_schemas.len() < 2 && !raw_schemas.contains(&raw_schema) {
                 raw_schemas.push(raw_schema);

@@ -13,6 +13,7 @@ use super::input_files::{self, InputFile};
 use super::line_counter;
 use super::line_index::LineIndex;
 use super::open_file::OpenFile;
+use super::passed_over::PassedOver;
 use super::prefix_checksum::PrefixChecksum;
 use super::progress::ProgressReport;
 use super::raw_schemas::RawSchemas;
@@ -44,6 +45,8 @@ pub(super) struct CsvSplitReader {
     pub(super) progress: Option<ProgressReport>,
     /// Whether the sample was taken, in this run or in the one that it resumes.
     pub(super) sampled: bool,
+    /// Whether a sample had cells, and so decided that they can be read.
+    pub(super) is_decided: bool,
     /// Whether there may be records for a sample that was not taken yet.
     pub(super) to_sample: bool,
     /// What samples of files that grow have found of columns that became text.
@@ -58,6 +61,8 @@ pub(super) struct CsvSplitReader {
     pub(super) raw_schemas: RefCell<RawSchemas>,
     /// Where the files may grow.
     pub(super) growing: Option<Growing>,
+    /// Tells of lines that are passed over and are records.
+    pub(super) passed_over: PassedOver,
     /// Whether a header that comes again was logged.
     pub(super) repeated_logged: bool,
     /// Whether a header with other columns was logged.
@@ -91,6 +96,7 @@ impl CsvSplitReader {
             limit: limit.unwrap_or(u64::MAX),
             progress,
             sampled: false,
+            is_decided: false,
             to_sample: true,
             texts: TextColumns::default(),
             cells,
@@ -99,6 +105,7 @@ impl CsvSplitReader {
             lines: RefCell::default(),
             raw_schemas: RefCell::default(),
             growing: None,
+            passed_over: PassedOver::default(),
             repeated_logged: false,
             other_header_logged: false,
         }
@@ -118,6 +125,7 @@ impl CsvSplitReader {
         let at = state.position.offset;
         self.decoder.restore_kinds(&snapshot.kinds);
         self.sampled = state.position.records > 0;
+        self.is_decided = self.sampled && !snapshot.is_undecided;
         self.origin = snapshot.origin;
         self.texts = snapshot.texts;
         if let Some(growing) = &mut self.growing {

@@ -43,7 +43,8 @@ impl CsvSplitReader {
             self.columns = Arc::clone(&opened.columns);
         }
         let header = if byte > opened.records.position() { span.header_before(byte) } else { None };
-        let raw_schema = self.reading.raw_schema(&self.columns, span);
+        self.decoder.plan.ends_with_delimiter = opened.head.ends_with_delimiter;
+        let raw_schema = self.reading.raw_schema(&self.columns, span, opened.head.ends_with_delimiter);
         self.raw_schemas.get_mut().opened((self.file, header.unwrap_or(0)), raw_schema);
         if byte > opened.records.position() {
             let (checksum, known) = self.prefix.get_mut().current(&self.files, self.file, byte)?;
@@ -60,6 +61,9 @@ impl CsvSplitReader {
             };
         } else if let (0, true, Some(progress)) = (byte, opened.head.has_separator_line, &self.progress) {
             progress.passed_over();
+        }
+        if byte == 0 && self.progress.is_some() {
+            self.passed_over.tell(&self.reading, &self.decoder, &opened.head, span);
         }
         opened.records.open_end();
         self.prefix.get_mut().opened(self.file, &file);

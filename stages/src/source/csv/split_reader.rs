@@ -74,7 +74,9 @@ impl SplitReader for CsvSplitReader {
         let (files, kinds) = (self.files.clone(), self.decoder.kinds());
         let texts = if self.needs_sample() { self.texts.clone() } else { TextColumns::new() };
         let times = self.decoder.saved_times(at.offset);
-        let snapshot = SplitSnapshot { files, origin: self.origin, known, line, kinds, read, times, texts };
+        let is_undecided = self.growing.is_some() && !self.is_decided && at.records > 0;
+        let snapshot =
+            SplitSnapshot { files, origin: self.origin, known, line, kinds, read, times, texts, is_undecided };
         snapshot.up_to(file, byte).to_bytes()
     }
 

@@ -10,7 +10,7 @@ use super::sample::{self, SoFar};
 use super::split::CsvSplitReader;
 
 impl CsvSplitReader {
-    /// Whether more is to be judged by a sample. Of files that grow the first records may be few: what comes is judged too, until
+    /// Whether more is to be looked at in a sample. Of files that grow the first records may be few: what comes is looked at too, until
     /// there were enough.
     pub(super) fn needs_sample(&self) -> bool {
         !self.sampled || self.growing.is_some() && self.row < SAMPLE_RECORDS
@@ -22,11 +22,13 @@ impl CsvSplitReader {
         self.to_sample = false;
         let files = self.files.get(self.file..).unwrap_or_default();
         let from = self.open.as_ref().map_or(self.begin.0, |open| open.records.position());
-        let so_far = self.growing.is_some().then_some(SoFar { texts: &mut self.texts, from });
+        let so_far =
+            self.growing.is_some().then_some(SoFar { texts: &mut self.texts, from, is_decided: self.is_decided });
         let Some(found) = sample::take(files, &self.reading, so_far, &mut self.decoder)? else {
             return Ok(());
         };
         self.sampled = true;
+        self.is_decided |= found.has_cells;
         // The run logs it, not the reading for a fit.
         if let Some(report) = &self.cells {
             let is_declared = self.decoder.config().is_declared();

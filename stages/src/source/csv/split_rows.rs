@@ -134,18 +134,32 @@ impl CsvSplitReader {
                     open.head = again.head;
                     self.read_by(header, again.plan, again.columns);
                 }
+                Decoded::Rejected(_) if open.head.repeats_in_other_letters(records) => {
+                    self.pass_over();
+                    continue;
+                }
                 Decoded::Rejected(why) => {
                     let is_first = records.record_line() == open.head.end;
                     let is_units = is_first && self.decoder.has_no_digit_in_time(records);
-                    let why = why + &self.reading.option_for(records.raw(), is_units);
-                    dead.push(dead_letter(records, base, name, why));
+                    let option = self.reading.option_for(records.raw(), is_units);
+                    let letter = dead_letter(records, base, name, why + &option);
+                    if !option.is_empty() && self.progress.is_some() {
+                        self.passed_over.option(&letter);
+                    }
+                    dead.push(letter);
                 }
                 Decoded::Malformed(why) => {
                     if records.spans_lines() {
                         records.reject_first_line(RECORD_BYTES_MAX);
                     }
-                    let why = why + &self.reading.option_for(records.raw(), false);
-                    dead.push(dead_letter(records, base, name, why));
+                    let is_shifted = self.decoder.is_one_column_further(records);
+                    let option = self.reading.option_for(records.raw(), false);
+                    let option = option + &self.reading.columns_for(&open.head, is_shifted);
+                    let letter = dead_letter(records, base, name, why + &option);
+                    if !option.is_empty() && self.progress.is_some() {
+                        self.passed_over.option(&letter);
+                    }
+                    dead.push(letter);
                 }
                 Decoded::LayoutChange => {
                     records.unread();
@@ -174,7 +188,8 @@ impl CsvSplitReader {
     #[cold]
     pub(super) fn read_by(&mut self, header: u64, plan: ColumnPlan, columns: Arc<[String]>) {
         let span = &self.files[self.file];
-        self.raw_schemas.get_mut().opened((self.file, header), self.reading.raw_schema(&columns, span));
+        let raw_schema = self.reading.raw_schema(&columns, span, plan.ends_with_delimiter);
+        self.raw_schemas.get_mut().opened((self.file, header), raw_schema);
         self.decoder.use_plan(plan);
         self.columns = columns;
         let (Some(progress), Some(open)) = (&self.progress, &self.open) else { return };

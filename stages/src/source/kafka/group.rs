@@ -27,6 +27,8 @@ const WAIT_REPORT_INTERVAL: Duration = Duration::from_secs(5);
 const LAG_UPDATE_INTERVAL: Duration = Duration::from_secs(5);
 /// How long leaving the group may take.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one look at the group takes while it is left.
+const LEAVE_POLL_TIMEOUT: Duration = Duration::from_millis(10);
 
 /// A source's member of the consumer group.
 pub(super) struct Group {
@@ -170,10 +172,22 @@ impl Group {
         }
     }
 
+    /// Drains the splits. The group is answered meanwhile: with a rebalance under way, it takes their last offsets only from
+    /// a member that has been told of the new generation.
+    fn close_all(&self, splits: &dyn SourceContext) -> Result<()> {
+        std::thread::scope(|scope| {
+            let closing = scope.spawn(|| self.membership.close_all(splits));
+            while !closing.is_finished() {
+                let _ = self.consumer.poll(LEAVE_POLL_TIMEOUT);
+            }
+            closing.join().unwrap_or_else(|_| Err(Error::bug("the thread that closes splits has panicked")))
+        })
+    }
+
     /// Drains the splits, so that what they read is committed while this is still a member, and leaves.
     fn leave(&self, splits: &dyn SourceContext) -> Result<()> {
         let membership = &self.membership;
-        let closed = membership.close_all(splits);
+        let closed = self.close_all(splits);
         if membership.settings.static_member.is_some() {
             // The group keeps the partitions of a static member for its next start.
             let failure = membership.take_failure();
@@ -184,7 +198,7 @@ impl Group {
         let until = Instant::now() + LEAVE_TIMEOUT;
         // Leaving revokes the partitions, which a poll answers.
         while Instant::now() < until && self.consumer.assignment().is_ok_and(|assigned| assigned.count() > 0) {
-            let _ = self.consumer.poll(Duration::from_millis(10));
+            let _ = self.consumer.poll(LEAVE_POLL_TIMEOUT);
         }
         let failure = membership.take_failure();
         membership.detach();

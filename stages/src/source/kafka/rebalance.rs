@@ -51,6 +51,14 @@ impl RebalanceHandler {
         // As of now: with a later one a commit would pass whose partitions were taken away meanwhile. Before anything is
         // opened, for splits that stay commit meanwhile.
         let metadata = membership.renew(base.group_metadata());
+        if membership.is_stopping() {
+            // Nothing more is begun; what is left commits as a member of this generation.
+            let nothing = TopicPartitionList::new();
+            return answer(
+                base,
+                if is_incremental(base) { Change::Assign(&nothing) } else { Change::Revoke(&nothing) },
+            );
+        }
         let opener = PartitionOpener { consumer: &consumer, membership, splits: &*splits };
         let ready = opener.ready(&partitions)?;
         for split in &ready {

@@ -110,21 +110,28 @@ impl NamePattern {
         texts.collect()
     }
 
-    /// All names of a pattern with one part, with and without a zero in front.
+    /// All names of the pattern, with and without a zero in front of each number.
     pub(super) fn names(&self) -> Vec<String> {
-        let mut units: Vec<usize> = self
-            .0
-            .iter()
-            .filter_map(|piece| if let Piece::Number(unit) = piece { Some(*unit) } else { None })
-            .collect();
-        units.dedup();
-        let [unit] = *units else { return Vec::new() };
-        let (unit, _, most, _) = UNITS[unit];
-        let spellings = (0..=most).flat_map(|number| [format!("{number}"), format!("{number:02}")]);
-        let named = |digits: &String| self.write(&NamedTime { digits: vec![(unit, digits)], micros: 0 });
-        let mut names: Vec<String> = spellings.filter_map(|digits| named(&digits)).collect();
-        names.dedup();
-        names
+        let mut all: Vec<Vec<(Unit, String)>> = vec![Vec::new()];
+        let has = |unit: usize| self.0.iter().any(|piece| matches!(piece, Piece::Number(known) if *known == unit));
+        for (_, (unit, _, most, _)) in UNITS.iter().enumerate().filter(|(unit, _)| has(*unit)) {
+            let mut spellings: Vec<String> =
+                (0..=*most).flat_map(|number| [format!("{number}"), format!("{number:02}")]).collect();
+            spellings.dedup();
+            let with = |digits: Vec<(Unit, String)>| {
+                spellings.iter().map(move |spelling| {
+                    let mut digits = digits.clone();
+                    digits.push((*unit, spelling.clone()));
+                    digits
+                })
+            };
+            all = all.into_iter().flat_map(with).collect();
+        }
+        let named = |digits: Vec<(Unit, String)>| {
+            let digits = digits.iter().map(|(unit, digits)| (*unit, digits.as_str())).collect();
+            self.write(&NamedTime { digits, micros: 0 })
+        };
+        all.into_iter().filter_map(named).collect()
     }
 }
 
@@ -167,6 +174,8 @@ mod tests {
         assert_eq!(marks.write(&named).as_deref(), Some("V03"));
         assert_eq!(NamePattern::parse("V{minute}").expect("one").write(&named), None);
         assert!(columns.names().contains(&"H3".to_owned()) && columns.names().contains(&"H24".to_owned()));
+        let both = NamePattern::parse("{hour}:{minute}").expect("one").names();
+        assert!(["0:00", "09:30", "9:5", "24:00"].iter().all(|name| both.contains(&(*name).to_owned())));
     }
 
     #[test]

@@ -96,3 +96,21 @@ fn a_header_of_another_width_than_the_names_that_replace_it_is_an_error() {
     let (message, _) = error(&Files::one(b"x,y,z\n"), "a.csv", options);
     assert_eq!(message, "the header has 3 columns and `columns` names 2 at a.csv:1");
 }
+
+#[test]
+fn a_header_that_is_none_names_the_option_that_reads_the_file() {
+    let help = |text: &[u8], more: Value| error(&Files::one(text), "a.csv", more).1;
+    let fields = || json!({ "fields": ["a"] });
+    assert!(
+        help(b"2004-03-10,5,7\n2004-03-11,6,8\n", json!({})).contains("read with `columns`, a name for each of its 3")
+    );
+    assert_eq!(help(b"timestamp a  b\n2004-03-10 5  7\n", fields()), "set delimiter = \" \"");
+    assert_eq!(help(b"timestamp\ta,5\tb\n", json!({ "fields": ["b"] })), "set delimiter = \"\\t\"");
+    assert!(help(b"\"timestamp,a\"\n\"2004-03-10,5\"\n", fields()).contains("quotes around whole lines"));
+    let renamed = help(b"timestamp,a,b\n2004-03-10,5,7\n", json!({ "rename": { "a": "b" } }));
+    assert!(renamed.contains("`rename` calls `a` so"), "{renamed}");
+    let marks = help(b"timestamp,a,qc_flags,fills,tests\n", json!({}));
+    assert!(marks.contains("marks = \"columns\""), "{marks}");
+    let twice = json!({ "path": "x", "fields": ["a", "b"], "text_fields": ["b"] });
+    assert_eq!(problems(twice), ["text_fields.0: `b` is one of `fields` too, which are measurements"]);
+}

@@ -1,24 +1,9 @@
 //! Files in other encodings, and packed ones.
 
-use std::io::Write as _;
-
-use flate2::Compression;
-use flate2::write::GzEncoder;
-
 use super::*;
 
 const TEXT: &str =
     "timestamp,station,T (°C)\r\n2004-03-10,Zürich,1.5\r\n2004-03-11,Łódź,-2\r\nbad,Genève,3\r\n2004-03-12,,4\r\n";
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).expect("packs");
-    encoder.finish().expect("packs")
-}
-
-fn zstd(bytes: &[u8]) -> Vec<u8> {
-    zstd::encode_all(bytes, 1).expect("packs")
-}
 
 fn utf16(text: &str, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
     text.encode_utf16().flat_map(bytes).collect()

@@ -235,11 +235,11 @@ fn a_run_that_follows_reads_what_is_added_rotated_replaced_and_new() {
 }
 
 #[test]
-fn what_comes_is_judged_until_there_were_enough_records() {
+fn what_comes_stops_nothing_once_there_were_cells_to_decide_by() {
     let row = |value: &str| format!("2004-03-10,{value}\n");
     let rows = |value: &str, count| row(value).repeat(count);
-    for (before, fails) in [(5, true), (1000, false)] {
-        let mut runs = Runs::over(&[("1.csv", format!("{HEAD}{}", rows("1.5", before)).as_bytes())]);
+    for (cell, before, fails) in [("", 5, true), ("1.5", 5, false), ("1.5", 1000, false)] {
+        let mut runs = Runs::over(&[("1.csv", format!("{HEAD}{}", rows(cell, before)).as_bytes())]);
         assert_eq!(runs.run().expect("runs").len(), before);
         runs.append("2.csv", format!("{HEAD}{}", rows("\"1,5\"", 10)));
         let second = runs.run();

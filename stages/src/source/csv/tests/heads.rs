@@ -153,3 +153,48 @@ fn a_row_of_a_glob_keeps_the_header_of_its_own_file() {
         again.decode(0, b"2004-03-10,1,2", None).expect("decodes").map(|_| ()).expect_err("which of the two?");
     assert!(nothing.contains("differ"), "{nothing}");
 }
+
+#[test]
+fn rows_that_all_end_with_a_delimiter_are_read_without_it() {
+    let csv = "timestamp,a\n2004-03-10,1,\n2004-03-11,2, \n";
+    let found = read(csv.as_bytes(), json!({}));
+    assert_eq!((found.values(), found.dead.len()), (vec!["a=1", "a=2"], 0));
+    // It may be a decimal comma.
+    let mixed = read(format!("{csv}2004-03-12,3\n2004-03-13,4,5\n").as_bytes(), json!({}));
+    assert_eq!(mixed.values(), ["a=3"]);
+    assert!(
+        mixed.reasons()[0].ends_with("it ends with a `,`, or a decimal comma is not quoted"),
+        "{:?}",
+        mixed.reasons()
+    );
+    assert!(mixed.reasons()[2].ends_with("are its decimal commas not quoted?"), "{:?}", mixed.reasons());
+    let late = read(format!("timestamp,a\n{}2004-03-13,4,5\n", "2004-03-10,1,\n".repeat(1000)).as_bytes(), json!({}));
+    assert_eq!((late.values().len(), late.dead.len()), (1000, 1));
+}
+
+#[test]
+fn names_of_rows_before_the_cells_are_told_with_options_that_read_them() {
+    let csv = b"\"timestamp\",\"a\"\n\"1\",\"2004-03-10\",5\n\"2\",\"2004-03-11\",NA\n";
+    let found = read(csv, json!({ "fields": ["a"] }));
+    let option = "Set columns = [\"\", \"timestamp\", \"a\"] and skip_lines = 1";
+    assert!(found.reasons()[0].ends_with(option), "{:?}", found.reasons());
+    let columns = json!({ "columns": ["", "timestamp", "a"] });
+    let told = read(csv, with(columns.clone(), json!({ "skip_lines": 1 })));
+    assert_eq!((told.values().len(), told.dead.len()), (2, 0));
+    let (message, help) = error(&Files::one(csv), "a.csv", with(columns, json!({ "header": true })));
+    assert_eq!(message, "the header has 2 columns and `columns` names 3 at a.csv:1");
+    assert_eq!(help, "leave `header` out and set skip_lines = 1: rows are read by `columns`");
+}
+
+#[test]
+fn files_of_a_glob_may_name_their_columns_in_other_lines_than_the_first() {
+    let files: [(&str, &[u8]); 3] = [
+        ("1.csv", b"x\ny\ntimestamp,a\n2004-03-10,1\n"),
+        ("2.csv", b"timestamp,a\n2004-03-11,2\n"),
+        ("3.csv", b"x\n\n\n\ny\na,timestamp\n3,2004-03-12\n"),
+    ];
+    let found = of_glob(&files, json!({ "fields": ["a"], "skip_lines": 2 })).expect("reads");
+    assert_eq!((found.values(), found.dead.len()), (vec!["a=1", "a=2", "a=3"], 0));
+    let undeclared = of_glob(&files, json!({ "skip_lines": 2 })).expect_err("not by name");
+    assert!(undeclared.help_text().is_some_and(|help| help.contains("with `fields`")), "{undeclared:?}");
+}

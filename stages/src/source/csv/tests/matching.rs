@@ -300,6 +300,7 @@ fn what_is_saved_of_many_files_of_a_directory_is_little_and_comes_back() {
     let snapshot = SplitSnapshot {
         files: files.clone(),
         texts: Default::default(),
+        is_undecided: false,
         origin: 0,
         known: Vec::new(),
         line: 7,

@@ -113,3 +113,41 @@ fn the_time_may_be_the_message_s() {
     assert!(rows.needs_time(0));
     assert_eq!((rows.push(0, b"1,2", (None, Some(7))).is_err(), rows.time_of_message()), (true, Some((7_000, 0))));
 }
+
+#[test]
+fn a_message_without_a_value_is_a_row_where_it_has_its_time_from_elsewhere() {
+    let from_message = json!({ "fields": ["a"], "timestamp": { "from": "message" } });
+    for (columns, rows) in [(&["a"][..], &["", " ", "\n", "\"\""][..]), (&["a", "b"], &[",", " , \r\n"])] {
+        let mut decoder = decoder(columns, &from_message);
+        for row in rows {
+            assert_eq!(push(&mut decoder, row, None), Ok(Pushed::Row), "{row:?}");
+        }
+        assert_eq!(numbers(&decoder.take().expect("fits").expect("rows"), "a"), vec![None; rows.len()]);
+    }
+    let mut two = decoder(&["a", "b"], &from_message);
+    assert!(push(&mut two, "", None).is_err_and(|reason| reason.contains("no row")));
+    let mut timed = decoder(&["at", "a"], &json!({ "fields": ["a"] }));
+    assert!(push(&mut timed, ",", None).is_err_and(|reason| reason.contains("`at`")));
+}
+
+#[test]
+fn a_message_that_is_no_row_is_told_in_words_for_messages() {
+    let mut rows = decoder(&["at", "v", "w"], &json!({ "fields": ["v", "w"] }));
+    for (row, reason) in [
+        ("at,v,w\n2024-01-01T00:00:00Z,1,2\n", "leave the names away"),
+        (",at,v,w\n0,2024-01-01T00:00:00Z,1,2\n", "leave the names away"),
+        ("at,v,w", "names of columns, and no row"),
+        ("2024-01-01T00:00:00Z;1;2", "and `columns` 3: it seems to be split by `;`: set delimiter = \";\""),
+        (",,", "`at` is ``"),
+    ] {
+        let found = push(&mut rows, row, None).expect_err(row);
+        assert!(found.contains(reason) && !found.contains("file") && !found.contains("header"), "{found} for {row:?}");
+    }
+    // Cells without a value are cells.
+    let of_message = json!({ "timestamp": { "from": "message" }, "fields": ["v"] });
+    for (columns, row) in [(&["v", "w"][..], ","), (&["v"], ""), (&["v"], "\n")] {
+        let mut rows = decoder(columns, &of_message);
+        assert_eq!(push(&mut rows, row, None), Ok(Pushed::Row), "{row:?}");
+        assert_eq!(numbers(&rows.take().expect("fits").expect("rows"), "v"), [None]);
+    }
+}

@@ -197,3 +197,25 @@ fn with(mut options: Value, more: Value) -> Value {
     }
     options
 }
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, bytes).expect("packs");
+    encoder.finish().expect("packs")
+}
+
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    zstd::encode_all(bytes, 1).expect("packs")
+}
+
+#[test]
+fn cells_are_read_as_every_source_reads_them() {
+    crate::reading::testing::check_cells(|cell| {
+        let files = Files::one(format!("timestamp,v\n2004-03-10,\"{cell}\"\n").as_bytes());
+        let options = files.options("a.csv", json!({ "fields": ["v"], "on_unreadable": "warn" }));
+        let mut split = split(options, &BuildContext::for_tests()).expect("opens");
+        let (batch, _) = next(&mut *split, 1).expect("reads").expect("a row");
+        let numbers = batch.numbers(0).expect("numbers");
+        (numbers.get(0), numbers.quality_at(0))
+    });
+}

@@ -96,14 +96,18 @@ fn decimal_commas_without_quotes_in_a_comma_file_are_named_as_the_likely_mistake
 #[test]
 fn a_wrong_delimiter_in_a_file_without_a_header_is_named() {
     let read = read(b"2004-03-10;1\n", json!({ "columns": ["timestamp", "a"] }));
-    assert_eq!(read.reasons(), ["the row has 1 column and the header 2: the file seems to use `;`"]);
+    assert_eq!(read.reasons(), ["the row has 1 column and `columns` 2: the file seems to use `;`"]);
 }
 
 #[test]
 fn a_value_in_a_last_column_without_a_name_is_a_dead_letter_and_an_index_is_ignored() {
     let late = read(b"timestamp,a,\n2004-03-10,1,2\n2004-03-11,1,\n2004-03-12,1\n", json!({}));
-    assert_eq!(late.reasons(), ["column 3 is `2`, and the header has no name for it"]);
-    assert_eq!(late.values(), ["a=1", "a=1"]);
+    let reason = "column 3 is `2`, and the header has no name for it; with `fields` it would be passed over";
+    assert_eq!((late.reasons(), late.values()), (vec![reason], vec!["a=1", "a=1"]));
+    let declared = read(b"timestamp,a,\n2004-03-10,1,2\n", json!({ "fields": ["a"] }));
+    assert_eq!((declared.values(), declared.dead.len()), (vec!["a=1"], 0), "nobody asks for it");
+    let commas = json!({ "fields": ["a"], "decimal": "," });
+    assert_eq!(read(b"timestamp,a,\n2004-03-10,1,2\n", commas).dead.len(), 1, "it may be a fraction");
     let index = read(b",timestamp,a\n0,2004-03-10,1\n1,2004-03-11,2\n", json!({}));
     assert_eq!(index.values(), ["a=1", "a=2"]);
 }

@@ -138,7 +138,7 @@ fn generated_readings_have_their_own_fields_and_no_others() {
     let (message, help) = missing(json!({ "fields": ["CO(GT)", "CO"] }));
     assert_eq!(message, "generated readings have no field `CO`");
     assert!(help.contains("there is no file no.csv"), "{help}");
-    assert!(missing(json!({ "fields": ["T"], "text_fields": ["T"] })).0.contains("no field `T`"));
+    assert!(missing(json!({ "fields": ["RH"], "text_fields": ["T"] })).0.contains("no field `T`"));
     let all = built(files.options("no.csv", json!({ "sample_if_missing": true })), &allowed());
     let fields = all.and_then(|source| source.fields()).expect("builds").expect("known");
     assert_eq!(fields.list.len(), 13);
