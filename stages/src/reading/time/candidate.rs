@@ -70,9 +70,14 @@ impl Candidate {
         self.times.push(self.reads(text));
     }
 
-    /// Whether it reads the whole sample.
+    /// Whether it reads the whole sample, and as what it is.
     pub(super) fn reads_all(&self) -> bool {
-        self.times.iter().all(Option::is_some) && !self.is_of_fractions() && (!self.drops_minutes || self.is_of_hours())
+        self.times.iter().all(Option::is_some) && self.is_sound()
+    }
+
+    /// Whether its times are no other numbers by their looks.
+    pub(super) fn is_sound(&self) -> bool {
+        !self.is_of_fractions() && (!self.drops_minutes || self.is_of_hours())
     }
 
     /// Whether so many times are at so many hours of the day that their numbers are no minutes.

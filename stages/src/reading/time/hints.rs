@@ -33,6 +33,8 @@ pub(super) struct Hints {
     /// The refused texts that have a date.
     sample: Vec<Box<[u8]>>,
     candidates: Vec<Candidate>,
+    /// The formats that read all of a sample of so many texts.
+    meant: (usize, Vec<String>),
     refused: u64,
     first: Box<str>,
     early: (u64, Box<str>),
@@ -95,6 +97,10 @@ impl Hints {
             self.refused += 1;
             self.learn(text);
         }
+        if self.meant.0 != self.sample.len() {
+            let found = Suggestion::of_all(&self.candidates, self.own.as_ref(), &self.sample);
+            self.meant = (self.sample.len(), found.map(|found| found.formats).unwrap_or_default());
+        }
         let formats = self.formats_of(text);
         match formats.as_slice() {
             [] => self.of_serial_day(text, why),
@@ -138,13 +144,9 @@ impl Hints {
     /// The formats that read a text and all before it; otherwise the one by which it says itself what it is.
     fn formats_of(&self, text: &[u8]) -> Vec<String> {
         let reads = |candidate: &&Candidate| candidate.reads(text).is_some();
-        let formats = |suggestion: Suggestion| suggestion.formats;
-        let meant =
-            Suggestion::of_all(&self.candidates, self.own.as_ref(), &self.sample).map(formats).unwrap_or_default();
-        let meant: Vec<String> = meant
-            .into_iter()
-            .filter(|format| self.candidates.iter().filter(reads).any(|candidate| candidate.text == *format))
-            .collect();
+        let is_read =
+            |format: &&String| self.candidates.iter().filter(reads).any(|candidate| candidate.text == **format);
+        let meant: Vec<String> = self.meant.1.iter().filter(is_read).cloned().collect();
         let own = self.own.as_ref().map(|own| order_of(&own.text));
         if let [first, ..] = meant.as_slice() {
             // Day and month are in the order that the options have.

@@ -55,7 +55,11 @@ impl Suggestion {
     /// Two formats that read a sample between them, and no text as two times.
     pub(super) fn of_two(candidates: &[Candidate]) -> Option<Suggestion> {
         let reads = |candidate: &Candidate| candidate.times.iter().flatten().count();
-        let first = candidates.iter().rev().max_by_key(|candidate| reads(candidate))?;
+        let sound = || candidates.iter().filter(|candidate| candidate.is_sound());
+        let first = sound().rev().max_by_key(|candidate| reads(candidate))?;
+        if reads(first) == first.times.len() {
+            return None;
+        }
         let fits = |other: &&Candidate| {
             let agree = |(one, two): (&Option<i64>, &Option<i64>)| match (one, two) {
                 (Some(one), Some(two)) => one == two,
@@ -64,7 +68,7 @@ impl Suggestion {
             };
             swapped(&first.text) != order_of(&other.text) && first.times.iter().zip(&other.times).all(agree)
         };
-        let other = candidates.iter().filter(|candidate| candidate.text != first.text).find(fits)?;
+        let other = sound().filter(|candidate| candidate.text != first.text).find(fits)?;
         Some(Suggestion { formats: vec![first.text.clone(), other.text.clone()], is_list: true })
     }
 
