@@ -72,9 +72,7 @@ impl Candidate {
 
     /// Whether it reads the whole sample.
     pub(super) fn reads_all(&self) -> bool {
-        self.times.iter().all(Option::is_some)
-            && !self.is_of_fractions()
-            && !(self.drops_minutes && !self.is_of_hours())
+        self.times.iter().all(Option::is_some) && !self.is_of_fractions() && (!self.drops_minutes || self.is_of_hours())
     }
 
     /// Whether so many times are at so many hours of the day that their numbers are no minutes.
