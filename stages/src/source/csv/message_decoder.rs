@@ -93,6 +93,12 @@ impl CsvMessageTable {
         self.config().map_err(|error| vec![Problem::new(path, error.to_string())])?.checked()
     }
 
+    /// What is worth a word in options that `check` accepts.
+    pub(crate) fn warnings(self) -> Vec<Problem> {
+        let problems = self.config().map(|config| config.problems()).unwrap_or_default();
+        problems.into_iter().filter(|problem| problem.warning).collect()
+    }
+
     /// The options of decoders; `source_test` is the bit of the test `source`.
     pub(crate) fn options(
         self,

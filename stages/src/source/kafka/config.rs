@@ -222,11 +222,15 @@ impl SourceConfig for KafkaSourceConfig {
         }
     }
 
-    /// Not even with `until_end`: what is read is committed, so it cannot be surveyed first.
+    fn warnings(&self) -> Vec<Problem> {
+        self.messages().warnings()
+    }
+
     fn changing_clock(&self) -> Option<String> {
         Zone::parse(self.timezone.as_deref()?)?.changing_clock()
     }
 
+    /// Not even with `until_end`: what is read is committed, so it cannot be surveyed first.
     fn boundedness(&self) -> Boundedness {
         Boundedness::Shared
     }

@@ -133,6 +133,11 @@ impl MessageConfig<'_> {
         if problems.iter().all(|problem| problem.warning) { Ok(fields) } else { Err(problems) }
     }
 
+    /// What is worth a word in options that `check` accepts: objects have nothing of the kind.
+    pub(super) fn warnings(&self) -> Vec<Problem> {
+        if self.format == MessageFormat::Csv { self.csv().warnings() } else { Vec::new() }
+    }
+
     fn check_times(&self) -> Vec<Problem> {
         let zone = self.timezone.map(Zone::checked).transpose();
         let known = zone.as_ref().ok().map(|zone| zone.clone().unwrap_or_default());

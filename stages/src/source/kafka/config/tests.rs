@@ -148,3 +148,15 @@ fn messages_of_rows_have_columns_and_no_properties() {
         assert_eq!(places(with).join(" "), expected, "{more}");
     }
 }
+
+#[test]
+fn a_name_that_nothing_asks_for_is_worth_a_word_in_messages_of_rows_too() {
+    let config: KafkaSourceConfig = serde_json::from_value(json!({
+        "brokers": "b:1", "topics": ["t"], "format": "csv", "columns": ["timestamp", "a", "b"], "fields": ["a"],
+        "rename": {"b": "c"},
+    }))
+    .expect("a configuration");
+    config.check().expect("no error");
+    let warnings = config.warnings();
+    assert!(warnings.len() == 1 && warnings[0].path == ["rename", "b"], "{warnings:?}");
+}
