@@ -130,6 +130,7 @@ impl OutputDir {
     pub(super) fn forget_description(&self) -> Result<()> {
         disk::remove(&self.dir.join(self.names.description()))?;
         self.described.lock().clear();
+        self.is_undescribable.store(false, Ordering::Relaxed);
         let Package::Own(mut package) = Package::read(&self.dir) else { return Ok(()) };
         if self.resources(&package).next().is_none() {
             return Ok(());

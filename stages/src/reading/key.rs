@@ -90,8 +90,8 @@ struct KeyTable {
     #[serde(default)]
     columns: Vec<String>,
     /// What stands between the values of `columns`. Absent: "-". Values may have it (`DE-BW-001`), but where two records would get one
-    /// key for different values (`a-b` and `c`, `a` and `b-c`), the second series is not mixed into the first one: its records become
-    /// dead letters, and a separator that no value has tells the two apart.
+    /// key for different values (`a-b` and `c`, `a` and `b-c`), the second series is not mixed into the first one in a run: its records
+    /// become dead letters, and a separator that no value has tells the two apart. It is seen among the first 100,000 such keys.
     #[serde(default)]
     separator: Option<String>,
     /// The key is not in the record: "message" is the key of its Kafka message, as text.

@@ -54,9 +54,9 @@ pub struct Kinds {
 }
 
 impl KindSample {
-    /// Counts a record of so many bytes, whether or not it can be read.
-    pub fn count(&mut self, bytes: usize) {
-        self.records += 1;
+    /// Counts so many records and bytes, whether or not they can be read.
+    pub fn count(&mut self, records: u64, bytes: usize) {
+        self.records += records;
         self.bytes += bytes as u64;
     }
 
@@ -155,12 +155,12 @@ mod tests {
     #[test]
     fn a_sample_is_full_by_records_or_by_bytes() {
         let mut sample = KindSample::default();
-        (1..SAMPLE_RECORDS).for_each(|_| sample.count(1));
+        (1..SAMPLE_RECORDS).for_each(|_| sample.count(1, 1));
         assert!(!sample.is_full());
-        sample.count(1);
+        sample.count(1, 1);
         assert!(sample.is_full());
         let mut large = KindSample::default();
-        large.count(1 << 20);
+        large.count(0, 1 << 20);
         assert!(large.is_full());
     }
 }

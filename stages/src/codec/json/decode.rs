@@ -29,6 +29,11 @@ const BATCH_BYTES_MAX: usize = 64 << 20;
 const IGNORED_NAMES_MAX: usize = 100;
 /// What a saved state begins with that has more than the layout, whose own version is another one.
 const WITH_TIMES_VERSION: u8 = 100;
+/// The same with the kinds of fields that have not come yet.
+const WITH_KINDS_VERSION: u8 = 101;
+
+/// The layout, the state of the timestamps, and the kinds of fields that have not come yet.
+type SavedParts = (Vec<u8>, Vec<u8>, Vec<(String, Kind)>);
 
 /// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -379,13 +384,14 @@ impl Decoder {
     /// The known fields and their kinds, and what the reader of the timestamps knows, for [`restore`](Self::restore).
     #[must_use]
     pub fn snapshot_state(&self) -> Vec<u8> {
-        let times = self.times.saved(u64::MAX);
-        if times.is_empty() {
-            return self.layout.snapshot_state();
+        let (layout, times, decided) =
+            (self.layout.snapshot_state(), self.times.saved(u64::MAX), self.layout.decided());
+        // Bytes and names: nothing that cannot be serialised.
+        match (times.is_empty(), decided.is_empty()) {
+            (true, true) => layout,
+            (false, true) => postcard::to_extend(&(layout, times), vec![WITH_TIMES_VERSION]).unwrap_or_default(),
+            _ => postcard::to_extend(&(layout, times, decided), vec![WITH_KINDS_VERSION]).unwrap_or_default(),
         }
-        let saved = (self.layout.snapshot_state(), times);
-        // Bytes: nothing that cannot be serialised.
-        postcard::to_extend(&saved, vec![WITH_TIMES_VERSION]).unwrap_or_default()
     }
 
     /// Adds the fields that [`snapshot_state`](Self::snapshot_state) saved behind those declared now. Call it before the first
@@ -394,14 +400,18 @@ impl Decoder {
     /// # Errors
     /// Where the bytes are not what this version saves.
     pub fn restore(&mut self, saved: &[u8]) -> Result<()> {
-        if let [WITH_TIMES_VERSION, saved @ ..] = saved {
+        if let [version @ (WITH_TIMES_VERSION | WITH_KINDS_VERSION), saved @ ..] = saved {
             let unreadable = || Error::new("the saved state of an earlier run cannot be read");
-            let (layout, times): (Vec<u8>, Vec<u8>) =
-                postcard::from_bytes(saved).map_err(|error| unreadable().because(error))?;
+            let has_kinds = *version == WITH_KINDS_VERSION;
+            let read = if has_kinds { postcard::from_bytes(saved) } else { without_kinds(saved) };
+            let (layout, times, decided): SavedParts = read.map_err(|error| unreadable().because(error))?;
             if !self.times.restore(&times) {
                 return Err(unreadable());
             }
             self.layout.restore(&layout)?;
+            if has_kinds {
+                self.layout.decide(decided.into_iter().collect());
+            }
         } else if !saved.is_empty() {
             self.layout.restore(saved)?;
         }
@@ -413,6 +423,11 @@ impl Decoder {
     pub(super) fn renew_rows(&mut self) {
         self.rows = new_rows(&self.layout, self.keep_raw, 0);
     }
+}
+
+fn without_kinds(saved: &[u8]) -> postcard::Result<SavedParts> {
+    let (layout, times) = postcard::from_bytes(saved)?;
+    Ok((layout, times, Vec::new()))
 }
 
 fn new_rows(layout: &Layout, keep_raw: bool, room: usize) -> RowsBuilder {
@@ -428,6 +443,9 @@ fn new_rows(layout: &Layout, keep_raw: bool, room: usize) -> RowsBuilder {
 /// serializer, a zero and the schema's number (Confluent's wire format).
 #[inline]
 fn text_of(payload: &[u8]) -> Result<&str, Rejected> {
+    if let [0, b'{', ..] = payload {
+        return Err(Rejected::new("it is UTF-16 and not UTF-8"));
+    }
     if let [0, _, _, _, _, framed @ ..] = payload {
         let text = std::str::from_utf8(framed).ok().filter(|text| text.trim_start().starts_with(['{', '[']));
         return text.ok_or_else(|| {

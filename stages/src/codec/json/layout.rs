@@ -303,6 +303,12 @@ impl Layout {
         self.unknown_kinds -= 1;
     }
 
+    /// The kinds that the sample has decided of fields that have not come yet.
+    pub(super) fn decided(&self) -> Vec<(String, Kind)> {
+        let coming = self.decided.iter().filter(|(name, _)| !self.meant.contains_key(name.as_str()));
+        coming.map(|(name, kind)| (name.clone(), *kind)).collect()
+    }
+
     pub(super) fn snapshot_state(&self) -> Vec<u8> {
         let saved = SavedLayout { version: LAYOUT_FORMAT_VERSION, fields: self.fields.clone(), scored: self.scored };
         // Names, kinds and flags: nothing that cannot be serialised.

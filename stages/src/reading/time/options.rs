@@ -41,9 +41,9 @@ pub struct TimestampTable {
     /// How it is written: in the directives of `strftime`, such as `%d/%m/%Y %H.%M.%S`, or as a number since 1970 in
     /// seconds (`unix`), milliseconds (`unix_ms`), microseconds (`unix_us`) or nanoseconds (`unix_ns`), with or without a
     /// fraction, or as `rfc3339`; or several of these, tried in order. Absent: `iso8601`, that is ISO 8601 and RFC 3339 in their
-    /// usual spellings, of the years 1900 to 2199. Days and months are never guessed, a fraction is rounded to microseconds, and
-    /// hour 24 is hour 0 of the next day. `%H%M` that stands by itself, between blanks or in a column of its own, may have lost its
-    /// leading zeros (`930`, `5`), and so may the hours of `%z` (`-5`). `%Y-%m`, a month alone, is its first day.
+    /// usual spellings, of the years 1900 to 2199. Days and months are never guessed, a fraction is rounded to microseconds (but
+    /// digits of `unix_ns` below a microsecond are refused), and hour 24 is hour 0 of the next day. `%H%M` that stands by itself, between blanks or in a column of its own, may have lost its
+    /// leading zeros (`930`, `5`), and so may `%H%M%S` (`93000`) and the hours of `%z` (`-5`). `%Y-%m`, a month alone, is its first day.
     #[serde(default)]
     pub(super) format: Option<Formats>,
     /// Which one is meant of two instants at which the clock of `timezone` shows the same, where the records of the same key

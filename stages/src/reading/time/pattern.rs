@@ -118,7 +118,9 @@ fn clock<'a>(seconds: bool, text: &[u8], rest: &'a [u8], parts: &mut Parts) -> R
     let starts =
         text.len() == rest.len() || text[..text.len() - rest.len()].last().is_some_and(u8::is_ascii_whitespace);
     let is_alone = starts && left.first().is_none_or(u8::is_ascii_whitespace);
-    if digits.is_empty() || digits.len() > full || (digits.len() < full && !is_alone) {
+    // Of six digits, an even number of them may lack its seconds instead of its zeros.
+    let is_short = digits.len() < full && (!is_alone || (seconds && digits.len() % 2 == 0));
+    if digits.is_empty() || digits.len() > full || is_short {
         return Err(match rest {
             [] => "it ends where a number should come".to_owned(),
             _ => format!("`{}` stands where a number of {full} digits should", shown(rest)),

@@ -86,6 +86,12 @@ pub(super) fn not_in(encoding: &'static Encoding) -> String {
     if encoding == UTF_8 { "not UTF-8".to_owned() } else { format!("not {}", encoding.name()) }
 }
 
+/// Whether a cell looks like a number or a time, and like no name.
+pub(super) fn is_value(cell: &str) -> bool {
+    let is_letter_of_values = |c: char| matches!(c, 't' | 'T' | 'z' | 'Z' | 'e' | 'E');
+    cell.contains(|c: char| c.is_ascii_digit()) && cell.chars().all(|c| !c.is_alphabetic() || is_letter_of_values(c))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

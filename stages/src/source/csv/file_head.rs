@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aqpipe_engine::{Error, Result};
 
-use super::cell_text::{ENCODING_HELP, not_in};
+use super::cell_text::{ENCODING_HELP, is_value, not_in};
 use super::config::CsvSourceConfig;
 use super::dialect::Dialect;
 use super::file_text::FileText;
@@ -222,6 +222,12 @@ impl Head {
     #[cold]
     fn pass_over_line(&mut self, records: &mut Records<FileText>) -> std::io::Result<ReadOutcome> {
         Ok(match records.next_line()? {
+            // Where files were joined, the lines behind the header may have been left out.
+            ReadOutcome::Record if seems_record(records.raw(), records.dialect.delimiter) => {
+                records.unread();
+                self.lines_to_skip = 0;
+                ReadOutcome::Read
+            }
             ReadOutcome::Record => {
                 self.lines_to_skip -= 1;
                 self.keep(records.raw());
@@ -325,4 +331,12 @@ fn empty(span: &InputFile) -> Error {
 
 pub(super) fn unreadable(span: &InputFile, cause: std::io::Error) -> Error {
     Error::new(format!("cannot read {}", span.name)).because(cause)
+}
+
+/// Whether a line seems to be a record: most of its cells are numbers and times.
+fn seems_record(line: &[u8], delimiter: u8) -> bool {
+    let text = String::from_utf8_lossy(line);
+    let cells =
+        || text.split(char::from(delimiter)).map(|cell| cell.trim_matches(|c: char| c == '"' || c.is_whitespace()));
+    2 * cells().filter(|cell| is_value(cell)).count() > cells().count()
 }

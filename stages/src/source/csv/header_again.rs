@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use aqpipe_engine::{Error, Result};
 
+use super::cell_text::is_value;
 use super::column_plan::ColumnPlan;
 use super::config::CsvSourceConfig;
 use super::file_head::{Head, name_in, next};
@@ -84,12 +85,6 @@ impl Head {
         };
         named > 1 && 2 * named > filled().count() && differs
     }
-}
-
-/// Whether a cell looks like a number or a time, and like no name.
-pub(super) fn is_value(cell: &str) -> bool {
-    let is_letter_of_values = |c: char| matches!(c, 't' | 'T' | 'z' | 'Z' | 'e' | 'E');
-    cell.contains(|c: char| c.is_ascii_digit()) && cell.chars().all(|c| !c.is_alphabetic() || is_letter_of_values(c))
 }
 
 impl FileReading {

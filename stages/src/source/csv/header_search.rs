@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use aqpipe_engine::Error;
 
+use super::cell_text::is_value;
 use super::file_head::{Head, HeadRules};
 use super::file_reading::{COMMENT_MARKS, FileReading};
-use super::header_again::is_value;
 use super::input_files::InputFile;
 use super::records::ReadOutcome;
 
@@ -24,19 +24,32 @@ impl FileReading {
     /// has all names that are wanted.
     pub(super) fn rules_of_another_head(&self, head: Option<&Head>, span: &InputFile) -> Option<HeadRules> {
         self.first.as_ref().filter(|(first, _)| *first != span.name && self.is_by_name())?;
-        if head.and_then(|head| head.names.as_ref()).is_some_and(|names| self.has_wanted(names)) {
+        // A line that names the time is a header, though it lacks others: rows follow it.
+        if head.and_then(|head| head.names.as_ref()).is_some_and(|names| self.has_wanted(names) || self.has_time(names))
+        {
             return None;
         }
         // A file may also be shorter than what stands before the header of the first one.
-        let line = self.better_header(head.map_or(0, |head| head.line), span)?;
+        let (line, is_behind_records) = self.better_header(head.map_or(0, |head| head.line), span)?;
+        if is_behind_records {
+            return None;
+        }
         Some(self.rules.with_skipped(u32::try_from(line - 1).ok()?))
     }
 
     /// Whether all columns that are asked for are among these names of a file.
     fn has_wanted<S: AsRef<str>>(&self, names: &[S]) -> bool {
-        let is =
-            |cell: &S, name: &str| self.config.rename.get(cell.as_ref()).map_or(cell.as_ref(), String::as_str) == name;
-        self.config.wanted().into_iter().all(|name| names.iter().any(|cell| is(cell, name)))
+        self.config.wanted().into_iter().all(|name| self.has(names, name))
+    }
+
+    /// Whether a column of the time is among these names of a file.
+    fn has_time(&self, names: &[String]) -> bool {
+        self.config.timestamp.names().into_iter().any(|name| self.has(names, name))
+    }
+
+    fn has<S: AsRef<str>>(&self, names: &[S], name: &str) -> bool {
+        let meant = |cell: &S| self.config.rename.get(cell.as_ref()).map_or(cell.as_ref(), String::as_str) == name;
+        names.iter().any(meant)
     }
 
     /// An error about a header, with the option that would find the right one.
@@ -47,7 +60,8 @@ impl FileReading {
             return error.help(format!("if such a line is a comment, set comment = \"{mark}\""));
         }
         let place = format!("{}:{}", span.name, head.line);
-        if let Some(line) = self.better_header(head.line, span) {
+        let names_time = head.names.as_ref().is_some_and(|names| self.has_time(names));
+        if let Some((line, false)) = self.better_header(head.line, span).filter(|_| !names_time) {
             let help = match &self.first {
                 Some((first, line)) if *first != span.name => {
                     format!(
@@ -75,11 +89,12 @@ impl FileReading {
         }
     }
 
-    /// The line of a file that names the columns, where that is not the one of its head.
-    fn better_header(&self, not: u64, span: &InputFile) -> Option<u64> {
+    /// The line of a file that names the columns, where that is not the one of its head, and whether a record seems to stand before it.
+    fn better_header(&self, not: u64, span: &InputFile) -> Option<(u64, bool)> {
         let file = File::open(&span.name).ok()?;
         let mut records = self.rules.records(&Arc::new(file), span, 0, 1).ok()?;
         records.skip_bom().ok()?;
+        let mut is_behind_records = false;
         for _ in 0..HEADER_SEARCH_RECORDS_MAX {
             match records.next() {
                 Ok(ReadOutcome::Record) => {}
@@ -93,8 +108,9 @@ impl FileReading {
                 columns => cells.len() == columns && !self.is_record(&cells),
             };
             if is_right && records.record_line() != not {
-                return Some(records.record_line()).filter(|line| *line > 0);
+                return Some((records.record_line(), is_behind_records)).filter(|(line, _)| *line > 0);
             }
+            is_behind_records |= cells.len() > 1 && self.seems_record(&cells);
         }
         None
     }

@@ -13,6 +13,8 @@ use super::records::{ReadOutcome, Records};
 
 /// Bytes of the records that are looked at.
 const END_BYTES_MAX: u64 = 1 << 20;
+/// Blank lines behind a head that are looked past.
+const BLANK_LINES_MAX: usize = 10;
 
 impl HeadRules {
     /// Whether all of the first records of a file behind its head have an empty cell behind those that the header names: what writes
@@ -24,9 +26,13 @@ impl HeadRules {
         names: usize,
     ) -> Result<bool> {
         let delimiter = self.dialect.delimiter;
-        match records.next_line().map_err(|e| unreadable(span, e))? {
-            ReadOutcome::Record => {}
-            _ => return Ok(false),
+        // Behind blank lines, of which a head has few.
+        for left in (0..BLANK_LINES_MAX).rev() {
+            match records.next_line().map_err(|e| unreadable(span, e))? {
+                ReadOutcome::Record if left > 0 && records.raw().trim_ascii().is_empty() => {}
+                ReadOutcome::Record => break,
+                _ => return Ok(false),
+            }
         }
         let may_end_so = records.raw().last() == Some(&delimiter);
         records.unread();

@@ -1,6 +1,7 @@
 //! Membership in the consumer group: joining it, waiting for it, leaving it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::stage::{BuildContext, SourceContext};
@@ -187,6 +188,7 @@ impl Group {
     /// Drains the splits, so that what they read is committed while this is still a member, and leaves.
     fn leave(&self, splits: &dyn SourceContext) -> Result<()> {
         let membership = &self.membership;
+        membership.is_leaving.store(true, Ordering::Relaxed);
         let closed = self.close_all(splits);
         if membership.settings.static_member.is_some() {
             // The group keeps the partitions of a static member for its next start.

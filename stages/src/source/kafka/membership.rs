@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::record::SplitId;
@@ -32,6 +32,8 @@ pub(super) struct Membership {
     pub(super) monitor: Arc<ConnectionMonitor>,
     pub(super) topic_ids: TopicIdentities,
     pub(super) seen_fields: Arc<SeenFields>,
+    /// Whether the group is being left: nothing more is begun.
+    pub(super) is_leaving: AtomicBool,
     state: Mutex<State>,
     /// What was said to be passed over. Each decoder names so many at most.
     passed_over: Mutex<BTreeSet<String>>,
@@ -79,6 +81,7 @@ impl Membership {
             monitor: Arc::new(monitor),
             topic_ids: TopicIdentities::default(),
             seen_fields: Arc::default(),
+            is_leaving: AtomicBool::new(false),
             state: Mutex::default(),
             passed_over: Mutex::default(),
         }

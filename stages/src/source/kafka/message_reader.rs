@@ -18,6 +18,9 @@ use crate::codec::json::{PassedOver, Pushed};
 use crate::kafka::topic_partition::TopicPartition;
 use crate::reading::{KindSample, SampleRules, StreamSample};
 
+/// What a message that waits takes beside its bytes: messages without any are bounded too.
+const MESSAGE_BYTES: usize = 100;
+
 /// A message that waits: it belongs to the sample, or did not fit the batch before it.
 struct Waiting {
     offset: u64,
@@ -212,7 +215,8 @@ impl MessageReader {
     fn hold(&mut self, offset: u64, payload: Option<&[u8]>, parts: MessageParts<'_>) -> TakeOutcome {
         let place = self.place_of(offset);
         if let Some(sample) = &mut self.kinds {
-            sample.count(payload.map_or(0, <[u8]>::len));
+            let bytes = parts.key.map_or(0, <[u8]>::len) + payload.map_or(0, <[u8]>::len);
+            sample.count(u64::from(payload.is_some()), bytes + MESSAGE_BYTES);
             self.decoder.sample(payload.unwrap_or_default(), &place, sample);
         }
         self.wait(offset, payload, parts);

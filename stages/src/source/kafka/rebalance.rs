@@ -1,6 +1,7 @@
 //! Answers the rebalances of the consumer group: opens the splits of partitions that come, closes those of partitions that
 //! go.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -51,7 +52,7 @@ impl RebalanceHandler {
         // As of now: with a later one a commit would pass whose partitions were taken away meanwhile. Before anything is
         // opened, for splits that stay commit meanwhile.
         let metadata = membership.renew(base.group_metadata());
-        if membership.is_stopping() {
+        if membership.is_stopping() || membership.is_leaving.load(Ordering::Relaxed) {
             // Nothing more is begun; what is left commits as a member of this generation.
             let nothing = TopicPartitionList::new();
             return answer(

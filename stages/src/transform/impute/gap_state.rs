@@ -99,7 +99,8 @@ impl GapState {
         if self.donors.is_empty() {
             return None;
         }
-        self.start = self.start.filter(|before| time < *before).map(|_| time);
+        let is_older = self.donors.last().is_some_and(|last| time < last.donor.time);
+        self.start = self.start.filter(|before| is_older && time <= *before).map(|_| time);
         self.since = if self.start.is_some() { self.since + 1 } else { 0 };
         self.start.map(|_| self.since)
     }

@@ -67,12 +67,15 @@ impl LateSeries<'_> {
             let time = self.time[row];
             let to_come = donors.first_from(time).filter(|_| place.falling.is_none());
             let next = to_come.map(|at| self.cells.donor(self.rows[at], self.time));
+            let arrivals = (to_come.unwrap_or(self.rows.len()) - at) as u64;
+            let is_beyond_limit = rule.limit.is_some_and(|limit| arrivals > limit);
             // A value that came before this record is the next one in time only if none that comes is nearer.
-            let right = match (place.right, next) {
-                (Some(known), None) if place.falling.is_some() || last => Some(known),
-                (Some(known), Some(next)) if known.time < next.time => Some(known),
-                (_, next) => next,
+            let is_known = match (place.right, next) {
+                (None, _) => false,
+                (Some(_), None) => place.falling.is_some() || last || is_beyond_limit,
+                (Some(known), Some(next)) => known.time < next.time || is_beyond_limit,
             };
+            let right = if is_known { place.right } else { next };
             // What lies beyond a span is known by the first record there, unless the donor comes before it.
             let is_beyond = |from: i64, span: Option<u64>| {
                 let first = span.and_then(|span| all.first_beyond(from, span));
@@ -83,7 +86,7 @@ impl LateSeries<'_> {
                 (Some(_), right) => right.is_some_and(|right| is_long(from, right.time, span)),
             };
             let seen = place.right.is_none() && is_long(place.from, latest, rule.max_gap);
-            let to_right = place.falling.unwrap_or_else(|| (to_come.unwrap_or(self.rows.len()) - at) as u64);
+            let to_right = if is_known { place.falling.unwrap_or(place.number) } else { arrivals };
             let sides = Sides {
                 row,
                 time,
@@ -91,7 +94,7 @@ impl LateSeries<'_> {
                 number: place.number,
                 right,
                 to_right,
-                steps: place.number + to_right,
+                steps: place.number + if is_known { place.falling.unwrap_or(1) } else { arrivals },
                 long: seen || beyond(place.from, rule.max_gap),
                 right_is_far: beyond(time, rule.max_age),
             };

@@ -60,6 +60,8 @@ pub(super) struct Departures {
     recent: VecDeque<(i64, bool)>,
     /// Those before, the one that was changed last at the end.
     runs: VecDeque<Run>,
+    /// The latest of the times that are not remembered any more.
+    forgotten: Option<i64>,
 }
 
 impl Departures {
@@ -70,6 +72,11 @@ impl Departures {
             Some((_, false)) => Some(Departure::Incomplete),
             None => self.runs.iter().any(|run| run.has(time)).then_some(Departure::Incomplete),
         }
+    }
+
+    /// Whether a time lies among those that are not remembered any more: the row of one that left may be made a second time.
+    pub(super) fn may_have_left(&self, time: i64) -> bool {
+        self.forgotten.is_some_and(|forgotten| time <= forgotten)
     }
 
     pub(super) fn add(&mut self, time: i64, departure: Departure) {
@@ -96,7 +103,7 @@ impl Departures {
             None => self.runs.push_back(Run { first: time, last: time, step: 0 }),
         }
         if self.runs.len() > RUNS_MAX {
-            self.runs.pop_front();
+            self.forgotten = self.forgotten.max(self.runs.pop_front().map(|run| run.last));
         }
     }
 }

@@ -158,6 +158,9 @@ impl Pivoter {
         let rows = self.rows.of(key);
         let left = if rows.open.contains_key(&time) { None } else { rows.left.of(time) };
         if left.is_none() {
+            if !rows.open.contains_key(&time) && rows.left.may_have_left(time) {
+                self.late.late += 1;
+            }
             let open = rows.open.entry(time).or_insert_with(|| OpenRow::new(batch, row, now));
             if open.add(batch, row, cell, &bound.kept) == Added::Taken {
                 let is_complete = self.settings.expect.is_some() && open.cells.len() == self.layout.names.len();

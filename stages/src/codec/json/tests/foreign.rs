@@ -300,3 +300,20 @@ fn what_writers_put_before_their_json_is_passed_over() {
     assert_eq!(names(batch.fields()), ["T"]);
     assert_eq!(rejected(&mut decoder, b"\xef\xbb"), "not UTF-8 at byte 0");
 }
+
+#[test]
+fn what_a_sample_has_decided_of_fields_to_come_outlives_a_restart() {
+    let mut decoder = Decoder::new(options());
+    let mut sample = KindSample::default();
+    let records =
+        [message(r#","a":1"#), message(r#","site":8"#), message(r#","site":"A7""#), message(r#","site":"B1""#)];
+    records.iter().for_each(|record| decoder.sample(record.as_bytes(), "t/0@1", &mut sample));
+    let _ = decoder.decide_kinds(sample);
+    assert_eq!(decode(&mut decoder, &records[..1]).len(), 1);
+    let mut later = Decoder::new(options());
+    later.restore(&decoder.snapshot_state()).expect("restores");
+    let batch = decode(&mut later, &records[1..]).remove(0);
+    let site = batch.fields().index("site").expect("a field");
+    assert_eq!(texts(batch.column(site)), [Some("8"), Some("A7"), Some("B1")]);
+    assert!(later.restore(&[101, 9]).is_err());
+}

@@ -160,6 +160,9 @@ fn hours_and_minutes_that_lost_their_zeros_are_read_where_they_stand_by_themselv
         }
     }
     check("%Y %j %H%M", "UTC", &[("2024 31 2400", "2024-02-01T00:00:00Z")]);
+    // They may be hours and minutes alone.
+    let mut reader = of_format("%Y%m%d %H%M%S", "UTC");
+    assert!(["20240101 1830", "20240101 30"].iter().all(|text| read(&mut reader, text).is_err()));
 }
 
 #[test]

@@ -198,3 +198,11 @@ fn files_of_a_glob_may_name_their_columns_in_other_lines_than_the_first() {
     let undeclared = of_glob(&files, json!({ "skip_lines": 2 })).expect_err("not by name");
     assert!(undeclared.help_text().is_some_and(|help| help.contains("with `fields`")), "{undeclared:?}");
 }
+
+#[test]
+fn a_record_right_behind_a_header_that_comes_again_is_no_line_of_units() {
+    let csv = b"timestamp,a,b\nTS,ug,ug\n2004-03-10,1,2\ntimestamp,b,a\n2004-03-11,4,3\n2004-03-12,6,5\n\
+                timestamp,a,b\nTS,ug,ug\n2004-03-13,7,8\n";
+    let found = read(csv, json!({ "fields": ["a", "b"], "skip_after_header": 1 }));
+    assert_eq!((found.values(), found.reasons()), (vec!["a=1 b=2", "a=3 b=4", "a=5 b=6", "a=7 b=8"], vec![]));
+}

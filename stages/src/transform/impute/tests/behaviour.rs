@@ -275,6 +275,25 @@ fn a_value_that_came_before_an_older_stretch_is_not_carried_into_it_where_a_near
 }
 
 #[test]
+fn a_late_record_goes_by_a_value_that_came_before_it_where_no_nearer_one_comes() {
+    let hours: Vec<i64> = [10, 20, 15].into_iter().chain(21..=40).collect();
+    let times: Vec<i64> = hours.iter().map(|hour| START + hour * HOUR).collect();
+    let mut cells = vec![None; hours.len()];
+    (cells[0], cells[1]) = (Some(10.0), Some(20.0));
+    for size in 1..=8 {
+        let fill = |step: serde_json::Value| {
+            let rows = |(times, cells): (&[i64], _)| timed(times, None, &[("x", cells)]);
+            let out = run(&json!([step]), times.chunks(size).zip(cells.chunks(size)).map(rows).collect());
+            (column(&out, "x")[2], column_quality(&out, "x")[2].to_string())
+        };
+        let (value, quality) = fill(json!({ "method": "backward_fill", "limit": 3 }));
+        assert_eq!((value, &*quality), (Some(20.0), "unknown backward_fill(1)"), "batches of {size}");
+        let (value, _) = fill(json!({ "method": "interpolate", "by": "records" }));
+        assert_eq!(value, Some(15.0), "batches of {size}");
+    }
+}
+
+#[test]
 fn a_cell_that_could_not_be_read_is_filled_only_where_that_is_asked_for_and_counts_in_the_limit() {
     let rows = || with_quality(batch(&[("x", &[None, None, None])]), &[CellQuality::UNREADABLE]);
     let rows = || Batch::concat(&[batch(&[("x", &[Some(1.0)])]), rows()]).expect("one layout");

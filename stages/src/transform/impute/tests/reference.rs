@@ -99,15 +99,17 @@ fn fill(step: &Step, time: &[i64], cells: &[Cell], row: usize, all: &[f64]) -> O
         known.donors.iter().rev().map(|(at, _)| *at).filter(|at| time[*at] > now).min_by_key(|at| time[*at]);
     let behind = row + 1..cells.len();
     // The value that came last, if each record since is older than the one before.
-    let falls = (0..row).rev().take_while(|at| time[*at] > time[*at + 1]);
+    let falls = (0..row).rev().take_while(|at| time[*at] >= time[*at + 1]);
     let falling = falls.clone().find(|at| donor(&cells[*at]).is_some()).filter(|at| known_right == Some(*at));
+    let falling = falling.filter(|at| time[at + 1..=row].iter().all(|later| *later < time[*at]));
     let to_come = behind.clone().find(|at| donor(&cells[*at]).is_some() && time[*at] >= now);
     let to_come = to_come.filter(|_| falling.is_none());
-    let right = match (known_right, to_come) {
-        (Some(known), Some(next)) => Some(if time[known] < time[next] { known } else { next }),
-        (known, next) => known.or(next),
-    };
-    let to_right = falling.map_or(to_come.unwrap_or(cells.len()) - row, |at| row - at) as u64;
+    let near = to_come.filter(|at| step.limit.is_none_or(|limit| (at - row) as u64 <= u64::from(limit)));
+    let is_known = known_right.is_some_and(|known| near.is_none_or(|next| time[known] < time[next]));
+    let right = if is_known { known_right } else { to_come };
+    let to_come_in = (to_come.unwrap_or(cells.len()) - row) as u64;
+    let (known_in, known_steps) = falling.map_or((number, 1), |at| ((row - at) as u64, (row - at) as u64));
+    let to_right = if is_known { known_in } else { to_come_in };
     let from = left.map(|(at, _)| time[at]).or(start.filter(|_| none)).unwrap_or(now);
     // What is between here and the right side decides, and if there is none, all that came.
     let reaches = |from: i64, span: i64| match (known_right, to_come) {
@@ -136,7 +138,7 @@ fn fill(step: &Step, time: &[i64], cells: &[Cell], row: usize, all: &[f64]) -> O
         Method::Interpolate => {
             let (start, end) = (left?.0, right?);
             let (low, high) = (cells[start].0.expect("a donor"), cells[end].0.expect("a donor"));
-            let steps = number + to_right;
+            let steps = number + if is_known { known_steps } else { to_right };
             let value = if step.by != Some(By::Records) && time[end] > time[start] {
                 (high - low) * (now - time[start]) as f64 / (time[end] - time[start]) as f64 + low
             } else {
