@@ -284,7 +284,7 @@ fn a_late_record_goes_by_a_value_that_came_before_it_where_no_nearer_one_comes()
         let fill = |step: serde_json::Value| {
             let rows = |(times, cells): (&[i64], _)| timed(times, None, &[("x", cells)]);
             let out = run(&json!([step]), times.chunks(size).zip(cells.chunks(size)).map(rows).collect());
-            (column(&out, "x")[2], column_quality(&out, "x")[2].to_string())
+            (column(&out, "x")[2], column_quality(&out, "x")[2].clone())
         };
         let (value, quality) = fill(json!({ "method": "backward_fill", "limit": 3 }));
         assert_eq!((value, &*quality), (Some(20.0), "unknown backward_fill(1)"), "batches of {size}");
