@@ -81,7 +81,7 @@ impl OutputDir {
             }
             Package::Foreign => Err(self.foreign()),
             Package::Own(_) | Package::Absent => {
-                disk::replace(&self.dir, &FileNames::description_of(&file.name), &bytes(resource)?)
+                disk::stage(&self.dir, &FileNames::description_of(&file.name), &bytes(resource)?)
             }
         }
     }

@@ -74,6 +74,17 @@ pub(super) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     sync_dir(dir)
 }
 
+/// Writes a small file under the hidden name that it has until it is committed: who dies while writing it leaves no other name.
+pub(super) fn stage(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    let path = dir.join(name);
+    let written = std::fs::File::create(&path).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.map_err(|error| path_error("write", &path, error))?;
+    sync_dir(dir)
+}
+
 /// Writes a small file that is not there yet, as a whole.
 pub(super) fn create_whole(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     let path = dir.join(name);
