@@ -20,11 +20,10 @@ impl WarnOnce {
         }
     }
 
-    /// Says something that is no warning, unless it was said before of the same subject: what stands before the first colon.
-    pub(crate) fn info(&self, message: &str) {
-        let subject = message.split_once(':').map_or(message, |(subject, _)| subject);
+    /// Says something that is no warning, unless it was said before of the same subject. Warnings are given all the same.
+    pub(crate) fn info(&self, message: &str, subject: &str) {
         let mut subjects = self.0.lock();
-        if subjects.len() < SUBJECTS_MAX && subjects.insert(subject.to_owned()) {
+        if subjects.len() < SUBJECTS_MAX && subjects.insert(format!("info: {subject}")) {
             tracing::info!("{message}");
         }
     }

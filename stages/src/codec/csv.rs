@@ -15,6 +15,9 @@ use super::clock_codes::is_clock_code;
 use super::text;
 use super::unique_names::unique_names;
 
+/// The columns of a record's marks: its flags, how its values were filled, and the tests that objected.
+pub(crate) const MARK_COLUMNS: [&str; 3] = ["qc_flags", "fills", "tests"];
+
 /// Writes batches as lines of CSV: which columns there are, and how they are separated.
 #[derive(Clone, Debug)]
 pub struct CsvEncoder {
@@ -86,9 +89,9 @@ impl CsvEncoder {
     /// The columns behind the fields.
     fn extra_columns(&self) -> impl Iterator<Item = &'static str> {
         let columns = [
-            (self.marks == Marks::Text, "qc_flags"),
-            (self.marks != Marks::None, "fills"),
-            (self.marks != Marks::None, "tests"),
+            (self.marks == Marks::Text, MARK_COLUMNS[0]),
+            (self.marks != Marks::None, MARK_COLUMNS[1]),
+            (self.marks != Marks::None, MARK_COLUMNS[2]),
             (self.partition, "partition"),
             (self.offset, "offset"),
             (self.processed_at, "processed_at"),

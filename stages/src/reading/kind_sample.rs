@@ -10,8 +10,8 @@ use super::suggestions::{is_number_otherwise, reads_as_numbers};
 
 /// Bytes of a sample at most.
 pub const SAMPLE_BYTES_MAX: u64 = 1 << 20;
-/// Texts of one field that are kept.
-const TEXTS_MAX: usize = 100;
+/// Texts of one field that a sample keeps.
+pub(crate) const TEXTS_MAX: usize = 100;
 
 /// The cells of a sample's fields, by name. Its size is bounded by that of the sample.
 #[derive(Debug, Default)]
@@ -49,8 +49,8 @@ pub enum SampledCell {
 pub struct Kinds {
     /// The kind of each field that has had a value.
     pub by_name: BTreeMap<String, Kind>,
-    /// What became text, each with a cell that made it so, and what did not although it might.
-    pub texts: Vec<String>,
+    /// What is said of fields: which became text, with a cell that made it so, and which did not although they might.
+    pub said: Vec<(String, String)>,
 }
 
 impl KindSample {
@@ -92,34 +92,60 @@ impl KindSample {
         }
     }
 
-    /// Decides: a field holds numbers if most of its cells with a value are numbers, unless one of them is a code
-    /// and none has a fraction. With `otherwise`,
-    /// texts that other options would read as numbers make none of text, so that these options can be named.
+    /// Decides. With `otherwise`, texts that other options would read as numbers make none of text, so that these options can be named.
     #[must_use]
     pub fn decide(self, otherwise: Option<&NumberOptions>) -> Kinds {
         let mut kinds = Kinds::default();
-        for (name, FieldKinds { numbers, texts, text_count, first, code, has_fraction }) in self.fields {
-            let is_text = || text_count > numbers && !otherwise.is_some_and(|by| is_number_otherwise(&texts, by));
-            let unlike = code.as_ref().filter(|_| has_fraction);
-            if let Some((text, place)) = unlike {
-                kinds.texts.push(format!(
-                    "`{name}` holds numbers, for others have fractions: `{text}` at {place} looks like a code; if it is one, name the \
-                     field in `text_fields`"
-                ));
-            }
-            let made_so = match (code.filter(|_| !has_fraction), first) {
-                (Some(code), _) => Some((code, "is a code and no number")),
-                (None, Some(first)) if is_text() && otherwise.is_some() => Some((first, "is no number")),
-                (None, Some(first)) if is_text() => Some((first, "is a text")),
-                _ => None,
-            };
-            if let Some(((text, place), why)) = &made_so {
-                let hint = otherwise.map_or_else(String::new, |by| reads_as_numbers(&texts, by, numbers > 0));
-                kinds.texts.push(format!("`{name}` is text: `{text}` at {place} {why}{hint}"));
-            }
-            kinds.by_name.insert(name, if made_so.is_some() { Kind::Text } else { Kind::Number });
+        for (name, field) in self.fields {
+            let FieldKinds { numbers, texts, text_count, first, code, has_fraction } = &field;
+            let first = first.as_ref().map(|(text, place)| (text.as_str(), place.as_str()));
+            let code = code.as_ref().map(|(text, place)| (text.as_str(), place.as_str()));
+            let has_fraction = *has_fraction;
+            let cells = SampledCells { numbers: *numbers, texts, text_count: *text_count, first, code, has_fraction };
+            let (kind, said) = cells.decide(&name, otherwise);
+            kinds.said.extend(said.map(|said| (name.clone(), said)));
+            kinds.by_name.insert(name, kind);
         }
         kinds
+    }
+}
+
+/// The cells of one field with a value, by which its kind is decided.
+pub(crate) struct SampledCells<'a> {
+    pub(crate) numbers: u64,
+    /// Some of those that are no numbers.
+    pub(crate) texts: &'a [Vec<u8>],
+    pub(crate) text_count: u64,
+    /// The first one that is no number, and the first code such as `007`, with its place.
+    pub(crate) first: Option<(&'a str, &'a str)>,
+    pub(crate) code: Option<(&'a str, &'a str)>,
+    pub(crate) has_fraction: bool,
+}
+
+impl SampledCells<'_> {
+    /// The kind of the field, and what is said of it: numbers if most of its cells are, unless one of them is a code and none has a
+    /// fraction.
+    pub(crate) fn decide(&self, name: &str, otherwise: Option<&NumberOptions>) -> (Kind, Option<String>) {
+        let is_text =
+            self.text_count > self.numbers && !otherwise.is_some_and(|by| is_number_otherwise(self.texts, by));
+        match (self.code, self.first) {
+            (Some((text, place)), _) if !self.has_fraction => {
+                (Kind::Text, Some(format!("`{name}` is text: `{text}` at {place} is a code and no number")))
+            }
+            (_, Some((text, place))) if is_text => {
+                let why = if otherwise.is_some() { "is no number" } else { "is a text" };
+                let hint = otherwise.map_or_else(String::new, |by| reads_as_numbers(self.texts, by, self.numbers > 0));
+                (Kind::Text, Some(format!("`{name}` is text: `{text}` at {place} {why}{hint}")))
+            }
+            (Some((text, place)), _) => {
+                let said = format!(
+                    "`{name}` holds numbers, for others have fractions: `{text}` at {place} looks like a code; if it is one, name the \
+                     field in `text_fields`"
+                );
+                (Kind::Number, Some(said))
+            }
+            (None, _) => (Kind::Number, None),
+        }
     }
 }
 
@@ -145,11 +171,12 @@ mod tests {
             let kinds = sample.decide(Some(&NumberOptions::default()));
             assert_eq!(kinds.by_name.get("f"), Some(&kind), "{cells:?}");
             let says = kind == Kind::Text || cells.iter().any(|(kind, _)| *kind == Code);
-            assert_eq!(kinds.texts.len(), usize::from(says), "{:?}", kinds.texts);
+            assert_eq!(kinds.said.len(), usize::from(says), "{:?}", kinds.said);
         }
         let mut sample = KindSample::default();
         ["2,5", "3,5"].iter().for_each(|cell| sample.add("f", Text, cell.as_bytes(), "t/0@4"));
-        assert_eq!(sample.decide(None).texts, ["`f` is text: `2,5` at t/0@4 is a text"]);
+        let said = ("f".to_owned(), "`f` is text: `2,5` at t/0@4 is a text".to_owned());
+        assert_eq!(sample.decide(None).said, [said]);
     }
 
     #[test]

@@ -39,9 +39,9 @@ impl CellReport {
         self.told.warn(|| warning.to_owned(), field);
     }
 
-    /// Says something of a sample, once for all splits.
-    pub fn tell(&self, finding: &str) {
-        self.told.info(finding);
+    /// Says something of a field in a sample, once for all splits.
+    pub fn tell(&self, field: &str, finding: &str) {
+        self.told.info(finding, field);
     }
 
     /// The options that would read the first cell.

@@ -7,13 +7,11 @@ use std::sync::Arc;
 use aqpipe_engine::Result;
 use aqpipe_engine::record::{Batch, CellQuality, Column, SAMPLE_RECORDS};
 
+use super::kind_sample::TEXTS_MAX;
 use super::options::{NumberOptions, UnreadableAction};
 use super::report::CellReport;
 use super::sample::{FieldSample, judge};
 use super::unreadable::UnreadableCells;
-
-/// Texts of one field that are kept.
-const TEXTS_MAX: usize = 100;
 
 /// How a stream's cells are judged.
 #[derive(Clone, Debug)]

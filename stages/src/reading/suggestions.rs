@@ -153,8 +153,7 @@ fn limits_and_marks(all: &[Vec<u8>], options: &NumberOptions) -> Vec<Suggestion>
 }
 
 /// Whether most texts are numbers with another decimal mark or with separators of thousands: they only look like words.
-#[must_use]
-pub fn is_number_otherwise(texts: &[Vec<u8>], options: &NumberOptions) -> bool {
+pub(super) fn is_number_otherwise(texts: &[Vec<u8>], options: &NumberOptions) -> bool {
     let separators = [Thousands::None, Thousands::Blank, Thousands::Apostrophe];
     let marks = separators.into_iter().flat_map(|thousands| [('.', thousands), (',', thousands)]);
     let mut marks = marks.chain([('.', Thousands::Comma), (',', Thousands::Point)]);
@@ -165,8 +164,7 @@ pub fn is_number_otherwise(texts: &[Vec<u8>], options: &NumberOptions) -> bool {
 }
 
 /// What is said of a field that became text, where options would read most of its texts as numbers beside those that are some.
-#[must_use]
-pub fn reads_as_numbers(texts: &[Vec<u8>], options: &NumberOptions, has_numbers: bool) -> String {
+pub(super) fn reads_as_numbers(texts: &[Vec<u8>], options: &NumberOptions, has_numbers: bool) -> String {
     let others = OtherCells { have_values: has_numbers, ..OtherCells::default() };
     let found = suggestions(texts, options, others).into_iter();
     let found = found.filter(|found| has_numbers || !found.text.starts_with("`missing"));

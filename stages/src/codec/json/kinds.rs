@@ -40,12 +40,12 @@ impl Decoder {
         }
     }
 
-    /// Decides the kinds of fields by a sample. Returns what became text. Call it before the first record.
-    pub(crate) fn decide_kinds(&mut self, sample: KindSample) -> Vec<String> {
+    /// Decides the kinds of fields by a sample. Returns what is said of fields, by their names. Call it before the first record.
+    pub(crate) fn decide_kinds(&mut self, sample: KindSample) -> Vec<(String, String)> {
         // A text is a number in a declared measurement only, whatever its marks are.
         let kinds = sample.decide(None);
         self.layout.decide(kinds.by_name);
         self.renew_rows();
-        kinds.texts
+        kinds.said
     }
 }

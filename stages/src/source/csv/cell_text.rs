@@ -86,6 +86,12 @@ pub(super) fn not_in(encoding: &'static Encoding) -> String {
     if encoding == UTF_8 { "not UTF-8".to_owned() } else { format!("not {}", encoding.name()) }
 }
 
+/// Whether cells seem to be a record, and no names: most are numbers and times.
+pub(super) fn seem_record<'a>(cells: impl Iterator<Item = &'a str>) -> bool {
+    let (count, values) = cells.fold((0, 0), |(count, values), cell| (count + 1, values + usize::from(is_value(cell))));
+    2 * values > count
+}
+
 /// Whether a cell looks like a number or a time, and like no name.
 pub(super) fn is_value(cell: &str) -> bool {
     let is_letter_of_values = |c: char| matches!(c, 't' | 'T' | 'z' | 'Z' | 'e' | 'E');

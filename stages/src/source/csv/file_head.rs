@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aqpipe_engine::{Error, Result};
 
-use super::cell_text::{ENCODING_HELP, is_value, not_in};
+use super::cell_text::{ENCODING_HELP, not_in, seem_record};
 use super::config::CsvSourceConfig;
 use super::dialect::Dialect;
 use super::file_text::FileText;
@@ -333,10 +333,10 @@ pub(super) fn unreadable(span: &InputFile, cause: std::io::Error) -> Error {
     Error::new(format!("cannot read {}", span.name)).because(cause)
 }
 
-/// Whether a line seems to be a record: most of its cells are numbers and times.
+/// Whether a line seems to be a record.
 fn seems_record(line: &[u8], delimiter: u8) -> bool {
     let text = String::from_utf8_lossy(line);
-    let cells =
-        || text.split(char::from(delimiter)).map(|cell| cell.trim_matches(|c: char| c == '"' || c.is_whitespace()));
-    2 * cells().filter(|cell| is_value(cell)).count() > cells().count()
+    seem_record(
+        text.split(char::from(delimiter)).map(|cell| cell.trim_matches(|c: char| c == '"' || c.is_whitespace())),
+    )
 }

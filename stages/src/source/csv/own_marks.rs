@@ -1,7 +1,6 @@
 //! Columns of marks in files that a pipeline wrote.
 
-/// Names of the columns in which the sink `csv` writes flags, fills and tests.
-const OWN_MARKS: [&str; 3] = ["qc_flags", "fills", "tests"];
+use crate::codec::csv::MARK_COLUMNS;
 
 /// What is to be done to take them in.
 pub(super) const OWN_MARKS_HELP: &str = "a cell that failed a check there would be a gap here. Write the file with `marks = \"columns\"` in the [sink] of that pipeline, and \
@@ -10,13 +9,13 @@ pub(super) const OWN_MARKS_HELP: &str = "a cell that failed a check there would 
 
 /// Whether a file has these columns.
 pub(super) fn has_own_marks<S: AsRef<str>>(names: &[S]) -> bool {
-    OWN_MARKS.into_iter().all(|mark| names.iter().any(|name| name.as_ref() == mark))
+    MARK_COLUMNS.into_iter().all(|mark| names.iter().any(|name| name.as_ref() == mark))
 }
 
 /// What is said of them.
 pub(super) fn own_marks() -> String {
     format!(
         "the columns `{}` are marks of the pipeline that wrote the file, which are not read",
-        OWN_MARKS.join("`, `")
+        MARK_COLUMNS.join("`, `")
     )
 }

@@ -16,14 +16,10 @@ use super::records::ReadOutcome;
 use super::row_decoder::RowDecoder;
 use super::text_columns::{TextCells, TextColumns};
 use crate::reading::{
-    FieldSample, Reading, UnreadableAction, is_code, is_fraction, is_number_otherwise, judge, reads_as_numbers,
+    FieldSample, Reading, SAMPLE_BYTES_MAX, SampledCells, TEXTS_MAX, UnreadableAction, is_code, is_fraction, judge,
     shows_decimal,
 };
 
-/// Bytes of a sample at most.
-const SAMPLE_BYTES_MAX: u64 = 1 << 20;
-/// Texts of one field that are kept.
-const TEXTS_MAX: usize = 100;
 /// Cells that are no text, for which a run stops in a column that nobody asked for by its name: a few may be damaged.
 const NOT_TEXT_CELLS_MIN: u64 = 10;
 
@@ -262,33 +258,24 @@ fn decide(mut fields: Vec<Cells>, decoder: &mut RowDecoder, action: UnreadableAc
     let unknown: Vec<usize> = decoder.unknown_kinds().iter().copied().filter(|index| *index < fields.len()).collect();
     for index in unknown {
         let Cells { sample, code, has_fraction, .. } = &fields[index];
-        let mostly_text = sample.unreadable > sample.values && !is_number_otherwise(&sample.texts, &options);
-        let made_so = match code {
-            Some((code, place)) if !has_fraction => Some((code.clone(), place.clone(), "is a code and no number")),
-            _ if mostly_text => {
-                let text = sample.texts.first().map(|text| String::from_utf8_lossy(text).into_owned());
-                Some((text.unwrap_or_default(), sample.place.clone().unwrap_or_default(), "is no number"))
-            }
-            _ => None,
-        };
-        if let Some((text, place)) = code.as_ref().filter(|_| *has_fraction) {
-            findings.texts.push(format!(
-                "`{}` holds numbers, for others have fractions: `{text}` at {place} looks like a code; if it is one, name the field in \
-                 `text_fields`",
-                sample.name
-            ));
+        if sample.values + sample.unreadable == 0 {
+            continue;
         }
-        if let Some((text, place, why)) = made_so {
-            let hint = match code {
-                Some(_) => String::new(),
-                None => reads_as_numbers(&sample.texts, &options, sample.values > 0),
-            };
-            findings.texts.push(format!("`{}` is text: `{text}` at {place} {why}{hint}", sample.name));
-            kinds.push((index, Kind::Text));
+        let first = sample.texts.first().map(|text| String::from_utf8_lossy(text));
+        let cells = SampledCells {
+            numbers: sample.values,
+            texts: &sample.texts,
+            text_count: sample.unreadable,
+            first: first.as_deref().zip(sample.place.as_deref()),
+            code: code.as_ref().map(|(text, place)| (text.as_str(), place.as_str())),
+            has_fraction: *has_fraction,
+        };
+        let (kind, said) = cells.decide(&sample.name, Some(&options));
+        findings.texts.extend(said);
+        kinds.push((index, kind));
+        if kind == Kind::Text {
             samples.extend(fields[index].are_mostly_not_text(false).then(|| fields[index].not_text.clone()));
             fields[index] = Cells::default();
-        } else if sample.values + sample.unreadable > 0 {
-            kinds.push((index, Kind::Number));
         }
     }
     decoder.decide(&kinds);

@@ -69,8 +69,8 @@ impl MessageDecoder {
         }
     }
 
-    /// Decides the kinds of fields by a sample, before the first record. Returns what became text.
-    pub(super) fn decide_kinds(&mut self, sample: KindSample) -> Vec<String> {
+    /// Decides the kinds of fields by a sample, before the first record. Returns what is said of fields, by their names.
+    pub(super) fn decide_kinds(&mut self, sample: KindSample) -> Vec<(String, String)> {
         match self {
             MessageDecoder::Json(decoder) => decoder.decide_kinds(sample),
             MessageDecoder::Csv(decoder) => decoder.decide_kinds(sample),

@@ -152,9 +152,9 @@ impl MessageReader {
     /// Decides the kinds of fields by the messages that are held, and lets go of them.
     pub(super) fn decide_kinds(&mut self) {
         if let Some(sample) = self.kinds.take() {
-            let texts = self.decoder.decide_kinds(sample);
+            let said = self.decoder.decide_kinds(sample);
             if self.rules.asked.is_none() {
-                texts.iter().for_each(|text| self.rules.report.tell(text));
+                said.iter().for_each(|(field, said)| self.rules.report.tell(field, said));
             }
         }
     }

@@ -11,6 +11,7 @@ use rdkafka::Message;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::membership::Membership;
@@ -106,16 +107,11 @@ impl<C: ConsumerContext> KafkaSplitReader<C> {
             let Some(polled) = handle.take(|| self.queue.poll(timeout)) else { break };
             match polled {
                 None => break,
-                Some(Ok(message)) => {
-                    let offset = message.offset().max(0) as u64;
-                    // Headers are left alone: a key that is not UTF-8 would panic in the client library.
-                    let parts = MessageParts { key: message.key(), time: message.timestamp().to_millis() };
-                    match self.messages.take(offset, message.payload(), parts)? {
-                        TakeOutcome::Taken => taken += 1,
-                        TakeOutcome::Known => {}
-                        TakeOutcome::Full | TakeOutcome::Held => break,
-                    }
-                }
+                Some(Ok(message)) => match take(&mut self.messages, &message)? {
+                    TakeOutcome::Taken => taken += 1,
+                    TakeOutcome::Known => {}
+                    TakeOutcome::Full | TakeOutcome::Held => break,
+                },
                 Some(Err(error)) => {
                     self.handle_error(error)?;
                     if self.is_done()? {
@@ -147,9 +143,7 @@ impl<C: ConsumerContext> KafkaSplitReader<C> {
                 None if is_at_end || ends.is_some_and(|ends| ends <= Instant::now()) => break,
                 None => return Ok(false),
                 Some(Ok(message)) => {
-                    let offset = message.offset().max(0) as u64;
-                    let parts = MessageParts { key: message.key(), time: message.timestamp().to_millis() };
-                    self.messages.take(offset, message.payload(), parts)?;
+                    take(&mut self.messages, &message)?;
                     self.sample_ends.get_or_insert(now + SAMPLE_WAIT_MAX);
                 }
                 Some(Err(error)) => {
@@ -232,6 +226,12 @@ impl<C: ConsumerContext> KafkaSplitReader<C> {
         let partition = self.messages.partition();
         settings.endpoint.report_reads(partition.topic(), &settings.group, partition.partition(), &read);
     }
+}
+
+/// Hands a message over. Headers are left alone: a key that is not UTF-8 would panic in the client library.
+fn take(messages: &mut MessageReader, message: &BorrowedMessage<'_>) -> Result<TakeOutcome> {
+    let parts = MessageParts { key: message.key(), time: message.timestamp().to_millis() };
+    messages.take(message.offset().max(0) as u64, message.payload(), parts)
 }
 
 impl<C: ConsumerContext + 'static> SplitReader for KafkaSplitReader<C> {

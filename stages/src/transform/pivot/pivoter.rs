@@ -156,11 +156,10 @@ impl Pivoter {
         let now = self.clock.now();
         let series = (key * NAMES_MAX + number) as u64;
         let rows = self.rows.of(key);
-        let left = if rows.open.contains_key(&time) { None } else { rows.left.of(time) };
+        let is_open = rows.open.contains_key(&time);
+        let left = if is_open { None } else { rows.left.of(time) };
         if left.is_none() {
-            if !rows.open.contains_key(&time) && rows.left.may_have_left(time) {
-                self.late.late += 1;
-            }
+            self.late.late += u64::from(!is_open && rows.left.may_have_left(time));
             let open = rows.open.entry(time).or_insert_with(|| OpenRow::new(batch, row, now));
             if open.add(batch, row, cell, &bound.kept) == Added::Taken {
                 let is_complete = self.settings.expect.is_some() && open.cells.len() == self.layout.names.len();

@@ -278,7 +278,7 @@ fn a_sample_decides_kinds_of_known_and_of_new_fields_and_leaves_nothing_behind()
         decoder.sample(record.as_bytes(), &format!("t/0@{place}"), &mut sample);
     }
     assert_eq!((decoder.rows(), decoder.fields().list.len(), decoder.passed_over().values), (0, 0, 0));
-    let texts = decoder.decide_kinds(sample);
+    let texts: Vec<String> = decoder.decide_kinds(sample).into_iter().map(|(_, said)| said).collect();
     let said = ["`b` is text: `low` at t/0@2 is a text", "`d` is text: `true` at t/0@0 is a text"];
     assert_eq!(texts, [&said[..], &["`e` is text: `9007199254740993` at t/0@3 is a code and no number"]].concat());
     let batches = decode(&mut decoder, &[records[0], records[3]]);

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use aqpipe_engine::record::Kind;
+
 use super::super::message_decoder::{CsvMessageDecoder, CsvMessageTable};
 use super::*;
 use crate::codec::json::Pushed;
-use crate::reading::NumberOptions;
+use crate::reading::{KindSample, NumberOptions};
 
 fn decoder(columns: &[&str], more: &Value) -> CsvMessageDecoder {
     let part = |name: &str| more.get(name).cloned().unwrap_or(Value::Null);
@@ -150,4 +152,33 @@ fn a_message_that_is_no_row_is_told_in_words_for_messages() {
         assert_eq!(push(&mut rows, row, None), Ok(Pushed::Row), "{row:?}");
         assert_eq!(numbers(&rows.take().expect("fits").expect("rows"), "v"), [None]);
     }
+}
+
+#[test]
+fn a_sample_of_messages_decides_the_kinds_of_columns() {
+    let mut decoder = decoder(&["at", "a", "b", "c", "d"], &json!({}));
+    assert!(decoder.wants_sample());
+    let mut sample = KindSample::default();
+    let rows = [
+        "2024-03-01T00:00:00Z,offline,1,7,\"2,5\"",
+        "never,2.5,low,007,\"3,5\"",
+        "x",
+        "2024-03-01T01:00:00Z,3,high,8,NA",
+    ];
+    for (place, row) in rows.iter().enumerate() {
+        decoder.sample(row.as_bytes(), &format!("t/0@{place}"), &mut sample);
+    }
+    let said: Vec<String> = decoder.decide_kinds(sample).into_iter().map(|(_, said)| said).collect();
+    assert_eq!(
+        said,
+        ["`b` is text: `low` at t/0@1 is no number", "`c` is text: `007` at t/0@1 is a code and no number"]
+    );
+    // `d` has decimal commas: its cells fail, so that `decimal` can be named.
+    for row in [rows[0], rows[3]] {
+        assert_eq!(push(&mut decoder, row, None), Ok(Pushed::Row));
+    }
+    let batch = decoder.take().expect("fits").expect("rows");
+    let kinds: Vec<Kind> = batch.fields().list.iter().map(|field| field.kind).collect();
+    assert_eq!(kinds, [Kind::Number, Kind::Text, Kind::Text, Kind::Number]);
+    assert_eq!(numbers(&batch, "a"), [None, Some(3.0)]);
 }
