@@ -1,0 +1,1 @@
+//! `/metrics`: the facts as Prometheus text and as OpenMetrics.

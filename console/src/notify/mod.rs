@@ -1,0 +1,1 @@
+//! Tells commands and web hooks of alerts.

@@ -1,0 +1,1 @@
+//! The HTTP listener that serves all pipelines of a process.
