@@ -7,7 +7,8 @@ use crate::config::Pipeline;
 use crate::error::{ErrorKind, Result};
 use crate::stage::Delivery;
 
-/// Runs a pipeline to its end. Blocks.
+/// Runs a pipeline to its end. Blocks. Within a tracing span that has a field `instance`, that gets the name of this process
+/// among those that run the pipeline, where there can be several.
 ///
 /// # Errors
 /// Why it failed: what had been committed is there, and the next start goes on from it.
@@ -35,5 +36,7 @@ fn steps(request: &Request<'_>, delivery: &mut Delivery) -> Result<Outcome, Exit
         let recovered = start::recover(decided)?;
         start::fit(recovered)
     })?;
-    Ok(Supervisor::start(request, fitted)?.run()?)
+    let supervisor = Supervisor::start(request, fitted)?;
+    request.options.running.open();
+    Ok(supervisor.run()?)
 }
