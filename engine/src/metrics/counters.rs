@@ -44,7 +44,7 @@ pub struct Metrics {
     pub files_refused: AtomicU64,
     /// Bytes read from the source.
     pub bytes_in: AtomicU64,
-    /// Bytes handed to the sink's file or client, committed or not.
+    /// Bytes of output, dead letters included: of files once they are visible, of messages once they are handed to the client.
     pub bytes_out: AtomicU64,
     /// Lines of the input that are no records and were passed over: a header that comes again.
     pub passed_over: AtomicU64,

@@ -71,7 +71,7 @@ pub struct Snapshot {
     pub files_in: Vec<String>,
     /// Bytes read.
     pub bytes_in: u64,
-    /// Bytes written, committed or not.
+    /// Bytes of output, dead letters included: of files once they are visible, of messages once they are handed to the client.
     pub bytes_out: u64,
     /// Lines that are no records and were passed over.
     pub passed_over: u64,
