@@ -1,12 +1,10 @@
 //! Tells a service manager what it asks for (`sd_notify(3)`): that the pipelines run, how they do, that they live, that they stop.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use aqpipe_engine::cancel::CancellationToken;
-use aqpipe_engine::stage::Latch;
+use aqpipe_engine::monitor::Phase;
 use sd_notify::NotifyState;
 
 use crate::status::Status;
@@ -18,21 +16,11 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(5);
 /// Signs of life for each time that the manager waits for one: it is told so by sd_watchdog_enabled(3).
 const SIGNS_PER_WATCHDOG: u32 = 2;
 
-/// A pipeline of the service.
-pub(crate) struct ServedPipeline {
-    pub(crate) status: Status,
-    /// Opened when it runs.
-    pub(crate) running: Arc<Latch>,
-    /// Opened when it has ended.
-    pub(crate) done: Arc<Latch>,
-    pub(crate) cancellation: CancellationToken,
-}
-
 /// The thread that tells the service manager, until it is dropped; there is none without a service manager.
 pub(crate) struct Service(Option<(Sender<()>, JoinHandle<()>)>);
 
 impl Service {
-    pub(crate) fn start(pipelines: Vec<ServedPipeline>) -> Service {
+    pub(crate) fn start(pipelines: Vec<Status>) -> Service {
         if std::env::var_os("NOTIFY_SOCKET").is_none() {
             return Service(None);
         }
@@ -53,7 +41,7 @@ impl Drop for Service {
 }
 
 struct Teller {
-    pipelines: Vec<ServedPipeline>,
+    pipelines: Vec<Status>,
     is_ready: bool,
     is_stopping: bool,
     has_failed: bool,
@@ -73,7 +61,7 @@ impl Teller {
             }
             // Only after the numbers of all pipelines could be looked at: what is locked for good gives no sign of life.
             if sign_interval.is_some_and(|sign| sign_given.is_none_or(|given| given.elapsed() + interval > sign)) {
-                self.pipelines.iter_mut().for_each(|pipeline| drop(pipeline.status.line()));
+                self.pipelines.iter_mut().for_each(|pipeline| drop(pipeline.line()));
                 self.tell(&[NotifyState::Watchdog]);
                 sign_given = Some(Instant::now());
             }
@@ -81,19 +69,21 @@ impl Teller {
     }
 
     fn tell_state(&mut self, has_ended: bool) {
-        let runs = |pipeline: &ServedPipeline| pipeline.running.is_open();
-        let has_begun = self.pipelines.iter().all(|pipeline| runs(pipeline) || pipeline.done.is_open());
-        if !self.is_ready && has_begun && self.pipelines.iter().any(runs) {
+        let phases: Vec<Phase> = self.pipelines.iter().map(Status::phase).collect();
+        // One that had nothing to do did what it was started for; one that failed before it ran did not.
+        let is_good = |phase: &Phase| matches!(phase, Phase::Running | Phase::Stopping | Phase::Done);
+        if !self.is_ready && !phases.contains(&Phase::Starting) && phases.iter().any(is_good) {
             self.is_ready = true;
             self.tell(&[NotifyState::Ready]);
         }
-        if !self.is_stopping && (has_ended || self.pipelines.iter().all(|it| it.cancellation.is_stopped())) {
+        let is_ending = |phase: &Phase| phase.is_over() || *phase == Phase::Stopping;
+        if !self.is_stopping && (has_ended || phases.iter().all(is_ending)) {
             self.is_stopping = true;
             self.tell(&[NotifyState::Stopping]);
         }
         if has_ended || self.told_status.is_none_or(|told| told.elapsed() >= STATUS_INTERVAL) {
             self.told_status = Some(Instant::now());
-            let lines: Vec<String> = self.pipelines.iter_mut().map(|pipeline| pipeline.status.line()).collect();
+            let lines: Vec<String> = self.pipelines.iter_mut().map(|pipeline| pipeline.line()).collect();
             self.tell(&[NotifyState::Status(&lines.join("; "))]);
         }
     }

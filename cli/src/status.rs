@@ -2,10 +2,9 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use aqpipe_engine::monitor::{Metrics, Snapshot};
+use aqpipe_engine::monitor::{Metrics, Phase, Snapshot};
 
 use crate::logging::ActiveAlerts;
 
@@ -38,17 +37,26 @@ impl Status {
 
     /// `consumer: 120 records/s read, 118 written, lag 7, mean score 0.983, alerts: quality`, or what it waits for.
     pub(crate) fn line(&mut self) -> String {
-        let waits: Vec<String> = self.metrics.waits();
-        if !waits.is_empty() {
-            return format!("{}: waiting; {}", self.name, waits.join("; "));
-        }
-        let read = self.metrics.progress.load(Ordering::Relaxed);
-        let numbers = self.numbers(read, &self.metrics.snapshot());
-        format!("{}: {numbers}{}", self.name, self.alerts.of(&self.name))
+        let now = self.metrics.snapshot();
+        let what = match now.phase {
+            Phase::Starting | Phase::Running if !now.waits.is_empty() => format!("waiting; {}", now.waits.join("; ")),
+            Phase::Running => self.numbers(&now) + &self.alerts.of(&self.name),
+            Phase::Stopping => format!("stopping; {}", self.numbers(&now)),
+            phase => match &now.failure {
+                Some(why) => format!("{}: {why}", phase.name()),
+                None => phase.name().to_owned(),
+            },
+        };
+        format!("{}: {what}", self.name)
     }
 
-    fn numbers(&mut self, read: u64, now: &Snapshot) -> String {
-        let counts = &now.counts;
+    /// How far the run is.
+    pub(crate) fn phase(&self) -> Phase {
+        self.metrics.snapshot().phase
+    }
+
+    fn numbers(&mut self, now: &Snapshot) -> String {
+        let (read, counts) = (now.read, &now.counts);
         let (written, scored, score_sum) = (counts.written, counts.scored, counts.score_sum);
         let sample = Sample { uptime: now.uptime, read, written, scored, score_sum };
         let is_old = |first: &Sample| now.uptime.saturating_sub(first.uptime) > WINDOW;
@@ -85,30 +93,35 @@ mod tests {
     #[test]
     fn rates_and_scores_are_those_of_the_last_seconds() {
         let mut status = Status::new("job", Arc::default(), ActiveAlerts::default());
-        let at = |seconds: u64, written: u64, score_sum: f64| Snapshot {
+        let at = |seconds: u64, read: u64, written: u64, score_sum: f64| Snapshot {
+            read,
             counts: Counts { written, scored: written, score_sum, ..Counts::default() },
             uptime: Duration::from_secs(seconds),
             lag: Some(7),
             ..Snapshot::default()
         };
-        assert_eq!(status.numbers(0, &at(0, 0, 0.0)), "0 records/s read, 0 written, lag 7");
-        assert_eq!(status.numbers(500, &at(5, 400, 400.0)), "100 records/s read, 80 written, lag 7, mean score 1.000");
-        let numbers = (6..=100).map(|second| status.numbers(500, &at(second, 400, 400.0))).last();
+        assert_eq!(status.numbers(&at(0, 0, 0, 0.0)), "0 records/s read, 0 written, lag 7");
+        assert_eq!(status.numbers(&at(5, 500, 400, 400.0)), "100 records/s read, 80 written, lag 7, mean score 1.000");
+        let numbers = (6..=100).map(|second| status.numbers(&at(second, 500, 400, 400.0))).last();
         assert_eq!(numbers.as_deref(), Some("0 records/s read, 0 written, lag 7, mean score 1.000"));
         assert_eq!(
-            status.numbers(505, &at(101, 402, 401.0)),
+            status.numbers(&at(101, 505, 402, 401.0)),
             "0.5 records/s read, 0.2 written, lag 7, mean score 0.500"
         );
         assert!(status.samples.len() <= SAMPLES_MAX);
     }
 
     #[test]
-    fn what_is_waited_for_is_said_instead() {
+    fn what_is_waited_for_and_why_it_failed_is_said_instead() {
         let metrics = Arc::new(Metrics::default());
         let mut status = Status::new("job", Arc::clone(&metrics), ActiveAlerts::default());
         metrics.waiting("kafka", Some("a broker that answers".to_owned()));
         assert_eq!(status.line(), "job: waiting; kafka: a broker that answers");
         metrics.waiting("kafka", None);
+        assert_eq!(status.line(), "job: starting");
+        metrics.set_phase(Phase::Running);
         assert_eq!(status.line(), "job: 0 records/s read, 0 written");
+        metrics.failed("the disk is full".to_owned());
+        assert_eq!((status.line().as_str(), status.phase()), ("job: failed: the disk is full", Phase::Failed));
     }
 }

@@ -22,7 +22,7 @@ use crate::logging::{self, ActiveAlerts, LogOverrides, pipeline_span};
 use crate::open_files::{self, OpenFilesMonitor};
 use crate::printer;
 use crate::progress::ProgressBars;
-use crate::service::{ServedPipeline, Service};
+use crate::service::Service;
 use crate::shell;
 use crate::signals::handle_signals;
 use crate::status::Status;
@@ -134,7 +134,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     let monitored = jobs.iter().map(|job| (Arc::clone(&job.options.metrics), job.options.cancellation.clone()));
     let open_files = OpenFilesMonitor::start(monitored.collect());
     let alerts = logging.alerts();
-    let service = Service::start(jobs.iter().map(|job| job.served(&alerts)).collect());
+    let service = Service::start(jobs.iter().map(|job| job.status(&alerts)).collect());
     let outcomes: Vec<Result<Summary, aqpipe_engine::Error>> = std::thread::scope(|scope| {
         let running: Vec<_> = jobs.iter().map(|job| scope.spawn(|| job.run(&bars, &alerts, &open_files))).collect();
         running
@@ -191,15 +191,6 @@ impl Job {
         Status::new(&self.pipeline.name, Arc::clone(&self.options.metrics), alerts.clone())
     }
 
-    fn served(&self, alerts: &ActiveAlerts) -> ServedPipeline {
-        ServedPipeline {
-            status: self.status(alerts),
-            running: Arc::clone(&self.options.running),
-            done: Arc::clone(&self.done),
-            cancellation: self.options.cancellation.clone(),
-        }
-    }
-
     fn run(
         &self,
         bars: &ProgressBars,
@@ -230,10 +221,6 @@ impl Job {
             let reporter = Reporter::start(Arc::clone(&self.options.metrics), &self.pipeline.settings.monitor);
             let result = aqpipe_engine::run::run(&self.pipeline, &self.options);
             drop((reporter, bar));
-            if result.is_ok() {
-                // Where there was nothing to do, too: the service did what it was started for.
-                self.options.running.open();
-            }
             self.done.open();
             result
         });

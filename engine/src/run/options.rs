@@ -32,8 +32,6 @@ pub struct RunOptions {
     pub observer: Option<Arc<dyn Observer>>,
     /// Asked for changes while the pipeline runs.
     pub control: RunControl,
-    /// Opened once the steps before the run are done, and its threads begin.
-    pub running: Arc<Latch>,
     /// Ends the run early.
     pub cancellation: CancellationToken,
 }

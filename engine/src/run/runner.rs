@@ -5,6 +5,7 @@ use super::start::{self, Exit, Request};
 use super::supervisor::Supervisor;
 use crate::config::Pipeline;
 use crate::error::{ErrorKind, Result};
+use crate::metrics::Phase;
 use crate::stage::Delivery;
 
 /// Runs a pipeline to its end. Blocks. Within a tracing span that has a field `instance`, that gets the name of this process
@@ -21,8 +22,12 @@ pub fn run(pipeline: &Pipeline, options: &RunOptions) -> Result<Summary> {
             tracing::info!("{error}");
             Outcome::Stopped
         }
-        Err(Exit::Failed(error)) => return Err(error),
+        Err(Exit::Failed(error)) => {
+            options.metrics.failed(error.headline());
+            return Err(error);
+        }
     };
+    options.metrics.set_phase(if outcome == Outcome::Stopped { Phase::Stopped } else { Phase::Done });
     Ok(Summary { outcome, delivery, metrics: options.metrics.snapshot() })
 }
 
@@ -36,7 +41,5 @@ fn steps(request: &Request<'_>, delivery: &mut Delivery) -> Result<Outcome, Exit
         let recovered = start::recover(decided)?;
         start::fit(recovered)
     })?;
-    let supervisor = Supervisor::start(request, fitted)?;
-    request.options.running.open();
-    Ok(supervisor.run()?)
+    Ok(Supervisor::start(request, fitted)?.run()?)
 }

@@ -11,7 +11,7 @@ use super::schedule::CheckpointSchedule;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::fault;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, SplitMetrics, StageMetrics, StageSnapshot};
 use crate::record::{Batch, Fields, Position, SAMPLE_RECORDS, SplitId};
 use crate::run::chain::{Chain, ChainOutput};
 use crate::run::commit::Checkpoint;
@@ -28,6 +28,8 @@ const BATCH_ROWS_MAX: u64 = 8192;
 const PLACES_MAX: usize = 8;
 /// How often a task looks at its signal and lets transforms emit what waited too long.
 const SIGNAL_POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// How often the newest readings of stations are told.
+const STATIONS_INTERVAL: Duration = Duration::from_secs(1);
 /// Compares once the fields that really come with those that the stages name.
 pub(in crate::run) type FieldCheck = Arc<dyn Fn(&Fields) + Send + Sync>;
 
@@ -43,6 +45,10 @@ pub(in crate::run) struct Task {
     pub(in crate::run) writers: Writers,
     pub(in crate::run) schedule: CheckpointSchedule,
     pub(in crate::run) metrics: Arc<Metrics>,
+    /// The live counts of this split.
+    pub(in crate::run) live: Arc<SplitMetrics>,
+    pub(in crate::run) source_metrics: Arc<StageMetrics>,
+    pub(in crate::run) sink_metrics: Arc<StageMetrics>,
     pub(in crate::run) clock: Clock,
     pub(in crate::run) source_label: String,
     pub(in crate::run) sink_label: String,
@@ -72,12 +78,14 @@ impl Task {
                 self.tasks.fail(error.at(format!("{place} (record {})", at.records)));
             }
         }
-        self.metrics.set_lag(&self.id, None);
+        self.tell_stations();
+        self.metrics.close_split(&self.id);
         self.tasks.task_ended(&self.id, self.epoch);
     }
 
     fn run_loop(&mut self) -> Result<()> {
         let mut looked = self.clock.now();
+        let mut told = looked;
         if self.commits_at_start {
             self.take_checkpoint()?;
         }
@@ -98,7 +106,11 @@ impl Task {
             let now = self.clock.now();
             if now.saturating_duration_since(looked) >= SIGNAL_POLL_INTERVAL {
                 looked = now;
-                self.metrics.set_lag(&self.id, self.reader.lag());
+                self.live.set_lag(self.reader.lag());
+                if now.saturating_duration_since(told) >= STATIONS_INTERVAL {
+                    told = now;
+                    self.tell_stations();
+                }
                 let out = self.chain.tick(now)?;
                 self.emit(out)?;
             }
@@ -121,6 +133,13 @@ impl Task {
         let left = self.losses.first_left().map_or(left, |first| first.min(left));
         let polled =
             guard::call(&self.source_label, || self.reader.next(left.clamp(1, BATCH_ROWS_MAX) as usize, until))?;
+        if let Poll::Rows(batch, dead) = &polled {
+            let (rows_out, dead) = (batch.rows() as u64, dead.len() as u64);
+            // A wait for records that did not come is no work.
+            let time = self.clock.now() - now;
+            let read = StageSnapshot { rows_in: rows_out + dead, rows_out, dead, time, ..StageSnapshot::default() };
+            self.source_metrics.add(&read);
+        }
         if cfg!(debug_assertions)
             && let Poll::Rows(batch, dead) = &polled
         {
@@ -142,6 +161,11 @@ impl Task {
         );
         let position = self.reader.position().offset;
         debug_assert!(last.is_none_or(|last| *last < position), "{label}: a position before an offset that was read");
+    }
+
+    /// Tells the newest readings of the stations of which some came since the last time.
+    fn tell_stations(&mut self) {
+        self.metrics.record_stations(self.open.accounting.stations.take_changed());
     }
 
     /// The input has ended: all held rows go out, and a checkpoint says so.
@@ -184,7 +208,9 @@ impl Task {
         if batch.rows() > 0 {
             self.open.fields = Some(Arc::clone(batch.fields()));
         }
-        self.metrics.progress.fetch_add((batch.rows() + dead.len()) as u64, Ordering::Relaxed);
+        let rows = (batch.rows() + dead.len()) as u64;
+        self.metrics.progress.fetch_add(rows, Ordering::Relaxed);
+        self.live.read(rows);
         self.chain.only_parts(self.reader.parts());
         match dead.first() {
             Some(first) if self.writers.dead_letters.is_none() => self.stop_at(&batch, first)?,
@@ -195,7 +221,7 @@ impl Task {
             }
         }
         self.open.since.get_or_insert(started);
-        self.metrics.record_batch(self.clock.now() - started);
+        self.metrics.record_batch(rows, self.clock.now() - started);
         Ok(())
     }
 
@@ -307,8 +333,16 @@ impl Task {
     fn write(&mut self, batch: Batch) -> Result<()> {
         let mut dead = Vec::new();
         self.open.accounting.count_output(&batch);
+        if let Some(recent) = self.metrics.recent_output() {
+            recent.offer(&batch, self.clock.now());
+        }
         let offsets = batch.source_offsets_buffer();
+        let (rows_in, started) = (batch.rows() as u64, self.clock.now());
         guard::call(&self.sink_label, || self.writers.records.write(batch, &mut dead))?;
+        let (dead_rows, time) = (dead.len() as u64, self.clock.now() - started);
+        let rows_out = rows_in.saturating_sub(dead_rows);
+        let written = StageSnapshot { rows_in, rows_out, dead: dead_rows, time, ..StageSnapshot::default() };
+        self.sink_metrics.add(&written);
         self.open.accounting.count_written(&offsets, &dead);
         if let (Some(bad), None) = (dead.first(), &self.writers.dead_letters) {
             let label = self.sink_label.clone();
@@ -332,6 +366,12 @@ impl Task {
             return Err(Error::bug("a dead letter without a sink for it"));
         };
         self.open.accounting.count_dead(&self.id, &letters);
+        if let Some(recent) = self.metrics.recent_output() {
+            for DeadLetter { stage, reason, place, raw, .. } in &letters {
+                let place = place.as_deref().unwrap_or_default();
+                recent.dead_letter(self.clock.unix_ms(), stage, reason, place, raw.as_deref());
+            }
+        }
         guard::call(DEAD_LETTER, || writer.write(letters, &mut Vec::new()))
     }
 
@@ -346,9 +386,11 @@ impl Task {
         self.losses.observe(&since, self.chain.held());
         self.open.losses.extend(since);
         let losses = std::mem::take(&mut self.open.losses);
-        let counts = self.open.close(self.chain.held())?;
+        let (counts, measured) = self.open.close(self.chain.held(), self.clock.now())?;
         fault::step("prepare.sink")?;
+        let started = self.clock.now();
         let records = guard::call(&self.sink_label, || self.writers.records.prepare(range))?;
+        self.sink_metrics.add(&StageSnapshot { time: self.clock.now() - started, ..StageSnapshot::default() });
         fault::step("prepare.dead")?;
         let dead_letters = match &mut self.writers.dead_letters {
             Some(writer) => guard::call(DEAD_LETTER, || writer.prepare(range))?,
@@ -365,6 +407,7 @@ impl Task {
             output: Output { records, dead_letters },
             counts,
             losses,
+            measured,
             ended: self.open.ended,
             fencing_token: self.fencing_token.clone(),
         })
@@ -373,6 +416,7 @@ impl Task {
     /// Hands a checkpoint to the committer. Waits where many are under way.
     fn submit(&self, mut checkpoint: Checkpoint) -> Result<()> {
         self.tasks.checkpoint_submitted(&self.id, self.epoch);
+        self.metrics.checkpoints_waiting.fetch_add(1, Ordering::Relaxed);
         loop {
             match self.checkpoints.send_timeout(checkpoint, SIGNAL_POLL_INTERVAL) {
                 Ok(()) => return Ok(()),
