@@ -97,7 +97,8 @@ fn fitted(layout: Layout) -> Layout {
     let computed = ComputedLayout::from_layout(&layout);
     let spare = if layout.y_label.is_none() { f64::from(layout.label_size) } else { 0.0 };
     let (left, right) = (computed.margin_left - spare, computed.margin_right);
-    let bottom = if layout.x_label.is_none() { f64::from(layout.label_size) + 6.0 } else { 0.0 };
+    let unlabelled = layout.x_label.is_none() && layout.x_tick_rotate.is_none();
+    let bottom = if unlabelled { f64::from(layout.label_size) + 6.0 } else { 0.0 };
     let (top, bottom) = (computed.margin_top, computed.margin_bottom - bottom);
     layout.with_force_margins(left, right).with_force_margins_y(top, bottom)
 }

@@ -18,7 +18,7 @@
 //! says so. Times are milliseconds since 1970 and shown in UTC; numbers that are not finite are left out.
 //!
 //! Colours are classes. A page includes [`STYLE`], which follows light and dark, and may set its custom properties
-//! (`--pic-observed`, `--pic-fail` …) to others. Nothing in a picture needs more than `style-src 'self'`.
+//! (`--pic-observed`, `--pic-fail` …) to others. A picture of [`Frame::full`] wants a container that scrolls on a phone. Nothing in a picture needs more than `style-src 'self'`.
 
 mod availability;
 mod calendar;
@@ -30,6 +30,7 @@ mod profile;
 mod reduce;
 mod series;
 mod stacked_bars;
+mod style;
 mod svg;
 mod terminal;
 mod time_axis;
@@ -44,11 +45,9 @@ pub use ink::Shade;
 pub use profile::{Step, profile};
 pub use series::{Mark, Reading, series};
 pub use stacked_bars::{Bar, stacked_bars};
+pub use style::STYLE;
 pub use terminal::terminal_line;
 pub use trend::{Line, Scale, trend};
-
-/// The style sheet of all pictures, for light and dark.
-pub const STYLE: &str = include_str!("pictures.css");
 
 #[cfg(test)]
 mod tests;
