@@ -57,7 +57,9 @@ impl Period {
     fn months(self) -> Option<(Month, Month)> {
         match self {
             Period::Whole => None,
-            Period::Year(year) => Some((Month(year.saturating_mul(12)), Month(year.saturating_mul(12).saturating_add(12)))),
+            Period::Year(year) => {
+                Some((Month(year.saturating_mul(12)), Month(year.saturating_mul(12).saturating_add(12))))
+            }
             Period::Season(year, season) => {
                 let first = year.saturating_mul(12).saturating_sub(1).saturating_add(season as i32 * 3);
                 Some((Month(first), Month(first.saturating_add(3))))
@@ -158,9 +160,8 @@ mod tests {
         let schedule = Schedule { from: hour(12_487, 18), end: hour(12_877, 15), step: HOUR_MICROS };
         let total = CellCounts { observed: 9_000, failed: 643, filled: 357, ..CellCounts::default() };
         let found = captures(&BTreeMap::new(), &total, &schedule);
-        let sum = |kind: &str| -> u64 {
-            found.iter().filter(|one| one.period.kind() == kind).map(|one| one.expected).sum()
-        };
+        let sum =
+            |kind: &str| -> u64 { found.iter().filter(|one| one.period.kind() == kind).map(|one| one.expected).sum() };
         assert_eq!((sum("whole"), sum("year"), sum("season"), sum("month")), (9_357, 9_357, 9_357, 9_357));
         assert_eq!(found[0].capture, Some(8_357.0 / 9_357.0));
         let names: Vec<String> = found.iter().map(|one| one.period.to_string()).collect();

@@ -134,15 +134,8 @@ mod tests {
         let numbers = Numbers { values, quality: quality.into() };
         let mut counts = CellCounts::default();
         (0..cells.len()).for_each(|row| counts.add(Cell::of(&numbers, row)));
-        let expected = CellCounts {
-            observed: 3,
-            failed: 1,
-            suspect: 0,
-            filled: 2,
-            unreadable: 1,
-            emptied: 1,
-            missing: 1,
-        };
+        let expected =
+            CellCounts { observed: 3, failed: 1, suspect: 0, filled: 2, unreadable: 1, emptied: 1, missing: 1 };
         assert_eq!(counts, expected);
         assert_eq!((counts.valid(), counts.cells()), (2, 8));
     }

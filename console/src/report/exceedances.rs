@@ -58,8 +58,7 @@ mod tests {
 
     #[test]
     fn values_on_a_bound_are_within_and_the_furthest_are_listed() {
-        let threshold =
-            Threshold { min: Some(0.0), max: Some(10.0), suspect_max: Some(8.0), ..Threshold::default() };
+        let threshold = Threshold { min: Some(0.0), max: Some(10.0), suspect_max: Some(8.0), ..Threshold::default() };
         let mut found = Exceedances::default();
         let values = [0.0, 10.0, 9.0, -1.0, 11.0, 12.0, 30.0, 13.0, 14.0, -20.0];
         values.iter().enumerate().for_each(|(at, value)| found.add(&threshold, LocalTime(at as i64), *value));

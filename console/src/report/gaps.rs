@@ -56,7 +56,13 @@ impl GapFinder {
             None => {
                 self.last_valid = Some(time);
                 // What came before the first valid value belongs to the gap from the beginning of the period.
-                self.longest.push(Gap { from: LocalTime(i64::MIN), to: time, seconds: i64::MAX, cells: since, readings: 0 });
+                self.longest.push(Gap {
+                    from: LocalTime(i64::MIN),
+                    to: time,
+                    seconds: i64::MAX,
+                    cells: since,
+                    readings: 0,
+                });
             }
         }
     }
@@ -133,7 +139,16 @@ mod tests {
         let fill = Cell::Filled(Provenance::Median);
         let bad = Cell::Observed(9.0, Flag::Fail);
         // Hours 5 and 6 have no record.
-        let cells = [(0, Cell::Missing), (1, good), (2, fill), (3, bad), (4, good), (7, good), (8, good), (9, Cell::Unreadable)];
+        let cells = [
+            (0, Cell::Missing),
+            (1, good),
+            (2, fill),
+            (3, bad),
+            (4, good),
+            (7, good),
+            (8, good),
+            (9, Cell::Unreadable),
+        ];
         cells.into_iter().for_each(|(hour, cell)| finder.add(LocalTime(hour * HOUR), cell));
         let (gaps, count) = finder.finish(HOUR, (LocalTime(0), LocalTime(9 * HOUR)));
         let listed: Vec<_> = gaps.iter().map(|gap| (gap.from.0 / HOUR, gap.to.0 / HOUR, gap.readings)).collect();

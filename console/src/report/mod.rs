@@ -14,6 +14,7 @@ mod civil;
 mod days;
 mod exceedances;
 mod gaps;
+mod html;
 mod model;
 mod origin;
 mod scores;
@@ -30,6 +31,7 @@ pub use cell::CellCounts;
 pub use civil::{Day, LocalTime, Month};
 pub use exceedances::{Exceedance, Exceedances};
 pub use gaps::Gap;
+pub use html::html;
 pub use model::{
     Course, DataReport, DayReport, FORMAT, FieldReport, Profiles, Report, SeriesReport, StationReport, WorstDay,
 };

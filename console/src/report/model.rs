@@ -181,9 +181,8 @@ impl DataReport {
     #[must_use]
     pub fn capture(&self) -> Option<f64> {
         let whole = self.series.iter().filter_map(|series| series.capture.first());
-        let (valid, expected) = whole.fold((0, 0), |(valid, expected), one| {
-            (valid + u64::from(one.cells.valid()), expected + one.expected)
-        });
+        let (valid, expected) = whole
+            .fold((0, 0), |(valid, expected), one| (valid + u64::from(one.cells.valid()), expected + one.expected));
         (expected > 0).then(|| (valid as f64 / expected as f64).min(1.0))
     }
 }

@@ -123,7 +123,7 @@ impl Series {
             detail.hours[time.hour()].add(value);
             detail.weekdays[day.weekday()].add(value);
             detail.months[day.month().of_year()].add(value);
-            detail.trend.add(time, value, matches!(flag, Flag::Suspect | Flag::Fail));
+            detail.trend.add(time, value, flag);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aqpipe_engine::record::Flag;
 use serde::Serialize;
 
 use super::civil::{DAY_MICROS, HOUR_MICROS, LocalTime, SECOND_MICROS};
@@ -39,9 +40,9 @@ pub struct TrendBin {
     pub count: u32,
     /// How many of them are suspect or failed a test.
     pub flagged: u32,
-    /// The greatest distance from the mean among those: its value.
+    /// The one among those that is furthest from the mean, and its flag.
     #[serde(skip)]
-    pub flagged_value: Option<f64>,
+    pub furthest_flagged: Option<(f64, Flag)>,
 }
 
 /// Gathers them.
@@ -60,7 +61,8 @@ impl Default for Trend {
 
 impl Trend {
     #[inline]
-    pub(super) fn add(&mut self, time: LocalTime, value: f64, is_flagged: bool) {
+    pub(super) fn add(&mut self, time: LocalTime, value: f64, flag: Flag) {
+        let is_flagged = matches!(flag, Flag::Suspect | Flag::Fail);
         let start = time.0.div_euclid(self.width).saturating_mul(self.width);
         let bin = TrendBin {
             time: LocalTime(start),
@@ -69,7 +71,7 @@ impl Trend {
             mean: value,
             count: 1,
             flagged: u32::from(is_flagged),
-            flagged_value: is_flagged.then_some(value),
+            furthest_flagged: is_flagged.then_some((value, flag)),
         };
         match &mut self.last {
             Some(last) if last.time.0 == start => merge(last, &bin),
@@ -119,9 +121,9 @@ fn merge(bin: &mut TrendBin, other: &TrendBin) {
     bin.min = bin.min.min(other.min);
     bin.max = bin.max.max(other.max);
     bin.flagged = bin.flagged.saturating_add(other.flagged);
-    let far = |value: &f64| (value - bin.mean).abs();
-    bin.flagged_value =
-        bin.flagged_value.into_iter().chain(other.flagged_value).max_by(|a, b| far(a).total_cmp(&far(b)));
+    let far = |(value, _): &(f64, Flag)| (value - bin.mean).abs();
+    bin.furthest_flagged =
+        bin.furthest_flagged.into_iter().chain(other.furthest_flagged).max_by(|a, b| far(a).total_cmp(&far(b)));
 }
 
 #[cfg(test)]
@@ -133,20 +135,21 @@ mod tests {
         let mut trend = Trend::default();
         for hour in 0..100_000_i64 {
             let value = if hour == 70_001 { 99.0 } else { (hour % 24) as f64 };
-            trend.add(LocalTime(hour * HOUR_MICROS), value, value > 90.0);
+            let flag = if value > 90.0 { Flag::Fail } else { Flag::Good };
+            trend.add(LocalTime(hour * HOUR_MICROS), value, flag);
         }
         let (width, bins) = trend.finish();
         assert!(bins.len() <= BINS_MAX && bins.len() > BINS_MAX / 3, "{}", bins.len());
         assert_eq!(width % 86_400.0, 0.0);
         assert_eq!(bins.iter().map(|bin| u64::from(bin.count)).sum::<u64>(), 100_000);
         let peak = bins.iter().find(|bin| bin.max > 90.0).expect("the peak");
-        assert_eq!((peak.flagged, peak.flagged_value, peak.min), (1, Some(99.0), 0.0));
+        assert_eq!((peak.flagged, peak.furthest_flagged, peak.min), (1, Some((99.0, Flag::Fail)), 0.0));
     }
 
     #[test]
     fn times_in_any_order_find_their_bin() {
         let mut trend = Trend::default();
-        [5, 1, 3, 1].iter().for_each(|hour| trend.add(LocalTime(hour * HOUR_MICROS), *hour as f64, false));
+        [5, 1, 3, 1].iter().for_each(|hour| trend.add(LocalTime(hour * HOUR_MICROS), *hour as f64, Flag::Good));
         let (_, bins) = trend.finish();
         assert_eq!(bins.iter().map(|bin| (bin.mean, bin.count)).collect::<Vec<_>>(), [(1.0, 2), (3.0, 1), (5.0, 1)]);
     }
@@ -156,7 +159,7 @@ mod tests {
         let mut trend = Trend::default();
         for at in 0..3_000 {
             let time = i128::from(i64::MIN) + at * (i128::from(u64::MAX) / 3_000);
-            trend.add(LocalTime(i64::try_from(time).expect("a time")), 1.0, false);
+            trend.add(LocalTime(i64::try_from(time).expect("a time")), 1.0, Flag::Good);
         }
         assert!(trend.finish().1.len() <= BINS_MAX);
     }

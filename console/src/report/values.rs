@@ -166,7 +166,9 @@ mod tests {
         values.add(f64::NAN);
         let found = values.distribution().expect("values");
         assert_eq!((found.count, found.min, found.max), (10_007, 0.0, 10_006.0));
-        for (quantile, expected) in [(found.p25, 2501.5), (found.median, 5003.0), (found.p75, 7504.5), (found.p98, 9806.0)] {
+        for (quantile, expected) in
+            [(found.p25, 2501.5), (found.median, 5003.0), (found.p75, 7504.5), (found.p98, 9806.0)]
+        {
             assert!((quantile - expected).abs() < 60.0, "{quantile} is not {expected}");
         }
         assert!((found.mean - 5003.0).abs() < 1e-6 && (found.standard_deviation - 2888.9).abs() < 0.1);

@@ -12,8 +12,20 @@ use crate::printer;
 
 /// The columns of CSV.
 const HEADER: [&str; 14] = [
-    "pipeline", "station", "field", "kind", "period", "partial", "expected", "valid", "failed", "filled", "unreadable",
-    "emptied", "missing", "capture",
+    "pipeline",
+    "station",
+    "field",
+    "kind",
+    "period",
+    "partial",
+    "expected",
+    "valid",
+    "failed",
+    "filled",
+    "unreadable",
+    "emptied",
+    "missing",
+    "capture",
 ];
 
 /// Runs the command.

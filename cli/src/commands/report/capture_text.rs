@@ -19,7 +19,8 @@ pub(super) fn table(report: &Report, by: By) -> Vec<String> {
             lines.push(String::new());
         }
         lines.push(head(data));
-        let periods: BTreeSet<Period> = data.series.iter().flat_map(|series| &series.capture).map(|one| one.period).collect();
+        let periods: BTreeSet<Period> =
+            data.series.iter().flat_map(|series| &series.capture).map(|one| one.period).collect();
         let periods: Vec<Period> = periods.into_iter().filter(|period| period.kind() == by.kind()).collect();
         // The whole stands in the first table alone.
         let mut chunks = periods.chunks(PERIODS_MAX).collect::<Vec<_>>();
@@ -60,7 +61,8 @@ fn rows(data: &DataReport, periods: &[Period]) -> Vec<String> {
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let line = |row: &Vec<String>| {
         let cells = row.iter().zip(&widths).enumerate();
-        let padded = cells.map(|(at, (cell, width))| if at < 2 { format!("{cell:<width$}") } else { format!("{cell:>width$}") });
+        let padded =
+            cells.map(|(at, (cell, width))| if at < 2 { format!("{cell:<width$}") } else { format!("{cell:>width$}") });
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     table.iter().map(line).collect()

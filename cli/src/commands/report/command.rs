@@ -55,9 +55,7 @@ fn summarise(report: &Report, path: Option<&Path>, bytes: usize) {
         let period = data.period.map_or(String::new(), |(first, last)| format!(", {first} to {last}"));
         let (title, records) = (data.origin.title(), data.records);
         let (stations, fields) = (data.stations.len(), data.fields.len());
-        printer::err(&format!(
-            "{title}: {records} records, stations {stations}, fields {fields}{period}{capture}"
-        ));
+        printer::err(&format!("{title}: {records} records, stations {stations}, fields {fields}{period}{capture}"));
         if data.unreadable_records > 0 {
             printer::err(&format!("{title}: {} records could not be read", data.unreadable_records));
         }

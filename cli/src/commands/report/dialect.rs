@@ -38,8 +38,13 @@ impl Head {
             return Ok(None);
         }
         let foreign = || {
-            Error::config(format!("{} is no file that aqpipe wrote: its first column is not `timestamp`", path.display()))
-                .help("a report is made of what a pipeline wrote: run the pipeline that reads this file, and give its output")
+            Error::config(format!(
+                "{} is no file that aqpipe wrote: its first column is not `timestamp`",
+                path.display()
+            ))
+            .help(
+                "a report is made of what a pipeline wrote: run the pipeline that reads this file, and give its output",
+            )
         };
         let rest = first.strip_prefix(TIMESTAMP.as_bytes()).ok_or_else(foreign)?;
         let delimiter = match rest.first() {

@@ -71,8 +71,7 @@ impl Inputs {
         entries.retain(|path| !name(path).starts_with('.'));
         let (dirs, files): (Vec<PathBuf>, Vec<PathBuf>) = entries.into_iter().partition(|path| path.is_dir());
         let is_csv = |path: &&PathBuf| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
-        let own: Vec<&PathBuf> =
-            files.iter().filter(is_csv).filter(|path| name(path).starts_with(prefix)).collect();
+        let own: Vec<&PathBuf> = files.iter().filter(is_csv).filter(|path| name(path).starts_with(prefix)).collect();
         for file in &own {
             self.add_file(file)?;
         }

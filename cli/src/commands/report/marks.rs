@@ -164,7 +164,9 @@ mod tests {
     fn names_may_hold_what_separates_parts() {
         let numbers = HashMap::from([("a;b".to_owned(), 0), ("c=d".to_owned(), 1), ("T".to_owned(), 2)]);
         let mut found = Vec::new();
-        for_each_pair("a;b=median;c=d=forward_fill(2);x=median;T=constant", &numbers, |number, fill| found.push((number, fill)));
+        for_each_pair("a;b=median;c=d=forward_fill(2);x=median;T=constant", &numbers, |number, fill| {
+            found.push((number, fill))
+        });
         assert_eq!(found, [(0, "median"), (1, "forward_fill(2)"), (2, "constant")]);
         found.clear();
         for_each_pair("T=gross_range;T=syntax", &numbers, |number, test| found.push((number, test)));

@@ -18,7 +18,11 @@ pub(super) fn write_whole(path: &Path, text: &str) -> Result<()> {
     let failed = || format!("cannot write {}", path.display());
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
-    let mut file = builder.prefix(".aqpipe-report").permissions(Permissions::from_mode(MODE)).tempfile_in(dir).with_context(failed)?;
+    let mut file = builder
+        .prefix(".aqpipe-report")
+        .permissions(Permissions::from_mode(MODE))
+        .tempfile_in(dir)
+        .with_context(failed)?;
     file.write_all(text.as_bytes()).with_context(failed)?;
     file.persist(path).map_err(|error| error.error).with_context(failed)?;
     Ok(())

@@ -105,6 +105,7 @@ fn parts(resource: &Value) -> Vec<Column> {
             _ => Part::Other,
         }
     };
-    let named = |column: &Value| Column { name: column["name"].as_str().unwrap_or_default().to_owned(), part: part(column) };
+    let named =
+        |column: &Value| Column { name: column["name"].as_str().unwrap_or_default().to_owned(), part: part(column) };
     columns(resource).map(named).collect()
 }

@@ -35,8 +35,10 @@ impl Pipelines {
             let topics = topics(pipeline.sink.config.writes());
             if topics.is_empty() {
                 let kind = pipeline.sink.kind;
-                return Err(Error::config(format!("`{name}` writes nothing that can be read back: its sink is `{kind}`"))
-                    .help("give a directory, a file or a topic"));
+                return Err(Error::config(format!(
+                    "`{name}` writes nothing that can be read back: its sink is `{kind}`"
+                ))
+                .help("give a directory, a file or a topic"));
             }
             inputs.topics.extend(topics);
         }

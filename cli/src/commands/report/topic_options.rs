@@ -15,17 +15,8 @@ const ENDPOINT_KEYS: [&str; 3] = ["brokers", "security", "connect_timeout_secs"]
 /// How properties of librdkafka begin that are of the connection.
 const CONNECTION_PROPERTIES: [&str; 6] = ["sasl.", "ssl.", "security.", "socket.", "broker.", "client."];
 /// Options that are of a run, or that the report sets.
-const OWN_KEYS: [&str; 9] = [
-    "type",
-    "id",
-    "topics",
-    "group",
-    "start",
-    "until_end",
-    "static_membership",
-    "transactions",
-    "on_unreadable",
-];
+const OWN_KEYS: [&str; 9] =
+    ["type", "id", "topics", "group", "start", "until_end", "static_membership", "transactions", "on_unreadable"];
 
 /// The options that read all of a topic: as the pipeline does that reads it, or as the one wrote it, or by the brokers alone.
 ///
@@ -69,10 +60,8 @@ fn of_reader(pipeline: &Pipeline) -> Map<String, Value> {
 
 fn of_writer(pipeline: &Pipeline) -> Map<String, Value> {
     let table = pipeline.table_of(&pipeline.sink);
-    let mut options: Map<String, Value> = ENDPOINT_KEYS
-        .iter()
-        .filter_map(|key| Some(((*key).to_owned(), table.get(*key)?.clone())))
-        .collect();
+    let mut options: Map<String, Value> =
+        ENDPOINT_KEYS.iter().filter_map(|key| Some(((*key).to_owned(), table.get(*key)?.clone()))).collect();
     let mut properties = table["librdkafka"].as_object().cloned().unwrap_or_default();
     properties.retain(|name, _| CONNECTION_PROPERTIES.iter().any(|begin| name.starts_with(begin)));
     options.insert("librdkafka".to_owned(), Value::Object(properties));
