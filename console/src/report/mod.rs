@@ -17,6 +17,7 @@ mod gaps;
 mod html;
 mod model;
 mod origin;
+mod quantiles;
 mod scores;
 mod series;
 mod settings;

@@ -1,11 +1,16 @@
 //! The distribution of values in bounded memory.
 
-use datasketches::tdigest::TDigestMut;
 use serde::Serialize;
 
+use super::quantiles::Quantiles;
+
+/// Different values of a series that are kept apart: 16 kB. Readings with a few digits have fewer.
+const SERIES_DISTINCT_MAX: usize = 1_024;
 /// The compression of a digest of all values of a series: 17 kB.
 const SERIES_COMPRESSION: u16 = 100;
-/// The compression of a digest of one hour of the day, a day of the week or a month: 6 kB, for there are 43 in a series.
+/// The same of one hour of the day, a day of the week or a month: 4 kB, for there are 43 in a series.
+const PROFILE_DISTINCT_MAX: usize = 256;
+/// The compression of its digest: 6 kB.
 const PROFILE_COMPRESSION: u16 = 20;
 /// Bars of a histogram.
 const BARS: usize = 30;
@@ -13,8 +18,7 @@ const BARS: usize = 30;
 /// Sums and quantiles of values.
 #[derive(Clone, Debug)]
 pub(super) struct Values {
-    digest: TDigestMut,
-    count: u64,
+    quantiles: Quantiles,
     mean: f64,
     /// The sum of the squares of the distances from the mean (Welford).
     squares: f64,
@@ -31,7 +35,9 @@ pub struct Distribution {
     pub standard_deviation: f64,
     /// The least of them.
     pub min: f64,
-    /// A twentieth of them is less. Quantiles come from a t-digest: they are close, not exact.
+    /// Whether the quantiles are exact. Of more than 1,024 different values they are close: those of a t-digest.
+    pub exact: bool,
+    /// A twentieth of them is less.
     pub p05: f64,
     /// A quarter of them is less.
     pub p25: f64,
@@ -56,7 +62,7 @@ pub struct Bar {
     pub from: f64,
     /// Where it ends.
     pub to: f64,
-    /// How many values lie in it, as the t-digest has it.
+    /// How many values lie in it; a fraction where quantiles are not exact.
     pub count: f64,
 }
 
@@ -77,15 +83,15 @@ pub struct ProfilePoint {
 
 impl Values {
     pub(super) fn of_series() -> Values {
-        Values::new(SERIES_COMPRESSION)
+        Values::new(Quantiles::new(SERIES_DISTINCT_MAX, SERIES_COMPRESSION))
     }
 
     pub(super) fn of_profile() -> Values {
-        Values::new(PROFILE_COMPRESSION)
+        Values::new(Quantiles::new(PROFILE_DISTINCT_MAX, PROFILE_COMPRESSION))
     }
 
-    fn new(compression: u16) -> Values {
-        Values { digest: TDigestMut::new(compression).unwrap_or_default(), count: 0, mean: 0.0, squares: 0.0 }
+    fn new(quantiles: Quantiles) -> Values {
+        Values { quantiles, mean: 0.0, squares: 0.0 }
     }
 
     #[inline]
@@ -93,35 +99,29 @@ impl Values {
         if !value.is_finite() {
             return;
         }
-        self.digest.update(value);
-        self.count += 1;
+        self.quantiles.add(value);
         let distance = value - self.mean;
-        self.mean += distance / self.count as f64;
+        self.mean += distance / self.quantiles.count() as f64;
         self.squares += distance * (value - self.mean);
-    }
-
-    fn quantile(&mut self, rank: f64) -> Option<f64> {
-        self.digest.quantile(rank).ok().flatten()
     }
 
     /// The distribution, where there are values.
     pub(super) fn distribution(&mut self) -> Option<Distribution> {
-        let (min, max) = (self.digest.min_value()?, self.digest.max_value()?);
-        let ranks = [0.05, 0.25, 0.5, 0.75, 0.95, 0.98];
-        let quantiles = self.digest.quantiles(&ranks).ok().flatten()?;
-        let [p05, p25, median, p75, p95, p98] = <[f64; 6]>::try_from(quantiles).ok()?;
-        let below = self.count.saturating_sub(1).max(1) as f64;
+        let (min, max) = self.quantiles.ends()?;
+        let count = self.quantiles.count();
+        let below = count.saturating_sub(1).max(1) as f64;
         Some(Distribution {
-            count: self.count,
+            count,
             mean: self.mean,
             standard_deviation: (self.squares / below).max(0.0).sqrt(),
             min,
-            p05,
-            p25,
-            median,
-            p75,
-            p95,
-            p98,
+            exact: self.quantiles.is_exact(),
+            p05: self.quantiles.quantile(0.05)?,
+            p25: self.quantiles.quantile(0.25)?,
+            median: self.quantiles.quantile(0.5)?,
+            p75: self.quantiles.quantile(0.75)?,
+            p95: self.quantiles.quantile(0.95)?,
+            p98: self.quantiles.quantile(0.98)?,
             max,
             histogram: self.histogram(min, max),
         })
@@ -130,26 +130,25 @@ impl Values {
     fn histogram(&mut self, min: f64, max: f64) -> Vec<Bar> {
         let width = (max - min) / BARS as f64;
         if !width.is_finite() || width <= 0.0 {
-            return vec![Bar { from: min, to: max, count: self.count as f64 }];
+            return vec![Bar { from: min, to: max, count: self.quantiles.count() as f64 }];
         }
         let mut edges: Vec<f64> = (1..BARS).map(|bar| min + width * bar as f64).collect();
         edges.dedup();
-        let shares = self.digest.pmf(&edges).ok().flatten().unwrap_or_default();
+        let counts = self.quantiles.between(&edges);
         let starts = std::iter::once(min).chain(edges.iter().copied());
         let ends = edges.iter().copied().chain(std::iter::once(max));
-        let bars = starts.zip(ends).zip(shares);
-        bars.map(|((from, to), share)| Bar { from, to, count: (share * self.count as f64).max(0.0) }).collect()
+        starts.zip(ends).zip(counts).map(|((from, to), count)| Bar { from, to, count }).collect()
     }
 
     /// The point of a profile.
     pub(super) fn point(&mut self) -> ProfilePoint {
-        let mean = (self.count > 0).then_some(self.mean);
+        let count = self.quantiles.count();
         ProfilePoint {
-            count: self.count,
-            mean,
-            p25: self.quantile(0.25),
-            median: self.quantile(0.5),
-            p75: self.quantile(0.75),
+            count,
+            mean: (count > 0).then_some(self.mean),
+            p25: self.quantiles.quantile(0.25),
+            median: self.quantiles.quantile(0.5),
+            p75: self.quantiles.quantile(0.75),
         }
     }
 }

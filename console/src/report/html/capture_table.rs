@@ -34,8 +34,8 @@ pub(super) fn tables(budget: &mut Budget, data: &DataReport) -> Markup {
             "valid. " b { "*" } " marks periods of which only a part lies within the records: their share is that of this part."
         }
         (legend())
-        (one(budget, "Data capture as a whole, by year and by season", data, &long))
-        (one(budget, "Data capture by month", data, &months))
+        (one(budget, "Data capture as a whole, by year and by season, in %", data, &long))
+        (one(budget, "Data capture by month, in %", data, &months))
         (rest(ROWS_MAX, data.series.len(), "series"))
         @if hidden > 0 { p.left-out { (hidden) " earlier periods are not shown here: " code { "--format json" } " has them." } }
     }
@@ -56,18 +56,19 @@ fn one(budget: &mut Budget, caption: &str, data: &DataReport, periods: &[Period]
     if periods.is_empty() {
         return html! { p { (caption) ": the sampling step is not known. " code { "--step 1h" } " gives it." } };
     }
+    let has_stations = data.stations.len() > 1;
     let table = html! {
-        div.scroll {
+        div.scroll tabindex="0" role="region" aria-label=(caption) {
             table.capture {
                 caption { (caption) }
                 thead {
                     tr {
-                        th scope="col" { "Station" }
-                        th scope="col" { "Field" }
+                        th.row scope="col" { "Field" }
+                        @if has_stations { th scope="col" { "Station" } }
                         @for period in periods { th.n scope="col" { (period) } }
                     }
                 }
-                tbody { @for series in data.series.iter().take(ROWS_MAX) { (row(series, periods)) } }
+                tbody { @for series in data.series.iter().take(ROWS_MAX) { (row(series, periods, has_stations)) } }
             }
         }
     };
@@ -77,11 +78,11 @@ fn one(budget: &mut Budget, caption: &str, data: &DataReport, periods: &[Period]
     }
 }
 
-fn row(series: &SeriesReport, periods: &[Period]) -> Markup {
+fn row(series: &SeriesReport, periods: &[Period], has_stations: bool) -> Markup {
     html! {
         tr {
-            td { (station(series.station.as_deref())) }
-            th scope="row" { (name(&series.field)) }
+            th.row scope="row" { (name(&series.field)) }
+            @if has_stations { td { (station(series.station.as_deref())) } }
             @for period in periods { (cell(series.capture.iter().find(|one| one.period == *period))) }
         }
     }
@@ -98,5 +99,5 @@ fn cell(capture: Option<&Capture>) -> Markup {
         _ => "n d",
     };
     let about = format!("{} of {}", count(capture.cells.valid()), count(capture.expected));
-    html! { td class=(class) title=(about) { (percent(share)) @if capture.partial { "*" } } }
+    html! { td class=(class) title=(about) { (percent(share).trim_end_matches(" %")) @if capture.partial { "*" } } }
 }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::budget::Budget;
-use super::part::{picture, table};
+use super::part::{picture, small_picture, table};
 use super::text::{NONE, count, name, number, percent, percent_or_none};
 use crate::pictures::{Frame, Line, Scale, Shade, calendar, histogram, trend};
 use crate::report::civil::Day;
@@ -31,7 +31,7 @@ pub(super) fn days(budget: &mut Budget, data: &DataReport) -> Markup {
     html! {
         (picture(budget, "Data capture of all stations and fields by day", &svg))
         @if !rows.is_empty() {
-            (table(budget, "Worst days", &["Day", "Mean score", "Data capture", "Reasons"], 4, &rows))
+            (table(budget, "Worst days", &["Day", "Mean score", "Data capture", "Reasons"], &[0, 3], &rows))
         }
     }
 }
@@ -62,7 +62,7 @@ pub(super) fn scores(budget: &mut Budget, score: &ScoreSummary) -> Markup {
             ") have the score 1: all was observed, and no test objected."
         }
         (picture(budget, "Score over time", &svg))
-        div.half { (picture(budget, "Distribution of scores", &distribution)) }
+        div.half { (small_picture(budget, "Distribution of scores", &distribution)) }
     }
 }
 

@@ -4,7 +4,7 @@ use aqpipe_engine::record::Flag;
 use maud::{Markup, html};
 
 use super::budget::Budget;
-use super::part::{picture, rest, table};
+use super::part::{picture, rest, small_picture, table};
 use super::text::{count, name, number, station};
 use crate::pictures::{Frame, Mark, Reading, Step, histogram, profile, series};
 use crate::report::model::{Course, DataReport, Profiles, SeriesReport};
@@ -59,10 +59,10 @@ pub(super) fn distributions(budget: &mut Budget, data: &DataReport) -> Markup {
     ];
     html! {
         p {
-            "Of observed values, those that failed a test among them. Quantiles are close, not exact: they come from a summary of bounded size (a "
-            "t-digest)."
+            "Of observed values, those that failed a test among them. Quantiles are exact for series of up to 1,024 different values, and close for "
+            "others: those of a t-digest."
         }
-        (table(budget, "Distributions of observed values", &head, 2, &rows))
+        (table(budget, "Distributions of observed values", &head, &[0, 1], &rows))
         (rest(ROWS_MAX, known.len(), "series"))
     }
 }
@@ -86,7 +86,7 @@ pub(super) fn detail(budget: &mut Budget, id: &str, one: &SeriesReport) -> Optio
         section.series id=(id) {
             h3 { (title) }
             @for (_, caption, svg) in pictures.iter().take(1) { (picture(&mut own, caption, svg)) }
-            div.pair { @for (_, caption, svg) in half { (picture(&mut own, caption, svg)) } }
+            div.pair { @for (_, caption, svg) in half { (small_picture(&mut own, caption, svg)) } }
         }
     })
 }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::budget::Budget;
-use super::part::{picture, rest, table};
+use super::part::{rest, small_picture, table};
 use super::text::{count, name, percent};
 use crate::pictures::{Bar, Frame, HeatCell, Shade, heat_map, stacked_bars};
 use crate::report::model::{DataReport, FieldReport};
@@ -35,7 +35,7 @@ pub(super) fn fields(budget: &mut Budget, data: &DataReport) -> Markup {
             "Each cell is observed, filled, unreadable (something stood there that is no number), emptied by a test, or missing. The QARTOD flags "
             "on the right are of all cells: a fill is not checked unless a test looked at it."
         }
-        (table(budget, "Cells by field", &head, 1, &rows))
+        (table(budget, "Cells by field", &head, &[0], &rows))
         (rest(ROWS_MAX, data.fields.len(), "fields"))
         (tests(budget, data))
         (fills(budget, data))
@@ -80,8 +80,8 @@ fn tests(budget: &mut Budget, data: &DataReport) -> Markup {
         .collect();
     html! {
         div.pair {
-            (picture(budget, "Which test objected to which field", &svg))
-            (table(budget, "Objections of tests", &["Field", "Test", "Cells", "Share"], 2, &rows))
+            (small_picture(budget, "Which test objected to which field", &svg))
+            (table(budget, "Objections of tests", &["Field", "Test", "Cells", "Share"], &[0, 1], &rows))
         }
     }
 }
@@ -114,8 +114,8 @@ fn fills(budget: &mut Budget, data: &DataReport) -> Markup {
         .collect();
     html! {
         div.pair {
-            (picture(budget, "Values by how they were filled", &svg))
-            (table(budget, "Fills by field and method", &head, 1, &rows))
+            (small_picture(budget, "Values by how they were filled", &svg))
+            (table(budget, "Fills by field and method", &head, &[0], &rows))
         }
     }
 }

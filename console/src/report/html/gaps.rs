@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::budget::Budget;
 use super::part::{names, picture, rest, table};
-use super::text::{count, duration, name, station};
+use super::text::{count, duration, name, station, time};
 use crate::pictures::{Frame, Presence, Row, Span, availability};
 use crate::report::cell::CellCounts;
 use crate::report::civil::{Day, LocalTime};
@@ -98,8 +98,8 @@ fn list(budget: &mut Budget, data: &DataReport) -> Markup {
             Some(vec![
                 station(series.station.as_deref()),
                 names(&fields),
-                gap.from.to_string(),
-                gap.to.to_string(),
+                time(gap.from),
+                time(gap.to),
                 duration(gap.seconds as f64),
                 count(gap.readings),
                 content(gap),
@@ -114,7 +114,7 @@ fn list(budget: &mut Budget, data: &DataReport) -> Markup {
             p { "There are no gaps." }
         } @else {
             p { "There are " (count(total)) " gaps in all series together. These are the longest." }
-            (table(budget, "Longest gaps of valid values", &head, 7, &rows))
+            (table(budget, "Longest gaps of valid values", &head, &[0, 1, 2, 3, 6], &rows))
         }
     }
 }

@@ -45,7 +45,7 @@ pub fn html(report: &Report) -> String {
             body {
                 header {
                     h1 { "Data quality report" }
-                    p { (title) ". Made at " (report.made_at) " by aqpipe " (report.aqpipe) "." }
+                    p { (title) ". Made at " (moment(&report.made_at)) " by aqpipe " (report.aqpipe) "." }
                 }
                 (contents(shown))
                 main {
@@ -133,6 +133,14 @@ fn body(budget: &mut Budget, at: usize, data: &DataReport, is_one_of_several: bo
         (section(&id("ranges"), titled(5), &ranges))
         (section(&id("values"), titled(6), &values))
         (section(&id("series"), titled(7), &series))
+    }
+}
+
+/// A time in RFC 3339 and UTC, to the minute.
+fn moment(time: &str) -> String {
+    match time.get(..16) {
+        Some(minute) if time.ends_with('Z') => format!("{} UTC", minute.replace('T', " ")),
+        _ => time.to_owned(),
     }
 }
 

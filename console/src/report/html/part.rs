@@ -12,10 +12,19 @@ pub(super) fn section(id: &str, title: &str, body: &Markup) -> Markup {
 
 /// A picture with what it shows above it; what it does not fit into is said in its place.
 pub(super) fn picture(budget: &mut Budget, caption: &str, svg: &str) -> Markup {
+    draw(budget, caption, svg, "wide")
+}
+
+/// The same in half of the width.
+pub(super) fn small_picture(budget: &mut Budget, caption: &str, svg: &str) -> Markup {
+    draw(budget, caption, svg, "small")
+}
+
+fn draw(budget: &mut Budget, caption: &str, svg: &str, class: &str) -> Markup {
     // Pictures know of UTC alone; the times of a report are those of the clock that wrote them.
     let svg = svg.replace(" UTC", "");
     match budget.take(svg) {
-        Some(svg) => html! { figure { figcaption { (caption) } div.scroll { (PreEscaped(svg)) } } },
+        Some(svg) => html! { figure class=(class) { figcaption { (caption) } div.scroll { (PreEscaped(svg)) } } },
         None => left_out(caption),
     }
 }
@@ -25,16 +34,27 @@ pub(super) fn left_out(what: &str) -> Markup {
     html! { p.left-out { (what) ": no room on this page of 1 MB. " code { "--format json" } " has its figures." } }
 }
 
-/// A table whose cells are texts; columns from `numeric` on are numbers.
-pub(super) fn table(budget: &mut Budget, caption: &str, head: &[&str], numeric: usize, rows: &[Vec<String>]) -> Markup {
+/// Letters of a cell that stay on one line.
+const LINE_CHARS_MAX: usize = 32;
+
+/// A table whose cells are texts. Columns but for those of `words` are numbers.
+pub(super) fn table(
+    budget: &mut Budget,
+    caption: &str,
+    head: &[&str],
+    words: &[usize],
+    rows: &[Vec<String>],
+) -> Markup {
+    let is_number = |column: usize| !words.contains(&column);
+    let is_long = |cell: &str| cell.chars().count() > LINE_CHARS_MAX;
     let table = html! {
-        div.scroll {
+        div.scroll tabindex="0" role="region" aria-label=(caption) {
             table {
                 caption { (caption) }
-                thead { tr { @for (at, title) in head.iter().enumerate() { th scope="col" .n[at >= numeric] { (title) } } } }
+                thead { tr { @for (at, title) in head.iter().enumerate() { th scope="col" .n[is_number(at)] { (title) } } } }
                 tbody {
                     @for row in rows {
-                        tr { @for (at, cell) in row.iter().enumerate() { td .n[at >= numeric] { (cell) } } }
+                        tr { @for (at, cell) in row.iter().enumerate() { td .n[is_number(at)] .w[is_long(cell)] { (cell) } } }
                     }
                 }
             }

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::budget::Budget;
 use super::part::{rest, table};
-use super::text::{NONE, count, name, number, number_or_none, station};
+use super::text::{NONE, count, name, number, number_or_none, station, time};
 use crate::report::exceedances::Exceedances;
 use crate::report::model::{DataReport, SeriesReport};
 
@@ -35,7 +35,7 @@ pub(super) fn ranges(budget: &mut Budget, data: &DataReport) -> Markup {
         .collect();
     let head = ["Field", "Stage", "Fail below", "Suspect below", "Suspect above", "Fail above"];
     html! {
-        (table(budget, "Ranges in force", &head, 2, &rows))
+        (table(budget, "Ranges in force", &head, &[0, 1], &rows))
         (rest(ROWS_MAX, made.thresholds.len(), "ranges"))
         (exceeded(budget, data))
     }
@@ -59,7 +59,7 @@ fn exceeded(budget: &mut Budget, data: &DataReport) -> Markup {
             vec![
                 station(series.station.as_deref()),
                 name(&series.field),
-                worst.map_or_else(|| NONE.to_owned(), |worst| worst.time.to_string()),
+                worst.map_or_else(|| NONE.to_owned(), |worst| time(worst.time)),
                 worst.map_or_else(|| NONE.to_owned(), |worst| number(worst.value)),
                 count(one.below),
                 count(one.above),
@@ -69,7 +69,7 @@ fn exceeded(budget: &mut Budget, data: &DataReport) -> Markup {
         .collect();
     let head = ["Station", "Field", "Furthest outside", "Value", "Below", "Above", "Suspect"];
     html! {
-        (table(budget, "Observed values outside of the ranges", &head, 3, &rows))
+        (table(budget, "Observed values outside of the ranges", &head, &[0, 1, 2], &rows))
         (rest(ROWS_MAX, checked.len(), "series"))
     }
 }

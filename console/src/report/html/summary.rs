@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::budget::Budget;
 use super::part::{rest, table};
-use super::text::{NONE, count, counted, duration, name, percent_or_none, station};
+use super::text::{NONE, count, counted, duration, name, percent_or_none, station, time};
 use crate::report::model::{DataReport, Report};
 
 /// Notes on the page: there may be one for each file.
@@ -56,7 +56,8 @@ pub(super) fn glance(data: &DataReport) -> Markup {
 /// Where the records come from.
 pub(super) fn origin(budget: &mut Budget, data: &DataReport) -> Markup {
     let origin = &data.origin;
-    let period = data.period.map_or_else(|| NONE.to_owned(), |(first, last)| format!("{first} to {last}"));
+    let period =
+        data.period.map_or_else(|| NONE.to_owned(), |(first, last)| format!("{} to {}", time(first), time(last)));
     let made = origin.made_by.as_ref();
     html! {
         dl.facts {
@@ -87,8 +88,8 @@ fn stations(budget: &mut Budget, data: &DataReport) -> Markup {
         .map(|one| {
             vec![
                 station(one.station.as_deref()),
-                one.first.to_string(),
-                one.last.to_string(),
+                time(one.first),
+                time(one.last),
                 one.step_seconds.map_or_else(|| NONE.to_owned(), duration),
                 count(one.records),
                 count(one.repeated),
@@ -99,7 +100,7 @@ fn stations(budget: &mut Budget, data: &DataReport) -> Markup {
     let head =
         ["Station", "First record", "Last record", "Sampling step", "Records", "Same time as before", "Out of order"];
     html! {
-        (table(budget, "Stations", &head, 3, &rows))
+        (table(budget, "Stations", &head, &[0, 1, 2], &rows))
         (rest(STATIONS_MAX, data.stations.len(), "stations"))
     }
 }

@@ -2,6 +2,8 @@
 
 use aqpipe_engine::printable;
 
+use crate::report::civil::LocalTime;
+
 /// What stands for records without a station.
 pub(super) const NO_STATION: &str = "(no key)";
 /// What stands for no value.
@@ -74,6 +76,12 @@ pub(super) fn number_or_none(value: Option<f64>) -> String {
     value.map_or_else(|| NONE.to_owned(), number)
 }
 
+/// A moment, without seconds where there are none.
+pub(super) fn time(time: LocalTime) -> String {
+    let text = time.to_string().replace('T', " ");
+    text.strip_suffix(":00").map(str::to_owned).unwrap_or(text)
+}
+
 /// A length of time in its two greatest units.
 pub(super) fn duration(seconds: f64) -> String {
     if seconds < 60.0 {
@@ -100,12 +108,14 @@ mod tests {
         assert_eq!(percent(0.9), "90.0 %");
         assert_eq!(
             [number(1234.56), number(0.012345), number(-0.0), number(2e12)],
-            ["1235", "0.01234", "0", "2.000e12"]
+            ["1235", "0.01235", "0", "2.000e12"]
         );
         assert_eq!(
             [duration(3_600.0), duration(90_061.0), duration(0.5), duration(61.0)],
             ["1 h", "1 d 1 h", "0.5 s", "1 min 1 s"]
         );
+        assert_eq!(time(LocalTime(61_000_000)), "1970-01-01 00:01:01");
+        assert_eq!(time(LocalTime(60_000_000)), "1970-01-01 00:01");
         assert_eq!((counted(1, "file"), counted(0, "file")), ("1 file".to_owned(), "0 files".to_owned()));
     }
 
