@@ -25,7 +25,7 @@ pub(crate) fn report(args: &ReportArgs) -> Result<Exit> {
     let (format, path) = target(args);
     let text = match format {
         ReportFormat::Html => html(&report),
-        ReportFormat::Json => serde_json::to_string_pretty(&report)? + "\n",
+        ReportFormat::Json => serde_json::to_string(&report)? + "\n",
     };
     match (&path, format) {
         (Some(path), _) => write_whole(path, &text)?,
