@@ -88,9 +88,24 @@ impl Clock {
     }
 }
 
+/// Milliseconds since 1970 as RFC 3339 in UTC, with milliseconds; as a number where the calendar ends before.
+#[must_use]
+pub fn rfc3339(unix_ms: i64) -> String {
+    match jiff::Timestamp::from_millisecond(unix_ms) {
+        Ok(time) => format!("{time:.3}"),
+        Err(_) => format!("{unix_ms} ms since 1970"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_written_as_rfc_3339() {
+        assert_eq!(rfc3339(1_078_941_600_000), "2004-03-10T18:00:00.000Z");
+        assert_eq!(rfc3339(i64::MAX), "9223372036854775807 ms since 1970");
+    }
 
     #[test]
     fn a_manual_clock_stands_until_it_is_moved() {

@@ -89,6 +89,17 @@ impl DeadLetterGroups {
         self.groups.is_empty()
     }
 
+    /// The groups, in the order in which they began.
+    pub fn groups(&self) -> impl Iterator<Item = &DeadLetterGroup> {
+        self.groups.iter()
+    }
+
+    /// Those that found no room in any group.
+    #[must_use]
+    pub fn others(&self) -> u64 {
+        self.others
+    }
+
     /// The group of all, where there is only one.
     #[must_use]
     pub fn only(&self) -> Option<&DeadLetterGroup> {

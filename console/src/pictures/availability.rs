@@ -4,9 +4,10 @@ use kuva::plot::BarPlot;
 use kuva::plot::legend::LegendShape;
 use kuva::render::plots::Plot;
 
-use super::frame::{Frame, entry, label, percent, range, with_legend};
+use super::frame::{Frame, entry, label, range, with_legend};
 use super::ink;
 use super::time_axis::{minute, seconds, spread, with_times};
+use crate::numbers::percent;
 
 /// More rows are a table.
 const MAX_ROWS: usize = 60;

@@ -9,9 +9,10 @@ use kuva::plot::ColorMap;
 use kuva::plot::calendar::{CalendarAgg, CalendarPlot};
 use kuva::render::render::{Primitive, Scene, render_calendar};
 
-use super::frame::{Frame, count, percent};
+use super::frame::Frame;
 use super::ink::{MISSING, Shade};
 use super::time_axis::{date, seconds};
+use crate::numbers::{count, percent};
 
 /// Rows of a year, or of half a year: enough for a decade of data, and a date that is wrong by far does not fill a page.
 const MAX_ROWS: usize = 10;

@@ -11,6 +11,7 @@ use kuva::render::render::{Primitive, Scene, TextAnchor, render_multiple};
 use kuva::render::theme::Theme;
 
 use super::{ink, svg};
+use crate::numbers::number;
 
 /// The longest label of an axis or legend; a text of any length may name a field.
 const LABEL_MAX_CHARS: usize = 22;
@@ -172,87 +173,9 @@ pub(super) fn roomy((low, high): (f64, f64)) -> (f64, f64) {
     (low - room, high + room)
 }
 
-/// A number as people write it: four digits that count, thousands apart.
-pub(super) fn number(value: f64) -> String {
-    if !value.is_finite() {
-        return "no number".into();
-    }
-    let size = value.abs();
-    if size == 0.0 {
-        return "0".into();
-    }
-    if !(1e-4..1e9).contains(&size) {
-        return format!("{value:.2e}");
-    }
-    let decimals = (3 - size.log10().floor() as i32).clamp(0, 7) as usize;
-    let text = format!("{value:.decimals$}");
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    grouped(text)
-}
-
-/// A count with its thousands apart by a thin gap.
-pub(super) fn count(count: u64) -> String {
-    grouped(&count.to_string())
-}
-
-fn grouped(text: &str) -> String {
-    let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
-    let (sign, digits) = whole.split_at(whole.find(|c: char| c.is_ascii_digit()).unwrap_or(0));
-    // Four digits are read at a glance, and may be a year.
-    if digits.len() < 5 {
-        return text.into();
-    }
-    let mut out = String::from(sign);
-    for (at, digit) in digits.char_indices() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push('\u{202f}');
-        }
-        out.push(digit);
-    }
-    out + rest
-}
-
-/// A share as a percentage. What is small is not said to be nothing, nor what is nearly all to be all.
-pub(super) fn percent(share: f64) -> String {
-    match share * 100.0 {
-        p if !p.is_finite() => "no share".into(),
-        p if p > 0.0 && p < 0.1 => "< 0.1 %".into(),
-        p if p < 100.0 && p > 99.9 => "> 99.9 %".into(),
-        p if p.fract().abs() < 0.05 || p >= 99.95 => format!("{p:.0} %"),
-        p => format!("{p:.1} %"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_short_and_true() {
-        let cases = [
-            (0.0, "0"),
-            (-0.0, "0"),
-            (1.5, "1.5"),
-            (1234.5678, "1235"),
-            (12345.0, "12\u{202f}345"),
-            (0.012345, "0.01235"),
-        ];
-        for (value, text) in cases {
-            assert_eq!(number(value), text);
-        }
-        assert_eq!(number(-1_234_567.0), "-1\u{202f}234\u{202f}567");
-        assert_eq!(number(f64::NAN), "no number");
-        assert_eq!(number(1e12), "1.00e12");
-    }
-
-    #[test]
-    fn a_share_is_never_rounded_to_nothing_or_to_all() {
-        assert_eq!(percent(0.0), "0 %");
-        assert_eq!(percent(0.0004), "< 0.1 %");
-        assert_eq!(percent(0.9999), "> 99.9 %");
-        assert_eq!(percent(1.0), "100 %");
-        assert_eq!(percent(0.1234), "12.3 %");
-    }
 
     #[test]
     fn a_label_is_shortened_in_its_middle() {

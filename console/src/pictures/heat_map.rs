@@ -7,8 +7,9 @@ use kuva::plot::{ColorMap, Heatmap};
 use kuva::render::annotations::TextAnnotation;
 use kuva::render::plots::Plot;
 
-use super::frame::{Frame, count, label, percent};
+use super::frame::{Frame, label};
 use super::ink::{MISSING, Shade};
+use crate::numbers::{count, percent};
 
 /// More than this is a table, not a picture.
 const MAX_ROWS: usize = 40;

@@ -3,8 +3,9 @@
 use kuva::plot::Histogram;
 use kuva::render::plots::Plot;
 
-use super::frame::{Frame, count, drawn, label, number, percent};
+use super::frame::{Frame, drawn, label};
 use super::ink;
+use crate::numbers::{count, number, percent};
 
 /// Bars are still told apart on half a page.
 const MAX_BARS: usize = 100;

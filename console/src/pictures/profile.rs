@@ -4,8 +4,9 @@ use kuva::plot::legend::LegendShape;
 use kuva::plot::{BandPlot, LinePlot, ScatterPlot};
 use kuva::render::plots::Plot;
 
-use super::frame::{Frame, drawn, entry, label, number, range, roomy, with_legend};
+use super::frame::{Frame, drawn, entry, label, range, roomy, with_legend};
 use super::ink;
+use crate::numbers::number;
 
 /// The hours of a week.
 const MAX_STEPS: usize = 168;

@@ -6,10 +6,11 @@ use kuva::plot::scatter::MarkerShape;
 use kuva::plot::{LinePlot, ScatterPlot};
 use kuva::render::plots::Plot;
 
-use super::frame::{Frame, count, drawn, entry, label, number, range, roomy, with_legend};
+use super::frame::{Frame, drawn, entry, label, range, roomy, with_legend};
 use super::ink;
 use super::reduce::{Point, lowest_and_highest, runs};
 use super::time_axis::{minute, seconds, spread, with_times};
+use crate::numbers::{count, number};
 
 /// The points of the line, and of each kind of mark: two thousand in all, finer than the pixels of a page.
 const LINE_MAX_POINTS: usize = 1_400;

@@ -4,8 +4,9 @@ use kuva::plot::BarPlot;
 use kuva::plot::legend::LegendShape;
 use kuva::render::plots::Plot;
 
-use super::frame::{Frame, drawn, entry, label, number, with_legend};
+use super::frame::{Frame, drawn, entry, label, with_legend};
 use super::ink;
+use crate::numbers::number;
 
 /// More rows are a table.
 const MAX_ROWS: usize = 40;

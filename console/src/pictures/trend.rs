@@ -4,10 +4,11 @@ use kuva::plot::legend::LegendShape;
 use kuva::plot::{LinePlot, LineStyle, ScatterPlot};
 use kuva::render::plots::Plot;
 
-use super::frame::{Frame, count, drawn, entry, label, number, range, roomy, with_legend};
+use super::frame::{Frame, drawn, entry, label, range, roomy, with_legend};
 use super::ink;
 use super::reduce::{Point, lowest_and_highest, runs};
 use super::time_axis::{minute, seconds, spread, with_times};
+use crate::numbers::{count, number};
 
 /// All lines share this many points.
 const MAX_POINTS: usize = 2_000;

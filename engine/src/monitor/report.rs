@@ -10,7 +10,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::alerts::Alerts;
 use super::settings::MonitorSettings;
-use crate::metrics::{CellProblem, Metrics, Snapshot};
+use crate::metrics::{CellProblem, Histogram, Metrics, Snapshot};
 use crate::record::Flag;
 
 /// Logs a line about a pipeline at every interval until it is dropped.
@@ -69,9 +69,8 @@ impl Drop for Reporter {
 fn line(before: &Snapshot, now: &Snapshot) -> String {
     let seconds = now.uptime.saturating_sub(before.uptime).as_secs_f64().max(1e-9);
     let rate = |now: u64, before: u64| (now - before) as f64 / seconds;
-    let mean = |total: Duration, count: u64| match count {
-        0 => "-".to_owned(),
-        count => format!("{:.1} ms", total.as_secs_f64() * 1e3 / count as f64),
+    let mean = |now: &Histogram, before: &Histogram| {
+        now.since(before).mean().map_or_else(|| "-".to_owned(), |mean| format!("{:.1} ms", mean * 1e3))
     };
     let errors = now.errors + now.counts.dead;
     let mut line = format!(
@@ -90,14 +89,14 @@ fn line(before: &Snapshot, now: &Snapshot) -> String {
     let _ = write!(
         line,
         ", batch {}, commit {}",
-        mean(now.batch_time.saturating_sub(before.batch_time), now.batches - before.batches),
-        mean(now.commit_time.saturating_sub(before.commit_time), now.commits - before.commits),
+        mean(&now.batch_seconds, &before.batch_seconds),
+        mean(&now.commit_seconds, &before.commit_seconds),
     );
     if let Some(lag) = now.lag {
         let _ = write!(line, ", lag {lag}");
     }
     let ending = |count: u64, many| if count == 1 { "" } else { many };
-    let (batches, files) = (now.batches, now.files);
+    let (batches, files) = (now.batch_seconds.count(), now.files);
     let _ = write!(line, ", {batches} batch{}, {files} file{}", ending(batches, "es"), ending(files, "s"));
     if now.held > 0 {
         let _ = write!(line, ", {} held", now.held);
@@ -203,12 +202,15 @@ mod tests {
 
     #[test]
     fn the_log_line_has_rates_of_the_interval_and_sums_of_the_run() {
+        let of = |count: u64, seconds: f64| {
+            let mut histogram = Histogram::of_seconds();
+            (0..count).for_each(|_| histogram.observe(seconds));
+            histogram
+        };
         let at = |seconds: u64, read: u64| Snapshot {
             counts: Counts { read, written: read / 2, dead: 1, scored: 4, score_sum: 3.0, ..Counts::default() },
-            commits: seconds,
-            commit_time: Duration::from_millis(20 * seconds),
-            batches: 2 * seconds,
-            batch_time: Duration::from_millis(seconds),
+            commit_seconds: of(seconds, 0.02),
+            batch_seconds: of(2 * seconds, 0.0005),
             errors: 1,
             retries: 3,
             files: 1,
@@ -220,7 +222,7 @@ mod tests {
             "200 records/s in, 100 out; 3000 read, 1500 written, 2 errors (0.07 %), 3 retries, mean score 0.750, \
              batch 0.5 ms, commit 20.0 ms, lag 7, 40 batches, 1 file, 5 held, up 20 s"
         );
-        let quiet = line(&Snapshot::default(), &Snapshot { batches: 1, ..Snapshot::default() });
+        let quiet = line(&Snapshot::default(), &Snapshot { batch_seconds: of(1, 0.0), ..Snapshot::default() });
         assert!(quiet.ends_with("0 retries, batch 0.0 ms, commit -, 1 batch, 0 files, up 0 s"), "{quiet}");
     }
 

@@ -5,6 +5,7 @@ use super::start::{self, Exit, Request};
 use super::supervisor::Supervisor;
 use crate::config::Pipeline;
 use crate::error::{ErrorKind, Result};
+use crate::metrics::Phase;
 use crate::stage::Delivery;
 
 /// Runs a pipeline to its end. Blocks.
@@ -20,8 +21,12 @@ pub fn run(pipeline: &Pipeline, options: &RunOptions) -> Result<Summary> {
             tracing::info!("{error}");
             Outcome::Stopped
         }
-        Err(Exit::Failed(error)) => return Err(error),
+        Err(Exit::Failed(error)) => {
+            options.metrics.failed(error.headline());
+            return Err(error);
+        }
     };
+    options.metrics.set_phase(if outcome == Outcome::Stopped { Phase::Stopped } else { Phase::Done });
     Ok(Summary { outcome, delivery, metrics: options.metrics.snapshot() })
 }
 

@@ -82,6 +82,7 @@ impl Request<'_> {
             // What this run abandons, a later one with the same options does not.
             cancellation: options.cancellation.child(),
             process_extensions: Arc::clone(&options.extensions),
+            qc_tests: Arc::clone(options.metrics.qc_tests()),
             ..BuildContext::bare(&pipeline.name)
         }
     }
@@ -108,6 +109,7 @@ pub(super) fn acquire<'a>(request: &'a Request<'a>) -> Result<Acquired<'a>, Exit
     }
     let wanted = if request.is_replay() { Some(REPLAY) } else { settings.instance.as_deref() };
     let instance = Instance::acquire(&settings.state_dir, &pipeline.name, wanted, request.is_exclusive())?;
+    options.metrics.set_instance(&instance.id);
     let cx = request.build_context(&instance);
     let (source, backend) = build_source(request, &cx)?;
     let sinks = build_sinks(pipeline, &cx)?;

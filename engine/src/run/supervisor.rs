@@ -23,6 +23,7 @@ use super::task::{CheckpointBuilder, CheckpointSchedule, FieldCheck, Task};
 use super::tasks::Tasks;
 use crate::config::{Pipeline, StageSpec};
 use crate::error::{Error, Result};
+use crate::metrics::Phase;
 use crate::pace::Pace;
 use crate::record::SplitId;
 use crate::stage::{
@@ -143,8 +144,12 @@ impl Supervisor {
         let Supervisor { shared, source, committer, shutdown_timeout, completes } = self;
         let (tasks, cancellation) = (Arc::clone(&shared.tasks), shared.cx.cancellation.clone());
         cancellation.set_grace(shutdown_timeout);
-        let stopped = Arc::downgrade(&tasks);
+        let (stopped, metrics) = (Arc::downgrade(&tasks), Arc::clone(&shared.cx.metrics));
+        metrics.set_phase(Phase::Running);
         cancellation.on_change(move |is_stopped| {
+            if is_stopped {
+                metrics.set_phase(Phase::Stopping);
+            }
             if let Some(tasks) = stopped.upgrade().filter(|_| is_stopped) {
                 tasks.stop();
             }
@@ -335,6 +340,7 @@ impl SourceContext for Shared {
             writers,
             schedule: self.schedule,
             losses: self.losses.clone(),
+            live: self.cx.metrics.open_split(&id),
             metrics: Arc::clone(&self.cx.metrics),
             clock: self.cx.clock.clone(),
             source_label: pipeline.source.label.clone(),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::Counts;
+use crate::metrics::{Counts, Measured};
 use crate::record::{OffsetRange, SplitId};
 use crate::run::losses::Losses;
 use crate::run::sinks::Output;
@@ -23,6 +23,8 @@ pub(in crate::run) struct Checkpoint {
     pub(in crate::run) counts: Counts,
     /// What became of its records, in their order.
     pub(in crate::run) losses: Losses,
+    /// What was measured of its records. It is not saved.
+    pub(in crate::run) measured: Measured,
     /// Whether the input of the split has ended.
     pub(in crate::run) ended: bool,
     /// The proof that the split is still this process's, where other instances may take it over.

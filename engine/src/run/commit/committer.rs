@@ -62,6 +62,7 @@ impl Committer {
                 }
             };
             let checkpoints = self.take(first);
+            self.metrics.checkpoints_waiting.fetch_sub(checkpoints.len() as u64, Ordering::Relaxed);
             let taken: Vec<(SplitId, u64)> =
                 checkpoints.iter().map(|checkpoint| (Arc::clone(&checkpoint.split), checkpoint.epoch)).collect();
             if let Err(error) = self.commit(checkpoints) {
@@ -159,8 +160,8 @@ impl Committer {
         log.on_visible()?;
         drop(log);
         for checkpoint in &mine {
-            let Checkpoint { split, counts, losses, .. } = checkpoint;
-            self.metrics.record_checkpoint(split, counts, &losses.groups);
+            let Checkpoint { split, counts, losses, measured, .. } = checkpoint;
+            self.metrics.record_checkpoint(split, counts, &losses.groups, measured);
         }
         self.watch_losses(&mine);
         self.metrics.record_commit(self.clock.now() - started);

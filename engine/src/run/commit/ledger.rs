@@ -355,6 +355,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::metrics::Measured;
     use crate::record::{OffsetRange, Position};
     use crate::run::losses::Losses;
     use crate::run::sinks::Output;
@@ -376,6 +377,7 @@ mod tests {
             output,
             counts,
             losses: Losses::default(),
+            measured: Measured::default(),
             ended: false,
             fencing_token: None,
         }

@@ -1,18 +1,16 @@
 //! Accounting of a split: the order of timestamps on the way in, scores and flags on the way out.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::Array;
 
-use crate::metrics::{Counts, FlagCounts};
+use super::key_times::KeyTimes;
+use crate::metrics::{Counts, FlagCounts, Measured};
 use crate::record::{Batch, Column, Flag, SplitId};
 use crate::run::losses::Losses;
 use crate::stage::DeadLetter;
-
-/// How many keys a split remembers the last timestamp of.
-const KEYS_MAX: usize = 100_000;
 
 /// Cells whose flags are counted together: they stay in the first cache from one flag to the next.
 const COUNTED_AT_ONCE: usize = 4096;
@@ -22,8 +20,9 @@ const COUNTED_AT_ONCE: usize = 4096;
 pub(super) struct Accounting {
     pub(super) counts: Counts,
     flags: BTreeMap<Arc<str>, FlagCounts>,
-    /// The last timestamp of each key.
-    times: HashMap<String, i64>,
+    measured: Measured,
+    /// The times of each key.
+    pub(super) stations: KeyTimes,
     read_in_all: u64,
     /// What became of records since they were last looked at.
     losses: Losses,
@@ -58,8 +57,9 @@ impl Accounting {
         let mut row = 0;
         while row < batch.rows() {
             let (key, end) = key_run(batch, row);
-            let mut last = self.times.get(key).copied();
-            for (i, time) in batch.time()[row..end].iter().copied().enumerate() {
+            let times = &batch.time()[row..end];
+            let mut last = self.stations.last(key);
+            for (i, time) in times.iter().copied().enumerate() {
                 match last {
                     Some(before) if time < before => {
                         if self.counts.out_of_order == 0 {
@@ -72,14 +72,7 @@ impl Accounting {
                 }
                 last = Some(time);
             }
-            if let Some(last) = last {
-                let known = self.times.len();
-                if let Some(slot) = self.times.get_mut(key) {
-                    *slot = last;
-                } else if known < KEYS_MAX {
-                    self.times.insert(key.to_owned(), last);
-                }
-            }
+            self.stations.add(key, times);
             row = end;
         }
         first_out_of_order
@@ -127,7 +120,10 @@ impl Accounting {
         if let Some(scores) = batch.score() {
             self.counts.scored += (scores.len() - scores.null_count()) as u64;
             self.counts.score_sum += scores.iter().flatten().sum::<f64>();
+            scores.iter().flatten().for_each(|score| self.measured.scores.observe(score));
         }
+        self.measured.newest_micros = self.measured.newest_micros.max(batch.time().iter().copied().max());
+        self.measured.fields.count(batch);
         for (field, column) in batch.fields().list.iter().zip(batch.columns()) {
             let Column::Number(numbers) = column else { continue };
             if field.derived {
@@ -148,12 +144,12 @@ impl Accounting {
     }
 
     /// The counts of the checkpoint, with rows still held; the next one starts with these.
-    pub(super) fn close(&mut self, held: u64) -> Counts {
+    pub(super) fn close(&mut self, held: u64) -> (Counts, Measured) {
         let next = Counts { held_before: held, ..Counts::default() };
         let mut counts = std::mem::replace(&mut self.counts, next);
         counts.held_after = held;
         counts.flags = std::mem::take(&mut self.flags);
-        counts
+        (counts, std::mem::take(&mut self.measured))
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::accounting::Accounting;
 use crate::error::{Error, Result};
-use crate::metrics::Counts;
+use crate::metrics::{Counts, Measured};
 use crate::record::{Fields, OffsetRange, Position};
 use crate::run::losses::Losses;
 
@@ -66,13 +66,14 @@ impl CheckpointBuilder {
     ///
     /// # Errors
     /// Where a record is not accounted for: see [`Counts::balance`].
-    pub(super) fn close(&mut self, held: u64) -> Result<Counts> {
-        let counts = self.accounting.close(held);
+    pub(super) fn close(&mut self, held: u64, now: Instant) -> Result<(Counts, Measured)> {
+        let (counts, measured) = self.accounting.close(held);
         if !counts.balance() {
             return Err(Error::bug(format!("records are not accounted for: {counts:?}")));
         }
         let sequence = self.range().sequence;
-        (self.from, self.sequence, self.since) = (self.at, sequence, None);
-        Ok(counts)
+        let measured = Measured { since: self.since.take(), closed: Some(now), ..measured };
+        (self.from, self.sequence) = (self.at, sequence);
+        Ok((counts, measured))
     }
 }

@@ -6,6 +6,7 @@
 
 mod accounting;
 mod checkpoint_builder;
+mod key_times;
 mod run_loop;
 mod schedule;
 

@@ -11,7 +11,7 @@ use super::schedule::CheckpointSchedule;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::fault;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, SplitMetrics};
 use crate::record::{Batch, Fields, Position, SAMPLE_RECORDS, SplitId};
 use crate::run::chain::{Chain, ChainOutput};
 use crate::run::commit::Checkpoint;
@@ -28,6 +28,8 @@ const BATCH_ROWS_MAX: u64 = 8192;
 const PLACES_MAX: usize = 8;
 /// How often a task looks at its signal and lets transforms emit what waited too long.
 const SIGNAL_POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// How often the newest readings of stations are told.
+const STATIONS_INTERVAL: Duration = Duration::from_secs(1);
 /// Compares once the fields that really come with those that the stages name.
 pub(in crate::run) type FieldCheck = Arc<dyn Fn(&Fields) + Send + Sync>;
 
@@ -43,6 +45,8 @@ pub(in crate::run) struct Task {
     pub(in crate::run) writers: Writers,
     pub(in crate::run) schedule: CheckpointSchedule,
     pub(in crate::run) metrics: Arc<Metrics>,
+    /// The live counts of this split.
+    pub(in crate::run) live: Arc<SplitMetrics>,
     pub(in crate::run) clock: Clock,
     pub(in crate::run) source_label: String,
     pub(in crate::run) sink_label: String,
@@ -72,12 +76,14 @@ impl Task {
                 self.tasks.fail(error.at(format!("{place} (record {})", at.records)));
             }
         }
-        self.metrics.set_lag(&self.id, None);
+        self.tell_stations();
+        self.metrics.close_split(&self.id);
         self.tasks.task_ended(&self.id, self.epoch);
     }
 
     fn run_loop(&mut self) -> Result<()> {
         let mut looked = self.clock.now();
+        let mut told = looked;
         if self.commits_at_start {
             self.take_checkpoint()?;
         }
@@ -98,7 +104,11 @@ impl Task {
             let now = self.clock.now();
             if now.saturating_duration_since(looked) >= SIGNAL_POLL_INTERVAL {
                 looked = now;
-                self.metrics.set_lag(&self.id, self.reader.lag());
+                self.live.set_lag(self.reader.lag());
+                if now.saturating_duration_since(told) >= STATIONS_INTERVAL {
+                    told = now;
+                    self.tell_stations();
+                }
                 let out = self.chain.tick(now)?;
                 self.emit(out)?;
             }
@@ -144,6 +154,11 @@ impl Task {
         debug_assert!(last.is_none_or(|last| *last < position), "{label}: a position before an offset that was read");
     }
 
+    /// Tells the newest readings of the stations of which some came since the last time.
+    fn tell_stations(&mut self) {
+        self.metrics.record_stations(self.open.accounting.stations.take_changed());
+    }
+
     /// The input has ended: all held rows go out, and a checkpoint says so.
     fn end(&mut self) -> Result<()> {
         self.open.at = self.reader.position();
@@ -184,7 +199,9 @@ impl Task {
         if batch.rows() > 0 {
             self.open.fields = Some(Arc::clone(batch.fields()));
         }
-        self.metrics.progress.fetch_add((batch.rows() + dead.len()) as u64, Ordering::Relaxed);
+        let rows = (batch.rows() + dead.len()) as u64;
+        self.metrics.progress.fetch_add(rows, Ordering::Relaxed);
+        self.live.read(rows);
         self.chain.only_parts(self.reader.parts());
         match dead.first() {
             Some(first) if self.writers.dead_letters.is_none() => self.stop_at(&batch, first)?,
@@ -195,7 +212,7 @@ impl Task {
             }
         }
         self.open.since.get_or_insert(started);
-        self.metrics.record_batch(self.clock.now() - started);
+        self.metrics.record_batch(rows, self.clock.now() - started);
         Ok(())
     }
 
@@ -307,6 +324,9 @@ impl Task {
     fn write(&mut self, batch: Batch) -> Result<()> {
         let mut dead = Vec::new();
         self.open.accounting.count_output(&batch);
+        if let Some(recent) = self.metrics.recent_output() {
+            recent.offer(&batch, self.clock.now());
+        }
         let offsets = batch.source_offsets_buffer();
         guard::call(&self.sink_label, || self.writers.records.write(batch, &mut dead))?;
         self.open.accounting.count_written(&offsets, &dead);
@@ -332,6 +352,12 @@ impl Task {
             return Err(Error::bug("a dead letter without a sink for it"));
         };
         self.open.accounting.count_dead(&self.id, &letters);
+        if let Some(recent) = self.metrics.recent_output() {
+            for DeadLetter { stage, reason, place, raw, .. } in &letters {
+                let place = place.as_deref().unwrap_or_default();
+                recent.dead_letter(self.clock.unix_ms(), stage, reason, place, raw.as_deref());
+            }
+        }
         guard::call(DEAD_LETTER, || writer.write(letters, &mut Vec::new()))
     }
 
@@ -346,7 +372,7 @@ impl Task {
         self.losses.observe(&since, self.chain.held());
         self.open.losses.extend(since);
         let losses = std::mem::take(&mut self.open.losses);
-        let counts = self.open.close(self.chain.held())?;
+        let (counts, measured) = self.open.close(self.chain.held(), self.clock.now())?;
         fault::step("prepare.sink")?;
         let records = guard::call(&self.sink_label, || self.writers.records.prepare(range))?;
         fault::step("prepare.dead")?;
@@ -365,6 +391,7 @@ impl Task {
             output: Output { records, dead_letters },
             counts,
             losses,
+            measured,
             ended: self.open.ended,
             fencing_token: self.fencing_token.clone(),
         })
@@ -373,6 +400,7 @@ impl Task {
     /// Hands a checkpoint to the committer. Waits where many are under way.
     fn submit(&self, mut checkpoint: Checkpoint) -> Result<()> {
         self.tasks.checkpoint_submitted(&self.id, self.epoch);
+        self.metrics.checkpoints_waiting.fetch_add(1, Ordering::Relaxed);
         loop {
             match self.checkpoints.send_timeout(checkpoint, SIGNAL_POLL_INTERVAL) {
                 Ok(()) => return Ok(()),

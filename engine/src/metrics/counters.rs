@@ -1,0 +1,371 @@
+//! What counts during a run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::problems::CellProblems;
+use super::splits::Splits;
+use super::stations::Stations;
+use super::{
+    CellProblem, ClientFigures, Counts, FieldTallies, Histogram, Measured, Phase, RecentOutput, Snapshot, SplitMetrics,
+};
+use crate::clock::Clock;
+use crate::dead_letter_groups::DeadLetterGroups;
+use crate::key_fields::KeyFields;
+use crate::record::{QcTests, SplitId};
+use crate::stage_metrics::StageMetrics;
+
+/// The system's message for the limit of open files, which client libraries repeat.
+pub const TOO_MANY_FILES: &str = "Too many open files";
+
+/// Clients whose figures are kept: a pipeline has a handful.
+const CLIENTS_MAX: usize = 100;
+
+/// The metrics of one pipeline.
+#[derive(Debug)]
+pub struct Metrics {
+    clock: Clock,
+    started: Instant,
+    /// Errors that were retried: a reconnect, a refused request that was repeated.
+    pub retries: AtomicU64,
+    /// Errors of brokers and disks, retried or not.
+    pub errors: AtomicU64,
+    /// How often a broker was not reached or did not answer. No record is the cause.
+    pub unreached: AtomicU64,
+    /// How often a consumer group gave this process partitions or took some.
+    pub rebalances: AtomicU64,
+    /// Output files made visible.
+    pub files: AtomicU64,
+    /// Connections that a client library could not open at the limit of open files ([`TOO_MANY_FILES`]).
+    pub files_refused: AtomicU64,
+    /// Bytes read from the source.
+    pub bytes_in: AtomicU64,
+    /// Bytes handed to the sink's file or client, committed or not.
+    pub bytes_out: AtomicU64,
+    /// Lines of the input that are no records and were passed over: a header that comes again.
+    pub passed_over: AtomicU64,
+    /// The records that the source expects in all, for a progress bar; 0 where it cannot know.
+    pub expected: AtomicU64,
+    /// The records read so far, committed or not. [`Counts`] hold committed records only.
+    pub progress: AtomicU64,
+    /// Checkpoints that wait for their commit.
+    pub checkpoints_waiting: AtomicU64,
+    qc_tests: Arc<QcTests>,
+    recent: OnceLock<RecentOutput>,
+    totals: Mutex<Totals>,
+}
+
+#[derive(Debug)]
+struct Totals {
+    phase: Phase,
+    failure: Option<String>,
+    instance: Option<String>,
+    counts: Counts,
+    dead_letters: DeadLetterGroups,
+    splits: Splits,
+    checkpoints: u64,
+    last_commit: Option<Instant>,
+    commit_seconds: Histogram,
+    checkpoint_seconds: Histogram,
+    batch_seconds: Histogram,
+    batch_rows: Histogram,
+    processing_latency: Histogram,
+    event_latency: Histogram,
+    scores: Histogram,
+    fields: FieldTallies,
+    stations: Stations,
+    marks_ignored: u64,
+    cell_problems: CellProblems,
+    key_fields: KeyFields,
+    waiting: BTreeMap<String, String>,
+    notes: BTreeMap<&'static str, u64>,
+    files_in: BTreeSet<String>,
+    clients: BTreeMap<String, ClientFigures>,
+    /// In the order in which they were first asked for: that of the pipeline.
+    stages: Vec<(String, Arc<StageMetrics>)>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Metrics::new(Clock::default())
+    }
+}
+
+impl Metrics {
+    /// Metrics that count from now on, by this clock.
+    #[must_use]
+    pub fn new(clock: Clock) -> Metrics {
+        Metrics {
+            started: clock.now(),
+            clock,
+            retries: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+            unreached: AtomicU64::new(0),
+            rebalances: AtomicU64::new(0),
+            files: AtomicU64::new(0),
+            files_refused: AtomicU64::new(0),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            passed_over: AtomicU64::new(0),
+            expected: AtomicU64::new(0),
+            progress: AtomicU64::new(0),
+            checkpoints_waiting: AtomicU64::new(0),
+            qc_tests: Arc::default(),
+            recent: OnceLock::new(),
+            totals: Mutex::new(Totals {
+                phase: Phase::default(),
+                failure: None,
+                instance: None,
+                counts: Counts::default(),
+                dead_letters: DeadLetterGroups::default(),
+                splits: Splits::default(),
+                checkpoints: 0,
+                last_commit: None,
+                commit_seconds: Histogram::of_seconds(),
+                checkpoint_seconds: Histogram::of_seconds(),
+                batch_seconds: Histogram::of_seconds(),
+                batch_rows: Histogram::of_rows(),
+                processing_latency: Histogram::of_seconds(),
+                event_latency: Histogram::of_seconds(),
+                scores: Histogram::of_scores(),
+                fields: FieldTallies::default(),
+                stations: Stations::default(),
+                marks_ignored: 0,
+                cell_problems: CellProblems::default(),
+                key_fields: KeyFields::default(),
+                waiting: BTreeMap::new(),
+                notes: BTreeMap::new(),
+                files_in: BTreeSet::new(),
+                clients: BTreeMap::new(),
+                stages: Vec::new(),
+            }),
+        }
+    }
+
+    /// The names of the tests behind the bits of cells.
+    pub fn qc_tests(&self) -> &Arc<QcTests> {
+        &self.qc_tests
+    }
+
+    /// From now on the last output is kept, for people who look.
+    pub fn keep_recent_output(&self) -> &RecentOutput {
+        self.recent.get_or_init(RecentOutput::default)
+    }
+
+    /// The last output, where somebody asked for it.
+    pub fn recent_output(&self) -> Option<&RecentOutput> {
+        self.recent.get()
+    }
+
+    /// Says how far the run is. One that is over stays so.
+    pub fn set_phase(&self, phase: Phase) {
+        let mut totals = self.totals.lock();
+        if !totals.phase.is_over() {
+            totals.phase = phase;
+        }
+    }
+
+    /// The run failed.
+    pub fn failed(&self, why: String) {
+        let mut totals = self.totals.lock();
+        (totals.phase, totals.failure) = (Phase::Failed, Some(why));
+    }
+
+    /// Sets the name of this process among those that run the pipeline.
+    pub fn set_instance(&self, instance: &str) {
+        self.totals.lock().instance = Some(instance.to_owned());
+    }
+
+    /// The live counts of a split that is opened.
+    pub fn open_split(&self, split: &SplitId) -> Arc<SplitMetrics> {
+        self.totals.lock().splits.open(split)
+    }
+
+    /// A split is no longer read here.
+    pub fn close_split(&self, split: &SplitId) {
+        self.totals.lock().splits.close(split);
+    }
+
+    /// Counts a committed checkpoint of a split.
+    pub fn record_checkpoint(
+        &self,
+        split: &SplitId,
+        counts: &Counts,
+        dead_letters: &DeadLetterGroups,
+        measured: &Measured,
+    ) {
+        let (now, unix) = (self.clock.now(), self.clock.since_epoch());
+        let mut totals = self.totals.lock();
+        totals.counts.add(counts);
+        totals.dead_letters.extend(dead_letters);
+        totals.splits.committed(split, counts);
+        totals.checkpoints += 1;
+        totals.fields.add(&measured.fields);
+        totals.scores.add(&measured.scores);
+        if let Some(since) = measured.since {
+            totals.processing_latency.observe(now.saturating_duration_since(since).as_secs_f64());
+        }
+        if let Some(closed) = measured.closed {
+            totals.checkpoint_seconds.observe(now.saturating_duration_since(closed).as_secs_f64());
+        }
+        if let Some(newest) = measured.newest_micros {
+            // A time that lies ahead has no latency.
+            totals.event_latency.observe((unix.as_secs_f64() - newest as f64 / 1e6).max(0.0));
+        }
+    }
+
+    /// Counts a commit and the time that it took.
+    pub fn record_commit(&self, took: Duration) {
+        let mut totals = self.totals.lock();
+        totals.last_commit = Some(self.clock.now());
+        totals.commit_seconds.observe(took.as_secs_f64());
+    }
+
+    /// The number of commits.
+    pub fn commits(&self) -> u64 {
+        self.totals.lock().commit_seconds.count()
+    }
+
+    /// Counts a batch of so many rows, and the time that transforms and writer took for it.
+    pub fn record_batch(&self, rows: u64, took: Duration) {
+        let mut totals = self.totals.lock();
+        totals.batch_rows.observe(rows as f64);
+        totals.batch_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Takes note of the newest readings of stations: their keys, and microseconds since 1970.
+    pub fn record_stations(&self, newest: Vec<(String, i64)>) {
+        let mut totals = self.totals.lock();
+        newest.into_iter().for_each(|(station, micros)| totals.stations.add(&station, micros));
+    }
+
+    /// Sets what a client library measured.
+    pub fn record_client(&self, figures: ClientFigures) {
+        let mut totals = self.totals.lock();
+        if totals.clients.len() < CLIENTS_MAX || totals.clients.contains_key(&figures.client) {
+            totals.clients.insert(figures.client.clone(), figures);
+        }
+    }
+
+    /// Counts an output file that was made visible in a directory.
+    pub fn file_in(&self, dir: &str) {
+        self.files.fetch_add(1, Ordering::Relaxed);
+        let mut totals = self.totals.lock();
+        if !totals.files_in.contains(dir) {
+            totals.files_in.insert(dir.to_owned());
+        }
+    }
+
+    /// Counts records whose marks could not be read back.
+    pub fn marks_ignored(&self, records: u64) {
+        self.totals.lock().marks_ignored += records;
+    }
+
+    /// Counts cells of a field that a source has read and that have a problem.
+    pub fn record_cell_problem(
+        &self,
+        problem: CellProblem,
+        field: &str,
+        cells: u64,
+        first: impl FnOnce() -> (String, Option<String>),
+    ) {
+        self.totals.lock().cell_problems.add(problem, field, cells, first);
+    }
+
+    /// Counts something about the input that is no record and no error, for the summary: `messages without a value`.
+    pub fn note(&self, what: &'static str, count: u64) {
+        if count > 0 {
+            *self.totals.lock().notes.entry(what).or_default() += count;
+        }
+    }
+
+    /// Takes note of the fields that a stage lists for a key, and whether the records of the key ever had a value of theirs.
+    pub fn record_key_fields<'f>(&self, key: &str, fields: impl Iterator<Item = (&'f Arc<str>, bool)>) {
+        self.totals.lock().key_fields.add(key, fields);
+    }
+
+    /// Sets what a part of the pipeline (`who`) waits for; `None` ends the wait.
+    pub fn waiting(&self, who: &str, what: Option<String>) {
+        let mut totals = self.totals.lock();
+        match what {
+            Some(what) => totals.waiting.insert(who.to_owned(), what),
+            None => totals.waiting.remove(who),
+        };
+    }
+
+    /// The waits of the pipeline, as `who: what`.
+    pub fn waits(&self) -> Vec<String> {
+        self.totals.lock().waits()
+    }
+
+    /// The counts of a stage, by its name in the pipeline.
+    pub fn stage(&self, id: &str) -> Arc<StageMetrics> {
+        let mut totals = self.totals.lock();
+        if let Some((_, known)) = totals.stages.iter().find(|(known, _)| known == id) {
+            return Arc::clone(known);
+        }
+        let new = Arc::<StageMetrics>::default();
+        totals.stages.push((id.to_owned(), Arc::clone(&new)));
+        new
+    }
+
+    /// A copy of the metrics.
+    pub fn snapshot(&self) -> Snapshot {
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let now = self.clock.now();
+        let totals = self.totals.lock();
+        let splits = totals.splits.list();
+        let lags: Vec<u64> = splits.iter().filter_map(|split| split.lag).collect();
+        Snapshot {
+            phase: totals.phase,
+            failure: totals.failure.clone(),
+            instance: totals.instance.clone(),
+            waits: totals.waits(),
+            read: load(&self.progress),
+            expected: Some(load(&self.expected)).filter(|expected| *expected > 0),
+            counts: totals.counts.clone(),
+            dead_letters: totals.dead_letters.clone(),
+            held: splits.iter().map(|split| split.held).sum(),
+            lag: (!lags.is_empty()).then(|| lags.iter().sum()),
+            checkpoints: totals.checkpoints,
+            checkpoints_waiting: load(&self.checkpoints_waiting),
+            commit_seconds: totals.commit_seconds.clone(),
+            checkpoint_seconds: totals.checkpoint_seconds.clone(),
+            since_commit: totals.last_commit.map(|last| now.saturating_duration_since(last)),
+            batch_seconds: totals.batch_seconds.clone(),
+            batch_rows: totals.batch_rows.clone(),
+            processing_latency_seconds: totals.processing_latency.clone(),
+            event_latency_seconds: totals.event_latency.clone(),
+            scores: totals.scores.clone(),
+            fields: totals.fields.fields(&totals.counts.flags, &self.qc_tests.names()),
+            stations: totals.stations.times(),
+            splits,
+            errors: load(&self.errors),
+            unreached: load(&self.unreached),
+            retries: load(&self.retries),
+            rebalances: load(&self.rebalances),
+            files: load(&self.files),
+            files_in: totals.files_in.iter().cloned().collect(),
+            bytes_in: load(&self.bytes_in),
+            bytes_out: load(&self.bytes_out),
+            passed_over: load(&self.passed_over),
+            marks_ignored: totals.marks_ignored,
+            cell_problems: totals.cell_problems.list(),
+            lacking_fields: totals.key_fields.lines(),
+            stages: totals.stages.iter().map(|(id, stage)| (id.clone(), stage.snapshot())).collect(),
+            notes: totals.notes.iter().map(|(what, count)| (*what, *count)).collect(),
+            clients: totals.clients.values().cloned().collect(),
+            uptime: now.saturating_duration_since(self.started),
+        }
+    }
+}
+
+impl Totals {
+    fn waits(&self) -> Vec<String> {
+        self.waiting.iter().map(|(who, what)| format!("{who}: {what}")).collect()
+    }
+}

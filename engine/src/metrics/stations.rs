@@ -1,0 +1,94 @@
+//! The newest reading of each station: of each key.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Stations whose newest reading is known.
+const STATIONS_MAX: usize = 100_000;
+/// Stations that a snapshot names: those whose newest reading is oldest.
+const STATIONS_SHOWN_MAX: usize = 1_000;
+
+/// The newest reading of one station.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StationTime {
+    /// Its key.
+    pub station: Arc<str>,
+    /// The time of its newest reading: microseconds since 1970.
+    pub newest_micros: i64,
+}
+
+/// The newest readings of stations at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StationTimes {
+    /// How many stations are known.
+    pub known: u64,
+    /// Those whose newest reading is oldest, the oldest first: 1,000 at most.
+    pub oldest: Vec<StationTime>,
+    /// The newest reading of all: microseconds since 1970.
+    pub newest_micros: Option<i64>,
+    /// Readings of stations that found no room among 100,000.
+    pub untold: u64,
+}
+
+/// The newest reading by station.
+#[derive(Debug, Default)]
+pub(super) struct Stations {
+    newest: HashMap<Arc<str>, i64>,
+    untold: u64,
+}
+
+impl Stations {
+    /// Takes note of the newest reading of a station. Readings without a key are of none.
+    pub(super) fn add(&mut self, station: &str, micros: i64) {
+        if station.is_empty() {
+            return;
+        }
+        if let Some(newest) = self.newest.get_mut(station) {
+            *newest = micros.max(*newest);
+        } else if self.newest.len() < STATIONS_MAX {
+            self.newest.insert(station.into(), micros);
+        } else {
+            self.untold += 1;
+        }
+    }
+
+    /// The oldest ones.
+    pub(super) fn times(&self) -> StationTimes {
+        let mut all: Vec<(i64, &Arc<str>)> = self.newest.iter().map(|(station, micros)| (*micros, station)).collect();
+        let newest_micros = all.iter().map(|(micros, _)| *micros).max();
+        if all.len() > STATIONS_SHOWN_MAX {
+            all.select_nth_unstable(STATIONS_SHOWN_MAX);
+            all.truncate(STATIONS_SHOWN_MAX);
+        }
+        all.sort_unstable();
+        StationTimes {
+            known: self.newest.len() as u64,
+            oldest: all
+                .into_iter()
+                .map(|(newest_micros, station)| StationTime { station: Arc::clone(station), newest_micros })
+                .collect(),
+            newest_micros,
+            untold: self.untold,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_stations_are_named_and_the_others_counted() {
+        let mut stations = Stations::default();
+        for i in 0..1_500 {
+            stations.add(&format!("s{i:04}"), 1_000 + i);
+        }
+        stations.add("s0000", 5_000);
+        stations.add("s0001", 7);
+        stations.add("", 1);
+        let times = stations.times();
+        assert_eq!((times.known, times.oldest.len(), times.newest_micros), (1_500, 1_000, Some(5_000)));
+        let first = &times.oldest[0];
+        assert_eq!((&*first.station, first.newest_micros), ("s0001", 1_001), "a late reading is not the newest");
+    }
+}

@@ -1,0 +1,196 @@
+//! From a snapshot to a status.
+
+use super::status::{
+    Bucket, Bytes, ClientStatus, Commits, Committed, DeadLetterStatus, Distribution, FieldStatus, PipelineStatus,
+    SplitStatus, StageStatus, StationStatus, StationsStatus, TestStatus,
+};
+use crate::clock::rfc3339;
+use crate::metrics::{Counts, FieldCells, Histogram, OTHER, Snapshot, StationTimes};
+use crate::record::Provenance;
+
+/// What a status says of a pipeline that no run measures.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// Its name.
+    pub name: String,
+    /// The types of its stages in order.
+    pub topology: String,
+    /// What readers of the output get.
+    pub delivery: String,
+}
+
+impl PipelineStatus {
+    /// The status by a snapshot, with rates since an earlier one. Health and alerts are left empty.
+    #[must_use]
+    pub fn of(about: &About, before: &Snapshot, now: &Snapshot, unix_ms: u64) -> PipelineStatus {
+        let seconds = now.uptime.saturating_sub(before.uptime).as_secs_f64();
+        let rate = |now: u64, before: u64| match seconds > 0.0 {
+            true => now.saturating_sub(before) as f64 / seconds,
+            false => 0.0,
+        };
+        PipelineStatus {
+            name: about.name.clone(),
+            instance: now.instance.clone(),
+            topology: about.topology.clone(),
+            delivery: about.delivery.clone(),
+            phase: now.phase,
+            failure: now.failure.clone(),
+            waits: now.waits.clone(),
+            uptime_seconds: now.uptime.as_secs_f64(),
+            read: now.read,
+            expected: now.expected,
+            lag: now.lag,
+            committed: (&now.counts).into(),
+            held: now.held,
+            read_per_second: rate(now.read, before.read),
+            written_per_second: rate(now.counts.written, before.counts.written),
+            bytes: Bytes { read: now.bytes_in, written: now.bytes_out },
+            errors: now.errors,
+            retries: now.retries,
+            connection_failures: now.unreached,
+            rebalances: now.rebalances,
+            files_written: now.files,
+            commits: Commits {
+                seconds: (&now.commit_seconds).into(),
+                checkpoint_seconds: (&now.checkpoint_seconds).into(),
+                checkpoints: now.checkpoints,
+                checkpoints_waiting: now.checkpoints_waiting,
+                since_last_seconds: now.since_commit.map(|since| since.as_secs_f64()),
+            },
+            batch_seconds: (&now.batch_seconds).into(),
+            batch_records: (&now.batch_rows).into(),
+            processing_latency_seconds: (&now.processing_latency_seconds).into(),
+            event_latency_seconds: (&now.event_latency_seconds).into(),
+            scores: (now.scores.count() > 0).then(|| (&now.scores).into()),
+            stages: now.stages.iter().map(stage).collect(),
+            splits: now.splits.iter().map(split).collect(),
+            fields: now.fields.iter().map(field).collect(),
+            stations: stations(&now.stations, unix_ms),
+            dead_letters: dead_letters(now),
+            clients: now.clients.iter().map(client).collect(),
+            notes: now.notes.iter().map(|(what, count)| ((*what).to_owned(), *count)).collect(),
+            ..PipelineStatus::default()
+        }
+    }
+}
+
+impl From<&Counts> for Committed {
+    fn from(counts: &Counts) -> Committed {
+        Committed {
+            read: counts.read,
+            written: counts.written,
+            dead_letters: counts.dead,
+            filtered: counts.filtered,
+            made: counts.made,
+            merged: counts.merged,
+            out_of_order: counts.out_of_order,
+            repeated: counts.repeated,
+            mean_score: counts.mean_score(),
+        }
+    }
+}
+
+impl From<&Histogram> for Distribution {
+    fn from(histogram: &Histogram) -> Distribution {
+        let bucket = |(bound, count): (f64, u64)| Bucket { le: bound.is_finite().then_some(bound), count };
+        Distribution {
+            count: histogram.count(),
+            sum: histogram.sum(),
+            buckets: histogram.buckets().map(bucket).collect(),
+        }
+    }
+}
+
+impl From<&FieldCells> for FieldStatus {
+    fn from(cells: &FieldCells) -> FieldStatus {
+        let [good, not_checked, suspect, fail, _] = cells.flags;
+        let of = |provenance: &Provenance| cells.tally.provenance[*provenance as usize];
+        let fills = Provenance::ALL.iter().filter(|one| one.is_fill() && of(one) > 0);
+        let test = |test: &crate::metrics::TestCount| TestStatus {
+            test: test.test.to_string(),
+            suspect: test.suspect,
+            fail: test.fail,
+        };
+        FieldStatus {
+            field: cells.field.to_string(),
+            observed: cells.tally.observed() + of(&Provenance::Derived),
+            censored: of(&Provenance::Censored),
+            filled: fills.map(|one| (one.name().to_owned(), of(one))).collect(),
+            unreadable: cells.tally.unreadable,
+            missing: cells.tally.missing,
+            good,
+            suspect,
+            fail,
+            not_checked,
+            tests: cells.tests.iter().map(test).collect(),
+        }
+    }
+}
+
+fn field(cells: &FieldCells) -> FieldStatus {
+    cells.into()
+}
+
+fn stage((id, stage): &(String, crate::stage_metrics::StageSnapshot)) -> StageStatus {
+    StageStatus {
+        stage: id.clone(),
+        rows_in: stage.rows_in,
+        rows_out: stage.rows_out,
+        dead_letters: stage.dead,
+        filtered: stage.filtered,
+        made: stage.made,
+        merged: stage.merged,
+        seconds: stage.time.as_secs_f64(),
+    }
+}
+
+fn split(split: &crate::metrics::SplitSnapshot) -> SplitStatus {
+    SplitStatus {
+        split: split.split.to_string(),
+        is_open: split.is_open,
+        read: split.read,
+        lag: split.lag,
+        committed: (&split.committed).into(),
+        held: split.held,
+    }
+}
+
+fn stations(times: &StationTimes, unix_ms: u64) -> StationsStatus {
+    let station = |time: &crate::metrics::StationTime| StationStatus {
+        station: time.station.to_string(),
+        newest_reading: rfc3339(time.newest_micros.div_euclid(1_000)),
+        age_seconds: unix_ms as f64 / 1e3 - time.newest_micros as f64 / 1e6,
+    };
+    let oldest: Vec<StationStatus> = times.oldest.iter().map(station).collect();
+    StationsStatus { known: times.known, others: times.known - oldest.len() as u64, oldest }
+}
+
+fn dead_letters(snapshot: &Snapshot) -> Vec<DeadLetterStatus> {
+    let others = snapshot.dead_letters.others();
+    let groups = snapshot.dead_letters.groups().map(|group| DeadLetterStatus {
+        stage: group.stage.clone(),
+        reason: group.class.clone(),
+        count: group.count,
+        first_place: group.first_place.clone(),
+    });
+    let others = (others > 0).then(|| DeadLetterStatus {
+        stage: OTHER.to_owned(),
+        reason: OTHER.to_owned(),
+        count: others,
+        first_place: String::new(),
+    });
+    groups.chain(others).collect()
+}
+
+fn client(client: &crate::metrics::ClientFigures) -> ClientStatus {
+    ClientStatus {
+        client: client.client.clone(),
+        round_trip_seconds: client.round_trip_seconds,
+        request_retries: client.request_retries,
+        request_timeouts: client.request_timeouts,
+        queued_messages: client.queued_messages,
+        queued_bytes: client.queued_bytes,
+        fetched_messages: client.fetched_messages,
+        brokers_up: client.brokers_up,
+    }
+}
