@@ -63,6 +63,9 @@ impl Aggregator {
     }
 }
 
+/// The key of readings that are generated in place of a missing file.
+const GENERATED_STATION: &str = "sample";
+
 /// What numbers stand for.
 struct Names<'a> {
     stations: &'a [Station],
@@ -80,6 +83,12 @@ fn notes_of(data: &DataReport) -> Vec<String> {
     }
     let sum = |count: fn(&StationReport) -> u64| data.stations.iter().map(count).sum::<u64>();
     let (repeated, late) = (sum(|station| station.repeated), sum(|station| station.late));
+    if data.stations.iter().any(|station| station.station.as_deref() == Some(GENERATED_STATION)) {
+        notes.push(format!(
+            "{title}: the station `{GENERATED_STATION}` has readings that aqpipe generated in place of a file that was not there. Nobody \
+             measured them."
+        ));
+    }
     if repeated > 0 {
         notes.push(format!(
             "{title}: {repeated} records have the time of the record before. Their readings count twice, and capture is too high."

@@ -140,7 +140,7 @@ fn body(budget: &mut Budget, at: usize, data: &DataReport, is_one_of_several: bo
 fn moment(time: &str) -> String {
     match time.get(..16) {
         Some(minute) if time.ends_with('Z') => format!("{} UTC", minute.replace('T', " ")),
-        _ => time.to_owned(),
+        _ => text::name(time),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use aqpipe_engine::printable;
 
+use crate::numbers;
+pub(super) use crate::numbers::{duration, number};
 use crate::report::civil::LocalTime;
 
 /// What stands for records without a station.
@@ -26,16 +28,8 @@ pub(super) fn station(key: Option<&str>) -> String {
 }
 
 /// A count, its thousands apart.
-pub(super) fn count(count: impl Into<u64>) -> String {
-    let digits = count.into().to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.char_indices() {
-        if at > 0 && digits.len() > 4 && (digits.len() - at).is_multiple_of(3) {
-            text.push('\u{202f}');
-        }
-        text.push(digit);
-    }
-    text
+pub(super) fn count(number: impl Into<u64>) -> String {
+    numbers::count(number.into())
 }
 
 /// A noun with its count: `1 record`, `2 records`.
@@ -57,41 +51,15 @@ pub(super) fn percent_or_none(share: Option<f64>) -> String {
     share.map_or_else(|| NONE.to_owned(), percent)
 }
 
-/// A number with four digits that count.
-pub(super) fn number(value: f64) -> String {
-    let size = value.abs();
-    if size == 0.0 || !value.is_finite() {
-        return if value.is_finite() { "0".to_owned() } else { NONE.to_owned() };
-    }
-    if !(1e-4..1e9).contains(&size) {
-        return format!("{value:.3e}");
-    }
-    let decimals = (3 - size.log10().floor() as i32).clamp(0, 7) as usize;
-    let text = format!("{value:.decimals$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
-}
-
 /// A number, or nothing.
 pub(super) fn number_or_none(value: Option<f64>) -> String {
-    value.map_or_else(|| NONE.to_owned(), number)
+    value.map_or_else(|| NONE.to_owned(), numbers::number)
 }
 
 /// A moment, without seconds where there are none.
 pub(super) fn time(time: LocalTime) -> String {
     let text = time.to_string().replace('T', " ");
     text.strip_suffix(":00").map(str::to_owned).unwrap_or(text)
-}
-
-/// A length of time in its two greatest units.
-pub(super) fn duration(seconds: f64) -> String {
-    if seconds < 60.0 {
-        return format!("{} s", number(seconds));
-    }
-    let whole = seconds.round() as u64;
-    let parts = [(whole / 86_400, "d"), (whole / 3_600 % 24, "h"), (whole / 60 % 60, "min"), (whole % 60, "s")];
-    let first = parts.iter().position(|(number, _)| *number > 0).unwrap_or(parts.len() - 1);
-    let shown = parts.iter().skip(first).take(2).filter(|(number, _)| *number > 0);
-    shown.map(|(number, unit)| format!("{number} {unit}")).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -106,14 +74,6 @@ mod tests {
             ("89.9 %".into(), "0.0 %".into(), "< 0.1 %".into())
         );
         assert_eq!(percent(0.9), "90.0 %");
-        assert_eq!(
-            [number(1234.56), number(0.012345), number(-0.0), number(2e12)],
-            ["1235", "0.01235", "0", "2.000e12"]
-        );
-        assert_eq!(
-            [duration(3_600.0), duration(90_061.0), duration(0.5), duration(61.0)],
-            ["1 h", "1 d 1 h", "0.5 s", "1 min 1 s"]
-        );
         assert_eq!(time(LocalTime(61_000_000)), "1970-01-01 00:01:01");
         assert_eq!(time(LocalTime(60_000_000)), "1970-01-01 00:01");
         assert_eq!((counted(1, "file"), counted(0, "file")), ("1 file".to_owned(), "0 files".to_owned()));
