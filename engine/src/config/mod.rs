@@ -17,6 +17,7 @@ mod expand;
 mod find_stages;
 mod load;
 mod masked;
+mod monitor_checks;
 mod node;
 mod options;
 mod override_syntax;
