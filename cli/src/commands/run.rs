@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use aqpipe_engine::ErrorKind;
 use aqpipe_engine::config::{LogLevel, Pipeline};
-use aqpipe_engine::monitor::{Reporter, summary};
+use aqpipe_engine::monitor::{About, Monitor, Monitored, summary};
 use aqpipe_engine::run::{Outcome, RunOptions, Summary};
-use aqpipe_engine::stage::{Extensions, Latch};
+use aqpipe_engine::stage::{CheckpointPolicy, Extensions, Latch};
 
 use aqpipe_stages::kafka::EmbeddedBroker;
 use aqpipe_stages::{EmbeddedRun, StandIn};
@@ -155,6 +155,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
 struct Job {
     pipeline: Pipeline,
     options: RunOptions,
+    monitor: Monitor,
     /// Opened when this pipeline ends.
     done: Arc<Latch>,
     /// The `done` of the pipelines that write what this one reads.
@@ -176,9 +177,29 @@ fn jobs(pipelines: &[Pipeline], dependencies: &Dependencies, args: &RunArgs, sha
                 extensions: Arc::clone(shared),
                 ..RunOptions::default()
             };
-            Job { pipeline: pipeline.clone(), options, done: Arc::clone(&latches[i]), writers }
+            let monitored = monitored(pipeline, options.until_end);
+            let monitor = Monitor::new(monitored, Arc::clone(&options.metrics), options.clock.clone());
+            Job { pipeline: pipeline.clone(), options, monitor, done: Arc::clone(&latches[i]), writers }
         })
         .collect()
+}
+
+/// What a monitor knows of a pipeline before it runs.
+fn monitored(pipeline: &Pipeline, until_end: bool) -> Monitored {
+    Monitored {
+        about: About {
+            name: pipeline.name.clone(),
+            topology: pipeline.topology.clone(),
+            delivery: pipeline.delivery.to_string(),
+        },
+        settings: pipeline.settings.monitor.clone(),
+        is_bounded: until_end || pipeline.source.config.ends_by_itself(),
+        is_paced: pipeline.source.config.pace().is_some(),
+        commit_interval: match pipeline.sink.config.checkpoint_policy() {
+            CheckpointPolicy::Records { timeout, .. } => timeout,
+            CheckpointPolicy::Interval => Duration::from_millis(pipeline.settings.commit_interval_ms),
+        },
+    }
 }
 
 impl Job {
@@ -218,9 +239,9 @@ impl Job {
                 true => bars.track(&self.pipeline.name, Arc::clone(&self.options.metrics)),
                 false => bars.show_status(self.status(alerts)),
             };
-            let reporter = Reporter::start(Arc::clone(&self.options.metrics), &self.pipeline.settings.monitor);
+            let watching = self.monitor.start();
             let result = aqpipe_engine::run::run(&self.pipeline, &self.options);
-            drop((reporter, bar));
+            drop((watching, bar));
             self.done.open();
             result
         });

@@ -27,6 +27,7 @@ mod positions;
 mod printed;
 mod recipes;
 mod records;
+mod report;
 mod running_again;
 mod scores;
 mod service;

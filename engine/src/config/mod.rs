@@ -18,6 +18,7 @@ mod find_stages;
 mod load;
 mod log_settings;
 mod masked;
+mod monitor_checks;
 mod node;
 mod options;
 mod override_syntax;
