@@ -17,8 +17,9 @@ pub struct Asset {
 }
 
 /// The files that the page asks for.
-pub const ASSETS: [Asset; 3] = [
+pub const ASSETS: [Asset; 4] = [
     Asset { path: "/page.css", content_type: "text/css; charset=utf-8", text: include_str!("page.css") },
     Asset { path: "/pictures.css", content_type: "text/css; charset=utf-8", text: crate::pictures::STYLE },
     Asset { path: "/page.js", content_type: "text/javascript; charset=utf-8", text: include_str!("page.js") },
+    Asset { path: "/icon.svg", content_type: "image/svg+xml", text: include_str!("icon.svg") },
 ];

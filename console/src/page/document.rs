@@ -19,6 +19,7 @@ pub fn index(model: &Model, choice: &Choice) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (plain(name)) " – aqpipe" }
+                link rel="icon" type="image/svg+xml" href="/icon.svg";
                 link rel="stylesheet" href="/pictures.css";
                 link rel="stylesheet" href="/page.css";
                 script src="/page.js" defer {}
@@ -29,7 +30,7 @@ pub fn index(model: &Model, choice: &Choice) -> Markup {
                     strong.brand { "aqpipe" }
                     span.version { (plain(&model.status.version)) }
                     p.link role="status" id="link" data-link="none" {
-                        "As of " span id="p-time" { (time(model)) } " UTC"
+                        span.at { "As of " span id="p-time" { (time(model)) } " UTC " }
                         span.way id="way" {}
                     }
                 }

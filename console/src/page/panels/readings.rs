@@ -13,7 +13,7 @@ pub(super) fn choose(pipeline: &PipelineStatus, view: &View) -> Markup {
         return html! { p.note { "No reading came out yet." } };
     }
     html! {
-        form.choose method="get" action="/" {
+        form.choose method="get" action="/#p-choose-title" {
             input type="hidden" name="pipeline" value=(pipeline.name);
             p { label for="station" { "Station" } (select("station", &view.stations, view.station.as_deref())) }
             p { label for="field" { "Field" } (select("field", &view.fields, view.field.as_deref())) }

@@ -19,10 +19,10 @@ pub(super) fn pipelines(model: &Model, choice: &Choice) -> Markup {
         @if model.status.pipelines.len() > 1 {
             nav aria-label="Pipelines" {
                 ul {
-                    @for pipeline in model.status.pipelines.iter().take(PIPELINES_MAX) {
+                    @for (at, pipeline) in model.status.pipelines.iter().take(PIPELINES_MAX).enumerate() {
                         @let (tone, word) = standing(pipeline);
                         li {
-                            a href=(Choice::pipeline_href(&pipeline.name)) id={ "go-" (plain(&pipeline.name)) }
+                            a href=(Choice::pipeline_href(&pipeline.name)) id={ "go-" (at) }
                                 aria-current=[(shown == Some(&pipeline.name)).then_some("page")] {
                                 span.dot.(tone.class()) aria-hidden="true" {}
                                 strong { (plain(&pipeline.name)) }
