@@ -232,9 +232,11 @@ fn a_topic_is_read_to_its_end_by_its_brokers_or_by_a_pipeline() {
     }
 }
 
-/// The figures of the data set that anybody can count, by field: the missing readings, the least and the greatest value, the
-/// median, and the fills forward, backward and by the median.
-const UCI_FIGURES: [(&str, u64, f64, f64, f64, [u64; 3]); 5] = [
+/// Figures of the data set that anybody can count, of a field: its missing readings, the least, the greatest and the median value, and
+/// the fills forward, backward and by the median.
+type Figures = (&'static str, u64, f64, f64, f64, [u64; 3]);
+
+const UCI_FIGURES: [Figures; 5] = [
     ("CO(GT)", 1_683, 0.1, 11.9, 1.8, [262, 88, 1_333]),
     ("NMHC(GT)", 8_443, 7.0, 1_189.0, 150.0, [16, 12, 8_415]),
     ("C6H6(GT)", 366, 0.1, 63.7, 8.2, [42, 33, 291]),
@@ -265,6 +267,9 @@ fn the_data_set_is_read_into_a_report_with_its_figures() {
         );
         let fills = ["forward_fill", "backward_fill", "median"].map(|fill| one["fills"][fill].as_u64());
         assert_eq!(fills, [Some(forward), Some(backward), Some(by_median)], "{field}");
+    }
+    for other in ["PT08.S1(CO)", "PT08.S5(O3)", "T", "RH", "AH"] {
+        assert_eq!(series(data, other)["cells"]["filled"], 366, "{other}");
     }
     let filled: u64 =
         data["fields"].as_array().expect("fields").iter().filter_map(|one| one["cells"]["filled"].as_u64()).sum();

@@ -62,6 +62,9 @@ pub(super) fn worst_days(
     worst.into_iter().map(of_day).collect()
 }
 
+/// What may be the matter with cells, and how many it is.
+type Kind = (&'static str, fn(&CellCounts) -> u32);
+
 fn reasons(day: Day, report: &DayReport, series: &[SeriesReport]) -> Vec<String> {
     let mut fields: Vec<(&str, CellCounts)> = Vec::new();
     for series in series {
@@ -71,7 +74,7 @@ fn reasons(day: Day, report: &DayReport, series: &[SeriesReport]) -> Vec<String>
             None => fields.push((&series.field, *counts)),
         }
     }
-    let kinds: [(&str, fn(&CellCounts) -> u32); 6] = [
+    let kinds: [Kind; 6] = [
         ("failed a test", |counts| counts.failed),
         ("emptied by a test", |counts| counts.emptied),
         ("unreadable", |counts| counts.unreadable),
@@ -100,7 +103,7 @@ fn reasons(day: Day, report: &DayReport, series: &[SeriesReport]) -> Vec<String>
     if absent > 0 {
         found.push((absent, format!("{absent} readings have no record")));
     }
-    found.sort_by(|a, b| b.0.cmp(&a.0));
+    found.sort_by_key(|(cells, _)| std::cmp::Reverse(*cells));
     found.truncate(REASONS_MAX);
     found.into_iter().map(|(_, text)| text).collect()
 }
