@@ -206,6 +206,8 @@ fn capture_is_of_the_days_that_are_asked_for_and_of_the_step_that_is_given() {
     let halves = dir.run(&["capture", "in.csv", "--step", "30min", "--format", "json", "--by", "month"]).expect(0, &[]);
     let halves: Value = serde_json::from_str(&halves.out).expect("JSON");
     assert_eq!((&halves[0]["expected"], &halves[0]["capture"]), (&Value::from(47), &Value::from(18.0 / 47.0)));
+    dir.run(&["capture", "in.csv", "--from", "2024-02-01", "--to", "2024-01-01"])
+        .expect(1, &["lies behind the last one"]);
     let none = json(&dir, &["in.csv", "--from", "2025-01-01"]);
     assert_eq!(none["notes"][0], "24 records are of other days and left out.");
 }
