@@ -196,7 +196,7 @@ fn capture_is_of_the_days_that_are_asked_for_and_of_the_step_that_is_given() {
         let done = dir.run(&[&["capture", "in.csv"], args].concat()).expect(0, &[]);
         done.out.lines().map(str::to_owned).collect()
     };
-    assert_eq!(table(&[])[2..4], ["station  field   whole   2024-01", "a        NO2    75.0 %  75.0 %*"]);
+    assert_eq!(table(&[])[2..4], ["station  field   whole  2024-01", "a        NO2    75.0 %  75.0 %*"]);
     let csv = table(&["--format", "csv", "--by", "year", "--from", "2024-01-01", "--to", "2024-12-31"]);
     assert_eq!(
         csv[0],
