@@ -10,8 +10,11 @@ mod logging;
 mod open_files;
 mod printer;
 mod progress;
+mod service;
 mod shell;
 mod signals;
+mod status;
+mod terminal;
 mod usage;
 
 use std::process::ExitCode;

@@ -55,18 +55,18 @@ pub fn percent(share: f64) -> String {
     }
 }
 
-/// A duration, by its two largest units.
+/// A duration, by its two largest units. It stays on one line.
 #[must_use]
 pub fn duration(seconds: f64) -> String {
     let seconds = if seconds.is_finite() { seconds.max(0.0) } else { return "unknown".into() };
     if seconds < 0.001 {
-        return if seconds == 0.0 { "0 s".into() } else { "< 1 ms".into() };
+        return if seconds == 0.0 { "0\u{a0}s".into() } else { "<\u{a0}1\u{a0}ms".into() };
     }
     if seconds < 1.0 {
-        return format!("{} ms", number((seconds * 1e3).round()));
+        return format!("{}\u{a0}ms", number((seconds * 1e3).round()));
     }
     if seconds < 60.0 {
-        return format!("{} s", number((seconds * 10.0).round() / 10.0));
+        return format!("{}\u{a0}s", number((seconds * 10.0).round() / 10.0));
     }
     let whole = seconds as u64;
     let (large, small) = match whole {
@@ -74,8 +74,8 @@ pub fn duration(seconds: f64) -> String {
         3_600..86_400 => ((whole / 3_600, "h"), (whole % 3_600 / 60, "min")),
         _ => ((whole / 86_400, "d"), (whole % 86_400 / 3_600, "h")),
     };
-    let text = format!("{} {}", count(large.0), large.1);
-    if small.0 == 0 { text } else { format!("{text} {} {}", small.0, small.1) }
+    let text = format!("{}\u{a0}{}", count(large.0), large.1);
+    if small.0 == 0 { text } else { format!("{text}\u{a0}{}\u{a0}{}", small.0, small.1) }
 }
 
 /// A size in bytes.
@@ -84,11 +84,11 @@ pub fn bytes(bytes: u64) -> String {
     let mut size = bytes as f64;
     for unit in ["B", "kB", "MB", "GB"] {
         if size < 1_000.0 {
-            return if unit == "B" { format!("{bytes} B") } else { format!("{size:.1} {unit}") };
+            return if unit == "B" { format!("{bytes}\u{a0}B") } else { format!("{size:.1}\u{a0}{unit}") };
         }
         size /= 1_000.0;
     }
-    format!("{size:.1} TB")
+    format!("{size:.1}\u{a0}TB")
 }
 
 #[cfg(test)]
@@ -136,8 +136,8 @@ mod tests {
             (f64::NAN, "unknown"),
         ];
         for (seconds, text) in cases {
-            assert_eq!(duration(seconds), text);
+            assert_eq!(duration(seconds).replace('\u{a0}', " "), text);
         }
-        assert_eq!((bytes(999), bytes(1_500_000)), ("999 B".into(), "1.5 MB".into()));
+        assert_eq!((bytes(999), bytes(1_500_000)), ("999\u{a0}B".into(), "1.5\u{a0}MB".into()));
     }
 }

@@ -25,19 +25,20 @@ pub struct Frame<'a> {
     title: &'a str,
     width: f64,
     height: f64,
+    text: u32,
 }
 
 impl<'a> Frame<'a> {
     /// A picture that stays legible on a phone, and shares a row with another one on a desktop.
     #[must_use]
     pub fn half(title: &'a str) -> Self {
-        Self { title, width: 520.0, height: 240.0 }
+        Self { title, width: 500.0, height: 240.0, text: 13 }
     }
 
     /// A picture as wide as a page of a report.
     #[must_use]
     pub fn full(title: &'a str) -> Self {
-        Self { title, width: 960.0, height: 280.0 }
+        Self { title, width: 960.0, height: 280.0, text: 12 }
     }
 
     /// The same picture with another height, at least 80.
@@ -56,9 +57,9 @@ impl<'a> Frame<'a> {
             .with_width(self.width)
             .with_height(self.height)
             .with_theme(theme())
-            .with_tick_size(12)
-            .with_label_size(12)
-            .with_body_size(12)
+            .with_tick_size(self.text)
+            .with_label_size(self.text)
+            .with_body_size(self.text)
             .with_tick_length(4.0)
             .with_ticks(5)
             .with_x_label_overlap(AxisLabelOverlap::Thin)

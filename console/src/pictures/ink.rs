@@ -24,16 +24,37 @@ const WORSE: [&str; 9] = ["worse0", "worse1", "worse2", "worse3", "worse4", "wor
 const BETTER: [&str; 9] =
     ["better0", "better1", "better2", "better3", "better4", "better5", "better6", "better7", "better8"];
 
+/// The upper bounds of all colours but the last. One bad value in a thousand is of interest, and half of them is all that
+/// one need to know.
+const WORSE_UP_TO: [f64; 8] = [0.0, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5];
+/// Around the shares of data capture that agencies ask for: 75, 85 and 90 %.
+const BETTER_UP_TO: [f64; 8] = [0.0, 0.25, 0.5, 0.75, 0.85, 0.9, 0.95, 0.99];
+
 impl Shade {
     /// The word for a share in 0..=1. A small share is never shown as nothing.
     pub(super) fn word(self, share: f64) -> &'static str {
-        let words = match self {
-            Shade::Worse => &WORSE,
-            Shade::Better => &BETTER,
+        let (words, bounds) = match self {
+            Shade::Worse => (&WORSE, WORSE_UP_TO),
+            Shade::Better => (&BETTER, BETTER_UP_TO),
         };
         if !share.is_finite() {
             return MISSING;
         }
-        words[(share.clamp(0.0, 1.0) * 8.0).ceil() as usize]
+        words[bounds.partition_point(|bound| *bound < share)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_and_a_little_are_apart() {
+        assert_eq!(Shade::Worse.word(0.0), "worse0");
+        assert_eq!(Shade::Worse.word(1e-9), "worse1");
+        assert_eq!(Shade::Worse.word(1.0), "worse8");
+        assert_eq!((Shade::Better.word(0.75), Shade::Better.word(0.76)), ("better3", "better4"));
+        assert_eq!(Shade::Better.word(7.0), "better8");
+        assert_eq!(Shade::Better.word(f64::NAN), MISSING);
     }
 }

@@ -56,15 +56,25 @@ pub fn profile(frame: Frame<'_>, unit: Option<&str>, band: &str, steps: &[Step])
         });
     }
     bands.extend(lines);
-    let mut layout = frame
-        .layout((0.5, steps.len() as f64 + 0.5), roomy(scale))
-        .with_x_categories(steps.iter().map(|step| label(&step.name)).collect());
+    let mut layout =
+        frame.layout((0.5, steps.len() as f64 + 0.5), roomy(scale)).with_x_categories(names(steps, frame.width()));
     if let Some(unit) = unit {
         layout = layout.with_y_label(label(unit));
     }
     let legend =
         vec![entry("median", ink::SERIES[0], LegendShape::Line), entry(band, ink::SERIES[0], LegendShape::Rect)];
     frame.draw(bands, with_legend(layout, legend), &about(steps, &points, unit))
+}
+
+/// The names of the steps; with many of them every other one, or fewer, that of the first always.
+fn names(steps: &[Step], width: f64) -> Vec<String> {
+    let names: Vec<String> = steps.iter().map(|step| label(&step.name)).collect();
+    let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    // A character takes about eight units, and a tenth of the width is that of the y axis.
+    let room = (width * 0.85 / (longest as f64 * 8.0 + 6.0)).max(1.0);
+    let wanted = (steps.len() as f64 / room).ceil() as usize;
+    let every = [1, 2, 3, 4, 6, 12, 24].into_iter().find(|every| *every >= wanted).unwrap_or(steps.len()).max(1);
+    names.into_iter().enumerate().map(|(at, name)| if at % every == 0 { name } else { String::new() }).collect()
 }
 
 fn about(steps: &[Step], points: &[Option<(f64, f64, f64, f64)>], unit: Option<&str>) -> String {

@@ -33,6 +33,8 @@ pub enum Mark {
     Fail,
     /// Not measured: a fill, or a limit of detection.
     Filled,
+    /// No reading at all: here some were passed over, so the line is open. Its value does not matter.
+    PassedOver,
 }
 
 impl Mark {
@@ -133,6 +135,10 @@ impl Field {
         let mut run = 0;
         let mut last_x = None;
         for (x, value, mark) in sorted {
+            if mark == Mark::PassedOver {
+                run += 1;
+                continue;
+            }
             let Some(y) = value.filter(|value| drawn(*value)) else {
                 match value {
                     Some(_) => field.beyond += 1,
@@ -150,11 +156,11 @@ impl Field {
                 Mark::Filled => field.filled.push(point),
                 Mark::Fail => field.fail.push(point),
                 Mark::Suspect => field.suspect.push(point),
-                Mark::Observed => {}
+                Mark::Observed | Mark::PassedOver => {}
             }
             match mark {
                 Mark::Observed | Mark::Suspect => field.line.push(point),
-                Mark::Fail | Mark::Filled => run += 1,
+                Mark::Fail | Mark::Filled | Mark::PassedOver => run += 1,
             }
             if mark != Mark::Filled {
                 field.last = Some((x, y));

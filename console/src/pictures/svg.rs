@@ -20,7 +20,10 @@ pub(super) fn write(scene: &Scene, title: &str, about: &str) -> String {
         pen.draw(element);
     }
     pen.finish_path();
-    let view = format!("0 0 {} {}", short(scene.width), short(scene.height));
+    // kuva keeps room for more than is there.
+    let (top, bottom) = pen.ends.unwrap_or((0.0, scene.height));
+    let (top, bottom) = ((top - MARGIN).max(0.0), (bottom + MARGIN).min(scene.height));
+    let view = format!("0 {} {} {}", short(top), short(scene.width), short(bottom - top));
     html! {
         svg.pic xmlns="http://www.w3.org/2000/svg" viewBox=(view) width="100%" role="img" {
             title { (title) }
@@ -30,6 +33,9 @@ pub(super) fn write(scene: &Scene, title: &str, about: &str) -> String {
     }
     .into_string()
 }
+
+/// The room around what is drawn.
+const MARGIN: f64 = 4.0;
 
 /// How a path is drawn.
 #[derive(Debug, Default, PartialEq)]
@@ -45,6 +51,8 @@ struct Pen {
     body: String,
     look: Look,
     path: String,
+    /// The highest and the lowest place that is drawn at. Marks and areas lie within their axes.
+    ends: Option<(f64, f64)>,
     /// The title of what is drawn next: that of the group it is in.
     title: Option<String>,
 }
@@ -109,10 +117,16 @@ impl Pen {
         }
     }
 
+    fn reach(&mut self, top: f64, bottom: f64) {
+        let (old_top, old_bottom) = self.ends.unwrap_or((top, bottom));
+        self.ends = Some((old_top.min(top), old_bottom.max(bottom)));
+    }
+
     /// Dots are the round ends of lines without a length: a tenth of the bytes of circles.
     fn dots(&mut self, cx: &[f64], cy: &[f64], r: f64, fill: &Color) {
         let mut d = String::new();
         for (x, y) in cx.iter().zip(cy).filter(|(x, y)| x.is_finite() && y.is_finite()) {
+            self.reach(y - r, y + r);
             let _ = write!(d, "M{} {}h0", short(*x), short(*y));
         }
         let class = format!("{} dot", class(None, Some(fill)));
@@ -122,13 +136,17 @@ impl Pen {
     fn line(&mut self, points: &[(f64, f64)], stroke: &Color, width: f64, dash: Option<&String>) {
         let mut d = String::with_capacity(points.len() * 12);
         for (x, y) in points.iter().filter(|(x, y)| x.is_finite() && y.is_finite()) {
+            self.reach(*y, *y);
             let _ = write!(d, "{}{} {}", if d.is_empty() { 'M' } else { 'L' }, short(*x), short(*y));
         }
         self.add(Look { class: class(None, Some(stroke)), width: Some(width), dash: dash.cloned(), opacity: None }, &d);
     }
 
     fn rect(&mut self, look: Look, [x, y, width, height]: [f64; 4]) {
-        if [x, y, width, height].iter().all(|v| v.is_finite()) && width > 0.0 && height > 0.0 {
+        // A colour that is none has no place either.
+        if !look.class.is_empty() && [x, y, width, height].iter().all(|v| v.is_finite()) && width > 0.0 && height > 0.0
+        {
+            self.reach(y, y + height);
             let (width, height) = (short(width), short(height));
             self.add(look, &format!("M{} {}h{width}v{height}h-{width}z", short(x), short(y)));
         }
@@ -147,6 +165,13 @@ impl Pen {
             return;
         }
         self.finish_path();
+        // Turned by some angle, a text may reach as far as it is long.
+        let reach = if rotate.is_some_and(|angle| angle.abs() != 90.0) {
+            content.chars().count() as f64 * f64::from(size) * 0.45
+        } else {
+            f64::from(size) * 0.3
+        };
+        self.reach(y - f64::from(size), y + reach);
         let (x, y) = (short(x), short(y));
         let anchor = match anchor {
             TextAnchor::Start => None,
