@@ -20,6 +20,7 @@ mod pace;
 pub mod printable;
 pub mod record;
 pub mod run;
+pub mod seconds;
 pub mod stage;
 pub mod stage_metrics;
 pub mod testing;

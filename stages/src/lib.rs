@@ -27,7 +27,6 @@ mod measurement_checks;
 mod per_layout;
 pub mod reading;
 mod same_time;
-mod seconds;
 mod sink;
 mod source;
 #[cfg(test)]
@@ -35,5 +34,6 @@ mod testing;
 mod transform;
 mod warn_once;
 
+use aqpipe_engine::seconds;
 pub use file_commit::EmbeddedRun;
 pub use source::{StandIn, UCI_FIELDS};

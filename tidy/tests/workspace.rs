@@ -34,6 +34,7 @@ const ENGINE_TIERS: &[&[&str]] = &[
         "nearest",
         "pace",
         "printable",
+        "seconds",
         "stage_metrics",
     ],
     &["fault"],
@@ -47,7 +48,7 @@ const ENGINE_TIERS: &[&[&str]] = &[
 
 /// The rooms of the stages from the ground up.
 const STAGES_TIERS: &[&[&str]] = &[
-    &["civil_date", "columns", "decimal", "key_parts", "measurement_checks", "per_layout", "seconds", "warn_once"],
+    &["civil_date", "columns", "decimal", "key_parts", "measurement_checks", "per_layout", "warn_once"],
     &["reading"],
     &["cell_access"],
     &["same_time"],

@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use aqpipe_engine::ErrorKind;
 use aqpipe_engine::config::{LogLevel, Pipeline};
-use aqpipe_engine::monitor::{Reporter, summary};
+use aqpipe_engine::monitor::{About, Monitor, Monitored, summary};
 use aqpipe_engine::run::{Outcome, RunOptions, Summary};
-use aqpipe_engine::stage::{Extensions, Latch};
+use aqpipe_engine::stage::{CheckpointPolicy, Extensions, Latch};
 
 use aqpipe_stages::kafka::EmbeddedBroker;
 use aqpipe_stages::{EmbeddedRun, StandIn};
@@ -18,12 +18,14 @@ use clap::Args;
 use super::load;
 use crate::dependencies::Dependencies;
 use crate::exit::Exit;
-use crate::logging::{self, LogOverrides, PIPELINE_SPAN};
+use crate::logging::{self, ActiveAlerts, LogOverrides, pipeline_span};
 use crate::open_files::{self, OpenFilesMonitor};
 use crate::printer;
 use crate::progress::ProgressBars;
+use crate::service::Service;
 use crate::shell;
-use crate::signals::stop_on_signals;
+use crate::signals::handle_signals;
+use crate::status::Status;
 
 /// Run one or several pipelines in one process.
 #[derive(Args, Debug)]
@@ -50,7 +52,7 @@ pub(crate) struct RunArgs {
     /// No log line every few seconds, no alerts.
     #[arg(long)]
     no_monitoring: bool,
-    /// Log to this file instead of those that the pipelines name.
+    /// Log to this file instead of those that the pipelines name. It is rotated as the first pipeline with `rotate` has it.
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
     /// Log as JSON.
@@ -111,7 +113,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     let bars = ProgressBars::new();
     let overrides =
         LogOverrides { file: args.log_file.clone(), json: args.log_json, level: args.log_level.map(LogLevel::from) };
-    logging::start(&pipelines, &overrides, &bars)?;
+    let logging = logging::start(&pipelines, &overrides, &bars)?;
 
     let shared = Arc::new(Extensions::default());
     shared.put(Arc::new(match args.sample || args.embedded_broker {
@@ -128,16 +130,19 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         shared.put(Arc::new(EmbeddedRun));
     }
     let jobs = jobs(&pipelines, &dependencies, args, &shared);
-    stop_on_signals(jobs.iter().map(|job| job.options.cancellation.clone()).collect())?;
+    handle_signals(jobs.iter().map(|job| job.options.cancellation.clone()).collect(), logging.files())?;
     let monitored = jobs.iter().map(|job| (Arc::clone(&job.options.metrics), job.options.cancellation.clone()));
     let open_files = OpenFilesMonitor::start(monitored.collect());
+    let alerts = logging.alerts();
+    let service = Service::start(jobs.iter().map(|job| job.status(&alerts)).collect());
     let outcomes: Vec<Result<Summary, aqpipe_engine::Error>> = std::thread::scope(|scope| {
-        let running: Vec<_> = jobs.iter().map(|job| scope.spawn(|| job.run(&bars, &open_files))).collect();
+        let running: Vec<_> = jobs.iter().map(|job| scope.spawn(|| job.run(&bars, &alerts, &open_files))).collect();
         running
             .into_iter()
             .map(|thread| thread.join().unwrap_or_else(|_| Err(aqpipe_engine::Error::bug("a pipeline panicked"))))
             .collect()
     });
+    drop((service, logging));
     let exit = print_summaries(&jobs, &outcomes);
     if open_files.is_exhausted() {
         printer::error(&open_files::exhausted_message(), None);
@@ -150,6 +155,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
 struct Job {
     pipeline: Pipeline,
     options: RunOptions,
+    monitor: Monitor,
     /// Opened when this pipeline ends.
     done: Arc<Latch>,
     /// The `done` of the pipelines that write what this one reads.
@@ -171,9 +177,29 @@ fn jobs(pipelines: &[Pipeline], dependencies: &Dependencies, args: &RunArgs, sha
                 extensions: Arc::clone(shared),
                 ..RunOptions::default()
             };
-            Job { pipeline: pipeline.clone(), options, done: Arc::clone(&latches[i]), writers }
+            let monitored = monitored(pipeline, options.until_end);
+            let monitor = Monitor::new(monitored, Arc::clone(&options.metrics), options.clock.clone());
+            Job { pipeline: pipeline.clone(), options, monitor, done: Arc::clone(&latches[i]), writers }
         })
         .collect()
+}
+
+/// What a monitor knows of a pipeline before it runs.
+fn monitored(pipeline: &Pipeline, until_end: bool) -> Monitored {
+    Monitored {
+        about: About {
+            name: pipeline.name.clone(),
+            topology: pipeline.topology.clone(),
+            delivery: pipeline.delivery.to_string(),
+        },
+        settings: pipeline.settings.monitor.clone(),
+        is_bounded: until_end || pipeline.source.config.ends_by_itself(),
+        is_paced: pipeline.source.config.pace().is_some(),
+        commit_interval: match pipeline.sink.config.checkpoint_policy() {
+            CheckpointPolicy::Records { timeout, .. } => timeout,
+            CheckpointPolicy::Interval => Duration::from_millis(pipeline.settings.commit_interval_ms),
+        },
+    }
 }
 
 impl Job {
@@ -182,8 +208,17 @@ impl Job {
         self.options.until_end || self.pipeline.source.config.ends_by_itself()
     }
 
-    fn run(&self, bars: &ProgressBars, open_files: &OpenFilesMonitor) -> Result<Summary, aqpipe_engine::Error> {
-        let span = tracing::info_span!(PIPELINE_SPAN, name = %self.pipeline.name);
+    fn status(&self, alerts: &ActiveAlerts) -> Status {
+        Status::new(&self.pipeline.name, Arc::clone(&self.options.metrics), alerts.clone())
+    }
+
+    fn run(
+        &self,
+        bars: &ProgressBars,
+        alerts: &ActiveAlerts,
+        open_files: &OpenFilesMonitor,
+    ) -> Result<Summary, aqpipe_engine::Error> {
+        let span = pipeline_span(&self.pipeline.name);
         let _entered = span.enter();
         tracing::info!("{}", self.pipeline.topology);
         let result = std::thread::scope(|scope| {
@@ -200,11 +235,13 @@ impl Job {
                     upstream.open();
                 });
             }
-            let bounded = self.pipeline.source.config.boundedness().is_bounded();
-            let bar = bounded.then(|| bars.track(&self.pipeline.name, Arc::clone(&self.options.metrics)));
-            let reporter = Reporter::start(Arc::clone(&self.options.metrics), &self.pipeline.settings.monitor);
+            let bar = match self.pipeline.source.config.boundedness().is_bounded() {
+                true => bars.track(&self.pipeline.name, Arc::clone(&self.options.metrics)),
+                false => bars.show_status(self.status(alerts)),
+            };
+            let watching = self.monitor.start();
             let result = aqpipe_engine::run::run(&self.pipeline, &self.options);
-            drop((reporter, bar));
+            drop((watching, bar));
             self.done.open();
             result
         });

@@ -37,9 +37,11 @@ impl Browser {
         let options =
             json!({ "args": ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", size] });
         let wanted = json!({ "goog:chromeOptions": options, "goog:loggingPrefs": { "browser": "ALL" } });
-        let session = call(&url, &json!({ "capabilities": { "alwaysMatch": wanted } }));
-        let id = session["sessionId"].as_str().expect("a session");
-        Browser { driver, session: format!("{url}/{id}") }
+        // From here on the driver ends with the browser, even if there is no session.
+        let mut browser = Browser { driver, session: url };
+        let session = call(&browser.session, &json!({ "capabilities": { "alwaysMatch": wanted } }));
+        browser.session += &format!("/{}", session["sessionId"].as_str().expect("a session"));
+        browser
     }
 
     fn post(&self, command: &str, body: &Value) -> Value {

@@ -6,6 +6,7 @@ use super::content_hash::content_hash;
 use super::diagnostics::{Diagnostic, Diagnostics};
 use super::document::Document;
 use super::find_stages::find_stages;
+use super::monitor_checks::monitor_problems;
 use super::pipeline::Pipeline;
 use super::pipeline_checks::{delivery, rejects_without_dead_letter, same_destination};
 use super::propagate::propagate_fields;
@@ -58,6 +59,7 @@ impl PipelineBuilder<'_> {
         let asked = settings.as_ref().and_then(|named| named.settings.delivery);
         let delivery = delivery(&document, &stages, asked, &mut problems);
         let name = settings.as_ref().map_or("", |named| &named.name);
+        problems.extend(settings.iter().flat_map(|named| monitor_problems(&document, &named.settings.monitor)));
         problems.extend(same_destination(&document, &stages, name));
         problems.extend(rejects_without_dead_letter(&document, &stages));
 

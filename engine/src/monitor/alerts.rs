@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::settings::AlertSettings;
+use super::alert_settings::AlertSettings;
 use crate::metrics::Snapshot;
 
 /// The throughput of an interval is compared with the mean of this many intervals before it: five minutes by default.
@@ -12,13 +12,13 @@ const TRAILING_INTERVALS_MIN: usize = 3;
 
 /// A change of an alert: a measured value crossed its limit, or came back.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Alert {
+pub(super) struct Alert {
     /// Which one: `error_rate`, `quality` or `throughput`.
-    pub name: &'static str,
+    pub(super) name: &'static str,
     /// Whether it begins.
-    pub begins: bool,
+    pub(super) begins: bool,
     /// The measured value, the key that sets its limit, and what to do.
-    pub text: String,
+    pub(super) text: String,
 }
 
 /// The parts of an alert's text.
@@ -30,7 +30,7 @@ struct AlertText {
 
 /// The alerts of one pipeline, from one interval to the next.
 #[derive(Debug)]
-pub struct Alerts {
+pub(super) struct Alerts {
     settings: AlertSettings,
     active: Vec<&'static str>,
     rates: VecDeque<f64>,
@@ -39,12 +39,12 @@ pub struct Alerts {
 impl Alerts {
     /// Alerts with these limits, none of them active.
     #[must_use]
-    pub fn new(settings: AlertSettings) -> Alerts {
+    pub(super) fn new(settings: AlertSettings) -> Alerts {
         Alerts { settings, active: Vec::new(), rates: VecDeque::new() }
     }
 
     /// The alerts that begin or end with the interval between two snapshots. An `idle` source makes no throughput alert.
-    pub fn evaluate(&mut self, before: &Snapshot, now: &Snapshot, idle: bool) -> Vec<Alert> {
+    pub(super) fn evaluate(&mut self, before: &Snapshot, now: &Snapshot, idle: bool) -> Vec<Alert> {
         let seconds = now.uptime.saturating_sub(before.uptime).as_secs_f64();
         let read = now.counts.read - before.counts.read;
         let errors = now.errors - before.errors;
@@ -97,7 +97,7 @@ impl Alerts {
 
     /// The names of the active alerts.
     #[must_use]
-    pub fn active(&self) -> &[&'static str] {
+    pub(super) fn active(&self) -> &[&'static str] {
         &self.active
     }
 

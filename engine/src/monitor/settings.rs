@@ -3,20 +3,47 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is said of a pipeline while it runs.
+use super::alert_settings::AlertSettings;
+use super::notify_settings::NotifySettings;
+
+/// What is said of a pipeline while it runs, to whom, and when to warn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MonitorSettings {
-    /// Whether anything is said at all.
+    /// Whether anything is said at all while the pipeline runs: log lines, alerts, notifications. The summary at its end stays.
     #[serde(default = "default_enabled")]
     pub enabled: bool,
     /// Seconds between two log lines with rates, errors and the mean score.
     #[serde(default = "default_every_secs")]
     #[schemars(range(min = 1, max = 86_400))]
     pub every_secs: u64,
+    /// An address and a port on which the process serves its page, its metrics and its health: `127.0.0.1:9600`. By default there
+    /// is none. Pipelines of one process share the listener.
+    #[serde(default)]
+    pub http: Option<String>,
+    /// Whether `http` may be an address that other machines reach. Whoever reaches it sees values and records.
+    #[serde(default)]
+    pub http_allow_remote: bool,
+    /// The environment variable with the bearer token that requests must carry. By default they need none.
+    #[serde(default)]
+    #[schemars(regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*$"), length(max = 200))]
+    pub http_token_env: Option<String>,
+    /// Records that may wait in the source while the pipeline counts as ready. By default their number does not matter. A
+    /// source that does not know how many wait (files) never gets ready with it.
+    #[serde(default)]
+    pub ready_lag: Option<u64>,
+    /// Seconds without a commit, although records were read, after which the pipeline counts as stuck and `/health` says so. Time
+    /// in which it waits for a broker, a topic or its consumer group does not count, for a restart would not end such a wait.
+    #[serde(default = "default_stuck_after_secs")]
+    #[schemars(range(min = 1, max = 604_800))]
+    pub stuck_after_secs: u64,
     /// When to warn.
     #[serde(default)]
     pub alerts: AlertSettings,
+    /// Whom to tell of alerts, beside the log.
+    #[serde(default)]
+    #[schemars(length(max = 20))]
+    pub notify: Vec<NotifySettings>,
 }
 
 impl Default for MonitorSettings {
@@ -24,32 +51,14 @@ impl Default for MonitorSettings {
         MonitorSettings {
             enabled: default_enabled(),
             every_secs: default_every_secs(),
+            http: None,
+            http_allow_remote: false,
+            http_token_env: None,
+            ready_lag: None,
+            stuck_after_secs: default_stuck_after_secs(),
             alerts: AlertSettings::default(),
+            notify: Vec::new(),
         }
-    }
-}
-
-/// When to warn.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AlertSettings {
-    /// Errors per record above which there is a warning, from 0 to 1.
-    #[serde(default = "default_error_rate")]
-    #[schemars(range(min = 0, max = 1))]
-    pub error_rate: f64,
-    /// Mean quality score below which there is a warning, from 0 to 1.
-    #[serde(default = "default_quality")]
-    #[schemars(range(min = 0, max = 1))]
-    pub quality: f64,
-    /// Share of its own trailing mean throughput below which there is a warning, from 0 to 1.
-    #[serde(default = "default_throughput")]
-    #[schemars(range(min = 0, max = 1))]
-    pub throughput: f64,
-}
-
-impl Default for AlertSettings {
-    fn default() -> Self {
-        AlertSettings { error_rate: default_error_rate(), quality: default_quality(), throughput: default_throughput() }
     }
 }
 
@@ -61,14 +70,6 @@ fn default_every_secs() -> u64 {
     10
 }
 
-fn default_error_rate() -> f64 {
-    0.10
-}
-
-fn default_quality() -> f64 {
-    0.70
-}
-
-fn default_throughput() -> f64 {
-    0.5
+fn default_stuck_after_secs() -> u64 {
+    300
 }

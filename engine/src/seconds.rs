@@ -13,18 +13,21 @@ const UNITS: [(&str, f64); 6] =
 
 /// A span of time above zero: seconds as a number, or a text such as `"6h"`, `"90 min"`, `"1d 12h"`.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-pub(crate) struct Seconds {
+pub struct Seconds {
     secs: f64,
     bare: bool,
 }
 
 impl Seconds {
-    pub(crate) fn get(self) -> f64 {
+    /// The seconds.
+    #[must_use]
+    pub fn get(self) -> f64 {
         self.secs
     }
 
     /// Whether it was written as a number, without a unit.
-    pub(crate) fn is_bare(self) -> bool {
+    #[must_use]
+    pub fn is_bare(self) -> bool {
         self.bare
     }
 

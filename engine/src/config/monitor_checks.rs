@@ -1,0 +1,61 @@
+//! Checks of `[monitor]` that its schema cannot say.
+
+use super::diagnostics::Diagnostic;
+use super::document::Document;
+use crate::monitor::{MonitorSettings, NotifySettings, http_address};
+
+/// The mistakes in the settings of a document.
+pub(super) fn monitor_problems(document: &Document, settings: &MonitorSettings) -> Vec<Diagnostic> {
+    let mut problems = Vec::new();
+    if let Some(text) = &settings.http
+        && let Err(problem) = http_address(text, settings.http_allow_remote)
+    {
+        let place = document.root.find(&["monitor", "http"]);
+        // The environment may have given it.
+        let message = if place.node.secret { "this is no address for the listener" } else { &problem.message };
+        let error = Diagnostic::error(format!("invalid value for `http` in [monitor]: {message}"));
+        problems.push(error.at_place(place.node.span).help(problem.help));
+    }
+    for (at, notify) in settings.notify.iter().enumerate() {
+        problems.extend(notify_problem(document, at, notify));
+    }
+    problems
+}
+
+fn notify_problem(document: &Document, at: usize, notify: &NotifySettings) -> Option<Diagnostic> {
+    let index = at.to_string();
+    let place = |key: &str| document.root.find(&["monitor", "notify", &index, key]).node.span;
+    let table = document.root.find(&["monitor", "notify", &index]).node.span;
+    match (&notify.command, &notify.webhook) {
+        (None, None) => Some(
+            Diagnostic::error("[[monitor.notify]] says nobody to tell")
+                .at_place(table)
+                .help("give it a `command = [\"program\", \"argument\"]` or a `webhook = \"https://…\"`"),
+        ),
+        (Some(_), Some(_)) => Some(
+            Diagnostic::error("[[monitor.notify]] has a `command` and a `webhook`")
+                .at_place(place("webhook"))
+                .help("write two tables, one for each"),
+        ),
+        (Some(_), None) if !notify.headers.is_empty() => Some(
+            Diagnostic::error("`headers` do not go with `command`, in [[monitor.notify]]")
+                .at_place(place("headers"))
+                .help("they are for a `webhook`"),
+        ),
+        (Some(command), None) if command.first().is_none_or(|program| program.trim().is_empty()) => {
+            Some(Diagnostic::error("`command` in [[monitor.notify]] names no program").at_place(place("command")))
+        }
+        (None, Some(webhook)) => {
+            let text = webhook.reveal();
+            let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+            let is_url = host.is_some_and(|host| !host.is_empty() && !host.starts_with(['/', ':']))
+                && !text.contains(|c: char| c.is_whitespace() || c.is_control());
+            (!is_url).then(|| {
+                Diagnostic::error("`webhook` in [[monitor.notify]] is no address of the web")
+                    .at_place(place("webhook"))
+                    .help("it begins with `https://` or `http://` and names a host")
+            })
+        }
+        (Some(_), None) => None,
+    }
+}

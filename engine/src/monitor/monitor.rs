@@ -1,0 +1,157 @@
+//! The thread that watches a pipeline, and the handle on what it saw.
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use super::alerts::Alerts;
+use super::history::HistoryPoint;
+use super::line::line;
+use super::status::PipelineStatus;
+use super::watch::{Monitored, Watch};
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+
+/// How often the thread looks.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A handle on what is known of a pipeline, from before its run to after its end. Clones share it.
+#[derive(Clone)]
+pub struct Monitor(Arc<Shared>);
+
+struct Shared {
+    monitored: Monitored,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    watch: Mutex<Watch>,
+    published: RwLock<Arc<PipelineStatus>>,
+}
+
+impl fmt::Debug for Monitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Monitor").field("pipeline", &self.0.monitored.about.name).finish_non_exhaustive()
+    }
+}
+
+impl Monitor {
+    /// A monitor of a pipeline that is counted by these metrics. It looks once, and after that from [`start`](Self::start) on.
+    #[must_use]
+    pub fn new(monitored: Monitored, metrics: Arc<Metrics>, clock: Clock) -> Monitor {
+        let watch = Mutex::new(Watch::new(monitored.clone()));
+        let monitor =
+            Monitor(Arc::new(Shared { monitored, metrics, clock, watch, published: RwLock::new(Arc::default()) }));
+        monitor.0.look();
+        monitor
+    }
+
+    /// The pipeline as it was at the last look, which is a second ago at most while it runs.
+    #[must_use]
+    pub fn status(&self) -> Arc<PipelineStatus> {
+        if !self.0.monitored.settings.enabled {
+            // Nobody looks otherwise.
+            self.0.look();
+        }
+        Arc::clone(&self.0.published.read())
+    }
+
+    /// The last 15 minutes, the oldest point first.
+    #[must_use]
+    pub fn history(&self) -> Vec<HistoryPoint> {
+        self.0.watch.lock().history()
+    }
+
+    /// What counts for the pipeline: [`recent_output`](Metrics::recent_output) is there.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.0.metrics
+    }
+
+    /// What the monitor knew before the run.
+    #[must_use]
+    pub fn monitored(&self) -> &Monitored {
+        &self.0.monitored
+    }
+
+    /// Starts the thread that looks and logs, within the tracing span of the caller. The last look is when what is returned is
+    /// dropped, after the run. There is no thread where the settings say so.
+    #[must_use]
+    pub fn start(&self) -> MonitorThread {
+        let stopped = Arc::new((Mutex::new(false), Condvar::new()));
+        if !self.0.monitored.settings.enabled {
+            return MonitorThread { stopped, thread: None };
+        }
+        let (shared, signal, span) = (Arc::clone(&self.0), Arc::clone(&stopped), tracing::Span::current());
+        let watch = move || span.in_scope(|| shared.run(&signal));
+        let thread = std::thread::Builder::new().name("monitor".into()).spawn(watch);
+        if let Err(error) = &thread {
+            tracing::warn!("the pipeline runs without a monitor: the system starts no thread for it: {error}");
+        }
+        MonitorThread { stopped, thread: thread.ok() }
+    }
+}
+
+impl Shared {
+    fn look(&self) {
+        let mut watch = self.watch.lock();
+        let status = watch.observe(&self.metrics.snapshot(), self.clock.unix_ms());
+        *self.published.write() = Arc::new(status);
+    }
+
+    fn run(&self, signal: &(Mutex<bool>, Condvar)) {
+        let every = Duration::from_secs(self.monitored.settings.every_secs.max(1));
+        let mut alerts = Alerts::new(self.monitored.settings.alerts.clone());
+        let mut before = self.metrics.snapshot();
+        let mut look_at = self.clock.now() + LOOK_INTERVAL;
+        let mut line_at = self.clock.now() + every;
+        while !wait(signal, &self.clock, look_at) {
+            let now = self.clock.now();
+            look_at = now + LOOK_INTERVAL;
+            self.look();
+            if now < line_at {
+                continue;
+            }
+            line_at = now + every;
+            let now = self.metrics.snapshot();
+            tracing::info!("{}", line(&before, &now));
+            let idle = now.lag.is_none_or(|lag| lag == 0);
+            for alert in alerts.evaluate(&before, &now, idle) {
+                if alert.begins {
+                    tracing::warn!(alert = alert.name, "{}", alert.text);
+                } else {
+                    tracing::info!(alert = alert.name, "{}", alert.text);
+                }
+            }
+            before = now;
+        }
+        self.look();
+    }
+}
+
+/// Waits until an instant of the clock, and says whether the end came before.
+fn wait((stopped, woken): &(Mutex<bool>, Condvar), clock: &Clock, until: Instant) -> bool {
+    let mut stopped = stopped.lock();
+    while !*stopped && clock.now() < until {
+        woken.wait_until(&mut stopped, clock.deadline(until));
+    }
+    *stopped
+}
+
+/// The thread of a monitor, which ends when this is dropped.
+#[derive(Debug)]
+pub struct MonitorThread {
+    stopped: Arc<(Mutex<bool>, Condvar)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for MonitorThread {
+    fn drop(&mut self) {
+        *self.stopped.0.lock() = true;
+        self.stopped.1.notify_all();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
