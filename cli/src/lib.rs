@@ -5,12 +5,15 @@
 mod commands;
 mod dependencies;
 mod exit;
+mod generated;
 mod legacy_options;
+mod listen;
 mod logging;
 mod open_files;
 mod printer;
 mod progress;
 mod shell;
+mod screen;
 mod signals;
 mod usage;
 
@@ -33,9 +36,11 @@ enum Command {
     Run(commands::RunArgs),
     Validate(commands::ValidateArgs),
     State(commands::StateArgs),
+    Top(commands::TopArgs),
     DeadLetters(commands::DeadLettersArgs),
     Stages(commands::StagesArgs),
     Schema(commands::SchemaArgs),
+    Metrics(commands::MetricsArgs),
     NewStage(commands::NewStageArgs),
     Kafka(aqpipe_devkafka::KafkaArgs),
 }
@@ -64,8 +69,10 @@ pub fn main() -> ExitCode {
         Command::Validate(args) => commands::validate(&args).map(ExitCode::from),
         Command::DeadLetters(args) => commands::dead_letters(&args).map(ExitCode::from),
         Command::State(args) => commands::state(&args).map(ExitCode::from),
+        Command::Top(args) => commands::top(&args).map(ExitCode::from),
         Command::Stages(args) => commands::stages(&args).map(ExitCode::from),
         Command::Schema(args) => commands::schema(&args).map(ExitCode::from),
+        Command::Metrics(args) => commands::metrics(&args).map(ExitCode::from),
         Command::NewStage(args) => commands::new_stage(&args).map(ExitCode::from),
         Command::Kafka(args) => commands::kafka(&args).map(ExitCode::from),
     };

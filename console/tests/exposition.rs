@@ -59,7 +59,8 @@ fn full(stations: usize) -> Snapshot {
         uptime: Duration::from_secs(60),
         ..Snapshot::default()
     };
-    let mut tally = CellTally { unreadable: 1, missing: 2, ..CellTally::default() };
+    let mut tally = CellTally::default();
+    (tally.unreadable, tally.missing) = (1, 2);
     tally.provenance = std::array::from_fn(|i| 100 + i as u64);
     let test = TestCount { test: "range".into(), suspect: 1, fail: 2 };
     for field in ["CO(GT)", "\"quoted\"\\ \n<b>"] {
