@@ -12,6 +12,7 @@ use aqpipe_engine::Error;
 use aqpipe_engine::monitor::{Metrics, TOO_MANY_FILES};
 use aqpipe_engine::stage::BuildContext;
 use parking_lot::Mutex;
+use rdkafka::Statistics;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
@@ -19,6 +20,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use super::client_log::{broker_in, note_partition_end};
 use super::error_class::is_unreachable;
 use super::outage::{OUTAGE_FORGOTTEN_AFTER, Outage, REPORT_INTERVAL_MIN};
+use super::statistics::figures;
 
 /// The same error within so short a time is the same report: a producer reports each error twice.
 const DUPLICATE_REPORT_WINDOW: Duration = Duration::from_millis(20);
@@ -98,6 +100,11 @@ impl ConnectionMonitor {
             connect_timeout_secs: AtomicU64::new(0),
             failure_count: AtomicU64::new(0),
         }
+    }
+
+    /// Takes what a client reports of its connections.
+    pub(crate) fn statistics(&self, kind: &str, report: &Statistics) {
+        self.metrics.record_client(figures(format!("{} {kind}", self.stage), report));
     }
 
     /// Limits the wait for the first answer; the shortest of several limits counts.

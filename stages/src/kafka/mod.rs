@@ -16,6 +16,7 @@ pub(crate) mod properties;
 mod property_names;
 pub(crate) mod security;
 mod sender;
+pub(crate) mod statistics;
 pub(crate) mod target;
 pub(crate) mod topic_options;
 pub(crate) mod topic_partition;

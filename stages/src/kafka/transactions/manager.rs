@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aqpipe_engine::cancel::CancellationToken;
@@ -54,6 +55,11 @@ impl TransactionManager {
             Some(bytes) => *bytes,
             None => producer_config::record_bytes_max_default(),
         })
+    }
+
+    /// Counts bytes of output.
+    pub(crate) fn count_written(&self, bytes: u64) {
+        self.monitor.metrics.bytes_out.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Ends the waits of its run.

@@ -17,6 +17,7 @@ use super::rebalance::{GroupConsumer, RebalanceHandler};
 use super::settings::Settings;
 use super::topic_identity::TOPIC_ID_CHECK_INTERVAL;
 use crate::kafka::error_class::is_transient;
+use crate::kafka::statistics;
 use crate::kafka::topics::{self, TopicWait};
 
 /// How long one poll of the main queue waits: only events come through it, no messages.
@@ -43,7 +44,8 @@ impl Group {
     /// # Errors
     /// Where the properties contradict each other.
     pub(super) fn new(settings: Settings, cx: &BuildContext) -> Result<Group> {
-        let config = settings.consumer_config();
+        let mut config = settings.consumer_config();
+        statistics::report(&mut config);
         let monitor = settings.endpoint.monitor(cx);
         let membership = Arc::new(Membership::new(settings, monitor));
         let consumer: GroupConsumer = config
