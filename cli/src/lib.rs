@@ -13,7 +13,6 @@ mod open_files;
 mod printer;
 mod progress;
 mod shell;
-mod screen;
 mod signals;
 mod usage;
 

@@ -9,7 +9,7 @@ mod run;
 mod schema;
 mod stages;
 mod state;
-
+mod top;
 mod validate;
 
 pub(crate) use dead_letters::{DeadLettersArgs, dead_letters};
@@ -20,5 +20,5 @@ pub(crate) use run::{RunArgs, run};
 pub(crate) use schema::{SchemaArgs, schema};
 pub(crate) use stages::{StagesArgs, stages};
 pub(crate) use state::{StateArgs, state};
-
+pub(crate) use top::{TopArgs, top};
 pub(crate) use validate::{ValidateArgs, validate};
