@@ -12,8 +12,11 @@ mod logging;
 mod open_files;
 mod printer;
 mod progress;
+mod service;
 mod shell;
 mod signals;
+mod status;
+mod terminal;
 mod usage;
 
 use std::process::ExitCode;
@@ -36,6 +39,8 @@ enum Command {
     Validate(commands::ValidateArgs),
     State(commands::StateArgs),
     Top(commands::TopArgs),
+    Report(commands::ReportArgs),
+    Capture(commands::CaptureArgs),
     DeadLetters(commands::DeadLettersArgs),
     Stages(commands::StagesArgs),
     Schema(commands::SchemaArgs),
@@ -67,6 +72,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => commands::run(&args).map(ExitCode::from),
         Command::Validate(args) => commands::validate(&args).map(ExitCode::from),
         Command::DeadLetters(args) => commands::dead_letters(&args).map(ExitCode::from),
+        Command::Report(args) => commands::report(&args).map(ExitCode::from),
+        Command::Capture(args) => commands::capture(&args).map(ExitCode::from),
         Command::State(args) => commands::state(&args).map(ExitCode::from),
         Command::Top(args) => commands::top(&args).map(ExitCode::from),
         Command::Stages(args) => commands::stages(&args).map(ExitCode::from),

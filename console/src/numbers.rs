@@ -45,7 +45,8 @@ fn grouped(text: &str) -> String {
 /// A share as a percentage. What is small is not said to be nothing, nor what is nearly all to be all.
 #[must_use]
 pub fn percent(share: f64) -> String {
-    match share * 100.0 {
+    // Minus zero is zero.
+    match share * 100.0 + 0.0 {
         p if !p.is_finite() => "no share".into(),
         p if p > 0.0 && p < 0.1 => "< 0.1 %".into(),
         p if p < 100.0 && p > 99.9 => "> 99.9 %".into(),

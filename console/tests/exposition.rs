@@ -82,16 +82,16 @@ fn full(stations: usize) -> Snapshot {
         let letter = |i: u8| char::from(b'a' + i % 26);
         snapshot.dead_letters.add("csv", &format!("reason {}{}", letter(i / 26), letter(i)), "a.csv:7");
     }
-    let problem = |problem| {
-        (problem, "CO(GT)".to_owned(), CellProblemCount { cells: 2, text: "ERR".to_owned(), place: None })
-    };
+    let problem =
+        |problem| (problem, "CO(GT)".to_owned(), CellProblemCount { cells: 2, text: "ERR".to_owned(), place: None });
     snapshot.cell_problems = vec![problem(CellProblem::Unreadable), problem(CellProblem::UnlistedCode)];
     snapshot.clients.push(ClientFigures {
         client: "kafka".to_owned(),
         round_trip_seconds: Some(0.003),
         ..ClientFigures::default()
     });
-    let time = |i: usize| StationTime { station: format!("Station no. {i:05}").into(), newest_micros: 1_700_000_000_000_000 };
+    let time =
+        |i: usize| StationTime { station: format!("Station no. {i:05}").into(), newest_micros: 1_700_000_000_000_000 };
     snapshot.stations = StationTimes {
         known: stations as u64,
         oldest: (0..stations.min(1_000)).map(time).collect(),
@@ -189,7 +189,8 @@ fn an_independent_parser_reads_what_was_counted() {
 #[test]
 fn every_metric_of_the_list_is_counted_and_none_beside_it() {
     let text = exposition(&facts(3), Format::PrometheusText);
-    let told: BTreeSet<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let told: BTreeSet<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     let listed: BTreeSet<&str> = METRICS.iter().map(|metric| metric.name).collect();
     assert_eq!(told, listed);
 }

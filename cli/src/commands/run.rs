@@ -19,12 +19,14 @@ use super::load;
 use crate::dependencies::Dependencies;
 use crate::exit::Exit;
 use crate::listen::{self, HttpArgs};
-use crate::logging::{self, LogOverrides, PIPELINE_SPAN};
+use crate::logging::{self, ActiveAlerts, LogOverrides, pipeline_span};
 use crate::open_files::{self, OpenFilesMonitor};
 use crate::printer;
 use crate::progress::ProgressBars;
+use crate::service::Service;
 use crate::shell;
-use crate::signals::stop_on_signals;
+use crate::signals::handle_signals;
+use crate::status::Status;
 
 /// Run one or several pipelines in one process.
 #[derive(Args, Debug)]
@@ -53,7 +55,7 @@ pub(crate) struct RunArgs {
     no_monitoring: bool,
     #[command(flatten)]
     http: HttpArgs,
-    /// Log to this file instead of those that the pipelines name.
+    /// Log to this file instead of those that the pipelines name. It is rotated as the first pipeline with `rotate` has it.
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
     /// Log as JSON.
@@ -114,7 +116,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     let bars = ProgressBars::new();
     let overrides =
         LogOverrides { file: args.log_file.clone(), json: args.log_json, level: args.log_level.map(LogLevel::from) };
-    logging::start(&pipelines, &overrides, &bars)?;
+    let logging = logging::start(&pipelines, &overrides, &bars)?;
 
     let shared = Arc::new(Extensions::default());
     shared.put(Arc::new(match args.sample || args.embedded_broker {
@@ -136,17 +138,19 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         Ok(server) => server,
         Err(exit) => return Ok(exit),
     };
-    stop_on_signals(jobs.iter().map(|job| job.options.cancellation.clone()).collect())?;
+    handle_signals(jobs.iter().map(|job| job.options.cancellation.clone()).collect(), logging.files())?;
     let monitored = jobs.iter().map(|job| (Arc::clone(&job.options.metrics), job.options.cancellation.clone()));
     let open_files = OpenFilesMonitor::start(monitored.collect());
+    let alerts = logging.alerts();
+    let service = Service::start(jobs.iter().map(|job| job.status(&alerts)).collect());
     let outcomes: Vec<Result<Summary, aqpipe_engine::Error>> = std::thread::scope(|scope| {
-        let running: Vec<_> = jobs.iter().map(|job| scope.spawn(|| job.run(&bars, &open_files))).collect();
+        let running: Vec<_> = jobs.iter().map(|job| scope.spawn(|| job.run(&bars, &alerts, &open_files))).collect();
         running
             .into_iter()
             .map(|thread| thread.join().unwrap_or_else(|_| Err(aqpipe_engine::Error::bug("a pipeline panicked"))))
             .collect()
     });
-    drop(server);
+    drop((server, service, logging));
     let exit = print_summaries(&jobs, &outcomes);
     if open_files.is_exhausted() {
         printer::error(&open_files::exhausted_message(), None);
@@ -212,8 +216,17 @@ impl Job {
         self.options.until_end || self.pipeline.source.config.ends_by_itself()
     }
 
-    fn run(&self, bars: &ProgressBars, open_files: &OpenFilesMonitor) -> Result<Summary, aqpipe_engine::Error> {
-        let span = tracing::info_span!(PIPELINE_SPAN, name = %self.pipeline.name);
+    fn status(&self, alerts: &ActiveAlerts) -> Status {
+        Status::new(&self.pipeline.name, Arc::clone(&self.options.metrics), alerts.clone())
+    }
+
+    fn run(
+        &self,
+        bars: &ProgressBars,
+        alerts: &ActiveAlerts,
+        open_files: &OpenFilesMonitor,
+    ) -> Result<Summary, aqpipe_engine::Error> {
+        let span = pipeline_span(&self.pipeline.name);
         let _entered = span.enter();
         tracing::info!("{}", self.pipeline.topology);
         let result = std::thread::scope(|scope| {
@@ -230,8 +243,10 @@ impl Job {
                     upstream.open();
                 });
             }
-            let bounded = self.pipeline.source.config.boundedness().is_bounded();
-            let bar = bounded.then(|| bars.track(&self.pipeline.name, Arc::clone(&self.options.metrics)));
+            let bar = match self.pipeline.source.config.boundedness().is_bounded() {
+                true => bars.track(&self.pipeline.name, Arc::clone(&self.options.metrics)),
+                false => bars.show_status(self.status(alerts)),
+            };
             let watching = self.monitor.start();
             let result = aqpipe_engine::run::run(&self.pipeline, &self.options);
             drop((watching, bar));

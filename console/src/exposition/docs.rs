@@ -33,8 +33,7 @@ pub fn docs() -> String {
     text.push_str("| metric | type | labels | meaning |\n|---|---|---|---|\n");
     for metric in METRICS {
         let pipeline = matches!(metric.of, Of::Pipeline(_)).then_some("pipeline");
-        let labels: Vec<String> =
-            pipeline.iter().chain(metric.labels).map(|label| format!("`{label}`")).collect();
+        let labels: Vec<String> = pipeline.iter().chain(metric.labels).map(|label| format!("`{label}`")).collect();
         let _ = writeln!(
             text,
             "| `{}` | {} | {} | {} |",

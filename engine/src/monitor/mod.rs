@@ -16,7 +16,7 @@ mod status_of;
 mod summary;
 mod watch;
 
-pub use crate::metrics::{CellProblem, CellProblemCount, Counts, FlagCounts, Metrics, Snapshot, TOO_MANY_FILES};
+pub use crate::metrics::{CellProblem, CellProblemCount, Counts, FlagCounts, Metrics, Phase, Snapshot, TOO_MANY_FILES};
 pub use alert_settings::{AlertKind, AlertSettings};
 pub use history::HistoryPoint;
 pub use http_address::{HttpAddressProblem, http_address};

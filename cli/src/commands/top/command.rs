@@ -13,7 +13,8 @@ use super::ask::{Asked, NoStatus};
 use super::view::view;
 use crate::exit::Exit;
 use crate::printer::{self, Screen, Tone};
-use crate::signals::stop_on_signals;
+use crate::logging::LogFiles;
+use crate::signals::handle_signals;
 
 /// Show the pipelines of a running process: rates, lag, score, stages, splits, alerts; each second anew, until `q`.
 #[derive(Args, Debug)]
@@ -81,7 +82,7 @@ struct Known {
 fn follow(asked: Asked, first: Status) -> Result<()> {
     let stop = CancellationToken::default();
     // The terminal is given back whatever ends this.
-    stop_on_signals(vec![stop.clone()])?;
+    handle_signals(vec![stop.clone()], LogFiles::default())?;
     let url = asked.shown();
     let looks = look(asked);
     let mut known = Known { before: None, now: first, silent: None };

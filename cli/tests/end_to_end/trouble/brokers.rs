@@ -17,13 +17,13 @@ fn a_broker_that_comes_late_goes_away_and_comes_back_costs_no_record_and_a_stop_
     let (dir, topic) = producer(&kafka);
     let run = [&["run", "job.toml"], &SLOW[..]].concat();
     let mut running = dir.start(&run);
-    running.wait_for_log("WARN job: no answer from broker 127.0.0.1:");
+    running.wait_for_log("WARN job: no broker answers at 127.0.0.1:");
     broker.up(&[]);
     running.wait_for_log("delivery exactly_once");
     running.wait_until("some commits", |_| kafka.count(&topic) > 100);
     broker.down().expect(0, &[]);
     running
-        .wait_until("the outage is told", |err| err.matches("WARN job: no answer from broker 127.0.0.1:").count() > 1);
+        .wait_until("the outage is told", |err| err.matches("WARN job: no broker answers at 127.0.0.1:").count() > 1);
     running.terminate();
     // It cannot commit, and says so in its time; the next start finds out what became of the last commit.
     running.wait().expect(1, &["gave up waiting for the brokers"]);
