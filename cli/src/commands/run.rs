@@ -186,7 +186,7 @@ fn jobs(pipelines: &[Pipeline], dependencies: &Dependencies, args: &RunArgs, sha
                 ..RunOptions::default()
             };
             let monitored = monitored(pipeline, options.until_end);
-            let monitor = Monitor::new(monitored, Arc::clone(&options.metrics), options.clock.clone());
+            let monitor = Monitor::new(monitored, Arc::clone(&options.metrics), options.clock.clone(), None);
             Job { pipeline: pipeline.clone(), options, monitor, done: Arc::clone(&latches[i]), writers }
         })
         .collect()
