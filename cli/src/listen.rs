@@ -42,8 +42,8 @@ pub(crate) fn start(args: &HttpArgs, monitors: &[Monitor]) -> Result<Server, Exi
         }
     };
     let asked = |Problem { message, help }: Problem, exit| refuse(&message, &help, exit);
-    let listeners =
-        listeners(monitors, for_all, |name| std::env::var(name).ok()).map_err(|problem| asked(problem, Exit::Config))?;
+    let listeners = listeners(monitors, for_all, |name| std::env::var(name).ok())
+        .map_err(|problem| asked(problem, Exit::Config))?;
     // Whoever holds the port may let it go, so the next start can succeed.
     let server = Server::start(listeners).map_err(|problem| asked(problem, Exit::Failed))?;
     for address in server.addresses() {

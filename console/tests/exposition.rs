@@ -273,6 +273,18 @@ fn promtool_accepts_the_metrics() {
 }
 
 #[test]
+#[ignore = "needs promtool, which AQPIPE_TEST_PROMTOOL names"]
+fn promtool_accepts_the_rules_and_they_fire_as_their_tests_say() {
+    let promtool = std::env::var("AQPIPE_TEST_PROMTOOL").expect("AQPIPE_TEST_PROMTOOL");
+    let deploy = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy");
+    for args in [["check", "rules", "prometheus-rules.yaml"], ["test", "rules", "prometheus-rules.test.yaml"]] {
+        let done = Command::new(&promtool).args(args).current_dir(deploy).output().expect("promtool");
+        let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        assert!(done.status.success(), "{args:?}: {said}");
+    }
+}
+
+#[test]
 #[ignore = "needs Python with the package prometheus-client, which AQPIPE_TEST_PYTHON names"]
 fn the_reference_parser_reads_open_metrics() {
     let python = std::env::var("AQPIPE_TEST_PYTHON").expect("AQPIPE_TEST_PYTHON");

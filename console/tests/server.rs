@@ -15,9 +15,10 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 fn monitor(name: &str, settings: MonitorSettings) -> (Monitor, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::default());
-    let about = About { name: name.to_owned(), topology: "csv -> kafka".to_owned(), delivery: "exactly_once".to_owned() };
+    let about =
+        About { name: name.to_owned(), topology: "csv -> kafka".to_owned(), delivery: "exactly_once".to_owned() };
     let monitored = Monitored { about, settings, ..Monitored::default() };
-    (Monitor::new(monitored, Arc::clone(&metrics), Clock::default()), metrics)
+    (Monitor::new(monitored, Arc::clone(&metrics), Clock::default(), None), metrics)
 }
 
 /// Nobody watches it: each look is at the facts of that moment.
@@ -27,7 +28,8 @@ fn unwatched(name: &str) -> (Monitor, Arc<Metrics>) {
 
 fn serving(monitors: Vec<Monitor>, token: Option<&str>) -> (Server, SocketAddr) {
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
-    let server = Server::start(vec![Listener { address, token: token.map(str::to_owned), monitors }]).expect("a listener");
+    let server =
+        Server::start(vec![Listener { address, token: token.map(str::to_owned), monitors }]).expect("a listener");
     let address = server.addresses()[0];
     (server, address)
 }
@@ -124,8 +126,43 @@ fn what_is_asked_for_is_answered() {
 
     let missing = ask(address, "/etc/passwd", &[]);
     assert_eq!((missing.code, missing.header("content-type")), (404, "text/plain; charset=utf-8"));
-    let posted = send(address, format!("POST /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes());
+    let posted =
+        send(address, format!("POST /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes());
     assert!(posted.starts_with("HTTP/1.1 405 "), "{posted}");
+}
+
+#[test]
+fn probes_say_whether_a_pipeline_failed_and_whether_it_is_ready() {
+    let ((one, counted), (two, other)) = (unwatched("one"), unwatched("two"));
+    let (_server, address) = serving(vec![one, two], None);
+    let starts = ask(address, "/ready", &[]);
+    assert_eq!((starts.code, ask(address, "/health", &[]).code), (503, 200));
+    assert!(starts.body.contains("it starts"), "{}", starts.body);
+    let opened = ["a", "b"].map(|split| split.into());
+    for (metrics, split) in [(&counted, &opened[0]), (&other, &opened[1])] {
+        metrics.set_phase(Phase::Running);
+        metrics.open_split(split);
+    }
+    until(|| ask(address, "/ready", &[]).code == 200);
+    counted.failed("the disk is full".to_owned());
+    until(|| ask(address, "/health", &[]).code == 503);
+    let failed: serde_json::Value = serde_json::from_str(&ask(address, "/health", &[]).body).expect("JSON");
+    assert_eq!(failed["pipelines"][0]["alive"], false);
+    assert!(
+        failed["pipelines"][0]["reasons"][0].as_str().is_some_and(|why| why.contains("the disk is full")),
+        "{failed}"
+    );
+    assert_eq!(failed["pipelines"][1]["alive"], true);
+    assert!(ask(address, "/metrics", &[]).body.contains("\naqpipe_up{pipeline=\"one\"} 0\n"));
+}
+
+/// Answers may be a moment old.
+fn until(mut holds: impl FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + DEADLINE;
+    while !holds() {
+        assert!(std::time::Instant::now() < deadline, "it never held");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]
@@ -184,14 +221,19 @@ fn bad_requests_harm_nobody() {
         format!("GET /{long} HTTP/1.1\r\nHost: {address}\r\n\r\n"),
         format!("GET / HTTP/1.1\r\nHost: {address}\r\nX: {long}\r\n\r\n"),
         format!("GET / HTTP/1.1\r\nHost: {address}\r\n{}\r\n", "A: b\r\n".repeat(200)),
-        format!("POST /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: 99999999999\r\n\r\nx"),
+        format!(
+            "POST /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: 99999999999\r\n\r\nx"
+        ),
         format!("GET /?station=%ff%00%0d HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"),
         format!("GET /../../etc/passwd HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"),
     ] {
         let answer = send(address, request.as_bytes());
         let begin: String = request.chars().take(60).collect();
         let code = answer.split(' ').nth(1).unwrap_or("closed");
-        assert!(matches!(code, "400" | "404" | "405" | "414" | "421" | "431" | "200" | "closed"), "{begin:?}: {answer}");
+        assert!(
+            matches!(code, "400" | "404" | "405" | "414" | "421" | "431" | "200" | "closed"),
+            "{begin:?}: {answer}"
+        );
         assert!(!answer.contains("root:"), "{begin:?}");
     }
     assert_eq!(ask(address, "/api/status", &[]).code, 200);

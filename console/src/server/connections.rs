@@ -17,9 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt as _;
 
-use super::bounds::{
-    ACCEPT_PAUSE, BUFFER_BYTES, CONNECTION_TIMEOUT, GRACE, HEADER_TIMEOUT, STREAM_TIMEOUT,
-};
+use super::bounds::{ACCEPT_PAUSE, BUFFER_BYTES, CONNECTION_TIMEOUT, GRACE, HEADER_TIMEOUT, STREAM_TIMEOUT};
 use super::events::end_of;
 use super::routes::Streaming;
 

@@ -113,6 +113,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_view_is_drawn_once_for_all_who_look_and_no_longer_than_they_do() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let (_stop, stopped) = watch::channel(false);
+        let events = Arc::new(Events::new(Arc::new(Process::new(Vec::new())), stopped));
+        runtime.block_on(async {
+            let of = |station: usize| Choice { station: Some(station.to_string()), ..Choice::default() };
+            let first = events.rounds(&of(0)).expect("a view");
+            let same = events.rounds(&of(0)).expect("a view");
+            assert!(Arc::ptr_eq(&first.borrow(), &same.borrow()));
+            let others: Vec<_> = (1..VIEWS_MAX).map(|station| events.rounds(&of(station)).expect("a view")).collect();
+            assert!(events.rounds(&of(VIEWS_MAX)).is_none(), "there is a bound");
+            drop((others, first));
+            while events.views.lock().len() > 1 {
+                sleep(ROUND_INTERVAL / 10).await;
+            }
+            assert!(events.views.lock().contains_key(&of(0)), "somebody still looks");
+            assert!(events.rounds(&of(VIEWS_MAX)).is_some());
+            drop(same);
+        });
+    }
+
+    #[test]
     fn a_client_is_told_what_is_new_to_it() {
         let round = |a: &str, b: &str| Round::of(vec![("a", a.to_owned()), ("b", b.to_owned())]);
         let mut told = Vec::new();

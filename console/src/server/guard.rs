@@ -91,7 +91,8 @@ fn names_loopback(request: &Request) -> bool {
 
 /// Whether a request carries the token. The comparison takes the same time wherever they differ.
 fn carries(headers: &HeaderMap, token: &str) -> bool {
-    let Some((scheme, given)) = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.split_once(' '))
+    let Some((scheme, given)) =
+        headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.split_once(' '))
     else {
         return false;
     };
@@ -116,11 +117,20 @@ mod tests {
             let request = Request::builder().header(header::HOST, host).body(Body::empty()).expect("a request");
             names_loopback(&request)
         };
-        for host in ["127.0.0.1:9600", "127.0.0.1", "127.8.8.8:1", "localhost:9600", "LOCALHOST.", "[::1]:9600", "[::1]"] {
+        for host in
+            ["127.0.0.1:9600", "127.0.0.1", "127.8.8.8:1", "localhost:9600", "LOCALHOST.", "[::1]:9600", "[::1]"]
+        {
             assert!(asked(host), "{host}");
         }
-        for host in ["evil.example", "evil.example:9600", "127.0.0.1.evil.example", "localhost.evil.example", "", "::1]", "10.0.0.1"]
-        {
+        for host in [
+            "evil.example",
+            "evil.example:9600",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example",
+            "",
+            "::1]",
+            "10.0.0.1",
+        ] {
             assert!(!asked(host), "{host}");
         }
     }
@@ -134,7 +144,8 @@ mod tests {
         };
         assert!(asked("Bearer s3cret:x") && asked("bearer  s3cret:x"));
         assert!(asked(&format!("Basic {}", STANDARD.encode("anyone:s3cret:x"))));
-        for value in ["Bearer s3cret", "Bearer", "s3cret:x", "Basic s3cret:x", "Basic czNjcmV0Ong=", "Digest s3cret:x"] {
+        for value in ["Bearer s3cret", "Bearer", "s3cret:x", "Basic s3cret:x", "Basic czNjcmV0Ong=", "Digest s3cret:x"]
+        {
             assert!(!asked(value), "{value}");
         }
         assert!(!carries(&HeaderMap::new(), "s3cret:x"));

@@ -18,7 +18,10 @@ pub struct Listener {
 
 impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listener").field("address", &self.address).field("monitors", &self.monitors).finish_non_exhaustive()
+        f.debug_struct("Listener")
+            .field("address", &self.address)
+            .field("monitors", &self.monitors)
+            .finish_non_exhaustive()
     }
 }
 
@@ -75,7 +78,9 @@ fn token(
     match variable(&name).map(|token| token.trim().to_owned()).filter(|token| !token.is_empty()) {
         Some(token) => Ok(Some(token)),
         None => Err(Problem {
-            message: format!("the environment variable `{name}`, which `http_token_env` in [monitor] names, is not set"),
+            message: format!(
+                "the environment variable `{name}`, which `http_token_env` in [monitor] names, is not set"
+            ),
             help: format!("set it to the token that requests to {address} must carry"),
         }),
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use aqpipe_engine::metrics::Phase;
 use aqpipe_engine::monitor::{PipelineStatus, Status};
 use axum::Router;
 use axum::body::Bytes;
@@ -58,7 +59,10 @@ pub(super) fn routes(answers: Arc<Answers>, guard: Guard) -> Router {
     }
     router
         .fallback(|uri: Uri| async move {
-            let text = format!("there is nothing at {}; / is the page, /metrics, /health, /ready and /api/status are beside it\n", uri.path());
+            let text = format!(
+                "there is nothing at {}; / is the page, /metrics, /health, /ready and /api/status are beside it\n",
+                uri.path()
+            );
             (StatusCode::NOT_FOUND, text)
         })
         .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "this only answers to GET\n") })
@@ -98,9 +102,9 @@ async fn status(State(answers): Answered) -> Response {
 
 async fn health(State(answers): Answered, Extension(trusted): Extension<Trusted>) -> Response {
     let pipeline = |one: &PipelineStatus| {
-        let alerts = one.alerts.iter().filter(|alert| alert.firing).map(|alert| {
-            json!({ "alert": alert.alert, "subject": alert.subject, "since": alert.since, "text": alert.text })
-        });
+        let alerts = one.alerts.iter().filter(|alert| alert.firing).map(
+            |alert| json!({ "alert": alert.alert, "subject": alert.subject, "since": alert.since, "text": alert.text }),
+        );
         json!({
             "pipeline": one.name,
             "alive": one.health.alive,
@@ -112,10 +116,9 @@ async fn health(State(answers): Answered, Extension(trusted): Extension<Trusted>
 }
 
 async fn ready(State(answers): Answered, Extension(trusted): Extension<Trusted>) -> Response {
-    let pipeline = |one: &PipelineStatus| {
-        json!({ "pipeline": one.name, "ready": one.health.ready, "reasons": one.health.ready_reasons })
-    };
-    probed(&answers, trusted, |one| one.health.ready, pipeline)
+    let pipeline = |one: &PipelineStatus| json!({ "pipeline": one.name, "ready": one.health.ready, "reasons": one.health.ready_reasons });
+    // One that has done its work makes those that go on no less ready.
+    probed(&answers, trusted, |one| one.health.ready || one.phase == Phase::Done, pipeline)
 }
 
 /// 200 where all pipelines are well, otherwise 503; what is known of each is for those who carry the token.
@@ -127,8 +130,7 @@ fn probed(
 ) -> Response {
     let status = answers.process.status();
     let all_well = status.pipelines.iter().all(is_well);
-    let (code, word) =
-        if all_well { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "unavailable") };
+    let (code, word) = if all_well { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "unavailable") };
     let mut body = json!({ "status": word });
     if trusted.0 {
         body["pipelines"] = status.pipelines.iter().map(tell).collect();

@@ -90,7 +90,8 @@ fn refused(listener: &Listener, error: &std::io::Error) -> Problem {
         listener.monitors.iter().map(|monitor| format!("`{}`", monitor.monitored().about.name)).collect();
     Problem {
         message: format!("{} cannot be listened on, for {}: {error}", listener.address, names.join(", ")),
-        help: "another process may use the port: choose another one in `http` of [monitor], or with `--http`".to_owned(),
+        help: "another process may use the port: choose another one in `http` of [monitor], or with `--http`"
+            .to_owned(),
     }
 }
 

@@ -35,7 +35,7 @@ impl Asked {
 
     /// The address, as it may be shown.
     pub(super) fn shown(&self) -> String {
-        without_secrets(&self.base).into_owned()
+        without_secrets(&self.base)
     }
 
     /// The status now.

@@ -12,8 +12,8 @@ use clap::Args;
 use super::ask::{Asked, NoStatus};
 use super::view::view;
 use crate::exit::Exit;
-use crate::printer::{self, Screen, Tone};
 use crate::logging::LogFiles;
+use crate::printer::{self, Screen, Tone};
 use crate::signals::handle_signals;
 
 /// Show the pipelines of a running process: rates, lag, score, stages, splits, alerts; each second anew, until `q`.

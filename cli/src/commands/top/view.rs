@@ -87,9 +87,9 @@ fn stages(now: &PipelineStatus, before: Option<&PipelineStatus>, lines: &mut Lin
     let mut rows = vec![["stage", "in", "out", "out/s", "dead letters", "filtered", "busy"].map(str::to_owned)];
     for stage in &now.stages {
         let earlier = before.and_then(|before| before.stages.iter().find(|one| one.stage == stage.stage));
-        let rate = earlier.filter(|_| seconds > 0.0).map(|earlier| {
-            number((stage.rows_out.saturating_sub(earlier.rows_out) as f64 / seconds).round())
-        });
+        let rate = earlier
+            .filter(|_| seconds > 0.0)
+            .map(|earlier| number((stage.rows_out.saturating_sub(earlier.rows_out) as f64 / seconds).round()));
         rows.push([
             stage.stage.clone(),
             count(stage.rows_in),
