@@ -18,28 +18,30 @@ pub(super) fn view(now: &Status, before: Option<&Status>, url: &str, columns: us
     for pipeline in &now.pipelines {
         let earlier = before.and_then(|before| before.pipelines.iter().find(|one| one.name == pipeline.name));
         lines.push((Tone::Plain, String::new()));
-        one(pipeline, earlier, &mut lines);
+        one(pipeline, earlier, columns, &mut lines);
     }
-    lines.into_iter().map(|(tone, line)| (tone, fitted(&line, columns))).collect()
+    lines.into_iter().map(|(tone, line)| (tone, fitted(&plain(&line), columns))).collect()
 }
 
-fn one(now: &PipelineStatus, before: Option<&PipelineStatus>, lines: &mut Lines) {
+fn one(now: &PipelineStatus, before: Option<&PipelineStatus>, columns: usize, lines: &mut Lines) {
     let health = &now.health;
     let (tone, state) = match (health.alive, health.ready) {
-        (false, _) => (Tone::Bad, "not alive"),
-        (true, true) => (Tone::Good, "ready"),
-        (true, false) => (Tone::Warn, "not ready"),
+        (false, _) => (Tone::Bad, ", not alive"),
+        (true, true) => (Tone::Good, ", ready"),
+        (true, false) if now.phase.is_over() => (Tone::Plain, ""),
+        (true, false) => (Tone::Warn, ", not ready"),
     };
     let instance = now.instance.as_ref().map_or_else(String::new, |instance| format!(" · instance {instance}"));
-    lines.push((tone, format!("{}  {}, {state}{instance}", now.name, now.phase.name())));
+    lines.push((tone, format!("{}  {}{state}{instance}", now.name, now.phase.name())));
     lines.push((Tone::Quiet, format!("  {} · {}", now.topology, now.delivery.replace('_', " "))));
     let told = now.failure.iter().map(|why| (Tone::Bad, "failed", why));
     let told = told.chain(health.reasons.iter().map(|why| (Tone::Bad, "not alive", why)));
-    let told = told.chain(health.ready_reasons.iter().map(|why| (Tone::Warn, "not ready", why)));
+    let ready_reasons = health.ready_reasons.iter().filter(|_| !now.phase.is_over());
+    let told = told.chain(ready_reasons.map(|why| (Tone::Warn, "not ready", why)));
     let told = told.chain(now.waits.iter().map(|what| (Tone::Warn, "waits", what)));
     lines.extend(told.map(|(tone, what, why)| (tone, format!("  {what}: {why}"))));
-    lines.push((Tone::Plain, records(now)));
-    lines.push((Tone::Plain, measures(now)));
+    flow(&records(now), columns, lines);
+    flow(&measures(now), columns, lines);
     for alert in now.alerts.iter().filter(|alert| alert.firing) {
         let subject = alert.subject.as_ref().map_or_else(String::new, |subject| format!(" of {subject}"));
         lines.push((Tone::Bad, format!("  alert {}{subject} since {}: {}", alert.alert, alert.since, alert.text)));
@@ -48,35 +50,44 @@ fn one(now: &PipelineStatus, before: Option<&PipelineStatus>, lines: &mut Lines)
     splits(now, lines);
 }
 
-fn records(now: &PipelineStatus) -> String {
+fn records(now: &PipelineStatus) -> Vec<String> {
     let committed = &now.committed;
     let expected = now.expected.map_or_else(String::new, |expected| format!(" of {}", count(expected)));
-    format!(
-        "  read {}{expected} ({}/s)   committed {}   written {} ({}/s)   dead letters {}   filtered {}   held {}   lag {}",
-        count(now.read),
-        number(now.read_per_second),
-        count(committed.read),
-        count(committed.written),
-        number(now.written_per_second),
-        count(committed.dead_letters),
-        count(committed.filtered),
-        count(now.held),
-        now.lag.map_or_else(|| "unknown".to_owned(), count),
-    )
+    vec![
+        format!("read {}{expected} ({}/s)", count(now.read), number(now.read_per_second)),
+        format!("committed {}", count(committed.read)),
+        format!("written {} ({}/s)", count(committed.written), number(now.written_per_second)),
+        format!("lag {}", now.lag.map_or_else(|| "unknown".to_owned(), count)),
+        format!("dead letters {}", count(committed.dead_letters)),
+        format!("filtered {}", count(committed.filtered)),
+        format!("held {}", count(now.held)),
+    ]
 }
 
-fn measures(now: &PipelineStatus) -> String {
+fn measures(now: &PipelineStatus) -> Vec<String> {
     let or_none = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
-    format!(
-        "  mean score {}   read to commit {}   commit {}   errors {}   retries {}   failed connections {}   rebalances {}",
-        or_none(now.committed.mean_score.map(|score| format!("{score:.3}"))),
-        or_none(now.processing_latency_seconds.mean().map(duration)),
-        or_none(now.commits.seconds.mean().map(duration)),
-        count(now.errors),
-        count(now.retries),
-        count(now.connection_failures),
-        count(now.rebalances),
-    )
+    vec![
+        format!("mean score {}", or_none(now.committed.mean_score.map(|score| format!("{score:.3}")))),
+        format!("read to commit {}", or_none(now.processing_latency_seconds.mean().map(duration))),
+        format!("commit {}", or_none(now.commits.seconds.mean().map(duration))),
+        format!("errors {}", count(now.errors)),
+        format!("retries {}", count(now.retries)),
+        format!("failed connections {}", count(now.connection_failures)),
+        format!("rebalances {}", count(now.rebalances)),
+    ]
+}
+
+/// Parts beside each other, on as many lines as they need.
+fn flow(parts: &[String], columns: usize, lines: &mut Lines) {
+    let mut line = String::from(" ");
+    for (at, part) in parts.iter().enumerate() {
+        if at > 0 && line.chars().count() + 3 + part.chars().count() > columns {
+            lines.push((Tone::Plain, std::mem::replace(&mut line, String::from(" "))));
+        }
+        line.push_str(if line.len() > 1 { "   " } else { " " });
+        line.push_str(part);
+    }
+    lines.push((Tone::Plain, line));
 }
 
 fn stages(now: &PipelineStatus, before: Option<&PipelineStatus>, lines: &mut Lines) {
@@ -131,6 +142,11 @@ fn table<const N: usize>(rows: &[[String; N]], lines: &mut Lines) {
         }
         lines.push((if at == 0 { Tone::Quiet } else { Tone::Plain }, line));
     }
+}
+
+/// With the spaces of a terminal in the place of those of a page.
+fn plain(line: &str) -> String {
+    line.replace(['\u{a0}', '\u{202f}'], " ")
 }
 
 /// The beginning of a line that is too long.
@@ -190,8 +206,7 @@ mod tests {
         for part in [
             "consumer  running, not ready",
             "not ready: lag 88 is above `ready_lag` 10",
-            "read 20 (0/s)   committed 12   written 10",
-            "lag 88",
+            "  read 20 (0/s)   committed 12   written 10 (0/s)   lag 88   dead letters 0",
             "mean score 0.600",
             "alert quality since : the mean score is 0.6",
             "    impute  20   40     10 ",
@@ -208,6 +223,8 @@ mod tests {
         for columns in [0, 1, 20, 80] {
             let lines = view(&status(40, 12.0), None, "http://h", columns);
             assert!(lines.iter().all(|(_, line)| line.chars().count() <= columns.max(1)), "{columns}");
+            let has_lag = lines.iter().any(|(_, line)| line.contains("lag 88"));
+            assert!(has_lag || columns < 20, "parts go to the next line");
         }
     }
 }
