@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use aqpipe_engine::monitor::Phase;
+use aqpipe_engine::metrics::Phase;
 use sd_notify::NotifyState;
 
 use crate::status::Status;

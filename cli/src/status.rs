@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aqpipe_engine::monitor::{Metrics, Phase, Snapshot};
+use aqpipe_engine::metrics::{Metrics, Phase, Snapshot};
 
 use crate::logging::ActiveAlerts;
 
@@ -86,7 +86,7 @@ impl Status {
 
 #[cfg(test)]
 mod tests {
-    use aqpipe_engine::monitor::Counts;
+    use aqpipe_engine::metrics::Counts;
 
     use super::*;
 

@@ -42,10 +42,13 @@ fn wait_for(dir: &TestDir, name: &str, text: &str) -> String {
 
 #[test]
 fn a_log_file_is_put_aside_at_its_size_and_no_line_of_any_run_is_lost() {
-    let dir = TestDir::with(&[("job.toml", &format!("{JOB}\n[log]\nfile = \"job.log\"\nrotate = \"10kB\"\n"))]);
+    // A long name makes long lines.
+    let name = "n".repeat(200);
+    let job = JOB.replace("\"job\"", &format!("\"{name}\""));
+    let dir = TestDir::with(&[("job.toml", &format!("{job}\n[log]\nfile = \"job.log\"\nrotate = \"10kB\"\n"))]);
     let mut logged = Vec::new();
-    for _ in 0..30 {
-        let done = dir.run(&["run", "job.toml", "--rerun", "--log-level", "debug"]).expect(0, &["job: done\n"]);
+    for _ in 0..40 {
+        let done = dir.run(&["run", "job.toml", "--rerun", "--log-level", "debug"]).expect(0, &[": done\n"]);
         let is_log = |line: &&str| line.contains("Z  INFO ") || line.contains("Z  WARN ") || line.contains("Z DEBUG ");
         logged.extend(done.err.lines().filter(is_log).map(str::to_owned));
     }
@@ -73,8 +76,9 @@ fn what_is_wrong_with_a_rotation_is_said_before_anything_runs() {
         ("rotate = \"hourly\"", "must be \"daily\" or a size, such as \"100MB\"", "job.toml:12:10"),
         ("rotate = \"9kB\"", "must be at least \"10kB\"", "job.toml:12:10"),
         ("rotate = 100", "expected a string, found an integer", "job.toml:12:10"),
-        ("rotate = \"daily\"\nkeep = 0", "must be at least 1", "job.toml:13:8"),
-        ("keep = 3", "missing key `rotate` of `log`", "job.toml:10:1"),
+        ("rotate = \"hourly\"\nkeep = 0", "must be \"daily\"", "job.toml:12:10"),
+        ("rotate = \"hourly\"\nkeep = 0", "must be at least 1", "job.toml:13:8"),
+        ("keep = 3", "missing key `rotate` in `log` of the pipeline", "job.toml:10:1"),
     ] {
         dir.write("job.toml", log(options));
         dir.run(&["validate", "job.toml"]).expect(78, &[message, place]);

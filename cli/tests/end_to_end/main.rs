@@ -24,6 +24,7 @@ mod losses;
 mod lost;
 mod main_job;
 mod new_stage;
+mod page;
 mod positions;
 mod printed;
 mod recipes;

@@ -97,8 +97,9 @@ fn a_report_tells_observed_from_filled_from_flagged_and_its_page_needs_nothing_b
     let page = dir.read("page.html");
     assert!(page.len() <= 1_000_000, "{} bytes", page.len());
     assert!(page.contains("http-equiv=\"Content-Security-Policy\" content=\"default-src 'none';"));
+    let addresses = page.replace("http://www.w3.org/2000/svg", "");
     for absent in ["http://", "https://", "<script", "src=", "url("] {
-        assert!(!page.contains(absent), "{absent}");
+        assert!(!addresses.contains(absent), "{absent}");
     }
     let pictures = page.matches("<svg").count();
     assert!(pictures > 10, "{pictures}");
@@ -211,7 +212,7 @@ fn capture_is_of_the_days_that_are_asked_for_and_of_the_step_that_is_given() {
 
 #[test]
 #[ignore = "needs Apache Kafka"]
-fn a_topic_is_read_to_its_end_by_its_brokers_or_by_a_pipeline_and_nothing_is_committed() {
+fn a_topic_is_read_to_its_end_by_its_brokers_or_by_a_pipeline() {
     let kafka = Kafka::from_env();
     let topic = kafka.topic("report", 3);
     let sink = kafka.sink(&topic, 3);

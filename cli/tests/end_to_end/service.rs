@@ -1,7 +1,12 @@
-//! What a service manager is told (`sd_notify(3)`).
+//! What a service manager is told (`sd_notify(3)`), and the files of `deploy/`.
 
+use std::collections::BTreeMap;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
+
+use serde_json::Value;
 
 use crate::common::TestDir;
 
@@ -72,4 +77,90 @@ fn a_service_with_nothing_to_do_was_ready_and_one_that_fails_at_its_start_never_
     let nowhere = [("NOTIFY_SOCKET", "/nowhere/at/all")];
     let done = dir.run_with_env(&["run", "job.toml", "--rerun"], &nowhere).expect(0, &["job: done\n"]);
     assert_eq!(done.err.matches("NOTIFY_SOCKET cannot be told").count(), 1, "{}", done.err);
+}
+
+/// A file of the workspace.
+fn file(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The values of a unit file by their keys; a key is there once.
+fn unit(text: &str) -> BTreeMap<&str, &str> {
+    text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('=')).collect()
+}
+
+/// Seconds that a stop may take, unless a pipeline says otherwise.
+fn shutdown_timeout_secs() -> f64 {
+    aqpipe_engine::config::Settings::default().shutdown_timeout_secs
+}
+
+#[test]
+fn the_unit_of_systemd_is_accepted_and_fits_the_command() {
+    let text = file("deploy/aqpipe.service");
+    let unit = unit(&text);
+    assert_eq!(unit["Type"], "notify");
+    let args: Vec<&str> = unit["ExecStart"].split(' ').collect();
+    let [_, "run", pipeline] = args[..] else { panic!("{args:?}") };
+    assert!(unit["TimeoutStopSec"].parse::<f64>().expect("seconds") > shutdown_timeout_secs());
+    // A failure alone is worth another try.
+    assert_eq!(unit["RestartPreventExitStatus"], "2 65 78");
+    let logrotate = file("deploy/aqpipe.logrotate");
+    assert!(logrotate.contains(&format!("{}/*.log", unit["WorkingDirectory"])), "{logrotate}");
+    let docs = file("docs/service.md");
+    assert!(docs.contains(pipeline), "docs/service.md puts the pipeline where the unit looks for it");
+
+    let dir = TestDir::new();
+    let binary = env!("CARGO_BIN_EXE_aqpipe");
+    dir.write("aqpipe.service", text.replace("/usr/local/bin/aqpipe", binary));
+    let Ok(verified) = Command::new("systemd-analyze").arg("verify").arg(dir.path("aqpipe.service")).output() else {
+        eprintln!("left out: the unit is not verified, for there is no systemd-analyze");
+        return;
+    };
+    let said = String::from_utf8_lossy(&verified.stderr);
+    // Other units of the machine are looked at as well.
+    let own: Vec<&str> = said.lines().filter(|line| line.contains("aqpipe.service")).collect();
+    assert!(own.is_empty(), "{own:?}");
+}
+
+#[test]
+fn the_image_is_built_as_readme_says() {
+    let (docker, readme) = (file("deploy/Dockerfile"), file("README.md"));
+    let (_, packages) = readme.split_once("`apt-get install ").expect("README names the packages");
+    let packages = packages.split('`').next().expect("they end");
+    assert!(docker.contains(&format!("--no-install-recommends {packages}\n")), "{packages}");
+    let manifest = file("Cargo.toml");
+    let rust = manifest.lines().find_map(|line| line.strip_prefix("rust-version = \"")).expect("a version");
+    assert!(docker.contains(&format!("FROM rust:{}-", rust.trim_end_matches('"'))), "{rust}");
+    assert!(
+        file("CONTRIBUTING.md").contains("cargo build --release ") && docker.contains("RUN cargo build --release ")
+    );
+    let docs = file("docs/service.md");
+    let (build, _) = docs.split_once("\ndocker run").expect("docs/service.md runs it");
+    let build = build.lines().last().expect("and builds it before");
+    assert!(docker.starts_with(&format!("# {build}\n")), "{build}");
+}
+
+#[test]
+fn the_manifest_of_kubernetes_is_yaml_and_its_pipeline_is_valid() {
+    let text = file("deploy/kubernetes.yaml");
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
+    let kinds: Vec<&str> = documents.iter().filter_map(|document| document["kind"].as_str()).collect();
+    assert_eq!(kinds, ["ConfigMap", "Service", "StatefulSet"]);
+    let pod = &documents[2]["spec"]["template"]["spec"];
+    assert!(pod["terminationGracePeriodSeconds"].as_f64().expect("seconds") > shutdown_timeout_secs());
+    let container = &pod["containers"][0];
+    for (probe, path) in [("livenessProbe", "/health"), ("readinessProbe", "/ready")] {
+        assert_eq!(container[probe]["httpGet"], serde_json::json!({ "path": path, "port": "http" }));
+    }
+    assert_eq!(container["ports"][0]["containerPort"], 9600);
+    let pipeline = documents[0]["data"]["pipeline.toml"].as_str().expect("a pipeline");
+    assert!(pipeline.contains("http = \"0.0.0.0:9600\"\nhttp_allow_remote = true\n"), "{pipeline}");
+    let dir = TestDir::with(&[("pipeline.toml", pipeline)]);
+    let mut command = dir.command(&["validate", "pipeline.toml"], &[]);
+    command.env("HOSTNAME", "aqpipe-0").env("KAFKA_BROKERS", "kafka:9092");
+    let validated = command.output().expect("starts");
+    assert!(validated.status.success(), "{}", String::from_utf8_lossy(&validated.stderr));
+    let args: Vec<&str> = container["args"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    assert_eq!(args, ["run", "/etc/aqpipe/pipeline.toml", "--log-json"]);
 }

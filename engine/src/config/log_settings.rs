@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 /// The smallest size at which a log file is put aside: some fifty lines. Below it a file would hold a few lines each.
 const LOG_SIZE_MIN: ByteSize = ByteSize::kb(10);
 
+/// The form of a rotation, and what is said where something has another one. A number alone could be meant in any unit.
+const ROTATION_PATTERN: &str = r"^(daily|[0-9]+(\.[0-9]+)? ?([kKMGT]i?)?B)$";
+const ROTATION_FORM: &str = "must be \"daily\" or a size, such as \"100MB\"";
+
 /// Where a pipeline's log goes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -23,8 +27,8 @@ pub struct LogSettings {
     /// The least severe level that is logged.
     #[serde(default)]
     pub level: LogLevel,
-    /// When the file is put aside and a new one is begun: `"daily"`, with the first line of a day in UTC, or before it grows
-    /// beyond a size, such as `"100MB"`. `FILE.1` is the newest of those put aside. By default none is.
+    /// When the file is put aside as `FILE.1` and a new one is begun. `"daily"` is with the first line of a day in UTC; a size,
+    /// such as `"100MB"`, is before the file grows beyond it. By default it is never.
     #[serde(default)]
     pub rotate: Option<LogRotation>,
     /// How many files are kept that were put aside; older ones are deleted.
@@ -76,7 +80,10 @@ pub enum LogLevel {
 /// When a log file is put aside and a new one is begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String", extend("examples" = ["daily", "100MB"]))]
+#[schemars(
+    with = "String",
+    extend("pattern" = ROTATION_PATTERN, "patternErrorMessage" = ROTATION_FORM, "examples" = ["daily", "100MB"])
+)]
 pub enum LogRotation {
     /// With the first line of a day in UTC.
     Daily,
@@ -91,12 +98,11 @@ impl TryFrom<String> for LogRotation {
         if text == "daily" {
             return Ok(LogRotation::Daily);
         }
-        // A number alone may have been meant in any unit.
         let has_unit = text.ends_with(|last: char| last.is_ascii_alphabetic());
         match text.parse::<ByteSize>() {
             Ok(size) if has_unit && size >= LOG_SIZE_MIN => Ok(LogRotation::Size(size.as_u64())),
             Ok(_) if has_unit => Err(format!("must be at least \"{}kB\"", LOG_SIZE_MIN.as_u64() / 1_000)),
-            _ => Err("must be \"daily\" or a size, such as \"100MB\"".to_owned()),
+            _ => Err(ROTATION_FORM.to_owned()),
         }
     }
 }
@@ -130,7 +136,7 @@ mod tests {
             assert_eq!(parse(text), Ok(LogRotation::Size(bytes)), "{text}");
         }
         for text in ["", "weekly", "Daily", "100", "MB", "-1MB", "1e3MB", "1 XB", "NaNMB", "infMB"] {
-            assert_eq!(parse(text), Err("must be \"daily\" or a size, such as \"100MB\"".to_owned()), "{text}");
+            assert_eq!(parse(text), Err(ROTATION_FORM.to_owned()), "{text}");
         }
         for text in ["0MB", "9999B", "0.1kB"] {
             assert_eq!(parse(text), Err("must be at least \"10kB\"".to_owned()), "{text}");

@@ -1,6 +1,7 @@
 //! What tests share: a directory with the command in it, input, brokers, and readers of the output.
 
 mod acl;
+pub(crate) mod browser;
 mod data;
 mod kafka;
 mod output;
