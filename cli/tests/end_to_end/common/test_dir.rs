@@ -105,11 +105,11 @@ impl TestDir {
         Running::spawn(self.command(args, env), &self.name_suffix)
     }
 
-    /// Starts the command from a shell that has done something before: `trap "" HUP`.
+    /// Starts the command from a shell, behind words of it: `trap "" HUP;`, `env …`.
     pub(crate) fn start_behind(&self, before: &str, args: &[&str]) -> Running {
         let command = self.command(args, &[]);
         let mut shell = Command::new("sh");
-        shell.args(["-c", &format!("{before} && exec \"$0\" \"$@\"")]).arg(command.get_program());
+        shell.args(["-c", &format!("{before} \"$0\" \"$@\"")]).arg(command.get_program());
         shell.args(command.get_args()).current_dir(&self.dir).stdin(Stdio::null());
         Running::spawn(shell, &self.name_suffix)
     }
