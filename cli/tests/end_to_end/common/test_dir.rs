@@ -92,7 +92,7 @@ impl TestDir {
 
     /// Runs the command to its end under a limit of the shell: `ulimit -n 100`.
     pub(crate) fn run_below(&self, limit: &str, args: &[&str]) -> Done {
-        self.start_behind(limit, args).wait()
+        self.start_behind(&format!("{limit} && exec"), args).wait()
     }
 
     /// Starts the command.
