@@ -152,6 +152,13 @@ fn files_of_two_pipelines_are_told_apart_whatever_their_stations_are_called() {
     for data in data {
         assert_eq!(data["origin"]["made_by"].is_null(), data["origin"]["pipeline"] == "first");
     }
+    dir.write("third.toml", job("third", "").replace("dir = \"out\"", "dir = \"elsewhere\""));
+    let report = json(&dir, &["out", "--pipeline", "third.toml"]);
+    assert!(
+        report["notes"][0]
+            .as_str()
+            .is_some_and(|note| note.starts_with("None of these records are of the pipeline `third`"))
+    );
     let page = dir.run(&["report", "out", "-o", "-"]).expect(0, &["first: 300 records", "second: 300 records"]).out;
     assert!(page.contains("<h2 class=\"data\">first</h2>") && page.contains("<h2 class=\"data\">second</h2>"));
 }

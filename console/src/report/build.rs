@@ -93,7 +93,7 @@ fn notes_of(data: &DataReport) -> Vec<String> {
     }
     if repeated > 0 {
         notes.push(format!(
-            "{title}: {repeated} records have the time of the record before. Their readings count twice, and capture is too high."
+            "{title}: {repeated} records have the time of the record before. Where both have a value it counts twice, and capture is too high."
         ));
     }
     if late > 0 {

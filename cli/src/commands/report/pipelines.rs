@@ -52,10 +52,12 @@ impl Pipelines {
             return self.0.iter().find(|one| one.name == *pipeline);
         }
         let name = file.file_name()?.to_string_lossy().into_owned();
-        self.0.iter().find(|pipeline| {
-            let files = pipeline.sink.config.files(&pipeline.name);
-            files.is_some_and(|(_, prefix)| name.strip_prefix(&*prefix).is_some_and(|rest| rest.starts_with('_')))
-        })
+        let matching = self.0.iter().filter_map(|pipeline| {
+            let (_, prefix) = pipeline.sink.config.files(&pipeline.name)?;
+            name.strip_prefix(&*prefix)?.starts_with('_').then_some((prefix.len(), pipeline))
+        });
+        // Of two prefixes the longer one is meant.
+        matching.max_by_key(|(length, _)| *length).map(|(_, pipeline)| pipeline)
     }
 
     /// The pipeline that writes a topic.

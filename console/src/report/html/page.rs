@@ -116,6 +116,13 @@ fn body(budget: &mut Budget, at: usize, data: &DataReport, is_one_of_several: bo
     }
     let series = markup! {
         p { "Of observed values: those that failed a test are among them and marked. Fills are not." }
+        nav aria-label="Series" {
+            ul {
+                @for (number, series) in detailed.iter().take(drawn.len()).enumerate() {
+                    li { a href={ "#s" (at) "-" (number) } { (details::title(series)) } }
+                }
+            }
+        }
         @for detail in &drawn { (detail) }
         @if drawn.len() < data.series.len() {
             p.left-out {
