@@ -5,7 +5,9 @@
 mod commands;
 mod dependencies;
 mod exit;
+mod generated;
 mod legacy_options;
+mod listen;
 mod logging;
 mod open_files;
 mod printer;
@@ -36,11 +38,13 @@ enum Command {
     Run(commands::RunArgs),
     Validate(commands::ValidateArgs),
     State(commands::StateArgs),
+    Top(commands::TopArgs),
     Report(commands::ReportArgs),
     Capture(commands::CaptureArgs),
     DeadLetters(commands::DeadLettersArgs),
     Stages(commands::StagesArgs),
     Schema(commands::SchemaArgs),
+    Metrics(commands::MetricsArgs),
     NewStage(commands::NewStageArgs),
     Kafka(aqpipe_devkafka::KafkaArgs),
 }
@@ -71,8 +75,10 @@ pub fn main() -> ExitCode {
         Command::Report(args) => commands::report(&args).map(ExitCode::from),
         Command::Capture(args) => commands::capture(&args).map(ExitCode::from),
         Command::State(args) => commands::state(&args).map(ExitCode::from),
+        Command::Top(args) => commands::top(&args).map(ExitCode::from),
         Command::Stages(args) => commands::stages(&args).map(ExitCode::from),
         Command::Schema(args) => commands::schema(&args).map(ExitCode::from),
+        Command::Metrics(args) => commands::metrics(&args).map(ExitCode::from),
         Command::NewStage(args) => commands::new_stage(&args).map(ExitCode::from),
         Command::Kafka(args) => commands::kafka(&args).map(ExitCode::from),
     };

@@ -59,7 +59,8 @@ fn full(stations: usize) -> Snapshot {
         uptime: Duration::from_secs(60),
         ..Snapshot::default()
     };
-    let mut tally = CellTally { unreadable: 1, missing: 2, ..CellTally::default() };
+    let mut tally = CellTally::default();
+    (tally.unreadable, tally.missing) = (1, 2);
     tally.provenance = std::array::from_fn(|i| 100 + i as u64);
     let test = TestCount { test: "range".into(), suspect: 1, fail: 2 };
     for field in ["CO(GT)", "\"quoted\"\\ \n<b>"] {
@@ -269,6 +270,18 @@ fn accepted_by(program: &str, args: &[&str], input: &str) {
 fn promtool_accepts_the_metrics() {
     let promtool = std::env::var("AQPIPE_TEST_PROMTOOL").expect("AQPIPE_TEST_PROMTOOL");
     accepted_by(&promtool, &["check", "metrics"], &exposition(&facts(2_000), Format::PrometheusText));
+}
+
+#[test]
+#[ignore = "needs promtool, which AQPIPE_TEST_PROMTOOL names"]
+fn promtool_accepts_the_rules_and_they_fire_as_their_tests_say() {
+    let promtool = std::env::var("AQPIPE_TEST_PROMTOOL").expect("AQPIPE_TEST_PROMTOOL");
+    let deploy = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy");
+    for args in [["check", "rules", "prometheus-rules.yaml"], ["test", "rules", "prometheus-rules.test.yaml"]] {
+        let done = Command::new(&promtool).args(args).current_dir(deploy).output().expect("promtool");
+        let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        assert!(done.status.success(), "{args:?}: {said}");
+    }
 }
 
 #[test]

@@ -18,6 +18,7 @@ use clap::Args;
 use super::load;
 use crate::dependencies::Dependencies;
 use crate::exit::Exit;
+use crate::listen::{self, HttpArgs};
 use crate::logging::{self, LogOverrides, pipeline_span};
 use crate::open_files::{self, OpenFilesMonitor};
 use crate::printer;
@@ -51,6 +52,8 @@ pub(crate) struct RunArgs {
     /// No log line every few seconds, no alerts.
     #[arg(long)]
     no_monitoring: bool,
+    #[command(flatten)]
+    http: HttpArgs,
     /// Log to this file instead of those that the pipelines name. It is rotated as the first pipeline with `rotate` has it.
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
@@ -129,6 +132,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         shared.put(Arc::new(EmbeddedRun));
     }
     let jobs = jobs(&pipelines, &dependencies, args, &shared);
+    let monitors: Vec<Monitor> = jobs.iter().map(|job| job.monitor.clone()).collect();
+    let server = match listen::start(&args.http, &monitors) {
+        Ok(server) => server,
+        Err(exit) => return Ok(exit),
+    };
     handle_signals(jobs.iter().map(|job| job.options.cancellation.clone()).collect(), logging.files())?;
     let monitored = jobs.iter().map(|job| (Arc::clone(&job.options.metrics), job.options.cancellation.clone()));
     let open_files = OpenFilesMonitor::start(monitored.collect());
@@ -140,7 +148,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
             .map(|thread| thread.join().unwrap_or_else(|_| Err(aqpipe_engine::Error::bug("a pipeline panicked"))))
             .collect()
     });
-    drop((service, logging));
+    drop((server, service, logging));
     let exit = print_summaries(&jobs, &outcomes);
     if open_files.is_exhausted() {
         printer::error(&open_files::exhausted_message(), None);
@@ -176,7 +184,7 @@ fn jobs(pipelines: &[Pipeline], dependencies: &Dependencies, args: &RunArgs, sha
                 ..RunOptions::default()
             };
             let monitored = monitored(pipeline, options.until_end);
-            let monitor = Monitor::new(monitored, Arc::clone(&options.metrics), options.clock.clone());
+            let monitor = Monitor::new(monitored, Arc::clone(&options.metrics), options.clock.clone(), None);
             Job { pipeline: pipeline.clone(), options, monitor, done: Arc::clone(&latches[i]), writers }
         })
         .collect()

@@ -13,6 +13,7 @@ mod configuration;
 mod dead_letters;
 mod field;
 mod growing_files;
+mod http;
 mod kafka_command;
 mod kafka_command_errors;
 mod kafka_messages;

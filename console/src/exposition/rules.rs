@@ -45,7 +45,7 @@ const RULES: &[Rule] = &[
         expr: "rate(aqpipe_errors_total[10m]) > 0.1",
         hold: "10m",
         severity: "warning",
-        summary: "{{ $labels.pipeline }}: {{ $value | humanize }} errors a second",
+        summary: "{{ $labels.pipeline }}: {{ $value | printf \"%.2f\" }} errors a second",
         description: "Brokers or disks refuse requests; the log names them.",
     },
     Rule {
@@ -62,7 +62,7 @@ const RULES: &[Rule] = &[
         expr: "deriv(aqpipe_lag_records[15m]) > 0 and min_over_time(aqpipe_lag_records[15m]) > 0",
         hold: "30m",
         severity: "warning",
-        summary: "{{ $labels.pipeline }}: {{ $value | humanize }} records a second more wait than are read",
+        summary: "{{ $labels.pipeline }}: {{ $value | printf \"%.2f\" }} records a second more wait than are read",
         description: "The pipeline is slower than its source. aqpipe_stage_busy_seconds_total says which stage takes the time.",
     },
     Rule {
@@ -70,7 +70,7 @@ const RULES: &[Rule] = &[
         expr: "rate(aqpipe_quality_score_sum[30m]) / rate(aqpipe_quality_score_count[30m]) < 0.7",
         hold: "10m",
         severity: "warning",
-        summary: "{{ $labels.pipeline }}: the mean quality score is {{ $value | humanize }}",
+        summary: "{{ $labels.pipeline }}: the mean quality score is {{ $value | printf \"%.2f\" }}",
         description: "aqpipe_cell_objections_total says which tests object to which fields.",
     },
     Rule {
