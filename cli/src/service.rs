@@ -13,11 +13,22 @@ use crate::status::status_line;
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// How often the status is told.
 const STATUS_INTERVAL: Duration = Duration::from_secs(5);
+/// The least time between two looks, however short a time the manager names.
+const LOOK_INTERVAL_MIN: Duration = Duration::from_millis(20);
+/// How long an end waits for the manager to take what is told: one that does not read must not keep the process.
+const END_TIMEOUT: Duration = Duration::from_secs(2);
 /// Signs of life for each time that the manager waits for one: it is told so by sd_watchdog_enabled(3).
 const SIGNS_PER_WATCHDOG: u32 = 2;
 
 /// The thread that tells the service manager, until it is dropped; there is none without a service manager.
-pub(crate) struct Service(Option<(Sender<()>, JoinHandle<()>)>);
+pub(crate) struct Service(Option<Telling>);
+
+struct Telling {
+    end: Sender<()>,
+    /// Closed when all is told.
+    told: Receiver<()>,
+    thread: JoinHandle<()>,
+}
 
 impl Service {
     pub(crate) fn start(pipelines: Vec<Monitor>) -> Service {
@@ -25,16 +36,21 @@ impl Service {
             return Service(None);
         }
         let (end, ended) = channel();
+        let (telling, told) = channel::<()>();
         let teller = Teller { pipelines, is_ready: false, is_stopping: false, has_failed: false, told_status: None };
-        let thread = std::thread::Builder::new().name("service".into()).spawn(move || teller.tell_until(&ended));
-        Service(thread.ok().map(|thread| (end, thread)))
+        let thread = std::thread::Builder::new().name("service".into()).spawn(move || {
+            teller.tell_until(&ended);
+            drop(telling);
+        });
+        Service(thread.ok().map(|thread| Telling { end, told, thread }))
     }
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
-        if let Some((end, thread)) = self.0.take() {
-            drop(end);
+        let Some(Telling { end, told, thread }) = self.0.take() else { return };
+        drop(end);
+        if told.recv_timeout(END_TIMEOUT) == Err(RecvTimeoutError::Disconnected) {
             let _ = thread.join();
         }
     }
@@ -51,7 +67,7 @@ struct Teller {
 impl Teller {
     fn tell_until(mut self, ended: &Receiver<()>) {
         let sign_interval = sd_notify::watchdog_enabled().map(|most| most / SIGNS_PER_WATCHDOG);
-        let interval = sign_interval.map_or(LOOK_INTERVAL, |sign| sign.min(LOOK_INTERVAL));
+        let interval = sign_interval.map_or(LOOK_INTERVAL, |sign| sign.clamp(LOOK_INTERVAL_MIN, LOOK_INTERVAL));
         let mut sign_given: Option<Instant> = None;
         loop {
             let has_ended = ended.recv_timeout(interval) != Err(RecvTimeoutError::Timeout);
