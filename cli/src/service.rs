@@ -4,10 +4,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use aqpipe_engine::metrics::Phase;
+use aqpipe_engine::monitor::{Monitor, Phase};
 use sd_notify::NotifyState;
 
-use crate::status::Status;
+use crate::status::status_line;
 
 /// How often it is looked whether there is something to tell.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
@@ -20,7 +20,7 @@ const SIGNS_PER_WATCHDOG: u32 = 2;
 pub(crate) struct Service(Option<(Sender<()>, JoinHandle<()>)>);
 
 impl Service {
-    pub(crate) fn start(pipelines: Vec<Status>) -> Service {
+    pub(crate) fn start(pipelines: Vec<Monitor>) -> Service {
         if std::env::var_os("NOTIFY_SOCKET").is_none() {
             return Service(None);
         }
@@ -41,7 +41,7 @@ impl Drop for Service {
 }
 
 struct Teller {
-    pipelines: Vec<Status>,
+    pipelines: Vec<Monitor>,
     is_ready: bool,
     is_stopping: bool,
     has_failed: bool,
@@ -59,9 +59,11 @@ impl Teller {
             if has_ended {
                 return;
             }
-            // Only after the numbers of all pipelines could be looked at: what is locked for good gives no sign of life.
-            if sign_interval.is_some_and(|sign| sign_given.is_none_or(|given| given.elapsed() + interval > sign)) {
-                self.pipelines.iter_mut().for_each(|pipeline| drop(pipeline.line()));
+            let is_due = |sign: Duration| sign_given.is_none_or(|given| given.elapsed() + interval > sign);
+            // What `/health` says to others: a pipeline that failed or is stuck gives no sign of life. Nor does this thread
+            // where the numbers of a pipeline are locked for good.
+            let lives = |pipeline: &Monitor| pipeline.status().health.reasons.is_empty();
+            if sign_interval.is_some_and(is_due) && self.pipelines.iter().all(lives) {
                 self.tell(&[NotifyState::Watchdog]);
                 sign_given = Some(Instant::now());
             }
@@ -69,7 +71,7 @@ impl Teller {
     }
 
     fn tell_state(&mut self, has_ended: bool) {
-        let phases: Vec<Phase> = self.pipelines.iter().map(Status::phase).collect();
+        let phases: Vec<Phase> = self.pipelines.iter().map(|pipeline| pipeline.status().phase).collect();
         // One that had nothing to do did what it was started for; one that failed before it ran did not.
         let is_good = |phase: &Phase| matches!(phase, Phase::Running | Phase::Stopping | Phase::Done);
         if !self.is_ready && !phases.contains(&Phase::Starting) && phases.iter().any(is_good) {
@@ -83,7 +85,7 @@ impl Teller {
         }
         if has_ended || self.told_status.is_none_or(|told| told.elapsed() >= STATUS_INTERVAL) {
             self.told_status = Some(Instant::now());
-            let lines: Vec<String> = self.pipelines.iter_mut().map(|pipeline| pipeline.line()).collect();
+            let lines: Vec<String> = self.pipelines.iter().map(status_line).collect();
             self.tell(&[NotifyState::Status(&lines.join("; "))]);
         }
     }

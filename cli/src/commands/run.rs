@@ -18,14 +18,13 @@ use clap::Args;
 use super::load;
 use crate::dependencies::Dependencies;
 use crate::exit::Exit;
-use crate::logging::{self, ActiveAlerts, LogOverrides, pipeline_span};
+use crate::logging::{self, LogOverrides, pipeline_span};
 use crate::open_files::{self, OpenFilesMonitor};
 use crate::printer;
 use crate::progress::ProgressBars;
 use crate::service::Service;
 use crate::shell;
 use crate::signals::handle_signals;
-use crate::status::Status;
 
 /// Run one or several pipelines in one process.
 #[derive(Args, Debug)]
@@ -133,10 +132,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     handle_signals(jobs.iter().map(|job| job.options.cancellation.clone()).collect(), logging.files())?;
     let monitored = jobs.iter().map(|job| (Arc::clone(&job.options.metrics), job.options.cancellation.clone()));
     let open_files = OpenFilesMonitor::start(monitored.collect());
-    let alerts = logging.alerts();
-    let service = Service::start(jobs.iter().map(|job| job.status(&alerts)).collect());
+    let service = Service::start(jobs.iter().map(|job| job.monitor.clone()).collect());
     let outcomes: Vec<Result<Summary, aqpipe_engine::Error>> = std::thread::scope(|scope| {
-        let running: Vec<_> = jobs.iter().map(|job| scope.spawn(|| job.run(&bars, &alerts, &open_files))).collect();
+        let running: Vec<_> = jobs.iter().map(|job| scope.spawn(|| job.run(&bars, &open_files))).collect();
         running
             .into_iter()
             .map(|thread| thread.join().unwrap_or_else(|_| Err(aqpipe_engine::Error::bug("a pipeline panicked"))))
@@ -178,7 +176,7 @@ fn jobs(pipelines: &[Pipeline], dependencies: &Dependencies, args: &RunArgs, sha
                 ..RunOptions::default()
             };
             let monitored = monitored(pipeline, options.until_end);
-            let monitor = Monitor::new(monitored, Arc::clone(&options.metrics), options.clock.clone());
+            let monitor = Monitor::new(monitored, Arc::clone(&options.metrics), options.clock.clone(), None);
             Job { pipeline: pipeline.clone(), options, monitor, done: Arc::clone(&latches[i]), writers }
         })
         .collect()
@@ -208,16 +206,7 @@ impl Job {
         self.options.until_end || self.pipeline.source.config.ends_by_itself()
     }
 
-    fn status(&self, alerts: &ActiveAlerts) -> Status {
-        Status::new(&self.pipeline.name, Arc::clone(&self.options.metrics), alerts.clone())
-    }
-
-    fn run(
-        &self,
-        bars: &ProgressBars,
-        alerts: &ActiveAlerts,
-        open_files: &OpenFilesMonitor,
-    ) -> Result<Summary, aqpipe_engine::Error> {
+    fn run(&self, bars: &ProgressBars, open_files: &OpenFilesMonitor) -> Result<Summary, aqpipe_engine::Error> {
         let span = pipeline_span(&self.pipeline.name);
         let _entered = span.enter();
         tracing::info!("{}", self.pipeline.topology);
@@ -237,7 +226,7 @@ impl Job {
             }
             let bar = match self.pipeline.source.config.boundedness().is_bounded() {
                 true => bars.track(&self.pipeline.name, Arc::clone(&self.options.metrics)),
-                false => bars.show_status(self.status(alerts)),
+                false => bars.show_status(self.monitor.clone()),
             };
             let watching = self.monitor.start();
             let result = aqpipe_engine::run::run(&self.pipeline, &self.options);

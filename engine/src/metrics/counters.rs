@@ -313,7 +313,9 @@ impl Metrics {
         let now = self.clock.now();
         let totals = self.totals.lock();
         let splits = totals.splits.list();
-        let lags: Vec<u64> = splits.iter().filter_map(|split| split.lag).collect();
+        // A sum without those that do not know would say that less waits than does.
+        let open = || splits.iter().filter(|split| split.is_open);
+        let lag = open().map(|split| split.lag).sum::<Option<u64>>().filter(|_| open().next().is_some());
         Snapshot {
             phase: totals.phase,
             failure: totals.failure.clone(),
@@ -324,7 +326,7 @@ impl Metrics {
             counts: totals.counts.clone(),
             dead_letters: totals.dead_letters.clone(),
             held: splits.iter().map(|split| split.held).sum(),
-            lag: (!lags.is_empty()).then(|| lags.iter().sum()),
+            lag,
             checkpoints: totals.checkpoints,
             checkpoints_waiting: load(&self.checkpoints_waiting),
             commit_seconds: totals.commit_seconds.clone(),

@@ -4,44 +4,90 @@ use std::fmt::Write as _;
 
 use crate::metrics::{Histogram, Snapshot};
 
-/// The log line of the interval between two snapshots.
-pub(super) fn line(before: &Snapshot, now: &Snapshot) -> String {
-    let seconds = now.uptime.saturating_sub(before.uptime).as_secs_f64().max(1e-9);
-    let rate = |now: u64, before: u64| (now - before) as f64 / seconds;
-    let mean = |now: &Histogram, before: &Histogram| {
-        now.since(before).mean().map_or_else(|| "-".to_owned(), |mean| format!("{:.1} ms", mean * 1e3))
-    };
-    let errors = now.errors + now.counts.dead;
-    let mut line = format!(
-        "{:.0} records/s in, {:.0} out; {} read, {} written, {} errors ({:.2} %), {} retries",
-        rate(now.counts.read, before.counts.read),
-        rate(now.counts.written, before.counts.written),
-        now.counts.read,
-        now.counts.written,
-        errors,
-        100.0 * errors as f64 / (now.counts.read + now.errors).max(1) as f64,
-        now.retries,
+/// What events of the monitor are called. Their fields say in numbers what their message says in words.
+pub(super) const LOG_TARGET: &str = "aqpipe::monitor";
+
+/// Logs the interval between two snapshots.
+pub(super) fn log_line(before: &Snapshot, now: &Snapshot) {
+    let interval = Interval { before, now };
+    tracing::info!(
+        target: LOG_TARGET,
+        records_read = now.read,
+        records_committed = now.counts.read,
+        records_written = now.counts.written,
+        read_per_second = interval.rate(now.read, before.read),
+        written_per_second = interval.rate(now.counts.written, before.counts.written),
+        dead_letters = now.counts.dead,
+        filtered = now.counts.filtered,
+        held = now.held,
+        lag = now.lag,
+        mean_score = now.counts.mean_score(),
+        errors = now.errors,
+        retries = now.retries,
+        connection_failures = now.unreached,
+        batches = now.batch_seconds.count(),
+        batch_seconds = now.batch_seconds.since(&before.batch_seconds).mean(),
+        commit_seconds = now.commit_seconds.since(&before.commit_seconds).mean(),
+        files_written = now.files,
+        uptime_seconds = now.uptime.as_secs_f64(),
+        "{}",
+        interval.line(),
     );
-    if let Some(score) = now.counts.mean_score() {
-        let _ = write!(line, ", mean score {score:.3}");
+}
+
+/// The time between two snapshots.
+struct Interval<'a> {
+    before: &'a Snapshot,
+    now: &'a Snapshot,
+}
+
+impl Interval<'_> {
+    fn rate(&self, now: u64, before: u64) -> f64 {
+        let seconds = self.now.uptime.saturating_sub(self.before.uptime).as_secs_f64().max(1e-9);
+        now.saturating_sub(before) as f64 / seconds
     }
-    let _ = write!(
-        line,
-        ", batch {}, commit {}",
-        mean(&now.batch_seconds, &before.batch_seconds),
-        mean(&now.commit_seconds, &before.commit_seconds),
-    );
-    if let Some(lag) = now.lag {
-        let _ = write!(line, ", lag {lag}");
+
+    /// What was read counts at once, all else once it is committed.
+    fn line(&self) -> String {
+        let Interval { before, now } = self;
+        let mean = |now: &Histogram, before: &Histogram| {
+            now.since(before).mean().map_or_else(|| "-".to_owned(), |mean| format!("{:.1} ms", mean * 1e3))
+        };
+        let several = |count: u64, one: &str, ending: &str| match count {
+            1 => format!("1 {one}"),
+            count => format!("{count} {one}{ending}"),
+        };
+        let mut line = format!(
+            "{:.0} records/s read, {:.0}/s written; {} read, {} committed, {} written, {}, {}, {}",
+            self.rate(now.read, before.read),
+            self.rate(now.counts.written, before.counts.written),
+            now.read,
+            now.counts.read,
+            now.counts.written,
+            several(now.counts.dead, "dead letter", "s"),
+            several(now.errors, "error", "s"),
+            if now.retries == 1 { "1 retry".to_owned() } else { format!("{} retries", now.retries) },
+        );
+        if let Some(score) = now.counts.mean_score() {
+            let _ = write!(line, ", mean score {score:.3}");
+        }
+        let _ = write!(
+            line,
+            ", batch {}, commit {}",
+            mean(&now.batch_seconds, &before.batch_seconds),
+            mean(&now.commit_seconds, &before.commit_seconds),
+        );
+        if let Some(lag) = now.lag {
+            let _ = write!(line, ", lag {lag}");
+        }
+        let (batches, files) = (now.batch_seconds.count(), now.files);
+        let _ = write!(line, ", {}, {}", several(batches, "batch", "es"), several(files, "file", "s"));
+        if now.held > 0 {
+            let _ = write!(line, ", {} held", now.held);
+        }
+        let _ = write!(line, ", up {} s", now.uptime.as_secs());
+        line
     }
-    let ending = |count: u64, many| if count == 1 { "" } else { many };
-    let (batches, files) = (now.batch_seconds.count(), now.files);
-    let _ = write!(line, ", {batches} batch{}, {files} file{}", ending(batches, "es"), ending(files, "s"));
-    if now.held > 0 {
-        let _ = write!(line, ", {} held", now.held);
-    }
-    let _ = write!(line, ", up {} s", now.uptime.as_secs());
-    line
 }
 
 #[cfg(test)]
@@ -58,10 +104,12 @@ mod tests {
             (0..count).for_each(|_| histogram.observe(seconds));
             histogram
         };
+        let line = |before: &Snapshot, now: &Snapshot| Interval { before, now }.line();
         let at = |seconds: u64, read: u64| Snapshot {
             counts: Counts { read, written: read / 2, dead: 1, scored: 4, score_sum: 3.0, ..Counts::default() },
             commit_seconds: of(seconds, 0.02),
             batch_seconds: of(2 * seconds, 0.0005),
+            read: read + 50,
             errors: 1,
             retries: 3,
             files: 1,
@@ -70,8 +118,8 @@ mod tests {
         };
         assert_eq!(
             line(&at(10, 1_000), &Snapshot { lag: Some(7), held: 5, ..at(20, 3_000) }),
-            "200 records/s in, 100 out; 3000 read, 1500 written, 2 errors (0.07 %), 3 retries, mean score 0.750, \
-             batch 0.5 ms, commit 20.0 ms, lag 7, 40 batches, 1 file, 5 held, up 20 s"
+            "200 records/s read, 100/s written; 3050 read, 3000 committed, 1500 written, 1 dead letter, 1 error, 3 retries, \
+             mean score 0.750, batch 0.5 ms, commit 20.0 ms, lag 7, 40 batches, 1 file, 5 held, up 20 s"
         );
         let quiet = line(&Snapshot::default(), &Snapshot { batch_seconds: of(1, 0.0), ..Snapshot::default() });
         assert!(quiet.ends_with("0 retries, batch 0.0 ms, commit -, 1 batch, 0 files, up 0 s"), "{quiet}");

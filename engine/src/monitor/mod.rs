@@ -5,22 +5,34 @@
 
 mod alert_settings;
 mod alerts;
+mod field_table;
+mod health;
 mod history;
 mod http_address;
 mod line;
+mod measures;
 mod monitor;
+mod monitored;
 mod notify_settings;
 mod settings;
 mod status;
 mod status_of;
 mod summary;
+#[cfg(test)]
+mod tests;
+mod throughput;
+mod trend;
 mod watch;
+mod window;
+mod wording;
 
 pub use crate::metrics::{CellProblem, CellProblemCount, Counts, FlagCounts, Metrics, Phase, Snapshot, TOO_MANY_FILES};
 pub use alert_settings::{AlertKind, AlertSettings};
+pub use alerts::{AlertChange, AlertListener};
 pub use history::HistoryPoint;
 pub use http_address::{HttpAddressProblem, http_address};
 pub use monitor::{Monitor, MonitorThread};
+pub use monitored::Monitored;
 pub use notify_settings::{AlertState, NotifySettings, SecretText};
 pub use settings::MonitorSettings;
 pub use status::{
@@ -29,4 +41,3 @@ pub use status::{
 };
 pub use status_of::About;
 pub use summary::{changed, summary};
-pub use watch::Monitored;

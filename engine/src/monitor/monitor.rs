@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use super::alerts::Alerts;
+use super::alerts::{AlertChange, AlertListener};
 use super::history::HistoryPoint;
-use super::line::line;
+use super::line::{LOG_TARGET, log_line};
+use super::monitored::Monitored;
+use super::notify_settings::AlertState;
 use super::status::PipelineStatus;
-use super::watch::{Monitored, Watch};
+use super::watch::Watch;
 use crate::clock::Clock;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Snapshot};
 
 /// How often the thread looks.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -26,6 +28,7 @@ struct Shared {
     monitored: Monitored,
     metrics: Arc<Metrics>,
     clock: Clock,
+    listener: Option<Arc<dyn AlertListener>>,
     watch: Mutex<Watch>,
     published: RwLock<Arc<PipelineStatus>>,
 }
@@ -37,12 +40,18 @@ impl fmt::Debug for Monitor {
 }
 
 impl Monitor {
-    /// A monitor of a pipeline that is counted by these metrics. It looks once, and after that from [`start`](Self::start) on.
+    /// A monitor of a pipeline that is counted by these metrics, with somebody who gets to know of alerts. It looks once, and after
+    /// that from [`start`](Self::start) on.
     #[must_use]
-    pub fn new(monitored: Monitored, metrics: Arc<Metrics>, clock: Clock) -> Monitor {
+    pub fn new(
+        monitored: Monitored,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+        listener: Option<Arc<dyn AlertListener>>,
+    ) -> Monitor {
         let watch = Mutex::new(Watch::new(monitored.clone()));
-        let monitor =
-            Monitor(Arc::new(Shared { monitored, metrics, clock, watch, published: RwLock::new(Arc::default()) }));
+        let published = RwLock::new(Arc::default());
+        let monitor = Monitor(Arc::new(Shared { monitored, metrics, clock, listener, watch, published }));
         monitor.0.look();
         monitor
     }
@@ -84,7 +93,8 @@ impl Monitor {
             return MonitorThread { stopped, thread: None };
         }
         let (shared, signal, span) = (Arc::clone(&self.0), Arc::clone(&stopped), tracing::Span::current());
-        let watch = move || span.in_scope(|| shared.run(&signal));
+        let began = self.0.clock.now();
+        let watch = move || span.in_scope(|| shared.run(&signal, began));
         let thread = std::thread::Builder::new().name("monitor".into()).spawn(watch);
         if let Err(error) = &thread {
             tracing::warn!("the pipeline runs without a monitor: the system starts no thread for it: {error}");
@@ -94,39 +104,48 @@ impl Monitor {
 }
 
 impl Shared {
-    fn look(&self) {
+    fn look(&self) -> (Snapshot, Vec<AlertChange>) {
         let mut watch = self.watch.lock();
-        let status = watch.observe(&self.metrics.snapshot(), self.clock.unix_ms());
+        let now = self.metrics.snapshot();
+        let (status, changes) = watch.observe(&now, self.clock.unix_ms());
         *self.published.write() = Arc::new(status);
+        (now, changes)
     }
 
-    fn run(&self, signal: &(Mutex<bool>, Condvar)) {
+    fn run(&self, signal: &(Mutex<bool>, Condvar), began: Instant) {
         let every = Duration::from_secs(self.monitored.settings.every_secs.max(1));
-        let mut alerts = Alerts::new(self.monitored.settings.alerts.clone());
         let mut before = self.metrics.snapshot();
-        let mut look_at = self.clock.now() + LOOK_INTERVAL;
-        let mut line_at = self.clock.now() + every;
+        let (mut look_at, mut line_at) = (began + LOOK_INTERVAL, began + every);
         while !wait(signal, &self.clock, look_at) {
-            let now = self.clock.now();
-            look_at = now + LOOK_INTERVAL;
-            self.look();
-            if now < line_at {
-                continue;
+            let time = self.clock.now();
+            look_at = time + LOOK_INTERVAL;
+            let (now, changes) = self.look();
+            if time >= line_at {
+                line_at = time + every;
+                log_line(&before, &now);
+                before = now;
             }
-            line_at = now + every;
-            let now = self.metrics.snapshot();
-            tracing::info!("{}", line(&before, &now));
-            let idle = now.lag.is_none_or(|lag| lag == 0);
-            for alert in alerts.evaluate(&before, &now, idle) {
-                if alert.begins {
-                    tracing::warn!(alert = alert.name, "{}", alert.text);
-                } else {
-                    tracing::info!(alert = alert.name, "{}", alert.text);
-                }
-            }
-            before = now;
+            changes.iter().for_each(|change| self.tell(change));
         }
-        self.look();
+        let (_, changes) = self.look();
+        changes.iter().for_each(|change| self.tell(change));
+    }
+
+    fn tell(&self, change: &AlertChange) {
+        let alert = &change.alert;
+        let (name, subject) = (alert.alert.as_str(), alert.subject.as_deref());
+        let (value, limit) = (alert.value, alert.limit);
+        match change.state {
+            AlertState::Firing => {
+                tracing::warn!(target: LOG_TARGET, alert = name, state = "firing", subject, value, limit, "{}", alert.text);
+            }
+            AlertState::Resolved => {
+                tracing::info!(target: LOG_TARGET, alert = name, state = "resolved", subject, value, limit, "{}", alert.text);
+            }
+        }
+        if let Some(listener) = &self.listener {
+            listener.changed(change);
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use super::field_table::field_table;
 use crate::metrics::{CellProblem, Snapshot};
-use crate::record::Flag;
 
 /// The summary of a run, as lines.
 #[must_use]
@@ -59,15 +59,7 @@ pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
         text.push(format!("  {what}:"));
         text.extend(metrics.lacking_fields.iter().map(|line| format!("    {line}")));
     }
-    if !counts.flags.is_empty() {
-        let width = counts.flags.keys().map(|name| name.chars().count()).max().unwrap_or_default();
-        let heads: String = Flag::ALL.iter().map(|flag| format!(" {:>9}", flag.name())).collect();
-        text.push(format!("  {:width$}{heads}", "flags"));
-        for (field, flags) in &counts.flags {
-            let counts: String = flags.iter().map(|count| format!(" {count:>9}")).collect();
-            text.push(format!("  {field:width$}{counts}"));
-        }
-    }
+    text.extend(field_table(&metrics.fields));
     text
 }
 
@@ -98,7 +90,7 @@ fn files(metrics: &Snapshot) -> String {
 mod tests {
     use super::*;
     use crate::dead_letter_groups::DeadLetterGroups;
-    use crate::metrics::{Counts, Metrics};
+    use crate::metrics::{Counts, FieldCells, Metrics};
 
     #[test]
     fn the_summary_says_where_the_files_are() {
@@ -144,17 +136,21 @@ mod tests {
     fn the_summary_names_what_became_of_every_record() {
         let mut counts = Counts { read: 10, written: 7, dead: 2, filtered: 1, ..Counts::default() };
         (counts.scored, counts.score_sum) = (7, 6.3);
-        counts.flags.insert("CO(GT)".into(), [1, 2, 3, 4, 5]);
         let mut dead_letters = DeadLetterGroups::default();
         dead_letters.add("csv", "the row has 3 cells", "a.csv:7");
         dead_letters.add("csv", "the row has 4 cells", "a.csv:9");
         let lacking_fields = vec!["b: T, RH".to_owned()];
-        let text = summary("p", &Snapshot { counts, dead_letters, lacking_fields, ..Snapshot::default() }).join("\n");
+        let fields = vec![FieldCells { field: "CO(GT)".into(), flags: [1, 2, 3, 4, 5], ..FieldCells::default() }];
+        let text = summary("p", &Snapshot { counts, dead_letters, lacking_fields, fields, ..Snapshot::default() });
+        let text = text.join("\n");
         assert!(text.contains("lists theirs):\n    b: T, RH\n"), "{text}");
         assert!(text.starts_with("p: read 10, written 7, dead letters 2, filtered 1, held 0;"), "{text}");
         assert!(text.contains("mean score 0.900000"), "{text}");
         let dead = "dead letters by stage and reason:\n    2  csv  the row has … cells; first at a.csv:7\n";
         assert!(text.contains(dead), "{text}");
-        assert!(text.ends_with("CO(GT)         1         2         3         4         5"), "{text}");
+        assert!(
+            text.ends_with("  CO(GT)         0       0           0        0     1        3     4            2"),
+            "{text}"
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! What the files of pipelines say of the output.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use aqpipe_console::report::{MadeBy, Origin, Threshold};
@@ -77,10 +78,22 @@ pub(super) fn origin(pipeline: Option<&Pipeline>, description: &Description, pla
     Origin {
         pipeline: pipeline.map(|pipeline| pipeline.name.clone()).or_else(|| description.pipeline.clone()),
         place: place.to_owned(),
+        units: if description.units.is_empty() {
+            pipeline.map(units).unwrap_or_default()
+        } else {
+            description.units.clone()
+        },
         version: description.version.clone(),
         made_by: pipeline.map(made_by),
         has_marks,
     }
+}
+
+/// The units that its sink gives to a description.
+fn units(pipeline: &Pipeline) -> BTreeMap<String, String> {
+    let table = pipeline.table_of(&pipeline.sink);
+    let units = table["units"].as_object().into_iter().flatten();
+    units.filter_map(|(field, unit)| Some((field.clone(), unit.as_str()?.to_owned()))).collect()
 }
 
 fn made_by(pipeline: &Pipeline) -> MadeBy {

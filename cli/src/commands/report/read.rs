@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use aqpipe_console::report::{Aggregator, DataId, Report};
+use aqpipe_engine::Error;
 use aqpipe_engine::record::QcTests;
 use aqpipe_engine::stage::{BuildContext, DeadLetter, Registry};
 use jiff::Timestamp;
@@ -30,6 +31,9 @@ const NAME: &str = "report";
 /// # Errors
 /// Where something cannot be read.
 pub(super) fn gather(args: &InputArgs) -> Result<Option<Report>> {
+    if args.from.zip(args.to).is_some_and(|(from, to)| from > to) {
+        return Err(Error::config("the first day (`--from`) lies behind the last one (`--to`)").into());
+    }
     let files = load::Files { files: args.pipeline.clone(), set: args.set.clone() };
     let Some(pipelines) = load::load(&files)? else { return Ok(None) };
     let pipelines = Pipelines(pipelines);

@@ -222,12 +222,15 @@ impl Membership {
     /// Asks for the ends of the partitions, so that splits know their lag.
     pub(super) fn update_ends<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>) {
         let open = self.state.lock().open.clone();
+        let mut is_answered = true;
         for (partition, Open { handle, .. }) in open {
-            match consumer.fetch_watermarks(partition.topic(), partition.partition(), LAG_TIMEOUT) {
-                Ok((_, high)) => handle.end.store(high.max(0) as u64, Ordering::Relaxed),
-                // The lag is as old as the last answer, and nothing else depends on it.
-                Err(_) => return,
-            }
+            // Who does not answer is asked once: nothing but the lag depends on it.
+            let end = is_answered
+                .then(|| consumer.fetch_watermarks(partition.topic(), partition.partition(), LAG_TIMEOUT).ok())
+                .flatten()
+                .map(|(_, high)| high.max(0) as u64);
+            is_answered = end.is_some();
+            handle.end_answered(end);
         }
     }
 

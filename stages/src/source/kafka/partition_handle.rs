@@ -1,6 +1,6 @@
 //! A partition that is assigned to this member.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -9,6 +9,8 @@ use parking_lot::Mutex;
 pub(super) struct PartitionHandle {
     /// The end of the partition as far as it is known, for the lag.
     pub(super) end: AtomicU64,
+    /// Whether that is the answer to the last question: of an older one nobody knows how many records came since.
+    is_end_current: AtomicBool,
     /// How many records the split has read.
     pub(super) read: AtomicU64,
     /// Whether the partition was taken away; locked by the split while it takes a message. The library gives the next split
@@ -18,7 +20,26 @@ pub(super) struct PartitionHandle {
 
 impl PartitionHandle {
     pub(super) fn new(end: u64) -> PartitionHandle {
-        PartitionHandle { end: AtomicU64::new(end), read: AtomicU64::new(0), is_abandoned: Mutex::new(false) }
+        PartitionHandle {
+            end: AtomicU64::new(end),
+            is_end_current: AtomicBool::new(true),
+            read: AtomicU64::new(0),
+            is_abandoned: Mutex::new(false),
+        }
+    }
+
+    /// Takes the answer to the question for the end; `None` where there was none.
+    pub(super) fn end_answered(&self, end: Option<u64>) {
+        if let Some(end) = end {
+            self.end.store(end, Ordering::Relaxed);
+        }
+        self.is_end_current.store(end.is_some(), Ordering::Relaxed);
+    }
+
+    /// The records from an offset to the end, where that is known.
+    pub(super) fn lag_from(&self, offset: u64) -> Option<u64> {
+        let is_known = self.is_end_current.load(Ordering::Relaxed);
+        is_known.then(|| self.end.load(Ordering::Relaxed).saturating_sub(offset))
     }
 
     /// Takes a message, unless the partition was taken away.
@@ -39,6 +60,16 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn a_lag_that_nobody_knows_is_not_zero() {
+        let handle = PartitionHandle::new(7);
+        assert_eq!((handle.lag_from(3), handle.lag_from(9)), (Some(4), Some(0)));
+        handle.end_answered(None);
+        assert_eq!(handle.lag_from(7), None);
+        handle.end_answered(Some(10));
+        assert_eq!(handle.lag_from(7), Some(3));
+    }
 
     #[test]
     fn a_split_without_its_partition_takes_nothing_and_abandoning_waits_for_the_message_that_is_just_taken() {

@@ -275,6 +275,6 @@ impl<C: ConsumerContext + 'static> SplitReader for KafkaSplitReader<C> {
     }
 
     fn lag(&self) -> Option<u64> {
-        Some(self.handle.end.load(Ordering::Relaxed).saturating_sub(self.messages.position.offset))
+        self.handle.lag_from(self.messages.position.offset)
     }
 }

@@ -1,0 +1,5 @@
+mod alerts;
+mod common;
+mod health;
+mod subjects;
+mod thread;
