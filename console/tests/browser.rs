@@ -145,6 +145,5 @@ fn a_browser_without_scripts_shows_the_state_and_can_choose() {
     assert!(browser.text_of("noscript").contains("Without scripts"));
     assert_eq!(browser.text_of("#p-figures .value"), "1248/s");
     browser.click("#show");
-    let asked = server.last_page();
-    assert!(asked.contains("station=DEBE010") && asked.contains("field=NO2%28GT%29"), "{asked}");
+    server.wait_for_page(|asked| asked.contains("station=DEBE010") && asked.contains("field=NO2%28GT%29"));
 }

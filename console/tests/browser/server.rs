@@ -1,14 +1,17 @@
 //! A server of the page that a test can change, cut off and ask.
 
+use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aqpipe_console::page::{ASSETS, CONTENT_SECURITY_POLICY, Choice, Model, index, panels};
 use parking_lot::Mutex;
+
+use crate::driver::PATIENCE;
 
 /// Between two rounds of the stream.
 const ROUND: Duration = Duration::from_millis(200);
@@ -56,9 +59,13 @@ impl Server {
         self.state.answers.store(answers, Ordering::SeqCst);
     }
 
-    /// The path and query of the page that was asked for last.
-    pub(crate) fn last_page(&self) -> String {
-        self.state.last_page.lock().clone()
+    /// Waits until a page was asked for by such a path and query.
+    pub(crate) fn wait_for_page(&self, holds: impl Fn(&str) -> bool) {
+        let start = Instant::now();
+        while !holds(&self.state.last_page.lock()) {
+            assert!(start.elapsed() < PATIENCE, "the last one was {}", self.state.last_page.lock());
+            sleep(ROUND);
+        }
     }
 }
 
@@ -77,11 +84,16 @@ fn answer(mut stream: &TcpStream, state: &State) -> io::Result<()> {
     let path = target.split('?').next().unwrap_or_default();
     if path == "/api/events" {
         write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")?;
+        let mut told: HashMap<&str, String> = HashMap::new();
         while state.answers.load(Ordering::SeqCst) {
             let round = panels(&state.model.lock(), &Choice::default());
             for (id, html) in round {
-                let data = serde_json::json!({ "id": id, "html": html });
-                write!(stream, "event: panel\ndata: {data}\n\n")?;
+                // Only news are sent, but for the time: it stands still here.
+                if id == "p-time" || told.get(id) != Some(&html) {
+                    let data = serde_json::json!({ "id": id, "html": html });
+                    write!(stream, "event: panel\ndata: {data}\n\n")?;
+                }
+                told.insert(id, html);
             }
             sleep(ROUND);
         }
