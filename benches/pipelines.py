@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """What whole pipelines cost, beside librdkafka alone, in one run against one broker.
 
-    cargo build --release --workspace && benches/pipelines.py [--rounds 3] [--rows 1000000] [--memory] [--delivery] [--against AQPIPE]
+    cargo build --release --workspace && benches/pipelines.py [--rounds 3] [--rows 1000000] [--memory] [--delivery] [--monitoring] [--against AQPIPE]
 
 Prints CPU seconds of the client per million records, start-up taken out (the difference between a long and a short
 run), and ratios of pairs measured in the same round; medians over the rounds. With --memory, also the peak resident
 memory of both pipelines at 100 k and 10 M rows. With --delivery, only what exactly-once costs: records a second of wall
-time beside at-least-once, in pairs of one round whose order alternates. With --against, only this build beside another
+time beside at-least-once, in pairs of one round whose order alternates. With --monitoring, only what it costs to be watched:
+CPU with the monitor on, /metrics and /api/status read every second and the page open, beside --no-monitoring. With --against, only this build beside another
 binary: CPU seconds per million records, in pairs of one round whose order alternates. Needs Java 17 and Maven, or KAFKA_HOME (see `aqpipe kafka up`).
 """
-import argparse, os, pathlib, resource, shutil, statistics, subprocess, sys, tempfile, time
+import argparse, os, pathlib, resource, shutil, statistics, subprocess, sys, tempfile, threading, time, urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 AQPIPE = ROOT / "target/release/aqpipe"
@@ -126,6 +127,7 @@ def main():
     parser.add_argument("--port", type=int, default=39092)
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--delivery", action="store_true")
+    parser.add_argument("--monitoring", action="store_true")
     parser.add_argument("--against", type=pathlib.Path)
     options = parser.parse_args()
     work = pathlib.Path(tempfile.mkdtemp(prefix="aqpipe-bench-"))
@@ -133,7 +135,7 @@ def main():
     kafka = [AQPIPE, "kafka", "up", "--dir", work / "kafka", "--port", options.port]
     subprocess.run([str(word) for word in kafka], check=True)
     try:
-        how = against if options.against else delivery if options.delivery else measure
+        how = against if options.against else monitoring if options.monitoring else delivery if options.delivery else measure
         how(options, work, brokers)
     finally:
         subprocess.run([str(AQPIPE), "kafka", "down", "--dir", str(work / "kafka")])
@@ -225,6 +227,84 @@ def delivery(options, work, brokers):
             print(f"round {round}, {name}: {once:.0f} k records/s exactly-once, {least:.0f} k at-least-once, {once / least:.2f}")
     for name, values in ratios.items():
         print(f"{name}: ratio {statistics.median(values):.2f}   (min {min(values):.2f}, max {max(values):.2f})")
+
+
+class Watcher:
+    """Reads what a Prometheus and a person with the page open would read, once a second, until it is closed."""
+
+    def __init__(self, address):
+        self.address, self.closed, self.answers = address, threading.Event(), 0
+        self.threads = [threading.Thread(target=work, daemon=True) for work in (self.scrape, self.listen)]
+        for thread in self.threads:
+            thread.start()
+
+    def scrape(self):
+        while not self.closed.wait(1.0):
+            for path in ("/metrics", "/api/status"):
+                try:
+                    urllib.request.urlopen(f"http://{self.address}{path}", timeout=5).read()
+                    self.answers += 1
+                except OSError:
+                    pass
+
+    def listen(self):
+        while not self.closed.wait(0.1):
+            try:
+                with urllib.request.urlopen(f"http://{self.address}/api/events", timeout=5) as stream:
+                    while not self.closed.is_set() and stream.readline():
+                        pass
+            except OSError:
+                pass
+
+    def close(self):
+        self.closed.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def monitoring(options, work, brokers):
+    """CPU of a pipeline that is watched, and of the same one with --no-monitoring, start-up taken out, and their ratio."""
+    long, short = options.rows, options.rows // 10
+    csv = {rows: work / f"{rows}.csv" for rows in (long, short)}
+    for rows, path in csv.items():
+        write_csv(path, rows)
+    window = '{ method = "median", window = 1000 }'
+    address = f"127.0.0.1:{options.port + 1}"
+    for rows in (short, long):
+        text = PRODUCER.format(delivery="exactly_once", tag=f"topic-{rows}", dir=work, csv=csv[rows], fields=LIST, last=window,
+                               sink=KAFKA_SINK.format(brokers=brokers, topic=f"topic-{rows}"))
+        run([AQPIPE, "run", pipeline(work, f"topic-{rows}", text)])
+    cpu, answers = {}, 0
+    ways = {"watched": ["--http", address], "unwatched": ["--no-monitoring"]}
+    for round in range(options.rounds):
+        for which in ways if round % 2 == 0 else reversed(ways):
+            used = {}
+            for rows in (short, long):
+                tag = f"{which}-{round}-{rows}"
+                texts = {
+                    "file to null": PRODUCER.format(delivery="at_least_once", tag=tag, dir=work, csv=csv[rows], fields=LIST,
+                                                    last=window, sink='[sink]\ntype = "null"\n'),
+                    "Kafka to CSV": CONSUMER.format(delivery="exactly_once", tag=tag, dir=work, brokers=brokers,
+                                                    topic=f"topic-{rows}", fields=LIST),
+                }
+                for name, text in texts.items():
+                    watcher = Watcher(address) if which == "watched" else None
+                    path = pipeline(work, f"{name.replace(' ', '-')}-{tag}", text)
+                    used[name, rows] = run([AQPIPE, "run", path] + ways[which])[0]
+                    if watcher:
+                        watcher.close()
+                        answers += watcher.answers
+                shutil.rmtree(work / f"out-{tag}")
+            for name in {name for name, _ in used}:
+                cpu.setdefault(name, {}).setdefault(which, []).append((used[name, long] - used[name, short]) / (long - short) * 1e6)
+    if answers == 0:
+        sys.exit("nobody watched: the runs were too short")
+    for name, values in sorted(cpu.items()):
+        ratios = [watched / unwatched for watched, unwatched in zip(values["watched"], values["unwatched"])]
+        watched, unwatched = (statistics.median(values[which]) for which in ways)
+        print(f"{name:20} {watched:.2f} CPU s per million watched, {unwatched:.2f} unwatched; ratio of medians {watched / unwatched:.3f}, "
+              f"of pairs {statistics.median(ratios):.3f} (min {min(ratios):.2f}, max {max(ratios):.2f})")
+    print(f"{answers} answers to those who watched")
 
 
 def against(options, work, brokers):

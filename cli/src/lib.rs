@@ -5,13 +5,18 @@
 mod commands;
 mod dependencies;
 mod exit;
+mod generated;
 mod legacy_options;
+mod listen;
 mod logging;
 mod open_files;
 mod printer;
 mod progress;
+mod service;
 mod shell;
 mod signals;
+mod status;
+mod terminal;
 mod usage;
 
 use std::process::ExitCode;
@@ -33,9 +38,13 @@ enum Command {
     Run(commands::RunArgs),
     Validate(commands::ValidateArgs),
     State(commands::StateArgs),
+    Top(commands::TopArgs),
+    Report(commands::ReportArgs),
+    Capture(commands::CaptureArgs),
     DeadLetters(commands::DeadLettersArgs),
     Stages(commands::StagesArgs),
     Schema(commands::SchemaArgs),
+    Metrics(commands::MetricsArgs),
     NewStage(commands::NewStageArgs),
     Kafka(aqpipe_devkafka::KafkaArgs),
 }
@@ -63,9 +72,13 @@ pub fn main() -> ExitCode {
         Command::Run(args) => commands::run(&args).map(ExitCode::from),
         Command::Validate(args) => commands::validate(&args).map(ExitCode::from),
         Command::DeadLetters(args) => commands::dead_letters(&args).map(ExitCode::from),
+        Command::Report(args) => commands::report(&args).map(ExitCode::from),
+        Command::Capture(args) => commands::capture(&args).map(ExitCode::from),
         Command::State(args) => commands::state(&args).map(ExitCode::from),
+        Command::Top(args) => commands::top(&args).map(ExitCode::from),
         Command::Stages(args) => commands::stages(&args).map(ExitCode::from),
         Command::Schema(args) => commands::schema(&args).map(ExitCode::from),
+        Command::Metrics(args) => commands::metrics(&args).map(ExitCode::from),
         Command::NewStage(args) => commands::new_stage(&args).map(ExitCode::from),
         Command::Kafka(args) => commands::kafka(&args).map(ExitCode::from),
     };

@@ -3,10 +3,14 @@
 //! Text from outside may contain anything. Each function therefore prints one line and escapes what a terminal would obey
 //! or hide ([`printable`]), line breaks included.
 
+mod screen;
+
 use std::io::Write as _;
 
 use aqpipe_engine::config::Diagnostics;
 use aqpipe_engine::{Error, printable};
+
+pub(crate) use screen::{Screen, Tone};
 
 /// Prints a line of the command's result.
 pub(crate) fn out(line: &str) {

@@ -4,6 +4,7 @@
 
 pub mod exposition;
 pub mod notify;
+pub mod numbers;
 pub mod page;
 pub mod pictures;
 pub mod report;

@@ -3,6 +3,32 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+/// What a stage is in its pipeline, in the order in which records pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StageRole {
+    /// Reads records.
+    Source,
+    /// Changes them.
+    Transform,
+    /// Writes them.
+    Sink,
+    /// Takes dead letters.
+    DeadLetter,
+}
+
+impl StageRole {
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            StageRole::Source => "source",
+            StageRole::Transform => "transform",
+            StageRole::Sink => "sink",
+            StageRole::DeadLetter => "dead letters",
+        }
+    }
+}
+
 /// The counts of one stage, over all splits. Unlike the counts of a pipeline they are those of rows that were carried, whether
 /// or not they were committed since.
 #[derive(Debug, Default)]

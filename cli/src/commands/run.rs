@@ -19,12 +19,14 @@ use clap::Args;
 use super::load;
 use crate::dependencies::Dependencies;
 use crate::exit::Exit;
-use crate::logging::{self, LogOverrides, PIPELINE_SPAN};
+use crate::listen::{self, HttpArgs};
+use crate::logging::{self, LogOverrides, pipeline_span};
 use crate::open_files::{self, OpenFilesMonitor};
 use crate::printer;
 use crate::progress::ProgressBars;
+use crate::service::Service;
 use crate::shell;
-use crate::signals::stop_on_signals;
+use crate::signals::handle_signals;
 
 /// Run one or several pipelines in one process.
 #[derive(Args, Debug)]
@@ -51,7 +53,9 @@ pub(crate) struct RunArgs {
     /// No log line every few seconds, no alerts.
     #[arg(long)]
     no_monitoring: bool,
-    /// Log to this file instead of those that the pipelines name.
+    #[command(flatten)]
+    http: HttpArgs,
+    /// Log to this file instead of those that the pipelines name. It is rotated as the first pipeline with `rotate` has it.
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
     /// Log as JSON.
@@ -115,7 +119,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     let bars = ProgressBars::new();
     let overrides =
         LogOverrides { file: args.log_file.clone(), json: args.log_json, level: args.log_level.map(LogLevel::from) };
-    logging::start(&pipelines, &overrides, &bars)?;
+    let logging = logging::start(&pipelines, &overrides, &bars)?;
 
     let shared = Arc::new(Extensions::default());
     shared.put(Arc::new(match args.sample || args.embedded_broker {
@@ -132,9 +136,15 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         shared.put(Arc::new(EmbeddedRun));
     }
     let jobs = jobs(&pipelines, &dependencies, args, &shared);
-    stop_on_signals(jobs.iter().map(|job| job.options.cancellation.clone()).collect())?;
+    let monitors: Vec<Monitor> = jobs.iter().map(|job| job.monitor.clone()).collect();
+    let server = match listen::start(&args.http, &monitors) {
+        Ok(server) => server,
+        Err(exit) => return Ok(exit),
+    };
+    handle_signals(jobs.iter().map(|job| job.options.cancellation.clone()).collect(), logging.files())?;
     let monitored = jobs.iter().map(|job| (Arc::clone(&job.options.metrics), job.options.cancellation.clone()));
     let open_files = OpenFilesMonitor::start(monitored.collect());
+    let service = Service::start(jobs.iter().map(|job| job.monitor.clone()).collect());
     let outcomes: Vec<Result<Summary, aqpipe_engine::Error>> = std::thread::scope(|scope| {
         let running: Vec<_> = jobs.iter().map(|job| scope.spawn(|| job.run(&bars, &open_files))).collect();
         running
@@ -142,6 +152,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
             .map(|thread| thread.join().unwrap_or_else(|_| Err(aqpipe_engine::Error::bug("a pipeline panicked"))))
             .collect()
     });
+    drop((server, service, logging));
     let exit = print_summaries(&jobs, &outcomes);
     let until = Instant::now() + NOTIFY_TIMEOUT;
     jobs.iter().filter_map(|job| job.notifier.as_ref()).for_each(|notifier| notifier.finish(until));
@@ -214,7 +225,7 @@ impl Job {
     }
 
     fn run(&self, bars: &ProgressBars, open_files: &OpenFilesMonitor) -> Result<Summary, aqpipe_engine::Error> {
-        let span = tracing::info_span!(PIPELINE_SPAN, name = %self.pipeline.name);
+        let span = pipeline_span(&self.pipeline.name);
         let _entered = span.enter();
         tracing::info!("{}", self.pipeline.topology);
         let result = std::thread::scope(|scope| {
@@ -231,8 +242,10 @@ impl Job {
                     upstream.open();
                 });
             }
-            let bounded = self.pipeline.source.config.boundedness().is_bounded();
-            let bar = bounded.then(|| bars.track(&self.pipeline.name, Arc::clone(&self.options.metrics)));
+            let bar = match self.pipeline.source.config.boundedness().is_bounded() {
+                true => bars.track(&self.pipeline.name, Arc::clone(&self.options.metrics)),
+                false => bars.show_status(self.monitor.clone()),
+            };
             let watching = self.monitor.start();
             let result = aqpipe_engine::run::run(&self.pipeline, &self.options);
             drop((watching, bar));

@@ -1,63 +1,48 @@
-//! `aqpipe schema`: the JSON Schema of pipelines, for editors.
+//! `aqpipe schema`: the JSON Schema of pipelines, for editors, and that of `/api/status`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use aqpipe_console::server::status_schema;
 use aqpipe_engine::config::pipeline_schema;
 use aqpipe_engine::stage::Registry;
 use clap::Args;
 
 use crate::exit::Exit;
+use crate::generated::{self, Generated};
 use crate::printer;
 
-/// Print the JSON Schema of pipelines, or write it to a file, or check that file.
+/// Print the JSON Schema of pipelines; or write it to a file beside that of `/api/status`, or check these files.
 #[derive(Args, Debug)]
 pub(crate) struct SchemaArgs {
-    /// Write `pipeline.schema.json`.
+    /// Write `pipeline.schema.json` and `status.schema.json`.
     #[arg(long)]
     write: bool,
-    /// Check that `pipeline.schema.json` is up to date; exit code 1 where it is not.
+    /// Check that both files are up to date; exit code 1 where one is not.
     #[arg(long, conflicts_with = "write")]
     check: bool,
-    /// The directory of the file.
+    /// The directory of the files.
     #[arg(long, value_name = "DIR", default_value = "schemas")]
     dir: PathBuf,
 }
 
-/// The file's name.
-const SCHEMA_FILE: &str = "pipeline.schema.json";
-
 /// Runs the command.
 ///
 /// # Errors
-/// Where this build has no stages, or the file cannot be written.
+/// Where this build has no stages, or a file cannot be written.
 pub(crate) fn schema(args: &SchemaArgs) -> Result<Exit> {
     let schema = serde_json::to_string_pretty(&pipeline_schema(&Registry::collect()?))?;
-    let path = args.dir.join(SCHEMA_FILE);
-    if args.write {
-        write(&path, &schema)?;
-    } else if args.check {
-        return Ok(check(&path, &schema));
-    } else {
+    if !args.write && !args.check {
         printer::json(&schema);
+        return Ok(Exit::Done);
     }
+    let files = [
+        Generated { path: args.dir.join("pipeline.schema.json"), text: format!("{schema}\n") },
+        Generated { path: args.dir.join("status.schema.json"), text: status_schema() },
+    ];
+    if args.check {
+        return Ok(generated::check(&files, "aqpipe schema --write"));
+    }
+    generated::write(&files)?;
     Ok(Exit::Done)
-}
-
-fn write(path: &Path, schema: &str) -> Result<()> {
-    let message = || format!("`{}` cannot be written", path.display());
-    if let Some(dir) = path.parent() {
-        std::fs::create_dir_all(dir).with_context(message)?;
-    }
-    std::fs::write(path, format!("{schema}\n")).with_context(message)
-}
-
-fn check(path: &Path, schema: &str) -> Exit {
-    let stale = match std::fs::read_to_string(path) {
-        Ok(current) if current == format!("{schema}\n") => return Exit::Done,
-        Ok(_) => "is not up to date".to_owned(),
-        Err(error) => format!("cannot be read: {error}"),
-    };
-    printer::error(&format!("`{}` {stale}", path.display()), Some("`aqpipe schema --write` writes it"));
-    Exit::Failed
 }

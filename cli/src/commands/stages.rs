@@ -1,21 +1,47 @@
-//! `aqpipe stages`: lists the stages of this build and shows their options.
+//! `aqpipe stages`: lists the stages of this build and shows their options, and a pipeline's own keys.
 
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use aqpipe_engine::config::{OptionDoc, first_sentence, nearest, options};
+use aqpipe_engine::config::{OptionDoc, first_sentence, nearest, options, pipeline_options};
 use aqpipe_engine::stage::{Descriptor, Registry, Role};
 use clap::Args;
 
 use crate::exit::Exit;
 use crate::printer;
+use crate::terminal::wrap;
 
 /// List the stages of this build, or show one: what it does, its options, an example.
 #[derive(Args, Debug)]
 pub(crate) struct StagesArgs {
-    /// The name of a stage: the value of `type`.
+    /// The name of a stage: the value of `type`. `pipeline` shows the keys of a pipeline itself.
     name: Option<String>,
 }
+
+/// What shows a pipeline's own keys instead of a stage. Nothing else has the name: no stage carries records as a pipeline.
+const PIPELINE: &str = "pipeline";
+const PIPELINE_DOCS: &str = "The keys of a pipeline itself, beside its stages. Keys without a table stand above the first table \
+                             of the file.";
+const PIPELINE_EXAMPLE: &str = r#"name = "consumer"
+state_dir = "/var/lib/aqpipe"
+
+[source]
+type = "sample"
+records = 1000
+
+[sink]
+type = "null"
+
+[monitor]
+every_secs = 60
+
+[monitor.alerts]
+quality = 0.8
+
+[log]
+file = "consumer.log"
+rotate = "100MB"
+"#;
 
 /// How a stage of another crate gets into a build.
 const LINK_HELP: &str = "a stage of another crate is in a build whose `main.rs` has `use CRATE as _;`";
@@ -31,9 +57,13 @@ pub(crate) fn stages(args: &StagesArgs) -> Result<Exit> {
         return Ok(Exit::Done);
     };
     // A source and a sink may have the same name.
-    let pages: Vec<_> = registry.iter().filter(|stage| stage.name == name).map(page).collect();
+    let mut pages: Vec<_> = registry.iter().filter(|stage| stage.name == name).map(page).collect();
+    if name == PIPELINE {
+        pages.push(text_page("pipeline", PIPELINE_DOCS, &pipeline_options(), PIPELINE_EXAMPLE));
+    }
     if pages.is_empty() {
-        let help = match nearest(name, registry.iter().map(|stage| stage.name)) {
+        let names = registry.iter().map(|stage| stage.name).chain([PIPELINE]);
+        let help = match nearest(name, names) {
             Some(near) => format!("did you mean `{near}`? if not, {LINK_HELP}"),
             None => format!("`aqpipe stages` lists those that are; {LINK_HELP}"),
         };
@@ -46,9 +76,11 @@ pub(crate) fn stages(args: &StagesArgs) -> Result<Exit> {
 
 fn list(registry: &Registry) -> String {
     let mut rows = Vec::new();
-    for stage in registry.iter() {
-        let mut head = vec![stage.role.to_string(), stage.name.to_owned()];
-        for line in wrap(&first_sentence(&stage.docs()), 76) {
+    let stages = registry.iter().map(|stage| (stage.role.to_string(), stage.name, stage.docs()));
+    let own = (PIPELINE.to_owned(), "", PIPELINE_DOCS.to_owned());
+    for (role, name, docs) in stages.chain([own]) {
+        let mut head = vec![role, name.to_owned()];
+        for line in wrap(&first_sentence(&docs), 76) {
             head.push(line);
             rows.push(std::mem::replace(&mut head, vec![String::new(), String::new()]));
         }
@@ -58,13 +90,16 @@ fn list(registry: &Registry) -> String {
 
 /// The documentation of a stage: description, options, example.
 fn page(stage: &'static Descriptor) -> String {
-    let title = format!("{} `{}`", stage.role, stage.name);
+    text_page(&format!("{} `{}`", stage.role, stage.name), stage.docs().trim(), &options(stage), &example(stage))
+}
+
+fn text_page(title: &str, docs: &str, options: &[OptionDoc], example: &str) -> String {
     let rule = "=".repeat(title.chars().count());
-    let mut page = format!("{title}\n{rule}\n\n{}\n", stage.docs().trim());
-    let options = options(stage);
+    let mut page = format!("{title}\n{rule}\n\n{docs}\n");
     if !options.is_empty() {
         let head = ["OPTION", "TYPE", "DEFAULT"].map(str::to_owned).to_vec();
-        let rows: Vec<_> = std::iter::once(head).chain(options.iter().map(row)).collect();
+        let rows = (0..options.len()).map(|at| row(&options[at], options.get(at + 1)));
+        let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
         page.push('\n');
         for (at, line) in columns(&rows).lines().enumerate() {
             let _ = writeln!(page, "{}", line.trim_end());
@@ -73,12 +108,16 @@ fn page(stage: &'static Descriptor) -> String {
             }
         }
     }
-    let _ = write!(page, "\nExample:\n\n{}", example(stage));
+    let _ = write!(page, "\nExample:\n\n{example}");
     page
 }
 
-fn row(option: &OptionDoc) -> Vec<String> {
-    let default = option.default.clone();
+fn row(option: &OptionDoc, next: Option<&OptionDoc>) -> Vec<String> {
+    // The keys of a table follow, with their own defaults.
+    let inner = next.and_then(|next| next.key.strip_prefix(&option.key)?.strip_prefix('.'));
+    let is_below = inner.is_some_and(|key| !key.starts_with('*'));
+    let default =
+        option.default.as_ref().map(|default| if is_below { "(see below)".to_owned() } else { default.clone() });
     let default = default.unwrap_or_else(|| if option.required { "(required)" } else { "(none)" }.to_owned());
     vec![option.key.clone(), option.kind.clone(), default]
 }
@@ -108,25 +147,6 @@ fn columns(rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
-}
-
-/// Wraps a text at `width` characters; a longer word gets a line of its own.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        if let Some(line) = lines.last_mut()
-            && (line.is_empty() || line.chars().count() + 1 + word.chars().count() <= width)
-        {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        } else {
-            lines.push(word.to_owned());
-        }
-    }
-    lines.retain(|line| !line.is_empty());
-    lines
 }
 
 #[cfg(test)]
@@ -164,6 +184,20 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_a_pipelines_own_keys_is_accepted_and_each_of_them_is_documented() {
+        let registry = Registry::collect().expect("stages");
+        let loaded = Loader::new(&registry, &|_| None).load_text("example.toml", PIPELINE_EXAMPLE);
+        assert!(loaded.is_ok(), "{:?}", loaded.map_err(|problems| problems.render(false)).err());
+        let options = pipeline_options();
+        for option in &options {
+            assert!(!option.doc.is_empty(), "`{}` has no documentation", option.key);
+        }
+        for key in ["name", "delivery", "state_dir", "monitor.alerts.quality", "log.rotate", "log.keep"] {
+            assert!(options.iter().any(|option| option.key == key), "`{key}` is not there");
+        }
+    }
+
+    #[test]
     fn every_stage_and_every_option_is_documented() {
         for stage in Registry::collect().expect("stages").iter() {
             assert!(!stage.docs().trim().is_empty(), "{stage:?} has no documentation");
@@ -188,12 +222,5 @@ mod tests {
                 );
             }
         }
-    }
-
-    #[test]
-    fn long_documentation_is_wrapped_between_words() {
-        let lines = wrap(&"word ".repeat(50), 96);
-        assert!(lines.len() > 1 && lines.iter().all(|line| line.len() <= 96), "{lines:?}");
-        assert_eq!(lines.join(" ").split(' ').count(), 50);
     }
 }

@@ -12,12 +12,13 @@ use super::load;
 use crate::exit::Exit;
 use crate::printer;
 
-/// Show the committed state of pipelines: offsets, the last commit, held rows. Changes nothing; they may be running.
+/// Show the committed state of pipelines: offsets, the last commit, held rows, the lag behind it. Changes nothing; they may be
+/// running.
 #[derive(Args, Debug)]
 pub(crate) struct StateArgs {
     #[command(flatten)]
     files: load::Files,
-    /// As JSON, an object for each pipeline.
+    /// As JSON, an object for each pipeline. Numbers are called as in `/api/status` of a run.
     #[arg(long)]
     json: bool,
     /// Seconds that brokers may take to answer.
@@ -87,11 +88,12 @@ fn instance(one: &InstanceState) -> String {
 
 fn split(one: &SplitStatus) -> String {
     format!(
-        "  split       {}: at {}, {} records, {} held, {} bytes of state, committed {}",
+        "  split       {}: at {}, {} records, {} held, {}{} bytes of state, committed {}",
         one.split,
         one.place.clone().unwrap_or_else(|| one.position.to_string()),
         one.records,
-        one.held_rows,
+        one.held,
+        one.lag.map_or_else(String::new, |lag| format!("lag {lag}, ")),
         one.state_bytes,
         utc_time(one.committed_ms)
     )

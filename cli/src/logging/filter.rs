@@ -8,7 +8,9 @@ use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Filter};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::event_text::{ALERT_FIELD, MONITOR_TARGET};
 use super::pipeline_name::pipeline_of;
+use super::repeats;
 
 /// Takes the events of one pipeline, or of all, each from the level of its pipeline up.
 pub(super) struct PipelineFilter {
@@ -17,14 +19,21 @@ pub(super) struct PipelineFilter {
     pub(super) levels: Arc<BTreeMap<String, LevelFilter>>,
     /// The most verbose of all levels.
     pub(super) max_level: LevelFilter,
+    /// Whether the periodic lines are left out: a terminal has a status line instead.
+    pub(super) has_status_line: bool,
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for PipelineFilter {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        metadata.is_span() || *metadata.level() <= self.max_level
+        let is_periodic = metadata.target() == MONITOR_TARGET && metadata.fields().field(ALERT_FIELD).is_none();
+        let is_left_out = self.has_status_line && is_periodic;
+        metadata.is_span() || (*metadata.level() <= self.max_level && !is_left_out)
     }
 
     fn event_enabled(&self, event: &Event<'_>, context: &Context<'_, S>) -> bool {
+        if repeats::is_held_back() {
+            return false;
+        }
         let pipeline = pipeline_of(context.event_scope(event), event);
         if self.pipeline.is_some() && self.pipeline != pipeline {
             return false;

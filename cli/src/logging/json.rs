@@ -11,10 +11,11 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::pipeline_name::{PIPELINE_FIELD, pipeline_of};
+use super::pipeline_name::{INSTANCE_FIELD, Instances, PIPELINE_FIELD, pipeline_of};
 
-/// `{"timestamp":"…","level":"INFO","pipeline":"producer","message":"…","field":…}`
-pub(super) struct JsonFormat;
+/// `{"timestamp":"…","level":"INFO","pipeline":"producer","message":"…","field":…}`, with numbers as numbers. Where several
+/// instances of the pipeline can run, `instance` follows `pipeline`.
+pub(super) struct JsonFormat(pub(super) Instances);
 
 impl<S, N> FormatEvent<S, N> for JsonFormat
 where
@@ -28,7 +29,11 @@ where
         fields.put("timestamp", time);
         fields.put("level", event.metadata().level().as_str());
         if let Some(name) = pipeline_of(context.event_scope(), event) {
+            let instance = self.0.of(&name);
             fields.put(PIPELINE_FIELD, name);
+            if let Some(instance) = instance {
+                fields.put(INSTANCE_FIELD, instance);
+            }
         }
         event.record(&mut fields);
         writeln!(out, "{}", printable::json(&Value::Object(fields.0).to_string()))
@@ -45,6 +50,7 @@ impl JsonFields {
 }
 
 impl Visit for JsonFields {
+    /// What is no finite number becomes `null`: nothing was measured.
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.put(field.name(), value);
     }
@@ -55,6 +61,20 @@ impl Visit for JsonFields {
 
     fn record_u64(&mut self, field: &Field, value: u64) {
         self.put(field.name(), value);
+    }
+
+    fn record_i128(&mut self, field: &Field, value: i128) {
+        match i64::try_from(value) {
+            Ok(value) => self.put(field.name(), value),
+            Err(_) => self.put(field.name(), value as f64),
+        }
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        match u64::try_from(value) {
+            Ok(value) => self.put(field.name(), value),
+            Err(_) => self.put(field.name(), value as f64),
+        }
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {

@@ -4,12 +4,22 @@
 //! emitted in, or, on threads of librdkafka, to the one that its field `pipeline` names. tracing-subscriber's `EnvFilter`
 //! knows no fields of events, and its JSON nests the name in spans, so filter and formats are written here.
 
+mod console;
+mod event_text;
+mod file;
 mod filter;
 mod json;
+mod notice_thread;
+mod notices;
 mod pipeline_name;
+mod repeats;
+mod rotation;
 mod setup;
+mod terminal_text;
 mod text;
-mod writer;
 
-pub(crate) use pipeline_name::PIPELINE_SPAN;
-pub(crate) use setup::{LogOverrides, start};
+pub(crate) use pipeline_name::pipeline_span;
+pub(crate) use setup::{LogFiles, LogOverrides, start};
+
+#[cfg(test)]
+mod tests;

@@ -1,25 +1,46 @@
-//! The name of the pipeline that an event belongs to.
+//! The name of the pipeline that an event belongs to, and of its instance.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Arc, Mutex};
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing::span::{Attributes, Id};
+use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::{LookupSpan, Scope};
 
-/// The span that a pipeline runs in; its field `name` holds the pipeline's name.
-pub(crate) const PIPELINE_SPAN: &str = "pipeline";
+const PIPELINE_SPAN: &str = "pipeline";
 /// The field by which an event outside that span (on a thread of librdkafka) names its pipeline.
 pub(super) const PIPELINE_FIELD: &str = "pipeline";
+
+/// The field of a span, and of a line of JSON, that names the instance of the pipeline.
+pub(super) const INSTANCE_FIELD: &str = "instance";
+
+/// The span that a pipeline runs in.
+pub(crate) fn pipeline_span(name: &str) -> tracing::Span {
+    // The engine fills in the instance.
+    tracing::info_span!(PIPELINE_SPAN, name, instance = tracing::field::Empty)
+}
+
+/// The instances that the pipelines of this process run as, by the pipelines' names, where there can be several.
+#[derive(Clone, Default)]
+pub(super) struct Instances(Arc<Mutex<BTreeMap<String, String>>>);
+
+impl Instances {
+    /// The instance of a pipeline, once it is known.
+    pub(super) fn of(&self, pipeline: &str) -> Option<String> {
+        self.0.lock().ok()?.get(pipeline).cloned()
+    }
+}
 
 /// The name of a pipeline, stored in the extensions of its span.
 struct PipelineName(String);
 
-/// A layer that stores the names of pipelines in their spans.
-pub(super) struct StorePipelineNames;
+/// A layer that stores the names of pipelines in their spans, and notes their instances.
+pub(super) struct StorePipelineNames(pub(super) Instances);
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for StorePipelineNames {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
@@ -29,6 +50,17 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for StorePipelineNames {
             let mut visitor = FieldVisitor { field: "name", value: None };
             attributes.record(&mut visitor);
             span.extensions_mut().insert(PipelineName(visitor.value.unwrap_or_default()));
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let mut visitor = FieldVisitor { field: INSTANCE_FIELD, value: None };
+        values.record(&mut visitor);
+        let (Some(span), Some(instance)) = (context.span(id), visitor.value) else { return };
+        if let Some(PipelineName(name)) = span.extensions().get()
+            && let Ok(mut instances) = self.0.0.lock()
+        {
+            instances.insert(name.clone(), instance);
         }
     }
 

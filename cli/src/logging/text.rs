@@ -3,17 +3,20 @@
 use std::fmt::{self, Write as _};
 
 use aqpipe_engine::printable::Printable;
-use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::pipeline_name::{PIPELINE_FIELD, pipeline_of};
+use super::event_text::write_event;
+use super::pipeline_name::{Instances, pipeline_of};
 
-/// `2026-01-31T12:00:00.000000Z  INFO producer: message field=value`
-pub(super) struct TextFormat;
+/// `2026-01-31T12:00:00.000000Z  INFO producer: message field=value`. Line breaks are escaped.
+pub(super) struct TextFormat {
+    /// The instances that are named behind their pipeline (`consumer/1: …`), for a file that several may share.
+    pub(super) instances: Option<Instances>,
+}
 
 impl<S, N> FormatEvent<S, N> for TextFormat
 where
@@ -23,34 +26,14 @@ where
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         SystemTime.format_time(&mut out)?;
         write!(out, " {:>5} ", event.metadata().level())?;
+        let mut printable = Printable(out.by_ref());
         if let Some(name) = pipeline_of(context.event_scope(), event) {
-            write!(Printable(&mut out), "{name}: ")?;
+            match self.instances.as_ref().and_then(|instances| instances.of(&name)) {
+                Some(instance) => write!(printable, "{name}/{instance}: ")?,
+                None => write!(printable, "{name}: ")?,
+            }
         }
-        let mut fields = TextFields { out: Printable(out.by_ref()), result: Ok(()) };
-        event.record(&mut fields);
-        fields.result?;
+        write_event(&mut printable, event)?;
         writeln!(out)
-    }
-}
-
-/// Writes the message and the fields, except for the pipeline's name. Line breaks in them are escaped.
-struct TextFields<'w> {
-    out: Printable<Writer<'w>>,
-    result: fmt::Result,
-}
-
-impl Visit for TextFields<'_> {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.record_debug(field, &format_args!("{value}"));
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if self.result.is_ok() {
-            self.result = match field.name() {
-                "message" => write!(self.out, "{value:?}"),
-                PIPELINE_FIELD => Ok(()),
-                name => write!(self.out, " {name}={value:?}"),
-            };
-        }
     }
 }

@@ -190,7 +190,7 @@ fn state_says_where_a_pipeline_stands_in_ledgers() {
     assert_eq!(split["records"], instance["read"]);
     assert_eq!(
         instance["read"],
-        instance["written"].as_u64().expect("a number") + split["held_rows"].as_u64().expect("held")
+        instance["written"].as_u64().expect("a number") + split["held"].as_u64().expect("held")
     );
     let line = split["records"].as_u64().expect("a number") + 2;
     assert_eq!(split["place"], format!("in.csv:{line}"), "a line, for a person");
@@ -248,4 +248,30 @@ fn state_says_where_a_pipeline_stands_in_kafka_though_its_directory_is_gone() {
     // And so does the next run: nothing is lost with the directory.
     dir.run(&["run", "job.toml", "--set", "source.rerun=false"]).expect(0, &["nothing to do\n"]);
     assert_eq!(kafka.read(&topic).len(), 100);
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn state_knows_how_many_messages_wait_and_says_nothing_of_them_where_no_broker_answers() {
+    let kafka = Kafka::from_env();
+    let topic = kafka.topic("in", 2);
+    let message = |hour: usize| {
+        let value = format!("{{\"timestamp\":\"2024-01-01T{hour:02}:00:00Z\",\"station\":\"s\",\"a\":{hour}.5}}");
+        (Some(&b"s"[..]), Some(value.into_bytes()), OwnedHeaders::new())
+    };
+    let options = format!("group = \"{topic}\"\nkey = \"station\"\nfields = [\"a\"]");
+    let source = kafka.source(&topic, &options);
+    let dir = TestDir::with(&[("job.toml", &format!("name = \"job\"\n\n{source}{FILES}"))]);
+    kafka.write(&topic, &(0..5).map(message).collect::<Vec<_>>());
+    dir.run(&["run", "job.toml", "--until-end"]).expect(0, &["job: read 5, written 5,"]);
+    let caught_up = state(&dir);
+    assert_eq!((&caught_up["lag"], &caught_up["splits"][0]["lag"]), (&0.into(), &0.into()), "{caught_up}");
+    kafka.write(&topic, &(5..12).map(message).collect::<Vec<_>>());
+    let behind = state(&dir);
+    assert_eq!((&behind["lag"], &behind["splits"][0]["lag"]), (&7.into(), &7.into()), "{behind}");
+    assert!(dir.run(&["state", "job.toml"]).expect(0, &[]).out.contains("lag 7, "));
+    let away = ["state", "job.toml", "--json", "--timeout", "1", "--set", "source.brokers=127.0.0.1:9"];
+    let done = dir.run(&away);
+    let away: Value = serde_json::from_str(done.out.trim()).expect("JSON");
+    assert_eq!((&away["lag"], &away["splits"][0]["lag"]), (&Value::Null, &Value::Null), "{away}");
 }

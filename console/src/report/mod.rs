@@ -1,1 +1,43 @@
-//! The data-quality report over finished output.
+//! The report on finished output: what was captured, what is missing, filled and flagged, and how values are distributed.
+//!
+//! The command opens files and topics and hands their batches to an [`Aggregator`], which gathers everything in one pass and in
+//! bounded memory. Its [`Report`] is written as JSON, or as one HTML page that needs nothing beside it.
+//!
+//! Profiles, distributions and capture are those of observed values: a fill is none. Data capture counts *valid* ones, which failed no
+//! test; profiles and distributions show those that failed too. All days and hours are by the clock that wrote the times.
+
+mod aggregator;
+mod build;
+mod capture;
+mod cell;
+mod civil;
+mod days;
+mod exceedances;
+mod gaps;
+mod html;
+mod model;
+mod origin;
+mod quantiles;
+mod scores;
+mod series;
+mod settings;
+mod stations;
+mod step;
+mod trend;
+mod values;
+
+pub use aggregator::{Aggregator, DataId};
+pub use capture::{Capture, Period};
+pub use cell::CellCounts;
+pub use civil::{Day, LocalTime, Month};
+pub use exceedances::{Exceedance, Exceedances};
+pub use gaps::Gap;
+pub use html::html;
+pub use model::{
+    Course, DataReport, DayReport, FORMAT, FieldReport, Profiles, Report, SeriesReport, StationReport, WorstDay,
+};
+pub use origin::{MadeBy, Origin, Threshold};
+pub use scores::{DayScore, ScoreSummary};
+pub use settings::Settings;
+pub use trend::TrendBin;
+pub use values::{Bar, Distribution, ProfilePoint};

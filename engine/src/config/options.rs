@@ -1,12 +1,13 @@
-//! The options of a stage, read from its JSON Schema, for `aqpipe stages` and the documentation.
+//! The options of a stage, and a pipeline's own, read from their JSON Schemas, for `aqpipe stages` and the documentation.
 
 use serde_json::Value as Json;
 
 use super::schema::{TypeSet, non_null};
+use super::settings;
 use super::toml_text::toml_value;
 use crate::stage::Descriptor;
 
-/// One option of a stage.
+/// One option of a stage or of a pipeline.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OptionDoc {
     /// Its key, below the keys of the tables around it: `replay.speed`, `steps[].limit`, `ranges.*.min`.
@@ -24,9 +25,18 @@ pub struct OptionDoc {
 /// The options of a stage in the order of their declaration, each table followed by the options in it.
 #[must_use]
 pub fn options(stage: &Descriptor) -> Vec<OptionDoc> {
-    let root = stage.schema().to_value();
+    of_root(&stage.schema().to_value())
+}
+
+/// A pipeline's own keys: its name and its settings, in the order of their declaration.
+#[must_use]
+pub fn pipeline_options() -> Vec<OptionDoc> {
+    of_root(&settings::schema())
+}
+
+fn of_root(root: &Json) -> Vec<OptionDoc> {
     let mut list = Vec::new();
-    of_table(&root, &root, "", 0, &mut list);
+    of_table(root, root, "", 0, &mut list);
     list
 }
 

@@ -65,8 +65,14 @@ impl Pipeline {
         if found.has_errors() { Err(found) } else { Ok(fields) }
     }
 
+    /// The table of one of its stages, after variables and overrides. It may hold secrets: it is to be used, and not to be shown.
+    #[must_use]
+    pub fn table_of<T: ?Sized>(&self, stage: &StageSpec<T>) -> serde_json::Value {
+        self.document.root.find(&stage.path).node.to_json()
+    }
+
     /// The options of one of its stages as text: equal texts are equal options.
     pub(crate) fn options_of<T: ?Sized>(&self, stage: &StageSpec<T>) -> String {
-        self.document.root.find(&stage.path).node.to_json().to_string()
+        self.table_of(stage).to_string()
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::log_settings::LogSettings;
 use crate::monitor::MonitorSettings;
 use crate::stage::Delivery;
 
@@ -54,49 +55,6 @@ impl Default for Settings {
             log: LogSettings::default(),
         }
     }
-}
-
-/// Where a pipeline's log goes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LogSettings {
-    /// A file that gets this pipeline's lines, beside the console. By default there is none.
-    #[serde(default)]
-    pub file: Option<PathBuf>,
-    /// How lines look in the file.
-    #[serde(default)]
-    pub format: LogFormat,
-    /// The least severe level that is logged.
-    #[serde(default)]
-    pub level: LogLevel,
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum LogFormat {
-    /// One line of text each.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// How severe a log line is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum LogLevel {
-    /// What stops a pipeline.
-    Error,
-    /// What may need attention.
-    Warn,
-    /// What happens.
-    #[default]
-    Info,
-    /// What helps to find a mistake.
-    Debug,
-    /// Everything.
-    Trace,
 }
 
 fn default_commit_interval_ms() -> u64 {

@@ -26,7 +26,7 @@ pub struct CellTally {
     /// Cells without a value.
     pub missing: u64,
     /// Cells to which the test of each bit objected: those that are suspect, and those that fail.
-    tests: [[u64; 2]; TESTS],
+    pub tests: [[u64; 2]; TESTS],
 }
 
 impl CellTally {

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::problems::CellProblems;
 use super::splits::Splits;
+use super::stages::Stages;
 use super::stations::Stations;
 use super::{
     CellProblem, ClientFigures, Counts, FieldTallies, Histogram, Measured, Phase, RecentOutput, Snapshot, SplitMetrics,
@@ -17,7 +18,7 @@ use crate::clock::Clock;
 use crate::dead_letter_groups::DeadLetterGroups;
 use crate::key_fields::KeyFields;
 use crate::record::{QcTests, SplitId};
-use crate::stage_metrics::StageMetrics;
+use crate::stage_metrics::{StageMetrics, StageRole};
 
 /// The system's message for the limit of open files, which client libraries repeat.
 pub const TOO_MANY_FILES: &str = "Too many open files";
@@ -44,7 +45,7 @@ pub struct Metrics {
     pub files_refused: AtomicU64,
     /// Bytes read from the source.
     pub bytes_in: AtomicU64,
-    /// Bytes handed to the sink's file or client, committed or not.
+    /// Bytes of output, dead letters included: of files once they are visible, of messages once they are handed to the client.
     pub bytes_out: AtomicU64,
     /// Lines of the input that are no records and were passed over: a header that comes again.
     pub passed_over: AtomicU64,
@@ -85,8 +86,7 @@ struct Totals {
     notes: BTreeMap<&'static str, u64>,
     files_in: BTreeSet<String>,
     clients: BTreeMap<String, ClientFigures>,
-    /// In the order in which they were first asked for: that of the pipeline.
-    stages: Vec<(String, Arc<StageMetrics>)>,
+    stages: Stages,
 }
 
 impl Default for Metrics {
@@ -141,7 +141,7 @@ impl Metrics {
                 notes: BTreeMap::new(),
                 files_in: BTreeSet::new(),
                 clients: BTreeMap::new(),
-                stages: Vec::new(),
+                stages: Stages::default(),
             }),
         }
     }
@@ -302,15 +302,9 @@ impl Metrics {
         self.totals.lock().waits()
     }
 
-    /// The counts of a stage, by its name in the pipeline.
-    pub fn stage(&self, id: &str) -> Arc<StageMetrics> {
-        let mut totals = self.totals.lock();
-        if let Some((_, known)) = totals.stages.iter().find(|(known, _)| known == id) {
-            return Arc::clone(known);
-        }
-        let new = Arc::<StageMetrics>::default();
-        totals.stages.push((id.to_owned(), Arc::clone(&new)));
-        new
+    /// The counts of a stage, by its role and its name in the pipeline.
+    pub fn stage(&self, role: StageRole, id: &str) -> Arc<StageMetrics> {
+        self.totals.lock().stages.stage(role, id)
     }
 
     /// A copy of the metrics.
@@ -358,7 +352,7 @@ impl Metrics {
             marks_ignored: totals.marks_ignored,
             cell_problems: totals.cell_problems.list(),
             lacking_fields: totals.key_fields.lines(),
-            stages: totals.stages.iter().map(|(id, stage)| (id.clone(), stage.snapshot())).collect(),
+            stages: totals.stages.list(),
             notes: totals.notes.iter().map(|(what, count)| (*what, *count)).collect(),
             clients: totals.clients.values().cloned().collect(),
             uptime: now.saturating_duration_since(self.started),

@@ -14,9 +14,11 @@ mod problems;
 mod recent;
 mod snapshot;
 mod splits;
+mod stages;
 mod stations;
 
 pub use crate::counts::{Counts, FlagCounts};
+pub use crate::stage_metrics::{StageMetrics, StageRole, StageSnapshot};
 pub use cells::{CellTally, FieldCells, FieldTallies, TestCount};
 pub use clients::ClientFigures;
 pub use counters::{Metrics, TOO_MANY_FILES};

@@ -71,7 +71,7 @@ pub struct Snapshot {
     pub files_in: Vec<String>,
     /// Bytes read.
     pub bytes_in: u64,
-    /// Bytes written, committed or not.
+    /// Bytes of output, dead letters included: of files once they are visible, of messages once they are handed to the client.
     pub bytes_out: u64,
     /// Lines that are no records and were passed over.
     pub passed_over: u64,
@@ -81,7 +81,8 @@ pub struct Snapshot {
     pub cell_problems: Vec<(CellProblem, String, CellProblemCount)>,
     /// A line for each key whose records never had a field that a stage lists.
     pub lacking_fields: Vec<String>,
-    /// The counts of each transform, in the order of the pipeline: of rows that were carried, committed or not.
+    /// The counts of each stage, in the order of the pipeline: of rows that were carried, committed or not. A name that two of
+    /// them have says which one it is: `kafka (sink)`.
     pub stages: Vec<(String, StageSnapshot)>,
     /// What sources have noted of their input, and how often.
     pub notes: Vec<(&'static str, u64)>,

@@ -26,7 +26,7 @@ mod watch;
 mod window;
 mod wording;
 
-pub use crate::metrics::{CellProblem, CellProblemCount, Counts, FlagCounts, Metrics, Snapshot, TOO_MANY_FILES};
+pub use crate::metrics::{CellProblem, CellProblemCount, Counts, FlagCounts, Metrics, Phase, Snapshot, TOO_MANY_FILES};
 pub use alert_settings::{AlertKind, AlertSettings};
 pub use alerts::{AlertChange, AlertListener};
 pub use history::HistoryPoint;

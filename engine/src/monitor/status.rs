@@ -60,7 +60,7 @@ pub struct PipelineStatus {
     pub read_per_second: f64,
     /// Records a second over the last interval: written and committed.
     pub written_per_second: f64,
-    /// Bytes read and written, committed or not.
+    /// Bytes read, committed or not, and bytes of output.
     pub bytes: Bytes,
     /// Errors of brokers and disks.
     pub errors: u64,
@@ -145,7 +145,7 @@ pub struct Committed {
 pub struct Bytes {
     /// Read from the source.
     pub read: u64,
-    /// Handed to the sink's file or client.
+    /// Of output, dead letters included: of files once they are visible, of messages once they are handed to the client.
     pub written: u64,
 }
 

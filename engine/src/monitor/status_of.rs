@@ -131,7 +131,7 @@ fn field(cells: &FieldCells) -> FieldStatus {
     cells.into()
 }
 
-fn stage((id, stage): &(String, crate::stage_metrics::StageSnapshot)) -> StageStatus {
+fn stage((id, stage): &(String, crate::metrics::StageSnapshot)) -> StageStatus {
     StageStatus {
         stage: id.clone(),
         rows_in: stage.rows_in,

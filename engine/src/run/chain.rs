@@ -10,9 +10,9 @@ use super::guard;
 use super::observer::{Observer, Passed};
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
+use crate::metrics::{StageMetrics, StageRole, StageSnapshot};
 use crate::record::{Batch, Origin};
 use crate::stage::{BuildContext, DeadLetter, Output, State, Transform, TransformConfig};
-use crate::stage_metrics::{StageMetrics, StageSnapshot};
 
 /// A transform in a chain.
 struct ChainStage {
@@ -59,7 +59,7 @@ pub(crate) struct ChainOutput {
 impl ChainStage {
     fn build(id: &str, kind: &'static str, config: &Arc<dyn TransformConfig>, cx: BuildContext) -> Result<ChainStage> {
         let transform = guard::call(id, || config.build(&cx))?;
-        let metrics = cx.metrics.stage(id);
+        let metrics = cx.metrics.stage(StageRole::Transform, id);
         let held = transform.held();
         Ok(ChainStage { id: id.to_owned(), kind, config: Arc::clone(config), cx, transform, held, metrics })
     }

@@ -8,7 +8,8 @@ use crate::error::{ErrorKind, Result};
 use crate::metrics::Phase;
 use crate::stage::Delivery;
 
-/// Runs a pipeline to its end. Blocks.
+/// Runs a pipeline to its end. Blocks. Within a tracing span that has a field `instance`, that gets the name of this process
+/// among those that run the pipeline, where there can be several.
 ///
 /// # Errors
 /// Why it failed: what had been committed is there, and the next start goes on from it.

@@ -109,6 +109,10 @@ pub(super) fn acquire<'a>(request: &'a Request<'a>) -> Result<Acquired<'a>, Exit
     }
     let wanted = if request.is_replay() { Some(REPLAY) } else { settings.instance.as_deref() };
     let instance = Instance::acquire(&settings.state_dir, &pipeline.name, wanted, request.is_exclusive())?;
+    if !request.is_exclusive() {
+        // Log lines of several instances are told apart by it.
+        tracing::Span::current().record("instance", &*instance.id);
+    }
     options.metrics.set_instance(&instance.id);
     let cx = request.build_context(&instance);
     let (source, backend) = build_source(request, &cx)?;

@@ -13,7 +13,8 @@ use super::replay::{REPLAY, Replayed};
 use crate::config::Pipeline;
 use crate::error::Result;
 use crate::metrics::Counts;
-use crate::stage::{BuildContext, CommitMetadata, SourceConfig, SplitState, TransactionalBackend};
+use crate::record::SplitId;
+use crate::stage::{BuildContext, CommitMetadata, OffsetStore, SourceConfig, SplitState, TransactionalBackend};
 
 /// Where a pipeline stands.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -28,6 +29,8 @@ pub struct PipelineState {
     pub unreachable: Option<String>,
     /// The processes that ran it, by name.
     pub instances: Vec<InstanceState>,
+    /// Records that wait in all splits together, where that of each is known.
+    pub lag: Option<u64>,
     /// Its splits, by name.
     pub splits: Vec<SplitStatus>,
 }
@@ -73,7 +76,9 @@ pub struct SplitStatus {
     /// Records before it.
     pub records: u64,
     /// Records held back by transforms.
-    pub held_rows: u64,
+    pub held: u64,
+    /// Records that wait behind the position, where the source knows and its brokers answered in time.
+    pub lag: Option<u64>,
     /// Bytes of state saved there.
     pub state_bytes: u64,
     /// When that was committed, in milliseconds since 1970.
@@ -101,7 +106,9 @@ pub fn state(pipeline: &Pipeline, at_most: Duration) -> Result<PipelineState> {
             }
         }
     }
-    if let Some(backend) = backend(pipeline, at_most) {
+    let until = Instant::now() + at_most;
+    let built = build(pipeline, until);
+    if let Some(backend) = &built.backend {
         match backend.peek(&pipeline.name) {
             Ok(Some((cluster, found))) if !found.is_empty() => {
                 view.transaction_cluster = Some(cluster);
@@ -113,6 +120,14 @@ pub fn state(pipeline: &Pipeline, at_most: Duration) -> Result<PipelineState> {
         }
     }
     view.splits = splits.into_values().collect();
+    if let Some(offsets) = &built.offsets {
+        let mut read: Vec<&mut SplitStatus> = view.splits.iter_mut().filter(|split| split.split != REPLAY).collect();
+        let ids: Vec<SplitId> = read.iter().map(|split| split.split.as_str().into()).collect();
+        for (split, end) in read.iter_mut().zip(offsets.ends(&ids, until)) {
+            split.lag = end.map(|end| end.saturating_sub(split.position));
+        }
+        view.lag = read.iter().map(|split| split.lag).sum::<Option<u64>>().filter(|_| !ids.is_empty());
+    }
     Ok(view)
 }
 
@@ -121,7 +136,7 @@ pub fn state(pipeline: &Pipeline, at_most: Duration) -> Result<PipelineState> {
 /// # Errors
 /// Where that cannot be read.
 pub fn replayed(pipeline: &Pipeline, at_most: Duration) -> Result<Replayed> {
-    if let Some(backend) = backend(pipeline, at_most)
+    if let Some(backend) = build(pipeline, Instant::now() + at_most).backend
         && let Some((_, found)) = backend.peek(&pipeline.name)?
         && let Some(value) = commit::splits(&found).filter_map(Result::ok).find(|value| value.split == REPLAY)
     {
@@ -138,7 +153,8 @@ fn status(source: &dyn SourceConfig, split: &str, state: &SplitState, held: u64,
         position: state.position.offset,
         place: if split == REPLAY { None } else { source.describe_state(state) },
         records: state.position.records,
-        held_rows: held,
+        held,
+        lag: None,
         state_bytes: state.state_bytes() as u64,
         committed_ms,
     }
@@ -201,12 +217,21 @@ fn add_metadata(
     Ok(())
 }
 
-/// The backend whose transactions commit the pipeline, which waits for brokers so long at most. A stage that cannot be built
-/// here (its file is gone) is passed over.
-fn backend(pipeline: &Pipeline, at_most: Duration) -> Option<Arc<dyn TransactionalBackend>> {
+/// What knows of a pipeline beside its ledgers.
+struct Built {
+    /// The backend whose transactions commit it.
+    backend: Option<Arc<dyn TransactionalBackend>>,
+    /// Where its source keeps offsets.
+    offsets: Option<Arc<dyn OffsetStore>>,
+}
+
+/// Builds the stages that know more, which wait for brokers until then. A stage that cannot be built here (its file is gone) is
+/// passed over.
+fn build(pipeline: &Pipeline, until: Instant) -> Built {
     let cx = BuildContext::bare(&pipeline.name).with_instance("0", "0", &std::env::temp_dir());
-    cx.cancellation().abandon_at(Instant::now() + at_most);
+    cx.cancellation().abandon_at(until);
     let source = pipeline.source.config.build(&cx.for_stage(&pipeline.source.label)).ok();
+    let offsets = source.as_ref().and_then(|source| source.offset_store());
     let source = source.and_then(|source| source.transactional_backend());
     let sink = pipeline.sink.config.build(&cx.for_stage(&pipeline.sink.label)).ok();
     let sink = sink.and_then(|sink| sink.transactional_backend());
@@ -214,5 +239,5 @@ fn backend(pipeline: &Pipeline, at_most: Duration) -> Option<Arc<dyn Transaction
         .dead_letter
         .as_ref()
         .and_then(|stage| stage.config.build(&cx.for_stage(super::sinks::DEAD_LETTER)).ok()?.transactional_backend());
-    source.or(sink).or(dead_letters)
+    Built { backend: source.or(sink).or(dead_letters), offsets }
 }

@@ -23,7 +23,7 @@ use super::task::{CheckpointBuilder, CheckpointSchedule, FieldCheck, Task};
 use super::tasks::Tasks;
 use crate::config::{Pipeline, StageSpec};
 use crate::error::{Error, Result};
-use crate::metrics::Phase;
+use crate::metrics::{Phase, StageRole};
 use crate::pace::Pace;
 use crate::record::SplitId;
 use crate::stage::{
@@ -145,6 +145,7 @@ impl Supervisor {
         let (tasks, cancellation) = (Arc::clone(&shared.tasks), shared.cx.cancellation.clone());
         cancellation.set_grace(shutdown_timeout);
         let (stopped, metrics) = (Arc::downgrade(&tasks), Arc::clone(&shared.cx.metrics));
+        shared.register_stages();
         metrics.set_phase(Phase::Running);
         cancellation.on_change(move |is_stopped| {
             if is_stopped {
@@ -168,6 +169,14 @@ impl Supervisor {
 }
 
 impl Shared {
+    /// The stages are counted in the order of the pipeline, whichever is built first.
+    fn register_stages(&self) {
+        let (pipeline, metrics) = (self.pipeline.read(), &self.cx.metrics);
+        metrics.stage(StageRole::Source, &pipeline.source.label);
+        pipeline.transforms.iter().for_each(|stage| drop(metrics.stage(StageRole::Transform, &stage.label)));
+        metrics.stage(StageRole::Sink, &pipeline.sink.label);
+    }
+
     fn run_to_end(
         self: &Arc<Self>,
         source: Box<dyn Source>,
@@ -341,6 +350,8 @@ impl SourceContext for Shared {
             schedule: self.schedule,
             losses: self.losses.clone(),
             live: self.cx.metrics.open_split(&id),
+            source_metrics: self.cx.metrics.stage(StageRole::Source, &pipeline.source.label),
+            sink_metrics: self.cx.metrics.stage(StageRole::Sink, &pipeline.sink.label),
             metrics: Arc::clone(&self.cx.metrics),
             clock: self.cx.clock.clone(),
             source_label: pipeline.source.label.clone(),

@@ -1,6 +1,7 @@
 //! Sources: their configuration, and their part that runs.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::{
     Boundedness, BuildContext, DeadLetterDecoder, Delivery, Problem, RecordedSplit, SourceContext, SplitReader,
@@ -142,6 +143,11 @@ pub trait OffsetStore: Send + Sync {
     /// # Errors
     /// Where they cannot be read.
     fn committed(&self, ids: &[SplitId]) -> Result<Vec<Option<u64>>>;
+
+    /// Where each split ends now: the offset behind its last record. `None` where that is not known by then.
+    fn ends(&self, ids: &[SplitId], _until: Instant) -> Vec<Option<u64>> {
+        vec![None; ids.len()]
+    }
 
     /// Deletes the committed offsets, so that the next start is the beginning.
     ///

@@ -1,6 +1,7 @@
 //! Runs of pipelines whose stages are in memory: what they lose, repeat or leave behind when anything fails anywhere.
 
 mod backend;
+mod facts;
 mod losses;
 mod stages;
 mod swaps;

@@ -135,5 +135,5 @@ fn each_stage_counts_its_rows() {
     let summary = test.run("", &format!("{HOLD}{SUMS}{SINK}")).expect("runs");
     let stages: Vec<(&str, u64, u64)> =
         summary.metrics.stages.iter().map(|(id, counts)| (&**id, counts.rows_in, counts.rows_out)).collect();
-    assert_eq!(stages, [("hold", 20, 20), ("sums", 20, 20)]);
+    assert_eq!(stages, [("memory", 20, 20), ("hold", 20, 20), ("sums", 20, 20), ("memory (sink)", 20, 20)]);
 }

@@ -261,6 +261,7 @@ impl Writer<DeadLetters> for DeadLetterWriter {
                 // to may be the one that frees memory.
                 let mut buffer = topic.unbudgeted_buffer();
                 for (headers, raw) in fitted {
+                    topic.count_written(raw.map_or(0, <[u8]>::len));
                     buffer.add_value(raw, Some(headers));
                 }
                 Ok(Prepared::Transactional(Box::new(buffer)))

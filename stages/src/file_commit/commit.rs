@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use aqpipe_engine::stage::TwoPhaseCommit;
 use aqpipe_engine::{Error, Result, fault};
@@ -71,6 +72,7 @@ impl OutputDir {
         fault::step("finish.sync")?;
         if renamed {
             self.metrics.file_in(&dir.to_string_lossy());
+            self.metrics.bytes_out.fetch_add(file.length, Ordering::Relaxed);
         }
         if disk::is_same_file(dir, &self.dir)
             && let Some(name) = self.names.parse_visible(&file.visible_name)

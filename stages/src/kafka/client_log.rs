@@ -35,12 +35,29 @@ pub(super) fn broker_in(line: &str) -> Option<(String, String)> {
     None
 }
 
-/// The last clause of a log line, without its times: `connection refused`.
+/// What a log line says in words of the library or of OpenSSL, by a part of it that is enough, and what that means: what is
+/// behind such a line is a wrong option as a rule.
+const MEANINGS: [(&[&str], &str); 5] = [
+    (&["certificate verify failed", "mismatch"], "its certificate is that of another host"),
+    (&["certificate verify failed"], "its certificate is not trusted: `ca_file` in `security` names who signs it"),
+    (&["connecting to a PLAINTEXT broker listener"], "it ends the TLS handshake: does this port speak TLS?"),
+    (&["receive 0 after POLLIN", "APIVERSION_QUERY"], "it hangs up at the first request: does this port want TLS?"),
+    (&["Timed out", "APIVERSION_QUERY"], "it takes the connection and says nothing: is this a broker's port?"),
+];
+
+/// The last clause of a log line, without its times, or its meaning: `connection refused`.
 fn reason_in(text: &str) -> String {
+    if let Some((_, meaning)) = MEANINGS.iter().find(|(parts, _)| parts.iter().all(|part| text.contains(part))) {
+        return (*meaning).to_owned();
+    }
     let text = text.split_once(" (after ").map_or(text, |(text, _)| text);
     let text = text.split_once(": ").map_or(text, |(_, why)| why).trim_end_matches('.');
+    // The first letter of a sentence, and not that of `SSL`.
     let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+    match (chars.next(), text.chars().nth(1).is_some_and(char::is_uppercase)) {
+        (Some(first), false) => first.to_lowercase().chain(chars).collect(),
+        _ => text.to_owned(),
+    }
 }
 
 /// The number behind "at offset".
@@ -83,5 +100,13 @@ mod tests {
             "sasl_ssl://[::1]:9093/2: SSL handshake failed: certificate expired (after 5ms in state SSL_HANDSHAKE)";
         assert_eq!(broker_in(ssl), pair("[::1]:9093", "certificate expired"));
         assert_eq!(broker_in("1/1 brokers are down"), None);
+        assert_eq!(broker_in("a:1/1: Disconnected: SSL closed"), pair("a:1", "SSL closed"));
+        let hung_up = "a:1/bootstrap: Disconnected: connection closed by peer: receive 0 after POLLIN (after 0ms in state \
+                       APIVERSION_QUERY)";
+        assert_eq!(broker_in(hung_up), pair("a:1", "it hangs up at the first request: does this port want TLS?"));
+        let silent = "a:1/bootstrap: ApiVersionRequest failed: Local: Timed out: probably due to broker version < 0.10 (see \
+                      api.version.request configuration) (after 10007ms in state APIVERSION_QUERY)";
+        let meant = "it takes the connection and says nothing: is this a broker's port?";
+        assert_eq!(broker_in(silent), pair("a:1", meant));
     }
 }

@@ -1,6 +1,6 @@
 //! Logs what happens to the connections of a client, and counts it.
 //!
-//! A broker that does not answer is one line: which one, since when and why, and that it is tried again. The line is
+//! That no broker answers is one line of a pipeline: at which address, why, and for how long it is tried. The line is
 //! repeated while that lasts, after growing pauses. librdkafka's own lines go to the debug log.
 
 use std::fmt;
@@ -12,19 +12,23 @@ use aqpipe_engine::Error;
 use aqpipe_engine::monitor::{Metrics, TOO_MANY_FILES};
 use aqpipe_engine::stage::BuildContext;
 use parking_lot::Mutex;
+use rdkafka::Statistics;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::client_log::{broker_in, note_partition_end};
 use super::error_class::is_unreachable;
-use super::outage::{OUTAGE_FORGOTTEN_AFTER, Outage, REPORT_INTERVAL_MIN};
+use super::failures::Failures;
+use super::outage::{Outage, REPORT_INTERVAL_MIN};
+use super::outage_teller::{OutageTeller, OutageTellers};
+use super::statistics::figures;
 
 /// The same error within so short a time is the same report: a producer reports each error twice.
 const DUPLICATE_REPORT_WINDOW: Duration = Duration::from_millis(20);
 /// How much of an error says of which kind it is: what follows counts attempts and milliseconds.
 const ERROR_KIND_CHARS: usize = 30;
-/// How many kinds of errors, or brokers, are remembered at once: a bound for errors whose words always change.
+/// How many kinds of errors are remembered at once: a bound for errors whose words always change.
 const ERROR_KINDS_MAX: usize = 8;
 
 /// Listens to the log lines and errors of a stage's clients.
@@ -32,6 +36,9 @@ pub(crate) struct ConnectionMonitor {
     pub(crate) pipeline: Arc<str>,
     pub(crate) stage: Arc<str>,
     pub(crate) metrics: Arc<Metrics>,
+    /// The brokers that the stage is to connect to.
+    brokers: String,
+    teller: OutageTeller,
     failures: Mutex<Failures>,
     has_failures: AtomicBool,
     /// Whether a broker has answered at all.
@@ -41,63 +48,26 @@ pub(crate) struct ConnectionMonitor {
     failure_count: AtomicU64,
 }
 
-/// The failures since the last answer.
-#[derive(Default)]
-struct Failures {
-    outage: Option<Outage>,
-    /// Brokers that were not reached, with the reason and the time of the last failure.
-    brokers: Vec<(String, String, Instant)>,
-    /// When an error of another kind was reported last.
-    reported: Option<Instant>,
-    /// How many errors there were since that report.
-    unreported: u64,
-    /// The last error and its time.
-    last: Option<(Instant, String)>,
-    /// The beginnings of the errors that were reported: a new kind is reported at once, for it may be the cause.
-    kinds: Vec<String>,
-    /// An error that waiting does not mend.
-    fatal: Option<String>,
-}
-
-impl Failures {
-    /// The brokers that do not answer, with the reasons: `broker a:1 (connection refused)`.
-    fn brokers(&self) -> String {
-        let since = self.outage.as_ref().map(|outage| outage.since);
-        let is_new = |failed: Instant| since.is_none_or(|since| failed + OUTAGE_FORGOTTEN_AFTER >= since);
-        let named: Vec<String> = self
-            .brokers
-            .iter()
-            .filter(|(_, _, failed)| is_new(*failed))
-            .map(|(broker, why, _)| if why.is_empty() { broker.clone() } else { format!("{broker} ({why})") })
-            .collect();
-        match &named[..] {
-            [] => "any broker".to_owned(),
-            [one] => format!("broker {one}"),
-            more => format!("brokers {}", more.join(", ")),
-        }
-    }
-
-    fn add_broker(&mut self, broker: String, why: String, now: Instant) {
-        self.brokers.retain(|(other, ..)| *other != broker);
-        if self.brokers.len() >= ERROR_KINDS_MAX {
-            self.brokers.remove(0);
-        }
-        self.brokers.push((broker, why, now));
-    }
-}
-
 impl ConnectionMonitor {
-    pub(crate) fn new(cx: &BuildContext) -> ConnectionMonitor {
+    pub(crate) fn new(cx: &BuildContext, brokers: &str) -> ConnectionMonitor {
+        let tellers = cx.pipeline_extensions().get_or_put(OutageTellers::default);
         ConnectionMonitor {
             pipeline: Arc::clone(cx.pipeline()),
             stage: Arc::clone(cx.stage()),
             metrics: Arc::clone(cx.metrics()),
+            brokers: brokers.to_owned(),
+            teller: OutageTeller::new(&tellers, brokers),
             failures: Mutex::default(),
             has_failures: AtomicBool::new(false),
             has_answered: AtomicBool::new(false),
             connect_timeout_secs: AtomicU64::new(0),
             failure_count: AtomicU64::new(0),
         }
+    }
+
+    /// Takes what a client reports of its connections.
+    pub(crate) fn statistics(&self, kind: &str, report: &Statistics) {
+        self.metrics.record_client(figures(format!("{} {kind}", self.stage), report));
     }
 
     /// Limits the wait for the first answer; the shortest of several limits counts.
@@ -116,6 +86,12 @@ impl ConnectionMonitor {
             return;
         }
         self.metrics.errors.fetch_add(1, Ordering::Relaxed);
+        if failures.outage.as_ref().is_some_and(Outage::is_reported) {
+            // What brokers say while they come back is told by the line that they do.
+            let (pipeline, stage) = (&*self.pipeline, &*self.stage);
+            tracing::debug!(pipeline, stage, "while no broker answers: {what}");
+            return;
+        }
         failures.unreported += 1;
         let kind: String = what.chars().take(ERROR_KIND_CHARS).collect();
         let is_new_kind = failures.kinds.len() < ERROR_KINDS_MAX && !failures.kinds.contains(&kind);
@@ -173,16 +149,13 @@ impl ConnectionMonitor {
             failures.add_broker(broker, why, now);
         }
         let outage = failures.outage.get_or_insert_with(|| Outage::new(now));
-        let is_first = !outage.is_reported();
-        if outage.is_report_due(now) {
-            let still = if is_first { "" } else { "still " };
-            let waited = outage.since.elapsed().as_secs();
-            let until = match self.connect_timeout() {
-                Some(timeout) => format!("for {} s in all (`connect_timeout_secs`)", timeout.as_secs()),
-                None => "until it does".to_owned(),
-            };
-            let (pipeline, stage, who) = (&*self.pipeline, &*self.stage, failures.brokers());
-            tracing::warn!(pipeline, stage, "{still}no answer from {who} for {waited} s: it is tried again {until}");
+        let (is_due, waited) = (outage.is_report_due(now), outage.since.elapsed().as_secs());
+        if self.teller.tells(is_due, now) {
+            let limit = self
+                .connect_timeout()
+                .map_or_else(String::new, |timeout| format!(" of {} s (`connect_timeout_secs`)", timeout.as_secs()));
+            let (pipeline, no_answer) = (&*self.pipeline, failures.no_answer(&self.brokers));
+            tracing::warn!(pipeline, "{no_answer}; still trying, {waited} s{limit}");
         }
     }
 
@@ -200,9 +173,12 @@ impl ConnectionMonitor {
         if self.has_failures.load(Ordering::Relaxed) && self.has_failures.swap(false, Ordering::AcqRel) {
             let past = std::mem::take(&mut *self.failures.lock());
             let (pipeline, stage) = (&*self.pipeline, &*self.stage);
+            let told = self.teller.is_over();
             if let Some(outage) = past.outage.filter(Outage::is_reported) {
                 let waited = outage.since.elapsed().as_secs();
-                tracing::info!(pipeline, stage, "the brokers answer again, after {waited} s");
+                if told {
+                    tracing::info!(pipeline, "the brokers answer again, after {waited} s");
+                }
             } else if past.reported.is_some() {
                 tracing::info!(pipeline, stage, "the trouble with Kafka has passed");
             }
@@ -213,9 +189,14 @@ impl ConnectionMonitor {
     pub(crate) fn last_failure(&self) -> Option<String> {
         let failures = self.failures.lock();
         match &failures.outage {
-            Some(_) => Some(format!("no answer from {}", failures.brokers())),
+            Some(_) => Some(failures.no_answer(&self.brokers)),
             None => failures.last.as_ref().map(|(_, last)| last.clone()),
         }
+    }
+
+    /// Whether it was told that no broker answers, by whichever client of the pipeline, and none has answered since.
+    pub(crate) fn is_in_outage(&self) -> bool {
+        self.failures.lock().outage.as_ref().is_some_and(Outage::is_reported)
     }
 
     /// The error that waiting does not mend, or that this start has waited for an answer as long as it may.
@@ -227,7 +208,7 @@ impl ConnectionMonitor {
         }
         let (timeout, outage) = (self.connect_timeout()?, failures.outage.as_ref()?);
         (outage.since.elapsed() >= timeout).then(|| {
-            let message = format!("no answer from {} within {} s", failures.brokers(), timeout.as_secs());
+            let message = format!("{} within {} s", failures.no_answer(&self.brokers), timeout.as_secs());
             Error::new(message).help(
                 "is a broker running there (`aqpipe kafka up` starts one), and is that its address? \
                  `connect_timeout_secs` is how long a start waits",
@@ -296,12 +277,12 @@ mod tests {
     #[test]
     fn a_broker_out_of_reach_is_no_error_of_a_record_and_other_trouble_is() {
         let cx = BuildContext::for_tests();
-        let monitor = ConnectionMonitor::new(&cx);
+        let monitor = ConnectionMonitor::new(&cx, "127.0.0.1:9");
         monitor.client_error(&unreachable(), REFUSED);
         monitor.failed(&unreachable());
         let metrics = || cx.metrics().snapshot();
         assert_eq!((metrics().errors, metrics().retries, metrics().unreached), (0, 0, 2));
-        assert_eq!(monitor.last_failure().as_deref(), Some("no answer from broker 127.0.0.1:9 (connection refused)"));
+        assert_eq!(monitor.last_failure().as_deref(), Some("no broker answers at 127.0.0.1:9 (connection refused)"));
         monitor.recovered();
         assert_eq!(monitor.last_failure(), None);
         monitor.failed(&KafkaError::Global(Code::NotCoordinator));
@@ -314,7 +295,7 @@ mod tests {
     #[test]
     fn a_start_ends_where_no_broker_has_answered_in_the_time_that_it_was_given() {
         let cx = BuildContext::for_tests();
-        let monitor = ConnectionMonitor::new(&cx);
+        let monitor = ConnectionMonitor::new(&cx, "127.0.0.1:9");
         monitor.limit_connect_time(Some(Duration::from_secs(1)));
         monitor.client_error(&unreachable(), REFUSED);
         assert!(monitor.fatal().is_none(), "there is time left");
@@ -322,7 +303,7 @@ mod tests {
         monitor.failures.lock().outage.as_mut().expect("no answer").since = long_ago;
         let error = monitor.fatal().expect("an error");
         assert!(
-            error.to_string().contains("no answer from broker 127.0.0.1:9 (connection refused) within 1 s"),
+            error.to_string().contains("no broker answers at 127.0.0.1:9 (connection refused) within 1 s"),
             "{error}"
         );
         assert!(error.help_text().is_some_and(|help| help.contains("connect_timeout_secs")));

@@ -36,7 +36,7 @@ pub(crate) struct DeadLetterTopicReader {
 
 impl DeadLetterTopicReader {
     pub(crate) fn new(endpoint: KafkaEndpoint, topic: &str, cx: &BuildContext) -> DeadLetterTopicReader {
-        let monitor = Arc::new(ConnectionMonitor::new(cx));
+        let monitor = Arc::new(ConnectionMonitor::new(cx, endpoint.brokers()));
         DeadLetterTopicReader { endpoint, topic: topic.to_owned(), monitor }
     }
 }

@@ -93,7 +93,7 @@ impl KafkaEndpoint {
 
     /// A monitor that waits for the first answer no longer than the endpoint may.
     pub(crate) fn monitor(&self, cx: &BuildContext) -> ConnectionMonitor {
-        let monitor = ConnectionMonitor::new(cx);
+        let monitor = ConnectionMonitor::new(cx, &self.brokers);
         monitor.limit_connect_time(self.connect_timeout);
         monitor
     }

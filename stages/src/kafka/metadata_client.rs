@@ -73,7 +73,7 @@ mod tests {
         cluster.partition_leader("t", 0, None).expect("no leader");
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", cluster.bootstrap_servers()).set("group.id", "g");
-        let monitor = Arc::new(ConnectionMonitor::new(&BuildContext::for_tests()));
+        let monitor = Arc::new(ConnectionMonitor::new(&BuildContext::for_tests(), &cluster.bootstrap_servers()));
         let consumer = metadata_client(&config, &monitor).expect("a consumer");
         let short = Duration::from_secs(2);
         let error = watermarks(&consumer, "t", 0, short).expect_err("nobody leads it");

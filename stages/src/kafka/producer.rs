@@ -218,6 +218,7 @@ impl SplitProducer {
             Err(other) => return Err(self.explained(&other)),
         }
         self.sent += 1;
+        producer.sender.monitor().metrics.bytes_out.fetch_add(bytes, Ordering::Relaxed);
         Ok(SendOutcome::Sent)
     }
 

@@ -15,6 +15,7 @@ use rdkafka::util::IntoOpaque;
 use rdkafka::{ClientConfig, ClientContext, Statistics};
 
 use super::connection_monitor::ConnectionMonitor;
+use super::statistics;
 
 /// How long nothing may be acknowledged before that is reported.
 const WAIT_REPORT_DELAY: Duration = Duration::from_secs(2);
@@ -67,9 +68,11 @@ impl<R: DeliveryReports> ClientContext for SenderContext<R> {
         }
     }
 
-    fn stats(&self, _: Statistics) {}
-
-    fn stats_raw(&self, _: &[u8]) {}
+    fn stats(&self, report: Statistics) {
+        if !self.is_muted() {
+            self.monitor.statistics("producer", &report);
+        }
+    }
 
     fn error(&self, error: KafkaError, reason: &str) {
         if !self.is_muted() {
@@ -116,6 +119,8 @@ impl<R: DeliveryReports> Sender<R> {
         cancellation: &CancellationToken,
     ) -> Result<Sender<R>> {
         let context = SenderContext { monitor: Arc::clone(monitor), reports, is_muted: AtomicBool::new(false) };
+        let mut config = config.clone();
+        statistics::report(&mut config);
         let producer = config
             .create_with_context(context)
             .map_err(|error| Error::config("cannot create a Kafka producer").because(error))?;

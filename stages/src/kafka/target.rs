@@ -57,6 +57,11 @@ impl TransactionalTopic {
         RecordBuffer::begin(&self.topic, &self.transactions.budget, self.transactions.cancellation())
     }
 
+    /// Counts bytes that were put into a buffer of the topic.
+    pub(crate) fn count_written(&self, bytes: usize) {
+        self.transactions.count_written(bytes as u64);
+    }
+
     /// An empty buffer that waits for no room.
     pub(crate) fn unbudgeted_buffer(&self) -> RecordBuffer {
         RecordBuffer::unbudgeted(&self.topic, &self.transactions.budget)

@@ -160,7 +160,8 @@ pub(crate) fn await_cluster(
         };
         let silent = "the brokers do not tell the id of their cluster";
         if cancellation.is_abandoned() {
-            let why = failure.map_or_else(|| silent.to_owned(), |error| error.to_string());
+            let told = monitor.last_failure();
+            let why = told.or_else(|| failure.map(|error| error.to_string())).unwrap_or_else(|| silent.to_owned());
             return Err(Error::new("stopped while waiting for a broker").because(why));
         }
         monitor.metrics.waiting(&monitor.stage, Some("a broker that answers".to_owned()));

@@ -14,10 +14,10 @@ use aqpipe_engine::stage::StoredDeadLetter;
 use super::args::Filter;
 use super::read::{METADATA_TIMEOUT, for_each_dead_letter};
 use crate::exit::Exit;
-use crate::logging::{self, LogOverrides, PIPELINE_SPAN};
+use crate::logging::{self, LogOverrides, pipeline_span};
 use crate::printer;
 use crate::progress::ProgressBars;
-use crate::signals::stop_on_signals;
+use crate::signals::handle_signals;
 
 /// How many dead letters one replay takes: they are kept in memory.
 const REPLAYED_DEAD_LETTERS_MAX: usize = 1_000_000;
@@ -68,12 +68,12 @@ pub(super) fn replay(pipeline: &Pipeline, filter: &Filter) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let bars = ProgressBars::new();
-    logging::start(std::slice::from_ref(pipeline), &LogOverrides { file: None, json: false, level: None }, &bars)?;
-    let span = tracing::info_span!(PIPELINE_SPAN, name = %pipeline.name);
+    let logging = logging::start(std::slice::from_ref(pipeline), &LogOverrides::default(), &bars)?;
+    let span = pipeline_span(&pipeline.name);
     let _entered = span.enter();
     tracing::info!("dead letters to be replayed: {}", dead_letters.len());
     let (metrics, cancellation) = (Arc::new(Metrics::default()), CancellationToken::default());
-    stop_on_signals(vec![cancellation.clone()])?;
+    handle_signals(vec![cancellation.clone()], logging.files())?;
     let options = RunOptions {
         replay: Some(Arc::new(dead_letters)),
         metrics: Arc::clone(&metrics),
@@ -81,6 +81,7 @@ pub(super) fn replay(pipeline: &Pipeline, filter: &Filter) -> Result<Exit> {
         ..RunOptions::default()
     };
     let ended = run(pipeline, &options);
+    drop(logging);
     summary(&pipeline.name, &metrics.snapshot()).iter().for_each(|line| printer::err(line));
     match ended {
         Ok(summary) => {

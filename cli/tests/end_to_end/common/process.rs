@@ -63,7 +63,7 @@ impl Running {
         self.signal(Signal::KILL);
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         // A child keeps its process id until it is waited for, so the signal cannot hit another process.
         kill_process(Pid::from_child(&self.child), signal).expect("a child can be signalled");
     }

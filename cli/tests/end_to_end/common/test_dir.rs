@@ -64,7 +64,8 @@ impl TestDir {
         text.replace(&self.name_suffix, "")
     }
 
-    fn command(&self, args: &[&str], env: &[(&str, &str)]) -> Command {
+    /// The command, to be started by other means.
+    pub(crate) fn command(&self, args: &[&str], env: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_aqpipe"));
         command.args(args).current_dir(&self.dir).env_remove("KAFKA_BROKERS").envs(env.iter().copied());
         command.stdin(Stdio::null());
@@ -91,16 +92,26 @@ impl TestDir {
 
     /// Runs the command to its end under a limit of the shell: `ulimit -n 100`.
     pub(crate) fn run_below(&self, limit: &str, args: &[&str]) -> Done {
-        let command = self.command(args, &[]);
-        let mut shell = Command::new("sh");
-        shell.args(["-c", &format!("{limit} && exec \"$0\" \"$@\"")]).arg(command.get_program());
-        shell.args(command.get_args()).current_dir(&self.dir).stdin(Stdio::null());
-        Running::spawn(shell, &self.name_suffix).wait()
+        self.start_behind(&format!("{limit} && exec"), args).wait()
     }
 
     /// Starts the command.
     pub(crate) fn start(&self, args: &[&str]) -> Running {
         Running::spawn(self.command(args, &[]), &self.name_suffix)
+    }
+
+    /// Starts the command with environment variables.
+    pub(crate) fn start_with_env(&self, args: &[&str], env: &[(&str, &str)]) -> Running {
+        Running::spawn(self.command(args, env), &self.name_suffix)
+    }
+
+    /// Starts the command from a shell, behind words of it: `trap "" HUP;`, `env …`.
+    pub(crate) fn start_behind(&self, before: &str, args: &[&str]) -> Running {
+        let command = self.command(args, &[]);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{before} \"$0\" \"$@\"")]).arg(command.get_program());
+        shell.args(command.get_args()).current_dir(&self.dir).stdin(Stdio::null());
+        Running::spawn(shell, &self.name_suffix)
     }
 
     /// Starts the command with a fault at a point of a commit.

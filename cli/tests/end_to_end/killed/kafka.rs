@@ -191,7 +191,7 @@ fn records_wait_while_the_broker_is_down_and_all_arrive_once_it_is_back() {
     let mut running = dir.start(&["run", "producer.toml", "consumer.toml", "--until-end", "--set", &slow]);
     running.wait_until("its first files", |_| dir.files("out").len() > 2);
     let down = dir.run(&["kafka", "down", "--dir", "kafka"]);
-    running.wait_for_log("WARN producer: no answer from broker 127.0.0.1:");
+    running.wait_for_log("WARN producer: no broker answers at 127.0.0.1:");
     dir.run(&up).expect(0, &[]);
     let done = running.wait();
     dir.run(&["kafka", "down", "--dir", "kafka"]).expect(0, &[]);

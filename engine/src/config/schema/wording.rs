@@ -34,6 +34,11 @@ pub(super) fn describe(target: &DiagnosticTarget<'_>, error: &ValidationError<'_
         Kind::Enum { options } => violation.not_one_of(&values(options)),
         Kind::Constant { expected_value } => violation.not_one_of(std::slice::from_ref(expected_value)),
         Kind::FalseSchema => violation.out_of_place(),
+        // Editors show it instead of the pattern, too.
+        Kind::Pattern { .. } => match violation.schema().get("patternErrorMessage").and_then(Json::as_str) {
+            Some(message) => violation.invalid(message),
+            None => violation.invalid(&demand(error.kind())),
+        },
         kind => violation.invalid(&demand(kind)),
     };
     vec![diagnostic]

@@ -11,7 +11,7 @@ use super::schedule::CheckpointSchedule;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::fault;
-use crate::metrics::{Metrics, SplitMetrics};
+use crate::metrics::{Metrics, SplitMetrics, StageMetrics, StageSnapshot};
 use crate::record::{Batch, Fields, Position, SAMPLE_RECORDS, SplitId};
 use crate::run::chain::{Chain, ChainOutput};
 use crate::run::commit::Checkpoint;
@@ -47,6 +47,8 @@ pub(in crate::run) struct Task {
     pub(in crate::run) metrics: Arc<Metrics>,
     /// The live counts of this split.
     pub(in crate::run) live: Arc<SplitMetrics>,
+    pub(in crate::run) source_metrics: Arc<StageMetrics>,
+    pub(in crate::run) sink_metrics: Arc<StageMetrics>,
     pub(in crate::run) clock: Clock,
     pub(in crate::run) source_label: String,
     pub(in crate::run) sink_label: String,
@@ -131,6 +133,13 @@ impl Task {
         let left = self.losses.first_left().map_or(left, |first| first.min(left));
         let polled =
             guard::call(&self.source_label, || self.reader.next(left.clamp(1, BATCH_ROWS_MAX) as usize, until))?;
+        if let Poll::Rows(batch, dead) = &polled {
+            let (rows_out, dead) = (batch.rows() as u64, dead.len() as u64);
+            // A wait for records that did not come is no work.
+            let time = self.clock.now() - now;
+            let read = StageSnapshot { rows_in: rows_out + dead, rows_out, dead, time, ..StageSnapshot::default() };
+            self.source_metrics.add(&read);
+        }
         if cfg!(debug_assertions)
             && let Poll::Rows(batch, dead) = &polled
         {
@@ -328,7 +337,12 @@ impl Task {
             recent.offer(&batch, self.clock.now());
         }
         let offsets = batch.source_offsets_buffer();
+        let (rows_in, started) = (batch.rows() as u64, self.clock.now());
         guard::call(&self.sink_label, || self.writers.records.write(batch, &mut dead))?;
+        let (dead_rows, time) = (dead.len() as u64, self.clock.now() - started);
+        let rows_out = rows_in.saturating_sub(dead_rows);
+        let written = StageSnapshot { rows_in, rows_out, dead: dead_rows, time, ..StageSnapshot::default() };
+        self.sink_metrics.add(&written);
         self.open.accounting.count_written(&offsets, &dead);
         if let (Some(bad), None) = (dead.first(), &self.writers.dead_letters) {
             let label = self.sink_label.clone();
@@ -374,7 +388,9 @@ impl Task {
         let losses = std::mem::take(&mut self.open.losses);
         let (counts, measured) = self.open.close(self.chain.held(), self.clock.now())?;
         fault::step("prepare.sink")?;
+        let started = self.clock.now();
         let records = guard::call(&self.sink_label, || self.writers.records.prepare(range))?;
+        self.sink_metrics.add(&StageSnapshot { time: self.clock.now() - started, ..StageSnapshot::default() });
         fault::step("prepare.dead")?;
         let dead_letters = match &mut self.writers.dead_letters {
             Some(writer) => guard::call(DEAD_LETTER, || writer.prepare(range))?,

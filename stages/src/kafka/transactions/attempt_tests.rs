@@ -46,7 +46,7 @@ impl Brokers {
         let mut config = self.config();
         config.set("transactional.id", "id").set("transaction.timeout.ms", "5000").set("retry.backoff.ms", "5");
         let commit_partition = TopicPartition::new("commits", 0);
-        let monitor = Arc::new(ConnectionMonitor::new(&BuildContext::for_tests()));
+        let monitor = Arc::new(ConnectionMonitor::new(&BuildContext::for_tests(), &self.cluster.bootstrap_servers()));
         let timeout = Duration::from_secs(5);
         let made = TransactionalProducer::new(
             config,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aqpipe_engine::cancel::CancellationToken;
@@ -35,9 +36,11 @@ pub(crate) struct TransactionManager {
 impl TransactionManager {
     /// Adds a stage to the manager of its pipeline, and returns the manager.
     pub(crate) fn join(cx: &BuildContext, participant: Participant) -> Arc<TransactionManager> {
+        // Before the extensions are locked, which it looks into.
+        let monitor = participant.endpoint.monitor(&cx.for_stage("transactions"));
         let manager = cx.pipeline_extensions().get_or_put(|| TransactionManager {
             participants: Mutex::default(),
-            monitor: Arc::new(ConnectionMonitor::new(&cx.for_stage("transactions"))),
+            monitor: Arc::new(monitor),
             cancellation: cx.cancellation().clone(),
             budget: Arc::default(),
             record_bytes_max: Mutex::default(),
@@ -54,6 +57,11 @@ impl TransactionManager {
             Some(bytes) => *bytes,
             None => producer_config::record_bytes_max_default(),
         })
+    }
+
+    /// Counts bytes of output.
+    pub(crate) fn count_written(&self, bytes: u64) {
+        self.monitor.metrics.bytes_out.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Ends the waits of its run.

@@ -115,11 +115,12 @@ impl RecordBuffer {
         self.add(None, value, headers);
     }
 
-    /// Counts the bytes added since the last call against the budget.
-    pub(crate) fn count(&mut self) {
+    /// Counts the bytes added since the last call against the budget, and returns how many they are.
+    pub(crate) fn count(&mut self) -> usize {
         let bytes = self.values.len() + self.keys.len();
-        *self.budget.waiting.lock() += bytes - self.counted;
-        self.counted = bytes;
+        let added = bytes - std::mem::replace(&mut self.counted, bytes);
+        *self.budget.waiting.lock() += added;
+        added
     }
 
     /// Whether this buffer, or all of them together, are large enough for a commit.

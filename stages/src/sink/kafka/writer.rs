@@ -135,7 +135,7 @@ impl Writer for TransactionalWriter {
             }
             from = to;
         }
-        buffer.count();
+        self.topic.count_written(buffer.count());
         Ok(())
     }
 

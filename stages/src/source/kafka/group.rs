@@ -17,13 +17,16 @@ use super::rebalance::{GroupConsumer, RebalanceHandler};
 use super::settings::Settings;
 use super::topic_identity::TOPIC_ID_CHECK_INTERVAL;
 use crate::kafka::error_class::is_transient;
+use crate::kafka::statistics;
 use crate::kafka::topics::{self, TopicWait};
 
 /// How long one poll of the main queue waits: only events come through it, no messages.
 const POLL_TIMEOUT: Duration = Duration::from_millis(50);
-/// How long the group may take to assign before that is reported, and the pause between reports.
+/// How long the group may take to assign before that is reported, and the pauses between reports: each is twice as long as the
+/// one before.
 const WAIT_REPORT_DELAY: Duration = Duration::from_secs(1);
-const WAIT_REPORT_INTERVAL: Duration = Duration::from_secs(5);
+const WAIT_REPORT_INTERVAL_MIN: Duration = Duration::from_secs(5);
+const WAIT_REPORT_INTERVAL_MAX: Duration = Duration::from_secs(60);
 /// How often the ends of partitions are asked for, to know the lag.
 const LAG_UPDATE_INTERVAL: Duration = Duration::from_secs(5);
 /// How long leaving the group may take.
@@ -43,7 +46,8 @@ impl Group {
     /// # Errors
     /// Where the properties contradict each other.
     pub(super) fn new(settings: Settings, cx: &BuildContext) -> Result<Group> {
-        let config = settings.consumer_config();
+        let mut config = settings.consumer_config();
+        statistics::report(&mut config);
         let monitor = settings.endpoint.monitor(cx);
         let membership = Arc::new(Membership::new(settings, monitor));
         let consumer: GroupConsumer = config
@@ -213,23 +217,24 @@ impl Group {
 struct AssignmentWait {
     since: Instant,
     told: Option<Instant>,
+    interval: Duration,
 }
 
 impl AssignmentWait {
     fn new() -> AssignmentWait {
-        AssignmentWait { since: Instant::now(), told: None }
+        AssignmentWait { since: Instant::now(), told: None, interval: WAIT_REPORT_INTERVAL_MIN }
     }
 
     fn ended(&mut self, membership: &Membership) {
         if self.told.take().is_some() {
             membership.monitor.metrics.waiting("group", None);
         }
-        self.since = Instant::now();
+        (self.since, self.interval) = (Instant::now(), WAIT_REPORT_INTERVAL_MIN);
     }
 
     fn report(&mut self, membership: &Membership) {
         let waited = self.since.elapsed();
-        if waited < WAIT_REPORT_DELAY || self.told.is_some_and(|told| told.elapsed() < WAIT_REPORT_INTERVAL) {
+        if waited < WAIT_REPORT_DELAY || self.told.is_some_and(|told| told.elapsed() < self.interval) {
             return;
         }
         let (group, most) = (&membership.settings.group, membership.settings.session_timeout_secs);
@@ -238,9 +243,13 @@ impl AssignmentWait {
              {most} s (`session_timeout_secs`)",
             waited.as_secs()
         );
-        let (pipeline, stage) = (&*membership.monitor.pipeline, &*membership.monitor.stage);
-        tracing::info!(pipeline, stage, "waiting for {what}");
+        if !membership.monitor.is_in_outage() {
+            let (pipeline, stage) = (&*membership.monitor.pipeline, &*membership.monitor.stage);
+            tracing::info!(pipeline, stage, "waiting for {what}");
+        }
         membership.monitor.metrics.waiting("group", Some(what));
-        self.told = Some(Instant::now());
+        if self.told.replace(Instant::now()).is_some() {
+            self.interval = (self.interval * 2).min(WAIT_REPORT_INTERVAL_MAX);
+        }
     }
 }

@@ -148,6 +148,18 @@ impl<C: ConsumerContext + 'static> OffsetStore for GroupOffsets<C> {
         Ok(partitions.iter().map(offset).collect())
     }
 
+    fn ends(&self, ids: &[SplitId], until: Instant) -> Vec<Option<u64>> {
+        let end = |id: &SplitId| {
+            let partition: TopicPartition = id.parse().ok()?;
+            let left = until.saturating_duration_since(Instant::now()).min(COMMITTED_TIMEOUT);
+            // No time is no timeout to the library.
+            let left = (!left.is_zero()).then_some(left)?;
+            let (_, high) = self.consumer.fetch_watermarks(partition.topic(), partition.partition(), left).ok()?;
+            u64::try_from(high).ok()
+        };
+        ids.iter().map(end).collect()
+    }
+
     fn reset(&self) -> Result<()> {
         let settings = &self.membership.settings;
         settings.endpoint.delete_group(&settings.group)

@@ -45,6 +45,7 @@ impl RebalanceHandler {
 
     fn assign(&self, base: &GroupConsumer, list: &mut TopicPartitionList) -> Result<()> {
         let membership = &self.membership;
+        membership.monitor.metrics.rebalances.fetch_add(1, Ordering::Relaxed);
         let splits = membership.splits().ok_or_else(|| Error::bug("assigned before it was run"))?;
         let consumer = self.consumer.get().and_then(Weak::upgrade);
         let consumer = consumer.ok_or_else(|| Error::bug("assigned after its consumer was gone"))?;
@@ -84,6 +85,7 @@ impl RebalanceHandler {
 
     fn revoke(&self, base: &GroupConsumer, list: &TopicPartitionList) -> Result<()> {
         let membership = &self.membership;
+        membership.monitor.metrics.rebalances.fetch_add(1, Ordering::Relaxed);
         let is_lost = base.assignment_lost();
         if !is_lost && is_incremental(base) {
             // Splits that stay, and those that are to drain, commit as a member of the new generation.
@@ -142,9 +144,9 @@ impl ClientContext for RebalanceHandler {
         self.membership.monitor.log_line(level, facility, message);
     }
 
-    fn stats(&self, _: Statistics) {}
-
-    fn stats_raw(&self, _: &[u8]) {}
+    fn stats(&self, report: Statistics) {
+        self.membership.monitor.statistics("consumer", &report);
+    }
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.membership.monitor.client_error(&error, reason);

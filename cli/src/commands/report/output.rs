@@ -1,0 +1,29 @@
+//! Writes a report.
+
+use std::fs::Permissions;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+/// Who may read a new file, before the mask of the process.
+const MODE: u32 = 0o666;
+
+/// Writes a file as a whole, in place of one that is there.
+///
+/// # Errors
+/// Where that cannot be done.
+pub(super) fn write_whole(path: &Path, text: &str) -> Result<()> {
+    let failed = || format!("cannot write {}", path.display());
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    let mut file = builder
+        .prefix(".aqpipe-report")
+        .permissions(Permissions::from_mode(MODE))
+        .tempfile_in(dir)
+        .with_context(failed)?;
+    file.write_all(text.as_bytes()).with_context(failed)?;
+    file.persist(path).map_err(|error| error.error).with_context(failed)?;
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! `aqpipe top`: a running process, at a glance.
+
+mod ask;
+mod command;
+mod view;
+
+pub(crate) use command::{TopArgs, top};

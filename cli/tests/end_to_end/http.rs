@@ -1,0 +1,171 @@
+//! A run that is looked at over HTTP: `--http`, `[monitor] http`, `aqpipe top`.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
+
+use crate::common::{Running, TestDir};
+
+/// Paced, so that it runs until it is stopped.
+const JOB: &str = r#"name = "job"
+
+[source]
+type = "sample"
+records = 100000
+replay = { speed = 100.0, interval_secs = 1.0 }
+
+[[transform]]
+type = "score"
+
+[sink]
+type = "null"
+"#;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+fn get(url: &str, token: Option<&str>) -> (u16, String) {
+    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(DEADLINE));
+    let agent: ureq::Agent = config.build().into();
+    let mut request = agent.get(url);
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    let mut response = request.call().expect("an answer");
+    (response.status().as_u16(), response.body_mut().read_to_string().expect("a body"))
+}
+
+/// Where a run says that it serves.
+fn address(run: &mut Running) -> String {
+    run.wait_for_log("/ shows this run");
+    let err = run.err();
+    let begin = err.find("http://").expect("an address");
+    err[begin..].split("/ shows").next().expect("an address").to_owned()
+}
+
+fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begin.elapsed() < DEADLINE, "it never came");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_run_serves_all_its_pipelines_until_it_ends() {
+    let other = JOB.replace("\"job\"", "\"other\"");
+    let dir = TestDir::with(&[("job.toml", JOB), ("other.toml", &other)]);
+    let mut run = dir.start(&["run", "job.toml", "other.toml", "--http", "127.0.0.1:0"]);
+    let url = address(&mut run);
+    let ready = until(|| Some(get(&format!("{url}/ready"), None)).filter(|(code, _)| *code == 200));
+    assert!(ready.1.contains("\"job\"") && ready.1.contains("\"other\""), "{}", ready.1);
+    assert_eq!(get(&format!("{url}/health"), None).0, 200);
+    let metrics = until(|| {
+        let (_, text) = get(&format!("{url}/metrics"), None);
+        let read = |name: &str| {
+            let line = text
+                .lines()
+                .find(|line| line.starts_with(&format!("aqpipe_read_records_total{{pipeline=\"{name}\"}}")));
+            line.is_some_and(|line| !line.ends_with(" 0"))
+        };
+        (read("job") && read("other")).then_some(text)
+    });
+    assert!(metrics.contains("aqpipe_records_total{pipeline=\"job\",stage=\"score\",direction=\"in\"}"), "{metrics}");
+    assert!(get(&url, None).1.contains("<title>"));
+
+    let told = dir.run(&["top", &url]).expect(0, &[]).out;
+    for part in ["job  running, ready", "other  running, ready", "sample -> score -> null", "stage ", "    score "] {
+        assert!(told.contains(part), "{part} in\n{told}");
+    }
+    run.terminate();
+    run.wait().expect(0, &["job: stopped"]);
+    let gone = dir.run(&["top", &url, "--once"]).expect(1, &[&format!("error: nothing answers at {url}: ")]);
+    assert!(gone.err.contains("help: is `http` set in [monitor]"), "{}", gone.err);
+}
+
+#[test]
+fn a_token_of_the_environment_opens_and_is_never_shown() {
+    let job = format!("{JOB}\n[monitor]\nhttp = \"127.0.0.1:0\"\nhttp_token_env = \"JOB_TOKEN\"\n");
+    let dir = TestDir::with(&[("job.toml", &job)]);
+    let missing = dir.run(&["run", "job.toml"]).expect(78, &["the environment variable `JOB_TOKEN`", "is not set"]);
+    assert!(!missing.err.contains("done"), "{}", missing.err);
+    let mut run = dir.start_with_env(&["run", "job.toml"], &[("JOB_TOKEN", "s3cret-token")]);
+    let url = address(&mut run);
+    assert_eq!(get(&format!("{url}/metrics"), None).0, 401);
+    let (code, text) = get(&format!("{url}/metrics"), Some("s3cret-token"));
+    assert!(code == 200 && !text.contains("s3cret-token"));
+    dir.run(&["top", &url]).expect(1, &["asks for a token", "--token-env VAR"]);
+    dir.run(&["top", &url, "--token-env", "NONE"]).expect(2, &["`NONE`, which `--token-env` names, is not set"]);
+    let token = [("MINE", "s3cret-token")];
+    let told = dir.run_with_env(&["top", &url, "--token-env", "MINE"], &token).expect(0, &[]);
+    assert!(told.out.contains("job  ") && !told.out.contains("s3cret-token"), "{}", told.out);
+    assert!(!run.err().contains("s3cret-token"));
+    run.terminate();
+    run.wait().expect(0, &[]);
+}
+
+#[test]
+fn what_cannot_be_served_is_said_before_anything_runs() {
+    let dir = TestDir::with(&[("job.toml", JOB)]);
+    let remote =
+        dir.run(&["run", "job.toml", "--http", "0.0.0.0:0"]).expect(2, &["error: --http: other machines reach"]);
+    assert!(remote.err.contains("`--http-allow-remote`"), "{}", remote.err);
+    dir.run(&["run", "job.toml", "--http", "9600"])
+        .expect(2, &["is not an IP address with a port", "`127.0.0.1:9600`"]);
+    dir.run(&["run", "job.toml", "--http", "127.0.0.1:0", "--no-monitoring"]).expect(2, &["cannot be used with"]);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let done = dir.run(&["run", "job.toml", "--http", &address]).expect(1, &[]);
+    assert!(done.err.contains(&format!("error: {address} cannot be listened on, for `job`: ")), "{}", done.err);
+    assert!(!dir.path(".aqpipe/job").exists(), "nothing has run");
+}
+
+/// A pseudo terminal: the side of the one who looks, and that of the program.
+fn terminal() -> (File, OwnedFd) {
+    let looking = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&looking).expect("granted");
+    unlockpt(&looking).expect("unlocked");
+    tcsetwinsize(&looking, Winsize { ws_row: 12, ws_col: 50, ws_xpixel: 0, ws_ypixel: 0 }).expect("a size");
+    let name = ptsname(&looking, Vec::new()).expect("a name").into_string().expect("UTF-8");
+    let of_program = File::options().read(true).write(true).open(name).expect("opens");
+    (looking.into(), of_program.into())
+}
+
+#[test]
+fn top_draws_on_a_terminal_and_gives_it_back() {
+    let dir = TestDir::with(&[("job.toml", JOB)]);
+    let mut run = dir.start(&["run", "job.toml", "--http", "127.0.0.1:0"]);
+    let url = address(&mut run);
+    let (mut looking, of_program) = terminal();
+    let before = tcgetattr(&of_program).expect("modes");
+    let side = || of_program.try_clone().expect("a side");
+    let mut command = dir.command(&["top", &url], &[]);
+    command.env("TERM", "xterm-256color").stdin(side()).stdout(side()).stderr(side());
+    let mut child = command.spawn().expect("starts");
+    drop(command);
+    let mut seen = String::new();
+    let mut buffer = [0; 4096];
+    while seen.matches("job  running").count() < 2 {
+        let count = looking.read(&mut buffer).expect("something is drawn");
+        seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
+    }
+    assert!(seen.contains("\u{1b}[?1049h"), "it draws on a screen of its own");
+    looking.write_all(b"q").expect("a key");
+    while !seen.contains("\u{1b}[?1049l") {
+        let count = looking.read(&mut buffer).expect("an end");
+        seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
+    }
+    assert!(child.wait().expect("an end").success());
+    let after = tcgetattr(&of_program).expect("modes");
+    assert_eq!(after.local_modes, before.local_modes);
+    let widest = anstream::adapter::strip_str(&seen).to_string();
+    assert!(widest.lines().all(|line| line.trim_end_matches('\r').chars().count() <= 50), "{widest}");
+    run.terminate();
+    run.wait().expect(0, &[]);
+}

@@ -1,0 +1,136 @@
+//! Alert rules for Prometheus.
+
+use std::fmt::Write as _;
+
+/// An alert rule.
+struct Rule {
+    alert: &'static str,
+    expr: &'static str,
+    hold: &'static str,
+    severity: &'static str,
+    summary: &'static str,
+    description: &'static str,
+}
+
+/// Their limits are the defaults of `[monitor.alerts]`. Those of a pipeline itself come as `AqpipeAlertFiring`.
+const RULES: &[Rule] = &[
+    Rule {
+        alert: "AqpipeAlertFiring",
+        expr: "aqpipe_alerts_firing > 0",
+        hold: "0s",
+        severity: "warning",
+        summary: "{{ $labels.pipeline }}: {{ $labels.alert }} fires",
+        description: "The pipeline's own alert fires for {{ $value }} subjects. /health says what was measured and the limit; \
+                      `{{ $labels.alert }}` in [monitor.alerts] sets it.",
+    },
+    Rule {
+        alert: "AqpipeDeadLetters",
+        expr: "sum by (instance, pipeline) (rate(aqpipe_dead_letters_total[10m])) / on (instance, pipeline) \
+               rate(aqpipe_committed_records_total{outcome=\"read\"}[10m]) > 0.1",
+        hold: "5m",
+        severity: "warning",
+        summary: "{{ $labels.pipeline }}: {{ $value | humanizePercentage }} of the records become dead letters",
+        description: "`aqpipe dead-letters list` names them with their reasons.",
+    },
+    Rule {
+        alert: "AqpipeDown",
+        expr: "aqpipe_up == 0",
+        hold: "1m",
+        severity: "critical",
+        summary: "{{ $labels.pipeline }} failed or is stuck",
+        description: "/health and the log say why. A restart goes on from the last commit.",
+    },
+    Rule {
+        alert: "AqpipeErrors",
+        expr: "rate(aqpipe_errors_total[10m]) > 0.1",
+        hold: "10m",
+        severity: "warning",
+        summary: "{{ $labels.pipeline }}: {{ $value | printf \"%.2f\" }} errors a second",
+        description: "Brokers or disks refuse requests; the log names them.",
+    },
+    Rule {
+        alert: "AqpipeFieldUnreadable",
+        expr: "sum by (instance, pipeline, field) (rate(aqpipe_cells_total{state=\"unreadable\"}[30m])) / \
+               sum by (instance, pipeline, field) (rate(aqpipe_cells_total[30m])) > 0.1",
+        hold: "10m",
+        severity: "warning",
+        summary: "{{ $labels.pipeline }}: {{ $value | humanizePercentage }} of the cells of {{ $labels.field }} are unreadable",
+        description: "The source may have changed its format or its word for \"no value\".",
+    },
+    Rule {
+        alert: "AqpipeLagGrows",
+        expr: "deriv(aqpipe_lag_records[15m]) > 0 and min_over_time(aqpipe_lag_records[15m]) > 0",
+        hold: "30m",
+        severity: "warning",
+        summary: "{{ $labels.pipeline }}: {{ $value | printf \"%.2f\" }} records a second more wait than are read",
+        description: "The pipeline is slower than its source. aqpipe_stage_busy_seconds_total says which stage takes the time.",
+    },
+    Rule {
+        alert: "AqpipeLowQuality",
+        expr: "rate(aqpipe_quality_score_sum[30m]) / rate(aqpipe_quality_score_count[30m]) < 0.7",
+        hold: "10m",
+        severity: "warning",
+        summary: "{{ $labels.pipeline }}: the mean quality score is {{ $value | printf \"%.2f\" }}",
+        description: "aqpipe_cell_objections_total says which tests object to which fields.",
+    },
+    Rule {
+        alert: "AqpipeNoCommits",
+        expr: "rate(aqpipe_read_records_total[15m]) > 0 and rate(aqpipe_checkpoints_total[15m]) == 0",
+        hold: "5m",
+        severity: "critical",
+        summary: "{{ $labels.pipeline }} reads, and commits nothing",
+        description: "Brokers or disks do not take the output; the log and /health say what it waits for.",
+    },
+    Rule {
+        alert: "AqpipeNotReady",
+        expr: "aqpipe_ready == 0 and aqpipe_up == 1",
+        hold: "30m",
+        severity: "warning",
+        summary: "{{ $labels.pipeline }} is not ready",
+        description: "/ready says why: no connection, no split, or not caught up.",
+    },
+    Rule {
+        alert: "AqpipeStationSilent",
+        expr: "time() - aqpipe_station_newest_timestamp_seconds > 86400 and on (instance, pipeline) \
+               time() - aqpipe_newest_reading_timestamp_seconds < 3600",
+        hold: "10m",
+        severity: "warning",
+        summary: "{{ $labels.pipeline }}: station {{ $labels.station }} is silent for {{ $value | humanizeDuration }}",
+        description: "Other stations of the pipeline sent readings within the last hour.",
+    },
+    Rule {
+        alert: "AqpipeUnreachableBrokers",
+        expr: "rate(aqpipe_connection_failures_total[5m]) > 0",
+        hold: "5m",
+        severity: "warning",
+        summary: "{{ $labels.pipeline }} does not reach its brokers",
+        description: "It keeps trying and loses nothing; the log names the address.",
+    },
+];
+
+/// The rules as a file for Prometheus.
+#[must_use]
+pub fn rules() -> String {
+    let mut text = "# Generated by `aqpipe metrics --write`; docs/metrics.md explains the metrics.\n\
+                    groups:\n  - name: aqpipe\n    rules:\n"
+        .to_owned();
+    for rule in RULES {
+        let _ = write!(
+            text,
+            "      - alert: {}\n        expr: {}\n        for: {}\n        labels:\n          severity: {}\n        annotations:\n          \
+             summary: {}\n          description: {}\n",
+            rule.alert,
+            quoted(rule.expr),
+            rule.hold,
+            rule.severity,
+            quoted(rule.summary),
+            quoted(rule.description)
+        );
+    }
+    text
+}
+
+/// A string of JSON is one of YAML as well.
+fn quoted(text: &str) -> serde_json::Value {
+    text.into()
+}

@@ -1,0 +1,61 @@
+//! What is measured of a run.
+
+use std::sync::Arc;
+
+use aqpipe_engine::metrics::{Metrics, Phase};
+use aqpipe_engine::monitor::{About, PipelineStatus};
+
+use super::stages::Record;
+use super::{DEAD, HOLD, SINK, SUMS, TestRun, records};
+
+#[test]
+fn a_run_is_measured_by_stage_by_split_and_by_field() {
+    let mut input = records(95);
+    input[37] = Record::bad(37, "it is bad");
+    let test = TestRun::with(input);
+    let metrics = Arc::new(Metrics::default());
+    metrics.keep_recent_output();
+    let rest = format!("{HOLD}{SUMS}{SINK}{DEAD}");
+    let summary = test.run_with("", &rest, |options| options.metrics = Arc::clone(&metrics)).expect("runs");
+    let now = summary.metrics;
+    assert_eq!((now.phase, now.read, now.counts.read, now.counts.written), (Phase::Done, 95, 95, 94));
+    assert_eq!(now.instance.as_deref(), Some("0"));
+    assert_eq!(now.checkpoints_waiting, 0, "all are committed");
+    for (what, histogram) in [
+        ("commits", &now.commit_seconds),
+        ("checkpoints", &now.checkpoint_seconds),
+        ("batches", &now.batch_seconds),
+        ("processing latency", &now.processing_latency_seconds),
+        ("event latency", &now.event_latency_seconds),
+    ] {
+        assert!(histogram.count() > 0, "{what}");
+    }
+    assert_eq!(now.batch_rows.sum(), 95.0);
+    assert_eq!(now.checkpoint_seconds.count(), now.checkpoints);
+    let split = &now.splits[0];
+    assert_eq!((now.splits.len(), split.read, split.committed.read, split.committed.dead), (1, 95, 95, 1));
+    assert_eq!((split.is_open, split.lag), (false, None));
+    let field = &now.fields[0];
+    assert_eq!((field.tally.observed(), field.tally.missing, field.flags.iter().sum::<u64>()), (94, 0, 94));
+    let recent = metrics.recent_output().expect("kept");
+    assert_eq!(recent.dead_letters()[0].reason, "it is bad");
+    assert_eq!(recent.stations().len(), 1);
+    let status = PipelineStatus::of(&About::default(), &Metrics::default().snapshot(), &now, 0);
+    let stages: Vec<(&str, u64, u64, u64)> =
+        status.stages.iter().map(|it| (&*it.stage, it.rows_in, it.rows_out, it.dead_letters)).collect();
+    let carried = [("memory", 95, 94, 1), ("hold", 94, 94, 0), ("sums", 94, 94, 0), ("memory (sink)", 94, 94, 0)];
+    assert_eq!(stages, carried);
+    assert_eq!((status.dead_letters.len(), status.dead_letters[0].count), (1, 1));
+}
+
+#[test]
+fn a_failure_is_told_and_what_was_read_is_no_commit() {
+    let mut input = records(50);
+    input[37] = Record::bad(37, "it is bad");
+    let test = TestRun::with(input);
+    let metrics = Arc::new(Metrics::default());
+    test.run_with("", SINK, |options| options.metrics = Arc::clone(&metrics)).expect_err("fails");
+    let now = metrics.snapshot();
+    assert_eq!((now.phase, now.failure.as_deref()), (Phase::Failed, Some("memory: it is bad at memory:37")));
+    assert!(now.read > now.counts.read && now.counts.read == 37, "{} read, {}", now.read, now.counts.read);
+}
