@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use aqpipe_console::notify::Notifier;
 use aqpipe_engine::ErrorKind;
 use aqpipe_engine::config::{LogLevel, Pipeline};
-use aqpipe_engine::monitor::{About, Monitor, Monitored, summary};
+use aqpipe_engine::monitor::{About, AlertListener, Monitor, Monitored, summary};
 use aqpipe_engine::run::{Outcome, RunOptions, Summary};
 use aqpipe_engine::stage::{CheckpointPolicy, Extensions, Latch};
 
@@ -64,6 +65,9 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<Level>,
 }
+
+/// How long notifications of alerts may take after the end: a process that is to be stopped has little more.
+const NOTIFY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The levels of `--log-level`.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -150,6 +154,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     });
     drop((server, service, logging));
     let exit = print_summaries(&jobs, &outcomes);
+    let until = Instant::now() + NOTIFY_TIMEOUT;
+    jobs.iter().filter_map(|job| job.notifier.as_ref()).for_each(|notifier| notifier.finish(until));
     if open_files.is_exhausted() {
         printer::error(&open_files::exhausted_message(), None);
         return Ok(exit.max(Exit::Failed));
@@ -162,6 +168,7 @@ struct Job {
     pipeline: Pipeline,
     options: RunOptions,
     monitor: Monitor,
+    notifier: Option<Arc<Notifier>>,
     /// Opened when this pipeline ends.
     done: Arc<Latch>,
     /// The `done` of the pipelines that write what this one reads.
@@ -184,8 +191,11 @@ fn jobs(pipelines: &[Pipeline], dependencies: &Dependencies, args: &RunArgs, sha
                 ..RunOptions::default()
             };
             let monitored = monitored(pipeline, options.until_end);
-            let monitor = Monitor::new(monitored, Arc::clone(&options.metrics), options.clock.clone(), None);
-            Job { pipeline: pipeline.clone(), options, monitor, done: Arc::clone(&latches[i]), writers }
+            let settings = Some(&monitored.settings).filter(|settings| settings.enabled);
+            let notifier = settings.and_then(|settings| Notifier::start(&pipeline.name, &settings.notify));
+            let listener = notifier.clone().map(|notifier| notifier as Arc<dyn AlertListener>);
+            let monitor = Monitor::new(monitored, Arc::clone(&options.metrics), options.clock.clone(), listener);
+            Job { pipeline: pipeline.clone(), options, monitor, notifier, done: Arc::clone(&latches[i]), writers }
         })
         .collect()
 }
