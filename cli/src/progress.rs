@@ -7,10 +7,10 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use aqpipe_engine::monitor::Metrics;
+use aqpipe_engine::monitor::{Metrics, Monitor};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::status::Status;
+use crate::status::status_line;
 use crate::terminal;
 
 /// How often a bar is redrawn.
@@ -56,10 +56,10 @@ impl ProgressBars {
 
     /// Shows the status of an endless pipeline until the returned guard is dropped.
     #[must_use]
-    pub(crate) fn show_status(&self, mut status: Status) -> TrackedBar {
+    pub(crate) fn show_status(&self, monitor: Monitor) -> TrackedBar {
         // Cut off at the width of the terminal.
         let begin = |bar: &ProgressBar| bar.set_style(style("{wide_msg}"));
-        self.follow(STATUS_INTERVAL, begin, move |bar| bar.set_message(status.line()))
+        self.follow(STATUS_INTERVAL, begin, move |bar| bar.set_message(status_line(&monitor)))
     }
 
     /// A bar that is updated at intervals, where there is a terminal.

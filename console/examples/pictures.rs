@@ -4,7 +4,7 @@ use std::io;
 
 use aqpipe_console::pictures::{
     Bar, Frame, HeatCell, Line, Mark, Presence, Reading, Row, STYLE, Scale, Shade, Span, Step, availability, calendar,
-    heat_map, histogram, profile, series, stacked_bars, trend,
+    heat_map, histogram, profile, series, stacked_bars, terminal_line, trend,
 };
 
 const START_MS: i64 = 1_078_941_600_000;
@@ -21,6 +21,8 @@ fn main() -> io::Result<()> {
     for (class, name, svg) in pictures() {
         page += &format!("<section class={class}><h2>{name}, {} bytes</h2>{svg}</section>", svg.len());
     }
+    let line: Vec<(i64, Option<f64>)> = readings(120).iter().map(|reading| (reading.time_ms, reading.value)).collect();
+    page += &format!("<section><h2>terminal</h2><pre>{}</pre></section>", terminal_line(&line, 60, 4));
     std::fs::write(path, page)
 }
 

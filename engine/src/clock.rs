@@ -88,6 +88,13 @@ impl Clock {
     }
 }
 
+/// The processor time of this thread so far: waits take none.
+#[must_use]
+pub fn thread_cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
 /// Milliseconds since 1970 as RFC 3339 in UTC, with milliseconds; as a number where the calendar ends before.
 #[must_use]
 pub fn rfc3339(unix_ms: i64) -> String {

@@ -57,7 +57,7 @@ pub struct StageSnapshot {
     pub made: u64,
     /// Rows that went into others.
     pub merged: u64,
-    /// Time that its calls took, in all splits together.
+    /// Time that its calls took, in all splits together; of a source the processor time, for it waits for records.
     pub time: Duration,
 }
 

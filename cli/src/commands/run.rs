@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use aqpipe_console::notify::Notifier;
 use aqpipe_engine::ErrorKind;
 use aqpipe_engine::config::{LogLevel, Pipeline};
-use aqpipe_engine::monitor::{About, Monitor, Monitored, summary};
+use aqpipe_engine::monitor::{About, AlertListener, Monitor, Monitored, summary};
 use aqpipe_engine::run::{Outcome, RunOptions, Summary};
 use aqpipe_engine::stage::{CheckpointPolicy, Extensions, Latch};
 
@@ -19,14 +20,13 @@ use super::load;
 use crate::dependencies::Dependencies;
 use crate::exit::Exit;
 use crate::listen::{self, HttpArgs};
-use crate::logging::{self, ActiveAlerts, LogOverrides, pipeline_span};
+use crate::logging::{self, LogOverrides, pipeline_span};
 use crate::open_files::{self, OpenFilesMonitor};
 use crate::printer;
 use crate::progress::ProgressBars;
 use crate::service::Service;
 use crate::shell;
 use crate::signals::handle_signals;
-use crate::status::Status;
 
 /// Run one or several pipelines in one process.
 #[derive(Args, Debug)]
@@ -65,6 +65,9 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<Level>,
 }
+
+/// How long notifications of alerts may take after the end: a process that is to be stopped has little more.
+const NOTIFY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The levels of `--log-level`.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -141,10 +144,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     handle_signals(jobs.iter().map(|job| job.options.cancellation.clone()).collect(), logging.files())?;
     let monitored = jobs.iter().map(|job| (Arc::clone(&job.options.metrics), job.options.cancellation.clone()));
     let open_files = OpenFilesMonitor::start(monitored.collect());
-    let alerts = logging.alerts();
-    let service = Service::start(jobs.iter().map(|job| job.status(&alerts)).collect());
+    let service = Service::start(jobs.iter().map(|job| job.monitor.clone()).collect());
     let outcomes: Vec<Result<Summary, aqpipe_engine::Error>> = std::thread::scope(|scope| {
-        let running: Vec<_> = jobs.iter().map(|job| scope.spawn(|| job.run(&bars, &alerts, &open_files))).collect();
+        let running: Vec<_> = jobs.iter().map(|job| scope.spawn(|| job.run(&bars, &open_files))).collect();
         running
             .into_iter()
             .map(|thread| thread.join().unwrap_or_else(|_| Err(aqpipe_engine::Error::bug("a pipeline panicked"))))
@@ -152,6 +154,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     });
     drop((server, service, logging));
     let exit = print_summaries(&jobs, &outcomes);
+    let until = Instant::now() + NOTIFY_TIMEOUT;
+    jobs.iter().filter_map(|job| job.notifier.as_ref()).for_each(|notifier| notifier.finish(until));
     if open_files.is_exhausted() {
         printer::error(&open_files::exhausted_message(), None);
         return Ok(exit.max(Exit::Failed));
@@ -164,6 +168,7 @@ struct Job {
     pipeline: Pipeline,
     options: RunOptions,
     monitor: Monitor,
+    notifier: Option<Arc<Notifier>>,
     /// Opened when this pipeline ends.
     done: Arc<Latch>,
     /// The `done` of the pipelines that write what this one reads.
@@ -186,8 +191,11 @@ fn jobs(pipelines: &[Pipeline], dependencies: &Dependencies, args: &RunArgs, sha
                 ..RunOptions::default()
             };
             let monitored = monitored(pipeline, options.until_end);
-            let monitor = Monitor::new(monitored, Arc::clone(&options.metrics), options.clock.clone(), None);
-            Job { pipeline: pipeline.clone(), options, monitor, done: Arc::clone(&latches[i]), writers }
+            let settings = Some(&monitored.settings).filter(|settings| settings.enabled);
+            let notifier = settings.and_then(|settings| Notifier::start(&pipeline.name, &settings.notify));
+            let listener = notifier.clone().map(|notifier| notifier as Arc<dyn AlertListener>);
+            let monitor = Monitor::new(monitored, Arc::clone(&options.metrics), options.clock.clone(), listener);
+            Job { pipeline: pipeline.clone(), options, monitor, notifier, done: Arc::clone(&latches[i]), writers }
         })
         .collect()
 }
@@ -216,16 +224,7 @@ impl Job {
         self.options.until_end || self.pipeline.source.config.ends_by_itself()
     }
 
-    fn status(&self, alerts: &ActiveAlerts) -> Status {
-        Status::new(&self.pipeline.name, Arc::clone(&self.options.metrics), alerts.clone())
-    }
-
-    fn run(
-        &self,
-        bars: &ProgressBars,
-        alerts: &ActiveAlerts,
-        open_files: &OpenFilesMonitor,
-    ) -> Result<Summary, aqpipe_engine::Error> {
+    fn run(&self, bars: &ProgressBars, open_files: &OpenFilesMonitor) -> Result<Summary, aqpipe_engine::Error> {
         let span = pipeline_span(&self.pipeline.name);
         let _entered = span.enter();
         tracing::info!("{}", self.pipeline.topology);
@@ -245,7 +244,7 @@ impl Job {
             }
             let bar = match self.pipeline.source.config.boundedness().is_bounded() {
                 true => bars.track(&self.pipeline.name, Arc::clone(&self.options.metrics)),
-                false => bars.show_status(self.status(alerts)),
+                false => bars.show_status(self.monitor.clone()),
             };
             let watching = self.monitor.start();
             let result = aqpipe_engine::run::run(&self.pipeline, &self.options);

@@ -7,8 +7,10 @@ use tracing::field::{Field, Visit};
 
 use super::pipeline_name::PIPELINE_FIELD;
 
-/// The target of the line that says at intervals how a pipeline does. Its fields are the numbers of its message.
+/// The target of the line that says at intervals how a pipeline does, and of alerts. Their fields are the numbers of the message.
 pub(super) const MONITOR_TARGET: &str = "aqpipe::monitor";
+/// The field by which an alert is told from the periodic line.
+pub(super) const ALERT_FIELD: &str = "alert";
 /// The target of what logs say of themselves. Its fields are the numbers of its message.
 pub(super) const LOG_TARGET: &str = "aqpipe::log";
 

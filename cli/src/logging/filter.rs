@@ -8,7 +8,7 @@ use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Filter};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::event_text::MONITOR_TARGET;
+use super::event_text::{ALERT_FIELD, MONITOR_TARGET};
 use super::pipeline_name::pipeline_of;
 use super::repeats;
 
@@ -25,7 +25,8 @@ pub(super) struct PipelineFilter {
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for PipelineFilter {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        let is_left_out = self.has_status_line && metadata.target() == MONITOR_TARGET;
+        let is_periodic = metadata.target() == MONITOR_TARGET && metadata.fields().field(ALERT_FIELD).is_none();
+        let is_left_out = self.has_status_line && is_periodic;
         metadata.is_span() || (*metadata.level() <= self.max_level && !is_left_out)
     }
 

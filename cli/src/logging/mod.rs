@@ -4,7 +4,6 @@
 //! emitted in, or, on threads of librdkafka, to the one that its field `pipeline` names. tracing-subscriber's `EnvFilter`
 //! knows no fields of events, and its JSON nests the name in spans, so filter and formats are written here.
 
-mod active_alerts;
 mod console;
 mod event_text;
 mod file;
@@ -19,7 +18,6 @@ mod setup;
 mod terminal_text;
 mod text;
 
-pub(crate) use active_alerts::ActiveAlerts;
 pub(crate) use pipeline_name::pipeline_span;
 pub(crate) use setup::{LogFiles, LogOverrides, start};
 

@@ -13,7 +13,6 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry};
 
-use super::active_alerts::{ActiveAlerts, NoteAlerts};
 use super::console::Console;
 use super::file::LogFile;
 use super::filter::PipelineFilter;
@@ -40,7 +39,6 @@ pub(crate) struct LogOverrides {
 /// What is logged is logged until this is dropped: then repeated messages that were held back are told.
 pub(crate) struct Logging {
     files: LogFiles,
-    alerts: ActiveAlerts,
     _notices: NoticeThread,
 }
 
@@ -48,11 +46,6 @@ impl Logging {
     /// The files that are written to.
     pub(crate) fn files(&self) -> LogFiles {
         self.files.clone()
-    }
-
-    /// The alerts that are active, as they are logged.
-    pub(crate) fn alerts(&self) -> ActiveAlerts {
-        self.alerts.clone()
     }
 }
 
@@ -80,12 +73,8 @@ pub(crate) fn start(pipelines: &[Pipeline], overrides: &LogOverrides, bars: &Pro
     let filter = |pipeline| PipelineFilter { pipeline, levels: Arc::clone(&levels), max_level, has_status_line: false };
     let (instances, repeats) = (Instances::default(), Repeats::default());
     let notices = NoticeThread::start(repeats.clone()).context("no thread for the log")?;
-    let alerts = ActiveAlerts::default();
-    let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = vec![
-        Box::new(StorePipelineNames(instances.clone())),
-        Box::new(HoldRepeats(repeats)),
-        Box::new(NoteAlerts(alerts.clone())),
-    ];
+    let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> =
+        vec![Box::new(StorePipelineNames(instances.clone())), Box::new(HoldRepeats(repeats))];
     let console = Console(bars.clone());
     layers.push(match (overrides.json, terminal::is_shown()) {
         (true, _) => layer(console, JsonFormat(instances.clone()), filter(None)),
@@ -103,7 +92,7 @@ pub(crate) fn start(pipelines: &[Pipeline], overrides: &LogOverrides, bars: &Pro
         });
     }
     tracing_subscriber::registry().with(layers).try_init().context("logging was started twice")?;
-    Ok(Logging { files, alerts, _notices: notices })
+    Ok(Logging { files, _notices: notices })
 }
 
 /// A file that gets lines of one pipeline or of all.

@@ -7,7 +7,6 @@ use serde_json::Value;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer as _, Registry};
 
-use super::active_alerts::{ActiveAlerts, NoteAlerts};
 use super::event_text::MONITOR_TARGET;
 use super::filter::PipelineFilter;
 use super::json::JsonFormat;
@@ -45,12 +44,11 @@ struct Logged {
     file: Vec<String>,
     json: Vec<Value>,
     told: Vec<String>,
-    alerts: ActiveAlerts,
 }
 
 fn logged(has_status_line: bool, log: impl FnOnce()) -> Logged {
     let [console, file, json] = <[Buffer; 3]>::default();
-    let (instances, repeats, alerts) = (Instances::default(), Repeats::default(), ActiveAlerts::default());
+    let (instances, repeats) = (Instances::default(), Repeats::default());
     let filter = |has_status_line| PipelineFilter {
         pipeline: None,
         levels: Arc::default(),
@@ -65,7 +63,6 @@ fn logged(has_status_line: bool, log: impl FnOnce()) -> Logged {
     let layers = vec![
         StorePipelineNames(instances.clone()).boxed(),
         HoldRepeats(repeats.clone()).boxed(),
-        NoteAlerts(alerts.clone()).boxed(),
         layer()
             .with_writer(writer(&console))
             .event_format(TextFormat { instances: None })
@@ -81,13 +78,7 @@ fn logged(has_status_line: bool, log: impl FnOnce()) -> Logged {
     tracing::subscriber::with_default(Registry::default().with(layers), log);
     let told = repeats.told(std::time::Instant::now(), true).into_iter().map(|notice| notice.text).collect();
     let parse = |line: String| serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-    Logged {
-        console: console.lines(),
-        file: file.lines(),
-        json: json.lines().into_iter().map(parse).collect(),
-        told,
-        alerts,
-    }
+    Logged { console: console.lines(), file: file.lines(), json: json.lines().into_iter().map(parse).collect(), told }
 }
 
 /// The lines without their times.
@@ -112,11 +103,14 @@ fn numbers_are_numbers_in_json_and_the_monitors_line_is_its_message_in_text() {
                 offset = -3_i64,
                 "100 records/s in"
             );
+            tracing::warn!(target: MONITOR_TARGET, alert = "quality", value = 0.5, "the score is low");
             tracing::info!(rows = 3, "began");
         });
     });
-    assert_eq!(texts(&logged.console), [" INFO job: began rows=3"], "a terminal has a status line instead");
-    assert_eq!(texts(&logged.file), [" INFO job: 100 records/s in", " INFO job: began rows=3"]);
+    let others = [" WARN job: the score is low", " INFO job: began rows=3"];
+    assert_eq!(texts(&logged.console), others, "a terminal has a status line instead of the first one");
+    assert_eq!(texts(&logged.file), [&[" INFO job: 100 records/s in"], &others[..]].concat());
+    assert_eq!((&logged.json[1]["alert"], &logged.json[1]["value"]), (&Value::from("quality"), &Value::from(0.5)));
     let line = &logged.json[0];
     let numbers = serde_json::json!({
         "level": "INFO", "pipeline": "job", "message": "100 records/s in", "records_read": 1000, "mean_score": 0.5,
@@ -174,15 +168,4 @@ fn repeated_messages_are_held_back_everywhere_and_errors_and_the_monitor_are_not
     }
     assert_eq!(logged.json.iter().filter(|line| line["message"] == "the same").count(), 11, "and one of `other`");
     assert_eq!(logged.told, ["the same stage=csv … repeated 20 times within 1 s"]);
-}
-
-#[test]
-fn alerts_are_active_from_their_warning_to_their_end() {
-    let begin = || pipeline_span("job").in_scope(|| tracing::warn!(alert = "quality", "low"));
-    assert_eq!(logged(false, begin).alerts.of("job"), ", alerts: quality");
-    let both = || {
-        begin();
-        pipeline_span("job").in_scope(|| tracing::info!(alert = "quality", "as it should be"));
-    };
-    assert_eq!(logged(false, both).alerts.of("job"), "");
 }

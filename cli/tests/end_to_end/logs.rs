@@ -127,12 +127,13 @@ fn usr1_opens_the_log_file_anew_and_the_lines_go_on_there() {
 fn hup_stops_as_term_does_and_not_where_it_is_ignored() {
     let dir = TestDir::new();
     dir.write("job.toml", WAITING);
-    let mut running = dir.start(&["run", "job.toml"]);
+    // These tests may run where it is ignored.
+    let mut running = dir.start_behind("exec env --default-signal=HUP", &["run", "job.toml"]);
     running.wait_for_log(NO_BROKER);
     running.signal(Signal::HUP);
     running.wait().expect(0, &["stopping: reading ends", "job: stopped; the next start goes on from here\n"]);
 
-    let mut running = dir.start_behind("trap '' HUP", &["run", "job.toml"]);
+    let mut running = dir.start_behind("trap '' HUP; exec", &["run", "job.toml"]);
     running.wait_for_log(NO_BROKER);
     running.signal(Signal::HUP);
     running.signal(Signal::USR1);

@@ -4,13 +4,15 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::common::TestDir;
 use crate::common::browser::Browser;
 
+/// How long the page may take to show something.
+const SHOWN_TIMEOUT: Duration = Duration::from_secs(90);
 const MARKUP: &str = "<img src=x onerror='window.ran=1'><script>window.ran=1</script>";
 
 fn pipeline(address: &str) -> String {
@@ -46,7 +48,7 @@ fn feed(dir: &TestDir, bad: &AtomicBool, end: &AtomicBool) {
 }
 
 #[test]
-#[ignore = "needs Chromium and its driver"]
+#[ignore = "needs chromedriver and Chromium"]
 fn a_browser_shows_rates_alerts_and_dead_letters_and_runs_nothing_of_them() {
     let free = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = free.local_addr().expect("an address").to_string();
@@ -66,30 +68,50 @@ fn a_browser_shows_rates_alerts_and_dead_letters_and_runs_nothing_of_them() {
 fn watch(dir: &TestDir, address: &str, bad: &AtomicBool) {
     let mut running = dir.start(&["run", "watched.toml"]);
     running.wait_until("a listener", |_| std::net::TcpStream::connect(address).is_ok());
-    let browser = Browser::start();
-    browser.open(&format!("http://{address}/"));
-    browser.wait_for("link", "a live connection", |text| text.contains("live"));
+    let browser = Browser::open(1280, 900);
+    browser.go(&format!("http://{address}/"));
+    shows(&browser, "link", "a live connection", |text| text.contains("live"));
     // The event stream brings what the page did not have when it was loaded.
-    browser.wait_for("p-throughput", "a rate", |text| rate(text).is_some_and(|rate| rate > 1.0));
-    browser.wait_for("p-fills", "fills", |text| text.contains("NO2"));
-    browser.wait_for("p-alerts", "no alert", |text| !text.contains("error_rate"));
-    let heat = browser.text("p-heat");
+    shows(&browser, "p-throughput", "a rate", |text| rate(text).is_some_and(|rate| rate > 1.0));
+    shows(&browser, "p-fills", "fills", |text| text.contains("NO2"));
+    shows(&browser, "p-alerts", "no alert", |text| !text.contains("error_rate"));
+    let heat = text(&browser, "p-heat");
     pictures(&browser, "good");
 
     bad.store(true, Ordering::Relaxed);
-    browser.wait_for("p-alerts", "the alert", |text| text.contains("error_rate") && text.contains("firing"));
-    browser.wait_for("p-dead", "a dead letter with its bytes", |text| text.contains(MARKUP));
-    browser.wait_for("p-heat", "another cell", |text| text != heat && text.contains("gross_range"));
-    browser.wait_for("p-readings", "readings", |text| text.contains("CO"));
-    assert_eq!(browser.value("window.ran ?? 'nothing'"), json!("nothing"), "the data was run");
-    assert_eq!(browser.value("document.querySelectorAll('img, iframe, object').length"), json!(0));
+    shows(&browser, "p-alerts", "the alert", |text| text.contains("error_rate"));
+    shows(&browser, "p-dead", "a dead letter with its bytes", |text| text.contains(MARKUP));
+    shows(&browser, "p-heat", "another cell", |text| text != heat && text.contains("gross_range"));
+    shows(&browser, "p-readings", "readings", |text| text.contains("CO"));
+    assert_eq!(browser.run("return window.ran ?? 'nothing'"), json!("nothing"), "the data was run");
+    assert_eq!(browser.run("return document.querySelectorAll('img, iframe, object').length"), json!(0));
     pictures(&browser, "bad");
 
     bad.store(false, Ordering::Relaxed);
-    browser.wait_for("p-alerts", "the end of the alert", |text| text.contains("resolved") && !text.contains("firing"));
+    shows(&browser, "p-alerts", "the end of the alert", |text| text.contains("resolved"));
     assert_eq!(browser.console(), Vec::<String>::new());
     running.terminate();
-    browser.wait_for("way", "that the connection is lost", |text| text.contains("No answer since"));
+    shows(&browser, "way", "that the connection is lost", |text| text.contains("No answer since"));
+}
+
+/// The text of an element as a person sees it; empty where there is none.
+fn text(browser: &Browser, id: &str) -> String {
+    let text = browser.run(&format!("return document.getElementById('{id}')?.innerText ?? ''"));
+    text.as_str().unwrap_or_default().to_owned()
+}
+
+/// Waits until the text of an element holds.
+#[track_caller]
+fn shows(browser: &Browser, id: &str, what: &str, holds: impl Fn(&str) -> bool) {
+    let began = Instant::now();
+    loop {
+        let text = text(browser, id);
+        if holds(&text) {
+            return;
+        }
+        assert!(began.elapsed() < SHOWN_TIMEOUT, "`{id}` does not show {what}, but:\n{text}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 /// The first number of a text.
@@ -97,11 +119,10 @@ fn rate(text: &str) -> Option<f64> {
     text.split(|c: char| !c.is_ascii_digit() && c != '.').find_map(|number| number.parse().ok())
 }
 
-/// Keeps pictures of the page where somebody wants to look at them.
+/// Pictures of the page, for somebody who wants to look at it.
 fn pictures(browser: &Browser, name: &str) {
-    let Some(dir) = std::env::var_os("AQPIPE_TEST_PICTURES") else { return };
     for (width, scheme) in [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")] {
-        let path = std::path::Path::new(&dir).join(format!("{name}-{width}-{scheme}.png"));
-        std::fs::write(path, browser.picture(width, scheme)).expect("written");
+        browser.emulate(width, scheme);
+        browser.screenshot(&format!("page-{name}-{width}-{scheme}"));
     }
 }

@@ -152,6 +152,13 @@ fn files_of_two_pipelines_are_told_apart_whatever_their_stations_are_called() {
     for data in data {
         assert_eq!(data["origin"]["made_by"].is_null(), data["origin"]["pipeline"] == "first");
     }
+    dir.write("third.toml", job("third", "").replace("dir = \"out\"", "dir = \"elsewhere\""));
+    let report = json(&dir, &["out", "--pipeline", "third.toml"]);
+    assert!(
+        report["notes"][0]
+            .as_str()
+            .is_some_and(|note| note.starts_with("None of these records are of the pipeline `third`"))
+    );
     let page = dir.run(&["report", "out", "-o", "-"]).expect(0, &["first: 300 records", "second: 300 records"]).out;
     assert!(page.contains("<h2 class=\"data\">first</h2>") && page.contains("<h2 class=\"data\">second</h2>"));
 }
@@ -196,7 +203,7 @@ fn capture_is_of_the_days_that_are_asked_for_and_of_the_step_that_is_given() {
         let done = dir.run(&[&["capture", "in.csv"], args].concat()).expect(0, &[]);
         done.out.lines().map(str::to_owned).collect()
     };
-    assert_eq!(table(&[])[2..4], ["station  field   whole   2024-01", "a        NO2    75.0 %  75.0 %*"]);
+    assert_eq!(table(&[])[2..4], ["station  field   whole  2024-01", "a        NO2    75.0 %  75.0 %*"]);
     let csv = table(&["--format", "csv", "--by", "year", "--from", "2024-01-01", "--to", "2024-12-31"]);
     assert_eq!(
         csv[0],
@@ -206,6 +213,8 @@ fn capture_is_of_the_days_that_are_asked_for_and_of_the_step_that_is_given() {
     let halves = dir.run(&["capture", "in.csv", "--step", "30min", "--format", "json", "--by", "month"]).expect(0, &[]);
     let halves: Value = serde_json::from_str(&halves.out).expect("JSON");
     assert_eq!((&halves[0]["expected"], &halves[0]["capture"]), (&Value::from(47), &Value::from(18.0 / 47.0)));
+    dir.run(&["capture", "in.csv", "--from", "2024-02-01", "--to", "2024-01-01"])
+        .expect(1, &["lies behind the last one"]);
     let none = json(&dir, &["in.csv", "--from", "2025-01-01"]);
     assert_eq!(none["notes"][0], "24 records are of other days and left out.");
 }
@@ -232,9 +241,11 @@ fn a_topic_is_read_to_its_end_by_its_brokers_or_by_a_pipeline() {
     }
 }
 
-/// The figures of the data set that anybody can count, by field: the missing readings, the least and the greatest value, the
-/// median, and the fills forward, backward and by the median.
-const UCI_FIGURES: [(&str, u64, f64, f64, f64, [u64; 3]); 5] = [
+/// Figures of the data set that anybody can count, of a field: its missing readings, the least, the greatest and the median value, and
+/// the fills forward, backward and by the median.
+type Figures = (&'static str, u64, f64, f64, f64, [u64; 3]);
+
+const UCI_FIGURES: [Figures; 5] = [
     ("CO(GT)", 1_683, 0.1, 11.9, 1.8, [262, 88, 1_333]),
     ("NMHC(GT)", 8_443, 7.0, 1_189.0, 150.0, [16, 12, 8_415]),
     ("C6H6(GT)", 366, 0.1, 63.7, 8.2, [42, 33, 291]),
@@ -265,6 +276,9 @@ fn the_data_set_is_read_into_a_report_with_its_figures() {
         );
         let fills = ["forward_fill", "backward_fill", "median"].map(|fill| one["fills"][fill].as_u64());
         assert_eq!(fills, [Some(forward), Some(backward), Some(by_median)], "{field}");
+    }
+    for other in ["PT08.S1(CO)", "PT08.S5(O3)", "T", "RH", "AH"] {
+        assert_eq!(series(data, other)["cells"]["filled"], 366, "{other}");
     }
     let filled: u64 =
         data["fields"].as_array().expect("fields").iter().filter_map(|one| one["cells"]["filled"].as_u64()).sum();

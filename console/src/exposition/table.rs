@@ -341,7 +341,7 @@ pub const METRICS: &[Metric] = &[
     counter(
         "aqpipe_stage_busy_seconds_total",
         &["stage"],
-        "Time that the calls of a stage took, in all splits together",
+        "Time that the calls of a stage took, in all splits together; of a source the processor time",
         |p, emit| {
             for (stage, rows) in &p.snapshot.stages {
                 emit(&[stage], Value::Quantity(rows.time.as_secs_f64()));

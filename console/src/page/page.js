@@ -7,6 +7,8 @@
   const link = document.getElementById('link');
   const way = document.getElementById('way');
   const shown = new Map();
+  // Parts that somebody uses when their news comes: the server does not send these again.
+  const waiting = new Map();
   let source = null;
   let heard = Date.now();
 
@@ -26,7 +28,7 @@
   function replace(part, html) {
     const focus = document.activeElement;
     const held = part.contains(focus) ? focus : null;
-    if (held && held.matches('select, input')) return false;
+    if (held && held.closest('form')) return false;
     const open = [...part.querySelectorAll('details[open]')].map((fold) => fold.id);
     const rolled = [...part.querySelectorAll('.scroll')].map((box) => [box.id, box.scrollLeft, box.scrollTop]);
     part.innerHTML = html;
@@ -43,11 +45,18 @@
     return true;
   }
 
+  function put(id, html) {
+    const part = document.getElementById(id);
+    waiting.delete(id);
+    if (!part || shown.get(id) === html) return;
+    if (replace(part, html)) shown.set(id, html);
+    else waiting.set(id, html);
+  }
+
   function panel(event) {
     heard = Date.now();
     const { id, html } = JSON.parse(event.data);
-    const part = document.getElementById(id);
-    if (part && shown.get(id) !== html && replace(part, html)) shown.set(id, html);
+    put(id, html);
     say('live', 'live');
   }
 
@@ -65,6 +74,7 @@
     lost();
     connect();
   }, RETRY_MS);
+  addEventListener('focusout', () => setTimeout(() => [...waiting].forEach(([id, html]) => put(id, html))));
   addEventListener('pagehide', () => source.close());
   addEventListener('pageshow', (event) => event.persisted && connect());
   connect();

@@ -3,7 +3,7 @@
 use aqpipe_engine::printable;
 use maud::{Markup, html};
 
-use crate::numbers::count;
+use crate::numbers::{count, number};
 
 /// Text from outside on one line, with nothing in it that is not seen. maud escapes it as markup.
 pub(super) fn plain(text: &str) -> std::borrow::Cow<'_, str> {
@@ -19,6 +19,12 @@ pub(super) fn marked(text: &str) -> Markup {
         return html! { (text) };
     }
     html! { @for (at, piece) in pieces.iter().enumerate() { @if at % 2 == 1 { code { (piece) } } @else { (piece) } } }
+}
+
+/// A rate.
+pub(super) fn rate(per_second: f64) -> String {
+    let rounded = if per_second >= 100.0 { per_second.round() } else { per_second };
+    format!("{}/s", number(rounded))
 }
 
 /// A count at the right of its column; nothing to worry about is pale.

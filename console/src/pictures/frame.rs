@@ -62,6 +62,8 @@ impl<'a> Frame<'a> {
             .with_body_size(self.text)
             .with_tick_length(4.0)
             .with_ticks(5)
+            // kuva keeps a line's height between the labels of the ticks and that of the axis.
+            .with_x_label_offset(0.0, -7.0)
             .with_x_label_overlap(AxisLabelOverlap::Thin)
             .with_y_tick_format(TickFormat::Custom(Arc::new(number)))
     }

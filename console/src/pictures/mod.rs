@@ -22,10 +22,12 @@
 
 mod availability;
 mod calendar;
+mod coordinates;
 mod frame;
 mod heat_map;
 mod histogram;
 mod ink;
+mod look;
 mod profile;
 mod reduce;
 mod series;

@@ -11,7 +11,8 @@ use kuva::render::color::Color;
 use kuva::render::render::{Primitive, Scene, TextAnchor};
 use maud::{Markup, PreEscaped, html};
 
-use super::ink;
+use super::coordinates::{short, shortened};
+use super::look::{Look, class, is_ink};
 
 /// The scene as `<svg class="pic" role="img">` with its title and its description.
 pub(super) fn write(scene: &Scene, title: &str, about: &str) -> String {
@@ -36,15 +37,6 @@ pub(super) fn write(scene: &Scene, title: &str, about: &str) -> String {
 
 /// The room around what is drawn.
 const MARGIN: f64 = 4.0;
-
-/// How a path is drawn.
-#[derive(Debug, Default, PartialEq)]
-struct Look {
-    class: String,
-    width: Option<f64>,
-    dash: Option<String>,
-    opacity: Option<f64>,
-}
 
 #[derive(Default)]
 struct Pen {
@@ -215,52 +207,6 @@ impl Pen {
     }
 }
 
-fn is_ink(color: &Color) -> bool {
-    !matches!(color, Color::None)
-}
-
-fn class(fill: Option<&Color>, stroke: Option<&Color>) -> String {
-    let fill = fill.filter(|color| is_ink(color)).map(|color| format!("f-{}", word(color)));
-    let stroke = stroke.filter(|color| is_ink(color)).map(|color| format!("s-{}", word(color)));
-    match (fill, stroke) {
-        (Some(fill), Some(stroke)) => format!("{fill} {stroke}"),
-        (Some(one), None) | (None, Some(one)) => one,
-        (None, None) => String::new(),
-    }
-}
-
-/// The colours that kuva chooses itself are those of separators.
-fn word(color: &Color) -> &str {
-    match color {
-        Color::Css(word) => word,
-        Color::Rgb(..) | Color::None => ink::GRID,
-    }
-}
-
-/// A tenth of a unit is finer than a pixel.
-fn short(value: f64) -> String {
-    let text = format!("{value:.1}");
-    let text = text.strip_suffix(".0").unwrap_or(&text);
-    if text == "-0" { "0".into() } else { text.into() }
-}
-
-/// The numbers of a path rounded like all others; nothing of a path with a number that is none.
-fn shortened(d: &str) -> Option<String> {
-    let mut out = String::with_capacity(d.len());
-    for token in d.split([' ', ',']).filter(|token| !token.is_empty()) {
-        let (command, number) = match token.strip_prefix(|c: char| c.is_ascii_alphabetic()) {
-            Some(rest) if !token.starts_with("inf") && !token.starts_with("NaN") => (&token[..1], rest),
-            _ => ("", token),
-        };
-        let between = command.is_empty() && !out.is_empty() && !out.ends_with(|c: char| c.is_ascii_alphabetic());
-        out.push_str(if between { " " } else { command });
-        if !number.is_empty() {
-            out.push_str(&short(number.parse().ok().filter(|value: &f64| value.is_finite())?));
-        }
-    }
-    Some(out)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,8 +233,6 @@ mod tests {
     fn what_is_no_number_is_not_drawn() {
         let svg = write(&scene(vec![rect(f64::NAN, "heat1")]), "t", "d");
         assert!(!svg.contains("<path"), "{svg}");
-        assert_eq!(shortened("M 1.26 2 L NaN 3 "), None);
-        assert_eq!(shortened("M 1.26 2 L 3.04,-0.01 Z").as_deref(), Some("M1.3 2L3 0Z"));
     }
 
     #[test]

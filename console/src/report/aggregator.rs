@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use aqpipe_engine::arrow_array::Array as _;
-use aqpipe_engine::record::{Batch, Column};
+use aqpipe_engine::record::{Batch, Column, Field, Numbers};
 
 use super::cell::{Cell, CellCounts};
 use super::civil::{Day, LocalTime};
@@ -104,20 +104,18 @@ impl Aggregator {
     /// The number of what a pipeline wrote. Beyond a hundred, the last one takes the rest.
     pub fn data(&mut self, origin: Origin) -> DataId {
         let is_it = |data: &Data| (&data.origin.pipeline, &data.origin.place) == (&origin.pipeline, &origin.place);
-        let at = match self.data.iter().position(is_it) {
-            Some(at) => at,
-            None if self.data.len() >= DATA_MAX => DATA_MAX - 1,
+        let known = self.data.iter().position(is_it);
+        let at = known.or((self.data.len() >= DATA_MAX).then_some(DATA_MAX - 1)).unwrap_or(self.data.len());
+        match self.data.get_mut(at) {
+            // Of several files, one without marks leaves the question open.
+            Some(data) => data.origin.has_marks &= origin.has_marks,
             None => {
                 let thresholds = origin.made_by.iter().flat_map(|made| &made.thresholds);
                 let thresholds = thresholds.map(|one| (one.field.clone(), one.clone())).collect();
-                self.data.push(Data { origin: origin.clone(), thresholds, ..Data::default() });
-                self.data.len() - 1
+                self.data.push(Data { origin, thresholds, ..Data::default() });
             }
-        };
-        let data = &mut self.data[at];
-        data.inputs += 1;
-        // Of several files, one without marks leaves the question open.
-        data.origin.has_marks &= origin.has_marks;
+        }
+        self.data[at].inputs += 1;
         DataId(at)
     }
 
@@ -139,12 +137,14 @@ impl Aggregator {
             let present = rows.iter().filter(|(row, ..)| scores.is_valid(*row));
             present.for_each(|(row, _, _, day)| of_data.add(*day, scores.value(*row)));
         }
+        let mut columns: Vec<(&Field, &Numbers, Option<usize>)> = Vec::new();
         for (field, column) in batch.fields().list.iter().zip(batch.columns()) {
-            let Column::Number(numbers) = column else { continue };
-            if field.derived {
-                continue;
+            if let (Column::Number(numbers), false) = (column, field.derived) {
+                columns.push((field, numbers, self.field(&field.name)));
             }
-            let number = self.field(&field.name);
+        }
+        self.open_series(&rows, &columns);
+        for (field, numbers, number) in columns {
             let threshold = self.data[data.0].threshold(&field.name).cloned();
             for (row, station, time, day) in &rows {
                 let cell = Cell::of(numbers, *row);
@@ -158,6 +158,21 @@ impl Aggregator {
                 let quality = numbers.quality_at(*row);
                 let at = (*time, *day);
                 self.series[series].add(at, cell, quality, &tests, threshold.as_ref(), &mut self.days_left);
+            }
+        }
+    }
+
+    /// Makes the series of stations that are new, one station after the other: what has a bound is then there for whole stations.
+    fn open_series(&mut self, rows: &[Row], columns: &[(&Field, &Numbers, Option<usize>)]) {
+        let mut seen: Vec<bool> = vec![false; self.stations.list.len()];
+        for (row, station, ..) in rows {
+            if std::mem::replace(&mut seen[*station], true) {
+                continue;
+            }
+            for (_, numbers, number) in columns {
+                if let (Some(number), false) = (number, Cell::of(numbers, *row) == Cell::Derived) {
+                    _ = self.series_of(*station, *number);
+                }
             }
         }
     }

@@ -25,6 +25,8 @@ impl Aggregator {
         notes.extend(self.bounds_that_were_met());
         let names = Names { stations: &self.stations.list, fields: &self.fields, tests: &self.tests };
         let mut of_data: Vec<Vec<Series>> = self.data.iter().map(|_| Vec::new()).collect();
+        // A station whose fields came later has them beside its others.
+        self.series.sort_by_key(|series| (series.station, series.field));
         for series in self.series {
             of_data[names.stations[series.station].data].push(series);
         }
@@ -91,7 +93,7 @@ fn notes_of(data: &DataReport) -> Vec<String> {
     }
     if repeated > 0 {
         notes.push(format!(
-            "{title}: {repeated} records have the time of the record before. Their readings count twice, and capture is too high."
+            "{title}: {repeated} records have the time of the record before. Where both have a value it counts twice, and capture is too high."
         ));
     }
     if late > 0 {

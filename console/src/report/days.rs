@@ -12,22 +12,31 @@ use super::scores::ScoreSummary;
 const WORST_MAX: usize = 10;
 /// Reasons of a day.
 const REASONS_MAX: usize = 4;
-/// Days that are listed: a century.
+/// Days that readings are expected on: a century. A wrong time would make them endless.
 const DAYS_MAX: usize = 36_600;
 
 /// All days from the first to the last of the schedule, of series with the schedules of their stations.
 pub(super) fn days<'s>(series: impl Iterator<Item = (&'s SeriesReport, Option<Schedule>)>) -> BTreeMap<Day, DayReport> {
     let mut days: BTreeMap<Day, DayReport> = BTreeMap::new();
+    // Series of stations with the same step expect the same.
+    let mut schedules: BTreeMap<(LocalTime, LocalTime, i64), u64> = BTreeMap::new();
     for (series, schedule) in series {
         for (day, counts) in &series.days {
             days.entry(*day).or_default().cells.add_all(counts);
         }
-        let Some(schedule) = schedule else { continue };
-        let (first, last) = (schedule.from.day(), LocalTime(schedule.end.0.saturating_sub(1)).day());
+        if let Some(Schedule { from, end, step }) = schedule {
+            *schedules.entry((from, end, step)).or_default() += 1;
+        }
+    }
+    for ((from, end, step), series) in schedules {
+        let schedule = Schedule { from, end, step };
+        let (first, last) = (from.day(), LocalTime(end.0.saturating_sub(1)).day());
         for day in (first.0..=last.0).take(DAYS_MAX) {
             let start = Day(day).start();
             let end = LocalTime(start.0.saturating_add(DAY_MICROS));
-            days.entry(Day(day)).or_default().expected += schedule.readings(start, end);
+            let expected = schedule.readings(start, end).saturating_mul(series);
+            let known = &mut days.entry(Day(day)).or_default().expected;
+            *known = known.saturating_add(expected);
         }
     }
     for day in days.values_mut() {
@@ -62,6 +71,9 @@ pub(super) fn worst_days(
     worst.into_iter().map(of_day).collect()
 }
 
+/// What may be the matter with cells, and how many it is.
+type Kind = (&'static str, fn(&CellCounts) -> u32);
+
 fn reasons(day: Day, report: &DayReport, series: &[SeriesReport]) -> Vec<String> {
     let mut fields: Vec<(&str, CellCounts)> = Vec::new();
     for series in series {
@@ -71,7 +83,7 @@ fn reasons(day: Day, report: &DayReport, series: &[SeriesReport]) -> Vec<String>
             None => fields.push((&series.field, *counts)),
         }
     }
-    let kinds: [(&str, fn(&CellCounts) -> u32); 6] = [
+    let kinds: [Kind; 6] = [
         ("failed a test", |counts| counts.failed),
         ("emptied by a test", |counts| counts.emptied),
         ("unreadable", |counts| counts.unreadable),
@@ -100,7 +112,7 @@ fn reasons(day: Day, report: &DayReport, series: &[SeriesReport]) -> Vec<String>
     if absent > 0 {
         found.push((absent, format!("{absent} readings have no record")));
     }
-    found.sort_by(|a, b| b.0.cmp(&a.0));
+    found.sort_by_key(|(cells, _)| std::cmp::Reverse(*cells));
     found.truncate(REASONS_MAX);
     found.into_iter().map(|(_, text)| text).collect()
 }

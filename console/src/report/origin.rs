@@ -1,5 +1,7 @@
 //! What is known of the pipeline that made the records.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 /// Records that belong together: what one pipeline wrote to one place.
@@ -9,6 +11,8 @@ pub struct Origin {
     pub pipeline: Option<String>,
     /// Where its records are: the beginning of the names of its files, or the topic.
     pub place: String,
+    /// The units of fields, as the description of the files or the sink has them.
+    pub units: BTreeMap<String, String>,
     /// The version of aqpipe that described the files.
     pub version: Option<String>,
     /// What the file of the pipeline says, where one was given.

@@ -50,12 +50,22 @@ fn notify_problem(document: &Document, at: usize, notify: &NotifySettings) -> Op
             let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
             let is_url = host.is_some_and(|host| !host.is_empty() && !host.starts_with(['/', ':']))
                 && !text.contains(|c: char| c.is_whitespace() || c.is_control());
-            (!is_url).then(|| {
-                Diagnostic::error("`webhook` in [[monitor.notify]] is no address of the web")
-                    .at_place(place("webhook"))
-                    .help("it begins with `https://` or `http://` and names a host")
-            })
+            if !is_url {
+                let problem = Diagnostic::error("`webhook` in [[monitor.notify]] is no address of the web");
+                let help = "it begins with `https://` or `http://` and names a host";
+                return Some(problem.at_place(place("webhook")).help(help));
+            }
+            let name = notify.headers.iter().find(|(name, value)| !is_header(name, value.reveal()))?.0;
+            let path = ["monitor", "notify", &index, "headers", name];
+            let problem = Diagnostic::error(format!("`{name}` in `headers` of [[monitor.notify]] is no header"));
+            let help = "a name has letters, digits and `-`, a value has visible characters of ASCII and spaces";
+            Some(problem.at_place(document.root.find(&path).node.span).help(help))
         }
         (Some(_), None) => None,
     }
+}
+
+fn is_header(name: &str, value: &str) -> bool {
+    let is_in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !name.is_empty() && name.chars().all(is_in_name) && value.chars().all(|c| c == ' ' || c.is_ascii_graphic())
 }

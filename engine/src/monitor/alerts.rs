@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::alert_settings::AlertKind;
 use super::measures::Firing;
 use super::notify_settings::AlertState;
@@ -19,7 +17,7 @@ const NAMED_MAX: usize = 20;
 const HISTORY_MAX: usize = 100;
 
 /// An alert that began or ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlertChange {
     /// The pipeline.
     pub pipeline: String,

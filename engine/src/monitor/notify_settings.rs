@@ -8,18 +8,21 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::alert_settings::AlertKind;
 
-/// Whom to tell of alerts: a command or a web hook, one of the two. They are told one after the other, on a thread of their own: one
-/// that fails or hangs never stops or slows the pipeline.
+/// Whom to tell of alerts: a command or a web hook, one of the two. Each has a thread of its own: one that fails or hangs never stops or
+/// slows the pipeline. At most 100 alerts wait for it, and more are counted and dropped. At the end of a run, what still waits has ten
+/// seconds. The JSON has the keys `pipeline`, `instance`, `time`, `state` (`firing` or `resolved`), `alert` (the key of its limit),
+/// `subject` (a station or a field, or null), `value`, `limit` and `text`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NotifySettings {
-    /// A program and its arguments. It gets the alert as one line of JSON on its standard input, and as `AQPIPE_ALERT` (its name),
-    /// `AQPIPE_STATE` (`firing` or `resolved`), `AQPIPE_SUBJECT`, `AQPIPE_TEXT`, `AQPIPE_VALUE`, `AQPIPE_LIMIT` and `AQPIPE_PIPELINE` in its
-    /// environment. No shell takes part.
+    /// A program and its arguments, without a shell. It gets the alert as one line of JSON on its standard input, and in its environment
+    /// as `AQPIPE_ALERT`, `AQPIPE_STATE`, `AQPIPE_SUBJECT`, `AQPIPE_TEXT`, `AQPIPE_VALUE`, `AQPIPE_LIMIT`, `AQPIPE_TIME`, `AQPIPE_PIPELINE` and
+    /// `AQPIPE_INSTANCE`. It is killed after `timeout_secs`, and not tried again.
     #[serde(default)]
     #[schemars(length(min = 1, max = 100))]
     pub command: Option<Vec<String>>,
-    /// An address to which the alert is posted as JSON. It counts as a secret: logs show its host alone.
+    /// An address to which the alert is posted as JSON, up to five times where it does not answer, or answers that it is busy or
+    /// broken (408, 425, 429, 5xx). Redirects are not followed. It counts as a secret: logs show its host alone.
     #[serde(default)]
     pub webhook: Option<SecretText>,
     /// Headers of the request, such as `{ Authorization = "Bearer ${ALERT_TOKEN}" }`. Their values count as secrets.
@@ -40,11 +43,28 @@ pub struct NotifySettings {
 }
 
 impl NotifySettings {
+    /// Its name in messages, without a secret: the program, or the host of the address.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match (&self.command, &self.webhook) {
+            (Some(command), _) => format!("command `{}`", command.first().map_or("", String::as_str)),
+            (None, Some(webhook)) => format!("web hook at `{}`", host(webhook.reveal())),
+            (None, None) => "nobody".to_owned(),
+        }
+    }
+
     /// Whether it wants to know of a change.
     #[must_use]
     pub fn wants(&self, kind: AlertKind, state: AlertState) -> bool {
         self.on.contains(&state) && self.alerts.as_ref().is_none_or(|alerts| alerts.contains(&kind))
     }
+}
+
+/// The host of an address, and its port where it has one.
+fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
 
 /// Whether an alert began or ended.
@@ -119,4 +139,25 @@ fn default_on() -> Vec<AlertState> {
 
 fn default_timeout_secs() -> u64 {
     10
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_web_hook_is_its_host_alone() {
+        for (url, name) in [
+            ("https://hooks.example.org/T0/secret?token=x#y", "hooks.example.org"),
+            ("http://user:pass@host:8080", "host:8080"),
+            ("http://user:p@ss@host/a@b", "host"),
+            ("http://[::1]:80/x", "[::1]:80"),
+        ] {
+            let settings: NotifySettings =
+                serde_json::from_value(serde_json::json!({ "webhook": url })).expect("settings");
+            assert_eq!(settings.name(), format!("web hook at `{name}`"));
+            assert!(!format!("{settings:?}").contains("://"), "{settings:?}");
+            assert!(!serde_json::to_string(&settings).expect("JSON").contains("://"));
+        }
+    }
 }

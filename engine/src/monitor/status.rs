@@ -209,7 +209,7 @@ pub struct StageStatus {
     pub made: u64,
     /// Rows that went into others.
     pub merged: u64,
-    /// Seconds that its calls took, in all splits together.
+    /// Seconds that its calls took, in all splits together; of a source those of the processor, for it waits for records.
     pub seconds: f64,
 }
 

@@ -165,7 +165,7 @@ mod tests {
         let numbers = HashMap::from([("a;b".to_owned(), 0), ("c=d".to_owned(), 1), ("T".to_owned(), 2)]);
         let mut found = Vec::new();
         for_each_pair("a;b=median;c=d=forward_fill(2);x=median;T=constant", &numbers, |number, fill| {
-            found.push((number, fill))
+            found.push((number, fill));
         });
         assert_eq!(found, [(0, "median"), (1, "forward_fill(2)"), (2, "constant")]);
         found.clear();

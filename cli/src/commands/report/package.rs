@@ -1,6 +1,6 @@
 //! What the data package beside files says of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -25,6 +25,8 @@ pub(super) struct Description {
     pub(super) prefix: Option<String>,
     /// The version of aqpipe that described it.
     pub(super) version: Option<String>,
+    /// The units of its columns.
+    pub(super) units: BTreeMap<String, String>,
     /// Its columns, where those are described.
     pub(super) columns: Option<Vec<Column>>,
 }
@@ -71,6 +73,7 @@ impl Packages {
             pipeline: own.first().and_then(|resource| text(&resource["aqpipe"]["pipeline"])),
             prefix: own.first().and_then(|resource| text(&resource["aqpipe"]["prefix"])),
             version: text(&package["aqpipe"]["version"]),
+            units: own.iter().flat_map(|resource| units(resource)).collect(),
             columns: resource.map(|resource| parts(resource)),
         }
     }
@@ -89,6 +92,11 @@ fn columns(resource: &Value) -> impl Iterator<Item = &Value> {
 
 fn names(resource: &Value) -> impl Iterator<Item = &str> {
     columns(resource).map(|column| column["name"].as_str().unwrap_or_default())
+}
+
+fn units(resource: &Value) -> impl Iterator<Item = (String, String)> {
+    columns(resource)
+        .filter_map(|column| Some((column["name"].as_str()?.to_owned(), column["unit"].as_str()?.to_owned())))
 }
 
 fn parts(resource: &Value) -> Vec<Column> {

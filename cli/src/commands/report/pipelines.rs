@@ -1,5 +1,6 @@
 //! What the files of pipelines say of the output.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use aqpipe_console::report::{MadeBy, Origin, Threshold};
@@ -51,10 +52,12 @@ impl Pipelines {
             return self.0.iter().find(|one| one.name == *pipeline);
         }
         let name = file.file_name()?.to_string_lossy().into_owned();
-        self.0.iter().find(|pipeline| {
-            let files = pipeline.sink.config.files(&pipeline.name);
-            files.is_some_and(|(_, prefix)| name.strip_prefix(&*prefix).is_some_and(|rest| rest.starts_with('_')))
-        })
+        let matching = self.0.iter().filter_map(|pipeline| {
+            let (_, prefix) = pipeline.sink.config.files(&pipeline.name)?;
+            name.strip_prefix(&*prefix)?.starts_with('_').then_some((prefix.len(), pipeline))
+        });
+        // Of two prefixes the longer one is meant.
+        matching.max_by_key(|(length, _)| *length).map(|(_, pipeline)| pipeline)
     }
 
     /// The pipeline that writes a topic.
@@ -77,10 +80,22 @@ pub(super) fn origin(pipeline: Option<&Pipeline>, description: &Description, pla
     Origin {
         pipeline: pipeline.map(|pipeline| pipeline.name.clone()).or_else(|| description.pipeline.clone()),
         place: place.to_owned(),
+        units: if description.units.is_empty() {
+            pipeline.map(units).unwrap_or_default()
+        } else {
+            description.units.clone()
+        },
         version: description.version.clone(),
         made_by: pipeline.map(made_by),
         has_marks,
     }
+}
+
+/// The units that its sink gives to a description.
+fn units(pipeline: &Pipeline) -> BTreeMap<String, String> {
+    let table = pipeline.table_of(&pipeline.sink);
+    let units = table["units"].as_object().into_iter().flatten();
+    units.filter_map(|(field, unit)| Some((field.clone(), unit.as_str()?.to_owned()))).collect()
 }
 
 fn made_by(pipeline: &Pipeline) -> MadeBy {

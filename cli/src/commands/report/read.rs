@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use aqpipe_console::report::{Aggregator, DataId, Report};
+use aqpipe_engine::Error;
 use aqpipe_engine::record::QcTests;
 use aqpipe_engine::stage::{BuildContext, DeadLetter, Registry};
 use jiff::Timestamp;
@@ -30,6 +31,9 @@ const NAME: &str = "report";
 /// # Errors
 /// Where something cannot be read.
 pub(super) fn gather(args: &InputArgs) -> Result<Option<Report>> {
+    if args.from.zip(args.to).is_some_and(|(from, to)| from > to) {
+        return Err(Error::config("the first day (`--from`) lies behind the last one (`--to`)").into());
+    }
     let files = load::Files { files: args.pipeline.clone(), set: args.set.clone() };
     let Some(pipelines) = load::load(&files)? else { return Ok(None) };
     let pipelines = Pipelines(pipelines);
@@ -45,11 +49,19 @@ pub(super) fn gather(args: &InputArgs) -> Result<Option<Report>> {
         report: Aggregator::new(args.settings()),
         packages: Packages::default(),
         tests: QcTests::default(),
+        is_known: false,
     };
     let files = reading.by_time(&inputs)?;
     std::mem::take(&mut inputs.notes).into_iter().for_each(|note| reading.report.note(note));
     files.iter().try_for_each(|file| reading.file(file))?;
     inputs.topics.iter().try_for_each(|topic| reading.topic(topic))?;
+    if !pipelines.0.is_empty() && !reading.is_known {
+        let names: Vec<&str> = pipelines.0.iter().map(|pipeline| &*pipeline.name).collect();
+        reading.report.note(format!(
+            "None of these records are of the pipeline `{}`: its ranges and its digest are left out.",
+            names.join("`, `")
+        ));
+    }
     Ok(Some(reading.report.finish(Timestamp::now().to_string())))
 }
 
@@ -61,6 +73,8 @@ struct Reading<'a> {
     packages: Packages,
     /// The tests that files name.
     tests: QcTests,
+    /// Whether a pipeline that was given made any of the records.
+    is_known: bool,
 }
 
 impl Reading<'_> {
@@ -93,6 +107,7 @@ impl Reading<'_> {
         let Some(head) = Head::read(path)? else { return Ok(()) };
         let description = self.packages.describe(path, &head.columns);
         let pipeline = self.pipelines.of_file(path, &description);
+        self.is_known |= pipeline.is_some();
         let fields = pipeline.map(|pipeline| &pipeline.fields);
         let layout = Layout::of(&head, &description, fields, self.args.key.as_deref());
         let options = match layout.source_options(path) {
@@ -122,6 +137,8 @@ impl Reading<'_> {
         let options = topic_options(topic, self.args, self.pipelines)?;
         let config = source(&self.registry, "kafka", options)?;
         let pipeline = self.pipelines.writer(topic);
+        // One that reads the topic says how.
+        self.is_known |= pipeline.is_some() || self.pipelines.reader(topic).is_some();
         let data = self.report.data(origin(pipeline, &Description::default(), topic, true));
         let numeric = pipeline.into_iter().chain(self.pipelines.reader(topic)).flat_map(|one| &one.numeric_fields);
         let cx = BuildContext::bare(NAME).with_until_end().with_numeric_fields(numeric.cloned());

@@ -1,6 +1,8 @@
 //! What tests share: a directory with the command in it, input, brokers, and readers of the output.
 
 mod acl;
+#[expect(dead_code, reason = "the tests of the page alone use more of it")]
+#[path = "../../../../console/tests/browser/driver.rs"]
 pub(crate) mod browser;
 mod data;
 mod kafka;

@@ -92,7 +92,7 @@ impl TestDir {
 
     /// Runs the command to its end under a limit of the shell: `ulimit -n 100`.
     pub(crate) fn run_below(&self, limit: &str, args: &[&str]) -> Done {
-        self.start_behind(limit, args).wait()
+        self.start_behind(&format!("{limit} && exec"), args).wait()
     }
 
     /// Starts the command.
@@ -105,11 +105,11 @@ impl TestDir {
         Running::spawn(self.command(args, env), &self.name_suffix)
     }
 
-    /// Starts the command from a shell that has done something before: `trap "" HUP`.
+    /// Starts the command from a shell, behind words of it: `trap "" HUP;`, `env …`.
     pub(crate) fn start_behind(&self, before: &str, args: &[&str]) -> Running {
         let command = self.command(args, &[]);
         let mut shell = Command::new("sh");
-        shell.args(["-c", &format!("{before} && exec \"$0\" \"$@\"")]).arg(command.get_program());
+        shell.args(["-c", &format!("{before} \"$0\" \"$@\"")]).arg(command.get_program());
         shell.args(command.get_args()).current_dir(&self.dir).stdin(Stdio::null());
         Running::spawn(shell, &self.name_suffix)
     }

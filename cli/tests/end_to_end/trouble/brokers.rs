@@ -26,7 +26,18 @@ fn a_broker_that_comes_late_goes_away_and_comes_back_costs_no_record_and_a_stop_
         .wait_until("the outage is told", |err| err.matches("WARN job: no broker answers at 127.0.0.1:").count() > 1);
     running.terminate();
     // It cannot commit, and says so in its time; the next start finds out what became of the last commit.
-    running.wait().expect(1, &["gave up waiting for the brokers"]);
+    let done = running.wait().expect(1, &["gave up waiting for the brokers"]);
+    let told: Vec<&str> =
+        done.err.lines().filter_map(|line| line.split_once("Z  WARN job: ")).map(|(_, text)| text).collect();
+    let is_outage =
+        |text: &str| text.starts_with("no broker answers at 127.0.0.1:") && text.contains("; still trying, ");
+    let others: Vec<&&str> = told.iter().filter(|text| !is_outage(text)).collect();
+    assert!(others.iter().all(|text| text.contains("`shutdown_timeout_secs`")), "{others:?}");
+    // Two outages, each told once at a time by all clients of the pipeline together.
+    for text in &told {
+        assert!(told.iter().filter(|other| *other == text).count() <= 2, "{}", done.err);
+    }
+    assert!(!done.err.lines().any(|line| line.contains("Z  WARN ") && line.contains("Local: ")), "{}", done.err);
     broker.up(&[]);
     dir.run(&["run", "job.toml"]).expect(0, &["going on after ", "job: done\n"]);
     all_once(&kafka, &topic);

@@ -16,16 +16,22 @@ pub(super) fn alerts(pipeline: &PipelineStatus, _: &View) -> Markup {
     html! {
         h2.unseen { "Alerts" }
         div aria-live="polite" {
-            @if pipeline.alerts.is_empty() { p.quiet { "No alert fires." } }
+            @if pipeline.alerts.is_empty() { p.quiet { "No alert fires. " (last(&pipeline.alert_history)) } }
             ul.firing {
                 @for alert in pipeline.alerts.iter().take(SHOWN_MAX) {
-                    li { strong { (name(alert)) } " " (marked(&alert.text)) " " span.sub { "since " (time(&alert.since)) } }
+                    li { strong { (name(alert)) } " " (marked(&alert.text)) " " span.sub { "firing since " (time(&alert.since)) } }
                 }
             }
             @if left > 0 { p.note { (left) " more alerts fire." } }
         }
         @if !pipeline.alert_history.is_empty() { (fold("d-alerts", "History of alerts", &history(&pipeline.alert_history))) }
     }
+}
+
+/// The last one that came to its end.
+fn last(history: &[AlertStatus]) -> Markup {
+    let last = history.iter().find(|alert| !alert.firing);
+    html! { @if let Some(alert) = last { span.sub { "Last: " (name(alert)) ", resolved " (time(&alert.since)) "." } } }
 }
 
 fn history(alerts: &[AlertStatus]) -> Markup {
@@ -37,7 +43,7 @@ fn history(alerts: &[AlertStatus]) -> Markup {
                     tr {
                         td { (time(&alert.since)) }
                         th scope="row" { (name(alert)) }
-                        td { @if alert.firing { span.warn { "begins" } } @else { span.good { "resolved" } } }
+                        td { @if alert.firing { span.warn { "began" } } @else { span.good { "resolved" } } }
                         td.long { (marked(&alert.text)) }
                     }
                 }

@@ -12,6 +12,8 @@ use crate::page::parts::{fold, head, more, plain, scroll, time};
 /// Groups, letters and bytes that a person reads.
 const GROUPS_MAX: usize = 30;
 const LETTERS_MAX: usize = 20;
+/// Letters that are seen at once.
+const LETTERS_OPEN: usize = 2;
 const BYTES_MAX: usize = 200;
 
 /// Dead letters by stage and reason, and the last ones.
@@ -21,10 +23,15 @@ pub(super) fn dead_letters(pipeline: &PipelineStatus, view: &View) -> Markup {
     }
     let groups = &pipeline.dead_letters[..pipeline.dead_letters.len().min(GROUPS_MAX)];
     let last = &view.dead_letters[..view.dead_letters.len().min(LETTERS_MAX)];
+    let (first, rest) = last.split_at(last.len().min(LETTERS_OPEN));
     html! {
         @if !groups.is_empty() { (scroll("s-groups", "Dead letters by reason", &by_reason(groups))) }
         (more(pipeline.dead_letters.len(), groups.len(), "reasons"))
-        @if !last.is_empty() { (fold("d-letters", &format!("The last {}", count(last.len() as u64)), &letters(last))) }
+        @if !first.is_empty() {
+            h3 { "The last ones" }
+            (letters(first))
+        }
+        @if !rest.is_empty() { (fold("d-letters", &format!("{} more", count(rest.len() as u64)), &letters(rest))) }
     }
 }
 

@@ -3,8 +3,9 @@
 use aqpipe_engine::monitor::{Distribution, PipelineStatus};
 use maud::{Markup, html};
 
-use crate::numbers::{bytes, count, duration, number, percent};
+use crate::numbers::{bytes, count, duration, percent};
 use crate::page::model::View;
+use crate::page::parts::rate;
 
 /// A row of figures.
 pub(super) fn figures(pipeline: &PipelineStatus, _: &View) -> Markup {
@@ -33,11 +34,6 @@ pub(super) fn figures(pipeline: &PipelineStatus, _: &View) -> Markup {
 
 fn figure(name: &str, value: &str, note: &str) -> Markup {
     html! { div { dt { (name) } dd.value { (value) } dd.sub { (note) } } }
-}
-
-fn rate(per_second: f64) -> String {
-    let rounded = if per_second >= 100.0 { per_second.round() } else { per_second };
-    format!("{}/s", number(rounded))
 }
 
 fn lag_note(pipeline: &PipelineStatus) -> &'static str {

@@ -45,7 +45,7 @@ pub(super) fn stages(pipeline: &PipelineStatus, _: &View) -> Markup {
         }
     };
     html! {
-        p.caption { "Rows count at once, committed or not. The time is that of all threads together." }
+        p.caption { "Rows count at once, committed or not. The time is that of all threads together; of the source it is the processor time, for it waits for records." }
         (scroll("s-stages", "Stages", &table))
         (more(pipeline.stages.len(), shown.len(), "stages"))
     }

@@ -25,8 +25,8 @@ impl Budget {
         Budget { left: share }
     }
 
-    pub(super) fn give_back(&mut self, share: Budget) {
-        self.left += share.left;
+    pub(super) fn give_back(&mut self, share: &mut Budget) {
+        self.left += std::mem::take(&mut share.left);
     }
 }
 
@@ -40,7 +40,7 @@ mod tests {
         let mut half = budget.share(2);
         assert_eq!(half.take("12345678".to_owned()), None);
         assert_eq!(half.take("1234".to_owned()).as_deref(), Some("1234"));
-        budget.give_back(half);
+        budget.give_back(&mut half);
         assert_eq!(budget.take("123456".to_owned()).as_deref(), Some("123456"));
         assert_eq!(budget.take("1".to_owned()), None);
     }

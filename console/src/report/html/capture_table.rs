@@ -12,6 +12,9 @@ use crate::report::model::{DataReport, SeriesReport};
 
 /// Rows of a table.
 const ROWS_MAX: usize = 60;
+/// Stations and fields of the table of both.
+const MATRIX_STATIONS_MAX: usize = 100;
+const MATRIX_FIELDS_MAX: usize = 20;
 /// Columns of each kind: the latest.
 const YEARS_MAX: usize = 10;
 const SEASONS_MAX: usize = 12;
@@ -34,6 +37,7 @@ pub(super) fn tables(budget: &mut Budget, data: &DataReport) -> Markup {
             "valid. " b { "*" } " marks periods of which only a part lies within the records: their share is that of this part."
         }
         (legend())
+        (matrix(budget, data))
         (one(budget, "Data capture as a whole, by year and by season, in %", data, &long))
         (one(budget, "Data capture by month, in %", data, &months))
         (rest(ROWS_MAX, data.series.len(), "series"))
@@ -49,6 +53,44 @@ fn legend() -> Markup {
             li { span.k.c {} "75 to 85 %" }
             li { span.k.d {} "below 75 %" }
         }
+    }
+}
+
+/// The whole of each station and field at a glance, where there are several stations.
+fn matrix(budget: &mut Budget, data: &DataReport) -> Markup {
+    if data.stations.len() < 2 {
+        return html! {};
+    }
+    let fields: Vec<&str> = data.fields.iter().take(MATRIX_FIELDS_MAX).map(|field| field.field.as_str()).collect();
+    // Series come station by station.
+    let stations = data.series.chunk_by(|a, b| a.station == b.station);
+    let caption = "Data capture of stations as a whole, in %";
+    let table = html! {
+        div.scroll tabindex="0" role="region" aria-label=(caption) {
+            table.capture {
+                caption { (caption) }
+                thead { tr { th.row scope="col" { "Station" } @for field in &fields { th.n scope="col" { (name(field)) } } } }
+                tbody {
+                    @for series in stations.clone().take(MATRIX_STATIONS_MAX) {
+                        tr {
+                            th.row scope="row" { (station(series.first().and_then(|one| one.station.as_deref()))) }
+                            @for field in &fields {
+                                (cell(series.iter().find(|one| one.field == *field).and_then(|one| one.capture.first())))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    };
+    let table = match budget.take(table.into_string()) {
+        Some(table) => PreEscaped(table),
+        None => left_out(caption),
+    };
+    html! {
+        (table)
+        (rest(MATRIX_STATIONS_MAX, stations.count(), "stations"))
+        (rest(MATRIX_FIELDS_MAX, data.fields.len(), "fields"))
     }
 }
 

@@ -25,7 +25,8 @@ pub(super) fn distributions(budget: &mut Budget, data: &DataReport) -> Markup {
         .iter()
         .take(ROWS_MAX)
         .map(|(series, one)| {
-            let mut row = vec![station(series.station.as_deref()), name(&series.field), count(one.count)];
+            let unit = data.origin.units.get(&series.field).map_or_else(String::new, |unit| name(unit));
+            let mut row = vec![station(series.station.as_deref()), name(&series.field), unit, count(one.count)];
             let numbers = [
                 one.mean,
                 one.standard_deviation,
@@ -45,6 +46,7 @@ pub(super) fn distributions(budget: &mut Budget, data: &DataReport) -> Markup {
     let head = [
         "Station",
         "Field",
+        "Unit",
         "Observed",
         "Mean",
         "Standard deviation",
@@ -62,21 +64,21 @@ pub(super) fn distributions(budget: &mut Budget, data: &DataReport) -> Markup {
             "Of observed values, those that failed a test among them. Quantiles are exact for series of up to 1,024 different values, and close for "
             "others: those of a t-digest."
         }
-        (table(budget, "Distributions of observed values", &head, &[0, 1], &rows))
+        (table(budget, "Distributions of observed values", &head, &[0, 1, 2], &rows))
         (rest(ROWS_MAX, known.len(), "series"))
     }
 }
 
 /// A series with its pictures; `None` where there is no room for any.
-pub(super) fn detail(budget: &mut Budget, id: &str, one: &SeriesReport) -> Option<Markup> {
+pub(super) fn detail(budget: &mut Budget, id: &str, one: &SeriesReport, unit: Option<&str>) -> Option<Markup> {
     let (course, profiles) = (one.course.as_ref()?, one.profiles.as_ref()?);
     let title = title(one);
     let mut pictures = Vec::new();
-    pictures.push(("full", "Course: the least and the greatest of each stretch", draw_course(&title, course)));
+    pictures.push(("full", "Course: the least and the greatest of each stretch", draw_course(&title, unit, course)));
     if let Some(distribution) = &one.distribution {
-        pictures.push(("half", "Distribution", draw_distribution(&title, distribution)));
+        pictures.push(("half", "Distribution", draw_distribution(&title, unit, distribution)));
     }
-    pictures.extend(draw_profiles(&title, profiles));
+    pictures.extend(draw_profiles(&title, unit, profiles));
     let size: usize = pictures.iter().map(|(_, _, svg)| svg.len()).sum();
     // A series is shown whole or not at all.
     let mut own = Budget::new(size);
@@ -99,7 +101,7 @@ pub(super) fn title(one: &SeriesReport) -> String {
     }
 }
 
-fn draw_course(title: &str, course: &Course) -> String {
+fn draw_course(title: &str, unit: Option<&str>, course: &Course) -> String {
     let mut readings = Vec::with_capacity(course.bins.len() * 2);
     let half_ms = (course.bin_seconds * 500.0) as i64;
     for bin in &course.bins {
@@ -114,18 +116,18 @@ fn draw_course(title: &str, course: &Course) -> String {
             push(time_ms, value, if flag == Flag::Fail { Mark::Fail } else { Mark::Suspect });
         }
     }
-    series(Frame::full(title), None, &readings)
+    series(Frame::full(title), unit, &readings)
 }
 
-fn draw_distribution(title: &str, distribution: &Distribution) -> String {
+fn draw_distribution(title: &str, unit: Option<&str>, distribution: &Distribution) -> String {
     let bars = &distribution.histogram;
     let ends = bars.last().map(|bar| bar.to);
     let edges: Vec<f64> = bars.iter().map(|bar| bar.from).chain(ends).collect();
     let counts: Vec<u64> = bars.iter().map(|bar| bar.count.round() as u64).collect();
-    histogram(Frame::half(title), None, &edges, &counts)
+    histogram(Frame::half(title), unit, &edges, &counts)
 }
 
-fn draw_profiles(title: &str, profiles: &Profiles) -> Vec<(&'static str, &'static str, String)> {
+fn draw_profiles(title: &str, unit: Option<&str>, profiles: &Profiles) -> Vec<(&'static str, &'static str, String)> {
     let hours: Vec<String> = (0..24).map(|hour| hour.to_string()).collect();
     let hours: Vec<&str> = hours.iter().map(String::as_str).collect();
     let all: [(&'static str, &[&str], &[ProfilePoint]); 3] = [
@@ -142,7 +144,7 @@ fn draw_profiles(title: &str, profiles: &Profiles) -> Vec<(&'static str, &'stati
                 .zip(point.p75)
                 .map(|((middle, low), high)| (middle, low, high)),
         };
-        profile(Frame::half(title), None, BAND, &names.iter().zip(points).map(step).collect::<Vec<_>>())
+        profile(Frame::half(title), unit, BAND, &names.iter().zip(points).map(step).collect::<Vec<_>>())
     };
     all.into_iter().map(|(caption, names, points)| ("half", caption, draw(names, points))).collect()
 }

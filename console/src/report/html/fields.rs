@@ -47,7 +47,7 @@ fn row(field: &FieldReport) -> Vec<String> {
     let flag = |name: &str| count(field.flags.get(name).copied().unwrap_or(0));
     let counts = [cells.observed, cells.filled, cells.unreadable, cells.emptied, cells.missing];
     let mut row = vec![name(&field.field), count(cells.cells())];
-    row.extend(counts.map(|number| count(number)));
+    row.extend(counts.map(count));
     row.extend(["good", "suspect", "fail", "unknown", "missing"].map(flag));
     row
 }

@@ -1,5 +1,7 @@
 //! What is there when, and the longest gaps.
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
 
 use super::budget::Budget;
@@ -18,28 +20,42 @@ const GAPS_MAX: usize = 25;
 
 /// The section.
 pub(super) fn gaps(budget: &mut Budget, data: &DataReport) -> Markup {
-    let shown: Vec<&SeriesReport> = data.series.iter().take(ROWS_MAX).collect();
-    let has_stations = data.stations.len() > 1;
-    let labels: Vec<String> = shown
-        .iter()
-        .map(|series| match has_stations {
-            true => format!("{} {}", station(series.station.as_deref()), series.field),
-            false => series.field.clone(),
-        })
-        .collect();
-    let spans: Vec<Vec<Span>> = shown.iter().map(|series| spans(series, data.period)).collect();
-    let rows: Vec<Row<'_>> = labels.iter().zip(&spans).map(|(name, spans)| Row { name, spans }).collect();
+    let lines = lines(data);
+    let spans: Vec<(&str, Vec<Span>)> =
+        lines.iter().take(ROWS_MAX).map(|(name, days)| (name.as_str(), spans(days, data.period))).collect();
+    let rows: Vec<Row<'_>> = spans.iter().map(|(name, spans)| Row { name, spans }).collect();
     let svg = availability(Frame::full("Availability"), &rows);
     html! {
         p { "Of each day the bar shows what most of it holds: valid values, fills, or neither." }
         (picture(budget, "Availability by day", &svg))
-        (rest(ROWS_MAX, data.series.len(), "series"))
+        (rest(ROWS_MAX, lines.len(), "rows"))
         (list(budget, data))
     }
 }
 
-/// The days of a series as stretches of one kind.
-fn spans(series: &SeriesReport, period: Option<(LocalTime, LocalTime)>) -> Vec<Span> {
+/// A row for each series, or for each station with all its fields where that would be too many.
+fn lines(data: &DataReport) -> Vec<(String, BTreeMap<Day, CellCounts>)> {
+    let has_stations = data.stations.len() > 1;
+    if !has_stations || data.series.len() <= ROWS_MAX {
+        let label = |one: &SeriesReport| match has_stations {
+            true => format!("{} {}", station(one.station.as_deref()), one.field),
+            false => one.field.clone(),
+        };
+        return data.series.iter().map(|one| (label(one), one.days.clone())).collect();
+    }
+    let stations = data.series.chunk_by(|a, b| a.station == b.station);
+    let pooled = stations.map(|of_station| {
+        let mut days: BTreeMap<Day, CellCounts> = BTreeMap::new();
+        for (day, counts) in of_station.iter().flat_map(|one| &one.days) {
+            days.entry(*day).or_default().add_all(counts);
+        }
+        (station(of_station.first().and_then(|one| one.station.as_deref())), days)
+    });
+    pooled.collect()
+}
+
+/// Days as stretches of one kind.
+fn spans(days: &BTreeMap<Day, CellCounts>, period: Option<(LocalTime, LocalTime)>) -> Vec<Span> {
     let Some((first, last)) = period else { return Vec::new() };
     let mut spans: Vec<Span> = Vec::new();
     // The days of the series, and those without any record between them.
@@ -52,7 +68,7 @@ fn spans(series: &SeriesReport, period: Option<(LocalTime, LocalTime)>) -> Vec<S
             _ => {}
         }
     };
-    for (day, counts) in &series.days {
+    for (day, counts) in days {
         push(next, *day, Presence::Missing);
         next = Day(day.0.saturating_add(1));
         push(*day, next, presence(counts));

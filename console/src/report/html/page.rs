@@ -26,7 +26,7 @@ pub fn html(report: &Report) -> String {
     for (at, data) in shown.iter().enumerate() {
         let mut share = budget.share(shown.len() - at);
         bodies.push(body(&mut share, at, data, shown.len() > 1));
-        budget.give_back(share);
+        budget.give_back(&mut share);
     }
     let titles: Vec<String> = report.data.iter().map(|data| text::name(data.origin.title())).take(DATA_MAX).collect();
     let title = if titles.is_empty() { "no records".to_owned() } else { titles.join(", ") };
@@ -110,11 +110,19 @@ fn body(budget: &mut Budget, at: usize, data: &DataReport, is_one_of_several: bo
     let detailed: Vec<_> = data.series.iter().filter(|series| series.course.is_some()).collect();
     let mut drawn = Vec::new();
     for (number, series) in detailed.iter().enumerate() {
-        let Some(detail) = details::detail(budget, &format!("s{at}-{number}"), series) else { break };
+        let unit = data.origin.units.get(&series.field).map(String::as_str);
+        let Some(detail) = details::detail(budget, &format!("s{at}-{number}"), series, unit) else { break };
         drawn.push(detail);
     }
     let series = markup! {
         p { "Of observed values: those that failed a test are among them and marked. Fills are not." }
+        nav aria-label="Series" {
+            ul {
+                @for (number, series) in detailed.iter().take(drawn.len()).enumerate() {
+                    li { a href={ "#s" (at) "-" (number) } { (details::title(series)) } }
+                }
+            }
+        }
         @for detail in &drawn { (detail) }
         @if drawn.len() < data.series.len() {
             p.left-out {

@@ -8,7 +8,7 @@ use crossbeam_channel::{SendTimeoutError, Sender};
 
 use super::checkpoint_builder::CheckpointBuilder;
 use super::schedule::CheckpointSchedule;
-use crate::clock::Clock;
+use crate::clock::{Clock, thread_cpu_time};
 use crate::error::{Error, Result};
 use crate::fault;
 use crate::metrics::{Metrics, SplitMetrics, StageMetrics, StageSnapshot};
@@ -131,12 +131,13 @@ impl Task {
         // So many records may still be read before the next checkpoint, or until it is known whether the first ones are all lost.
         let left = self.schedule.records_max.saturating_sub(self.open.accounting.counts.read);
         let left = self.losses.first_left().map_or(left, |first| first.min(left));
+        let used = thread_cpu_time();
         let polled =
             guard::call(&self.source_label, || self.reader.next(left.clamp(1, BATCH_ROWS_MAX) as usize, until))?;
         if let Poll::Rows(batch, dead) = &polled {
             let (rows_out, dead) = (batch.rows() as u64, dead.len() as u64);
-            // A wait for records that did not come is no work.
-            let time = self.clock.now() - now;
+            // Its processor time: it waits for records, and that is no work.
+            let time = thread_cpu_time().saturating_sub(used);
             let read = StageSnapshot { rows_in: rows_out + dead, rows_out, dead, time, ..StageSnapshot::default() };
             self.source_metrics.add(&read);
         }

@@ -1,38 +1,19 @@
-//! Writes the page of a made-up process with its files, to look at: `cargo run -p aqpipe-console --example page -- DIRECTORY`.
+//! A made-up process with some of everything, names that are markup among it.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::Path;
 
-use aqpipe_console::page::{ASSETS, Choice, Model, Moment, View, index, panels};
+use aqpipe_console::page::{Model, Moment, View};
 use aqpipe_console::pictures::{Mark, Reading};
 use aqpipe_engine::metrics::{Phase, RecentDeadLetter};
 use aqpipe_engine::monitor::{
-    AlertStatus, Bucket, ClientStatus, Committed, DeadLetterStatus, Distribution, FieldStatus, Health, PipelineStatus,
-    SplitStatus, StageStatus, StationStatus, StationsStatus, Status, TestStatus,
+    AlertStatus, Bucket, ClientStatus, Commits, Committed, DeadLetterStatus, Distribution, FieldStatus, Health,
+    PipelineStatus, SplitStatus, StageStatus, StationStatus, StationsStatus, Status, TestStatus,
 };
 
 const NOW_MS: i64 = 1_795_730_591_000;
 
-fn main() -> io::Result<()> {
-    let dir = std::env::args().nth(1).ok_or_else(|| io::Error::other("name a directory to write to"))?;
-    let dir = Path::new(&dir);
-    std::fs::create_dir_all(dir)?;
-    let model = model();
-    let choice = Choice::default();
-    std::fs::write(dir.join("index.html"), index(&model, &choice).into_string())?;
-    for asset in ASSETS {
-        std::fs::write(dir.join(asset.path.trim_start_matches('/')), asset.text)?;
-    }
-    // The events that a stream of the page would send, for a server of files to play.
-    let events: String = panels(&model, &choice)
-        .into_iter()
-        .map(|(id, html)| format!("event: panel\ndata: {}\n\n", serde_json::json!({ "id": id, "html": html })))
-        .collect();
-    std::fs::write(dir.join("events.txt"), events)
-}
-
-fn model() -> Model {
+/// The process.
+pub(crate) fn model() -> Model {
     let status = Status {
         version: "0.1.0".into(),
         time: "2026-11-26T22:03:11.042Z".into(),
@@ -208,7 +189,7 @@ fn pipeline() -> PipelineStatus {
         errors: 3,
         retries: 17,
         files_written: 84,
-        commits: aqpipe_engine::monitor::Commits {
+        commits: Commits {
             seconds: distribution(&seconds, &[0, 210, 90, 2, 0, 0], 0.014),
             checkpoint_seconds: distribution(&seconds, &[0, 10, 250, 42, 0, 0], 0.08),
             checkpoints: 302,

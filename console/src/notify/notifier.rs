@@ -1,0 +1,163 @@
+//! The queues and the threads of all targets.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
+
+use aqpipe_engine::monitor::{AlertChange, AlertListener, NotifySettings};
+use aqpipe_engine::stage::Latch;
+use parking_lot::Mutex;
+
+use super::command;
+use super::notification::Notification;
+use super::webhook::{RETRY_DELAY, Webhook};
+
+/// Notifications that wait for one target. A pipeline with more alerts than this has told its person enough.
+const WAITING_MAX: usize = 100;
+
+/// Tells all targets of a pipeline of its alerts.
+pub struct Notifier {
+    pipeline: String,
+    targets: Vec<Target>,
+}
+
+/// A target, as those see it who have something for it.
+struct Target {
+    settings: NotifySettings,
+    queue: Mutex<Option<SyncSender<Arc<Notification>>>>,
+    counts: Arc<TargetCounts>,
+    ended: Arc<Latch>,
+}
+
+#[derive(Default)]
+struct TargetCounts {
+    /// Those that found no room, since that was last said.
+    dropped: AtomicU64,
+    /// Those that wait, or are just delivered.
+    waiting: AtomicU64,
+}
+
+impl fmt::Debug for Notifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Notifier").field("pipeline", &self.pipeline).finish_non_exhaustive()
+    }
+}
+
+impl Notifier {
+    /// Starts a thread for each target; `None` where there is none.
+    #[must_use]
+    pub fn start(pipeline: &str, targets: &[NotifySettings]) -> Option<Arc<Notifier>> {
+        Notifier::with_retry_delay(pipeline, targets, RETRY_DELAY)
+    }
+
+    pub(super) fn with_retry_delay(
+        pipeline: &str,
+        targets: &[NotifySettings],
+        retry_delay: Duration,
+    ) -> Option<Arc<Notifier>> {
+        let targets: Vec<Target> =
+            targets.iter().filter_map(|settings| Target::start(pipeline, settings, retry_delay)).collect();
+        (!targets.is_empty()).then(|| Arc::new(Notifier { pipeline: pipeline.to_owned(), targets }))
+    }
+
+    /// Takes nothing more, and waits until what is left is delivered, but not longer than up to `until`.
+    pub fn finish(&self, until: Instant) {
+        self.targets.iter().for_each(|target| drop(target.queue.lock().take()));
+        for target in &self.targets {
+            if !target.ended.wait(until.saturating_duration_since(Instant::now())) {
+                let (left, name) = (target.counts.waiting.load(Ordering::Relaxed), target.settings.name());
+                let pipeline = self.pipeline.as_str();
+                tracing::warn!(pipeline, "{left} notifications are given up: the {name} did not take them in time");
+            }
+        }
+    }
+}
+
+impl AlertListener for Notifier {
+    fn changed(&self, change: &AlertChange) {
+        let wanting = self.targets.iter().filter(|target| target.settings.wants(change.kind, change.state));
+        let mut notification = None;
+        for target in wanting {
+            target.put(notification.get_or_insert_with(|| Arc::new(Notification::from(change))));
+        }
+    }
+}
+
+impl Target {
+    fn start(pipeline: &str, settings: &NotifySettings, retry_delay: Duration) -> Option<Target> {
+        let (sender, receiver) = sync_channel(WAITING_MAX);
+        let (counts, ended) = (Arc::<TargetCounts>::default(), Arc::<Latch>::default());
+        let delivery = Delivery {
+            pipeline: pipeline.to_owned(),
+            webhook: Webhook::of(settings, retry_delay),
+            settings: settings.clone(),
+            counts: Arc::clone(&counts),
+            _ended: OpenOnDrop(Arc::clone(&ended)),
+        };
+        let thread = std::thread::Builder::new().name("notify".into()).spawn(move || delivery.run(&receiver));
+        match thread {
+            Ok(_) => Some(Target { settings: settings.clone(), queue: Mutex::new(Some(sender)), counts, ended }),
+            Err(error) => {
+                let name = settings.name();
+                tracing::warn!(pipeline, "the {name} is told nothing: the system starts no thread for it: {error}");
+                None
+            }
+        }
+    }
+
+    fn put(&self, notification: &Arc<Notification>) {
+        let Some(queue) = &*self.queue.lock() else { return };
+        self.counts.waiting.fetch_add(1, Ordering::Relaxed);
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queue.try_send(Arc::clone(notification)) {
+            self.counts.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.counts.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The thread of a target.
+struct Delivery {
+    pipeline: String,
+    settings: NotifySettings,
+    webhook: Option<Webhook>,
+    counts: Arc<TargetCounts>,
+    _ended: OpenOnDrop,
+}
+
+struct OpenOnDrop(Arc<Latch>);
+
+impl Drop for OpenOnDrop {
+    fn drop(&mut self) {
+        self.0.open();
+    }
+}
+
+impl Delivery {
+    fn run(self, queue: &Receiver<Arc<Notification>>) {
+        let pipeline = self.pipeline.as_str();
+        while let Ok(notification) = queue.recv() {
+            if let Err(why) = self.deliver(&notification) {
+                let (name, alert, state) = (self.settings.name(), &notification.alert, notification.state.name());
+                tracing::warn!(pipeline, "the {name} was not told that the alert `{alert}` is {state}: {why}");
+            }
+            self.counts.waiting.fetch_sub(1, Ordering::Relaxed);
+            let dropped = self.counts.dropped.swap(0, Ordering::Relaxed);
+            if dropped > 0 {
+                let name = self.settings.name();
+                tracing::warn!(pipeline, "the {name} takes notifications too slowly: {dropped} were dropped");
+            }
+        }
+    }
+
+    fn deliver(&self, notification: &Notification) -> Result<(), String> {
+        match (&self.webhook, &self.settings.command) {
+            (Some(webhook), _) => webhook.post(notification),
+            (None, Some(command)) => {
+                command::run(command, notification, Duration::from_secs(self.settings.timeout_secs))
+            }
+            (None, None) => Err("it names nobody".to_owned()),
+        }
+    }
+}
