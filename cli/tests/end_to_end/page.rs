@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::common::TestDir;
 use crate::common::browser::Browser;
-use crate::http::address;
+use crate::served::address;
 
 /// How long the page may take to show something.
 const SHOWN_TIMEOUT: Duration = Duration::from_secs(90);
