@@ -59,7 +59,7 @@ fn a_log_file_is_put_aside_at_its_size_and_no_line_of_any_run_is_lost() {
     }
     // The oldest has the highest number, and the one that is written to has none.
     let number = |name: &String| name.strip_prefix("job.log.").map_or(0, |n| n.parse::<u32>().expect("a number"));
-    let mut in_order = files.clone();
+    let mut in_order = files;
     in_order.sort_by_key(|name| std::cmp::Reverse(number(name)));
     let text: String = in_order.iter().map(|name| dir.read(name)).collect();
     // Console and file have times of their own.

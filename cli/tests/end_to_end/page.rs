@@ -2,7 +2,6 @@
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -10,22 +9,48 @@ use serde_json::json;
 
 use crate::common::TestDir;
 use crate::common::browser::Browser;
+use crate::served::address;
 
 /// How long the page may take to show something.
 const SHOWN_TIMEOUT: Duration = Duration::from_secs(90);
 const MARKUP: &str = "<img src=x onerror='window.ran=1'><script>window.ran=1</script>";
 
-fn pipeline(address: &str) -> String {
-    format!(
-        "name = \"watched\"\n\n[monitor]\nhttp = \"{address}\"\nalerts = {{ window_secs = 3, error_rate = 0.2 }}\n\n\
-         [source]\ntype = \"csv\"\npath = \"log.csv\"\nfields = [\"CO\", \"NO2\"]\nfollow = true\nkey = \"station\"\n\n\
-         [[transform]]\ntype = \"impute\"\nsteps = [{{ method = \"forward_fill\", limit = 3 }}]\n\n\
-         [[transform]]\ntype = \"range_check\"\n[transform.ranges]\n\"CO\" = {{ min = 0.0, max = 50.0 }}\n\n\
-         [[transform]]\ntype = \"score\"\n\n\
-         [sink]\ntype = \"csv\"\ndir = \"out\"\nbatch_size = 10\nbatch_timeout_secs = 1\n\n\
-         [dead_letter]\ntype = \"ndjson\"\ndir = \"dead\"\nstop_above = 1.0\n"
-    )
-}
+const PIPELINE: &str = r#"name = "watched"
+
+[monitor]
+http = "127.0.0.1:0"
+alerts = { window_secs = 3, error_rate = 0.2 }
+
+[source]
+type = "csv"
+path = "log.csv"
+fields = ["CO", "NO2"]
+follow = true
+key = "station"
+
+[[transform]]
+type = "impute"
+steps = [{ method = "forward_fill", limit = 3 }]
+
+[[transform]]
+type = "range_check"
+[transform.ranges]
+"CO" = { min = 0.0, max = 50.0 }
+
+[[transform]]
+type = "score"
+
+[sink]
+type = "csv"
+dir = "out"
+batch_size = 10
+batch_timeout_secs = 1
+
+[dead_letter]
+type = "ndjson"
+dir = "dead"
+stop_above = 1.0
+"#;
 
 /// Writes a reading every 50 ms: good ones, or, while `bad`, every second one with a time that is none and a value out of range.
 fn feed(dir: &TestDir, bad: &AtomicBool, end: &AtomicBool) {
@@ -50,26 +75,23 @@ fn feed(dir: &TestDir, bad: &AtomicBool, end: &AtomicBool) {
 #[test]
 #[ignore = "needs chromedriver and Chromium"]
 fn a_browser_shows_rates_alerts_and_dead_letters_and_runs_nothing_of_them() {
-    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = free.local_addr().expect("an address").to_string();
-    drop(free);
-    let dir = TestDir::with(&[("watched.toml", &pipeline(&address)), ("log.csv", "timestamp,station,CO,NO2\n")]);
+    let dir = TestDir::with(&[("watched.toml", PIPELINE), ("log.csv", "timestamp,station,CO,NO2\n")]);
     let (bad, end) = (AtomicBool::new(false), AtomicBool::new(false));
     std::thread::scope(|scope| {
         let feeding = scope.spawn(|| feed(&dir, &bad, &end));
         // A failed assertion must not leave the feeder, which the scope would wait for.
-        let watched = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| watch(&dir, &address, &bad)));
+        let watched = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| watch(&dir, &bad)));
         end.store(true, Ordering::Relaxed);
         feeding.join().expect("feeds");
         watched.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     });
 }
 
-fn watch(dir: &TestDir, address: &str, bad: &AtomicBool) {
+fn watch(dir: &TestDir, bad: &AtomicBool) {
     let mut running = dir.start(&["run", "watched.toml"]);
-    running.wait_until("a listener", |_| std::net::TcpStream::connect(address).is_ok());
+    let url = address(&mut running);
     let browser = Browser::open(1280, 900);
-    browser.go(&format!("http://{address}/"));
+    browser.go(&url);
     shows(&browser, "link", "a live connection", |text| text.contains("live"));
     // The event stream brings what the page did not have when it was loaded.
     shows(&browser, "p-throughput", "a rate", |text| rate(text).is_some_and(|rate| rate > 1.0));

@@ -23,7 +23,11 @@ pub(super) fn marked(text: &str) -> Markup {
 
 /// A rate.
 pub(super) fn rate(per_second: f64) -> String {
-    let rounded = if per_second >= 100.0 { per_second.round() } else { per_second };
+    let rounded = match per_second {
+        100.0.. => per_second.round(),
+        10.0.. => (per_second * 10.0).round() / 10.0,
+        _ => (per_second * 100.0).round() / 100.0,
+    };
     format!("{}/s", number(rounded))
 }
 

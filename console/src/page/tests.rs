@@ -48,6 +48,7 @@ fn model(name: &str, many: usize) -> Model {
         failure: Some(text()),
         waits: vec![text()],
         health: Health { alive: true, ready: false, reasons: vec![text()], ready_reasons: vec![text()] },
+        read: 7,
         expected: Some(100),
         scores: Some(distribution.clone()),
         batch_seconds: distribution,

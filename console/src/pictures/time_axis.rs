@@ -52,12 +52,13 @@ pub(super) fn with_times(layout: Layout, (from, to): (f64, f64)) -> Layout {
         Some((_, unit, step, format)) => DateTimeAxis { unit: unit.clone(), step: *step, format: (*format).into() },
         None => DateTimeAxis::years("%Y").with_step((room / (365.0 * DAY)).ceil() as usize),
     };
+    let last = text(to, &axis.format);
     layout
         .with_x_axis_min(from)
         .with_x_axis_max(to)
         .with_x_datetime(axis)
         // Only its width is used, for the right margin.
-        .with_x_tick_format(TickFormat::Custom(Arc::new(|_| "00 Mmm".into())))
+        .with_x_tick_format(TickFormat::Custom(Arc::new(move |_| last.clone())))
         .with_x_label(format!("{} to {} UTC", minute(from), minute(to)))
 }
 

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 use crate::numbers::count;
 use crate::page::model::View;
-use crate::page::parts::{fold, head, more, plain, scroll, time};
+use crate::page::parts::{fold, head, marked, more, plain, scroll, time};
 
 /// Groups, letters and bytes that a person reads.
 const GROUPS_MAX: usize = 30;
@@ -43,7 +43,7 @@ fn by_reason(groups: &[DeadLetterStatus]) -> Markup {
                 @for group in groups {
                     tr {
                         th scope="row" { (plain(&group.stage)) }
-                        td.long { (plain(&group.reason)) }
+                        td.long { (marked(&group.reason)) }
                         td.n { (count(group.count)) }
                         td.long { (plain(&group.first_place)) }
                     }
@@ -58,7 +58,7 @@ fn letters(last: &[RecentDeadLetter]) -> Markup {
         ol.letters {
             @for letter in last {
                 li {
-                    p { strong { (plain(&letter.stage)) } ": " (plain(&letter.reason)) }
+                    p { strong { (plain(&letter.stage)) } ": " (marked(&letter.reason)) }
                     p.sub {
                         (time(&rfc3339(i64::try_from(letter.unix_ms).unwrap_or(i64::MAX)))) " · " (plain(&letter.place))
                     }

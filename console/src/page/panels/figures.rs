@@ -23,7 +23,7 @@ pub(super) fn figures(pipeline: &PipelineStatus, _: &View) -> Markup {
             (figure("Dead letters", &count(committed.dead_letters), &dead_share))
             (figure("Latency", &latency(&pipeline.processing_latency_seconds), "read to commit, mean"))
         }
-        @if let Some(expected) = pipeline.expected.filter(|expected| *expected > 0) {
+        @if let Some(expected) = pipeline.expected.filter(|expected| pipeline.read < *expected) {
             p.progress {
                 label for="progress" { (percent(pipeline.read as f64 / expected as f64)) " of " (count(expected)) " expected records read" }
                 progress id="progress" value=(pipeline.read.min(expected)) max=(expected) {}

@@ -5,10 +5,11 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
+use rdkafka::message::OwnedHeaders;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
 
-use crate::common::{Running, TestDir};
+use crate::common::{Kafka, OutgoingMessage, Running, TestDir};
 
 /// Paced, so that it runs until it is stopped.
 const JOB: &str = r#"name = "job"
@@ -39,7 +40,7 @@ fn get(url: &str, token: Option<&str>) -> (u16, String) {
 }
 
 /// Where a run says that it serves.
-fn address(run: &mut Running) -> String {
+pub(crate) fn address(run: &mut Running) -> String {
     run.wait_for_log("/ shows this run");
     let err = run.err();
     let begin = err.find("http://").expect("an address");
@@ -168,4 +169,52 @@ fn top_draws_on_a_terminal_and_gives_it_back() {
     assert!(widest.lines().all(|line| line.trim_end_matches('\r').chars().count() <= 50), "{widest}");
     run.terminate();
     run.wait().expect(0, &[]);
+}
+
+fn status(url: &str) -> serde_json::Value {
+    let (code, text) = get(&format!("{url}/api/status"), None);
+    assert_eq!(code, 200, "{text}");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
+fn a_consumer_tells_what_it_has_read_and_what_it_has_committed_and_its_lag_by_partition() {
+    let kafka = Kafka::from_env();
+    let topic = kafka.topic("watched", 2);
+    let record = |n: usize| -> OutgoingMessage {
+        let value = format!("{{\"timestamp\":\"2024-01-01T00:{n:02}:00Z\",\"station\":\"s\",\"n\":{n}}}");
+        (None, Some(value.into_bytes()), OwnedHeaders::new())
+    };
+    kafka.write_to(&topic, 0, &(0..10).map(record).collect::<Vec<_>>());
+    kafka.write_to(&topic, 1, &(0..5).map(record).collect::<Vec<_>>());
+    let source = kafka.source(&topic, "key = \"station\"\nfields = [\"n\"]\n");
+    let sink = "[sink]\ntype = \"csv\"\ndir = \"out\"\nbatch_size = 1000\nbatch_timeout_secs = 3600\n";
+    let dir = TestDir::with(&[("job.toml", &format!("name = \"job\"\n\n{source}{sink}"))]);
+    let mut run = dir.start(&["run", "job.toml", "--http", "127.0.0.1:0"]);
+    let url = address(&mut run);
+    let job = || status(&url)["pipelines"][0].clone();
+    let read = until(|| Some(job()).filter(|job| job["read"] == 15 && job["lag"] == 0));
+    assert_eq!(read["committed"]["read"], 0, "no file is due");
+    assert_eq!(read["instance"], "0");
+    let splits: Vec<(String, u64, u64)> = read["splits"]
+        .as_array()
+        .expect("splits")
+        .iter()
+        .map(|split| {
+            let number = |name: &str| split[name].as_u64().expect("a number");
+            (split["split"].as_str().unwrap_or_default().to_owned(), number("read"), number("lag"))
+        })
+        .collect();
+    assert_eq!(splits, [(format!("{topic}/0"), 10, 0), (format!("{topic}/1"), 5, 0)]);
+    assert!(read["rebalances"].as_u64() >= Some(1), "{read}");
+    // Stations are told once a second.
+    let newest = "2024-01-01T00:09:00.000Z";
+    until(|| Some(job()).filter(|job| job["stations"]["oldest"][0]["newest_reading"] == newest));
+    let reported = until(|| Some(job()).filter(|job| !job["clients"].as_array().is_some_and(Vec::is_empty)));
+    let client = &reported["clients"][0];
+    assert!(client["client"] == "kafka consumer" && client["brokers_up"].as_u64() >= Some(1), "{client}");
+    assert!(client["round_trip_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{client}");
+    run.terminate();
+    run.wait().expect(0, &["job: read 15, written 15,"]);
 }
