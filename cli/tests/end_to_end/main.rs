@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stderr, reason = "tests print how they can be repeated")]
 
+mod alerts;
 mod bad_input;
 mod changing_files;
 mod command;

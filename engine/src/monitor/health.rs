@@ -75,7 +75,7 @@ fn ready_reasons(monitored: &Monitored, now: &Snapshot, has_split: bool) -> Vec<
         match now.lag {
             Some(lag) if lag <= most => {}
             Some(lag) => {
-                reasons.push(format!("{lag} records wait in the source, and `ready_lag` in [monitor] allows {most}"))
+                reasons.push(format!("{lag} records wait in the source, and `ready_lag` in [monitor] allows {most}"));
             }
             None => reasons
                 .push("it is not known how many records wait in the source, and `ready_lag` asks for it".to_owned()),

@@ -6,12 +6,9 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::alert_settings::AlertKind;
+use super::alerts::AlertKind;
 
-/// Whom to tell of alerts: a command or a web hook, one of the two. Each has a thread of its own: one that fails or hangs never stops or
-/// slows the pipeline. At most 100 alerts wait for it, and more are counted and dropped. At the end of a run, what still waits has ten
-/// seconds. The JSON has the keys `pipeline`, `instance`, `time`, `state` (`firing` or `resolved`), `alert` (the key of its limit),
-/// `subject` (a station or a field, or null), `value`, `limit` and `text`.
+/// Somebody to tell of alerts: a command or a web hook, one of the two.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NotifySettings {

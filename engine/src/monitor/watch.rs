@@ -3,10 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::alerts::{AlertChange, Alerts};
+use super::alerts::{AlertChange, Alerts, Measures};
 use super::health::HealthWatch;
 use super::history::{History, HistoryPoint};
-use super::measures::Measures;
 use super::monitored::Monitored;
 use super::status::PipelineStatus;
 use crate::clock::rfc3339;

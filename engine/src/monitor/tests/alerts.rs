@@ -70,6 +70,17 @@ fn low_quality_is_an_alert_until_scores_are_better_by_a_margin() {
 }
 
 #[test]
+fn an_alert_without_anything_to_judge_it_by_stays_and_says_so() {
+    let mut run = Run::with(settings());
+    assert_eq!(run.pass(20, |now| carry(now, 5, 0, 0.6)).len(), 1);
+    assert_eq!(names(&run.pass(1_000, |_| {})), []);
+    let text = &run.status.alerts[0].text;
+    assert!(text.ends_with("are bad or missing (since then, there was nothing to judge it by)"), "{text}");
+    run.pass(1, |now| carry(now, 5, 0, 0.6));
+    assert!(run.status.alerts[0].text.ends_with("are bad or missing"));
+}
+
+#[test]
 fn an_outage_without_records_has_an_error_rate_too() {
     let mut run = Run::with(settings());
     let changes = run.pass(20, |now| now.errors += 1);

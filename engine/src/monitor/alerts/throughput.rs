@@ -10,7 +10,7 @@ const WINDOWS_BEFORE: u32 = 10;
 
 /// How much work waits in the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Backlog {
+pub(in crate::monitor) enum Backlog {
     /// Nobody knows.
     Unknown,
     /// No more than what is read in a second.
@@ -21,7 +21,7 @@ pub(super) enum Backlog {
 
 /// The rates of a run in steps of a sixth of the window.
 #[derive(Debug)]
-pub(super) struct Throughput {
+pub(in crate::monitor) struct Throughput {
     step: Duration,
     /// `None` for a step without records: an idle source has no throughput.
     rates: VecDeque<Option<f64>>,
@@ -32,13 +32,13 @@ pub(super) struct Throughput {
 }
 
 impl Throughput {
-    pub(super) fn new(window: Duration) -> Throughput {
+    pub(in crate::monitor) fn new(window: Duration) -> Throughput {
         let step = (window / STEPS).max(Duration::from_secs(1));
         Throughput { step, rates: VecDeque::new(), step_began: None, behind_since: None, before_fall: None }
     }
 
     /// Takes the records read up to a moment. `is_firing` says whether the alert fires.
-    pub(super) fn observe(&mut self, at: Duration, read: u64, backlog: Backlog, is_firing: bool) {
+    pub(in crate::monitor) fn observe(&mut self, at: Duration, read: u64, backlog: Backlog, is_firing: bool) {
         match backlog {
             Backlog::Behind => self.behind_since = self.behind_since.or(Some(at)),
             Backlog::CaughtUp | Backlog::Unknown => self.behind_since = None,
@@ -69,7 +69,7 @@ impl Throughput {
 
     /// The mean rate before the current window, where the source was behind for all of that window. One that was not reads as fast
     /// as records come, which is no matter of throughput.
-    pub(super) fn before(&self, at: Duration, window: Duration) -> Option<f64> {
+    pub(in crate::monitor) fn before(&self, at: Duration, window: Duration) -> Option<f64> {
         let is_behind = self.behind_since.is_some_and(|since| at.saturating_sub(since) >= window);
         self.before_fall.or_else(|| self.mean_before()).filter(|_| is_behind)
     }

@@ -11,27 +11,27 @@ const SAMPLES: u32 = 60;
 
 /// The sums of a run at one moment, as far as alerts look at them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sample {
-    pub(super) at: Duration,
+pub(in crate::monitor) struct Sample {
+    pub(in crate::monitor) at: Duration,
     /// Records read, committed or not.
-    pub(super) read: u64,
+    pub(in crate::monitor) read: u64,
     /// Records read and committed.
-    pub(super) committed: u64,
-    pub(super) dead: u64,
-    pub(super) errors: u64,
-    pub(super) scored: u64,
-    pub(super) score_sum: f64,
+    pub(in crate::monitor) committed: u64,
+    pub(in crate::monitor) dead: u64,
+    pub(in crate::monitor) errors: u64,
+    pub(in crate::monitor) scored: u64,
+    pub(in crate::monitor) score_sum: f64,
     fields: Vec<(Arc<str>, Cells)>,
 }
 
 /// Cells of a field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Cells {
-    pub(super) all: u64,
-    pub(super) missing: u64,
-    pub(super) filled: u64,
-    pub(super) unreadable: u64,
-    pub(super) fail: u64,
+pub(in crate::monitor) struct Cells {
+    pub(in crate::monitor) all: u64,
+    pub(in crate::monitor) missing: u64,
+    pub(in crate::monitor) filled: u64,
+    pub(in crate::monitor) unreadable: u64,
+    pub(in crate::monitor) fail: u64,
 }
 
 impl Cells {
@@ -55,7 +55,7 @@ impl Cells {
 
 impl Sample {
     /// The sums of a snapshot, those of the fields where somebody asks for them.
-    pub(super) fn of(now: &Snapshot, with_fields: bool) -> Sample {
+    pub(in crate::monitor) fn of(now: &Snapshot, with_fields: bool) -> Sample {
         let counts = &now.counts;
         let fields = if with_fields { &now.fields[..] } else { &[] };
         Sample {
@@ -71,7 +71,7 @@ impl Sample {
     }
 
     /// What came since an earlier sample.
-    pub(super) fn since(&self, before: &Sample) -> Sample {
+    pub(in crate::monitor) fn since(&self, before: &Sample) -> Sample {
         let fields = self.fields.iter().enumerate().map(|(place, (field, cells))| {
             // Fields stay where they are; there may be more of them.
             let earlier = before.fields.get(place).filter(|(name, _)| name == field).map(|(_, cells)| *cells);
@@ -89,25 +89,25 @@ impl Sample {
         }
     }
 
-    pub(super) fn fields(&self) -> impl Iterator<Item = (&Arc<str>, &Cells)> {
+    pub(in crate::monitor) fn fields(&self) -> impl Iterator<Item = (&Arc<str>, &Cells)> {
         self.fields.iter().map(|(field, cells)| (field, cells))
     }
 }
 
 /// The samples of the last window.
 #[derive(Debug)]
-pub(super) struct Window {
+pub(in crate::monitor) struct Window {
     length: Duration,
     samples: VecDeque<Sample>,
 }
 
 impl Window {
-    pub(super) fn new(length: Duration) -> Window {
+    pub(in crate::monitor) fn new(length: Duration) -> Window {
         Window { length, samples: VecDeque::new() }
     }
 
     /// What came in the window that ends with this sample. It is shorter at first: `at` is its length.
-    pub(super) fn push(&mut self, now: Sample) -> Sample {
+    pub(in crate::monitor) fn push(&mut self, now: Sample) -> Sample {
         let is_outside = |sample: &Sample| now.at.saturating_sub(sample.at) >= self.length;
         while self.samples.len() > 1 && self.samples.get(1).is_some_and(is_outside) {
             self.samples.pop_front();
@@ -120,7 +120,7 @@ impl Window {
         came
     }
 
-    pub(super) fn length(&self) -> Duration {
+    pub(in crate::monitor) fn length(&self) -> Duration {
         self.length
     }
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::alert_settings::AlertKind;
+use super::settings::AlertKind;
 use super::window::Cells;
 use crate::clock::rfc3339;
 
 /// What was measured.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Found {
+pub(in crate::monitor) enum Found {
     /// So many records and requests failed.
     Errors { bad: u64, attempts: u64 },
     /// So many records became dead letters.
@@ -36,21 +36,21 @@ pub(super) enum Found {
 
 /// A measured value beside its limit.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Measure {
-    pub(super) kind: AlertKind,
+pub(in crate::monitor) struct Measure {
+    pub(in crate::monitor) kind: AlertKind,
     /// The station or the field that it is about.
-    pub(super) subject: Option<Arc<str>>,
-    pub(super) value: f64,
-    pub(super) limit: f64,
-    pub(super) found: Found,
-    pub(super) level: Level,
+    pub(in crate::monitor) subject: Option<Arc<str>>,
+    pub(in crate::monitor) value: f64,
+    pub(in crate::monitor) limit: f64,
+    pub(in crate::monitor) found: Found,
+    pub(in crate::monitor) level: Level,
     /// The time that it is about; `None` for the whole run.
-    pub(super) over: Option<Duration>,
+    pub(in crate::monitor) over: Option<Duration>,
 }
 
 /// Where a value lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Level {
+pub(in crate::monitor) enum Level {
     /// Beyond its limit.
     Beyond,
     /// Within it, but by less than a margin.
@@ -61,12 +61,12 @@ pub(super) enum Level {
 
 impl Measure {
     /// The text of an alert that fires.
-    pub(super) fn firing_text(&self) -> String {
+    pub(in crate::monitor) fn firing_text(&self) -> String {
         format!("{}; {}: {}", self.measured(), self.limit_text(), self.advice())
     }
 
     /// The text of an alert that is resolved.
-    pub(super) fn resolved_text(&self) -> String {
+    pub(in crate::monitor) fn resolved_text(&self) -> String {
         format!("{}, as it should be; {}", self.measured(), self.limit_text())
     }
 

@@ -5,9 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::seconds::Seconds;
 
-/// When to warn. Values are those of a sliding window. An alert that fires resolves once its value has been back, by a margin,
-/// for as long as the window, so that a value at its limit gives one alert. Alerts begin anew with each start of the process: one that
-/// fired before says nothing of its end. A run that ends by itself is judged once more at its end, as a whole.
+/// When to warn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AlertSettings {

@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::alert_settings::AlertKind;
 use super::measures::Firing;
-use super::notify_settings::AlertState;
-use super::status::AlertStatus;
+use super::settings::AlertKind;
 use super::wording::{Found, Level, Measure};
+use crate::monitor::notify_settings::AlertState;
+use crate::monitor::status::AlertStatus;
 
 /// Alerts of a kind that are named, each with its station or field. One more alert counts the rest: a person who gets more
 /// messages reads none.
 const NAMED_MAX: usize = 20;
+/// What is said of an alert that fires while there is nothing to judge it by: its text is about an earlier time.
+const STALE: &str = " (since then, there was nothing to judge it by)";
 /// Changes that are kept for people who look.
 const HISTORY_MAX: usize = 100;
 
@@ -41,7 +43,7 @@ pub trait AlertListener: Send + Sync {
 
 /// The alerts of one run.
 #[derive(Debug)]
-pub(super) struct Alerts {
+pub(in crate::monitor) struct Alerts {
     hold: Duration,
     firing: BTreeMap<(AlertKind, Option<Arc<str>>), FiringAlert>,
     history: VecDeque<AlertStatus>,
@@ -52,17 +54,19 @@ struct FiringAlert {
     status: AlertStatus,
     /// Since when its value has been back.
     back_since: Option<Duration>,
+    /// When it was measured last.
+    measured: Duration,
 }
 
 impl Alerts {
     /// None fires. One that does is resolved once its value has been back for as long as a window.
-    pub(super) fn new(window: Duration) -> Alerts {
+    pub(in crate::monitor) fn new(window: Duration) -> Alerts {
         Alerts { hold: window, firing: BTreeMap::new(), history: VecDeque::new() }
     }
 
     /// Takes the values of a moment, and returns what begins and ends. At the end of a run (`is_final`) the limit alone decides, for
     /// no value comes after it.
-    pub(super) fn judge(
+    pub(in crate::monitor) fn judge(
         &mut self,
         mut measures: Vec<Measure>,
         at: Duration,
@@ -87,7 +91,7 @@ impl Alerts {
                 if measure.subject.is_some() && self.named(kind) >= NAMED_MAX {
                     unnamed += 1;
                 } else {
-                    changes.push(self.begin(measure, time));
+                    changes.push(self.begin(measure, at, time));
                 }
             }
             let subject = measures.iter().find(|measure| measure.kind == kind && measure.subject.is_some());
@@ -102,9 +106,13 @@ impl Alerts {
                 if self.firing.contains_key(&(kind, None)) {
                     changes.extend(self.go_on(&rest, at, time, is_final));
                 } else if unnamed > 0 {
-                    changes.push(self.begin(&rest, time));
+                    changes.push(self.begin(&rest, at, time));
                 }
             }
+        }
+        let is_stale = |alert: &FiringAlert| alert.measured < at && !alert.status.text.ends_with(STALE);
+        for alert in self.firing.values_mut().filter(|alert| !is_final && is_stale(alert)) {
+            alert.status.text.push_str(STALE);
         }
         changes
     }
@@ -113,7 +121,7 @@ impl Alerts {
         self.firing.keys().filter(|(other, subject)| *other == kind && subject.is_some()).count()
     }
 
-    fn begin(&mut self, measure: &Measure, time: &str) -> (AlertKind, AlertState, AlertStatus) {
+    fn begin(&mut self, measure: &Measure, at: Duration, time: &str) -> (AlertKind, AlertState, AlertStatus) {
         let status = AlertStatus {
             alert: measure.kind.key().to_owned(),
             subject: measure.subject.as_deref().map(str::to_owned),
@@ -124,7 +132,7 @@ impl Alerts {
             text: measure.firing_text(),
         };
         let key = (measure.kind, measure.subject.clone());
-        self.firing.insert(key, FiringAlert { status: status.clone(), back_since: None });
+        self.firing.insert(key, FiringAlert { status: status.clone(), back_since: None, measured: at });
         self.remember(&status);
         (measure.kind, AlertState::Firing, status)
     }
@@ -140,6 +148,7 @@ impl Alerts {
         let key = (measure.kind, measure.subject.clone());
         let alert = self.firing.get_mut(&key)?;
         (alert.status.value, alert.status.text) = (measure.value, measure.firing_text());
+        alert.measured = at;
         // Data that comes seldom must not end the alert of its absence each time.
         let hold = if measure.kind == AlertKind::NoDataSecs {
             self.hold.max(Duration::try_from_secs_f64(measure.limit).unwrap_or_default())
@@ -174,7 +183,7 @@ impl Alerts {
     }
 
     /// What fires, as far as values depend on it.
-    pub(super) fn firing(&self) -> Firing {
+    pub(in crate::monitor) fn firing(&self) -> Firing {
         let stations = self.firing.keys().filter(|(kind, _)| *kind == AlertKind::SilentAfter);
         Firing {
             throughput: self.firing.contains_key(&(AlertKind::Throughput, None)),
@@ -183,12 +192,12 @@ impl Alerts {
     }
 
     /// The alerts that fire now.
-    pub(super) fn active(&self) -> Vec<AlertStatus> {
+    pub(in crate::monitor) fn active(&self) -> Vec<AlertStatus> {
         self.firing.values().map(|alert| alert.status.clone()).collect()
     }
 
     /// The last changes, the newest first.
-    pub(super) fn history(&self) -> Vec<AlertStatus> {
+    pub(in crate::monitor) fn history(&self) -> Vec<AlertStatus> {
         self.history.iter().cloned().collect()
     }
 }

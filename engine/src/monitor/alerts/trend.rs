@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// How the lag grows.
 #[derive(Debug, Default)]
-pub(super) struct LagTrend {
+pub(in crate::monitor) struct LagTrend {
     last: Option<(Duration, u64)>,
     /// The lag before the windows in which it grew.
     began: u64,
@@ -13,7 +13,7 @@ pub(super) struct LagTrend {
 
 impl LagTrend {
     /// Takes the lag of a moment; a window is looked at once it has passed.
-    pub(super) fn observe(&mut self, at: Duration, lag: Option<u64>, window: Duration) {
+    pub(in crate::monitor) fn observe(&mut self, at: Duration, lag: Option<u64>, window: Duration) {
         let Some(lag) = lag else {
             *self = LagTrend::default();
             return;
@@ -33,7 +33,7 @@ impl LagTrend {
     }
 
     /// The windows in a row in which it grew, and the lag before them; `None` where it is not known.
-    pub(super) fn grew(&self) -> Option<(u32, u64)> {
+    pub(in crate::monitor) fn grew(&self) -> Option<(u32, u64)> {
         self.last.map(|_| (self.grew, self.began))
     }
 }

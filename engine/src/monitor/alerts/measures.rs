@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::alert_settings::{AlertKind, AlertSettings};
+use super::settings::{AlertKind, AlertSettings};
 use super::throughput::{Backlog, Throughput};
 use super::trend::LagTrend;
 use super::window::{Cells, Sample, Window};
@@ -19,16 +19,16 @@ const BACK_ABOVE: f64 = 0.1;
 
 /// The alerts that fire so far, as far as values depend on them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Firing {
+pub(in crate::monitor) struct Firing {
     /// Whether that of the throughput does.
-    pub(super) throughput: bool,
+    pub(in crate::monitor) throughput: bool,
     /// The stations that are silent.
-    pub(super) stations: Vec<Arc<str>>,
+    pub(in crate::monitor) stations: Vec<Arc<str>>,
 }
 
 /// Measures a run from snapshot to snapshot.
 #[derive(Debug)]
-pub(super) struct Measures {
+pub(in crate::monitor) struct Measures {
     settings: AlertSettings,
     is_bounded: bool,
     is_paced: bool,
@@ -40,7 +40,7 @@ pub(super) struct Measures {
 }
 
 impl Measures {
-    pub(super) fn new(settings: AlertSettings, is_bounded: bool, is_paced: bool) -> Measures {
+    pub(in crate::monitor) fn new(settings: AlertSettings, is_bounded: bool, is_paced: bool) -> Measures {
         let window = Duration::from_secs(settings.window_secs.max(1));
         Measures {
             settings,
@@ -54,7 +54,7 @@ impl Measures {
     }
 
     /// The values of the window that ends now, with what fires so far. What cannot be known is left out.
-    pub(super) fn of_window(&mut self, now: &Snapshot, unix_ms: u64, firing: &Firing) -> Vec<Measure> {
+    pub(in crate::monitor) fn of_window(&mut self, now: &Snapshot, unix_ms: u64, firing: &Firing) -> Vec<Measure> {
         if now.phase != Phase::Running {
             // A run that starts or stops is judged by nothing.
             return Vec::new();
@@ -84,7 +84,7 @@ impl Measures {
     }
 
     /// The values of a whole run.
-    pub(super) fn of_run(&self, now: &Snapshot, unix_ms: u64, firing: &Firing) -> Vec<Measure> {
+    pub(in crate::monitor) fn of_run(&self, now: &Snapshot, unix_ms: u64, firing: &Firing) -> Vec<Measure> {
         let mut list = self.of_sums(&Sample::of(now, self.looks_at_fields()), None);
         list.extend(self.of_stations(now, unix_ms, &firing.stations));
         list
