@@ -42,7 +42,7 @@ pub(super) fn readings(_: &PipelineStatus, view: &View) -> Markup {
         Some(station) => format!("{} at {}", plain(field), plain(station)),
     };
     html! {
-        p.caption { "The last readings that came out, committed or not." }
+        p.caption { "The last readings that came out, committed or not. Failures far off the scale stand at its edge." }
         div.plot { (PreEscaped(series(Frame::full(&title), Some(field), &view.readings))) }
         div.plot-narrow { (PreEscaped(series(Frame::half(&title), Some(field), &view.readings))) }
     }
