@@ -44,6 +44,12 @@ pub(crate) fn start(args: &HttpArgs, monitors: &[Monitor]) -> Result<Server, Exi
     let asked = |Problem { message, help }: Problem, exit| refuse(&message, &help, exit);
     let listeners = listeners(monitors, for_all, |name| std::env::var(name).ok())
         .map_err(|problem| asked(problem, Exit::Config))?;
+    for open in listeners.iter().filter(|one| !one.address.ip().is_loopback() && one.token.is_none()) {
+        tracing::warn!(
+            "whoever reaches {} sees values and records of this run: `http_token_env` in [monitor] asks for a token",
+            open.address
+        );
+    }
     // Whoever holds the port may let it go, so the next start can succeed.
     let server = Server::start(listeners).map_err(|problem| asked(problem, Exit::Failed))?;
     for address in server.addresses() {

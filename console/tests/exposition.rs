@@ -254,6 +254,12 @@ fn two_subjects_with_one_name_do_not_spoil_the_answer() {
 }
 
 fn accepted_by(program: &str, args: &[&str], input: &str) {
+    let (accepted, said) = told(program, args, input);
+    assert!(accepted && said.trim().is_empty(), "{program}: {said}");
+}
+
+/// Whether a program accepts its input, and what it says of it.
+fn told(program: &str, args: &[&str], input: &str) -> (bool, String) {
     let mut child = Command::new(program)
         .args(args)
         .stdin(Stdio::piped())
@@ -264,7 +270,7 @@ fn accepted_by(program: &str, args: &[&str], input: &str) {
     child.stdin.take().expect("stdin").write_all(input.as_bytes()).expect("input");
     let done = child.wait_with_output().expect("an end");
     let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-    assert!(done.status.success() && said.trim().is_empty(), "{program}: {}: {said}", done.status);
+    (done.status.success(), said)
 }
 
 #[test]
@@ -284,6 +290,22 @@ fn promtool_accepts_the_rules_and_they_fire_as_their_tests_say() {
         let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
         assert!(done.status.success(), "{args:?}: {said}");
     }
+}
+
+#[test]
+#[ignore = "needs promtool, which AQPIPE_TEST_PROMTOOL names"]
+fn promtool_accepts_what_the_dashboard_asks() {
+    let promtool = std::env::var("AQPIPE_TEST_PROMTOOL").expect("AQPIPE_TEST_PROMTOOL");
+    let dashboard: serde_json::Value = serde_json::from_str(&dashboard()).expect("JSON");
+    let panels = dashboard["panels"].as_array().expect("panels");
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().expect("targets"));
+    let query =
+        |target: &serde_json::Value| target["expr"].as_str().expect("a query").replace("$__rate_interval", "5m");
+    let rule = |(at, target)| serde_json::json!({ "record": format!("query:{at}"), "expr": query(target) });
+    let rules: Vec<serde_json::Value> = targets.enumerate().map(rule).collect();
+    let file = serde_json::json!({ "groups": [{ "name": "dashboard", "rules": rules }] });
+    let (accepted, said) = told(&promtool, &["check", "rules", "/dev/stdin"], &file.to_string());
+    assert!(accepted && said.contains(&format!("{} rules found", rules.len())), "{said}");
 }
 
 #[test]

@@ -64,17 +64,22 @@ impl Screen {
         let shown = if lines.len() > rows { rows.saturating_sub(1) } else { lines.len() };
         for (row, (tone, line)) in lines[..shown].iter().enumerate() {
             self.line(&mut out, row, *tone, line)?;
+            // Behind the last row, it would push the first one out.
+            if row + 1 < rows {
+                queue!(out, Print("\r\n"))?;
+            }
         }
         if shown < lines.len() {
             let more = format!("… {} more lines: make the terminal higher", lines.len() - shown);
             self.line(&mut out, shown, Tone::Quiet, &more.chars().take(columns).collect::<String>())?;
+        } else if shown < rows {
+            queue!(out, MoveTo(0, row_of(shown)), Clear(ClearType::FromCursorDown))?;
         }
-        queue!(out, Clear(ClearType::FromCursorDown))?;
         out.flush()
     }
 
     fn line(&self, out: &mut io::StdoutLock<'_>, row: usize, tone: Tone, line: &str) -> io::Result<()> {
-        queue!(out, MoveTo(0, u16::try_from(row).unwrap_or(u16::MAX)), Clear(ClearType::CurrentLine))?;
+        queue!(out, MoveTo(0, row_of(row)), Clear(ClearType::CurrentLine))?;
         match tone {
             _ if !self.has_colour => {}
             Tone::Plain => {}
@@ -87,7 +92,7 @@ impl Screen {
         if self.has_colour {
             queue!(out, ResetColor, SetAttribute(Attribute::Reset))?;
         }
-        queue!(out, Print("\r\n"))
+        Ok(())
     }
 
     /// Waits for a key, and says whether it asks to end: `q`, Escape, Ctrl-C.
@@ -113,6 +118,10 @@ impl Screen {
     pub(crate) fn is_resized(&self) -> bool {
         self.resized.take()
     }
+}
+
+fn row_of(row: usize) -> u16 {
+    u16::try_from(row).unwrap_or(u16::MAX)
 }
 
 impl Drop for Screen {

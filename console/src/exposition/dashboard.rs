@@ -234,10 +234,10 @@ fn panels() -> Vec<Value> {
         x += width;
         place
     };
-    PANELS.iter().enumerate().map(|(i, one)| panel(i + 1, one, place(one.width))).collect()
+    PANELS.iter().enumerate().map(|(i, one)| panel(i + 1, one, &place(one.width))).collect()
 }
 
-fn panel(id: usize, panel: &Panel, place: Value) -> Value {
+fn panel(id: usize, panel: &Panel, place: &Value) -> Value {
     let metric = METRICS.iter().find(|metric| metric.name == panel.metric);
     let is_table = panel.look == "table";
     let format = match (panel.look, metric.map(|metric| metric.kind)) {

@@ -43,16 +43,16 @@ impl Guard {
         Guard { is_loopback: address.ip().is_loopback(), token: token.map(Into::into) }
     }
 
-    fn refusal(&self, request: &Request) -> Result<Trusted, Response> {
+    fn refusal(&self, request: &Request) -> Result<Trusted, Box<Response>> {
         if self.is_loopback && !names_loopback(request) {
             let text = "this listener answers to names of this machine only: ask for it as 127.0.0.1 or localhost\n";
-            return Err((StatusCode::MISDIRECTED_REQUEST, text).into_response());
+            return Err(Box::new((StatusCode::MISDIRECTED_REQUEST, text).into_response()));
         }
         let is_trusted = self.token.as_ref().is_none_or(|token| carries(request.headers(), token));
         if !is_trusted && !OPEN_PATHS.contains(&request.uri().path()) {
             let challenge = [(header::WWW_AUTHENTICATE, "Bearer, Basic realm=\"aqpipe\", charset=\"UTF-8\"")];
             let text = "this listener asks for its token: as a bearer token, or as the password in a browser\n";
-            return Err((StatusCode::UNAUTHORIZED, challenge, text).into_response());
+            return Err(Box::new((StatusCode::UNAUTHORIZED, challenge, text).into_response()));
         }
         Ok(Trusted(is_trusted))
     }
@@ -65,7 +65,7 @@ pub(super) async fn guarded(State(guard): State<Guard>, mut request: Request, ne
             request.extensions_mut().insert(trusted);
             next.run(request).await
         }
-        Err(refusal) => refusal,
+        Err(refusal) => *refusal,
     };
     for (name, value) in HEADERS {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));

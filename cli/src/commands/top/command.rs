@@ -10,7 +10,7 @@ use aqpipe_engine::monitor::Status;
 use clap::Args;
 
 use super::ask::{Asked, NoStatus};
-use super::view::view;
+use super::view::{fitted, view};
 use crate::exit::Exit;
 use crate::logging::LogFiles;
 use crate::printer::{self, Screen, Tone};
@@ -92,7 +92,7 @@ fn follow(asked: Asked, first: Status) -> Result<()> {
         let mut lines = view(&known.now, known.before.as_ref(), &url, columns);
         if let Some((since, why)) = &known.silent {
             let text = format!("no answer for {} s, trying again: {}", since.elapsed().as_secs(), why.message);
-            lines.insert(0, (Tone::Bad, text));
+            lines.insert(0, (Tone::Bad, fitted(&text, columns)));
         }
         screen.draw(&lines, columns, rows)?;
         let until = Instant::now() + INTERVAL;

@@ -150,7 +150,7 @@ fn plain(line: &str) -> String {
 }
 
 /// The beginning of a line that is too long.
-fn fitted(line: &str, columns: usize) -> String {
+pub(super) fn fitted(line: &str, columns: usize) -> String {
     if line.chars().count() <= columns {
         return line.to_owned();
     }
