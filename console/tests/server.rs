@@ -2,13 +2,14 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aqpipe_console::server::{Listener, Server, listeners, status_schema};
 use aqpipe_engine::clock::Clock;
 use aqpipe_engine::metrics::{Metrics, Phase};
 use aqpipe_engine::monitor::{About, Monitor, MonitorSettings, Monitored, Status};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// No answer takes as long.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -241,6 +242,7 @@ fn bad_requests_harm_nobody() {
 
 #[test]
 fn five_hundred_streams_that_nobody_reads_leave_memory_and_answers_as_they_are() {
+    let _alone = many_connections();
     let (_server, address) = serving(vec![unwatched("one").0], None);
     let memory = || memory_stats::memory_stats().map_or(0, |memory| memory.physical_mem);
     let mut reader = listen(address);
@@ -254,6 +256,47 @@ fn five_hundred_streams_that_nobody_reads_leave_memory_and_answers_as_they_are()
         assert_eq!(ask(address, path, &[]).code, 200, "{path}");
     }
     drop(hanging);
+}
+
+#[test]
+fn streams_and_connections_have_bounds_and_probes_their_places() {
+    let _alone = many_connections();
+    let (_server, address) = serving(vec![unwatched("one").0], None);
+    let answers = |stream: &mut TcpStream, path: &str| {
+        let _ = stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes());
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).is_ok().then(|| String::from_utf8_lossy(&head).into_owned())
+    };
+    let mut open = Vec::new();
+    let refused = loop {
+        let mut stream = connect(address);
+        let answer = answers(&mut stream, "/api/events").expect("an answer");
+        open.push(stream);
+        if answer != "HTTP/1.1 200" {
+            break answer;
+        }
+        assert!(open.len() <= 1_000, "streams are bounded");
+    };
+    assert_eq!(refused, "HTTP/1.1 503");
+    assert_eq!(ask(address, "/health", &[]).code, 200, "there is room for others");
+    loop {
+        let mut stream = connect(address);
+        if answers(&mut stream, "/health").is_none() {
+            break;
+        }
+        open.push(stream);
+        assert!(open.len() <= 1_000, "connections are bounded");
+    }
+    drop(open);
+    until(|| answers(&mut connect(address), "/health").is_some());
+}
+
+/// Raises the limit of open files, as the command does at its start. One test at a time opens many, for one of them measures memory.
+fn many_connections() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[test]
