@@ -172,6 +172,25 @@ fn top_draws_on_a_terminal_and_gives_it_back() {
     run.wait().expect(0, &[]);
 }
 
+#[test]
+fn top_ends_with_its_terminal_though_nobody_tells_it() {
+    let dir = TestDir::with(&[("job.toml", JOB)]);
+    let mut run = dir.start(&["run", "job.toml", "--http", "127.0.0.1:0"]);
+    let url = address(&mut run);
+    let (mut looking, of_program) = terminal();
+    let side = || of_program.try_clone().expect("a side");
+    let mut top = dir.command_behind("trap '' HUP; exec", &["top", &url]);
+    top.env("TERM", "xterm").stdin(side()).stdout(side()).stderr(side());
+    let mut child = top.spawn().expect("starts");
+    drop((top, of_program));
+    let mut buffer = [0; 4096];
+    assert!(looking.read(&mut buffer).expect("something is drawn") > 0);
+    drop(looking);
+    until(|| child.try_wait().expect("a child"));
+    run.terminate();
+    run.wait().expect(0, &[]);
+}
+
 fn status(url: &str) -> serde_json::Value {
     let (code, text) = get(&format!("{url}/api/status"), None);
     assert_eq!(code, 200, "{text}");

@@ -97,7 +97,8 @@ fn follow(asked: Asked, first: Status) -> Result<()> {
         screen.draw(&lines, columns, rows)?;
         let until = Instant::now() + INTERVAL;
         loop {
-            if stop.is_stopped() || screen.is_asked_to_end(KEY_INTERVAL)? {
+            // A terminal that is closed asks for nothing any more; the signal of it may be ignored (`nohup`).
+            if stop.is_stopped() || !std::io::stdout().is_terminal() || screen.is_asked_to_end(KEY_INTERVAL)? {
                 return Ok(());
             }
             match looks.recv_timeout(Duration::ZERO) {

@@ -107,11 +107,16 @@ impl TestDir {
 
     /// Starts the command from a shell, behind words of it: `trap "" HUP;`, `env …`.
     pub(crate) fn start_behind(&self, before: &str, args: &[&str]) -> Running {
+        Running::spawn(self.command_behind(before, args), &self.name_suffix)
+    }
+
+    /// The command behind words of a shell, to be started by other means.
+    pub(crate) fn command_behind(&self, before: &str, args: &[&str]) -> Command {
         let command = self.command(args, &[]);
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("{before} \"$0\" \"$@\"")]).arg(command.get_program());
         shell.args(command.get_args()).current_dir(&self.dir).stdin(Stdio::null());
-        Running::spawn(shell, &self.name_suffix)
+        shell
     }
 
     /// Starts the command with a fault at a point of a commit.
