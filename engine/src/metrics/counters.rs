@@ -365,3 +365,24 @@ impl Totals {
         self.waiting.iter().map(|(who, what)| format!("{who}: {what}")).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lag_is_known_where_all_open_splits_know_theirs() {
+        let metrics = Metrics::default();
+        let (a, b): (SplitId, SplitId) = ("t/0".into(), "t/1".into());
+        assert_eq!(metrics.snapshot().lag, None);
+        metrics.open_split(&a).set_lag(Some(7));
+        assert_eq!(metrics.snapshot().lag, Some(7));
+        let other = metrics.open_split(&b);
+        assert_eq!(metrics.snapshot().lag, None, "7 would be less than what waits");
+        other.set_lag(Some(0));
+        assert_eq!(metrics.snapshot().lag, Some(7));
+        metrics.close_split(&a);
+        metrics.close_split(&b);
+        assert_eq!(metrics.snapshot().lag, None);
+    }
+}
