@@ -269,7 +269,7 @@ def monitoring(options, work, brokers):
     for rows, path in csv.items():
         write_csv(path, rows)
     window = '{ method = "median", window = 1000 }'
-    address = f"127.0.0.1:{options.port + 1}"
+    address = f"127.0.0.1:{options.port + 10}"
     for rows in (short, long):
         text = PRODUCER.format(delivery="exactly_once", tag=f"topic-{rows}", dir=work, csv=csv[rows], fields=LIST, last=window,
                                sink=KAFKA_SINK.format(brokers=brokers, topic=f"topic-{rows}"))
