@@ -97,8 +97,7 @@ fn follow(asked: Asked, first: Status) -> Result<()> {
         screen.draw(&lines, columns, rows)?;
         let until = Instant::now() + INTERVAL;
         loop {
-            // A terminal that is closed asks for nothing any more; the signal of it may be ignored (`nohup`).
-            if stop.is_stopped() || !std::io::stdout().is_terminal() || screen.is_asked_to_end(KEY_INTERVAL)? {
+            if stop.is_stopped() || screen.is_asked_to_end(KEY_INTERVAL)? {
                 return Ok(());
             }
             match looks.recv_timeout(Duration::ZERO) {
@@ -121,12 +120,16 @@ fn follow(asked: Asked, first: Status) -> Result<()> {
     }
 }
 
-/// Looks each second, on a thread that ends when nobody takes what it saw.
+/// Looks each second, on a thread that ends when nobody takes what it saw. It ends the process where the terminal was closed and the
+/// signal of that is ignored (`nohup`): crossterm never returns from reading such a terminal, which needs no care any more.
 fn look(asked: Asked) -> Receiver<Result<Status, NoStatus>> {
     let (sender, looks) = channel();
     std::thread::spawn(move || {
         loop {
             std::thread::sleep(INTERVAL);
+            if !std::io::stdout().is_terminal() {
+                std::process::exit(Exit::Failed.code().into());
+            }
             if sender.send(asked.status()).is_err() {
                 return;
             }
