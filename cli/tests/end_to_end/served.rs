@@ -129,7 +129,7 @@ fn what_cannot_be_served_is_said_before_anything_runs() {
 
 /// A pseudo terminal: the side of the one who looks, and that of the program.
 fn terminal() -> (File, OwnedFd) {
-    let looking = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    let looking = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
     grantpt(&looking).expect("granted");
     unlockpt(&looking).expect("unlocked");
     tcsetwinsize(&looking, Winsize { ws_row: 12, ws_col: 50, ws_xpixel: 0, ws_ypixel: 0 }).expect("a size");
