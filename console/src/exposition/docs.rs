@@ -38,7 +38,8 @@ one, and a slow client is sent the newest state in place of all that it missed.
 
 `aqpipe top` shows `/api/status` in a terminal. `aqpipe state --json` says what is committed, without a running process; `read`,
 `written`, `dead_letters`, `filtered`, `made`, `merged`, `held` and `lag` mean there what they mean in `/api/status`. Its `lag` is null
-where no broker can be asked.
+where no broker can be asked; there it counts from the last commit, and here from what was read. Either counts offsets: on a topic
+that is written in transactions each of these takes one beside its records, so a lag is at most so many records.
 
 ## Metrics
 

@@ -63,6 +63,8 @@ pub struct Metrics {
 #[derive(Debug)]
 struct Totals {
     phase: Phase,
+    /// When the run was over.
+    ended: Option<Instant>,
     failure: Option<String>,
     instance: Option<String>,
     counts: Counts,
@@ -118,6 +120,7 @@ impl Metrics {
             recent: OnceLock::new(),
             totals: Mutex::new(Totals {
                 phase: Phase::default(),
+                ended: None,
                 failure: None,
                 instance: None,
                 counts: Counts::default(),
@@ -166,6 +169,7 @@ impl Metrics {
         let mut totals = self.totals.lock();
         if !totals.phase.is_over() {
             totals.phase = phase;
+            totals.ended = phase.is_over().then(|| self.clock.now());
         }
     }
 
@@ -173,6 +177,7 @@ impl Metrics {
     pub fn failed(&self, why: String) {
         let mut totals = self.totals.lock();
         (totals.phase, totals.failure) = (Phase::Failed, Some(why));
+        totals.ended.get_or_insert_with(|| self.clock.now());
     }
 
     /// Sets the name of this process among those that run the pipeline.
@@ -338,7 +343,7 @@ impl Metrics {
             event_latency_seconds: totals.event_latency.clone(),
             scores: totals.scores.clone(),
             fields: totals.fields.fields(&totals.counts.flags, &self.qc_tests.names()),
-            stations: totals.stations.times(),
+            stations: totals.stations.times(i64::try_from(self.clock.since_epoch().as_micros()).unwrap_or(i64::MAX)),
             splits,
             errors: load(&self.errors),
             unreached: load(&self.unreached),
@@ -355,7 +360,7 @@ impl Metrics {
             stages: totals.stages.list(),
             notes: totals.notes.iter().map(|(what, count)| (*what, *count)).collect(),
             clients: totals.clients.values().cloned().collect(),
-            uptime: now.saturating_duration_since(self.started),
+            uptime: totals.ended.unwrap_or(now).saturating_duration_since(self.started),
         }
     }
 }

@@ -88,7 +88,7 @@ pub struct Snapshot {
     pub notes: Vec<(&'static str, u64)>,
     /// What client libraries measured of their connections.
     pub clients: Vec<ClientFigures>,
-    /// Time since the start.
+    /// Time since the start; of a run that is over, to its end.
     pub uptime: Duration,
 }
 

@@ -26,6 +26,8 @@ pub struct StationTimes {
     pub oldest: Vec<StationTime>,
     /// The newest reading of all: microseconds since 1970.
     pub newest_micros: Option<i64>,
+    /// The newest reading of all that does not lie ahead of now: a station whose clock runs ahead is no measure for others.
+    pub newest_till_now_micros: Option<i64>,
     /// Readings of stations that found no room among 100,000.
     pub untold: u64,
 }
@@ -52,10 +54,11 @@ impl Stations {
         }
     }
 
-    /// The oldest ones.
-    pub(super) fn times(&self) -> StationTimes {
+    /// The oldest ones, at a time in microseconds since 1970.
+    pub(super) fn times(&self, now_micros: i64) -> StationTimes {
         let mut all: Vec<(i64, &Arc<str>)> = self.newest.iter().map(|(station, micros)| (*micros, station)).collect();
         let newest_micros = all.iter().map(|(micros, _)| *micros).max();
+        let newest_till_now_micros = all.iter().map(|(micros, _)| *micros).filter(|micros| *micros <= now_micros).max();
         if all.len() > STATIONS_SHOWN_MAX {
             all.select_nth_unstable(STATIONS_SHOWN_MAX);
             all.truncate(STATIONS_SHOWN_MAX);
@@ -68,6 +71,7 @@ impl Stations {
                 .map(|(newest_micros, station)| StationTime { station: Arc::clone(station), newest_micros })
                 .collect(),
             newest_micros,
+            newest_till_now_micros,
             untold: self.untold,
         }
     }
@@ -86,7 +90,8 @@ mod tests {
         stations.add("s0000", 5_000);
         stations.add("s0001", 7);
         stations.add("", 1);
-        let times = stations.times();
+        let times = stations.times(2_000);
+        assert_eq!(times.newest_till_now_micros, Some(2_000), "a clock that runs ahead is no measure");
         assert_eq!((times.known, times.oldest.len(), times.newest_micros), (1_500, 1_000, Some(5_000)));
         let first = &times.oldest[0];
         assert_eq!((&*first.station, first.newest_micros), ("s0001", 1_001), "a late reading is not the newest");

@@ -59,8 +59,8 @@ impl Monitor {
     /// The pipeline as it was at the last look, which is a second ago at most while it runs.
     #[must_use]
     pub fn status(&self) -> Arc<PipelineStatus> {
-        if !self.0.monitored.settings.enabled {
-            // Nobody looks otherwise.
+        if !self.0.monitored.settings.enabled || self.0.published.read().phase.is_over() {
+            // Nobody looks otherwise, and ages go on after the end.
             self.0.look();
         }
         Arc::clone(&self.0.published.read())

@@ -11,8 +11,12 @@ pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
     let counts = &metrics.counts;
     let seconds = metrics.uptime.as_secs_f64();
     let mut text = vec![format!(
-        "{name}: read {}{}, written {}, dead letters {}, filtered {}, held {}; {}in {seconds:.1} s{}",
+        "{name}: read {}{}{}, written {}, dead letters {}, filtered {}, held {}; {}in {seconds:.1} s{}",
         counts.read,
+        match metrics.read.saturating_sub(counts.read) {
+            0 => String::new(),
+            more => format!(" (and {more} more that are not committed)"),
+        },
         changed(counts.made, counts.merged),
         counts.written,
         counts.dead,

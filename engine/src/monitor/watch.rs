@@ -64,9 +64,9 @@ impl Watch {
         let firing = self.alerts.firing();
         let is_final = now.phase.is_over();
         let measures = if !is_final {
-            self.measures.of_window(now, unix_ms, &firing)
+            self.measures.of_window(now, &firing)
         } else if self.monitored.is_bounded && !self.is_judged {
-            self.measures.of_run(now, unix_ms, &firing)
+            self.measures.of_run(now, &firing)
         } else {
             Vec::new()
         };
@@ -86,12 +86,17 @@ impl Watch {
 
     /// The sums at the beginning of the time that rates are made of.
     fn before(&mut self, now: &Snapshot) -> Snapshot {
+        if now.phase.is_over() {
+            // Nothing is read any more.
+            self.recent.clear();
+        }
         let is_old = |before: &RateSums| now.uptime.saturating_sub(before.at) >= RATE_WINDOW;
         while self.recent.get(1).is_some_and(is_old) {
             self.recent.pop_front();
         }
         let sums = RateSums { at: now.uptime, read: now.read, written: now.counts.written };
-        let before = self.recent.front().copied().unwrap_or_default();
+        let before =
+            self.recent.front().copied().unwrap_or(if now.phase.is_over() { sums } else { RateSums::default() });
         // Whoever asks often gets no more of them.
         if self.recent.back().is_none_or(|last| sums.at.saturating_sub(last.at) >= RATE_WINDOW / 20) {
             self.recent.push_back(sums);

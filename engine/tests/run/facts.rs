@@ -20,6 +20,9 @@ fn a_run_is_measured_by_stage_by_split_and_by_field() {
     let now = summary.metrics;
     assert_eq!((now.phase, now.read, now.counts.read, now.counts.written), (Phase::Done, 95, 95, 94));
     assert_eq!(now.instance.as_deref(), Some("0"));
+    let end = now.uptime;
+    std::thread::sleep(std::time::Duration::from_millis(2));
+    assert_eq!(metrics.snapshot().uptime, end, "a run that is over grows no older");
     assert_eq!(now.checkpoints_waiting, 0, "all are committed");
     for (what, histogram) in [
         ("commits", &now.commit_seconds),

@@ -13,6 +13,8 @@ use crate::monitor::status::AlertStatus;
 /// Alerts of a kind that are named, each with its station or field. One more alert counts the rest: a person who gets more
 /// messages reads none.
 const NAMED_MAX: usize = 20;
+/// So many stations a snapshot names: beyond, there may be more that nobody counted.
+const SUBJECTS_MEASURED_MAX: usize = 1_000;
 /// What is said of an alert that fires while there is nothing to judge it by: its text is about an earlier time.
 const STALE: &str = " (since then, there was nothing to judge it by)";
 /// Changes that are kept for people who look.
@@ -96,10 +98,12 @@ impl Alerts {
             }
             let subject = measures.iter().find(|measure| measure.kind == kind && measure.subject.is_some());
             if let Some(of_subject) = subject {
+                let measured = measures.iter().filter(|measure| measure.kind == kind).count();
+                let is_at_least = measured >= SUBJECTS_MEASURED_MAX;
                 let rest = Measure {
                     subject: None,
                     value: unnamed as f64,
-                    found: Found::Others { count: unnamed },
+                    found: Found::Others { count: unnamed, is_at_least },
                     level: if unnamed > 0 { Level::Beyond } else { Level::Back },
                     ..of_subject.clone()
                 };

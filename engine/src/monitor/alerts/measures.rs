@@ -54,7 +54,7 @@ impl Measures {
     }
 
     /// The values of the window that ends now, with what fires so far. What cannot be known is left out.
-    pub(in crate::monitor) fn of_window(&mut self, now: &Snapshot, unix_ms: u64, firing: &Firing) -> Vec<Measure> {
+    pub(in crate::monitor) fn of_window(&mut self, now: &Snapshot, firing: &Firing) -> Vec<Measure> {
         if now.phase != Phase::Running {
             // A run that starts or stops is judged by nothing.
             return Vec::new();
@@ -78,15 +78,15 @@ impl Measures {
         list.extend(self.of_newest(now));
         // Files and partitions are read one before the other: until all are read, the stations of some seem to be silent.
         if !self.is_bounded && backlog != Backlog::Behind {
-            list.extend(self.of_stations(now, unix_ms, &firing.stations));
+            list.extend(self.of_stations(now, &firing.stations));
         }
         list
     }
 
     /// The values of a whole run.
-    pub(in crate::monitor) fn of_run(&self, now: &Snapshot, unix_ms: u64, firing: &Firing) -> Vec<Measure> {
+    pub(in crate::monitor) fn of_run(&self, now: &Snapshot, firing: &Firing) -> Vec<Measure> {
         let mut list = self.of_sums(&Sample::of(now, self.looks_at_fields()), None);
-        list.extend(self.of_stations(now, unix_ms, &firing.stations));
+        list.extend(self.of_stations(now, &firing.stations));
         list
     }
 
@@ -183,13 +183,13 @@ impl Measures {
         Some(Measure { kind: AlertKind::NoDataSecs, subject: None, value, limit, found, level, over: None })
     }
 
-    fn of_stations(&self, now: &Snapshot, unix_ms: u64, firing: &[Arc<str>]) -> Vec<Measure> {
-        let Some((limit, newest)) = self.settings.silent_after.map(|limit| limit.get()).zip(now.stations.newest_micros)
+    fn of_stations(&self, now: &Snapshot, firing: &[Arc<str>]) -> Vec<Measure> {
+        let Some((limit, newest)) =
+            self.settings.silent_after.map(|limit| limit.get()).zip(now.stations.newest_till_now_micros)
         else {
             return Vec::new();
         };
-        let until = newest.min(i64::try_from(unix_ms).unwrap_or(i64::MAX).saturating_mul(1_000));
-        let behind = |station: &StationTime| until.saturating_sub(station.newest_micros).max(0) as f64 / 1e6;
+        let behind = |station: &StationTime| newest.saturating_sub(station.newest_micros).max(0) as f64 / 1e6;
         let of = |station: &Arc<str>, value, found| Measure {
             kind: AlertKind::SilentAfter,
             subject: Some(Arc::clone(station)),

@@ -103,7 +103,8 @@ pub(in crate::monitor) struct Window {
 
 impl Window {
     pub(in crate::monitor) fn new(length: Duration) -> Window {
-        Window { length, samples: VecDeque::new() }
+        // Nothing was counted at the start: what came before the first look belongs to the window.
+        Window { length, samples: VecDeque::from([Sample::default()]) }
     }
 
     /// What came in the window that ends with this sample. It is shorter at first: `at` is its length.

