@@ -1,6 +1,7 @@
 //! What a terminal shows below the log: a bar for a bounded pipeline, a status line for an endless one.
 
 use std::fmt;
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -31,9 +32,9 @@ impl ProgressBars {
         ProgressBars(MultiProgress::with_draw_target(target))
     }
 
-    /// Hides the bars while `write` writes to the terminal.
+    /// Hides the bars while `write` writes to the terminal. Where that was closed there are none, and indicatif would panic.
     pub(crate) fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
-        self.0.suspend(write)
+        if self.0.is_hidden() || std::io::stderr().is_terminal() { self.0.suspend(write) } else { write() }
     }
 
     /// Shows the progress of a bounded pipeline until the returned guard is dropped.

@@ -44,8 +44,9 @@ pub(crate) fn handle_signals(stops: Vec<CancellationToken>, log_files: LogFiles)
                     std::process::exit(Exit::Failed.code().into());
                 }
                 asked = Some(Instant::now());
-                tracing::info!("stopping: reading ends, what was read is committed; a second signal ends at once");
+                // First what was asked for: nothing that is said of it may keep it from happening.
                 stops.iter().for_each(|stop| stop.stop());
+                tracing::info!("stopping: reading ends, what was read is committed; a second signal ends at once");
             }
         });
     })?;

@@ -42,6 +42,13 @@ fn grouped(text: &str) -> String {
     out + rest
 }
 
+/// A share in hundredths, rounded down to a tenth: 89.99 % is not 90 %.
+#[must_use]
+pub fn percent_down(share: f64) -> String {
+    // What is stored as a little less than a tenth is one.
+    format!("{:.1} %", (share * 1_000.0 + 1e-9).floor() / 10.0)
+}
+
 /// A share as a percentage. What is small is not said to be nothing, nor what is nearly all to be all.
 #[must_use]
 pub fn percent(share: f64) -> String {

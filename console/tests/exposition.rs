@@ -97,6 +97,7 @@ fn full(stations: usize) -> Snapshot {
         oldest: (0..stations.min(1_000)).map(time).collect(),
         newest_micros: Some(1_700_000_000_000_000),
         untold: 1,
+        ..StationTimes::default()
     };
     snapshot
 }

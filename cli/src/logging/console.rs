@@ -18,11 +18,14 @@ impl io::Write for Console {
             true => anstream::stderr().write_all(bytes),
             false => io::stderr().write_all(bytes),
         };
-        self.0.suspend(write).map(|()| bytes.len())
+        // Nobody reads a terminal that was closed, or a pipe: whoever logs goes on, and there is nowhere to say so.
+        let _ = self.0.suspend(write);
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        let _ = io::stderr().flush();
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rdkafka::message::OwnedHeaders;
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
 
@@ -189,6 +190,27 @@ fn top_ends_with_its_terminal_though_nobody_tells_it() {
     until(|| child.try_wait().expect("a child"));
     run.terminate();
     run.wait().expect(0, &[]);
+}
+
+#[test]
+fn a_run_whose_terminal_was_closed_still_stops_and_commits() {
+    let dir = TestDir::with(&[("job.toml", JOB)]);
+    let (mut looking, of_program) = terminal();
+    let side = || of_program.try_clone().expect("a side");
+    let mut run = dir.command(&["run", "job.toml"], &[]);
+    run.env("TERM", "xterm").stdin(side()).stdout(side()).stderr(side());
+    let mut child = run.spawn().expect("starts");
+    drop((run, of_program));
+    let mut seen = String::new();
+    let mut buffer = [0; 4096];
+    while !seen.contains("sample -> score -> null") {
+        let count = looking.read(&mut buffer).expect("something is drawn");
+        seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
+    }
+    drop(looking);
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("a child can be signalled");
+    let ended = until(|| child.try_wait().expect("a child"));
+    assert_eq!(ended.code(), Some(0), "{ended}");
 }
 
 fn status(url: &str) -> serde_json::Value {

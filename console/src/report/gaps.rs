@@ -35,8 +35,8 @@ pub(super) struct GapFinder {
     /// The longest distances between valid values, in no order.
     longest: Vec<Gap>,
     lengths: BTreeMap<i64, u64>,
-    /// How many distances had no room among `lengths`.
-    more_lengths: u64,
+    /// The distances that had no room among `lengths`, by their first three digits.
+    more_lengths: BTreeMap<i64, u64>,
 }
 
 impl GapFinder {
@@ -72,7 +72,7 @@ impl GapFinder {
         if self.lengths.len() < LENGTHS_MAX || self.lengths.contains_key(&seconds) {
             *self.lengths.entry(seconds).or_default() += 1;
         } else {
-            self.more_lengths += 1;
+            *self.more_lengths.entry(coarse(seconds)).or_default() += 1;
         }
         if self.longest.len() > LISTED_MAX {
             let shortest = self.longest.iter().enumerate().min_by_key(|(_, gap)| gap.seconds);
@@ -110,9 +110,16 @@ impl GapFinder {
         }
         gaps.sort_by_key(|gap| (std::cmp::Reverse(gap.seconds), gap.from));
         gaps.truncate(LISTED_MAX);
-        let long = self.lengths.iter().filter(|(seconds, _)| seconds.saturating_mul(SECOND_MICROS) > limit);
-        (gaps, ends + self.more_lengths + long.map(|(_, count)| count).sum::<u64>())
+        let lengths = self.lengths.iter().chain(&self.more_lengths);
+        let long = lengths.filter(|(seconds, _)| seconds.saturating_mul(SECOND_MICROS) > limit);
+        (gaps, ends + long.map(|(_, count)| count).sum::<u64>())
     }
+}
+
+/// A length with three digits, so that there are few of them, whatever the times.
+fn coarse(seconds: i64) -> i64 {
+    let unit = 10_i64.pow(seconds.max(1).ilog10().saturating_sub(2));
+    seconds / unit * unit
 }
 
 /// Sets what follows from the ends of a gap; returns its length in microseconds.
@@ -157,6 +164,11 @@ mod tests {
         assert_eq!(gaps[0].cells, CellCounts { observed: 1, failed: 1, filled: 1, ..CellCounts::default() });
         assert_eq!(gaps[1].cells, CellCounts::default());
         assert_eq!((gaps[2].cells.missing, gaps[3].cells.unreadable), (1, 1));
+    }
+
+    #[test]
+    fn many_different_lengths_are_gaps_only_where_they_are_long() {
+        assert_eq!([0, 7, 999, 4_799, 5_401, 123_456].map(coarse), [0, 7, 999, 4_790, 5_400, 123_000]);
     }
 
     #[test]

@@ -8,10 +8,10 @@ use super::quantiles::Quantiles;
 const SERIES_DISTINCT_MAX: usize = 1_024;
 /// The compression of a digest of all values of a series: 17 kB.
 const SERIES_COMPRESSION: u16 = 100;
-/// The same of one hour of the day, a day of the week or a month: 4 kB, for there are 43 in a series.
-const PROFILE_DISTINCT_MAX: usize = 256;
-/// The compression of its digest: 6 kB.
-const PROFILE_COMPRESSION: u16 = 20;
+/// The same of one hour of the day, a day of the week or a month: 16 kB, and there are 43 in a series.
+const PROFILE_DISTINCT_MAX: usize = 1_024;
+/// The compression of its digest: 17 kB.
+const PROFILE_COMPRESSION: u16 = 100;
 /// Bars of a histogram.
 const BARS: usize = 30;
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use aqpipe_console::numbers::percent_down;
 use aqpipe_console::report::{DataReport, Period, Report, SeriesReport};
 
 use super::args::By;
@@ -43,7 +44,7 @@ pub(super) fn table(report: &Report, by: By) -> Vec<String> {
 
 fn head(data: &DataReport) -> String {
     let period = data.period.map_or(String::new(), |(first, last)| format!(", {first} to {last}"));
-    let capture = data.capture().map_or(String::new(), |share| format!(", capture {}", percent(share)));
+    let capture = data.capture().map_or(String::new(), |share| format!(", capture {}", percent_down(share)));
     format!("{}: {} records{period}{capture}", data.origin.title(), data.records)
 }
 
@@ -71,10 +72,5 @@ fn rows(data: &DataReport, periods: &[Period]) -> Vec<String> {
 fn cell(series: &SeriesReport, period: Period) -> String {
     let Some(one) = series.capture.iter().find(|one| one.period == period) else { return String::new() };
     let star = if one.partial { "*" } else { "" };
-    one.capture.map_or_else(|| "-".to_owned(), |share| format!("{}{star}", percent(share)))
-}
-
-/// A share in hundredths, rounded down to a tenth: 89.99 % is not 90 %.
-fn percent(share: f64) -> String {
-    format!("{:.1} %", (share * 1_000.0).floor() / 10.0)
+    one.capture.map_or_else(|| "-".to_owned(), |share| format!("{}{star}", percent_down(share)))
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use aqpipe_console::numbers::percent_down;
 use aqpipe_console::report::{Report, html};
 
 use super::args::{ReportArgs, ReportFormat};
@@ -51,7 +52,7 @@ fn target(args: &ReportArgs) -> (ReportFormat, Option<PathBuf>) {
 
 fn summarise(report: &Report, path: Option<&Path>, bytes: usize) {
     for data in &report.data {
-        let capture = data.capture().map_or(String::new(), |share| format!(", capture {:.1} %", share * 100.0));
+        let capture = data.capture().map_or(String::new(), |share| format!(", capture {}", percent_down(share)));
         let period = data.period.map_or(String::new(), |(first, last)| format!(", {first} to {last}"));
         let (title, records) = (data.origin.title(), data.records);
         let (stations, fields) = (data.stations.len(), data.fields.len());

@@ -10,12 +10,18 @@ use anyhow::{Context as _, Result};
 /// Who may read a new file, before the mask of the process.
 const MODE: u32 = 0o666;
 
-/// Writes a file as a whole, in place of one that is there.
+/// Writes a file as a whole, in place of one that is there. What is no file (a device, a pipe) is written to, and a link is
+/// followed.
 ///
 /// # Errors
 /// Where that cannot be done.
 pub(super) fn write_whole(path: &Path, text: &str) -> Result<()> {
     let failed = || format!("cannot write {}", path.display());
+    let found = std::fs::metadata(path).ok();
+    if found.as_ref().is_some_and(|found| !found.is_file()) {
+        return std::fs::write(path, text).with_context(failed);
+    }
+    let path = &if found.is_some() { path.canonicalize().with_context(failed)? } else { path.to_owned() };
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     let mut file = builder

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use aqpipe_engine::config::without_secrets;
 use aqpipe_engine::monitor::Status;
+use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 
 /// An answer from this machine or its neighbour takes milliseconds.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -29,7 +30,12 @@ impl Asked {
     pub(super) fn new(url: &str, token: Option<String>) -> Asked {
         let base = url.trim_end_matches('/');
         let base = if base.contains("://") { base.to_owned() } else { format!("http://{base}") };
-        let config = ureq::Agent::config_builder().timeout_global(Some(ANSWER_TIMEOUT)).http_status_as_error(false);
+        // A proxy before the process may speak TLS.
+        let tls = TlsConfig::builder().provider(TlsProvider::NativeTls).root_certs(RootCerts::PlatformVerifier).build();
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(ANSWER_TIMEOUT))
+            .http_status_as_error(false)
+            .tls_config(tls);
         Asked { agent: config.build().into(), base, token }
     }
 

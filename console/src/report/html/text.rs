@@ -3,6 +3,7 @@
 use aqpipe_engine::printable;
 
 use crate::numbers;
+use crate::numbers::percent_down;
 pub(super) use crate::numbers::{duration, number};
 use crate::report::civil::LocalTime;
 
@@ -39,11 +40,7 @@ pub(super) fn counted(number: u64, noun: &str) -> String {
 
 /// A share, rounded down to a tenth of a hundredth: 89.99 % is not 90 %.
 pub(super) fn percent(share: f64) -> String {
-    if share > 0.0 && share < 0.001 {
-        "< 0.1 %".to_owned()
-    } else {
-        format!("{:.1} %", (share * 1_000.0 + 1e-9).floor() / 10.0)
-    }
+    if share > 0.0 && share < 0.001 { "< 0.1 %".to_owned() } else { percent_down(share) }
 }
 
 /// A share, or nothing.
