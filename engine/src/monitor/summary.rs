@@ -11,12 +11,8 @@ pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
     let counts = &metrics.counts;
     let seconds = metrics.uptime.as_secs_f64();
     let mut text = vec![format!(
-        "{name}: read {}{}{}, written {}, dead letters {}, filtered {}, held {}; {}in {seconds:.1} s{}",
+        "{name}: read {}{}, written {}, dead letters {}, filtered {}, held {}; {}in {seconds:.1} s{}",
         counts.read,
-        match metrics.read.saturating_sub(counts.read) {
-            0 => String::new(),
-            more => format!(" (and {more} more that are not committed)"),
-        },
         changed(counts.made, counts.merged),
         counts.written,
         counts.dead,
@@ -28,6 +24,12 @@ pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
             read => format!(", {:.0} records/s", read as f64 / seconds.max(1e-3)),
         },
     )];
+    let uncommitted = metrics.read.saturating_sub(counts.read);
+    if uncommitted > 0 {
+        text.push(format!(
+            "  {uncommitted} more records were read and are not committed: the next start reads them again"
+        ));
+    }
     if let Some(score) = counts.mean_score() {
         text.push(format!("  mean score {score:.6}"));
     }
