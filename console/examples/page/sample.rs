@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use aqpipe_console::page::{Model, Moment, View};
 use aqpipe_console::pictures::{Mark, Reading};
-use aqpipe_engine::metrics::{Phase, RecentDeadLetter};
+use aqpipe_engine::metrics::{ClientFigures, Phase, RecentDeadLetter};
 use aqpipe_engine::monitor::{
-    AlertStatus, Bucket, ClientStatus, Commits, Committed, DeadLetterStatus, Distribution, FieldStatus, Health,
-    PipelineStatus, SplitStatus, StageStatus, StationStatus, StationsStatus, Status, TestStatus,
+    AlertStatus, Bucket, Commits, Committed, DeadLetterStatus, Distribution, FieldStatus, Health, PipelineStatus,
+    SplitStatus, StageStatus, StationStatus, StationsStatus, Status, TestStatus,
 };
 
 const NOW_MS: i64 = 1_795_730_591_000;
@@ -234,12 +234,12 @@ fn pipeline() -> PipelineStatus {
                 first_place: "air-quality-data/0, offset 99".into(),
             },
         ],
-        clients: vec![ClientStatus {
+        clients: vec![ClientFigures {
             client: "kafka consumer".into(),
             round_trip_seconds: Some(0.0012),
             brokers_up: 3,
             fetched_messages: 1_021,
-            ..ClientStatus::default()
+            ..ClientFigures::default()
         }],
         notes: BTreeMap::from([("a header that comes again".into(), 2)]),
         alerts: vec![

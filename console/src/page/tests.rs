@@ -65,7 +65,7 @@ fn model(name: &str, many: usize) -> Model {
         dead_letters: (0..many)
             .map(|_| DeadLetterStatus { stage: text(), reason: text(), count: 1, first_place: text() })
             .collect(),
-        clients: vec![aqpipe_engine::monitor::ClientStatus { client: text(), ..Default::default() }],
+        clients: vec![aqpipe_engine::metrics::ClientFigures { client: text(), ..Default::default() }],
         notes: BTreeMap::from([(text(), 1)]),
         alerts: (0..many).map(|_| alert()).collect(),
         alert_history: (0..many).map(|_| alert()).collect(),

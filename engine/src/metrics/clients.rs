@@ -1,9 +1,12 @@
 //! The figures of client libraries.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 /// What a client library measured of its connections, at its last report.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClientFigures {
-    /// The stage that the client belongs to, and its part there where it has several: `kafka`, `commits`.
+    /// The stage that the client belongs to, and its kind: `kafka consumer`, `kafka producer`.
     pub client: String,
     /// Mean round trip to the brokers in seconds, over the last interval.
     pub round_trip_seconds: Option<f64>,

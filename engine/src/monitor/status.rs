@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::Phase;
+use crate::metrics::{ClientFigures, Phase};
 
 /// The status of a process.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -95,7 +95,7 @@ pub struct PipelineStatus {
     /// Committed dead letters by stage and reason.
     pub dead_letters: Vec<DeadLetterStatus>,
     /// What client libraries measured of their connections.
-    pub clients: Vec<ClientStatus>,
+    pub clients: Vec<ClientFigures>,
     /// What the input had that is no record and no error, and how often.
     pub notes: BTreeMap<String, u64>,
     /// The alerts that fire now.
@@ -310,27 +310,6 @@ pub struct DeadLetterStatus {
     pub count: u64,
     /// The place of the first one.
     pub first_place: String,
-}
-
-/// What a client library measured of its connections, at its last report.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ClientStatus {
-    /// The stage that the client belongs to, and its part there.
-    pub client: String,
-    /// Mean round trip to the brokers.
-    pub round_trip_seconds: Option<f64>,
-    /// Requests that were sent again.
-    pub request_retries: u64,
-    /// Requests that ran into a timeout.
-    pub request_timeouts: u64,
-    /// Messages that wait to be sent.
-    pub queued_messages: u64,
-    /// Their bytes.
-    pub queued_bytes: u64,
-    /// Messages that were fetched and wait to be read.
-    pub fetched_messages: u64,
-    /// Brokers that it is connected to.
-    pub brokers_up: u64,
 }
 
 /// One alert.

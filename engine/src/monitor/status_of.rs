@@ -1,8 +1,8 @@
 //! From a snapshot to a status.
 
 use super::status::{
-    Bucket, Bytes, ClientStatus, Commits, Committed, DeadLetterStatus, Distribution, FieldStatus, PipelineStatus,
-    SplitStatus, StageStatus, StationStatus, StationsStatus, TestStatus,
+    Bucket, Bytes, Commits, Committed, DeadLetterStatus, Distribution, FieldStatus, PipelineStatus, SplitStatus,
+    StageStatus, StationStatus, StationsStatus, TestStatus,
 };
 use crate::clock::rfc3339;
 use crate::metrics::{Counts, FieldCells, Histogram, OTHER, Snapshot, StationTimes};
@@ -64,10 +64,10 @@ impl PipelineStatus {
             scores: (now.scores.count() > 0).then(|| (&now.scores).into()),
             stages: now.stages.iter().map(stage).collect(),
             splits: now.splits.iter().map(split).collect(),
-            fields: now.fields.iter().map(field).collect(),
+            fields: now.fields.iter().map(FieldStatus::from).collect(),
             stations: stations(&now.stations, unix_ms),
             dead_letters: dead_letters(now),
-            clients: now.clients.iter().map(client).collect(),
+            clients: now.clients.clone(),
             notes: now.notes.iter().map(|(what, count)| ((*what).to_owned(), *count)).collect(),
             ..PipelineStatus::default()
         }
@@ -127,10 +127,6 @@ impl From<&FieldCells> for FieldStatus {
     }
 }
 
-fn field(cells: &FieldCells) -> FieldStatus {
-    cells.into()
-}
-
 fn stage((id, stage): &(String, crate::metrics::StageSnapshot)) -> StageStatus {
     StageStatus {
         stage: id.clone(),
@@ -180,17 +176,4 @@ fn dead_letters(snapshot: &Snapshot) -> Vec<DeadLetterStatus> {
         first_place: String::new(),
     });
     groups.chain(others).collect()
-}
-
-fn client(client: &crate::metrics::ClientFigures) -> ClientStatus {
-    ClientStatus {
-        client: client.client.clone(),
-        round_trip_seconds: client.round_trip_seconds,
-        request_retries: client.request_retries,
-        request_timeouts: client.request_timeouts,
-        queued_messages: client.queued_messages,
-        queued_bytes: client.queued_bytes,
-        fetched_messages: client.fetched_messages,
-        brokers_up: client.brokers_up,
-    }
 }
