@@ -12,7 +12,7 @@ use crate::config::Pipeline;
 use crate::error::{Error, Result};
 use crate::metrics::{StageMetrics, StageRole, StageSnapshot};
 use crate::record::{Batch, Origin};
-use crate::stage::{BuildContext, DeadLetter, Output, State, Transform, TransformConfig};
+use crate::stage::{BuildContext, DeadLetter, Output, State, StateChanges, Transform, TransformConfig};
 
 /// A transform in a chain.
 struct ChainStage {
@@ -26,6 +26,8 @@ struct ChainStage {
     /// The rows that it held after the last call.
     held: u64,
     metrics: Arc<StageMetrics>,
+    /// The state at the last checkpoint, of a transform that does not tell what changed since.
+    saved: Option<State>,
 }
 
 /// The transforms of one split.
@@ -61,7 +63,7 @@ impl ChainStage {
         let transform = guard::call(id, || config.build(&cx))?;
         let metrics = cx.metrics.stage(StageRole::Transform, id);
         let held = transform.held();
-        Ok(ChainStage { id: id.to_owned(), kind, config: Arc::clone(config), cx, transform, held, metrics })
+        Ok(ChainStage { id: id.to_owned(), kind, config: Arc::clone(config), cx, transform, held, metrics, saved: None })
     }
 
     /// Calls the transform and accounts for its rows:
@@ -103,6 +105,24 @@ impl ChainStage {
     fn save(&self) -> Result<State> {
         let state = guard::call(&self.id, || self.transform.save())?;
         Ok(state.saved_by(self.kind, self.held))
+    }
+
+    /// What changed of its state since the last call; everything at the first one. `None` where there is no state.
+    fn save_changes(&mut self) -> Result<Option<StateChanges>> {
+        if let Some(changes) = guard::call(&self.id, || self.transform.save_changes())? {
+            return Ok(Some(changes.saved_by(self.kind, self.held)));
+        }
+        let state = self.save()?;
+        if state.is_empty() && state.held() == 0 {
+            self.saved = None;
+            return Ok(None);
+        }
+        let changes = match &self.saved {
+            Some(before) => StateChanges::between(before, &state),
+            None => StateChanges::whole(state.clone()),
+        };
+        self.saved = Some(state);
+        Ok(Some(changes))
     }
 
     /// Takes over a saved state. A transform that then holds other rows than it did would lose some, or invent them.
@@ -274,6 +294,17 @@ impl Chain {
         Ok(states)
     }
 
+    /// What changed of the state of each that has one since the last call; everything at the first one.
+    pub(crate) fn save_changes(&mut self) -> Result<BTreeMap<String, StateChanges>> {
+        let mut states = BTreeMap::new();
+        for stage in &mut self.stages {
+            if let Some(changes) = stage.save_changes()? {
+                states.insert(stage.id.clone(), changes);
+            }
+        }
+        Ok(states)
+    }
+
     /// Goes on from what `save` returned. A stage without a saved state starts without one. The state of a stage that is not
     /// here any more, or has another type now, is dropped, unless it holds rows.
     pub(crate) fn restore(&mut self, states: &BTreeMap<String, State>) -> Result<()> {
@@ -359,7 +390,7 @@ impl Chain {
     pub(crate) fn reset(&mut self, states: &BTreeMap<String, State>) -> Result<()> {
         for stage in &mut self.stages {
             stage.transform = guard::call(&stage.id, || stage.config.build(&stage.cx))?;
-            stage.held = stage.transform.held();
+            (stage.held, stage.saved) = (stage.transform.held(), None);
         }
         self.restore(states)
     }

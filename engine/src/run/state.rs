@@ -138,7 +138,7 @@ pub fn state(pipeline: &Pipeline, at_most: Duration) -> Result<PipelineState> {
 pub fn replayed(pipeline: &Pipeline, at_most: Duration) -> Result<Replayed> {
     if let Some(backend) = build(pipeline, Instant::now() + at_most).backend
         && let Some((_, found)) = backend.peek(&pipeline.name)?
-        && let Some(value) = commit::splits(&found).filter_map(Result::ok).find(|value| value.split == REPLAY)
+        && let Some((_, value)) = commit::splits(&found).filter_map(Result::ok).find(|(_, value)| value.split == REPLAY)
     {
         return Replayed::from_start(Some(&value.state));
     }
@@ -207,10 +207,11 @@ fn add_metadata(
         newest_run = newest_run.max(record.run);
     }
     for value in commit::splits(metadata) {
-        let value = value?;
+        let (group, value) = value?;
         let known = splits.get(&value.split).is_some_and(|known| known.committed_ms > value.time_ms);
         if (value.run == newest_run || value.split == REPLAY) && !known {
-            let status = status(source, &value.split, &value.state, value.held, value.time_ms);
+            let state = commit::split_state(metadata, &group, &value);
+            let status = status(source, &value.split, &state, value.held, value.time_ms);
             splits.insert(value.split, status);
         }
     }

@@ -12,6 +12,10 @@ use super::reconfigure::Reconfiguration;
 use crate::error::{Error, Result};
 use crate::record::SplitId;
 
+/// How much state the checkpoints under way may have together: of a large state, two that are whole take as much memory as the state
+/// does twice.
+const STATE_IN_FLIGHT_BYTES_MAX: usize = 64 << 20;
+
 /// The signal to a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TaskSignal {
@@ -82,6 +86,8 @@ impl Entry {
 pub(super) struct State {
     splits: HashMap<SplitId, Entry>,
     epochs: u64,
+    /// The state in checkpoints that were submitted and that the committer has not finished with.
+    bytes_in_flight: usize,
     failure: Option<Error>,
     failed: bool,
     stopping: bool,
@@ -134,15 +140,24 @@ impl Tasks {
         }
     }
 
-    /// A task submitted a checkpoint.
-    pub(super) fn checkpoint_submitted(&self, id: &SplitId, epoch: u64) {
-        if let Some(entry) = self.state.lock().splits.get_mut(id).filter(|entry| entry.epoch == epoch) {
+    /// A task submits a checkpoint with so many bytes of state. Waits while those that are under way have too many.
+    pub(super) fn submit_checkpoint(&self, id: &SplitId, epoch: u64, bytes: usize) {
+        let mut state = self.state.lock();
+        while state.bytes_in_flight > 0 && state.bytes_in_flight.saturating_add(bytes) > STATE_IN_FLIGHT_BYTES_MAX {
+            self.changed.wait(&mut state);
+        }
+        state.bytes_in_flight += bytes;
+        if let Some(entry) = state.splits.get_mut(id).filter(|entry| entry.epoch == epoch) {
             entry.in_flight += 1;
         }
     }
 
     /// The committer has finished with a checkpoint, committed or not.
-    pub(super) fn checkpoint_finished(&self, id: &SplitId, epoch: u64) {
+    pub(super) fn checkpoint_finished(&self, id: &SplitId, epoch: u64, bytes: usize) {
+        {
+            let mut state = self.state.lock();
+            state.bytes_in_flight = state.bytes_in_flight.saturating_sub(bytes);
+        }
         self.change(id, epoch, |entry| entry.in_flight = entry.in_flight.saturating_sub(1));
     }
 
@@ -314,12 +329,12 @@ mod tests {
         let tasks = Tasks::default();
         let id: SplitId = "a".into();
         let (epoch, handle) = tasks.register(&id).expect("new");
-        tasks.checkpoint_submitted(&id, epoch);
+        tasks.submit_checkpoint(&id, epoch, 1);
         tasks.task_ended(&id, epoch);
         assert_eq!(tasks.running().len(), 1, "a checkpoint is still under way");
         assert!(tasks.close(std::slice::from_ref(&id), false, Instant::now() + Duration::from_millis(1)).is_err());
         assert_eq!(handle.signal(), TaskSignal::Revoked, "who is late is forgotten");
-        tasks.checkpoint_finished(&id, epoch);
+        tasks.checkpoint_finished(&id, epoch, 1);
         assert!(tasks.running().is_empty());
     }
 
@@ -353,10 +368,10 @@ mod tests {
         let tasks = Tasks::default();
         let id: SplitId = "a".into();
         let (epoch, _) = tasks.register(&id).expect("new");
-        tasks.checkpoint_submitted(&id, epoch);
+        tasks.submit_checkpoint(&id, epoch, 1);
         tasks.task_ended(&id, epoch);
         tasks.refused(&[Arc::clone(&id), Arc::clone(&id)]);
-        tasks.checkpoint_finished(&id, epoch);
+        tasks.checkpoint_finished(&id, epoch, 1);
         assert_eq!(tasks.running(), [id], "it did not come to its end");
     }
 
@@ -366,7 +381,7 @@ mod tests {
             let tasks = Tasks::default();
             let id: SplitId = "a".into();
             let (epoch, _) = tasks.register(&id).expect("new");
-            tasks.checkpoint_submitted(&id, epoch);
+            tasks.submit_checkpoint(&id, epoch, 1);
             let until = Instant::now() + Duration::from_secs(600);
             std::thread::scope(|scope| {
                 let closing = scope.spawn(|| tasks.close(std::slice::from_ref(&id), lost, until));
@@ -375,7 +390,7 @@ mod tests {
                 }
                 tasks.refused(std::slice::from_ref(&id));
                 tasks.task_ended(&id, epoch);
-                tasks.checkpoint_finished(&id, epoch);
+                tasks.checkpoint_finished(&id, epoch, 1);
                 closing.join().expect("a thread").expect("closed");
             });
         }

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// The saved state of a stage: entries by key, all in one version of their format.
 ///
 /// Most stages have one entry: [`State::of`] saves a value and [`State::read`] gives it back. A stage with much state that
-/// changes little keeps an entry for each key.
+/// changes little keeps an entry for each key, and tells [what changed](StateChanges) itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     version: u8,
@@ -60,9 +60,38 @@ impl State {
         self.entries.is_empty()
     }
 
+    /// The bytes of all entries with their keys.
+    ///
+    /// # Errors
+    /// Where they were saved in another version.
+    pub fn entries(&self, version: u8) -> Result<impl Iterator<Item = (&str, &[u8])>> {
+        self.check(version)?;
+        Ok(self.entries.iter().map(|(key, bytes)| (key.as_str(), bytes.as_slice())))
+    }
+
     /// The rows that the stage held when it was saved.
     pub(crate) fn held(&self) -> u64 {
         self.held
+    }
+
+    /// Puts back an entry that was kept elsewhere.
+    pub(crate) fn put_back(&mut self, key: String, bytes: Vec<u8>) {
+        self.entries.insert(key, bytes);
+    }
+
+    /// Becomes what it is after changes.
+    pub fn apply(&mut self, changes: StateChanges) {
+        let StateChanges { version, whole, entries, held, kind } = changes;
+        if whole {
+            self.entries.clear();
+        }
+        for (key, value) in entries {
+            match value {
+                Some(bytes) => self.entries.insert(key, bytes),
+                None => self.entries.remove(&key),
+            };
+        }
+        (self.version, self.held, self.kind) = (version, held, kind);
     }
 
     /// The `type` of the stage that saved it.
@@ -125,6 +154,120 @@ impl State {
             "the state was saved in version {} of its format, and this program reads version {version}",
             self.version
         )))
+    }
+}
+
+/// What changed in the saved state of a stage since it was saved last, so that a checkpoint is as large as what happened, and not as
+/// the state.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateChanges {
+    version: u8,
+    /// Whether these are all entries that there are.
+    whole: bool,
+    /// By key, the new value; `None` where the entry is gone.
+    entries: BTreeMap<String, Option<Vec<u8>>>,
+    /// As in [`State`].
+    held: u64,
+    kind: String,
+}
+
+impl StateChanges {
+    /// No change of a state in this version.
+    #[must_use]
+    pub fn none(version: u8) -> StateChanges {
+        StateChanges { version, ..StateChanges::default() }
+    }
+
+    /// A whole state, whatever was saved before.
+    #[must_use]
+    pub fn whole(state: State) -> StateChanges {
+        let State { version, entries, held, kind } = state;
+        let entries = entries.into_iter().map(|(key, bytes)| (key, Some(bytes))).collect();
+        StateChanges { version, whole: true, entries, held, kind }
+    }
+
+    /// Saves an entry of bytes that the stage writes and reads itself.
+    pub fn put(&mut self, key: impl Into<String>, bytes: Vec<u8>) {
+        self.entries.insert(key.into(), Some(bytes));
+    }
+
+    /// Removes an entry. One that was never saved may be removed too.
+    pub fn remove(&mut self, key: impl Into<String>) {
+        let key = key.into();
+        if self.whole {
+            self.entries.remove(&key);
+        } else {
+            self.entries.insert(key, None);
+        }
+    }
+
+    /// The number of bytes in it.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.entries.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len)).sum()
+    }
+
+    /// Whether it says all.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// Whether it says something of an entry.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
+    /// Its entries: new values, and `None` for those that are gone.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
+        self.entries.iter().map(|(key, value)| (key.as_str(), value.as_deref()))
+    }
+
+    /// The state after them, without its entries.
+    pub(crate) fn header(&self) -> State {
+        State { version: self.version, entries: BTreeMap::new(), held: self.held, kind: self.kind.clone() }
+    }
+
+    /// What changed from one state to the next one.
+    pub(crate) fn between(before: &State, after: &State) -> StateChanges {
+        if before.version != after.version {
+            return StateChanges::whole(after.clone());
+        }
+        let is_new = |(key, bytes): &(&String, &Vec<u8>)| before.entries.get(*key) != Some(*bytes);
+        let new = after.entries.iter().filter(is_new).map(|(key, bytes)| (key.clone(), Some(bytes.clone())));
+        let gone = before.entries.keys().filter(|key| !after.entries.contains_key(*key)).map(|key| (key.clone(), None));
+        let entries = new.chain(gone).collect();
+        StateChanges { version: after.version, whole: false, entries, held: after.held, kind: after.kind.clone() }
+    }
+
+    /// The same as the engine saves it.
+    pub(crate) fn saved_by(mut self, kind: &str, held: u64) -> StateChanges {
+        (self.kind, self.held) = (kind.to_owned(), held);
+        self
+    }
+
+    /// Adds what changed after it.
+    pub(crate) fn then(&mut self, later: StateChanges) {
+        if later.whole {
+            *self = later;
+            return;
+        }
+        for (key, value) in later.entries {
+            if self.whole && value.is_none() {
+                self.entries.remove(&key);
+            } else {
+                self.entries.insert(key, value);
+            }
+        }
+        (self.version, self.held, self.kind) = (later.version, later.held, later.kind);
+    }
+}
+
+impl From<StateChanges> for State {
+    /// The state of which these are all changes.
+    fn from(changes: StateChanges) -> State {
+        let mut state = State::default();
+        state.apply(changes);
+        state
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{BuildContext, DeadLetter, Problem, State};
+use super::{BuildContext, DeadLetter, Problem, State, StateChanges};
 use crate::error::Result;
 use crate::record::{Batch, Fields};
 
@@ -114,6 +114,16 @@ pub trait Transform: Send {
     /// Stops the pipeline.
     fn save(&self) -> Result<State> {
         Ok(State::default())
+    }
+
+    /// What changed of the state since the last call, for a stage with much state of which little changes. The first call of a
+    /// transform, and the first after a restore, tells the [whole](StateChanges::whole) state. `None` has the engine compare what
+    /// [`save`](Self::save) returns with what it returned before, which takes as long as the state is large.
+    ///
+    /// # Errors
+    /// Stops the pipeline.
+    fn save_changes(&mut self) -> Result<Option<StateChanges>> {
+        Ok(None)
     }
 
     /// Takes over what [`save`](Self::save) returned. Called before the first `apply`, never with an empty state.

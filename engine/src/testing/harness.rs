@@ -28,6 +28,8 @@ pub struct PipelineHarness {
     cx: BuildContext,
     fitted: Vec<Option<Arc<[u8]>>>,
     observer: Option<Arc<dyn Observer>>,
+    /// The state of each transform, as its changes make it.
+    saved: BTreeMap<String, State>,
 }
 
 /// What came out of the last transform.
@@ -68,7 +70,7 @@ impl PipelineHarness {
             .with_bounded(pipeline.source.config.boundedness().is_bounded());
         let fitted = fit(&pipeline, &cx, input);
         let chain = build(&pipeline, &cx, &fitted, None);
-        PipelineHarness { pipeline, chain, cx, fitted, observer: None }
+        PipelineHarness { pipeline, chain, cx, fitted, observer: None, saved: BTreeMap::new() }
     }
 
     /// Has an observer see what each transform takes and gives.
@@ -92,7 +94,19 @@ impl PipelineHarness {
     /// # Errors
     /// Where a transform fails.
     pub fn try_push(&mut self, batch: Batch) -> Result<HarnessOutput> {
-        self.chain.apply(batch).map(HarnessOutput::from)
+        let out = self.chain.apply(batch)?;
+        self.checkpoint()?;
+        Ok(HarnessOutput::from(out))
+    }
+
+    /// Saves what changed, as a checkpoint does.
+    fn checkpoint(&mut self) -> Result<()> {
+        let changes = self.chain.save_changes()?;
+        self.saved.retain(|stage, _| changes.contains_key(stage));
+        for (stage, changes) in changes {
+            self.saved.entry(stage).or_default().apply(changes);
+        }
+        Ok(())
     }
 
     /// Moves the clock on, and lets transforms emit the rows that have waited long enough.
@@ -111,7 +125,8 @@ impl PipelineHarness {
         self.chain.held()
     }
 
-    /// A kill and a restart: saves the state of each transform, builds all anew, and restores.
+    /// A kill and a restart: saves what changed in each transform, builds all anew, and restores the state that all changes together
+    /// make.
     ///
     /// # Panics
     /// Where a transform cannot save or restore. [`try_restart`](Self::try_restart) returns the error.
@@ -124,9 +139,9 @@ impl PipelineHarness {
     /// # Errors
     /// Where a transform cannot save or restore.
     pub fn try_restart(&mut self) -> Result<()> {
-        let states = self.chain.save()?;
+        self.checkpoint()?;
         self.chain = build(&self.pipeline, &self.cx, &self.fitted, self.observer.clone());
-        self.chain.restore(&states)
+        self.chain.restore(&self.saved)
     }
 
     /// The saved state of each transform that has one, by its name.

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::split_change::SplitChange;
 use crate::metrics::{Counts, Measured};
 use crate::record::{OffsetRange, SplitId};
 use crate::run::losses::Losses;
 use crate::run::sinks::Output;
-use crate::stage::{Destination, FencingToken, RecordedSplit, SplitState};
+use crate::stage::{Destination, FencingToken, RecordedSplit};
 
 /// A split's share of a commit: all that happened in it since its last checkpoint. All of it becomes true together.
 #[derive(Debug)]
@@ -16,8 +17,8 @@ pub(in crate::run) struct Checkpoint {
     pub(in crate::run) epoch: u64,
     /// The positions that were read.
     pub(in crate::run) range: OffsetRange,
-    /// Where the split goes on, with the state of its reader and its transforms.
-    pub(in crate::run) state: SplitState,
+    /// Where the split goes on, and what changed of its state since the checkpoint before it.
+    pub(in crate::run) change: SplitChange,
     /// The output that the sinks prepared.
     pub(in crate::run) output: Output,
     pub(in crate::run) counts: Counts,

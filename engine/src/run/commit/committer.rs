@@ -63,16 +63,18 @@ impl Committer {
             };
             let checkpoints = self.take(first);
             self.metrics.checkpoints_waiting.fetch_sub(checkpoints.len() as u64, Ordering::Relaxed);
-            let taken: Vec<(SplitId, u64)> =
-                checkpoints.iter().map(|checkpoint| (Arc::clone(&checkpoint.split), checkpoint.epoch)).collect();
+            let taken: Vec<(SplitId, u64, usize)> = checkpoints
+                .iter()
+                .map(|checkpoint| (Arc::clone(&checkpoint.split), checkpoint.epoch, checkpoint.change.bytes()))
+                .collect();
             if let Err(error) = self.commit(checkpoints) {
                 self.tasks.fail(error);
                 self.tasks.revoke_all();
             }
             // The outcome of a commit that failed is unknown: no other transaction may follow it here.
             to_flush = !self.tasks.has_failed() && self.log.lock().has_acknowledged();
-            for (split, epoch) in taken {
-                self.tasks.checkpoint_finished(&split, epoch);
+            for (split, epoch, bytes) in taken {
+                self.tasks.checkpoint_finished(&split, epoch, bytes);
             }
         }
     }

@@ -28,6 +28,17 @@ pub(in crate::run) enum Key {
         /// The split.
         split: String,
     },
+    /// An entry of a transform's state: `state/GROUP/SPLIT/STAGE/ENTRY`.
+    Entry {
+        /// As in [`Key::Split`].
+        group: String,
+        /// The split.
+        split: String,
+        /// The name of the stage.
+        stage: String,
+        /// The key of the entry.
+        entry: String,
+    },
     /// Says that `--fresh` deleted everything on purpose: `reset`.
     Reset,
 }
@@ -40,19 +51,49 @@ impl fmt::Display for Key {
             Key::Staged { id } => write!(f, "staged/{id:016x}"),
             Key::Split { group, split } => {
                 f.write_str("split/")?;
-                // A group may have a slash of its own, which ends no part of the key.
-                for c in group.chars() {
-                    match c {
-                        '/' => f.write_str("%2F")?,
-                        '%' => f.write_str("%25")?,
-                        other => f.write_char(other)?,
-                    }
-                }
-                write!(f, "/{split}")
+                write_part(f, group)?;
+                f.write_str(split)
+            }
+            Key::Entry { group, split, stage, entry } => {
+                f.write_str(ENTRY)?;
+                [group, split, stage].into_iter().try_for_each(|part| write_part(f, part))?;
+                f.write_str(entry)
             }
             Key::Reset => f.write_str("reset"),
         }
     }
+}
+
+impl Key {
+    /// What the texts of all entries of a stage's state begin with.
+    pub(super) fn entries(group: &str, split: &str, stage: &str) -> String {
+        let (group, split, stage) = (group.to_owned(), split.to_owned(), stage.to_owned());
+        Key::Entry { group, split, stage, entry: String::new() }.to_string()
+    }
+
+    /// Whether a text is that of an entry, of which there are many.
+    pub(super) fn is_entry(text: &str) -> bool {
+        text.starts_with(ENTRY)
+    }
+}
+
+/// What the texts of entries begin with.
+const ENTRY: &str = "state/";
+
+/// A part of a key and the slash that ends it. A slash of its own ends no part.
+fn write_part(f: &mut fmt::Formatter<'_>, part: &str) -> fmt::Result {
+    for c in part.chars() {
+        match c {
+            '/' => f.write_str("%2F")?,
+            '%' => f.write_str("%25")?,
+            other => f.write_char(other)?,
+        }
+    }
+    f.write_char('/')
+}
+
+fn read_part(part: &str) -> String {
+    part.replace("%2F", "/").replace("%25", "%")
 }
 
 impl FromStr for Key {
@@ -71,7 +112,13 @@ impl FromStr for Key {
             }
             "split" => {
                 let (group, split) = rest.split_once('/').ok_or(UnknownKey)?;
-                Key::Split { group: group.replace("%2F", "/").replace("%25", "%"), split: split.to_owned() }
+                Key::Split { group: read_part(group), split: split.to_owned() }
+            }
+            "state" => {
+                let mut parts = rest.splitn(4, '/');
+                let mut part = || parts.next().ok_or(UnknownKey);
+                let (group, split, stage) = (read_part(part()?), read_part(part()?), read_part(part()?));
+                Key::Entry { group, split, stage, entry: part()?.to_owned() }
             }
             _ => return Err(UnknownKey),
         })
@@ -94,6 +141,8 @@ mod tests {
             "[a-z0-9/%.-]{0,12}".prop_map(|writer| Key::Progress { writer }),
             any::<u64>().prop_map(|id| Key::Staged { id }),
             ("[a-z0-9/%2F5.-]{0,12}", "[a-z0-9/%.-]{0,12}").prop_map(|(group, split)| Key::Split { group, split }),
+            ("[a-z/%2F5.-]{0,9}", "[a-z/%2F5.-]{0,9}", "[a-z/%2F5.-]{0,9}", "[a-z0-9/%.-]{0,9}")
+                .prop_map(|(group, split, stage, entry)| Key::Entry { group, split, stage, entry }),
             Just(Key::Reset),
         ]
     }

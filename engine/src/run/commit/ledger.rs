@@ -4,19 +4,22 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Checkpoint, LastRun, RunRecord};
+use super::split_change::SplitChange;
 use crate::disk;
 use crate::error::{Error, Result};
 use crate::fault;
 use crate::metrics::Counts;
+use crate::record::SplitId;
 use crate::run::sinks::Staged;
 use crate::stage::{RecordedSplit, SplitState};
 
 /// The first bytes of a ledger; the digit is the version of what follows.
-const MAGIC: &[u8; 16] = b"aqpipe ledger 4\n";
+const MAGIC: &[u8; 16] = b"aqpipe ledger 5\n";
 /// Length and CRC-32, both little-endian, before the payload of each entry.
 const HEAD: usize = 8;
 /// An entry larger than this is damage: states are bounded far below it.
@@ -55,7 +58,8 @@ pub(in crate::run) enum Entry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(in crate::run) struct CheckpointEntry {
     pub(in crate::run) split: String,
-    pub(in crate::run) state: SplitState,
+    /// What changed of its state. Of several checkpoints of a split, the last one has the changes of all.
+    pub(in crate::run) change: Option<SplitChange>,
     pub(in crate::run) staged: Staged,
     pub(in crate::run) counts: Counts,
     pub(in crate::run) ended: bool,
@@ -72,17 +76,32 @@ pub(in crate::run) struct DelegatedTo {
     pub(in crate::run) writer: String,
 }
 
+/// What the checkpoints of each split change together.
+pub(super) fn changes_of_each_split(checkpoints: &[Checkpoint]) -> BTreeMap<SplitId, SplitChange> {
+    let mut changes: BTreeMap<SplitId, SplitChange> = BTreeMap::new();
+    for Checkpoint { split, change, .. } in checkpoints {
+        match changes.get_mut(split) {
+            Some(earlier) => earlier.then(change),
+            None => drop(changes.insert(Arc::clone(split), change.clone())),
+        }
+    }
+    changes
+}
+
 impl Entry {
     pub(in crate::run) fn checkpoints(checkpoints: &[Checkpoint], time_ms: u64) -> Vec<CheckpointEntry> {
+        let mut changes = changes_of_each_split(checkpoints);
         let entry = |checkpoint: &Checkpoint| CheckpointEntry {
             split: checkpoint.split.to_string(),
-            state: checkpoint.state.clone(),
+            change: changes.remove(&checkpoint.split),
             staged: checkpoint.output.staged(),
             counts: checkpoint.counts.clone(),
             ended: checkpoint.ended,
             time_ms,
         };
-        checkpoints.iter().map(entry).collect()
+        let mut entries: Vec<CheckpointEntry> = checkpoints.iter().rev().map(entry).collect();
+        entries.reverse();
+        entries
     }
 
     /// Whether the entry must be on disk before anything else happens. The others only save work at the next start.
@@ -92,7 +111,7 @@ impl Entry {
 }
 
 /// Where a split stands.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(in crate::run) struct LedgerSplit {
     pub(in crate::run) state: SplitState,
     /// Records held back at that checkpoint.
@@ -183,10 +202,11 @@ impl State {
 
     fn decided(&mut self, checkpoint: CheckpointEntry) {
         self.counts.add(&checkpoint.counts);
-        let (held, ended) = (checkpoint.counts.held_after, checkpoint.ended);
-        let acknowledged = self.splits.get(&checkpoint.split).and_then(|split| split.acknowledged);
-        let state = LedgerSplit { state: checkpoint.state, held, ended, acknowledged, time_ms: checkpoint.time_ms };
-        self.splits.insert(checkpoint.split, state);
+        let split = self.splits.entry(checkpoint.split).or_default();
+        if let Some(change) = checkpoint.change {
+            change.apply(&mut split.state);
+        }
+        (split.held, split.ended, split.time_ms) = (checkpoint.counts.held_after, checkpoint.ended, checkpoint.time_ms);
     }
 }
 
@@ -272,7 +292,10 @@ impl Ledger {
     }
 
     fn compact(&mut self) -> Result<()> {
-        let bytes = encode(&Entry::Snapshot(Box::new(self.state.clone())))?;
+        let snapshot = Entry::Snapshot(Box::new(std::mem::take(&mut self.state)));
+        let bytes = encode(&snapshot);
+        self.state.apply(snapshot);
+        let bytes = bytes?;
         self.file = create(&self.path, &bytes).map_err(|e| {
             self.broken = true;
             failed(&self.path, "cannot be rewritten", e)
@@ -373,7 +396,7 @@ mod tests {
             split: split.into(),
             epoch: 1,
             range,
-            state: SplitState { position: range.to, reader: vec![to as u8], ..SplitState::default() },
+            change: SplitChange { position: range.to, reader: vec![to as u8], ..SplitChange::default() },
             output,
             counts,
             losses: Losses::default(),

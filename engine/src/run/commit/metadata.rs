@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Checkpoint, RunRecord};
 use super::key::Key;
+use super::split_change::SplitChange;
 use crate::error::{Error, Result};
 use crate::metrics::Counts;
 use crate::record::OffsetRange;
@@ -13,7 +14,7 @@ use crate::run::sinks::Staged;
 use crate::stage::{CommitMetadata, SplitState};
 
 /// The version of the values' format.
-const METADATA_FORMAT_VERSION: u8 = 4;
+const METADATA_FORMAT_VERSION: u8 = 5;
 
 /// A change of metadata; without a value, the key is deleted.
 pub(super) type Change = (String, Option<Vec<u8>>);
@@ -55,6 +56,7 @@ pub(in crate::run) struct SplitValue {
     pub(in crate::run) split: String,
     /// The run that it belongs to, for a completed run may be repeated.
     pub(in crate::run) run: u64,
+    /// Without the entries of its transforms: each has a key of its own, so that a transaction writes those that changed.
     pub(in crate::run) state: SplitState,
     /// The number of rows that transforms hold back.
     pub(in crate::run) held: u64,
@@ -97,9 +99,54 @@ pub(in crate::run) fn get<T: DeserializeOwned>(metadata: &CommitMetadata, key: &
     metadata.get(&text).map(|bytes| decode(&text, bytes)).transpose()
 }
 
-/// All keys that this version knows.
+/// The changes that write what checkpoints changed of a split's state, and delete what is gone. `before` is its last value.
+pub(super) fn put_split(
+    metadata: &CommitMetadata,
+    group: &str,
+    value: &mut SplitValue,
+    before: Option<&SplitValue>,
+    change: &SplitChange,
+) -> Result<Vec<Change>> {
+    let SplitChange { position, sequence, reader, transforms } = change;
+    let headers = transforms.iter().map(|(stage, changes)| (stage.clone(), changes.header())).collect();
+    value.state =
+        SplitState { position: *position, sequence: *sequence, reader: reader.clone(), transforms: headers };
+    let split = value.split.clone();
+    let mut all = vec![put(&Key::Split { group: group.to_owned(), split: split.clone() }, value)?];
+    for (stage, changes) in transforms {
+        let prefix = Key::entries(group, &split, stage);
+        if changes.is_whole() {
+            let gone = entries(metadata, &prefix).filter(|(entry, _)| !changes.has(entry));
+            all.extend(gone.map(|(entry, _)| (format!("{prefix}{entry}"), None)));
+        }
+        all.extend(changes.entries().map(|(entry, bytes)| (format!("{prefix}{entry}"), bytes.map(<[u8]>::to_vec))));
+    }
+    let gone = before.iter().flat_map(|value| value.state.transforms.keys()).filter(|stage| !transforms.contains_key(*stage));
+    for stage in gone {
+        let prefix = Key::entries(group, &split, stage);
+        all.extend(entries(metadata, &prefix).map(|(entry, _)| (format!("{prefix}{entry}"), None)));
+    }
+    Ok(all)
+}
+
+/// The state of a split with the entries of its transforms.
+pub(in crate::run) fn split_state(metadata: &CommitMetadata, group: &str, value: &SplitValue) -> SplitState {
+    let mut state = value.state.clone();
+    for (stage, saved) in &mut state.transforms {
+        let prefix = Key::entries(group, &value.split, stage);
+        entries(metadata, &prefix).for_each(|(entry, bytes)| saved.put_back(entry.to_owned(), bytes.clone()));
+    }
+    state
+}
+
+/// The entries of a stage with their keys, which come behind the prefix.
+fn entries<'a>(metadata: &'a CommitMetadata, prefix: &str) -> impl Iterator<Item = (&'a str, &'a Vec<u8>)> {
+    metadata.range(prefix.to_owned()..).map_while(move |(key, bytes)| Some((key.strip_prefix(prefix)?, bytes)))
+}
+
+/// All keys that this version knows, but for those of entries.
 pub(in crate::run) fn keys(metadata: &CommitMetadata) -> impl Iterator<Item = Key> {
-    metadata.keys().filter_map(|key| key.parse().ok())
+    metadata.keys().filter(|key| !Key::is_entry(key)).filter_map(|key| key.parse().ok())
 }
 
 /// The staged output that is not known to be visible, by transaction.
@@ -111,10 +158,13 @@ pub(in crate::run) fn staged(metadata: &CommitMetadata) -> impl Iterator<Item = 
     values(metadata, of)
 }
 
-/// The splits of all groups.
-pub(in crate::run) fn splits(metadata: &CommitMetadata) -> impl Iterator<Item = Result<SplitValue>> {
-    values(metadata, |key: &Key| matches!(key, Key::Split { .. }).then_some(()))
-        .map(|value| value.map(|((), value)| value))
+/// The splits of all groups, with the group of each.
+pub(in crate::run) fn splits(metadata: &CommitMetadata) -> impl Iterator<Item = Result<(String, SplitValue)>> {
+    let of = |key: &Key| match key {
+        Key::Split { group, .. } => Some(group.clone()),
+        _ => None,
+    };
+    values(metadata, of)
 }
 
 /// The writers that ever began a run.
@@ -129,7 +179,7 @@ fn values<K, T: DeserializeOwned>(
     metadata: &CommitMetadata,
     of: impl Fn(&Key) -> Option<K>,
 ) -> impl Iterator<Item = Result<(K, T)>> {
-    metadata.iter().filter_map(move |(text, bytes)| {
+    metadata.iter().filter(|(text, _)| !Key::is_entry(text)).filter_map(move |(text, bytes)| {
         let key = of(&text.parse().ok()?)?;
         Some(decode(text, bytes).map(|value| (key, value)))
     })

@@ -16,6 +16,7 @@ mod metadata_commit;
 mod open;
 mod reconcile;
 mod recovery;
+mod split_change;
 mod transactional_log;
 
 pub(super) use checkpoint::{Checkpoint, LastRun, RunRecord};
@@ -23,7 +24,8 @@ pub(super) use committer::Committer;
 pub(super) use key::Key;
 pub(super) use ledger::{Entry as LedgerEntry, Ledger, State as LedgerState};
 pub(super) use log::{CommitLog, OpenOptions};
-pub(super) use metadata::{ProgressValue, RunValue, get, splits, writers};
+pub(super) use metadata::{ProgressValue, RunValue, get, split_state, splits, writers};
 pub(super) use open::open;
 pub(super) use recovery::{make_visible, recover, recover_orphans};
+pub(super) use split_change::SplitChange;
 pub(super) use transactional_log::peek_last_run;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use super::checkpoint::{Checkpoint, LastRun, RunRecord};
 use super::key::Key;
-use super::ledger::{DelegatedTo, Entry, Ledger, State as LedgerState};
+use super::ledger::{CheckpointEntry, DelegatedTo, Entry, Ledger, State as LedgerState, changes_of_each_split};
 use super::log::{CommitLog, History, OpenOptions, Pending};
 use super::metadata::{self, Change, ProgressValue, RunValue, SplitValue, StagedValue};
 use super::metadata_commit::{commit_metadata, reset_metadata};
 use super::reconcile::{Evidence, reconcile};
+use super::split_change::SplitChange;
 use crate::clock::Clock;
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
@@ -122,9 +123,16 @@ impl TransactionalLog {
         self.transactions.metadata().contains_key(&Key::Staged { id }.to_string())
     }
 
-    fn split_value(&self, id: &SplitId) -> Result<Option<SplitValue>> {
+    /// The last value of a split in this run, without the entries of its transforms.
+    fn split_value(&self, id: &str) -> Result<Option<SplitValue>> {
         let value = metadata::get::<SplitValue>(self.transactions.metadata(), &self.split_key(id))?;
         Ok(value.filter(|value| !self.exclusive || value.run == self.run))
+    }
+
+    /// The same with them.
+    fn whole_split_value(&self, id: &str) -> Result<Option<SplitValue>> {
+        let state = |value: &SplitValue| metadata::split_state(self.transactions.metadata(), &self.group, value);
+        Ok(self.split_value(id)?.map(|value| SplitValue { state: state(&value), ..value }))
     }
 
     fn split_key(&self, id: &str) -> Key {
@@ -171,6 +179,28 @@ impl TransactionalLog {
         Ok(keys.map(|key| metadata::delete(&key)).collect())
     }
 
+    fn put_split(&self, value: &mut SplitValue, before: Option<&SplitValue>, change: &SplitChange) -> Result<Vec<Change>> {
+        metadata::put_split(self.transactions.metadata(), &self.group, value, before, change)
+    }
+
+    /// The ledger's entry of a commit. The ledger keeps the states too, and knows nothing of commits without staged output: of a
+    /// split that it does not know as it was before, the entry has the whole state.
+    fn ledger_entries(&self, checkpoints: &[Checkpoint]) -> Result<Vec<CheckpointEntry>> {
+        let mut entries = Entry::checkpoints(checkpoints, self.clock.unix_ms());
+        for entry in &mut entries {
+            let Some(change) = entry.change.as_mut().filter(|change| !change.is_whole()) else { continue };
+            let here = |state: &SplitState| (state.position, state.sequence);
+            let before = self.split_value(&entry.split)?.map(|before| here(&before.state));
+            let known = self.ledger.state().splits.get(&entry.split).map(|split| here(&split.state));
+            if known != before {
+                let mut state = self.whole_split_value(&entry.split)?.map(|before| before.state).unwrap_or_default();
+                std::mem::take(change).apply(&mut state);
+                *change = SplitChange::whole(state);
+            }
+        }
+        Ok(entries)
+    }
+
     fn progress(&self, counts: &Counts) -> Result<Change> {
         let value = ProgressValue { counts: counts.clone(), time_ms: self.clock.unix_ms() };
         metadata::put(&Key::Progress { writer: self.writer.clone() }, &value)
@@ -199,40 +229,50 @@ impl TransactionalLog {
         for (id, split) in &self.ledger.state().splits {
             let key = self.split_key(id);
             let known = metadata::get::<SplitValue>(self.transactions.metadata(), &key)?;
-            if known.is_none_or(|known| known.time_ms < split.time_ms) {
-                let value = SplitValue {
+            if known.as_ref().is_none_or(|known| known.time_ms < split.time_ms) {
+                let mut value = SplitValue {
                     split: id.clone(),
                     run: record.run,
-                    state: split.state.clone(),
+                    state: SplitState::default(),
                     held: split.held,
                     ended: split.ended,
                     time_ms: split.time_ms,
                     from_ledger: true,
                 };
-                changes.push(metadata::put(&key, &value)?);
+                let change = SplitChange::whole(split.state.clone());
+                changes.extend(self.put_split(&mut value, known.as_ref(), &change)?);
             }
         }
         Ok(changes)
     }
 
     /// The metadata that a commit of checkpoints writes, and the counts after it.
-    fn changes(&self, id: u64, checkpoints: &[Checkpoint], has_staged: bool) -> Result<(Vec<Change>, Counts)> {
+    fn changes(
+        &self,
+        id: u64,
+        checkpoints: &[Checkpoint],
+        states: &BTreeMap<SplitId, SplitChange>,
+        has_staged: bool,
+    ) -> Result<(Vec<Change>, Counts)> {
         let mut counts = self.counts.clone();
         for checkpoint in checkpoints {
             counts.add(&Counts { flags: BTreeMap::new(), ..checkpoint.counts.clone() });
         }
         let mut changes = Vec::new();
         for (split, checkpoint) in last_of_each_split(checkpoints) {
-            let value = SplitValue {
+            let Some(change) = states.get(split) else { continue };
+            let mut value = SplitValue {
                 split: split.to_string(),
                 run: self.run,
-                state: checkpoint.state.clone(),
+                state: SplitState::default(),
                 held: checkpoint.counts.held_after,
                 ended: checkpoint.ended,
                 time_ms: self.clock.unix_ms(),
                 from_ledger: false,
             };
-            changes.push(metadata::put(&self.split_key(split), &value)?);
+            // Whichever run it is of: its entries are there.
+            let before = metadata::get::<SplitValue>(self.transactions.metadata(), &self.split_key(split))?;
+            changes.extend(self.put_split(&mut value, before.as_ref(), change)?);
         }
         changes.push(self.progress(&counts)?);
         changes.extend(self.deleted_acknowledged());
@@ -305,7 +345,7 @@ impl CommitLog for TransactionalLog {
         for (i, id) in ids.iter().enumerate() {
             let evidence = Evidence {
                 ledger: self.ledger.state().splits.get(&**id),
-                metadata: self.split_value(id)?,
+                metadata: self.whole_split_value(id)?,
                 transactional: true,
                 has_group: self.offsets.is_some(),
                 committed: (before[i], after[i]),
@@ -324,11 +364,12 @@ impl CommitLog for TransactionalLog {
         let id = rand::random();
         let has_staged = checkpoints.iter().any(|checkpoint| !checkpoint.output.staged().is_empty());
         if has_staged {
-            let checkpoints = Entry::checkpoints(checkpoints, self.clock.unix_ms());
+            let checkpoints = self.ledger_entries(checkpoints)?;
             self.ledger.append(Entry::InDoubt { id, checkpoints })?;
         }
         fault::step("decide.before")?;
-        let (metadata, counts) = self.changes(id, checkpoints, has_staged)?;
+        let states = changes_of_each_split(checkpoints);
+        let (metadata, counts) = self.changes(id, checkpoints, &states, has_staged)?;
         let outputs: Vec<&TransactionalOutput> = checkpoints
             .iter()
             .flat_map(|checkpoint| checkpoint.output.each())
@@ -459,9 +500,11 @@ fn last_of_each_split(checkpoints: &[Checkpoint]) -> BTreeMap<&SplitId, &Checkpo
 fn splits_of(metadata: &CommitMetadata, run: u64) -> Result<Vec<RecordedSplit>> {
     let mut splits = Vec::new();
     for value in metadata::splits(metadata) {
-        let SplitValue { split, run: of, state, held, ended, .. } = value?;
-        if of == run && split != REPLAY {
-            splits.push(RecordedSplit { id: split.into(), start: state, held, ended });
+        let (group, value) = value?;
+        if value.run == run && value.split != REPLAY {
+            let start = metadata::split_state(metadata, &group, &value);
+            let SplitValue { split, held, ended, .. } = value;
+            splits.push(RecordedSplit { id: split.into(), start, held, ended });
         }
     }
     Ok(splits)

@@ -14,13 +14,13 @@ use crate::fault;
 use crate::metrics::{Metrics, SplitMetrics, StageMetrics, StageSnapshot};
 use crate::record::{Batch, Fields, Position, SAMPLE_RECORDS, SplitId};
 use crate::run::chain::{Chain, ChainOutput};
-use crate::run::commit::Checkpoint;
+use crate::run::commit::{Checkpoint, SplitChange};
 use crate::run::guard;
 use crate::run::losses::LossWatch;
 use crate::run::reconfigure::Reconfiguration;
 use crate::run::sinks::{DEAD_LETTER, Output, Writers};
 use crate::run::tasks::{TaskHandle, TaskSignal, Tasks};
-use crate::stage::{DeadLetter, FencingToken, Poll, Prepared, SplitReader, SplitState};
+use crate::stage::{DeadLetter, FencingToken, Poll, Prepared, SplitReader};
 
 /// Rows in a batch at most: larger ones win nothing, smaller ones cost (measured on chains of 13 columns).
 const BATCH_ROWS_MAX: u64 = 8192;
@@ -399,12 +399,12 @@ impl Task {
         };
         fault::step("prepare.done")?;
         let reader = guard::call(&self.source_label, || self.reader.snapshot_state(range.to))?;
-        let transforms = self.chain.save()?;
+        let transforms = self.chain.save_changes()?;
         self.submit(Checkpoint {
             split: Arc::clone(&self.id),
             epoch: self.epoch,
             range,
-            state: SplitState { position: range.to, sequence: range.sequence, reader, transforms },
+            change: SplitChange { position: range.to, sequence: range.sequence, reader, transforms },
             output: Output { records, dead_letters },
             counts,
             losses,
@@ -416,7 +416,7 @@ impl Task {
 
     /// Hands a checkpoint to the committer. Waits where many are under way.
     fn submit(&self, mut checkpoint: Checkpoint) -> Result<()> {
-        self.tasks.checkpoint_submitted(&self.id, self.epoch);
+        self.tasks.submit_checkpoint(&self.id, self.epoch, checkpoint.change.bytes());
         self.metrics.checkpoints_waiting.fetch_add(1, Ordering::Relaxed);
         loop {
             match self.checkpoints.send_timeout(checkpoint, SIGNAL_POLL_INTERVAL) {

@@ -52,7 +52,7 @@ pub(super) fn records(
 /// The metadata of one pipeline, as a compacted read of the topic gives it.
 #[derive(Debug, Default)]
 pub(super) struct CompactedView {
-    /// By key, the chunks that were read.
+    /// By key, the chunks that were read, of values that have several or are not whole. The others are in `metadata` alone.
     chunks: BTreeMap<String, BTreeMap<u16, Chunk>>,
     metadata: CommitMetadata,
     /// Values of keys that begin with a point: numbers that transactions write about themselves.
@@ -63,7 +63,8 @@ pub(super) struct CompactedView {
 struct Chunk {
     txn_id: u64,
     count: u16,
-    part: Vec<u8>,
+    /// Its bytes, until the value is whole.
+    part: Option<Vec<u8>>,
 }
 
 impl CompactedView {
@@ -73,25 +74,28 @@ impl CompactedView {
         let key = std::str::from_utf8(key).ok()?.strip_prefix(pipeline)?.strip_prefix('/')?;
         let (chunk, key) = key.split_once('/')?;
         let chunk: u16 = chunk.parse().ok()?;
-        let chunks = self.chunks.entry(key.to_owned()).or_default();
-        match value {
-            None => {
-                chunks.remove(&chunk);
-            }
-            Some(value) => {
-                chunks.insert(chunk, parse(value)?);
-            }
-        }
         let metadata = if key.starts_with('.') { &mut self.transaction_numbers } else { &mut self.metadata };
-        match whole(chunks) {
-            Some(value) => metadata.insert(key.to_owned(), value),
-            // The other chunks of this transaction may follow.
-            None if chunks.contains_key(&0) => return None,
-            None => metadata.remove(key),
+        let Some(value) = value else {
+            if let Some(chunks) = self.chunks.get_mut(key) {
+                chunks.remove(&chunk);
+                if chunks.is_empty() {
+                    self.chunks.remove(key);
+                }
+            }
+            return (chunk == 0).then(|| {
+                metadata.remove(key);
+                key
+            });
         };
-        if chunks.is_empty() {
-            self.chunks.remove(key);
+        let read = parse(value)?;
+        if let (1, 0, None) = (read.count, chunk, self.chunks.get(key)) {
+            metadata.insert(key.to_owned(), read.part.unwrap_or_default());
+            return Some(key);
         }
+        let chunks = self.chunks.entry(key.to_owned()).or_default();
+        chunks.insert(chunk, read);
+        // Else the other chunks of this transaction may follow.
+        metadata.insert(key.to_owned(), whole(chunks)?);
         Some(key)
     }
 
@@ -110,7 +114,8 @@ impl CompactedView {
 
     /// How many chunks a key has.
     pub(super) fn chunks(&self, key: &str) -> usize {
-        self.chunks.get(key).and_then(|chunks| chunks.keys().last()).map_or(0, |last| usize::from(*last) + 1)
+        let last = self.chunks.get(key).and_then(|chunks| chunks.keys().last());
+        last.map_or(usize::from(self.metadata.contains_key(key)), |last| usize::from(*last) + 1)
     }
 }
 
@@ -118,18 +123,17 @@ fn parse(value: &[u8]) -> Option<Chunk> {
     let (head, part) = value.split_at_checked(RECORD_HEADER_BYTES)?;
     let txn_id = u64::from_le_bytes(head[1..9].try_into().ok()?);
     let count = u16::from_le_bytes(head[11..13].try_into().ok()?);
-    (head[0] == RECORD_FORMAT_VERSION).then(|| Chunk { txn_id, count, part: part.to_vec() })
+    (head[0] == RECORD_FORMAT_VERSION).then(|| Chunk { txn_id, count, part: Some(part.to_vec()) })
 }
 
-/// The value, once all chunks of one transaction are there.
-fn whole(chunks: &BTreeMap<u16, Chunk>) -> Option<Vec<u8>> {
-    let first = chunks.get(&0)?;
-    let mut value = Vec::new();
-    for chunk in 0..first.count {
-        let chunk = chunks.get(&chunk).filter(|chunk| chunk.txn_id == first.txn_id)?;
-        value.extend_from_slice(&chunk.part);
+/// Takes the value, once all chunks of one transaction are there.
+fn whole(chunks: &mut BTreeMap<u16, Chunk>) -> Option<Vec<u8>> {
+    let &Chunk { txn_id, count, .. } = chunks.get(&0)?;
+    let is_there = |chunk: &Chunk| chunk.txn_id == txn_id && chunk.part.is_some();
+    if !(0..count).all(|chunk| chunks.get(&chunk).is_some_and(is_there)) {
+        return None;
     }
-    Some(value)
+    Some((0..count).filter_map(|chunk| chunks.get_mut(&chunk)?.part.take()).flatten().collect())
 }
 
 #[cfg(test)]

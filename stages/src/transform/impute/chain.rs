@@ -4,27 +4,17 @@ use std::time::Instant;
 
 use aqpipe_engine::Result;
 use aqpipe_engine::record::Batch;
-use aqpipe_engine::stage::{Output, State, Transform};
-use serde::{Deserialize, Serialize};
+use aqpipe_engine::stage::{Output, State, StateChanges, Transform};
 
 use super::field_binder::{FieldBinder, FieldSelection};
-use super::imputer::{Imputer, SavedStep, SeriesNames};
+use super::imputer::{Imputer, SavedStep, SeriesNames, StepState};
+use super::key_id::KeyId;
 use super::key_table::KeyTable;
 use super::keyed_batch::KeyedBatch;
 use super::same_times::SameTimes;
 use super::sampling::SamplingCheck;
+use super::saved_entries::{self, FORMAT_VERSION, Header, SavedEntries, SavedKey, StepEntries};
 use super::step::Method;
-
-const CHAIN_FORMAT_VERSION: u8 = 2;
-
-/// The saved state, behind the version.
-#[derive(Serialize, Deserialize)]
-struct SavedChain {
-    keys: Vec<Option<String>>,
-    fields: Vec<String>,
-    steps: Vec<(Method, SavedStep)>,
-    backlog: Vec<Vec<u8>>,
-}
 
 /// The steps of a split.
 pub(super) struct ImputeChain {
@@ -35,6 +25,18 @@ pub(super) struct ImputeChain {
     backlog: Vec<Batch>,
     sampling: Option<SamplingCheck>,
     same_times: Option<SameTimes>,
+    /// What is saved of it.
+    saved: Option<Saved>,
+}
+
+/// What was saved last, beside what each step knows of that itself.
+#[derive(Default)]
+struct Saved {
+    header: Header,
+    /// The number of keys.
+    keys: usize,
+    /// The number of parts.
+    backlog: usize,
 }
 
 impl ImputeChain {
@@ -52,7 +54,28 @@ impl ImputeChain {
             backlog: Vec::new(),
             sampling,
             same_times: Some(same_times),
+            saved: None,
         }
+    }
+
+    fn header(&self) -> Header {
+        Header {
+            fields: self.binder.names().iter().map(|name| name.to_string()).collect(),
+            methods: self.steps.iter().map(|(method, _)| *method).collect(),
+        }
+    }
+
+    fn put_key(&self, changes: &mut StateChanges, key: KeyId) -> Result<()> {
+        let name = self.keys.names()[key as usize].as_deref().map(str::to_owned);
+        let steps = self.steps.iter().map(|(_, imputer)| imputer.key_state(key)).collect();
+        saved_entries::put_key(changes, key, &SavedKey { name, steps })
+    }
+
+    fn put_backlog(&self, changes: &mut StateChanges) -> Result<()> {
+        for (number, batch) in self.backlog.iter().enumerate() {
+            saved_entries::put_backlog(changes, number, batch.to_ipc()?);
+        }
+        Ok(())
     }
 
     fn rows(&mut self, batch: Batch) -> KeyedBatch {
@@ -132,39 +155,74 @@ impl Transform for ImputeChain {
     }
 
     fn save(&self) -> Result<State> {
-        let steps = self.steps.iter().map(|(method, step)| Ok((*method, step.save()?)));
-        let saved = SavedChain {
-            keys: self.keys.names().iter().map(|key| key.as_deref().map(str::to_owned)).collect(),
-            fields: self.binder.names().iter().map(|name| name.to_string()).collect(),
-            steps: steps.collect::<Result<_>>()?,
-            backlog: self.backlog.iter().map(Batch::to_ipc).collect::<Result<_>>()?,
-        };
-        State::of(CHAIN_FORMAT_VERSION, &saved)
+        let mut changes = StateChanges::whole(State::new(FORMAT_VERSION));
+        saved_entries::put_header(&mut changes, &self.header())?;
+        for key in 0..self.keys.names().len() {
+            self.put_key(&mut changes, key as KeyId)?;
+        }
+        for (step, (_, imputer)) in self.steps.iter().enumerate() {
+            imputer.save_all(&mut StepEntries { changes: &mut changes, step })?;
+        }
+        self.put_backlog(&mut changes)?;
+        Ok(State::from(changes))
+    }
+
+    fn save_changes(&mut self) -> Result<Option<StateChanges>> {
+        let whole = self.saved.is_none();
+        let before = self.saved.take().unwrap_or_default();
+        let mut changes =
+            if whole { StateChanges::whole(State::new(FORMAT_VERSION)) } else { StateChanges::none(FORMAT_VERSION) };
+        let header = self.header();
+        if whole || header != before.header {
+            saved_entries::put_header(&mut changes, &header)?;
+        }
+        let mut keys: Vec<KeyId> = (before.keys..self.keys.names().len()).map(|key| key as KeyId).collect();
+        self.steps.iter_mut().for_each(|(_, imputer)| imputer.take_changed(&mut keys));
+        keys.sort_unstable();
+        keys.dedup();
+        for key in keys {
+            self.put_key(&mut changes, key)?;
+        }
+        for (step, (_, imputer)) in self.steps.iter_mut().enumerate() {
+            imputer.save_changes(whole, &mut StepEntries { changes: &mut changes, step })?;
+        }
+        // It does not grow: it goes through the steps with the next batch.
+        if whole {
+            self.put_backlog(&mut changes)?;
+        } else {
+            (self.backlog.len()..before.backlog).for_each(|part| saved_entries::remove_backlog(&mut changes, part));
+        }
+        self.saved = Some(Saved { header, keys: self.keys.names().len(), backlog: self.backlog.len() });
+        Ok(Some(changes))
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
-        let saved: SavedChain = state.read(CHAIN_FORMAT_VERSION)?;
-        let decode = |held: &[Vec<u8>]| held.iter().map(|bytes| Batch::from_ipc(bytes)).collect::<Result<Vec<_>>>();
+        let saved = SavedEntries::read(state)?;
+        let decode = |held: &[&[u8]]| held.iter().map(|bytes| Batch::from_ipc(bytes)).collect::<Result<Vec<_>>>();
         self.backlog = decode(&saved.backlog)?;
-        let methods = || saved.steps.iter().map(|(method, _)| *method);
-        if !methods().eq(self.steps.iter().map(|(method, _)| *method)) {
+        if !saved.header.methods.iter().eq(self.steps.iter().map(|(method, _)| method)) {
             // The later the step, the older its held rows.
             let mut held = Vec::new();
-            for (_, step) in saved.steps.iter().rev() {
-                held.extend(decode(&step.held)?);
+            for parts in saved.held.iter().rev() {
+                held.extend(decode(parts)?);
             }
             self.backlog.splice(..0, held);
             let rows = self.held();
             tracing::warn!(rows, "the steps of `impute` changed: they start without the values seen before");
             return Ok(());
         }
-        for key in &saved.keys {
-            self.keys.id(key.as_deref());
+        let mut keys: Vec<Vec<StepState>> = self.steps.iter().map(|_| Vec::new()).collect();
+        for (number, key) in saved.keys.into_iter().enumerate() {
+            if self.keys.id(key.name.as_deref()) as usize != number || key.steps.len() != keys.len() {
+                return Err(saved_entries::damaged());
+            }
+            keys.iter_mut().zip(key.steps).for_each(|(of_step, state)| of_step.push(state));
         }
-        self.binder.restore(saved.fields.iter().map(|name| name.as_str().into()).collect());
-        for (index, (_, step)) in saved.steps.into_iter().enumerate() {
-            let held = decode(&step.held)?.into_iter().map(|batch| self.rows(batch)).collect();
-            self.steps[index].1.restore(step.state, held)?;
+        let fields = saved.header.fields.len();
+        self.binder.restore(saved.header.fields.iter().map(|name| name.as_str().into()).collect());
+        for (index, (keys, (pieces, held))) in keys.into_iter().zip(saved.pieces.into_iter().zip(saved.held)).enumerate() {
+            let held = decode(&held)?.into_iter().map(|batch| self.rows(batch)).collect();
+            self.steps[index].1.restore(SavedStep { keys, fields, pieces, held })?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use aqpipe_engine::record::Provenance;
 use indexmap::IndexMap;
 
 use super::fill_policy::FillPolicy;
-use super::imputer::{Imputer, SeriesNames, StepState};
+use super::imputer::{Imputer, SavedStep, SeriesNames};
 use super::keyed_batch::KeyedBatch;
 
 /// Fills each field by its value, or by the one for all.
@@ -34,7 +34,7 @@ impl Imputer for ConstantFill {
         Ok(())
     }
 
-    fn restore(&mut self, _state: StepState, _held: Vec<KeyedBatch>) -> Result<()> {
+    fn restore(&mut self, _saved: SavedStep<'_>) -> Result<()> {
         Ok(())
     }
 }

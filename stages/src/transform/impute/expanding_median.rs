@@ -6,17 +6,20 @@ use std::collections::btree_map::OccupiedEntry;
 use aqpipe_engine::{Error, Result};
 
 use super::fill_policy::FillPolicy;
-use super::imputer::{Imputer, SavedStep, SeriesNames, StepState};
+use super::imputer::{Imputer, SavedStep, SeriesNames};
 use super::keyed_batch::KeyedBatch;
-use super::running_median::{RunningSample, fill_by_running_median};
+use super::running_median::{RunningSample, Saving, fill_by_running_median};
+use super::saved_entries::{StepEntries, damaged};
+use super::value_pieces::{self, Numbers, ValuePieces, write_number, write_values};
 
-/// Distinct values of a split, over all keys and fields: some tens of megabytes in memory, and ten saved with each commit.
+/// Distinct values of a split, over all keys and fields: some tens of megabytes in memory, and ten saved.
 const DISTINCT_VALUES_MAX: usize = 1_000_000;
 
 /// Fills by the median of all values observed so far.
 #[derive(Default)]
 pub(super) struct ExpandingMedian {
     series: Vec<Vec<RunningMedian>>,
+    pieces: ValuePieces,
     distinct: usize,
     policy: FillPolicy,
 }
@@ -29,7 +32,16 @@ struct RunningMedian {
     high: BTreeMap<Ordered, u64>,
     /// How many more values the lower half has than the upper.
     excess: i64,
+    /// How many values there are in both.
+    distinct: usize,
+    /// The values of the open piece.
+    recent: Vec<f64>,
+    saving: Saving,
 }
+
+/// What a piece has of a field: values as they came, or values with their counts.
+const VALUES: u64 = 0;
+const COUNTS: u64 = 1;
 
 /// A number with a total order.
 #[derive(Clone, Copy, PartialEq)]
@@ -62,6 +74,7 @@ impl RunningMedian {
         let total = counts.iter().fold(0_u64, |sum, (_, count)| sum.saturating_add(*count));
         let mut room = total.div_ceil(2);
         median.excess = (total % 2) as i64;
+        median.distinct = counts.len();
         for (value, count) in counts {
             let below = count.min(room);
             room -= below;
@@ -84,7 +97,35 @@ impl RunningMedian {
         *half.entry(value).or_default() += 1;
         self.excess += if lower { 1 } else { -1 };
         self.balance();
+        self.distinct += usize::from(!known);
         !known
+    }
+
+    /// Adds a value that is not saved yet.
+    fn observe(&mut self, value: f64) -> bool {
+        self.recent.push(value);
+        self.saving.add();
+        self.add(value)
+    }
+
+    /// Takes over what a piece has.
+    fn read(&mut self, numbers: &mut Numbers<'_>) -> Result<()> {
+        match numbers.number()? {
+            VALUES => numbers.values()?.into_iter().for_each(|value| {
+                self.add(value);
+            }),
+            COUNTS => {
+                let values = numbers.values()?;
+                let counts = values.into_iter().map(|value| Ok((value, numbers.number()?))).collect::<Result<Vec<_>>>()?;
+                let ascends = counts.windows(2).all(|two| Ordered(two[0].0) < Ordered(two[1].0));
+                if !ascends || self.distinct > 0 || counts.iter().any(|(_, count)| *count == 0) {
+                    return Err(damaged());
+                }
+                *self = RunningMedian::of(counts);
+            }
+            _ => return Err(damaged()),
+        }
+        Ok(())
     }
 
     /// Moves a value from a half that became too large.
@@ -123,13 +164,41 @@ impl RunningSample for RunningMedian {
             _ => Some(low.0),
         }
     }
+
+    fn kept(&self) -> usize {
+        self.distinct
+    }
+
+    fn saving(&self) -> Saving {
+        self.saving
+    }
+
+    fn saved(&mut self, is_full: bool) {
+        self.saving.saved(is_full);
+        if is_full {
+            self.recent.clear();
+        }
+    }
+
+    fn write_open(&self, out: &mut Vec<u8>) {
+        write_number(VALUES, out);
+        write_values(self.recent.iter().copied(), out);
+    }
+
+    fn write_all(&self, out: &mut Vec<u8>) {
+        let mut counts: BTreeMap<Ordered, u64> = self.low.clone();
+        self.high.iter().for_each(|(value, count)| *counts.entry(*value).or_default() += count);
+        write_number(COUNTS, out);
+        write_values(counts.keys().map(|value| value.0), out);
+        counts.values().for_each(|count| write_number(*count, out));
+    }
 }
 
 impl Imputer for ExpandingMedian {
     fn apply(&mut self, mut rows: KeyedBatch, names: &SeriesNames<'_>, out: &mut Vec<KeyedBatch>) -> Result<()> {
         let distinct = &mut self.distinct;
         fill_by_running_median(&mut self.series, &mut rows, names.keys.len(), self.policy, |median, value| {
-            *distinct += usize::from(median.add(value));
+            *distinct += usize::from(median.observe(value));
             if *distinct <= DISTINCT_VALUES_MAX {
                 return Ok(());
             }
@@ -139,28 +208,24 @@ impl Imputer for ExpandingMedian {
                 "use `window = N` with the median, `over = \"all\"` where the source ends, or the method `constant`",
             ))
         })?;
+        rows.order.ends().iter().for_each(|(key, _)| self.pieces.changed(*key));
         out.push(rows);
         Ok(())
     }
 
-    fn save(&self) -> Result<SavedStep> {
-        let counts = |median: &RunningMedian| {
-            let mut counts: BTreeMap<Ordered, u64> = median.low.clone();
-            median.high.iter().for_each(|(value, count)| *counts.entry(*value).or_default() += count);
-            counts.into_iter().map(|(value, count)| (value.0, count)).collect()
-        };
-        let state = self.series.iter().map(|keys| keys.iter().map(counts).collect()).collect();
-        Ok(SavedStep { state: StepState::Expanding(state), held: Vec::new() })
+    fn save_changes(&mut self, whole: bool, out: &mut StepEntries<'_>) -> Result<()> {
+        self.pieces.save_changes(&mut self.series, whole, out);
+        Ok(())
     }
 
-    fn restore(&mut self, state: StepState, _held: Vec<KeyedBatch>) -> Result<()> {
-        let StepState::Expanding(state) = state else { return Err(StepState::foreign()) };
-        self.distinct = 0;
-        let mut median = |counts: Vec<(f64, u64)>| {
-            self.distinct += counts.len();
-            RunningMedian::of(counts)
-        };
-        self.series = state.into_iter().map(|keys| keys.into_iter().map(&mut median).collect()).collect();
+    fn save_all(&self, out: &mut StepEntries<'_>) -> Result<()> {
+        value_pieces::save_all(&self.series, out);
+        Ok(())
+    }
+
+    fn restore(&mut self, saved: SavedStep<'_>) -> Result<()> {
+        self.series = value_pieces::read(&saved.pieces, saved.fields, RunningMedian::read)?;
+        self.distinct = self.series.iter().flatten().map(RunningSample::kept).sum();
         Ok(())
     }
 }

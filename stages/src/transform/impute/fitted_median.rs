@@ -6,7 +6,7 @@ use aqpipe_engine::record::Provenance;
 use aqpipe_engine::{Error, Result};
 
 use super::fill_policy::FillPolicy;
-use super::imputer::{Imputer, SeriesNames, StepState};
+use super::imputer::{Imputer, SavedStep, SeriesNames};
 use super::keyed_batch::KeyedBatch;
 use super::median_fit::Medians;
 
@@ -25,14 +25,16 @@ impl FittedMedian {
     }
 
     fn look_up(&mut self, names: &SeriesNames<'_>) {
-        let known = self.table.first().map_or(0, Vec::len);
-        if self.table.len() == names.fields.len() && known == names.keys.len() {
-            return;
+        if self.table.len() != names.fields.len() {
+            self.table = vec![Vec::new(); names.fields.len()];
         }
-        let of_key = |key: &Option<Box<str>>| self.medians.0.get(&key.as_deref().map(str::to_owned));
-        let of_keys: Vec<_> = names.keys.iter().map(of_key).collect();
-        let of_field = |name: &str| of_keys.iter().map(|medians| medians.and_then(|m| m.get(name).copied())).collect();
-        self.table = names.fields.iter().map(|name| of_field(name)).collect();
+        let known = self.table.first().map_or(names.keys.len(), Vec::len);
+        for key in &names.keys[known..] {
+            let medians = self.medians.0.get(&key.as_deref().map(str::to_owned));
+            for (name, of_keys) in names.fields.iter().zip(&mut self.table) {
+                of_keys.push(medians.and_then(|medians| medians.get(&**name).copied()));
+            }
+        }
     }
 }
 
@@ -48,7 +50,7 @@ impl Imputer for FittedMedian {
         Ok(())
     }
 
-    fn restore(&mut self, _state: StepState, _held: Vec<KeyedBatch>) -> Result<()> {
+    fn restore(&mut self, _saved: SavedStep<'_>) -> Result<()> {
         Ok(())
     }
 }

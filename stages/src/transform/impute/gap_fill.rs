@@ -19,6 +19,7 @@ use super::key_order::KeyOrder;
 use super::keyed_batch::KeyedBatch;
 use super::late_gaps::LateSeries;
 use super::row_set::RowSet;
+use super::saved_entries::StepEntries;
 
 /// Held batches before they are joined.
 const HELD_BATCHES_MAX: usize = 32;
@@ -33,6 +34,11 @@ pub(super) struct GapFill {
     /// The gap state before the held rows, by field and key.
     states: Vec<Vec<GapState>>,
     held: Vec<HeldRows>,
+    /// The keys of which the gap state changed since it was saved.
+    changed: Vec<KeyId>,
+    /// The numbers of the held parts that are saved, and the next one.
+    saved: Vec<u64>,
+    next: u64,
     max_wait: Option<Duration>,
     max_held: usize,
     /// Rows given up so far, and the number at which the next warning is due.
@@ -70,6 +76,9 @@ impl GapFill {
             rule,
             states: Vec::new(),
             held: Vec::new(),
+            changed: Vec::new(),
+            saved: Vec::new(),
+            next: 0,
             max_wait,
             max_held,
             given_up: 0,
@@ -124,6 +133,7 @@ impl GapFill {
             Some((key, row))
         };
         let ends: Vec<_> = rows.order.ends().into_iter().filter_map(last_leaving).collect();
+        self.changed.extend(ends.iter().map(|(key, _)| *key));
         let series = KeyedSeries { time: &rows.time, order: &rows.order, max_gap: self.rule.max_gap };
         for (field, cells) in rows.cells.iter().enumerate() {
             let Some(cells) = cells else { continue };
@@ -292,17 +302,48 @@ impl Imputer for GapFill {
         self.held.iter().map(HeldRows::len).sum()
     }
 
-    fn save(&self) -> Result<SavedStep> {
-        let held = self.held.iter().map(|part| part.rows.batch.to_ipc()).collect::<Result<_>>()?;
-        Ok(SavedStep { state: StepState::Fill(self.states.clone()), held })
+    fn take_changed(&mut self, keys: &mut Vec<KeyId>) {
+        keys.append(&mut self.changed);
     }
 
-    fn restore(&mut self, state: StepState, held: Vec<KeyedBatch>) -> Result<()> {
-        let StepState::Fill(states) = state else { return Err(StepState::foreign()) };
-        self.states = states;
+    fn key_state(&self, key: KeyId) -> StepState {
+        let of_key = |keys: &Vec<GapState>| keys.get(key as usize).cloned().unwrap_or_default();
+        StepState::Fill(self.states.iter().map(of_key).collect())
+    }
+
+    fn save_changes(&mut self, whole: bool, out: &mut StepEntries<'_>) -> Result<()> {
+        let before = std::mem::take(&mut self.saved);
+        for part in &mut self.held {
+            if part.saved_as.is_none() || whole {
+                out.put_held(self.next, part.rows.batch.to_ipc()?);
+                part.saved_as = Some(self.next);
+                self.next += 1;
+            }
+        }
+        self.saved = self.held.iter().filter_map(|part| part.saved_as).collect();
+        if !whole {
+            before.iter().filter(|number| !self.saved.contains(number)).for_each(|number| out.remove_held(*number));
+        }
+        if whole || self.saved != before { out.put_order(&self.saved) } else { Ok(()) }
+    }
+
+    fn save_all(&self, out: &mut StepEntries<'_>) -> Result<()> {
+        for (number, part) in (0..).zip(&self.held) {
+            out.put_held(number, part.rows.batch.to_ipc()?);
+        }
+        out.put_order(&(0..self.held.len() as u64).collect::<Vec<_>>())
+    }
+
+    fn restore(&mut self, saved: SavedStep<'_>) -> Result<()> {
+        self.states = (0..saved.fields).map(|_| Vec::with_capacity(saved.keys.len())).collect();
+        for state in saved.keys {
+            let StepState::Fill(state) = state else { return Err(StepState::foreign()) };
+            let mut state = state.into_iter();
+            self.states.iter_mut().for_each(|keys| keys.push(state.next().unwrap_or_default()));
+        }
         // How long they have waited is not saved: they wait anew.
         let now = self.clock.now();
-        self.held = held.into_iter().map(|rows| HeldRows::new(rows, now)).collect();
+        self.held = saved.held.into_iter().map(|rows| HeldRows::new(rows, now)).collect();
         Ok(())
     }
 }

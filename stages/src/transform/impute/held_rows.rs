@@ -14,12 +14,14 @@ use super::row_set::RowSet;
 pub(super) struct HeldRows {
     pub(super) rows: KeyedBatch,
     pub(super) arrived: Vec<Instant>,
+    /// The number under which these rows are saved, as they are.
+    pub(super) saved_as: Option<u64>,
 }
 
 impl HeldRows {
     pub(super) fn new(rows: KeyedBatch, now: Instant) -> HeldRows {
         let arrived = vec![now; rows.len()];
-        HeldRows { rows, arrived }
+        HeldRows { rows, arrived, saved_as: None }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -55,6 +57,7 @@ impl HeldRows {
                 Some(_) => tail.filter(&staying)?,
             },
             arrived: staying.iter().map(|row| self.arrived[first + row]).collect(),
+            saved_as: None,
         };
         fill(&mut self.rows)?;
         if going.first().is_some() {
@@ -67,14 +70,25 @@ impl HeldRows {
         Ok(Some(kept))
     }
 
-    /// Joins neighbours of one layout, so that many small batches become few.
-    pub(super) fn join(held: Vec<HeldRows>) -> Result<Vec<HeldRows>> {
+    /// Joins neighbours of one layout, so that many small batches become few: the last ones, up to one that is more than twice as
+    /// large as all behind it. Each row is so joined with others a few times, however many are held.
+    pub(super) fn join(mut held: Vec<HeldRows>) -> Result<Vec<HeldRows>> {
+        let (mut first, mut rows) = (held.len(), 0);
+        while first > 0 && (rows == 0 || held[first - 1].len() <= 2 * rows) {
+            first -= 1;
+            rows += held[first].len();
+        }
+        let held_alone = held.drain(..first).collect();
+        Self::join_all(held).map(|joined| [held_alone, joined].into_iter().flatten().collect())
+    }
+
+    fn join_all(held: Vec<HeldRows>) -> Result<Vec<HeldRows>> {
         let mut joined = Vec::new();
         let mut group: Vec<KeyedBatch> = Vec::new();
         let mut arrived = Vec::new();
         let mut close = |group: &mut Vec<KeyedBatch>, arrived: &mut Vec<Instant>| -> Result<()> {
             if !group.is_empty() {
-                joined.push(HeldRows { rows: KeyedBatch::concat(group)?, arrived: std::mem::take(arrived) });
+                joined.push(HeldRows { rows: KeyedBatch::concat(group)?, arrived: std::mem::take(arrived), saved_as: None });
                 group.clear();
             }
             Ok(())

@@ -7,7 +7,9 @@ use aqpipe_engine::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::gap_state::GapState;
+use super::key_id::KeyId;
 use super::keyed_batch::KeyedBatch;
+use super::saved_entries::{Piece, StepEntries};
 
 /// The names of all keys and fields so far, by their numbers.
 pub(super) struct SeriesNames<'a> {
@@ -35,33 +37,46 @@ pub(super) trait Imputer: Send {
         0
     }
 
-    /// The state that a later run needs, held rows included.
-    fn save(&self) -> Result<SavedStep> {
-        Ok(SavedStep { state: StepState::Nothing, held: Vec::new() })
+    /// Tells the keys of which [`key_state`](Self::key_state) changed since the last call.
+    fn take_changed(&mut self, _keys: &mut Vec<KeyId>) {}
+
+    /// The little that it knows of a key.
+    fn key_state(&self, _key: KeyId) -> StepState {
+        StepState::Nothing
+    }
+
+    /// Saves what changed since the last call beside the states of keys: values and held rows; everything where all is to be
+    /// saved.
+    fn save_changes(&mut self, _whole: bool, _out: &mut StepEntries<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Saves everything beside the states of keys, and counts none of it as saved.
+    fn save_all(&self, _out: &mut StepEntries<'_>) -> Result<()> {
+        Ok(())
     }
 
     /// Takes over the state of an earlier run.
-    fn restore(&mut self, state: StepState, held: Vec<KeyedBatch>) -> Result<()>;
+    fn restore(&mut self, saved: SavedStep<'_>) -> Result<()>;
 }
 
-/// The saved state of a step, and its held rows as Arrow IPC.
-#[derive(Serialize, Deserialize)]
-pub(super) struct SavedStep {
-    pub(super) state: StepState,
-    pub(super) held: Vec<Vec<u8>>,
+/// The saved state of a step.
+pub(super) struct SavedStep<'a> {
+    /// By key.
+    pub(super) keys: Vec<StepState>,
+    /// How many fields there are.
+    pub(super) fields: usize,
+    pub(super) pieces: Vec<Piece<'a>>,
+    pub(super) held: Vec<KeyedBatch>,
 }
 
-/// The state of a step, by field and then by key.
-#[derive(Serialize, Deserialize)]
+/// What a step knows of a key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum StepState {
-    /// The step has none.
+    /// Nothing, or values that are saved in pieces.
     Nothing,
-    /// The gap state before the held rows.
-    Fill(Vec<Vec<GapState>>),
-    /// The last observed values, oldest first.
-    Window(Vec<Vec<Vec<f64>>>),
-    /// The distinct observed values with their counts.
-    Expanding(Vec<Vec<Vec<(f64, u64)>>>),
+    /// By field, the gap state before the held rows.
+    Fill(Vec<GapState>),
 }
 
 impl StepState {

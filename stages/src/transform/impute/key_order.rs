@@ -1,5 +1,6 @@
 //! The order of each key's rows.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::key_id::KeyId;
@@ -26,6 +27,43 @@ pub(super) struct Interleaved {
     ends: Vec<(KeyId, usize)>,
 }
 
+/// The latest row of each key so far.
+enum LatestRows {
+    /// By the number of the key.
+    Table(Vec<u32>),
+    /// Of a few rows among many keys, whose table would take longer than the rows do.
+    Map(HashMap<KeyId, u32, foldhash::fast::RandomState>),
+}
+
+impl LatestRows {
+    fn of(ids: &[KeyId]) -> LatestRows {
+        let most = ids.iter().max().map_or(0, |id| *id as usize);
+        if most / 8 > ids.len() { LatestRows::Map(HashMap::default()) } else { LatestRows::Table(vec![NONE; most + 1]) }
+    }
+
+    fn replace(&mut self, id: KeyId, row: u32) -> u32 {
+        match self {
+            LatestRows::Table(rows) => std::mem::replace(&mut rows[id as usize], row),
+            LatestRows::Map(rows) => rows.insert(id, row).unwrap_or(NONE),
+        }
+    }
+
+    /// Each key with its last row, in the order of keys.
+    fn into_ends(self) -> Vec<(KeyId, usize)> {
+        match self {
+            LatestRows::Table(rows) => {
+                let known = rows.into_iter().enumerate().filter(|(_, row)| *row != NONE);
+                known.map(|(id, row)| (id as KeyId, row as usize)).collect()
+            }
+            LatestRows::Map(rows) => {
+                let mut ends: Vec<_> = rows.into_iter().map(|(id, row)| (id, row as usize)).collect();
+                ends.sort_unstable();
+                ends
+            }
+        }
+    }
+}
+
 impl KeyOrder {
     /// The order of rows with these keys.
     pub(super) fn of(ids: Vec<KeyId>) -> KeyOrder {
@@ -33,12 +71,11 @@ impl KeyOrder {
         if ids.iter().all(|id| *id == ids[0]) {
             return KeyOrder::One { key: ids.first().copied().unwrap_or(0), rows };
         }
-        let most = ids.iter().max().map_or(0, |id| *id as usize);
-        let mut latest = vec![NONE; most + 1];
+        let mut latest = LatestRows::of(&ids);
         let (mut previous, mut next) = (vec![NONE; rows], vec![NONE; rows]);
         let mut starts = Vec::new();
         for (row, id) in ids.iter().enumerate() {
-            let before = std::mem::replace(&mut latest[*id as usize], row as u32);
+            let before = latest.replace(*id, row as u32);
             previous[row] = before;
             if before != NONE {
                 next[before as usize] = row as u32;
@@ -46,8 +83,7 @@ impl KeyOrder {
                 starts.push((*id, row));
             }
         }
-        let ends = latest.iter().enumerate().filter(|(_, row)| **row != NONE);
-        let ends = ends.map(|(id, row)| (id as KeyId, *row as usize)).collect();
+        let ends = latest.into_ends();
         KeyOrder::Interleaved(Arc::new(Interleaved { ids, previous, next, starts, ends }))
     }
 

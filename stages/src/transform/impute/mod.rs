@@ -32,7 +32,9 @@ mod row_set;
 mod running_median;
 mod same_times;
 mod sampling;
+mod saved_entries;
 mod step;
 #[cfg(test)]
 mod tests;
+mod value_pieces;
 mod window_median;

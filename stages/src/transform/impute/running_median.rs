@@ -15,6 +15,46 @@ use super::row_set::RowSet;
 pub(super) trait RunningSample: Default + Send {
     /// The median of the values so far.
     fn median(&mut self) -> Option<f64>;
+
+    /// How many values are kept.
+    fn kept(&self) -> usize;
+
+    /// What is saved of them.
+    fn saving(&self) -> Saving;
+
+    /// Everything was saved that came so far. The next values go into another piece where this one is full.
+    fn saved(&mut self, is_full: bool);
+
+    /// Writes the values of the open piece, those that are not saved yet included.
+    fn write_open(&self, out: &mut Vec<u8>);
+
+    /// Writes all values that are kept.
+    fn write_all(&self, out: &mut Vec<u8>);
+}
+
+/// How many values came since something was saved.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Saving {
+    /// Since the open piece was begun.
+    pub(super) open: usize,
+    /// Since the last save.
+    pub(super) unsaved: usize,
+}
+
+impl Saving {
+    /// Another value came.
+    pub(super) fn add(&mut self) {
+        self.open += 1;
+        self.unsaved += 1;
+    }
+
+    /// See [`RunningSample::saved`].
+    pub(super) fn saved(&mut self, is_full: bool) {
+        self.unsaved = 0;
+        if is_full {
+            self.open = 0;
+        }
+    }
 }
 
 /// Goes over rows in order: adds observed values to their sample by `take`, and fills missing ones by the sample's median.

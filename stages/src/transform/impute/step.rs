@@ -75,7 +75,7 @@ pub(super) enum By {
 pub(super) enum Over {
     /// The whole input, which is read once before the run. Exact; for a source that ends.
     All,
-    /// All values so far. Exact, for at most a million distinct ones in a split: they are saved with each commit.
+    /// All values so far. Exact, for at most a million distinct ones in a split.
     Expanding,
 }
 

@@ -5,14 +5,17 @@ use std::collections::VecDeque;
 use aqpipe_engine::Result;
 
 use super::fill_policy::FillPolicy;
-use super::imputer::{Imputer, SavedStep, SeriesNames, StepState};
+use super::imputer::{Imputer, SavedStep, SeriesNames};
 use super::keyed_batch::KeyedBatch;
-use super::running_median::{RunningSample, fill_by_running_median};
+use super::running_median::{RunningSample, Saving, fill_by_running_median};
+use super::saved_entries::StepEntries;
+use super::value_pieces::{self, ValuePieces, write_values};
 
 /// Fills by the median of the last so many observed values.
 pub(super) struct WindowMedian {
     length: usize,
     series: Vec<Vec<RecentValues>>,
+    pieces: ValuePieces,
     policy: FillPolicy,
 }
 
@@ -21,11 +24,12 @@ struct RecentValues {
     values: VecDeque<f64>,
     /// The median until another value comes: every row of a gap asks for it.
     median: Option<f64>,
+    saving: Saving,
 }
 
 impl WindowMedian {
     pub(super) fn new(length: usize, policy: FillPolicy) -> WindowMedian {
-        WindowMedian { length, series: Vec::new(), policy }
+        WindowMedian { length, series: Vec::new(), pieces: ValuePieces::default(), policy }
     }
 }
 
@@ -41,6 +45,27 @@ impl RunningSample for RecentValues {
         }
         self.median
     }
+
+    fn kept(&self) -> usize {
+        self.values.len()
+    }
+
+    fn saving(&self) -> Saving {
+        self.saving
+    }
+
+    fn saved(&mut self, is_full: bool) {
+        self.saving.saved(is_full);
+    }
+
+    fn write_open(&self, out: &mut Vec<u8>) {
+        let first = self.values.len().saturating_sub(self.saving.open);
+        write_values(self.values.range(first..).copied(), out);
+    }
+
+    fn write_all(&self, out: &mut Vec<u8>) {
+        write_values(self.values.iter().copied(), out);
+    }
 }
 
 impl RecentValues {
@@ -50,6 +75,7 @@ impl RecentValues {
         }
         self.values.push_back(value);
         self.median = None;
+        self.saving.add();
     }
 }
 
@@ -60,24 +86,27 @@ impl Imputer for WindowMedian {
             recent.add(value, length);
             Ok(())
         })?;
+        rows.order.ends().iter().for_each(|(key, _)| self.pieces.changed(*key));
         out.push(rows);
         Ok(())
     }
 
-    fn save(&self) -> Result<SavedStep> {
-        let values = |recent: &RecentValues| recent.values.iter().copied().collect();
-        let state = self.series.iter().map(|keys| keys.iter().map(values).collect()).collect();
-        Ok(SavedStep { state: StepState::Window(state), held: Vec::new() })
+    fn save_changes(&mut self, whole: bool, out: &mut StepEntries<'_>) -> Result<()> {
+        self.pieces.save_changes(&mut self.series, whole, out);
+        Ok(())
     }
 
-    fn restore(&mut self, state: StepState, _held: Vec<KeyedBatch>) -> Result<()> {
-        let StepState::Window(state) = state else { return Err(StepState::foreign()) };
-        let recent = |values: Vec<f64>| {
-            let mut recent = RecentValues::default();
-            values.into_iter().for_each(|value| recent.add(value, self.length));
-            recent
-        };
-        self.series = state.into_iter().map(|keys| keys.into_iter().map(recent).collect()).collect();
+    fn save_all(&self, out: &mut StepEntries<'_>) -> Result<()> {
+        value_pieces::save_all(&self.series, out);
+        Ok(())
+    }
+
+    fn restore(&mut self, saved: SavedStep<'_>) -> Result<()> {
+        let length = self.length;
+        self.series = value_pieces::read(&saved.pieces, saved.fields, |recent: &mut RecentValues, numbers| {
+            numbers.values()?.into_iter().for_each(|value| recent.add(value, length));
+            Ok(())
+        })?;
         Ok(())
     }
 }
