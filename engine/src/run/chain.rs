@@ -63,7 +63,16 @@ impl ChainStage {
         let transform = guard::call(id, || config.build(&cx))?;
         let metrics = cx.metrics.stage(StageRole::Transform, id);
         let held = transform.held();
-        Ok(ChainStage { id: id.to_owned(), kind, config: Arc::clone(config), cx, transform, held, metrics, saved: None })
+        Ok(ChainStage {
+            id: id.to_owned(),
+            kind,
+            config: Arc::clone(config),
+            cx,
+            transform,
+            held,
+            metrics,
+            saved: None,
+        })
     }
 
     /// Calls the transform and accounts for its rows:

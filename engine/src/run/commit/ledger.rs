@@ -90,7 +90,15 @@ pub(super) fn changes_of_each_split(checkpoints: &[Checkpoint]) -> BTreeMap<Spli
 
 impl Entry {
     pub(in crate::run) fn checkpoints(checkpoints: &[Checkpoint], time_ms: u64) -> Vec<CheckpointEntry> {
-        let mut changes = changes_of_each_split(checkpoints);
+        Entry::with_changes(checkpoints, changes_of_each_split(checkpoints), time_ms)
+    }
+
+    /// The same with what the checkpoints of each split change together.
+    pub(in crate::run) fn with_changes(
+        checkpoints: &[Checkpoint],
+        mut changes: BTreeMap<SplitId, SplitChange>,
+        time_ms: u64,
+    ) -> Vec<CheckpointEntry> {
         let entry = |checkpoint: &Checkpoint| CheckpointEntry {
             split: checkpoint.split.to_string(),
             change: changes.remove(&checkpoint.split),

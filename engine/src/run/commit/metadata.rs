@@ -109,8 +109,7 @@ pub(super) fn put_split(
 ) -> Result<Vec<Change>> {
     let SplitChange { position, sequence, reader, transforms } = change;
     let headers = transforms.iter().map(|(stage, changes)| (stage.clone(), changes.header())).collect();
-    value.state =
-        SplitState { position: *position, sequence: *sequence, reader: reader.clone(), transforms: headers };
+    value.state = SplitState { position: *position, sequence: *sequence, reader: reader.clone(), transforms: headers };
     let split = value.split.clone();
     let mut all = vec![put(&Key::Split { group: group.to_owned(), split: split.clone() }, value)?];
     for (stage, changes) in transforms {
@@ -121,7 +120,8 @@ pub(super) fn put_split(
         }
         all.extend(changes.entries().map(|(entry, bytes)| (format!("{prefix}{entry}"), bytes.map(<[u8]>::to_vec))));
     }
-    let gone = before.iter().flat_map(|value| value.state.transforms.keys()).filter(|stage| !transforms.contains_key(*stage));
+    let gone =
+        before.iter().flat_map(|value| value.state.transforms.keys()).filter(|stage| !transforms.contains_key(*stage));
     for stage in gone {
         let prefix = Key::entries(group, &split, stage);
         all.extend(entries(metadata, &prefix).map(|(entry, _)| (format!("{prefix}{entry}"), None)));

@@ -179,14 +179,23 @@ impl TransactionalLog {
         Ok(keys.map(|key| metadata::delete(&key)).collect())
     }
 
-    fn put_split(&self, value: &mut SplitValue, before: Option<&SplitValue>, change: &SplitChange) -> Result<Vec<Change>> {
+    fn put_split(
+        &self,
+        value: &mut SplitValue,
+        before: Option<&SplitValue>,
+        change: &SplitChange,
+    ) -> Result<Vec<Change>> {
         metadata::put_split(self.transactions.metadata(), &self.group, value, before, change)
     }
 
     /// The ledger's entry of a commit. The ledger keeps the states too, and knows nothing of commits without staged output: of a
     /// split that it does not know as it was before, the entry has the whole state.
-    fn ledger_entries(&self, checkpoints: &[Checkpoint]) -> Result<Vec<CheckpointEntry>> {
-        let mut entries = Entry::checkpoints(checkpoints, self.clock.unix_ms());
+    fn ledger_entries(
+        &self,
+        checkpoints: &[Checkpoint],
+        states: &BTreeMap<SplitId, SplitChange>,
+    ) -> Result<Vec<CheckpointEntry>> {
+        let mut entries = Entry::with_changes(checkpoints, states.clone(), self.clock.unix_ms());
         for entry in &mut entries {
             let Some(change) = entry.change.as_mut().filter(|change| !change.is_whole()) else { continue };
             let here = |state: &SplitState| (state.position, state.sequence);
@@ -362,13 +371,13 @@ impl CommitLog for TransactionalLog {
 
     fn decide(&mut self, checkpoints: &[Checkpoint]) -> Result<Decision> {
         let id = rand::random();
+        let states = changes_of_each_split(checkpoints);
         let has_staged = checkpoints.iter().any(|checkpoint| !checkpoint.output.staged().is_empty());
         if has_staged {
-            let checkpoints = self.ledger_entries(checkpoints)?;
+            let checkpoints = self.ledger_entries(checkpoints, &states)?;
             self.ledger.append(Entry::InDoubt { id, checkpoints })?;
         }
         fault::step("decide.before")?;
-        let states = changes_of_each_split(checkpoints);
         let (metadata, counts) = self.changes(id, checkpoints, &states, has_staged)?;
         let outputs: Vec<&TransactionalOutput> = checkpoints
             .iter()

@@ -220,7 +220,9 @@ impl Transform for ImputeChain {
         }
         let fields = saved.header.fields.len();
         self.binder.restore(saved.header.fields.iter().map(|name| name.as_str().into()).collect());
-        for (index, (keys, (pieces, held))) in keys.into_iter().zip(saved.pieces.into_iter().zip(saved.held)).enumerate() {
+        for (index, (keys, (pieces, held))) in
+            keys.into_iter().zip(saved.pieces.into_iter().zip(saved.held)).enumerate()
+        {
             let held = decode(&held)?.into_iter().map(|batch| self.rows(batch)).collect();
             self.steps[index].1.restore(SavedStep { keys, fields, pieces, held })?;
         }

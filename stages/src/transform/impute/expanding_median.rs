@@ -116,7 +116,8 @@ impl RunningMedian {
             }),
             COUNTS => {
                 let values = numbers.values()?;
-                let counts = values.into_iter().map(|value| Ok((value, numbers.number()?))).collect::<Result<Vec<_>>>()?;
+                let counts =
+                    values.into_iter().map(|value| Ok((value, numbers.number()?))).collect::<Result<Vec<_>>>()?;
                 let ascends = counts.windows(2).all(|two| Ordered(two[0].0) < Ordered(two[1].0));
                 if !ascends || self.distinct > 0 || counts.iter().any(|(_, count)| *count == 0) {
                     return Err(damaged());

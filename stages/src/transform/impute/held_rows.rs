@@ -88,7 +88,11 @@ impl HeldRows {
         let mut arrived = Vec::new();
         let mut close = |group: &mut Vec<KeyedBatch>, arrived: &mut Vec<Instant>| -> Result<()> {
             if !group.is_empty() {
-                joined.push(HeldRows { rows: KeyedBatch::concat(group)?, arrived: std::mem::take(arrived), saved_as: None });
+                joined.push(HeldRows {
+                    rows: KeyedBatch::concat(group)?,
+                    arrived: std::mem::take(arrived),
+                    saved_as: None,
+                });
                 group.clear();
             }
             Ok(())

@@ -135,8 +135,10 @@ impl<'a> SavedEntries<'a> {
                 saved.held.resize_with(steps, Vec::new);
                 continue;
             };
-            let numbers: Vec<u64> =
-                name[1..].split('.').map(|number| u64::from_str_radix(number, 16).map_err(|_| damaged())).collect::<Result<_>>()?;
+            let numbers: Vec<u64> = name[1..]
+                .split('.')
+                .map(|number| u64::from_str_radix(number, 16).map_err(|_| damaged()))
+                .collect::<Result<_>>()?;
             match (kind, numbers.as_slice()) {
                 ('b', [_]) => saved.backlog.push(bytes),
                 ('k', [key]) if *key == saved.keys.len() as u64 => saved.keys.push(decode(bytes)?),

@@ -10,7 +10,7 @@ use super::saved_entries::{Piece, StepEntries, damaged};
 
 /// Values of a field in a piece that may still grow: a smaller number makes more entries, a larger one has the last piece saved
 /// anew more often.
-const PIECE_VALUES: usize = 64;
+const PIECE_VALUES: usize = 32;
 /// Values saved beyond twice those kept, for short windows.
 const SLACK_VALUES: usize = 256;
 
@@ -45,7 +45,12 @@ impl ValuePieces {
     }
 
     /// Saves the values that came since the last time; everything where all is to be saved.
-    pub(super) fn save_changes<S: RunningSample>(&mut self, series: &mut [Vec<S>], whole: bool, out: &mut StepEntries<'_>) {
+    pub(super) fn save_changes<S: RunningSample>(
+        &mut self,
+        series: &mut [Vec<S>],
+        whole: bool,
+        out: &mut StepEntries<'_>,
+    ) {
         for key in std::mem::take(&mut self.changed) {
             self.keys[key as usize].is_changed = false;
             if !whole {
@@ -154,25 +159,32 @@ where
 const SCALES: [f64; 5] = [1.0, 10.0, 100.0, 1_000.0, 10_000.0];
 /// Stands for values that are no decimals of few places.
 const RAW: u8 = SCALES.len() as u8;
-/// The largest whole number that a value is saved as; beyond it not every one is a value.
-const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+/// Beyond it, not every whole number is a value at the largest scale. One bound for all scales: a value that fits at one of them
+/// fits at all larger ones.
+const VALUE_MAX: f64 = 9_007_199_254_740_992.0 / 10_000.0;
 
 /// The whole number that stands for a value, where it gives the same value back.
 fn scaled(value: f64, scale: f64) -> Option<i64> {
-    let whole = (value * scale).round();
-    // A zero with a sign is no whole number.
-    let number = whole as i64;
-    (whole.abs() < WHOLE_MAX && (number as f64 / scale).to_bits() == value.to_bits()).then_some(number)
+    let whole = value * scale;
+    // To the nearest. What lies beyond, and a zero with a sign, does not come back and is no whole number.
+    let number = (whole + 0.5_f64.copysign(whole)) as i64;
+    (value.abs() < VALUE_MAX && (number as f64 / scale).to_bits() == value.to_bits()).then_some(number)
 }
 
 /// Writes values: their number, the scale, and each as a whole number of few bytes, or as it is.
 pub(super) fn write_values(values: impl Iterator<Item = f64> + Clone, out: &mut Vec<u8>) {
-    write_number(values.clone().count() as u64, out);
-    let fits = |scale: &f64| values.clone().all(|value| scaled(value, *scale).is_some());
-    let scale = SCALES.iter().position(|scale| fits(scale));
-    out.push(scale.map_or(RAW, |scale| scale as u8));
-    match scale {
-        Some(at) => values.filter_map(|value| scaled(value, SCALES[at])).for_each(|whole| {
+    let (mut count, mut at) = (0, 0);
+    for value in values.clone() {
+        count += 1;
+        // What fits at one scale fits at all larger ones: no value before needs to be looked at again.
+        while SCALES.get(at).is_some_and(|scale| scaled(value, *scale).is_none()) {
+            at += 1;
+        }
+    }
+    write_number(count, out);
+    out.push(at as u8);
+    match SCALES.get(at) {
+        Some(scale) => values.filter_map(|value| scaled(value, *scale)).for_each(|whole| {
             write_number(((whole << 1) ^ (whole >> 63)) as u64, out);
         }),
         None => values.for_each(|value| out.extend(value.to_le_bytes())),
@@ -247,6 +259,7 @@ mod tests {
         #[test]
         fn values_come_back_bit_for_bit(values in proptest::collection::vec(prop_oneof![
             any::<f64>(), (-100_000_i32..100_000).prop_map(|n| f64::from(n) / 10.0), Just(-0.0), Just(f64::NAN), Just(1e300),
+            (-1_000_000_000_000_000_i64..1_000_000_000_000_000).prop_map(|n| n as f64), (0_i32..9_999).prop_map(|n| f64::from(n) / 1e4),
         ], 0..20)) {
             let bytes = written(&values);
             let mut numbers = Numbers(&bytes);

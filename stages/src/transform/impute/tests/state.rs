@@ -1,7 +1,7 @@
 //! Saved state, and what a later run makes of it.
 
-use aqpipe_engine::stage::{State, StateChanges};
 use aqpipe_engine::stage::{BuildContext, Fitter, Transform};
+use aqpipe_engine::stage::{State, StateChanges};
 use serde_json::{Value, json};
 
 use super::super::field_binder::FieldSelection;
