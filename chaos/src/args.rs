@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
+use crate::dataset::SOURCES_MAX;
 use crate::faults::{FaultKind, Path};
 
 /// Kills, freezes and cuts off running pipelines, and verifies that every record comes out once, in order and right.
@@ -24,6 +25,9 @@ pub(crate) struct Args {
     /// How many readings go through the pipeline [default: 800 for each round]
     #[arg(long)]
     pub(crate) records: Option<u64>,
+    /// How many stations the readings are of [default: 5 to 9, as the seed decides]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=SOURCES_MAX as i64))]
+    pub(crate) stations: Option<u32>,
     /// One broker behind a proxy: connections are cut, delayed and stalled, and no process is killed
     #[arg(long)]
     pub(crate) proxy: bool,

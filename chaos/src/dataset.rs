@@ -6,8 +6,11 @@
 
 use std::ops::Range;
 
-/// The constant that `impute` fills in where no neighbour is near enough. No reading has this value.
-pub(crate) const FILL_CONSTANT: f64 = -7.5;
+/// Over how many observed values `impute` takes the median that it fills in where no neighbour is near enough: values that a transform
+/// lost, or has twice, move it. A window is saved in pieces, and whole again some times in a trial.
+pub(crate) const MEDIAN_WINDOW: usize = 24;
+/// Sources at most, so that no two readings have one value.
+pub(crate) const SOURCES_MAX: u64 = 4096;
 /// Readings of a source in a block with at most one gap. Its first and last reading are always present, so that gaps never
 /// join.
 const GAP_BLOCK_READINGS: u64 = 8;
@@ -47,7 +50,7 @@ pub(crate) enum Item {
 pub(crate) enum Fill {
     Forward,
     Backward,
-    Constant,
+    Median,
 }
 
 /// The expected measurement in the output.
@@ -63,7 +66,7 @@ impl Fill {
         match self {
             Fill::Forward => "forward_fill(1)",
             Fill::Backward => "backward_fill(1)",
-            Fill::Constant => "constant",
+            Fill::Median => "median",
         }
     }
 }
@@ -101,7 +104,7 @@ impl Dataset {
         if reading.seq + 1 == gap.end && gap.end < self.per_source {
             return Expected { value: at(gap.end).measured(), fill: Some(Fill::Backward) };
         }
-        Expected { value: FILL_CONSTANT, fill: Some(Fill::Constant) }
+        Expected { value: reading.median_before(), fill: Some(Fill::Median) }
     }
 
     /// The reading whose arrival releases this one: itself, or for a held reading the next one of its source. `None`
@@ -140,7 +143,16 @@ impl Reading {
 
     /// A value that is unique among readings and exact as a float.
     fn measured(self) -> f64 {
-        (self.seq * 64 + u64::from(self.source)) as f64 / 8.0
+        (self.seq * SOURCES_MAX + u64::from(self.source)) as f64 / 8.0
+    }
+
+    /// The median of the last observed values before this reading. The first reading is never missing.
+    fn median_before(self) -> f64 {
+        let before = (0..self.seq).rev().map(|seq| Reading { seq, ..self }).filter_map(Reading::value);
+        let mut values: Vec<f64> = before.take(MEDIAN_WINDOW).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        let (low, high) = ((values.len() - 1) / 2, values.len() / 2);
+        values[low].midpoint(values[high])
     }
 
     /// The gap that contains this reading.
@@ -179,20 +191,27 @@ mod tests {
         (0..DATASET.per_source).map(move |seq| Reading { source, seq })
     }
 
-    /// What pandas does: forward fill with limit 1, backward fill with limit 1, then the constant.
+    /// What pandas does: forward fill with limit 1, backward fill with limit 1, then the median of those before.
     fn filled_by_hand(values: &[Option<f64>]) -> Vec<Expected> {
         let one = |at: Option<usize>| at.and_then(|at| values.get(at).copied().flatten());
         let fill = |at: usize| match (values[at], one(at.checked_sub(1)), one(Some(at + 1))) {
             (Some(value), ..) => Expected { value, fill: None },
             (None, Some(value), _) => Expected { value, fill: Some(Fill::Forward) },
             (None, None, Some(value)) => Expected { value, fill: Some(Fill::Backward) },
-            (None, None, None) => Expected { value: FILL_CONSTANT, fill: Some(Fill::Constant) },
+            (None, None, None) => Expected { value: median(&values[..at]), fill: Some(Fill::Median) },
         };
         (0..values.len()).map(fill).collect()
     }
 
+    fn median(values: &[Option<f64>]) -> f64 {
+        let observed: Vec<f64> = values.iter().copied().flatten().collect();
+        let mut last = observed[observed.len().saturating_sub(MEDIAN_WINDOW)..].to_vec();
+        last.sort_unstable_by(f64::total_cmp);
+        if last.len() % 2 == 1 { last[last.len() / 2] } else { last[last.len() / 2 - 1].midpoint(last[last.len() / 2]) }
+    }
+
     #[test]
-    fn what_is_right_is_what_two_fills_and_a_constant_give() {
+    fn what_is_right_is_what_two_fills_and_a_median_give() {
         for source in 0..DATASET.sources {
             let values: Vec<Option<f64>> = of(source).map(Reading::value).collect();
             let expected: Vec<Expected> = of(source).map(|reading| DATASET.expected(reading)).collect();

@@ -102,6 +102,7 @@ fn trials(args: &Args, aqpipe: &Path, paths: &[faults::Path], seed: u64, dir: &P
             proxy: args.proxy,
             brokers: cluster.map_or(0, kafka::Cluster::brokers),
             only: args.only.clone(),
+            stations: args.stations,
         });
         if plan.rounds.is_empty() && args.rounds > 0 {
             bail!("no fault of --only applies to the path {}", path.name());

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::dataset::FILL_CONSTANT;
+use crate::dataset::MEDIAN_WINDOW;
 use crate::faults::{Path, SESSION_TIMEOUT_SECS};
 use crate::plan::Plan;
 
@@ -58,7 +58,7 @@ pub(crate) fn text(path: Path, plan: &Plan, names: &PipelineNames) -> String {
         text,
         "fields = [\"seq\", \"checksum\", \"v\"]\n\n[[transform]]\ntype = \"impute\"\nfields = [\"v\"]\n\
          max_wait_secs = 86400\nsteps = [{{ method = \"forward_fill\", limit = 1 }}, \
-         {{ method = \"backward_fill\", limit = 1 }}, {{ method = \"constant\", value = {FILL_CONSTANT:?} }}]\n\n[sink]\n"
+         {{ method = \"backward_fill\", limit = 1 }}, {{ method = \"median\", window = {MEDIAN_WINDOW} }}]\n\n[sink]\n"
     );
     let _ = if path.writes_kafka() {
         write!(text, "type = \"kafka\"\nbrokers = \"{brokers}\"\ntopic = \"{output}\"\n{sink_transactions}{client}")

@@ -45,6 +45,8 @@ pub(crate) struct PlanRequest {
     pub(crate) brokers: u16,
     /// The kinds of faults to plan; all of them where it is empty.
     pub(crate) only: Vec<FaultKind>,
+    /// How many stations the readings are of, where the seed does not decide it.
+    pub(crate) stations: Option<u32>,
 }
 
 impl Plan {
@@ -78,6 +80,7 @@ impl Plan {
         // Behind the proxy no less than a client's request timeout.
         plan.transaction_secs = [if request.proxy { 6 } else { 3 }, 10, 30][rng.random_range(0..3)];
         plan.cooperative = rng.random();
+        plan.sources = request.stations.unwrap_or(plan.sources);
         plan
     }
 }
@@ -191,7 +194,7 @@ mod tests {
     use super::*;
 
     fn plan(path: Path, seed: u64, proxy: bool) -> Plan {
-        Plan::new(&PlanRequest { path, rounds: 60, seed, proxy, brokers: 3, only: Vec::new() })
+        Plan::new(&PlanRequest { path, rounds: 60, seed, proxy, brokers: 3, only: Vec::new(), stations: None })
     }
 
     #[test]
@@ -222,7 +225,8 @@ mod tests {
 
     #[test]
     fn only_what_is_wished_is_done() {
-        let request = |path, only| PlanRequest { path, rounds: 9, seed: 1, proxy: false, brokers: 3, only };
+        let request =
+            |path, only| PlanRequest { path, rounds: 9, seed: 1, proxy: false, brokers: 3, only, stations: None };
         let rounds = Plan::new(&request(Path::FileKafka, vec![FaultKind::Freeze, FaultKind::Second])).rounds;
         assert_eq!(rounds.len(), 9);
         assert!(rounds.iter().all(|round| matches!(round.fault, Fault::Freeze(_))));
