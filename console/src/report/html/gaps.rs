@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::budget::Budget;
 use super::part::{names, picture, rest, table};
-use super::text::{count, duration, name, station, time};
+use super::text::{NONE, count, duration, name, station, time};
 use crate::pictures::{Frame, Presence, Row, Span, availability};
 use crate::report::cell::CellCounts;
 use crate::report::civil::{Day, LocalTime};
@@ -114,8 +114,8 @@ fn list(budget: &mut Budget, data: &DataReport) -> Markup {
             Some(vec![
                 station(series.station.as_deref()),
                 names(&fields),
-                time(gap.from),
-                time(gap.to),
+                gap.from.map_or_else(|| format!("{NONE}, the beginning"), time),
+                gap.to.map_or_else(|| format!("{NONE}, the end"), time),
                 duration(gap.seconds as f64),
                 count(gap.readings),
                 content(gap),
