@@ -1,13 +1,14 @@
 //! From what was gathered to the report.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use aqpipe_engine::record::{Flag, Provenance};
 
 use super::aggregator::{Aggregator, DETAILED_MAX, Data, SERIES_DAYS_MAX, SERIES_MAX};
 use super::capture::{Schedule, captures};
-use super::civil::{DAY_MICROS, LocalTime, SECOND_MICROS};
-use super::days::{days, worst_days};
+use super::civil::{DAY_MICROS, Day, LocalTime, SECOND_MICROS};
+use super::days::{DAYS_MAX, days, worst_days};
 use super::model::{Course, DataReport, FORMAT, FieldReport, Profiles, Report, SeriesReport, StationReport};
 use super::series::Series;
 use super::settings::Settings;
@@ -65,9 +66,6 @@ impl Aggregator {
     }
 }
 
-/// The key of readings that are generated in place of a missing file.
-const GENERATED_STATION: &str = "sample";
-
 /// What numbers stand for.
 struct Names<'a> {
     stations: &'a [Station],
@@ -83,14 +81,14 @@ fn notes_of(data: &DataReport) -> Vec<String> {
             "{title}: the records do not say of what quality their values are. A value that was filled counts as observed here."
         ));
     }
+    notes.extend(data.origin.doubt());
+    let wrote = &data.origin.written_by;
+    if wrote.iter().any(|one| one.generated) {
+        let part = if wrote.iter().all(|one| one.generated) { "readings" } else { "a part of the readings" };
+        notes.push(format!("{title}: aqpipe generated {part}, as the data package says. Nobody measured them."));
+    }
     let sum = |count: fn(&StationReport) -> u64| data.stations.iter().map(count).sum::<u64>();
     let (repeated, late) = (sum(|station| station.repeated), sum(|station| station.late));
-    if data.stations.iter().any(|station| station.station.as_deref() == Some(GENERATED_STATION)) {
-        notes.push(format!(
-            "{title}: the station `{GENERATED_STATION}` has readings that aqpipe generated in place of a file that was not there. Nobody \
-             measured them."
-        ));
-    }
     if repeated > 0 {
         notes.push(format!(
             "{title}: {repeated} records have the time of the record before. Where both have a value it counts twice, and capture is too high."
@@ -110,12 +108,18 @@ fn data_report(at: usize, data: Data, series: Vec<Series>, names: &Names<'_>, se
     let period = first.zip(stations.iter().map(|station| station.last).max());
     let common = common_step(&stations);
     let schedule_of = |station: &Station| schedule(station, period?, common, settings);
+    // Series of stations with the same step expect the same.
+    let mut known: (Option<(LocalTime, LocalTime, i64)>, Arc<BTreeMap<Day, u64>>) = Default::default();
     let built: Vec<(SeriesReport, Option<Schedule>)> = series
         .into_iter()
         .map(|series| {
             let schedule = schedule_of(&names.stations[series.station]);
             let has_threshold = data.threshold(&names.fields[series.field]).is_some();
-            (series_report(series, names, schedule, has_threshold), schedule)
+            if known.0 != schedule.map(|one| (one.from, one.end, one.step)) {
+                let expected = schedule.map(|one| Arc::new(expected_days(&one))).unwrap_or_default();
+                known = (schedule.map(|one| (one.from, one.end, one.step)), expected);
+            }
+            (series_report(series, names, schedule, Arc::clone(&known.1), has_threshold), schedule)
         })
         .collect();
     let days = days(built.iter().map(|(series, schedule)| (series, *schedule)));
@@ -181,6 +185,7 @@ fn series_report(
     mut series: Series,
     names: &Names<'_>,
     schedule: Option<Schedule>,
+    expected: Arc<BTreeMap<Day, u64>>,
     has_threshold: bool,
 ) -> SeriesReport {
     let (longest_gaps, gaps) = schedule.map_or_else(Default::default, |Schedule { from, end, step }| {
@@ -214,7 +219,15 @@ fn series_report(
         profiles,
         course,
         days: series.days,
+        expected,
     }
+}
+
+/// The readings that a schedule expects on each day.
+fn expected_days(schedule: &Schedule) -> BTreeMap<Day, u64> {
+    let (first, last) = (schedule.from.day(), LocalTime(schedule.end.0.saturating_sub(1)).day());
+    let days = (first.0..=last.0).take(DAYS_MAX).map(Day);
+    days.map(|day| (day, schedule.readings(day.start(), Day(day.0.saturating_add(1)).start()))).collect()
 }
 
 fn fills(counts: &[u64; 16]) -> BTreeMap<&'static str, u64> {

@@ -7,13 +7,14 @@ use super::cell::CellCounts;
 use super::civil::{DAY_MICROS, Day, LocalTime};
 use super::model::{DayReport, SeriesReport, WorstDay};
 use super::scores::ScoreSummary;
+use crate::numbers::counted;
 
 /// Days in the list of the worst.
 const WORST_MAX: usize = 10;
 /// Reasons of a day.
 const REASONS_MAX: usize = 4;
 /// Days that readings are expected on: a century. A wrong time would make them endless.
-const DAYS_MAX: usize = 36_600;
+pub(super) const DAYS_MAX: usize = 36_600;
 
 /// All days from the first to the last of the schedule, of series with the schedules of their stations.
 pub(super) fn days<'s>(series: impl Iterator<Item = (&'s SeriesReport, Option<Schedule>)>) -> BTreeMap<Day, DayReport> {
@@ -110,7 +111,7 @@ fn reasons(day: Day, report: &DayReport, series: &[SeriesReport]) -> Vec<String>
     }
     let absent = report.expected.saturating_sub(report.cells.cells());
     if absent > 0 {
-        found.push((absent, format!("{absent} readings have no record")));
+        found.push((absent, format!("{} without a record", counted(absent, "reading"))));
     }
     found.sort_by_key(|(cells, _)| std::cmp::Reverse(*cells));
     found.truncate(REASONS_MAX);

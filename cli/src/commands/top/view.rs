@@ -1,6 +1,6 @@
 //! A status as lines.
 
-use aqpipe_console::numbers::{bytes, count, duration, number};
+use aqpipe_console::numbers::{bytes, count, counted, duration, number};
 use aqpipe_engine::monitor::{PipelineStatus, Status};
 
 use crate::printer::Tone;
@@ -127,7 +127,10 @@ fn splits(now: &PipelineStatus, lines: &mut Lines) {
     }
     table(&rows, lines);
     if open.len() > SPLITS_MAX {
-        lines.push((Tone::Quiet, format!("    and {} splits with less lag", open.len() - SPLITS_MAX)));
+        lines.push((
+            Tone::Quiet,
+            format!("    and {} with less lag", counted((open.len() - SPLITS_MAX) as u64, "split")),
+        ));
     }
 }
 
