@@ -79,7 +79,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// The files that have records, in the order of their first ones: gaps are found while records pass by.
+    /// The files that have records, in the order of their first ones: times in order take the least memory.
     fn by_time(&mut self, inputs: &Inputs) -> Result<Vec<PathBuf>> {
         let mut files: Vec<(i64, &PathBuf)> = Vec::new();
         let mut left_out = 0_u64;

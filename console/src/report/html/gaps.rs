@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 use super::budget::Budget;
 use super::part::{names, picture, rest, table};
-use super::text::{count, counted, duration, station, time};
+use super::text::{NONE, count, counted, duration, station, time};
 use crate::pictures::{Frame, Held, Row, Span, availability};
 use crate::report::cell::CellCounts;
 use crate::report::civil::{Day, LocalTime};
@@ -132,8 +132,8 @@ fn list(budget: &mut Budget, data: &DataReport) -> Markup {
             Some(vec![
                 station(series.station.as_deref()),
                 names(&fields),
-                time(gap.from),
-                time(gap.to),
+                gap.from.map_or_else(|| format!("{NONE}, the beginning"), time),
+                gap.to.map_or_else(|| format!("{NONE}, the end"), time),
                 duration(gap.seconds as f64),
                 count(gap.readings),
                 content(gap),
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn what_stands_in_a_gap_keeps_its_thin_spaces() {
         let cells = CellCounts { filled: 218_208, missing: 2, ..CellCounts::default() };
-        let gap = Gap { from: LocalTime(0), to: LocalTime(1), seconds: 1, cells, readings: 218_210 };
+        let gap = Gap { from: None, to: Some(LocalTime(1)), seconds: 1, cells, readings: 218_210 };
         assert_eq!(content(&gap), "218\u{202f}208 filled, 2 missing");
     }
 }

@@ -128,7 +128,7 @@ fn stations(budget: &mut Budget, data: &DataReport) -> Markup {
         })
         .collect();
     let head =
-        ["Station", "First record", "Last record", "Sampling step", "Records", "Same time as before", "Out of order"];
+        ["Station", "First record", "Last record", "Sampling step", "Records", "Same time as another", "Out of order"];
     html! {
         (table(budget, "Stations", &head, &[0, 1, 2], &rows))
         (rest(STATIONS_MAX, data.stations.len(), "station"))
