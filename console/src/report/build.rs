@@ -227,13 +227,6 @@ fn series_report(series: &mut Series, names: &Names<'_>, times: Times, has_thres
     }
 }
 
-/// The readings that a schedule expects on each day.
-fn expected_days(schedule: &Schedule) -> BTreeMap<Day, u64> {
-    let (first, last) = (schedule.from.day(), LocalTime(schedule.end.0.saturating_sub(1)).day());
-    let days = (first.0..=last.0).take(DAYS_MAX).map(Day);
-    days.map(|day| (day, schedule.readings(day.start(), Day(day.0.saturating_add(1)).start()))).collect()
-}
-
 fn fills(counts: &[u64; 16]) -> BTreeMap<&'static str, u64> {
     let named = Provenance::ALL.iter().map(|fill| (fill.name(), counts[*fill as usize & 15]));
     named.filter(|(_, count)| *count > 0).collect()
