@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod monitor;
 mod nearest;
 mod pace;
+pub mod plural;
 pub mod printable;
 pub mod record;
 pub mod run;

@@ -27,6 +27,7 @@ use crate::progress::ProgressBars;
 use crate::service::Service;
 use crate::shell;
 use crate::signals::handle_signals;
+use crate::terminal;
 
 /// Run one or several pipelines in one process.
 #[derive(Args, Debug)]
@@ -207,6 +208,7 @@ fn monitored(pipeline: &Pipeline, until_end: bool) -> Monitored {
             name: pipeline.name.clone(),
             topology: pipeline.topology.clone(),
             delivery: pipeline.delivery.to_string(),
+            tests: pipeline.tests(),
         },
         settings: pipeline.settings.monitor.clone(),
         is_bounded: until_end || pipeline.source.config.ends_by_itself(),
@@ -280,7 +282,8 @@ fn print_summaries(jobs: &[Job], outcomes: &[Result<Summary, aqpipe_engine::Erro
     for (job, outcome) in jobs.iter().zip(outcomes) {
         let name = &job.pipeline.name;
         let metrics = job.options.metrics.snapshot();
-        summary(name, &metrics).iter().for_each(|line| printer::err(line));
+        // Off a terminal, lines are those of the narrowest that people have.
+        summary(name, &metrics, terminal::columns().unwrap_or(80)).iter().for_each(|line| printer::err(line));
         if !metrics.dead_letters.is_empty() && job.pipeline.dead_letter.is_some() {
             let file = shell::word(&job.pipeline.path.display().to_string());
             printer::err(&format!("  `aqpipe dead-letters list {file}` lists the dead letters"));

@@ -224,12 +224,14 @@ fn pipeline() -> PipelineStatus {
             DeadLetterStatus {
                 stage: "kafka".into(),
                 reason: "not a JSON object".into(),
+                first_reason: "not a JSON object".into(),
                 count: 451,
                 first_place: "air-quality-data/2, offset 1822".into(),
             },
             DeadLetterStatus {
                 stage: "kafka".into(),
-                reason: "the timestamp is none of the formats <script>".into(),
+                reason: "the timestamp `…` is none of the formats <script>".into(),
+                first_reason: "the timestamp `99.99.2004` is none of the formats <script>".into(),
                 count: 14,
                 first_place: "air-quality-data/0, offset 99".into(),
             },

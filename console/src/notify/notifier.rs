@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::monitor::{AlertChange, AlertListener, NotifySettings};
+use aqpipe_engine::plural::clause;
 use aqpipe_engine::stage::Latch;
 use parking_lot::Mutex;
 
@@ -69,7 +70,8 @@ impl Notifier {
             if !target.ended.wait(until.saturating_duration_since(Instant::now())) {
                 let (left, name) = (target.counts.waiting.load(Ordering::Relaxed), target.settings.name());
                 let pipeline = self.pipeline.as_str();
-                tracing::warn!(pipeline, "{left} notifications are given up: the {name} did not take them in time");
+                let left = clause(left, "notification", "is", "are");
+                tracing::warn!(pipeline, "{left} given up: the {name} did not take what was sent in time");
             }
         }
     }

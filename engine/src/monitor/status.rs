@@ -254,7 +254,7 @@ pub struct FieldStatus {
     pub fail: u64,
     /// Cells with a value that no check looked at.
     pub not_checked: u64,
-    /// The tests that objected.
+    /// The tests that objected, and those that look at the field and did not.
     pub tests: Vec<TestStatus>,
 }
 
@@ -306,6 +306,8 @@ pub struct DeadLetterStatus {
     pub stage: String,
     /// The reason without its data.
     pub reason: String,
+    /// The reason of the first one, whole.
+    pub first_reason: String,
     /// How many.
     pub count: u64,
     /// The place of the first one.

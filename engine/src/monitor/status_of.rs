@@ -6,7 +6,7 @@ use super::status::{
 };
 use crate::clock::rfc3339;
 use crate::metrics::{Counts, FieldCells, Histogram, OTHER, Snapshot, StationTimes};
-use crate::record::Provenance;
+use crate::record::{FieldTest, Provenance};
 
 /// What a status says of a pipeline that no run measures.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +17,8 @@ pub struct About {
     pub topology: String,
     /// What readers of the output get.
     pub delivery: String,
+    /// The tests that it makes.
+    pub tests: Vec<FieldTest>,
 }
 
 impl PipelineStatus {
@@ -64,7 +66,7 @@ impl PipelineStatus {
             scores: (now.scores.count() > 0).then(|| (&now.scores).into()),
             stages: now.stages.iter().map(stage).collect(),
             splits: now.splits.iter().map(split).collect(),
-            fields: now.fields.iter().map(FieldStatus::from).collect(),
+            fields: now.fields.iter().map(|cells| field(cells, &about.tests)).collect(),
             stations: stations(&now.stations, unix_ms),
             dead_letters: dead_letters(now),
             clients: now.clients.clone(),
@@ -99,6 +101,17 @@ impl From<&Histogram> for Distribution {
             buckets: histogram.buckets().map(bucket).collect(),
         }
     }
+}
+
+/// The cells of a field, with the tests that look at it and have not objected.
+fn field(cells: &FieldCells, tests: &[FieldTest]) -> FieldStatus {
+    let mut status = FieldStatus::from(cells);
+    for test in tests.iter().filter(|test| *test.field == *status.field) {
+        if !status.tests.iter().any(|known| known.test == test.test) {
+            status.tests.push(TestStatus { test: test.test.clone(), ..TestStatus::default() });
+        }
+    }
+    status
 }
 
 impl From<&FieldCells> for FieldStatus {
@@ -166,12 +179,14 @@ fn dead_letters(snapshot: &Snapshot) -> Vec<DeadLetterStatus> {
     let groups = snapshot.dead_letters.groups().map(|group| DeadLetterStatus {
         stage: group.stage.clone(),
         reason: group.class.clone(),
+        first_reason: group.first_reason.clone(),
         count: group.count,
         first_place: group.first_place.clone(),
     });
     let others = (others > 0).then(|| DeadLetterStatus {
         stage: OTHER.to_owned(),
         reason: OTHER.to_owned(),
+        first_reason: String::new(),
         count: others,
         first_place: String::new(),
     });

@@ -461,6 +461,7 @@ impl Reconfigure for Shared {
         }
         *self.fitted.write() = fitted;
         *self.pipeline.write() = Arc::clone(&new);
+        self.cx.pipeline_extensions.put(Arc::new(new.version()));
         tracing::info!("the transforms are {} now", new.topology);
         Ok(())
     }

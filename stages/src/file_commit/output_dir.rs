@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use aqpipe_engine::monitor::Metrics;
 use aqpipe_engine::record::{Fields, OffsetRange, SplitId};
-use aqpipe_engine::stage::{BuildContext, CommittedOffsets, Destination, Prepared};
+use aqpipe_engine::stage::{BuildContext, CommittedOffsets, Destination, Extensions, Prepared};
 use aqpipe_engine::{Error, Result};
 use parking_lot::Mutex;
 
@@ -36,8 +36,10 @@ pub struct OutputDir {
     /// Whether the files get a description, and whether that was not possible.
     pub(super) describes: bool,
     pub(super) is_undescribable: AtomicBool,
-    /// The layouts whose description is known to be there.
-    pub(super) described: Mutex<Vec<Arc<Fields>>>,
+    /// The layouts whose description is known to be there, each with the digest of the pipeline that it names.
+    pub(super) described: Mutex<Vec<(Arc<Fields>, Option<String>)>>,
+    /// What the stages of the pipeline share: its version.
+    pub(super) extensions: Arc<Extensions>,
     next_file: AtomicU64,
     /// The number of this run of the pipeline, from 1.
     run: AtomicU64,
@@ -70,6 +72,7 @@ impl OutputDir {
             describes: false,
             is_undescribable: AtomicBool::new(false),
             described: Mutex::default(),
+            extensions: Arc::clone(cx.pipeline_extensions()),
             next_file: AtomicU64::new(0),
             run: AtomicU64::new(1),
             index: Mutex::default(),
