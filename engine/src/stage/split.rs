@@ -64,6 +64,11 @@ pub trait SplitReader: Send {
         None
     }
 
+    /// The number of records that wait behind an earlier position, that of the last commit, where it is known.
+    fn lag_behind(&self, committed: Position) -> Option<u64> {
+        Some(self.lag()? + self.position().records.saturating_sub(committed.records))
+    }
+
     /// The place of the record that starts at an offset, for a message, where it says more than the offset: `data.csv:17`.
     fn describe_offset(&mut self, _offset: u64) -> Option<String> {
         None

@@ -50,7 +50,7 @@ const PREFIX_BYTES_MAX: usize = 80;
 
 impl NdjsonConfig {
     fn output_dir(&self, cx: &BuildContext) -> OutputDir {
-        OutputDir::new(&self.dir, &self.prefix(cx.pipeline()), "ndjson", cx)
+        OutputDir::new(&self.dir, &self.prefix(cx.pipeline()), "ndjson", cx).of_dead_letters()
     }
 
     /// How file names begin: a long name of a pipeline is cut off, with a checksum that tells it from others.

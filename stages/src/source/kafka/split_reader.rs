@@ -277,4 +277,9 @@ impl<C: ConsumerContext + 'static> SplitReader for KafkaSplitReader<C> {
     fn lag(&self) -> Option<u64> {
         self.handle.lag_from(self.messages.position.offset)
     }
+
+    /// In offsets, as `lag` is.
+    fn lag_behind(&self, committed: Position) -> Option<u64> {
+        self.handle.lag_from(committed.offset)
+    }
 }
