@@ -94,3 +94,31 @@ impl ErrorClass {
 pub struct ErrorClassifier(pub fn(&(dyn StdError + 'static)) -> Option<ErrorClass>);
 
 inventory::collect!(ErrorClassifier);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    #[test]
+    fn the_class_of_an_error_is_that_of_what_is_behind_it() {
+        let io = |kind: io::ErrorKind| Error::new("cannot write").because(io::Error::from(kind));
+        for (error, class) in [
+            (io(io::ErrorKind::StorageFull), ErrorClass::DiskFull),
+            (Error::new("cannot").because(io(io::ErrorKind::PermissionDenied)), ErrorClass::Permission),
+            (io(io::ErrorKind::NotFound).in_stage("csv"), ErrorClass::NotFound),
+            (Error::new("no").because(io::Error::from_raw_os_error(5)), ErrorClass::Io),
+            (Error::config("wrong").because(io::Error::from_raw_os_error(5)), ErrorClass::Configuration),
+            (Error::dead_letters("too many"), ErrorClass::DeadLetters),
+            (Error::bug("lost"), ErrorClass::Bug),
+            (Error::bug("lost").of_class(ErrorClass::Panic), ErrorClass::Panic),
+            (Error::new("no").because("a word"), ErrorClass::Other),
+            (Error::new("no"), ErrorClass::Other),
+        ] {
+            assert_eq!(error.class(), class, "{error}");
+        }
+        for class in ErrorClass::ALL {
+            assert_eq!(serde_json::to_value(class).expect("JSON"), class.name());
+        }
+    }
+}

@@ -424,6 +424,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_timestamp_that_lies_ahead_of_the_clock_has_no_latency_and_is_counted_apart() {
+        let clock = Clock::manual(Duration::from_secs(1_000));
+        let metrics = Metrics::new(clock);
+        for second in [990, 1_000, 1_001] {
+            let measured = Measured { newest_micros: Some(second * 1_000_000), ..Measured::default() };
+            metrics.record_checkpoint(&"s".into(), &Counts::default(), &DeadLetterGroups::default(), &measured);
+        }
+        let now = metrics.snapshot();
+        let latency = &now.event_latency_seconds;
+        assert_eq!((latency.count(), latency.sum(), now.checkpoints_ahead, now.checkpoints), (2, 10.0, 1, 3));
+    }
+
+    #[test]
+    fn files_of_dead_letters_are_counted_apart() {
+        let metrics = Metrics::default();
+        [false, false, true].into_iter().for_each(|dead| metrics.file_in("out", dead));
+        let now = metrics.snapshot();
+        assert_eq!((now.files, now.dead_letter_files), (2, 1));
+    }
+
+    #[test]
     fn a_lag_is_known_where_all_open_splits_know_theirs() {
         let metrics = Metrics::default();
         let (a, b): (SplitId, SplitId) = ("t/0".into(), "t/1".into());

@@ -32,5 +32,5 @@ pub use phase::Phase;
 pub use problems::{CellProblem, CellProblemCount};
 pub use recent::{Reading, RecentCell, RecentDeadLetter, RecentOutput, StationReadings};
 pub use snapshot::Snapshot;
-pub use splits::{OTHER, SplitMetrics, SplitSnapshot};
+pub use splits::{LagMeter, OTHER, SplitMetrics, SplitSnapshot};
 pub use stations::{StationTime, StationTimes};

@@ -1,6 +1,7 @@
 //! The counts of one split.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -14,6 +15,13 @@ pub const OTHER: &str = "other";
 
 /// Splits that are told apart: a topic has fewer partitions than this in any cluster that one would look at.
 const SPLITS_MAX: usize = 1_000;
+
+/// Knows how many records wait behind an offset of a split, whatever its task is doing: while a sink hangs, more records come.
+/// Offsets number the records.
+pub trait LagMeter: fmt::Debug + Send + Sync {
+    /// The records from an offset to the end, where that is known.
+    fn lag_from(&self, offset: u64) -> Option<u64>;
+}
 
 /// The live counts of one split: those of records that were read, committed or not.
 #[derive(Debug, Default)]
@@ -29,6 +37,9 @@ pub struct SplitMetrics {
     is_busy: AtomicBool,
     /// Where the last commit ends.
     committed_to: Mutex<Position>,
+    /// The offset that was read to.
+    read_to: AtomicU64,
+    meter: Mutex<Option<Arc<dyn LagMeter>>>,
 }
 
 impl SplitMetrics {
@@ -41,8 +52,31 @@ impl SplitMetrics {
     /// The split begins there: what was read before counts no more as to be committed, for whoever reads it now reads it again.
     pub fn begin_at(&self, position: Position) {
         *self.committed_to.lock() = position;
+        self.read_to(position);
         self.uncommitted.store(0, Ordering::Relaxed);
         self.is_busy.store(false, Ordering::Relaxed);
+    }
+
+    /// From now on that tells how many records wait.
+    pub fn measure_lag_by(&self, meter: Option<Arc<dyn LagMeter>>) {
+        *self.meter.lock() = meter;
+    }
+
+    /// The source stands there.
+    pub fn read_to(&self, position: Position) {
+        self.read_to.store(position.offset, Ordering::Relaxed);
+    }
+
+    /// Records that wait behind what was read, and behind the last commit.
+    fn lags(&self) -> [Option<u64>; 2] {
+        match &*self.meter.lock() {
+            Some(meter) => {
+                let read_to = self.read_to.load(Ordering::Relaxed);
+                let lag = meter.lag_from(read_to);
+                [lag, lag.map(|lag| lag.saturating_add(read_to.saturating_sub(self.committed_to().offset)))]
+            }
+            None => [&self.lag, &self.lag_committed].map(|lag| lag.load(Ordering::Relaxed).checked_sub(1)),
+        }
     }
 
     /// Says whether the task is busy with records: then the source is not asked, and it is no fault of it that nothing comes.
@@ -126,6 +160,7 @@ impl Splits {
         split.open = split.open.saturating_sub(1);
         if split.open == 0 {
             split.live.set_lag(None, None);
+            split.live.measure_lag_by(None);
             split.live.set_busy(false);
         }
     }
@@ -140,16 +175,19 @@ impl Splits {
 
     /// A copy of all.
     pub(super) fn list(&self) -> Vec<SplitSnapshot> {
-        let of = |(id, split): (&SplitId, &Split)| SplitSnapshot {
-            split: Arc::clone(id),
-            is_open: split.open > 0,
-            read: split.live.read.load(Ordering::Relaxed),
-            lag: split.live.lag.load(Ordering::Relaxed).checked_sub(1),
-            lag_committed: split.live.lag_committed.load(Ordering::Relaxed).checked_sub(1),
-            uncommitted: split.live.uncommitted.load(Ordering::Relaxed),
-            is_busy: split.live.is_busy.load(Ordering::Relaxed),
-            committed: split.committed.clone(),
-            held: split.held,
+        let of = |(id, split): (&SplitId, &Split)| {
+            let [lag, lag_committed] = split.live.lags();
+            SplitSnapshot {
+                split: Arc::clone(id),
+                is_open: split.open > 0,
+                read: split.live.read.load(Ordering::Relaxed),
+                lag,
+                lag_committed,
+                uncommitted: split.live.uncommitted.load(Ordering::Relaxed),
+                is_busy: split.live.is_busy.load(Ordering::Relaxed),
+                committed: split.committed.clone(),
+                held: split.held,
+            }
         };
         self.0.iter().map(of).collect()
     }
@@ -178,6 +216,39 @@ mod tests {
         splits.close(&id);
         let closed = of(&splits);
         assert_eq!((closed.is_open, closed.committed.read, closed.held, closed.lag), (false, 7, 2, None));
+    }
+
+    #[derive(Debug)]
+    struct EndsAt(AtomicU64);
+
+    impl LagMeter for EndsAt {
+        fn lag_from(&self, offset: u64) -> Option<u64> {
+            Some(self.0.load(Ordering::Relaxed).saturating_sub(offset))
+        }
+    }
+
+    #[test]
+    fn a_lag_grows_while_the_task_is_busy() {
+        let mut splits = Splits::default();
+        let id: SplitId = "t/0".into();
+        let live = splits.open(&id);
+        let meter = Arc::new(EndsAt(AtomicU64::new(20)));
+        live.begin_at(Position { offset: 5, records: 0 });
+        live.measure_lag_by(Some(Arc::clone(&meter) as Arc<dyn LagMeter>));
+        let of = |splits: &Splits| (splits.list()[0].lag, splits.list()[0].lag_committed);
+        assert_eq!(of(&splits), (Some(15), Some(15)));
+        live.read(7);
+        live.read_to(Position { offset: 12, records: 7 });
+        live.set_busy(true);
+        assert_eq!(of(&splits), (Some(8), Some(15)));
+        meter.0.store(100, Ordering::Relaxed);
+        assert_eq!(of(&splits), (Some(88), Some(95)), "nobody sets it");
+        splits.committed(&id, &Counts { read: 7, ..Counts::default() }, Some(Position { offset: 12, records: 7 }));
+        assert_eq!(of(&splits), (Some(88), Some(88)));
+        meter.0.store(3, Ordering::Relaxed);
+        assert_eq!(of(&splits), (Some(0), Some(0)), "an end that is known no better lies before what was read");
+        splits.close(&id);
+        assert_eq!(of(&splits), (None, None));
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(in crate::monitor) enum Found {
     Lag { now: u64, before: u64, windows: u32, window: Duration },
     /// How long no record came.
     NoData { passed: Duration },
-    /// How long no record was asked for: so many that were read before are not written.
+    /// How long no record was read, while so many that were read before are not written.
     NotWritten { passed: Duration, records: u64 },
     /// The newest reading of a station, and how far it lies behind.
     Station { newest_micros: i64, behind_secs: f64 },
@@ -122,7 +122,7 @@ impl Measure {
                 let (records, are) =
                     (counted(*records, "record"), verb(*records, "was read and is", "were read and are"));
                 let passed = self.span_of(passed.as_secs_f64());
-                format!("{records} {are} not written, and for {passed} no more were asked for")
+                format!("{records} {are} not written, and no more were read for {passed}")
             }
             Found::Station { newest_micros, behind_secs } => {
                 let (newest, behind) = (rfc3339(newest_micros.div_euclid(1_000)), self.span_of(*behind_secs));
@@ -198,7 +198,7 @@ impl Measure {
             AlertKind::Throughput => "look whether the source, the brokers or the disk have become slow",
             AlertKind::LagWindows => "the input grows faster than it is carried, more instances may share the work",
             AlertKind::NoDataSecs if matches!(self.found, Found::NotWritten { .. }) => {
-                "look at the sink, its brokers or its disk: the source is not at fault"
+                "look at the sink, its brokers or its disk, before the source"
             }
             AlertKind::NoDataSecs => "look whether anything is sent, and whether it reaches the source",
             AlertKind::SilentAfter => "look at the station and at its connection, the others send",

@@ -211,8 +211,8 @@ fn where_the_sink_takes_nothing_the_source_is_not_blamed() {
     assert_eq!(
         texts(&stuck),
         [
-            "20 records were read and are not written, and for 31 s no more were asked for; `no_data_secs` in [monitor.alerts] \
-          allows 30 s: look at the sink, its brokers or its disk: the source is not at fault"
+            "20 records were read and are not written, and no more were read for 31 s; `no_data_secs` in [monitor.alerts] \
+          allows 30 s: look at the sink, its brokers or its disk, before the source"
         ]
     );
     let silent = run.pass(1, |now| {

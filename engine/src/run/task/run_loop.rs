@@ -84,6 +84,7 @@ impl Task {
     }
 
     fn run_loop(&mut self) -> Result<()> {
+        self.live.measure_lag_by(self.reader.lag_meter());
         let mut looked = self.clock.now();
         let mut told = looked;
         if self.commits_at_start {
@@ -136,6 +137,7 @@ impl Task {
         let polled =
             guard::call(&self.source_label, || self.reader.next(left.clamp(1, BATCH_ROWS_MAX) as usize, until))?;
         self.live.set_busy(true);
+        self.live.read_to(self.reader.position());
         if let Poll::Rows(batch, dead) = &polled {
             let (rows_out, dead) = (batch.rows() as u64, dead.len() as u64);
             // Its processor time: it waits for records, and that is no work.
