@@ -1,6 +1,6 @@
 //! Which errors of the client library pass by themselves, and what they say.
 
-use aqpipe_engine::{ErrorClass, ErrorClassifier, inventory};
+use aqpipe_engine::{ErrorClass, ErrorClassifier};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
