@@ -65,7 +65,7 @@ fn facts(monitor: &Monitor) -> PipelineFacts {
     let status = monitor.status();
     let firing = |kind: &AlertKind| {
         let alerts = status.alerts.iter().filter(|alert| alert.firing && alert.alert == kind.key());
-        (kind.key().to_owned(), alerts.map(|alert| alert.subjects).sum())
+        (kind.key().to_owned(), alerts.map(|alert| alert.subjects).sum::<u64>())
     };
     PipelineFacts {
         name: status.name.clone(),
