@@ -193,7 +193,8 @@ fn jobs(pipelines: &[Pipeline], dependencies: &Dependencies, args: &RunArgs, sha
             };
             let monitored = monitored(pipeline, options.until_end);
             let settings = Some(&monitored.settings).filter(|settings| settings.enabled);
-            let notifier = settings.and_then(|settings| Notifier::start(&pipeline.name, &settings.notify));
+            let notifier =
+                settings.and_then(|settings| Notifier::start(&pipeline.name, &settings.notify, &options.metrics));
             let listener = notifier.clone().map(|notifier| notifier as Arc<dyn AlertListener>);
             let monitor = Monitor::new(monitored, Arc::clone(&options.metrics), options.clock.clone(), listener);
             Job { pipeline: pipeline.clone(), options, monitor, notifier, done: Arc::clone(&latches[i]), writers }

@@ -146,6 +146,7 @@ fn pipeline() -> PipelineStatus {
         is_open: partition != 3,
         read: 411_522 + partition * 1_234,
         lag,
+        lag_committed: lag,
         committed: Committed { read: 411_000 + partition * 1_200, ..Committed::default() },
         held: partition * 4,
     };
@@ -155,6 +156,7 @@ fn pipeline() -> PipelineStatus {
         age_seconds,
     };
     let alert = |alert: &str, subject: Option<&str>, firing, since: &str, text: &str| AlertStatus {
+        subjects: 1,
         alert: alert.into(),
         subject: subject.map(str::to_owned),
         firing,

@@ -1,8 +1,8 @@
 //! From a snapshot to a status.
 
 use super::status::{
-    Bucket, Bytes, Commits, Committed, DeadLetterStatus, Distribution, FieldStatus, PipelineStatus, SplitStatus,
-    StageStatus, StationStatus, StationsStatus, TestStatus,
+    Bucket, Bytes, Commits, Committed, DeadLetterStatus, Distribution, ErrorStatus, FieldStatus, PipelineStatus,
+    SplitStatus, StageStatus, StationStatus, StationsStatus, TestStatus,
 };
 use crate::clock::rfc3339;
 use crate::metrics::{Counts, FieldCells, Histogram, OTHER, Snapshot, StationTimes};
@@ -42,16 +42,19 @@ impl PipelineStatus {
             read: now.read,
             expected: now.expected,
             lag: now.lag,
+            lag_committed: now.lag_committed,
             committed: (&now.counts).into(),
             held: now.held,
             read_per_second: rate(now.read, before.read),
             written_per_second: rate(now.counts.written, before.counts.written),
             bytes: Bytes { read: now.bytes_in, written: now.bytes_out },
             errors: now.errors,
+            errors_by: now.errors_by.iter().map(error).collect(),
             retries: now.retries,
             connection_failures: now.unreached,
             rebalances: now.rebalances,
             files_written: now.files,
+            dead_letter_files_written: now.dead_letter_files,
             commits: Commits {
                 seconds: (&now.commit_seconds).into(),
                 checkpoint_seconds: (&now.checkpoint_seconds).into(),
@@ -63,6 +66,7 @@ impl PipelineStatus {
             batch_records: (&now.batch_rows).into(),
             processing_latency_seconds: (&now.processing_latency_seconds).into(),
             event_latency_seconds: (&now.event_latency_seconds).into(),
+            checkpoints_ahead: now.checkpoints_ahead,
             scores: (now.scores.count() > 0).then(|| (&now.scores).into()),
             stages: now.stages.iter().map(stage).collect(),
             splits: now.splits.iter().map(split).collect(),
@@ -70,6 +74,7 @@ impl PipelineStatus {
             stations: stations(&now.stations, unix_ms),
             dead_letters: dead_letters(now),
             clients: now.clients.clone(),
+            notifications: now.notifications.clone(),
             notes: now.notes.iter().map(|(what, count)| ((*what).to_owned(), *count)).collect(),
             ..PipelineStatus::default()
         }
@@ -159,9 +164,14 @@ fn split(split: &crate::metrics::SplitSnapshot) -> SplitStatus {
         is_open: split.is_open,
         read: split.read,
         lag: split.lag,
+        lag_committed: split.lag_committed,
         committed: (&split.committed).into(),
         held: split.held,
     }
+}
+
+fn error(error: &crate::metrics::ErrorCount) -> ErrorStatus {
+    ErrorStatus { stage: error.stage.clone(), class: error.class, count: error.count }
 }
 
 fn stations(times: &StationTimes, unix_ms: u64) -> StationsStatus {

@@ -82,7 +82,7 @@ pub fn changed(made: u64, merged: u64) -> String {
 
 /// The number of files written and their directories: the sink and the dead letters may have one each.
 fn files(metrics: &Snapshot) -> String {
-    let count = match metrics.files {
+    let count = match metrics.files + metrics.dead_letter_files {
         0 => return String::new(),
         number => format!("{} ", counted(number, "file")),
     };

@@ -33,6 +33,8 @@ pub struct OutputDir {
     /// Whether only one process at a time may write for the pipeline.
     pub(super) exclusive: bool,
     pub(super) metrics: Arc<Metrics>,
+    /// Whether the files hold dead letters.
+    pub(super) holds_dead_letters: bool,
     /// Whether the files get a description, and whether that was not possible.
     pub(super) describes: bool,
     pub(super) is_undescribable: AtomicBool,
@@ -69,6 +71,7 @@ impl OutputDir {
             embedded,
             exclusive: cx.is_exclusive(),
             metrics: Arc::clone(cx.metrics()),
+            holds_dead_letters: false,
             describes: false,
             is_undescribable: AtomicBool::new(false),
             described: Mutex::default(),
@@ -81,6 +84,12 @@ impl OutputDir {
             writer_lock: Mutex::default(),
             orphan_locks: Mutex::default(),
         }
+    }
+
+    /// The files hold dead letters: they are counted apart.
+    #[must_use]
+    pub fn of_dead_letters(self) -> OutputDir {
+        OutputDir { holds_dead_letters: true, ..self }
     }
 
     /// The directory and prefix, for messages and for telling destinations apart.
