@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::clients::BrokersAway;
 use super::problems::CellProblems;
 use super::splits::Splits;
 use super::stages::Stages;
@@ -88,6 +89,7 @@ struct Totals {
     notes: BTreeMap<&'static str, u64>,
     files_in: BTreeSet<String>,
     clients: BTreeMap<String, ClientFigures>,
+    brokers_away: BrokersAway,
     stages: Stages,
 }
 
@@ -144,6 +146,7 @@ impl Metrics {
                 notes: BTreeMap::new(),
                 files_in: BTreeSet::new(),
                 clients: BTreeMap::new(),
+                brokers_away: BrokersAway::default(),
                 stages: Stages::default(),
             }),
         }
@@ -256,6 +259,12 @@ impl Metrics {
         }
     }
 
+    /// Sets the brokers that do not answer a part of the pipeline (`who`): the address, since when, and why. None where all answer
+    /// that it asks.
+    pub fn brokers_away(&self, who: &str, away: impl IntoIterator<Item = (String, Instant, String)>) {
+        self.totals.lock().brokers_away.set(who, away);
+    }
+
     /// Counts an output file that was made visible in a directory.
     pub fn file_in(&self, dir: &str) {
         self.files.fetch_add(1, Ordering::Relaxed);
@@ -360,6 +369,7 @@ impl Metrics {
             stages: totals.stages.list(),
             notes: totals.notes.iter().map(|(what, count)| (*what, *count)).collect(),
             clients: totals.clients.values().cloned().collect(),
+            brokers_away: totals.brokers_away.list(now),
             uptime: totals.ended.unwrap_or(now).saturating_duration_since(self.started),
         }
     }

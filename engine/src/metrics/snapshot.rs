@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    CellProblem, CellProblemCount, ClientFigures, Counts, FieldCells, Histogram, Phase, SplitSnapshot, StationTimes,
+    BrokerAway, CellProblem, CellProblemCount, ClientFigures, Counts, FieldCells, Histogram, Phase, SplitSnapshot,
+    StationTimes,
 };
 use crate::dead_letter_groups::DeadLetterGroups;
 use crate::stage_metrics::StageSnapshot;
@@ -88,6 +89,8 @@ pub struct Snapshot {
     pub notes: Vec<(&'static str, u64)>,
     /// What client libraries measured of their connections.
     pub clients: Vec<ClientFigures>,
+    /// The brokers that do not answer.
+    pub brokers_away: Vec<BrokerAway>,
     /// Time since the start; of a run that is over, to its end.
     pub uptime: Duration,
 }
@@ -133,6 +136,7 @@ impl Default for Snapshot {
             stages: Vec::new(),
             notes: Vec::new(),
             clients: Vec::new(),
+            brokers_away: Vec::new(),
             uptime: Duration::ZERO,
         }
     }

@@ -1,12 +1,18 @@
 //! What became of the cells of each field, as a table.
 
 use super::status::FieldStatus;
+use super::worst_fields::heaviest;
 use crate::metrics::FieldCells;
 
+/// Fields that get a line each: a screen or two. Of more, those with the most cells that are no good.
+const FIELD_LINES_MAX: usize = 50;
+
 /// A line with the heads of the columns and one for each field, in the order of the pipeline; none without fields. A cell counts once
-/// among the columns that say where its value came from (a fill is no observation), and once more by its flag.
+/// among the columns that say where its value came from (a fill is no observation), and once more by its flag. Of many fields, those
+/// are told in which most cells have no value or a bad one.
 pub(super) fn field_table(fields: &[FieldCells]) -> Vec<String> {
     let fields: Vec<FieldStatus> = fields.iter().map(FieldStatus::from).collect();
+    let (fields, others) = heaviest(fields, FIELD_LINES_MAX, FieldStatus::bad_cells);
     if fields.is_empty() {
         return Vec::new();
     }
@@ -34,6 +40,13 @@ pub(super) fn field_table(fields: &[FieldCells]) -> Vec<String> {
         lines.iter_mut().zip(&counts).for_each(|(line, count)| line.push_str(&format!("  {count:>width$}")));
     }
     lines.insert(0, head);
+    if !others.is_empty() {
+        let bad: u64 = others.iter().map(FieldStatus::bad_cells).sum();
+        lines.push(format!(
+            "  and {} more fields, in which {bad} values are missing, unreadable or flagged",
+            others.len()
+        ));
+    }
     lines
 }
 
@@ -73,5 +86,22 @@ mod tests {
             "  O3            9         8      21           3        4     1        5     6            2"
         );
         assert!(field_table(&[]).is_empty());
+    }
+
+    #[test]
+    fn of_many_fields_the_worst_are_told_in_their_order_and_the_others_are_counted() {
+        let fields: Vec<FieldCells> = (0..620)
+            .map(|at| {
+                let mut one = field(&format!("f{at}"), 1, 0);
+                one.tally.missing = if at % 10 == 9 { 1_000 + at } else { 0 };
+                one
+            })
+            .collect();
+        let table = field_table(&fields);
+        assert_eq!(table.len(), 1 + FIELD_LINES_MAX + 1);
+        let told: Vec<u64> =
+            table[1..=FIELD_LINES_MAX].iter().filter_map(|line| line[3..].split(' ').next()?.parse().ok()).collect();
+        assert!(told.len() == FIELD_LINES_MAX && told.is_sorted() && told.iter().all(|at| at % 10 == 9), "{told:?}");
+        assert!(table[51].starts_with("  and 570 more fields, in which "), "{}", table[51]);
     }
 }

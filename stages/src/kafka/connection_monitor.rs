@@ -17,12 +17,13 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::client_log::{broker_in, note_partition_end};
+use super::broker_watch::{BrokerWatch, Change};
+use super::client_log::{broker_in, is_about_bootstrap, note_partition_end};
 use super::error_class::is_unreachable;
 use super::failures::Failures;
 use super::outage::{Outage, REPORT_INTERVAL_MIN};
 use super::outage_teller::{OutageTeller, OutageTellers};
-use super::statistics::figures;
+use super::statistics::{figures, has_answers};
 
 /// The same error within so short a time is the same report: a producer reports each error twice.
 const DUPLICATE_REPORT_WINDOW: Duration = Duration::from_millis(20);
@@ -39,7 +40,9 @@ pub(crate) struct ConnectionMonitor {
     /// The brokers that the stage is to connect to.
     brokers: String,
     teller: OutageTeller,
+    tellers: Arc<OutageTellers>,
     failures: Mutex<Failures>,
+    watch: Mutex<BrokerWatch>,
     has_failures: AtomicBool,
     /// Whether a broker has answered at all.
     has_answered: AtomicBool,
@@ -57,7 +60,9 @@ impl ConnectionMonitor {
             metrics: Arc::clone(cx.metrics()),
             brokers: brokers.to_owned(),
             teller: OutageTeller::new(&tellers, brokers),
+            tellers,
             failures: Mutex::default(),
+            watch: Mutex::default(),
             has_failures: AtomicBool::new(false),
             has_answered: AtomicBool::new(false),
             connect_timeout_secs: AtomicU64::new(0),
@@ -68,6 +73,44 @@ impl ConnectionMonitor {
     /// Takes what a client reports of its connections.
     pub(crate) fn statistics(&self, kind: &str, report: &Statistics) {
         self.metrics.record_client(figures(format!("{} {kind}", self.stage), report));
+        let changes = self.watch.lock().report(report.brokers.values(), Instant::now());
+        let pipeline = &*self.pipeline;
+        for change in changes {
+            match change {
+                Change::Away { broker, why, waited } => {
+                    let waited = waited.as_secs();
+                    tracing::warn!(
+                        pipeline,
+                        "broker {broker} does not answer ({why}), others do; still trying, {waited} s"
+                    );
+                }
+                Change::Back { broker, waited } => {
+                    tracing::info!(pipeline, "broker {broker} answers again, after {} s", waited.as_secs());
+                }
+                Change::NotNeeded { broker } => {
+                    tracing::info!(pipeline, "broker {broker} is not asked any more: others do its work");
+                }
+            }
+        }
+        // Where nothing is read or written, nothing else tells that brokers answer again.
+        if has_answers(report) && self.failures.lock().outage.is_some() {
+            self.recovered();
+        }
+        self.publish_away();
+    }
+
+    /// Has it said, wherever one looks, which brokers do not answer: those that are told when none does, else each that is needed.
+    fn publish_away(&self) {
+        let mut away = self.watch.lock().away(Instant::now());
+        let failures = self.failures.lock();
+        if let Some(outage) = failures.outage.as_ref().filter(|outage| outage.is_reported()) {
+            for (broker, why) in failures.tried(&self.brokers) {
+                if away.iter().all(|(other, ..)| *other != broker) {
+                    away.push((broker, outage.since, why));
+                }
+            }
+        }
+        self.metrics.brokers_away(&self.stage, away);
     }
 
     /// Limits the wait for the first answer; the shortest of several limits counts.
@@ -145,8 +188,8 @@ impl ConnectionMonitor {
         }
         self.metrics.unreached.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
-        if let Some((broker, why)) = broker_in(what) {
-            failures.add_broker(broker, why, now);
+        if self.broker_failed(&mut failures, what, now) && failures.outage.is_none() {
+            return;
         }
         let outage = failures.outage.get_or_insert_with(|| Outage::new(now));
         let (is_due, waited) = (outage.is_report_due(now), outage.since.elapsed().as_secs());
@@ -157,6 +200,21 @@ impl ConnectionMonitor {
             let (pipeline, no_answer) = (&*self.pipeline, failures.no_answer(&self.brokers));
             tracing::warn!(pipeline, "{no_answer}; still trying, {waited} s{limit}");
         }
+        drop(failures);
+        self.publish_away();
+    }
+
+    /// Takes note of the broker that a line is about, where it names one. Returns whether it is one of several, and others answer.
+    fn broker_failed(&self, failures: &mut Failures, line: &str, now: Instant) -> bool {
+        let Some((broker, why)) = broker_in(line) else { return false };
+        // Where a broker of the cluster answers, an address to start from may be anything.
+        let mut watch = self.watch.lock();
+        let others_answer = match is_about_bootstrap(line) {
+            true => watch.others_answer(now),
+            false => watch.failed(&broker, &why, &self.tellers, now),
+        };
+        failures.add_broker(broker, why, now);
+        others_answer
     }
 
     /// The limit of the wait for the first answer, while there was none.
@@ -172,6 +230,7 @@ impl ConnectionMonitor {
         }
         if self.has_failures.load(Ordering::Relaxed) && self.has_failures.swap(false, Ordering::AcqRel) {
             let past = std::mem::take(&mut *self.failures.lock());
+            self.publish_away();
             let (pipeline, stage) = (&*self.pipeline, &*self.stage);
             let told = self.teller.is_over();
             if let Some(outage) = past.outage.filter(Outage::is_reported) {
@@ -224,10 +283,8 @@ impl ConnectionMonitor {
         if message.contains(TOO_MANY_FILES) {
             self.metrics.files_refused.fetch_add(1, Ordering::Relaxed);
         }
-        if matches!(facility, "FAIL" | "ERROR")
-            && let Some((broker, why)) = broker_in(message)
-        {
-            self.failures.lock().add_broker(broker, why, Instant::now());
+        if matches!(facility, "FAIL" | "ERROR") {
+            self.broker_failed(&mut self.failures.lock(), message, Instant::now());
         }
     }
 
@@ -244,7 +301,12 @@ impl ConnectionMonitor {
                 self.failure(reason);
                 self.failures.lock().fatal.get_or_insert_with(|| reason.to_owned());
             }
-            Some(code) if is_unreachable(code) => self.unreachable(reason),
+            Some(code) if is_unreachable(code) => {
+                if code == Code::AllBrokersDown {
+                    self.watch.lock().all_failed();
+                }
+                self.unreachable(reason);
+            }
             _ => self.failure(reason),
         }
     }

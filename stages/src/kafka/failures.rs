@@ -29,16 +29,21 @@ impl Failures {
     /// That no broker answers at the addresses that were tried, with the reasons: `no broker answers at a:1 (connection refused)`.
     /// Where none was named yet, it is at those that are `configured`.
     pub(super) fn no_answer(&self, configured: &str) -> String {
+        let named = |(broker, why): (String, String)| if why.is_empty() { broker } else { format!("{broker} ({why})") };
+        let addresses: Vec<String> = self.tried(configured).into_iter().map(named).collect();
+        format!("no broker answers at {}", addresses.join(", "))
+    }
+
+    /// The addresses that were tried since the outage began, with the reasons; those that are `configured` where none was named.
+    pub(super) fn tried(&self, configured: &str) -> Vec<(String, String)> {
         let since = self.outage.as_ref().map(|outage| outage.since);
         let is_new = |failed: Instant| since.is_none_or(|since| failed + OUTAGE_FORGOTTEN_AFTER >= since);
-        let named: Vec<String> = self
-            .brokers
-            .iter()
-            .filter(|(_, _, failed)| is_new(*failed))
-            .map(|(broker, why, _)| if why.is_empty() { broker.clone() } else { format!("{broker} ({why})") })
-            .collect();
-        let addresses = if named.is_empty() { configured.replace(',', ", ") } else { named.join(", ") };
-        format!("no broker answers at {addresses}")
+        let recent = self.brokers.iter().filter(|(.., failed)| is_new(*failed));
+        let named: Vec<(String, String)> = recent.map(|(broker, why, _)| (broker.clone(), why.clone())).collect();
+        if !named.is_empty() {
+            return named;
+        }
+        configured.split(',').map(|address| (address.trim().to_owned(), String::new())).collect()
     }
 
     pub(super) fn add_broker(&mut self, broker: String, why: String, now: Instant) {

@@ -1,6 +1,7 @@
 //! What a client of librdkafka measures of its connections.
 
 use aqpipe_engine::metrics::ClientFigures;
+use rdkafka::statistics::Broker;
 use rdkafka::{ClientConfig, Statistics};
 
 /// How often a client reports, in milliseconds: often enough for a graph, and too rare to cost anything.
@@ -33,9 +34,15 @@ pub(super) fn figures(client: String, report: &Statistics) -> ClientFigures {
     }
 }
 
+/// Whether a broker has answered within the interval of the report. That a connection is open says less: its broker may be frozen.
+pub(super) fn has_answers(report: &Statistics) -> bool {
+    let answers = |broker: &Broker| broker.state == "UP" && broker.rtt.as_ref().is_some_and(|rtt| rtt.cnt > 0);
+    report.brokers.values().any(answers)
+}
+
 #[cfg(test)]
 mod tests {
-    use rdkafka::statistics::{Broker, Partition, Topic, Window};
+    use rdkafka::statistics::{Partition, Topic, Window};
 
     use super::*;
 
@@ -67,6 +74,9 @@ mod tests {
             brokers_up: 2,
         };
         assert_eq!(figures("kafka".to_owned(), &report), expected);
+        assert!(has_answers(&report));
+        report.brokers.values_mut().for_each(|broker| broker.rtt = Some(Window::default()));
+        assert!(!has_answers(&report), "connections may be open all the same");
         assert_eq!(figures(String::new(), &Statistics::default()).round_trip_seconds, None);
     }
 }
