@@ -107,6 +107,7 @@ mod tests {
             broker: name.to_owned(),
             seconds,
             reason: "connection refused".to_owned(),
+            is_asked: true,
         };
         status.brokers_away = vec![broker("127.0.0.1:9092", 12.9)];
         let away = "; broker 127.0.0.1:9092 has not answered for 12 s (connection refused)";

@@ -85,8 +85,8 @@ fn logged(has_status_line: bool, log: impl FnOnce()) -> Logged {
 /// The lines without their times and the id of this process.
 fn texts(lines: &[String]) -> Vec<&str> {
     let pid = format!("[{}] ", std::process::id());
-    let text = |line: &String| line.split_once("Z ").expect("a time").1;
-    lines.iter().map(|line| text(line)).map(|text| text.strip_prefix(&pid).unwrap_or(text)).collect()
+    let texts = lines.iter().map(|line| line.split_once("Z ").expect("a time").1);
+    texts.map(|text| text.strip_prefix(&pid).unwrap_or(text)).collect()
 }
 
 #[test]

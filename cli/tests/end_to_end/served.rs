@@ -149,7 +149,7 @@ fn that_nothing_is_served_although_an_address_is_set_is_said() {
     let dir = TestDir::with(&[("off.toml", &off), ("on.toml", &on)]);
     let warning = "`http` in [monitor] serves nothing: `enabled = false`";
     dir.run(&["validate", "off.toml"])
-        .expect(0, &[warning, "off.toml:18:8", "[[monitor.notify]] tells nobody", "off.toml:20:1"]);
+        .expect(0, &[warning, "off.toml:16:8", "[[monitor.notify]] tells nobody", "off.toml:18:1"]);
     let validated = dir.run(&["validate", "on.toml"]).expect(0, &[]);
     assert!(!validated.err.contains("warning"), "{}", validated.err);
     let said = "INFO job: nothing is served at http://127.0.0.1:0/: monitoring is off";

@@ -13,7 +13,8 @@ use super::splits::Splits;
 use super::stages::Stages;
 use super::stations::Stations;
 use super::{
-    CellProblem, ClientFigures, Counts, FieldTallies, Histogram, Measured, Phase, RecentOutput, Snapshot, SplitMetrics,
+    BrokerOutage, CellProblem, ClientFigures, Counts, FieldTallies, Histogram, Measured, Phase, RecentOutput, Snapshot,
+    SplitMetrics,
 };
 use crate::clock::Clock;
 use crate::dead_letter_groups::DeadLetterGroups;
@@ -259,9 +260,8 @@ impl Metrics {
         }
     }
 
-    /// Sets the brokers that do not answer a part of the pipeline (`who`): the address, since when, and why. None where all answer
-    /// that it asks.
-    pub fn brokers_away(&self, who: &str, away: impl IntoIterator<Item = (String, Instant, String)>) {
+    /// Sets the brokers that do not answer a part of the pipeline (`who`). None where all do.
+    pub fn brokers_away(&self, who: &str, away: impl IntoIterator<Item = BrokerOutage>) {
         self.totals.lock().brokers_away.set(who, away);
     }
 

@@ -27,7 +27,7 @@ impl HealthWatch {
         let commits = now.commit_seconds.count();
         let has_split = now.splits.iter().any(|split| split.is_open);
         // Who takes a split over reads again what was not committed.
-        let waits_for_others = !now.waits.is_empty() || !now.brokers_away.is_empty();
+        let waits_for_others = !now.waits.is_empty() || now.brokers_away.iter().any(|away| away.is_asked);
         let is_excused = now.phase != Phase::Running || !has_split || waits_for_others;
         if is_excused || commits != self.commits || now.rebalances != self.rebalances {
             self.uncommitted_since = None;
@@ -61,7 +61,8 @@ impl HealthWatch {
 
 fn ready_reasons(monitored: &Monitored, now: &Snapshot, has_split: bool) -> Vec<String> {
     let waits = now.waits.iter().map(|wait| format!("it waits for {}", what(wait)));
-    let away = now.brokers_away.iter().map(BrokerAway::sentence);
+    // One that is not asked keeps nothing from this pipeline, as far as it can know.
+    let away = now.brokers_away.iter().filter(|away| away.is_asked).map(BrokerAway::sentence);
     let mut reasons: Vec<String> = waits.chain(away).collect();
     match now.phase {
         Phase::Running => {}

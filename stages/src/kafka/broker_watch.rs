@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use aqpipe_engine::metrics::BrokerOutage;
 use rdkafka::statistics::Broker;
 
 use super::outage::Outage;
@@ -15,6 +16,10 @@ use super::outage_teller::{OutageTeller, OutageTellers};
 const BROKERS_MAX: usize = 8;
 /// What a report said counts for so long: clients report every five seconds.
 const REPORT_VALID: Duration = Duration::from_secs(15);
+/// How long one that is not asked any more is remembered: nobody would notice that it is back.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(3_600);
+/// Failures that say more than that a broker closed a connection that was idle.
+const FAILURES_MIN: u32 = 2;
 
 /// The brokers that failed and have not answered since.
 #[derive(Default)]
@@ -30,8 +35,16 @@ struct Failing {
     why: String,
     outage: Outage,
     teller: OutageTeller,
+    failures: u32,
     /// When a report last said that it is asked and does not answer.
     confirmed: Option<Instant>,
+    is_given_up: bool,
+}
+
+impl Failing {
+    fn is_asked(&self, now: Instant) -> bool {
+        self.confirmed.is_some_and(|confirmed| now.saturating_duration_since(confirmed) < REPORT_VALID)
+    }
 }
 
 /// What is to be logged.
@@ -39,7 +52,30 @@ struct Failing {
 pub(super) enum Change {
     Away { broker: String, why: String, waited: Duration },
     Back { broker: String, waited: Duration },
-    NotNeeded { broker: String },
+    GivenUp { broker: String, why: String },
+}
+
+impl Change {
+    pub(super) fn log(&self, pipeline: &str) {
+        match self {
+            Change::Away { broker, why, waited } => {
+                let waited = waited.as_secs();
+                tracing::warn!(
+                    pipeline,
+                    "broker {broker} does not answer ({why}), others do; still trying, {waited} s"
+                );
+            }
+            Change::Back { broker, waited } => {
+                tracing::info!(pipeline, "broker {broker} answers again, after {} s", waited.as_secs());
+            }
+            Change::GivenUp { broker, why } => {
+                tracing::warn!(
+                    pipeline,
+                    "broker {broker} does not answer ({why}), and is not asked any more; others answer"
+                );
+            }
+        }
+    }
 }
 
 /// What a report says of a broker of the cluster.
@@ -54,7 +90,10 @@ impl BrokerWatch {
     /// A broker failed. Returns whether others answer.
     pub(super) fn failed(&mut self, broker: &str, why: &str, tellers: &Arc<OutageTellers>, now: Instant) -> bool {
         match self.failing.iter_mut().find(|failing| failing.broker == broker) {
-            Some(known) => why.clone_into(&mut known.why),
+            Some(known) => {
+                known.failures += 1;
+                why.clone_into(&mut known.why);
+            }
             None => {
                 if self.failing.len() >= BROKERS_MAX {
                     self.failing.remove(0);
@@ -64,7 +103,9 @@ impl BrokerWatch {
                     why: why.to_owned(),
                     outage: Outage::new(now),
                     teller: OutageTeller::new(tellers, broker),
+                    failures: 1,
                     confirmed: None,
+                    is_given_up: false,
                 });
             }
         }
@@ -93,32 +134,35 @@ impl BrokerWatch {
         self.reported = Some(now);
         let mut changes = Vec::new();
         let state_of = |broker: &str| states.iter().find(|(other, _)| *other == broker).map(|(_, state)| *state);
-        self.failing.retain(|failing| {
-            let state = state_of(&failing.broker);
-            let is_over = match state {
-                Some(State::Answers) => true,
-                Some(State::IsAsked) => false,
-                // Another client of the stage may ask it.
-                Some(State::IsNotNeeded) | None => {
-                    let last = failing.confirmed.unwrap_or(failing.outage.since);
-                    now.saturating_duration_since(last) >= REPORT_VALID
+        self.failing.retain_mut(|failing| {
+            let (broker, since) = (failing.broker.clone(), failing.outage.since);
+            let waited = now.saturating_duration_since(since);
+            let told =
+                |failing: &Failing| failing.teller.is_over() && (failing.is_given_up || failing.outage.is_reported());
+            match state_of(&failing.broker) {
+                Some(State::Answers) => {
+                    changes.extend(told(failing).then_some(Change::Back { broker, waited }));
+                    false
                 }
-            };
-            if is_over && failing.teller.is_over() && failing.outage.is_reported() {
-                let (broker, waited) = (failing.broker.clone(), now.saturating_duration_since(failing.outage.since));
-                changes.push(match state {
-                    Some(State::Answers) => Change::Back { broker, waited },
-                    _ => Change::NotNeeded { broker },
-                });
+                Some(State::IsAsked) => true,
+                // Another client of the stage may ask it.
+                Some(State::IsNotNeeded) if failing.is_asked(now) || waited < REPORT_VALID / 3 => true,
+                Some(State::IsNotNeeded) if failing.failures >= FAILURES_MIN => {
+                    if !std::mem::replace(&mut failing.is_given_up, true) && failing.teller.tells(true, now) {
+                        changes.push(Change::GivenUp { broker, why: failing.why.clone() });
+                    }
+                    waited < FORGOTTEN_AFTER
+                }
+                // The cluster has it no more, or another client knows it.
+                Some(State::IsNotNeeded) | None => waited < REPORT_VALID,
             }
-            !is_over
         });
         let others_answer = self.others_answer(now);
         for failing in &mut self.failing {
             if state_of(&failing.broker) != Some(State::IsAsked) {
                 continue;
             }
-            failing.confirmed = Some(now);
+            (failing.confirmed, failing.is_given_up) = (Some(now), false);
             // Where none answers, that is the line.
             let is_due = failing.outage.is_report_due(now) && others_answer;
             if failing.teller.tells(is_due, now) {
@@ -129,13 +173,15 @@ impl BrokerWatch {
         changes
     }
 
-    /// The brokers that a client asks in vain: since when, and why.
-    pub(super) fn away(&self, now: Instant) -> Vec<(String, Instant, String)> {
-        let is_confirmed = |failing: &&Failing| {
-            failing.confirmed.is_some_and(|confirmed| now.saturating_duration_since(confirmed) < REPORT_VALID)
+    /// The brokers that a client asks in vain, and those that it asked until they failed.
+    pub(super) fn away(&self, now: Instant) -> Vec<BrokerOutage> {
+        let away = |failing: &Failing| BrokerOutage {
+            broker: failing.broker.clone(),
+            since: failing.outage.since,
+            reason: failing.why.clone(),
+            is_asked: failing.is_asked(now),
         };
-        let away = |failing: &Failing| (failing.broker.clone(), failing.outage.since, failing.why.clone());
-        self.failing.iter().filter(is_confirmed).map(away).collect()
+        self.failing.iter().filter(|failing| failing.is_given_up || failing.is_asked(now)).map(away).collect()
     }
 }
 
@@ -160,7 +206,7 @@ mod tests {
         let one = |change: &Change| match change {
             Change::Away { waited, .. } => ("away", waited.as_secs()),
             Change::Back { waited, .. } => ("back", waited.as_secs()),
-            Change::NotNeeded { .. } => ("not needed", 0),
+            Change::GivenUp { .. } => ("given up", 0),
         };
         changes.iter().map(one).collect()
     }
@@ -178,15 +224,24 @@ mod tests {
         assert!(watch.away(at(3)).is_empty(), "nobody has said yet that it is needed");
         assert_eq!(seconds(&report(&mut watch, "TRY_CONNECT", 5)), [("away", 3)]);
         assert!(watch.failed("b:1", "connection refused", &tellers, at(6)));
-        assert_eq!(watch.away(at(6)), [("b:1".to_owned(), at(2), "connection refused".to_owned())]);
+        let away = |is_asked: bool, since: u64| BrokerOutage {
+            broker: "b:1".to_owned(),
+            since: at(since),
+            reason: "connection refused".to_owned(),
+            is_asked,
+        };
+        assert_eq!(watch.away(at(6)), [away(true, 2)]);
         assert!(report(&mut watch, "CONNECT", 10).is_empty(), "it was told a moment ago");
         assert_eq!(seconds(&report(&mut watch, "DOWN", 15)), [("away", 13)]);
         assert_eq!(seconds(&report(&mut watch, "UP", 20)), [("back", 18)]);
         assert!(watch.away(at(20)).is_empty());
         watch.failed("b:1", "disconnected", &tellers, at(30));
+        watch.failed("b:1", "connection refused", &tellers, at(31));
         assert_eq!(seconds(&report(&mut watch, "DOWN", 32)), [("away", 2)]);
         assert!(report(&mut watch, "INIT", 40).is_empty(), "another client may ask it");
-        assert_eq!(seconds(&report(&mut watch, "INIT", 50)), [("not needed", 0)]);
+        assert_eq!(seconds(&report(&mut watch, "INIT", 50)), [("given up", 0)]);
+        assert!(report(&mut watch, "INIT", 60).is_empty() && watch.away(at(60)) == [away(false, 30)]);
+        assert_eq!(seconds(&report(&mut watch, "UP", 70)), [("back", 40)]);
     }
 
     #[test]
@@ -198,8 +253,18 @@ mod tests {
         watch.failed("b:1", "disconnected", &tellers, at(1));
         assert!(watch.report([up(), broker("b:1", 2, "UP")].iter(), at(2)).is_empty(), "it closed an idle connection");
         watch.failed("b:1", "disconnected", &tellers, at(10));
-        assert!(watch.report([up(), broker("b:1", 2, "INIT")].iter(), at(11)).is_empty());
-        assert!(watch.report([up()].iter(), at(30)).is_empty() && watch.failing.is_empty());
+        for secs in [11, 20, 30] {
+            assert!(
+                watch.report([up(), broker("b:1", 2, "INIT")].iter(), at(secs)).is_empty(),
+                "one failure says nothing"
+            );
+        }
+        assert!(watch.failing.is_empty());
+        assert!((0..2).all(|_| watch.failed("b:1", "timed out", &tellers, at(40))));
+        assert_eq!(seconds(&watch.report([up(), broker("b:1", 2, "INIT")].iter(), at(50))), [("given up", 0)]);
+        assert_eq!(watch.away(at(50)).len(), 1);
+        watch.report([up(), broker("b:1", 2, "INIT")].iter(), at(40) + FORGOTTEN_AFTER);
+        assert!(watch.failing.is_empty(), "nobody knows whether it is still so");
     }
 
     #[test]
@@ -218,7 +283,7 @@ mod tests {
     #[test]
     fn addresses_that_always_change_take_bounded_memory() {
         let (mut watch, tellers, now) = (BrokerWatch::default(), Arc::default(), Instant::now());
-        (0..1_000).for_each(|n| drop(watch.failed(&format!("a:{n}"), "", &tellers, now)));
+        assert!((0..1_000).all(|n| !watch.failed(&format!("a:{n}"), "", &tellers, now)));
         assert_eq!(watch.failing.len(), BROKERS_MAX);
     }
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::Error;
+use aqpipe_engine::metrics::BrokerOutage;
 use aqpipe_engine::monitor::{Metrics, TOO_MANY_FILES};
 use aqpipe_engine::stage::BuildContext;
 use parking_lot::Mutex;
@@ -17,14 +18,16 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::broker_watch::{BrokerWatch, Change};
+use super::broker_watch::BrokerWatch;
 use super::client_log::{broker_in, is_about_bootstrap, note_partition_end};
 use super::error_class::is_unreachable;
 use super::failures::Failures;
 use super::outage::{Outage, REPORT_INTERVAL_MIN};
 use super::outage_teller::{OutageTeller, OutageTellers};
-use super::statistics::{figures, has_answers};
+use super::statistics::{figures, has_answers, leaderless};
 
+/// The kind of client that reads partitions.
+pub(crate) const CONSUMER: &str = "consumer";
 /// The same error within so short a time is the same report: a producer reports each error twice.
 const DUPLICATE_REPORT_WINDOW: Duration = Duration::from_millis(20);
 /// How much of an error says of which kind it is: what follows counts attempts and milliseconds.
@@ -49,6 +52,8 @@ pub(crate) struct ConnectionMonitor {
     /// How long the first answer may take, in seconds; 0 for ever.
     connect_timeout_secs: AtomicU64,
     failure_count: AtomicU64,
+    /// Whether partitions had no leader at the last report.
+    lacked_leaders: AtomicBool,
 }
 
 impl ConnectionMonitor {
@@ -67,6 +72,7 @@ impl ConnectionMonitor {
             has_answered: AtomicBool::new(false),
             connect_timeout_secs: AtomicU64::new(0),
             failure_count: AtomicU64::new(0),
+            lacked_leaders: AtomicBool::new(false),
         }
     }
 
@@ -74,23 +80,12 @@ impl ConnectionMonitor {
     pub(crate) fn statistics(&self, kind: &str, report: &Statistics) {
         self.metrics.record_client(figures(format!("{} {kind}", self.stage), report));
         let changes = self.watch.lock().report(report.brokers.values(), Instant::now());
-        let pipeline = &*self.pipeline;
-        for change in changes {
-            match change {
-                Change::Away { broker, why, waited } => {
-                    let waited = waited.as_secs();
-                    tracing::warn!(
-                        pipeline,
-                        "broker {broker} does not answer ({why}), others do; still trying, {waited} s"
-                    );
-                }
-                Change::Back { broker, waited } => {
-                    tracing::info!(pipeline, "broker {broker} answers again, after {} s", waited.as_secs());
-                }
-                Change::NotNeeded { broker } => {
-                    tracing::info!(pipeline, "broker {broker} is not asked any more: others do its work");
-                }
-            }
+        changes.iter().for_each(|change| change.log(&self.pipeline));
+        if kind == CONSUMER {
+            let without_leader = leaderless(report);
+            // A leader that is only being elected is there at the next report.
+            let lasts = self.lacked_leaders.swap(without_leader.is_some(), Ordering::Relaxed);
+            self.metrics.waiting(&format!("{} partitions", self.stage), without_leader.filter(|_| lasts));
         }
         // Where nothing is read or written, nothing else tells that brokers answer again.
         if has_answers(report) && self.failures.lock().outage.is_some() {
@@ -105,8 +100,9 @@ impl ConnectionMonitor {
         let failures = self.failures.lock();
         if let Some(outage) = failures.outage.as_ref().filter(|outage| outage.is_reported()) {
             for (broker, why) in failures.tried(&self.brokers) {
-                if away.iter().all(|(other, ..)| *other != broker) {
-                    away.push((broker, outage.since, why));
+                match away.iter_mut().find(|other| other.broker == broker) {
+                    Some(known) => known.is_asked = true,
+                    None => away.push(BrokerOutage { broker, since: outage.since, reason: why, is_asked: true }),
                 }
             }
         }
@@ -209,11 +205,12 @@ impl ConnectionMonitor {
         let Some((broker, why)) = broker_in(line) else { return false };
         // Where a broker of the cluster answers, an address to start from may be anything.
         let mut watch = self.watch.lock();
-        let others_answer = match is_about_bootstrap(line) {
+        let is_bootstrap = is_about_bootstrap(line);
+        let others_answer = match is_bootstrap {
             true => watch.others_answer(now),
             false => watch.failed(&broker, &why, &self.tellers, now),
         };
-        failures.add_broker(broker, why, now);
+        failures.add_broker(broker, why, is_bootstrap, now);
         others_answer
     }
 
@@ -328,50 +325,4 @@ impl fmt::Debug for ConnectionMonitor {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::client_log::REFUSED;
-    use super::*;
-
-    fn unreachable() -> KafkaError {
-        KafkaError::Global(Code::BrokerTransportFailure)
-    }
-
-    #[test]
-    fn a_broker_out_of_reach_is_no_error_of_a_record_and_other_trouble_is() {
-        let cx = BuildContext::for_tests();
-        let monitor = ConnectionMonitor::new(&cx, "127.0.0.1:9");
-        monitor.client_error(&unreachable(), REFUSED);
-        monitor.failed(&unreachable());
-        let metrics = || cx.metrics().snapshot();
-        assert_eq!((metrics().errors, metrics().retries, metrics().unreached), (0, 0, 2));
-        assert_eq!(monitor.last_failure().as_deref(), Some("no broker answers at 127.0.0.1:9 (connection refused)"));
-        monitor.recovered();
-        assert_eq!(monitor.last_failure(), None);
-        monitor.failed(&KafkaError::Global(Code::NotCoordinator));
-        monitor.failure("two");
-        monitor.failure("two");
-        assert_eq!((metrics().errors, metrics().retries, metrics().unreached), (2, 1, 2));
-        assert_eq!((monitor.last_failure().as_deref(), monitor.failure_count()), (Some("two"), 4));
-    }
-
-    #[test]
-    fn a_start_ends_where_no_broker_has_answered_in_the_time_that_it_was_given() {
-        let cx = BuildContext::for_tests();
-        let monitor = ConnectionMonitor::new(&cx, "127.0.0.1:9");
-        monitor.limit_connect_time(Some(Duration::from_secs(1)));
-        monitor.client_error(&unreachable(), REFUSED);
-        assert!(monitor.fatal().is_none(), "there is time left");
-        let long_ago = Instant::now().checked_sub(Duration::from_secs(2)).expect("a clock that runs for so long");
-        monitor.failures.lock().outage.as_mut().expect("no answer").since = long_ago;
-        let error = monitor.fatal().expect("an error");
-        assert!(
-            error.to_string().contains("no broker answers at 127.0.0.1:9 (connection refused) within 1 s"),
-            "{error}"
-        );
-        assert!(error.help_text().is_some_and(|help| help.contains("connect_timeout_secs")));
-        monitor.recovered();
-        monitor.client_error(&unreachable(), REFUSED);
-        monitor.failures.lock().outage.as_mut().expect("no answer").since = long_ago;
-        assert!(monitor.fatal().is_none(), "what has answered once is waited for");
-    }
-}
+mod tests;
