@@ -96,13 +96,13 @@ def run(command, timeout=900):
 
 
 def write_csv(path, rows):
-    """Hourly rows with the gaps of a real network: a tenth of the cells, in runs, and one field nearly always."""
+    """A row a minute with the gaps of a real network: a tenth of the cells, in runs, and one field nearly always."""
     state = 12345
     with open(path, "w", newline="") as out:
         out.write(";".join(["Date", "Time"] + FIELDS) + ";;\r\n")
         gap = [0] * len(FIELDS)
         for i in range(rows):
-            when = time.gmtime(1078941600 + i % 2_000_000 * 3600)
+            when = time.gmtime(1078941600 + i * 60)
             cells = []
             for j in range(len(FIELDS)):
                 state = (state * 1103515245 + 12345) & 0x7FFFFFFF

@@ -66,6 +66,7 @@ mod tests {
         };
         assert_eq!(line(&status, None), "job: 120 records/s read, 0.2 written, lag 7");
         let alert = |name: &str, subject: Option<&str>| AlertStatus {
+            subjects: 1,
             alert: name.to_owned(),
             subject: subject.map(str::to_owned),
             firing: true,

@@ -16,8 +16,12 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 fn monitor(name: &str, settings: MonitorSettings) -> (Monitor, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::default());
-    let about =
-        About { name: name.to_owned(), topology: "csv -> kafka".to_owned(), delivery: "exactly_once".to_owned() };
+    let about = About {
+        name: name.to_owned(),
+        topology: "csv -> kafka".to_owned(),
+        delivery: "exactly_once".to_owned(),
+        ..About::default()
+    };
     let monitored = Monitored { about, settings, ..Monitored::default() };
     (Monitor::new(monitored, Arc::clone(&metrics), Clock::default(), None), metrics)
 }

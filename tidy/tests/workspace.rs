@@ -33,6 +33,7 @@ const ENGINE_TIERS: &[&[&str]] = &[
         "key_fields",
         "nearest",
         "pace",
+        "plural",
         "printable",
         "seconds",
         "stage_metrics",

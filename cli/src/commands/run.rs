@@ -27,6 +27,7 @@ use crate::progress::ProgressBars;
 use crate::service::Service;
 use crate::shell;
 use crate::signals::handle_signals;
+use crate::terminal;
 
 /// Run one or several pipelines in one process.
 #[derive(Args, Debug)]
@@ -192,7 +193,8 @@ fn jobs(pipelines: &[Pipeline], dependencies: &Dependencies, args: &RunArgs, sha
             };
             let monitored = monitored(pipeline, options.until_end);
             let settings = Some(&monitored.settings).filter(|settings| settings.enabled);
-            let notifier = settings.and_then(|settings| Notifier::start(&pipeline.name, &settings.notify));
+            let notifier =
+                settings.and_then(|settings| Notifier::start(&pipeline.name, &settings.notify, &options.metrics));
             let listener = notifier.clone().map(|notifier| notifier as Arc<dyn AlertListener>);
             let monitor = Monitor::new(monitored, Arc::clone(&options.metrics), options.clock.clone(), listener);
             Job { pipeline: pipeline.clone(), options, monitor, notifier, done: Arc::clone(&latches[i]), writers }
@@ -207,6 +209,7 @@ fn monitored(pipeline: &Pipeline, until_end: bool) -> Monitored {
             name: pipeline.name.clone(),
             topology: pipeline.topology.clone(),
             delivery: pipeline.delivery.to_string(),
+            tests: pipeline.tests(),
         },
         settings: pipeline.settings.monitor.clone(),
         is_bounded: until_end || pipeline.source.config.ends_by_itself(),
@@ -280,7 +283,8 @@ fn print_summaries(jobs: &[Job], outcomes: &[Result<Summary, aqpipe_engine::Erro
     for (job, outcome) in jobs.iter().zip(outcomes) {
         let name = &job.pipeline.name;
         let metrics = job.options.metrics.snapshot();
-        summary(name, &metrics).iter().for_each(|line| printer::err(line));
+        // Off a terminal, lines are those of the narrowest that people have.
+        summary(name, &metrics, terminal::columns().unwrap_or(80)).iter().for_each(|line| printer::err(line));
         if !metrics.dead_letters.is_empty() && job.pipeline.dead_letter.is_some() {
             let file = shell::word(&job.pipeline.path.display().to_string());
             printer::err(&format!("  `aqpipe dead-letters list {file}` lists the dead letters"));

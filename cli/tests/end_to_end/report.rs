@@ -84,6 +84,7 @@ fn a_report_tells_observed_from_filled_from_flagged_and_its_page_needs_nothing_b
     assert_eq!(nox["exceedances"]["worst"][0]["value"], 1200.0);
     assert_eq!(data["origin"]["made_by"]["thresholds"][0]["suspect_max"], 300.0);
     let digest = data["origin"]["made_by"]["digest"].as_str().expect("a digest").to_owned();
+    assert_eq!(data["origin"]["written_by"][0]["digest"], digest.as_str(), "the files say which pipeline made them");
     assert_eq!(
         json(&dir, &["--pipeline", "job.toml"])["data"],
         report["data"],
@@ -107,6 +108,21 @@ fn a_report_tells_observed_from_filled_from_flagged_and_its_page_needs_nothing_b
     for part in ["Data capture by month", "Longest gaps", "Worst days", "Ranges in force", &digest, "Distributions"] {
         assert!(page.contains(part), "{part}");
     }
+    // Limits are lines in the course of their field, with their text.
+    let course = page.split("<h3>NOx(GT) at uci</h3>").nth(1).and_then(|rest| rest.split("</svg>").next()).expect("a course");
+    for text in ["s-limit", ">suspect above 300</text>", "fail above 1000"] {
+        assert!(course.contains(text), "{text} in {course}");
+    }
+    assert!(page.contains("The limits shown are those of job.toml, which has this digest."));
+    // Without the pipeline's file, the ranges are those that the files name.
+    let own = json(&dir, &["out"]);
+    assert_eq!(series(&own["data"][0], "NOx(GT)")["exceedances"], nox["exceedances"]);
+    assert!(dir.run(&["report", "out", "-o", "-"]).expect(0, &[]).out.contains("as the data package says them"));
+    // A file that was changed since says so, and whose limits are shown.
+    dir.write("job.toml", job("job", "batch_size = 500").replace("max = 1000.0", "max = 1100.0"));
+    let changed = json(&dir, &["out", "--pipeline", "job.toml"]);
+    let note = changed["notes"][0].as_str().expect("a note");
+    assert!(note.contains(&format!("made by the pipeline with the digest {digest}; job.toml has the digest")), "{note}");
     // Without a name the page is report.html, and by its name JSON is.
     dir.run(&["report", "out"]).expect(0, &["report.html: "]);
     dir.run(&["report", "out", "-o", "r.json"]).expect(0, &[]);
@@ -167,7 +183,7 @@ fn files_of_two_pipelines_are_told_apart_whatever_their_stations_are_called() {
 fn a_directory_without_records_has_a_report_that_says_so_and_what_is_not_there_is_an_error() {
     let dir = TestDir::with(&[("empty/notes.txt", ""), ("other/in.csv", "Date;CO\n1;2\n")]);
     dir.run(&["report", "empty", "-o", "page.html"])
-        .expect(0, &["note: There is no CSV file in empty.", "warning: there are no records: the report is empty"]);
+        .expect(0, &["note: There is no CSV file in `empty`.", "warning: there are no records: the report is empty"]);
     assert!(dir.read("page.html").contains("There are no records."));
     dir.run(&["capture", "empty"]).expect(0, &["warning: there are no records"]);
     dir.run(&["report", "other"]).expect(0, &["note: Left out: other/in.csv is no file that aqpipe wrote"]);
@@ -177,6 +193,10 @@ fn a_directory_without_records_has_a_report_that_says_so_and_what_is_not_there_i
     dir.run(&["report", "a-topic"])
         .expect(1, &["`a-topic`, and for a topic the brokers are missing", "--brokers HOST:PORT"]);
     dir.run(&["report"]).expect(2, &["<DIR|FILE|TOPIC>"]);
+    dir.run(&["report", "no-topic"]).expect(1, &["there are here: `empty`, `other`"]);
+    dir.run(&["report", "empty", "-o", "no/page.html"]).expect(1, &["error: cannot write no/page.html: No such file"]);
+    dir.run(&["report", "empty", "--from", "2024-13-01"])
+        .expect(2, &["\"2024-13-01\" is no date; write it as 2024-12-31"]);
     dir.run(&["report", "empty", "--step", "soon"]).expect(2, &["a duration is written as `1h`"]);
 }
 

@@ -37,16 +37,20 @@ a connection lasts a minute, one with an event stream an hour. Answers may be 25
 one, and a slow client is sent the newest state in place of all that it missed.
 
 `aqpipe top` shows `/api/status` in a terminal. `aqpipe state --json` says what is committed, without a running process; `read`,
-`written`, `dead_letters`, `filtered`, `made`, `merged`, `held` and `lag` mean there what they mean in `/api/status`. Its `lag` is null
-where no broker can be asked; there it counts from the last commit, and here from what was read. Either counts offsets: on a topic
-that is written in transactions each of these takes one beside its records, so a lag is at most so many records.
+`written`, `dead_letters`, `filtered`, `made`, `merged`, `held`, `lag` and `lag_committed` mean there what they mean in `/api/status`.
+
+There are two lags, called alike in `/api/status`, `--log-json` and `aqpipe state --json`: `lag` (here `aqpipe_lag_records`) is what waits
+behind what was *read*, `lag_committed` (`aqpipe_lag_committed_records`) what waits behind the last *commit*. Both are null where the source
+does not know, as where no broker can be asked. `aqpipe state` reads what is committed: while a process runs, or may run on another machine, it
+does not know what that has read, and `lag` is null. Either counts offsets: on a topic that is written in transactions each of these
+takes one beside its records, so a lag is at most so many records.
 
 ## Metrics
 
 What was *read* counts at once. What is called *committed* counts once its checkpoint is decided, so the difference of the two is
 what a restart would read again. Counters begin at 0 with each start of a pipeline.
 
-Every label has a bound: beyond 1,000 splits, 500 fields or 50 pairs of stage and reason, values are counted together as `other`,
+Every label has a bound: beyond 1,000 splits, 500 fields or 50 pairs of stage and reason of dead letters, values are counted together as `other`,
 and a value of more than 128 characters is cut and told apart by a digest. Of stations the 1,000 whose newest reading is oldest are
 named.
 

@@ -9,7 +9,7 @@ use aqpipe_engine::record::{Batch, Column};
 use super::cell::{Cell, CellCounts};
 use super::cell_code::CellCode;
 use super::expected::Moment;
-use super::origin::{Origin, Threshold};
+use super::origin::{Origin, Threshold, WrittenBy};
 use super::rows::{Measured, Row};
 use super::scores::Scores;
 use super::series::Series;
@@ -31,6 +31,9 @@ const TESTS_MAX: usize = 64;
 const EXAMPLES_MAX: usize = 5;
 /// Pipelines that are told apart.
 const DATA_MAX: usize = 100;
+
+/// Versions of a pipeline that wrote the same records: one that changes every hour has many.
+const WRITTEN_BY_MAX: usize = 100;
 
 /// What one pipeline wrote.
 #[derive(Debug, Default)]
@@ -108,9 +111,17 @@ impl Aggregator {
         let at = known.or((self.data.len() >= DATA_MAX).then_some(DATA_MAX - 1)).unwrap_or(self.data.len());
         match self.data.get_mut(at) {
             // Of several files, one without marks leaves the question open.
-            Some(data) => data.origin.has_marks &= origin.has_marks,
+            Some(data) => {
+                data.origin.has_marks &= origin.has_marks;
+                let known = &mut data.origin.written_by;
+                let is_new = |one: &WrittenBy| {
+                    known.iter().all(|known| (&known.digest, known.generated) != (&one.digest, one.generated))
+                };
+                let new: Vec<WrittenBy> = origin.written_by.into_iter().filter(is_new).collect();
+                known.extend(new.into_iter().take(WRITTEN_BY_MAX.saturating_sub(known.len())));
+            }
             None => {
-                let thresholds = origin.made_by.iter().flat_map(|made| &made.thresholds);
+                let thresholds = origin.thresholds().iter();
                 let thresholds = thresholds.map(|one| (one.field.clone(), one.clone())).collect();
                 self.data.push(Data { origin, thresholds, ..Data::default() });
             }

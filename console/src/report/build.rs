@@ -1,6 +1,7 @@
 //! From what was gathered to the report.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use aqpipe_engine::record::{Flag, Provenance};
 
@@ -79,10 +80,19 @@ fn data_report(at: usize, data: Data, mut series: Vec<Series>, names: &Names<'_>
         if schedule.is_some() {
             add_days(&mut expected, &of_all, of_station.len() as u64);
         }
+        let of_days = if schedule.is_some() {
+            of_all.days.iter().map(|(day, number)| (*day, *number)).collect()
+        } else {
+            BTreeMap::new()
+        };
+        let of_days = Arc::new(of_days);
         for one in of_station {
             let has_threshold = data.threshold(&names.fields[one.field]).is_some();
             let times = schedule.as_ref().map(|(span, ends)| times(one, &of_all, span, ends)).unwrap_or_default();
-            reports.push(series_report(one, names, times, has_threshold));
+            reports.push(SeriesReport {
+                expected: Arc::clone(&of_days),
+                ..series_report(one, names, times, has_threshold)
+            });
         }
     }
     let days = days(&reports, &expected);
@@ -213,6 +223,7 @@ fn series_report(series: &mut Series, names: &Names<'_>, times: Times, has_thres
         profiles,
         course,
         days: std::mem::take(&mut series.days),
+        expected: Arc::default(),
     }
 }
 

@@ -6,6 +6,7 @@ use super::cell::CellCounts;
 use super::civil::Day;
 use super::model::{DayReport, SeriesReport, WorstDay};
 use super::scores::ScoreSummary;
+use crate::numbers::counted;
 
 /// Days in the list of the worst.
 const WORST_MAX: usize = 10;
@@ -91,7 +92,7 @@ fn reasons(day: Day, report: &DayReport, series: &[SeriesReport]) -> Vec<String>
     }
     let absent = report.expected.saturating_sub(report.cells.cells());
     if absent > 0 {
-        found.push((absent, format!("{absent} readings have no record")));
+        found.push((absent, format!("{} without a record", counted(absent, "reading"))));
     }
     found.sort_by_key(|(cells, _)| std::cmp::Reverse(*cells));
     found.truncate(REASONS_MAX);

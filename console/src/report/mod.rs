@@ -45,7 +45,7 @@ pub use html::html;
 pub use model::{
     Course, DataReport, DayReport, FORMAT, FieldReport, Profiles, Report, SeriesReport, StationReport, WorstDay,
 };
-pub use origin::{MadeBy, Origin, Threshold};
+pub use origin::{MadeBy, Origin, Tested, Threshold, WrittenBy};
 pub use scores::{DayScore, ScoreSummary};
 pub use settings::Settings;
 pub use trend::TrendBin;

@@ -1,6 +1,7 @@
 //! What a report says: its JSON is this, field by field.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -134,6 +135,9 @@ pub struct SeriesReport {
     /// Its days, for pictures.
     #[serde(skip)]
     pub days: BTreeMap<Day, CellCounts>,
+    /// The readings that are expected of it on each day; no days where the sampling step is not known.
+    #[serde(skip)]
+    pub expected: Arc<BTreeMap<Day, u64>>,
 }
 
 /// The profiles of a series, of its observed values.

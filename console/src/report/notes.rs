@@ -3,10 +3,8 @@
 use super::aggregator::{Aggregator, DETAILED_MAX, SERIES_DAYS_MAX, SERIES_MAX};
 use super::model::{DataReport, StationReport};
 use super::stations::STATIONS_MAX;
-use crate::numbers::duration;
+use crate::numbers::{counted, duration};
 
-/// The key of readings that are generated in place of a missing file.
-const GENERATED_STATION: &str = "sample";
 /// Jitter that is told: a twentieth of the step.
 const JITTER_SHARE: f64 = 0.05;
 
@@ -58,11 +56,11 @@ pub(super) fn notes_of(data: &DataReport) -> Vec<String> {
             "{title}: the records do not say of what quality their values are. A value that was filled counts as observed here."
         ));
     }
-    if data.stations.iter().any(|station| station.station.as_deref() == Some(GENERATED_STATION)) {
-        notes.push(format!(
-            "{title}: the station `{GENERATED_STATION}` has readings that aqpipe generated in place of a file that was not there. Nobody \
-             measured them."
-        ));
+    notes.extend(data.origin.doubt());
+    let wrote = &data.origin.written_by;
+    if wrote.iter().any(|one| one.generated) {
+        let part = if wrote.iter().all(|one| one.generated) { "readings" } else { "a part of the readings" };
+        notes.push(format!("{title}: aqpipe generated {part}, as the data package says. Nobody measured them."));
     }
     match data.series.iter().map(|series| series.doubled).sum::<u64>() {
         0 => {}
@@ -86,7 +84,7 @@ fn jitter(title: &str, stations: &[StationReport]) -> Option<String> {
         .filter(|(share, _)| *share >= JITTER_SHARE)
         .collect();
     let (_, most) = varying.iter().max_by(|(a, _), (b, _)| a.total_cmp(b))?;
-    let stations = if varying.len() == 1 { "1 station".to_owned() } else { format!("{} stations", varying.len()) };
+    let stations = counted(varying.len() as u64, "station");
     let name = most.station.as_deref().map_or_else(|| "the one without a key".to_owned(), |name| format!("`{name}`"));
     Some(format!(
         "{title}: the times of the readings vary at {stations}, most at {name}: by up to {} about a step of {}. A reading counts as \

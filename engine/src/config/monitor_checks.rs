@@ -18,6 +18,12 @@ pub(super) fn monitor_problems(document: &Document, settings: &MonitorSettings) 
     }
     for (at, notify) in settings.notify.iter().enumerate() {
         problems.extend(notify_problem(document, at, notify));
+        let is_same = |earlier: &NotifySettings| earlier.name.is_some() && earlier.name == notify.name;
+        if settings.notify.iter().take(at).any(is_same) {
+            let place = document.root.find(&["monitor", "notify", &at.to_string(), "name"]).node.span;
+            let error = Diagnostic::error("two tables of [[monitor.notify]] have the same `name`").at_place(place);
+            problems.push(error.help("log and metrics tell them apart by it: give each its own, or none"));
+        }
     }
     problems
 }

@@ -49,6 +49,9 @@ impl Monitor {
         clock: Clock,
         listener: Option<Arc<dyn AlertListener>>,
     ) -> Monitor {
+        if let Some(limit) = monitored.settings.alerts.silent_after {
+            metrics.count_silent_after(limit.get());
+        }
         let watch = Mutex::new(Watch::new(monitored.clone()));
         let published = RwLock::new(Arc::default());
         let monitor = Monitor(Arc::new(Shared { monitored, metrics, clock, listener, watch, published }));

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::monitored::Monitored;
 use super::status::Health;
 use crate::metrics::{Phase, Snapshot};
+use crate::plural::clause;
 
 /// What was read and not committed.
 #[derive(Debug, Default)]
@@ -75,7 +76,10 @@ fn ready_reasons(monitored: &Monitored, now: &Snapshot, has_split: bool) -> Vec<
         match now.lag {
             Some(lag) if lag <= most => {}
             Some(lag) => {
-                reasons.push(format!("{lag} records wait in the source, and `ready_lag` in [monitor] allows {most}"));
+                reasons.push(format!(
+                    "{} in the source, and `ready_lag` in [monitor] allows {most}",
+                    clause(lag, "record", "waits", "wait")
+                ));
             }
             None => reasons
                 .push("it is not known how many records wait in the source, and `ready_lag` asks for it".to_owned()),

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::metrics::{Histogram, Snapshot};
+use crate::plural::counted;
 
 /// What events of the monitor are called. Their fields say in numbers what their message says in words.
 pub(super) const LOG_TARGET: &str = "aqpipe::monitor";
@@ -21,6 +22,7 @@ pub(super) fn log_line(before: &Snapshot, now: &Snapshot) {
         filtered = now.counts.filtered,
         held = now.held,
         lag = now.lag,
+        lag_committed = now.lag_committed,
         mean_score = now.counts.mean_score(),
         errors = now.errors,
         retries = now.retries,
@@ -29,6 +31,7 @@ pub(super) fn log_line(before: &Snapshot, now: &Snapshot) {
         batch_seconds = now.batch_seconds.since(&before.batch_seconds).mean(),
         commit_seconds = now.commit_seconds.since(&before.commit_seconds).mean(),
         files_written = now.files,
+        dead_letter_files_written = now.dead_letter_files,
         uptime_seconds = now.uptime.as_secs_f64(),
         "{}",
         interval.line(),
@@ -53,10 +56,6 @@ impl Interval<'_> {
         let mean = |now: &Histogram, before: &Histogram| {
             now.since(before).mean().map_or_else(|| "-".to_owned(), |mean| format!("{:.1} ms", mean * 1e3))
         };
-        let several = |count: u64, one: &str, ending: &str| match count {
-            1 => format!("1 {one}"),
-            count => format!("{count} {one}{ending}"),
-        };
         let mut line = format!(
             "{:.0} records/s read, {:.0}/s written; {} read, {} committed, {} written, {}, {}, {}",
             self.rate(now.read, before.read),
@@ -64,9 +63,9 @@ impl Interval<'_> {
             now.read,
             now.counts.read,
             now.counts.written,
-            several(now.counts.dead, "dead letter", "s"),
-            several(now.errors, "error", "s"),
-            if now.retries == 1 { "1 retry".to_owned() } else { format!("{} retries", now.retries) },
+            counted(now.counts.dead, "dead letter"),
+            counted(now.errors, "error"),
+            counted(now.retries, "retry"),
         );
         if let Some(score) = now.counts.mean_score() {
             let _ = write!(line, ", mean score {score:.3}");
@@ -81,7 +80,7 @@ impl Interval<'_> {
             let _ = write!(line, ", lag {lag}");
         }
         let (batches, files) = (now.batch_seconds.count(), now.files);
-        let _ = write!(line, ", {}, {}", several(batches, "batch", "es"), several(files, "file", "s"));
+        let _ = write!(line, ", {}, {}", counted(batches, "batch"), counted(files, "file"));
         if now.held > 0 {
             let _ = write!(line, ", {} held", now.held);
         }

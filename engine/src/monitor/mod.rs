@@ -29,7 +29,7 @@ pub use monitored::Monitored;
 pub use notify_settings::{AlertState, NotifySettings, SecretText};
 pub use settings::MonitorSettings;
 pub use status::{
-    AlertStatus, Bucket, Bytes, Commits, Committed, DeadLetterStatus, Distribution, FieldStatus, Health,
+    AlertStatus, Bucket, Bytes, Commits, Committed, DeadLetterStatus, Distribution, ErrorStatus, FieldStatus, Health,
     PipelineStatus, SplitStatus, StageStatus, StationStatus, StationsStatus, Status, TestStatus,
 };
 pub use status_of::About;

@@ -1,12 +1,12 @@
 //! From a snapshot to a status.
 
 use super::status::{
-    Bucket, Bytes, Commits, Committed, DeadLetterStatus, Distribution, FieldStatus, PipelineStatus, SplitStatus,
-    StageStatus, StationStatus, StationsStatus, TestStatus,
+    Bucket, Bytes, Commits, Committed, DeadLetterStatus, Distribution, ErrorStatus, FieldStatus, PipelineStatus,
+    SplitStatus, StageStatus, StationStatus, StationsStatus, TestStatus,
 };
 use crate::clock::rfc3339;
 use crate::metrics::{Counts, FieldCells, Histogram, OTHER, Snapshot, StationTimes};
-use crate::record::Provenance;
+use crate::record::{FieldTest, Provenance};
 
 /// What a status says of a pipeline that no run measures.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +17,8 @@ pub struct About {
     pub topology: String,
     /// What readers of the output get.
     pub delivery: String,
+    /// The tests that it makes.
+    pub tests: Vec<FieldTest>,
 }
 
 impl PipelineStatus {
@@ -40,16 +42,19 @@ impl PipelineStatus {
             read: now.read,
             expected: now.expected,
             lag: now.lag,
+            lag_committed: now.lag_committed,
             committed: (&now.counts).into(),
             held: now.held,
             read_per_second: rate(now.read, before.read),
             written_per_second: rate(now.counts.written, before.counts.written),
             bytes: Bytes { read: now.bytes_in, written: now.bytes_out },
             errors: now.errors,
+            errors_by: now.errors_by.iter().map(error).collect(),
             retries: now.retries,
             connection_failures: now.unreached,
             rebalances: now.rebalances,
             files_written: now.files,
+            dead_letter_files_written: now.dead_letter_files,
             commits: Commits {
                 seconds: (&now.commit_seconds).into(),
                 checkpoint_seconds: (&now.checkpoint_seconds).into(),
@@ -61,13 +66,15 @@ impl PipelineStatus {
             batch_records: (&now.batch_rows).into(),
             processing_latency_seconds: (&now.processing_latency_seconds).into(),
             event_latency_seconds: (&now.event_latency_seconds).into(),
+            checkpoints_ahead: now.checkpoints_ahead,
             scores: (now.scores.count() > 0).then(|| (&now.scores).into()),
             stages: now.stages.iter().map(stage).collect(),
             splits: now.splits.iter().map(split).collect(),
-            fields: now.fields.iter().map(FieldStatus::from).collect(),
+            fields: now.fields.iter().map(|cells| field(cells, &about.tests)).collect(),
             stations: stations(&now.stations, unix_ms),
             dead_letters: dead_letters(now),
             clients: now.clients.clone(),
+            notifications: now.notifications.clone(),
             notes: now.notes.iter().map(|(what, count)| ((*what).to_owned(), *count)).collect(),
             ..PipelineStatus::default()
         }
@@ -99,6 +106,17 @@ impl From<&Histogram> for Distribution {
             buckets: histogram.buckets().map(bucket).collect(),
         }
     }
+}
+
+/// The cells of a field, with the tests that look at it and have not objected.
+fn field(cells: &FieldCells, tests: &[FieldTest]) -> FieldStatus {
+    let mut status = FieldStatus::from(cells);
+    for test in tests.iter().filter(|test| *test.field == *status.field) {
+        if !status.tests.iter().any(|known| known.test == test.test) {
+            status.tests.push(TestStatus { test: test.test.clone(), ..TestStatus::default() });
+        }
+    }
+    status
 }
 
 impl From<&FieldCells> for FieldStatus {
@@ -146,9 +164,14 @@ fn split(split: &crate::metrics::SplitSnapshot) -> SplitStatus {
         is_open: split.is_open,
         read: split.read,
         lag: split.lag,
+        lag_committed: split.lag_committed,
         committed: (&split.committed).into(),
         held: split.held,
     }
+}
+
+fn error(error: &crate::metrics::ErrorCount) -> ErrorStatus {
+    ErrorStatus { stage: error.stage.clone(), class: error.class, count: error.count }
 }
 
 fn stations(times: &StationTimes, unix_ms: u64) -> StationsStatus {
@@ -166,12 +189,14 @@ fn dead_letters(snapshot: &Snapshot) -> Vec<DeadLetterStatus> {
     let groups = snapshot.dead_letters.groups().map(|group| DeadLetterStatus {
         stage: group.stage.clone(),
         reason: group.class.clone(),
+        first_reason: group.first_reason.clone(),
         count: group.count,
         first_place: group.first_place.clone(),
     });
     let others = (others > 0).then(|| DeadLetterStatus {
         stage: OTHER.to_owned(),
         reason: OTHER.to_owned(),
+        first_reason: String::new(),
         count: others,
         first_place: String::new(),
     });

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use super::field_table::field_table;
 use crate::metrics::{CellProblem, Snapshot};
+use crate::plural::{clause, counted};
 
-/// The summary of a run, as lines.
+/// The summary of a run, as lines. The table in it has lines of at most `chars_max` characters, where its numbers allow it.
 #[must_use]
-pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
+pub fn summary(name: &str, metrics: &Snapshot, chars_max: usize) -> Vec<String> {
     let counts = &metrics.counts;
     let seconds = metrics.uptime.as_secs_f64();
     let mut text = vec![format!(
@@ -27,7 +28,10 @@ pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
     let uncommitted = metrics.read.saturating_sub(counts.read);
     if uncommitted > 0 {
         text.push(format!(
-            "  {uncommitted} more records were read and are not committed: the next start reads them again"
+            "  {} read and {} not committed: the next start reads {} again",
+            clause(uncommitted, "more record", "was", "were"),
+            if uncommitted == 1 { "is" } else { "are" },
+            if uncommitted == 1 { "it" } else { "them" }
         ));
     }
     if let Some(score) = counts.mean_score() {
@@ -52,11 +56,11 @@ pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
     }
     for (problem, field, count) in &metrics.cell_problems {
         let what = match problem {
-            CellProblem::Unreadable => "cells that could not be read",
-            CellProblem::UnlistedCode => "cells with a code that `flags` does not list",
+            CellProblem::Unreadable => "that could not be read",
+            CellProblem::UnlistedCode => "with a code that `flags` does not list",
         };
         let place = count.place.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
-        text.push(format!("  {field}: {} {what}, the first is `{}`{place}", count.cells, count.text));
+        text.push(format!("  {field}: {} {what}, the first is `{}`{place}", counted(count.cells, "cell"), count.text));
     }
     text.extend(metrics.notes.iter().map(|(what, count)| format!("  {what}: {count}")));
     if !metrics.lacking_fields.is_empty() {
@@ -65,7 +69,7 @@ pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
         text.push(format!("  {what}:"));
         text.extend(metrics.lacking_fields.iter().map(|line| format!("    {line}")));
     }
-    text.extend(field_table(&metrics.fields));
+    text.extend(field_table(&metrics.fields, chars_max));
     text
 }
 
@@ -78,10 +82,9 @@ pub fn changed(made: u64, merged: u64) -> String {
 
 /// The number of files written and their directories: the sink and the dead letters may have one each.
 fn files(metrics: &Snapshot) -> String {
-    let count = match metrics.files {
+    let count = match metrics.files + metrics.dead_letter_files {
         0 => return String::new(),
-        1 => "1 file ".to_owned(),
-        several => format!("{several} files "),
+        number => format!("{} ", counted(number, "file")),
     };
     let here = std::env::current_dir().unwrap_or_default();
     let place = |dir: &String| {
@@ -103,7 +106,7 @@ mod tests {
         let here = std::env::current_dir().expect("a directory");
         let of = |files: u64, places: &[&str]| {
             let files_in = places.iter().map(|place| (*place).to_owned()).collect();
-            summary("p", &Snapshot { files, files_in, ..Snapshot::default() }).concat()
+            summary("p", &Snapshot { files, files_in, ..Snapshot::default() }, 80).concat()
         };
         let below = here.join("out").display().to_string();
         assert!(of(1, &[&below]).contains("; 1 file in out/ in 0.0 s"), "{}", of(1, &[&below]));
@@ -118,7 +121,7 @@ mod tests {
             let first = || (text.to_owned(), Some("in.csv:7".to_owned()));
             metrics.record_cell_problem(CellProblem::Unreadable, "NO2", cells, first);
         }
-        let text = summary("p", &metrics.snapshot()).join("\n");
+        let text = summary("p", &metrics.snapshot(), 80).join("\n");
         assert!(text.ends_with("  NO2: 5 cells that could not be read, the first is `<0.5` at in.csv:7"), "{text}");
         (0..2_000).for_each(|field| {
             metrics.record_cell_problem(CellProblem::Unreadable, &format!("f{field}"), 1, || (String::new(), None));
@@ -134,7 +137,7 @@ mod tests {
         metrics.note("messages without a value", 2);
         metrics.note("messages without a value", 1);
         metrics.note("nothing", 0);
-        let text = summary("p", &metrics.snapshot());
+        let text = summary("p", &metrics.snapshot(), 80);
         assert_eq!(&text[1..], ["  messages without a value: 3"]);
     }
 
@@ -147,7 +150,8 @@ mod tests {
         dead_letters.add("csv", "the row has 4 cells", "a.csv:9");
         let lacking_fields = vec!["b: T, RH".to_owned()];
         let fields = vec![FieldCells { field: "CO(GT)".into(), flags: [1, 2, 3, 4, 5], ..FieldCells::default() }];
-        let text = summary("p", &Snapshot { counts, dead_letters, lacking_fields, fields, ..Snapshot::default() });
+        let snapshot = Snapshot { counts, dead_letters, lacking_fields, fields, ..Snapshot::default() };
+        let text = summary("p", &snapshot, 100);
         let text = text.join("\n");
         assert!(text.contains("lists theirs):\n    b: T, RH\n"), "{text}");
         assert!(text.starts_with("p: read 10, written 7, dead letters 2, filtered 1, held 0;"), "{text}");

@@ -10,6 +10,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::reconfigure::Reconfiguration;
 use crate::error::{Error, Result};
+use crate::metrics::Metrics;
 use crate::record::SplitId;
 
 /// The signal to a task.
@@ -104,9 +105,15 @@ impl State {
 pub(super) struct Tasks {
     state: Mutex<State>,
     changed: Condvar,
+    /// Where failures are counted.
+    metrics: Arc<Metrics>,
 }
 
 impl Tasks {
+    pub(super) fn counted_by(metrics: &Arc<Metrics>) -> Tasks {
+        Tasks { metrics: Arc::clone(metrics), ..Tasks::default() }
+    }
+
     /// Registers a split. It has ended once its thread has, and the committer has finished with its checkpoints.
     pub(super) fn register(&self, id: &SplitId) -> Result<(u64, Arc<TaskHandle>)> {
         let mut state = self.state.lock();
@@ -268,7 +275,8 @@ impl Tasks {
     }
 
     /// Takes a failure. The first one is the pipeline's; the other splits take a checkpoint and end.
-    pub(super) fn fail(&self, error: Error) {
+    pub(super) fn fail(&self, mut error: Error) {
+        self.metrics.record_error(&mut error);
         let mut state = self.state.lock();
         state.stopping = true;
         state.failed = true;

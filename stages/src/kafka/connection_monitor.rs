@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use aqpipe_engine::Error;
 use aqpipe_engine::monitor::{Metrics, TOO_MANY_FILES};
 use aqpipe_engine::stage::BuildContext;
+use aqpipe_engine::{Error, ErrorClass};
 use parking_lot::Mutex;
 use rdkafka::Statistics;
 use rdkafka::config::RDKafkaLogLevel;
@@ -85,7 +85,7 @@ impl ConnectionMonitor {
         if !self.is_new(&mut failures, what) {
             return;
         }
-        self.metrics.errors.fetch_add(1, Ordering::Relaxed);
+        self.metrics.record_passing_error(&self.stage, ErrorClass::Broker);
         if failures.outage.as_ref().is_some_and(Outage::is_reported) {
             // What brokers say while they come back is told by the line that they do.
             let (pipeline, stage) = (&*self.pipeline, &*self.stage);

@@ -1,7 +1,7 @@
 //! Writes a report.
 
 use std::fs::Permissions;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -28,8 +28,35 @@ pub(super) fn write_whole(path: &Path, text: &str) -> Result<()> {
         .prefix(".aqpipe-report")
         .permissions(Permissions::from_mode(MODE))
         .tempfile_in(dir)
+        // The hidden name is of no use to whoever asked for another one.
+        .map_err(|error| bare(&error))
         .with_context(failed)?;
-    file.write_all(text.as_bytes()).with_context(failed)?;
-    file.persist(path).map_err(|error| error.error).with_context(failed)?;
+    file.write_all(text.as_bytes()).map_err(|error| bare(&error)).with_context(failed)?;
+    file.persist(path).map_err(|error| bare(&error.error)).with_context(failed)?;
     Ok(())
+}
+
+/// An error without the path that it names.
+fn bare(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => {
+            let inner = error.get_ref().and_then(|inner| inner.source()?.downcast_ref::<io::Error>());
+            inner.and_then(io::Error::raw_os_error).map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_file_that_was_asked_for_and_no_hidden_one() {
+        let error = write_whole(Path::new("/no/such/place/page.html"), "text").expect_err("no directory");
+        assert_eq!(
+            format!("{error:#}"),
+            "cannot write /no/such/place/page.html: No such file or directory (os error 2)"
+        );
+    }
 }
