@@ -40,6 +40,9 @@ mod tests {
         );
         assert_eq!(clause(1, "record", "waits", "wait"), "1 record waits");
         assert_eq!(clause(2, "record", "waits", "wait"), "2 records wait");
-        assert_eq!((plural(2, "entry"), plural(2, "batch"), plural(2, "day")), ("entries".to_owned(), "batches".to_owned(), "days".to_owned()));
+        assert_eq!(
+            (plural(2, "entry"), plural(2, "batch"), plural(2, "day")),
+            ("entries".to_owned(), "batches".to_owned(), "days".to_owned())
+        );
     }
 }

@@ -109,7 +109,8 @@ fn a_report_tells_observed_from_filled_from_flagged_and_its_page_needs_nothing_b
         assert!(page.contains(part), "{part}");
     }
     // Limits are lines in the course of their field, with their text.
-    let course = page.split("<h3>NOx(GT) at uci</h3>").nth(1).and_then(|rest| rest.split("</svg>").next()).expect("a course");
+    let course =
+        page.split("<h3>NOx(GT) at uci</h3>").nth(1).and_then(|rest| rest.split("</svg>").next()).expect("a course");
     for text in ["s-limit", ">suspect above 300</text>", "fail above 1000"] {
         assert!(course.contains(text), "{text} in {course}");
     }
@@ -122,7 +123,10 @@ fn a_report_tells_observed_from_filled_from_flagged_and_its_page_needs_nothing_b
     dir.write("job.toml", job("job", "batch_size = 500").replace("max = 1000.0", "max = 1100.0"));
     let changed = json(&dir, &["out", "--pipeline", "job.toml"]);
     let note = changed["notes"][0].as_str().expect("a note");
-    assert!(note.contains(&format!("made by the pipeline with the digest {digest}; job.toml has the digest")), "{note}");
+    assert!(
+        note.contains(&format!("made by the pipeline with the digest {digest}; job.toml has the digest")),
+        "{note}"
+    );
     // Without a name the page is report.html, and by its name JSON is.
     dir.run(&["report", "out"]).expect(0, &["report.html: "]);
     dir.run(&["report", "out", "-o", "r.json"]).expect(0, &[]);

@@ -20,7 +20,7 @@ With `[monitor] http = \"127.0.0.1:9600\"` in a pipeline, or `aqpipe run --http 
 | `/health` | 200; 503 with the reasons where a pipeline failed or is stuck. Alerts stand in the body and never change the code: a probe must not \
 restart what receives bad data |
 | `/ready` | 200 once every pipeline is connected, has its splits and has caught up as far as `ready_lag` asks; otherwise 503 with the \
-reasons. One that is done counts no more |
+reasons, such as `broker 10.0.0.7:9092 has not answered for 12 s`. One that is done counts no more |
 | `/api/status` | everything as JSON; its JSON Schema is `schemas/status.schema.json`, and `/api/status/schema` |
 | `/api/events` | server-sent events for the page: the parts of it that changed, once a second |
 
@@ -33,7 +33,8 @@ Bearer …`; a browser asks for it as a password, with any name. Without it ther
 their code alone, for probes carry no secrets. There is no TLS: for other machines, put a proxy with TLS before it.
 
 A listener holds 1,000 connections, or a quarter of the files that the process may open, and four fifths of them may be event streams;
-a connection lasts a minute, one with an event stream an hour. Answers may be 250 ms old, so that many clients cost no more than
+a connection lasts a minute, one with an event stream an hour, one without a request ten seconds. Where all are taken, the one that
+has waited longest for a request goes, so that a probe gets through. Answers may be 250 ms old, so that many clients cost no more than
 one, and a slow client is sent the newest state in place of all that it missed.
 
 `aqpipe top` shows `/api/status` in a terminal. `aqpipe state --json` says what is committed, without a running process; `read`,

@@ -25,7 +25,27 @@ pub(super) fn monitor_problems(document: &Document, settings: &MonitorSettings) 
             problems.push(error.help("log and metrics tell them apart by it: give each its own, or none"));
         }
     }
+    problems.extend(without_effect(document, settings));
     problems
+}
+
+/// What `enabled = false` turns off, although it stands beside it.
+fn without_effect(document: &Document, settings: &MonitorSettings) -> Vec<Diagnostic> {
+    let place = |path: &[&str]| document.root.find(path).node.span;
+    let warning = |message: &str, path: &[&str]| {
+        let help = "take out `enabled = false`, or this as well; `aqpipe run --no-monitoring` turns monitoring off for one run";
+        Diagnostic::warning(message).at_place(place(path)).help(help)
+    };
+    let mut warnings = Vec::new();
+    if !settings.enabled && settings.http.is_some() {
+        let message = "`http` in [monitor] serves nothing: `enabled = false` turns page, metrics and health off";
+        warnings.push(warning(message, &["monitor", "http"]));
+    }
+    if !settings.enabled && !settings.notify.is_empty() {
+        let message = "[[monitor.notify]] tells nobody: `enabled = false` turns alerts off";
+        warnings.push(warning(message, &["monitor", "notify", "0"]));
+    }
+    warnings
 }
 
 fn notify_problem(document: &Document, at: usize, notify: &NotifySettings) -> Option<Diagnostic> {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::clients::BrokersAway;
 use super::errors::Errors;
 use super::notifications::Notifications;
 use super::problems::CellProblems;
@@ -14,8 +15,8 @@ use super::splits::Splits;
 use super::stages::Stages;
 use super::stations::Stations;
 use super::{
-    CellProblem, ClientFigures, Counts, FieldTallies, Histogram, Measured, NotificationOutcome, Phase, RecentOutput,
-    Snapshot, SplitMetrics, SplitSnapshot,
+    BrokerOutage, CellProblem, ClientFigures, Counts, FieldTallies, Histogram, Measured, NotificationOutcome, Phase,
+    RecentOutput, Snapshot, SplitMetrics, SplitSnapshot,
 };
 use crate::clock::Clock;
 use crate::dead_letter_groups::DeadLetterGroups;
@@ -95,6 +96,7 @@ struct Totals {
     notes: BTreeMap<&'static str, u64>,
     files_in: BTreeSet<String>,
     clients: BTreeMap<String, ClientFigures>,
+    brokers_away: BrokersAway,
     stages: Stages,
     notifications: Notifications,
 }
@@ -154,6 +156,7 @@ impl Metrics {
                 notes: BTreeMap::new(),
                 files_in: BTreeSet::new(),
                 clients: BTreeMap::new(),
+                brokers_away: BrokersAway::default(),
                 stages: Stages::default(),
                 notifications: Notifications::default(),
             }),
@@ -294,6 +297,11 @@ impl Metrics {
         }
     }
 
+    /// Sets the brokers that do not answer a part of the pipeline (`who`). None where all do.
+    pub fn brokers_away(&self, who: &str, away: impl IntoIterator<Item = BrokerOutage>) {
+        self.totals.lock().brokers_away.set(who, away);
+    }
+
     /// Counts an output file that was made visible in a directory, one of dead letters apart from the others.
     pub fn file_in(&self, dir: &str, of_dead_letters: bool) {
         let count = if of_dead_letters { &self.dead_letter_files } else { &self.files };
@@ -408,6 +416,7 @@ impl Metrics {
             notes: totals.notes.iter().map(|(what, count)| (*what, *count)).collect(),
             clients: totals.clients.values().cloned().collect(),
             notifications: totals.notifications.list(),
+            brokers_away: totals.brokers_away.list(now),
             uptime: totals.ended.unwrap_or(now).saturating_duration_since(self.started),
         }
     }

@@ -22,7 +22,7 @@ mod stations;
 pub use crate::counts::{Counts, FlagCounts};
 pub use crate::stage_metrics::{StageMetrics, StageRole, StageSnapshot};
 pub use cells::{CellTally, FieldCells, FieldTallies, TestCount};
-pub use clients::ClientFigures;
+pub use clients::{BrokerAway, BrokerOutage, ClientFigures};
 pub use counters::{Metrics, TOO_MANY_FILES};
 pub use errors::{ENGINE, ErrorCount};
 pub use histogram::{Histogram, SCORE_BOUNDS};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    CellProblem, CellProblemCount, ClientFigures, Counts, ErrorCount, FieldCells, Histogram, NotificationCounts, Phase,
-    SplitSnapshot, StationTimes,
+    BrokerAway, CellProblem, CellProblemCount, ClientFigures, Counts, ErrorCount, FieldCells, Histogram,
+    NotificationCounts, Phase, SplitSnapshot, StationTimes,
 };
 use crate::dead_letter_groups::DeadLetterGroups;
 use crate::stage_metrics::StageSnapshot;
@@ -104,6 +104,8 @@ pub struct Snapshot {
     pub clients: Vec<ClientFigures>,
     /// What became of notifications, by hook.
     pub notifications: Vec<NotificationCounts>,
+    /// The brokers that do not answer.
+    pub brokers_away: Vec<BrokerAway>,
     /// Time since the start; of a run that is over, to its end.
     pub uptime: Duration,
 }
@@ -156,6 +158,7 @@ impl Default for Snapshot {
             notes: Vec::new(),
             clients: Vec::new(),
             notifications: Vec::new(),
+            brokers_away: Vec::new(),
             uptime: Duration::ZERO,
         }
     }

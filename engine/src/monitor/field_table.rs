@@ -1,7 +1,9 @@
 //! What became of the cells of each field, as a table.
 
 use super::status::FieldStatus;
+use super::worst_fields::heaviest;
 use crate::metrics::FieldCells;
+use crate::plural::{clause, counted};
 use crate::printable;
 
 /// Characters that a name keeps, however narrow the terminal is.
@@ -22,30 +24,46 @@ const COLUMNS: [(&str, &str, Count); 8] = [
 ];
 const CENSORED: (&str, &str, Count) = ("censored", "cens.", |field| field.censored);
 
+/// Fields that get a line each: a screen or two. Of more, those with the most cells that are no good.
+const FIELD_LINES_MAX: usize = 50;
+
 /// A line with the heads of the columns and one for each field, in the order of the pipeline; none without fields. A cell counts once
-/// among the columns that say where its value came from (a fill is no observation), and once more by its flag. Where the lines would be
-/// longer than `chars_max`, heads and names are shortened.
+/// among the columns that say where its value came from (a fill is no observation), and once more by its flag. Of many fields, those
+/// are told in which most cells have no value or a bad one. Where the lines would be longer than `chars_max`, heads and names are
+/// shortened.
 pub(super) fn field_table(fields: &[FieldCells], chars_max: usize) -> Vec<String> {
     let fields: Vec<FieldStatus> = fields.iter().map(FieldStatus::from).collect();
+    let (fields, others) = heaviest(fields, FIELD_LINES_MAX, FieldStatus::bad_cells);
     if fields.is_empty() {
         return Vec::new();
     }
+    let mut lines = table_within(&fields, chars_max);
+    if !others.is_empty() {
+        let bad = others.iter().map(FieldStatus::bad_cells).sum();
+        let (others, bad) = (counted(others.len() as u64, "more field"), clause(bad, "value", "is", "are"));
+        lines.push(format!("  and {others}, in which {bad} missing, unreadable or flagged"));
+    }
+    lines
+}
+
+/// The table with lines of at most so many characters, as far as its numbers allow.
+fn table_within(fields: &[FieldStatus], chars_max: usize) -> Vec<String> {
     let mut columns = COLUMNS.to_vec();
     if fields.iter().any(|field| field.censored > 0) {
         columns.insert(1, CENSORED);
     }
     let (long, short): (Vec<_>, Vec<_>) =
         columns.into_iter().map(|(long, short, count)| ((long, count), (short, count))).unzip();
-    let whole = table(&fields, &long, usize::MAX);
+    let whole = table(fields, &long, usize::MAX);
     let is_wide = |lines: &[String]| lines.iter().any(|line| line.chars().count() > chars_max);
     if !is_wide(&whole) {
         return whole;
     }
-    let short_heads = table(&fields, &short, usize::MAX);
+    let short_heads = table(fields, &short, usize::MAX);
     let excess = short_heads.iter().map(|line| line.chars().count()).max().unwrap_or(0).saturating_sub(chars_max);
     match excess {
         0 => short_heads,
-        _ => table(&fields, &short, name_width(&fields).saturating_sub(excess).max(NAME_CHARS_MIN)),
+        _ => table(fields, &short, name_width(fields).saturating_sub(excess).max(NAME_CHARS_MIN)),
     }
 }
 
@@ -124,5 +142,22 @@ mod tests {
         assert!(narrow[1].contains("…") && narrow[1] != narrow[2], "{narrow:#?}");
         let least = field_table(&[field(names[0], 1, 0)], 20);
         assert!(least[1].starts_with("  a-na…n-1  "), "{least:?}");
+    }
+
+    #[test]
+    fn of_many_fields_the_worst_are_told_in_their_order_and_the_others_are_counted() {
+        let fields: Vec<FieldCells> = (0..620)
+            .map(|at| {
+                let mut one = field(&format!("f{at}"), 1, 0);
+                one.tally.missing = if at % 10 == 9 { 1_000 + at } else { 0 };
+                one
+            })
+            .collect();
+        let table = field_table(&fields, 200);
+        assert_eq!(table.len(), 1 + FIELD_LINES_MAX + 1);
+        let told: Vec<u64> =
+            table[1..=FIELD_LINES_MAX].iter().filter_map(|line| line[3..].split(' ').next()?.parse().ok()).collect();
+        assert!(told.len() == FIELD_LINES_MAX && told.is_sorted() && told.iter().all(|at| at % 10 == 9), "{told:?}");
+        assert!(table[51].starts_with("  and 570 more fields, in which "), "{}", table[51]);
     }
 }

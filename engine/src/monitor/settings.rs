@@ -10,7 +10,8 @@ use super::notify_settings::NotifySettings;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MonitorSettings {
-    /// Whether anything is said at all while the pipeline runs: log lines, alerts, notifications. The summary at its end stays.
+    /// Whether anything is said at all while the pipeline runs: log lines, alerts, notifications, and what `http` serves. The summary at
+    /// its end stays.
     #[serde(default = "default_enabled")]
     pub enabled: bool,
     /// Seconds between two log lines with rates, errors and the mean score.

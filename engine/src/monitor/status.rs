@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error_class::ErrorClass;
-use crate::metrics::{ClientFigures, NotificationCounts, Phase};
+use crate::metrics::{BrokerAway, ClientFigures, NotificationCounts, Phase};
 
 /// The status of a process.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -43,6 +43,9 @@ pub struct PipelineStatus {
     pub failure: Option<String>,
     /// What it waits for, as `part: what`.
     pub waits: Vec<String>,
+    /// Brokers that it asks and that do not answer.
+    #[serde(default)]
+    pub brokers_away: Vec<BrokerAway>,
     /// Whether it is alive, and ready.
     pub health: Health,
     /// Seconds since its start.
@@ -79,6 +82,15 @@ pub struct PipelineStatus {
     pub files_written: u64,
     /// Files of dead letters made visible.
     pub dead_letter_files_written: u64,
+    /// The directories of those files.
+    #[serde(default)]
+    pub files_in: Vec<String>,
+    /// Lines that are no records and were passed over: a header that comes again.
+    #[serde(default)]
+    pub passed_over: u64,
+    /// Records whose quality marks could not be read, and were ignored.
+    #[serde(default)]
+    pub marks_ignored: u64,
     /// Commits.
     pub commits: Commits,
     /// Batches: the time that transforms and writer took for each.
@@ -100,6 +112,12 @@ pub struct PipelineStatus {
     pub splits: Vec<SplitStatus>,
     /// The measurements in the order of the pipeline.
     pub fields: Vec<FieldStatus>,
+    /// Cells that were read and had a problem, by field: the 100 with the most, and the sum of the others as `other`.
+    #[serde(default)]
+    pub cell_problems: Vec<CellProblemStatus>,
+    /// Keys whose records never had a field that a stage lists, as `key: fields`: 20 at most, and how many more there are.
+    #[serde(default)]
+    pub lacking_fields: Vec<String>,
     /// The newest readings of stations.
     pub stations: StationsStatus,
     /// Committed dead letters by stage and reason.
@@ -278,6 +296,12 @@ impl FieldStatus {
     pub fn cells(&self) -> u64 {
         self.observed + self.censored + self.filled.values().sum::<u64>() + self.unreadable + self.missing
     }
+
+    /// Cells without a value, and those with one that a check objected to. What cannot be read fails as well.
+    #[must_use]
+    pub fn bad_cells(&self) -> u64 {
+        self.missing + self.suspect + self.fail.max(self.unreadable)
+    }
 }
 
 /// The cells of a field to which a test objected, by the flag that they ended with.
@@ -289,6 +313,22 @@ pub struct TestStatus {
     pub suspect: u64,
     /// Cells that fail.
     pub fail: u64,
+}
+
+/// Cells of one field that a source has read and that have a problem of one kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CellProblemStatus {
+    /// The name of the field; `other` stands for those that found no room.
+    pub field: String,
+    /// `unreadable`: neither a number nor a word for "no value". `unlisted_code`: a code of the publisher that the pipeline does not
+    /// list.
+    pub problem: String,
+    /// How many there are, committed or not.
+    pub cells: u64,
+    /// The text of the first one.
+    pub first: String,
+    /// Where the first one is, if the source can tell.
+    pub first_place: Option<String>,
 }
 
 /// The stations: the keys of records.

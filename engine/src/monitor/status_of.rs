@@ -1,12 +1,16 @@
 //! From a snapshot to a status.
 
 use super::status::{
-    Bucket, Bytes, Commits, Committed, DeadLetterStatus, Distribution, ErrorStatus, FieldStatus, PipelineStatus,
-    SplitStatus, StageStatus, StationStatus, StationsStatus, TestStatus,
+    Bucket, Bytes, CellProblemStatus, Commits, Committed, DeadLetterStatus, Distribution, ErrorStatus, FieldStatus,
+    PipelineStatus, SplitStatus, StageStatus, StationStatus, StationsStatus, TestStatus,
 };
+use super::worst_fields::worst_problems;
 use crate::clock::rfc3339;
-use crate::metrics::{Counts, FieldCells, Histogram, OTHER, Snapshot, StationTimes};
+use crate::metrics::{CellProblem, Counts, FieldCells, Histogram, OTHER, Snapshot, StationTimes};
 use crate::record::{FieldTest, Provenance};
+
+/// Fields whose cells with a problem are told apart.
+const CELL_PROBLEMS_MAX: usize = 100;
 
 /// What a status says of a pipeline that no run measures.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +42,7 @@ impl PipelineStatus {
             phase: now.phase,
             failure: now.failure.clone(),
             waits: now.waits.clone(),
+            brokers_away: now.brokers_away.clone(),
             uptime_seconds: now.uptime.as_secs_f64(),
             read: now.read,
             expected: now.expected,
@@ -55,6 +60,9 @@ impl PipelineStatus {
             rebalances: now.rebalances,
             files_written: now.files,
             dead_letter_files_written: now.dead_letter_files,
+            files_in: now.files_in.clone(),
+            passed_over: now.passed_over,
+            marks_ignored: now.marks_ignored,
             commits: Commits {
                 seconds: (&now.commit_seconds).into(),
                 checkpoint_seconds: (&now.checkpoint_seconds).into(),
@@ -71,6 +79,8 @@ impl PipelineStatus {
             stages: now.stages.iter().map(stage).collect(),
             splits: now.splits.iter().map(split).collect(),
             fields: now.fields.iter().map(|cells| field(cells, &about.tests)).collect(),
+            cell_problems: cell_problems(now),
+            lacking_fields: now.lacking_fields.clone(),
             stations: stations(&now.stations, unix_ms),
             dead_letters: dead_letters(now),
             clients: now.clients.clone(),
@@ -143,6 +153,23 @@ impl From<&FieldCells> for FieldStatus {
             tests: cells.tests.iter().map(test).collect(),
         }
     }
+}
+
+fn cell_problems(snapshot: &Snapshot) -> Vec<CellProblemStatus> {
+    let mut rows = Vec::new();
+    for problem in [CellProblem::Unreadable, CellProblem::UnlistedCode] {
+        let (worst, others) = worst_problems(&snapshot.cell_problems, problem, CELL_PROBLEMS_MAX);
+        let row = |field: &str, cells: u64, first: &str, first_place: Option<String>| CellProblemStatus {
+            field: field.to_owned(),
+            problem: problem.name().to_owned(),
+            cells,
+            first: first.to_owned(),
+            first_place,
+        };
+        rows.extend(worst.into_iter().map(|(field, count)| row(field, count.cells, &count.text, count.place.clone())));
+        rows.extend((others.fields > 0).then(|| row(OTHER, others.cells, "", None)));
+    }
+    rows
 }
 
 fn stage((id, stage): &(String, crate::metrics::StageSnapshot)) -> StageStatus {

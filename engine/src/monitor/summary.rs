@@ -3,16 +3,19 @@
 use std::path::Path;
 
 use super::field_table::field_table;
+use super::worst_fields::worst_problems;
 use crate::metrics::{CellProblem, Snapshot};
 use crate::plural::{clause, counted};
 
-/// The summary of a run, as lines. The table in it has lines of at most `chars_max` characters, where its numbers allow it.
-#[must_use]
-pub fn summary(name: &str, metrics: &Snapshot, chars_max: usize) -> Vec<String> {
+/// Fields whose cells with a problem get a line each: those with the most.
+const PROBLEM_LINES_MAX: usize = 20;
+
+/// What became of the records of a run, and its files and time.
+pub(super) fn summary_line(metrics: &Snapshot) -> String {
     let counts = &metrics.counts;
     let seconds = metrics.uptime.as_secs_f64();
-    let mut text = vec![format!(
-        "{name}: read {}{}, written {}, dead letters {}, filtered {}, held {}; {}in {seconds:.1} s{}",
+    format!(
+        "read {}{}, written {}, dead letters {}, filtered {}, held {}; {}in {seconds:.1} s{}",
         counts.read,
         changed(counts.made, counts.merged),
         counts.written,
@@ -24,7 +27,14 @@ pub fn summary(name: &str, metrics: &Snapshot, chars_max: usize) -> Vec<String> 
             0 => String::new(),
             read => format!(", {:.0} records/s", read as f64 / seconds.max(1e-3)),
         },
-    )];
+    )
+}
+
+/// The summary of a run, as lines. The table in it has lines of at most `chars_max` characters, where its numbers allow it.
+#[must_use]
+pub fn summary(name: &str, metrics: &Snapshot, chars_max: usize) -> Vec<String> {
+    let counts = &metrics.counts;
+    let mut text = vec![format!("{name}: {}", summary_line(metrics))];
     let uncommitted = metrics.read.saturating_sub(counts.read);
     if uncommitted > 0 {
         text.push(format!(
@@ -54,14 +64,7 @@ pub fn summary(name: &str, metrics: &Snapshot, chars_max: usize) -> Vec<String> 
             metrics.marks_ignored
         ));
     }
-    for (problem, field, count) in &metrics.cell_problems {
-        let what = match problem {
-            CellProblem::Unreadable => "that could not be read",
-            CellProblem::UnlistedCode => "with a code that `flags` does not list",
-        };
-        let place = count.place.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
-        text.push(format!("  {field}: {} {what}, the first is `{}`{place}", counted(count.cells, "cell"), count.text));
-    }
+    text.extend(cell_problems(metrics));
     text.extend(metrics.notes.iter().map(|(what, count)| format!("  {what}: {count}")));
     if !metrics.lacking_fields.is_empty() {
         let what =
@@ -71,6 +74,29 @@ pub fn summary(name: &str, metrics: &Snapshot, chars_max: usize) -> Vec<String> 
     }
     text.extend(field_table(&metrics.fields, chars_max));
     text
+}
+
+fn cell_problems(metrics: &Snapshot) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (problem, what) in [
+        (CellProblem::Unreadable, "that could not be read"),
+        (CellProblem::UnlistedCode, "with a code that `flags` does not list"),
+    ] {
+        let (worst, others) = worst_problems(&metrics.cell_problems, problem, PROBLEM_LINES_MAX);
+        for (field, count) in worst {
+            let place = count.place.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
+            lines.push(format!(
+                "  {field}: {} {what}, the first is `{}`{place}",
+                counted(count.cells, "cell"),
+                count.text
+            ));
+        }
+        if others.fields > 0 {
+            let (fields, cells) = (counted(others.fields as u64, "more field"), counted(others.cells, "cell"));
+            lines.push(format!("  and {fields} with {cells} {what}"));
+        }
+    }
+    lines
 }
 
 /// The rows that transforms made of others, and those that they merged, where there are any: `, made 23`.
@@ -129,6 +155,13 @@ mod tests {
         let problems = metrics.snapshot().cell_problems;
         assert_eq!(problems.len(), 1_001);
         assert_eq!(problems.iter().map(|(.., count)| count.cells).sum::<u64>(), 2_005, "all are counted");
+        let text = summary("p", &metrics.snapshot(), 80);
+        assert_eq!(text.len(), 1 + PROBLEM_LINES_MAX + 1, "{text:#?}");
+        assert!(
+            text[1].starts_with("  other fields: 1001 cells") && text[2].starts_with("  NO2: 5 cells"),
+            "{text:#?}"
+        );
+        assert_eq!(text[21], "  and 981 more fields with 981 cells that could not be read");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use aqpipe_console::names::{name, shortened};
 use aqpipe_console::numbers::{bytes, count, counted, duration, number};
+use aqpipe_engine::metrics::BrokerAway;
 use aqpipe_engine::monitor::{PipelineStatus, Status};
 use aqpipe_engine::printable;
 
@@ -41,6 +42,8 @@ fn one(now: &PipelineStatus, before: Option<&PipelineStatus>, columns: usize, li
     let ready_reasons = health.ready_reasons.iter().filter(|_| !now.phase.is_over());
     let told = told.chain(ready_reasons.map(|why| (Tone::Warn, "not ready", why)));
     let told = told.chain(now.waits.iter().map(|what| (Tone::Warn, "waits", what)));
+    let away: Vec<String> = now.brokers_away.iter().filter(|away| !away.is_asked).map(BrokerAway::sentence).collect();
+    let told = told.chain(away.iter().map(|what| (Tone::Warn, "cluster", what)));
     lines.extend(told.map(|(tone, what, why)| (tone, format!("  {what}: {why}"))));
     flow(&records(now), columns, lines);
     flow(&measures(now), columns, lines);

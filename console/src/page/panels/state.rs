@@ -62,6 +62,9 @@ pub(super) fn state(model: &Model, choice: &Choice) -> Markup {
             @for reason in &pipeline.health.ready_reasons { p.reason.warn { "Not ready: " (marked(reason)) } }
         }
         @for wait in &pipeline.waits { p.reason.warn { "Waits: " (marked(wait)) } }
+        @for away in pipeline.brokers_away.iter().filter(|away| !away.is_asked) {
+            p.reason.warn { (marked(&away.sentence())) }
+        }
     }
 }
 
