@@ -244,6 +244,34 @@ fn capture_is_of_the_days_that_are_asked_for_and_of_the_step_that_is_given() {
 }
 
 #[test]
+fn a_month_in_which_clocks_are_put_forward_is_complete_whatever_the_order_of_its_records() {
+    let job = "name = \"job\"\n[source]\ntype = \"csv\"\npath = \"in.csv\"\ntimestamp = \"timestamp\"\ntimezone = \"Europe/Rome\"\n\
+               key = { column = \"station\" }\nfields = [\"NO2\"]\n[sink]\ntype = \"csv\"\ndir = \"out\"\n";
+    let hours = (1..=31).flat_map(|day| (0..24).map(move |hour| (day, hour))).filter(|time| *time != (31, 2));
+    let mut lines: Vec<String> =
+        hours.map(|(day, hour)| format!("2024-03-{day:02} {hour:02}:00:00,a,{hour}.5\n")).collect();
+    lines.reverse();
+    lines.extend_from_within(..10);
+    let dir = TestDir::with(&[("job.toml", job), ("in.csv", &format!("timestamp,station,NO2\n{}", lines.concat()))]);
+    dir.run(&["run", "job.toml"]).expect(0, &[]);
+    let report = json(&dir, &["out"]);
+    let one = series(&report["data"][0], "NO2");
+    let month = one["capture"].as_array().expect("periods").iter().find(|one| one["period"] == "2024-03");
+    let month = month.expect("March");
+    assert_eq!((&month["expected"], &month["capture"], &month["partial"]), (&743.into(), &1.0.into(), &false.into()));
+    assert_eq!(
+        (&one["gaps"], &one["doubled"], &one["longest_gaps"]),
+        (&0.into(), &10.into(), &Value::Array(Vec::new()))
+    );
+    assert_eq!(report["data"][0]["stations"][0]["step_seconds"], 3600.0);
+    let note = report["notes"][0].as_str().expect("a note");
+    assert!(
+        note.starts_with("job: 10 readings stand at a time that another one of the same station and field has"),
+        "{note}"
+    );
+}
+
+#[test]
 #[ignore = "needs Apache Kafka"]
 fn a_topic_is_read_to_its_end_by_its_brokers_or_by_a_pipeline() {
     let kafka = Kafka::from_env();

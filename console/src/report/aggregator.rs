@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use aqpipe_engine::arrow_array::Array as _;
-use aqpipe_engine::record::{Batch, Column, Numbers};
+use aqpipe_engine::record::{Batch, Column};
 
 use super::cell::{Cell, CellCounts};
 use super::cell_code::CellCode;
-use super::civil::{Day, LocalTime};
 use super::expected::Moment;
 use super::origin::{Origin, Threshold, WrittenBy};
+use super::rows::{Measured, Row};
 use super::scores::Scores;
 use super::series::Series;
 use super::settings::Settings;
@@ -73,26 +73,9 @@ pub struct Aggregator {
     /// Cells of series, and records of stations, for which there was no room.
     pub(super) other_cells: CellCounts,
     pub(super) other_records: u64,
-    pub(super) days_left: usize,
     pub(super) room: Room,
     details_left: usize,
     field_numbers: HashMap<String, usize>,
-}
-
-/// A row that counts: its place in the batch, its station and when it was.
-struct Row {
-    row: usize,
-    station: usize,
-    moment: Moment,
-    local: LocalTime,
-    day: Day,
-}
-
-/// A column of measurements, with the number of its field; `None` where there are too many.
-struct Measured<'a> {
-    numbers: &'a Numbers,
-    field: Option<usize>,
-    threshold: Option<Threshold>,
 }
 
 impl Aggregator {
@@ -110,7 +93,6 @@ impl Aggregator {
             outside: 0,
             other_cells: CellCounts::default(),
             other_records: 0,
-            days_left: SERIES_DAYS_MAX,
             room: Room::default(),
             details_left: DETAILED_MAX,
             field_numbers: HashMap::new(),
@@ -183,8 +165,9 @@ impl Aggregator {
     /// Takes the cells of a row. Of several records of a station and a time, each field counts once.
     fn take(&mut self, row: &Row, columns: &[Measured<'_>], tests: &[usize]) {
         let Moment { instant, offset } = row.moment;
-        let place = self.stations.list[row.station].timeline.enter(instant, offset, &mut self.room);
-        self.stations.list[row.station].beyond += u64::from(place.is_none());
+        let station = &mut self.stations.list[row.station];
+        let place = station.timeline.enter(instant, offset, &mut self.room);
+        station.beyond += u64::from(place.is_none());
         for column in columns {
             let cell = Cell::of(column.numbers, row.row);
             if cell == Cell::Derived {
@@ -205,12 +188,11 @@ impl Aggregator {
             let instead = match put {
                 Put::Known(_) => continue,
                 Put::Better(other) => other,
-                Put::First => CellCode::default(),
-                Put::NoRoom => {
-                    series.beyond.add(cell);
-                    CellCode::default()
-                }
+                Put::NoRoom | Put::First => CellCode::default(),
             };
+            if put == Put::NoRoom {
+                series.beyond.add(cell);
+            }
             series.add((row.local, row.day), (cell, code, instead), quality, tests, column.threshold.as_ref());
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aqpipe_engine::record::{Flag, Provenance};
 
-use super::aggregator::{Aggregator, Data};
+use super::aggregator::{Aggregator, Data, SERIES_DAYS_MAX};
 use super::capture::{Capture, Ends, captures};
 use super::civil::{DAY_MICROS, Day, LocalTime, SECOND_MICROS};
 use super::days::{days, worst_days};
@@ -33,7 +33,7 @@ impl Aggregator {
         for series in self.series {
             of_data[names.stations[series.station].data].push(series);
         }
-        let mut cx = Context { settings: self.settings, days_left: self.days_left };
+        let mut cx = Context { settings: self.settings, days_left: SERIES_DAYS_MAX };
         let data = self.data.into_iter().zip(of_data).enumerate();
         let data: Vec<DataReport> =
             data.map(|(at, (data, series))| data_report(at, data, series, &names, &mut cx)).collect();

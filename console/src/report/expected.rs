@@ -86,10 +86,12 @@ impl Expected {
             }
         };
         if self.months.len() < centuries * MONTHS_MAX || self.months.contains_key(&month) {
-            *self.months.entry(month).or_default() += readings;
+            let known = self.months.entry(month).or_default();
+            *known = known.saturating_add(readings);
         }
         if self.days.len() < centuries * DAYS_MAX || self.days.contains_key(&day) {
-            *self.days.entry(day).or_default() += readings;
+            let known = self.days.entry(day).or_default();
+            *known = known.saturating_add(readings);
         }
     }
 

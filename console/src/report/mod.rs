@@ -24,6 +24,7 @@ mod model;
 mod notes;
 mod origin;
 mod quantiles;
+mod rows;
 mod scores;
 mod series;
 mod settings;

@@ -9,7 +9,7 @@ use super::chunk::Open;
 const CHUNK_TIMES_MAX: usize = 256;
 /// The bytes of a chunk beside what is in it.
 const CHUNK_BYTES: usize = 64;
-/// All timelines together: hourly values of a century take some 200 kB a field, times and cells without any order ten bytes each.
+/// All timelines together: hourly values of a century take some 300 kB a field, times and cells without any order ten bytes each.
 const BYTES_MAX: usize = 128 << 20;
 /// Those of them that are not packed: beyond, all are packed.
 const OPEN_BYTES_MAX: usize = 16 << 20;
