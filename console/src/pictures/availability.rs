@@ -1,8 +1,10 @@
 //! What is there when.
 
+use kuva::plot::ScatterPlot;
 use kuva::plot::legend::{LegendEntry, LegendShape};
 use kuva::render::color::Color;
 use kuva::render::layout::ComputedLayout;
+use kuva::render::plots::Plot;
 use kuva::render::render::Primitive;
 
 use super::frame::{Frame, entry, label, range, with_legend};
@@ -125,7 +127,9 @@ pub fn availability(frame: Frame<'_>, rows: &[Row<'_>]) -> String {
         .layout(times, (0.5, rows.len() as f64 + 0.5))
         .with_y_categories(rows.iter().map(|(name, _)| label(name)).collect());
     let layout = with_legend(with_times(layout, times), legend(&cut));
-    frame.draw_over(Vec::new(), layout, &about(&rows, times, left_out), |places| {
+    // Axes are there for the sake of a plot.
+    let unseen = ScatterPlot::new().with_data([(times.0, 1.0)]).with_color("none");
+    frame.draw_over(vec![Plot::Scatter(unseen)], layout, &about(&rows, times, left_out), |places| {
         cut.iter().enumerate().flat_map(|(row, pieces)| row_of(row, pieces, times, places)).collect()
     })
 }
@@ -265,6 +269,28 @@ mod tests {
         assert_eq!(one(0.0, 0.0, 0.0, 24.0, 0.0), is(None, Some(2)));
         assert_eq!(one(0.0, 0.0, 24.0, 0.0, 0.0), is(None, Some(1)));
         assert_eq!(one(0.0, 0.0, 0.0, 0.0, 0.0), Piece::default());
+    }
+
+    #[test]
+    fn rows_have_their_names_and_times_their_axis_and_bars_stand_on_their_row() {
+        const DAY_MS: i64 = 86_400_000;
+        let day = |at: i64, held: Held| Span { from_ms: at * DAY_MS, to_ms: (at + 1) * DAY_MS, held };
+        let full = Held { valid: 24.0, ..Held::default() };
+        let one = Held { valid: 1.0, missing: 23.0, ..Held::default() };
+        let spans = [day(0, full), day(1, one)];
+        let svg =
+            availability(Frame::full("a"), &[Row { name: "NO2", spans: &spans }, Row { name: "O3", spans: &spans }]);
+        for text in [">NO2</text>", ">O3</text>", ">02 Jan", "valid: 90 % and more", "below 75 %", "else missing"] {
+            assert!(svg.contains(text), "{text} in {svg}");
+        }
+        assert!(svg.contains("NO2: 52.1 % valid, 47.9 % missing."), "{svg}");
+        let heights = |class: &str| -> Vec<String> {
+            let paths = svg.split(&format!("<path class=\"{class}\" d=\"")).skip(1);
+            let rects = paths.flat_map(|d| d.split('"').next().unwrap_or_default().split('M').skip(1));
+            rects.filter_map(|rect| Some(rect.split('v').nth(1)?.split('h').next()?.to_owned())).collect()
+        };
+        assert!(heights("f-better7").iter().filter(|height| *height == "13").count() == 2, "{svg}");
+        assert!(heights("f-better2").iter().filter(|height| *height == "4").count() == 2, "{svg}");
     }
 
     #[test]

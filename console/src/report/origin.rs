@@ -42,6 +42,12 @@ impl Origin {
         Some(known.flatten().any(|one| (one.test.as_str(), one.field.as_str()) == (test, field)))
     }
 
+    /// The tests that the pipeline is known to make.
+    pub(super) fn tests(&self) -> impl Iterator<Item = &str> {
+        let file = self.made_by.iter().map(|made| &made.tests);
+        self.written_by.iter().map(|written| &written.tests).chain(file).flatten().map(|one| one.test.as_str())
+    }
+
     /// Whose ranges these are where the file's digest is none of those that wrote the records: what a reader has to know.
     pub(super) fn doubt(&self) -> Option<String> {
         let made = self.made_by.as_ref()?;

@@ -38,13 +38,9 @@ pub(super) fn write_whole(path: &Path, text: &str) -> Result<()> {
 
 /// An error without the path that it names.
 fn bare(error: &io::Error) -> io::Error {
-    match error.raw_os_error() {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => {
-            let inner = error.get_ref().and_then(|inner| inner.source()?.downcast_ref::<io::Error>());
-            inner.and_then(io::Error::raw_os_error).map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
-        }
-    }
+    // The library puts the path behind the reason, and has no other way to it.
+    let text = error.to_string();
+    io::Error::new(error.kind(), text.split(" at path \"").next().unwrap_or_default().to_owned())
 }
 
 #[cfg(test)]

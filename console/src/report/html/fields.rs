@@ -61,6 +61,10 @@ fn tests(budget: &mut Budget, data: &DataReport) -> Markup {
     if tests.is_empty() {
         return html! { p { "No test objected to any value." } };
     }
+    // Those that looked and never objected are of interest beside the others.
+    tests.extend(data.origin.tests());
+    tests.sort_unstable();
+    tests.dedup();
     let shown: Vec<&FieldReport> = data.fields.iter().take(DRAWN_MAX).collect();
     let names: Vec<&str> = shown.iter().map(|field| field.field.as_str()).collect();
     let others = tests.iter().filter(|test| **test != SYNTAX).count();
