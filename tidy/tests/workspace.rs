@@ -23,6 +23,7 @@ const CRATES: &[(&str, &[&str])] = &[
 
 /// The rooms of the engine from the ground up: each uses only rooms of tiers below its own.
 const ENGINE_TIERS: &[&[&str]] = &[
+    &["error_class"],
     &[
         "cancel",
         "clock",

@@ -91,7 +91,7 @@ fn the_last_line_of_a_run_has_all_numbers_of_its_status_as_they_are_called_there
     assert_eq!((status.read, sums.read, sums.written, sums.dead_letters, sums.filtered), (4, 4, 3, 1, 0));
     assert_eq!((sums.made, sums.merged, status.held, status.rebalances), (0, 0, 0, 0));
     assert!(status.bytes.read == ROWS.len() as u64 && status.bytes.written > 0, "{:?}", status.bytes);
-    assert!(status.files_written == 2 && status.files_in.len() == 2, "{:?}", status.files_in);
+    assert_eq!((status.files_written, status.dead_letter_files_written, status.files_in.len()), (1, 1, 2));
     assert!(sums.mean_score.is_some_and(|score| score > 0.0 && score < 1.0), "{sums:?}");
     let fields: Vec<(&str, u64, u64, u64, u64)> = status
         .fields
