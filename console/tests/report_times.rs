@@ -46,7 +46,7 @@ fn report_with(settings: Settings, records: &[Record]) -> Report {
     let fields = Fields {
         list: vec![Field::number("a"), Field::number("b")],
         key: Some("station".into()),
-        score: None,
+        score: Some("score".into()),
         open: false,
     };
     let fields = Arc::new(fields);
@@ -64,7 +64,7 @@ fn report_with(settings: Settings, records: &[Record]) -> Report {
             utc_offset: rows.iter().map(|row| row.1).collect::<Vec<_>>().into(),
             key: Some(rows.iter().map(|row| Some(row.2)).collect::<StringArray>()),
             columns: vec![column(0), column(1)],
-            score: None,
+            score: Some(rows.iter().map(|row| (noise(row.0 / MINUTE) % 10) as f64 / 10.0).collect::<Vec<_>>().into()),
             source_offsets: vec![0; rows.len()].into(),
             raw: None,
         });
@@ -347,6 +347,7 @@ fn records_that_come_twice_are_counted_once_and_told() {
         for json in [&mut expected, &mut found] {
             json["notes"] = Value::Null;
             json["data"][0]["records"] = Value::Null;
+            json["data"][0]["score"] = Value::Null;
             let of = |json: &mut Value, list: &str, what: &[&str]| {
                 for one in json["data"][0][list].as_array_mut().into_iter().flatten() {
                     what.iter().for_each(|name| one[*name] = Value::Null);

@@ -42,7 +42,9 @@ pub(super) fn worst_days(
         None => days.iter().filter_map(|(day, report)| Some((report.capture?, *day, report))).collect(),
     };
     worst.retain(|(how, ..)| *how < 1.0);
-    worst.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    // Of days that are as bad the first: sums of the same scores in another order differ in their last digits.
+    let rounded = |how: f64| (how * 1e9).round();
+    worst.sort_by(|a, b| rounded(a.0).total_cmp(&rounded(b.0)).then(a.1.cmp(&b.1)));
     worst.truncate(WORST_MAX);
     let of_day = |(_, day, report): (f64, Day, &DayReport)| WorstDay {
         day,
