@@ -107,7 +107,7 @@ fn a_page_of_many_stations_and_fields_is_bounded_and_says_what_it_leaves_out() {
     assert_eq!(data.series.iter().filter(|series| series.course.is_some()).count(), 64);
     let page = html(&report);
     assert!(page.len() <= PAGE_BYTES_MAX, "{} bytes", page.len());
-    for part in ["1940 more series. ", "260 more stations. ", "no room on this page of 1 MB"] {
+    for part in ["1940 more series. ", "260 more stations. ", "No room on this page of 1 MB: "] {
         assert!(page.contains(part), "{part}");
     }
 }

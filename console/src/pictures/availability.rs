@@ -21,7 +21,7 @@ const PIECES: usize = 400;
 const PIECES_OF_ALL_MAX: usize = 12_000;
 
 /// The units between two rows.
-const ROW_UNITS: u32 = 24;
+const ROW_UNITS: u32 = 27;
 /// Where bars stand in a row, below its middle.
 const FLOOR_UNITS: f64 = 5.0;
 /// Where the line below a bar is.
@@ -122,7 +122,7 @@ pub fn availability(frame: Frame<'_>, rows: &[Row<'_>]) -> String {
     };
     let number = PIECES.min(PIECES_OF_ALL_MAX / rows.len().max(1));
     let cut: Vec<Vec<Piece>> = rows.iter().map(|(_, spans)| pieces(spans, times, number)).collect();
-    let frame = frame.tall(ROW_UNITS * rows.len() as u32 + 110);
+    let frame = frame.tall(ROW_UNITS * rows.len() as u32 + 125);
     let layout = frame
         .layout(times, (0.5, rows.len() as f64 + 0.5))
         .with_y_categories(rows.iter().map(|(name, _)| label(name)).collect());
@@ -285,7 +285,8 @@ mod tests {
         }
         assert!(svg.contains("NO2: 52.1 % valid, 47.9 % missing."), "{svg}");
         let heights = |class: &str| -> Vec<String> {
-            let paths = svg.split(&format!("<path class=\"{class}\" d=\"")).skip(1);
+            let begin = format!("<path class=\"{class}\" d=\"");
+            let paths = svg.split(&begin).skip(1);
             let rects = paths.flat_map(|d| d.split('"').next().unwrap_or_default().split('M').skip(1));
             rects.filter_map(|rect| Some(rect.split('v').nth(1)?.split('h').next()?.to_owned())).collect()
         };
