@@ -44,6 +44,15 @@ fn over_lines(color: Option<&Color>) -> Option<&'static str> {
 /// The room around what is drawn.
 const MARGIN: f64 = 4.0;
 
+/// How a text stands.
+struct Letters {
+    size: u32,
+    anchor: TextAnchor,
+    /// In degrees.
+    rotate: Option<f64>,
+    bold: bool,
+}
+
 #[derive(Default)]
 struct Pen {
     body: String,
@@ -92,11 +101,13 @@ impl Pen {
                 }
             }
             Primitive::Text { x, y, content, size, anchor, rotate, bold, color } => {
-                self.text((*x, *y), content, *size, *anchor, *rotate, *bold, color.as_ref());
+                let letters = Letters { size: *size, anchor: *anchor, rotate: *rotate, bold: *bold };
+                self.text((*x, *y), content, &letters, color.as_ref());
             }
             Primitive::RichText { x, y, spans, size, anchor, .. } => {
                 let content: String = spans.iter().map(|span| span.text.as_str()).collect();
-                self.text((*x, *y), &content, *size, *anchor, None, false, None);
+                let letters = Letters { size: *size, anchor: *anchor, rotate: None, bold: false };
+                self.text((*x, *y), &content, &letters, None);
             }
             Primitive::GroupStart { title, .. } => {
                 if title.is_some() {
@@ -157,16 +168,8 @@ impl Pen {
         }
     }
 
-    fn text(
-        &mut self,
-        (x, y): (f64, f64),
-        content: &str,
-        size: u32,
-        anchor: TextAnchor,
-        rotate: Option<f64>,
-        bold: bool,
-        color: Option<&Color>,
-    ) {
+    fn text(&mut self, (x, y): (f64, f64), content: &str, letters: &Letters, color: Option<&Color>) {
+        let &Letters { size, anchor, rotate, bold } = letters;
         if content.is_empty() || !x.is_finite() || !y.is_finite() {
             return;
         }

@@ -47,7 +47,7 @@ fn serving(connections_max: usize, lifetimes: Lifetimes, test: impl AsyncFnOnce(
         timeout(DEADLINE, test(address)).await.expect("all of it ends");
         stop.send_replace(true);
         served.await.expect("it ends");
-    })
+    });
 }
 
 async fn connect(address: SocketAddr) -> TcpStream {
