@@ -92,11 +92,11 @@ impl Pen {
                 }
             }
             Primitive::Text { x, y, content, size, anchor, rotate, bold, color } => {
-                self.text((*x, *y), content, *size, *anchor, *rotate, *bold, color.as_ref());
+                self.text((*x, *y), content, (*size, *anchor), *rotate, *bold, color.as_ref());
             }
             Primitive::RichText { x, y, spans, size, anchor, .. } => {
                 let content: String = spans.iter().map(|span| span.text.as_str()).collect();
-                self.text((*x, *y), &content, *size, *anchor, None, false, None);
+                self.text((*x, *y), &content, (*size, *anchor), None, false, None);
             }
             Primitive::GroupStart { title, .. } => {
                 if title.is_some() {
@@ -161,8 +161,7 @@ impl Pen {
         &mut self,
         (x, y): (f64, f64),
         content: &str,
-        size: u32,
-        anchor: TextAnchor,
+        (size, anchor): (u32, TextAnchor),
         rotate: Option<f64>,
         bold: bool,
         color: Option<&Color>,
