@@ -94,7 +94,7 @@ pub struct MadeBy {
 pub struct WrittenBy {
     /// Its digest then: that of [`MadeBy`].
     pub digest: String,
-    /// When its first file became visible: RFC 3339, in UTC.
+    /// The first file that it wrote.
     pub since: String,
     /// Whether its source generated the readings.
     pub generated: bool,

@@ -8,9 +8,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::SystemTime;
 
-use aqpipe_engine::clock::rfc3339;
 use aqpipe_engine::record::Fields;
 use aqpipe_engine::stage::PipelineVersion;
 use aqpipe_engine::{Error, Result, fault};
@@ -27,7 +25,7 @@ const PACKAGE: &str = "datapackage.json";
 /// The property that marks packages and resources as aqpipe's.
 const MARK: &str = "aqpipe";
 /// The property of a resource with the versions of the pipeline that wrote its files: of each the digest, the tests, whether the readings
-/// are generated, the first file and when that became visible.
+/// are generated, and the first file.
 const MADE_BY: &str = "made_by";
 /// Versions that are named: the latest. One that is changed every hour has many.
 const MADE_BY_MAX: usize = 100;
@@ -148,9 +146,8 @@ impl OutputDir {
         let described: Value = serde_json::from_slice(&text).map_err(unreadable)?;
         let by = described[MARK][MADE_BY][0].as_object().map(|by| {
             let mut by = by.clone();
-            let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis();
-            by.insert("since".to_owned(), json!(rfc3339(i64::try_from(now).unwrap_or(i64::MAX))));
-            by.insert("file".to_owned(), json!(visible_name));
+            // No time: the same run leaves the same description.
+            by.insert("since".to_owned(), json!(visible_name));
             Value::Object(by)
         });
         let own = package["resources"].as_array_mut().into_iter().flatten();

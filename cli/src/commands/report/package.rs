@@ -79,7 +79,8 @@ impl Packages {
             version: text(&package["aqpipe"]["version"]),
             units: own.iter().flat_map(|resource| units(resource)).collect(),
             columns: resource.map(|resource| parts(resource)),
-            written_by: written_by(&own),
+            // Each set of columns names the versions that wrote such files.
+            written_by: written_by(&resource.map_or_else(|| own.clone(), |resource| vec![*resource])),
         }
     }
 }
@@ -98,8 +99,6 @@ fn written_by(resources: &[&Value]) -> Vec<WrittenBy> {
         })
     };
     let mut all: Vec<WrittenBy> = all.filter_map(one).collect();
-    // Each set of columns names the versions that wrote such files.
-    all.sort_by(|a, b| a.since.cmp(&b.since));
     all.dedup_by(|later, earlier| (&later.digest, later.generated) == (&earlier.digest, earlier.generated));
     all
 }

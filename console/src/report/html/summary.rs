@@ -88,7 +88,7 @@ fn digests(origin: &Origin) -> Markup {
     html! {
         @for (at, one) in wrote.iter().rev().take(DIGESTS_MAX).enumerate() {
             @if at > 0 { "; before " }
-            code { (name(&one.digest)) } " since " (name(&one.since))
+            code { (name(&one.digest)) } " from " (name(&one.since)) " on"
         }
         @if left > 0 { "; and " (counted(left as u64, "digest")) " before" }
         @if !wrote.is_empty() { ", as the data package says. " }

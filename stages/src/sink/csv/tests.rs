@@ -249,9 +249,8 @@ fn a_description_names_the_versions_of_the_pipeline_that_wrote_the_files() {
     let versions = || -> Vec<(String, f64, bool)> {
         let all = package(dir.path())["resources"][0]["aqpipe"]["made_by"].as_array().expect("versions").clone();
         let one = |one: &serde_json::Value| {
-            let file = dir.path().join(one["file"].as_str().expect("a file"));
+            let file = dir.path().join(one["since"].as_str().expect("a file"));
             let max = one["tests"][0]["max"].as_f64().expect("a bound");
-            assert!(one["since"].as_str().is_some_and(|time| time.ends_with('Z')), "{one}");
             (one["digest"].as_str().expect("a digest").to_owned(), max, file.exists())
         };
         all.iter().map(one).collect()
