@@ -42,8 +42,17 @@ pub(crate) fn start(args: &HttpArgs, monitors: &[Monitor]) -> Result<Server, Exi
         }
     };
     let asked = |Problem { message, help }: Problem, exit| refuse(&message, &help, exit);
-    let listeners = listeners(monitors, for_all, |name| std::env::var(name).ok())
-        .map_err(|problem| asked(problem, Exit::Config))?;
+    let listeners =
+        listeners(monitors, for_all, |name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+            .map_err(|problem| asked(problem, Exit::Config))?;
+    let off =
+        monitors.iter().map(|monitor| monitor.monitored()).filter(|one| for_all.is_none() && !one.settings.enabled);
+    for (name, text) in off.filter_map(|one| Some((&one.about.name, one.settings.http.as_deref()?))) {
+        tracing::info!(
+            pipeline = &**name,
+            "nothing is served at http://{text}/: monitoring is off, by `--no-monitoring` or `enabled = false` in [monitor]"
+        );
+    }
     for open in listeners.iter().filter(|one| !one.address.ip().is_loopback() && one.token.is_none()) {
         tracing::warn!(
             "whoever reaches {} sees values and records of this run: `http_token_env` in [monitor] asks for a token",

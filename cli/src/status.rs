@@ -10,9 +10,13 @@ pub(crate) fn status_line(monitor: &Monitor) -> String {
 }
 
 fn line(status: &PipelineStatus, recent_score: Option<f64>) -> String {
+    let away = away(status);
     let what = match status.phase {
-        Phase::Starting | Phase::Running if !status.waits.is_empty() => format!("waiting; {}", status.waits.join("; ")),
-        Phase::Running => numbers(status, recent_score),
+        Phase::Starting | Phase::Running if !status.waits.is_empty() => {
+            format!("waiting; {}{away}", status.waits.join("; "))
+        }
+        Phase::Starting if !away.is_empty() => format!("starting{away}"),
+        Phase::Running => numbers(status, recent_score) + &away,
         Phase::Stopping => format!("stopping; {}", numbers(status, recent_score)),
         phase => match &status.failure {
             Some(why) => format!("{}: {why}", phase.name()),
@@ -20,6 +24,16 @@ fn line(status: &PipelineStatus, recent_score: Option<f64>) -> String {
         },
     };
     format!("{}: {what}", status.name)
+}
+
+/// The brokers that do not answer, of which one is told; each of them has a line in the log.
+fn away(status: &PipelineStatus) -> String {
+    let Some(first) = status.brokers_away.first() else { return String::new() };
+    let more = match status.brokers_away.len() - 1 {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    format!("; {}{more}", first.sentence())
 }
 
 fn numbers(status: &PipelineStatus, recent_score: Option<f64>) -> String {
@@ -50,6 +64,7 @@ fn numbers(status: &PipelineStatus, recent_score: Option<f64>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use aqpipe_engine::metrics::BrokerAway;
     use aqpipe_engine::monitor::AlertStatus;
 
     use super::*;
@@ -66,6 +81,7 @@ mod tests {
         };
         assert_eq!(line(&status, None), "job: 120 records/s read, 0.2 written, lag 7");
         let alert = |name: &str, subject: Option<&str>| AlertStatus {
+            subjects: 1,
             alert: name.to_owned(),
             subject: subject.map(str::to_owned),
             firing: true,
@@ -88,6 +104,21 @@ mod tests {
         assert_eq!(line(&status, None), "job: starting");
         status.waits = vec!["kafka: a broker that answers".to_owned()];
         assert_eq!(line(&status, None), "job: waiting; kafka: a broker that answers");
+        let broker = |name: &str, seconds: f64| BrokerAway {
+            broker: name.to_owned(),
+            seconds,
+            reason: "connection refused".to_owned(),
+            is_asked: true,
+        };
+        status.brokers_away = vec![broker("127.0.0.1:9092", 12.9)];
+        let away = "; broker 127.0.0.1:9092 has not answered for 12 s (connection refused)";
+        assert_eq!(line(&status, None), format!("job: waiting; kafka: a broker that answers{away}"));
+        status.waits.clear();
+        assert_eq!(line(&status, None), format!("job: starting{away}"));
+        (status.phase, status.read_per_second) = (Phase::Running, 20.0);
+        assert_eq!(line(&status, None), format!("job: 20 records/s read, 0 written{away}"));
+        status.brokers_away.push(broker("127.0.0.1:9093", 1.0));
+        assert!(line(&status, None).ends_with("(connection refused), and 1 more"));
         (status.phase, status.failure) = (Phase::Failed, Some("the disk is full".to_owned()));
         assert_eq!(line(&status, None), "job: failed: the disk is full");
     }

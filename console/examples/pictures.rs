@@ -3,8 +3,8 @@
 use std::io;
 
 use aqpipe_console::pictures::{
-    Bar, Frame, HeatCell, Line, Mark, Presence, Reading, Row, STYLE, Scale, Shade, Span, Step, availability, calendar,
-    heat_map, histogram, profile, series, stacked_bars, terminal_line, trend,
+    Bar, Frame, HeatCell, Held, Limit, Line, Mark, Reading, Row, STYLE, Scale, Shade, Span, Step, availability,
+    calendar, heat_map, histogram, profile, series, stacked_bars, terminal_line, trend,
 };
 
 const START_MS: i64 = 1_078_941_600_000;
@@ -28,9 +28,9 @@ fn main() -> io::Result<()> {
 
 fn pictures() -> Vec<(&'static str, &'static str, String)> {
     vec![
-        ("half", "series", series(Frame::half("NO2 at S1"), Some("µg/m³"), &readings(200))),
+        ("half", "series", series(Frame::half("NO2 at S1"), Some("µg/m³"), &readings(200), &limits())),
         ("half", "trend", rate()),
-        ("full", "series", series(Frame::full("NO2 at S1"), Some("µg/m³"), &readings(9_000))),
+        ("full", "series", series(Frame::full("NO2 at S1"), Some("µg/m³"), &readings(9_000), &limits())),
         ("half", "histogram", scores()),
         ("half", "heat map", heat()),
         ("half", "calendar", calendar(Frame::half("Days"), Shade::Better, "of the readings are there", &days(390))),
@@ -38,8 +38,8 @@ fn pictures() -> Vec<(&'static str, &'static str, String)> {
         ("half", "availability", presence()),
         ("half", "stacked bars", fills()),
         ("full", "calendar", calendar(Frame::full("Days"), Shade::Better, "of the readings are there", &days(390))),
-        ("half", "empty", series(Frame::half("NO2 at S1"), None, &[])),
-        ("half", "one point", series(Frame::half("NO2 at S1"), None, &readings(1))),
+        ("half", "empty", series(Frame::half("NO2 at S1"), None, &[], &[])),
+        ("half", "one point", series(Frame::half("NO2 at S1"), None, &readings(1), &[])),
     ]
 }
 
@@ -95,6 +95,11 @@ fn days(count: i64) -> Vec<(i64, f64)> {
         .collect()
 }
 
+fn limits() -> Vec<Limit> {
+    let limit = |value: f64, name: &str, fails| Limit { value, name: name.into(), fails };
+    vec![limit(0.0, "fail below 0", true), limit(80.0, "suspect above 80", false), limit(120.0, "fail above 120", true)]
+}
+
 fn hours() -> String {
     let middle = |hour: i32| 40.0 + 20.0 * (f64::from(hour) / 24.0 * 6.3).sin();
     let steps: Vec<Step> = (0..24)
@@ -112,10 +117,12 @@ fn presence() -> String {
             .map(|i| Span {
                 from_ms: START_MS + i * 200 * HOUR_MS,
                 to_ms: START_MS + (i + 1) * 200 * HOUR_MS,
-                presence: match (i + shift) % 7 {
-                    0 => Presence::Missing,
-                    1 => Presence::Filled,
-                    _ => Presence::Present,
+                held: match (i + shift) % 7 {
+                    0 => Held { missing: 24.0, ..Held::default() },
+                    1 => Held { valid: 5.0, filled: 19.0, ..Held::default() },
+                    2 => Held { valid: 19.0, failed: 5.0, ..Held::default() },
+                    3 => Held { valid: 21.0, unreadable: 3.0, ..Held::default() },
+                    _ => Held { valid: 23.0, missing: 1.0, ..Held::default() },
                 },
             })
             .collect()

@@ -3,6 +3,7 @@
 //! It knows the facts of the engine and no stage. What the report reads, the command opens and hands on as batches.
 
 pub mod exposition;
+pub mod names;
 pub mod notify;
 pub mod numbers;
 pub mod page;

@@ -1,5 +1,7 @@
 //! Numbers as people read them.
 
+pub use aqpipe_engine::plural::plural;
+
 /// A number as people write it: four digits that count, thousands apart.
 #[must_use]
 pub fn number(value: f64) -> String {
@@ -23,6 +25,12 @@ pub fn number(value: f64) -> String {
 #[must_use]
 pub fn count(count: u64) -> String {
     grouped(&count.to_string())
+}
+
+/// A noun with its count: `1 record`, `2 records`.
+#[must_use]
+pub fn counted(number: u64, noun: &str) -> String {
+    format!("{} {}", count(number), plural(number, noun))
 }
 
 fn grouped(text: &str) -> String {
@@ -118,6 +126,14 @@ mod tests {
         assert_eq!(number(-1_234_567.0), "-1\u{202f}234\u{202f}567");
         assert_eq!(number(f64::NAN), "no number");
         assert_eq!(number(1e12), "1.00e12");
+    }
+
+    #[test]
+    fn a_count_has_its_thousands_apart_before_its_noun() {
+        assert_eq!(
+            (counted(1, "record"), counted(12_345, "record")),
+            ("1 record".into(), "12\u{202f}345 records".into())
+        );
     }
 
     #[test]

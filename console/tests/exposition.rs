@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aqpipe_console::exposition::{Facts, Format, METRICS, PipelineFacts, dashboard, docs, exposition, rules};
+use aqpipe_engine::ErrorClass;
 use aqpipe_engine::metrics::{
-    CellProblem, CellProblemCount, CellTally, ClientFigures, Counts, FieldCells, Histogram, Phase, Snapshot,
-    SplitSnapshot, StationTime, StationTimes, TestCount,
+    CellProblem, CellProblemCount, CellTally, ClientFigures, Counts, ErrorCount, FieldCells, Histogram,
+    NotificationCounts, Phase, Snapshot, SplitSnapshot, StationTime, StationTimes, TestCount,
 };
 use aqpipe_engine::record::Provenance;
 
@@ -19,6 +20,7 @@ fn full(stations: usize) -> Snapshot {
         values.iter().for_each(|value| histogram.observe(*value));
         histogram
     };
+    let error = |stage: &str, class, count| ErrorCount { stage: stage.to_owned(), class, count };
     let seconds = || of(Histogram::of_seconds(), &[0.002, 7.0, 1e9]);
     let mut snapshot = Snapshot {
         phase: Phase::Running,
@@ -36,6 +38,7 @@ fn full(stations: usize) -> Snapshot {
         },
         held: 5,
         lag: Some(88),
+        lag_committed: Some(90),
         checkpoints: 3,
         checkpoints_waiting: 1,
         commit_seconds: seconds(),
@@ -46,7 +49,11 @@ fn full(stations: usize) -> Snapshot {
         batch_rows: of(Histogram::of_rows(), &[3.0, 9_000.0]),
         scores: of(Histogram::of_scores(), &[0.5, 1.0]),
         since_commit: Some(Duration::from_millis(1_500)),
-        errors: 1,
+        errors: 3,
+        errors_by: vec![error("csv", ErrorClass::DiskFull, 1), error("kafka", ErrorClass::Broker, 2)],
+        checkpoints_ahead: 11,
+        dead_letter_files: 12,
+        notifications: vec![NotificationCounts { hook: "1".to_owned(), delivered: 13, failed: 14, dropped: 15 }],
         unreached: 2,
         retries: 3,
         rebalances: 4,
@@ -73,6 +80,9 @@ fn full(stations: usize) -> Snapshot {
         is_open: true,
         read: 12,
         lag: Some(88),
+        lag_committed: Some(90),
+        uncommitted: 2,
+        is_busy: false,
         committed: Counts { read: 10, ..Counts::default() },
         held: 5,
     });
@@ -162,6 +172,14 @@ fn an_independent_parser_reads_what_was_counted() {
         ("aqpipe_committed_records_total", &[one, ("outcome", "dead_letter")], 2.0),
         ("aqpipe_lag_records", &[one], 88.0),
         ("aqpipe_split_lag_records", &[one, ("split", "readings/0")], 88.0),
+        ("aqpipe_lag_committed_records", &[one], 90.0),
+        ("aqpipe_split_lag_committed_records", &[one, ("split", "readings/0")], 90.0),
+        ("aqpipe_errors_total", &[one, ("stage", "csv"), ("class", "disk_full")], 1.0),
+        ("aqpipe_errors_total", &[one, ("stage", "kafka"), ("class", "broker")], 2.0),
+        ("aqpipe_files_written_total", &[one, ("output", "records")], 5.0),
+        ("aqpipe_files_written_total", &[one, ("output", "dead_letters")], 12.0),
+        ("aqpipe_event_clock_ahead_checkpoints_total", &[one], 11.0),
+        ("aqpipe_notifications_total", &[one, ("hook", "1"), ("outcome", "failed")], 14.0),
         ("aqpipe_cells_total", &[one, ("field", "CO(GT)"), ("state", "unreadable")], 1.0),
         ("aqpipe_cells_total", &[one, ("field", "CO(GT)"), ("state", "filled"), ("method", "median")], 104.0),
         ("aqpipe_cells_total", &[one, ("field", "CO(GT)"), ("state", "observed")], 100.0 + 106.0),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aqpipe_console::report::{Aggregator, DataReport, Origin, Report, Settings, html};
+use aqpipe_console::report::{Aggregator, DataReport, MadeBy, Origin, Report, Settings, Tested, WrittenBy, html};
 use aqpipe_engine::arrow_array::StringArray;
 use aqpipe_engine::record::{Batch, BatchParts, CellQuality, Column, Field, Fields, Flag, Numbers, Provenance};
 
@@ -107,7 +107,7 @@ fn a_page_of_many_stations_and_fields_is_bounded_and_says_what_it_leaves_out() {
     assert_eq!(data.series.iter().filter(|series| series.course.is_some()).count(), 64);
     let page = html(&report);
     assert!(page.len() <= PAGE_BYTES_MAX, "{} bytes", page.len());
-    for part in ["more series are not shown here", "more stations are not shown here", "no room on this page of 1 MB"] {
+    for part in ["1940 more series. ", "260 more stations. ", "No room on this page of 1 MB: "] {
         assert!(page.contains(part), "{part}");
     }
 }
@@ -157,7 +157,7 @@ fn a_report_of_nothing_and_of_one_record_are_pages() {
 }
 
 #[test]
-fn many_pipelines_share_a_page_and_generated_readings_are_called_so() {
+fn many_pipelines_share_a_page_and_only_readings_that_are_known_to_be_generated_are_called_so() {
     let mut report = Aggregator::new(Settings::default());
     for number in 0..120 {
         let data = report.data(Origin { place: format!("place {number}"), has_marks: true, ..Origin::default() });
@@ -168,11 +168,80 @@ fn many_pipelines_share_a_page_and_generated_readings_are_called_so() {
     }
     let report = report.finish("2026-01-01T00:00:00Z".to_owned());
     assert_eq!((report.data.len(), report.data[0].records, report.data[99].records), (100, 601, 21 * 601));
-    let generated = "place 0: the station `sample` has readings that aqpipe generated";
-    assert!(report.notes.iter().any(|note| note.starts_with(generated)), "{:?}", report.notes);
+    // A station may be called `sample`.
+    assert!(!report.notes.iter().any(|note| note.contains("generated")), "{:?}", report.notes);
     let page = html(&report);
     assert!(page.len() <= PAGE_BYTES_MAX, "{} bytes", page.len());
-    assert!(page.contains("92 more pipelines are not shown here"));
+    assert!(page.contains("Not shown here: 92 more pipelines."));
+}
+
+#[test]
+fn readings_that_the_files_say_are_generated_are_called_so_and_limits_of_another_digest_are_doubted() {
+    let wrote = |digest: &str, generated| WrittenBy { digest: digest.to_owned(), generated, ..WrittenBy::default() };
+    let made_by = MadeBy { file: "p.toml".to_owned(), digest: "0000000b".to_owned(), ..MadeBy::default() };
+    let notes = |written_by: Vec<WrittenBy>, made_by: Option<MadeBy>| -> Vec<String> {
+        let mut report = Aggregator::new(Settings::default());
+        let place = "place".to_owned();
+        let data = report.data(Origin { place, has_marks: true, written_by, made_by, ..Origin::default() });
+        report.observe(data, &Generator::new(1, 1).batch(10), &[]);
+        report.finish("2026-01-01T00:00:00Z".to_owned()).notes
+    };
+    let made = || Some(made_by.clone());
+    assert_eq!(notes(vec![wrote("0000000b", false)], made()), Vec::<String>::new());
+    assert_eq!(notes(Vec::new(), made()), Vec::<String>::new(), "the section on what was read says it");
+    let generated = notes(vec![wrote("0000000a", true)], None);
+    assert!(generated[0].starts_with("place: aqpipe generated readings"), "{generated:?}");
+    let doubted = notes(vec![wrote("0000000a", false)], made());
+    let begin =
+        "place: these records were made by the pipeline with the digest 0000000a; p.toml has the digest 0000000b now.";
+    assert!(doubted[0].starts_with(begin), "{doubted:?}");
+    let partly = notes(vec![wrote("0000000a", false), wrote("0000000b", false)], made());
+    assert!(partly[0].starts_with("place: a part of these records"), "{partly:?}");
+}
+
+/// The objections of a test by the text of the heat map: 0 where it looked, a dot where nothing says that it did.
+#[test]
+fn a_test_that_never_objected_is_told_from_one_that_did_not_look() {
+    let tests: Vec<Arc<str>> = vec!["syntax".into(), "gross_range".into()];
+    let page = |made_by: Option<MadeBy>| {
+        let mut report = Aggregator::new(Settings::default());
+        let data = report.data(Origin { place: "p".to_owned(), has_marks: true, made_by, ..Origin::default() });
+        let quality = |field: usize, row: usize| match (field, row) {
+            (0, 0) => CellQuality::OBSERVED.checked(Flag::Fail, TEST),
+            (0 | 1, _) => CellQuality::OBSERVED.checked(Flag::Good, TEST),
+            _ => CellQuality::OBSERVED,
+        };
+        let names = ["failed", "good", "unchecked"];
+        let columns = (0..3).map(|field| {
+            let values: Vec<Option<f64>> = vec![Some(1.0); 3];
+            let quality: Vec<u32> = (0..3).map(|row| quality(field, row).0).collect();
+            Column::Number(Numbers { values: values.into(), quality: quality.into() })
+        });
+        let batch = Batch::new(BatchParts {
+            fields: Arc::new(Fields {
+                list: names.iter().map(|name| Field::number(name)).collect(),
+                ..Fields::default()
+            }),
+            time: vec![START, START + HOUR_MICROS, START + 2 * HOUR_MICROS].into(),
+            utc_offset: vec![0; 3].into(),
+            key: None,
+            columns: columns.collect(),
+            score: None,
+            source_offsets: vec![0; 3].into(),
+            raw: None,
+        });
+        report.observe(data, &batch.expect("fits"), &tests);
+        let page = html(&report.finish("2026-01-01T00:00:00Z".to_owned()));
+        let picture = page.split("<title>Objections of tests</title>").nth(1).expect("the picture");
+        picture.split("</svg>").next().expect("its end").to_owned()
+    };
+    let count = |picture: &str| [">1</text>", ">0</text>", ">·</text>"].map(|text| picture.matches(text).count());
+    assert_eq!(count(&page(None)), [1, 1, 1], "the flags tell it");
+    let looked = |field: &str| Tested { test: "gross_range".to_owned(), field: field.to_owned() };
+    let made_by = MadeBy { tests: vec![looked("failed"), looked("unchecked")], ..MadeBy::default() };
+    let picture = page(Some(made_by));
+    assert_eq!(count(&picture), [1, 1, 1]);
+    assert!(picture.contains("good, gross_range: not tested"), "the pipeline says it: {picture}");
 }
 
 /// Ten million records are gathered in the memory that a hundredth of them takes, but for what is bounded.

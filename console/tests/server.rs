@@ -16,8 +16,12 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 fn monitor(name: &str, settings: MonitorSettings) -> (Monitor, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::default());
-    let about =
-        About { name: name.to_owned(), topology: "csv -> kafka".to_owned(), delivery: "exactly_once".to_owned() };
+    let about = About {
+        name: name.to_owned(),
+        topology: "csv -> kafka".to_owned(),
+        delivery: "exactly_once".to_owned(),
+        ..About::default()
+    };
     let monitored = Monitored { about, settings, ..Monitored::default() };
     (Monitor::new(monitored, Arc::clone(&metrics), Clock::default(), None), metrics)
 }
@@ -279,16 +283,43 @@ fn streams_and_connections_have_bounds_and_probes_their_places() {
     };
     assert_eq!(refused, "HTTP/1.1 503");
     assert_eq!(ask(address, "/health", &[]).code, 200, "there is room for others");
-    loop {
+    let streams = open.len() - 1;
+    let mut asked = Vec::new();
+    for _ in streams..1_100 {
         let mut stream = connect(address);
-        if answers(&mut stream, "/health").is_none() {
-            break;
-        }
-        open.push(stream);
-        assert!(open.len() <= 1_000, "connections are bounded");
+        assert!(answers(&mut stream, "/health").is_some(), "one that asks nothing more goes instead");
+        asked.push(stream);
     }
-    drop(open);
+    let mut rest = Vec::new();
+    let _ = asked[0].read_to_end(&mut rest);
+    // All of them could not be open at once: what was asked first had its answer and went.
+    assert!(String::from_utf8_lossy(&rest).ends_with("}\n"), "connections are bounded");
+    for stream in &mut open[..streams] {
+        assert!(stream.read(&mut [0; 1]).is_ok_and(|count| count > 0), "no stream went");
+    }
+    drop((open, asked));
     until(|| answers(&mut connect(address), "/health").is_some());
+}
+
+#[test]
+fn a_thousand_connections_that_ask_nothing_keep_no_probe_away() {
+    let _alone = many_connections();
+    let (_server, address) = serving(vec![unwatched("one").0], None);
+    let mut hanging = Vec::new();
+    for n in 0..1_200 {
+        let mut stream = connect(address);
+        // Some begin a request and never end it.
+        let _ = if n % 3 == 0 { stream.write_all(b"GET /metr") } else { Ok(()) };
+        hanging.push(stream);
+        if n % 100 == 0 {
+            assert_eq!(ask(address, "/health", &[]).code, 200, "while {n} hang");
+        }
+    }
+    for path in ["/health", "/ready", "/metrics", "/api/status", "/health"] {
+        assert!(matches!(ask(address, path, &[]).code, 200 | 503), "{path}");
+    }
+    let mut page = listen(address);
+    next_event(&mut page);
 }
 
 /// Raises the limit of open files, as the command does at its start. One test at a time opens many, for one of them measures memory.
@@ -317,6 +348,11 @@ fn a_port_in_use_is_named_with_the_pipeline() {
     let problem = Server::start(vec![listener]).expect_err("in use");
     let begin = format!("{address} cannot be listened on, for `consumer`: ");
     assert!(problem.message.starts_with(&begin), "{}", problem.message);
+    assert!(problem.help.contains("another process listens there"), "{}", problem.help);
+    let elsewhere = SocketAddr::from(([192, 0, 2, 1], 0));
+    let listener = Listener { address: elsewhere, token: None, monitors: vec![unwatched("consumer").0] };
+    let problem = Server::start(vec![listener]).expect_err("an address of no machine");
+    assert!(problem.help.contains("no network interface of this machine"), "{}", problem.help);
 }
 
 fn settings(http: &str, token: Option<&str>) -> MonitorSettings {
@@ -351,7 +387,12 @@ fn tokens_are_of_the_environment_and_agree() {
     assert_eq!(found[0].token.as_deref(), Some("s3cret"));
     assert!(!format!("{found:?}").contains("s3cret"), "it is not shown");
     let missing = listeners(std::slice::from_ref(&one), None, |_| Some(" ".to_owned())).expect_err("no token");
-    assert!(missing.message.contains("`TOKEN`"), "{}", missing.message);
+    assert!(missing.message.contains("`TOKEN`") && missing.message.ends_with(" is empty"), "{}", missing.message);
+    for secret in ["s3crét", "s3\ncret", "s3cret\u{0}", &"s3cret".repeat(1_000)] {
+        let refused = listeners(std::slice::from_ref(&one), None, |_| Some(secret.to_owned())).expect_err("no token");
+        assert!(refused.message.contains("`TOKEN`") && refused.help.contains("ASCII"), "{refused:?}");
+        assert!(!format!("{refused:?}").contains("s3"), "{refused:?}");
+    }
     let differ = listeners(&[one, other], None, set).expect_err("two tokens");
     assert!(differ.message.contains("`one` and `other`"), "{}", differ.message);
 }

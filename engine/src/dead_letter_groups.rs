@@ -6,7 +6,8 @@ use std::fmt;
 const GROUPS_MAX: usize = 50;
 /// Characters of a class: a line of a summary.
 const CLASS_CHARS_MAX: usize = 120;
-/// Characters that are kept of a group's first reason.
+/// Characters that are kept of a group's first reason, and of a class with what its reasons have in common: two classes that differ do so
+/// in what is shown of them.
 const REASON_CHARS_MAX: usize = 400;
 /// Stands for what was data in a reason.
 const DATA: &str = "…";
@@ -159,7 +160,7 @@ impl DeadLetterGroup {
             rest = &rest[at + mark.len()..];
         }
         shown.push_str(rest);
-        cut(shown, CLASS_CHARS_MAX)
+        cut(shown, REASON_CHARS_MAX)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::error_class::ErrorClass;
+
 /// The result type of the engine and its stages.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -16,6 +18,8 @@ pub struct Error(Box<Inner>);
 #[derive(Debug)]
 struct Inner {
     kind: ErrorKind,
+    class: Option<ErrorClass>,
+    is_counted: bool,
     message: String,
     stage: Option<String>,
     place: Option<String>,
@@ -44,6 +48,8 @@ impl Error {
     pub fn new(message: impl Into<String>) -> Error {
         Error(Box::new(Inner {
             kind: ErrorKind::Failed,
+            class: None,
+            is_counted: false,
             message: message.into(),
             stage: None,
             place: None,
@@ -121,6 +127,41 @@ impl Error {
     pub fn or_help(mut self, help: impl Into<String>) -> Error {
         self.0.help.get_or_insert_with(|| help.into());
         self
+    }
+
+    /// The error with its class, where that does not follow from its cause.
+    #[must_use]
+    pub fn of_class(mut self, class: ErrorClass) -> Error {
+        self.0.class = Some(class);
+        self
+    }
+
+    /// What kind of thing failed.
+    #[must_use]
+    pub fn class(&self) -> ErrorClass {
+        let of_kind = match self.0.kind {
+            ErrorKind::Config => Some(ErrorClass::Configuration),
+            ErrorKind::Bug => Some(ErrorClass::Bug),
+            ErrorKind::DeadLetters => Some(ErrorClass::DeadLetters),
+            ErrorKind::Failed | ErrorKind::Stop => None,
+        };
+        let of_cause = || match self.cause::<Error>() {
+            // It keeps what is behind it to itself.
+            Some(cause) => Some(cause.class()),
+            None => ErrorClass::of_cause(self.0.cause.as_deref()?),
+        };
+        self.0.class.or(of_kind).or_else(of_cause).unwrap_or(ErrorClass::Other)
+    }
+
+    /// The stage it came from, where it came from one.
+    #[must_use]
+    pub fn stage(&self) -> Option<&str> {
+        self.0.stage.as_deref()
+    }
+
+    /// Whether nobody has counted it yet. From now on somebody has.
+    pub(crate) fn mark_counted(&mut self) -> bool {
+        !std::mem::replace(&mut self.0.is_counted, true)
     }
 
     /// Who has to act.

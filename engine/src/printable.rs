@@ -19,6 +19,20 @@ pub fn line(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// A text of at most so many characters, cut in its middle where it has more.
+#[must_use]
+pub fn shortened(text: Cow<'_, str>, chars_max: usize) -> Cow<'_, str> {
+    let count = text.chars().count();
+    if count <= chars_max {
+        return text;
+    }
+    let kept = chars_max.saturating_sub(1);
+    let (head, tail) = (kept - kept / 2, kept / 2);
+    let begin: String = text.chars().take(head).collect();
+    let end: String = text.chars().skip(count - tail).collect();
+    Cow::Owned(format!("{begin}…{end}"))
+}
+
 /// A writer that escapes as [`line()`] does.
 pub struct Printable<W>(pub W);
 

@@ -11,6 +11,13 @@ use serde::{Deserialize, Serialize};
 const UNITS: [(&str, f64); 6] =
     [("ms", 0.001), ("s", 1.0), ("min", 60.0), ("m", 60.0), ("h", 3_600.0), ("d", 86_400.0)];
 
+/// The longest span: a century. What is longer is a slip, and would overflow where it is added to a time.
+const SECONDS_MAX: f64 = 36_525.0 * 86_400.0;
+/// What is said of a longer one.
+const TOO_LONG: &str = "must be at most \"36525d\", which is a century";
+/// What is said of one that cannot be read.
+const FORM: &str = "must be a span of time above 0, such as \"6h\" or \"90 min\" (ms, s, min, h, d)";
+
 /// A span of time above zero: seconds as a number, or a text such as `"6h"`, `"90 min"`, `"1d 12h"`.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Seconds {
@@ -50,7 +57,11 @@ impl Seconds {
     }
 
     fn new(secs: f64, bare: bool) -> Option<Seconds> {
-        (secs > 0.0 && secs.is_finite()).then_some(Seconds { secs, bare })
+        (secs > 0.0).then_some(Seconds { secs, bare })
+    }
+
+    fn bounded<E: de::Error>(self) -> Result<Seconds, E> {
+        if self.secs <= SECONDS_MAX { Ok(self) } else { Err(E::custom(TOO_LONG)) }
     }
 }
 
@@ -66,7 +77,8 @@ impl<'de> Deserialize<'de> for Seconds {
             }
 
             fn visit_f64<E: de::Error>(self, number: f64) -> Result<Seconds, E> {
-                Seconds::new(number, true).ok_or_else(|| E::invalid_value(de::Unexpected::Float(number), &self))
+                let read = Seconds::new(number, true);
+                read.ok_or_else(|| E::invalid_value(de::Unexpected::Float(number), &self))?.bounded()
             }
 
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<Seconds, E> {
@@ -78,7 +90,7 @@ impl<'de> Deserialize<'de> for Seconds {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Seconds, E> {
-                Seconds::parse(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+                Seconds::parse(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))?.bounded()
             }
         }
 
@@ -104,8 +116,8 @@ impl JsonSchema for Seconds {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "anyOf": [
-                { "type": "number", "exclusiveMinimum": 0 },
-                { "type": "string", "pattern": "^\\s*([0-9]+(\\.[0-9]+)?\\s*(ms|s|min|m|h|d)\\s*)+$" },
+                { "type": "number", "exclusiveMinimum": 0, "maximum": SECONDS_MAX },
+                { "type": "string", "pattern": "^\\s*([0-9]+(\\.[0-9]+)?\\s*(ms|s|min|m|h|d)\\s*)+$", "patternErrorMessage": FORM },
             ]
         })
     }
@@ -139,11 +151,17 @@ mod tests {
             (json!(""), None),
             (json!("-6h"), None),
             (json!(true), None),
+            (json!("36525d"), Some(SECONDS_MAX)),
+            (json!(1e300), None),
         ];
         for (value, expected) in cases {
             let read = serde_json::from_value::<Seconds>(value.clone()).ok();
             assert_eq!(read.map(Seconds::get), expected, "{value}");
             assert_eq!(validator.is_valid(&value), expected.is_some(), "the schema says the same: {value}");
+        }
+        for long in [format!("{}d", "9".repeat(400)), "36526d".to_owned(), "1d 36525d".to_owned()] {
+            let error = serde_json::from_value::<Seconds>(json!(long)).expect_err("too long");
+            assert_eq!(error.to_string(), TOO_LONG, "{long}");
         }
         let error = serde_json::from_value::<Seconds>(json!("0h")).expect_err("nothing");
         assert!(error.to_string().contains("such as \"6h\""), "{error}");

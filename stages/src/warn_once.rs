@@ -1,6 +1,10 @@
 //! Warnings that are given once, not for each batch or each split.
+//!
+//! Those of one place in the code differ in their subject only. The log holds back most of them where they are many, as it does with
+//! repeated messages: their field `alike` says which belong together.
 
 use std::collections::BTreeSet;
+use std::panic::Location;
 
 use parking_lot::Mutex;
 
@@ -13,18 +17,20 @@ pub(crate) struct WarnOnce(Mutex<BTreeSet<String>>);
 
 impl WarnOnce {
     /// Warns, unless there was a warning for this subject.
+    #[track_caller]
     pub(crate) fn warn(&self, message: impl FnOnce() -> String, subject: &str) {
         let mut subjects = self.0.lock();
         if subjects.len() < SUBJECTS_MAX && subjects.insert(subject.to_owned()) {
-            tracing::warn!("{}", message());
+            tracing::warn!(alike = place(Location::caller()), "{}", message());
         }
     }
 
     /// Says something that is no warning, unless it was said before of the same subject. Warnings are given all the same.
+    #[track_caller]
     pub(crate) fn info(&self, message: &str, subject: &str) {
         let mut subjects = self.0.lock();
         if subjects.len() < SUBJECTS_MAX && subjects.insert(format!("info: {subject}")) {
-            tracing::info!("{message}");
+            tracing::info!(alike = place(Location::caller()), "{message}");
         }
     }
 
@@ -40,4 +46,8 @@ impl WarnOnce {
             self.warn(message, name);
         }
     }
+}
+
+fn place(caller: &Location<'_>) -> String {
+    format!("{}:{}", caller.file(), caller.line())
 }

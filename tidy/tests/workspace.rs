@@ -23,6 +23,7 @@ const CRATES: &[(&str, &[&str])] = &[
 
 /// The rooms of the engine from the ground up: each uses only rooms of tiers below its own.
 const ENGINE_TIERS: &[&[&str]] = &[
+    &["error_class"],
     &[
         "cancel",
         "clock",
@@ -33,6 +34,7 @@ const ENGINE_TIERS: &[&[&str]] = &[
         "key_fields",
         "nearest",
         "pace",
+        "plural",
         "printable",
         "seconds",
         "stage_metrics",

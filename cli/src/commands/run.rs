@@ -27,6 +27,7 @@ use crate::progress::ProgressBars;
 use crate::service::Service;
 use crate::shell;
 use crate::signals::handle_signals;
+use crate::terminal;
 
 /// Run one or several pipelines in one process.
 #[derive(Args, Debug)]
@@ -50,7 +51,7 @@ pub(crate) struct RunArgs {
     /// Repeat pipelines whose last run read the whole input, although nothing was changed since.
     #[arg(long)]
     rerun: bool,
-    /// No log line every few seconds, no alerts.
+    /// No log line every few seconds, no alerts, and nothing served where `[monitor]` has `http`.
     #[arg(long)]
     no_monitoring: bool,
     #[command(flatten)]
@@ -58,7 +59,7 @@ pub(crate) struct RunArgs {
     /// Log to this file instead of those that the pipelines name. It is rotated as the first pipeline with `rotate` has it.
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
-    /// Log as JSON.
+    /// Log as JSON, on the console too. The last line of a pipeline has the numbers of its summary, which is not printed then.
     #[arg(long)]
     log_json: bool,
     /// Log from this level up, instead of what the pipelines say.
@@ -153,7 +154,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
             .collect()
     });
     drop((server, service, logging));
-    let exit = print_summaries(&jobs, &outcomes);
+    let exit = print_summaries(&jobs, &outcomes, args.log_json);
     let until = Instant::now() + NOTIFY_TIMEOUT;
     jobs.iter().filter_map(|job| job.notifier.as_ref()).for_each(|notifier| notifier.finish(until));
     if open_files.is_exhausted() {
@@ -192,7 +193,8 @@ fn jobs(pipelines: &[Pipeline], dependencies: &Dependencies, args: &RunArgs, sha
             };
             let monitored = monitored(pipeline, options.until_end);
             let settings = Some(&monitored.settings).filter(|settings| settings.enabled);
-            let notifier = settings.and_then(|settings| Notifier::start(&pipeline.name, &settings.notify));
+            let notifier =
+                settings.and_then(|settings| Notifier::start(&pipeline.name, &settings.notify, &options.metrics));
             let listener = notifier.clone().map(|notifier| notifier as Arc<dyn AlertListener>);
             let monitor = Monitor::new(monitored, Arc::clone(&options.metrics), options.clock.clone(), listener);
             Job { pipeline: pipeline.clone(), options, monitor, notifier, done: Arc::clone(&latches[i]), writers }
@@ -207,6 +209,7 @@ fn monitored(pipeline: &Pipeline, until_end: bool) -> Monitored {
             name: pipeline.name.clone(),
             topology: pipeline.topology.clone(),
             delivery: pipeline.delivery.to_string(),
+            tests: pipeline.tests(),
         },
         settings: pipeline.settings.monitor.clone(),
         is_bounded: until_end || pipeline.source.config.ends_by_itself(),
@@ -263,6 +266,7 @@ impl Job {
                 }
             }
         }
+        self.monitor.log_summary();
         result
     }
 }
@@ -275,13 +279,17 @@ fn outcome_message(outcome: Outcome) -> &'static str {
     }
 }
 
-fn print_summaries(jobs: &[Job], outcomes: &[Result<Summary, aqpipe_engine::Error>]) -> Exit {
+/// Prints what the pipelines came to, the numbers of which a log of JSON has already (`is_logged`), and returns the exit code.
+fn print_summaries(jobs: &[Job], outcomes: &[Result<Summary, aqpipe_engine::Error>], is_logged: bool) -> Exit {
     let mut code = Exit::Done;
     for (job, outcome) in jobs.iter().zip(outcomes) {
         let name = &job.pipeline.name;
         let metrics = job.options.metrics.snapshot();
-        summary(name, &metrics).iter().for_each(|line| printer::err(line));
-        if !metrics.dead_letters.is_empty() && job.pipeline.dead_letter.is_some() {
+        if !is_logged {
+            // Off a terminal, lines are those of the narrowest that people have.
+            summary(name, &metrics, terminal::columns().unwrap_or(80)).iter().for_each(|line| printer::err(line));
+        }
+        if !is_logged && !metrics.dead_letters.is_empty() && job.pipeline.dead_letter.is_some() {
             let file = shell::word(&job.pipeline.path.display().to_string());
             printer::err(&format!("  `aqpipe dead-letters list {file}` lists the dead letters"));
         }

@@ -93,7 +93,7 @@ fn split(one: &SplitStatus) -> String {
         one.place.clone().unwrap_or_else(|| one.position.to_string()),
         one.records,
         one.held,
-        one.lag.map_or_else(String::new, |lag| format!("lag {lag}, ")),
+        one.lag_committed.map_or_else(String::new, |lag| format!("lag {lag}, ")),
         one.state_bytes,
         utc_time(one.committed_ms)
     )

@@ -11,12 +11,18 @@ use super::pipeline_name::PIPELINE_FIELD;
 pub(super) const MONITOR_TARGET: &str = "aqpipe::monitor";
 /// The field by which an alert is told from the periodic line.
 pub(super) const ALERT_FIELD: &str = "alert";
+/// The target of the last line of a pipeline, for those that read numbers: people have the summary.
+pub(super) const SUMMARY_TARGET: &str = "aqpipe::summary";
+/// The field with the numbers of a message, an object of JSON: events have no fields of fields.
+pub(super) const NUMBERS_FIELD: &str = "numbers";
+/// The field that messages have in common which differ only in what they are about. It is not written.
+pub(super) const ALIKE_FIELD: &str = "alike";
 /// The target of what logs say of themselves. Its fields are the numbers of its message.
 pub(super) const LOG_TARGET: &str = "aqpipe::log";
 
 /// Whether the fields of an event say in numbers what its message says in words, so that only JSON needs them.
 fn has_numbers_of_message(event: &Event<'_>) -> bool {
-    [MONITOR_TARGET, LOG_TARGET].contains(&event.metadata().target())
+    [MONITOR_TARGET, SUMMARY_TARGET, LOG_TARGET].contains(&event.metadata().target())
 }
 
 /// Writes the message of an event and its fields, except for the pipeline's name: `message field=value`.
@@ -41,7 +47,7 @@ impl Visit for TextFields<'_> {
         if self.result.is_ok() {
             self.result = match field.name() {
                 "message" => write!(self.out, "{value:?}"),
-                PIPELINE_FIELD => Ok(()),
+                PIPELINE_FIELD | ALIKE_FIELD => Ok(()),
                 _ if self.message_only => Ok(()),
                 name => write!(self.out, " {name}={value:?}"),
             };

@@ -8,7 +8,7 @@ use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Filter};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::event_text::{ALERT_FIELD, MONITOR_TARGET};
+use super::event_text::{ALERT_FIELD, MONITOR_TARGET, SUMMARY_TARGET};
 use super::pipeline_name::pipeline_of;
 use super::repeats;
 
@@ -21,12 +21,15 @@ pub(super) struct PipelineFilter {
     pub(super) max_level: LevelFilter,
     /// Whether the periodic lines are left out: a terminal has a status line instead.
     pub(super) has_status_line: bool,
+    /// Whether the numbers at the end of a run are taken.
+    pub(super) takes_summary: bool,
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for PipelineFilter {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
         let is_periodic = metadata.target() == MONITOR_TARGET && metadata.fields().field(ALERT_FIELD).is_none();
-        let is_left_out = self.has_status_line && is_periodic;
+        let is_left_out =
+            (self.has_status_line && is_periodic) || (!self.takes_summary && metadata.target() == SUMMARY_TARGET);
         metadata.is_span() || (*metadata.level() <= self.max_level && !is_left_out)
     }
 

@@ -11,10 +11,11 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::event_text::{ALIKE_FIELD, NUMBERS_FIELD};
 use super::pipeline_name::{INSTANCE_FIELD, Instances, PIPELINE_FIELD, pipeline_of};
 
-/// `{"timestamp":"…","level":"INFO","pipeline":"producer","message":"…","field":…}`, with numbers as numbers. Where several
-/// instances of the pipeline can run, `instance` follows `pipeline`.
+/// `{"timestamp":"…","level":"INFO","pid":…,"pipeline":"producer","message":"…","field":…}`, with numbers as numbers. Where several
+/// instances of the pipeline can run, `instance` follows `pipeline`. The numbers of a status are called as in `/api/status`.
 pub(super) struct JsonFormat(pub(super) Instances);
 
 impl<S, N> FormatEvent<S, N> for JsonFormat
@@ -28,6 +29,7 @@ where
         let mut fields = JsonFields(Map::new());
         fields.put("timestamp", time);
         fields.put("level", event.metadata().level().as_str());
+        fields.put("pid", std::process::id());
         if let Some(name) = pipeline_of(context.event_scope(), event) {
             let instance = self.0.of(&name);
             fields.put(PIPELINE_FIELD, name);
@@ -82,7 +84,14 @@ impl Visit for JsonFields {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field.name(), value);
+        match field.name() {
+            ALIKE_FIELD => {}
+            NUMBERS_FIELD => {
+                let numbers: Map<String, Value> = serde_json::from_str(value).unwrap_or_default();
+                numbers.into_iter().for_each(|(name, value)| self.put(&name, value));
+            }
+            name => self.put(name, value),
+        }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {

@@ -75,11 +75,14 @@ pub(super) fn pipeline_of<'a, S: LookupSpan<'a>>(scope: Option<Scope<'a, S>>, ev
     let name = |mut scope: Scope<'a, S>| {
         scope.find_map(|span| span.extensions().get::<PipelineName>().map(|name| name.0.clone()))
     };
-    scope.and_then(name).or_else(|| {
-        let mut visitor = FieldVisitor { field: PIPELINE_FIELD, value: None };
-        event.record(&mut visitor);
-        visitor.value
-    })
+    scope.and_then(name).or_else(|| value_of(event, PIPELINE_FIELD))
+}
+
+/// Returns the value of a field of an event.
+pub(super) fn value_of(event: &Event<'_>, field: &'static str) -> Option<String> {
+    let mut visitor = FieldVisitor { field, value: None };
+    event.record(&mut visitor);
+    visitor.value
 }
 
 /// Extracts the value of one field.

@@ -1,4 +1,5 @@
-//! Repeated messages: the first few of a minute are logged, the others are counted, and the count is told.
+//! Repeated messages: the first few of a minute are logged, the others are counted, and the count is told. Messages are repeated too
+//! that differ only in what they are about, such as one for each of 600 fields: their field `alike` says so.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -12,12 +13,14 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::event_text::{LOG_TARGET, MONITOR_TARGET, write_event};
+use super::event_text::{ALIKE_FIELD, LOG_TARGET, MONITOR_TARGET, SUMMARY_TARGET, write_event};
 use super::notices::Notice;
-use super::pipeline_name::pipeline_of;
+use super::pipeline_name::{pipeline_of, value_of};
 
 /// How often one message is logged within a window: enough to see how it comes, in bursts or at intervals.
 const REPEATS_MAX: u64 = 10;
+/// How many of those that are alike are: as many fields as most files have.
+const ALIKE_MAX: u64 = 20;
 /// The window, from the first of them on.
 const WINDOW: Duration = Duration::from_secs(60);
 /// How many messages are watched at once: a bound for messages of which each is another. What is beyond it is logged.
@@ -42,10 +45,18 @@ struct Watched {
     messages: Mutex<HashMap<u64, Message>>,
 }
 
+/// What a message is a repetition of, and how often that is logged.
+#[derive(Clone, Copy)]
+struct Kind {
+    id: u64,
+    most: u64,
+}
+
 /// A message that came in the last minute.
 struct Message {
     since: Instant,
     count: u64,
+    most: u64,
     /// What is to be told of it, once something was held back.
     told: Option<(Level, Option<String>, String)>,
 }
@@ -53,15 +64,19 @@ struct Message {
 impl Message {
     fn notice(self, now: Instant) -> Option<Notice> {
         let (level, pipeline, text) = self.told?;
-        let (repeated, seconds) = (self.count - REPEATS_MAX, now.saturating_duration_since(self.since).as_secs());
-        let text = format!("{text} … repeated {repeated} times within {} s", seconds.max(1));
+        let (repeated, seconds) = (self.count - self.most, now.saturating_duration_since(self.since).as_secs().max(1));
+        let text = match self.most {
+            ALIKE_MAX => format!("{repeated} more messages such as this one within {seconds} s: {text}"),
+            _ => format!("{text} … repeated {repeated} times within {seconds} s"),
+        };
         Some(Notice { level, pipeline, text, repeated: Some(repeated) })
     }
 }
 
 impl Repeats {
     /// Counts a message; returns whether it is to be held back.
-    fn holds_back(&self, level: Level, pipeline: Option<String>, text: &str, id: u64, now: Instant) -> bool {
+    fn holds_back(&self, level: Level, pipeline: Option<String>, text: &str, kind: Kind, now: Instant) -> bool {
+        let Kind { id, most } = kind;
         let Ok(mut messages) = self.0.messages.lock() else { return false };
         if messages.len() >= WATCHED_MAX && !messages.contains_key(&id) {
             // Those with a count are kept until it is told.
@@ -70,12 +85,12 @@ impl Repeats {
                 return false;
             }
         }
-        let message = messages.entry(id).or_insert(Message { since: now, count: 0, told: None });
+        let message = messages.entry(id).or_insert(Message { since: now, count: 0, most, told: None });
         if message.told.is_none() && now - message.since >= WINDOW {
             (message.since, message.count) = (now, 0);
         }
         message.count += 1;
-        if message.count <= REPEATS_MAX {
+        if message.count <= most {
             return false;
         }
         message.told.get_or_insert_with(|| (level, pipeline, text.to_owned()));
@@ -101,15 +116,19 @@ pub(super) struct HoldRepeats(pub(super) Repeats);
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for HoldRepeats {
     fn event_enabled(&self, event: &Event<'_>, context: Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        let is_exempt = *metadata.level() == Level::ERROR || [MONITOR_TARGET, LOG_TARGET].contains(&metadata.target());
+        let is_exempt = *metadata.level() == Level::ERROR
+            || [MONITOR_TARGET, SUMMARY_TARGET, LOG_TARGET].contains(&metadata.target());
         IS_HELD_BACK.set(
             !is_exempt && {
                 let pipeline = pipeline_of(context.event_scope(event), event);
                 let mut text = String::new();
                 // Writing to a string does not fail.
                 let _ = write_event(&mut text, event);
-                let id = self.0.0.hasher.hash_one((metadata.callsite(), &pipeline, &text));
-                self.0.holds_back(*metadata.level(), pipeline, &text, id, Instant::now())
+                let alike = value_of(event, ALIKE_FIELD);
+                let most = if alike.is_some() { ALIKE_MAX } else { REPEATS_MAX };
+                let same = alike.as_deref().unwrap_or(&text);
+                let id = self.0.0.hasher.hash_one((metadata.callsite(), &pipeline, same));
+                self.0.holds_back(*metadata.level(), pipeline, &text, Kind { id, most }, Instant::now())
             },
         );
         // `false` would leave the filters of this event undecided, for the next one to find.
@@ -128,7 +147,7 @@ mod tests {
 
     fn take(repeats: &Repeats, text: &str, now: Instant) -> bool {
         let id = repeats.0.hasher.hash_one(text);
-        repeats.holds_back(Level::WARN, Some("job".to_owned()), text, id, now)
+        repeats.holds_back(Level::WARN, Some("job".to_owned()), text, Kind { id, most: REPEATS_MAX }, now)
     }
 
     #[test]

@@ -70,22 +70,30 @@ pub(crate) fn start(pipelines: &[Pipeline], overrides: &LogOverrides, bars: &Pro
     let levels: BTreeMap<String, LevelFilter> = pipelines.iter().map(|it| (it.name.clone(), level(it))).collect();
     let max_level = levels.values().copied().fold(LevelFilter::INFO, LevelFilter::max);
     let levels = Arc::new(levels);
-    let filter = |pipeline| PipelineFilter { pipeline, levels: Arc::clone(&levels), max_level, has_status_line: false };
+    let filter = |pipeline, is_json| PipelineFilter {
+        pipeline,
+        levels: Arc::clone(&levels),
+        max_level,
+        has_status_line: false,
+        takes_summary: is_json,
+    };
     let (instances, repeats) = (Instances::default(), Repeats::default());
     let notices = NoticeThread::start(repeats.clone()).context("no thread for the log")?;
     let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> =
         vec![Box::new(StorePipelineNames(instances.clone())), Box::new(HoldRepeats(repeats))];
     let console = Console(bars.clone());
     layers.push(match (overrides.json, terminal::is_shown()) {
-        (true, _) => layer(console, JsonFormat(instances.clone()), filter(None)),
-        (false, true) => layer(console, TerminalFormat, PipelineFilter { has_status_line: true, ..filter(None) }),
-        (false, false) => layer(console, TextFormat { instances: None }, filter(None)),
+        (true, _) => layer(console, JsonFormat(instances.clone()), filter(None, true)),
+        (false, true) => {
+            layer(console, TerminalFormat, PipelineFilter { has_status_line: true, ..filter(None, false) })
+        }
+        (false, false) => layer(console, TextFormat { instances: None }, filter(None, false)),
     });
     let mut files = LogFiles::default();
     for wanted in wanted_files(pipelines, overrides) {
         let file = LogFile::open(wanted.path, wanted.rotation, wanted.pipeline.clone(), notices.notices())?;
         files.0.push(file.clone());
-        let filter = filter(wanted.pipeline);
+        let filter = filter(wanted.pipeline, wanted.json);
         layers.push(match wanted.json {
             true => layer(file, JsonFormat(instances.clone()), filter),
             false => layer(file, TextFormat { instances: Some(instances.clone()) }, filter),

@@ -49,11 +49,12 @@ struct Logged {
 fn logged(has_status_line: bool, log: impl FnOnce()) -> Logged {
     let [console, file, json] = <[Buffer; 3]>::default();
     let (instances, repeats) = (Instances::default(), Repeats::default());
-    let filter = |has_status_line| PipelineFilter {
+    let filter = |has_status_line, takes_summary| PipelineFilter {
         pipeline: None,
         levels: Arc::default(),
         max_level: tracing::level_filters::LevelFilter::INFO,
         has_status_line,
+        takes_summary,
     };
     let layer = || tracing_subscriber::fmt::layer::<Registry>().with_ansi(false);
     let writer = |buffer: &Buffer| {
@@ -66,14 +67,14 @@ fn logged(has_status_line: bool, log: impl FnOnce()) -> Logged {
         layer()
             .with_writer(writer(&console))
             .event_format(TextFormat { instances: None })
-            .with_filter(filter(has_status_line))
+            .with_filter(filter(has_status_line, false))
             .boxed(),
         layer()
             .with_writer(writer(&file))
             .event_format(TextFormat { instances: Some(instances.clone()) })
-            .with_filter(filter(false))
+            .with_filter(filter(false, false))
             .boxed(),
-        layer().with_writer(writer(&json)).event_format(JsonFormat(instances)).with_filter(filter(false)).boxed(),
+        layer().with_writer(writer(&json)).event_format(JsonFormat(instances)).with_filter(filter(false, true)).boxed(),
     ];
     tracing::subscriber::with_default(Registry::default().with(layers), log);
     let told = repeats.told(std::time::Instant::now(), true).into_iter().map(|notice| notice.text).collect();
@@ -81,9 +82,11 @@ fn logged(has_status_line: bool, log: impl FnOnce()) -> Logged {
     Logged { console: console.lines(), file: file.lines(), json: json.lines().into_iter().map(parse).collect(), told }
 }
 
-/// The lines without their times.
+/// The lines without their times and the id of this process.
 fn texts(lines: &[String]) -> Vec<&str> {
-    lines.iter().map(|line| line.split_once("Z ").expect("a time").1).collect()
+    let pid = format!("[{}] ", std::process::id());
+    let texts = lines.iter().map(|line| line.split_once("Z ").expect("a time").1);
+    texts.map(|text| text.strip_prefix(&pid).unwrap_or(text)).collect()
 }
 
 #[test]
@@ -119,7 +122,9 @@ fn numbers_are_numbers_in_json_and_the_monitors_line_is_its_message_in_text() {
     for (key, value) in numbers.as_object().expect("an object") {
         assert_eq!(line.get(key), Some(value), "{key} of {line}");
     }
-    assert_eq!(line.as_object().map(serde_json::Map::len), Some(numbers.as_object().expect("one").len() + 1), "{line}");
+    let (time, pid) = (1, 1);
+    let len = numbers.as_object().expect("one").len() + time + pid;
+    assert_eq!(line.as_object().map(serde_json::Map::len), Some(len), "{line}");
 }
 
 #[test]
@@ -168,4 +173,46 @@ fn repeated_messages_are_held_back_everywhere_and_errors_and_the_monitor_are_not
     }
     assert_eq!(logged.json.iter().filter(|line| line["message"] == "the same").count(), 11, "and one of `other`");
     assert_eq!(logged.told, ["the same stage=csv … repeated 20 times within 1 s"]);
+}
+
+#[test]
+fn numbers_at_the_end_of_a_run_are_for_those_who_read_json_and_stand_beside_its_message() {
+    let logged = logged(false, || {
+        pipeline_span("job").in_scope(|| {
+            let numbers =
+                r#"{"read":7,"lag":null,"committed":{"read":7},"splits":[{"split":"t/0","lag":3}],"level":"x"}"#;
+            tracing::info!(target: "aqpipe::summary", numbers, "read 7");
+            tracing::info!(target: MONITOR_TARGET, numbers = r#"{"read":6}"#, "6 read");
+        });
+    });
+    for lines in [&logged.console, &logged.file] {
+        assert_eq!(texts(lines), [" INFO job: 6 read"]);
+    }
+    let line = &logged.json[0];
+    assert_eq!(
+        (&line["message"], &line["level"], &line["pid"]),
+        (&"read 7".into(), &"INFO".into(), &std::process::id().into())
+    );
+    assert_eq!((&line["read"], &line["lag"], &line["committed"]["read"]), (&7.into(), &Value::Null, &7.into()));
+    assert_eq!((&line["splits"][0]["lag"], line.get("numbers")), (&3.into(), None));
+    assert_eq!(logged.json[1]["read"], 6);
+}
+
+#[test]
+fn messages_that_differ_only_in_what_they_are_about_are_held_back_and_counted() {
+    let logged = logged(false, || {
+        pipeline_span("job").in_scope(|| {
+            for n in 0..620 {
+                tracing::warn!(alike = "unreadable", "`f{n}`: `x` cannot be read");
+                tracing::warn!(alike = "code", "`f{n}`: no such code");
+            }
+        });
+    });
+    for lines in [&logged.console, &logged.file] {
+        assert_eq!(texts(lines).len(), 40, "{lines:#?}");
+        assert_eq!(texts(lines)[0], " WARN job: `f0`: `x` cannot be read");
+    }
+    assert!(logged.json.iter().all(|line| line.get("alike").is_none()));
+    let told = |what: &str| format!("600 more messages such as this one within 1 s: `f20`: {what}");
+    assert_eq!(logged.told, [told("`x` cannot be read"), told("no such code")]);
 }

@@ -102,7 +102,7 @@ fn a_run_that_ends_is_judged_at_its_end_and_those_who_asked_are_told() {
         "300 of 400 cells of `CO` over the whole run (75.0 %) have no measured value: 300 are missing, 0 filled; \
          `missing_share` in [monitor.alerts] allows 50.0 %: ",
         "the newest reading of station `b` is of ",
-        "the command `sh` was not told that the alert `quality` is firing: exit status: 3: out of order",
+        "the command 3 (`sh`) was not told that the alert `quality` is firing: exit status: 3: out of order",
         "  field  observed  filled  unreadable  missing  good  suspect  fail  not checked\n\
          \x20 CO          100       0           0      300     0        0     0          100\n\
          \x20 T           400       0           0        0   100        0   300            0\n",

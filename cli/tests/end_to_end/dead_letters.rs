@@ -269,9 +269,11 @@ fn state_knows_how_many_messages_wait_and_says_nothing_of_them_where_no_broker_a
     kafka.write(&topic, &(5..12).map(message).collect::<Vec<_>>());
     let behind = state(&dir);
     assert_eq!((&behind["lag"], &behind["splits"][0]["lag"]), (&7.into(), &7.into()), "{behind}");
+    assert_eq!((&behind["lag_committed"], &behind["splits"][0]["lag_committed"]), (&7.into(), &7.into()), "{behind}");
     assert!(dir.run(&["state", "job.toml"]).expect(0, &[]).out.contains("lag 7, "));
     let away = ["state", "job.toml", "--json", "--timeout", "1", "--set", "source.brokers=127.0.0.1:9"];
     let done = dir.run(&away);
     let away: Value = serde_json::from_str(done.out.trim()).expect("JSON");
     assert_eq!((&away["lag"], &away["splits"][0]["lag"]), (&Value::Null, &Value::Null), "{away}");
+    assert_eq!(away["lag_committed"], Value::Null, "{away}");
 }

@@ -19,6 +19,7 @@ mod kafka_command_errors;
 mod kafka_messages;
 mod killed;
 mod limits;
+mod log_numbers;
 mod logs;
 mod losses;
 mod lost;

@@ -114,7 +114,7 @@ fn a_data_file_is_read_filled_and_scored_and_each_log_file_holds_the_lines_of_it
             let line = line.replacen(" consumer/0: ", " consumer: ", 1);
             assert!(line.contains(&format!(" {name}: ")), "{line}");
             assert!(!line.contains(&format!(" {other}: ")), "{line}");
-            let (_, message) = line.split_once(' ').expect("a time before it");
+            let (_, message) = line.split_once("] ").expect("a time and the process before it");
             assert!(done.err.contains(message), "the console has what the file has: {line}");
         }
     }

@@ -84,6 +84,7 @@ fn a_report_tells_observed_from_filled_from_flagged_and_its_page_needs_nothing_b
     assert_eq!(nox["exceedances"]["worst"][0]["value"], 1200.0);
     assert_eq!(data["origin"]["made_by"]["thresholds"][0]["suspect_max"], 300.0);
     let digest = data["origin"]["made_by"]["digest"].as_str().expect("a digest").to_owned();
+    assert_eq!(data["origin"]["written_by"][0]["digest"], digest.as_str(), "the files say which pipeline made them");
     assert_eq!(
         json(&dir, &["--pipeline", "job.toml"])["data"],
         report["data"],
@@ -107,6 +108,25 @@ fn a_report_tells_observed_from_filled_from_flagged_and_its_page_needs_nothing_b
     for part in ["Data capture by month", "Longest gaps", "Worst days", "Ranges in force", &digest, "Distributions"] {
         assert!(page.contains(part), "{part}");
     }
+    // Limits are lines in the course of their field, with their text.
+    let course =
+        page.split("<h3>NOx(GT) at uci</h3>").nth(1).and_then(|rest| rest.split("</svg>").next()).expect("a course");
+    for text in ["s-limit", ">suspect above 300</text>", "fail above 1000"] {
+        assert!(course.contains(text), "{text} in {course}");
+    }
+    assert!(page.contains("The limits shown are those of job.toml, which has this digest."));
+    // Without the pipeline's file, the ranges are those that the files name.
+    let own = json(&dir, &["out"]);
+    assert_eq!(series(&own["data"][0], "NOx(GT)")["exceedances"], nox["exceedances"]);
+    assert!(dir.run(&["report", "out", "-o", "-"]).expect(0, &[]).out.contains("as the data package says them"));
+    // A file that was changed since says so, and whose limits are shown.
+    dir.write("job.toml", job("job", "batch_size = 500").replace("max = 1000.0", "max = 1100.0"));
+    let changed = json(&dir, &["out", "--pipeline", "job.toml"]);
+    let note = changed["notes"][0].as_str().expect("a note");
+    assert!(
+        note.contains(&format!("made by the pipeline with the digest {digest}; job.toml has the digest")),
+        "{note}"
+    );
     // Without a name the page is report.html, and by its name JSON is.
     dir.run(&["report", "out"]).expect(0, &["report.html: "]);
     dir.run(&["report", "out", "-o", "r.json"]).expect(0, &[]);
@@ -167,7 +187,7 @@ fn files_of_two_pipelines_are_told_apart_whatever_their_stations_are_called() {
 fn a_directory_without_records_has_a_report_that_says_so_and_what_is_not_there_is_an_error() {
     let dir = TestDir::with(&[("empty/notes.txt", ""), ("other/in.csv", "Date;CO\n1;2\n")]);
     dir.run(&["report", "empty", "-o", "page.html"])
-        .expect(0, &["note: There is no CSV file in empty.", "warning: there are no records: the report is empty"]);
+        .expect(0, &["note: There is no CSV file in `empty`.", "warning: there are no records: the report is empty"]);
     assert!(dir.read("page.html").contains("There are no records."));
     dir.run(&["capture", "empty"]).expect(0, &["warning: there are no records"]);
     dir.run(&["report", "other"]).expect(0, &["note: Left out: other/in.csv is no file that aqpipe wrote"]);
@@ -177,6 +197,10 @@ fn a_directory_without_records_has_a_report_that_says_so_and_what_is_not_there_i
     dir.run(&["report", "a-topic"])
         .expect(1, &["`a-topic`, and for a topic the brokers are missing", "--brokers HOST:PORT"]);
     dir.run(&["report"]).expect(2, &["<DIR|FILE|TOPIC>"]);
+    dir.run(&["report", "no-topic"]).expect(1, &["there are here: `empty`, `other`"]);
+    dir.run(&["report", "empty", "-o", "no/page.html"]).expect(1, &["error: cannot write no/page.html: No such file"]);
+    dir.run(&["report", "empty", "--from", "2024-13-01"])
+        .expect(2, &["\"2024-13-01\" is no date; write it as 2024-12-31"]);
     dir.run(&["report", "empty", "--step", "soon"]).expect(2, &["a duration is written as `1h`"]);
 }
 
@@ -217,6 +241,34 @@ fn capture_is_of_the_days_that_are_asked_for_and_of_the_step_that_is_given() {
         .expect(1, &["lies behind the last one"]);
     let none = json(&dir, &["in.csv", "--from", "2025-01-01"]);
     assert_eq!(none["notes"][0], "24 records are of other days and left out.");
+}
+
+#[test]
+fn a_month_in_which_clocks_are_put_forward_is_complete_whatever_the_order_of_its_records() {
+    let job = "name = \"job\"\n[source]\ntype = \"csv\"\npath = \"in.csv\"\ntimestamp = \"timestamp\"\ntimezone = \"Europe/Rome\"\n\
+               key = { column = \"station\" }\nfields = [\"NO2\"]\n[sink]\ntype = \"csv\"\ndir = \"out\"\n";
+    let hours = (1..=31).flat_map(|day| (0..24).map(move |hour| (day, hour))).filter(|time| *time != (31, 2));
+    let mut lines: Vec<String> =
+        hours.map(|(day, hour)| format!("2024-03-{day:02} {hour:02}:00:00,a,{hour}.5\n")).collect();
+    lines.reverse();
+    lines.extend_from_within(..10);
+    let dir = TestDir::with(&[("job.toml", job), ("in.csv", &format!("timestamp,station,NO2\n{}", lines.concat()))]);
+    dir.run(&["run", "job.toml"]).expect(0, &[]);
+    let report = json(&dir, &["out"]);
+    let one = series(&report["data"][0], "NO2");
+    let month = one["capture"].as_array().expect("periods").iter().find(|one| one["period"] == "2024-03");
+    let month = month.expect("March");
+    assert_eq!((&month["expected"], &month["capture"], &month["partial"]), (&743.into(), &1.0.into(), &false.into()));
+    assert_eq!(
+        (&one["gaps"], &one["doubled"], &one["longest_gaps"]),
+        (&0.into(), &10.into(), &Value::Array(Vec::new()))
+    );
+    assert_eq!(report["data"][0]["stations"][0]["step_seconds"], 3600.0);
+    let note = report["notes"][0].as_str().expect("a note");
+    assert!(
+        note.starts_with("job: 10 readings stand at a time that another one of the same station and field has"),
+        "{note}"
+    );
 }
 
 #[test]

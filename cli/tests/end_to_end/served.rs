@@ -29,7 +29,7 @@ type = "null"
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-fn get(url: &str, token: Option<&str>) -> (u16, String) {
+pub(crate) fn get(url: &str, token: Option<&str>) -> (u16, String) {
     let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(DEADLINE));
     let agent: ureq::Agent = config.build().into();
     let mut request = agent.get(url);
@@ -48,7 +48,7 @@ pub(crate) fn address(run: &mut Running) -> String {
     err[begin..].split("/ shows").next().expect("an address").to_owned()
 }
 
-fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     loop {
         if let Some(found) = look() {
@@ -97,6 +97,18 @@ fn a_token_of_the_environment_opens_and_is_never_shown() {
     let dir = TestDir::with(&[("job.toml", &job)]);
     let missing = dir.run(&["run", "job.toml"]).expect(78, &["the environment variable `JOB_TOKEN`", "is not set"]);
     assert!(!missing.err.contains("done"), "{}", missing.err);
+    for token in ["s3cr\u{e9}t", "s3cret\u{1}x", " "] {
+        let refused = dir.run_with_env(&["run", "job.toml"], &[("JOB_TOKEN", token)]);
+        let refused =
+            refused.expect(78, &["the environment variable `JOB_TOKEN`, which `http_token_env` in [monitor] names,"]);
+        assert!(
+            refused.err.contains("visible characters of ASCII") && !refused.err.contains("s3cr"),
+            "{}",
+            refused.err
+        );
+        let top = dir.run_with_env(&["top", "127.0.0.1:1", "--token-env", "T"], &[("T", token)]);
+        assert!(!top.expect(2, &["`T`, which `--token-env` names, "]).err.contains("s3cr"));
+    }
     let mut run = dir.start_with_env(&["run", "job.toml"], &[("JOB_TOKEN", "s3cret-token")]);
     let url = address(&mut run);
     assert_eq!(get(&format!("{url}/metrics"), None).0, 401);
@@ -126,6 +138,34 @@ fn what_cannot_be_served_is_said_before_anything_runs() {
     let done = dir.run(&["run", "job.toml", "--http", &address]).expect(1, &[]);
     assert!(done.err.contains(&format!("error: {address} cannot be listened on, for `job`: ")), "{}", done.err);
     assert!(!dir.path(".aqpipe/job").exists(), "nothing has run");
+}
+
+#[test]
+fn that_nothing_is_served_although_an_address_is_set_is_said() {
+    let off = format!(
+        "{JOB}\n[monitor]\nenabled = false\nhttp = \"127.0.0.1:0\"\n\n[[monitor.notify]]\ncommand = [\"true\"]\n"
+    );
+    let on = off.replace("enabled = false\n", "");
+    let dir = TestDir::with(&[("off.toml", &off), ("on.toml", &on)]);
+    let warning = "`http` in [monitor] serves nothing: `enabled = false`";
+    dir.run(&["validate", "off.toml"])
+        .expect(0, &[warning, "off.toml:16:8", "[[monitor.notify]] tells nobody", "off.toml:18:1"]);
+    let validated = dir.run(&["validate", "on.toml"]).expect(0, &[]);
+    assert!(!validated.err.contains("warning"), "{}", validated.err);
+    let said = "INFO job: nothing is served at http://127.0.0.1:0/: monitoring is off";
+    for (file, more) in [("off.toml", &[][..]), ("on.toml", &["--no-monitoring"])] {
+        let mut run = dir.start(&[&["run", file, "--fresh"], more].concat());
+        run.wait_for_log(said);
+        run.wait_for_log("sample -> score -> null");
+        assert_eq!(run.err().contains(warning), file == "off.toml", "{}", run.err());
+        run.terminate();
+        run.wait().expect(0, &[]);
+    }
+    let mut served = dir.start(&["run", "off.toml", "--fresh", "--http", "127.0.0.1:0"]);
+    address(&mut served);
+    assert!(!served.err().contains("nothing is served"), "{}", served.err());
+    served.terminate();
+    served.wait().expect(0, &[]);
 }
 
 /// A pseudo terminal: the side of the one who looks, and that of the program.

@@ -1,5 +1,6 @@
 //! Brokers and disks in trouble, with transactions: a clear reason, and nothing lost or repeated afterwards.
 
+mod away;
 mod brokers;
 mod delivery;
 mod disk;

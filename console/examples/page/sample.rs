@@ -146,6 +146,7 @@ fn pipeline() -> PipelineStatus {
         is_open: partition != 3,
         read: 411_522 + partition * 1_234,
         lag,
+        lag_committed: lag,
         committed: Committed { read: 411_000 + partition * 1_200, ..Committed::default() },
         held: partition * 4,
     };
@@ -155,6 +156,7 @@ fn pipeline() -> PipelineStatus {
         age_seconds,
     };
     let alert = |alert: &str, subject: Option<&str>, firing, since: &str, text: &str| AlertStatus {
+        subjects: 1,
         alert: alert.into(),
         subject: subject.map(str::to_owned),
         firing,
@@ -224,12 +226,14 @@ fn pipeline() -> PipelineStatus {
             DeadLetterStatus {
                 stage: "kafka".into(),
                 reason: "not a JSON object".into(),
+                first_reason: "not a JSON object".into(),
                 count: 451,
                 first_place: "air-quality-data/2, offset 1822".into(),
             },
             DeadLetterStatus {
                 stage: "kafka".into(),
-                reason: "the timestamp is none of the formats <script>".into(),
+                reason: "the timestamp `…` is none of the formats <script>".into(),
+                first_reason: "the timestamp `99.99.2004` is none of the formats <script>".into(),
                 count: 14,
                 first_place: "air-quality-data/0, offset 99".into(),
             },

@@ -115,7 +115,10 @@ const PANELS: &[Panel] = &[
         "reqps",
         "aqpipe_errors_total",
         &[
-            ("rate(aqpipe_errors_total{$by}[$__rate_interval])", "{{pipeline}} errors"),
+            (
+                "sum by (pipeline, stage, class) (rate(aqpipe_errors_total{$by}[$__rate_interval]))",
+                "{{pipeline}} errors: {{stage}} {{class}}",
+            ),
             ("rate(aqpipe_retries_total{$by}[$__rate_interval])", "{{pipeline}} retries"),
             ("rate(aqpipe_connection_failures_total{$by}[$__rate_interval])", "{{pipeline}} failed connections"),
         ],

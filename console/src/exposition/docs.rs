@@ -20,7 +20,7 @@ With `[monitor] http = \"127.0.0.1:9600\"` in a pipeline, or `aqpipe run --http 
 | `/health` | 200; 503 with the reasons where a pipeline failed or is stuck. Alerts stand in the body and never change the code: a probe must not \
 restart what receives bad data |
 | `/ready` | 200 once every pipeline is connected, has its splits and has caught up as far as `ready_lag` asks; otherwise 503 with the \
-reasons. One that is done counts no more |
+reasons, such as `broker 10.0.0.7:9092 has not answered for 12 s`. One that is done counts no more |
 | `/api/status` | everything as JSON; its JSON Schema is `schemas/status.schema.json`, and `/api/status/schema` |
 | `/api/events` | server-sent events for the page: the parts of it that changed, once a second |
 
@@ -33,20 +33,25 @@ Bearer …`; a browser asks for it as a password, with any name. Without it ther
 their code alone, for probes carry no secrets. There is no TLS: for other machines, put a proxy with TLS before it.
 
 A listener holds 1,000 connections, or a quarter of the files that the process may open, and four fifths of them may be event streams;
-a connection lasts a minute, one with an event stream an hour. Answers may be 250 ms old, so that many clients cost no more than
+a connection lasts a minute, one with an event stream an hour, one without a request ten seconds. Where all are taken, the one that
+has waited longest for a request goes, so that a probe gets through. Answers may be 250 ms old, so that many clients cost no more than
 one, and a slow client is sent the newest state in place of all that it missed.
 
 `aqpipe top` shows `/api/status` in a terminal. `aqpipe state --json` says what is committed, without a running process; `read`,
-`written`, `dead_letters`, `filtered`, `made`, `merged`, `held` and `lag` mean there what they mean in `/api/status`. Its `lag` is null
-where no broker can be asked; there it counts from the last commit, and here from what was read. Either counts offsets: on a topic
-that is written in transactions each of these takes one beside its records, so a lag is at most so many records.
+`written`, `dead_letters`, `filtered`, `made`, `merged`, `held`, `lag` and `lag_committed` mean there what they mean in `/api/status`.
+
+There are two lags, called alike in `/api/status`, `--log-json` and `aqpipe state --json`: `lag` (here `aqpipe_lag_records`) is what waits
+behind what was *read*, `lag_committed` (`aqpipe_lag_committed_records`) what waits behind the last *commit*. Both are null where the source
+does not know, as where no broker can be asked. `aqpipe state` reads what is committed: while a process runs, or may run on another machine, it
+does not know what that has read, and `lag` is null. Either counts offsets: on a topic that is written in transactions each of these
+takes one beside its records, so a lag is at most so many records.
 
 ## Metrics
 
 What was *read* counts at once. What is called *committed* counts once its checkpoint is decided, so the difference of the two is
 what a restart would read again. Counters begin at 0 with each start of a pipeline.
 
-Every label has a bound: beyond 1,000 splits, 500 fields or 50 pairs of stage and reason, values are counted together as `other`,
+Every label has a bound: beyond 1,000 splits, 500 fields or 50 pairs of stage and reason of dead letters, values are counted together as `other`,
 and a value of more than 128 characters is cut and told apart by a digest. Of stations the 1,000 whose newest reading is oldest are
 named.
 

@@ -20,7 +20,7 @@ const RULES: &[Rule] = &[
         hold: "0s",
         severity: "warning",
         summary: "{{ $labels.pipeline }}: {{ $labels.alert }} fires",
-        description: "The pipeline's own alert fires for {{ $value }} subjects. /health says what was measured and the limit; \
+        description: "The pipeline's own alert fires; stations or fields concerned: {{ $value }}. /health says what was measured and the limit; \
                       `{{ $labels.alert }}` in [monitor.alerts] sets it.",
     },
     Rule {
@@ -42,11 +42,11 @@ const RULES: &[Rule] = &[
     },
     Rule {
         alert: "AqpipeErrors",
-        expr: "rate(aqpipe_errors_total[10m]) > 0.1",
+        expr: "sum by (instance, pipeline) (rate(aqpipe_errors_total[10m])) > 0.1",
         hold: "10m",
         severity: "warning",
         summary: "{{ $labels.pipeline }}: {{ $value | printf \"%.2f\" }} errors a second",
-        description: "Brokers or disks refuse requests; the log names them.",
+        description: "Brokers or disks refuse requests; the log names them, and aqpipe_errors_total says which stage fails and how.",
     },
     Rule {
         alert: "AqpipeFieldUnreadable",

@@ -1,6 +1,7 @@
 //! All metrics, sorted by name: what `/metrics` serves, what `docs/metrics.md` says, and what dashboard and rules may ask for.
 
-use aqpipe_engine::metrics::{CellProblem, FieldCells, Histogram, OTHER, Phase, SplitSnapshot};
+use aqpipe_engine::ErrorClass;
+use aqpipe_engine::metrics::{CellProblem, ENGINE, FieldCells, Histogram, OTHER, Phase, SplitSnapshot};
 use aqpipe_engine::record::{Flag, Provenance};
 
 use super::facts::{Facts, PipelineFacts};
@@ -61,7 +62,8 @@ pub const METRICS: &[Metric] = &[
     gauge(
         "aqpipe_alerts_firing",
         &["alert"],
-        "Stations, fields or other subjects for which an alert of `[monitor.alerts]` fires now; 0 where it is resolved",
+        "Stations or fields for which an alert of `[monitor.alerts]` fires now, those included that no message names; 1 where it is about the \
+         pipeline as a whole, 0 where it does not fire",
         |p, emit| p.alerts.iter().for_each(|(alert, firing)| emit(&[alert], Value::Count(*firing))),
     ),
     histogram(
@@ -198,12 +200,33 @@ pub const METRICS: &[Metric] = &[
             }
         },
     ),
-    counter("aqpipe_errors_total", &[], "Errors of brokers and disks, retried or not", |p, emit| {
-        count(emit, p.snapshot.errors);
-    }),
+    counter(
+        "aqpipe_errors_total",
+        &["stage", "class"],
+        "Errors that ended the run, and those after which a stage tried again, by the stage (`engine` where it was none) and what kind of \
+         thing failed (disk_full, permission, not_found, io, broker, configuration, dead_letters, panic, bug, other). Attempts to reach a \
+         broker are not among them",
+        |p, emit| {
+            let errors = &p.snapshot.errors_by;
+            errors.iter().for_each(|error| emit(&[&error.stage, error.class.name()], Value::Count(error.count)));
+            // A counter that begins at 1 has no increase to a query: what may come is there from the start.
+            let stages = p.snapshot.stages.iter().map(|(stage, _)| stage.as_str()).chain([ENGINE]);
+            for (stage, class) in stages.flat_map(|stage| ErrorClass::ALL.map(|class| (stage, class))) {
+                if !errors.iter().any(|error| error.stage == stage && error.class == class) {
+                    emit(&[stage, class.name()], Value::Count(0));
+                }
+            }
+        },
+    ),
+    counter(
+        "aqpipe_event_clock_ahead_checkpoints_total",
+        &[],
+        "Checkpoints whose newest timestamp lay ahead of the clock when they were committed: a clock is wrong, and they have no event latency",
+        |p, emit| count(emit, p.snapshot.checkpoints_ahead),
+    ),
     histogram(
         "aqpipe_event_latency_seconds",
-        "Checkpoints by the time from the newest timestamp among their records to their commit",
+        "Checkpoints by the time from the newest timestamp among their records to their commit, without those whose timestamp lay ahead",
         |p, emit| sizes(emit, &p.snapshot.event_latency_seconds),
     )
     .in_unit(SECONDS),
@@ -212,9 +235,15 @@ pub const METRICS: &[Metric] = &[
             count(emit, expected);
         }
     }),
-    counter("aqpipe_files_written_total", &[], "Output files that were made visible", |p, emit| {
-        count(emit, p.snapshot.files);
-    }),
+    counter(
+        "aqpipe_files_written_total",
+        &["output"],
+        "Files that were made visible, by what they hold: records or dead_letters",
+        |p, emit| {
+            emit(&["records"], Value::Count(p.snapshot.files));
+            emit(&["dead_letters"], Value::Count(p.snapshot.dead_letter_files));
+        },
+    ),
     gauge("aqpipe_held_records", &[], "Records that transforms held back at the last checkpoint", |p, emit| {
         count(emit, p.snapshot.held);
     }),
@@ -244,7 +273,17 @@ pub const METRICS: &[Metric] = &[
         "What the input had that is no record and no error, such as messages without a value",
         |p, emit| p.snapshot.notes.iter().for_each(|(note, count)| emit(&[note], Value::Count(*count))),
     ),
-    gauge("aqpipe_lag_records", &[], "Records that wait in the source, where it knows", |p, emit| {
+    gauge(
+        "aqpipe_lag_committed_records",
+        &[],
+        "Records that wait in the source behind the last commit, where it knows; what was read and is not committed is among them",
+        |p, emit| {
+            if let Some(lag) = p.snapshot.lag_committed {
+                count(emit, lag);
+            }
+        },
+    ),
+    gauge("aqpipe_lag_records", &[], "Records that wait in the source behind what was read, where it knows", |p, emit| {
         if let Some(lag) = p.snapshot.lag {
             count(emit, lag);
         }
@@ -266,6 +305,18 @@ pub const METRICS: &[Metric] = &[
         },
     )
     .in_unit(SECONDS),
+    counter(
+        "aqpipe_notifications_total",
+        &["hook", "outcome"],
+        "Notifications of alerts by hook (its `name`, or its place among `[[monitor.notify]]`) and by what became of them: delivered, failed \
+         (after all attempts) or dropped (too many waited, or the run was over)",
+        |p, emit| {
+            for hook in &p.snapshot.notifications {
+                let outcomes = [("delivered", hook.delivered), ("failed", hook.failed), ("dropped", hook.dropped)];
+                outcomes.iter().for_each(|(outcome, count)| emit(&[&hook.hook, outcome], Value::Count(*count)));
+            }
+        },
+    ),
     counter(
         "aqpipe_out_of_order_records_total",
         &[],
@@ -319,7 +370,7 @@ pub const METRICS: &[Metric] = &[
         "Committed records whose time is that of the record before them with the same key",
         |p, emit| count(emit, p.snapshot.counts.repeated),
     ),
-    counter("aqpipe_retries_total", &[], "Requests that were repeated", |p, emit| count(emit, p.snapshot.retries)),
+    counter("aqpipe_retries_total", &[], "Requests and commits that were repeated, also those that a rebalance refused", |p, emit| count(emit, p.snapshot.retries)),
     counter("aqpipe_split_committed_records_total", &["split"], "Records of a split read and committed", |p, emit| {
         each_split(p, emit, |split| Some(split.committed.read));
     }),
@@ -327,9 +378,15 @@ pub const METRICS: &[Metric] = &[
         each_split(p, emit, |split| Some(split.held));
     }),
     gauge(
+        "aqpipe_split_lag_committed_records",
+        &["split"],
+        "Records of a split that wait in the source behind the last commit, where it knows and this process reads it",
+        |p, emit| each_split(p, emit, |split| split.lag_committed),
+    ),
+    gauge(
         "aqpipe_split_lag_records",
         &["split"],
-        "Records of a split (a partition, a file) that wait in the source, where it knows and this process reads it",
+        "Records of a split (a partition, a file) that wait in the source behind what was read, where it knows and this process reads it",
         |p, emit| each_split(p, emit, |split| split.lag),
     ),
     gauge("aqpipe_split_open", &["split"], "1 where this process reads the split now, otherwise 0", |p, emit| {
@@ -375,7 +432,8 @@ pub const METRICS: &[Metric] = &[
     gauge("aqpipe_stations", &[], "Stations (keys of records) that are known, 100,000 at most", |p, emit| {
         count(emit, p.snapshot.stations.known);
     }),
-    counter("aqpipe_transferred_bytes_total", &["direction"], "Bytes read (in) and written (out)", |p, emit| {
+    counter("aqpipe_transferred_bytes_total", &["direction"], "Bytes read from the source (in), and bytes of output with those of dead letters (out): of files once they are visible, of messages \
+         once they are handed to the client", |p, emit| {
         emit(&["in"], Value::Count(p.snapshot.bytes_in));
         emit(&["out"], Value::Count(p.snapshot.bytes_out));
     })
@@ -389,7 +447,7 @@ pub const METRICS: &[Metric] = &[
     gauge("aqpipe_up", &[], "1 where the pipeline is alive (`/health`), 0 where it failed or is stuck", |p, emit| {
         count(emit, p.alive.into());
     }),
-    gauge("aqpipe_uptime_seconds", &[], "Time since the pipeline was started", |p, emit| {
+    gauge("aqpipe_uptime_seconds", &[], "Time since the pipeline was started, until its end where it is over", |p, emit| {
         emit(&[], Value::Quantity(p.snapshot.uptime.as_secs_f64()));
     })
     .in_unit(SECONDS),

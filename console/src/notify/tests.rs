@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
+use aqpipe_engine::metrics::Metrics;
 use aqpipe_engine::monitor::{AlertChange, AlertKind, AlertListener as _, AlertState, AlertStatus, NotifySettings};
 use serde_json::{Value, json};
 
@@ -195,9 +196,12 @@ fn each_target_gets_what_it_asks_for_and_one_that_hangs_holds_nobody_up() {
     let (working, requests) = server(vec![Answer::Status(200); 9]);
     let targets = [
         settings(json!({ "webhook": hanging, "timeout_secs": 300 })),
-        settings(json!({ "webhook": working, "on": ["resolved"], "alerts": ["quality", "silent_after"] })),
+        settings(
+            json!({ "webhook": working, "name": "named", "on": ["resolved"], "alerts": ["quality", "silent_after"] }),
+        ),
     ];
-    let notifier = Notifier::with_retry_delay("p", &targets, SOON).expect("targets");
+    let metrics = Arc::<Metrics>::default();
+    let notifier = Notifier::with_retry_delay("p", &targets, &metrics, SOON).expect("targets");
     let began = Instant::now();
     for _ in 0..200 {
         notifier.changed(&change(AlertKind::Throughput, AlertState::Resolved));
@@ -212,17 +216,22 @@ fn each_target_gets_what_it_asks_for_and_one_that_hangs_holds_nobody_up() {
     assert_eq!(requests.try_iter().count(), 0);
     notifier.changed(&change(AlertKind::Quality, AlertState::Resolved));
     assert_eq!(requests.try_iter().count(), 0, "nothing after the end");
+    let told = metrics.snapshot().notifications;
+    let told: Vec<_> = told.iter().map(|hook| (&*hook.hook, hook.delivered, hook.failed)).collect();
+    assert_eq!(told, [("1", 0, 0), ("named", 1, 0)]);
+    assert_eq!(metrics.snapshot().notifications[0].dropped, 401, "what waited at the end is given up");
 }
 
 #[test]
 fn what_is_left_at_the_end_is_delivered() {
     let (url, requests) = server(vec![Answer::Status(200); 50]);
     let targets = [settings(json!({ "webhook": url }))];
-    let notifier: Arc<Notifier> = Notifier::with_retry_delay("p", &targets, SOON).expect("a target");
+    let metrics = Arc::<Metrics>::default();
+    let notifier: Arc<Notifier> = Notifier::with_retry_delay("p", &targets, &metrics, SOON).expect("a target");
     (0..20).for_each(|_| notifier.changed(&change(AlertKind::Quality, AlertState::Firing)));
     notifier.finish(Instant::now() + PATIENCE);
     assert_eq!(requests.try_iter().count(), 20);
-    assert!(Notifier::start("p", &[]).is_none());
+    assert!(Notifier::start("p", &[], &metrics).is_none());
 }
 
 #[test]

@@ -3,11 +3,18 @@
 use aqpipe_engine::printable;
 use maud::{Markup, html};
 
-use crate::numbers::{count, number};
+use crate::names::{is_long, name};
+use crate::numbers::{count, number, plural};
 
 /// Text from outside on one line, with nothing in it that is not seen. maud escapes it as markup.
 pub(super) fn plain(text: &str) -> std::borrow::Cow<'_, str> {
     printable::line(text)
+}
+
+/// The head of a row: a name from outside, on several lines where it is long.
+pub(super) fn row_head(text: &str) -> Markup {
+    let text = name(text);
+    html! { th scope="row" .long[is_long(&text)] { (text) } }
 }
 
 /// A message of ours: what stands between backticks is code.
@@ -85,10 +92,10 @@ pub(super) fn fold(id: &str, summary: &str, content: &Markup) -> Markup {
     }
 }
 
-/// How many more there are than were shown.
+/// How many more there are than were shown; `what` is one of them.
 pub(super) fn more(all: usize, shown: usize, what: &str) -> Markup {
-    let left = all.saturating_sub(shown);
-    html! { @if left > 0 { p.note { (count(left as u64)) " more " (what) " are in " a href="/api/status" { "/api/status" } "." } } }
+    let left = all.saturating_sub(shown) as u64;
+    html! { @if left > 0 { p.note { "Not shown here: " (count(left)) " more " (plural(left, what)) ". All are in " a href="/api/status" { "/api/status" } "." } } }
 }
 
 /// A time of a status, to the second and without its zone, which is always UTC.

@@ -63,7 +63,13 @@ fn model(name: &str, many: usize) -> Model {
             others: 0,
         },
         dead_letters: (0..many)
-            .map(|_| DeadLetterStatus { stage: text(), reason: text(), count: 1, first_place: text() })
+            .map(|_| DeadLetterStatus {
+                stage: text(),
+                reason: text(),
+                first_reason: text(),
+                count: 1,
+                first_place: text(),
+            })
             .collect(),
         clients: vec![aqpipe_engine::metrics::ClientFigures { client: text(), ..Default::default() }],
         notes: BTreeMap::from([(text(), 1)]),
@@ -232,4 +238,45 @@ fn the_state_is_a_word_as_well_as_a_colour() {
 fn the_script_is_short() {
     let script = ASSETS.iter().find(|asset| asset.path == "/page.js").map_or("", |asset| asset.text);
     assert!(script.lines().count() <= 100);
+}
+
+#[test]
+fn a_test_that_looks_at_a_field_and_never_objected_is_a_nought_and_one_that_does_not_look_a_dot() {
+    let mut model = model("air-quality", 3);
+    for (at, field) in model.status.pipelines[0].fields.iter_mut().enumerate() {
+        let test = |test: &str, fail: u64| TestStatus { test: test.into(), suspect: 0, fail };
+        field.tests = match at {
+            0 => vec![test("gross_range", 7)],
+            1 => vec![test("gross_range", 0)],
+            _ => Vec::new(),
+        };
+    }
+    let html = page(&model);
+    let picture = html.split("Values to which tests objected, by field and test").nth(1).expect("the heat map");
+    let picture = &picture[..picture.find("</svg>").expect("its end")];
+    for text in [">7</text>", ">0</text>", ">·</text>"] {
+        assert_eq!(picture.matches(text).count(), 1, "{text} in {picture}");
+    }
+}
+
+#[test]
+fn reasons_whose_classes_read_alike_are_told_apart_by_an_example() {
+    let mut model = model("air-quality", 2);
+    for (at, group) in model.status.pipelines[0].dead_letters.iter_mut().enumerate() {
+        group.reason = ["`…` is no time", "… is no time"][at].into();
+        group.first_reason = ["`2004-13` is no time", "the 13th is no time"][at].into();
+    }
+    let html = page(&model);
+    assert!(html.contains("<code>2004-13</code> is no time") && html.contains("the 13th is no time"));
+}
+
+#[test]
+fn names_of_any_length_are_whole_or_cut_in_their_middle_by_one_rule() {
+    let long = format!("{}-at-the-end", "station-with-a-long-name-".repeat(5));
+    let html = page(&model(&long, 1));
+    assert!(html.contains(&format!("class=\"long\" scope=\"row\">{long}</th>")), "whole, and over several lines");
+    let endless = format!("{}-at-the-end", "x".repeat(3_000));
+    let html = page(&model(&endless, 1));
+    let shown = crate::names::name(&endless).into_owned();
+    assert!(shown.ends_with("-at-the-end") && html.contains(&format!("scope=\"row\">{shown}</th>")));
 }

@@ -12,7 +12,7 @@ use kuva::render::render::{Primitive, Scene, render_calendar};
 use super::frame::Frame;
 use super::ink::{MISSING, Shade};
 use super::time_axis::{date, seconds};
-use crate::numbers::{count, percent};
+use crate::numbers::{counted, percent};
 
 /// Rows of a year, or of half a year: enough for a decade of data, and a date that is wrong by far does not fill a page.
 const MAX_ROWS: usize = 10;
@@ -101,7 +101,7 @@ fn join_days(scene: &mut Scene) {
 
 fn about(days: &[(String, f64)], what: &str, left_out: usize) -> String {
     let (Some((first, _)), Some((last, _))) = (days.first(), days.last()) else { return String::new() };
-    let mut text = format!("{} days from {first} to {last}. ", count(days.len() as u64));
+    let mut text = format!("{} from {first} to {last}. ", counted(days.len() as u64, "day"));
     let mean = days.iter().map(|(_, share)| share).sum::<f64>() / days.len() as f64;
     text += &format!("On average {} {what}. ", percent(mean));
     let lowest = days.iter().min_by(|a, b| a.1.total_cmp(&b.1));
@@ -110,7 +110,7 @@ fn about(days: &[(String, f64)], what: &str, left_out: usize) -> String {
         text += &format!("Lowest {} on {low_day}, highest {} on {high_day}.", percent(*low), percent(*high));
     }
     if left_out > 0 {
-        text += &format!(" {left_out} earlier rows are not drawn.");
+        text += &format!(" Not drawn: {}.", counted(left_out as u64, "earlier row"));
     }
     text
 }

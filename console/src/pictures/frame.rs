@@ -11,6 +11,7 @@ use kuva::render::render::{Primitive, Scene, TextAnchor, render_multiple};
 use kuva::render::theme::Theme;
 
 use super::{ink, svg};
+use crate::names::shortened;
 use crate::numbers::number;
 
 /// The longest label of an axis or legend; a text of any length may name a field.
@@ -70,8 +71,22 @@ impl<'a> Frame<'a> {
 
     /// Draws the plots; `about` says in words and numbers what can be seen. Names in it went through [`label`].
     pub(super) fn draw(self, plots: Vec<Plot>, layout: Layout, about: &str) -> String {
+        self.draw_over(plots, layout, about, |_| Vec::new())
+    }
+
+    /// Draws the plots, and over them what `over` makes of the places on their axes.
+    pub(super) fn draw_over(
+        self,
+        plots: Vec<Plot>,
+        layout: Layout,
+        about: &str,
+        over: impl FnOnce(&ComputedLayout) -> Vec<Primitive>,
+    ) -> String {
         let layout = fitted(layout);
-        self.write(&render_multiple(plots, layout), about)
+        let drawn = over(&ComputedLayout::from_layout(&layout));
+        let mut scene = render_multiple(plots, layout);
+        drawn.into_iter().for_each(|one| scene.add(one));
+        self.write(&scene, about)
     }
 
     /// Writes a scene that needs no layout.
@@ -140,15 +155,7 @@ pub(super) fn entry(label_of: &str, color: &str, shape: LegendShape) -> LegendEn
 
 /// A label from outside on one line, shortened in its middle.
 pub(super) fn label(text: &str) -> String {
-    let text = printable::line(text);
-    let count = text.chars().count();
-    if count <= LABEL_MAX_CHARS {
-        return text.into_owned();
-    }
-    let half = (LABEL_MAX_CHARS - 1) / 2;
-    let head: String = text.chars().take(half).collect();
-    let tail: String = text.chars().skip(count - half).collect();
-    format!("{head}…{tail}")
+    shortened(printable::line(text), LABEL_MAX_CHARS).into_owned()
 }
 
 /// Whether a number has a place on an axis.
@@ -183,7 +190,7 @@ mod tests {
     #[test]
     fn a_label_is_shortened_in_its_middle() {
         assert_eq!(label("NO2(GT)"), "NO2(GT)");
-        assert_eq!(label(&"long".repeat(40)).chars().count(), 21);
+        assert_eq!(label(&"long".repeat(40)).chars().count(), LABEL_MAX_CHARS);
         assert_eq!(label("a\nb"), "a\\nb");
     }
 }

@@ -9,11 +9,14 @@ use kuva::render::plots::Plot;
 
 use super::frame::{Frame, label};
 use super::ink::{MISSING, Shade};
-use crate::numbers::{count, percent};
+use crate::numbers::{count, counted, percent};
 
 /// More than this is a table, not a picture.
 const MAX_ROWS: usize = 40;
 const MAX_COLUMNS: usize = 24;
+
+/// What stands in a cell of a test that the field does not undergo.
+const NOT_TESTED: &str = "·";
 
 /// One cell.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,8 +27,8 @@ pub struct HeatCell {
     pub share: f64,
 }
 
-/// Rows × columns, each cell with its count and coloured by its share. `cells` go row by row; none is a cell that has no
-/// meaning, such as a test that a field does not undergo. The picture is as tall as its rows need.
+/// Rows × columns, each cell with its count and coloured by its share. `cells` go row by row; none is a test that a field does not
+/// undergo, and stands as a dot: it is no 0. The picture is as tall as its rows need.
 #[must_use]
 pub fn heat_map(frame: Frame<'_>, shade: Shade, rows: &[&str], columns: &[&str], cells: &[Option<HeatCell>]) -> String {
     if rows.is_empty() || columns.is_empty() || cells.len() != rows.len().saturating_mul(columns.len()) {
@@ -70,12 +73,10 @@ pub fn heat_map(frame: Frame<'_>, shade: Shade, rows: &[&str], columns: &[&str],
         .with_x_label_overlap(AxisLabelOverlap::Allow);
     for (y, (_, cells)) in shown.iter().enumerate() {
         for (x, cell) in cells.iter().enumerate() {
-            if let Some(cell) = cell.filter(|cell| cell.count > 0) {
-                // kuva writes six units above the place, and a row has about 26.
-                let y = y as f64 + 1.0 - 0.37;
-                layout = layout
-                    .with_annotation(TextAnnotation::new(brief(cell.count), x as f64 + 1.0, y).with_font_size(11));
-            }
+            let text = cell.map_or_else(|| NOT_TESTED.to_owned(), |cell| brief(cell.count));
+            // kuva writes six units above the place, and a row has about 26.
+            let y = y as f64 + 1.0 - 0.37;
+            layout = layout.with_annotation(TextAnnotation::new(text, x as f64 + 1.0, y).with_font_size(11));
         }
     }
     let about = about(&shown, columns, left_out);
@@ -116,18 +117,22 @@ fn about(shown: &[(&str, &[Option<HeatCell>])], columns: &[&str], left_out: (usi
         .filter(|(cell, ..)| cell.count > 0)
         .collect();
     worst.sort_by(|a, b| share(b.0).total_cmp(&share(a.0)).then(b.0.count.cmp(&a.0.count)));
-    let mut text = format!("{} rows, {} columns. ", shown.len(), columns.len());
+    let mut text = format!("{}, {}. ", counted(shown.len() as u64, "row"), counted(columns.len() as u64, "column"));
     if worst.is_empty() {
-        text += "Every cell is 0. ";
+        text += "No cell is more than 0. ";
     } else {
         let named = worst.iter().take(5).map(|(cell, row, column)| {
             format!("{} {}: {} ({})", label(row), label(column), count(cell.count), percent(share(*cell)))
         });
         text += &format!("Highest: {}. ", named.collect::<Vec<_>>().join("; "));
     }
-    for (many, what) in [(left_out.0, "rows"), (left_out.1, "columns")] {
+    let untested = shown.iter().flat_map(|(_, cells)| *cells).filter(|cell| cell.is_none()).count() as u64;
+    if untested > 0 {
+        text += &format!("{} not tested. ", counted(untested, "cell"));
+    }
+    for (many, what) in [(left_out.0, "more row"), (left_out.1, "more column")] {
         if many > 0 {
-            text += &format!("{many} more {what} are not drawn. ");
+            text += &format!("Not drawn: {}. ", counted(many as u64, what));
         }
     }
     text.trim_end().into()

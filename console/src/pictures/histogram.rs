@@ -5,7 +5,7 @@ use kuva::render::plots::Plot;
 
 use super::frame::{Frame, drawn, label};
 use super::ink;
-use crate::numbers::{count, number, percent};
+use crate::numbers::{count, counted, number, percent};
 
 /// Bars are still told apart on half a page.
 const MAX_BARS: usize = 100;
@@ -36,7 +36,7 @@ pub fn histogram(frame: Frame<'_>, unit: Option<&str>, edges: &[f64], counts: &[
         layout = layout.with_x_label(label(unit));
     }
     let unit = unit.map(|unit| format!(" {}", label(unit))).unwrap_or_default();
-    let mut about = format!("{} values from {} to {}{unit}. ", count(total), number(low), number(high));
+    let mut about = format!("{} from {} to {}{unit}. ", counted(total, "value"), number(low), number(high));
     if let Some(at) = counts.iter().position(|count| *count == most) {
         let share = percent(most as f64 / total as f64);
         about += &format!(

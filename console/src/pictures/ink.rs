@@ -6,6 +6,8 @@ pub(super) const OBSERVED: &str = "observed";
 pub(super) const SUSPECT: &str = "suspect";
 pub(super) const FAIL: &str = "fail";
 pub(super) const FILLED: &str = "filled";
+pub(super) const UNREADABLE: &str = "unreadable";
+pub(super) const LIMIT: &str = "limit";
 pub(super) const MISSING: &str = "missing";
 
 /// Eight colours that stay apart for people who see few: after Okabe and Ito.

@@ -2,13 +2,13 @@
 //!
 //! | Picture | Function |
 //! | --- | --- |
-//! | readings of a field over time, gaps open, flags and fills marked | [`series`] |
+//! | readings of a field over time, gaps open, flags, fills and limits marked | [`series`] |
 //! | rates, scores and shares over time | [`trend`] |
 //! | a distribution | [`histogram`] |
 //! | fields × tests | [`heat_map`] |
 //! | days by a share | [`calendar`] |
 //! | a usual day, week or year | [`profile`] |
-//! | what is there when, by station or field | [`availability`] |
+//! | what share of the readings is there when, by station or field | [`availability`] |
 //! | fills of fields by method | [`stacked_bars`] |
 //! | a line on a terminal | [`terminal_line`] |
 //!
@@ -27,6 +27,7 @@ mod frame;
 mod heat_map;
 mod histogram;
 mod ink;
+mod limits;
 mod look;
 mod profile;
 mod reduce;
@@ -38,12 +39,13 @@ mod terminal;
 mod time_axis;
 mod trend;
 
-pub use availability::{Presence, Row, Span, availability};
+pub use availability::{Held, Row, Span, availability};
 pub use calendar::calendar;
 pub use frame::Frame;
 pub use heat_map::{HeatCell, heat_map};
 pub use histogram::histogram;
 pub use ink::Shade;
+pub use limits::Limit;
 pub use profile::{Step, profile};
 pub use series::{Mark, Reading, series};
 pub use stacked_bars::{Bar, stacked_bars};

@@ -8,6 +8,7 @@ use kuva::render::plots::Plot;
 
 use super::frame::{Frame, drawn, entry, label, range, roomy, with_legend};
 use super::ink;
+use super::limits::{Limit, Limits};
 use super::reduce::{Point, lowest_and_highest, runs};
 use super::time_axis::{minute, seconds, spread, with_times};
 use crate::numbers::{count, number};
@@ -62,13 +63,16 @@ pub struct Reading {
 }
 
 /// A field over time: a line through what was measured, open at gaps, fills and failures; suspect, failed and filled
-/// values as marks of their own shape and colour. Readings may come in any order; `unit` stands at the y axis.
+/// values as marks of their own shape and colour. Readings may come in any order; `unit` stands at the y axis. Limits are lines with
+/// their text; those far from all values are named in the description alone.
 #[must_use]
-pub fn series(frame: Frame<'_>, unit: Option<&str>, readings: &[Reading]) -> String {
+pub fn series(frame: Frame<'_>, unit: Option<&str>, readings: &[Reading], limits: &[Limit]) -> String {
     let field = Field::of(readings);
     let (Some(times), Some(scale)) = (field.times, field.scale()) else {
         return frame.empty("no readings");
     };
+    let limits = Limits::of(limits, scale);
+    let scale = limits.scale;
     let mut plots = Vec::new();
     let mut legend: Vec<LegendEntry> = Vec::new();
     let line = lowest_and_highest(&field.line, LINE_MAX_POINTS);
@@ -108,7 +112,8 @@ pub fn series(frame: Frame<'_>, unit: Option<&str>, readings: &[Reading]) -> Str
     if let Some(unit) = unit {
         layout = layout.with_y_label(label(unit));
     }
-    frame.draw(plots, with_legend(layout, legend), &field.about(unit, scale))
+    let about = field.about(unit, scale) + &limits.about();
+    frame.draw_over(plots, with_legend(layout, legend), &about, |places| limits.draw(places))
 }
 
 /// The readings apart by what is known of them.
@@ -213,7 +218,7 @@ impl Field {
             (self.fail.len(), "fail"),
             (self.filled.len(), "filled, not observed"),
             (self.missing, "missing"),
-            (gaps, "gaps in the line"),
+            (gaps, if gaps == 1 { "gap in the line" } else { "gaps in the line" }),
             (self.beyond, "not drawn, for they are out of any scale"),
             (
                 self.fail.iter().filter(|p| p.y < scale.0 || p.y > scale.1).count(),

@@ -6,7 +6,7 @@ use kuva::render::plots::Plot;
 
 use super::frame::{Frame, drawn, entry, label, with_legend};
 use super::ink;
-use crate::numbers::number;
+use crate::numbers::{counted, number};
 
 /// More rows are a table.
 const MAX_ROWS: usize = 40;
@@ -68,7 +68,7 @@ fn about(rows: &[(&str, Vec<f64>)], parts: &[&str], unit: &str, left_out: usize)
         text += &format!("{}: {named}. ", label(name));
     }
     if left_out > 0 {
-        text += &format!("{left_out} more rows are not drawn.");
+        text += &format!("Not drawn: {}.", counted(left_out as u64, "more row"));
     }
     text.trim_end().into()
 }

@@ -12,6 +12,7 @@ use kuva::render::render::{Primitive, Scene, TextAnchor};
 use maud::{Markup, PreEscaped, html};
 
 use super::coordinates::{short, shortened};
+use super::ink;
 use super::look::{Look, class, is_ink};
 
 /// The scene as `<svg class="pic" role="img">` with its title and its description.
@@ -35,8 +36,22 @@ pub(super) fn write(scene: &Scene, title: &str, about: &str) -> String {
     .into_string()
 }
 
+/// The class of a text that stands over lines. Others have the one colour of all texts.
+fn over_lines(color: Option<&Color>) -> Option<&'static str> {
+    matches!(color, Some(Color::Css(word)) if &**word == ink::LIMIT).then_some("t-limit")
+}
+
 /// The room around what is drawn.
 const MARGIN: f64 = 4.0;
+
+/// How a text stands.
+struct Letters {
+    size: u32,
+    anchor: TextAnchor,
+    /// In degrees.
+    rotate: Option<f64>,
+    bold: bool,
+}
 
 #[derive(Default)]
 struct Pen {
@@ -85,12 +100,14 @@ impl Pen {
                     self.add(look, &d);
                 }
             }
-            Primitive::Text { x, y, content, size, anchor, rotate, bold, .. } => {
-                self.text((*x, *y), content, *size, *anchor, *rotate, *bold);
+            Primitive::Text { x, y, content, size, anchor, rotate, bold, color } => {
+                let letters = Letters { size: *size, anchor: *anchor, rotate: *rotate, bold: *bold };
+                self.text((*x, *y), content, &letters, color.as_ref());
             }
             Primitive::RichText { x, y, spans, size, anchor, .. } => {
                 let content: String = spans.iter().map(|span| span.text.as_str()).collect();
-                self.text((*x, *y), &content, *size, *anchor, None, false);
+                let letters = Letters { size: *size, anchor: *anchor, rotate: None, bold: false };
+                self.text((*x, *y), &content, &letters, None);
             }
             Primitive::GroupStart { title, .. } => {
                 if title.is_some() {
@@ -127,9 +144,16 @@ impl Pen {
 
     fn line(&mut self, points: &[(f64, f64)], stroke: &Color, width: f64, dash: Option<&String>) {
         let mut d = String::with_capacity(points.len() * 12);
+        let mut last = String::new();
         for (x, y) in points.iter().filter(|(x, y)| x.is_finite() && y.is_finite()) {
             self.reach(*y, *y);
-            let _ = write!(d, "{}{} {}", if d.is_empty() { 'M' } else { 'L' }, short(*x), short(*y));
+            let (x, y) = (short(*x), short(*y));
+            let _ = match d.is_empty() {
+                true => write!(d, "M{x} {y}"),
+                false if y == last => write!(d, "H{x}"),
+                false => write!(d, "L{x} {y}"),
+            };
+            last = y;
         }
         self.add(Look { class: class(None, Some(stroke)), width: Some(width), dash: dash.cloned(), opacity: None }, &d);
     }
@@ -144,15 +168,8 @@ impl Pen {
         }
     }
 
-    fn text(
-        &mut self,
-        (x, y): (f64, f64),
-        content: &str,
-        size: u32,
-        anchor: TextAnchor,
-        rotate: Option<f64>,
-        bold: bool,
-    ) {
+    fn text(&mut self, (x, y): (f64, f64), content: &str, letters: &Letters, color: Option<&Color>) {
+        let &Letters { size, anchor, rotate, bold } = letters;
         if content.is_empty() || !x.is_finite() || !y.is_finite() {
             return;
         }
@@ -172,7 +189,7 @@ impl Pen {
         };
         let turn = rotate.filter(|angle| angle.is_finite()).map(|angle| format!("rotate({} {x} {y})", short(angle)));
         let text: Markup = html! {
-            text x=(x) y=(y) font-size=(size) text-anchor=[anchor] transform=[turn] font-weight=[bold.then_some("600")] {
+            text class=[over_lines(color)] x=(x) y=(y) font-size=(size) text-anchor=[anchor] transform=[turn] font-weight=[bold.then_some("600")] {
                 (content)
             }
         };

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::{
-    Bar, Frame, HeatCell, Line, Mark, Presence, Reading, Row, STYLE, Scale, Shade, Span, Step, availability, calendar,
-    heat_map, histogram, profile, series, stacked_bars, terminal_line, trend,
+    Bar, Frame, HeatCell, Held, Limit, Line, Mark, Reading, Row, STYLE, Scale, Shade, Span, Step, availability,
+    calendar, heat_map, histogram, profile, series, stacked_bars, terminal_line, trend,
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -20,6 +20,8 @@ fn all(name: &str, values: &[f64], times: &[i64]) -> Vec<String> {
         .enumerate()
         .map(|(at, (time_ms, value))| Reading { time_ms: *time_ms, value: *value, mark: marks[at % 4] })
         .collect();
+    let limits: Vec<Limit> =
+        values.iter().take(4).map(|value| Limit { value: *value, name: name.into(), fails: *value > 0.0 }).collect();
     let counts: Vec<u64> = values.iter().skip(1).map(|value| *value as u64).collect();
     let cells: Vec<Option<HeatCell>> = values
         .iter()
@@ -31,11 +33,15 @@ fn all(name: &str, values: &[f64], times: &[i64]) -> Vec<String> {
         .iter()
         .map(|value| Step { name: name.into(), middle_low_high: Some((*value, value - 1.0, value * 2.0)) })
         .collect();
-    let presences = [Presence::Present, Presence::Filled, Presence::Missing];
     let spans: Vec<Span> = times
         .windows(2)
         .enumerate()
-        .map(|(at, pair)| Span { from_ms: pair[0], to_ms: pair[1], presence: presences[at % 3] })
+        .map(|(at, pair)| {
+            let part = |kind: usize| (at * kind % 7) as f64;
+            let held =
+                Held { valid: part(1), filled: part(2), failed: part(3), unreadable: part(4), missing: values[at] };
+            Span { from_ms: pair[0], to_ms: pair[1], held }
+        })
         .collect();
     let bar = Bar { name, values: values.to_vec() };
     [Frame::half(name), Frame::full(name)]
@@ -43,7 +49,7 @@ fn all(name: &str, values: &[f64], times: &[i64]) -> Vec<String> {
         .flat_map(|frame| {
             let lines = [Line { name, points: &points }, Line { name, points: &[] }];
             [
-                series(frame, Some(name), &readings),
+                series(frame, Some(name), &readings, &limits),
                 trend(frame, Some(name), Scale::Fitted, &lines),
                 trend(frame, None, Scale::FromZero, &lines),
                 trend(frame, None, Scale::Between(0.0, 1.0), &lines[..1]),
@@ -91,7 +97,7 @@ fn a_picture_of_nothing_says_so() {
 #[test]
 fn one_point_is_drawn() {
     for svg in [
-        series(Frame::half("NO2"), None, &[Reading { time_ms: 0, value: Some(3.0), mark: Mark::Observed }]),
+        series(Frame::half("NO2"), None, &[Reading { time_ms: 0, value: Some(3.0), mark: Mark::Observed }], &[]),
         trend(Frame::half("rate"), None, Scale::Fitted, &[Line { name: "read", points: &[(0, Some(3.0))] }]),
     ] {
         is_whole(&svg);
@@ -119,11 +125,11 @@ fn a_year_of_days_has_a_text_for_each_and_stays_small() {
 fn a_gap_a_fill_and_a_failure_leave_the_line_open() {
     let reading = |hour: i64, value: f64, mark| Reading { time_ms: hour * HOUR_MS, value: Some(value), mark };
     let mut readings: Vec<Reading> = (0..40).map(|hour| reading(hour, hour as f64, Mark::Observed)).collect();
-    let joined = series(Frame::half("NO2"), None, &readings);
+    let joined = series(Frame::half("NO2"), None, &readings, &[]);
     readings[10].mark = Mark::Filled;
     readings[20].mark = Mark::Fail;
     readings[30].value = None;
-    let open = series(Frame::half("NO2"), None, &readings);
+    let open = series(Frame::half("NO2"), None, &readings, &[]);
     let pieces = |svg: &str| {
         svg.split("<path")
             .filter(|path| path.contains("\"s-observed\""))
@@ -140,10 +146,45 @@ fn failures_far_off_do_not_flatten_the_rest() {
         .map(|hour| Reading { time_ms: hour * HOUR_MS, value: Some(hour as f64), mark: Mark::Observed })
         .collect();
     readings[7] = Reading { value: Some(1e9), mark: Mark::Fail, ..readings[7] };
-    let svg = series(Frame::half("NO2"), None, &readings);
+    let svg = series(Frame::half("NO2"), None, &readings, &[]);
     assert!(svg.contains("1 of the failures off the scale, at its edge"), "{svg}");
     assert!(svg.contains("highest 1.00e9"), "{svg}");
     assert!(svg.contains(">40</text>") || svg.contains(">50</text>"), "{svg}");
+}
+
+#[test]
+fn limits_are_lines_with_a_text_and_those_far_off_are_named_and_not_drawn() {
+    let readings: Vec<Reading> = (0..40)
+        .map(|hour| Reading { time_ms: hour * HOUR_MS, value: Some(hour as f64), mark: Mark::Observed })
+        .collect();
+    let limit = |value: f64, name: &str, fails| Limit { value, name: name.into(), fails };
+    let limits = [limit(45.0, "fail above 45", true), limit(30.0, "suspect above 30", false), limit(9e3, "far", true)];
+    let svg = series(Frame::half("NO2"), None, &readings, &limits);
+    let lines: Vec<&str> = svg.split("<path").filter(|path| path.contains("\"s-limit\"")).collect();
+    assert_eq!(lines.len(), 2, "{svg}");
+    assert!(
+        lines[0].contains("stroke-dasharray=\"8 3\"") && lines[1].contains("stroke-dasharray=\"2 3\""),
+        "{lines:?}"
+    );
+    let place = |line: &str| {
+        let d = line.split("d=\"M").nth(1).and_then(|d| d.split(['L', 'H']).next()).expect("a line");
+        d.split(' ').nth(1).and_then(|y| y.parse::<f64>().ok()).expect("a place")
+    };
+    assert!(place(lines[0]) < place(lines[1]), "45 lies above 30");
+    assert!(svg.contains(">fail above 45</text>") && svg.contains(">suspect above 30</text>"), "{svg}");
+    assert!(svg.contains("Limits: fail above 45, suspect above 30. Beyond the scale: far."), "{svg}");
+    // Texts of limits that are close share a place.
+    let near = [limit(30.0, "suspect above 30", false), limit(30.5, "fail above 30.5", true)];
+    assert!(series(Frame::half("NO2"), None, &readings, &near).contains(">suspect above 30, fail above 30.5</text>"));
+}
+
+#[test]
+fn a_test_that_never_objected_is_told_from_one_that_does_not_look() {
+    let cell = |count: u64| Some(HeatCell { count, share: 0.0 });
+    let svg = heat_map(Frame::half("t"), Shade::Worse, &["a", "b"], &["x"], &[cell(0), None]);
+    assert!(svg.contains(">0</text>") && svg.contains(">·</text>"), "{svg}");
+    assert!(svg.contains("a, x: 0 (0 %)") && svg.contains("b, x: not tested"), "{svg}");
+    assert!(svg.contains("f-worse0") && svg.contains("1 cell not tested."), "{svg}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::frame::{Frame, drawn, entry, label, range, roomy, with_legend};
 use super::ink;
 use super::reduce::{Point, lowest_and_highest, runs};
 use super::time_axis::{minute, seconds, spread, with_times};
-use crate::numbers::{count, number};
+use crate::numbers::{counted, number};
 
 /// All lines share this many points.
 const MAX_POINTS: usize = 2_000;
@@ -80,7 +80,7 @@ pub fn trend(frame: Frame<'_>, unit: Option<&str>, scale: Scale, lines: &[Line<'
         about += &about_line(name, points, unit);
     }
     if left_out > 0 {
-        about += &format!("{left_out} more lines are not drawn.");
+        about += &format!("Not drawn: {}.", counted(left_out as u64, "more line"));
     }
     let mut layout = with_times(frame.layout(times, shown), times);
     if scale != Scale::Fitted {
@@ -118,7 +118,7 @@ fn about_line(name: &str, points: &[Point], unit: Option<&str>) -> String {
     let unit = unit.map(|unit| format!(" {}", label(unit))).unwrap_or_default();
     let gaps = match runs(points).count().saturating_sub(1) {
         0 => String::new(),
-        gaps => format!(", {} gaps", count(gaps as u64)),
+        gaps => format!(", {}", counted(gaps as u64, "gap")),
     };
     format!("{name}: lowest {}, highest {}, last {}{unit}{gaps}. ", number(low), number(high), number(last.y))
 }

@@ -4,15 +4,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use aqpipe_engine::arrow_array::Array as _;
-use aqpipe_engine::record::{Batch, Column, Field, Numbers};
+use aqpipe_engine::record::{Batch, Column};
 
 use super::cell::{Cell, CellCounts};
-use super::civil::{Day, LocalTime};
-use super::origin::{Origin, Threshold};
+use super::cell_code::CellCode;
+use super::expected::Moment;
+use super::origin::{Origin, Threshold, WrittenBy};
+use super::rows::{Measured, Row};
 use super::scores::Scores;
 use super::series::Series;
 use super::settings::Settings;
 use super::stations::{NO_SERIES, Stations};
+use super::timeline::{Put, Room};
 
 /// Series that are told apart: each takes up to 50 kB.
 pub(super) const SERIES_MAX: usize = 2_000;
@@ -28,6 +31,9 @@ const TESTS_MAX: usize = 64;
 const EXAMPLES_MAX: usize = 5;
 /// Pipelines that are told apart.
 const DATA_MAX: usize = 100;
+
+/// Versions of a pipeline that wrote the same records: one that changes every hour has many.
+const WRITTEN_BY_MAX: usize = 100;
 
 /// What one pipeline wrote.
 #[derive(Debug, Default)]
@@ -67,13 +73,10 @@ pub struct Aggregator {
     /// Cells of series, and records of stations, for which there was no room.
     pub(super) other_cells: CellCounts,
     pub(super) other_records: u64,
-    pub(super) days_left: usize,
+    pub(super) room: Room,
     details_left: usize,
     field_numbers: HashMap<String, usize>,
 }
-
-/// A row that counts: its place in the batch, its station and when it was.
-type Row = (usize, usize, LocalTime, Day);
 
 impl Aggregator {
     /// A report of nothing yet.
@@ -90,7 +93,7 @@ impl Aggregator {
             outside: 0,
             other_cells: CellCounts::default(),
             other_records: 0,
-            days_left: SERIES_DAYS_MAX,
+            room: Room::default(),
             details_left: DETAILED_MAX,
             field_numbers: HashMap::new(),
         }
@@ -108,9 +111,17 @@ impl Aggregator {
         let at = known.or((self.data.len() >= DATA_MAX).then_some(DATA_MAX - 1)).unwrap_or(self.data.len());
         match self.data.get_mut(at) {
             // Of several files, one without marks leaves the question open.
-            Some(data) => data.origin.has_marks &= origin.has_marks,
+            Some(data) => {
+                data.origin.has_marks &= origin.has_marks;
+                let known = &mut data.origin.written_by;
+                let is_new = |one: &WrittenBy| {
+                    known.iter().all(|known| (&known.digest, known.generated) != (&one.digest, one.generated))
+                };
+                let new: Vec<WrittenBy> = origin.written_by.into_iter().filter(is_new).collect();
+                known.extend(new.into_iter().take(WRITTEN_BY_MAX.saturating_sub(known.len())));
+            }
             None => {
-                let thresholds = origin.made_by.iter().flat_map(|made| &made.thresholds);
+                let thresholds = origin.thresholds().iter();
                 let thresholds = thresholds.map(|one| (one.field.clone(), one.clone())).collect();
                 self.data.push(Data { origin, thresholds, ..Data::default() });
             }
@@ -134,44 +145,68 @@ impl Aggregator {
         let rows = self.rows(data, batch);
         if let Some(scores) = batch.score() {
             let of_data = &mut self.data[data.0].scores;
-            let present = rows.iter().filter(|(row, ..)| scores.is_valid(*row));
-            present.for_each(|(row, _, _, day)| of_data.add(*day, scores.value(*row)));
+            let present = rows.iter().filter(|row| scores.is_valid(row.row));
+            present.for_each(|row| of_data.add(row.day, scores.value(row.row)));
         }
-        let mut columns: Vec<(&Field, &Numbers, Option<usize>)> = Vec::new();
+        let mut columns: Vec<Measured<'_>> = Vec::new();
         for (field, column) in batch.fields().list.iter().zip(batch.columns()) {
             if let (Column::Number(numbers), false) = (column, field.derived) {
-                columns.push((field, numbers, self.field(&field.name)));
+                let threshold = self.data[data.0].threshold(&field.name).cloned();
+                columns.push(Measured { numbers, field: self.field(&field.name), threshold });
             }
         }
         self.open_series(&rows, &columns);
-        for (field, numbers, number) in columns {
-            let threshold = self.data[data.0].threshold(&field.name).cloned();
-            for (row, station, time, day) in &rows {
-                let cell = Cell::of(numbers, *row);
-                if cell == Cell::Derived {
-                    continue;
-                }
-                let Some(series) = number.and_then(|number| self.series_of(*station, number)) else {
-                    self.other_cells.add(cell);
-                    continue;
-                };
-                let quality = numbers.quality_at(*row);
-                let at = (*time, *day);
-                self.series[series].add(at, cell, quality, &tests, threshold.as_ref(), &mut self.days_left);
+        rows.iter().for_each(|row| self.take(row, &columns, &tests));
+        if self.room.is_crowded() {
+            self.stations.list.iter_mut().for_each(|station| station.timeline.pack(&mut self.room));
+        }
+    }
+
+    /// Takes the cells of a row. Of several records of a station and a time, each field counts once.
+    fn take(&mut self, row: &Row, columns: &[Measured<'_>], tests: &[usize]) {
+        let Moment { instant, offset } = row.moment;
+        let station = &mut self.stations.list[row.station];
+        let place = station.timeline.enter(instant, offset, &mut self.room);
+        station.beyond += u64::from(place.is_none());
+        for column in columns {
+            let cell = Cell::of(column.numbers, row.row);
+            if cell == Cell::Derived {
+                continue;
             }
+            let Some(series) = column.field.and_then(|field| self.series_of(row.station, field)) else {
+                self.other_cells.add(cell);
+                continue;
+            };
+            let quality = column.numbers.quality_at(row.row);
+            let code = CellCode::of(cell, quality);
+            let series = &mut self.series[series];
+            let timeline = &mut self.stations.list[row.station].timeline;
+            let put = place.map_or(Put::NoRoom, |place| timeline.put(place, series.slot, code, &mut self.room));
+            if let Put::Better(other) | Put::Known(other) = put {
+                series.doubled += u64::from(code.is_reading() && other.is_reading());
+            }
+            let instead = match put {
+                Put::Known(_) => continue,
+                Put::Better(other) => other,
+                Put::NoRoom | Put::First => CellCode::default(),
+            };
+            if put == Put::NoRoom {
+                series.beyond.add(cell);
+            }
+            series.add((row.local, row.day), (cell, code, instead), quality, tests, column.threshold.as_ref());
         }
     }
 
     /// Makes the series of stations that are new, one station after the other: what has a bound is then there for whole stations.
-    fn open_series(&mut self, rows: &[Row], columns: &[(&Field, &Numbers, Option<usize>)]) {
+    fn open_series(&mut self, rows: &[Row], columns: &[Measured<'_>]) {
         let mut seen: Vec<bool> = vec![false; self.stations.list.len()];
-        for (row, station, ..) in rows {
+        for Row { row, station, .. } in rows {
             if std::mem::replace(&mut seen[*station], true) {
                 continue;
             }
-            for (_, numbers, number) in columns {
-                if let (Some(number), false) = (number, Cell::of(numbers, *row) == Cell::Derived) {
-                    _ = self.series_of(*station, *number);
+            for Measured { numbers, field, .. } in columns {
+                if let (Some(field), false) = (field, Cell::of(numbers, *row) == Cell::Derived) {
+                    _ = self.series_of(*station, *field);
                 }
             }
         }
@@ -182,8 +217,9 @@ impl Aggregator {
         let mut rows: Vec<Row> = Vec::with_capacity(batch.rows());
         let mut last: Option<(Option<&str>, usize)> = None;
         for row in 0..batch.rows() {
-            let time = LocalTime::of(batch.time()[row], batch.utc_offset()[row]);
-            let day = time.day();
+            let moment = Moment { instant: batch.time()[row], offset: batch.utc_offset()[row] };
+            let local = moment.local();
+            let day = local.day();
             let Settings { from, to, .. } = self.settings;
             if from.is_some_and(|from| day < from) || to.is_some_and(|to| day > to) {
                 self.outside += 1;
@@ -202,8 +238,8 @@ impl Aggregator {
                 },
             };
             last = Some((key, station));
-            self.stations.list[station].record(time);
-            rows.push((row, station, time, day));
+            self.stations.list[station].record(moment);
+            rows.push(Row { row, station, moment, local, day });
         }
         rows
     }
@@ -222,14 +258,16 @@ impl Aggregator {
         if self.series.len() >= SERIES_MAX {
             return None;
         }
-        let of_station = &mut self.stations.list[station].series;
-        if of_station.len() <= field {
-            of_station.resize(field + 1, NO_SERIES);
+        let of_station = &mut self.stations.list[station];
+        if of_station.series.len() <= field {
+            of_station.series.resize(field + 1, NO_SERIES);
         }
-        of_station[field] = self.series.len() as u32;
+        of_station.series[field] = self.series.len() as u32;
+        let slot = of_station.slots;
+        of_station.slots += 1;
         let is_detailed = self.details_left > 0;
         self.details_left -= usize::from(is_detailed);
-        self.series.push(Series::new(station, field, is_detailed));
+        self.series.push(Series::new(station, field, slot, is_detailed));
         Some(self.series.len() - 1)
     }
 

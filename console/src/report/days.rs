@@ -1,46 +1,28 @@
 //! The days of a report: what they captured, and the worst of them with their reasons.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::capture::Schedule;
 use super::cell::CellCounts;
-use super::civil::{DAY_MICROS, Day, LocalTime};
+use super::civil::Day;
 use super::model::{DayReport, SeriesReport, WorstDay};
 use super::scores::ScoreSummary;
+use crate::numbers::counted;
 
 /// Days in the list of the worst.
 const WORST_MAX: usize = 10;
 /// Reasons of a day.
 const REASONS_MAX: usize = 4;
-/// Days that readings are expected on: a century. A wrong time would make them endless.
-const DAYS_MAX: usize = 36_600;
-
-/// All days from the first to the last of the schedule, of series with the schedules of their stations.
-pub(super) fn days<'s>(series: impl Iterator<Item = (&'s SeriesReport, Option<Schedule>)>) -> BTreeMap<Day, DayReport> {
+/// All days on which cells are there or readings are expected, these of all series together.
+pub(super) fn days(series: &[SeriesReport], expected: &HashMap<Day, u64>) -> BTreeMap<Day, DayReport> {
     let mut days: BTreeMap<Day, DayReport> = BTreeMap::new();
-    // Series of stations with the same step expect the same.
-    let mut schedules: BTreeMap<(LocalTime, LocalTime, i64), u64> = BTreeMap::new();
-    for (series, schedule) in series {
-        for (day, counts) in &series.days {
-            days.entry(*day).or_default().cells.add_all(counts);
-        }
-        if let Some(Schedule { from, end, step }) = schedule {
-            *schedules.entry((from, end, step)).or_default() += 1;
-        }
+    for (day, readings) in expected {
+        days.entry(*day).or_default().expected = *readings;
     }
-    for ((from, end, step), series) in schedules {
-        let schedule = Schedule { from, end, step };
-        let (first, last) = (from.day(), LocalTime(end.0.saturating_sub(1)).day());
-        for day in (first.0..=last.0).take(DAYS_MAX) {
-            let start = Day(day).start();
-            let end = LocalTime(start.0.saturating_add(DAY_MICROS));
-            let expected = schedule.readings(start, end).saturating_mul(series);
-            let known = &mut days.entry(Day(day)).or_default().expected;
-            *known = known.saturating_add(expected);
-        }
+    for (day, counts) in series.iter().flat_map(|series| &series.days) {
+        days.entry(*day).or_default().cells.add_all(counts);
     }
     for day in days.values_mut() {
-        let share = || (f64::from(day.cells.valid()) / day.expected as f64).min(1.0);
+        let share = || f64::from(day.cells.valid()) / day.expected as f64;
         day.capture = (day.expected > 0).then(share);
     }
     days
@@ -60,7 +42,9 @@ pub(super) fn worst_days(
         None => days.iter().filter_map(|(day, report)| Some((report.capture?, *day, report))).collect(),
     };
     worst.retain(|(how, ..)| *how < 1.0);
-    worst.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    // Of days that are as bad the first: sums of the same scores in another order differ in their last digits.
+    let rounded = |how: f64| (how * 1e9).round();
+    worst.sort_by(|a, b| rounded(a.0).total_cmp(&rounded(b.0)).then(a.1.cmp(&b.1)));
     worst.truncate(WORST_MAX);
     let of_day = |(_, day, report): (f64, Day, &DayReport)| WorstDay {
         day,
@@ -110,7 +94,7 @@ fn reasons(day: Day, report: &DayReport, series: &[SeriesReport]) -> Vec<String>
     }
     let absent = report.expected.saturating_sub(report.cells.cells());
     if absent > 0 {
-        found.push((absent, format!("{absent} readings have no record")));
+        found.push((absent, format!("{} without a record", counted(absent, "reading"))));
     }
     found.sort_by_key(|(cells, _)| std::cmp::Reverse(*cells));
     found.truncate(REASONS_MAX);

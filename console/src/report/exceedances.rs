@@ -44,7 +44,8 @@ impl Exceedances {
         } else {
             self.below += 1;
         }
-        let at = self.worst.partition_point(|known| known.by >= by);
+        // Of equals the earliest: the order of records is not to decide.
+        let at = self.worst.partition_point(|known| known.by > by || (known.by == by && known.time <= time));
         if at < LISTED_MAX {
             self.worst.insert(at, Exceedance { time, value, by });
             self.worst.truncate(LISTED_MAX);

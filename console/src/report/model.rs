@@ -1,6 +1,7 @@
 //! What a report says: its JSON is this, field by field.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -48,7 +49,7 @@ pub struct DataReport {
     pub unreadable_records: u64,
     /// Reasons of some of them.
     pub unreadable_examples: Vec<String>,
-    /// The first record, and the last one.
+    /// The first record, and the last one, each by the clock of its station.
     pub period: Option<(LocalTime, LocalTime)>,
     /// The stations.
     pub stations: Vec<StationReport>,
@@ -77,7 +78,9 @@ pub struct StationReport {
     pub last: LocalTime,
     /// The seconds from one to the next, as given or as most of them have it; null where there is one record.
     pub step_seconds: Option<f64>,
-    /// Records with the time of the record before.
+    /// How many seconds nineteen of twenty are off this step at most.
+    pub jitter_seconds: Option<f64>,
+    /// Records with the time of another one of the station.
     pub repeated: u64,
     /// Records with an earlier time than the record before.
     pub late: u64,
@@ -105,8 +108,10 @@ pub struct SeriesReport {
     pub station: Option<String>,
     /// The field.
     pub field: String,
-    /// Its cells.
+    /// Its cells. Of several at one time one is counted.
     pub cells: CellCounts,
+    /// Readings at a time that another one of the series has.
+    pub doubled: u64,
     /// Its cells by QARTOD flag.
     pub flags: BTreeMap<&'static str, u64>,
     /// Values by how they were filled.
@@ -130,6 +135,9 @@ pub struct SeriesReport {
     /// Its days, for pictures.
     #[serde(skip)]
     pub days: BTreeMap<Day, CellCounts>,
+    /// The readings that are expected of it on each day; no days where the sampling step is not known.
+    #[serde(skip)]
+    pub expected: Arc<BTreeMap<Day, u64>>,
 }
 
 /// The profiles of a series, of its observed values.
@@ -183,6 +191,6 @@ impl DataReport {
         let whole = self.series.iter().filter_map(|series| series.capture.first());
         let (valid, expected) = whole
             .fold((0, 0), |(valid, expected), one| (valid + u64::from(one.cells.valid()), expected + one.expected));
-        (expected > 0).then(|| (valid as f64 / expected as f64).min(1.0))
+        (expected > 0).then(|| valid as f64 / expected as f64)
     }
 }

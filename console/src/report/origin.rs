@@ -15,13 +15,58 @@ pub struct Origin {
     pub units: BTreeMap<String, String>,
     /// The version of aqpipe that described the files.
     pub version: Option<String>,
-    /// What the file of the pipeline says, where one was given.
+    /// What the file of the pipeline says now, where one was given.
     pub made_by: Option<MadeBy>,
+    /// What the records say of the pipelines that wrote them, the latest last; nothing where they do not say it.
+    pub written_by: Vec<WrittenBy>,
     /// Whether records say of what quality their values are. Where they do not, a fill cannot be told from an observation.
     pub has_marks: bool,
 }
 
 impl Origin {
+    /// The ranges that the report goes by: those of the pipeline's file, else those that the records name.
+    #[must_use]
+    pub fn thresholds(&self) -> &[Threshold] {
+        match (&self.made_by, self.written_by.last()) {
+            (Some(made), _) => &made.thresholds,
+            (None, Some(written)) => &written.thresholds,
+            (None, None) => &[],
+        }
+    }
+
+    /// Whether a test is known to look at a field; `None` where nothing says which tests were made.
+    pub(super) fn is_tested(&self, test: &str, field: &str) -> Option<bool> {
+        let file = self.made_by.iter().map(|made| &made.tests);
+        let mut known = self.written_by.iter().map(|written| &written.tests).chain(file).peekable();
+        known.peek()?;
+        Some(known.flatten().any(|one| (one.test.as_str(), one.field.as_str()) == (test, field)))
+    }
+
+    /// The tests that the pipeline is known to make.
+    pub(super) fn tests(&self) -> impl Iterator<Item = &str> {
+        let file = self.made_by.iter().map(|made| &made.tests);
+        self.written_by.iter().map(|written| &written.tests).chain(file).flatten().map(|one| one.test.as_str())
+    }
+
+    /// Whose ranges these are where the file's digest is none of those that wrote the records: what a reader has to know.
+    pub(super) fn doubt(&self) -> Option<String> {
+        let made = self.made_by.as_ref()?;
+        let digests: Vec<&str> = self.written_by.iter().map(|written| written.digest.as_str()).collect();
+        let others: Vec<&str> = digests.iter().copied().filter(|digest| *digest != made.digest).collect();
+        if others.is_empty() {
+            return None;
+        }
+        let also = if others.len() < digests.len() { " a part of" } else { "" };
+        Some(format!(
+            "{}:{also} these records were made by the pipeline with the digest {}; {} has the digest {} now. The limits shown are those of \
+             the file, and may not be those of the run.",
+            self.title(),
+            others.join(", "),
+            made.file,
+            made.digest
+        ))
+    }
+
     /// What to call it.
     #[must_use]
     pub fn title(&self) -> &str {
@@ -40,6 +85,32 @@ pub struct MadeBy {
     pub digest: String,
     /// The ranges that it checks.
     pub thresholds: Vec<Threshold>,
+    /// The tests that it makes, and of which fields, as far as its file says it.
+    pub tests: Vec<Tested>,
+}
+
+/// A pipeline as it was when it wrote the records.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct WrittenBy {
+    /// Its digest then: that of [`MadeBy`].
+    pub digest: String,
+    /// The first file that it wrote.
+    pub since: String,
+    /// Whether its source generated the readings.
+    pub generated: bool,
+    /// The ranges that it checked.
+    pub thresholds: Vec<Threshold>,
+    /// The tests that it made.
+    pub tests: Vec<Tested>,
+}
+
+/// A test that looks at a field.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tested {
+    /// The test.
+    pub test: String,
+    /// The field.
+    pub field: String,
 }
 
 /// The bounds of a field in a range check. Values on a bound are within it.

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use aqpipe_engine::record::{CellQuality, Flag, Provenance};
+use aqpipe_engine::record::{CellQuality, Flag};
 
 use super::cell::{Cell, CellCounts};
+use super::cell_code::{CellCode, flag_index};
 use super::civil::{Day, LocalTime, Month};
 use super::exceedances::Exceedances;
+use super::expected::MONTHS_MAX;
 use super::gaps::GapFinder;
 use super::origin::Threshold;
 use super::trend::Trend;
@@ -17,7 +19,13 @@ use super::values::Values;
 pub(super) struct Series {
     pub(super) station: usize,
     pub(super) field: usize,
+    /// Its place among the series of its station.
+    pub(super) slot: usize,
     pub(super) total: CellCounts,
+    /// Cells of times for which there was no room: in no day, no month and no gap.
+    pub(super) beyond: CellCounts,
+    /// Readings at a time that has another one.
+    pub(super) doubled: u64,
     /// By [`Flag::ALL`].
     pub(super) flags: [u64; 5],
     /// By the number of the provenance.
@@ -51,11 +59,14 @@ impl Default for Detail {
 }
 
 impl Series {
-    pub(super) fn new(station: usize, field: usize, is_detailed: bool) -> Series {
+    pub(super) fn new(station: usize, field: usize, slot: usize, is_detailed: bool) -> Series {
         Series {
             station,
             field,
+            slot,
             total: CellCounts::default(),
+            beyond: CellCounts::default(),
+            doubled: 0,
             flags: [0; 5],
             fills: [0; 16],
             tests: Vec::new(),
@@ -69,28 +80,26 @@ impl Series {
         }
     }
 
-    /// Takes a cell. `tests` are the numbers of tests by their bits, `days_left` how many more days may be kept apart.
+    /// Takes a cell that is the first of its time, or one that counts in place of `instead`. `tests` are the numbers of tests by their bits.
     #[inline]
     pub(super) fn add(
         &mut self,
         (time, day): (LocalTime, Day),
-        cell: Cell,
+        (cell, code, instead): (Cell, CellCode, CellCode),
         quality: CellQuality,
         tests: &[usize],
         threshold: Option<&Threshold>,
-        days_left: &mut usize,
     ) {
-        match &mut self.day {
-            Some((current, counts)) if *current == day => counts.add(cell),
-            _ => {
-                self.flush(days_left);
-                let mut counts = CellCounts::default();
-                counts.add(cell);
-                self.day = Some((day, counts));
-            }
+        if let Some(flag) = instead.flag_index() {
+            self.flags[flag] = self.flags[flag].saturating_sub(1);
         }
-        self.gaps.add(time, cell);
+        if let Some(fill) = instead.fill() {
+            self.fills[fill] = self.fills[fill].saturating_sub(1);
+        }
         self.flags[flag_index(quality.flag())] += 1;
+        if let Some(fill) = code.fill() {
+            self.fills[fill] += 1;
+        }
         let mut objections = quality.tests();
         while objections != 0 {
             let bit = objections.trailing_zeros() as usize;
@@ -101,18 +110,26 @@ impl Series {
             }
             self.tests[*test] += 1;
         }
-        match cell {
-            Cell::Filled(fill) => self.fills[fill as usize & 15] += 1,
-            Cell::Observed(value, flag) => {
-                if quality.provenance() == Provenance::Censored {
-                    self.fills[Provenance::Censored as usize & 15] += 1;
-                }
-                self.observe(time, day, value, flag);
-                if let Some(threshold) = threshold {
-                    self.exceedances.add(threshold, time, value);
-                }
+        // Of two values of a time one is in profiles and distributions: a value cannot be taken out of them.
+        if let (Cell::Observed(value, flag), false) = (cell, matches!(instead.cell(), Some(Cell::Observed(..)))) {
+            self.observe(time, day, value, flag);
+            if let Some(threshold) = threshold {
+                self.exceedances.add(threshold, time, value);
             }
-            Cell::Unreadable | Cell::Emptied | Cell::Missing | Cell::Derived => {}
+        }
+    }
+
+    /// Counts a cell in its day. Cells come in the order of their times; `days_left` says how many more days may be kept apart.
+    #[inline]
+    pub(super) fn count(&mut self, day: Day, cell: Cell, days_left: &mut usize) {
+        match &mut self.day {
+            Some((current, counts)) if *current == day => counts.add(cell),
+            _ => {
+                self.flush(days_left);
+                let mut counts = CellCounts::default();
+                counts.add(cell);
+                self.day = Some((day, counts));
+            }
         }
     }
 
@@ -131,7 +148,10 @@ impl Series {
     pub(super) fn flush(&mut self, days_left: &mut usize) {
         let Some((day, counts)) = self.day.take() else { return };
         self.total.add_all(&counts);
-        self.months.entry(day.month()).or_default().add_all(&counts);
+        let month = day.month();
+        if self.months.len() < 2 * MONTHS_MAX || self.months.contains_key(&month) {
+            self.months.entry(month).or_default().add_all(&counts);
+        }
         if let Some(known) = self.days.get_mut(&day) {
             known.add_all(&counts);
         } else if *days_left > 0 {
@@ -141,37 +161,21 @@ impl Series {
     }
 }
 
-/// The place of a flag among [`Flag::ALL`].
-fn flag_index(flag: Flag) -> usize {
-    match flag {
-        Flag::Good => 0,
-        Flag::Unknown => 1,
-        Flag::Suspect => 2,
-        Flag::Fail => 3,
-        Flag::Missing => 4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn flags_are_counted_in_their_order() {
-        for (at, flag) in Flag::ALL.into_iter().enumerate() {
-            assert_eq!(flag_index(flag), at);
-        }
-    }
-
-    #[test]
     fn days_beyond_the_bound_are_still_in_their_months() {
-        let mut series = Series::new(0, 0, true);
+        let mut series = Series::new(0, 0, 0, true);
         let mut left = 2;
         for day in 0..4 {
             let time = Day(day).start();
             let cell = Cell::Observed(f64::from(day), Flag::Fail);
             let quality = CellQuality::OBSERVED.checked(Flag::Fail, 1);
-            series.add((time, Day(day)), cell, quality, &[0, 3], None, &mut left);
+            let code = CellCode::of(cell, quality);
+            series.add((time, Day(day)), (cell, code, CellCode::default()), quality, &[0, 3], None);
+            series.count(Day(day), cell, &mut left);
         }
         series.flush(&mut left);
         assert_eq!((series.days.len(), left, series.total.failed), (2, 0, 4));

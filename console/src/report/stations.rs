@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::civil::LocalTime;
-use super::step::StepFinder;
+use super::expected::Moment;
+use super::timeline::Timeline;
 
 /// Stations that are told apart. A key that is no station (an id of each record) would have no end.
 pub(super) const STATIONS_MAX: usize = 10_000;
@@ -16,30 +16,31 @@ pub(super) struct Station {
     pub(super) data: usize,
     pub(super) name: Option<String>,
     pub(super) records: u64,
-    pub(super) first: LocalTime,
-    pub(super) last: LocalTime,
-    /// Records with the time of the one before, and with an earlier one.
-    pub(super) repeated: u64,
+    /// The first and the last record.
+    pub(super) ends: Option<(Moment, Moment)>,
+    /// Records that are earlier than the one before.
     pub(super) late: u64,
-    pub(super) steps: StepFinder,
+    /// Records for whose times there was no room.
+    pub(super) beyond: u64,
+    pub(super) timeline: Timeline,
     /// The series of each field.
     pub(super) series: Vec<u32>,
-    previous: Option<LocalTime>,
+    /// How many series there are.
+    pub(super) slots: usize,
+    previous: i64,
 }
 
 impl Station {
     #[inline]
-    pub(super) fn record(&mut self, time: LocalTime) {
+    pub(super) fn record(&mut self, at: Moment) {
         self.records += 1;
-        if let Some(previous) = self.previous.replace(time) {
-            match time.0.saturating_sub(previous.0) {
-                0 => self.repeated += 1,
-                distance @ 1.. => self.steps.add(distance),
-                _ => self.late += 1,
-            }
-        }
-        self.first = self.first.min(time);
-        self.last = self.last.max(time);
+        self.late += u64::from(at.instant < std::mem::replace(&mut self.previous, at.instant));
+        self.ends = Some(self.ends.map_or((at, at), |(first, last)| (first.min(at), last.max(at))));
+    }
+
+    /// Records at a time that another one has.
+    pub(super) fn repeated(&self) -> u64 {
+        self.records.saturating_sub(self.beyond).saturating_sub(self.timeline.count())
     }
 }
 
@@ -64,13 +65,13 @@ impl Stations {
             data,
             name: key.1.clone(),
             records: 0,
-            first: LocalTime(i64::MAX),
-            last: LocalTime(i64::MIN),
-            repeated: 0,
+            ends: None,
             late: 0,
-            steps: StepFinder::default(),
+            beyond: 0,
+            timeline: Timeline::default(),
             series: Vec::new(),
-            previous: None,
+            slots: 0,
+            previous: i64::MIN,
         });
         self.by_name.insert(key, self.list.len() - 1);
         Some(self.list.len() - 1)

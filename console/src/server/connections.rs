@@ -12,19 +12,26 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt as _;
 
-use super::bounds::{ACCEPT_PAUSE, BUFFER_BYTES, CONNECTION_TIMEOUT, GRACE, HEADER_TIMEOUT, STREAM_TIMEOUT};
+use super::bounds::{ACCEPT_PAUSE, BUFFER_BYTES, GIVE_UP_TIMEOUT, GRACE, Lifetimes};
 use super::events::end_of;
+use super::places::{Place, Places};
 use super::routes::Streaming;
 
 /// Answers until it is stopped, then ends what is open within a moment.
-pub(super) async fn serve(listener: TcpListener, app: Router, connections_max: usize, stopped: watch::Receiver<bool>) {
+pub(super) async fn serve(
+    listener: TcpListener,
+    app: Router,
+    connections_max: usize,
+    lifetimes: Lifetimes,
+    stopped: watch::Receiver<bool>,
+) {
     let mut ended = stopped.clone();
-    let places = Arc::new(Semaphore::new(connections_max));
+    let places = Places::new(connections_max);
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -32,12 +39,8 @@ pub(super) async fn serve(listener: TcpListener, app: Router, connections_max: u
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     // Where there is no place, the connection closes.
-                    if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-                        let (app, stopped) = (app.clone(), stopped.clone());
-                        connections.spawn(async move {
-                            answer(stream, app, stopped).await;
-                            drop(place);
-                        });
+                    if let Some(place) = places.take().await {
+                        connections.spawn(answer(stream, app.clone(), Arc::new(place), lifetimes, stopped.clone()));
                     }
                 }
                 Err(_) => sleep(ACCEPT_PAUSE).await,
@@ -50,31 +53,54 @@ pub(super) async fn serve(listener: TcpListener, app: Router, connections_max: u
 }
 
 /// Answers the requests of a connection for as long as it may last.
-async fn answer(stream: TcpStream, app: Router, mut stopped: watch::Receiver<bool>) {
+async fn answer(
+    stream: TcpStream,
+    app: Router,
+    place: Arc<Place>,
+    lifetimes: Lifetimes,
+    mut stopped: watch::Receiver<bool>,
+) {
     let _ = stream.set_nodelay(true);
     let streaming = Streaming::default();
-    let is_streaming = streaming.clone();
+    let (is_streaming, asked) = (streaming.clone(), Arc::clone(&place));
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+        let under_way = Place::begin(&asked);
         let mut request: Request = request.map(Body::new);
         request.extensions_mut().insert(streaming.clone());
         let answered = app.clone().oneshot(request);
-        async move { answered.await.map_err(|never: Infallible| never) }
+        async move {
+            let answer = answered.await.unwrap_or_else(|never: Infallible| match never {});
+            Ok::<_, Infallible>(answer.map(|body| under_way.until_end_of(body)))
+        }
     });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(BUFFER_BYTES);
+    builder.timer(TokioTimer::new()).header_read_timeout(lifetimes.head).max_buf_size(BUFFER_BYTES);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        () = end_of(&mut stopped) => {}
-        () = lifetime(&is_streaming) => {}
-    }
+    let mut end_of_life = pin!(lifetime(&is_streaming, lifetimes));
+    let grace = loop {
+        tokio::select! {
+            // Looked at first: a request that has come is answered, whoever wants the place.
+            biased;
+            _ = connection.as_mut() => return,
+            () = end_of(&mut stopped) => break GRACE,
+            () = end_of_life.as_mut() => break GRACE,
+            () = place.told_to_go() => match (place.is_answering(), place.has_asked()) {
+                (true, _) => {}
+                (false, true) => break GIVE_UP_TIMEOUT,
+                (false, false) => return,
+            },
+        }
+    };
     connection.as_mut().graceful_shutdown();
-    let _ = timeout(GRACE, connection).await;
+    let _ = timeout(grace, connection).await;
 }
 
-async fn lifetime(streaming: &Streaming) {
-    sleep(CONNECTION_TIMEOUT).await;
+async fn lifetime(streaming: &Streaming, lifetimes: Lifetimes) {
+    sleep(lifetimes.connection).await;
     if streaming.0.load(Ordering::Relaxed) {
-        sleep(STREAM_TIMEOUT.saturating_sub(CONNECTION_TIMEOUT)).await;
+        sleep(lifetimes.stream.saturating_sub(lifetimes.connection)).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

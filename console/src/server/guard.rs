@@ -101,7 +101,7 @@ fn carries(headers: &HeaderMap, token: &str) -> bool {
         return same(given.trim().as_bytes());
     }
     let Ok(pair) = STANDARD.decode(given.trim()) else { return false };
-    let password = pair.iter().position(|byte| *byte == b':').map(|at| &pair[at + 1..]);
+    let password = pair.iter().position(|byte| *byte == b':').map(|at| pair[at + 1..].trim_ascii());
     scheme.eq_ignore_ascii_case("basic") && password.is_some_and(same)
 }
 
@@ -143,7 +143,9 @@ mod tests {
             carries(&headers, "s3cret:x")
         };
         assert!(asked("Bearer s3cret:x") && asked("bearer  s3cret:x"));
-        assert!(asked(&format!("Basic {}", STANDARD.encode("anyone:s3cret:x"))));
+        for pair in ["anyone:s3cret:x", ": s3cret:x \n"] {
+            assert!(asked(&format!("Basic {}", STANDARD.encode(pair))), "{pair:?}");
+        }
         for value in ["Bearer s3cret", "Bearer", "s3cret:x", "Basic s3cret:x", "Basic czNjcmV0Ong=", "Digest s3cret:x"]
         {
             assert!(!asked(value), "{value}");

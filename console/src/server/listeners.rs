@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 
 use aqpipe_engine::monitor::{Monitor, http_address};
 
+use super::token::{TOKEN_HELP, usable_token};
+
 /// A listener and the pipelines that it serves.
 pub struct Listener {
     /// Where it listens.
@@ -38,7 +40,7 @@ pub struct Problem {
 /// it; `variable` reads an environment variable.
 ///
 /// # Errors
-/// Where pipelines that share an address want different tokens, or a token is not there.
+/// Where pipelines that share an address want different tokens, or a token is not there or no header can carry it.
 pub fn listeners(
     monitors: &[Monitor],
     for_all: Option<SocketAddr>,
@@ -75,13 +77,16 @@ fn token(
         });
     }
     let Some(name) = wanted(first) else { return Ok(None) };
-    match variable(&name).map(|token| token.trim().to_owned()).filter(|token| !token.is_empty()) {
-        Some(token) => Ok(Some(token)),
-        None => Err(Problem {
-            message: format!(
-                "the environment variable `{name}`, which `http_token_env` in [monitor] names, is not set"
-            ),
+    let variable_named = format!("the environment variable `{name}`, which `http_token_env` in [monitor] names,");
+    let Some(given) = variable(&name) else {
+        return Err(Problem {
+            message: format!("{variable_named} is not set"),
             help: format!("set it to the token that requests to {address} must carry"),
-        }),
-    }
+        });
+    };
+    let token = usable_token(&given).map_err(|problem| Problem {
+        message: format!("{variable_named} {problem}"),
+        help: format!("{TOKEN_HELP}; requests to {address} must carry it"),
+    })?;
+    Ok(Some(token.to_owned()))
 }

@@ -13,18 +13,22 @@
 //! browser asks for; without it there is 401, except for `/health` and `/ready`, which then answer with the code alone: probes
 //! have no secrets. A listener on loopback answers only to names of loopback, so that no web page reaches it through a name of its own.
 
+mod bind_help;
 mod bounds;
 mod connections;
 mod events;
 mod fresh;
 mod guard;
 mod listeners;
+mod places;
 mod process;
 mod routes;
 mod start;
 mod stream;
+mod token;
 mod views;
 
 pub use listeners::{Listener, Problem, listeners};
 pub use routes::status_schema;
 pub use start::Server;
+pub use token::{UnusableToken, usable_token};

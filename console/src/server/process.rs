@@ -64,8 +64,8 @@ impl Process {
 fn facts(monitor: &Monitor) -> PipelineFacts {
     let status = monitor.status();
     let firing = |kind: &AlertKind| {
-        let count = status.alerts.iter().filter(|alert| alert.firing && alert.alert == kind.key()).count();
-        (kind.key().to_owned(), count as u64)
+        let alerts = status.alerts.iter().filter(|alert| alert.firing && alert.alert == kind.key());
+        (kind.key().to_owned(), alerts.map(|alert| alert.subjects).sum::<u64>())
     };
     PipelineFacts {
         name: status.name.clone(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use aqpipe_engine::metrics::Phase;
+use aqpipe_engine::metrics::{BrokerAway, Phase};
 use aqpipe_engine::monitor::{PipelineStatus, Status};
 use axum::Router;
 use axum::body::Bytes;
@@ -116,7 +116,14 @@ async fn health(State(answers): Answered, Extension(trusted): Extension<Trusted>
 }
 
 async fn ready(State(answers): Answered, Extension(trusted): Extension<Trusted>) -> Response {
-    let pipeline = |one: &PipelineStatus| json!({ "pipeline": one.name, "ready": one.health.ready, "reasons": one.health.ready_reasons });
+    let pipeline = |one: &PipelineStatus| {
+        json!({
+            "pipeline": one.name,
+            "ready": one.health.ready,
+            "reasons": one.health.ready_reasons,
+            "brokers_away": one.brokers_away.iter().map(BrokerAway::sentence).collect::<Vec<_>>(),
+        })
+    };
     // One that has done its work makes those that go on no less ready.
     probed(&answers, trusted, |one| one.health.ready || one.phase == Phase::Done, pipeline)
 }

@@ -6,7 +6,8 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{Semaphore, watch};
 
-use super::bounds;
+use super::bind_help::bind_help;
+use super::bounds::{self, Lifetimes};
 use super::connections::serve;
 use super::events::Events;
 use super::fresh::Fresh;
@@ -82,7 +83,7 @@ async fn answering(socket: tokio::net::TcpListener, listener: Listener, stopped:
         open_metrics: Fresh::default(),
         status: Fresh::default(),
     };
-    serve(socket, routes(Arc::new(answers), guard), connections, stopped).await;
+    serve(socket, routes(Arc::new(answers), guard), connections, Lifetimes::default(), stopped).await;
 }
 
 fn refused(listener: &Listener, error: &std::io::Error) -> Problem {
@@ -90,8 +91,7 @@ fn refused(listener: &Listener, error: &std::io::Error) -> Problem {
         listener.monitors.iter().map(|monitor| format!("`{}`", monitor.monitored().about.name)).collect();
     Problem {
         message: format!("{} cannot be listened on, for {}: {error}", listener.address, names.join(", ")),
-        help: "another process may use the port: choose another one in `http` of [monitor], or with `--http`"
-            .to_owned(),
+        help: bind_help(listener.address, error),
     }
 }
 

@@ -95,6 +95,7 @@ fn of_stage(stage: &Descriptor, definitions: &mut Map<String, Json>) {
         "description": "What messages and `--set` call this stage; its type where absent.",
         "type": "string",
         "pattern": "^[A-Za-z][A-Za-z0-9_-]*$",
+        "patternErrorMessage": "must be of letters, digits, `_` and `-`, and begin with a letter, such as \"fill_gaps\"",
         "maxLength": 100,
     });
     properties.insert("id".to_owned(), id);

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// The smallest size at which a log file is put aside: some fifty lines. Below it a file would hold a few lines each.
 const LOG_SIZE_MIN: ByteSize = ByteSize::kb(10);
 
+/// The largest one: a file beyond it fills most disks, and a larger number is a slip.
+const LOG_SIZE_MAX: ByteSize = ByteSize::tb(1);
+
 /// The form of a rotation, and what is said where something has another one. A number alone could be meant in any unit.
 const ROTATION_PATTERN: &str = r"^(daily|[0-9]+(\.[0-9]+)? ?([kKMGT]i?)?B)$";
 const ROTATION_FORM: &str = "must be \"daily\" or a size, such as \"100MB\"";
@@ -100,6 +103,9 @@ impl TryFrom<String> for LogRotation {
         }
         let has_unit = text.ends_with(|last: char| last.is_ascii_alphabetic());
         match text.parse::<ByteSize>() {
+            Ok(size) if has_unit && size > LOG_SIZE_MAX => {
+                Err(format!("must be at most \"{}TB\"", LOG_SIZE_MAX.as_u64() / 1_000_000_000_000))
+            }
             Ok(size) if has_unit && size >= LOG_SIZE_MIN => Ok(LogRotation::Size(size.as_u64())),
             Ok(_) if has_unit => Err(format!("must be at least \"{}kB\"", LOG_SIZE_MIN.as_u64() / 1_000)),
             _ => Err(ROTATION_FORM.to_owned()),
@@ -141,6 +147,10 @@ mod tests {
         for text in ["0MB", "9999B", "0.1kB"] {
             assert_eq!(parse(text), Err("must be at least \"10kB\"".to_owned()), "{text}");
         }
+        for text in ["1.1TB", "99999999999999999GB", "999999999999999999999999999TiB"] {
+            assert_eq!(parse(text), Err("must be at most \"1TB\"".to_owned()), "{text}");
+        }
+        assert_eq!(parse("1TB"), Ok(LogRotation::Size(1_000_000_000_000)));
         let size = LogRotation::Size(12_345);
         assert_eq!(parse(&String::from(size)), Ok(size));
     }

@@ -18,8 +18,34 @@ pub(super) fn monitor_problems(document: &Document, settings: &MonitorSettings) 
     }
     for (at, notify) in settings.notify.iter().enumerate() {
         problems.extend(notify_problem(document, at, notify));
+        let is_same = |earlier: &NotifySettings| earlier.name.is_some() && earlier.name == notify.name;
+        if settings.notify.iter().take(at).any(is_same) {
+            let place = document.root.find(&["monitor", "notify", &at.to_string(), "name"]).node.span;
+            let error = Diagnostic::error("two tables of [[monitor.notify]] have the same `name`").at_place(place);
+            problems.push(error.help("log and metrics tell them apart by it: give each its own, or none"));
+        }
     }
+    problems.extend(without_effect(document, settings));
     problems
+}
+
+/// What `enabled = false` turns off, although it stands beside it.
+fn without_effect(document: &Document, settings: &MonitorSettings) -> Vec<Diagnostic> {
+    let place = |path: &[&str]| document.root.find(path).node.span;
+    let warning = |message: &str, path: &[&str]| {
+        let help = "take out `enabled = false`, or this as well; `aqpipe run --no-monitoring` turns monitoring off for one run";
+        Diagnostic::warning(message).at_place(place(path)).help(help)
+    };
+    let mut warnings = Vec::new();
+    if !settings.enabled && settings.http.is_some() {
+        let message = "`http` in [monitor] serves nothing: `enabled = false` turns page, metrics and health off";
+        warnings.push(warning(message, &["monitor", "http"]));
+    }
+    if !settings.enabled && !settings.notify.is_empty() {
+        let message = "[[monitor.notify]] tells nobody: `enabled = false` turns alerts off";
+        warnings.push(warning(message, &["monitor", "notify", "0"]));
+    }
+    warnings
 }
 
 fn notify_problem(document: &Document, at: usize, notify: &NotifySettings) -> Option<Diagnostic> {

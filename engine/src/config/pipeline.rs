@@ -9,8 +9,8 @@ use super::document::Document;
 use super::propagate::propagate_fields;
 use super::settings::Settings;
 use super::stage_spec::{StageRefs, StageSpec};
-use crate::record::Fields;
-use crate::stage::{DeadLetters, Delivery, LossLimits, SinkConfig, SourceConfig, TransformConfig};
+use crate::record::{FieldTest, Fields};
+use crate::stage::{DeadLetters, Delivery, LossLimits, PipelineVersion, SinkConfig, SourceConfig, TransformConfig};
 
 /// A pipeline that can be run: every stage's configuration is checked, by itself and against the fields that reach it.
 #[derive(Clone, Debug)]
@@ -63,6 +63,22 @@ impl Pipeline {
         let (fields, problems) = propagate_fields(&self.document, &stages, Some(actual));
         let found = Diagnostics::new(Arc::clone(&self.document.sources), problems);
         if found.has_errors() { Err(found) } else { Ok(fields) }
+    }
+
+    /// The tests that its transforms make, in their order.
+    #[must_use]
+    pub fn tests(&self) -> Vec<FieldTest> {
+        let of_stage = |stage: &StageSpec<dyn TransformConfig>| -> Vec<FieldTest> {
+            let named = |test| FieldTest { stage: stage.label.clone(), ..test };
+            stage.config.tests().into_iter().map(named).collect()
+        };
+        self.transforms.iter().flat_map(of_stage).collect()
+    }
+
+    /// What it makes of records.
+    #[must_use]
+    pub fn version(&self) -> PipelineVersion {
+        PipelineVersion { digest: format!("{:08x}", self.content_hash), tests: self.tests() }
     }
 
     /// The table of one of its stages, after variables and overrides. It may hold secrets: it is to be used, and not to be shown.

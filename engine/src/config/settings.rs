@@ -11,6 +11,8 @@ use crate::stage::Delivery;
 
 /// The form of a name that becomes a directory and a consumer group: never `..`, never a path.
 const NAME_PATTERN: &str = r"^[A-Za-z0-9][A-Za-z0-9._-]*$";
+const NAME_FORM: &str =
+    "must be of letters, digits, `.`, `_` and `-`, and begin with a letter or a digit, such as \"hourly-uci\"";
 
 /// How a pipeline runs, as far as its stages do not say.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -29,7 +31,7 @@ pub struct Settings {
     /// The name of this process among those that run the pipeline. By default the first that no running process has:
     /// `0`, `1`, and so on.
     #[serde(default)]
-    #[schemars(regex(pattern = NAME_PATTERN), length(max = 100))]
+    #[schemars(regex(pattern = NAME_PATTERN), extend("patternErrorMessage" = NAME_FORM), length(max = 100))]
     pub instance: Option<String>,
     /// Seconds that a stop may take to carry and commit what was read.
     #[serde(default = "default_shutdown_timeout_secs")]
@@ -77,6 +79,7 @@ pub(super) fn schema() -> serde_json::Value {
                         state are called after it. Letters, digits, `.`, `_` and `-`.",
         "type": "string",
         "pattern": NAME_PATTERN,
+        "patternErrorMessage": NAME_FORM,
         "maxLength": 200,
     });
     if let Some(object) = schema.as_object_mut() {

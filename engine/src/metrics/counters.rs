@@ -7,15 +7,21 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::clients::BrokersAway;
+use super::errors::Errors;
+use super::notifications::Notifications;
 use super::problems::CellProblems;
 use super::splits::Splits;
 use super::stages::Stages;
 use super::stations::Stations;
 use super::{
-    CellProblem, ClientFigures, Counts, FieldTallies, Histogram, Measured, Phase, RecentOutput, Snapshot, SplitMetrics,
+    BrokerOutage, CellProblem, ClientFigures, Counts, FieldTallies, Histogram, Measured, NotificationOutcome, Phase,
+    RecentOutput, Snapshot, SplitMetrics, SplitSnapshot,
 };
 use crate::clock::Clock;
 use crate::dead_letter_groups::DeadLetterGroups;
+use crate::error::Error;
+use crate::error_class::ErrorClass;
 use crate::key_fields::KeyFields;
 use crate::record::{QcTests, SplitId};
 use crate::stage_metrics::{StageMetrics, StageRole};
@@ -33,14 +39,14 @@ pub struct Metrics {
     started: Instant,
     /// Errors that were retried: a reconnect, a refused request that was repeated.
     pub retries: AtomicU64,
-    /// Errors of brokers and disks, retried or not.
-    pub errors: AtomicU64,
     /// How often a broker was not reached or did not answer. No record is the cause.
     pub unreached: AtomicU64,
     /// How often a consumer group gave this process partitions or took some.
     pub rebalances: AtomicU64,
-    /// Output files made visible.
+    /// Output files made visible, without those of dead letters.
     pub files: AtomicU64,
+    /// Files of dead letters made visible.
+    pub dead_letter_files: AtomicU64,
     /// Connections that a client library could not open at the limit of open files ([`TOO_MANY_FILES`]).
     pub files_refused: AtomicU64,
     /// Bytes read from the source.
@@ -66,6 +72,7 @@ struct Totals {
     /// When the run was over.
     ended: Option<Instant>,
     failure: Option<String>,
+    errors: Errors,
     instance: Option<String>,
     counts: Counts,
     dead_letters: DeadLetterGroups,
@@ -78,6 +85,7 @@ struct Totals {
     batch_rows: Histogram,
     processing_latency: Histogram,
     event_latency: Histogram,
+    checkpoints_ahead: u64,
     scores: Histogram,
     fields: FieldTallies,
     stations: Stations,
@@ -88,7 +96,9 @@ struct Totals {
     notes: BTreeMap<&'static str, u64>,
     files_in: BTreeSet<String>,
     clients: BTreeMap<String, ClientFigures>,
+    brokers_away: BrokersAway,
     stages: Stages,
+    notifications: Notifications,
 }
 
 impl Default for Metrics {
@@ -105,10 +115,10 @@ impl Metrics {
             started: clock.now(),
             clock,
             retries: AtomicU64::new(0),
-            errors: AtomicU64::new(0),
             unreached: AtomicU64::new(0),
             rebalances: AtomicU64::new(0),
             files: AtomicU64::new(0),
+            dead_letter_files: AtomicU64::new(0),
             files_refused: AtomicU64::new(0),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
@@ -122,6 +132,7 @@ impl Metrics {
                 phase: Phase::default(),
                 ended: None,
                 failure: None,
+                errors: Errors::default(),
                 instance: None,
                 counts: Counts::default(),
                 dead_letters: DeadLetterGroups::default(),
@@ -134,6 +145,7 @@ impl Metrics {
                 batch_rows: Histogram::of_rows(),
                 processing_latency: Histogram::of_seconds(),
                 event_latency: Histogram::of_seconds(),
+                checkpoints_ahead: 0,
                 scores: Histogram::of_scores(),
                 fields: FieldTallies::default(),
                 stations: Stations::default(),
@@ -144,7 +156,9 @@ impl Metrics {
                 notes: BTreeMap::new(),
                 files_in: BTreeSet::new(),
                 clients: BTreeMap::new(),
+                brokers_away: BrokersAway::default(),
                 stages: Stages::default(),
+                notifications: Notifications::default(),
             }),
         }
     }
@@ -180,6 +194,30 @@ impl Metrics {
         totals.ended.get_or_insert_with(|| self.clock.now());
     }
 
+    /// Counts an error that ends the run, once however often it is handed in.
+    pub fn record_error(&self, error: &mut Error) {
+        if error.mark_counted() {
+            let mut totals = self.totals.lock();
+            totals.errors.add(error.stage(), error.class());
+            totals.errors.fatal += 1;
+        }
+    }
+
+    /// Counts an error of a stage after which it goes on, or tries again.
+    pub fn record_passing_error(&self, stage: &str, class: ErrorClass) {
+        self.totals.lock().errors.add(Some(stage), class);
+    }
+
+    /// Counts notifications of alerts, by the hook that was to take them.
+    pub fn record_notifications(&self, hook: &str, outcome: NotificationOutcome, count: u64) {
+        self.totals.lock().notifications.add(hook, outcome, count);
+    }
+
+    /// From now on stations are counted whose newest reading lies so far behind the newest of all.
+    pub fn count_silent_after(&self, seconds: f64) {
+        self.totals.lock().stations.silent_after_micros = Some((seconds * 1e6) as i64);
+    }
+
     /// Sets the name of this process among those that run the pipeline.
     pub fn set_instance(&self, instance: &str) {
         self.totals.lock().instance = Some(instance.to_owned());
@@ -207,7 +245,7 @@ impl Metrics {
         let mut totals = self.totals.lock();
         totals.counts.add(counts);
         totals.dead_letters.extend(dead_letters);
-        totals.splits.committed(split, counts);
+        totals.splits.committed(split, counts, measured.to);
         totals.checkpoints += 1;
         totals.fields.add(&measured.fields);
         totals.scores.add(&measured.scores);
@@ -219,7 +257,10 @@ impl Metrics {
         }
         if let Some(newest) = measured.newest_micros {
             // A time that lies ahead has no latency.
-            totals.event_latency.observe((unix.as_secs_f64() - newest as f64 / 1e6).max(0.0));
+            match unix.as_secs_f64() - newest as f64 / 1e6 {
+                latency if latency >= 0.0 => totals.event_latency.observe(latency),
+                _ => totals.checkpoints_ahead += 1,
+            }
         }
     }
 
@@ -256,9 +297,15 @@ impl Metrics {
         }
     }
 
-    /// Counts an output file that was made visible in a directory.
-    pub fn file_in(&self, dir: &str) {
-        self.files.fetch_add(1, Ordering::Relaxed);
+    /// Sets the brokers that do not answer a part of the pipeline (`who`). None where all do.
+    pub fn brokers_away(&self, who: &str, away: impl IntoIterator<Item = BrokerOutage>) {
+        self.totals.lock().brokers_away.set(who, away);
+    }
+
+    /// Counts an output file that was made visible in a directory, one of dead letters apart from the others.
+    pub fn file_in(&self, dir: &str, of_dead_letters: bool) {
+        let count = if of_dead_letters { &self.dead_letter_files } else { &self.files };
+        count.fetch_add(1, Ordering::Relaxed);
         let mut totals = self.totals.lock();
         if !totals.files_in.contains(dir) {
             totals.files_in.insert(dir.to_owned());
@@ -320,7 +367,9 @@ impl Metrics {
         let splits = totals.splits.list();
         // A sum without those that do not know would say that less waits than does.
         let open = || splits.iter().filter(|split| split.is_open);
-        let lag = open().map(|split| split.lag).sum::<Option<u64>>().filter(|_| open().next().is_some());
+        let lag_of = |of: fn(&SplitSnapshot) -> Option<u64>| {
+            open().map(of).sum::<Option<u64>>().filter(|_| open().next().is_some())
+        };
         Snapshot {
             phase: totals.phase,
             failure: totals.failure.clone(),
@@ -331,7 +380,9 @@ impl Metrics {
             counts: totals.counts.clone(),
             dead_letters: totals.dead_letters.clone(),
             held: splits.iter().map(|split| split.held).sum(),
-            lag,
+            lag: lag_of(|split| split.lag),
+            lag_committed: lag_of(|split| split.lag_committed),
+            uncommitted: open().map(|split| split.uncommitted).sum(),
             checkpoints: totals.checkpoints,
             checkpoints_waiting: load(&self.checkpoints_waiting),
             commit_seconds: totals.commit_seconds.clone(),
@@ -341,15 +392,19 @@ impl Metrics {
             batch_rows: totals.batch_rows.clone(),
             processing_latency_seconds: totals.processing_latency.clone(),
             event_latency_seconds: totals.event_latency.clone(),
+            checkpoints_ahead: totals.checkpoints_ahead,
             scores: totals.scores.clone(),
             fields: totals.fields.fields(&totals.counts.flags, &self.qc_tests.names()),
             stations: totals.stations.times(i64::try_from(self.clock.since_epoch().as_micros()).unwrap_or(i64::MAX)),
             splits,
-            errors: load(&self.errors),
+            errors: totals.errors.count(),
+            fatal_errors: totals.errors.fatal,
+            errors_by: totals.errors.list(|stage| totals.stages.name_of(stage)),
             unreached: load(&self.unreached),
             retries: load(&self.retries),
             rebalances: load(&self.rebalances),
             files: load(&self.files),
+            dead_letter_files: load(&self.dead_letter_files),
             files_in: totals.files_in.iter().cloned().collect(),
             bytes_in: load(&self.bytes_in),
             bytes_out: load(&self.bytes_out),
@@ -360,6 +415,8 @@ impl Metrics {
             stages: totals.stages.list(),
             notes: totals.notes.iter().map(|(what, count)| (*what, *count)).collect(),
             clients: totals.clients.values().cloned().collect(),
+            notifications: totals.notifications.list(),
+            brokers_away: totals.brokers_away.list(now),
             uptime: totals.ended.unwrap_or(now).saturating_duration_since(self.started),
         }
     }
@@ -376,16 +433,37 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_timestamp_that_lies_ahead_of_the_clock_has_no_latency_and_is_counted_apart() {
+        let clock = Clock::manual(Duration::from_secs(1_000));
+        let metrics = Metrics::new(clock);
+        for second in [990, 1_000, 1_001] {
+            let measured = Measured { newest_micros: Some(second * 1_000_000), ..Measured::default() };
+            metrics.record_checkpoint(&"s".into(), &Counts::default(), &DeadLetterGroups::default(), &measured);
+        }
+        let now = metrics.snapshot();
+        let latency = &now.event_latency_seconds;
+        assert_eq!((latency.count(), latency.sum(), now.checkpoints_ahead, now.checkpoints), (2, 10.0, 1, 3));
+    }
+
+    #[test]
+    fn files_of_dead_letters_are_counted_apart() {
+        let metrics = Metrics::default();
+        [false, false, true].into_iter().for_each(|dead| metrics.file_in("out", dead));
+        let now = metrics.snapshot();
+        assert_eq!((now.files, now.dead_letter_files), (2, 1));
+    }
+
+    #[test]
     fn a_lag_is_known_where_all_open_splits_know_theirs() {
         let metrics = Metrics::default();
         let (a, b): (SplitId, SplitId) = ("t/0".into(), "t/1".into());
         assert_eq!(metrics.snapshot().lag, None);
-        metrics.open_split(&a).set_lag(Some(7));
-        assert_eq!(metrics.snapshot().lag, Some(7));
+        metrics.open_split(&a).set_lag(Some(7), Some(9));
+        assert_eq!((metrics.snapshot().lag, metrics.snapshot().lag_committed), (Some(7), Some(9)));
         let other = metrics.open_split(&b);
         assert_eq!(metrics.snapshot().lag, None, "7 would be less than what waits");
-        other.set_lag(Some(0));
-        assert_eq!(metrics.snapshot().lag, Some(7));
+        other.set_lag(Some(0), None);
+        assert_eq!((metrics.snapshot().lag, metrics.snapshot().lag_committed), (Some(7), None));
         metrics.close_split(&a);
         metrics.close_split(&b);
         assert_eq!(metrics.snapshot().lag, None);

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::{FieldTallies, Histogram};
+use crate::record::Position;
 
 /// What was measured of the records of a checkpoint.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub struct Measured {
     pub closed: Option<Instant>,
     /// The newest time among those that were written, in microseconds since 1970.
     pub newest_micros: Option<i64>,
+    /// Where the checkpoint ends in its split.
+    pub to: Option<Position>,
 }
 
 impl Default for Measured {
@@ -27,6 +30,7 @@ impl Default for Measured {
             since: None,
             closed: None,
             newest_micros: None,
+            to: None,
         }
     }
 }

@@ -16,6 +16,17 @@ pub enum CellProblem {
     UnlistedCode,
 }
 
+impl CellProblem {
+    /// Its name among data.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            CellProblem::Unreadable => "unreadable",
+            CellProblem::UnlistedCode => "unlisted_code",
+        }
+    }
+}
+
 /// How many cells of a field have a problem, and which was the first one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CellProblemCount {

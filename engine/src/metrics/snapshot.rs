@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    CellProblem, CellProblemCount, ClientFigures, Counts, FieldCells, Histogram, Phase, SplitSnapshot, StationTimes,
+    BrokerAway, CellProblem, CellProblemCount, ClientFigures, Counts, ErrorCount, FieldCells, Histogram,
+    NotificationCounts, Phase, SplitSnapshot, StationTimes,
 };
 use crate::dead_letter_groups::DeadLetterGroups;
 use crate::stage_metrics::StageSnapshot;
@@ -29,8 +30,12 @@ pub struct Snapshot {
     pub dead_letters: DeadLetterGroups,
     /// Records held back at the last checkpoint, summed over the splits.
     pub held: u64,
-    /// Records that wait in the source, where it knows.
+    /// Records that wait in the source behind what was read, where it knows.
     pub lag: Option<u64>,
+    /// Records that wait in the source behind the last commit, where it knows.
+    pub lag_committed: Option<u64>,
+    /// Records that were read of the splits that are open, and are not committed.
+    pub uncommitted: u64,
     /// Committed checkpoints.
     pub checkpoints: u64,
     /// Checkpoints that wait for their commit.
@@ -47,8 +52,11 @@ pub struct Snapshot {
     pub batch_rows: Histogram,
     /// For each checkpoint, the time from the moment when its first record was read to its commit.
     pub processing_latency_seconds: Histogram,
-    /// For each checkpoint, the time from the newest timestamp among its records to its commit.
+    /// For each checkpoint, the time from the newest timestamp among its records to its commit. One whose newest
+    /// timestamp lies ahead of the clock has none.
     pub event_latency_seconds: Histogram,
+    /// Checkpoints whose newest timestamp lay ahead of the clock when they were committed.
+    pub checkpoints_ahead: u64,
     /// The scores of committed records.
     pub scores: Histogram,
     /// The measurements, in the order of the pipeline, and what became of their cells in committed records.
@@ -57,16 +65,22 @@ pub struct Snapshot {
     pub stations: StationTimes,
     /// The splits that this process has had.
     pub splits: Vec<SplitSnapshot>,
-    /// Errors.
+    /// Errors that ended the run, or after which a stage tried again.
     pub errors: u64,
+    /// Those among them that ended the run.
+    pub fatal_errors: u64,
+    /// All of them by stage and class.
+    pub errors_by: Vec<ErrorCount>,
     /// How often a broker was not reached.
     pub unreached: u64,
     /// Retries.
     pub retries: u64,
     /// How often a consumer group gave or took partitions.
     pub rebalances: u64,
-    /// Files made visible.
+    /// Output files made visible, without those of dead letters.
     pub files: u64,
+    /// Files of dead letters made visible.
+    pub dead_letter_files: u64,
     /// The directories of those files.
     pub files_in: Vec<String>,
     /// Bytes read.
@@ -88,6 +102,10 @@ pub struct Snapshot {
     pub notes: Vec<(&'static str, u64)>,
     /// What client libraries measured of their connections.
     pub clients: Vec<ClientFigures>,
+    /// What became of notifications, by hook.
+    pub notifications: Vec<NotificationCounts>,
+    /// The brokers that do not answer.
+    pub brokers_away: Vec<BrokerAway>,
     /// Time since the start; of a run that is over, to its end.
     pub uptime: Duration,
 }
@@ -105,6 +123,8 @@ impl Default for Snapshot {
             dead_letters: DeadLetterGroups::default(),
             held: 0,
             lag: None,
+            lag_committed: None,
+            uncommitted: 0,
             checkpoints: 0,
             checkpoints_waiting: 0,
             commit_seconds: Histogram::of_seconds(),
@@ -114,15 +134,19 @@ impl Default for Snapshot {
             batch_rows: Histogram::of_rows(),
             processing_latency_seconds: Histogram::of_seconds(),
             event_latency_seconds: Histogram::of_seconds(),
+            checkpoints_ahead: 0,
             scores: Histogram::of_scores(),
             fields: Vec::new(),
             stations: StationTimes::default(),
             splits: Vec::new(),
             errors: 0,
+            fatal_errors: 0,
+            errors_by: Vec::new(),
             unreached: 0,
             retries: 0,
             rebalances: 0,
             files: 0,
+            dead_letter_files: 0,
             files_in: Vec::new(),
             bytes_in: 0,
             bytes_out: 0,
@@ -133,6 +157,8 @@ impl Default for Snapshot {
             stages: Vec::new(),
             notes: Vec::new(),
             clients: Vec::new(),
+            notifications: Vec::new(),
+            brokers_away: Vec::new(),
             uptime: Duration::ZERO,
         }
     }

@@ -30,6 +30,19 @@ impl Stages {
         metrics
     }
 
+    /// What the counts call the stage that messages call so. Of several with that name an error does not say which one it was.
+    pub(super) fn name_of(&self, id: &str) -> String {
+        let of_id: Vec<&Stage> = self.0.iter().filter(|stage| stage.id == id).collect();
+        match of_id[..] {
+            [] => id.to_owned(),
+            [only] => only.name.clone(),
+            _ => {
+                let roles: Vec<&str> = of_id.iter().map(|stage| stage.role.name()).collect();
+                format!("{id} ({})", roles.join(" or "))
+            }
+        }
+    }
+
     /// A copy of the counts, in the order in which records pass.
     pub(super) fn list(&self) -> Vec<(String, StageSnapshot)> {
         let mut stages: Vec<&Stage> = self.0.iter().collect();

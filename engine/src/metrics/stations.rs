@@ -30,6 +30,8 @@ pub struct StationTimes {
     pub newest_till_now_micros: Option<i64>,
     /// Readings of stations that found no room among 100,000.
     pub untold: u64,
+    /// How many stations are silent, the named ones included, where somebody has said when one is.
+    pub silent: u64,
 }
 
 /// The newest reading by station.
@@ -37,6 +39,8 @@ pub struct StationTimes {
 pub(super) struct Stations {
     newest: HashMap<Arc<str>, i64>,
     untold: u64,
+    /// How far the newest reading of a station may lie behind that of all.
+    pub(super) silent_after_micros: Option<i64>,
 }
 
 impl Stations {
@@ -59,6 +63,11 @@ impl Stations {
         let mut all: Vec<(i64, &Arc<str>)> = self.newest.iter().map(|(station, micros)| (*micros, station)).collect();
         let newest_micros = all.iter().map(|(micros, _)| *micros).max();
         let newest_till_now_micros = all.iter().map(|(micros, _)| *micros).filter(|micros| *micros <= now_micros).max();
+        let is_silent = |micros: i64| {
+            let behind = newest_till_now_micros.map(|newest| newest.saturating_sub(micros));
+            behind.zip(self.silent_after_micros).is_some_and(|(behind, allowed)| behind > allowed)
+        };
+        let silent = all.iter().filter(|(micros, _)| is_silent(*micros)).count() as u64;
         if all.len() > STATIONS_SHOWN_MAX {
             all.select_nth_unstable(STATIONS_SHOWN_MAX);
             all.truncate(STATIONS_SHOWN_MAX);
@@ -73,6 +82,7 @@ impl Stations {
             newest_micros,
             newest_till_now_micros,
             untold: self.untold,
+            silent,
         }
     }
 }
@@ -93,6 +103,9 @@ mod tests {
         let times = stations.times(2_000);
         assert_eq!(times.newest_till_now_micros, Some(2_000), "a clock that runs ahead is no measure");
         assert_eq!((times.known, times.oldest.len(), times.newest_micros), (1_500, 1_000, Some(5_000)));
+        assert_eq!(times.silent, 0, "nobody has said when a station is");
+        stations.silent_after_micros = Some(100);
+        assert_eq!(stations.times(2_000).silent, 899, "those that are not named too: from 1,001 to 1,899");
         let first = &times.oldest[0];
         assert_eq!((&*first.station, first.newest_micros), ("s0001", 1_001), "a late reading is not the newest");
     }

@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::alerts::{AlertChange, AlertListener};
 use super::history::HistoryPoint;
-use super::line::{LOG_TARGET, log_line};
+use super::line::{LOG_TARGET, log_line, log_summary};
 use super::monitored::Monitored;
 use super::notify_settings::AlertState;
 use super::status::PipelineStatus;
@@ -49,6 +49,9 @@ impl Monitor {
         clock: Clock,
         listener: Option<Arc<dyn AlertListener>>,
     ) -> Monitor {
+        if let Some(limit) = monitored.settings.alerts.silent_after {
+            metrics.count_silent_after(limit.get());
+        }
         let watch = Mutex::new(Watch::new(monitored.clone()));
         let published = RwLock::new(Arc::default());
         let monitor = Monitor(Arc::new(Shared { monitored, metrics, clock, listener, watch, published }));
@@ -70,6 +73,11 @@ impl Monitor {
     #[must_use]
     pub fn history(&self) -> Vec<HistoryPoint> {
         self.0.watch.lock().history()
+    }
+
+    /// Logs what the run came to, after its end: all its numbers, as they are called in `/api/status`.
+    pub fn log_summary(&self) {
+        log_summary(&self.0.metrics.snapshot(), &self.status());
     }
 
     /// What counts for the pipeline: [`recent_output`](Metrics::recent_output) is there.
@@ -122,7 +130,7 @@ impl Shared {
             let (now, changes) = self.look();
             if time >= line_at {
                 line_at = time + every;
-                log_line(&before, &now);
+                log_line(&before, &now, &self.published.read());
                 before = now;
             }
             changes.iter().for_each(|change| self.tell(change));

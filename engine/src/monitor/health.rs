@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use super::monitored::Monitored;
 use super::status::Health;
-use crate::metrics::{Phase, Snapshot};
+use crate::metrics::{BrokerAway, Phase, Snapshot};
+use crate::plural::clause;
 
 /// What was read and not committed.
 #[derive(Debug, Default)]
@@ -27,7 +28,8 @@ impl HealthWatch {
         let commits = now.commit_seconds.count();
         let has_split = now.splits.iter().any(|split| split.is_open);
         // Who takes a split over reads again what was not committed.
-        let is_excused = now.phase != Phase::Running || !has_split || !now.waits.is_empty();
+        let waits_for_others = !now.waits.is_empty() || now.brokers_away.iter().any(|away| away.is_asked);
+        let is_excused = now.phase != Phase::Running || !has_split || waits_for_others;
         if is_excused || commits != self.commits || now.rebalances != self.rebalances {
             self.uncommitted_since = None;
         } else if now.read > self.read || now.checkpoints_waiting > 0 {
@@ -59,15 +61,21 @@ impl HealthWatch {
 }
 
 fn ready_reasons(monitored: &Monitored, now: &Snapshot, has_split: bool) -> Vec<String> {
+    let waits = now.waits.iter().map(|wait| format!("it waits for {}", what(wait)));
+    // One that is not asked keeps nothing from this pipeline, as far as it can know.
+    let away = now.brokers_away.iter().filter(|away| away.is_asked).map(BrokerAway::sentence);
+    let mut reasons: Vec<String> = waits.chain(away).collect();
     match now.phase {
         Phase::Running => {}
-        Phase::Starting => return vec!["it starts: it has not read anything yet".to_owned()],
+        Phase::Starting => {
+            reasons.insert(0, "it starts: it has not read anything yet".to_owned());
+            return reasons;
+        }
         Phase::Stopping => return vec!["it stops: it commits what was read".to_owned()],
         Phase::Done => return vec!["it is done: all input is carried".to_owned()],
         Phase::Stopped => return vec!["it was stopped".to_owned()],
         Phase::Failed => return vec!["it failed".to_owned()],
     }
-    let mut reasons: Vec<String> = now.waits.iter().map(|wait| format!("it waits for {}", what(wait))).collect();
     if !has_split {
         reasons.push("it has no partition and no file to read: it stands by until it gets one".to_owned());
     }
@@ -75,7 +83,10 @@ fn ready_reasons(monitored: &Monitored, now: &Snapshot, has_split: bool) -> Vec<
         match now.lag {
             Some(lag) if lag <= most => {}
             Some(lag) => {
-                reasons.push(format!("{lag} records wait in the source, and `ready_lag` in [monitor] allows {most}"));
+                reasons.push(format!(
+                    "{} in the source, and `ready_lag` in [monitor] allows {most}",
+                    clause(lag, "record", "waits", "wait")
+                ));
             }
             None => reasons
                 .push("it is not known how many records wait in the source, and `ready_lag` asks for it".to_owned()),

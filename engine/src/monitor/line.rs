@@ -2,37 +2,41 @@
 
 use std::fmt::Write as _;
 
+use serde_json::Value;
+
+use super::for_log::{all_numbers, main_numbers};
+use super::status::PipelineStatus;
+use super::summary::summary_line;
 use crate::metrics::{Histogram, Snapshot};
+use crate::plural::counted;
 
 /// What events of the monitor are called. Their fields say in numbers what their message says in words.
 pub(super) const LOG_TARGET: &str = "aqpipe::monitor";
+/// What the last event of a run is called. A log of text has no use for it: the summary is printed.
+const SUMMARY_TARGET: &str = "aqpipe::summary";
 
-/// Logs the interval between two snapshots.
-pub(super) fn log_line(before: &Snapshot, now: &Snapshot) {
+/// Logs the interval between two snapshots: in words, and as the numbers of a status, in an object of JSON.
+pub(super) fn log_line(before: &Snapshot, now: &Snapshot, status: &PipelineStatus) {
     let interval = Interval { before, now };
-    tracing::info!(
-        target: LOG_TARGET,
-        records_read = now.read,
-        records_committed = now.counts.read,
-        records_written = now.counts.written,
-        read_per_second = interval.rate(now.read, before.read),
-        written_per_second = interval.rate(now.counts.written, before.counts.written),
-        dead_letters = now.counts.dead,
-        filtered = now.counts.filtered,
-        held = now.held,
-        lag = now.lag,
-        mean_score = now.counts.mean_score(),
-        errors = now.errors,
-        retries = now.retries,
-        connection_failures = now.unreached,
-        batches = now.batch_seconds.count(),
-        batch_seconds = now.batch_seconds.since(&before.batch_seconds).mean(),
-        commit_seconds = now.commit_seconds.since(&before.commit_seconds).mean(),
-        files_written = now.files,
-        uptime_seconds = now.uptime.as_secs_f64(),
-        "{}",
-        interval.line(),
-    );
+    let mut numbers = main_numbers(status);
+    // Those of the status are of another interval.
+    for (name, value) in [
+        ("read_per_second", Some(interval.rate(now.read, before.read))),
+        ("written_per_second", Some(interval.rate(now.counts.written, before.counts.written))),
+        ("mean_batch_seconds", now.batch_seconds.since(&before.batch_seconds).mean()),
+        ("mean_commit_seconds", now.commit_seconds.since(&before.commit_seconds).mean()),
+    ] {
+        numbers.insert(name.to_owned(), value.into());
+    }
+    numbers.insert("batches".to_owned(), now.batch_seconds.count().into());
+    let numbers = Value::Object(numbers).to_string();
+    tracing::info!(target: LOG_TARGET, numbers, "{}", interval.line());
+}
+
+/// Logs what a run came to.
+pub(super) fn log_summary(now: &Snapshot, status: &PipelineStatus) {
+    let numbers = Value::Object(all_numbers(status)).to_string();
+    tracing::info!(target: SUMMARY_TARGET, numbers, "{}", summary_line(now));
 }
 
 /// The time between two snapshots.
@@ -53,10 +57,6 @@ impl Interval<'_> {
         let mean = |now: &Histogram, before: &Histogram| {
             now.since(before).mean().map_or_else(|| "-".to_owned(), |mean| format!("{:.1} ms", mean * 1e3))
         };
-        let several = |count: u64, one: &str, ending: &str| match count {
-            1 => format!("1 {one}"),
-            count => format!("{count} {one}{ending}"),
-        };
         let mut line = format!(
             "{:.0} records/s read, {:.0}/s written; {} read, {} committed, {} written, {}, {}, {}",
             self.rate(now.read, before.read),
@@ -64,9 +64,9 @@ impl Interval<'_> {
             now.read,
             now.counts.read,
             now.counts.written,
-            several(now.counts.dead, "dead letter", "s"),
-            several(now.errors, "error", "s"),
-            if now.retries == 1 { "1 retry".to_owned() } else { format!("{} retries", now.retries) },
+            counted(now.counts.dead, "dead letter"),
+            counted(now.errors, "error"),
+            counted(now.retries, "retry"),
         );
         if let Some(score) = now.counts.mean_score() {
             let _ = write!(line, ", mean score {score:.3}");
@@ -81,7 +81,7 @@ impl Interval<'_> {
             let _ = write!(line, ", lag {lag}");
         }
         let (batches, files) = (now.batch_seconds.count(), now.files);
-        let _ = write!(line, ", {}, {}", several(batches, "batch", "es"), several(files, "file", "s"));
+        let _ = write!(line, ", {}, {}", counted(batches, "batch"), counted(files, "file"));
         if now.held > 0 {
             let _ = write!(line, ", {} held", now.held);
         }

@@ -5,6 +5,7 @@
 
 mod alerts;
 mod field_table;
+mod for_log;
 mod handle;
 mod health;
 mod history;
@@ -19,6 +20,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 mod watch;
+mod worst_fields;
 
 pub use crate::metrics::{CellProblem, CellProblemCount, Counts, FlagCounts, Metrics, Phase, Snapshot, TOO_MANY_FILES};
 pub use alerts::{AlertChange, AlertKind, AlertListener, AlertSettings};
@@ -29,8 +31,8 @@ pub use monitored::Monitored;
 pub use notify_settings::{AlertState, NotifySettings, SecretText};
 pub use settings::MonitorSettings;
 pub use status::{
-    AlertStatus, Bucket, Bytes, Commits, Committed, DeadLetterStatus, Distribution, FieldStatus, Health,
-    PipelineStatus, SplitStatus, StageStatus, StationStatus, StationsStatus, Status, TestStatus,
+    AlertStatus, Bucket, Bytes, CellProblemStatus, Commits, Committed, DeadLetterStatus, Distribution, ErrorStatus,
+    FieldStatus, Health, PipelineStatus, SplitStatus, StageStatus, StationStatus, StationsStatus, Status, TestStatus,
 };
 pub use status_of::About;
 pub use summary::{changed, summary};

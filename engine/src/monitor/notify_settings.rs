@@ -12,6 +12,14 @@ use super::alerts::AlertKind;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NotifySettings {
+    /// What the log and the metrics call it. By default its place among the tables, from 1.
+    #[serde(default)]
+    #[schemars(
+        regex(pattern = r"^[A-Za-z][A-Za-z0-9._-]*$"),
+        extend("patternErrorMessage" = "must be of letters, digits, `.`, `_` and `-`, and begin with a letter, such as \"on-call\""),
+        length(max = 100)
+    )]
+    pub name: Option<String>,
     /// A program and its arguments, without a shell. It gets the alert as one line of JSON on its standard input, and in its environment
     /// as `AQPIPE_ALERT`, `AQPIPE_STATE`, `AQPIPE_SUBJECT`, `AQPIPE_TEXT`, `AQPIPE_VALUE`, `AQPIPE_LIMIT`, `AQPIPE_TIME`, `AQPIPE_PIPELINE` and
     /// `AQPIPE_INSTANCE`. It is killed after `timeout_secs`, and not tried again.
@@ -40,13 +48,23 @@ pub struct NotifySettings {
 }
 
 impl NotifySettings {
-    /// Its name in messages, without a secret: the program, or the host of the address.
+    /// What metrics call it, by its place among the others, from 0.
     #[must_use]
-    pub fn name(&self) -> String {
+    pub fn label(&self, place: usize) -> String {
+        self.name.clone().unwrap_or_else(|| (place + 1).to_string())
+    }
+
+    /// Its name in messages, without a secret: what it is called, and the program or the host of the address.
+    #[must_use]
+    pub fn title(&self, place: usize) -> String {
+        let label = match &self.name {
+            Some(name) => format!("`{name}`"),
+            None => (place + 1).to_string(),
+        };
         match (&self.command, &self.webhook) {
-            (Some(command), _) => format!("command `{}`", command.first().map_or("", String::as_str)),
-            (None, Some(webhook)) => format!("web hook at `{}`", host(webhook.reveal())),
-            (None, None) => "nobody".to_owned(),
+            (Some(command), _) => format!("command {label} (`{}`)", command.first().map_or("", String::as_str)),
+            (None, Some(webhook)) => format!("web hook {label} (at `{}`)", host(webhook.reveal())),
+            (None, None) => format!("{label}, which is nobody"),
         }
     }
 
@@ -143,7 +161,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_of_a_web_hook_is_its_host_alone() {
+    fn hooks_are_told_apart_by_their_names_or_their_places() {
+        let of = |json| serde_json::from_value::<NotifySettings>(json).expect("settings");
+        let named = of(serde_json::json!({ "name": "on-call", "webhook": "https://h/a" }));
+        assert_eq!((named.label(4), named.title(4)), ("on-call".to_owned(), "web hook `on-call` (at `h`)".to_owned()));
+        let other = of(serde_json::json!({ "command": ["mail", "secret"] }));
+        assert_eq!((other.label(0), other.title(0)), ("1".to_owned(), "command 1 (`mail`)".to_owned()));
+    }
+
+    #[test]
+    fn the_title_of_a_web_hook_shows_its_host_alone() {
         for (url, name) in [
             ("https://hooks.example.org/T0/secret?token=x#y", "hooks.example.org"),
             ("http://user:pass@host:8080", "host:8080"),
@@ -152,7 +179,7 @@ mod tests {
         ] {
             let settings: NotifySettings =
                 serde_json::from_value(serde_json::json!({ "webhook": url })).expect("settings");
-            assert_eq!(settings.name(), format!("web hook at `{name}`"));
+            assert_eq!(settings.title(1), format!("web hook 2 (at `{name}`)"));
             assert!(!format!("{settings:?}").contains("://"), "{settings:?}");
             assert!(!serde_json::to_string(&settings).expect("JSON").contains("://"));
         }

@@ -10,7 +10,8 @@ use super::notify_settings::NotifySettings;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MonitorSettings {
-    /// Whether anything is said at all while the pipeline runs: log lines, alerts, notifications. The summary at its end stays.
+    /// Whether anything is said at all while the pipeline runs: log lines, alerts, notifications, and what `http` serves. The summary at
+    /// its end stays.
     #[serde(default = "default_enabled")]
     pub enabled: bool,
     /// Seconds between two log lines with rates, errors and the mean score.
@@ -26,7 +27,11 @@ pub struct MonitorSettings {
     pub http_allow_remote: bool,
     /// The environment variable with the bearer token that requests must carry. By default they need none.
     #[serde(default)]
-    #[schemars(regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*$"), length(max = 200))]
+    #[schemars(
+        regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*$"),
+        extend("patternErrorMessage" = "must be the name of a variable of the environment, such as \"AQPIPE_TOKEN\""),
+        length(max = 200)
+    )]
     pub http_token_env: Option<String>,
     /// Records that may wait in the source while the pipeline counts as ready. By default their number does not matter. A
     /// source that does not know how many wait (files) never gets ready with it. Ready is a pipeline that runs, waits for nobody, and has
@@ -46,7 +51,8 @@ pub struct MonitorSettings {
     pub alerts: AlertSettings,
     /// Whom to tell of alerts: a command or a web hook, one of the two. Each has a thread of its own: one that fails or hangs never stops or
     /// slows the pipeline. At most 100 alerts wait for it, and more are counted and dropped. At the end of a run, what still waits has ten
-    /// seconds. The JSON has the keys `pipeline`, `instance`, `time`, `state` (`firing` or `resolved`), `alert` (the key of its limit),
+    /// seconds. Each is called by its `name`, or by its place among them, in the log and in the metric `aqpipe_notifications_total`. The JSON has
+    /// the keys `pipeline`, `instance`, `time`, `state` (`firing` or `resolved`), `alert` (the key of its limit),
     /// `subject` (a station or a field, or null), `value`, `limit` and `text`.
     #[serde(default)]
     #[schemars(length(max = 20))]

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::{ClientFigures, Phase};
+use crate::error_class::ErrorClass;
+use crate::metrics::{BrokerAway, ClientFigures, NotificationCounts, Phase};
 
 /// The status of a process.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +43,9 @@ pub struct PipelineStatus {
     pub failure: Option<String>,
     /// What it waits for, as `part: what`.
     pub waits: Vec<String>,
+    /// Brokers that it asks and that do not answer.
+    #[serde(default)]
+    pub brokers_away: Vec<BrokerAway>,
     /// Whether it is alive, and ready.
     pub health: Health,
     /// Seconds since its start.
@@ -50,8 +54,10 @@ pub struct PipelineStatus {
     pub read: u64,
     /// Records that the source expects in all, where it knows.
     pub expected: Option<u64>,
-    /// Records that wait in the source, where it knows.
+    /// Records that wait in the source behind what was read, where it knows.
     pub lag: Option<u64>,
+    /// Records that wait in the source behind the last commit, where it knows: what was read and is not committed is among them.
+    pub lag_committed: Option<u64>,
     /// What was committed.
     pub committed: Committed,
     /// Records held back at the last checkpoint.
@@ -62,16 +68,29 @@ pub struct PipelineStatus {
     pub written_per_second: f64,
     /// Bytes read, committed or not, and bytes of output.
     pub bytes: Bytes,
-    /// Errors of brokers and disks.
+    /// Errors that ended the run, or after which a stage tried again.
     pub errors: u64,
+    /// The same by stage and class.
+    pub errors_by: Vec<ErrorStatus>,
     /// Requests that were repeated.
     pub retries: u64,
     /// Attempts to connect that failed.
     pub connection_failures: u64,
     /// How often a consumer group gave or took partitions.
     pub rebalances: u64,
-    /// Output files made visible.
+    /// Output files made visible, without those of dead letters.
     pub files_written: u64,
+    /// Files of dead letters made visible.
+    pub dead_letter_files_written: u64,
+    /// The directories of those files.
+    #[serde(default)]
+    pub files_in: Vec<String>,
+    /// Lines that are no records and were passed over: a header that comes again.
+    #[serde(default)]
+    pub passed_over: u64,
+    /// Records whose quality marks could not be read, and were ignored.
+    #[serde(default)]
+    pub marks_ignored: u64,
     /// Commits.
     pub commits: Commits,
     /// Batches: the time that transforms and writer took for each.
@@ -80,8 +99,11 @@ pub struct PipelineStatus {
     pub batch_records: Distribution,
     /// For each checkpoint, from the moment when its first record was read to its commit.
     pub processing_latency_seconds: Distribution,
-    /// For each checkpoint, from the newest timestamp among its records to its commit.
+    /// For each checkpoint, from the newest timestamp among its records to its commit. One whose newest timestamp lies ahead of the
+    /// clock has none.
     pub event_latency_seconds: Distribution,
+    /// Checkpoints whose newest timestamp lay ahead of the clock when they were committed.
+    pub checkpoints_ahead: u64,
     /// The quality scores of committed records, where a stage gives any.
     pub scores: Option<Distribution>,
     /// The stages in order.
@@ -90,12 +112,20 @@ pub struct PipelineStatus {
     pub splits: Vec<SplitStatus>,
     /// The measurements in the order of the pipeline.
     pub fields: Vec<FieldStatus>,
+    /// Cells that were read and had a problem, by field: the 100 with the most, and the sum of the others as `other`.
+    #[serde(default)]
+    pub cell_problems: Vec<CellProblemStatus>,
+    /// Keys whose records never had a field that a stage lists, as `key: fields`: 20 at most, and how many more there are.
+    #[serde(default)]
+    pub lacking_fields: Vec<String>,
     /// The newest readings of stations.
     pub stations: StationsStatus,
     /// Committed dead letters by stage and reason.
     pub dead_letters: Vec<DeadLetterStatus>,
     /// What client libraries measured of their connections.
     pub clients: Vec<ClientFigures>,
+    /// What became of the notifications of alerts, by hook.
+    pub notifications: Vec<NotificationCounts>,
     /// What the input had that is no record and no error, and how often.
     pub notes: BTreeMap<String, u64>,
     /// The alerts that fire now.
@@ -222,8 +252,10 @@ pub struct SplitStatus {
     pub is_open: bool,
     /// Records read, committed or not.
     pub read: u64,
-    /// Records that wait in the source, where it knows.
+    /// Records that wait in the source behind what was read, where it knows.
     pub lag: Option<u64>,
+    /// Records that wait in the source behind the last commit, where it knows.
+    pub lag_committed: Option<u64>,
     /// What was committed.
     pub committed: Committed,
     /// Records held back at the last checkpoint.
@@ -254,7 +286,7 @@ pub struct FieldStatus {
     pub fail: u64,
     /// Cells with a value that no check looked at.
     pub not_checked: u64,
-    /// The tests that objected.
+    /// The tests that objected, and those that look at the field and did not.
     pub tests: Vec<TestStatus>,
 }
 
@@ -263,6 +295,12 @@ impl FieldStatus {
     #[must_use]
     pub fn cells(&self) -> u64 {
         self.observed + self.censored + self.filled.values().sum::<u64>() + self.unreadable + self.missing
+    }
+
+    /// Cells without a value, and those with one that a check objected to. What cannot be read fails as well.
+    #[must_use]
+    pub fn bad_cells(&self) -> u64 {
+        self.missing + self.suspect + self.fail.max(self.unreadable)
     }
 }
 
@@ -275,6 +313,22 @@ pub struct TestStatus {
     pub suspect: u64,
     /// Cells that fail.
     pub fail: u64,
+}
+
+/// Cells of one field that a source has read and that have a problem of one kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CellProblemStatus {
+    /// The name of the field; `other` stands for those that found no room.
+    pub field: String,
+    /// `unreadable`: neither a number nor a word for "no value". `unlisted_code`: a code of the publisher that the pipeline does not
+    /// list.
+    pub problem: String,
+    /// How many there are, committed or not.
+    pub cells: u64,
+    /// The text of the first one.
+    pub first: String,
+    /// Where the first one is, if the source can tell.
+    pub first_place: Option<String>,
 }
 
 /// The stations: the keys of records.
@@ -299,6 +353,17 @@ pub struct StationStatus {
     pub age_seconds: f64,
 }
 
+/// Errors of one stage and one class.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ErrorStatus {
+    /// The stage; `engine` where it was none: the state directory, the commit log, a thread.
+    pub stage: String,
+    /// What kind of thing failed.
+    pub class: ErrorClass,
+    /// How many.
+    pub count: u64,
+}
+
 /// Dead letters of one stage and one class of reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeadLetterStatus {
@@ -306,6 +371,8 @@ pub struct DeadLetterStatus {
     pub stage: String,
     /// The reason without its data.
     pub reason: String,
+    /// The reason of the first one, whole.
+    pub first_reason: String,
     /// How many.
     pub count: u64,
     /// The place of the first one.
@@ -319,6 +386,8 @@ pub struct AlertStatus {
     pub alert: String,
     /// The station or the field that it is about, where it is about one.
     pub subject: Option<String>,
+    /// How many stations or fields it stands for: one alert without a name may stand for many.
+    pub subjects: u64,
     /// Whether it fires; otherwise it is resolved.
     pub firing: bool,
     /// When that began.

@@ -1,12 +1,16 @@
 //! From a snapshot to a status.
 
 use super::status::{
-    Bucket, Bytes, Commits, Committed, DeadLetterStatus, Distribution, FieldStatus, PipelineStatus, SplitStatus,
-    StageStatus, StationStatus, StationsStatus, TestStatus,
+    Bucket, Bytes, CellProblemStatus, Commits, Committed, DeadLetterStatus, Distribution, ErrorStatus, FieldStatus,
+    PipelineStatus, SplitStatus, StageStatus, StationStatus, StationsStatus, TestStatus,
 };
+use super::worst_fields::worst_problems;
 use crate::clock::rfc3339;
-use crate::metrics::{Counts, FieldCells, Histogram, OTHER, Snapshot, StationTimes};
-use crate::record::Provenance;
+use crate::metrics::{CellProblem, Counts, FieldCells, Histogram, OTHER, Snapshot, StationTimes};
+use crate::record::{FieldTest, Provenance};
+
+/// Fields whose cells with a problem are told apart.
+const CELL_PROBLEMS_MAX: usize = 100;
 
 /// What a status says of a pipeline that no run measures.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +21,8 @@ pub struct About {
     pub topology: String,
     /// What readers of the output get.
     pub delivery: String,
+    /// The tests that it makes.
+    pub tests: Vec<FieldTest>,
 }
 
 impl PipelineStatus {
@@ -36,20 +42,27 @@ impl PipelineStatus {
             phase: now.phase,
             failure: now.failure.clone(),
             waits: now.waits.clone(),
+            brokers_away: now.brokers_away.clone(),
             uptime_seconds: now.uptime.as_secs_f64(),
             read: now.read,
             expected: now.expected,
             lag: now.lag,
+            lag_committed: now.lag_committed,
             committed: (&now.counts).into(),
             held: now.held,
             read_per_second: rate(now.read, before.read),
             written_per_second: rate(now.counts.written, before.counts.written),
             bytes: Bytes { read: now.bytes_in, written: now.bytes_out },
             errors: now.errors,
+            errors_by: now.errors_by.iter().map(error).collect(),
             retries: now.retries,
             connection_failures: now.unreached,
             rebalances: now.rebalances,
             files_written: now.files,
+            dead_letter_files_written: now.dead_letter_files,
+            files_in: now.files_in.clone(),
+            passed_over: now.passed_over,
+            marks_ignored: now.marks_ignored,
             commits: Commits {
                 seconds: (&now.commit_seconds).into(),
                 checkpoint_seconds: (&now.checkpoint_seconds).into(),
@@ -61,13 +74,17 @@ impl PipelineStatus {
             batch_records: (&now.batch_rows).into(),
             processing_latency_seconds: (&now.processing_latency_seconds).into(),
             event_latency_seconds: (&now.event_latency_seconds).into(),
+            checkpoints_ahead: now.checkpoints_ahead,
             scores: (now.scores.count() > 0).then(|| (&now.scores).into()),
             stages: now.stages.iter().map(stage).collect(),
             splits: now.splits.iter().map(split).collect(),
-            fields: now.fields.iter().map(FieldStatus::from).collect(),
+            fields: now.fields.iter().map(|cells| field(cells, &about.tests)).collect(),
+            cell_problems: cell_problems(now),
+            lacking_fields: now.lacking_fields.clone(),
             stations: stations(&now.stations, unix_ms),
             dead_letters: dead_letters(now),
             clients: now.clients.clone(),
+            notifications: now.notifications.clone(),
             notes: now.notes.iter().map(|(what, count)| ((*what).to_owned(), *count)).collect(),
             ..PipelineStatus::default()
         }
@@ -101,6 +118,17 @@ impl From<&Histogram> for Distribution {
     }
 }
 
+/// The cells of a field, with the tests that look at it and have not objected.
+fn field(cells: &FieldCells, tests: &[FieldTest]) -> FieldStatus {
+    let mut status = FieldStatus::from(cells);
+    for test in tests.iter().filter(|test| *test.field == *status.field) {
+        if !status.tests.iter().any(|known| known.test == test.test) {
+            status.tests.push(TestStatus { test: test.test.clone(), ..TestStatus::default() });
+        }
+    }
+    status
+}
+
 impl From<&FieldCells> for FieldStatus {
     fn from(cells: &FieldCells) -> FieldStatus {
         let [good, not_checked, suspect, fail, _] = cells.flags;
@@ -127,6 +155,23 @@ impl From<&FieldCells> for FieldStatus {
     }
 }
 
+fn cell_problems(snapshot: &Snapshot) -> Vec<CellProblemStatus> {
+    let mut rows = Vec::new();
+    for problem in [CellProblem::Unreadable, CellProblem::UnlistedCode] {
+        let (worst, others) = worst_problems(&snapshot.cell_problems, problem, CELL_PROBLEMS_MAX);
+        let row = |field: &str, cells: u64, first: &str, first_place: Option<String>| CellProblemStatus {
+            field: field.to_owned(),
+            problem: problem.name().to_owned(),
+            cells,
+            first: first.to_owned(),
+            first_place,
+        };
+        rows.extend(worst.into_iter().map(|(field, count)| row(field, count.cells, &count.text, count.place.clone())));
+        rows.extend((others.fields > 0).then(|| row(OTHER, others.cells, "", None)));
+    }
+    rows
+}
+
 fn stage((id, stage): &(String, crate::metrics::StageSnapshot)) -> StageStatus {
     StageStatus {
         stage: id.clone(),
@@ -146,9 +191,14 @@ fn split(split: &crate::metrics::SplitSnapshot) -> SplitStatus {
         is_open: split.is_open,
         read: split.read,
         lag: split.lag,
+        lag_committed: split.lag_committed,
         committed: (&split.committed).into(),
         held: split.held,
     }
+}
+
+fn error(error: &crate::metrics::ErrorCount) -> ErrorStatus {
+    ErrorStatus { stage: error.stage.clone(), class: error.class, count: error.count }
 }
 
 fn stations(times: &StationTimes, unix_ms: u64) -> StationsStatus {
@@ -166,12 +216,14 @@ fn dead_letters(snapshot: &Snapshot) -> Vec<DeadLetterStatus> {
     let groups = snapshot.dead_letters.groups().map(|group| DeadLetterStatus {
         stage: group.stage.clone(),
         reason: group.class.clone(),
+        first_reason: group.first_reason.clone(),
         count: group.count,
         first_place: group.first_place.clone(),
     });
     let others = (others > 0).then(|| DeadLetterStatus {
         stage: OTHER.to_owned(),
         reason: OTHER.to_owned(),
+        first_reason: String::new(),
         count: others,
         first_place: String::new(),
     });

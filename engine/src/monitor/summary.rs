@@ -3,15 +3,19 @@
 use std::path::Path;
 
 use super::field_table::field_table;
+use super::worst_fields::worst_problems;
 use crate::metrics::{CellProblem, Snapshot};
+use crate::plural::{clause, counted};
 
-/// The summary of a run, as lines.
-#[must_use]
-pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
+/// Fields whose cells with a problem get a line each: those with the most.
+const PROBLEM_LINES_MAX: usize = 20;
+
+/// What became of the records of a run, and its files and time.
+pub(super) fn summary_line(metrics: &Snapshot) -> String {
     let counts = &metrics.counts;
     let seconds = metrics.uptime.as_secs_f64();
-    let mut text = vec![format!(
-        "{name}: read {}{}, written {}, dead letters {}, filtered {}, held {}; {}in {seconds:.1} s{}",
+    format!(
+        "read {}{}, written {}, dead letters {}, filtered {}, held {}; {}in {seconds:.1} s{}",
         counts.read,
         changed(counts.made, counts.merged),
         counts.written,
@@ -23,11 +27,21 @@ pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
             0 => String::new(),
             read => format!(", {:.0} records/s", read as f64 / seconds.max(1e-3)),
         },
-    )];
+    )
+}
+
+/// The summary of a run, as lines. The table in it has lines of at most `chars_max` characters, where its numbers allow it.
+#[must_use]
+pub fn summary(name: &str, metrics: &Snapshot, chars_max: usize) -> Vec<String> {
+    let counts = &metrics.counts;
+    let mut text = vec![format!("{name}: {}", summary_line(metrics))];
     let uncommitted = metrics.read.saturating_sub(counts.read);
     if uncommitted > 0 {
         text.push(format!(
-            "  {uncommitted} more records were read and are not committed: the next start reads them again"
+            "  {} read and {} not committed: the next start reads {} again",
+            clause(uncommitted, "more record", "was", "were"),
+            if uncommitted == 1 { "is" } else { "are" },
+            if uncommitted == 1 { "it" } else { "them" }
         ));
     }
     if let Some(score) = counts.mean_score() {
@@ -50,14 +64,7 @@ pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
             metrics.marks_ignored
         ));
     }
-    for (problem, field, count) in &metrics.cell_problems {
-        let what = match problem {
-            CellProblem::Unreadable => "cells that could not be read",
-            CellProblem::UnlistedCode => "cells with a code that `flags` does not list",
-        };
-        let place = count.place.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
-        text.push(format!("  {field}: {} {what}, the first is `{}`{place}", count.cells, count.text));
-    }
+    text.extend(cell_problems(metrics));
     text.extend(metrics.notes.iter().map(|(what, count)| format!("  {what}: {count}")));
     if !metrics.lacking_fields.is_empty() {
         let what =
@@ -65,8 +72,31 @@ pub fn summary(name: &str, metrics: &Snapshot) -> Vec<String> {
         text.push(format!("  {what}:"));
         text.extend(metrics.lacking_fields.iter().map(|line| format!("    {line}")));
     }
-    text.extend(field_table(&metrics.fields));
+    text.extend(field_table(&metrics.fields, chars_max));
     text
+}
+
+fn cell_problems(metrics: &Snapshot) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (problem, what) in [
+        (CellProblem::Unreadable, "that could not be read"),
+        (CellProblem::UnlistedCode, "with a code that `flags` does not list"),
+    ] {
+        let (worst, others) = worst_problems(&metrics.cell_problems, problem, PROBLEM_LINES_MAX);
+        for (field, count) in worst {
+            let place = count.place.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
+            lines.push(format!(
+                "  {field}: {} {what}, the first is `{}`{place}",
+                counted(count.cells, "cell"),
+                count.text
+            ));
+        }
+        if others.fields > 0 {
+            let (fields, cells) = (counted(others.fields as u64, "more field"), counted(others.cells, "cell"));
+            lines.push(format!("  and {fields} with {cells} {what}"));
+        }
+    }
+    lines
 }
 
 /// The rows that transforms made of others, and those that they merged, where there are any: `, made 23`.
@@ -78,10 +108,9 @@ pub fn changed(made: u64, merged: u64) -> String {
 
 /// The number of files written and their directories: the sink and the dead letters may have one each.
 fn files(metrics: &Snapshot) -> String {
-    let count = match metrics.files {
+    let count = match metrics.files + metrics.dead_letter_files {
         0 => return String::new(),
-        1 => "1 file ".to_owned(),
-        several => format!("{several} files "),
+        number => format!("{} ", counted(number, "file")),
     };
     let here = std::env::current_dir().unwrap_or_default();
     let place = |dir: &String| {
@@ -103,7 +132,7 @@ mod tests {
         let here = std::env::current_dir().expect("a directory");
         let of = |files: u64, places: &[&str]| {
             let files_in = places.iter().map(|place| (*place).to_owned()).collect();
-            summary("p", &Snapshot { files, files_in, ..Snapshot::default() }).concat()
+            summary("p", &Snapshot { files, files_in, ..Snapshot::default() }, 80).concat()
         };
         let below = here.join("out").display().to_string();
         assert!(of(1, &[&below]).contains("; 1 file in out/ in 0.0 s"), "{}", of(1, &[&below]));
@@ -118,7 +147,7 @@ mod tests {
             let first = || (text.to_owned(), Some("in.csv:7".to_owned()));
             metrics.record_cell_problem(CellProblem::Unreadable, "NO2", cells, first);
         }
-        let text = summary("p", &metrics.snapshot()).join("\n");
+        let text = summary("p", &metrics.snapshot(), 80).join("\n");
         assert!(text.ends_with("  NO2: 5 cells that could not be read, the first is `<0.5` at in.csv:7"), "{text}");
         (0..2_000).for_each(|field| {
             metrics.record_cell_problem(CellProblem::Unreadable, &format!("f{field}"), 1, || (String::new(), None));
@@ -126,6 +155,13 @@ mod tests {
         let problems = metrics.snapshot().cell_problems;
         assert_eq!(problems.len(), 1_001);
         assert_eq!(problems.iter().map(|(.., count)| count.cells).sum::<u64>(), 2_005, "all are counted");
+        let text = summary("p", &metrics.snapshot(), 80);
+        assert_eq!(text.len(), 1 + PROBLEM_LINES_MAX + 1, "{text:#?}");
+        assert!(
+            text[1].starts_with("  other fields: 1001 cells") && text[2].starts_with("  NO2: 5 cells"),
+            "{text:#?}"
+        );
+        assert_eq!(text[21], "  and 981 more fields with 981 cells that could not be read");
     }
 
     #[test]
@@ -134,7 +170,7 @@ mod tests {
         metrics.note("messages without a value", 2);
         metrics.note("messages without a value", 1);
         metrics.note("nothing", 0);
-        let text = summary("p", &metrics.snapshot());
+        let text = summary("p", &metrics.snapshot(), 80);
         assert_eq!(&text[1..], ["  messages without a value: 3"]);
     }
 
@@ -147,7 +183,8 @@ mod tests {
         dead_letters.add("csv", "the row has 4 cells", "a.csv:9");
         let lacking_fields = vec!["b: T, RH".to_owned()];
         let fields = vec![FieldCells { field: "CO(GT)".into(), flags: [1, 2, 3, 4, 5], ..FieldCells::default() }];
-        let text = summary("p", &Snapshot { counts, dead_letters, lacking_fields, fields, ..Snapshot::default() });
+        let snapshot = Snapshot { counts, dead_letters, lacking_fields, fields, ..Snapshot::default() };
+        let text = summary("p", &snapshot, 100);
         let text = text.join("\n");
         assert!(text.contains("lists theirs):\n    b: T, RH\n"), "{text}");
         assert!(text.starts_with("p: read 10, written 7, dead letters 2, filtered 1, held 0;"), "{text}");

@@ -72,7 +72,7 @@ impl Watch {
         };
         self.is_judged |= is_final;
         let time = rfc3339(i64::try_from(unix_ms).unwrap_or(i64::MAX));
-        let changes = self.alerts.judge(measures, now.uptime, &time, is_final);
+        let changes = self.alerts.judge(measures, now.stations.silent, now.uptime, &time, is_final);
         let change = |(kind, state, alert)| AlertChange {
             pipeline: self.monitored.about.name.clone(),
             instance: now.instance.clone(),

@@ -2,6 +2,7 @@
 
 mod batch;
 mod cell_quality;
+mod field_test;
 mod fields;
 mod origin;
 mod position;
@@ -9,6 +10,7 @@ mod qc_tests;
 
 pub use batch::{Batch, BatchParts, Column, Numbers};
 pub use cell_quality::{CellQuality, Flag, Provenance};
+pub use field_test::FieldTest;
 pub use fields::{Field, Fields, Kind, SAMPLE_RECORDS, TIMESTAMP};
 pub use origin::Origin;
 pub use position::{OffsetRange, Position, SplitId};

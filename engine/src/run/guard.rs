@@ -4,6 +4,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::{Error, Result};
+use crate::error_class::ErrorClass;
 
 /// Calls a stage.
 ///
@@ -13,6 +14,7 @@ pub(super) fn call<T>(stage: &str, act: impl FnOnce() -> Result<T>) -> Result<T>
         Ok(result) => result.map_err(|error| error.in_stage(stage)),
         Err(panic) => Err(Error::new(format!("the stage panicked: {}", message(&*panic)))
             .in_stage(stage)
+            .of_class(ErrorClass::Panic)
             .help("this is a mistake in the stage; records that were not committed are read again at the next start")),
     }
 }

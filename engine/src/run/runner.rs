@@ -1,10 +1,13 @@
 //! One run of a pipeline, step by step.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use super::options::{Outcome, RunOptions, Summary};
 use super::start::{self, Exit, Request};
 use super::supervisor::Supervisor;
 use crate::config::Pipeline;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::error_class::ErrorClass;
 use crate::metrics::Phase;
 use crate::stage::Delivery;
 
@@ -15,14 +18,18 @@ use crate::stage::Delivery;
 /// Why it failed: what had been committed is there, and the next start goes on from it.
 pub fn run(pipeline: &Pipeline, options: &RunOptions) -> Result<Summary> {
     let mut delivery = pipeline.delivery;
-    let outcome = match steps(&Request { pipeline, options }, &mut delivery) {
+    let steps = || steps(&Request { pipeline, options }, &mut delivery);
+    let panicked =
+        || Error::bug("the run panicked; what it had not committed is read again").of_class(ErrorClass::Panic);
+    let outcome = match catch_unwind(AssertUnwindSafe(steps)).unwrap_or_else(|_| Err(panicked().into())) {
         Ok(outcome) | Err(Exit::Ended(outcome)) => outcome,
         // A reader of the output has gone: its rows are not committed.
         Err(Exit::Failed(error)) if error.kind() == ErrorKind::Stop => {
             tracing::info!("{error}");
             Outcome::Stopped
         }
-        Err(Exit::Failed(error)) => {
+        Err(Exit::Failed(mut error)) => {
+            options.metrics.record_error(&mut error);
             options.metrics.failed(error.headline());
             return Err(error);
         }

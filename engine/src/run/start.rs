@@ -11,7 +11,7 @@ use super::sinks::{AcquirePhase, DEAD_LETTER, Sinks};
 use super::start_decision::{Start, StartRequest};
 use crate::config::Pipeline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::stage::{BuildContext, Delivery, Latch, Rerun, Source, TransactionalBackend};
+use crate::stage::{BuildContext, Delivery, Extensions, Latch, Rerun, Source, TransactionalBackend};
 
 /// What a run is asked for.
 pub(super) struct Request<'a> {
@@ -62,6 +62,8 @@ impl Request<'_> {
         let (pipeline, options) = (self.pipeline, self.options);
         let has_changing_clock = pipeline.source.config.changing_clock().is_some();
         let rejects = pipeline.transforms.iter().any(|stage| stage.config.may_reject(has_changing_clock));
+        let pipeline_extensions = Arc::new(Extensions::default());
+        pipeline_extensions.put(Arc::new(pipeline.version()));
         BuildContext {
             pipeline: pipeline.name.as_str().into(),
             stage: pipeline.source.label.as_str().into(),
@@ -82,6 +84,7 @@ impl Request<'_> {
             // What this run abandons, a later one with the same options does not.
             cancellation: options.cancellation.child(),
             process_extensions: Arc::clone(&options.extensions),
+            pipeline_extensions,
             qc_tests: Arc::clone(options.metrics.qc_tests()),
             ..BuildContext::bare(&pipeline.name)
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::commit::LastRun;
 use crate::config::Pipeline;
 use crate::error::{Error, Result};
+use crate::plural::{clause, counted};
 use crate::stage::{Destination, Repeat, Rerun, Source};
 
 /// How a run begins.
@@ -62,9 +63,10 @@ impl StartRequest<'_> {
         }
         if self.output_is_gone && written > 0 {
             tracing::warn!(
-                "nothing is here of {} that earlier runs wrote: {written} records were removed, or are on another machine. \
+                "nothing is here of {} that earlier runs wrote: {} on another machine. \
                  This run does not write them again; `--fresh` starts from the beginning",
-                self.destination.as_ref().map_or("the output", |destination| &destination.name)
+                self.destination.as_ref().map_or("the output", |destination| &destination.name),
+                clause(written, "record", "was removed, or is", "were removed, or are")
             );
         }
     }
@@ -82,7 +84,7 @@ impl StartRequest<'_> {
             true => "",
             false => ", with the options as they are now",
         };
-        tracing::info!("going on after {} records of an earlier run{changed}", last.counts.read);
+        tracing::info!("going on after {} of an earlier run{changed}", counted(last.counts.read, "record"));
         if self.rerun {
             tracing::info!("`--rerun` repeats a run that was completed; this one was interrupted");
         }
@@ -92,7 +94,10 @@ impl StartRequest<'_> {
     fn carry_what_is_new(&self, last: &LastRun, source: &dyn Source) -> Result<Start> {
         let new = source.input_changes(&last.splits).map_err(|e| e.in_stage(&self.pipeline.source.label))?;
         let Some(new) = new else {
-            tracing::info!("the input holds nothing new since the last run ({} records so far)", last.counts.read);
+            tracing::info!(
+                "the input holds nothing new since the last run ({} so far)",
+                counted(last.counts.read, "record")
+            );
             return Ok(Start::Nothing);
         };
         tracing::info!("carrying what is new: {new}");
@@ -123,7 +128,8 @@ impl StartRequest<'_> {
             Repeat::Never => "`rerun` is \"never\"",
             _ => "nothing that decides what comes out was changed since",
         };
-        let carried = format!("the last run carried the whole input ({} records) and {unchanged}", last.counts.read);
+        let carried =
+            format!("the last run carried the whole input ({}) and {unchanged}", counted(last.counts.read, "record"));
         match input {
             None => tracing::info!("{carried}: nothing to do. `--rerun` carries it once more"),
             Some(differs) => tracing::warn!(
@@ -137,13 +143,15 @@ impl StartRequest<'_> {
     fn repeat(&self, last: &LastRun, why: &str) -> Result<Start> {
         match self.pipeline.sink.config.rerun() {
             Rerun::Append => {
-                tracing::info!("the last run wrote {} records; they are written once more: {why}", last.counts.written);
+                let wrote = clause(last.counts.written, "record", "; it is", "; they are").replace(" ;", ";");
+                tracing::info!("the last run wrote {wrote} written once more: {why}");
                 Ok(Start::Restart)
             }
             Rerun::Refuse => Err(Error::config(format!(
-                "the last run of `{}` carried the whole input, and its {} records are there: this sink does not overwrite \
+                "the last run of `{}` carried the whole input, and its {} there: this sink does not overwrite \
                  ({why})",
-                self.pipeline.name, last.counts.written
+                self.pipeline.name,
+                clause(last.counts.written, "record", "is", "are")
             ))
             .in_stage(&self.pipeline.sink.label)
             .help("`--fresh` removes the output that this pipeline wrote and starts from the beginning")),

@@ -29,8 +29,11 @@ pub struct PipelineState {
     pub unreachable: Option<String>,
     /// The processes that ran it, by name.
     pub instances: Vec<InstanceState>,
-    /// Records that wait in all splits together, where that of each is known.
+    /// Records that wait behind what was read, in all splits together, where that of each is known. While a process reads, it alone
+    /// knows what it has read.
     pub lag: Option<u64>,
+    /// Records that wait behind the last commit, in all splits together, where that of each is known.
+    pub lag_committed: Option<u64>,
     /// Its splits, by name.
     pub splits: Vec<SplitStatus>,
 }
@@ -77,8 +80,10 @@ pub struct SplitStatus {
     pub records: u64,
     /// Records held back by transforms.
     pub held: u64,
-    /// Records that wait behind the position, where the source knows and its brokers answered in time.
+    /// Records that wait behind what was read, where that is known: nothing is read beyond the position while no process runs.
     pub lag: Option<u64>,
+    /// Records that wait behind the position, where the source knows and its brokers answered in time.
+    pub lag_committed: Option<u64>,
     /// Bytes of state saved there.
     pub state_bytes: u64,
     /// When that was committed, in milliseconds since 1970.
@@ -106,6 +111,7 @@ pub fn state(pipeline: &Pipeline, at_most: Duration) -> Result<PipelineState> {
             }
         }
     }
+    let here = view.instances.len();
     let until = Instant::now() + at_most;
     let built = build(pipeline, until);
     if let Some(backend) = &built.backend {
@@ -121,12 +127,17 @@ pub fn state(pipeline: &Pipeline, at_most: Duration) -> Result<PipelineState> {
     }
     view.splits = splits.into_values().collect();
     if let Some(offsets) = &built.offsets {
+        // A process of another machine may run, and would not be seen from here.
+        let may_run = view.instances.len() > here || view.instances.iter().any(|instance| instance.running);
         let mut read: Vec<&mut SplitStatus> = view.splits.iter_mut().filter(|split| split.split != REPLAY).collect();
         let ids: Vec<SplitId> = read.iter().map(|split| split.split.as_str().into()).collect();
         for (split, end) in read.iter_mut().zip(offsets.ends(&ids, until)) {
-            split.lag = end.map(|end| end.saturating_sub(split.position));
+            split.lag_committed = end.map(|end| end.saturating_sub(split.position));
+            split.lag = split.lag_committed.filter(|_| !may_run);
         }
-        view.lag = read.iter().map(|split| split.lag).sum::<Option<u64>>().filter(|_| !ids.is_empty());
+        let lag_committed = read.iter().map(|split| split.lag_committed).sum::<Option<u64>>();
+        view.lag_committed = lag_committed.filter(|_| !ids.is_empty());
+        view.lag = view.lag_committed.filter(|_| !may_run);
     }
     Ok(view)
 }
@@ -155,6 +166,7 @@ fn status(source: &dyn SourceConfig, split: &str, state: &SplitState, held: u64,
         records: state.position.records,
         held,
         lag: None,
+        lag_committed: None,
         state_bytes: state.state_bytes() as u64,
         committed_ms,
     }

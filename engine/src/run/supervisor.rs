@@ -23,6 +23,7 @@ use super::task::{CheckpointBuilder, CheckpointSchedule, FieldCheck, Task};
 use super::tasks::Tasks;
 use crate::config::{Pipeline, StageSpec};
 use crate::error::{Error, Result};
+use crate::error_class::ErrorClass;
 use crate::metrics::{Phase, StageRole};
 use crate::pace::Pace;
 use crate::record::SplitId;
@@ -86,7 +87,7 @@ impl Supervisor {
     pub(super) fn start(request: &Request<'_>, fitted: Fitted) -> Result<Supervisor> {
         let Fitted { instance, cx, source, sinks, log, fitted } = fitted;
         let pipeline = request.pipeline;
-        let (tasks, log) = (Arc::new(Tasks::default()), Arc::new(Mutex::new(log)));
+        let (tasks, log) = (Arc::new(Tasks::counted_by(&cx.metrics)), Arc::new(Mutex::new(log)));
         let interval = Duration::from_millis(pipeline.settings.commit_interval_ms);
         let schedule = CheckpointSchedule::of(pipeline.sink.config.checkpoint_policy(), interval, cx.clock.now());
         let (sender, receiver) = bounded(CHECKPOINTS_WAITING_MAX);
@@ -337,6 +338,8 @@ impl SourceContext for Shared {
         };
         let (epoch, handle) = self.tasks.register(&id)?;
         let writers = self.sinks.open(&id, epoch).inspect_err(|_| self.tasks.task_ended(&id, epoch))?;
+        let live = self.cx.metrics.open_split(&id);
+        live.begin_at(position);
         let open = CheckpointBuilder::at(position, sequence, chain.held());
         let task = Task {
             id: Arc::clone(&id),
@@ -349,7 +352,7 @@ impl SourceContext for Shared {
             writers,
             schedule: self.schedule,
             losses: self.losses.clone(),
-            live: self.cx.metrics.open_split(&id),
+            live,
             source_metrics: self.cx.metrics.stage(StageRole::Source, &pipeline.source.label),
             sink_metrics: self.cx.metrics.stage(StageRole::Sink, &pipeline.sink.label),
             metrics: Arc::clone(&self.cx.metrics),
@@ -367,7 +370,8 @@ impl SourceContext for Shared {
             let (id, epoch) = (Arc::clone(&task.id), task.epoch);
             let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| task.run()));
             if ran.is_err() {
-                tasks.fail(Error::bug(format!("the task of {id} panicked; what it had not committed is read again")));
+                let error = Error::bug(format!("the task of {id} panicked; what it had not committed is read again"));
+                tasks.fail(error.of_class(ErrorClass::Panic));
                 tasks.task_ended(&id, epoch);
             }
         });
@@ -461,6 +465,7 @@ impl Reconfigure for Shared {
         }
         *self.fitted.write() = fitted;
         *self.pipeline.write() = Arc::clone(&new);
+        self.cx.pipeline_extensions.put(Arc::new(new.version()));
         tracing::info!("the transforms are {} now", new.topology);
         Ok(())
     }
@@ -540,7 +545,7 @@ fn spawn(name: &str, span: &tracing::Span, work: impl FnOnce() + Send + 'static)
 
 fn join(thread: JoinHandle<()>, tasks: &Tasks) {
     if thread.join().is_err() {
-        tasks.fail(Error::bug("a thread of the pipeline panicked"));
+        tasks.fail(Error::bug("a thread of the pipeline panicked").of_class(ErrorClass::Panic));
         tasks.revoke_all();
     }
 }

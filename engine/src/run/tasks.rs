@@ -10,6 +10,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::reconfigure::Reconfiguration;
 use crate::error::{Error, Result};
+use crate::metrics::Metrics;
 use crate::record::SplitId;
 
 /// How much state the checkpoints under way may have together: of a large state, two that are whole take as much memory as the state
@@ -110,9 +111,15 @@ impl State {
 pub(super) struct Tasks {
     state: Mutex<State>,
     changed: Condvar,
+    /// Where failures are counted.
+    metrics: Arc<Metrics>,
 }
 
 impl Tasks {
+    pub(super) fn counted_by(metrics: &Arc<Metrics>) -> Tasks {
+        Tasks { metrics: Arc::clone(metrics), ..Tasks::default() }
+    }
+
     /// Registers a split. It has ended once its thread has, and the committer has finished with its checkpoints.
     pub(super) fn register(&self, id: &SplitId) -> Result<(u64, Arc<TaskHandle>)> {
         let mut state = self.state.lock();
@@ -283,7 +290,8 @@ impl Tasks {
     }
 
     /// Takes a failure. The first one is the pipeline's; the other splits take a checkpoint and end.
-    pub(super) fn fail(&self, error: Error) {
+    pub(super) fn fail(&self, mut error: Error) {
+        self.metrics.record_error(&mut error);
         let mut state = self.state.lock();
         state.stopping = true;
         state.failed = true;

@@ -29,6 +29,7 @@ mod state;
 mod transaction;
 mod transform;
 mod two_phase_commit;
+mod version;
 
 pub use boundedness::Boundedness;
 pub use context::BuildContext;
@@ -52,3 +53,4 @@ pub use transaction::{
 };
 pub use transform::{Fitter, Output, Transform, TransformConfig};
 pub use two_phase_commit::{Acquire, CommittedOffsets, Orphans, TwoPhaseCommit};
+pub use version::PipelineVersion;

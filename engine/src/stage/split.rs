@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::transaction::FencingToken;
 use super::{DeadLetter, State};
 use crate::error::Result;
+use crate::metrics::LagMeter;
 use crate::record::{Batch, Position, SplitId};
 
 /// The answer of a [`SplitReader`].
@@ -62,6 +63,17 @@ pub trait SplitReader: Send {
     /// The number of records that wait behind the position, where it is known.
     fn lag(&self) -> Option<u64> {
         None
+    }
+
+    /// What knows the number of records that wait while this reader is not called, where there is such a thing. It counts in place
+    /// of [`lag`](Self::lag).
+    fn lag_meter(&self) -> Option<Arc<dyn LagMeter>> {
+        None
+    }
+
+    /// The number of records that wait behind an earlier position, that of the last commit, where it is known.
+    fn lag_behind(&self, committed: Position) -> Option<u64> {
+        Some(self.lag()? + self.position().records.saturating_sub(committed.records))
     }
 
     /// The place of the record that starts at an offset, for a message, where it says more than the offset: `data.csv:17`.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{BuildContext, DeadLetter, Problem, State, StateChanges};
 use crate::error::Result;
-use crate::record::{Batch, Fields};
+use crate::record::{Batch, FieldTest, Fields};
 
 /// The configuration of a transform. [`Descriptor::transform`](super::Descriptor::transform) registers it.
 pub trait TransformConfig: Send + Sync {
@@ -16,6 +16,12 @@ pub trait TransformConfig: Send + Sync {
 
     /// The fields that it uses as measurements, as far as the configuration names them. The source yields these as numbers.
     fn numeric_fields(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The tests that it makes of fields, as far as the configuration names these. Pages, reports and the description of files tell by
+    /// them which tests a field undergoes and between which bounds it is to lie.
+    fn tests(&self) -> Vec<FieldTest> {
         Vec::new()
     }
 

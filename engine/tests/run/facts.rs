@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use aqpipe_engine::metrics::{Metrics, Phase};
+use aqpipe_engine::ErrorClass;
+use aqpipe_engine::metrics::{ENGINE, Metrics, Phase, Snapshot};
 use aqpipe_engine::monitor::{About, PipelineStatus};
 
 use super::stages::Record;
-use super::{DEAD, HOLD, SINK, SUMS, TestRun, records};
+use super::{DEAD, HOLD, SINK, SUMS, TRANSACTIONAL, TestRun, records};
 
 #[test]
 fn a_run_is_measured_by_stage_by_split_and_by_field() {
@@ -61,4 +62,69 @@ fn a_failure_is_told_and_what_was_read_is_no_commit() {
     let now = metrics.snapshot();
     assert_eq!((now.phase, now.failure.as_deref()), (Phase::Failed, Some("memory: it is bad at memory:37")));
     assert!(now.read > now.counts.read && now.counts.read == 37, "{} read, {}", now.read, now.counts.read);
+}
+
+/// The errors of a run by stage and class, and whether it failed.
+fn errors(test: &TestRun, source: &str, rest: &str) -> (Vec<(String, ErrorClass, u64)>, Snapshot) {
+    let metrics = Arc::new(Metrics::default());
+    let ran = test.run_with(source, rest, |options| options.metrics = Arc::clone(&metrics));
+    let now = metrics.snapshot();
+    assert_eq!(ran.is_err(), now.phase == Phase::Failed, "{ran:?}");
+    assert_eq!(now.fatal_errors, now.errors, "nothing was tried again");
+    (now.errors_by.iter().map(|error| (error.stage.clone(), error.class, error.count)).collect(), now)
+}
+
+#[test]
+fn whatever_ends_a_run_is_counted_as_an_error() {
+    for rest in [format!("{SUMS}{SINK}{DEAD}"), format!("{SUMS}{TRANSACTIONAL}")] {
+        let mut failed = 0;
+        for step in 0.. {
+            let test = TestRun::with(records(40));
+            test.memory.fail_at(step);
+            let (errors, now) = errors(&test, "", &rest);
+            if now.phase != Phase::Failed {
+                assert!(errors.is_empty(), "{errors:?}");
+                break;
+            }
+            failed += 1;
+            assert!(!errors.is_empty(), "step {step}: {:?}", now.failure);
+        }
+        assert!(failed > 10, "each step of the protocol fails in turn: {failed}");
+    }
+}
+
+#[test]
+fn errors_are_told_apart_by_stage_and_class() {
+    let of = |test: &TestRun, rest: &str| errors(test, "", rest).0;
+    let one = |stage: &str, class| vec![(stage.to_owned(), class, 1)];
+    let mut input = records(50);
+    input[37] = Record::bad(37, "it is bad");
+    let bad = TestRun::with(input);
+    assert_eq!(
+        of(&bad, &format!("{SUMS}{SINK}")),
+        one("memory (source or sink)", ErrorClass::Other),
+        "both are called so"
+    );
+    let panics = TestRun::with(records(40));
+    panics.memory.panic_at(20);
+    assert_eq!(of(&panics, &format!("{SUMS}{SINK}")), one("memory (source or sink)", ErrorClass::Panic));
+    let stateless = TestRun::with(records(40));
+    let in_the_way = stateless.state.path().join("test");
+    std::fs::write(&in_the_way, "a file where the directory should be").expect("written");
+    let errors = of(&stateless, SINK);
+    assert_eq!((errors.len(), &*errors[0].0), (1, ENGINE), "{errors:?}");
+    let none = TestRun::with(records(40));
+    assert_eq!(of(&none, SINK), []);
+}
+
+#[test]
+fn what_waits_counts_from_what_was_read_and_from_the_commit() {
+    let test = TestRun::with(records(40));
+    let (_, now) = errors(&test, "", SINK);
+    assert_eq!(
+        (now.uncommitted, now.lag, now.lag_committed),
+        (0, None, None),
+        "no split is open, and none knows its end"
+    );
+    assert_eq!(now.splits[0].uncommitted, 0);
 }

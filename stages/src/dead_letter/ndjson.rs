@@ -41,7 +41,11 @@ struct NdjsonConfig {
     /// How file names begin: letters, digits, `.`, `_` and `-`, not a point first. Absent, with the pipeline's name, so that
     /// several pipelines may have one directory.
     #[serde(default)]
-    #[schemars(regex(pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$"), length(min = 1, max = 80))]
+    #[schemars(
+        regex(pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$"),
+        extend("patternErrorMessage" = "must be of letters, digits, `.`, `_` and `-`, not a point first, such as \"hourly\""),
+        length(min = 1, max = 80)
+    )]
     prefix: Option<String>,
 }
 
@@ -50,7 +54,7 @@ const PREFIX_BYTES_MAX: usize = 80;
 
 impl NdjsonConfig {
     fn output_dir(&self, cx: &BuildContext) -> OutputDir {
-        OutputDir::new(&self.dir, &self.prefix(cx.pipeline()), "ndjson", cx)
+        OutputDir::new(&self.dir, &self.prefix(cx.pipeline()), "ndjson", cx).of_dead_letters()
     }
 
     /// How file names begin: a long name of a pipeline is cut off, with a checksum that tells it from others.

@@ -71,7 +71,7 @@ impl OutputDir {
         disk::sync_dir(dir)?;
         fault::step("finish.sync")?;
         if renamed {
-            self.metrics.file_in(&dir.to_string_lossy());
+            self.metrics.file_in(&dir.to_string_lossy(), self.holds_dead_letters);
             self.metrics.bytes_out.fetch_add(file.length, Ordering::Relaxed);
         }
         if disk::is_same_file(dir, &self.dir)

@@ -2,19 +2,21 @@
 //! for each set of columns.
 //!
 //! A writer leaves the description of a file under a hidden name beside it before the file is committed. Whoever makes the file visible,
-//! be it a process that recovers it, puts the description into the package, unless a file with these columns is there already. One
-//! package serves all prefixes of a directory.
+//! be it a process that recovers it, puts the description into the package, unless a file with these columns, by the same version of
+//! the pipeline, is there already. One package serves all prefixes of a directory.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use aqpipe_engine::record::Fields;
+use aqpipe_engine::stage::PipelineVersion;
 use aqpipe_engine::{Error, Result, fault};
 use serde_json::{Value, json};
 
 use super::disk;
 use super::file_names::FileNames;
+use super::generated::GeneratedReadings;
 use super::output_dir::OutputDir;
 use super::temp_file::TempFile;
 
@@ -22,6 +24,11 @@ use super::temp_file::TempFile;
 const PACKAGE: &str = "datapackage.json";
 /// The property that marks packages and resources as aqpipe's.
 const MARK: &str = "aqpipe";
+/// The property of a resource with the versions of the pipeline that wrote its files: of each the digest, the tests, whether the readings
+/// are generated, and the first file.
+const MADE_BY: &str = "made_by";
+/// Versions that are named: the latest. One that is changed every hour has many.
+const MADE_BY_MAX: usize = 100;
 /// Sets of columns that are described for a prefix: a topic may bring names without limit.
 const DESCRIBED_MAX: usize = 100;
 /// A package of ours is small; a larger file is somebody else's.
@@ -59,23 +66,46 @@ impl OutputDir {
         self
     }
 
-    /// Leaves the description of a file that is about to be committed, unless one with these fields has it: a resource of a data
+    /// Leaves the description of a file that is about to be committed, unless one with these fields, by the same version of the pipeline,
+    /// has it: a resource of a data
     /// package without `name` and `path`. Data comes first: where this is not possible, a warning says so.
     pub fn describe(&self, file: &TempFile, fields: &Arc<Fields>, resource: impl FnOnce() -> Value) {
         let wanted = self.describes && !self.is_undescribable.load(Ordering::Relaxed);
-        if wanted && !self.described.lock().contains(fields) {
-            self.or_warn(self.stage_description(file, fields, &resource()));
+        let version = self.extensions.get::<PipelineVersion>();
+        let is_generated = self.extensions.get::<GeneratedReadings>().is_some();
+        let digest = version.as_ref().map(|version| version.digest.clone());
+        if wanted && !self.described.lock().contains(&(Arc::clone(fields), digest.clone())) {
+            let mut resource = resource();
+            if let Some(version) = version {
+                let by = json!({ "digest": version.digest, "generated": is_generated, "tests": version.tests });
+                resource[MARK] = json!({ MADE_BY: [by] });
+            }
+            self.or_warn(self.stage_description(file, fields, digest, &resource));
         }
     }
 
-    fn stage_description(&self, file: &TempFile, fields: &Arc<Fields>, resource: &Value) -> Result<()> {
+    fn stage_description(
+        &self,
+        file: &TempFile,
+        fields: &Arc<Fields>,
+        digest: Option<String>,
+        resource: &Value,
+    ) -> Result<()> {
         let _guard = self.lock_directory()?;
         match Package::read(&self.dir) {
-            Package::Own(package) if self.resources(&package).any(|own| is_same(own, resource)) => {
-                self.described.lock().push(Arc::clone(fields));
+            Package::Own(package)
+                if self.resources(&package).any(|own| is_same(own, resource) && is_by_the_same(own, resource)) =>
+            {
+                let mut described = self.described.lock();
+                // A digest that comes back is told of again.
+                described.retain(|(_, known)| *known == digest);
+                described.push((Arc::clone(fields), digest));
                 Ok(())
             }
-            Package::Own(package) if self.resources(&package).count() >= DESCRIBED_MAX => {
+            Package::Own(package)
+                if self.resources(&package).count() >= DESCRIBED_MAX
+                    && !self.resources(&package).any(|own| is_same(own, resource)) =>
+            {
                 let message = format!("there are {DESCRIBED_MAX} sets of columns, and no more are described");
                 Err(Error::new(message).help("`fields` of the source says which columns there are"))
             }
@@ -114,11 +144,31 @@ impl OutputDir {
         let Ok(text) = std::fs::read(staged) else { return Ok(()) };
         let unreadable = |error| Error::new(format!("cannot read `{}`", staged.display())).because(error);
         let described: Value = serde_json::from_slice(&text).map_err(unreadable)?;
-        if !self.resources(&package).any(|own| is_same(own, &described)) {
+        let by = described[MARK][MADE_BY][0].as_object().map(|by| {
+            let mut by = by.clone();
+            // No time: the same run leaves the same description.
+            by.insert("since".to_owned(), json!(visible_name));
+            Value::Object(by)
+        });
+        let own = package["resources"].as_array_mut().into_iter().flatten();
+        let known = own.filter(|own| self.is_own(own)).find(|own| is_same(own, &described));
+        if let Some(known) = known {
+            if let (Some(by), false) = (by, is_by_the_same(known, &described)) {
+                let mut all = known[MARK][MADE_BY].as_array().cloned().unwrap_or_default();
+                all.push(by);
+                let first = all.len().saturating_sub(MADE_BY_MAX);
+                known[MARK][MADE_BY] = json!(all[first..]);
+                self.write_package(&package)?;
+            }
+        } else {
             let mut resource = json!({ "name": self.resource_name(&package), "path": visible_name });
             if let (Some(resource), Value::Object(described)) = (resource.as_object_mut(), described) {
                 resource.extend(described);
-                resource.insert(MARK.to_owned(), json!({ "pipeline": &*self.pipeline, "prefix": self.names.prefix }));
+                let mut mark = json!({ "pipeline": &*self.pipeline, "prefix": self.names.prefix });
+                if let Some(by) = by {
+                    mark[MADE_BY] = json!([by]);
+                }
+                resource.insert(MARK.to_owned(), mark);
             }
             package["resources"].as_array_mut().into_iter().for_each(|resources| resources.push(resource.clone()));
             self.write_package(&package)?;
@@ -189,6 +239,13 @@ impl OutputDir {
 /// Whether a resource of a package says of its files what a description says.
 fn is_same(resource: &Value, described: &Value) -> bool {
     ["schema", "dialect"].iter().all(|key| resource[*key] == described[*key])
+}
+
+/// Whether the last version of the pipeline that a resource names is that of a description.
+fn is_by_the_same(resource: &Value, described: &Value) -> bool {
+    let last = resource[MARK][MADE_BY].as_array().and_then(|all| all.last()).unwrap_or(&Value::Null);
+    let by = &described[MARK][MADE_BY][0];
+    ["digest", "generated"].iter().all(|key| last[*key] == by[*key])
 }
 
 fn bytes(json: &Value) -> Result<Vec<u8>> {

@@ -27,6 +27,7 @@ mod disk;
 mod embedded_run;
 mod file_names;
 mod file_sink;
+mod generated;
 mod orphans;
 mod output_dir;
 mod owner_record;
@@ -39,5 +40,6 @@ mod visible_index;
 
 pub use embedded_run::EmbeddedRun;
 pub use file_sink::FileSink;
+pub use generated::GeneratedReadings;
 pub use output_dir::OutputDir;
 pub use temp_file::TempFile;

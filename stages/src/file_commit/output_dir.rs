@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use aqpipe_engine::monitor::Metrics;
 use aqpipe_engine::record::{Fields, OffsetRange, SplitId};
-use aqpipe_engine::stage::{BuildContext, CommittedOffsets, Destination, Prepared};
+use aqpipe_engine::stage::{BuildContext, CommittedOffsets, Destination, Extensions, Prepared};
 use aqpipe_engine::{Error, Result};
 use parking_lot::Mutex;
 
@@ -33,11 +33,15 @@ pub struct OutputDir {
     /// Whether only one process at a time may write for the pipeline.
     pub(super) exclusive: bool,
     pub(super) metrics: Arc<Metrics>,
+    /// Whether the files hold dead letters.
+    pub(super) holds_dead_letters: bool,
     /// Whether the files get a description, and whether that was not possible.
     pub(super) describes: bool,
     pub(super) is_undescribable: AtomicBool,
-    /// The layouts whose description is known to be there.
-    pub(super) described: Mutex<Vec<Arc<Fields>>>,
+    /// The layouts whose description is known to be there, each with the digest of the pipeline that it names.
+    pub(super) described: Mutex<Vec<(Arc<Fields>, Option<String>)>>,
+    /// What the stages of the pipeline share: its version.
+    pub(super) extensions: Arc<Extensions>,
     next_file: AtomicU64,
     /// The number of this run of the pipeline, from 1.
     run: AtomicU64,
@@ -67,9 +71,11 @@ impl OutputDir {
             embedded,
             exclusive: cx.is_exclusive(),
             metrics: Arc::clone(cx.metrics()),
+            holds_dead_letters: false,
             describes: false,
             is_undescribable: AtomicBool::new(false),
             described: Mutex::default(),
+            extensions: Arc::clone(cx.pipeline_extensions()),
             next_file: AtomicU64::new(0),
             run: AtomicU64::new(1),
             index: Mutex::default(),
@@ -78,6 +84,12 @@ impl OutputDir {
             writer_lock: Mutex::default(),
             orphan_locks: Mutex::default(),
         }
+    }
+
+    /// The files hold dead letters: they are counted apart.
+    #[must_use]
+    pub fn of_dead_letters(self) -> OutputDir {
+        OutputDir { holds_dead_letters: true, ..self }
     }
 
     /// The directory and prefix, for messages and for telling destinations apart.

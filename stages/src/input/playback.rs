@@ -18,7 +18,7 @@ pub(crate) struct Playback {
     speed: f64,
     /// Seconds that each step takes, over `speed`, instead of the time between timestamps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = 31_536_000))]
     interval_secs: Option<f64>,
     /// Records that are released together. Absent, those with one timestamp.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -16,6 +16,11 @@ pub(crate) fn take_partition_end() -> Option<u64> {
     PARTITION_END.take()
 }
 
+/// Whether a log line is about an address that the configuration names, of which it is not known whether it is a broker's.
+pub(super) fn is_about_bootstrap(line: &str) -> bool {
+    line.contains("/bootstrap: ")
+}
+
 /// The broker that a log line is about, and what is wrong with it:
 /// `[thrd:a:9092/bootstrap]: a:9092/bootstrap: Connect to ipv4#10.0.0.1:9092 failed: Connection refused (after 2ms in …)`.
 pub(super) fn broker_in(line: &str) -> Option<(String, String)> {
@@ -100,6 +105,7 @@ mod tests {
             "sasl_ssl://[::1]:9093/2: SSL handshake failed: certificate expired (after 5ms in state SSL_HANDSHAKE)";
         assert_eq!(broker_in(ssl), pair("[::1]:9093", "certificate expired"));
         assert_eq!(broker_in("1/1 brokers are down"), None);
+        assert!(is_about_bootstrap(REFUSED) && !is_about_bootstrap(other) && !is_about_bootstrap(ssl));
         assert_eq!(broker_in("a:1/1: Disconnected: SSL closed"), pair("a:1", "SSL closed"));
         let hung_up = "a:1/bootstrap: Disconnected: connection closed by peer: receive 0 after POLLIN (after 0ms in state \
                        APIVERSION_QUERY)";

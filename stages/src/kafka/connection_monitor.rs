@@ -8,22 +8,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use aqpipe_engine::Error;
+use aqpipe_engine::metrics::BrokerOutage;
 use aqpipe_engine::monitor::{Metrics, TOO_MANY_FILES};
 use aqpipe_engine::stage::BuildContext;
+use aqpipe_engine::{Error, ErrorClass};
 use parking_lot::Mutex;
 use rdkafka::Statistics;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::client_log::{broker_in, note_partition_end};
+use super::broker_watch::BrokerWatch;
+use super::client_log::{broker_in, is_about_bootstrap, note_partition_end};
 use super::error_class::is_unreachable;
 use super::failures::Failures;
 use super::outage::{Outage, REPORT_INTERVAL_MIN};
 use super::outage_teller::{OutageTeller, OutageTellers};
-use super::statistics::figures;
+use super::statistics::{figures, has_answers, leaderless};
 
+/// The kind of client that reads partitions.
+pub(crate) const CONSUMER: &str = "consumer";
 /// The same error within so short a time is the same report: a producer reports each error twice.
 const DUPLICATE_REPORT_WINDOW: Duration = Duration::from_millis(20);
 /// How much of an error says of which kind it is: what follows counts attempts and milliseconds.
@@ -39,13 +43,17 @@ pub(crate) struct ConnectionMonitor {
     /// The brokers that the stage is to connect to.
     brokers: String,
     teller: OutageTeller,
+    tellers: Arc<OutageTellers>,
     failures: Mutex<Failures>,
+    watch: Mutex<BrokerWatch>,
     has_failures: AtomicBool,
     /// Whether a broker has answered at all.
     has_answered: AtomicBool,
     /// How long the first answer may take, in seconds; 0 for ever.
     connect_timeout_secs: AtomicU64,
     failure_count: AtomicU64,
+    /// Whether partitions had no leader at the last report.
+    lacked_leaders: AtomicBool,
 }
 
 impl ConnectionMonitor {
@@ -57,17 +65,48 @@ impl ConnectionMonitor {
             metrics: Arc::clone(cx.metrics()),
             brokers: brokers.to_owned(),
             teller: OutageTeller::new(&tellers, brokers),
+            tellers,
             failures: Mutex::default(),
+            watch: Mutex::default(),
             has_failures: AtomicBool::new(false),
             has_answered: AtomicBool::new(false),
             connect_timeout_secs: AtomicU64::new(0),
             failure_count: AtomicU64::new(0),
+            lacked_leaders: AtomicBool::new(false),
         }
     }
 
     /// Takes what a client reports of its connections.
     pub(crate) fn statistics(&self, kind: &str, report: &Statistics) {
         self.metrics.record_client(figures(format!("{} {kind}", self.stage), report));
+        let changes = self.watch.lock().report(report.brokers.values(), Instant::now());
+        changes.iter().for_each(|change| change.log(&self.pipeline));
+        if kind == CONSUMER {
+            let without_leader = leaderless(report);
+            // A leader that is only being elected is there at the next report.
+            let lasts = self.lacked_leaders.swap(without_leader.is_some(), Ordering::Relaxed);
+            self.metrics.waiting(&format!("{} partitions", self.stage), without_leader.filter(|_| lasts));
+        }
+        // Where nothing is read or written, nothing else tells that brokers answer again.
+        if has_answers(report) && self.failures.lock().outage.is_some() {
+            self.recovered();
+        }
+        self.publish_away();
+    }
+
+    /// Has it said, wherever one looks, which brokers do not answer: those that are told when none does, else each that is needed.
+    fn publish_away(&self) {
+        let mut away = self.watch.lock().away(Instant::now());
+        let failures = self.failures.lock();
+        if let Some(outage) = failures.outage.as_ref().filter(|outage| outage.is_reported()) {
+            for (broker, why) in failures.tried(&self.brokers) {
+                match away.iter_mut().find(|other| other.broker == broker) {
+                    Some(known) => known.is_asked = true,
+                    None => away.push(BrokerOutage { broker, since: outage.since, reason: why, is_asked: true }),
+                }
+            }
+        }
+        self.metrics.brokers_away(&self.stage, away);
     }
 
     /// Limits the wait for the first answer; the shortest of several limits counts.
@@ -85,7 +124,7 @@ impl ConnectionMonitor {
         if !self.is_new(&mut failures, what) {
             return;
         }
-        self.metrics.errors.fetch_add(1, Ordering::Relaxed);
+        self.metrics.record_passing_error(&self.stage, ErrorClass::Broker);
         if failures.outage.as_ref().is_some_and(Outage::is_reported) {
             // What brokers say while they come back is told by the line that they do.
             let (pipeline, stage) = (&*self.pipeline, &*self.stage);
@@ -145,8 +184,8 @@ impl ConnectionMonitor {
         }
         self.metrics.unreached.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
-        if let Some((broker, why)) = broker_in(what) {
-            failures.add_broker(broker, why, now);
+        if self.broker_failed(&mut failures, what, now) && failures.outage.is_none() {
+            return;
         }
         let outage = failures.outage.get_or_insert_with(|| Outage::new(now));
         let (is_due, waited) = (outage.is_report_due(now), outage.since.elapsed().as_secs());
@@ -157,6 +196,22 @@ impl ConnectionMonitor {
             let (pipeline, no_answer) = (&*self.pipeline, failures.no_answer(&self.brokers));
             tracing::warn!(pipeline, "{no_answer}; still trying, {waited} s{limit}");
         }
+        drop(failures);
+        self.publish_away();
+    }
+
+    /// Takes note of the broker that a line is about, where it names one. Returns whether it is one of several, and others answer.
+    fn broker_failed(&self, failures: &mut Failures, line: &str, now: Instant) -> bool {
+        let Some((broker, why)) = broker_in(line) else { return false };
+        // Where a broker of the cluster answers, an address to start from may be anything.
+        let mut watch = self.watch.lock();
+        let is_bootstrap = is_about_bootstrap(line);
+        let others_answer = match is_bootstrap {
+            true => watch.others_answer(now),
+            false => watch.failed(&broker, &why, &self.tellers, now),
+        };
+        failures.add_broker(broker, why, is_bootstrap, now);
+        others_answer
     }
 
     /// The limit of the wait for the first answer, while there was none.
@@ -172,6 +227,7 @@ impl ConnectionMonitor {
         }
         if self.has_failures.load(Ordering::Relaxed) && self.has_failures.swap(false, Ordering::AcqRel) {
             let past = std::mem::take(&mut *self.failures.lock());
+            self.publish_away();
             let (pipeline, stage) = (&*self.pipeline, &*self.stage);
             let told = self.teller.is_over();
             if let Some(outage) = past.outage.filter(Outage::is_reported) {
@@ -224,10 +280,8 @@ impl ConnectionMonitor {
         if message.contains(TOO_MANY_FILES) {
             self.metrics.files_refused.fetch_add(1, Ordering::Relaxed);
         }
-        if matches!(facility, "FAIL" | "ERROR")
-            && let Some((broker, why)) = broker_in(message)
-        {
-            self.failures.lock().add_broker(broker, why, Instant::now());
+        if matches!(facility, "FAIL" | "ERROR") {
+            self.broker_failed(&mut self.failures.lock(), message, Instant::now());
         }
     }
 
@@ -244,7 +298,12 @@ impl ConnectionMonitor {
                 self.failure(reason);
                 self.failures.lock().fatal.get_or_insert_with(|| reason.to_owned());
             }
-            Some(code) if is_unreachable(code) => self.unreachable(reason),
+            Some(code) if is_unreachable(code) => {
+                if code == Code::AllBrokersDown {
+                    self.watch.lock().all_failed();
+                }
+                self.unreachable(reason);
+            }
             _ => self.failure(reason),
         }
     }
@@ -266,50 +325,4 @@ impl fmt::Debug for ConnectionMonitor {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::client_log::REFUSED;
-    use super::*;
-
-    fn unreachable() -> KafkaError {
-        KafkaError::Global(Code::BrokerTransportFailure)
-    }
-
-    #[test]
-    fn a_broker_out_of_reach_is_no_error_of_a_record_and_other_trouble_is() {
-        let cx = BuildContext::for_tests();
-        let monitor = ConnectionMonitor::new(&cx, "127.0.0.1:9");
-        monitor.client_error(&unreachable(), REFUSED);
-        monitor.failed(&unreachable());
-        let metrics = || cx.metrics().snapshot();
-        assert_eq!((metrics().errors, metrics().retries, metrics().unreached), (0, 0, 2));
-        assert_eq!(monitor.last_failure().as_deref(), Some("no broker answers at 127.0.0.1:9 (connection refused)"));
-        monitor.recovered();
-        assert_eq!(monitor.last_failure(), None);
-        monitor.failed(&KafkaError::Global(Code::NotCoordinator));
-        monitor.failure("two");
-        monitor.failure("two");
-        assert_eq!((metrics().errors, metrics().retries, metrics().unreached), (2, 1, 2));
-        assert_eq!((monitor.last_failure().as_deref(), monitor.failure_count()), (Some("two"), 4));
-    }
-
-    #[test]
-    fn a_start_ends_where_no_broker_has_answered_in_the_time_that_it_was_given() {
-        let cx = BuildContext::for_tests();
-        let monitor = ConnectionMonitor::new(&cx, "127.0.0.1:9");
-        monitor.limit_connect_time(Some(Duration::from_secs(1)));
-        monitor.client_error(&unreachable(), REFUSED);
-        assert!(monitor.fatal().is_none(), "there is time left");
-        let long_ago = Instant::now().checked_sub(Duration::from_secs(2)).expect("a clock that runs for so long");
-        monitor.failures.lock().outage.as_mut().expect("no answer").since = long_ago;
-        let error = monitor.fatal().expect("an error");
-        assert!(
-            error.to_string().contains("no broker answers at 127.0.0.1:9 (connection refused) within 1 s"),
-            "{error}"
-        );
-        assert!(error.help_text().is_some_and(|help| help.contains("connect_timeout_secs")));
-        monitor.recovered();
-        monitor.client_error(&unreachable(), REFUSED);
-        monitor.failures.lock().outage.as_mut().expect("no answer").since = long_ago;
-        assert!(monitor.fatal().is_none(), "what has answered once is waited for");
-    }
-}
+mod tests;

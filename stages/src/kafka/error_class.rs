@@ -1,5 +1,6 @@
 //! Which errors of the client library pass by themselves, and what they say.
 
+use aqpipe_engine::{ErrorClass, ErrorClassifier};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
@@ -61,3 +62,10 @@ pub(crate) fn is_leaderless(error: &KafkaError) -> bool {
             || matches!(code, Code::UnknownPartition | Code::UnknownTopic | Code::UnknownTopicOrPartition)
     })
 }
+
+/// What a client library reports is what brokers did not take.
+fn class_of(cause: &(dyn std::error::Error + 'static)) -> Option<ErrorClass> {
+    cause.is::<KafkaError>().then_some(ErrorClass::Broker)
+}
+
+inventory::submit! { ErrorClassifier(class_of) }

@@ -7,12 +7,21 @@ use super::outage::{OUTAGE_FORGOTTEN_AFTER, Outage};
 /// How many brokers are remembered at once: a bound for addresses that always change.
 const BROKERS_MAX: usize = 8;
 
+/// An address that was not reached.
+struct Address {
+    address: String,
+    why: String,
+    failed: Instant,
+    /// Whether only the configuration names it: it may be no broker's.
+    is_bootstrap: bool,
+}
+
 /// The failures since the last answer.
 #[derive(Default)]
 pub(super) struct Failures {
     pub(super) outage: Option<Outage>,
-    /// Brokers that were not reached, with the reason and the time of the last failure.
-    brokers: Vec<(String, String, Instant)>,
+    /// The addresses that were not reached.
+    addresses: Vec<Address>,
     /// When an error of another kind was reported last.
     pub(super) reported: Option<Instant>,
     /// How many errors there were since that report.
@@ -29,23 +38,48 @@ impl Failures {
     /// That no broker answers at the addresses that were tried, with the reasons: `no broker answers at a:1 (connection refused)`.
     /// Where none was named yet, it is at those that are `configured`.
     pub(super) fn no_answer(&self, configured: &str) -> String {
-        let since = self.outage.as_ref().map(|outage| outage.since);
-        let is_new = |failed: Instant| since.is_none_or(|since| failed + OUTAGE_FORGOTTEN_AFTER >= since);
-        let named: Vec<String> = self
-            .brokers
-            .iter()
-            .filter(|(_, _, failed)| is_new(*failed))
-            .map(|(broker, why, _)| if why.is_empty() { broker.clone() } else { format!("{broker} ({why})") })
-            .collect();
-        let addresses = if named.is_empty() { configured.replace(',', ", ") } else { named.join(", ") };
-        format!("no broker answers at {addresses}")
+        let named = |(broker, why): (String, String)| if why.is_empty() { broker } else { format!("{broker} ({why})") };
+        let addresses: Vec<String> = self.tried(configured).into_iter().map(named).collect();
+        format!("no broker answers at {}", addresses.join(", "))
     }
 
-    pub(super) fn add_broker(&mut self, broker: String, why: String, now: Instant) {
-        self.brokers.retain(|(other, ..)| *other != broker);
-        if self.brokers.len() >= BROKERS_MAX {
-            self.brokers.remove(0);
+    /// The addresses that were tried since the outage began, with the reasons: those of the brokers of the cluster where they are known;
+    /// those that are `configured` where none was named.
+    pub(super) fn tried(&self, configured: &str) -> Vec<(String, String)> {
+        let since = self.outage.as_ref().map(|outage| outage.since);
+        let is_new = |failed: Instant| since.is_none_or(|since| failed + OUTAGE_FORGOTTEN_AFTER >= since);
+        let recent = || self.addresses.iter().filter(|it| is_new(it.failed));
+        let knows_cluster = recent().any(|it| !it.is_bootstrap);
+        let named: Vec<(String, String)> = recent()
+            .filter(|it| !(knows_cluster && it.is_bootstrap))
+            .map(|it| (it.address.clone(), it.why.clone()))
+            .collect();
+        if !named.is_empty() {
+            return named;
         }
-        self.brokers.push((broker, why, now));
+        configured.split(',').map(|address| (address.trim().to_owned(), String::new())).collect()
+    }
+
+    pub(super) fn add_broker(&mut self, address: String, why: String, is_bootstrap: bool, failed: Instant) {
+        self.addresses.retain(|other| other.address != address);
+        if self.addresses.len() >= BROKERS_MAX {
+            self.addresses.remove(0);
+        }
+        self.addresses.push(Address { address, why, failed, is_bootstrap });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_brokers_of_the_cluster_are_known_an_address_to_start_from_is_not_named() {
+        let (mut failures, now) = (Failures::default(), Instant::now());
+        assert_eq!(failures.no_answer("a:1, dead:1"), "no broker answers at a:1, dead:1");
+        failures.add_broker("dead:1".to_owned(), "connection refused".to_owned(), true, now);
+        assert_eq!(failures.no_answer("a:1,dead:1"), "no broker answers at dead:1 (connection refused)");
+        failures.add_broker("a:1".to_owned(), "timed out".to_owned(), false, now);
+        assert_eq!(failures.no_answer("a:1,dead:1"), "no broker answers at a:1 (timed out)");
     }
 }

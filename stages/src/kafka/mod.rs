@@ -1,6 +1,7 @@
 //! Shared parts of the Kafka source and sinks: endpoints, topics, producers, transactions; and the embedded broker.
 
 mod admin;
+mod broker_watch;
 pub(crate) mod client_log;
 pub(crate) mod connection_monitor;
 pub(crate) mod dead_letter_topic;

@@ -1,10 +1,13 @@
 //! What a client of librdkafka measures of its connections.
 
 use aqpipe_engine::metrics::ClientFigures;
+use rdkafka::statistics::Broker;
 use rdkafka::{ClientConfig, Statistics};
 
 /// How often a client reports, in milliseconds: often enough for a graph, and too rare to cost anything.
 const REPORT_INTERVAL_MS: &str = "5000";
+/// Partitions without a leader that are named.
+const PARTITIONS_NAMED_MAX: usize = 3;
 /// librdkafka gives round trips in microseconds.
 const MICROS_IN_SECOND: f64 = 1e6;
 
@@ -33,9 +36,33 @@ pub(super) fn figures(client: String, report: &Statistics) -> ClientFigures {
     }
 }
 
+/// Whether a broker has answered within the interval of the report. That a connection is open says less: its broker may be frozen.
+pub(super) fn has_answers(report: &Statistics) -> bool {
+    let answers = |broker: &Broker| broker.state == "UP" && broker.rtt.as_ref().is_some_and(|rtt| rtt.cnt > 0);
+    report.brokers.values().any(answers)
+}
+
+/// What a client waits for where partitions that it reads have no leader: the brokers that have them are away.
+pub(super) fn leaderless(report: &Statistics) -> Option<String> {
+    let mut without: Vec<String> = report
+        .topics
+        .values()
+        .flat_map(|topic| topic.partitions.values().map(move |partition| (topic, partition)))
+        .filter(|(_, partition)| partition.desired && partition.partition >= 0 && partition.leader < 0)
+        .map(|(topic, partition)| format!("{}/{}", topic.topic, partition.partition))
+        .collect();
+    without.sort();
+    let more = match without.len().saturating_sub(PARTITIONS_NAMED_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    without.truncate(PARTITIONS_NAMED_MAX);
+    (!without.is_empty()).then(|| format!("a broker that leads {}{more}", without.join(", ")))
+}
+
 #[cfg(test)]
 mod tests {
-    use rdkafka::statistics::{Broker, Partition, Topic, Window};
+    use rdkafka::statistics::{Partition, Topic, Window};
 
     use super::*;
 
@@ -67,6 +94,17 @@ mod tests {
             brokers_up: 2,
         };
         assert_eq!(figures("kafka".to_owned(), &report), expected);
+        assert!(has_answers(&report));
+        report.brokers.values_mut().for_each(|broker| broker.rtt = Some(Window::default()));
+        assert!(!has_answers(&report), "connections may be open all the same");
+        assert_eq!(leaderless(&report), None);
+        let partition = |partition: i32, desired: bool, leader: i32| {
+            (partition, Partition { partition, desired, leader, ..Partition::default() })
+        };
+        let partitions = (0..7).map(|n| partition(n, n != 2, if n == 1 { 3 } else { -1 }));
+        let partitions = partitions.chain([partition(-1, true, -1)]).collect();
+        report.topics = [("t".to_owned(), Topic { topic: "t".to_owned(), partitions, ..Topic::default() })].into();
+        assert_eq!(leaderless(&report).as_deref(), Some("a broker that leads t/0, t/3, t/4 and 2 more"));
         assert_eq!(figures(String::new(), &Statistics::default()).round_trip_seconds, None);
     }
 }

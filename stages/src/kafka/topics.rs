@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::cancel::CancellationToken;
+use aqpipe_engine::plural::{counted, plural};
 use aqpipe_engine::{Error, Result};
 use rdkafka::client::Client;
 use rdkafka::consumer::Consumer;
@@ -40,6 +41,26 @@ fn partition_count<C: ClientContext>(client: &Client<C>, topic: &str) -> KafkaRe
 /// Whether the brokers say that a topic does not exist.
 pub(crate) fn is_missing<C: ClientContext>(client: &Client<C>, topic: &str) -> bool {
     matches!(partition_count(client, topic), Ok(None))
+}
+
+/// Topics that are named where another one is missing.
+const NAMED_MAX: usize = 10;
+
+/// Which topics the brokers have, in words; `None` where they do not say. Those of Kafka itself are left out.
+pub(crate) fn names_there<C: ClientContext>(client: &Client<C>) -> Option<String> {
+    let metadata = client.fetch_metadata(None, METADATA_TIMEOUT).ok()?;
+    let mut names: Vec<&str> = metadata.topics().iter().map(|topic| topic.name()).collect();
+    names.retain(|name| !name.starts_with("__"));
+    names.sort_unstable();
+    let named: Vec<String> = names.iter().take(NAMED_MAX).map(|name| format!("`{name}`")).collect();
+    let left = match names.len().saturating_sub(NAMED_MAX) {
+        0 => String::new(),
+        left => format!(" and {left} more"),
+    };
+    Some(match names.len() {
+        0 => "the brokers have no topics".to_owned(),
+        number => format!("the brokers have {} {}{left}", plural(number as u64, "topic"), named.join(", ")),
+    })
 }
 
 /// The outcome of a wait for a topic.
@@ -126,7 +147,11 @@ pub(crate) fn ensure(
     let mut waited = wait(create_as.is_some())?;
     if let (TopicWait::Missing, Some(how)) = (&waited, create_as) {
         admin::create_topic(common, topic, how, &[])?;
-        tracing::info!(pipeline = &*monitor.pipeline, "created topic `{topic}` with {} partitions", how.partitions);
+        tracing::info!(
+            pipeline = &*monitor.pipeline,
+            "created topic `{topic}` with {}",
+            counted(how.partitions.unsigned_abs().into(), "partition")
+        );
         waited = wait(false)?;
     }
     match waited {

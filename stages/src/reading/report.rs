@@ -35,11 +35,13 @@ impl CellReport {
     }
 
     /// Warns of a field in a sample; the same cells are not logged once more when they are read.
+    #[track_caller]
     pub fn warn(&self, field: &str, warning: &str) {
         self.told.warn(|| warning.to_owned(), field);
     }
 
     /// Says something of a field in a sample, once for all splits.
+    #[track_caller]
     pub fn tell(&self, field: &str, finding: &str) {
         self.told.info(finding, field);
     }

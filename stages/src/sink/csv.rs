@@ -42,7 +42,11 @@ struct CsvSinkConfig {
     dir: String,
     /// How file names begin: letters, digits, `.`, `_` and `-`, not a point first.
     #[serde(default = "default_prefix")]
-    #[schemars(regex(pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$"), length(min = 1, max = 80))]
+    #[schemars(
+        regex(pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$"),
+        extend("patternErrorMessage" = "must be of letters, digits, `.`, `_` and `-`, not a point first, such as \"hourly\""),
+        length(min = 1, max = 80)
+    )]
     prefix: String,
     /// How many records are read for a file. What is filtered out or held back makes a file smaller. Opening a file and
     /// making it durable costs about as much as 5,000 records: small files are slow.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aqpipe_engine::Result;
-use aqpipe_engine::record::{Batch, CellQuality, Column, Fields, Flag, Numbers};
+use aqpipe_engine::record::{Batch, CellQuality, Column, FieldTest, Fields, Flag, Numbers};
 use aqpipe_engine::stage::{BuildContext, DeadLetter, Descriptor, Output, Problem, Transform, TransformConfig};
 use arrow_array::BooleanArray;
 use arrow_buffer::{BooleanBuffer, NullBuffer};
@@ -81,6 +81,17 @@ impl TransformConfig for RangeCheck {
 
     fn numeric_fields(&self) -> Vec<String> {
         self.ranges.keys().cloned().collect()
+    }
+
+    fn tests(&self) -> Vec<FieldTest> {
+        let test = |(field, range): (&String, &Range)| FieldTest {
+            min: range.min,
+            max: range.max,
+            suspect_min: range.suspect_min,
+            suspect_max: range.suspect_max,
+            ..FieldTest::new(TEST_NAME, field)
+        };
+        self.ranges.iter().map(test).collect()
     }
 
     fn rejects(&self) -> bool {

@@ -18,6 +18,7 @@ use crate::logging::{self, LogOverrides, pipeline_span};
 use crate::printer;
 use crate::progress::ProgressBars;
 use crate::signals::handle_signals;
+use crate::terminal;
 
 /// How many dead letters one replay takes: they are kept in memory.
 const REPLAYED_DEAD_LETTERS_MAX: usize = 1_000_000;
@@ -82,7 +83,9 @@ pub(super) fn replay(pipeline: &Pipeline, filter: &Filter) -> Result<Exit> {
     };
     let ended = run(pipeline, &options);
     drop(logging);
-    summary(&pipeline.name, &metrics.snapshot()).iter().for_each(|line| printer::err(line));
+    summary(&pipeline.name, &metrics.snapshot(), terminal::columns().unwrap_or(80))
+        .iter()
+        .for_each(|line| printer::err(line));
     match ended {
         Ok(summary) => {
             let stopped = summary.outcome == Outcome::Stopped;

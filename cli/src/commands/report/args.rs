@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use aqpipe_console::report::{Day, Settings};
+use aqpipe_engine::printable;
 use clap::{Args, ValueEnum};
 use jiff::civil::Date;
 use jiff::{Span, SpanRelativeTo};
@@ -105,10 +106,10 @@ pub(super) struct InputArgs {
     #[arg(long, value_name = "DURATION", value_parser = step_seconds)]
     pub(super) step: Option<f64>,
     /// The first day, by the clock of the records: `2024-01-01`. Readings are then expected from its beginning on.
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = date)]
     pub(super) from: Option<Date>,
     /// The last day. Readings are then expected until its end.
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = date)]
     pub(super) to: Option<Date>,
 }
 
@@ -119,6 +120,14 @@ impl InputArgs {
     }
 }
 
+/// Parses a day.
+fn date(text: &str) -> Result<Date, String> {
+    // The library reads more than a day, and says what is wrong in its own words.
+    let is_day = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    let day = is_day.then(|| text.parse::<Date>().ok()).flatten();
+    day.ok_or_else(|| format!("\"{}\" is no date; write it as 2024-12-31: year, month and day", printable::line(text)))
+}
+
 /// Parses a duration.
 fn step_seconds(text: &str) -> Result<f64, String> {
     let example = || "a duration is written as `1h`, `15m`, `10s` or `1d`".to_owned();
@@ -126,4 +135,18 @@ fn step_seconds(text: &str) -> Result<f64, String> {
     let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| example())?;
     let seconds = duration.as_secs_f64();
     if seconds > 0.0 { Ok(seconds) } else { Err("the time between readings is more than nothing".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_that_is_none_is_told_of_in_plain_words() {
+        for wrong in ["2024-13-01", "2024-02-30", "01.02.2024", "2024", "", "2024-01-01T00:00", "-002024-01"] {
+            let text = date(wrong).expect_err(wrong);
+            assert_eq!(text, format!("\"{wrong}\" is no date; write it as 2024-12-31: year, month and day"));
+        }
+        assert!(date("2024-02-29").is_ok());
+    }
 }

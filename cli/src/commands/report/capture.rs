@@ -75,6 +75,11 @@ fn json_row((data, series, one): &Row<'_>) -> Value {
     })
 }
 
+/// A name that no spreadsheet takes for a formula: with an apostrophe before what would begin one (OWASP, CSV injection).
+fn inert(name: &str) -> String {
+    if name.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { format!("'{name}") } else { name.to_owned() }
+}
+
 fn csv_lines(report: &Report, by: Option<By>) -> Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(HEADER)?;
@@ -82,9 +87,9 @@ fn csv_lines(report: &Report, by: Option<By>) -> Result<String> {
         let cells = &one.cells;
         let counts = [cells.valid(), cells.failed, cells.filled, cells.unreadable, cells.emptied, cells.missing];
         let mut record = vec![
-            data.origin.title().to_owned(),
-            series.station.clone().unwrap_or_default(),
-            series.field.clone(),
+            inert(data.origin.title()),
+            inert(series.station.as_deref().unwrap_or_default()),
+            inert(&series.field),
             one.period.kind().to_owned(),
             one.period.to_string(),
             one.partial.to_string(),
@@ -95,4 +100,19 @@ fn csv_lines(report: &Report, by: Option<By>) -> Result<String> {
         writer.write_record(record)?;
     }
     Ok(String::from_utf8_lossy(&writer.into_inner()?).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_begin_no_formula_of_a_spreadsheet_and_stay_as_they_are_otherwise() {
+        for begin in ["=", "+", "-", "@", "\t", "\r"] {
+            assert_eq!(inert(&format!("{begin}cmd|' /C calc'!A0")), format!("'{begin}cmd|' /C calc'!A0"));
+        }
+        for harmless in ["", "st-1", "NO2=a", "'=1", "5.0"] {
+            assert_eq!(inert(harmless), harmless);
+        }
+    }
 }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use aqpipe_console::names::name;
 use aqpipe_console::numbers::percent_down;
 use aqpipe_console::report::{DataReport, Period, Report, SeriesReport};
+use aqpipe_engine::plural::counted;
 
 use super::args::By;
 
@@ -35,7 +37,13 @@ pub(super) fn table(report: &Report, by: By) -> Vec<String> {
             lines.extend(rows(data, &shown));
         }
     }
-    if lines.iter().any(|line| line.contains('*')) {
+    let is_unknown = |data: &DataReport| data.series.iter().any(|series| series.capture.is_empty());
+    if report.data.iter().any(is_unknown) {
+        lines.push(String::new());
+        lines.push("- the sampling step cannot be told from one reading: `--step 1h` gives it".to_owned());
+    }
+    let is_partial = |data: &DataReport| data.series.iter().flat_map(|series| &series.capture).any(|one| one.partial);
+    if report.data.iter().any(is_partial) {
         lines.push(String::new());
         lines.push("* only a part of this period lies within the records: the share is that of this part".to_owned());
     }
@@ -45,7 +53,7 @@ pub(super) fn table(report: &Report, by: By) -> Vec<String> {
 fn head(data: &DataReport) -> String {
     let period = data.period.map_or(String::new(), |(first, last)| format!(", {first} to {last}"));
     let capture = data.capture().map_or(String::new(), |share| format!(", capture {}", percent_down(share)));
-    format!("{}: {} records{period}{capture}", data.origin.title(), data.records)
+    format!("{}: {}{period}{capture}", name(data.origin.title()), counted(data.records, "record"))
 }
 
 fn rows(data: &DataReport, periods: &[Period]) -> Vec<String> {
@@ -53,9 +61,9 @@ fn rows(data: &DataReport, periods: &[Period]) -> Vec<String> {
     let names = ["station".to_owned(), "field".to_owned()];
     table.push(names.into_iter().chain(periods.iter().map(ToString::to_string)).collect());
     for series in &data.series {
-        let station = series.station.clone().unwrap_or_else(|| NO_STATION.to_owned());
+        let station = series.station.as_deref().map_or_else(|| NO_STATION.to_owned(), |key| name(key).into_owned());
         let cells = periods.iter().map(|period| cell(series, *period));
-        table.push([station, series.field.clone()].into_iter().chain(cells).collect());
+        table.push([station, name(&series.field).into_owned()].into_iter().chain(cells).collect());
     }
     let columns = periods.len() + 2;
     let width = |column: usize| table.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
@@ -70,7 +78,7 @@ fn rows(data: &DataReport, periods: &[Period]) -> Vec<String> {
 }
 
 fn cell(series: &SeriesReport, period: Period) -> String {
-    let Some(one) = series.capture.iter().find(|one| one.period == period) else { return String::new() };
+    let Some(one) = series.capture.iter().find(|one| one.period == period) else { return "-".to_owned() };
     let star = if one.partial { "*" } else { "" };
     one.capture.map_or_else(|| "-".to_owned(), |share| format!("{}{star}", percent_down(share)))
 }

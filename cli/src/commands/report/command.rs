@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use aqpipe_console::names::name;
 use aqpipe_console::numbers::percent_down;
 use aqpipe_console::report::{Report, html};
+use aqpipe_engine::plural::counted;
 
 use super::args::{ReportArgs, ReportFormat};
 use super::output::write_whole;
@@ -54,11 +56,13 @@ fn summarise(report: &Report, path: Option<&Path>, bytes: usize) {
     for data in &report.data {
         let capture = data.capture().map_or(String::new(), |share| format!(", capture {}", percent_down(share)));
         let period = data.period.map_or(String::new(), |(first, last)| format!(", {first} to {last}"));
-        let (title, records) = (data.origin.title(), data.records);
-        let (stations, fields) = (data.stations.len(), data.fields.len());
-        printer::err(&format!("{title}: {records} records, stations {stations}, fields {fields}{period}{capture}"));
+        let title = name(data.origin.title());
+        let records = counted(data.records, "record");
+        let stations = counted(data.stations.len() as u64, "station");
+        let fields = counted(data.fields.len() as u64, "field");
+        printer::err(&format!("{title}: {records}, {stations}, {fields}{period}{capture}"));
         if data.unreadable_records > 0 {
-            printer::err(&format!("{title}: {} records could not be read", data.unreadable_records));
+            printer::err(&format!("{title}: {} could not be read", counted(data.unreadable_records, "record")));
         }
     }
     report.notes.iter().for_each(|note| printer::err(&format!("note: {note}")));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use aqpipe_engine::{Error, Result};
+use aqpipe_engine::{Error, Result, printable};
 
 /// The directory below a sink's into which runs on the embedded broker write.
 const EMBEDDED: &str = "embedded";
@@ -40,8 +40,12 @@ impl Inputs {
         match topic {
             Some(topic) => self.topics.push(topic.to_owned()),
             None => {
-                return Err(Error::config(format!("there is no file or directory {}", argument.display()))
-                    .help("give a directory of output files, such files, or the name of a topic"));
+                return Err(Error::config(format!("there is no file or directory {}", argument.display())).help(
+                    format!(
+                        "{}; give a directory of output files, such files, or the name of a topic",
+                        beside(argument)
+                    ),
+                ));
             }
         }
         Ok(())
@@ -55,7 +59,7 @@ impl Inputs {
         let before = self.files.len();
         self.walk(dir, prefix, 0)?;
         if self.files.len() == before {
-            self.notes.push(format!("There is no CSV file in {}.", dir.display()));
+            self.notes.push(format!("There is no CSV file in `{}`.", dir.display()));
         }
         Ok(())
     }
@@ -101,6 +105,32 @@ impl Inputs {
         }
         self.files.push(path.to_owned());
         Ok(())
+    }
+}
+
+/// Names that are listed where another one is not there.
+const NAMED_MAX: usize = 10;
+
+/// What is there in the place of a path that is not: the names of its directory, or of the first one above that is there.
+pub(super) fn beside(path: &Path) -> String {
+    let above = path.ancestors().skip(1).map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir });
+    let Some((dir, entries)) = above.filter_map(|dir| Some((dir, dir.read_dir().ok()?))).next() else {
+        return "nothing is there".to_owned();
+    };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).take(FILES_MAX).collect();
+    names.sort();
+    let named: Vec<String> = names.iter().take(NAMED_MAX).map(|name| format!("`{}`", printable::line(name))).collect();
+    let left = match names.len().saturating_sub(NAMED_MAX) {
+        0 => String::new(),
+        left => format!(" and {left} more"),
+    };
+    let place = if dir == Path::new(".") { "here".to_owned() } else { format!("in `{}`", dir.display()) };
+    match named.is_empty() {
+        true => format!("nothing is {place}"),
+        false => {
+            format!("{} {place}: {}{left}", if names.len() == 1 { "there is" } else { "there are" }, named.join(", "))
+        }
     }
 }
 
@@ -151,9 +181,15 @@ mod tests {
         assert_eq!(inputs.files.len(), 1);
         let empty = tree(&[]);
         inputs.add(empty.path()).expect("taken");
-        assert!(inputs.notes[0].starts_with("There is no CSV file in "), "{:?}", inputs.notes);
+        assert_eq!(inputs.notes[0], format!("There is no CSV file in `{}`.", empty.path().display()));
         inputs.add(Path::new("air-quality-data")).expect("a topic");
         assert_eq!(inputs.topics, ["air-quality-data"]);
-        assert!(inputs.add(Path::new("no/such/file.csv")).is_err());
+        let error = inputs.add(&dir.path().join("no/such/file.csv")).expect_err("not there");
+        let help = error.help_text().expect("help");
+        assert!(
+            help.contains(&format!("there are in `{}`: `link.csv`, `x.csv`; give", dir.path().display())),
+            "{help}"
+        );
+        assert_eq!(beside(&empty.path().join("x")), format!("nothing is in `{}`", empty.path().display()));
     }
 }

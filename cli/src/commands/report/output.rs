@@ -1,7 +1,7 @@
 //! Writes a report.
 
 use std::fs::Permissions;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -28,8 +28,31 @@ pub(super) fn write_whole(path: &Path, text: &str) -> Result<()> {
         .prefix(".aqpipe-report")
         .permissions(Permissions::from_mode(MODE))
         .tempfile_in(dir)
+        // The hidden name is of no use to whoever asked for another one.
+        .map_err(|error| bare(&error))
         .with_context(failed)?;
-    file.write_all(text.as_bytes()).with_context(failed)?;
-    file.persist(path).map_err(|error| error.error).with_context(failed)?;
+    file.write_all(text.as_bytes()).map_err(|error| bare(&error)).with_context(failed)?;
+    file.persist(path).map_err(|error| bare(&error.error)).with_context(failed)?;
     Ok(())
+}
+
+/// An error without the path that it names.
+fn bare(error: &io::Error) -> io::Error {
+    // The library puts the path behind the reason, and has no other way to it.
+    let text = error.to_string();
+    io::Error::new(error.kind(), text.split(" at path \"").next().unwrap_or_default().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_file_that_was_asked_for_and_no_hidden_one() {
+        let error = write_whole(Path::new("/no/such/place/page.html"), "text").expect_err("no directory");
+        assert_eq!(
+            format!("{error:#}"),
+            "cannot write /no/such/place/page.html: No such file or directory (os error 2)"
+        );
+    }
 }

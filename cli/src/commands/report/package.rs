@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
+use aqpipe_console::report::{Tested, Threshold, WrittenBy};
+use aqpipe_engine::record::FieldTest;
 use serde_json::Value;
 
 /// The name that Frictionless Data gives a package.
@@ -17,7 +19,7 @@ pub(super) struct Packages {
 }
 
 /// What a package says of a file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Description {
     /// The pipeline that wrote it.
     pub(super) pipeline: Option<String>,
@@ -29,6 +31,8 @@ pub(super) struct Description {
     pub(super) units: BTreeMap<String, String>,
     /// Its columns, where those are described.
     pub(super) columns: Option<Vec<Column>>,
+    /// The versions of the pipeline that wrote the files, the latest last.
+    pub(super) written_by: Vec<WrittenBy>,
 }
 
 /// A column as a package describes it.
@@ -75,8 +79,46 @@ impl Packages {
             version: text(&package["aqpipe"]["version"]),
             units: own.iter().flat_map(|resource| units(resource)).collect(),
             columns: resource.map(|resource| parts(resource)),
+            // Each set of columns names the versions that wrote such files.
+            written_by: written_by(&resource.map_or_else(|| own.clone(), |resource| vec![*resource])),
         }
     }
+}
+
+/// The versions of the pipeline that the resources of its files name, one after the other.
+fn written_by(resources: &[&Value]) -> Vec<WrittenBy> {
+    let all = resources.iter().flat_map(|resource| resource["aqpipe"]["made_by"].as_array().into_iter().flatten());
+    let one = |value: &Value| {
+        let tests: Vec<FieldTest> = serde_json::from_value(value["tests"].clone()).unwrap_or_default();
+        Some(WrittenBy {
+            digest: value["digest"].as_str()?.to_owned(),
+            since: value["since"].as_str().unwrap_or_default().to_owned(),
+            generated: value["generated"] == true,
+            thresholds: thresholds(&tests),
+            tests: tested(&tests),
+        })
+    };
+    let mut all: Vec<WrittenBy> = all.filter_map(one).collect();
+    all.dedup_by(|later, earlier| (&later.digest, later.generated) == (&earlier.digest, earlier.generated));
+    all
+}
+
+/// The ranges among tests.
+pub(super) fn thresholds(tests: &[FieldTest]) -> Vec<Threshold> {
+    let threshold = |test: &FieldTest| Threshold {
+        stage: test.stage.clone(),
+        field: test.field.clone(),
+        min: test.min,
+        max: test.max,
+        suspect_min: test.suspect_min,
+        suspect_max: test.suspect_max,
+    };
+    tests.iter().filter(|test| test.has_bounds()).map(threshold).collect()
+}
+
+/// Which fields tests look at.
+pub(super) fn tested(tests: &[FieldTest]) -> Vec<Tested> {
+    tests.iter().map(|one| Tested { test: one.test.clone(), field: one.field.clone() }).collect()
 }
 
 fn read(dir: &Path) -> Value {

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use aqpipe_console::report::{MadeBy, Origin, Threshold};
+use aqpipe_console::report::{MadeBy, Origin};
 use aqpipe_engine::config::Pipeline;
 use aqpipe_engine::{Error, Result};
 
 use super::inputs::Inputs;
-use super::package::Description;
+use super::package::{Description, tested, thresholds};
 
 /// What `writes` and `reads` of a stage put before the name of a topic.
 const TOPIC: &str = "kafka:";
@@ -87,6 +87,7 @@ pub(super) fn origin(pipeline: Option<&Pipeline>, description: &Description, pla
         },
         version: description.version.clone(),
         made_by: pipeline.map(made_by),
+        written_by: description.written_by.clone(),
         has_marks,
     }
 }
@@ -99,23 +100,12 @@ fn units(pipeline: &Pipeline) -> BTreeMap<String, String> {
 }
 
 fn made_by(pipeline: &Pipeline) -> MadeBy {
-    let checks = pipeline.transforms.iter().filter(|stage| stage.kind == "range_check");
-    let thresholds = checks.flat_map(|stage| {
-        let table = pipeline.table_of(stage);
-        let ranges = table["ranges"].as_object().cloned().unwrap_or_default();
-        ranges.into_iter().map(move |(field, range)| Threshold {
-            stage: stage.label.clone(),
-            field,
-            min: range["min"].as_f64(),
-            max: range["max"].as_f64(),
-            suspect_min: range["suspect_min"].as_f64(),
-            suspect_max: range["suspect_max"].as_f64(),
-        })
-    });
+    let version = pipeline.version();
     MadeBy {
         file: pipeline.path.display().to_string(),
         topology: pipeline.topology.clone(),
-        digest: format!("{:08x}", pipeline.content_hash),
-        thresholds: thresholds.collect(),
+        thresholds: thresholds(&version.tests),
+        tests: tested(&version.tests),
+        digest: version.digest,
     }
 }

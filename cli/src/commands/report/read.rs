@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use aqpipe_console::numbers::counted;
 use aqpipe_console::report::{Aggregator, DataId, Report};
 use aqpipe_engine::Error;
 use aqpipe_engine::record::QcTests;
@@ -12,7 +13,7 @@ use jiff::Timestamp;
 use super::args::InputArgs;
 use super::csv_file::{Layout, MarkColumns};
 use super::dialect::Head;
-use super::inputs::Inputs;
+use super::inputs::{Inputs, beside};
 use super::marks::MarkReader;
 use super::package::{Description, Packages};
 use super::pipelines::{Pipelines, origin};
@@ -22,7 +23,7 @@ use super::topic_options::topic_options;
 use crate::commands::load;
 
 /// Files that are left out and named: a directory may have thousands.
-const LEFT_OUT_TOLD_MAX: usize = 5;
+const LEFT_OUT_TOLD_MAX: u64 = 5;
 /// The pipeline that sources are built for: they name it in messages.
 const NAME: &str = "report";
 
@@ -78,10 +79,10 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// The files that have records, in the order of their first ones: gaps are found while records pass by.
+    /// The files that have records, in the order of their first ones: times in order take the least memory.
     fn by_time(&mut self, inputs: &Inputs) -> Result<Vec<PathBuf>> {
         let mut files: Vec<(i64, &PathBuf)> = Vec::new();
-        let mut left_out = 0;
+        let mut left_out = 0_u64;
         for path in &inputs.files {
             match Head::read(path) {
                 Ok(Some(head)) => files.push((head.first_second().unwrap_or(i64::MIN), path)),
@@ -97,7 +98,7 @@ impl Reading<'_> {
             }
         }
         if left_out > LEFT_OUT_TOLD_MAX {
-            self.report.note(format!("{} more such files are left out.", left_out - LEFT_OUT_TOLD_MAX));
+            self.report.note(format!("Left out too: {}.", counted(left_out - LEFT_OUT_TOLD_MAX, "more such file")));
         }
         files.sort();
         Ok(files.into_iter().map(|(_, path)| path.clone()).collect())
@@ -147,9 +148,18 @@ impl Reading<'_> {
             unreadable(report, data, &dead);
             report.observe(data, &batch, &cx.qc_tests().names());
             Ok(())
-        })?;
+        })
+        .map_err(|error| sought(topic, error))?;
         Ok(())
     }
+}
+
+/// The error of a topic that is not there: whoever asks for a report wants to read one, and not to create it.
+fn sought(topic: &str, error: Error) -> Error {
+    if error.headline() != format!("there is no topic `{topic}`") {
+        return error;
+    }
+    error.help(format!("is the name right? no file or directory is called so either: {}", beside(Path::new(topic))))
 }
 
 fn unreadable(report: &mut Aggregator, data: DataId, dead: &[DeadLetter]) {

@@ -1,11 +1,14 @@
 //! The options of the source that reads a topic for a report.
 
+use std::path::Path;
+
 use aqpipe_engine::config::Pipeline;
 use aqpipe_engine::record::Kind;
 use aqpipe_engine::{Error, Result};
 use serde_json::{Map, Value, json};
 
 use super::args::InputArgs;
+use super::inputs::beside;
 use super::pipelines::Pipelines;
 
 /// Seconds after which a report gives up where no broker has answered.
@@ -33,7 +36,10 @@ pub(super) fn topic_options(topic: &str, args: &InputArgs, pipelines: &Pipelines
     }
     if !options.contains_key("brokers") {
         return Err(Error::config(format!("there is no file or directory `{topic}`, and for a topic the brokers are missing"))
-            .help("name them by `--brokers HOST:PORT`, or give the pipeline that writes or reads the topic by `--pipeline FILE`"));
+            .help(format!(
+                "{}; of a topic, name the brokers by `--brokers HOST:PORT`, or give the pipeline that writes or reads it by `--pipeline FILE`",
+                beside(Path::new(topic))
+            )));
     }
     if let Some(key) = &args.key {
         options.insert("key".to_owned(), json!(key));

@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use aqpipe_console::server::usable_token;
 use aqpipe_engine::cancel::CancellationToken;
 use aqpipe_engine::monitor::Status;
 use clap::Args;
@@ -44,16 +45,22 @@ const PLAIN_COLUMNS: usize = 200;
 pub(crate) fn top(args: &TopArgs) -> Result<Exit> {
     let token = match &args.token_env {
         None => None,
-        Some(name) => match std::env::var(name) {
-            Ok(token) if !token.trim().is_empty() => Some(token.trim().to_owned()),
-            _ => {
-                printer::error(
-                    &format!("the environment variable `{name}`, which `--token-env` names, is not set"),
-                    Some("set it to the token that `http_token_env` of the pipeline stands for"),
-                );
-                return Ok(Exit::Usage);
+        Some(name) => {
+            let given = std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+            let token = given.as_deref().map_or(Err("is not set".to_owned()), |given| {
+                usable_token(given).map_err(|problem| problem.to_string())
+            });
+            match token {
+                Ok(token) => Some(token.to_owned()),
+                Err(problem) => {
+                    printer::error(
+                        &format!("the environment variable `{name}`, which `--token-env` names, {problem}"),
+                        Some("set it to the token that `http_token_env` of the pipeline stands for"),
+                    );
+                    return Ok(Exit::Usage);
+                }
             }
-        },
+        }
     };
     let asked = Asked::new(&args.url, token);
     let first = match asked.status() {

@@ -1,7 +1,10 @@
 //! A status as lines.
 
-use aqpipe_console::numbers::{bytes, count, duration, number};
+use aqpipe_console::names::{name, shortened};
+use aqpipe_console::numbers::{bytes, count, counted, duration, number};
+use aqpipe_engine::metrics::BrokerAway;
 use aqpipe_engine::monitor::{PipelineStatus, Status};
+use aqpipe_engine::printable;
 
 use crate::printer::Tone;
 
@@ -32,18 +35,20 @@ fn one(now: &PipelineStatus, before: Option<&PipelineStatus>, columns: usize, li
         (true, false) => (Tone::Warn, ", not ready"),
     };
     let instance = now.instance.as_ref().map_or_else(String::new, |instance| format!(" · instance {instance}"));
-    lines.push((tone, format!("{}  {}{state}{instance}", now.name, now.phase.name())));
+    lines.push((tone, format!("{}  {}{state}{instance}", name(&now.name), now.phase.name())));
     lines.push((Tone::Quiet, format!("  {} · {}", now.topology, now.delivery.replace('_', " "))));
     let told = now.failure.iter().map(|why| (Tone::Bad, "failed", why));
     let told = told.chain(health.reasons.iter().map(|why| (Tone::Bad, "not alive", why)));
     let ready_reasons = health.ready_reasons.iter().filter(|_| !now.phase.is_over());
     let told = told.chain(ready_reasons.map(|why| (Tone::Warn, "not ready", why)));
     let told = told.chain(now.waits.iter().map(|what| (Tone::Warn, "waits", what)));
+    let away: Vec<String> = now.brokers_away.iter().filter(|away| !away.is_asked).map(BrokerAway::sentence).collect();
+    let told = told.chain(away.iter().map(|what| (Tone::Warn, "cluster", what)));
     lines.extend(told.map(|(tone, what, why)| (tone, format!("  {what}: {why}"))));
     flow(&records(now), columns, lines);
     flow(&measures(now), columns, lines);
     for alert in now.alerts.iter().filter(|alert| alert.firing) {
-        let subject = alert.subject.as_ref().map_or_else(String::new, |subject| format!(" of {subject}"));
+        let subject = alert.subject.as_ref().map_or_else(String::new, |subject| format!(" of {}", name(subject)));
         lines.push((Tone::Bad, format!("  alert {}{subject} since {}: {}", alert.alert, alert.since, alert.text)));
     }
     stages(now, before, lines);
@@ -102,7 +107,7 @@ fn stages(now: &PipelineStatus, before: Option<&PipelineStatus>, lines: &mut Lin
             .filter(|_| seconds > 0.0)
             .map(|earlier| number((stage.rows_out.saturating_sub(earlier.rows_out) as f64 / seconds).round()));
         rows.push([
-            stage.stage.clone(),
+            in_table(&stage.stage),
             count(stage.rows_in),
             count(stage.rows_out),
             rate.unwrap_or_else(|| "-".to_owned()),
@@ -123,11 +128,14 @@ fn splits(now: &PipelineStatus, lines: &mut Lines) {
     let mut rows = vec![["split", "read", "committed", "held", "lag"].map(str::to_owned)];
     for split in open.iter().take(SPLITS_MAX) {
         let lag = split.lag.map_or_else(|| "unknown".to_owned(), count);
-        rows.push([split.split.clone(), count(split.read), count(split.committed.read), count(split.held), lag]);
+        rows.push([in_table(&split.split), count(split.read), count(split.committed.read), count(split.held), lag]);
     }
     table(&rows, lines);
     if open.len() > SPLITS_MAX {
-        lines.push((Tone::Quiet, format!("    and {} splits with less lag", open.len() - SPLITS_MAX)));
+        lines.push((
+            Tone::Quiet,
+            format!("    and {} with less lag", counted((open.len() - SPLITS_MAX) as u64, "split")),
+        ));
     }
 }
 
@@ -142,6 +150,14 @@ fn table<const N: usize>(rows: &[[String; N]], lines: &mut Lines) {
         }
         lines.push((if at == 0 { Tone::Quiet } else { Tone::Plain }, line));
     }
+}
+
+/// Characters of a name in a table: the numbers behind it are to stay on the screen.
+const TABLE_NAME_CHARS_MAX: usize = 40;
+
+/// A name in a table, cut in its middle where it is long.
+fn in_table(name: &str) -> String {
+    shortened(printable::line(name), TABLE_NAME_CHARS_MAX).into_owned()
 }
 
 /// With the spaces of a terminal in the place of those of a page.
@@ -197,6 +213,16 @@ mod tests {
             ..PipelineStatus::default()
         };
         Status { version: "1.0".to_owned(), pipelines: vec![pipeline], ..Status::default() }
+    }
+
+    #[test]
+    fn a_long_name_is_cut_in_its_middle_and_leaves_room_for_its_numbers() {
+        let mut status = status(40, 12.0);
+        status.pipelines[0].splits.truncate(1);
+        status.pipelines[0].splits[0].split = format!("{}/the-end-17", "directory/".repeat(30));
+        let lines = view(&status, None, "http://h", 80);
+        let line = lines.iter().find(|(_, line)| line.contains("the-end-17")).map(|(_, line)| line.as_str());
+        assert!(line.is_some_and(|line| line.contains('…') && line.ends_with(" 0")), "{lines:?}");
     }
 
     #[test]

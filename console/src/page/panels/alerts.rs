@@ -3,6 +3,8 @@
 use aqpipe_engine::monitor::{AlertStatus, PipelineStatus};
 use maud::{Markup, html};
 
+use crate::names::{is_long, name as shown};
+use crate::numbers::counted;
 use crate::page::model::View;
 use crate::page::parts::{fold, marked, plain, scroll, time};
 
@@ -22,7 +24,7 @@ pub(super) fn alerts(pipeline: &PipelineStatus, _: &View) -> Markup {
                     li { strong { (name(alert)) } " " (marked(&alert.text)) " " span.sub { "firing since " (time(&alert.since)) } }
                 }
             }
-            @if left > 0 { p.note { (left) " more alerts fire." } }
+            @if left > 0 { p.note { "Not shown here: " (counted(left as u64, "more alert")) " that " @if left == 1 { "fires" } @else { "fire" } "." } }
         }
         @if !pipeline.alert_history.is_empty() { (fold("d-alerts", "History of alerts", &history(&pipeline.alert_history))) }
     }
@@ -42,7 +44,8 @@ fn history(alerts: &[AlertStatus]) -> Markup {
                 @for alert in alerts.iter().take(HISTORY_MAX) {
                     tr {
                         td { (time(&alert.since)) }
-                        th scope="row" { (name(alert)) }
+                        @let title = name(alert);
+                        th scope="row" .long[is_long(&title)] { (title) }
                         td { @if alert.firing { span.warn { "began" } } @else { span.good { "resolved" } } }
                         td.long { (marked(&alert.text)) }
                     }
@@ -55,7 +58,7 @@ fn history(alerts: &[AlertStatus]) -> Markup {
 
 fn name(alert: &AlertStatus) -> String {
     match &alert.subject {
-        Some(subject) => format!("{}, {}", plain(&alert.alert), plain(subject)),
+        Some(subject) => format!("{}, {}", plain(&alert.alert), shown(subject)),
         None => plain(&alert.alert).into_owned(),
     }
 }

@@ -5,9 +5,10 @@ use aqpipe_engine::metrics::RecentDeadLetter;
 use aqpipe_engine::monitor::{DeadLetterStatus, PipelineStatus};
 use maud::{Markup, html};
 
+use crate::names::name;
 use crate::numbers::count;
 use crate::page::model::View;
-use crate::page::parts::{fold, head, marked, more, plain, scroll, time};
+use crate::page::parts::{fold, head, marked, more, plain, row_head, scroll, time};
 
 /// Groups, letters and bytes that a person reads.
 const GROUPS_MAX: usize = 30;
@@ -26,7 +27,7 @@ pub(super) fn dead_letters(pipeline: &PipelineStatus, view: &View) -> Markup {
     let (first, rest) = last.split_at(last.len().min(LETTERS_OPEN));
     html! {
         @if !groups.is_empty() { (scroll("s-groups", "Dead letters by reason", &by_reason(groups))) }
-        (more(pipeline.dead_letters.len(), groups.len(), "reasons"))
+        (more(pipeline.dead_letters.len(), groups.len(), "reason"))
         @if !first.is_empty() {
             h3 { "The last ones" }
             (letters(first))
@@ -42,8 +43,14 @@ fn by_reason(groups: &[DeadLetterStatus]) -> Markup {
             tbody {
                 @for group in groups {
                     tr {
-                        th scope="row" { (plain(&group.stage)) }
-                        td.long { (marked(&group.reason)) }
+                        (row_head(&group.stage))
+                        td.long {
+                            (marked(&group.reason))
+                            // Classes may read alike: what they leave out is in the reason of one of them.
+                            @if group.first_reason != group.reason && !group.first_reason.is_empty() {
+                                br; span.sub { "such as: " (marked(&group.first_reason)) }
+                            }
+                        }
                         td.n { (count(group.count)) }
                         td.long { (plain(&group.first_place)) }
                     }
@@ -58,7 +65,7 @@ fn letters(last: &[RecentDeadLetter]) -> Markup {
         ol.letters {
             @for letter in last {
                 li {
-                    p { strong { (plain(&letter.stage)) } ": " (marked(&letter.reason)) }
+                    p { strong { (name(&letter.stage)) } ": " (marked(&letter.reason)) }
                     p.sub {
                         (time(&rfc3339(i64::try_from(letter.unix_ms).unwrap_or(i64::MAX)))) " · " (plain(&letter.place))
                     }

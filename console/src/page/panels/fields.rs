@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use aqpipe_engine::monitor::{FieldStatus, PipelineStatus};
 use maud::{Markup, PreEscaped, html};
 
-use crate::numbers::count;
+use crate::numbers::counted;
 use crate::page::model::View;
-use crate::page::parts::{Tone, cell, cell_of, head, more, plain, scroll};
+use crate::page::parts::{Tone, cell, cell_of, head, more, row_head, scroll};
 use crate::pictures::{Bar, Frame, stacked_bars};
 
 /// Rows of the table; with more fields, the rest is for programs.
@@ -22,7 +22,7 @@ pub(super) fn fields(pipeline: &PipelineStatus, _: &View) -> Markup {
     html! {
         p.caption { "Committed cells. A fill is a value that nobody measured: it is never counted as observed." }
         (scroll("s-fields", "Cells by field", &table(shown)))
-        (more(pipeline.fields.len(), shown.len(), "fields"))
+        (more(pipeline.fields.len(), shown.len(), "field"))
     }
 }
 
@@ -43,7 +43,7 @@ fn table(fields: &[FieldStatus]) -> Markup {
             tbody {
                 @for field in fields {
                     tr {
-                        th scope="row" { (plain(&field.field)) }
+                        (row_head(&field.field))
                         (cell(field.observed))
                         @if censored { (cell(field.censored)) }
                         (cell(field.filled.values().sum()))
@@ -77,7 +77,7 @@ pub(super) fn fills(pipeline: &PipelineStatus, _: &View) -> Markup {
         .collect();
     let all: u64 = fields.iter().flat_map(|field| field.filled.values()).sum();
     html! {
-        p.caption { (count(all)) " cells were filled, by method." }
+        p.caption { "By method: " (counted(all, "cell")) " filled." }
         (PreEscaped(stacked_bars(Frame::half("Fills by field and method"), "filled cells", &methods, &bars)))
     }
 }

@@ -3,7 +3,7 @@
 use aqpipe_engine::monitor::{Distribution, PipelineStatus};
 use maud::{Markup, html};
 
-use crate::numbers::{bytes, count, duration, percent};
+use crate::numbers::{bytes, count, counted, duration, percent};
 use crate::page::model::View;
 use crate::page::parts::rate;
 
@@ -16,16 +16,16 @@ pub(super) fn figures(pipeline: &PipelineStatus, _: &View) -> Markup {
     html! {
         h2.unseen { "Figures" }
         dl.figures-row {
-            (figure("Read", &rate(pipeline.read_per_second), &format!("{} records, {}", count(pipeline.read), bytes(pipeline.bytes.read))))
+            (figure("Read", &rate(pipeline.read_per_second), &format!("{}, {}", counted(pipeline.read, "record"), bytes(pipeline.bytes.read))))
             (figure("Written", &rate(pipeline.written_per_second), &format!("{} committed", count(committed.written))))
             (figure("Lag", &pipeline.lag.map_or_else(|| "not known".into(), count), lag_note(pipeline)))
-            (figure("Mean score", &score, &format!("of {} records", count(scored))))
+            (figure("Mean score", &score, &format!("of {}", counted(scored, "record"))))
             (figure("Dead letters", &count(committed.dead_letters), &dead_share))
             (figure("Latency", &latency(&pipeline.processing_latency_seconds), "read to commit, mean"))
         }
         @if let Some(expected) = pipeline.expected.filter(|expected| pipeline.read < *expected) {
             p.progress {
-                label for="progress" { (percent(pipeline.read as f64 / expected as f64)) " of " (count(expected)) " expected records read" }
+                label for="progress" { (percent(pipeline.read as f64 / expected as f64)) " of " (counted(expected, "expected record")) " read" }
                 progress id="progress" value=(pipeline.read.min(expected)) max=(expected) {}
             }
         }

@@ -3,9 +3,9 @@
 use aqpipe_engine::monitor::{FieldStatus, PipelineStatus};
 use maud::{Markup, PreEscaped, html};
 
-use crate::numbers::{count, percent};
+use crate::numbers::{counted, percent};
 use crate::page::model::View;
-use crate::page::parts::{Tone, cell, cell_of, fold, head, more, plain, scroll};
+use crate::page::parts::{Tone, cell, cell_of, fold, head, more, plain, row_head, scroll};
 use crate::pictures::{Frame, HeatCell, Shade, heat_map};
 
 /// Fields of the picture, and rows of the table below it.
@@ -20,7 +20,7 @@ pub(super) fn heat(pipeline: &PipelineStatus, _: &View) -> Markup {
             tests.push(&test.test);
         }
     }
-    if tests.is_empty() {
+    if pipeline.fields.iter().flat_map(|field| &field.tests).all(|test| test.suspect + test.fail == 0) {
         return html! { p.note { "No test has objected to a value so far." } };
     }
     // With many fields those that fail most are of interest, in the order of the pipeline.
@@ -31,23 +31,28 @@ pub(super) fn heat(pipeline: &PipelineStatus, _: &View) -> Markup {
     }
     let names: Vec<&str> = fields.iter().map(|field| field.field.as_str()).collect();
     let cells: Vec<Option<HeatCell>> =
-        fields.iter().flat_map(|field| tests.iter().map(|test| Some(heat_cell(field, test)))).collect();
+        fields.iter().flat_map(|field| tests.iter().map(|test| heat_cell(field, test))).collect();
     let frame = Frame::half("Values to which tests objected, by field and test");
     html! {
         (PreEscaped(heat_map(frame, Shade::Worse, &names, &tests, &cells)))
         p.note {
             "Suspect and failed values. The colour is their share of the cells of the field: the palest up to 0.1 %, the strongest \
-             above half."
+             above half. 0: the test looks at the field and did not object. ·: it does not look at it."
         }
-        (more(pipeline.fields.len(), fields.len(), "fields"))
+        (more(pipeline.fields.len(), fields.len(), "field"))
         (fold("d-heat", "As a table", &table(&fields)))
     }
 }
 
-fn heat_cell(field: &FieldStatus, test: &str) -> HeatCell {
+/// The test that whatever is read undergoes.
+const SYNTAX: &str = "syntax";
+
+/// A status names the tests that look at a field, though they have not objected.
+fn heat_cell(field: &FieldStatus, test: &str) -> Option<HeatCell> {
     let found = field.tests.iter().find(|one| one.test == test);
     let count = found.map_or(0, |test| test.suspect + test.fail);
-    HeatCell { count, share: count as f64 / field.cells().max(1) as f64 }
+    let cell = HeatCell { count, share: count as f64 / field.cells().max(1) as f64 };
+    (found.is_some() || test == SYNTAX).then_some(cell)
 }
 
 fn table(fields: &[&FieldStatus]) -> Markup {
@@ -58,7 +63,7 @@ fn table(fields: &[&FieldStatus]) -> Markup {
             tbody {
                 @for (field, test) in rows {
                     tr {
-                        th scope="row" { (plain(&field.field)) }
+                        (row_head(&field.field))
                         td { (plain(&test.test)) }
                         (cell_of(Tone::Warn, test.suspect))
                         (cell_of(Tone::Bad, test.fail))
@@ -68,7 +73,7 @@ fn table(fields: &[&FieldStatus]) -> Markup {
                 }
             }
         }
-        p.note { (count(fields.len() as u64)) " fields." }
+        p.note { (counted(fields.len() as u64, "field")) "." }
     };
     scroll("s-heat", "Values to which tests objected", &table)
 }

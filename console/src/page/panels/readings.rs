@@ -3,8 +3,8 @@
 use aqpipe_engine::monitor::PipelineStatus;
 use maud::{Markup, PreEscaped, html};
 
+use crate::names::name;
 use crate::page::model::View;
-use crate::page::parts::plain;
 use crate::pictures::{Frame, series};
 
 /// The form by which a station and a field are chosen. It asks for the page itself, so that it needs no script.
@@ -27,7 +27,7 @@ fn select(name: &str, options: &[String], chosen: Option<&str>) -> Markup {
         select id=(name) name=(name) {
             @for option in options {
                 option value=(option) selected[chosen == Some(option)] {
-                    @if option.is_empty() { "(no key)" } @else { (plain(option)) }
+                    @if option.is_empty() { "(no key)" } @else { (crate::names::name(option)) }
                 }
             }
         }
@@ -38,12 +38,12 @@ fn select(name: &str, options: &[String], chosen: Option<&str>) -> Markup {
 pub(super) fn readings(_: &PipelineStatus, view: &View) -> Markup {
     let Some(field) = &view.field else { return html! { p.note { "No reading came out yet." } } };
     let title = match view.station.as_deref() {
-        None | Some("") => plain(field).into_owned(),
-        Some(station) => format!("{} at {}", plain(field), plain(station)),
+        None | Some("") => name(field).into_owned(),
+        Some(station) => format!("{} at {}", name(field), name(station)),
     };
     html! {
         p.caption { "The last readings that came out, committed or not. Failures far off the scale stand at its edge." }
-        div.plot { (PreEscaped(series(Frame::full(&title), Some(field), &view.readings))) }
-        div.plot-narrow { (PreEscaped(series(Frame::half(&title), Some(field), &view.readings))) }
+        div.plot { (PreEscaped(series(Frame::full(&title), Some(field), &view.readings, &[]))) }
+        div.plot-narrow { (PreEscaped(series(Frame::half(&title), Some(field), &view.readings, &[]))) }
     }
 }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use crate::numbers::{bytes, count, duration};
 use crate::page::model::View;
-use crate::page::parts::{Tone, cell, cell_of, fold, head, plain, scroll};
+use crate::page::parts::{Tone, cell, cell_of, fold, head, plain, row_head, scroll};
 
 /// Clients of a table.
 const CLIENTS_MAX: usize = 50;
@@ -100,7 +100,7 @@ fn clients(pipeline: &PipelineStatus) -> Markup {
             tbody {
                 @for client in pipeline.clients.iter().take(CLIENTS_MAX) {
                     tr {
-                        th scope="row" { (plain(&client.client)) }
+                        (row_head(&client.client))
                         td.n { (client.round_trip_seconds.map_or_else(|| "–".into(), duration)) }
                         (cell(client.brokers_up))
                         (cell_of(Tone::Warn, client.request_retries))

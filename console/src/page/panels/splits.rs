@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use crate::numbers::count;
 use crate::page::model::View;
-use crate::page::parts::{cell, head, more, plain, scroll};
+use crate::page::parts::{cell, head, more, row_head, scroll};
 
 /// Rows of the table: those with the most lag.
 const ROWS_MAX: usize = 50;
@@ -26,7 +26,7 @@ pub(super) fn splits(pipeline: &PipelineStatus, _: &View) -> Markup {
             tbody {
                 @for split in &shown {
                     tr {
-                        th.long scope="row" { (plain(&split.split)) }
+                        (row_head(&split.split))
                         td.n { @match split.lag { Some(lag) => (count(lag)), None => span.zero { "not known" } } }
                         (cell(split.read))
                         (cell(split.committed.read))
@@ -39,6 +39,6 @@ pub(super) fn splits(pipeline: &PipelineStatus, _: &View) -> Markup {
     };
     html! {
         (scroll("s-lag", "Lag by partition", &table))
-        (more(pipeline.splits.len(), shown.len(), "partitions and files"))
+        (more(pipeline.splits.len(), shown.len(), "split"))
     }
 }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use crate::numbers::{duration, percent};
 use crate::page::model::View;
-use crate::page::parts::{Tone, cell, cell_of, head, more, plain, scroll};
+use crate::page::parts::{Tone, cell, cell_of, head, more, row_head, scroll};
 
 /// A pipeline that a person has written has fewer.
 const ROWS_MAX: usize = 100;
@@ -30,7 +30,7 @@ pub(super) fn stages(pipeline: &PipelineStatus, _: &View) -> Markup {
                 @for stage in shown {
                     @let share = if all > 0.0 { stage.seconds / all } else { 0.0 };
                     tr {
-                        th scope="row" { (plain(&stage.stage)) }
+                        (row_head(&stage.stage))
                         (cell(stage.rows_in))
                         (cell(stage.rows_out))
                         (cell_of(Tone::Bad, stage.dead_letters))
@@ -47,6 +47,6 @@ pub(super) fn stages(pipeline: &PipelineStatus, _: &View) -> Markup {
     html! {
         p.caption { "Rows count at once, committed or not. The time is that of all threads together; of the source it is the processor time, for it waits for records." }
         (scroll("s-stages", "Stages", &table))
-        (more(pipeline.stages.len(), shown.len(), "stages"))
+        (more(pipeline.stages.len(), shown.len(), "stage"))
     }
 }

@@ -4,7 +4,8 @@ use aqpipe_engine::metrics::Phase;
 use aqpipe_engine::monitor::PipelineStatus;
 use maud::{Markup, html};
 
-use crate::numbers::{bytes, duration, number};
+use crate::names::name;
+use crate::numbers::{bytes, counted, duration, number};
 use crate::page::choice::Choice;
 use crate::page::model::Model;
 use crate::page::parts::{Tone, marked, plain};
@@ -25,7 +26,7 @@ pub(super) fn pipelines(model: &Model, choice: &Choice) -> Markup {
                             a href=(Choice::pipeline_href(&pipeline.name)) id={ "go-" (at) }
                                 aria-current=[(shown == Some(&pipeline.name)).then_some("page")] {
                                 span.dot.(tone.class()) aria-hidden="true" {}
-                                strong { (plain(&pipeline.name)) }
+                                strong { (name(&pipeline.name)) }
                                 span.sub { (word) ", " (number(pipeline.read_per_second.round())) "/s" }
                             }
                         }
@@ -46,7 +47,7 @@ pub(super) fn state(model: &Model, choice: &Choice) -> Markup {
     let delivery = pipeline.delivery.replace('_', " ");
     html! {
         div.headline {
-            h1 { (plain(&pipeline.name)) }
+            h1 { (name(&pipeline.name)) }
             p.badge.(tone.class()) { span.dot.(tone.class()) aria-hidden="true" {} (word) }
         }
         p.topology { (plain(&pipeline.topology)) }
@@ -61,6 +62,9 @@ pub(super) fn state(model: &Model, choice: &Choice) -> Markup {
             @for reason in &pipeline.health.ready_reasons { p.reason.warn { "Not ready: " (marked(reason)) } }
         }
         @for wait in &pipeline.waits { p.reason.warn { "Waits: " (marked(wait)) } }
+        @for away in pipeline.brokers_away.iter().filter(|away| !away.is_asked) {
+            p.reason.warn { (marked(&away.sentence())) }
+        }
     }
 }
 
@@ -74,8 +78,7 @@ fn standing(pipeline: &PipelineStatus) -> (Tone, String) {
         _ => match pipeline.alerts.len() {
             0 if !pipeline.health.ready => (Tone::Warn, format!("{word}, not ready")),
             0 => (Tone::Good, word.into()),
-            1 => (Tone::Warn, format!("{word}, 1 alert")),
-            many => (Tone::Warn, format!("{word}, {many} alerts")),
+            alerts => (Tone::Warn, format!("{word}, {}", counted(alerts as u64, "alert"))),
         },
     }
 }

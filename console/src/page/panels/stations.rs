@@ -3,9 +3,9 @@
 use aqpipe_engine::monitor::{PipelineStatus, StationStatus};
 use maud::{Markup, html};
 
-use crate::numbers::{count, duration};
+use crate::numbers::{count, counted, duration};
 use crate::page::model::View;
-use crate::page::parts::{fold, head, plain, scroll, time};
+use crate::page::parts::{fold, head, row_head, scroll, time};
 
 /// Stations that are seen at once, and those that can be opened.
 const ROWS: usize = 10;
@@ -21,13 +21,13 @@ pub(super) fn stations(pipeline: &PipelineStatus, _: &View) -> Markup {
     let rest = &rest[..rest.len().min(ROWS_MAX)];
     let left = pipeline.stations.known.saturating_sub((first.len() + rest.len()) as u64);
     html! {
-        p.caption { (count(pipeline.stations.known)) " stations, the one that is silent for longest first." }
+        p.caption { (counted(pipeline.stations.known, "station")) ", the one that is silent for longest first." }
         (scroll("s-stations", "Newest reading by station", &table(first)))
         @if !rest.is_empty() {
             @let title = format!("{} more", count(rest.len() as u64));
             (fold("d-stations", &title, &scroll("s-more-stations", "More stations", &table(rest))))
         }
-        @if left > 0 { p.note { (count(left)) " stations with newer readings are not listed." } }
+        @if left > 0 { p.note { "Not listed: " (counted(left, "station")) " with newer readings." } }
     }
 }
 
@@ -38,7 +38,7 @@ fn table(stations: &[StationStatus]) -> Markup {
             tbody {
                 @for station in stations {
                     tr {
-                        th.long scope="row" { (plain(&station.station)) }
+                        (row_head(&station.station))
                         td { (time(&station.newest_reading)) }
                         td.n { @if station.age_seconds < 0.0 { span.warn { "in the future" } } @else { (duration(station.age_seconds)) } }
                     }

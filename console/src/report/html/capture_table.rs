@@ -7,6 +7,7 @@ use maud::{Markup, PreEscaped, html};
 use super::budget::Budget;
 use super::part::{left_out, rest};
 use super::text::{NONE, count, name, percent, station};
+use crate::names::is_long;
 use crate::report::capture::{Capture, Period};
 use crate::report::model::{DataReport, SeriesReport};
 
@@ -41,7 +42,7 @@ pub(super) fn tables(budget: &mut Budget, data: &DataReport) -> Markup {
         (one(budget, "Data capture as a whole, by year and by season, in %", data, &long))
         (one(budget, "Data capture by month, in %", data, &months))
         (rest(ROWS_MAX, data.series.len(), "series"))
-        @if hidden > 0 { p.left-out { (hidden) " earlier periods are not shown here: " code { "--format json" } " has them." } }
+        (rest(0, hidden, "earlier period"))
     }
 }
 
@@ -73,7 +74,7 @@ fn matrix(budget: &mut Budget, data: &DataReport) -> Markup {
                 tbody {
                     @for series in stations.clone().take(MATRIX_STATIONS_MAX) {
                         tr {
-                            th.row scope="row" { (station(series.first().and_then(|one| one.station.as_deref()))) }
+                            (row_head(&station(series.first().and_then(|one| one.station.as_deref()))))
                             @for field in &fields {
                                 (cell(series.iter().find(|one| one.field == *field).and_then(|one| one.capture.first())))
                             }
@@ -89,8 +90,8 @@ fn matrix(budget: &mut Budget, data: &DataReport) -> Markup {
     };
     html! {
         (table)
-        (rest(MATRIX_STATIONS_MAX, stations.count(), "stations"))
-        (rest(MATRIX_FIELDS_MAX, data.fields.len(), "fields"))
+        (rest(MATRIX_STATIONS_MAX, stations.count(), "station"))
+        (rest(MATRIX_FIELDS_MAX, data.fields.len(), "field"))
     }
 }
 
@@ -123,11 +124,15 @@ fn one(budget: &mut Budget, caption: &str, data: &DataReport, periods: &[Period]
 fn row(series: &SeriesReport, periods: &[Period], has_stations: bool) -> Markup {
     html! {
         tr {
-            th.row scope="row" { (name(&series.field)) }
-            @if has_stations { td { (station(series.station.as_deref())) } }
+            (row_head(&name(&series.field)))
+            @if has_stations { @let key = station(series.station.as_deref()); td .w[is_long(&key)] { (key) } }
             @for period in periods { (cell(series.capture.iter().find(|one| one.period == *period))) }
         }
     }
+}
+
+fn row_head(text: &str) -> Markup {
+    html! { th.row scope="row" .w[is_long(text)] { (text) } }
 }
 
 fn cell(capture: Option<&Capture>) -> Markup {

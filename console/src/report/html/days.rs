@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::budget::Budget;
 use super::part::{picture, small_picture, table};
-use super::text::{NONE, count, name, number, percent, percent_or_none};
+use super::text::{NONE, count, counted, name, number, percent, percent_or_none};
 use crate::pictures::{Frame, Line, Scale, Shade, calendar, histogram, trend};
 use crate::report::civil::Day;
 use crate::report::model::DataReport;
@@ -57,9 +57,9 @@ pub(super) fn scores(budget: &mut Budget, score: &ScoreSummary) -> Markup {
     let distribution = histogram(Frame::half("Scores of records"), Some("score"), &edges, &score.histogram);
     html! {
         p {
-            "The mean score of " (count(score.records)) " records is " (format!("{:.4}", score.mean)) ", the least "
-            (number(score.min)) "; " (count(score.perfect)) " (" (percent(score.perfect as f64 / score.records.max(1) as f64))
-            ") have the score 1: all was observed, and no test objected."
+            "The mean score of " (counted(score.records, "record")) " is " (format!("{:.4}", score.mean)) ", the least "
+            (number(score.min)) "; of " (count(score.perfect)) " (" (percent(score.perfect as f64 / score.records.max(1) as f64))
+            ") the score is 1: all was observed, and no test objected."
         }
         (picture(budget, "Score over time", &svg))
         div.half { (small_picture(budget, "Distribution of scores", &distribution)) }

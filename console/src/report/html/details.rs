@@ -6,8 +6,9 @@ use maud::{Markup, html};
 use super::budget::Budget;
 use super::part::{picture, rest, small_picture, table};
 use super::text::{count, name, number, station};
-use crate::pictures::{Frame, Mark, Reading, Step, histogram, profile, series};
+use crate::pictures::{Frame, Limit, Mark, Reading, Step, histogram, profile, series};
 use crate::report::model::{Course, DataReport, Profiles, SeriesReport};
+use crate::report::origin::Threshold;
 use crate::report::values::{Distribution, ProfilePoint};
 
 /// Rows of the table of distributions.
@@ -70,11 +71,22 @@ pub(super) fn distributions(budget: &mut Budget, data: &DataReport) -> Markup {
 }
 
 /// A series with its pictures; `None` where there is no room for any.
-pub(super) fn detail(budget: &mut Budget, id: &str, one: &SeriesReport, unit: Option<&str>) -> Option<Markup> {
+pub(super) fn detail(
+    budget: &mut Budget,
+    id: &str,
+    one: &SeriesReport,
+    unit: Option<&str>,
+    thresholds: &[Threshold],
+) -> Option<Markup> {
+    let limits = limits(thresholds, &one.field);
     let (course, profiles) = (one.course.as_ref()?, one.profiles.as_ref()?);
     let title = title(one);
     let mut pictures = Vec::new();
-    pictures.push(("full", "Course: the least and the greatest of each stretch", draw_course(&title, unit, course)));
+    pictures.push((
+        "full",
+        "Course: the least and the greatest of each stretch",
+        draw_course(&title, unit, course, &limits),
+    ));
     if let Some(distribution) = &one.distribution {
         pictures.push(("half", "Distribution", draw_distribution(&title, unit, distribution)));
     }
@@ -88,6 +100,9 @@ pub(super) fn detail(budget: &mut Budget, id: &str, one: &SeriesReport, unit: Op
         section.series id=(id) {
             h3 { (title) }
             @for (_, caption, svg) in pictures.iter().take(1) { (picture(&mut own, caption, svg)) }
+            @if !limits.is_empty() {
+                p { "Limits: " (limits.iter().map(|limit| limit.name.as_str()).collect::<Vec<_>>().join(", ")) ". Those far from all values are not drawn." }
+            }
             div.pair { @for (_, caption, svg) in half { (small_picture(&mut own, caption, svg)) } }
         }
     })
@@ -101,7 +116,24 @@ pub(super) fn title(one: &SeriesReport) -> String {
     }
 }
 
-fn draw_course(title: &str, unit: Option<&str>, course: &Course) -> String {
+/// The bounds of a field, each with what it means.
+fn limits(thresholds: &[Threshold], field: &str) -> Vec<Limit> {
+    let own = thresholds.iter().filter(|one| one.field == field);
+    let bounds = own.flat_map(|one| {
+        let bound = |value: Option<f64>, name: &str, fails: bool| {
+            value.map(|value| Limit { value, name: format!("{name} {}", number(value)), fails })
+        };
+        [
+            bound(one.min, "fail below", true),
+            bound(one.suspect_min, "suspect below", false),
+            bound(one.suspect_max, "suspect above", false),
+            bound(one.max, "fail above", true),
+        ]
+    });
+    bounds.flatten().collect()
+}
+
+fn draw_course(title: &str, unit: Option<&str>, course: &Course, limits: &[Limit]) -> String {
     let mut readings = Vec::with_capacity(course.bins.len() * 2);
     let half_ms = (course.bin_seconds * 500.0) as i64;
     for bin in &course.bins {
@@ -116,7 +148,7 @@ fn draw_course(title: &str, unit: Option<&str>, course: &Course) -> String {
             push(time_ms, value, if flag == Flag::Fail { Mark::Fail } else { Mark::Suspect });
         }
     }
-    series(Frame::full(title), unit, &readings)
+    series(Frame::full(title), unit, &readings, limits)
 }
 
 fn draw_distribution(title: &str, unit: Option<&str>, distribution: &Distribution) -> String {

@@ -10,6 +10,8 @@ use crate::report::model::{DataReport, FieldReport};
 
 /// Fields of the table.
 const ROWS_MAX: usize = 60;
+/// The test that whatever is read undergoes.
+const SYNTAX: &str = "syntax";
 /// Fields of a picture.
 const DRAWN_MAX: usize = 40;
 
@@ -36,7 +38,7 @@ pub(super) fn fields(budget: &mut Budget, data: &DataReport) -> Markup {
             "on the right are of all cells: a fill is not checked unless a test looked at it."
         }
         (table(budget, "Cells by field", &head, &[0], &rows))
-        (rest(ROWS_MAX, data.fields.len(), "fields"))
+        (rest(ROWS_MAX, data.fields.len(), "field"))
         (tests(budget, data))
         (fills(budget, data))
     }
@@ -59,11 +61,17 @@ fn tests(budget: &mut Budget, data: &DataReport) -> Markup {
     if tests.is_empty() {
         return html! { p { "No test objected to any value." } };
     }
+    // Those that looked and never objected are of interest beside the others.
+    tests.extend(data.origin.tests());
+    tests.sort_unstable();
+    tests.dedup();
     let shown: Vec<&FieldReport> = data.fields.iter().take(DRAWN_MAX).collect();
     let names: Vec<&str> = shown.iter().map(|field| field.field.as_str()).collect();
+    let others = tests.iter().filter(|test| **test != SYNTAX).count();
     let cell = |field: &FieldReport, test: &str| {
         let count = field.tests.get(test).copied().unwrap_or(0);
-        Some(HeatCell { count, share: count as f64 / field.cells.cells().max(1) as f64 })
+        let share = count as f64 / field.cells.cells().max(1) as f64;
+        (count > 0 || is_tested(data, field, test, others)).then_some(HeatCell { count, share })
     };
     let cells: Vec<Option<HeatCell>> =
         shown.iter().flat_map(|field| tests.iter().map(|test| cell(field, test))).collect();
@@ -80,10 +88,22 @@ fn tests(budget: &mut Budget, data: &DataReport) -> Markup {
         .collect();
     html! {
         div.pair {
-            (small_picture(budget, "Which test objected to which field", &svg))
+            div {
+                (small_picture(budget, "Which test objected to which field", &svg))
+                p { "0: the test looked at the field and never objected. ·: nothing says that it looked at it." }
+            }
             (table(budget, "Objections of tests", &["Field", "Test", "Cells", "Share"], &[0, 1], &rows))
         }
     }
+}
+
+/// Whether a test that did not object looked at a field: as the pipeline says it, or as flags do. Whatever is read is tested for its
+/// syntax; and where there is but one other test, it gave the flags.
+fn is_tested(data: &DataReport, field: &FieldReport, test: &str, others: usize) -> bool {
+    let flagged = ["good", "suspect", "fail"].iter().filter_map(|flag| field.flags.get(flag)).sum::<u64>();
+    let unread = u64::from(field.cells.unreadable);
+    let is_the_one = others == 1 && flagged > unread;
+    test == SYNTAX || data.origin.is_tested(test, &field.field).unwrap_or(is_the_one)
 }
 
 fn fills(budget: &mut Budget, data: &DataReport) -> Markup {

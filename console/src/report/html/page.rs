@@ -54,7 +54,7 @@ pub fn html(report: &Report) -> String {
                     @for body in &bodies { (body) }
                     @if report.data.len() > DATA_MAX {
                         p.left-out {
-                            (report.data.len() - DATA_MAX) " more pipelines are not shown here: " code { "--format json" } " has them."
+                            "Not shown here: " (text::counted((report.data.len() - DATA_MAX) as u64, "more pipeline")) ". " code { "--format json" } " has all."
                         }
                     }
                     (meaning(report))
@@ -111,7 +111,10 @@ fn body(budget: &mut Budget, at: usize, data: &DataReport, is_one_of_several: bo
     let mut drawn = Vec::new();
     for (number, series) in detailed.iter().enumerate() {
         let unit = data.origin.units.get(&series.field).map(String::as_str);
-        let Some(detail) = details::detail(budget, &format!("s{at}-{number}"), series, unit) else { break };
+        let Some(detail) = details::detail(budget, &format!("s{at}-{number}"), series, unit, data.origin.thresholds())
+        else {
+            break;
+        };
         drawn.push(detail);
     }
     let series = markup! {
@@ -126,8 +129,8 @@ fn body(budget: &mut Budget, at: usize, data: &DataReport, is_one_of_several: bo
         @for detail in &drawn { (detail) }
         @if drawn.len() < data.series.len() {
             p.left-out {
-                (data.series.len() - drawn.len()) " more series have no room on this page of 1 MB: " code { "--format json" }
-                " has the figures of the first 64."
+                "No room on this page of 1 MB: " (text::counted((data.series.len() - drawn.len()) as u64, "more series")) ". "
+                code { "--format json" } " has the figures of the first 64."
             }
         }
     };

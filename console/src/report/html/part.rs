@@ -3,7 +3,8 @@
 use maud::{Markup, PreEscaped, html};
 
 use super::budget::Budget;
-use super::text::name;
+use super::text::{counted, name};
+use crate::names::is_long;
 
 /// A section with a title of its own.
 pub(super) fn section(id: &str, title: &str, body: &Markup) -> Markup {
@@ -34,9 +35,6 @@ pub(super) fn left_out(what: &str) -> Markup {
     html! { p.left-out { (what) ": no room on this page of 1 MB. " code { "--format json" } " has its figures." } }
 }
 
-/// Letters of a cell that stay on one line.
-const LINE_CHARS_MAX: usize = 32;
-
 /// A table whose cells are texts. Columns but for those of `words` are numbers.
 pub(super) fn table(
     budget: &mut Budget,
@@ -46,7 +44,6 @@ pub(super) fn table(
     rows: &[Vec<String>],
 ) -> Markup {
     let is_number = |column: usize| !words.contains(&column);
-    let is_long = |cell: &str| cell.chars().count() > LINE_CHARS_MAX;
     let table = html! {
         div.scroll tabindex="0" role="region" aria-label=(caption) {
             table {
@@ -66,11 +63,12 @@ pub(super) fn table(
     }
 }
 
-/// Says how many rows are not shown.
+/// Says how many rows are not shown; `what` is one of them.
 pub(super) fn rest(shown: usize, all: usize, what: &str) -> Markup {
+    let left = all.saturating_sub(shown) as u64;
     html! {
-        @if all > shown {
-            p.left-out { (all - shown) " more " (what) " are not shown here: " code { "--format json" } " has them." }
+        @if left > 0 {
+            p.left-out { "Not shown here: " (counted(left, &format!("more {what}"))) ". " code { "--format json" } " has all." }
         }
     }
 }

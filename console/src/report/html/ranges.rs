@@ -13,19 +13,23 @@ const ROWS_MAX: usize = 60;
 
 /// The section.
 pub(super) fn ranges(budget: &mut Budget, data: &DataReport) -> Markup {
-    let Some(made) = &data.origin.made_by else {
+    let thresholds = data.origin.thresholds();
+    if data.origin.made_by.is_none() && data.origin.written_by.is_empty() {
         return html! {
             p {
                 "The ranges are not known here: " code { "--pipeline FILE" } " with the pipeline that made these records shows them, its digest, and "
                 "the values outside of them."
             }
         };
-    };
-    if made.thresholds.is_empty() {
+    }
+    if thresholds.is_empty() {
         return html! { p { "The pipeline checks no ranges." } };
     }
-    let rows: Vec<Vec<String>> = made
-        .thresholds
+    let whose = match &data.origin.made_by {
+        Some(made) => format!("Ranges in force, as {} says them now", name(&made.file)),
+        None => "Ranges in force, as the data package says them".to_owned(),
+    };
+    let rows: Vec<Vec<String>> = thresholds
         .iter()
         .take(ROWS_MAX)
         .map(|one| {
@@ -35,8 +39,8 @@ pub(super) fn ranges(budget: &mut Budget, data: &DataReport) -> Markup {
         .collect();
     let head = ["Field", "Stage", "Fail below", "Suspect below", "Suspect above", "Fail above"];
     html! {
-        (table(budget, "Ranges in force", &head, &[0, 1], &rows))
-        (rest(ROWS_MAX, made.thresholds.len(), "ranges"))
+        (table(budget, &whose, &head, &[0, 1], &rows))
+        (rest(ROWS_MAX, thresholds.len(), "range"))
         (exceeded(budget, data))
     }
 }

@@ -6,6 +6,7 @@ use super::budget::Budget;
 use super::part::{rest, table};
 use super::text::{NONE, count, counted, duration, name, percent_or_none, station, time};
 use crate::report::model::{DataReport, Report};
+use crate::report::origin::Origin;
 
 /// Notes on the page: there may be one for each file.
 const NOTES_MAX: usize = 30;
@@ -19,7 +20,7 @@ pub(super) fn notes(report: &Report) -> Markup {
             aside {
                 h2 { "To know" }
                 ul { @for note in report.notes.iter().take(NOTES_MAX) { li { (name_of_note(note)) } } }
-                (rest(NOTES_MAX, report.notes.len(), "notes"))
+                (rest(NOTES_MAX, report.notes.len(), "note"))
             }
         }
     }
@@ -64,11 +65,8 @@ pub(super) fn origin(budget: &mut Budget, data: &DataReport) -> Markup {
             dt { "Pipeline" } dd { (origin.pipeline.as_deref().map_or_else(|| "not known".to_owned(), name)) }
             dt { "Read from" } dd { (name(&origin.place)) " (" (counted(data.inputs, "input")) ")" }
             dt { "First and last record" } dd { (period) }
-            @if let Some(made) = made {
-                dt { "Made by" } dd { code { (name(&made.topology)) } }
-                dt { "Digest of the pipeline" }
-                dd { code { (made.digest) } " as " (name(&made.file)) " says it now: another digest makes another output" }
-            }
+            @if let Some(made) = made { dt { "Made by" } dd { code { (name(&made.topology)) } } }
+            @if made.is_some() || !origin.written_by.is_empty() { dt { "Digest of the pipeline" } dd { (digests(origin)) } }
             @if let Some(version) = &origin.version { dt { "Described by" } dd { "aqpipe " (name(version)) } }
             dt { "Records that could not be read" }
             dd {
@@ -77,6 +75,38 @@ pub(super) fn origin(budget: &mut Budget, data: &DataReport) -> Markup {
             }
         }
         (stations(budget, data))
+    }
+}
+
+/// Digests that are named.
+const DIGESTS_MAX: usize = 5;
+
+/// The digests of those who wrote the records and of the pipeline's file, and what they say of the limits.
+fn digests(origin: &Origin) -> Markup {
+    let wrote = &origin.written_by;
+    let left = wrote.len().saturating_sub(DIGESTS_MAX);
+    html! {
+        @for (at, one) in wrote.iter().rev().take(DIGESTS_MAX).enumerate() {
+            @if at > 0 { "; before " }
+            code { (name(&one.digest)) } " from " (name(&one.since)) " on"
+        }
+        @if left > 0 { "; and " (counted(left as u64, "digest")) " before" }
+        @if !wrote.is_empty() { ", as the data package says. " }
+        @if let Some(made) = &origin.made_by {
+            @if wrote.is_empty() {
+                code { (made.digest) } " as " (name(&made.file)) " says it now. The records do not say which digest made them: the limits shown "
+                "are those of the file now."
+            } @else if wrote.iter().all(|one| one.digest == made.digest) {
+                "The limits shown are those of " (name(&made.file)) ", which has this digest."
+            } @else {
+                (name(&made.file)) " has the digest " code { (made.digest) } " now: the limits shown are those of the file, and may not be those "
+                "of the run."
+            }
+        } @else if wrote.len() > 1 {
+            "The limits shown are those of the first of these."
+        } @else {
+            "The limits shown are its own."
+        }
     }
 }
 
@@ -98,9 +128,9 @@ fn stations(budget: &mut Budget, data: &DataReport) -> Markup {
         })
         .collect();
     let head =
-        ["Station", "First record", "Last record", "Sampling step", "Records", "Same time as before", "Out of order"];
+        ["Station", "First record", "Last record", "Sampling step", "Records", "Same time as another", "Out of order"];
     html! {
         (table(budget, "Stations", &head, &[0, 1, 2], &rows))
-        (rest(STATIONS_MAX, data.stations.len(), "stations"))
+        (rest(STATIONS_MAX, data.stations.len(), "station"))
     }
 }

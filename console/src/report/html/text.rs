@@ -1,26 +1,18 @@
 //! Numbers and names as people read them.
 
-use aqpipe_engine::printable;
-
 use crate::numbers;
 use crate::numbers::percent_down;
-pub(super) use crate::numbers::{duration, number};
+pub(super) use crate::numbers::{counted, duration, number};
 use crate::report::civil::LocalTime;
 
 /// What stands for records without a station.
 pub(super) const NO_STATION: &str = "(no key)";
 /// What stands for no value.
 pub(super) const NONE: &str = "–";
-/// Letters of a name that are shown: a text of any length may be one.
-const NAME_CHARS_MAX: usize = 60;
 
 /// A name from outside, on one line.
 pub(super) fn name(text: &str) -> String {
-    let text = printable::line(text);
-    if text.chars().count() <= NAME_CHARS_MAX {
-        return text.into_owned();
-    }
-    text.chars().take(NAME_CHARS_MAX).chain(std::iter::once('…')).collect()
+    crate::names::name(text).into_owned()
 }
 
 /// The name of a station.
@@ -31,11 +23,6 @@ pub(super) fn station(key: Option<&str>) -> String {
 /// A count, its thousands apart.
 pub(super) fn count(number: impl Into<u64>) -> String {
     numbers::count(number.into())
-}
-
-/// A noun with its count: `1 record`, `2 records`.
-pub(super) fn counted(number: u64, noun: &str) -> String {
-    format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 /// A share, rounded down to a tenth of a hundredth: 89.99 % is not 90 %.
@@ -73,12 +60,5 @@ mod tests {
         assert_eq!(percent(0.9), "90.0 %");
         assert_eq!(time(LocalTime(61_000_000)), "1970-01-01 00:01:01");
         assert_eq!(time(LocalTime(60_000_000)), "1970-01-01 00:01");
-        assert_eq!((counted(1, "file"), counted(0, "file")), ("1 file".to_owned(), "0 files".to_owned()));
-    }
-
-    #[test]
-    fn names_from_outside_stay_on_their_line_and_are_not_endless() {
-        assert_eq!(name("a\nb\u{202e}"), "a\\nb\\u{202e}");
-        assert_eq!(name(&"x".repeat(500)).chars().count(), NAME_CHARS_MAX + 1);
     }
 }

@@ -1,5 +1,6 @@
 //! Compares a table with its JSON Schema and with the type behind it.
 
+use jsonschema::error::ValidationErrorKind as Kind;
 use serde_json::Value as Json;
 
 use super::target::DiagnosticTarget;
@@ -23,9 +24,15 @@ pub(in crate::config) fn check(target: &DiagnosticTarget<'_>) -> (Option<Json>, 
     };
     let mut list = Vec::new();
     let mut without = Some(json.clone());
-    for error in validator.iter_errors(&json) {
-        list.extend(describe(target, &error));
-        without = without.and_then(|json| without_unknown_keys(json, &error));
+    let errors: Vec<jsonschema::ValidationError<'_>> = validator.iter_errors(&json).collect();
+    let is_type = |error: &jsonschema::ValidationError<'_>| matches!(error.kind(), Kind::Type { .. });
+    for error in &errors {
+        // A value of the wrong type breaks the limits of the right one as well, which is one mistake.
+        let is_told = errors.iter().any(|other| is_type(other) && other.instance_path() == error.instance_path());
+        if is_type(error) || !is_told {
+            list.extend(describe(target, error));
+        }
+        without = without.and_then(|json| without_unknown_keys(json, error));
     }
     (without, list)
 }
@@ -60,7 +67,7 @@ pub(in crate::config) fn rejected_by_type(
 
 /// The JSON without the keys that an error calls unknown; `None` for an error of another kind.
 fn without_unknown_keys(mut json: Json, error: &jsonschema::ValidationError<'_>) -> Option<Json> {
-    let jsonschema::error::ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() else { return None };
+    let Kind::AdditionalProperties { unexpected } = error.kind() else { return None };
     let table = json.pointer_mut(error.instance_path().as_str())?.as_object_mut()?;
     unexpected.iter().for_each(|key| drop(table.shift_remove(key)));
     Some(json)

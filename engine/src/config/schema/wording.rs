@@ -39,7 +39,7 @@ pub(super) fn describe(target: &DiagnosticTarget<'_>, error: &ValidationError<'_
             Some(message) => violation.invalid(message),
             None => violation.invalid(&demand(error.kind())),
         },
-        kind => violation.invalid(&demand(kind)),
+        kind => violation.invalid(&violation.share_demand().unwrap_or_else(|| demand(kind))),
     };
     vec![diagnostic]
 }
@@ -183,6 +183,24 @@ impl SchemaViolation<'_> {
             Some(format!("`{key} = {}`", node.to_json()))
         });
         Some(written.collect::<Vec<_>>().join(" and ")).filter(|written| !written.is_empty())
+    }
+
+    /// What is demanded of a share from 0 to 1: who writes 70 may mean 70 %.
+    fn share_demand(&self) -> Option<String> {
+        let schema = self.schema();
+        let limit = |key: &str| schema.get(key).and_then(Json::as_f64);
+        let is_share = limit("minimum") == Some(0.0) && limit("maximum") == Some(1.0);
+        if !is_share || !TypeSet::of(schema, self.target.schema).has(TypeSet::FRACTION) {
+            return None;
+        }
+        let written = match &self.found.node.value {
+            Value::Integer(number) => *number as f64,
+            Value::Float(number) => *number,
+            _ => f64::NAN,
+        };
+        let meant = (written > 1.0 && written <= 100.0 && !self.found.node.secret).then_some(written / 100.0);
+        let meant = meant.map_or_else(String::new, |share| format!("; write {share} for {written} %"));
+        Some(format!("must be a share between 0 and 1{meant}"))
     }
 
     fn invalid(&self, demand: &str) -> Diagnostic {

@@ -13,8 +13,6 @@ use crate::monitor::status::AlertStatus;
 /// Alerts of a kind that are named, each with its station or field. One more alert counts the rest: a person who gets more
 /// messages reads none.
 const NAMED_MAX: usize = 20;
-/// So many stations a snapshot names: beyond, there may be more that nobody counted.
-const SUBJECTS_MEASURED_MAX: usize = 1_000;
 /// What is said of an alert that fires while there is nothing to judge it by: its text is about an earlier time.
 const STALE: &str = " (since then, there was nothing to judge it by)";
 /// Changes that are kept for people who look.
@@ -66,11 +64,12 @@ impl Alerts {
         Alerts { hold: window, firing: BTreeMap::new(), history: VecDeque::new() }
     }
 
-    /// Takes the values of a moment, and returns what begins and ends. At the end of a run (`is_final`) the limit alone decides, for
-    /// no value comes after it.
+    /// Takes the values of a moment, and returns what begins and ends. `silent` is the number of silent stations, those included that
+    /// were not measured by name. At the end of a run (`is_final`) the limit alone decides, for no value comes after it.
     pub(in crate::monitor) fn judge(
         &mut self,
         mut measures: Vec<Measure>,
+        silent: u64,
         at: Duration,
         time: &str,
         is_final: bool,
@@ -88,7 +87,7 @@ impl Alerts {
             for measure in others {
                 changes.extend(self.go_on(measure, at, time, is_final));
             }
-            let mut unnamed = 0;
+            let mut unnamed: u64 = 0;
             for measure in &begun {
                 if measure.subject.is_some() && self.named(kind) >= NAMED_MAX {
                     unnamed += 1;
@@ -98,12 +97,13 @@ impl Alerts {
             }
             let subject = measures.iter().find(|measure| measure.kind == kind && measure.subject.is_some());
             if let Some(of_subject) = subject {
-                let measured = measures.iter().filter(|measure| measure.kind == kind).count();
-                let is_at_least = measured >= SUBJECTS_MEASURED_MAX;
+                if kind == AlertKind::SilentAfter {
+                    unnamed = unnamed.max(silent.saturating_sub(self.named_beyond(kind, &measures)));
+                }
                 let rest = Measure {
                     subject: None,
                     value: unnamed as f64,
-                    found: Found::Others { count: unnamed, is_at_least },
+                    found: Found::Others { count: unnamed },
                     level: if unnamed > 0 { Level::Beyond } else { Level::Back },
                     ..of_subject.clone()
                 };
@@ -125,10 +125,21 @@ impl Alerts {
         self.firing.keys().filter(|(other, subject)| *other == kind && subject.is_some()).count()
     }
 
+    /// The named ones of a kind that fire, without those that have come back and are only held for a while.
+    fn named_beyond(&self, kind: AlertKind, measures: &[Measure]) -> u64 {
+        let is_back = |subject: &Arc<str>| {
+            let mut of_subject = measures.iter().filter(|measure| measure.kind == kind);
+            of_subject.any(|measure| measure.subject.as_ref() == Some(subject) && measure.level != Level::Beyond)
+        };
+        let named = self.firing.keys().filter(|(other, _)| *other == kind).filter_map(|(_, subject)| subject.as_ref());
+        named.filter(|subject| !is_back(subject)).count() as u64
+    }
+
     fn begin(&mut self, measure: &Measure, at: Duration, time: &str) -> (AlertKind, AlertState, AlertStatus) {
         let status = AlertStatus {
             alert: measure.kind.key().to_owned(),
             subject: measure.subject.as_deref().map(str::to_owned),
+            subjects: measure.subjects(),
             firing: true,
             since: time.to_owned(),
             value: measure.value,
@@ -152,6 +163,8 @@ impl Alerts {
         let key = (measure.kind, measure.subject.clone());
         let alert = self.firing.get_mut(&key)?;
         (alert.status.value, alert.status.text) = (measure.value, measure.firing_text());
+        // Those that have come back are held for a while, and fire as long.
+        alert.status.subjects = Some(measure.subjects()).filter(|count| *count > 0).unwrap_or(alert.status.subjects);
         alert.measured = at;
         // Data that comes seldom must not end the alert of its absence each time.
         let hold = if measure.kind == AlertKind::NoDataSecs {

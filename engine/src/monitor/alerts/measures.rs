@@ -179,7 +179,12 @@ impl Measures {
         let passed = now.uptime.saturating_sub(newest);
         let value = passed.as_secs_f64();
         let level = below(value, limit);
-        let found = Found::NoData { passed };
+        // A split that is busy with what it read asks its source for nothing.
+        let is_busy = now.splits.iter().any(|split| split.is_open && split.is_busy && split.uncommitted > 0);
+        let found = match is_busy && level != Level::Back {
+            true => Found::NotWritten { passed, records: now.uncommitted },
+            false => Found::NoData { passed },
+        };
         Some(Measure { kind: AlertKind::NoDataSecs, subject: None, value, limit, found, level, over: None })
     }
 

@@ -2,6 +2,7 @@
 
 mod judge;
 mod measures;
+mod numbers;
 mod settings;
 mod throughput;
 mod trend;

@@ -31,7 +31,8 @@ pub struct AlertSettings {
     #[serde(default)]
     #[schemars(range(min = 1, max = 1_000))]
     pub lag_windows: Option<u32>,
-    /// Seconds without a record for a warning. By default there is none.
+    /// Seconds without a record that is read, for a warning. Where that is because the sink takes nothing, the warning says so. By default
+    /// there is none.
     #[serde(default)]
     #[schemars(range(min = 1, max = 31_536_000))]
     pub no_data_secs: Option<u64>,

@@ -63,7 +63,8 @@ impl Sample {
             read: now.read,
             committed: counts.read,
             dead: counts.dead,
-            errors: now.errors,
+            // That one ended the run is no share of anything.
+            errors: now.errors.saturating_sub(now.fatal_errors),
             scored: counts.scored,
             score_sum: counts.score_sum,
             fields: fields.iter().map(|field| (Arc::clone(&field.field), Cells::of(field))).collect(),

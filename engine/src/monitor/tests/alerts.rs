@@ -198,6 +198,70 @@ fn no_data_is_an_alert_where_somebody_asks_for_it_and_data_that_comes_seldom_giv
 }
 
 #[test]
+fn where_the_sink_takes_nothing_the_source_is_not_blamed() {
+    let limits = AlertSettings { no_data_secs: Some(30), ..settings() };
+    let mut run = Run::with(limits.clone());
+    run.pass(5, |now| carry(now, 10, 0, 1.0));
+    let stuck = run.pass(60, |now| {
+        now.read = 70;
+        now.uncommitted = 20;
+        (now.splits[0].is_busy, now.splits[0].uncommitted) = (true, 20);
+    });
+    assert_eq!(names(&stuck), [(37, "no_data_secs", Firing)]);
+    assert_eq!(
+        texts(&stuck),
+        [
+            "20 records were read and are not written, and no more were read for 31 s; `no_data_secs` in [monitor.alerts] \
+          allows 30 s: look at the sink, its brokers or its disk, before the source"
+        ]
+    );
+    let silent = run.pass(1, |now| {
+        now.uncommitted = 0;
+        (now.splits[0].is_busy, now.splits[0].uncommitted) = (false, 0);
+    });
+    assert_eq!(names(&silent), [], "it goes on: now nothing is sent");
+    assert!(run.status.alerts[0].text.starts_with("no record came for 60 s; "), "{:?}", run.status.alerts);
+    let mut waits = Run::with(limits);
+    let read = waits.pass(60, |now| {
+        (now.read, now.uncommitted) = (7, 7);
+        now.splits[0].uncommitted = 7;
+    });
+    assert!(
+        texts(&read)[0].starts_with("no record came for 31 s; "),
+        "a commit that is not due blames nobody: {read:?}"
+    );
+}
+
+#[test]
+fn an_error_that_ends_the_run_is_no_share_of_requests() {
+    let mut run = Run::of(Monitored { is_bounded: true, ..monitored(settings()) });
+    run.pass(20, |now| carry(now, 1, 0, 1.0));
+    (run.now.errors, run.now.fatal_errors) = (1, 1);
+    assert_eq!(run.end(Phase::Failed).len(), 0);
+    assert_eq!((run.status.errors, run.status.health.alive), (1, false), "its health says so");
+}
+
+#[test]
+fn what_is_measured_never_looks_like_the_limit_that_it_is_beyond() {
+    let limits = AlertSettings { no_data_secs: Some(30), dead_letters: Some(0.1), ..settings() };
+    let mut run = Run::with(limits);
+    let changes = run.pass(20, |now| carry(now, 100_000, 10_004, 0.699_96));
+    let texts = texts(&changes);
+    assert!(
+        texts[0].contains(" failed in the last 10 s (10.004 %); `error_rate` in [monitor.alerts] allows 10.0 %"),
+        "{texts:?}"
+    );
+    assert!(texts[1].contains("is 0.69996; `quality` in [monitor.alerts] asks for 0.700"), "{texts:?}");
+    assert!(texts[2].contains("(10.004 %); `dead_letters` in [monitor.alerts] allows 10.0 %"), "{texts:?}");
+    let mut one = Run::with(AlertSettings { dead_letters: Some(0.1), ..settings() });
+    one.pass(9, |_| {});
+    let one = one.pass(1, |now| carry(now, 1, 1, 0.0));
+    let texts = super::common::texts(&one);
+    assert!(texts[0].starts_with("1 of 1 record or request failed "), "{texts:?}");
+    assert!(texts[1].starts_with("1 of 1 record became a dead letter "), "{texts:?}");
+}
+
+#[test]
 fn a_share_of_dead_letters_is_an_alert_of_its_own() {
     let mut run = Run::with(AlertSettings { dead_letters: Some(0.01), ..settings() });
     let changes = run.pass(20, |now| carry(now, 100, 2, 1.0));

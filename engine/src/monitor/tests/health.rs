@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::common::{Run, carry, monitored};
-use crate::metrics::{Histogram, Phase, Snapshot};
+use crate::metrics::{BrokerAway, Histogram, Phase, Snapshot};
 use crate::monitor::{AlertSettings, Monitored};
 
 fn run(stuck_after_secs: u64) -> Run {
@@ -117,4 +117,29 @@ fn a_run_is_ready_once_it_has_caught_up_as_far_as_asked() {
         let health = &run.status.health;
         assert!(health.alive && !health.ready && health.ready_reasons.len() == 1, "{phase:?}: {health:?}");
     }
+}
+
+#[test]
+fn a_broker_that_does_not_answer_is_named_with_the_time_and_makes_nobody_dead() {
+    let mut run = run(10);
+    run.pass(5, |now| now.read += 7);
+    let broker = |seconds| BrokerAway {
+        broker: "127.0.0.1:9092".to_owned(),
+        seconds,
+        reason: "timed out".to_owned(),
+        is_asked: true,
+    };
+    run.pass(100, |now| now.brokers_away = vec![broker(12.7)]);
+    let health = &run.status.health;
+    assert!(health.alive && !health.ready, "{health:?}");
+    assert_eq!(health.ready_reasons, ["broker 127.0.0.1:9092 has not answered for 12 s (timed out)"]);
+    assert_eq!(run.status.brokers_away, [broker(12.7)]);
+    run.pass(1, |now| now.brokers_away[0].is_asked = false);
+    assert!(run.status.health.ready && run.status.brokers_away.len() == 1, "others do its work");
+    run.pass(1, |now| now.brokers_away.clear());
+    assert!(run.status.health.ready, "{:?}", run.status.health);
+    let mut starts = Run::of(monitored(AlertSettings::default()));
+    starts.pass(1, |now| (now.phase, now.brokers_away) = (Phase::Starting, vec![broker(3.0)]));
+    let reasons = &starts.status.health.ready_reasons;
+    assert!(reasons[0].starts_with("it starts") && reasons[1].contains("127.0.0.1:9092"), "{reasons:?}");
 }

@@ -61,6 +61,7 @@ fn twenty_stations_are_named_and_the_others_counted() {
     };
     let began = run.pass(12, |now| stations(now, &all(25)));
     assert_eq!(began.len(), 21);
+    assert_eq!(run.status.alerts.iter().map(|alert| alert.subjects).sum::<u64>(), 25, "each is counted");
     let rest = began.iter().find(|(_, change)| change.alert.subject.is_none()).expect("one for the rest");
     assert!(rest.1.alert.text.starts_with("5 more stations are beyond the limit; `silent_after`"), "{rest:?}");
     assert!(began.iter().any(|(_, change)| change.alert.subject.as_deref() == Some("s24")), "those that are worst");
@@ -70,6 +71,27 @@ fn twenty_stations_are_named_and_the_others_counted() {
     let ended = run.pass(30, |now| stations(now, &all(0)));
     assert_eq!(ended.len(), 21);
     assert!(run.status.alerts.is_empty());
+}
+
+#[test]
+fn stations_beyond_those_that_a_snapshot_names_are_counted_too() {
+    let mut run = Run::with(silent_after("1h"));
+    let silent: Vec<String> = (0..100).map(|i| format!("s{i:02}")).collect();
+    let mut all: Vec<(&str, u64)> = silent.iter().map(|name| (name.as_str(), START - 10_000)).collect();
+    all.push(("sends", START));
+    run.pass(12, |now| {
+        stations(now, &all);
+        now.stations.silent = 2_500;
+    });
+    let firing = |run: &Run| run.status.alerts.iter().map(|alert| alert.subjects).sum::<u64>();
+    assert_eq!(firing(&run), 2_500);
+    assert!(
+        run.status.alerts[0].text.starts_with("2480 more stations are beyond the limit; "),
+        "{:?}",
+        run.status.alerts[0]
+    );
+    run.pass(1, |now| now.stations.silent = 101);
+    assert_eq!(firing(&run), 101);
 }
 
 #[test]

@@ -72,7 +72,7 @@ impl CheckpointBuilder {
             return Err(Error::bug(format!("records are not accounted for: {counts:?}")));
         }
         let sequence = self.range().sequence;
-        let measured = Measured { since: self.since.take(), closed: Some(now), ..measured };
+        let measured = Measured { since: self.since.take(), closed: Some(now), to: Some(self.at), ..measured };
         (self.from, self.sequence) = (self.at, sequence);
         Ok((counts, measured))
     }

@@ -84,6 +84,7 @@ impl Task {
     }
 
     fn run_loop(&mut self) -> Result<()> {
+        self.live.measure_lag_by(self.reader.lag_meter());
         let mut looked = self.clock.now();
         let mut told = looked;
         if self.commits_at_start {
@@ -106,7 +107,7 @@ impl Task {
             let now = self.clock.now();
             if now.saturating_duration_since(looked) >= SIGNAL_POLL_INTERVAL {
                 looked = now;
-                self.live.set_lag(self.reader.lag());
+                self.live.set_lag(self.reader.lag(), self.reader.lag_behind(self.live.committed_to()));
                 if now.saturating_duration_since(told) >= STATIONS_INTERVAL {
                     told = now;
                     self.tell_stations();
@@ -132,8 +133,11 @@ impl Task {
         let left = self.schedule.records_max.saturating_sub(self.open.accounting.counts.read);
         let left = self.losses.first_left().map_or(left, |first| first.min(left));
         let used = thread_cpu_time();
+        self.live.set_busy(false);
         let polled =
             guard::call(&self.source_label, || self.reader.next(left.clamp(1, BATCH_ROWS_MAX) as usize, until))?;
+        self.live.set_busy(true);
+        self.live.read_to(self.reader.position());
         if let Poll::Rows(batch, dead) = &polled {
             let (rows_out, dead) = (batch.rows() as u64, dead.len() as u64);
             // Its processor time: it waits for records, and that is no work.

@@ -1,6 +1,6 @@
 //! The options of `hampel`.
 
-use aqpipe_engine::record::Fields;
+use aqpipe_engine::record::{FieldTest, Fields};
 use aqpipe_engine::stage::{BuildContext, Descriptor, Problem, Transform, TransformConfig};
 use aqpipe_engine::{Result, inventory};
 use schemars::JsonSchema;
@@ -78,6 +78,10 @@ impl TransformConfig for Hampel {
 
     fn numeric_fields(&self) -> Vec<String> {
         vec![self.field.clone()]
+    }
+
+    fn tests(&self) -> Vec<FieldTest> {
+        vec![FieldTest::new("hampel", &self.field)]
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Transform>> {

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use aqpipe_engine::record::{BatchParts, Column, Field, Numbers, Position};
+use aqpipe_engine::record::{BatchParts, Column, Field, FieldTest, Numbers, Position};
+use aqpipe_engine::stage::PipelineVersion;
 
 use super::*;
 
@@ -177,7 +178,11 @@ fn package(dir: &Path) -> serde_json::Value {
 
 /// Writes and commits a batch as one file.
 fn write_file(config: &CsvSinkConfig, names: &[&str], rows: std::ops::Range<u64>) {
-    let sink = config.build(&BuildContext::for_tests()).expect("builds");
+    write_file_of(config, &BuildContext::for_tests(), names, rows);
+}
+
+fn write_file_of(config: &CsvSinkConfig, cx: &BuildContext, names: &[&str], rows: std::ops::Range<u64>) {
+    let sink = config.build(cx).expect("builds");
     sink.acquire().expect("files").acquire().expect("free");
     let mut writer = sink.open(&"topic/0".into(), 0).expect("opens");
     writer.write(batch(names, rows.clone()), &mut Vec::new()).expect("writes");
@@ -229,6 +234,39 @@ fn a_description_stands_beside_the_first_file_and_goes_with_the_files() {
     let left: Vec<_> =
         std::fs::read_dir(dir.path()).expect("a directory").map(|it| it.expect("it").file_name()).collect();
     assert!(left.iter().all(|name| name.to_string_lossy().ends_with("lock")), "{left:?}");
+}
+
+#[test]
+fn a_description_names_the_versions_of_the_pipeline_that_wrote_the_files() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = config(dir.path());
+    let write = |digest: &str, max: f64, rows: std::ops::Range<u64>| {
+        let cx = BuildContext::for_tests();
+        let test = FieldTest { max: Some(max), ..FieldTest::new("gross_range", "T") };
+        cx.pipeline_extensions().put(Arc::new(PipelineVersion { digest: digest.to_owned(), tests: vec![test] }));
+        write_file_of(&config, &cx, &["T"], rows);
+    };
+    let versions = || -> Vec<(String, f64, bool)> {
+        let all = package(dir.path())["resources"][0]["aqpipe"]["made_by"].as_array().expect("versions").clone();
+        let one = |one: &serde_json::Value| {
+            let file = dir.path().join(one["since"].as_str().expect("a file"));
+            let max = one["tests"][0]["max"].as_f64().expect("a bound");
+            (one["digest"].as_str().expect("a digest").to_owned(), max, file.exists())
+        };
+        all.iter().map(one).collect()
+    };
+    write("0000000a", 50.0, 0..2);
+    write("0000000a", 50.0, 2..3);
+    assert_eq!(versions(), [("0000000a".to_owned(), 50.0, true)]);
+    write("0000000b", 60.0, 3..4);
+    write("0000000a", 50.0, 4..5);
+    let digests: Vec<String> = versions().into_iter().map(|(digest, ..)| digest).collect();
+    assert_eq!(digests, ["0000000a", "0000000b", "0000000a"], "one that comes back is the latest");
+    assert_eq!(package(dir.path())["resources"].as_array().map(Vec::len), Some(1));
+    for number in 5..120 {
+        write(&format!("{number:08x}"), 1.0, number..number + 1);
+    }
+    assert_eq!((versions().len(), versions().last().map(|last| last.0.clone())), (100, Some("00000077".to_owned())));
 }
 
 #[test]

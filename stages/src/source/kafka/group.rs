@@ -95,7 +95,9 @@ impl Group {
             match topics::await_topic(self.consumer.client(), &membership.monitor, topic, false, &stopping)? {
                 TopicWait::Found(_) => {}
                 TopicWait::Missing => {
-                    return Err(topics::no_topic(endpoint.brokers(), topic, false));
+                    let there = topics::names_there(self.consumer.client());
+                    let error = topics::no_topic(endpoint.brokers(), topic, false);
+                    return Err(there.into_iter().fold(error, Error::because));
                 }
                 TopicWait::Stopped => return Ok(false),
             }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use aqpipe_engine::metrics::LagMeter;
 use parking_lot::Mutex;
 
 /// A partition, as its split and the group see it.
@@ -36,12 +37,6 @@ impl PartitionHandle {
         self.is_end_current.store(end.is_some(), Ordering::Relaxed);
     }
 
-    /// The records from an offset to the end, where that is known.
-    pub(super) fn lag_from(&self, offset: u64) -> Option<u64> {
-        let is_known = self.is_end_current.load(Ordering::Relaxed);
-        is_known.then(|| self.end.load(Ordering::Relaxed).saturating_sub(offset))
-    }
-
     /// Takes a message, unless the partition was taken away.
     pub(super) fn take<T>(&self, poll: impl FnOnce() -> T) -> Option<T> {
         let is_abandoned = self.is_abandoned.lock();
@@ -51,6 +46,13 @@ impl PartitionHandle {
     /// Keeps the split from taking more messages; waits for the one that it is taking.
     pub(super) fn abandon(&self) {
         *self.is_abandoned.lock() = true;
+    }
+}
+
+impl LagMeter for PartitionHandle {
+    fn lag_from(&self, offset: u64) -> Option<u64> {
+        let is_known = self.is_end_current.load(Ordering::Relaxed);
+        is_known.then(|| self.end.load(Ordering::Relaxed).saturating_sub(offset))
     }
 }
 

@@ -15,6 +15,7 @@ use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
 
 use super::membership::{DRAIN_TIMEOUT, Membership};
 use super::opener::PartitionOpener;
+use crate::kafka::connection_monitor::CONSUMER;
 use crate::kafka::topic_partition::TopicPartition;
 use crate::kafka::transactions::GroupFence;
 
@@ -145,7 +146,7 @@ impl ClientContext for RebalanceHandler {
     }
 
     fn stats(&self, report: Statistics) {
-        self.membership.monitor.statistics("consumer", &report);
+        self.membership.monitor.statistics(CONSUMER, &report);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

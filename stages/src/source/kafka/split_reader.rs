@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use aqpipe_engine::metrics::LagMeter;
 use aqpipe_engine::record::Position;
 use aqpipe_engine::stage::{DeadLetter, Poll, SplitReader};
 use aqpipe_engine::{Error, Result};
@@ -276,5 +277,9 @@ impl<C: ConsumerContext + 'static> SplitReader for KafkaSplitReader<C> {
 
     fn lag(&self) -> Option<u64> {
         self.handle.lag_from(self.messages.position.offset)
+    }
+
+    fn lag_meter(&self) -> Option<Arc<dyn LagMeter>> {
+        Some(Arc::clone(&self.handle) as Arc<dyn LagMeter>)
     }
 }

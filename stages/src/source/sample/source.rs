@@ -9,6 +9,7 @@ use aqpipe_engine::stage::{BuildContext, Source, SourceContext, SplitReader};
 
 use super::settings::SampleSettings;
 use super::split::SampleSplitReader;
+use crate::file_commit::GeneratedReadings;
 use crate::input::run_splits;
 
 /// Generated readings.
@@ -20,6 +21,7 @@ pub(crate) struct SampleSource {
 
 impl SampleSource {
     pub(crate) fn new(settings: SampleSettings, cx: &BuildContext) -> SampleSource {
+        cx.pipeline_extensions().put(Arc::new(GeneratedReadings));
         SampleSource { settings, keep_raw: cx.keeps_raw(), metrics: Arc::clone(cx.metrics()) }
     }
 

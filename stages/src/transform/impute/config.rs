@@ -62,7 +62,7 @@ struct Impute {
     fill_failed: bool,
     /// How many seconds, by the wall clock, a row is held back at most. Default: no limit for a source that ends, 60
     /// for any other.
-    #[schemars(extend("exclusiveMinimum" = 0))]
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 31_536_000))]
     max_wait_secs: Option<f64>,
     /// How many rows a step holds back at most in each split: a bound for memory. The oldest go first, with a warning.
     #[serde(default = "default_max_held")]
