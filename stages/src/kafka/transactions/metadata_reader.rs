@@ -76,7 +76,7 @@ impl MetadataReader {
         config.set("group.id", format!("aqpipe-notes-{pipeline}"));
         config.set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
         config.set("auto.offset.reset", "earliest").set("isolation.level", "read_committed");
-        config.set("enable.partition.eof", "true").set("fetch.wait.max.ms", "50").set("fetch.queue.backoff.ms", "10");
+        config.set("enable.partition.eof", "true").set("fetch.wait.max.ms", "5").set("fetch.queue.backoff.ms", "5");
         let (monitor, cancellation) = (Arc::clone(monitor), cancellation.clone());
         MetadataReader {
             config,
@@ -108,10 +108,11 @@ impl MetadataReader {
     pub(super) fn read(&mut self, key: &str, until: Until, timeout: Option<Duration>) -> Result<Option<Vec<u64>>> {
         let mut seen = Vec::new();
         let failed = |error| Error::new("the topic of commits cannot be read").because(error);
-        let consumer = metadata_client::metadata_client(&self.config, &self.monitor)?;
+        let consumer = DroppedAside(Some(metadata_client::metadata_client(&self.config, &self.monitor)?));
+        let consumer = consumer.get()?;
         let mut from = TopicPartitionList::new();
         // An explicit offset: without one the library takes half a second to find the beginning.
-        let (low, high) = self.watermarks(&consumer)?;
+        let (low, high) = self.watermarks(consumer)?;
         let next = Offset::Offset(self.next.unwrap_or(low).max(low));
         from.add_partition_offset(self.partition.topic(), self.partition.partition(), next).map_err(failed)?;
         consumer.assign(&from).map_err(failed)?;
@@ -201,6 +202,24 @@ impl MetadataReader {
             }
             std::thread::sleep(LEADERLESS_RETRY_PAUSE);
         }
+    }
+}
+
+/// A client that is dropped on a thread of its own: the library waits a tenth of a second for the end of a client that names a group,
+/// and a start reads several times.
+struct DroppedAside(Option<MetadataClient>);
+
+impl DroppedAside {
+    fn get(&self) -> Result<&MetadataClient> {
+        self.0.as_ref().ok_or_else(|| Error::bug("a client that was dropped"))
+    }
+}
+
+impl Drop for DroppedAside {
+    fn drop(&mut self) {
+        let client = self.0.take();
+        // Where there is no thread, it is dropped here.
+        let _ = std::thread::Builder::new().name("aqpipe-close".to_owned()).spawn(move || drop(client));
     }
 }
 

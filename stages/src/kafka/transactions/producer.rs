@@ -116,8 +116,11 @@ impl TransactionalProducer {
     /// Where the brokers refuse for another reason, or the run abandons its waits.
     pub(super) fn init(&self) -> Result<Option<KafkaError>> {
         let producer = self.sender.producer();
-        // A client that is not connected yet looks for its coordinator only every half second.
-        let _ = producer.client().fetch_metadata(Some(self.commit_partition.topic()), CALL_TIMEOUT);
+        // A client that is not connected yet looks for its coordinator only every half second. The first answer comes by the
+        // connection to the address that it was given, which it then leaves for one to the broker; the second one waits for that.
+        for _ in 0..2 {
+            let _ = producer.client().fetch_metadata(Some(self.commit_partition.topic()), CALL_TIMEOUT);
+        }
         let failed = || Error::new("cannot begin with transactions").at(self.id.clone());
         let mut unknown_errors = 0;
         loop {
