@@ -122,8 +122,8 @@ fn a_replay_that_dies_while_rows_are_held_back_goes_on_with_them() {
     let dead_letters = 1_000 - before;
     assert!(dead_letters >= 5, "{}", first.err);
     let replay = [&["dead-letters", "replay", "job.toml", "--set", "sink.batch_size=1"], &WIDER[..]].concat();
-    // After some of its commits, each of one letter.
-    let died = dir.run_with_fault(&replay, "finish.done=crash@2");
+    // With its fourth checkpoint, each of one letter: whatever is committed by then, it is not all.
+    let died = dir.run_with_fault(&replay, "prepare.done=crash@4");
     assert_eq!(died.code, None, "{}", died.err);
     let changed = ["dead-letters", "replay", "job.toml", "--set", "transform=[]"];
     dir.run(&changed).expect(78, &["a replay with other stages was interrupted"]);

@@ -147,11 +147,10 @@ fn a_topic_that_is_not_there_is_an_error_that_names_the_ways_out() {
         ("in.toml", &pipeline(&kafka, &topic, "")),
         ("out.toml", &format!("name = \"out\"\n\n[source]\ntype = \"sample\"\nrecords = 5\n\n{sink}")),
     ]);
-    let (missing, help) = (
-        format!("there is no topic `{topic}`: the brokers have topics `"),
-        format!("create it: `aqpipe kafka up --topic {topic}` on a broker"),
-    );
-    dir.run(&["run", "in.toml", "--until-end"]).expect(78, &[&format!("error: job: kafka: {missing}"), &help]);
+    let missing = format!("there is no topic `{topic}`");
+    let help = format!("create it: `aqpipe kafka up --topic {topic}` on a broker");
+    let others = format!("error: job: kafka: {missing}: the brokers have topics `");
+    dir.run(&["run", "in.toml", "--until-end"]).expect(78, &[&others, &help]);
     let way_out = "`create_topic = { partitions = 3, replication = 1 }`";
     dir.run(&["run", "out.toml"]).expect(78, &[&format!("error: out: kafka: {missing}"), &help, way_out]);
     dir.run(&["run", "out.toml", "--set", "sink.create_topic={ partitions = 1, replication = 1 }"])

@@ -102,7 +102,8 @@ impl BrokerWatch {
                     broker: broker.to_owned(),
                     why: why.to_owned(),
                     outage: Outage::new(now),
-                    teller: OutageTeller::new(tellers, broker),
+                    // Of one broker among several: that none answers is told by itself, also where there is only one.
+                    teller: OutageTeller::new(tellers, &format!("broker {broker}")),
                     failures: 1,
                     confirmed: None,
                     is_given_up: false,
@@ -132,6 +133,7 @@ impl BrokerWatch {
         let answering = states.iter().filter(|(_, state)| *state == State::Answers);
         self.answering = answering.map(|(broker, _)| (*broker).to_owned()).collect();
         self.reported = Some(now);
+        let others_answer = self.others_answer(now);
         let mut changes = Vec::new();
         let state_of = |broker: &str| states.iter().find(|(other, _)| *other == broker).map(|(_, state)| *state);
         self.failing.retain_mut(|failing| {
@@ -147,7 +149,8 @@ impl BrokerWatch {
                 Some(State::IsAsked) => true,
                 // Another client of the stage may ask it.
                 Some(State::IsNotNeeded) if failing.is_asked(now) || waited < REPORT_VALID / 3 => true,
-                Some(State::IsNotNeeded) if failing.failures >= FAILURES_MIN => {
+                // Where none answers, that is the line.
+                Some(State::IsNotNeeded) if failing.failures >= FAILURES_MIN && others_answer => {
                     if !std::mem::replace(&mut failing.is_given_up, true) && failing.teller.tells(true, now) {
                         changes.push(Change::GivenUp { broker, why: failing.why.clone() });
                     }
@@ -278,6 +281,16 @@ mod tests {
         assert!(!watch.failed("b:1", "disconnected", &tellers, now));
         watch.report([broker("a:1", 1, "UP"), broker("b:1", 2, "DOWN")].iter(), now);
         assert!(!watch.failed("b:1", "disconnected", &tellers, now + REPORT_VALID), "that was long ago");
+    }
+
+    #[test]
+    fn the_only_broker_that_nobody_asks_for_a_moment_is_not_one_of_several() {
+        let (mut watch, tellers, begin) = (BrokerWatch::default(), Arc::<OutageTellers>::default(), Instant::now());
+        let at = |secs: u64| begin + Duration::from_secs(secs);
+        watch.report([broker("a:1", 1, "UP")].iter(), at(0));
+        assert!((1..=3).all(|secs| !watch.failed("a:1", "connection refused", &tellers, at(secs))));
+        assert!(watch.report([broker("a:1", 1, "INIT")].iter(), at(7)).is_empty());
+        assert!(OutageTeller::new(&tellers, "a:1").tells(true, at(8)), "another client tells that none answers");
     }
 
     #[test]
