@@ -67,15 +67,15 @@ mod tests {
     use super::*;
     use crate::stage::State;
 
+    /// A stage's version and entries.
+    type Stage = (u8, BTreeMap<String, Vec<u8>>);
+
     /// States that follow each other: of some stages, with some entries.
     fn states() -> impl Strategy<Value = Vec<SplitState>> {
         let entries = btree_map("[a-c]", vec(any::<u8>(), 0..2), 0..4);
         let state = btree_map("[x-z]", (0_u8..2, entries), 0..3);
         vec(state, 1..6).prop_map(|states| {
-            let state = |(at, stages): (
-                usize,
-                std::collections::BTreeMap<String, (u8, std::collections::BTreeMap<String, Vec<u8>>)>,
-            )| {
+            let state = |(at, stages): (usize, BTreeMap<String, Stage>)| {
                 let transforms = stages.into_iter().map(|(stage, (version, entries))| {
                     let mut state = State::new(version);
                     entries.into_iter().for_each(|(key, bytes)| state.put_back(key, bytes));

@@ -7,13 +7,13 @@ use aqpipe_engine::record::Batch;
 use aqpipe_engine::stage::{Output, State, StateChanges, Transform};
 
 use super::field_binder::{FieldBinder, FieldSelection};
-use super::imputer::{Imputer, SavedStep, SeriesNames, StepState};
+use super::imputer::{Imputer, SavedStep, SeriesNames};
 use super::key_id::KeyId;
 use super::key_table::KeyTable;
 use super::keyed_batch::KeyedBatch;
 use super::same_times::SameTimes;
 use super::sampling::SamplingCheck;
-use super::saved_entries::{self, FORMAT_VERSION, Header, SavedEntries, SavedKey, StepEntries};
+use super::saved_entries::{self, FORMAT_VERSION, Header, SavedEntries, SavedKey, StepEntries, StepState};
 use super::step::Method;
 
 /// The steps of a split.

@@ -12,14 +12,14 @@ use super::gap_rule::{CellFill, GapOutcome, GapRule};
 use super::gap_state::GapState;
 use super::gaps::KeyedSeries;
 use super::held_rows::HeldRows;
-use super::imputer::{Imputer, SavedStep, SeriesNames, StepState};
+use super::imputer::{Imputer, SavedStep, SeriesNames};
 use super::joined_rows::JoinedRows;
 use super::key_id::KeyId;
 use super::key_order::KeyOrder;
 use super::keyed_batch::KeyedBatch;
 use super::late_gaps::LateSeries;
 use super::row_set::RowSet;
-use super::saved_entries::StepEntries;
+use super::saved_entries::{StepEntries, StepState};
 
 /// Held batches before they are joined.
 const HELD_BATCHES_MAX: usize = 32;

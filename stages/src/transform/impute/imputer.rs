@@ -3,13 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use aqpipe_engine::{Error, Result};
-use serde::{Deserialize, Serialize};
+use aqpipe_engine::Result;
 
-use super::gap_state::GapState;
 use super::key_id::KeyId;
 use super::keyed_batch::KeyedBatch;
-use super::saved_entries::{Piece, StepEntries};
+use super::saved_entries::{Piece, StepEntries, StepState};
 
 /// The names of all keys and fields so far, by their numbers.
 pub(super) struct SeriesNames<'a> {
@@ -68,20 +66,4 @@ pub(super) struct SavedStep<'a> {
     pub(super) fields: usize,
     pub(super) pieces: Vec<Piece<'a>>,
     pub(super) held: Vec<KeyedBatch>,
-}
-
-/// What a step knows of a key.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) enum StepState {
-    /// Nothing, or values that are saved in pieces.
-    Nothing,
-    /// By field, the gap state before the held rows.
-    Fill(Vec<GapState>),
-}
-
-impl StepState {
-    /// The error of a step that gets the state of another kind of step.
-    pub(super) fn foreign() -> Error {
-        Error::new("the saved state of `impute` is that of other steps")
-    }
 }

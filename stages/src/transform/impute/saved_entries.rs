@@ -9,12 +9,28 @@ use aqpipe_engine::stage::{State, StateChanges};
 use aqpipe_engine::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::imputer::StepState;
+use super::gap_state::GapState;
 use super::key_id::KeyId;
 use super::step::Method;
 
 /// The version of all entries.
 pub(super) const FORMAT_VERSION: u8 = 3;
+
+/// What a step knows of a key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum StepState {
+    /// Nothing, or values that are saved in pieces.
+    Nothing,
+    /// By field, the gap state before the held rows.
+    Fill(Vec<GapState>),
+}
+
+impl StepState {
+    /// The error of a step that gets the state of another kind of step.
+    pub(super) fn foreign() -> Error {
+        Error::new("the saved state of `impute` is that of other steps")
+    }
+}
 
 /// The entry that says what the others are about. Its name is empty.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
