@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::cancel::CancellationToken;
@@ -63,6 +64,7 @@ pub(super) struct MetadataReader {
     last_numbers: BTreeMap<String, u64>,
     /// The offset to read next.
     next: Option<i64>,
+    closing: Closing,
 }
 
 impl MetadataReader {
@@ -88,6 +90,7 @@ impl MetadataReader {
             view: CompactedView::default(),
             last_numbers: BTreeMap::new(),
             next: None,
+            closing: Closing::default(),
         }
     }
 
@@ -106,10 +109,21 @@ impl MetadataReader {
     /// Reads on, as far as `until` says; waits for open transactions of any process in the partition. Returns the numbers
     /// that were read under `key`, and `None` after `timeout`.
     pub(super) fn read(&mut self, key: &str, until: Until, timeout: Option<Duration>) -> Result<Option<Vec<u64>>> {
+        let consumer = metadata_client::metadata_client(&self.config, &self.monitor)?;
+        let read = self.read_with(&consumer, key, until, timeout);
+        self.closing.close(consumer);
+        read
+    }
+
+    fn read_with(
+        &mut self,
+        consumer: &MetadataClient,
+        key: &str,
+        until: Until,
+        timeout: Option<Duration>,
+    ) -> Result<Option<Vec<u64>>> {
         let mut seen = Vec::new();
         let failed = |error| Error::new("the topic of commits cannot be read").because(error);
-        let consumer = DroppedAside(Some(metadata_client::metadata_client(&self.config, &self.monitor)?));
-        let consumer = consumer.get()?;
         let mut from = TopicPartitionList::new();
         // An explicit offset: without one the library takes half a second to find the beginning.
         let (low, high) = self.watermarks(consumer)?;
@@ -205,21 +219,24 @@ impl MetadataReader {
     }
 }
 
-/// A client that is dropped on a thread of its own: the library waits a tenth of a second for the end of a client that names a group,
-/// and a start reads several times.
-struct DroppedAside(Option<MetadataClient>);
+/// Clients that are closed on threads of their own: the library waits a tenth of a second for the end of a client that names a group,
+/// and a start reads several times. All of them are closed before the process may end.
+#[derive(Default)]
+struct Closing(Vec<JoinHandle<()>>);
 
-impl DroppedAside {
-    fn get(&self) -> Result<&MetadataClient> {
-        self.0.as_ref().ok_or_else(|| Error::bug("a client that was dropped"))
+impl Closing {
+    fn close(&mut self, client: MetadataClient) {
+        self.0.retain(|thread| !thread.is_finished());
+        // Where there is no thread, it is dropped here.
+        let thread = std::thread::Builder::new().name("aqpipe-close".to_owned()).spawn(move || drop(client));
+        self.0.extend(thread);
     }
 }
 
-impl Drop for DroppedAside {
+impl Drop for Closing {
     fn drop(&mut self) {
-        let client = self.0.take();
-        // Where there is no thread, it is dropped here.
-        let _ = std::thread::Builder::new().name("aqpipe-close".to_owned()).spawn(move || drop(client));
+        // A panic in there was reported already.
+        self.0.drain(..).for_each(|thread| drop(thread.join()));
     }
 }
 
