@@ -143,8 +143,11 @@ impl StartRequest<'_> {
     fn repeat(&self, last: &LastRun, why: &str) -> Result<Start> {
         match self.pipeline.sink.config.rerun() {
             Rerun::Append => {
-                let wrote = clause(last.counts.written, "record", "; it is", "; they are").replace(" ;", ";");
-                tracing::info!("the last run wrote {wrote} written once more: {why}");
+                let (wrote, are) = (
+                    counted(last.counts.written, "record"),
+                    if last.counts.written == 1 { "it is" } else { "they are" },
+                );
+                tracing::info!("the last run wrote {wrote}; {are} written once more: {why}");
                 Ok(Start::Restart)
             }
             Rerun::Refuse => Err(Error::config(format!(

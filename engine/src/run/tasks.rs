@@ -347,6 +347,25 @@ mod tests {
     }
 
     #[test]
+    fn a_checkpoint_waits_while_those_under_way_have_too_much_state() {
+        let tasks = Arc::new(Tasks::default());
+        let id: SplitId = "a".into();
+        let (epoch, _) = tasks.register(&id).expect("a split");
+        // Alone, it may be of any size.
+        tasks.submit_checkpoint(&id, epoch, STATE_IN_FLIGHT_BYTES_MAX + 1);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let other = (Arc::clone(&tasks), Arc::clone(&id));
+        let thread = std::thread::spawn(move || {
+            other.0.submit_checkpoint(&other.1, epoch, 1);
+            sender.send(()).expect("somebody waits");
+        });
+        assert!(receiver.recv_timeout(Duration::from_millis(50)).is_err(), "it waits");
+        tasks.checkpoint_finished(&id, epoch, STATE_IN_FLIGHT_BYTES_MAX + 1);
+        receiver.recv_timeout(Duration::from_secs(30)).expect("there is room");
+        thread.join().expect("it ends");
+    }
+
+    #[test]
     fn cuts_of_an_earlier_epoch_do_not_count() {
         let tasks = Tasks::default();
         let id: SplitId = "a".into();

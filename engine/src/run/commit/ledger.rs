@@ -107,6 +107,7 @@ impl Entry {
             ended: checkpoint.ended,
             time_ms,
         };
+        // From the last one on: it is the one of its split that has the changes.
         let mut entries: Vec<CheckpointEntry> = checkpoints.iter().rev().map(entry).collect();
         entries.reverse();
         entries

@@ -536,6 +536,11 @@ mod tests {
     use parking_lot::Mutex;
 
     use super::*;
+    use crate::metrics::Measured;
+    use crate::record::{OffsetRange, Position};
+    use crate::run::losses::Losses;
+    use crate::run::sinks::Output;
+    use crate::stage::{State, StateChanges};
 
     /// Transactions that always commit.
     #[derive(Default)]
@@ -580,6 +585,88 @@ mod tests {
         }
     }
 
+    fn log(dir: &Path, writer: String, transactions: Box<dyn TransactionLog>, clock: &Clock) -> TransactionalLog {
+        TransactionalLog {
+            ledger: Ledger::open(&dir.join(&writer)).expect("opens"),
+            offsets: None,
+            transactions,
+            output: writer.clone(),
+            writer,
+            exclusive: false,
+            run: 0,
+            sink: "sink".into(),
+            group: "g".into(),
+            counts: Counts::default(),
+            acknowledged: Vec::new(),
+            clock: clock.clone(),
+        }
+    }
+
+    /// A checkpoint up to an offset, with staged output or none.
+    fn checkpoint(to: u64, staged: &[u8], transforms: &[(&str, StateChanges)]) -> Checkpoint {
+        let position = |offset: u64| Position { offset, records: offset };
+        let range = OffsetRange { from: position(to - 1), to: position(to), sequence: 0 };
+        let transforms = transforms.iter().map(|(stage, changes)| ((*stage).to_owned(), changes.clone())).collect();
+        Checkpoint {
+            split: "t/0".into(),
+            epoch: 1,
+            range,
+            change: SplitChange { position: range.to, sequence: 0, reader: vec![to as u8], transforms },
+            output: Output { records: staged.to_vec().into(), dead_letters: Prepared::Nothing },
+            counts: Counts { read: 1, written: 1, ..Counts::default() },
+            losses: Losses::default(),
+            measured: Measured::default(),
+            ended: false,
+            fencing_token: None,
+        }
+    }
+
+    fn changes(whole: bool, entries: &[(&str, Option<u8>)]) -> StateChanges {
+        let mut changes = if whole { StateChanges::whole(State::new(1)) } else { StateChanges::none(1) };
+        for (key, value) in entries {
+            match value {
+                Some(byte) => changes.put(*key, vec![*byte]),
+                None => changes.remove(*key),
+            }
+        }
+        changes
+    }
+
+    #[test]
+    fn what_is_gone_of_a_state_is_deleted_and_the_ledger_has_all_of_it_though_not_all_commits() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let clock = Clock::manual(Duration::ZERO);
+        let mut log = log(dir.path(), "0".to_owned(), Box::<Agreeing>::default(), &clock);
+        let mut commit = |checkpoints: &[Checkpoint]| {
+            assert_eq!(log.decide(checkpoints).expect("decides"), Decision::Committed);
+            log.on_visible().expect("notes it");
+            let value = log.whole_split_value("t/0").expect("reads").expect("a value");
+            let entries = log.transactions.metadata().keys().filter(|key| key.starts_with("state/")).count();
+            (value.state, entries, log.ledger.state().splits.get("t/0").map(|split| split.state.clone()))
+        };
+        let of = |state: &SplitState, stage: &str| {
+            let entries = state.transforms[stage].entries(1).expect("this version");
+            entries.map(|(key, bytes)| (key.to_owned(), bytes[0])).collect::<Vec<_>>()
+        };
+        let first = [("a", changes(true, &[("x", Some(1)), ("y", Some(2))])), ("b", changes(true, &[("z", Some(3))]))];
+        let (state, entries, ledger) = commit(&[checkpoint(1, b"file", &first)]);
+        assert_eq!((entries, ledger), (3, Some(state)));
+        // Two of one commit, without staged output: the ledger does not hear of them.
+        let second = [("a", changes(false, &[("x", Some(4)), ("v", Some(5))]))];
+        let third = [("a", changes(false, &[("y", None), ("v", None)]))];
+        let (state, entries, ledger) = commit(&[checkpoint(2, b"", &second), checkpoint(3, b"", &third)]);
+        assert_eq!((of(&state, "a"), entries), (vec![("x".to_owned(), 4)], 1), "the stage `b` is gone too");
+        assert_eq!(ledger.map(|state| state.position.offset), Some(1));
+        let fourth = [("a", changes(false, &[("w", Some(6))]))];
+        let (state, entries, ledger) = commit(&[checkpoint(4, b"file", &fourth)]);
+        assert_eq!((of(&state, "a"), entries), (vec![("w".to_owned(), 6), ("x".to_owned(), 4)], 2));
+        assert_eq!(ledger, Some(state), "the whole state");
+        // Another task of the split tells all that there is.
+        let (state, entries, ledger) = commit(&[checkpoint(5, b"file", &[("a", changes(true, &[("u", Some(7))]))])]);
+        assert_eq!((of(&state, "a"), entries), (vec![("u".to_owned(), 7)], 1));
+        assert_eq!(ledger, Some(state));
+    }
+
     #[test]
     fn instances_whose_state_directories_are_lost_are_forgotten_once_there_are_many() {
         let dir = tempfile::tempdir().expect("a directory");
@@ -589,20 +676,7 @@ mod tests {
         let clock = Clock::manual(Duration::ZERO);
         for lost in 0..OTHER_WRITERS_MAX + 20 {
             let writer = format!("0-{lost:04}");
-            let mut log = TransactionalLog {
-                ledger: Ledger::open(&dir.path().join(&writer)).expect("opens"),
-                offsets: None,
-                transactions,
-                output: writer.clone(),
-                writer,
-                exclusive: false,
-                run: 0,
-                sink: "sink".into(),
-                group: "g".into(),
-                counts: Counts::default(),
-                acknowledged: Vec::new(),
-                clock: clock.clone(),
-            };
+            let mut log = log(dir.path(), writer, transactions, &clock);
             log.begin(RunRecord::default(), true).expect("begins");
             // Their order is that of their commits.
             clock.advance(Duration::from_millis(1));
