@@ -13,8 +13,11 @@ use super::row_set::RowSet;
 
 /// The observed values of a key and field so far.
 pub(super) trait RunningSample: Default + Send {
+    /// Memory that all samples of a step share.
+    type Scratch;
+
     /// The median of the values so far.
-    fn median(&mut self) -> Option<f64>;
+    fn median(&mut self, scratch: &mut Self::Scratch) -> Option<f64>;
 
     /// How many values are kept.
     fn kept(&self) -> usize;
@@ -35,17 +38,27 @@ pub(super) trait RunningSample: Default + Send {
 /// How many values came since something was saved.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Saving {
-    /// Since the open piece was begun.
-    pub(super) open: usize,
+    /// Since the open piece was begun. Of more than these, the window that they fall out of is saved anew.
+    open: u32,
     /// Since the last save.
-    pub(super) unsaved: usize,
+    unsaved: u32,
 }
 
 impl Saving {
     /// Another value came.
     pub(super) fn add(&mut self) {
-        self.open += 1;
-        self.unsaved += 1;
+        self.open = self.open.saturating_add(1);
+        self.unsaved = self.unsaved.saturating_add(1);
+    }
+
+    /// The values of the open piece.
+    pub(super) fn open(self) -> usize {
+        self.open as usize
+    }
+
+    /// The values that are not saved yet.
+    pub(super) fn unsaved(self) -> usize {
+        self.unsaved as usize
     }
 
     /// See [`RunningSample::saved`].
@@ -63,6 +76,7 @@ pub(super) fn fill_by_running_median<S: RunningSample>(
     rows: &mut KeyedBatch,
     keys: usize,
     policy: FillPolicy,
+    scratch: &mut S::Scratch,
     mut take: impl FnMut(&mut S, f64) -> Result<()>,
 ) -> Result<()> {
     let columns = Arc::clone(&rows.columns);
@@ -94,7 +108,7 @@ pub(super) fn fill_by_running_median<S: RunningSample>(
                         take(sample, values[row])?;
                     }
                 } else if policy.takes(CellQuality(quality[row]))
-                    && let Some(median) = sample.median()
+                    && let Some(median) = sample.median(scratch)
                 {
                     values[row] = median;
                     quality[row] = policy.filled(CellQuality(quality[row]), Provenance::Median, 0).0;
