@@ -3,7 +3,7 @@
 use aqpipe_engine::Result;
 
 use super::damaged::damaged;
-use super::saved_numbers::{Numbers, write_number, write_scaled};
+use super::saved_numbers::{Numbers, write_few, write_number};
 use super::saved_times::Times;
 
 /// How many donors are remembered, so that a record that comes late is filled from those around its own time. Each takes
@@ -156,7 +156,7 @@ impl GapState {
             }
         }
         if !self.donors.is_empty() {
-            write_scaled(self.donors.iter().map(|known| known.donor.value), out);
+            write_few(self.donors.iter().map(|known| known.donor.value), out);
         }
     }
 

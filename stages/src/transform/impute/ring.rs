@@ -30,11 +30,12 @@ impl<T: Copy> Ring<T> {
         &self.values
     }
 
-    /// The last so many, in order.
-    pub(super) fn last(&self, count: usize) -> impl ExactSizeIterator<Item = &T> + Clone {
+    /// The last so many, in order: the older ones and the newer ones.
+    pub(super) fn last(&self, count: usize) -> [&[T]; 2] {
         let (newer, older) = self.values.split_at(self.first);
-        let skipped = self.values.len().saturating_sub(count);
-        Last { older: older.iter(), newer: newer.iter() }.skip(skipped)
+        let from_newer = count.min(newer.len());
+        let from_older = (count - from_newer).min(older.len());
+        [&older[older.len() - from_older..], &newer[newer.len() - from_newer..]]
     }
 
     /// The same places with other values; `None` where one has none.
@@ -54,32 +55,3 @@ impl<T: Copy> Ring<T> {
         self.values.capacity()
     }
 }
-
-#[derive(Clone)]
-struct Last<'a, T> {
-    older: std::slice::Iter<'a, T>,
-    newer: std::slice::Iter<'a, T>,
-}
-
-impl<'a, T> Iterator for Last<'a, T> {
-    type Item = &'a T;
-
-    fn next(&mut self) -> Option<&'a T> {
-        self.older.next().or_else(|| self.newer.next())
-    }
-
-    fn nth(&mut self, skipped: usize) -> Option<&'a T> {
-        let older = self.older.len();
-        match self.older.nth(skipped) {
-            None => self.newer.nth(skipped - older),
-            found => found,
-        }
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.older.len() + self.newer.len();
-        (left, Some(left))
-    }
-}
-
-impl<T> ExactSizeIterator for Last<'_, T> {}

@@ -70,7 +70,7 @@ impl Saving {
     }
 }
 
-/// Goes over rows in order: adds observed values to their sample by `take`, and fills missing ones by the sample's median.
+/// Goes over the rows of each key in order: adds observed values to their sample by `take`, and fills missing ones by the sample's median.
 pub(super) fn fill_by_running_median<S: RunningSample>(
     series: &mut Vec<Vec<S>>,
     rows: &mut KeyedBatch,
@@ -84,6 +84,7 @@ pub(super) fn fill_by_running_median<S: RunningSample>(
         series.resize_with(columns.fields(), Vec::new);
     }
     let order = &rows.order;
+    let starts = order.starts();
     for (field, column) in columns.iter() {
         let samples = &mut series[field];
         if samples.len() < keys {
@@ -92,27 +93,34 @@ pub(super) fn fill_by_running_median<S: RunningSample>(
         rows.batch.change_numbers(column, |numbers| {
             let missing = numbers.values.nulls().filter(|nulls| nulls.null_count() > 0).map(RowSet::valid);
             let Some(before) = missing else {
-                for (row, (value, quality)) in numbers.values.values().iter().zip(numbers.quality.iter()).enumerate() {
-                    if counts_for_median(*quality) {
-                        take(&mut samples[order.key(row) as usize], *value)?;
+                let (values, quality) = (numbers.values.values(), &numbers.quality);
+                // Key by key: what is kept of a key is far from that of the next one in memory.
+                for (key, start) in &starts {
+                    let sample = &mut samples[*key as usize];
+                    for row in std::iter::successors(Some(*start), |row| order.next(*row)) {
+                        if counts_for_median(quality[row]) {
+                            take(sample, values[row])?;
+                        }
                     }
                 }
                 return Ok(numbers);
             };
             let (mut values, _, mut quality) = numbers.into_vecs();
             let mut valid = before.clone();
-            for row in 0..values.len() {
-                let sample = &mut samples[order.key(row) as usize];
-                if before.has(row) {
-                    if counts_for_median(quality[row]) {
-                        take(sample, values[row])?;
+            for (key, start) in &starts {
+                let sample = &mut samples[*key as usize];
+                for row in std::iter::successors(Some(*start), |row| order.next(*row)) {
+                    if before.has(row) {
+                        if counts_for_median(quality[row]) {
+                            take(sample, values[row])?;
+                        }
+                    } else if policy.takes(CellQuality(quality[row]))
+                        && let Some(median) = sample.median(scratch)
+                    {
+                        values[row] = median;
+                        quality[row] = policy.filled(CellQuality(quality[row]), Provenance::Median, 0).0;
+                        valid.insert(row);
                     }
-                } else if policy.takes(CellQuality(quality[row]))
-                    && let Some(median) = sample.median(scratch)
-                {
-                    values[row] = median;
-                    quality[row] = policy.filled(CellQuality(quality[row]), Provenance::Median, 0).0;
-                    valid.insert(row);
                 }
             }
             Ok(Numbers::from_vecs(values, valid.into_nulls(), quality))

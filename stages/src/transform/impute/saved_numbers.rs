@@ -8,6 +8,8 @@ use super::damaged::damaged;
 pub(super) const SCALES: [f64; 5] = [1.0, 10.0, 100.0, 1_000.0, 10_000.0];
 /// Stands for values that are no decimals of few places.
 const RAW: u8 = SCALES.len() as u8;
+/// Where the byte of a scale says how many bytes a whole number has, as a power of two.
+const WIDTH_SHIFT: u32 = 3;
 /// Beyond it, not every whole number is a value at the largest scale. One bound for all scales: a value that fits at one of them
 /// fits at all larger ones.
 const VALUE_MAX: f64 = 9_007_199_254_740_992.0 / 10_000.0;
@@ -25,34 +27,81 @@ fn rounded(value: f64) -> i64 {
     (value + 0.5_f64.copysign(value)) as i64
 }
 
-/// Writes values: their number, the scale, and each as a whole number of few bytes, or as it is.
+/// Writes values: their number, the scale, and each as a whole number above the least of them, in as many bytes as the greatest
+/// needs; or as it is.
 pub(super) fn write_values(values: impl Iterator<Item = f64> + Clone, out: &mut Vec<u8>) {
-    write_number(values.clone().count() as u64, out);
-    write_scaled(values, out);
+    let scale = scale_of(values.clone());
+    match SCALES.get(scale) {
+        Some(factor) => {
+            let whole: Vec<i64> = values.map(|value| rounded(value * factor)).collect();
+            write_above([&whole, &[]], scale, |value, least| value.wrapping_sub(least) as u64, out);
+        }
+        None => {
+            write_number(values.clone().count() as u64, out);
+            out.push(RAW);
+            values.for_each(|value| out.extend(value.to_le_bytes()));
+        }
+    }
 }
 
-/// The same without their number.
-pub(super) fn write_scaled(values: impl Iterator<Item = f64> + Clone, out: &mut Vec<u8>) {
+/// Writes values that are whole numbers by a scale, as [`write_values`] does: those of two slices.
+pub(super) fn write_whole(values: [&[i32]; 2], scale: usize, out: &mut Vec<u8>) {
+    write_above(values, scale, |value, least| u64::from(value.wrapping_sub(least) as u32), out);
+}
+
+fn write_above<T: Copy + Ord + Into<i64>>(
+    values: [&[T]; 2],
+    scale: usize,
+    above: impl Fn(T, T) -> u64 + Copy,
+    out: &mut Vec<u8>,
+) {
+    let of_both = |pick: fn(&[T]) -> Option<T>| values.into_iter().filter_map(pick);
+    write_number((values[0].len() + values[1].len()) as u64, out);
+    let least = of_both(|values| values.iter().copied().min()).min();
+    let Some((least, most)) = least.zip(of_both(|values| values.iter().copied().max()).max()) else { return };
+    let bits = u64::BITS - above(most, least).leading_zeros();
+    // One, two, four or eight bytes: what machines move.
+    let width = (bits.div_ceil(8).max(1)).next_power_of_two();
+    out.push(scale as u8 | (width.trailing_zeros() as u8) << WIDTH_SHIFT);
+    write_signed(least.into(), out);
+    for values in values {
+        match width {
+            1 => write_fixed::<T, 1>(values, |value| above(value, least), out),
+            2 => write_fixed::<T, 2>(values, |value| above(value, least), out),
+            4 => write_fixed::<T, 4>(values, |value| above(value, least), out),
+            _ => write_fixed::<T, 8>(values, |value| above(value, least), out),
+        }
+    }
+}
+
+fn write_fixed<T: Copy, const WIDTH: usize>(values: &[T], above: impl Fn(T) -> u64, out: &mut Vec<u8>) {
+    let at = out.len();
+    out.resize(at + WIDTH * values.len(), 0);
+    for (place, value) in out[at..].chunks_exact_mut(WIDTH).zip(values) {
+        place.copy_from_slice(&above(*value).to_le_bytes()[..WIDTH]);
+    }
+}
+
+/// The place of the smallest scale that fits all values.
+fn scale_of(values: impl Iterator<Item = f64>) -> usize {
     let mut at = 0;
-    for value in values.clone() {
+    for value in values {
         // What fits at one scale fits at all larger ones: no value before needs to be looked at again.
         while SCALES.get(at).is_some_and(|scale| scaled(value, *scale).is_none()) {
             at += 1;
         }
     }
-    out.push(at as u8);
-    match SCALES.get(at) {
+    at
+}
+
+/// Writes a few values: the scale, and each as a whole number of few bytes, or as it is.
+pub(super) fn write_few(values: impl Iterator<Item = f64> + Clone, out: &mut Vec<u8>) {
+    let scale = scale_of(values.clone());
+    out.push(scale as u8);
+    match SCALES.get(scale) {
         Some(scale) => values.for_each(|value| write_signed(rounded(value * scale), out)),
         None => values.for_each(|value| out.extend(value.to_le_bytes())),
     }
-}
-
-/// Writes values that are whole numbers by a scale, as [`write_values`] does.
-pub(super) fn write_whole<'a>(values: impl ExactSizeIterator<Item = &'a i32>, scale: usize, out: &mut Vec<u8>) {
-    write_number(values.len() as u64, out);
-    out.push(scale as u8);
-    out.reserve(2 * values.len());
-    values.for_each(|value| write_signed(i64::from(*value), out));
 }
 
 /// Writes a number that may be negative: those near zero in few bytes.
@@ -123,15 +172,28 @@ impl<'a> Numbers<'a> {
 
     /// What [`write_values`] wrote.
     pub(super) fn values(&mut self) -> Result<Vec<f64>> {
-        let count = self.number()?;
-        let scale = self.byte()?;
-        if count > self.0.len() as u64 {
-            return Err(damaged());
+        let count = self.count()?;
+        if count == 0 {
+            return Ok(Vec::new());
         }
-        (0..count).map(|_| self.value(scale)).collect()
+        let first = self.byte()?;
+        if first == RAW {
+            let bytes = self.bytes(count.checked_mul(8).ok_or_else(damaged)?)?;
+            let (values, _) = bytes.as_chunks::<8>();
+            return Ok(values.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect());
+        }
+        let (width, scale) = (1_usize << (first >> WIDTH_SHIFT & 3), usize::from(first & 7));
+        let scale = SCALES.get(scale).filter(|_| first >> WIDTH_SHIFT < 4).ok_or_else(damaged)?;
+        let least = self.signed()?;
+        let bytes = self.bytes(count.checked_mul(width).ok_or_else(damaged)?)?;
+        let value = |bytes: &[u8]| {
+            let above = bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte));
+            least.wrapping_add(above as i64) as f64 / scale
+        };
+        Ok(bytes.chunks_exact(width).map(value).collect())
     }
 
-    /// One of the values behind a scale.
+    /// One of the values that [`write_few`] wrote behind the scale.
     pub(super) fn value(&mut self, scale: u8) -> Result<f64> {
         if scale == RAW {
             let (bytes, rest) = self.0.split_first_chunk::<8>().ok_or_else(damaged)?;
@@ -178,13 +240,14 @@ mod tests {
     #[test]
     fn whole_numbers_are_written_as_the_values_that_they_stand_for() {
         let (mut whole, values) = (Vec::new(), [3.5, -0.1, 12_345.6, 0.0]);
-        write_whole([35, -1, 123_456, 0].iter(), 1, &mut whole);
+        write_whole([&[35, -1], &[123_456, 0]], 1, &mut whole);
         assert_eq!(whole, written(&values));
     }
 
     #[test]
     fn readings_take_few_bytes() {
-        assert_eq!(written(&[2.6, 3.1, 0.4]).len(), 2 + 3);
-        assert!(written(&[1360.0, 1292.0]).len() <= 2 + 4);
+        assert_eq!(written(&[]).len(), 1);
+        assert_eq!(written(&[2.6, 3.1, 0.4]).len(), 3 + 3);
+        assert_eq!(written(&[1360.0, 1292.0, 900.0]).len(), 4 + 6);
     }
 }

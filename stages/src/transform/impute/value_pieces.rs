@@ -12,7 +12,7 @@ use super::saved_numbers::Numbers;
 
 /// Values of a field in a piece that may still grow: a smaller number makes more entries, a larger one has the last piece saved
 /// anew more often.
-const PIECE_VALUES: usize = 32;
+const PIECE_VALUES: usize = 16;
 /// Values saved beyond twice those kept, for short windows.
 const SLACK_VALUES: usize = 256;
 

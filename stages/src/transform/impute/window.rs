@@ -131,7 +131,9 @@ impl Window {
     pub(super) fn write_last(&self, count: usize, out: &mut Vec<u8>) {
         match self {
             Window::Whole(scale, values) => write_whole(values.ring.last(count), usize::from(*scale), out),
-            Window::Raw(values) => write_values(values.ring.last(count).map(|key| of_key(*key)), out),
+            Window::Raw(values) => {
+                write_values(values.ring.last(count).into_iter().flatten().map(|key| of_key(*key)), out);
+            }
         }
     }
 }
