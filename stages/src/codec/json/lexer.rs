@@ -6,7 +6,8 @@
 
 use std::ops::Range;
 
-use crate::decimal::EXACT_POWERS_OF_TEN;
+use crate::decimal::{EXACT_POWERS_OF_TEN, ShortDecimal};
+use crate::eight_bytes::{below, equal, first, load};
 
 /// Digits of a whole number that 64 bits hold exactly, whatever they are.
 const EXACT_DIGITS: usize = 15;
@@ -311,6 +312,25 @@ impl<'a> Lexer<'a> {
     /// and of what is no number, nothing is read.
     #[inline(always)]
     pub(super) fn short_number(&mut self) -> Option<f64> {
+        let negative = self.text.as_bytes().get(self.at) == Some(&b'-');
+        let start = self.at + usize::from(negative);
+        let word = load(self.text.as_bytes(), start);
+        let length = first(equal(word, b',') | equal(word, b'}'));
+        let short = ShortDecimal::parse(below(word, length), length, b'.');
+        // What JSON does not know is left to what names it: `.5`, `5.` and `05`.
+        let is_json = |short: &ShortDecimal| {
+            let is_padded = short.whole > 1 && word as u8 == b'0';
+            short.whole > 0 && (short.places > 0) == short.has_mark && !is_padded
+        };
+        if let Some(short) = short.filter(is_json).filter(|_| length < 8) {
+            self.at = start + length;
+            let value = short.value();
+            return Some(if negative { -value } else { value });
+        }
+        self.short_number_by_digits()
+    }
+
+    fn short_number_by_digits(&mut self) -> Option<f64> {
         let start = self.at;
         let negative = self.skip_byte(b'-');
         let mut mantissa = 0u64;
@@ -447,6 +467,29 @@ mod tests {
             let theirs = serde_json::from_str::<serde_json::Value>(&text);
             let too_large = theirs.as_ref().is_err_and(|error| error.to_string().contains("out of range"));
             prop_assert!(ours == theirs.is_ok() || too_large, "{}: {:?}", text, theirs);
+        }
+
+        #[test]
+        fn short_numbers_are_those_of_the_longer_way(
+            text in r"-?([0-9]{0,10}|[0-9]{0,9}\.[0-9]{0,9}|[0-9.eE+-]{0,9})[ ,}\]]{0,3}",
+        ) {
+            let mut lexer = Lexer::new(&text);
+            let mut longer = Lexer::new(&text);
+            let number = match longer.peek() {
+                Some(b'-' | b'0'..=b'9') => longer.number().ok(),
+                _ => None,
+            };
+            match lexer.short_number() {
+                Some(value) => {
+                    prop_assert_eq!(number.map(|number| number.value.to_bits()), Some(value.to_bits()), "{}", &text);
+                    prop_assert_eq!(lexer.at, longer.at);
+                }
+                None => {
+                    prop_assert_eq!(lexer.at, 0);
+                    let is_short = text.len() < 15 && !text.contains(['e', 'E']);
+                    prop_assert!(!(is_short && number.is_some()), "{}", &text);
+                }
+            }
         }
 
         #[test]
