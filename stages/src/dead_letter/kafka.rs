@@ -262,7 +262,7 @@ impl Writer<DeadLetters> for DeadLetterWriter {
                 let mut buffer = topic.unbudgeted_buffer();
                 for (headers, raw) in fitted {
                     topic.count_written(raw.map_or(0, <[u8]>::len));
-                    buffer.add_value(raw, Some(headers));
+                    buffer.add_value(None, raw, Some(headers));
                 }
                 Ok(Prepared::Transactional(Box::new(buffer)))
             }

@@ -127,8 +127,7 @@ impl ProducerHandle {
     pub(crate) fn close(&self, until: Instant) -> Result<()> {
         let producer = self.sender.producer();
         while producer.in_flight_count() > 0 && Instant::now() < until && !self.sender.is_abandoned() {
-            self.flush_hint();
-            self.sender.reports().wait(Duration::from_millis(1));
+            producer.flush_for(Duration::from_millis(1));
         }
         self.sender.abandon();
         match producer.in_flight_count() {
@@ -150,12 +149,6 @@ impl ProducerHandle {
 
     fn abandoned(&self) -> Error {
         self.error("gave up waiting for the brokers".to_owned())
-    }
-
-    /// Sends records that wait for their batch to fill.
-    fn flush_hint(&self) {
-        // The error says that records are still under way, which is known.
-        let _ = self.sender.producer().flush(Duration::ZERO);
     }
 }
 
@@ -253,10 +246,8 @@ impl SplitProducer {
             if settled == self.sent {
                 return Ok(());
             }
-            producer.flush_hint();
-            if self.tally.settled.load(Ordering::Acquire) == settled {
-                wait.pause().map_err(|_| producer.abandoned())?;
-            } else {
+            wait.flush().map_err(|_| producer.abandoned())?;
+            if self.tally.settled.load(Ordering::Acquire) != settled {
                 wait = begin();
             }
         }

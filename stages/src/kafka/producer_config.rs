@@ -35,10 +35,15 @@ pub(crate) fn set_defaults(config: &mut ClientConfig, batch_bytes_max: impl Iter
 
 /// Limits batches to the smallest that a topic takes: a batch that is refused fails all its records, the small ones too.
 pub(crate) fn limit_batches(config: &mut ClientConfig, batch_bytes_max: impl Iterator<Item = usize>) {
-    let asked = number(config, "batch.size", BATCH_BYTES_DEFAULT);
+    let asked = batch_bytes(config);
     if let Some(smallest) = batch_bytes_max.min().filter(|smallest| *smallest < asked) {
         config.set("batch.size", smallest.to_string());
     }
+}
+
+/// How many bytes a full batch has.
+pub(crate) fn batch_bytes(config: &ClientConfig) -> usize {
+    number(config, "batch.size", BATCH_BYTES_DEFAULT)
 }
 
 /// The most bytes that key, value and headers of a record may have together.

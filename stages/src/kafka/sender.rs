@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use aqpipe_engine::cancel::CancellationToken;
 use aqpipe_engine::{Error, Result};
+use aqpipe_librdkafka::BatchProducer;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::util::IntoOpaque;
 use rdkafka::{ClientConfig, ClientContext, Statistics};
@@ -25,6 +26,8 @@ const PAUSE_MIN: Duration = Duration::from_micros(400);
 const PAUSE_MAX: Duration = Duration::from_millis(20);
 /// A pause is this part of the wait so far, which adds half a percent to it.
 const PAUSES_IN_WAIT: u32 = 200;
+/// How long one flush waits: so long its threads have to notice it, and so long a stop may go unnoticed.
+const FLUSH_TIME: Duration = Duration::from_millis(5);
 
 /// Keeps what the library reports about records.
 pub(crate) trait DeliveryReports: Send + Sync + Sized + 'static {
@@ -98,7 +101,7 @@ impl<R: DeliveryReports> ProducerContext for SenderContext<R> {
 
 /// A producer of librdkafka, with the reports about its records.
 pub(crate) struct Sender<R: DeliveryReports> {
-    producer: ThreadedProducer<SenderContext<R>>,
+    producer: BatchProducer<SenderContext<R>>,
     monitor: Arc<ConnectionMonitor>,
     cancellation: CancellationToken,
 }
@@ -121,13 +124,12 @@ impl<R: DeliveryReports> Sender<R> {
         let context = SenderContext { monitor: Arc::clone(monitor), reports, is_muted: AtomicBool::new(false) };
         let mut config = config.clone();
         statistics::report(&mut config);
-        let producer = config
-            .create_with_context(context)
+        let producer = BatchProducer::new(&config, context)
             .map_err(|error| Error::config("cannot create a Kafka producer").because(error))?;
         Ok(Sender { producer, monitor: Arc::clone(monitor), cancellation: cancellation.clone() })
     }
 
-    pub(crate) fn producer(&self) -> &ThreadedProducer<SenderContext<R>> {
+    pub(crate) fn producer(&self) -> &BatchProducer<SenderContext<R>> {
         &self.producer
     }
 
@@ -202,6 +204,23 @@ impl<R: DeliveryReports> SendWait<'_, R> {
     /// # Errors
     /// Where the run has abandoned its waits.
     pub(crate) fn pause(&mut self) -> Result<(), Abandoned> {
+        let waited = self.check()?;
+        self.sender.reports().wait((waited / PAUSES_IN_WAIT).clamp(PAUSE_MIN, PAUSE_MAX));
+        Ok(())
+    }
+
+    /// Has the library send what waits for its batch to fill, and waits until nothing is under way, or a little while.
+    ///
+    /// # Errors
+    /// Where the run has abandoned its waits.
+    pub(crate) fn flush(&mut self) -> Result<(), Abandoned> {
+        self.check()?;
+        self.sender.producer.flush_for(FLUSH_TIME);
+        Ok(())
+    }
+
+    /// How long the wait has taken; reports one that takes long.
+    fn check(&mut self) -> Result<Duration, Abandoned> {
         if self.sender.is_abandoned() {
             return Err(Abandoned);
         }
@@ -210,8 +229,7 @@ impl<R: DeliveryReports> SendWait<'_, R> {
             self.report(Some(self.what));
             self.is_reported = true;
         }
-        self.sender.reports().wait((waited / PAUSES_IN_WAIT).clamp(PAUSE_MIN, PAUSE_MAX));
-        Ok(())
+        Ok(waited)
     }
 
     fn report(&self, what: Option<&str>) {

@@ -6,15 +6,20 @@ use std::time::{Duration, Instant};
 
 use aqpipe_engine::stage::Decision;
 use aqpipe_engine::{Error, Result, fault};
+use aqpipe_librdkafka::{BatchRecord, Unsent};
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseRecord, Producer};
+use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::error::{self, TransactionError};
 use super::group_fence::FencedOffsets;
 use super::metadata_records::MetadataRecord;
-use super::producer::{CALL_TIMEOUT, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN, STUCK_GRACE_MIN, TransactionalProducer};
-use super::record_buffer::RecordBuffer;
+use super::producer::{
+    CALL_TIMEOUT, FirstFailure, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN, STUCK_GRACE_MIN, TransactionalProducer,
+};
+use super::record_buffer::{BufferedRecord, RecordBuffer};
 use super::timed_call::call_within;
+use crate::kafka::sender::SendWait;
 use crate::kafka::topics;
 
 /// How often a transaction is repeated that brokers refuse for a reason that does not pass.
@@ -23,11 +28,34 @@ const ATTEMPTS_MAX: u32 = 5;
 /// partitions are known here, which takes as long as the slowest other member, and that one's session at most.
 const REBALANCE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How many records are sent in one call.
+const SEND_RECORDS_MAX: usize = 512;
+/// How many full batches of a topic may be under way: one that the brokers have, and one that fills meanwhile. What waits behind
+/// them keeps a thread of the library busy (see `linger.ms`).
+const BATCHES_AHEAD: usize = 2;
+
 /// The contents of one transaction.
 pub(super) struct TransactionContents<'a> {
-    pub(super) buffers: Vec<&'a RecordBuffer>,
+    buffers: Vec<&'a RecordBuffer>,
     pub(super) metadata: Vec<MetadataRecord>,
-    pub(super) offsets: Option<FencedOffsets>,
+    /// The same as the records that are sent.
+    metadata_buffer: RecordBuffer,
+    offsets: Option<FencedOffsets>,
+}
+
+impl<'a> TransactionContents<'a> {
+    /// What is sent to topics, noted in the commit topic, and committed for the group.
+    pub(super) fn new(
+        buffers: Vec<&'a RecordBuffer>,
+        (commit_topic, metadata): (&str, Vec<MetadataRecord>),
+        offsets: Option<FencedOffsets>,
+    ) -> TransactionContents<'a> {
+        let mut metadata_buffer = RecordBuffer::unbudgeted(&commit_topic.into(), &Arc::default());
+        for (key, value) in &metadata {
+            metadata_buffer.add_value(Some(key.as_bytes()), value.as_deref(), None);
+        }
+        TransactionContents { buffers, metadata, metadata_buffer, offsets }
+    }
 }
 
 /// The outcome of [`TransactionalProducer::decide`].
@@ -141,19 +169,9 @@ impl TransactionalProducer {
         self.sender.producer().begin_transaction().map_err(error::classify)?;
         step("decide.begun")?;
         for buffer in &contents.buffers {
-            for buffered in buffer.records() {
-                let mut record = BaseRecord::to(&buffer.topic);
-                (record.key, record.payload, record.headers) =
-                    (buffered.key, buffered.value, buffered.headers.cloned());
-                self.send(record)?;
-            }
+            self.send(buffer, None)?;
         }
-        let (topic, partition) = (self.commit_partition.topic(), self.commit_partition.partition());
-        for (key, value) in &contents.metadata {
-            let mut record = BaseRecord::to(topic).partition(partition).key(key.as_bytes());
-            record.payload = value.as_deref();
-            self.send(record)?;
-        }
+        self.send(&contents.metadata_buffer, Some(self.commit_partition.partition()))?;
         step("decide.sent")?;
         if let Some(offsets) = &contents.offsets {
             self.repeat("the group to take offsets", || self.send_offsets(offsets))?;
@@ -165,11 +183,77 @@ impl TransactionalProducer {
         self.repeat("the brokers to commit", commit)
     }
 
-    fn send(&self, record: BaseRecord<'_, [u8], [u8]>) -> Result<(), TransactionError> {
+    /// Sends the records of a buffer to its topic, to a partition of it or else to those that their keys decide.
+    fn send(&self, buffer: &RecordBuffer, partition: Option<i32>) -> Result<(), TransactionError> {
+        if buffer.has_headers() {
+            // The library takes no headers with many records in one call.
+            return buffer.records().try_for_each(|record| self.send_one(buffer, record, partition));
+        }
+        let producer = self.sender.producer();
+        let ahead = self.records_ahead(buffer);
+        let mut sent = 0;
+        while sent < buffer.records().len() {
+            self.wait_for_batches(ahead)?;
+            let records = buffer.records().skip(sent).take(SEND_RECORDS_MAX);
+            let count = records.len();
+            let records = records.map(|record| BatchRecord { key: record.key, value: record.value });
+            match producer.send_batch((&buffer.topic, partition), buffer.values(), records) {
+                Ok(()) => sent += count,
+                Err(Unsent { first, error: KafkaError::MessageProduction(Code::QueueFull) }) => {
+                    sent += first;
+                    self.wait_for_batches(producer.in_flight_count().max(1) - 1)?;
+                }
+                Err(Unsent { error, .. }) => return Err(self.refused(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn send_one(
+        &self,
+        buffer: &RecordBuffer,
+        record: BufferedRecord<'_>,
+        partition: Option<i32>,
+    ) -> Result<(), TransactionError> {
+        let mut sent = BaseRecord::to(&buffer.topic);
+        (sent.key, sent.payload) = (record.key, record.value.map(|range| &buffer.values()[range]));
+        (sent.partition, sent.headers) = (partition, record.headers.cloned());
         let mut wait = self.sender.wait("room in the producer's queue");
-        let sent = self.sender.send(record, || wait.pause().map_err(|_| self.abandoned()))?;
-        // The record that failed first tells why this one is refused.
-        sent.map_err(|error| error::classify_delivery(self.sender.reports().take().unwrap_or(error)))
+        let sent = self.sender.send(sent, || wait.pause().map_err(|_| self.abandoned()))?;
+        sent.map_err(|error| self.refused(error))
+    }
+
+    /// The error of a record that the library refuses; the record that failed first tells why.
+    fn refused(&self, error: KafkaError) -> TransactionError {
+        error::classify_delivery(self.sender.reports().take().unwrap_or(error))
+    }
+
+    /// How many records of a buffer may be under way, as many as [`BATCHES_AHEAD`] have.
+    fn records_ahead(&self, buffer: &RecordBuffer) -> i32 {
+        let mean_bytes = buffer.values().len() / buffer.records().len().max(1);
+        let records = BATCHES_AHEAD * self.batch_bytes / mean_bytes.max(1);
+        i32::try_from(records).unwrap_or(i32::MAX).max(SEND_RECORDS_MAX as i32)
+    }
+
+    /// Waits until no more than so many records are under way.
+    fn wait_for_batches(&self, records: i32) -> Result<(), TransactionError> {
+        let mut wait = self.sender.wait("the brokers to acknowledge records");
+        while self.sender.producer().in_flight_count() > records {
+            if let Some(error) = self.sender.reports().take() {
+                return Err(error::classify_delivery(error));
+            }
+            self.check_wait(&wait)?;
+            wait.pause().map_err(|_| self.abandoned())?;
+        }
+        Ok(())
+    }
+
+    /// Ends a wait for records that takes longer than each of them may.
+    fn check_wait(&self, wait: &SendWait<'_, FirstFailure>) -> Result<(), TransactionError> {
+        if wait.waited() > self.timeout() + STUCK_GRACE_MIN {
+            return Err(self.no_answer("records were neither acknowledged nor given up"));
+        }
+        Ok(())
     }
 
     /// Adds the offsets of the group.
@@ -202,13 +286,11 @@ impl TransactionalProducer {
                 return Err(error::classify_delivery(error));
             }
             if left == 0 {
+                self.sender.producer().release();
                 return Ok(());
             }
-            if wait.waited() > self.timeout() + STUCK_GRACE_MIN {
-                // Each record should have timed out before.
-                return Err(self.no_answer("records were neither acknowledged nor given up"));
-            }
-            wait.pause().map_err(|_| self.abandoned())?;
+            self.check_wait(&wait)?;
+            wait.flush().map_err(|_| self.abandoned())?;
         }
     }
 
@@ -216,7 +298,10 @@ impl TransactionalProducer {
     pub(super) fn abort(&self) -> Result<Option<KafkaError>> {
         let abort = || self.sender.producer().abort_transaction(CALL_TIMEOUT).map_err(error::classify);
         match self.repeat("the brokers to abort a transaction", abort) {
-            Ok(()) => Ok(None),
+            Ok(()) => {
+                self.sender.producer().release();
+                Ok(None)
+            }
             Err(
                 TransactionError::Retriable(error)
                 | TransactionError::Abortable(error)

@@ -77,7 +77,7 @@ fn contents_as(group: GroupMetadata) -> TransactionContents<'static> {
     list.add_partition_offset("read", 0, Offset::Offset(7)).expect("an offset");
     let fences = vec![Arc::new(GroupFence::new(&Arc::new(group)))];
     let metadata = vec![("key".to_owned(), Some(b"value".to_vec()))];
-    TransactionContents { buffers: Vec::new(), metadata, offsets: Some(FencedOffsets { list, fences }) }
+    TransactionContents::new(Vec::new(), ("commits", metadata), Some(FencedOffsets { list, fences }))
 }
 
 fn is_committed(attempt: &Result<Attempt>) -> bool {

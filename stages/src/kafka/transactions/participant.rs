@@ -53,8 +53,11 @@ impl Participant {
         if self.kind != ParticipantKind::Source {
             self.endpoint.properties().apply(&mut config);
         }
-        // All records of a transaction are there when it begins, so that nothing is to be waited for.
-        config.set("linger.ms", "0");
+        // All records of a transaction are there when it begins, and the end of it is flushed. Without this time, a thread of the
+        // library turns in a loop while a record waits for the batch before it.
+        config.set("linger.ms", "20");
+        // That a record has arrived is known by the commit.
+        config.set("delivery.report.only.error", "true");
         config.set("transaction.timeout.ms", timeout_ms.to_string());
         let socket_timeout_ms = config.get("socket.timeout.ms").and_then(|text| text.parse::<u64>().ok());
         if socket_timeout_ms.is_some_and(|asked| asked > timeout_ms) {

@@ -16,6 +16,7 @@ use rdkafka::producer::Producer;
 use super::commit_topic::commits_gone;
 use super::error::{self, TransactionError};
 use crate::kafka::connection_monitor::ConnectionMonitor;
+use crate::kafka::producer_config::batch_bytes;
 use crate::kafka::sender::{DeliveryReports, Sender};
 use crate::kafka::topic_partition::TopicPartition;
 
@@ -70,6 +71,8 @@ pub(super) struct TransactionalProducer {
     pub(super) monitor: Arc<ConnectionMonitor>,
     cancellation: CancellationToken,
     pub(super) sender: Arc<Sender<FirstFailure>>,
+    /// How many bytes a full batch has.
+    pub(super) batch_bytes: usize,
     /// How long brokers let a transaction last.
     timeout: Duration,
     /// How long a call may exceed its timeout now.
@@ -92,6 +95,7 @@ impl TransactionalProducer {
     ) -> Result<TransactionalProducer> {
         let sender = Arc::new(Sender::new(&config, FirstFailure::default(), monitor, cancellation)?);
         Ok(TransactionalProducer {
+            batch_bytes: batch_bytes(&config),
             config,
             id,
             commit_partition,

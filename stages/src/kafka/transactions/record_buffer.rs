@@ -1,5 +1,6 @@
 //! Records that wait in memory for the transaction that decides their checkpoint.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,7 +54,8 @@ struct RecordBounds {
 /// A record of a [`RecordBuffer`].
 pub(super) struct BufferedRecord<'a> {
     pub(super) key: Option<&'a [u8]>,
-    pub(super) value: Option<&'a [u8]>,
+    /// Where its value lies in the values of the buffer.
+    pub(super) value: Option<Range<usize>>,
     pub(super) headers: Option<&'a OwnedHeaders>,
 }
 
@@ -61,8 +63,8 @@ pub(super) struct BufferedRecord<'a> {
 /// transaction can be repeated.
 pub(crate) struct RecordBuffer {
     pub(super) topic: Arc<str>,
-    /// The values, one after the other. An encoder appends to it; [`add`](Self::add) then says where each lies.
-    pub(crate) values: Vec<u8>,
+    /// The values, one after the other. The producer shares them while they are under way.
+    values: Arc<Vec<u8>>,
     keys: Vec<u8>,
     records: Vec<RecordBounds>,
     budget: Arc<MemoryBudget>,
@@ -79,7 +81,7 @@ impl RecordBuffer {
         budget.wait(cancellation)?;
         let values = budget.available.lock().pop().unwrap_or_default();
         let mut buffer = RecordBuffer::unbudgeted(topic, budget);
-        buffer.values = values;
+        buffer.values = Arc::new(values);
         Ok(buffer)
     }
 
@@ -87,12 +89,23 @@ impl RecordBuffer {
     pub(crate) fn unbudgeted(topic: &Arc<str>, budget: &Arc<MemoryBudget>) -> RecordBuffer {
         RecordBuffer {
             topic: Arc::clone(topic),
-            values: Vec::new(),
+            values: Arc::default(),
             keys: Vec::new(),
             records: Vec::new(),
             budget: Arc::clone(budget),
             counted: 0,
         }
+    }
+
+    /// The values, one after the other.
+    pub(crate) fn values(&self) -> &Arc<Vec<u8>> {
+        &self.values
+    }
+
+    /// The same to append to; [`add`](Self::add) then says where each value lies.
+    pub(crate) fn values_mut(&mut self) -> &mut Vec<u8> {
+        // Not shared before the buffer is sent, so that nothing is copied.
+        Arc::make_mut(&mut self.values)
     }
 
     /// Adds a record whose value lies in `values` from the first to the second index.
@@ -106,13 +119,14 @@ impl RecordBuffer {
     }
 
     /// Adds a record with a copy of its value.
-    pub(crate) fn add_value(&mut self, value: Option<&[u8]>, headers: Option<OwnedHeaders>) {
+    pub(crate) fn add_value(&mut self, key: Option<&[u8]>, value: Option<&[u8]>, headers: Option<OwnedHeaders>) {
         let value = value.map(|value| {
-            let from = self.values.len();
-            self.values.extend_from_slice(value);
-            (from, self.values.len())
+            let values = self.values_mut();
+            let from = values.len();
+            values.extend_from_slice(value);
+            (from, values.len())
         });
-        self.add(None, value, headers);
+        self.add(key, value, headers);
     }
 
     /// Counts the bytes added since the last call against the budget, and returns how many they are.
@@ -132,10 +146,15 @@ impl RecordBuffer {
         self.records.is_empty()
     }
 
-    pub(super) fn records(&self) -> impl Iterator<Item = BufferedRecord<'_>> {
+    /// Whether a record has headers.
+    pub(super) fn has_headers(&self) -> bool {
+        self.records.iter().any(|record| record.headers.is_some())
+    }
+
+    pub(super) fn records(&self) -> impl ExactSizeIterator<Item = BufferedRecord<'_>> {
         self.records.iter().map(|it| BufferedRecord {
             key: it.key.map(|(from, to)| &self.keys[from..to]),
-            value: it.value.map(|(from, to)| &self.values[from..to]),
+            value: it.value.map(|(from, to)| from..to),
             headers: it.headers.as_ref(),
         })
     }
@@ -144,8 +163,11 @@ impl RecordBuffer {
 impl Drop for RecordBuffer {
     fn drop(&mut self) {
         let mut available = self.budget.available.lock();
-        if (1..=SPARE_BUFFER_BYTES_MAX).contains(&self.values.capacity()) && available.len() < SPARE_BUFFERS_MAX {
-            let mut values = std::mem::take(&mut self.values);
+        // Where a producer still has them, it frees them.
+        if (1..=SPARE_BUFFER_BYTES_MAX).contains(&self.values.capacity())
+            && available.len() < SPARE_BUFFERS_MAX
+            && let Ok(mut values) = Arc::try_unwrap(std::mem::take(&mut self.values))
+        {
             values.clear();
             available.push(values);
         }
@@ -163,13 +185,14 @@ mod tests {
     fn a_buffer_gives_back_what_was_added_in_order() {
         let (budget, never) = (Arc::new(MemoryBudget::default()), CancellationToken::default());
         let mut buffer = RecordBuffer::begin(&"t".into(), &budget, &never).expect("room");
-        buffer.values.extend_from_slice(b"onetwo");
+        buffer.values_mut().extend_from_slice(b"onetwo");
         buffer.add(Some(b"k"), Some((0, 3)), None);
         buffer.add(None, Some((3, 6)), None);
-        buffer.add_value(Some(b"three"), None);
-        buffer.add_value(None, None);
+        buffer.add_value(None, Some(b"three"), None);
+        buffer.add_value(None, None, None);
         buffer.count();
-        let records: Vec<_> = buffer.records().map(|record| (record.key, record.value)).collect();
+        let value = |range: Range<usize>| &buffer.values()[range];
+        let records: Vec<_> = buffer.records().map(|record| (record.key, record.value.map(value))).collect();
         let text = |bytes: &'static [u8]| Some(bytes);
         assert_eq!(records, [(text(b"k"), text(b"one")), (None, text(b"two")), (None, text(b"three")), (None, None)]);
         assert_eq!(*budget.waiting.lock(), 12);
@@ -181,7 +204,7 @@ mod tests {
     fn a_new_buffer_waits_while_others_hold_too_much_and_gives_up_when_it_is_told_to() {
         let (budget, cancellation) = (Arc::new(MemoryBudget::default()), CancellationToken::default());
         let mut first = RecordBuffer::begin(&"t".into(), &budget, &cancellation).expect("room");
-        first.values.resize(WAITING_BYTES_MAX, 0);
+        first.values_mut().resize(WAITING_BYTES_MAX, 0);
         first.count();
         assert!(first.is_full());
         std::thread::scope(|scope| {
@@ -190,7 +213,7 @@ mod tests {
             assert!(second.join().expect("no panic").is_ok());
         });
         let mut first = RecordBuffer::begin(&"t".into(), &budget, &cancellation).expect("room");
-        first.values.resize(WAITING_BYTES_MAX, 0);
+        first.values_mut().resize(WAITING_BYTES_MAX, 0);
         first.count();
         cancellation.abandon();
         assert!(RecordBuffer::begin(&"t".into(), &budget, &cancellation).is_err());

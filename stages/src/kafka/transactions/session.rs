@@ -228,8 +228,8 @@ impl TransactionLog for TransactionSession {
         let mut reinits = 0;
         while reinits < REINITS_MAX {
             let presence = [(key.clone(), Some(local.to_le_bytes().to_vec()))];
-            let contents =
-                TransactionContents { buffers: Vec::new(), metadata: self.records(&presence, local), offsets: None };
+            let metadata = (self.producer.commit_partition.topic(), self.records(&presence, local));
+            let contents = TransactionContents::new(Vec::new(), metadata, None);
             match self.attempt(&contents)? {
                 Attempt::Decided(_) => {
                     self.reader.read(&key, Until::Number(local), None)?;
@@ -264,8 +264,8 @@ impl TransactionLog for TransactionSession {
         let fences: Vec<_> = transaction.fencing_tokens.iter().map(fence).collect::<Result<_>>()?;
         let list = offset_list(transaction.source_offsets.iter().map(|(id, end)| (id, *end)))?;
         let offsets = (!fences.is_empty()).then_some(FencedOffsets { list, fences });
-        let records = self.records(&all, transaction.id);
-        let contents = TransactionContents { buffers: buffers.collect::<Result<_>>()?, metadata: records, offsets };
+        let metadata = (self.producer.commit_partition.topic(), self.records(&all, transaction.id));
+        let contents = TransactionContents::new(buffers.collect::<Result<_>>()?, metadata, offsets);
         self.check_commit_topic()?;
         let decision = self.decide_or_learn(transaction.id, &contents)?;
         if decision == Decision::Committed {

@@ -119,15 +119,15 @@ impl Writer for TransactionalWriter {
             empty => empty.insert(self.topic.buffer()?),
         };
         self.ends.clear();
-        let mut from = buffer.values.len();
-        self.encoder.encode(&batch, &mut buffer.values, &mut self.ends)?;
+        let mut from = buffer.values().len();
+        self.encoder.encode(&batch, buffer.values_mut(), &mut self.ends)?;
         for (row, &to) in self.ends.iter().enumerate() {
             let key = keys.of_row(row);
             let key = key.as_deref();
             if to - from + key.map_or(0, <[u8]>::len) > self.topic.record_bytes_max {
                 dead.push(too_large(
                     batch.source_offsets()[row],
-                    &buffer.values[from..to],
+                    &buffer.values()[from..to],
                     self.topic.record_bytes_max,
                 ));
             } else {

@@ -11,7 +11,7 @@ use aqpipe_engine::{Error, Result};
 use super::dead_letter_decoder::NO_RECORD;
 use super::field_presence::FieldPresence;
 use super::message_decoder::{MessageDecoder, MessageParts};
-use super::partition_state::{MessageIdentity, PartitionState};
+use super::partition_state::{LastMessage, MessageIdentity, PartitionState};
 use super::raw_schema::RawSchema;
 use super::settings::Tombstones;
 use crate::codec::json::{PassedOver, Pushed};
@@ -73,6 +73,8 @@ pub(super) struct MessageReader {
     warnings: Vec<String>,
     /// The saved state, without that of the decoder.
     state: PartitionState,
+    /// The message that was read last in this run.
+    last: Option<LastMessage>,
     /// The last message of an earlier run, where it is still there: it comes first.
     expected: Option<MessageIdentity>,
 }
@@ -107,6 +109,7 @@ impl MessageReader {
             rules: Arc::clone(rules),
             warnings: Vec::new(),
             state,
+            last: None,
             expected: None,
         }
     }
@@ -268,7 +271,7 @@ impl MessageReader {
     }
 
     fn advance(&mut self, offset: u64, payload: Option<&[u8]>, bytes: u64, records: u64) {
-        self.state.last = Some(MessageIdentity::of(offset, payload));
+        self.last.get_or_insert_default().set(offset, payload);
         self.position = Position { offset: offset + 1, records: self.position.records + records };
         self.bytes += bytes;
         if let Some(read) = &mut self.read {
@@ -387,6 +390,7 @@ impl MessageReader {
     pub(super) fn snapshot_state(&self) -> Result<Vec<u8>> {
         self.sample.decide()?;
         let (decoder, is_sampled) = (self.decoder.snapshot_state()?, self.sample.is_decided());
-        PartitionState { decoder, is_sampled, ..self.state.clone() }.to_bytes()
+        let last = self.last.as_ref().map(LastMessage::identity).or(self.state.last);
+        PartitionState { decoder, last, is_sampled, ..self.state.clone() }.to_bytes()
     }
 }

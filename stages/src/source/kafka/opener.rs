@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use aqpipe_engine::stage::{SourceContext, SplitState};
 use aqpipe_engine::{Error, Result};
-use aqpipe_librdkafka::TopicId;
+use aqpipe_librdkafka::{PartitionMessages, TopicId};
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 
 use super::field_presence::FieldPresence;
@@ -90,12 +90,10 @@ impl<C: ConsumerContext + 'static> PartitionOpener<'_, C> {
         let messages = self.message_reader(partition, state)?.starting(position, last);
         let until_end = self.until_end(partition, position.offset, high);
         let handle = Arc::new(PartitionHandle::new(high));
-        let queue = self
-            .consumer
-            .split_partition_queue(topic, partition.partition())
+        let queue = PartitionMessages::split(self.consumer, topic, partition.partition())
             .ok_or_else(|| Error::new("cannot read the partition by itself").at(partition.to_string()))?;
         let shared = (Arc::clone(&handle), Arc::clone(self.membership));
-        let reader = KafkaSplitReader::new(Arc::clone(self.consumer), queue, messages, until_end, shared);
+        let reader = KafkaSplitReader::new(queue, messages, until_end, shared);
         Ok(ReadySplit { partition: partition.clone(), reader, start, handle, offset })
     }
 

@@ -79,10 +79,36 @@ pub(super) struct MessageIdentity {
 impl MessageIdentity {
     pub(super) fn of(offset: u64, payload: Option<&[u8]>) -> MessageIdentity {
         let payload = payload.unwrap_or_default();
+        MessageIdentity::of_beginning(offset, &payload[..payload.len().min(IDENTITY_BYTES)], payload.len())
+    }
+
+    fn of_beginning(offset: u64, beginning: &[u8], length: usize) -> MessageIdentity {
         let mut hasher = crc32fast::Hasher::new();
-        hasher.update(&payload[..payload.len().min(IDENTITY_BYTES)]);
-        hasher.update(&payload.len().to_le_bytes());
+        hasher.update(beginning);
+        hasher.update(&length.to_le_bytes());
         MessageIdentity { offset, checksum: hasher.finalize() }
+    }
+}
+
+/// The message that was read last. Its beginning is kept, for a copy costs less than a checksum of every message, of which only the
+/// last one's is saved.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LastMessage {
+    offset: u64,
+    length: usize,
+    beginning: Vec<u8>,
+}
+
+impl LastMessage {
+    pub(super) fn set(&mut self, offset: u64, payload: Option<&[u8]>) {
+        let payload = payload.unwrap_or_default();
+        (self.offset, self.length) = (offset, payload.len());
+        self.beginning.clear();
+        self.beginning.extend_from_slice(&payload[..payload.len().min(IDENTITY_BYTES)]);
+    }
+
+    pub(super) fn identity(&self) -> MessageIdentity {
+        MessageIdentity::of_beginning(self.offset, &self.beginning, self.length)
     }
 }
 
@@ -109,5 +135,15 @@ mod tests {
         );
         let error = PartitionState::from_bytes(&[9, 9]).expect_err("of no version that is known");
         assert!(error.help_text().is_some_and(|help| help.contains("--fresh")), "{error}");
+    }
+
+    #[test]
+    fn the_last_message_is_identified_as_any_is() {
+        let mut last = LastMessage::default();
+        for (offset, payload) in [(1, Some(&[7; 1_000][..])), (2, Some(&b"short"[..])), (3, None), (4, Some(&[7; 256]))]
+        {
+            last.set(offset, payload);
+            assert_eq!(last.identity(), MessageIdentity::of(offset, payload));
+        }
     }
 }

@@ -8,18 +8,15 @@ use aqpipe_engine::metrics::LagMeter;
 use aqpipe_engine::record::Position;
 use aqpipe_engine::stage::{DeadLetter, Poll, SplitReader};
 use aqpipe_engine::{Error, Result};
-use rdkafka::Message;
-use rdkafka::consumer::base_consumer::PartitionQueue;
-use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use aqpipe_librdkafka::{PartitionMessage, PartitionMessages, Polled};
+use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
-use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::membership::Membership;
 use super::message_decoder::MessageParts;
 use super::message_reader::{MessageReader, TakeOutcome};
 use super::partition_handle::PartitionHandle;
-use crate::kafka::client_log::take_partition_end;
 use crate::kafka::error_class::{is_leaderless, is_transient};
 use crate::kafka::metadata_client::watermarks;
 
@@ -43,10 +40,21 @@ pub(super) enum UntilEnd {
     At(u64),
 }
 
+/// What came of a look into the queue.
+enum Step {
+    /// There was nothing.
+    Nothing,
+    /// A message was taken.
+    Message(TakeOutcome),
+    /// The end of the partition was met.
+    End,
+    /// An error that passes.
+    Passing,
+}
+
 /// Reads one partition, from a queue of its own.
 pub(super) struct KafkaSplitReader<C: ConsumerContext> {
-    consumer: Arc<BaseConsumer<C>>,
-    queue: PartitionQueue<C>,
+    queue: PartitionMessages<C>,
     messages: MessageReader,
     until_end: UntilEnd,
     /// When the sample ends at the latest, once it has a message.
@@ -57,20 +65,19 @@ pub(super) struct KafkaSplitReader<C: ConsumerContext> {
 
 impl<C: ConsumerContext> KafkaSplitReader<C> {
     pub(super) fn new(
-        consumer: Arc<BaseConsumer<C>>,
-        queue: PartitionQueue<C>,
+        queue: PartitionMessages<C>,
         messages: MessageReader,
         until_end: UntilEnd,
         (handle, membership): (Arc<PartitionHandle>, Arc<Membership>),
     ) -> KafkaSplitReader<C> {
-        KafkaSplitReader { consumer, queue, messages, until_end, sample_ends: None, handle, membership }
+        KafkaSplitReader { queue, messages, until_end, sample_ends: None, handle, membership }
     }
 
     /// Whether everything up to the end was read; asks for the end once the upstream has ended.
     fn is_done(&mut self) -> Result<bool> {
         if self.until_end == UntilEnd::Unknown && self.membership.settings.upstream.is_open() {
             let partition = self.messages.partition();
-            match watermarks(&self.consumer, partition.topic(), partition.partition(), WATERMARKS_TIMEOUT) {
+            match watermarks(self.queue.consumer(), partition.topic(), partition.partition(), WATERMARKS_TIMEOUT) {
                 Ok((_, high)) => {
                     let high = high.max(0) as u64;
                     self.handle.end.store(high, Ordering::Relaxed);
@@ -92,7 +99,6 @@ impl<C: ConsumerContext> KafkaSplitReader<C> {
 
     /// Reads until `max` records were taken, the queue is empty or the rows are full; waits for the first one only.
     fn fill(&mut self, max: usize, until: Instant) -> Result<usize> {
-        let handle = Arc::clone(&self.handle);
         if self.messages.is_sampling() && !self.sample(until)? {
             return Ok(0);
         }
@@ -105,16 +111,12 @@ impl<C: ConsumerContext> KafkaSplitReader<C> {
                     timeout = timeout.min(UPSTREAM_CHECK_INTERVAL);
                 }
             }
-            let Some(polled) = handle.take(|| self.queue.poll(timeout)) else { break };
-            match polled {
-                None => break,
-                Some(Ok(message)) => match take(&mut self.messages, &message)? {
-                    TakeOutcome::Taken => taken += 1,
-                    TakeOutcome::Known => {}
-                    TakeOutcome::Full | TakeOutcome::Held => break,
-                },
-                Some(Err(error)) => {
-                    self.handle_error(error)?;
+            match self.step(timeout)? {
+                Step::Nothing => break,
+                Step::Message(TakeOutcome::Taken) => taken += 1,
+                Step::Message(TakeOutcome::Known) => {}
+                Step::Message(TakeOutcome::Full | TakeOutcome::Held) => break,
+                Step::End | Step::Passing => {
                     if self.is_done()? {
                         break;
                     }
@@ -127,32 +129,25 @@ impl<C: ConsumerContext> KafkaSplitReader<C> {
     /// Reads the sample, by which the kinds of fields are decided before the first record goes on; returns whether it is decided. It ends
     /// with as many records as it may have, or with those that are there: a stream that is slow is not waited for.
     fn sample(&mut self, until: Instant) -> Result<bool> {
-        let handle = Arc::clone(&self.handle);
         while !self.messages.is_sample_full() {
             let now = Instant::now();
             let ends = self.sample_ends.filter(|_| self.messages.is_waiting());
             // Behind the last record may lie the marker of its transaction.
             let is_at_end =
-                self.messages.is_waiting() && self.messages.taken_to() + 1 >= handle.end.load(Ordering::Relaxed);
+                self.messages.is_waiting() && self.messages.taken_to() + 1 >= self.handle.end.load(Ordering::Relaxed);
             let wait_until = if is_at_end { now } else { ends.map_or(until, |ends| ends.min(until)) };
             let mut timeout = wait_until.saturating_duration_since(now);
             if self.until_end == UntilEnd::Unknown {
                 timeout = timeout.min(UPSTREAM_CHECK_INTERVAL);
             }
-            let Some(polled) = handle.take(|| self.queue.poll(timeout)) else { return Ok(false) };
-            match polled {
-                None if is_at_end || ends.is_some_and(|ends| ends <= Instant::now()) => break,
-                None => return Ok(false),
-                Some(Ok(message)) => {
-                    take(&mut self.messages, &message)?;
+            match self.step(timeout)? {
+                Step::Nothing if is_at_end || ends.is_some_and(|ends| ends <= Instant::now()) => break,
+                Step::Nothing => return Ok(false),
+                Step::Message(_) => {
                     self.sample_ends.get_or_insert(now + SAMPLE_WAIT_MAX);
                 }
-                Some(Err(error)) => {
-                    let is_end = matches!(error, KafkaError::PartitionEOF(_));
-                    self.handle_error(error)?;
-                    if is_end && self.messages.is_waiting() {
-                        break;
-                    }
+                Step::End if self.messages.is_waiting() => break,
+                Step::End | Step::Passing => {
                     if self.is_done()? {
                         return Ok(false);
                     }
@@ -163,18 +158,31 @@ impl<C: ConsumerContext> KafkaSplitReader<C> {
         Ok(true)
     }
 
-    fn handle_error(&mut self, error: KafkaError) -> Result<()> {
-        if let KafkaError::PartitionEOF(_) = error {
-            let end = take_partition_end().unwrap_or_default();
-            self.messages.reached(end);
-            self.handle.end.fetch_max(end, Ordering::Relaxed);
-            self.membership.monitor.recovered();
-            return Ok(());
+    /// Takes what comes next in the queue; waits for it so long at most.
+    fn step(&mut self, timeout: Duration) -> Result<Step> {
+        if !self.queue.has_taken() && self.handle.take(|| self.queue.take(timeout)).is_none() {
+            return Ok(Step::Nothing);
         }
+        let failed = match self.queue.next() {
+            None => return Ok(Step::Nothing),
+            Some(Polled::Message(message)) => return take(&mut self.messages, &message).map(Step::Message),
+            Some(Polled::End(end)) => {
+                self.messages.reached(end);
+                self.handle.end.fetch_max(end, Ordering::Relaxed);
+                self.membership.monitor.recovered();
+                return Ok(Step::End);
+            }
+            Some(Polled::Failed(error)) => error,
+        };
+        self.handle_error(failed).map(|()| Step::Passing)
+    }
+
+    /// Fails with an error that does not pass by itself.
+    fn handle_error(&mut self, error: KafkaError) -> Result<()> {
         let code = error.rdkafka_error_code();
         if !code.is_some_and(is_transient) {
             // A topic that was made anew answers so to the positions of the old one.
-            self.membership.compare_topics(&self.consumer)?;
+            self.membership.compare_topics(self.queue.consumer())?;
         }
         match code {
             Some(code) if is_transient(code) => {
@@ -194,7 +202,7 @@ impl<C: ConsumerContext> KafkaSplitReader<C> {
     fn count(&self, taken: u64) {
         let before = self.handle.read.fetch_add(taken, Ordering::Relaxed);
         if (before..before + taken).contains(&SKEW_CHECK_RECORDS) {
-            self.membership.report_skew(&self.consumer, self.messages.partition(), before + taken);
+            self.membership.report_skew(self.queue.consumer(), self.messages.partition(), before + taken);
         }
     }
 
@@ -229,10 +237,10 @@ impl<C: ConsumerContext> KafkaSplitReader<C> {
     }
 }
 
-/// Hands a message over. Headers are left alone: a key that is not UTF-8 would panic in the client library.
-fn take(messages: &mut MessageReader, message: &BorrowedMessage<'_>) -> Result<TakeOutcome> {
-    let parts = MessageParts { key: message.key(), time: message.timestamp().to_millis() };
-    messages.take(message.offset().max(0) as u64, message.payload(), parts)
+/// Hands a message over.
+fn take(messages: &mut MessageReader, message: &PartitionMessage<'_>) -> Result<TakeOutcome> {
+    let parts = MessageParts { key: message.key(), time: message.timestamp_millis() };
+    messages.take(message.offset(), message.payload(), parts)
 }
 
 impl<C: ConsumerContext + 'static> SplitReader for KafkaSplitReader<C> {
