@@ -10,6 +10,7 @@ use encoding_rs::Encoding;
 use super::cell_text::decode_cells;
 use super::dialect::Dialect;
 use super::file_form::FileForm;
+use super::plain_line::{PlainLine, plain_line};
 
 /// Bytes of the longest record. A longer one is a mistake in the file, such as a quote that is never closed.
 pub(super) const RECORD_BYTES_MAX: usize = 1 << 20;
@@ -41,6 +42,8 @@ pub(super) struct RecordSpan {
     pub(super) columns: usize,
     /// The bytes of its cells, before they were decoded.
     pub(super) written: usize,
+    /// Whether its cells lie in the buffer, with a delimiter between two.
+    pub(super) is_plain: bool,
 }
 
 /// The records of one input. Lines end in `\n`, `\r\n` or `\r`; blank lines and lines of separators alone are no records.
@@ -135,7 +138,7 @@ impl<R: Read> Records<R> {
                     self.line += u64::from(line > 0 && has_end);
                     self.stale = true;
                     let end = self.end_of_record(start);
-                    self.span = RecordSpan { start, end, line, columns: 0, written: 0 };
+                    self.span = RecordSpan { start, end, line, ..RecordSpan::default() };
                     return Ok(ReadOutcome::Record);
                 }
                 Tokenised::Incomplete if self.tail - self.head <= RECORD_BYTES_MAX => self.fill()?,
@@ -183,7 +186,7 @@ impl<R: Read> Records<R> {
                     let (start, line) = (self.head, self.line);
                     self.head += bytes;
                     self.advance_line(start);
-                    if !self.is_blank() || self.keeps_blanks {
+                    if !self.is_blank(start) || self.keeps_blanks {
                         let end = self.end_of_record(start);
                         self.span = RecordSpan { start, end, line, ..self.span };
                         if let Some(encoding) = self.encoding {
@@ -198,8 +201,8 @@ impl<R: Read> Records<R> {
                 }
                 Tokenised::Torn if self.tail - self.head <= RECORD_BYTES_MAX => return Ok(ReadOutcome::Torn),
                 Tokenised::Complete(_) | Tokenised::Incomplete | Tokenised::Torn => {
-                    self.span =
-                        RecordSpan { start: self.head, end: self.head, line: self.line, columns: 0, written: 0 };
+                    let (at, line) = (self.head, self.line);
+                    self.span = RecordSpan { start: at, end: at, line, ..RecordSpan::default() };
                     self.reject_first_line(RECORD_BYTES_MAX);
                     return Ok(ReadOutcome::TooLong);
                 }
@@ -235,7 +238,24 @@ impl<R: Read> Records<R> {
         false
     }
 
+    /// Finds the cells of the record that starts at `head`.
+    #[inline]
     fn tokenise(&mut self) -> Tokenised {
+        let is_all = self.remaining == 0 && !self.open_end;
+        let bytes = (&self.buffer[self.head..], self.tail - self.head);
+        match plain_line(bytes, is_all, self.dialect, &mut self.ends) {
+            Some(PlainLine { text, bytes, columns, is_ascii }) if is_ascii || self.encoding.is_none() => {
+                self.span = RecordSpan { columns, written: text + 1 - columns, is_plain: true, ..self.span };
+                Tokenised::Complete(bytes)
+            }
+            _ => self.tokenise_quoted(),
+        }
+    }
+
+    /// The same for any record.
+    #[inline(never)]
+    fn tokenise_quoted(&mut self) -> Tokenised {
+        self.span.is_plain = false;
         if self.stale {
             self.tokens.reset();
             // A line end first: at the start of a file the parser would skip a byte order mark.
@@ -286,6 +306,10 @@ impl<R: Read> Records<R> {
             return;
         }
         let ending = &self.buffer[start..self.head];
+        if self.span.is_plain {
+            self.line += u64::from(matches!(ending.last(), Some(b'\n' | b'\r')));
+            return;
+        }
         // The parser counts every `\n` but one that follows a `\r`.
         self.line += self.tokens.line() + u64::from(ending.ends_with(b"\r\n") || ending.ends_with(b"\r"));
     }
@@ -298,13 +322,18 @@ impl<R: Read> Records<R> {
 
     /// Turns the cells of the last record into UTF-8.
     fn decode_cells(&mut self, encoding: &'static Encoding) {
-        if !self.raw().is_ascii() {
+        if !self.span.is_plain && !self.raw().is_ascii() {
             decode_cells(encoding, &mut self.cells, &mut self.ends[..self.span.columns], &mut self.decoded);
         }
     }
 
-    /// Whether all cells are blank.
-    fn is_blank(&self) -> bool {
+    /// Whether all cells of the record that starts there are blank.
+    #[inline]
+    fn is_blank(&self, start: usize) -> bool {
+        if self.span.is_plain {
+            let is_beside = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r') || *byte == self.dialect.delimiter;
+            return self.buffer[start..self.head].iter().all(is_beside);
+        }
         self.cells[..self.span.written].iter().all(|byte| matches!(byte, b' ' | b'\t'))
     }
 }
