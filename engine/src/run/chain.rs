@@ -28,6 +28,17 @@ struct ChainStage {
     metrics: Arc<StageMetrics>,
     /// The state at the last checkpoint, of a transform that does not tell what changed since.
     saved: Option<State>,
+    /// Whether it told its state, so that it tells only what changed since.
+    has_told: bool,
+    /// Where rows may have to be given back.
+    mark: Option<Mark>,
+}
+
+/// The state of a transform to come back to, and what changed of it since the last checkpoint.
+#[derive(Default)]
+struct Mark {
+    state: Option<State>,
+    changes: Option<StateChanges>,
 }
 
 /// The transforms of one split.
@@ -72,6 +83,8 @@ impl ChainStage {
             held,
             metrics,
             saved: None,
+            has_told: false,
+            mark: None,
         })
     }
 
@@ -116,8 +129,52 @@ impl ChainStage {
         Ok(state.saved_by(self.kind, self.held))
     }
 
-    /// What changed of its state since the last call; everything at the first one. `None` where there is no state.
+    /// What changed of its state since the last checkpoint; everything at the first one. `None` where there is no state.
     fn save_changes(&mut self) -> Result<Option<StateChanges>> {
+        if self.mark.is_none() {
+            return self.tell_changes();
+        }
+        self.set_mark()?;
+        Ok(self.mark.as_mut().and_then(|mark| mark.changes.take()))
+    }
+
+    /// Notes the state, to come back to it. That takes as long as what changed since the last call is large.
+    fn set_mark(&mut self) -> Result<()> {
+        if self.mark.is_none() && self.has_told {
+            // A new transform with the same state tells all of it.
+            let state = self.save()?;
+            self.build_again(Some(&state))?;
+        }
+        let changes = self.tell_changes()?;
+        let mark = self.mark.get_or_insert_default();
+        let Some(changes) = changes else {
+            *mark = Mark::default();
+            return Ok(());
+        };
+        mark.state.get_or_insert_default().apply(changes.clone());
+        match &mut mark.changes {
+            Some(earlier) => earlier.then(changes),
+            None => mark.changes = Some(changes),
+        }
+        Ok(())
+    }
+
+    /// Back to where the mark was set. Rows that came since are forgotten.
+    fn back_to_mark(&mut self) -> Result<()> {
+        let state = self.mark.as_ref().and_then(|mark| mark.state.clone());
+        self.build_again(state.as_ref())
+    }
+
+    /// Builds the transform anew, with a state.
+    fn build_again(&mut self, state: Option<&State>) -> Result<()> {
+        self.transform = guard::call(&self.id, || self.config.build(&self.cx))?;
+        (self.held, self.saved, self.has_told) = (self.transform.held(), None, false);
+        state.map_or(Ok(()), |state| self.restore(state))
+    }
+
+    /// What changed of its state since the last call; everything at the first one. `None` where there is no state.
+    fn tell_changes(&mut self) -> Result<Option<StateChanges>> {
+        self.has_told = true;
         if let Some(changes) = guard::call(&self.id, || self.transform.save_changes())? {
             return Ok(Some(changes.saved_by(self.kind, self.held)));
         }
@@ -395,12 +452,13 @@ impl Chain {
             .collect();
     }
 
-    /// Back to a state that `save` returned, by building the transforms anew.
-    pub(crate) fn reset(&mut self, states: &BTreeMap<String, State>) -> Result<()> {
-        for stage in &mut self.stages {
-            stage.transform = guard::call(&stage.id, || stage.config.build(&stage.cx))?;
-            (stage.held, stage.saved) = (stage.transform.held(), None);
-        }
-        self.restore(states)
+    /// Notes the state of all, so that [`back_to_mark`](Self::back_to_mark) comes back to it.
+    pub(crate) fn set_mark(&mut self) -> Result<()> {
+        self.stages.iter_mut().try_for_each(ChainStage::set_mark)
+    }
+
+    /// Back to where the last mark was set. Rows that came since are forgotten.
+    pub(crate) fn back_to_mark(&mut self) -> Result<()> {
+        self.stages.iter_mut().try_for_each(ChainStage::back_to_mark)
     }
 }

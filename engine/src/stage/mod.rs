@@ -15,6 +15,7 @@ mod context;
 mod dead_letter;
 mod delivery;
 mod descriptor;
+mod entries;
 mod extensions;
 mod latch;
 mod loss_limits;

@@ -1,20 +1,19 @@
 //! The saved state of a stage.
 
-use std::collections::BTreeMap;
-
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::entries::Entries;
 use crate::error::{Error, Result};
 
 /// The saved state of a stage: entries by key, all in one version of their format.
 ///
 /// Most stages have one entry: [`State::of`] saves a value and [`State::read`] gives it back. A stage with much state that
 /// changes little keeps an entry for each key, and tells [what changed](StateChanges) itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct State {
     version: u8,
-    entries: BTreeMap<String, Vec<u8>>,
+    entries: Entries,
     /// The rows that the stage held when it was saved. The engine fills it in.
     held: u64,
     /// The `type` of the stage. The engine fills it in.
@@ -40,24 +39,31 @@ impl State {
 
     /// A state with one entry of bytes that the stage writes and reads itself.
     #[must_use]
-    pub fn of_bytes(version: u8, bytes: Vec<u8>) -> State {
-        State { entries: BTreeMap::from([(String::new(), bytes)]), ..State::new(version) }
+    pub fn of_bytes(version: u8, bytes: impl AsRef<[u8]>) -> State {
+        let mut state = State::new(version);
+        state.entries.put("", Some(bytes.as_ref()), true);
+        state
     }
 
     /// Saves a value by key.
     ///
     /// # Errors
     /// Where the value cannot be written as bytes.
-    pub fn insert<T: Serialize>(&mut self, key: impl Into<String>, value: &T) -> Result<()> {
+    pub fn insert<T: Serialize>(&mut self, key: impl AsRef<str>, value: &T) -> Result<()> {
         let bytes = postcard::to_stdvec(value).map_err(|e| Error::bug("a state that cannot be saved").because(e))?;
-        self.entries.insert(key.into(), bytes);
+        self.entries.put(key.as_ref(), Some(&bytes), true);
         Ok(())
     }
 
     /// Whether there is nothing to restore.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.values().next().is_none()
+    }
+
+    /// Its entries.
+    fn values(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.entries.iter().filter_map(|(key, value)| Some((key, value?)))
     }
 
     /// The bytes of all entries with their keys.
@@ -66,7 +72,7 @@ impl State {
     /// Where they were saved in another version.
     pub fn entries(&self, version: u8) -> Result<impl Iterator<Item = (&str, &[u8])>> {
         self.check(version)?;
-        Ok(self.entries.iter().map(|(key, bytes)| (key.as_str(), bytes.as_slice())))
+        Ok(self.values())
     }
 
     /// The rows that the stage held when it was saved.
@@ -75,8 +81,13 @@ impl State {
     }
 
     /// Puts back an entry that was kept elsewhere.
-    pub(crate) fn put_back(&mut self, key: String, bytes: Vec<u8>) {
-        self.entries.insert(key, bytes);
+    pub(crate) fn put_back(&mut self, key: &str, bytes: &[u8]) {
+        self.entries.put(key, Some(bytes), true);
+    }
+
+    /// Puts what it has in one place, before it is kept or written as a whole.
+    pub(crate) fn tidy(&mut self) {
+        self.entries.join_all(true);
     }
 
     /// Becomes what it is after changes.
@@ -85,12 +96,7 @@ impl State {
         if whole {
             self.entries.clear();
         }
-        for (key, value) in entries {
-            match value {
-                Some(bytes) => self.entries.insert(key, bytes),
-                None => self.entries.remove(&key),
-            };
-        }
+        self.entries.extend(entries, true);
         (self.version, self.held, self.kind) = (version, held, kind);
     }
 
@@ -113,7 +119,7 @@ impl State {
     /// The number of bytes in it.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.entries.iter().map(|(key, value)| key.len() + value.len()).sum()
+        self.entries.bytes()
     }
 
     /// The value that [`State::of`] saved.
@@ -138,12 +144,12 @@ impl State {
     /// Where they were saved in another version, or cannot be read.
     pub fn read_all<T: DeserializeOwned>(&self, version: u8) -> Result<Vec<(&str, T)>> {
         self.check(version)?;
-        self.entries.iter().map(|(key, bytes)| Ok((key.as_str(), decode(bytes)?))).collect()
+        self.values().map(|(key, bytes)| Ok((key, decode(bytes)?))).collect()
     }
 
     fn one(&self, version: u8) -> Result<&[u8]> {
         self.check(version)?;
-        self.entries.get("").map(Vec::as_slice).ok_or_else(|| Error::new("the saved state has another form"))
+        self.entries.get("").ok_or_else(|| Error::new("the saved state has another form"))
     }
 
     fn check(&self, version: u8) -> Result<()> {
@@ -157,15 +163,24 @@ impl State {
     }
 }
 
+impl PartialEq for State {
+    fn eq(&self, other: &State) -> bool {
+        let header = |state: &State| (state.version, state.held);
+        header(self) == header(other) && self.kind == other.kind && self.values().eq(other.values())
+    }
+}
+
+impl Eq for State {}
+
 /// What changed in the saved state of a stage since it was saved last, so that a checkpoint is as large as what happened, and not as
 /// the state.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct StateChanges {
     version: u8,
     /// Whether these are all entries that there are.
     whole: bool,
-    /// By key, the new value; `None` where the entry is gone.
-    entries: BTreeMap<String, Option<Vec<u8>>>,
+    /// New values, and the marks of entries that are gone.
+    entries: Entries,
     /// As in [`State`].
     held: u64,
     kind: String,
@@ -182,29 +197,23 @@ impl StateChanges {
     #[must_use]
     pub fn whole(state: State) -> StateChanges {
         let State { version, entries, held, kind } = state;
-        let entries = entries.into_iter().map(|(key, bytes)| (key, Some(bytes))).collect();
         StateChanges { version, whole: true, entries, held, kind }
     }
 
-    /// Saves an entry of bytes that the stage writes and reads itself.
-    pub fn put(&mut self, key: impl Into<String>, bytes: Vec<u8>) {
-        self.entries.insert(key.into(), Some(bytes));
+    /// Saves an entry of bytes that the stage writes and reads itself. Entries that come in the order of their keys cost least.
+    pub fn put(&mut self, key: impl AsRef<str>, bytes: impl AsRef<[u8]>) {
+        self.entries.put(key.as_ref(), Some(bytes.as_ref()), self.whole);
     }
 
     /// Removes an entry. One that was never saved may be removed too.
-    pub fn remove(&mut self, key: impl Into<String>) {
-        let key = key.into();
-        if self.whole {
-            self.entries.remove(&key);
-        } else {
-            self.entries.insert(key, None);
-        }
+    pub fn remove(&mut self, key: impl AsRef<str>) {
+        self.entries.put(key.as_ref(), None, self.whole);
     }
 
     /// The number of bytes in it.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.entries.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len)).sum()
+        self.entries.bytes()
     }
 
     /// Whether it says all.
@@ -212,19 +221,14 @@ impl StateChanges {
         self.whole
     }
 
-    /// Whether it says something of an entry.
-    pub(crate) fn has(&self, key: &str) -> bool {
-        self.entries.contains_key(key)
-    }
-
-    /// Its entries: new values, and `None` for those that are gone.
+    /// Its entries in the order of their keys: new values, and `None` for those that are gone.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
-        self.entries.iter().map(|(key, value)| (key.as_str(), value.as_deref()))
+        self.entries.iter().filter(|(_, value)| !self.whole || value.is_some())
     }
 
     /// The state after them, without its entries.
     pub(crate) fn header(&self) -> State {
-        State { version: self.version, entries: BTreeMap::new(), held: self.held, kind: self.kind.clone() }
+        State { version: self.version, entries: Entries::default(), held: self.held, kind: self.kind.clone() }
     }
 
     /// What changed from one state to the next one.
@@ -232,10 +236,14 @@ impl StateChanges {
         if before.version != after.version {
             return StateChanges::whole(after.clone());
         }
-        let is_new = |(key, bytes): &(&String, &Vec<u8>)| before.entries.get(*key) != Some(*bytes);
-        let new = after.entries.iter().filter(is_new).map(|(key, bytes)| (key.clone(), Some(bytes.clone())));
-        let gone = before.entries.keys().filter(|key| !after.entries.contains_key(*key)).map(|key| (key.clone(), None));
-        let entries = new.chain(gone).collect();
+        let mut entries = Entries::default();
+        let (mut old, mut new) = (before.values().peekable(), after.values().peekable());
+        while let Some(key) = old.peek().map(|(key, _)| *key).into_iter().chain(new.peek().map(|(key, _)| *key)).min() {
+            let (was, is) = (old.next_if(|(old, _)| *old == key), new.next_if(|(new, _)| *new == key));
+            if was != is {
+                entries.put(key, is.map(|(_, bytes)| bytes), false);
+            }
+        }
         StateChanges { version: after.version, whole: false, entries, held: after.held, kind: after.kind.clone() }
     }
 
@@ -251,16 +259,19 @@ impl StateChanges {
             *self = later;
             return;
         }
-        for (key, value) in later.entries {
-            if self.whole && value.is_none() {
-                self.entries.remove(&key);
-            } else {
-                self.entries.insert(key, value);
-            }
-        }
+        self.entries.extend(later.entries, self.whole);
         (self.version, self.held, self.kind) = (later.version, later.held, later.kind);
     }
 }
+
+impl PartialEq for StateChanges {
+    fn eq(&self, other: &StateChanges) -> bool {
+        let header = |changes: &StateChanges| (changes.version, changes.whole, changes.held);
+        header(self) == header(other) && self.kind == other.kind && self.entries().eq(other.entries())
+    }
+}
+
+impl Eq for StateChanges {}
 
 impl From<StateChanges> for State {
     /// The state of which these are all changes.

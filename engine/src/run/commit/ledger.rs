@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Checkpoint, LastRun, RunRecord};
+use super::ledger_frames::{create, encode, failed, read};
 use super::split_change::SplitChange;
 use crate::disk;
 use crate::error::{Error, Result};
@@ -16,18 +17,14 @@ use crate::fault;
 use crate::metrics::Counts;
 use crate::record::SplitId;
 use crate::run::sinks::Staged;
-use crate::stage::{RecordedSplit, SplitState};
+use crate::stage::{RecordedSplit, SplitState, State as StageState};
 
-/// The first bytes of a ledger; the digit is the version of what follows.
-const MAGIC: &[u8; 16] = b"aqpipe ledger 5\n";
-/// Length and CRC-32, both little-endian, before the payload of each entry.
-const HEAD: usize = 8;
-/// An entry larger than this is damage: states are bounded far below it.
-const ENTRY_BYTES_MAX: usize = 1 << 30;
 /// A ledger is rewritten as a snapshot once it is this large and several times the snapshot's size.
 const COMPACT_BYTES: u64 = 8 << 20;
 /// See [`COMPACT_BYTES`].
 const COMPACT_RATIO: u64 = 4;
+/// The memory of an entry is kept for the next one up to here: whole states are larger, and rare.
+const BUFFER_BYTES_MAX: usize = 4 << 20;
 
 /// An entry of the ledger.
 #[derive(Serialize, Deserialize)]
@@ -168,6 +165,13 @@ impl State {
         self.splits.iter().map(|(id, split)| split.recorded(id)).collect()
     }
 
+    /// Puts the state of each split in one place.
+    fn tidy(&mut self) {
+        for split in self.splits.values_mut() {
+            split.state.transforms.values_mut().for_each(StageState::tidy);
+        }
+    }
+
     fn apply(&mut self, entry: Entry) {
         match entry {
             Entry::Begin { record, restart } => {
@@ -226,6 +230,8 @@ pub(in crate::run) struct Ledger {
     state: State,
     length: u64,
     snapshot_length: u64,
+    /// The memory of an entry while it is written.
+    buffer: Vec<u8>,
     /// Set once a write or a sync failed: what the file holds is then unknown, so nothing more is written to it.
     broken: bool,
 }
@@ -234,33 +240,31 @@ impl Ledger {
     /// Opens or makes it. A torn last entry (the process died while it wrote) was never decided and is cut off.
     pub(in crate::run) fn open(path: &Path) -> Result<Ledger> {
         if !path.exists() {
-            create(path, &[]).map_err(|e| failed(path, "cannot be made", e))?;
+            create::<Entry>(path, None)?;
         }
         let mut file = disk::open_private(path, false).map_err(|e| failed(path, "cannot be opened", e))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(|e| failed(path, "cannot be read", e))?;
-        let (state, whole) = replay(path, &bytes)?;
-        if whole < bytes.len() {
-            tracing::warn!("{}: cut off {} bytes of an unfinished entry", path.display(), bytes.len() - whole);
-            file.set_len(whole as u64)
+        let (state, whole, all) = replay(path, &file)?;
+        if whole < all {
+            tracing::warn!("{}: cut off {} bytes of an unfinished entry", path.display(), all - whole);
+            file.set_len(whole)
                 .and_then(|()| file.sync_all())
                 .map_err(|e| failed(path, "cannot be cut to its last whole entry", e))?;
         }
-        let length = whole as u64;
-        file.seek(SeekFrom::Start(length)).map_err(|e| failed(path, "cannot be read", e))?;
-        Ok(Ledger { path: path.to_owned(), file, state, length, snapshot_length: length, broken: false })
+        file.seek(SeekFrom::Start(whole)).map_err(|e| failed(path, "cannot be read", e))?;
+        let path = path.to_owned();
+        Ok(Ledger { path, file, state, length: whole, snapshot_length: whole, buffer: Vec::new(), broken: false })
     }
 
     /// An empty one in place of what is there.
     pub(in crate::run) fn recreate(path: &Path) -> Result<Ledger> {
-        create(path, &[]).map_err(|e| failed(path, "cannot be made", e))?;
+        create::<Entry>(path, None)?;
         Ledger::open(path)
     }
 
     /// What a ledger holds, without becoming its owner.
     pub(in crate::run) fn peek(path: &Path) -> Result<State> {
-        let bytes = std::fs::read(path).map_err(|e| failed(path, "cannot be read", e))?;
-        replay(path, &bytes).map(|(state, _)| state)
+        let file = File::open(path).map_err(|e| failed(path, "cannot be read", e))?;
+        replay(path, &file).map(|(state, _, _)| state)
     }
 
     /// What transforms learned from the whole input in the last run that a slot of the state directory records.
@@ -283,7 +287,7 @@ impl Ledger {
         if self.broken {
             return Err(Error::new(format!("the ledger {} failed before", self.path.display())));
         }
-        let bytes = encode(&entry)?;
+        let bytes = encode(&entry, std::mem::take(&mut self.buffer))?;
         let sync = entry.is_decision();
         let written = fault::point("ledger.write").and_then(|()| self.file.write_all(&bytes));
         let synced = |file: &File| fault::point("ledger.sync").and_then(|()| file.sync_data());
@@ -293,6 +297,9 @@ impl Ledger {
             return Err(failed(&self.path, "cannot be written", error));
         }
         self.length += bytes.len() as u64;
+        if bytes.capacity() <= BUFFER_BYTES_MAX {
+            self.buffer = bytes;
+        }
         self.state.apply(entry);
         if self.length > COMPACT_BYTES && self.length > COMPACT_RATIO * self.snapshot_length {
             self.compact()?;
@@ -301,91 +308,33 @@ impl Ledger {
     }
 
     fn compact(&mut self) -> Result<()> {
+        self.state.tidy();
         let snapshot = Entry::Snapshot(Box::new(std::mem::take(&mut self.state)));
-        let bytes = encode(&snapshot);
+        let created = create(&self.path, Some(&snapshot));
         self.state.apply(snapshot);
-        let bytes = bytes?;
-        self.file = create(&self.path, &bytes).map_err(|e| {
-            self.broken = true;
-            failed(&self.path, "cannot be rewritten", e)
-        })?;
-        self.length = (MAGIC.len() + bytes.len()) as u64;
-        self.snapshot_length = self.length;
+        self.broken = created.is_err();
+        let (file, length) = created?;
+        (self.file, self.length, self.snapshot_length) = (file, length, length);
         Ok(())
     }
 }
 
-fn failed(path: &Path, what: &str, error: std::io::Error) -> Error {
-    Error::new(format!("the ledger {} {what}", path.display())).because(error)
-}
-
-/// Writes a new ledger beside the old one and puts it in its place, so that there is always a whole one.
-fn create(path: &Path, entries: &[u8]) -> std::io::Result<File> {
-    let fresh = path.with_extension("new");
-    let mut file = disk::create_private(&fresh)?;
-    file.write_all(MAGIC)?;
-    file.write_all(entries)?;
-    file.sync_all()?;
-    std::fs::rename(&fresh, path)?;
-    disk::sync_dir(&disk::parent_of(path))?;
-    Ok(file)
-}
-
-fn encode(entry: &Entry) -> Result<Vec<u8>> {
-    let mut bytes = vec![0; HEAD];
-    bytes = postcard::to_extend(entry, bytes).map_err(|e| Error::bug("a ledger entry cannot be encoded").because(e))?;
-    let (length, crc) = (bytes.len() - HEAD, crc32fast::hash(&bytes[HEAD..]));
-    if length > ENTRY_BYTES_MAX {
-        return Err(Error::new(format!("the state of this pipeline has {length} bytes, more than a ledger takes")));
-    }
-    bytes[..4].copy_from_slice(&(length as u32).to_le_bytes());
-    bytes[4..HEAD].copy_from_slice(&crc.to_le_bytes());
-    Ok(bytes)
-}
-
-/// The state after all whole entries, and how many bytes those are.
-fn replay(path: &Path, bytes: &[u8]) -> Result<(State, usize)> {
-    let damaged = |at: usize, what: &str| {
-        Error::new(format!("the ledger {} is damaged: {what}", path.display()))
-            .at(format!("byte {at}"))
-            .help("put back a copy of it, or start afresh with `--fresh`")
-    };
-    if bytes.get(..MAGIC.len()) != Some(MAGIC) {
-        let other_version = bytes.starts_with(b"aqpipe ledger ");
-        let what =
-            if other_version { "another version of aqpipe wrote it" } else { "it does not start as a ledger does" };
-        return Err(damaged(0, what));
-    }
+/// The state after all whole entries, how many bytes those are, and how many there are.
+fn replay(path: &Path, file: &File) -> Result<(State, u64, u64)> {
+    let all = file.metadata().map_err(|e| failed(path, "cannot be read", e))?.len();
     let mut state = State::default();
-    let mut at = MAGIC.len();
-    while at < bytes.len() {
-        let rest = &bytes[at..];
-        let Some((entry, length)) = whole_entry(rest) else {
-            // Only what the last append left may be torn: its bytes reach to the end of the file, or the file was
-            // lengthened before they came.
-            let stated = rest.first_chunk::<4>().map_or(usize::MAX, |head| u32::from_le_bytes(*head) as usize);
-            let torn = rest.len() <= HEAD.saturating_add(stated) || rest.iter().all(|byte| *byte == 0);
-            return if torn { Ok((state, at)) } else { Err(damaged(at, "an entry in its middle is not whole")) };
-        };
-        let entry = postcard::from_bytes(entry)
-            .map_err(|e| damaged(at, "an entry cannot be read, perhaps written by another version").because(e))?;
-        state.apply(entry);
-        at += HEAD + length;
-    }
-    Ok((state, at))
-}
-
-fn whole_entry(rest: &[u8]) -> Option<(&[u8], usize)> {
-    let length = u32::from_le_bytes(*rest.first_chunk::<4>()?) as usize;
-    let crc = u32::from_le_bytes(rest.get(4..HEAD)?.try_into().ok()?);
-    let payload = rest.get(HEAD..HEAD.checked_add(length)?)?;
-    (length > 0 && crc32fast::hash(payload) == crc).then_some((payload, length))
+    let whole = read(path, file, all, |entry| {
+        state.apply(postcard::from_bytes(entry)?);
+        Ok(())
+    })?;
+    Ok((state, whole, all))
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::ledger_frames::{HEAD, MAGIC};
     use super::*;
     use crate::metrics::Measured;
     use crate::record::{OffsetRange, Position};
@@ -447,7 +396,8 @@ mod tests {
         let path = dir.path().join("ledger");
         written(&path);
         let whole = std::fs::read(&path).expect("reads");
-        let last = encode(&Entry::Committed(Entry::checkpoints(&[checkpoint("a", 5)], 0))).expect("encodes").len();
+        let last = Entry::Committed(Entry::checkpoints(&[checkpoint("a", 5)], 0));
+        let last = encode(&last, Vec::new()).expect("encodes").len();
         for missing in 1..last {
             std::fs::write(&path, &whole[..whole.len() - missing]).expect("writes");
             let mut ledger = Ledger::open(&path).expect("opens");
@@ -506,7 +456,8 @@ mod tests {
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), magic in any::<bool>()) {
             let mut all = if magic { MAGIC.to_vec() } else { Vec::new() };
             all.extend(bytes);
-            let _ = replay(Path::new("ledger"), &all);
+            let each = |entry: &[u8]| postcard::from_bytes::<Entry>(entry).map(drop);
+            let _ = read(Path::new("ledger"), &all[..], all.len() as u64, each);
         }
     }
 }

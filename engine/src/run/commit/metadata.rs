@@ -115,8 +115,13 @@ pub(super) fn put_split(
     for (stage, changes) in transforms {
         let prefix = Key::entries(group, &split, stage);
         if changes.is_whole() {
-            let gone = entries(metadata, &prefix).filter(|(entry, _)| !changes.has(entry));
-            all.extend(gone.map(|(entry, _)| (format!("{prefix}{entry}"), None)));
+            // Both in the order of their keys.
+            let mut there = changes.entries().map(|(entry, _)| entry).peekable();
+            let gone = entries(metadata, &prefix).map(|(entry, _)| entry).filter(|entry| {
+                while there.next_if(|there| there < entry).is_some() {}
+                there.peek() != Some(entry)
+            });
+            all.extend(gone.map(|entry| (format!("{prefix}{entry}"), None)));
         }
         all.extend(changes.entries().map(|(entry, bytes)| (format!("{prefix}{entry}"), bytes.map(<[u8]>::to_vec))));
     }
@@ -134,7 +139,7 @@ pub(in crate::run) fn split_state(metadata: &CommitMetadata, group: &str, value:
     let mut state = value.state.clone();
     for (stage, saved) in &mut state.transforms {
         let prefix = Key::entries(group, &value.split, stage);
-        entries(metadata, &prefix).for_each(|(entry, bytes)| saved.put_back(entry.to_owned(), bytes.clone()));
+        entries(metadata, &prefix).for_each(|(entry, bytes)| saved.put_back(entry, bytes));
     }
     state
 }

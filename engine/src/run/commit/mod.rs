@@ -9,6 +9,7 @@ mod checkpoint;
 mod committer;
 mod key;
 mod ledger;
+mod ledger_frames;
 mod ledger_log;
 mod log;
 mod metadata;

@@ -78,7 +78,7 @@ mod tests {
             let state = |(at, stages): (usize, BTreeMap<String, Stage>)| {
                 let transforms = stages.into_iter().map(|(stage, (version, entries))| {
                     let mut state = State::new(version);
-                    entries.into_iter().for_each(|(key, bytes)| state.put_back(key, bytes));
+                    entries.into_iter().for_each(|(key, bytes)| state.put_back(&key, &bytes));
                     (stage, state.saved_by("kind", at as u64))
                 });
                 let position = Position { offset: at as u64, records: at as u64 };

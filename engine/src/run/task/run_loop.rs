@@ -95,6 +95,10 @@ impl Task {
         self.live.measure_lag_by(self.reader.lag_meter());
         let mut looked = self.clock.now();
         let mut told = looked;
+        if self.may_go_back() {
+            // Before the first checkpoint: what a transform told then, it does not tell again.
+            self.chain.set_mark()?;
+        }
         if self.commits_at_start {
             self.take_checkpoint()?;
         }
@@ -280,17 +284,24 @@ impl Task {
             .help("a [dead_letter] lets the pipeline set such records aside and go on")
     }
 
+    /// Whether the transforms may have to go back to before a batch.
+    fn may_go_back(&self) -> bool {
+        self.writers.dead_letters.is_none() && self.chain.rejects()
+    }
+
     /// Puts rows through the transforms; `to` is where the reader stands after them.
     fn transform(&mut self, batch: Batch, to: Position) -> Result<()> {
         let rows = batch.rows() as u64;
         self.look_at_input(&batch);
         // Without a sink for dead letters a rejected row must stop the pipeline with what came before it committed: the
         // transforms then go back to before this batch, and take its beginning alone.
-        let may_reject = self.writers.dead_letters.is_none() && self.chain.rejects();
-        let retry = may_reject.then(|| Ok((self.chain.save()?, batch.clone()))).transpose()?;
+        let again = self.may_go_back().then(|| batch.clone());
+        if again.is_some() {
+            self.chain.set_mark()?;
+        }
         let out = self.chain.apply(batch)?;
-        if let (Some((states, batch)), Some(bad)) = (retry, out.dead.first()) {
-            self.chain.reset(&states)?;
+        if let (Some(batch), Some(bad)) = (again, out.dead.first()) {
+            self.chain.back_to_mark()?;
             let before = batch.source_offsets().partition_point(|offset| *offset < bad.source_offset);
             let at = Position {
                 offset: bad.source_offset.max(self.open.at.offset),

@@ -89,7 +89,11 @@ impl CompactedView {
         };
         let read = parse(value)?;
         if let (1, 0, None) = (read.count, chunk, self.chunks.get(key)) {
-            metadata.insert(key.to_owned(), read.part.unwrap_or_default());
+            let value = read.part.unwrap_or_default();
+            match metadata.get_mut(key) {
+                Some(before) => *before = value,
+                None => drop(metadata.insert(key.to_owned(), value)),
+            }
             return Some(key);
         }
         let chunks = self.chunks.entry(key.to_owned()).or_default();

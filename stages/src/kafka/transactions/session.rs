@@ -110,7 +110,8 @@ impl TransactionSession {
     fn records(&self, metadata: &[(String, Option<Vec<u8>>)], txn_id: u64) -> Vec<MetadataRecord> {
         let view = &self.reader.view;
         let record = |(key, value): &(String, Option<Vec<u8>>)| {
-            metadata_records::records(&self.pipeline, key, value.as_deref(), txn_id, view.chunks(key))
+            let chunks_before = if value.is_none() { view.chunks(key) } else { 0 };
+            metadata_records::records(&self.pipeline, key, value.as_deref(), txn_id, chunks_before)
         };
         metadata.iter().flat_map(record).collect()
     }
@@ -249,9 +250,8 @@ impl TransactionLog for TransactionSession {
     }
 
     fn decide(&mut self, transaction: &Transaction<'_>) -> Result<Decision> {
-        let mut all = transaction.metadata.clone();
-        all.push((last_transaction_key(&self.writer), Some(transaction.id.to_le_bytes().to_vec())));
-        all.extend(self.forgotten_keys.iter().map(|key| (key.clone(), None)));
+        let mut own = vec![(last_transaction_key(&self.writer), Some(transaction.id.to_le_bytes().to_vec()))];
+        own.extend(self.forgotten_keys.iter().map(|key| (key.clone(), None)));
         let buffers = transaction.outputs.iter().map(|output| {
             output
                 .downcast_ref::<RecordBuffer>()
@@ -264,7 +264,9 @@ impl TransactionLog for TransactionSession {
         let fences: Vec<_> = transaction.fencing_tokens.iter().map(fence).collect::<Result<_>>()?;
         let list = offset_list(transaction.source_offsets.iter().map(|(id, end)| (id, *end)))?;
         let offsets = (!fences.is_empty()).then_some(FencedOffsets { list, fences });
-        let metadata = (self.producer.commit_partition.topic(), self.records(&all, transaction.id));
+        let mut records = self.records(&transaction.metadata, transaction.id);
+        records.extend(self.records(&own, transaction.id));
+        let metadata = (self.producer.commit_partition.topic(), records);
         let contents = TransactionContents::new(buffers.collect::<Result<_>>()?, metadata, offsets);
         self.check_commit_topic()?;
         let decision = self.decide_or_learn(transaction.id, &contents)?;

@@ -6,6 +6,7 @@ use aqpipe_engine::Result;
 use aqpipe_engine::record::Batch;
 use aqpipe_engine::stage::{Output, State, StateChanges, Transform};
 
+use super::damaged::damaged;
 use super::field_binder::{FieldBinder, FieldSelection};
 use super::imputer::{Imputer, SavedStep, SeriesNames};
 use super::key_id::KeyId;
@@ -13,7 +14,8 @@ use super::key_table::KeyTable;
 use super::keyed_batch::KeyedBatch;
 use super::same_times::SameTimes;
 use super::sampling::SamplingCheck;
-use super::saved_entries::{self, FORMAT_VERSION, Header, SavedEntries, SavedKey, StepEntries, StepState};
+use super::saved_entries::{self, FORMAT_VERSION, Header, SavedEntries, StepEntries};
+use super::saved_key::{KeyWriter, StepState};
 use super::step::Method;
 
 /// The steps of a split.
@@ -65,15 +67,18 @@ impl ImputeChain {
         }
     }
 
-    fn put_key(&self, changes: &mut StateChanges, key: KeyId) -> Result<()> {
-        let name = self.keys.names()[key as usize].as_deref().map(str::to_owned);
-        let steps = self.steps.iter().map(|(_, imputer)| imputer.key_state(key)).collect();
-        saved_entries::put_key(changes, key, &SavedKey { name, steps })
+    fn put_keys(&self, changes: &mut StateChanges, keys: impl Iterator<Item = KeyId>) {
+        let mut saved = KeyWriter::default();
+        for key in keys {
+            saved.begin(self.keys.names()[key as usize].as_deref(), self.steps.len());
+            self.steps.iter().for_each(|(_, imputer)| imputer.write_key(key, &mut saved));
+            saved_entries::put_key(changes, key, &saved);
+        }
     }
 
     fn put_backlog(&self, changes: &mut StateChanges) -> Result<()> {
         for (number, batch) in self.backlog.iter().enumerate() {
-            saved_entries::put_backlog(changes, number, batch.to_ipc()?);
+            saved_entries::put_backlog(changes, number, &batch.to_ipc()?);
         }
         Ok(())
     }
@@ -157,13 +162,11 @@ impl Transform for ImputeChain {
     fn save(&self) -> Result<State> {
         let mut changes = StateChanges::whole(State::new(FORMAT_VERSION));
         saved_entries::put_header(&mut changes, &self.header())?;
-        for key in 0..self.keys.names().len() {
-            self.put_key(&mut changes, key as KeyId)?;
-        }
-        for (step, (_, imputer)) in self.steps.iter().enumerate() {
-            imputer.save_all(&mut StepEntries { changes: &mut changes, step })?;
-        }
         self.put_backlog(&mut changes)?;
+        self.put_keys(&mut changes, 0..self.keys.names().len() as KeyId);
+        for (step, (_, imputer)) in self.steps.iter().enumerate() {
+            imputer.save_all(&mut StepEntries { changes: &mut changes, step, scratch: Vec::new() })?;
+        }
         Ok(State::from(changes))
     }
 
@@ -176,21 +179,19 @@ impl Transform for ImputeChain {
         if whole || header != before.header {
             saved_entries::put_header(&mut changes, &header)?;
         }
-        let mut keys: Vec<KeyId> = (before.keys..self.keys.names().len()).map(|key| key as KeyId).collect();
-        self.steps.iter_mut().for_each(|(_, imputer)| imputer.take_changed(&mut keys));
-        keys.sort_unstable();
-        keys.dedup();
-        for key in keys {
-            self.put_key(&mut changes, key)?;
-        }
-        for (step, (_, imputer)) in self.steps.iter_mut().enumerate() {
-            imputer.save_changes(whole, &mut StepEntries { changes: &mut changes, step })?;
-        }
         // It does not grow: it goes through the steps with the next batch.
         if whole {
             self.put_backlog(&mut changes)?;
         } else {
             (self.backlog.len()..before.backlog).for_each(|part| saved_entries::remove_backlog(&mut changes, part));
+        }
+        let mut keys: Vec<KeyId> = (before.keys..self.keys.names().len()).map(|key| key as KeyId).collect();
+        self.steps.iter_mut().for_each(|(_, imputer)| imputer.take_changed(&mut keys));
+        keys.sort_unstable();
+        keys.dedup();
+        self.put_keys(&mut changes, keys.into_iter());
+        for (step, (_, imputer)) in self.steps.iter_mut().enumerate() {
+            imputer.save_changes(whole, &mut StepEntries { changes: &mut changes, step, scratch: Vec::new() })?;
         }
         self.saved = Some(Saved { header, keys: self.keys.names().len(), backlog: self.backlog.len() });
         Ok(Some(changes))
@@ -214,7 +215,7 @@ impl Transform for ImputeChain {
         let mut keys: Vec<Vec<StepState>> = self.steps.iter().map(|_| Vec::new()).collect();
         for (number, key) in saved.keys.into_iter().enumerate() {
             if self.keys.id(key.name.as_deref()) as usize != number || key.steps.len() != keys.len() {
-                return Err(saved_entries::damaged());
+                return Err(damaged());
             }
             keys.iter_mut().zip(key.steps).for_each(|(of_step, state)| of_step.push(state));
         }

@@ -5,12 +5,14 @@ use std::collections::btree_map::OccupiedEntry;
 
 use aqpipe_engine::{Error, Result};
 
+use super::damaged::damaged;
 use super::fill_policy::FillPolicy;
 use super::imputer::{Imputer, SavedStep, SeriesNames};
 use super::keyed_batch::KeyedBatch;
 use super::running_median::{RunningSample, Saving, fill_by_running_median};
-use super::saved_entries::{StepEntries, damaged};
-use super::value_pieces::{self, Numbers, ValuePieces, write_number, write_values};
+use super::saved_entries::StepEntries;
+use super::saved_numbers::{Numbers, write_number, write_values};
+use super::value_pieces::{self, ValuePieces};
 
 /// Distinct values of a split, over all keys and fields: some tens of megabytes in memory, and ten saved.
 const DISTINCT_VALUES_MAX: usize = 1_000_000;
@@ -158,7 +160,9 @@ fn pop(entry: Option<OccupiedEntry<'_, Ordered, u64>>) -> Option<Ordered> {
 }
 
 impl RunningSample for RunningMedian {
-    fn median(&mut self) -> Option<f64> {
+    type Scratch = ();
+
+    fn median(&mut self, _: &mut ()) -> Option<f64> {
         let (low, _) = self.low.last_key_value()?;
         match self.high.first_key_value() {
             Some((high, _)) if self.excess == 0 => Some(low.0.midpoint(high.0)),
@@ -198,17 +202,25 @@ impl RunningSample for RunningMedian {
 impl Imputer for ExpandingMedian {
     fn apply(&mut self, mut rows: KeyedBatch, names: &SeriesNames<'_>, out: &mut Vec<KeyedBatch>) -> Result<()> {
         let distinct = &mut self.distinct;
-        fill_by_running_median(&mut self.series, &mut rows, names.keys.len(), self.policy, |median, value| {
-            *distinct += usize::from(median.observe(value));
-            if *distinct <= DISTINCT_VALUES_MAX {
-                return Ok(());
-            }
-            let message =
-                format!("the median of all values so far has met more than {DISTINCT_VALUES_MAX} distinct values");
-            Err(Error::config(message).help(
+        let keys = names.keys.len();
+        fill_by_running_median(
+            &mut self.series,
+            &mut rows,
+            keys,
+            self.policy,
+            &mut (),
+            |median: &mut RunningMedian, value| {
+                *distinct += usize::from(median.observe(value));
+                if *distinct <= DISTINCT_VALUES_MAX {
+                    return Ok(());
+                }
+                let message =
+                    format!("the median of all values so far has met more than {DISTINCT_VALUES_MAX} distinct values");
+                Err(Error::config(message).help(
                 "use `window = N` with the median, `over = \"all\"` where the source ends, or the method `constant`",
             ))
-        })?;
+            },
+        )?;
         rows.order.ends().iter().for_each(|(key, _)| self.pieces.changed(*key));
         out.push(rows);
         Ok(())

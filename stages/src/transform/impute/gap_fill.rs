@@ -8,6 +8,7 @@ use aqpipe_engine::record::{CellQuality, Numbers};
 use aqpipe_engine::stage::BuildContext;
 use aqpipe_engine::{Error, Result};
 
+use super::first_held::FirstHeld;
 use super::gap_rule::{CellFill, GapOutcome, GapRule};
 use super::gap_state::GapState;
 use super::gaps::KeyedSeries;
@@ -19,7 +20,8 @@ use super::key_order::KeyOrder;
 use super::keyed_batch::KeyedBatch;
 use super::late_gaps::LateSeries;
 use super::row_set::RowSet;
-use super::saved_entries::{StepEntries, StepState};
+use super::saved_entries::StepEntries;
+use super::saved_key::{KeyWriter, StepState};
 
 /// Held batches before they are joined.
 const HELD_BATCHES_MAX: usize = 32;
@@ -34,6 +36,8 @@ pub(super) struct GapFill {
     /// The gap state before the held rows, by field and key.
     states: Vec<Vec<GapState>>,
     held: Vec<HeldRows>,
+    /// What the first of them waits for, while it alone decides.
+    first_held: Option<FirstHeld>,
     /// The keys of which the gap state changed since it was saved.
     changed: Vec<KeyId>,
     /// The numbers of the held parts that are saved, and the next one.
@@ -76,6 +80,7 @@ impl GapFill {
             rule,
             states: Vec::new(),
             held: Vec::new(),
+            first_held: None,
             changed: Vec::new(),
             saved: Vec::new(),
             next: 0,
@@ -154,6 +159,7 @@ impl GapFill {
 
     /// Processes batches together: emits the rows that are decided or released, and holds the others.
     fn process(&mut self, parts: Vec<HeldRows>, release: Release, out: &mut Vec<KeyedBatch>) -> Result<()> {
+        self.first_held = None;
         let rows: Vec<&KeyedBatch> = parts.iter().map(|part| &part.rows).collect();
         let joined = JoinedRows::of(&rows);
         let plan = self.plan(&joined, release);
@@ -242,6 +248,14 @@ impl GapFill {
         None
     }
 
+    /// Whether all held rows go on waiting, and new ones with them, as far as is known without a look at all of them.
+    fn all_wait(&mut self, new: &KeyedBatch) -> bool {
+        if self.first_held.is_none() {
+            self.first_held = FirstHeld::of(&self.held, &self.rule, &self.states);
+        }
+        self.first_held.as_mut().is_some_and(|first| first.still_waits(new))
+    }
+
     /// Emits the first so many held rows though they are not decided.
     fn give_up(&mut self, rows: usize, why: &str, out: &mut Vec<KeyedBatch>) -> Result<()> {
         self.given_up += rows as u64;
@@ -262,12 +276,16 @@ impl GapFill {
 
 impl Imputer for GapFill {
     fn apply(&mut self, rows: KeyedBatch, _names: &SeriesNames<'_>, out: &mut Vec<KeyedBatch>) -> Result<()> {
-        if !self.held.is_empty() {
-            self.process_held(&rows, out)?;
+        if self.all_wait(&rows) {
+            self.held.push(HeldRows::new(rows, self.clock.now()));
+        } else {
+            if !self.held.is_empty() {
+                self.process_held(&rows, out)?;
+            }
+            let mut parts = std::mem::take(&mut self.held);
+            parts.push(HeldRows::new(rows, self.clock.now()));
+            self.process(parts, Release::ONLY_DECIDED, out)?;
         }
-        let mut parts = std::mem::take(&mut self.held);
-        parts.push(HeldRows::new(rows, self.clock.now()));
-        self.process(parts, Release::ONLY_DECIDED, out)?;
         let held = self.held();
         if held > self.max_held {
             self.give_up(
@@ -306,30 +324,30 @@ impl Imputer for GapFill {
         keys.append(&mut self.changed);
     }
 
-    fn key_state(&self, key: KeyId) -> StepState {
-        let of_key = |keys: &Vec<GapState>| keys.get(key as usize).cloned().unwrap_or_default();
-        StepState::Fill(self.states.iter().map(of_key).collect())
+    fn write_key(&self, key: KeyId, out: &mut KeyWriter) {
+        out.fill(self.states.iter().map(|keys| keys.get(key as usize).unwrap_or(GapState::NONE)));
     }
 
     fn save_changes(&mut self, whole: bool, out: &mut StepEntries<'_>) -> Result<()> {
         let before = std::mem::take(&mut self.saved);
+        if !whole {
+            let is_kept = |number: &u64| self.held.iter().any(|part| part.saved_as == Some(*number));
+            before.iter().filter(|number| !is_kept(number)).for_each(|number| out.remove_held(*number));
+        }
         for part in &mut self.held {
             if part.saved_as.is_none() || whole {
-                out.put_held(self.next, part.rows.batch.to_ipc()?);
+                out.put_held(self.next, &part.rows.batch.to_ipc()?);
                 part.saved_as = Some(self.next);
                 self.next += 1;
             }
         }
         self.saved = self.held.iter().filter_map(|part| part.saved_as).collect();
-        if !whole {
-            before.iter().filter(|number| !self.saved.contains(number)).for_each(|number| out.remove_held(*number));
-        }
         if whole || self.saved != before { out.put_order(&self.saved) } else { Ok(()) }
     }
 
     fn save_all(&self, out: &mut StepEntries<'_>) -> Result<()> {
         for (number, part) in (0..).zip(&self.held) {
-            out.put_held(number, part.rows.batch.to_ipc()?);
+            out.put_held(number, &part.rows.batch.to_ipc()?);
         }
         out.put_order(&(0..self.held.len() as u64).collect::<Vec<_>>())
     }

@@ -3,7 +3,7 @@
 use aqpipe_engine::record::Provenance;
 
 use super::fill_policy::FillPolicy;
-use super::gap_state::Donor;
+use super::gap_state::{Donor, GapState};
 use super::gaps::{FieldCells, Gap};
 use super::row_set::RowSet;
 use super::step::{By, Method, Step};
@@ -97,6 +97,17 @@ impl GapRule {
     /// Whether a row's cell is missing and may be filled.
     pub(super) fn takes(&self, cells: &FieldCells<'_>, row: usize) -> bool {
         cells.is_missing(row) && self.policy.takes(cells.quality_at(row))
+    }
+
+    /// Whether the first missing cell behind a state waits for the next value, and for nothing else.
+    pub(super) fn waits_for_value(&self, state: &GapState) -> bool {
+        let (left, before) = state.last();
+        self.max_gap.is_none()
+            && match self.direction {
+                FillDirection::Forward => false,
+                FillDirection::Backward => self.limit.is_none() && self.max_age.is_none(),
+                FillDirection::Between => left.is_some() && self.limit.is_none_or(|limit| before < limit),
+            }
     }
 
     /// Fills a gap as far as it is decided. `last` says that the input has ended.

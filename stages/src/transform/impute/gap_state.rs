@@ -1,13 +1,17 @@
 //! What is known of a field and key before a row: the values that can be carried to it, by their times.
 
-use serde::{Deserialize, Serialize};
+use aqpipe_engine::Result;
+
+use super::damaged::damaged;
+use super::saved_numbers::{Numbers, write_few, write_number};
+use super::saved_times::Times;
 
 /// How many donors are remembered, so that a record that comes late is filled from those around its own time. Each takes
-/// some twenty bytes in every saved state, for each field and key.
+/// some three bytes in every saved state, for each field and key.
 pub(super) const DONORS_MAX: usize = 4;
 
 /// A value that can be carried: one that is present and not flagged `fail`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Donor {
     pub(super) value: f64,
     /// Its instant, in microseconds.
@@ -17,7 +21,7 @@ pub(super) struct Donor {
 }
 
 /// A donor, and the records since: those that came with times from its own up to that of the next donor.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Remembered {
     donor: Donor,
     since: u64,
@@ -39,11 +43,17 @@ pub(super) struct Place {
     pub(super) from: i64,
 }
 
+/// What the first byte of a saved state has beside the number of donors: whether there is a start, and a latest instant, and whether
+/// donors and numbers of records have all zeros in common.
+const HAS_START: u8 = 8;
+const HAS_LATEST: u8 = 16;
+const HAS_NUMBERS: u8 = 32;
+
 /// The last donors of a field and key, and the records since.
 ///
 /// The donors that came last are remembered, and the latest of all, whenever it came: a station that sends an old stretch again
 /// has its own donors there, and a record in order has the last one.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct GapState {
     /// In the order in which they came.
     donors: Vec<Remembered>,
@@ -56,6 +66,9 @@ pub(super) struct GapState {
 }
 
 impl GapState {
+    /// That of a field and key of which nothing came.
+    pub(super) const NONE: &GapState = &GapState { donors: Vec::new(), since: 0, start: None, latest: None };
+
     /// The latest donor, where there is one, and the records since, in order.
     pub(super) fn last(&self) -> (Option<Donor>, u64) {
         let last = self.donors.iter().max_by_key(|known| known.donor.time);
@@ -123,6 +136,63 @@ impl GapState {
         self.donors.push(Remembered { donor, since: 0 });
     }
 
+    /// Writes it in few bytes.
+    pub(super) fn write(&self, times: &mut Times, out: &mut Vec<u8>) {
+        let has_numbers = self.since > 0 || self.donors.iter().any(|known| known.since > 0 || known.donor.distance > 0);
+        let has = |is: bool, bit: u8| if is { bit } else { 0 };
+        out.push(
+            self.donors.len() as u8
+                | has(self.start.is_some(), HAS_START)
+                | has(self.latest.is_some(), HAS_LATEST)
+                | has(has_numbers, HAS_NUMBERS),
+        );
+        self.donors.iter().for_each(|known| times.write(known.donor.time, out));
+        [self.start, self.latest].into_iter().flatten().for_each(|time| times.write(time, out));
+        if has_numbers {
+            write_number(self.since, out);
+            for known in &self.donors {
+                write_number(known.since, out);
+                out.push(known.donor.distance);
+            }
+        }
+        if !self.donors.is_empty() {
+            write_few(self.donors.iter().map(|known| known.donor.value), out);
+        }
+    }
+
+    /// Reads what [`write`](Self::write) wrote.
+    pub(super) fn read(times: &mut Times, numbers: &mut Numbers<'_>) -> Result<GapState> {
+        let first = numbers.byte()?;
+        let count = usize::from(first & 7);
+        if count > DONORS_MAX || first >= 2 * HAS_NUMBERS {
+            return Err(damaged());
+        }
+        let mut at = [0; DONORS_MAX];
+        for time in &mut at[..count] {
+            *time = times.read(numbers)?;
+        }
+        let mut time = |bit: u8| (first & bit != 0).then(|| times.read(numbers)).transpose();
+        let (start, latest) = (time(HAS_START)?, time(HAS_LATEST)?);
+        let mut state = GapState { donors: Vec::with_capacity(count), since: 0, start, latest };
+        let known = |time: &i64| Remembered { donor: Donor { value: 0.0, time: *time, distance: 0 }, since: 0 };
+        state.donors.extend(at[..count].iter().map(known));
+        if first & HAS_NUMBERS != 0 {
+            // No run sees so many records that it could not count on.
+            let records = |numbers: &mut Numbers<'_>| numbers.number().map(|records| records.min(u64::MAX / 2));
+            state.since = records(numbers)?;
+            for known in &mut state.donors {
+                (known.since, known.donor.distance) = (records(numbers)?, numbers.byte()?);
+            }
+        }
+        if count > 0 {
+            let scale = numbers.byte()?;
+            for known in &mut state.donors {
+                known.donor.value = numbers.value(scale)?;
+            }
+        }
+        Ok(state)
+    }
+
     /// The last donor, in time, that is not later than an instant.
     fn not_later(donors: &mut [Remembered], time: i64) -> Option<&mut Remembered> {
         donors.iter_mut().filter(|known| known.donor.time <= time).max_by_key(|known| known.donor.time)
@@ -131,10 +201,56 @@ impl GapState {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn donor(time: i64) -> Donor {
         Donor { value: time as f64, time, distance: 0 }
+    }
+
+    proptest! {
+        #[test]
+        fn a_state_comes_back_as_it_was(records in vec((option::of(value()), time(), 0_u8..2), 0..12)) {
+            let mut state = GapState::default();
+            for (value, time, distance) in records {
+                match value {
+                    Some(value) => state.insert(Donor { value, time, distance: distance * 255 }),
+                    None => drop(state.push(time)),
+                }
+            }
+            let mut bytes = Vec::new();
+            state.write(&mut Times::default(), &mut bytes);
+            let mut numbers = Numbers::of(&bytes);
+            prop_assert_eq!(GapState::read(&mut Times::default(), &mut numbers).expect("reads"), state);
+            prop_assert!(numbers.is_empty());
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in vec(any::<u8>(), 0..60)) {
+            let mut numbers = Numbers::of(&bytes);
+            let _ = GapState::read(&mut Times::default(), &mut numbers);
+        }
+    }
+
+    fn value() -> impl Strategy<Value = f64> {
+        prop_oneof![(-9_999_i32..9_999).prop_map(|n| f64::from(n) / 10.0), -1e9..1e9, Just(-0.0)]
+    }
+
+    fn time() -> impl Strategy<Value = i64> {
+        prop_oneof![(0_i64..6).prop_map(|hour| hour * 3_600_000_000), any::<i64>()]
+    }
+
+    #[test]
+    fn a_state_in_order_takes_few_bytes() {
+        let mut state = GapState::default();
+        (1..=9).for_each(|hour| state.insert(Donor { value: 1.5, time: hour * 3_600_000_000, distance: 0 }));
+        let (mut times, mut first, mut next) = (Times::default(), Vec::new(), Vec::new());
+        state.write(&mut times, &mut first);
+        state.write(&mut times, &mut next);
+        assert!(first.len() < 25 && next.len() <= 12, "{} and {} bytes", first.len(), next.len());
     }
 
     #[test]

@@ -7,7 +7,8 @@ use aqpipe_engine::Result;
 
 use super::key_id::KeyId;
 use super::keyed_batch::KeyedBatch;
-use super::saved_entries::{Piece, StepEntries, StepState};
+use super::saved_entries::{Piece, StepEntries};
+use super::saved_key::{KeyWriter, StepState};
 
 /// The names of all keys and fields so far, by their numbers.
 pub(super) struct SeriesNames<'a> {
@@ -35,12 +36,12 @@ pub(super) trait Imputer: Send {
         0
     }
 
-    /// Tells the keys of which [`key_state`](Self::key_state) changed since the last call.
+    /// Tells the keys of which [`write_key`](Self::write_key) says something else than at the last call.
     fn take_changed(&mut self, _keys: &mut Vec<KeyId>) {}
 
-    /// The little that it knows of a key.
-    fn key_state(&self, _key: KeyId) -> StepState {
-        StepState::Nothing
+    /// Writes the little that it knows of a key.
+    fn write_key(&self, _key: KeyId, out: &mut KeyWriter) {
+        out.nothing();
     }
 
     /// Saves what changed since the last call beside the states of keys: values and held rows; everything where all is to be

@@ -1,7 +1,8 @@
 //! The entries of the saved state: one for each key, for each piece of a window and for each part of held rows, so that a
 //! checkpoint saves what changed.
 //!
-//! The numbers in the names of entries are hexadecimal and of one width, so that entries come in the order of their numbers.
+//! The numbers in the names of entries are hexadecimal and of one width, so that entries come in the order of their numbers. They are
+//! saved in the order of their names, which costs least.
 
 use std::collections::BTreeMap;
 
@@ -9,28 +10,14 @@ use aqpipe_engine::stage::{State, StateChanges};
 use aqpipe_engine::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::gap_state::GapState;
+use super::damaged::damaged;
+use super::entry_name::EntryName;
 use super::key_id::KeyId;
+use super::saved_key::{KeyWriter, SavedKey, read_key};
 use super::step::Method;
 
 /// The version of all entries.
-pub(super) const FORMAT_VERSION: u8 = 3;
-
-/// What a step knows of a key.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) enum StepState {
-    /// Nothing, or values that are saved in pieces.
-    Nothing,
-    /// By field, the gap state before the held rows.
-    Fill(Vec<GapState>),
-}
-
-impl StepState {
-    /// The error of a step that gets the state of another kind of step.
-    pub(super) fn foreign() -> Error {
-        Error::new("the saved state of `impute` is that of other steps")
-    }
-}
+pub(super) const FORMAT_VERSION: u8 = 4;
 
 /// The entry that says what the others are about. Its name is empty.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -41,25 +28,20 @@ pub(super) struct Header {
     pub(super) methods: Vec<Method>,
 }
 
-/// The entry of a key.
-#[derive(Serialize, Deserialize)]
-pub(super) struct SavedKey {
-    /// Its name.
-    pub(super) name: Option<String>,
-    /// What each step knows of it.
-    pub(super) steps: Vec<StepState>,
-}
-
-/// What a step saves beside what it knows of keys.
+/// What a step saves beside what it knows of keys: held rows, their order, and pieces, in this order.
 pub(super) struct StepEntries<'a> {
     pub(super) changes: &'a mut StateChanges,
     pub(super) step: usize,
+    /// Memory for one entry.
+    pub(super) scratch: Vec<u8>,
 }
 
 impl StepEntries<'_> {
     /// A piece of the values that a step keeps of a key.
-    pub(super) fn put_piece(&mut self, key: KeyId, number: u32, bytes: Vec<u8>) {
-        self.changes.put(piece(self.step, key, number), bytes);
+    pub(super) fn put_piece(&mut self, key: KeyId, number: u32, write: impl FnOnce(&mut Vec<u8>)) {
+        self.scratch.clear();
+        write(&mut self.scratch);
+        self.changes.put(piece(self.step, key, number), &self.scratch);
     }
 
     /// Removes a piece.
@@ -68,7 +50,7 @@ impl StepEntries<'_> {
     }
 
     /// A part of the rows that a step holds.
-    pub(super) fn put_held(&mut self, number: u64, bytes: Vec<u8>) {
+    pub(super) fn put_held(&mut self, number: u64, bytes: &[u8]) {
         self.changes.put(held(self.step, number), bytes);
     }
 
@@ -79,35 +61,39 @@ impl StepEntries<'_> {
 
     /// The parts in their order.
     pub(super) fn put_order(&mut self, numbers: &[u64]) -> Result<()> {
-        put(self.changes, format!("o{:02x}", self.step), &numbers)
+        put(self.changes, of_step(self.step, 'o'), &numbers)
     }
 }
 
-fn piece(step: usize, key: KeyId, number: u32) -> String {
-    format!("p{step:02x}.{key:08x}.{number:08x}")
+fn of_step(step: usize, kind: char) -> EntryName {
+    EntryName::of('s').hex(step as u64, 2).then(kind)
 }
 
-fn held(step: usize, number: u64) -> String {
-    format!("h{step:02x}.{number:016x}")
+fn piece(step: usize, key: KeyId, number: u32) -> EntryName {
+    of_step(step, 'p').hex(u64::from(key), 8).hex(u64::from(number), 8)
+}
+
+fn held(step: usize, number: u64) -> EntryName {
+    of_step(step, 'h').hex(number, 16)
 }
 
 /// Saves a value under a name.
-fn put<T: Serialize>(changes: &mut StateChanges, name: String, value: &T) -> Result<()> {
+fn put<T: Serialize>(changes: &mut StateChanges, name: impl AsRef<str>, value: &T) -> Result<()> {
     let bytes = postcard::to_stdvec(value).map_err(|e| Error::bug("a state that cannot be saved").because(e))?;
     changes.put(name, bytes);
     Ok(())
 }
 
 pub(super) fn put_header(changes: &mut StateChanges, header: &Header) -> Result<()> {
-    put(changes, String::new(), header)
+    put(changes, "", header)
 }
 
-pub(super) fn put_key(changes: &mut StateChanges, key: KeyId, saved: &SavedKey) -> Result<()> {
-    put(changes, format!("k{key:08x}"), saved)
+pub(super) fn put_key(changes: &mut StateChanges, key: KeyId, saved: &KeyWriter) {
+    changes.put(EntryName::of('k').hex(u64::from(key), 8), saved.bytes());
 }
 
 /// A part of the rows that waited for the steps of an earlier configuration.
-pub(super) fn put_backlog(changes: &mut StateChanges, number: usize, bytes: Vec<u8>) {
+pub(super) fn put_backlog(changes: &mut StateChanges, number: usize, bytes: &[u8]) {
     changes.put(backlog(number), bytes);
 }
 
@@ -115,8 +101,8 @@ pub(super) fn remove_backlog(changes: &mut StateChanges, number: usize) {
     changes.remove(backlog(number));
 }
 
-fn backlog(number: usize) -> String {
-    format!("b{number:08x}")
+fn backlog(number: usize) -> EntryName {
+    EntryName::of('b').hex(number as u64, 8)
 }
 
 /// All entries, read back.
@@ -151,20 +137,29 @@ impl<'a> SavedEntries<'a> {
                 saved.held.resize_with(steps, Vec::new);
                 continue;
             };
-            let numbers: Vec<u64> = name[1..]
-                .split('.')
-                .map(|number| u64::from_str_radix(number, 16).map_err(|_| damaged()))
-                .collect::<Result<_>>()?;
-            match (kind, numbers.as_slice()) {
-                ('b', [_]) => saved.backlog.push(bytes),
-                ('k', [key]) if *key == saved.keys.len() as u64 => saved.keys.push(decode(bytes)?),
-                ('h', [step, number]) => drop(parts.insert((*step as usize, *number), bytes)),
-                ('o', [step]) => drop(orders.insert(*step as usize, decode(bytes)?)),
-                ('p', [step, key, _]) => {
-                    let key = KeyId::try_from(*key).ok().filter(|key| (*key as usize) < saved.keys.len());
-                    let pieces = saved.pieces.get_mut(*step as usize);
-                    let (Some(key), Some(pieces)) = (key, pieces) else { return Err(damaged()) };
-                    pieces.push(Piece { key, bytes });
+            match kind {
+                'b' => saved.backlog.push(bytes),
+                'k' => {
+                    if name_number(&name[1..])? != saved.keys.len() as u64 {
+                        return Err(damaged());
+                    }
+                    saved.keys.push(read_key(bytes)?);
+                }
+                's' => {
+                    let (step, kind, number) = step_name(&name[1..])?;
+                    match kind {
+                        'h' => drop(parts.insert((step, name_number(number)?), bytes)),
+                        'o' => drop(orders.insert(step, decode(bytes)?)),
+                        _ => {
+                            let (key, _) = number.split_at_checked(8).ok_or_else(damaged)?;
+                            let key = name_number(key)? as KeyId;
+                            let pieces = saved.pieces.get_mut(step).ok_or_else(damaged)?;
+                            if key as usize >= saved.keys.len() {
+                                return Err(damaged());
+                            }
+                            pieces.push(Piece { key, bytes });
+                        }
+                    }
                 }
                 _ => return Err(damaged()),
             }
@@ -179,11 +174,18 @@ impl<'a> SavedEntries<'a> {
     }
 }
 
-fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
-    postcard::from_bytes(bytes).map_err(|e| damaged().because(e))
+/// The number of a step, what kind of entry it is, and the numbers behind.
+fn step_name(name: &str) -> Result<(usize, char, &str)> {
+    let at = name.find(['h', 'o', 'p']).ok_or_else(damaged)?;
+    let (step, rest) = name.split_at(at);
+    let kind = rest.chars().next().ok_or_else(damaged)?;
+    Ok((name_number(step)? as usize, kind, &rest[1..]))
 }
 
-/// The error of a state that does not fit together.
-pub(super) fn damaged() -> Error {
-    Error::new("the saved state of `impute` cannot be read")
+fn name_number(digits: &str) -> Result<u64> {
+    u64::from_str_radix(digits, 16).map_err(|_| damaged())
+}
+
+fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
+    postcard::from_bytes(bytes).map_err(|e| damaged().because(e))
 }

@@ -1,7 +1,5 @@
 //! Fills by the median of the last so many observed values.
 
-use std::collections::VecDeque;
-
 use aqpipe_engine::Result;
 
 use super::fill_policy::FillPolicy;
@@ -9,7 +7,8 @@ use super::imputer::{Imputer, SavedStep, SeriesNames};
 use super::keyed_batch::KeyedBatch;
 use super::running_median::{RunningSample, Saving, fill_by_running_median};
 use super::saved_entries::StepEntries;
-use super::value_pieces::{self, ValuePieces, write_values};
+use super::value_pieces::{self, ValuePieces};
+use super::window::{Scratch, Window};
 
 /// Fills by the median of the last so many observed values.
 pub(super) struct WindowMedian {
@@ -17,11 +16,12 @@ pub(super) struct WindowMedian {
     series: Vec<Vec<RecentValues>>,
     pieces: ValuePieces,
     policy: FillPolicy,
+    scratch: Scratch,
 }
 
 #[derive(Default)]
 struct RecentValues {
-    values: VecDeque<f64>,
+    values: Window,
     /// The median until another value comes: every row of a gap asks for it.
     median: Option<f64>,
     saving: Saving,
@@ -29,19 +29,16 @@ struct RecentValues {
 
 impl WindowMedian {
     pub(super) fn new(length: usize, policy: FillPolicy) -> WindowMedian {
-        WindowMedian { length, series: Vec::new(), pieces: ValuePieces::default(), policy }
+        WindowMedian { length, series: Vec::new(), pieces: ValuePieces::default(), policy, scratch: Scratch::default() }
     }
 }
 
 impl RunningSample for RecentValues {
-    fn median(&mut self) -> Option<f64> {
-        if self.median.is_none() && !self.values.is_empty() {
-            let mut values: Vec<f64> = self.values.iter().copied().collect();
-            let middle = values.len() / 2;
-            let even = values.len().is_multiple_of(2);
-            let (below, high, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
-            let low = if even { below.iter().copied().max_by(f64::total_cmp) } else { None };
-            self.median = Some(low.unwrap_or(*high).midpoint(*high));
+    type Scratch = Scratch;
+
+    fn median(&mut self, scratch: &mut Scratch) -> Option<f64> {
+        if self.median.is_none() {
+            self.median = self.values.median(scratch);
         }
         self.median
     }
@@ -59,21 +56,17 @@ impl RunningSample for RecentValues {
     }
 
     fn write_open(&self, out: &mut Vec<u8>) {
-        let first = self.values.len().saturating_sub(self.saving.open);
-        write_values(self.values.range(first..).copied(), out);
+        self.values.write_last(self.saving.open(), out);
     }
 
     fn write_all(&self, out: &mut Vec<u8>) {
-        write_values(self.values.iter().copied(), out);
+        self.values.write_last(usize::MAX, out);
     }
 }
 
 impl RecentValues {
     fn add(&mut self, value: f64, length: usize) {
-        while self.values.len() >= length {
-            self.values.pop_front();
-        }
-        self.values.push_back(value);
+        self.values.push(value, length);
         self.median = None;
         self.saving.add();
     }
@@ -81,11 +74,12 @@ impl RecentValues {
 
 impl Imputer for WindowMedian {
     fn apply(&mut self, mut rows: KeyedBatch, names: &SeriesNames<'_>, out: &mut Vec<KeyedBatch>) -> Result<()> {
-        let length = self.length;
-        fill_by_running_median(&mut self.series, &mut rows, names.keys.len(), self.policy, |recent, value| {
+        let (length, keys) = (self.length, names.keys.len());
+        let add = |recent: &mut RecentValues, value| {
             recent.add(value, length);
             Ok(())
-        })?;
+        };
+        fill_by_running_median(&mut self.series, &mut rows, keys, self.policy, &mut self.scratch, add)?;
         rows.order.ends().iter().for_each(|(key, _)| self.pieces.changed(*key));
         out.push(rows);
         Ok(())

@@ -22,7 +22,7 @@ use crate::reading::NumberReader;
 use crate::same_time::SameTime;
 use crate::warn_once::WarnOnce;
 
-const PIVOT_FORMAT_VERSION: u8 = 2;
+const PIVOT_FORMAT_VERSION: u8 = 3;
 /// Names that get a column: more are no names of measurements.
 const NAMES_MAX: usize = 1_000;
 
@@ -53,14 +53,19 @@ pub(super) struct Pivoter {
     warned: Arc<WarnOnce>,
 }
 
+/// The entry that says what the others are about. Its name is empty; the others are those of the keys, by their numbers, so that a
+/// checkpoint saves the keys whose rows changed.
 #[derive(Serialize, Deserialize)]
 struct Saved {
     kept: Vec<Field>,
     names: Vec<String>,
     key: Option<String>,
-    keys: Vec<(Option<String>, KeyRows)>,
     late: LateValues,
 }
+
+/// The entry of a key: its name and its rows.
+#[derive(Serialize)]
+struct SavedKey<'a>(Option<&'a str>, &'a KeyRows);
 
 impl Pivoter {
     pub(super) fn new(settings: Settings, cx: &BuildContext) -> Pivoter {
@@ -281,10 +286,13 @@ impl Transform for Pivoter {
             kept: self.layout.kept.clone(),
             names: self.layout.names.iter().map(|name| name.to_string()).collect(),
             key: text(&self.layout.key),
-            keys: self.rows.iter().map(|(key, rows)| (key.map(str::to_owned), rows.clone())).collect(),
             late: self.late.clone(),
         };
-        State::of(PIVOT_FORMAT_VERSION, &saved)
+        let mut state = State::of(PIVOT_FORMAT_VERSION, &saved)?;
+        for (number, (key, rows)) in self.rows.iter().enumerate() {
+            state.insert(format!("{number:08x}"), &SavedKey(key, rows))?;
+        }
+        Ok(state)
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
@@ -294,7 +302,17 @@ impl Transform for Pivoter {
         let now = self.clock.now();
         (self.layout.kept, self.layout.key) = (saved.kept, saved.key.map(Arc::from));
         (self.late, self.bound) = (saved.late, PerLayout::default());
-        for (key, mut rows) in saved.keys {
+        let mut keys = Vec::new();
+        for (name, bytes) in state.entries(PIVOT_FORMAT_VERSION)?.filter(|(name, _)| !name.is_empty()) {
+            // They come in the order of their numbers.
+            if u32::from_str_radix(name, 16).ok() != Some(keys.len() as u32) {
+                return Err(Error::new("the saved state of `pivot` cannot be read"));
+            }
+            let key: (Option<String>, KeyRows) = postcard::from_bytes(bytes)
+                .map_err(|e| Error::new("the saved state of `pivot` cannot be read").because(e))?;
+            keys.push(key);
+        }
+        for (key, mut rows) in keys {
             for row in rows.open.values_mut() {
                 row.arrived = Some(now);
                 self.held += row.records();
