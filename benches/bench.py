@@ -60,7 +60,7 @@ class Bench:
     """A directory of its own, with an Apache Kafka where one is wanted, for as long as the `with` lasts."""
 
     def __init__(self, options, kafka=True, properties=()):
-        self.aqpipe, self.port, self.kafka, self.properties = options.aqpipe.resolve(), options.port, kafka, properties
+        self.aqpipe, self.port, self.kafka, self.properties = options.aqpipe.absolute(), options.port, kafka, properties
         self.brokers = f"127.0.0.1:{options.port}"
         self.processes, self.admin_client = [], None
 

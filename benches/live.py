@@ -24,7 +24,7 @@ IDLE_SECONDS = 10
 
 def starts(home, options):
     """Medians of wall seconds, by the way and the binary."""
-    binaries = {"": home.aqpipe} | ({"before": options.against.resolve()} if options.against else {})
+    binaries = {"": home.aqpipe} | ({"before": options.against.absolute()} if options.against else {})
     topic = home.topic("starts", 3)
     home.send(topic, bench.messages(1, 100))
     rows = bench.write_csv(home.work / "starts.csv", 100)
