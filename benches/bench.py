@@ -135,14 +135,14 @@ class Bench:
     def admin(self):
         if self.admin_client is None:
             from confluent_kafka.admin import AdminClient
-            self.admin_client = AdminClient({"bootstrap.servers": self.brokers, "log_level": 3})
+            self.admin_client = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0})
         return self.admin_client
 
     def producer(self, **config):
         from confluent_kafka import Producer
         config = {key.replace("_", "."): value for key, value in config.items()}
         return Producer({"bootstrap.servers": self.brokers, "linger.ms": 20, "compression.type": "lz4",
-                         "queue.buffering.max.messages": 1_000_000, "log_level": 3} | config)
+                         "queue.buffering.max.messages": 1_000_000, "log_level": 0} | config)
 
     def send(self, topic, messages):
         """Sends (key, value, partition or -1); returns how many."""

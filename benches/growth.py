@@ -161,7 +161,7 @@ def pipelines(inputs, n):
 
 def stages(inputs, n):
     name = inputs.name("stages")
-    return [inputs.bench.pipeline(name, bench.csv_source(inputs.csv(50_000)), RANGES * n, NULL)]
+    return [inputs.bench.pipeline(name, bench.csv_source(inputs.csv(500_000)), RANGES * n, NULL)]
 
 
 def validated(inputs, n):
@@ -201,7 +201,7 @@ DIMENSIONS = [
     Dimension("partitions", "partitions of 5,000 records: Kafka → CSV", decades(1, 100), partitions),
     Dimension("files", "files in the directory of a pipeline with 12 partitions that starts", decades(10_000, 1_000_000), files),
     Dimension("pipelines", "pipelines in a process, each 2,000 records: Kafka → CSV", decades(1, 100), pipelines),
-    Dimension("stages", "stages (`range_check`) over 50,000 records", decades(1, 100), stages),
+    Dimension("stages", "stages (`range_check`) over 500,000 records", decades(1, 100), stages),
     Dimension("validated", "stages that `validate` checks", decades(10, 1_000), validated),
     Dimension("held", "rows held back by a fill, with files of 100 records", decades(1_000, 100_000), held),
     Dimension("state", "size of the window of a median, 10 stations, records in proportion, into Kafka", decades(100, 30_000), state),

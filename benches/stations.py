@@ -87,7 +87,7 @@ def many(home, way, number):
     return [whole.cpu / count * 1e6, whole.wall, whole.memory]
 
 
-HEAD = ["Kafka to", "CPU s a million", "wall s", "MiB", "% of a core at 100/s", "MB/s to disk", "MiB", "restart: wall s", "CPU s", "MiB"]
+HEAD = ["Kafka to", "CPU s a million", "wall s", "MiB", "% of a core at 100/s", "MB/s to disk", "MiB then", "restart: wall s", "CPU s", "MiB"]
 
 
 def row(name, rounds):
