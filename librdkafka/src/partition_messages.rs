@@ -26,14 +26,32 @@ pub struct PartitionMessages<C: ConsumerContext> {
     taken: Vec<Message>,
     /// Room for a call, empty between calls.
     room: Vec<*mut sys::rd_kafka_message_t>,
-    queue: Handle<sys::rd_kafka_queue_t>,
-    /// Keeps the client alive, of which the queue and the messages are parts.
-    consumer: Arc<BaseConsumer<C>>,
+    queue: Arc<PartitionQueue<C>>,
 }
 
 // SAFETY: the library's objects may be used and given back on any thread; only `room` keeps this type from being `Send`, and it
 // is empty between calls.
 unsafe impl<C: ConsumerContext> Send for PartitionMessages<C> {}
+
+/// The queue of a partition in the library.
+pub struct PartitionQueue<C: ConsumerContext> {
+    queue: Handle<sys::rd_kafka_queue_t>,
+    /// Keeps the client alive, of which the queue and its messages are parts. Dropped after the queue.
+    consumer: Arc<BaseConsumer<C>>,
+}
+
+// SAFETY: the library's queues may be used and given back on any thread.
+unsafe impl<C: ConsumerContext> Send for PartitionQueue<C> {}
+// SAFETY: the library locks a queue where it uses one.
+unsafe impl<C: ConsumerContext> Sync for PartitionQueue<C> {}
+
+impl<C: ConsumerContext> PartitionQueue<C> {
+    /// Ends the wait for messages of this partition, or the next one.
+    pub fn wake(&self) {
+        // SAFETY: the queue is alive.
+        unsafe { sys::rd_kafka_queue_yield(self.queue.as_ptr()) };
+    }
+}
 
 /// What the queue of a partition holds.
 #[derive(Debug)]
@@ -57,18 +75,19 @@ impl<C: ConsumerContext> PartitionMessages<C> {
         let queue = unsafe { Handle::own(queue, sys::rd_kafka_queue_destroy) }?;
         // SAFETY: the queue is alive; null stands for no other queue.
         unsafe { sys::rd_kafka_queue_forward(queue.as_ptr(), std::ptr::null_mut()) };
-        let room = Vec::with_capacity(BATCH_MESSAGES);
-        Some(PartitionMessages {
-            taken: Vec::with_capacity(BATCH_MESSAGES),
-            room,
-            queue,
-            consumer: Arc::clone(consumer),
-        })
+        let queue = Arc::new(PartitionQueue { queue, consumer: Arc::clone(consumer) });
+        let (taken, room) = (Vec::with_capacity(BATCH_MESSAGES), Vec::with_capacity(BATCH_MESSAGES));
+        Some(PartitionMessages { taken, room, queue })
     }
 
     /// The consumer that the partition belongs to.
     pub fn consumer(&self) -> &Arc<BaseConsumer<C>> {
-        &self.consumer
+        &self.queue.consumer
+    }
+
+    /// The queue itself, to end a wait from another thread.
+    pub fn queue(&self) -> &Arc<PartitionQueue<C>> {
+        &self.queue
     }
 
     /// Whether messages were taken that [`next`](Self::next) has not handed out yet.
@@ -100,8 +119,9 @@ impl<C: ConsumerContext> PartitionMessages<C> {
         let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         self.room.reserve(most);
         // SAFETY: the queue is alive, and there is room for `most` pointers behind `room`, which is empty.
-        let count =
-            unsafe { sys::rd_kafka_consume_batch_queue(self.queue.as_ptr(), millis, self.room.as_mut_ptr(), most) };
+        let count = unsafe {
+            sys::rd_kafka_consume_batch_queue(self.queue.queue.as_ptr(), millis, self.room.as_mut_ptr(), most)
+        };
         // A negative count is an error of the call, which took nothing.
         let count = usize::try_from(count).unwrap_or(0).min(most);
         // SAFETY: the library has written so many pointers.

@@ -133,3 +133,20 @@ fn there_is_no_queue_of_what_can_be_no_partition() {
     let consumer = Arc::new(consumer);
     assert!(PartitionMessages::split(&consumer, "a\0b", 0).is_none());
 }
+
+#[test]
+fn a_wait_is_ended_from_another_thread_be_it_before_or_meanwhile() {
+    let cluster = cluster();
+    let (_consumer, mut reader) = reader(&cluster.bootstrap_servers());
+    take(&mut reader);
+    reader.next().expect("the end");
+    reader.queue().wake();
+    reader.take(LONG * 10);
+    let queue = Arc::clone(reader.queue());
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| reader.take(LONG * 10));
+        queue.wake();
+        waiting.join().expect("no panic");
+    });
+    assert!(!reader.has_taken());
+}

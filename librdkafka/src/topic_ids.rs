@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char};
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::client::Client;
@@ -12,9 +12,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka_sys as sys;
 
 use crate::handle::Handle;
-
-/// Room for a message of the library about an option that it does not take.
-const WORDS: usize = 256;
+use crate::question::{Question, no_memory};
 
 /// The id that brokers give a topic when it is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,11 +66,6 @@ pub fn topic_ids<C: ClientContext>(
         return Ok(BTreeMap::new());
     }
     let event = describe(client, &names, timeout)?;
-    // SAFETY: the event is alive until the end of this function.
-    match unsafe { sys::rd_kafka_event_error(event.as_ptr()) } {
-        sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => {}
-        error => return Err(KafkaError::Global(error.into())),
-    }
     // SAFETY: the event is alive; the call returns null for an event of another kind.
     let result = unsafe { sys::rd_kafka_event_DescribeTopics_result(event.as_ptr()) };
     if result.is_null() {
@@ -96,43 +89,15 @@ fn describe<C: ClientContext>(
     names: &[CString],
     timeout: Duration,
 ) -> Result<Handle<sys::rd_kafka_event_t>, KafkaError> {
-    let no_memory = || KafkaError::AdminOpCreation("librdkafka made no request".to_owned());
-    let started = Instant::now();
-    let rk = client.native_ptr();
     let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
     // SAFETY: `pointers` are as many strings as is said, alive during the call; the library copies them.
     let topics = unsafe { sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len()) };
     // SAFETY: the collection is new, and this is the function that gives one back.
     let topics = unsafe { Handle::own(topics, sys::rd_kafka_TopicCollection_destroy) }.ok_or_else(no_memory)?;
-    let kind = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
-    // SAFETY: `client` keeps `rk` alive.
-    let options = unsafe { sys::rd_kafka_AdminOptions_new(rk, kind) };
-    // SAFETY: the options are new, and this is the function that gives them back.
-    let options = unsafe { Handle::own(options, sys::rd_kafka_AdminOptions_destroy) }.ok_or_else(no_memory)?;
-    let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX).max(1);
-    let mut words: [c_char; WORDS] = [0; WORDS];
-    // SAFETY: the options are alive, and `words` is as long as is said.
-    let set = unsafe {
-        sys::rd_kafka_AdminOptions_set_request_timeout(options.as_ptr(), millis, words.as_mut_ptr(), words.len())
-    };
-    if set != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-        return Err(KafkaError::Global(set.into()));
-    }
-    // SAFETY: `client` keeps `rk` alive.
-    let queue = unsafe { sys::rd_kafka_queue_new(rk) };
-    // SAFETY: the queue is new, and this is the function that gives one back. An answer that comes later than that is
-    // dropped by the library, which counts who refers to a queue.
-    let queue = unsafe { Handle::own(queue, sys::rd_kafka_queue_destroy) }.ok_or_else(no_memory)?;
+    let question = Question::new(client, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout)?;
     // SAFETY: all four are alive; the library keeps what it needs of them beyond the call.
-    unsafe { sys::rd_kafka_DescribeTopics(rk, topics.as_ptr(), options.as_ptr(), queue.as_ptr()) };
-    // The answer comes in time, be it that there was none; a little longer, so that it is that one.
-    let left = timeout.saturating_sub(started.elapsed()) + Duration::from_millis(200);
-    let left = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: the queue is alive, and nobody else polls it.
-    let event = unsafe { sys::rd_kafka_queue_poll(queue.as_ptr(), left) };
-    // SAFETY: whoever polls owns the event, and this is the function that gives one back.
-    let event = unsafe { Handle::own(event, sys::rd_kafka_event_destroy) };
-    event.ok_or(KafkaError::Global(Code::OperationTimedOut))
+    unsafe { sys::rd_kafka_DescribeTopics(client.native_ptr(), topics.as_ptr(), question.options(), question.queue()) };
+    question.answer()
 }
 
 /// The name and the id of a topic that was described.

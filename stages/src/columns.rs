@@ -45,6 +45,14 @@ impl NumberBuilder {
         self.quality.push(quality.0);
     }
 
+    /// Takes away the cells behind so many rows.
+    fn truncate(&mut self, rows: usize) {
+        self.values.truncate(rows);
+        self.quality.truncate(rows);
+        let kept = self.missing.partition_point(|row| (*row as usize) < rows);
+        self.missing.truncate(kept);
+    }
+
     /// The last cell's quality, and whether it has no value; `None` without rows.
     #[inline]
     pub(crate) fn last(&mut self) -> Option<(&mut u32, bool)> {
@@ -148,6 +156,16 @@ impl RowsBuilder {
     /// How many rows there are.
     pub(crate) fn len(&self) -> usize {
         self.time.len()
+    }
+
+    /// Takes away the measurements of a row that was begun, and is not added.
+    pub(crate) fn forget_begun_row(&mut self) {
+        let rows = self.len();
+        for column in &mut self.columns {
+            if let ColumnBuilder::Number(numbers) = column {
+                numbers.truncate(rows);
+            }
+        }
     }
 
     /// The rows as a batch. `layout` is the one that they were begun with, with fields of unknown kind made numbers.

@@ -149,6 +149,23 @@ mod tests {
         }
 
         #[test]
+        fn short_decimals_equal_what_the_standard_library_reads(
+            text in r"[+-]?([0-9]{0,8}|[0-9]{0,8}\.[0-9]{0,8}|[0-9.]{0,9}|[0-9.:/,; A-Za-z-]{1,9})",
+            comma in any::<bool>(),
+        ) {
+            let expected = text.parse::<f64>().ok().filter(|number| number.is_finite()).map(f64::to_bits);
+            let (text, decimal) = if comma { (text.replace(',', "x").replace('.', ","), b',') } else { (text, b'.') };
+            prop_assert_eq!(parse_f64(text.as_bytes(), decimal).map(f64::to_bits), expected, "{}", text);
+        }
+
+        #[test]
+        fn no_eight_bytes_are_a_number_that_others_do_not_read(bytes in proptest::collection::vec(any::<u8>(), 0..9)) {
+            let text = std::str::from_utf8(&bytes).ok();
+            let expected = text.and_then(|text| text.parse::<f64>().ok()).filter(|number| number.is_finite());
+            prop_assert_eq!(parse_f64(&bytes, b'.').map(f64::to_bits), expected.map(f64::to_bits), "{:?}", bytes);
+        }
+
+        #[test]
         fn every_float_reads_back_as_itself(bits in any::<u64>()) {
             let number = f64::from_bits(bits);
             prop_assume!(number.is_finite());

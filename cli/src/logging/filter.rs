@@ -30,7 +30,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for PipelineFilter {
         let is_periodic = metadata.target() == MONITOR_TARGET && metadata.fields().field(ALERT_FIELD).is_none();
         let is_left_out =
             (self.has_status_line && is_periodic) || (!self.takes_summary && metadata.target() == SUMMARY_TARGET);
-        metadata.is_span() || (*metadata.level() <= self.max_level && !is_left_out)
+        // What the client library's wrapper says of its own queues, of which nobody has to know.
+        let is_inner = metadata.target() == "rdkafka::consumer::base_consumer";
+        metadata.is_span() || (*metadata.level() <= self.max_level && !is_left_out && !is_inner)
     }
 
     fn event_enabled(&self, event: &Event<'_>, context: &Context<'_, S>) -> bool {

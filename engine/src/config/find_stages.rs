@@ -1,5 +1,7 @@
 //! Finds the tables of stages in a document.
 
+use std::collections::{HashMap, HashSet};
+
 use super::diagnostics::Diagnostic;
 use super::document::Document;
 use super::node::{Node, Value};
@@ -14,7 +16,7 @@ pub(super) fn find_stages<'a>(
     schemas: &'a Schemas<'a>,
     problems: &mut Vec<Diagnostic>,
 ) -> Vec<StageTable<'a>> {
-    let mut finder = StageFinder { schemas, problems, ids: Vec::new() };
+    let mut finder = StageFinder { schemas, problems, ids: HashSet::new() };
     let mut stages = Vec::new();
     for role in Role::ALL {
         let Some(node) = document.root.table().and_then(|table| table.get(role.key())) else {
@@ -39,7 +41,7 @@ struct StageFinder<'a, 'p> {
     schemas: &'a Schemas<'a>,
     problems: &'p mut Vec<Diagnostic>,
     /// The ids so far.
-    ids: Vec<String>,
+    ids: HashSet<String>,
 }
 
 impl<'a> StageFinder<'a, '_> {
@@ -140,7 +142,7 @@ impl<'a> StageFinder<'a, '_> {
                 Diagnostic::error(format!("two stages have the id `{id}`")).label("an `id` names one stage")
             }
             Value::Text(id) => {
-                self.ids.push(id.clone());
+                self.ids.insert(id.clone());
                 return Some(id.clone());
             }
             _ => Diagnostic::error(format!("`id` of a {role} must be a string")),
@@ -152,17 +154,21 @@ impl<'a> StageFinder<'a, '_> {
 
 /// Makes labels unique within a role: a second `impute` becomes `impute 2`. An `id` stays.
 fn number_labels(stages: &mut [StageTable<'_>]) {
-    let mut taken: Vec<(Role, String)> = Vec::new();
     let is_id = |stage: &StageTable<'_>| stage.stage_type.is_none_or(|known| known.descriptor.name != stage.label);
-    taken.extend(stages.iter().filter(|stage| is_id(stage)).map(|stage| (stage.role, stage.label.clone())));
+    let ids = stages.iter().filter(|stage| is_id(stage)).map(|stage| (stage.role, stage.label.clone()));
+    let mut taken: HashSet<(Role, String)> = ids.collect();
+    // The last number of each, so that many stages of one type are numbered in one pass.
+    let mut numbers: HashMap<(Role, String), usize> = HashMap::new();
     for stage in stages.iter_mut().filter(|stage| !is_id(stage)) {
-        let plain = stage.label.clone();
-        let mut number = 1;
-        while taken.contains(&(stage.role, stage.label.clone())) {
-            number += 1;
-            stage.label = format!("{plain} {number}");
-        }
-        taken.push((stage.role, stage.label.clone()));
+        let plain = std::mem::take(&mut stage.label);
+        let number = numbers.entry((stage.role, plain.clone())).or_default();
+        stage.label = loop {
+            *number += 1;
+            let label = if *number == 1 { plain.clone() } else { format!("{plain} {number}") };
+            if taken.insert((stage.role, label.clone())) {
+                break label;
+            }
+        };
     }
 }
 

@@ -364,6 +364,7 @@ impl SourceContext for Shared {
             commits_at_start,
             commits_at_end: self.exclusive,
             open,
+            waker: None,
         };
         let tasks = Arc::clone(&self.tasks);
         let started = spawn(&format!("split {id}"), &self.span, move || {

@@ -12,6 +12,7 @@ use super::reconfigure::Reconfiguration;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::record::SplitId;
+use crate::stage::Waker;
 
 /// How much state the checkpoints under way may have together: of a large state, two that are whole take as much memory as the state
 /// does twice.
@@ -34,6 +35,8 @@ pub(super) struct TaskHandle {
     signal: AtomicU8,
     has_reconfiguration: AtomicBool,
     reconfiguration: Mutex<Option<Arc<Reconfiguration>>>,
+    /// Ends the wait of the task for records.
+    waker: Mutex<Option<Waker>>,
 }
 
 impl fmt::Debug for TaskHandle {
@@ -62,6 +65,19 @@ impl TaskHandle {
     fn raise(&self, signal: TaskSignal) {
         // A signal is never taken back: a revoked split does not drain.
         self.signal.fetch_max(signal as u8, Ordering::AcqRel);
+        self.wake();
+    }
+
+    /// Takes what ends the wait of the task for records, before it looks at its signal; `None` at its end.
+    pub(super) fn set_waker(&self, waker: Option<Waker>) {
+        *self.waker.lock() = waker;
+    }
+
+    fn wake(&self) {
+        let waker = self.waker.lock().clone();
+        if let Some(wake) = waker {
+            wake();
+        }
     }
 }
 
@@ -203,6 +219,7 @@ impl Tasks {
         for entry in self.state.lock().splits.values() {
             *entry.handle.reconfiguration.lock() = Some(Arc::clone(reconfiguration));
             entry.handle.has_reconfiguration.store(true, Ordering::Release);
+            entry.handle.wake();
         }
     }
 

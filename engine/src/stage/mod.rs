@@ -46,7 +46,7 @@ pub use repeat::Repeat;
 pub use role::Role;
 pub use sink::{CheckpointPolicy, DeadLetterSink, Destination, Rerun, Sink, SinkConfig, Writer};
 pub use source::{OffsetStore, Source, SourceConfig};
-pub use split::{Poll, RecordedSplit, SourceContext, SplitReader, SplitState};
+pub use split::{Poll, RecordedSplit, SourceContext, SplitReader, SplitState, Waker};
 pub use state::{State, StateChanges};
 pub use transaction::{
     CommitMetadata, Decision, FencingToken, OpenOutcome, Prepared, Transaction, TransactionLog, TransactionalBackend,

@@ -24,6 +24,9 @@ pub enum Poll {
     End,
 }
 
+/// Ends the wait of a thread.
+pub type Waker = Arc<dyn Fn() + Send + Sync>;
+
 /// Reads one split. One thread owns it; its calls block.
 ///
 /// Three rules hold for every call of [`next`](Self::next): source offsets ascend, none lies before the
@@ -62,6 +65,12 @@ pub trait SplitReader: Send {
 
     /// The number of records that wait behind the position, where it is known.
     fn lag(&self) -> Option<u64> {
+        None
+    }
+
+    /// What ends a wait in [`next`](Self::next), or the next one, from another thread. A task with one waits for a second where it has
+    /// nothing to do; others look for signals ten times a second.
+    fn waker(&self) -> Option<Waker> {
         None
     }
 

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::record::{OffsetRange, SplitId};
@@ -45,6 +46,8 @@ pub(crate) struct FakeTransactions {
     /// Why it cannot decide.
     pub(crate) unable: Mutex<Option<String>>,
     pub(crate) place: Mutex<String>,
+    /// How many entries of state all transactions noted.
+    pub(crate) entries_noted: AtomicU64,
 }
 
 impl FakeTransactions {
@@ -154,6 +157,8 @@ impl TransactionLog for Open {
         for output in &transaction.outputs {
             self.memory.deposit(deposit(output)?);
         }
+        let entries = transaction.metadata.iter().filter(|(key, value)| key.starts_with("state/") && value.is_some());
+        transactions.entries_noted.fetch_add(entries.count() as u64, Ordering::SeqCst);
         let mut notes = transactions.notes.lock();
         for (key, value) in &transaction.metadata {
             match value {

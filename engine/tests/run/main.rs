@@ -2,6 +2,7 @@
 
 mod backend;
 mod facts;
+mod growth;
 mod losses;
 mod stages;
 mod swaps;

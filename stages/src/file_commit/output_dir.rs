@@ -230,8 +230,12 @@ impl OutputDir {
         if !new.is_empty() {
             let names = self.list()?;
             let index = VisibleIndex::of(&names, &self.names);
+            // Found once: there may be many files, and many splits.
+            let own = self.names.owner_record();
+            let is_other = |name: &String| *name != own && FileNames::prefix_of_record(name).is_some();
+            let others: Vec<String> = names.into_iter().filter(is_other).collect();
             for stem in &new {
-                self.check_free(stem, &names, &index)?;
+                self.check_free(stem, &others, &index)?;
             }
             *self.index.lock() = Some(index);
             record.stems.extend(new.into_iter().cloned());
@@ -241,14 +245,13 @@ impl OutputDir {
         Ok(())
     }
 
-    /// An error where files with this stem are not this pipeline's.
-    fn check_free(&self, stem: &str, names: &[String], index: &VisibleIndex) -> Result<()> {
+    /// An error where files with this stem are not this pipeline's; `others` are the owner records of other prefixes.
+    fn check_free(&self, stem: &str, others: &[String], index: &VisibleIndex) -> Result<()> {
         let (dir, extension) = (&self.dir, self.names.extension);
         let taken = |by: &str| {
             Error::config(format!("files `{stem}_*.{extension}` in `{}` {by}", dir.display()))
                 .help("choose another `prefix` or `dir`")
         };
-        let others = names.iter().filter(|name| **name != self.names.owner_record()).cloned();
         if let Some((pipeline, prefix)) = OwnerRecord::owner_of(dir, others, stem, extension)? {
             return Err(taken(&format!("belong to the pipeline `{pipeline}`, whose prefix is `{prefix}`")));
         }

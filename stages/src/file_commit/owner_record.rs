@@ -87,13 +87,13 @@ impl OwnerRecord {
     /// The pipeline and the prefix of the record among those called `names` that lists `stem`.
     pub(super) fn owner_of(
         dir: &Path,
-        names: impl IntoIterator<Item = String>,
+        names: &[String],
         stem: &str,
         extension: &str,
     ) -> Result<Option<(String, String)>> {
         for name in names {
-            let Some(prefix) = FileNames::prefix_of_record(&name) else { continue };
-            let found = OwnerRecord::read_file(dir, &name)?;
+            let Some(prefix) = FileNames::prefix_of_record(name) else { continue };
+            let found = OwnerRecord::read_file(dir, name)?;
             if let Some(record) = found.filter(|record| record.extension == extension && record.stems.contains(stem)) {
                 return Ok(Some((record.pipeline, prefix.to_owned())));
             }

@@ -1,6 +1,5 @@
-//! Administrative requests: creating topics, reading their settings, deleting groups.
+//! Administrative requests: creating topics, deleting groups.
 
-use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -9,9 +8,7 @@ use std::time::{Duration, Instant};
 
 use aqpipe_engine::{Error, Result};
 use rdkafka::ClientConfig;
-use rdkafka::admin::{
-    AdminClient, AdminOptions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication,
-};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::error_class::is_transient;
@@ -39,29 +36,6 @@ pub(crate) fn create_topic(config: &ClientConfig, topic: &str, how: CreateTopic,
         Some(Err((_, code))) => Err(failed(code.to_string())),
         None => Err(failed("no answer".to_owned())),
     }
-}
-
-/// The largest batch of records that a topic takes, in bytes; `None` where the brokers do not say.
-pub(crate) fn batch_bytes_max(config: &ClientConfig, topic: &str) -> Option<usize> {
-    settings(config, &[topic]).remove(topic)?.get("max.message.bytes")?.parse().ok()
-}
-
-/// The settings of topics, by topic and name, as far as the brokers tell them.
-pub(crate) fn settings(config: &ClientConfig, topics: &[&str]) -> HashMap<String, HashMap<String, String>> {
-    let ask = || {
-        let admin = admin(config).ok()?;
-        let resources: Vec<ResourceSpecifier<'_>> =
-            topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
-        wait(admin.describe_configs(&resources, &options()))?.ok()
-    };
-    let mut found = HashMap::new();
-    for resource in ask().into_iter().flatten().flatten() {
-        if let OwnedResourceSpecifier::Topic(topic) = resource.specifier {
-            let entries = resource.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?)));
-            found.insert(topic, entries.collect());
-        }
-    }
-    found
 }
 
 /// Deletes a consumer group with its offsets; no error where there is none.

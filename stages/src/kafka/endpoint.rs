@@ -1,5 +1,6 @@
 //! The brokers of a stage, and how its clients connect: real brokers, or the embedded one of the run.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,6 +105,9 @@ impl KafkaEndpoint {
         config.set("bootstrap.servers", &self.brokers);
         config.set("client.id", &self.client_id);
         config.set("allow.auto.create.topics", "false");
+        // The library lets half of this pass between two connections, and every client makes two or three. Further tries in a row
+        // wait longer each.
+        config.set("reconnect.backoff.ms", "20");
         config.set_log_level(RDKafkaLogLevel::Info);
         security::apply(self.security.as_ref(), &self.properties, &mut config);
         self.properties.apply_common(&mut config);
@@ -113,6 +117,17 @@ impl KafkaEndpoint {
     /// Makes a client that reads metadata.
     pub(crate) fn metadata_client(&self, monitor: &Arc<ConnectionMonitor>) -> Result<MetadataClient> {
         metadata_client(&self.client_config(), monitor)
+    }
+
+    /// Whether both connect in the same way, and as the same user.
+    pub(crate) fn connects_as(&self, other: &KafkaEndpoint) -> bool {
+        let map = |endpoint: &KafkaEndpoint| {
+            let mut config = endpoint.client_config();
+            config.remove("client.id");
+            config.config_map().iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let (this, other): (BTreeMap<String, String>, BTreeMap<String, String>) = (map(self), map(other));
+        this == other
     }
 
     /// Whether topics, groups and offsets outlive the run.
@@ -147,20 +162,21 @@ impl KafkaEndpoint {
     /// Where the topic is missing, or a stop came first.
     pub(crate) fn ensure_topic(
         &self,
-        monitor: &Arc<ConnectionMonitor>,
+        client: &MetadataClient,
+        monitor: &ConnectionMonitor,
         topic: &str,
         create_as: Option<CreateTopic>,
         cancellation: &CancellationToken,
     ) -> Result<()> {
         match self.embedded {
             Some(_) => Ok(()),
-            None => topics::ensure(&self.client_config(), monitor, topic, create_as, cancellation),
+            None => topics::ensure((client, &self.client_config()), monitor, topic, create_as, cancellation),
         }
     }
 
     /// The largest batch of records that a topic takes, in bytes; `None` where the brokers do not say.
-    pub(crate) fn batch_bytes_max(&self, topic: &str) -> Option<usize> {
-        if self.embedded.is_some() { None } else { admin::batch_bytes_max(&self.client_config(), topic) }
+    pub(crate) fn batch_bytes_max(&self, client: &MetadataClient, topic: &str) -> Option<usize> {
+        if self.embedded.is_some() { None } else { topics::batch_bytes_max(client, topic) }
     }
 
     /// The id of the cluster; `None` for a cluster that ends with the run.

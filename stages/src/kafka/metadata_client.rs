@@ -1,7 +1,8 @@
 //! Clients that read metadata and single partitions, and are members of no group.
 
+use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aqpipe_engine::{Error, Result};
 use rdkafka::config::RDKafkaLogLevel;
@@ -12,8 +13,38 @@ use rdkafka::{ClientConfig, ClientContext};
 use super::connection_monitor::ConnectionMonitor;
 use super::error_class::is_leaderless;
 
+/// How long one look takes whether a consumer is closed.
+const CLOSE_POLL_TIMEOUT: Duration = Duration::from_millis(2);
+/// How long that may take in all. What the group does not hear by then it finds out by itself.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A client that reads metadata and single partitions.
-pub(crate) type MetadataClient = BaseConsumer<MetadataContext>;
+pub(crate) struct MetadataClient(BaseConsumer<MetadataContext>);
+
+impl Deref for MetadataClient {
+    type Target = BaseConsumer<MetadataContext>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Drop for MetadataClient {
+    fn drop(&mut self) {
+        close(&self.0);
+    }
+}
+
+/// Closes a consumer that names a group. Its drop would do so too, and would take a tenth of a second at least.
+pub(crate) fn close<C: ConsumerContext>(consumer: &BaseConsumer<C>) {
+    let until = Instant::now() + CLOSE_TIMEOUT;
+    // Where it names none, or is closed already, nothing is to be waited for.
+    if consumer.close_queue().is_ok() {
+        while !consumer.closed() && Instant::now() < until {
+            let _ = consumer.poll(CLOSE_POLL_TIMEOUT);
+        }
+    }
+}
 
 /// Passes logs and errors of a [`MetadataClient`] to a monitor.
 pub(crate) struct MetadataContext(Arc<ConnectionMonitor>);
@@ -31,12 +62,10 @@ impl ClientContext for MetadataContext {
 impl ConsumerContext for MetadataContext {}
 
 /// A client that reads metadata and single partitions.
-pub(crate) fn metadata_client(
-    config: &ClientConfig,
-    monitor: &Arc<ConnectionMonitor>,
-) -> Result<BaseConsumer<MetadataContext>> {
+pub(crate) fn metadata_client(config: &ClientConfig, monitor: &Arc<ConnectionMonitor>) -> Result<MetadataClient> {
     config
         .create_with_context(MetadataContext(Arc::clone(monitor)))
+        .map(MetadataClient)
         .map_err(|error| Error::config("cannot create a Kafka client").because(error))
 }
 

@@ -115,8 +115,9 @@ impl<F: RecordFormat> KafkaTarget<F> {
             return Ok(Arc::clone(producer));
         }
         let (endpoint, topic) = (&self.endpoint, &*self.options.topic);
-        endpoint.ensure_topic(&self.monitor, topic, self.options.create_topic, &self.cancellation)?;
-        let batch_bytes_max = endpoint.batch_bytes_max(topic);
+        let client = endpoint.metadata_client(&self.monitor)?;
+        endpoint.ensure_topic(&client, &self.monitor, topic, self.options.create_topic, &self.cancellation)?;
+        let batch_bytes_max = endpoint.batch_bytes_max(&client, topic);
         let mut config = endpoint.client_config();
         producer_config::set_defaults(&mut config, batch_bytes_max.into_iter());
         for (name, value) in &self.options.producer_properties {

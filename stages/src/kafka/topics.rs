@@ -1,11 +1,11 @@
 //! Waiting for topics and clusters, and creating missing topics.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::cancel::CancellationToken;
 use aqpipe_engine::plural::{counted, plural};
 use aqpipe_engine::{Error, Result};
+use aqpipe_librdkafka::{TopicSettings, topic_settings};
 use rdkafka::client::Client;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -15,13 +15,15 @@ use rdkafka::{ClientConfig, ClientContext};
 use super::admin;
 use super::connection_monitor::ConnectionMonitor;
 use super::error_class::is_transient;
-use super::metadata_client::{MetadataClient, metadata_client};
+use super::metadata_client::MetadataClient;
 use super::topic_options::CreateTopic;
 
 /// How long a topic may be missing before that is an error: another process may be creating it.
 pub(crate) const MISSING_TOPIC_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one request for metadata may take.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long brokers may take to tell the settings of topics.
+const SETTINGS_TIMEOUT: Duration = Duration::from_secs(30);
 /// The pause between two requests.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
@@ -131,13 +133,12 @@ pub(crate) fn await_topic<C: ClientContext>(
 
 /// Waits until a topic to write to exists; creates it where it is missing and `create_as` says how.
 pub(crate) fn ensure(
-    common: &ClientConfig,
-    monitor: &Arc<ConnectionMonitor>,
+    (client, common): (&MetadataClient, &ClientConfig),
+    monitor: &ConnectionMonitor,
     topic: &str,
     create_as: Option<CreateTopic>,
     cancellation: &CancellationToken,
 ) -> Result<()> {
-    let client = metadata_client(common, monitor)?;
     let stopping = || {
         // A poll delivers the errors of the client.
         let _ = client.poll(Duration::ZERO);
@@ -159,6 +160,16 @@ pub(crate) fn ensure(
         TopicWait::Missing => Err(no_topic(common.get("bootstrap.servers").unwrap_or("HOST:PORT"), topic, true)),
         TopicWait::Stopped => Err(Error::new(format!("stopped while waiting for topic `{topic}`"))),
     }
+}
+
+/// The settings of topics, as far as the brokers tell them.
+pub(crate) fn settings(client: &MetadataClient, topics: &[&str]) -> TopicSettings {
+    topic_settings(client.client(), topics, SETTINGS_TIMEOUT).unwrap_or_default()
+}
+
+/// The largest batch of records that a topic takes, in bytes; `None` where the brokers do not say.
+pub(crate) fn batch_bytes_max(client: &MetadataClient, topic: &str) -> Option<usize> {
+    settings(client, &[topic]).remove(topic)?.get("max.message.bytes")?.parse().ok()
 }
 
 /// The id of the cluster and the number of its brokers, once one of them answers.

@@ -20,7 +20,7 @@ use crate::run::losses::LossWatch;
 use crate::run::reconfigure::Reconfiguration;
 use crate::run::sinks::{DEAD_LETTER, Output, Writers};
 use crate::run::tasks::{TaskHandle, TaskSignal, Tasks};
-use crate::stage::{DeadLetter, FencingToken, Poll, Prepared, SplitReader};
+use crate::stage::{DeadLetter, FencingToken, Poll, Prepared, SplitReader, Waker};
 
 /// Rows in a batch at most: larger ones win nothing, smaller ones cost (measured on chains of 13 columns).
 const BATCH_ROWS_MAX: u64 = 8192;
@@ -28,6 +28,8 @@ const BATCH_ROWS_MAX: u64 = 8192;
 const PLACES_MAX: usize = 8;
 /// How often a task looks at its signal and lets transforms emit what waited too long.
 const SIGNAL_POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// The same where a signal wakes it, and no row waits in it.
+const IDLE_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the newest readings of stations are told.
 const STATIONS_INTERVAL: Duration = Duration::from_secs(1);
 /// Compares once the fields that really come with those that the stages name.
@@ -61,12 +63,18 @@ pub(in crate::run) struct Task {
     /// Watches how many records of the split are lost, so that the committer hears of too many soon.
     pub(in crate::run) losses: LossWatch,
     pub(in crate::run) open: CheckpointBuilder,
+    /// What ends a wait of the reader, once the task runs.
+    pub(in crate::run) waker: Option<Waker>,
 }
 
 impl Task {
     /// Runs the split to its end, or until a signal ends it.
     pub(in crate::run) fn run(mut self) {
-        match self.run_loop() {
+        self.waker = self.reader.waker();
+        self.handle.set_waker(self.waker.clone());
+        let ran = self.run_loop();
+        self.handle.set_waker(None);
+        match ran {
             Ok(()) => {}
             // Another instance has the split, and carries what this one could not.
             Err(error) if self.handle.signal() == TaskSignal::Revoked => {
@@ -131,7 +139,9 @@ impl Task {
 
     fn poll(&mut self) -> Result<Poll> {
         let now = self.clock.now();
-        let until = self.due().map_or(now + SIGNAL_POLL_INTERVAL, |due| due.min(now + SIGNAL_POLL_INTERVAL));
+        let is_idle = self.waker.is_some() && self.open.since.is_none() && self.chain.held() == 0;
+        let until = now + if is_idle { IDLE_POLL_INTERVAL } else { SIGNAL_POLL_INTERVAL };
+        let until = self.due().map_or(until, |due| due.min(until));
         let until = self.clock.deadline(until);
         // So many records may still be read before the next checkpoint, or until it is known whether the first ones are all lost.
         let left = self.schedule.records_max.saturating_sub(self.open.accounting.counts.read);

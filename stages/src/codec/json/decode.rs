@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aqpipe_engine::config::nearest;
-use aqpipe_engine::record::{Batch, Fields, Kind, SAMPLE_RECORDS};
+use aqpipe_engine::record::{Batch, CellQuality, Fields, Kind, SAMPLE_RECORDS};
 use aqpipe_engine::{Error, Result};
 use arrow_array::builder::StringBuilder;
 
@@ -19,6 +19,7 @@ use super::record_path::RecordPlace;
 use super::rejected::Rejected;
 use super::row::{IGNORED, Row};
 use super::row_values::Reading;
+use super::shape::Expectation;
 use crate::columns::{ColumnBuilder, KeyBuilder, RowsBuilder};
 use crate::reading::time::TimeReader;
 use crate::reading::{FieldCells, Key, KeyOrigin, NumberReader, UnreadableCells, join};
@@ -68,6 +69,7 @@ pub struct Decoder {
     pub(super) tests: TestBits,
     keep_raw: bool,
     pub(super) row: Row,
+    pub(super) expectation: Expectation,
     rows: RowsBuilder,
     /// Of the records in `rows`.
     bytes: usize,
@@ -102,6 +104,7 @@ impl Decoder {
             tests: TestBits::new(options.tests),
             keep_raw: options.keep_raw,
             row: Row::default(),
+            expectation: Expectation::default(),
             bytes: 0,
             quality_ignored: 0,
             numbers: options.numbers,
@@ -142,6 +145,9 @@ impl Decoder {
         let (source, start) = self.find_record(payload)?;
         let message_key = if self.layout.has_message_key() { message_key_text(message_key)? } else { None };
         let Some(start) = start else { return Ok(Pushed::Null) };
+        if let Some(outcome) = self.push_expected(source_offset, source, message_key) {
+            return outcome.map(|()| Pushed::Row);
+        }
         let message = (message_key, self.message_time);
         let (layout, tests, times) = (&self.layout, &mut self.tests, &mut self.times);
         self.row.read(source, start, &mut Reading { layout, tests, times, message })?;
@@ -149,7 +155,60 @@ impl Decoder {
             return Ok(Pushed::Full);
         }
         self.append(source_offset, source, message_key);
+        if self.knows_kinds() {
+            self.expectation.learn(source, &self.layout);
+        }
         Ok(Pushed::Row)
+    }
+
+    /// Whether no record decides the kind of a field any more, and none is looked at for what it may mean.
+    #[inline]
+    fn knows_kinds(&self) -> bool {
+        self.layout.unknown_kinds == 0 && !self.looks_at_texts()
+    }
+
+    #[inline]
+    fn looks_at_texts(&self) -> bool {
+        self.layout.asked == 0 && self.looked_at < SAMPLE_RECORDS
+    }
+
+    /// Adds a record that looks like the one before. `None` where it does not: nothing of it stays behind then.
+    fn push_expected(
+        &mut self,
+        source_offset: u64,
+        source: &str,
+        message_key: Option<&str>,
+    ) -> Option<Result<(), Rejected>> {
+        let shape = self.expectation.shape(&self.layout).filter(|_| self.knows_kinds())?;
+        let message = (message_key, self.message_time);
+        let (layout, tests, times) = (&self.layout, &mut self.tests, &mut self.times);
+        let into = (&mut *self.rows.columns, &self.numbers);
+        let read = self.row.read_expected(source, shape, into, &mut Reading { layout, tests, times, message });
+        match read {
+            Some(Ok(())) => {
+                for (index, cell) in &self.row.texts {
+                    if let Some(ColumnBuilder::Text(texts)) = self.rows.columns.get_mut(*index) {
+                        cell.append_text(texts, source);
+                    }
+                }
+                for index in &shape.absent {
+                    match self.rows.columns.get_mut(*index) {
+                        Some(ColumnBuilder::Number(numbers)) => numbers.push_missing(CellQuality::MISSING),
+                        Some(ColumnBuilder::Text(texts)) => texts.append_null(),
+                        None => {}
+                    }
+                }
+                self.row.quality.apply_expected(source, shape, &mut self.rows.columns);
+                self.expectation.met();
+                self.append_beside(source_offset, source, message_key);
+            }
+            Some(Err(_)) => self.rows.forget_begun_row(),
+            None => {
+                self.rows.forget_begun_row();
+                self.expectation.missed();
+            }
+        }
+        read
     }
 
     /// The text of a message, and the byte at which its record starts; `None` where it says that it has none.
@@ -219,6 +278,34 @@ impl Decoder {
                 .collect();
             numbers.into_iter().for_each(|index| self.layout.decide_number(index));
         }
+        let has_flags = !self.layout.flags.is_empty();
+        if has_flags {
+            self.unseen_codes.retain(|code| matches!(self.row.codes.get(*code), Some(Cell::Absent)));
+            self.layout.flags.clear_missing(&mut self.row.cells, &self.row.codes, source);
+        }
+        let looks = self.looks_at_texts();
+        let rows = &mut self.rows;
+        for (index, (column, cell)) in rows.columns.iter_mut().zip(&self.row.cells).enumerate() {
+            if cell.append_to(column, source, &self.numbers, self.layout.is_measurement(index)) {
+                self.unreadable.add(index, cell.shown(source).trim().as_bytes(), source_offset);
+            }
+            if looks && matches!(column, ColumnBuilder::Text(_)) && cell.spells_number(source, &self.numbers) {
+                self.numbers_as_text.add(index, cell.shown(source).trim().as_bytes(), source_offset);
+            }
+        }
+        self.row.quality.apply(source, &self.layout, &self.row.order, &mut rows.columns);
+        if has_flags {
+            let unlisted = (&mut self.unlisted, source_offset);
+            let cells = (&*self.row.cells, &*self.row.codes);
+            self.layout.flags.apply(cells, source, &mut rows.columns, unlisted);
+        }
+        self.row.passed_over.commit();
+        self.append_beside(source_offset, source, message_key);
+    }
+
+    /// Appends what a row has beside its fields.
+    #[inline]
+    fn append_beside(&mut self, source_offset: u64, source: &str, message_key: Option<&str>) {
         let (time, utc_offset) = self.row.time;
         self.times.taken(source_offset);
         let rows = &mut self.rows;
@@ -234,34 +321,13 @@ impl Decoder {
                 _ => keys.append_option(message_key),
             }
         }
-        let has_flags = !self.layout.flags.is_empty();
-        if has_flags {
-            self.unseen_codes.retain(|code| matches!(self.row.codes.get(*code), Some(Cell::Absent)));
-            self.layout.flags.clear_missing(&mut self.row.cells, &self.row.codes, source);
-        }
-        let looks = self.layout.asked == 0 && self.looked_at < SAMPLE_RECORDS;
-        self.looked_at += 1;
-        for (index, (column, cell)) in rows.columns.iter_mut().zip(&self.row.cells).enumerate() {
-            if cell.append_to(column, source, &self.numbers, self.layout.is_measurement(index)) {
-                self.unreadable.add(index, cell.shown(source).trim().as_bytes(), source_offset);
-            }
-            if looks && matches!(column, ColumnBuilder::Text(_)) && cell.spells_number(source, &self.numbers) {
-                self.numbers_as_text.add(index, cell.shown(source).trim().as_bytes(), source_offset);
-            }
-        }
         if let Some(scores) = &mut rows.scores {
             scores.append_option(self.row.quality.score);
-        }
-        self.row.quality.apply(source, &self.layout, &self.row.order, &mut rows.columns);
-        if has_flags {
-            let unlisted = (&mut self.unlisted, source_offset);
-            let cells = (&*self.row.cells, &*self.row.codes);
-            self.layout.flags.apply(cells, source, &mut rows.columns, unlisted);
         }
         if let Some(raw) = &mut rows.raw {
             raw.append_value(source);
         }
-        self.row.passed_over.commit();
+        self.looked_at += 1;
         self.bytes += source.len();
     }
 

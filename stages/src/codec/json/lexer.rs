@@ -8,6 +8,9 @@ use std::ops::Range;
 
 use crate::decimal::EXACT_POWERS_OF_TEN;
 
+/// Digits of a whole number that 64 bits hold exactly, whatever they are.
+const EXACT_DIGITS: usize = 15;
+
 /// Levels of nested values, so that none overflows the stack.
 const NESTING_DEPTH_MAX: u32 = 100;
 
@@ -87,6 +90,30 @@ impl<'a> Lexer<'a> {
     #[inline]
     pub(super) fn skip(&mut self, expected: &[u8]) -> bool {
         let found = self.text.as_bytes()[self.at..].starts_with(expected);
+        if found {
+            self.at += expected.len();
+        }
+        found
+    }
+
+    /// Skips a byte; returns `false` where another one comes next.
+    #[inline]
+    pub(super) fn skip_byte(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    /// As [`skip`](Self::skip), for bytes of which there are 8 to 16 mostly: two comparisons of eight each.
+    #[inline]
+    pub(super) fn skip_expected(&mut self, expected: &[u8]) -> bool {
+        let Some(next) = self.text.as_bytes().get(self.at..self.at + expected.len()) else { return false };
+        let found = match (next.first_chunk::<8>(), expected.first_chunk::<8>()) {
+            (Some(a), Some(b)) if expected.len() <= 16 => {
+                a == b && next.last_chunk::<8>() == expected.last_chunk::<8>()
+            }
+            _ => next == expected,
+        };
         if found {
             self.at += expected.len();
         }
@@ -257,7 +284,7 @@ impl<'a> Lexer<'a> {
                 return self.fail("a digit");
             }
         }
-        let mut exact = whole + fraction <= 15;
+        let mut exact = whole + fraction <= EXACT_DIGITS;
         if let Some(b'e' | b'E') = self.peek() {
             self.at += 1;
             if let Some(b'+' | b'-') = self.peek() {
@@ -278,6 +305,27 @@ impl<'a> Lexer<'a> {
             self.text[range.clone()].parse().unwrap_or(f64::NAN)
         };
         Ok(Number { part: TextRange::new(range), value })
+    }
+
+    /// A number of few digits without an exponent, which is exact by one division (see [`number`](Self::number)); of any other one,
+    /// and of what is no number, nothing is read.
+    #[inline(always)]
+    pub(super) fn short_number(&mut self) -> Option<f64> {
+        let start = self.at;
+        let negative = self.skip_byte(b'-');
+        let mut mantissa = 0u64;
+        let first = self.at;
+        let whole = self.digits(&mut mantissa);
+        let fraction = if self.skip_byte(b'.') { Some(self.digits(&mut mantissa)) } else { None };
+        let is_padded = whole > 1 && self.text.as_bytes()[first] == b'0';
+        let digits = whole + fraction.unwrap_or(0);
+        let is_short = whole > 0 && fraction != Some(0) && digits <= EXACT_DIGITS && !is_padded;
+        if !is_short || matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at = start;
+            return None;
+        }
+        let value = mantissa as f64 / EXACT_POWERS_OF_TEN[fraction.unwrap_or(0)];
+        Some(if negative { -value } else { value })
     }
 
     #[inline(always)]
@@ -399,6 +447,29 @@ mod tests {
             let theirs = serde_json::from_str::<serde_json::Value>(&text);
             let too_large = theirs.as_ref().is_err_and(|error| error.to_string().contains("out of range"));
             prop_assert!(ours == theirs.is_ok() || too_large, "{}: {:?}", text, theirs);
+        }
+
+        #[test]
+        fn short_numbers_are_those_of_the_longer_way(
+            text in r"-?([0-9]{0,10}|[0-9]{0,9}\.[0-9]{0,9}|[0-9.eE+-]{0,9})[ ,}\]]{0,3}",
+        ) {
+            let mut lexer = Lexer::new(&text);
+            let mut longer = Lexer::new(&text);
+            let number = match longer.peek() {
+                Some(b'-' | b'0'..=b'9') => longer.number().ok(),
+                _ => None,
+            };
+            match lexer.short_number() {
+                Some(value) => {
+                    prop_assert_eq!(number.map(|number| number.value.to_bits()), Some(value.to_bits()), "{}", &text);
+                    prop_assert_eq!(lexer.at, longer.at);
+                }
+                None => {
+                    prop_assert_eq!(lexer.at, 0);
+                    let is_short = text.len() < 15 && !text.contains(['e', 'E']);
+                    prop_assert!(!(is_short && number.is_some()), "{}", &text);
+                }
+            }
         }
 
         #[test]

@@ -24,6 +24,7 @@
 mod cell;
 mod decode;
 mod encode;
+mod expected;
 mod kinds;
 mod layout;
 mod lexer;
@@ -39,6 +40,7 @@ mod row;
 mod row_paths;
 mod row_reader;
 mod row_values;
+mod shape;
 mod source_flags;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use aqpipe_engine::record::{CellQuality, Flag, Provenance, QcTests};
 
 use super::layout::Layout;
 use super::lexer::{Lexer, Quoted, SyntaxError, TextRange};
+use super::shape::Shape;
 use crate::codec::text;
 use crate::columns::ColumnBuilder;
 
@@ -27,6 +28,8 @@ pub(super) struct Quality {
     flags: Option<TextRange>,
     fills: Vec<(Quoted, Provenance, u8)>,
     tests: Vec<(Quoted, u8)>,
+    /// The field of each fill, then of each test, where they were found by their places.
+    marked: Vec<usize>,
     pub(super) score: Option<f64>,
     has_derived: bool,
     derived: Derived,
@@ -233,8 +236,54 @@ impl Quality {
         fits
     }
 
+    /// Whether the property fits a record of that shape and changes nothing of the layout. Finds the fields of fills and tests.
+    #[inline]
+    pub(super) fn fits_expected(&mut self, source: &str, shape: &Shape, layout: &Layout) -> bool {
+        self.marked.clear();
+        if !self.present {
+            return true;
+        }
+        let has_flags = match &self.flags {
+            None => self.fills.is_empty() && self.tests.is_empty(),
+            Some(flags) => {
+                let flags = &source.as_bytes()[flags.range()];
+                flags.len() == shape.order.len() && flags.iter().all(|digit| parse_flag(*digit).is_some())
+            }
+        };
+        let scores = self.score.is_some() && !layout.scored && layout.has_room_for_score();
+        if self.malformed || !has_flags || scores || !self.resolve_derived(layout) {
+            return false;
+        }
+        let fills = self.fills.iter().map(|(name, ..)| *name);
+        let mut next = 0;
+        for name in fills.chain(self.tests.iter().map(|(name, _)| *name)) {
+            let Some((index, place)) = shape.find(source, name, next) else { return false };
+            next = place;
+            self.marked.push(index);
+        }
+        true
+    }
+
     /// Sets the quality of the last row's cells.
     pub(super) fn apply(&self, source: &str, layout: &Layout, order: &[usize], columns: &mut [ColumnBuilder]) {
+        self.apply_to(source, order, columns, |name, _| layout.field_of(&name.text(source)));
+    }
+
+    /// The same for a record that [fits](Self::fits_expected) its shape.
+    #[inline]
+    pub(super) fn apply_expected(&self, source: &str, shape: &Shape, columns: &mut [ColumnBuilder]) {
+        self.apply_to(source, &shape.order, columns, |_, mark| self.marked.get(mark).copied());
+    }
+
+    /// `field` finds the field of a mark by its name, or by its number among the fills and then the tests.
+    #[inline]
+    fn apply_to(
+        &self,
+        source: &str,
+        order: &[usize],
+        columns: &mut [ColumnBuilder],
+        field: impl Fn(&Quoted, usize) -> Option<usize>,
+    ) {
         let Some(flags) = &self.flags else { return };
         for (digit, index) in source.as_bytes()[flags.range()].iter().zip(order) {
             let Some(flag) = parse_flag(*digit) else { continue };
@@ -254,16 +303,15 @@ impl Quality {
                 });
             }
         }
-        let field = |name: &Quoted| layout.field_of(&name.text(source));
-        for (name, provenance, distance) in &self.fills {
-            if let Some(index) = field(name) {
+        for (mark, (name, provenance, distance)) in self.fills.iter().enumerate() {
+            if let Some(index) = field(name, mark) {
                 update(columns, index, |quality, _| with_provenance(quality, *provenance, *distance));
             }
         }
         // Last, for from here on a `syntax` may be the writer's.
         let mut field_tests: Vec<(usize, u32)> = Vec::new();
-        for (name, bit) in &self.tests {
-            let Some(index) = field(name) else { continue };
+        for (mark, (name, bit)) in self.tests.iter().enumerate() {
+            let Some(index) = field(name, self.fills.len() + mark) else { continue };
             match field_tests.iter_mut().find(|(known, _)| *known == index) {
                 Some((_, bits)) => *bits |= 1 << bit,
                 None => field_tests.push((index, 1 << bit)),

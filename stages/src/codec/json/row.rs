@@ -28,6 +28,8 @@ pub(super) struct Row {
     pub(super) codes: Vec<Cell>,
     /// One for each known field.
     pub(super) cells: Vec<Cell>,
+    /// The texts of a record that is read straight into columns, and their fields.
+    pub(super) texts: Vec<(usize, Cell)>,
     /// The properties that are no known field.
     pub(super) new: Vec<(String, Cell)>,
     /// The fields in the order of the object. New ones are numbered on from the known ones.
@@ -63,6 +65,17 @@ impl Row {
         self.ignored.clear();
         self.deep.clear();
         self.own.clear();
+    }
+
+    /// Forgets what a record that is read straight into columns has again.
+    #[inline]
+    pub(super) fn clear_for_expected(&mut self, layout: &Layout) {
+        self.time_cells.clear();
+        self.time_cells.resize(layout.timestamp.len(), Cell::Absent);
+        self.keys.clear();
+        self.keys.resize(layout.key_columns().len(), Cell::Absent);
+        self.texts.clear();
+        self.quality.clear();
     }
 
     /// Whether a value at this depth counts, rather than one that is there already.

@@ -54,7 +54,7 @@ impl Row {
 
     /// The time of the record that was read: behind all properties, for its key may decide which of two it is.
     #[inline]
-    fn read_time(&mut self, source: &str, by: &mut Reading<'_>) -> Result<(i64, i16), Rejected> {
+    pub(super) fn read_time(&mut self, source: &str, by: &mut Reading<'_>) -> Result<(i64, i16), Rejected> {
         let Reading { layout, times, message: (message_key, message_time), .. } = by;
         if let Some(absent) = self.time_cells.iter().position(|cell| matches!(cell, Cell::Absent)) {
             return Err(Rejected::new(format!("there is no property `{}`", layout.timestamp[absent])));

@@ -6,6 +6,75 @@
 /// Appends nothing and returns `false` for a number that is not finite, which has no decimal.
 #[inline]
 pub fn write_number(out: &mut Vec<u8>, number: f64) -> bool {
+    let magnitude = number.abs();
+    if magnitude < SHORT_MAX {
+        let scaled = (magnitude * SHORT_SCALE + 0.5) as i64;
+        // What divides back has at most 13 digits. No other decimal of up to 15 reads back as the same number, so that it is the
+        // shortest once its last zeros are gone.
+        if scaled as f64 / SHORT_SCALE == magnitude {
+            write_short(out, number.is_sign_negative(), scaled as u64);
+            return true;
+        }
+    }
+    write_shortest(out, number)
+}
+
+/// Numbers below this one may have a short decimal: its whole part fits 32 bits.
+const SHORT_MAX: f64 = 1e9;
+/// A short decimal is a whole number divided by this: measurements rarely have more than four places.
+const SHORT_SCALE: f64 = 1e4;
+/// Bytes of the longest short decimal, `-999999999.9999`, and one.
+const SHORT_BYTES_MAX: usize = 16;
+/// Where its point stands while it is written.
+const SHORT_POINT: usize = 11;
+
+/// The two digits of each number below 100.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
+
+/// Appends `scaled / 10000` as a decimal, which is below [`SHORT_MAX`].
+#[inline]
+fn write_short(out: &mut Vec<u8>, is_negative: bool, scaled: u64) {
+    let (mut whole, places) = ((scaled / 10_000) as u32, (scaled % 10_000) as u32);
+    let mut text = [b'0'; SHORT_POINT + SHORT_BYTES_MAX];
+    let mut start = SHORT_POINT;
+    while whole >= 100 {
+        [text[start - 2], text[start - 1]] = PAIRS[(whole % 100) as usize];
+        (whole, start) = (whole / 100, start - 2);
+    }
+    let [tens, ones] = PAIRS[whole as usize];
+    (text[start - 2], text[start - 1]) = (tens, ones);
+    start -= if whole >= 10 { 2 } else { 1 };
+    if is_negative {
+        start -= 1;
+        text[start] = b'-';
+    }
+    text[SHORT_POINT] = b'.';
+    [text[SHORT_POINT + 1], text[SHORT_POINT + 2]] = PAIRS[(places / 100) as usize];
+    [text[SHORT_POINT + 3], text[SHORT_POINT + 4]] = PAIRS[(places % 100) as usize];
+    // One place is written where it is zero, too.
+    let places = match (places % 100, places % 1000) {
+        (_, 0) => 1,
+        (0, _) => 2,
+        (hundredths, _) => 3 + usize::from(hundredths % 10 != 0),
+    };
+    let end = out.len() + (SHORT_POINT + 1 + places - start);
+    // A copy of a fixed length is two moves.
+    let fixed: &[u8; SHORT_BYTES_MAX] = text[start..].first_chunk().unwrap_or(&[0; SHORT_BYTES_MAX]);
+    out.extend_from_slice(fixed);
+    out.truncate(end);
+}
+
+/// Appends the shortest decimal of any number that is finite.
+#[inline(never)]
+fn write_shortest(out: &mut Vec<u8>, number: f64) -> bool {
     if number.is_finite() {
         out.extend_from_slice(zmij::Buffer::new().format_finite(number).as_bytes());
     }
@@ -32,6 +101,8 @@ const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn number(number: f64) -> String {
@@ -71,6 +142,56 @@ mod tests {
             let text = number(value);
             assert!(text.contains(['.', 'e']), "{text}");
             assert_eq!(text.parse::<f64>().map(f64::to_bits), Ok(value.to_bits()));
+        }
+    }
+    fn is_shortest(value: f64) {
+        let mut shortest = Vec::new();
+        assert!(write_shortest(&mut shortest, value));
+        assert_eq!(number(value), String::from_utf8(shortest).expect("ASCII"), "{value:e}");
+    }
+
+    #[test]
+    fn short_decimals_are_the_shortest() {
+        // Each whole number of ten-thousandths up to 300, and those around each power of ten.
+        for scaled in 0..3_000_000_u32 {
+            is_shortest(f64::from(scaled) / 1e4);
+        }
+        for power in 0..=17 {
+            for around in -20_000..20_000_i64 {
+                let value = (10_i64.pow(power) + around) as f64 / 1e4;
+                is_shortest(value);
+                is_shortest(-value);
+            }
+        }
+        for exact in [SHORT_MAX, SHORT_MAX - 1e-4, 999_999_999.999_9, 0.00005, 0.00004, 5e-324, f64::MAX, f64::MIN] {
+            for value in [exact, exact.next_up(), exact.next_down()].into_iter().filter(|value| value.is_finite()) {
+                is_shortest(value);
+                is_shortest(-value);
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn every_number_is_written_as_the_shortest_decimal(bits in any::<u64>()) {
+            let value = f64::from_bits(bits);
+            prop_assume!(value.is_finite());
+            is_shortest(value);
+        }
+
+        #[test]
+        fn decimals_of_some_places_and_their_neighbours_are_written_as_the_shortest(
+            scaled in -200_000_000_000_000i64..200_000_000_000_000,
+            divisor in 0u32..10,
+            places in 0i32..=6,
+        ) {
+            let value = (scaled / 10_i64.pow(divisor)) as f64 / 10_f64.powi(places);
+            let neighbours = [value, value.next_up(), value.next_down()];
+            // What arithmetic makes of a decimal may not be the nearest number to one.
+            let computed = [value + 0.1, value * 0.1, value * 3.0, value / 3.0];
+            neighbours.into_iter().chain(computed).for_each(is_shortest);
         }
     }
 }

@@ -1,6 +1,5 @@
 //! The compacted topic that holds the commit metadata of pipelines.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use aqpipe_engine::cancel::CancellationToken;
@@ -12,7 +11,7 @@ use super::metadata_records::metadata_partition;
 use super::options::TransactionOptions;
 use crate::kafka::admin;
 use crate::kafka::connection_monitor::ConnectionMonitor;
-use crate::kafka::metadata_client::metadata_client;
+use crate::kafka::metadata_client::MetadataClient;
 use crate::kafka::topic_options::CreateTopic;
 use crate::kafka::topic_partition::TopicPartition;
 use crate::kafka::topics::{self, TopicWait};
@@ -26,9 +25,10 @@ const COMMIT_TOPIC_SEGMENT_BYTES: &str = "16777216";
 
 /// The commit topic of a pipeline.
 pub(super) struct CommitTopic<'a> {
+    pub(super) client: &'a MetadataClient,
     pub(super) config: &'a ClientConfig,
     pub(super) options: &'a TransactionOptions,
-    pub(super) monitor: &'a Arc<ConnectionMonitor>,
+    pub(super) monitor: &'a ConnectionMonitor,
     pub(super) cancellation: &'a CancellationToken,
 }
 
@@ -38,13 +38,12 @@ impl CommitTopic<'_> {
     }
 
     fn wait(&self, can_create: bool) -> Result<Option<usize>> {
-        let client = metadata_client(self.config, self.monitor)?;
         let stopping = || {
             // A poll delivers the errors of the client.
-            let _ = client.poll(Duration::ZERO);
+            let _ = self.client.poll(Duration::ZERO);
             self.cancellation.is_abandoned()
         };
-        match topics::await_topic(client.client(), self.monitor, self.name(), can_create, &stopping)? {
+        match topics::await_topic(self.client.client(), self.monitor, self.name(), can_create, &stopping)? {
             TopicWait::Found(partitions) => Ok(Some(partitions)),
             TopicWait::Missing => Ok(None),
             TopicWait::Stopped => Err(Error::new(format!("stopped while waiting for topic `{}`", self.name()))),

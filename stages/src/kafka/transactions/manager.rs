@@ -20,8 +20,10 @@ use super::producer::TransactionalProducer;
 use super::record_buffer::MemoryBudget;
 use super::session::{MakeProducer, TRANSACTION_SCAN_INTERVAL, TransactionSession};
 use crate::kafka::connection_monitor::ConnectionMonitor;
+use crate::kafka::endpoint::KafkaEndpoint;
+use crate::kafka::metadata_client::MetadataClient;
 use crate::kafka::topic_partition::TopicPartition;
-use crate::kafka::{admin, producer_config, topics};
+use crate::kafka::{producer_config, topics};
 
 /// The transactions of a pipeline, which its Kafka stages share.
 pub(crate) struct TransactionManager {
@@ -29,6 +31,8 @@ pub(crate) struct TransactionManager {
     monitor: Arc<ConnectionMonitor>,
     cancellation: CancellationToken,
     pub(crate) budget: Arc<MemoryBudget>,
+    /// The clients that look at clusters while transactions are opened, one for each way to connect.
+    lookers: Mutex<Vec<(KafkaEndpoint, Arc<MetadataClient>)>>,
     /// The most bytes of a record, by topic; absent until transactions decide commits.
     record_bytes_max: Mutex<Option<HashMap<String, usize>>>,
 }
@@ -43,6 +47,7 @@ impl TransactionManager {
             monitor: Arc::new(monitor),
             cancellation: cx.cancellation().clone(),
             budget: Arc::default(),
+            lookers: Mutex::default(),
             record_bytes_max: Mutex::default(),
         });
         manager.monitor.limit_connect_time(participant.endpoint.connect_timeout());
@@ -89,6 +94,17 @@ impl TransactionManager {
         leader.ok_or_else(|| Error::bug("transactions that no stage has joined"))
     }
 
+    /// A client that looks at the cluster of an endpoint.
+    fn looker(&self, endpoint: &KafkaEndpoint) -> Result<Arc<MetadataClient>> {
+        let mut lookers = self.lookers.lock();
+        if let Some((_, client)) = lookers.iter().find(|(known, _)| known.connects_as(endpoint)) {
+            return Ok(Arc::clone(client));
+        }
+        let client = Arc::new(endpoint.metadata_client(&self.monitor)?);
+        lookers.push((endpoint.clone(), Arc::clone(&client)));
+        Ok(client)
+    }
+
     /// The id of the cluster that all stages use and the number of its brokers; else why they cannot share transactions.
     fn cluster(&self) -> Result<Result<(String, usize), String>> {
         let participants = self.participants.lock().clone();
@@ -97,7 +113,7 @@ impl TransactionManager {
             if known.as_ref().is_some_and(|(brokers, ..)| *brokers == endpoint.brokers()) {
                 continue;
             }
-            let client = endpoint.metadata_client(&self.monitor)?;
+            let client = self.looker(endpoint)?;
             let (id, count) = topics::await_cluster(&client, &self.monitor, &self.cancellation)?;
             match &known {
                 Some((other, cluster, _)) if *cluster != id => {
@@ -113,8 +129,12 @@ impl TransactionManager {
         known.map(|(_, id, count)| Ok((id, count))).ok_or_else(|| Error::bug("transactions without a stage"))
     }
 
-    fn commit_topic<'a>(&'a self, config: &'a ClientConfig, options: &'a TransactionOptions) -> CommitTopic<'a> {
-        CommitTopic { config, options, monitor: &self.monitor, cancellation: &self.cancellation }
+    fn commit_topic<'a>(
+        &'a self,
+        (client, config): (&'a MetadataClient, &'a ClientConfig),
+        options: &'a TransactionOptions,
+    ) -> CommitTopic<'a> {
+        CommitTopic { client, config, options, monitor: &self.monitor, cancellation: &self.cancellation }
     }
 
     fn metadata_reader(
@@ -136,8 +156,8 @@ impl TransactionManager {
         brokers: usize,
         (pipeline, writer, cluster): (&str, &str, String),
     ) -> Result<OpenOutcome> {
-        let config = leader.endpoint.client_config();
-        let commit_topic = self.commit_topic(&config, options);
+        let (client, config) = (self.looker(&leader.endpoint)?, leader.endpoint.client_config());
+        let commit_topic = self.commit_topic((&client, &config), options);
         if let Some(reason) = commit_topic.ensure(brokers)? {
             return Ok(OpenOutcome::Unsupported(reason));
         }
@@ -147,7 +167,7 @@ impl TransactionManager {
         let outputs: Vec<String> =
             self.participants.lock().iter().filter_map(|one| Some(one.output_topic.as_ref()?.0.clone())).collect();
         let all: Vec<&str> = outputs.iter().chain([&options.topic]).map(String::as_str).collect();
-        let settings = admin::settings(&config, &all);
+        let settings = topics::settings(&client, &all);
         let setting = |topic: &str, name: &str| settings.get(topic).and_then(|topic| topic.get(name));
         if let Some(policy) = setting(&options.topic, "cleanup.policy") {
             commit_topic.check_policy(policy)?;
@@ -202,6 +222,20 @@ fn transactional_id(pipeline: &str, writer: &str) -> String {
 
 impl TransactionalBackend for TransactionManager {
     fn open(&self, pipeline: &str, writer: &str) -> Result<OpenOutcome> {
+        let opened = self.open_as(pipeline, writer);
+        self.lookers.lock().clear();
+        opened
+    }
+
+    fn peek(&self, pipeline: &str) -> Result<Option<(String, CommitMetadata)>> {
+        let seen = self.peek_at(pipeline);
+        self.lookers.lock().clear();
+        seen
+    }
+}
+
+impl TransactionManager {
+    fn open_as(&self, pipeline: &str, writer: &str) -> Result<OpenOutcome> {
         let participants = self.participants.lock().clone();
         if participants.iter().any(|one| !one.endpoint.has_transactions()) {
             return Ok(OpenOutcome::Unsupported("the embedded broker has no transactions".to_owned()));
@@ -222,8 +256,9 @@ impl TransactionalBackend for TransactionManager {
             Err(reason) => return Ok(OpenOutcome::Unsupported(reason)),
         };
         for (one, (topic, create)) in participants.iter().filter_map(|one| Some((one, one.output_topic.as_ref()?))) {
+            let client = self.looker(&one.endpoint)?;
             one.endpoint
-                .ensure_topic(&self.monitor, topic, *create, &self.cancellation)
+                .ensure_topic(&client, &self.monitor, topic, *create, &self.cancellation)
                 .map_err(|error| error.in_stage(&*one.stage))?;
         }
         match self.open_session(&self.leader()?, &options, brokers, (pipeline, writer, cluster)) {
@@ -235,11 +270,12 @@ impl TransactionalBackend for TransactionManager {
         }
     }
 
-    fn peek(&self, pipeline: &str) -> Result<Option<(String, CommitMetadata)>> {
+    fn peek_at(&self, pipeline: &str) -> Result<Option<(String, CommitMetadata)>> {
         let (options, _) = self.options();
         let Ok((cluster, _)) = self.cluster()? else { return Ok(None) };
-        let config = self.leader()?.endpoint.client_config();
-        let partition = self.commit_topic(&config, &options).partition_of(pipeline, false)?;
+        let leader = self.leader()?;
+        let (client, config) = (self.looker(&leader.endpoint)?, leader.endpoint.client_config());
+        let partition = self.commit_topic((&client, &config), &options).partition_of(pipeline, false)?;
         let Some(partition) = partition else { return Ok(None) };
         let mut reader = self.metadata_reader(config, pipeline, partition, &options);
         reader.read("", Until::End, None)?;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::cancel::CancellationToken;
@@ -64,7 +63,6 @@ pub(super) struct MetadataReader {
     last_numbers: BTreeMap<String, u64>,
     /// The offset to read next.
     next: Option<i64>,
-    closing: Closing,
 }
 
 impl MetadataReader {
@@ -90,7 +88,6 @@ impl MetadataReader {
             view: CompactedView::default(),
             last_numbers: BTreeMap::new(),
             next: None,
-            closing: Closing::default(),
         }
     }
 
@@ -110,9 +107,7 @@ impl MetadataReader {
     /// that were read under `key`, and `None` after `timeout`.
     pub(super) fn read(&mut self, key: &str, until: Until, timeout: Option<Duration>) -> Result<Option<Vec<u64>>> {
         let consumer = metadata_client::metadata_client(&self.config, &self.monitor)?;
-        let read = self.read_with(&consumer, key, until, timeout);
-        self.closing.close(consumer);
-        read
+        self.read_with(&consumer, key, until, timeout)
     }
 
     fn read_with(
@@ -216,27 +211,6 @@ impl MetadataReader {
             }
             std::thread::sleep(LEADERLESS_RETRY_PAUSE);
         }
-    }
-}
-
-/// Clients that are closed on threads of their own: the library waits a tenth of a second for the end of a client that names a group,
-/// and a start reads several times. All of them are closed before the process may end.
-#[derive(Default)]
-struct Closing(Vec<JoinHandle<()>>);
-
-impl Closing {
-    fn close(&mut self, client: MetadataClient) {
-        self.0.retain(|thread| !thread.is_finished());
-        // Where there is no thread, it is dropped here.
-        let thread = std::thread::Builder::new().name("aqpipe-close".to_owned()).spawn(move || drop(client));
-        self.0.extend(thread);
-    }
-}
-
-impl Drop for Closing {
-    fn drop(&mut self) {
-        // A panic in there was reported already.
-        self.0.drain(..).for_each(|thread| drop(thread.join()));
     }
 }
 

@@ -45,8 +45,12 @@ impl<R: Read> Records<R> {
     /// A cell of the last record, without its quotes.
     #[inline]
     pub(super) fn cell(&self, column: usize) -> &[u8] {
-        let start = if column == 0 { 0 } else { self.ends[column - 1] };
-        &self.cells[start..self.ends[column]]
+        let (cells, between) = match self.span.is_plain {
+            true => (&self.buffer[self.span.start..self.span.end], 1),
+            false => (&*self.cells, 0),
+        };
+        let start = if column == 0 { 0 } else { self.ends[column - 1] + between };
+        &cells[start..self.ends[column]]
     }
 
     /// Whether the last record spans several lines, as only quotes let it do.

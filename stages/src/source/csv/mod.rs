@@ -29,6 +29,7 @@ mod own_marks;
 mod packed_files;
 mod packing;
 mod passed_over;
+mod plain_line;
 mod prefix_checksum;
 mod progress;
 mod raw_schema;

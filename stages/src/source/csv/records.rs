@@ -8,13 +8,18 @@ use csv_core::{ReadRecordResult, Reader};
 use encoding_rs::Encoding;
 
 use super::cell_text::decode_cells;
-use super::dialect::Dialect;
+use super::dialect::{CellEnds, Dialect};
 use super::file_form::FileForm;
+use super::plain_line::{CellParts, PlainLine, plain_line};
+use crate::columns::ColumnBuilder;
+use crate::reading::NumberReader;
 
 /// Bytes of the longest record. A longer one is a mistake in the file, such as a quote that is never closed.
 pub(super) const RECORD_BYTES_MAX: usize = 1 << 20;
 /// Bytes read at once.
 const READ_CHUNK_BYTES: usize = 256 * 1024;
+/// Records that are not looked at as lines without quotes once others came: a file of rows with quotes costs no more than that.
+const PLAIN_PAUSE_MAX: u32 = 1_024;
 
 /// The outcome of [`Records::next`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +46,8 @@ pub(super) struct RecordSpan {
     pub(super) columns: usize,
     /// The bytes of its cells, before they were decoded.
     pub(super) written: usize,
+    /// Whether its cells lie in the buffer, with a delimiter between two.
+    pub(super) is_plain: bool,
 }
 
 /// The records of one input. Lines end in `\n`, `\r\n` or `\r`; blank lines and lines of separators alone are no records.
@@ -81,6 +88,11 @@ pub(super) struct Records<R> {
     pub(super) decoded: Vec<u8>,
     pub(super) ends: Vec<usize>,
     pub(super) span: RecordSpan,
+    /// What may end a cell of a line without quotes.
+    pub(super) stops: CellEnds,
+    /// Records to pass before the next one is looked at as such a line, and how many that will be after the next that is none.
+    pub(super) plain_left: u32,
+    pub(super) plain_pause: u32,
 }
 
 /// Whether the record at `head` is complete.
@@ -118,6 +130,9 @@ impl<R: Read> Records<R> {
             decoded: Vec::new(),
             ends: vec![0; 64],
             span: RecordSpan::default(),
+            stops: dialect.cell_ends(),
+            plain_left: 0,
+            plain_pause: 0,
         }
     }
 
@@ -135,7 +150,7 @@ impl<R: Read> Records<R> {
                     self.line += u64::from(line > 0 && has_end);
                     self.stale = true;
                     let end = self.end_of_record(start);
-                    self.span = RecordSpan { start, end, line, columns: 0, written: 0 };
+                    self.span = RecordSpan { start, end, line, ..RecordSpan::default() };
                     return Ok(ReadOutcome::Record);
                 }
                 Tokenised::Incomplete if self.tail - self.head <= RECORD_BYTES_MAX => self.fill()?,
@@ -198,13 +213,51 @@ impl<R: Read> Records<R> {
                 }
                 Tokenised::Torn if self.tail - self.head <= RECORD_BYTES_MAX => return Ok(ReadOutcome::Torn),
                 Tokenised::Complete(_) | Tokenised::Incomplete | Tokenised::Torn => {
-                    self.span =
-                        RecordSpan { start: self.head, end: self.head, line: self.line, columns: 0, written: 0 };
+                    let (at, line) = (self.head, self.line);
+                    self.span = RecordSpan { start: at, end: at, line, ..RecordSpan::default() };
                     self.reject_first_line(RECORD_BYTES_MAX);
                     return Ok(ReadOutcome::TooLong);
                 }
             }
         }
+    }
+
+    /// Goes to the next record where that is a line without quotes, and reads its numbers into the columns. `false` where it is to be
+    /// read by [`next`](Self::next): then nothing has moved, but some numbers may stand in the columns.
+    #[inline]
+    pub(super) fn next_plain(
+        &mut self,
+        numbers: &[Option<usize>],
+        reader: &NumberReader,
+        columns: &mut [ColumnBuilder],
+    ) -> bool {
+        if self.plain_left > 0 {
+            self.plain_left -= 1;
+            return false;
+        }
+        let bytes = &self.buffer[self.head..self.tail];
+        let parts = CellParts { numbers, reader, stops: &self.stops };
+        if self.ends.len() < numbers.len() {
+            self.ends.resize(numbers.len(), 0);
+        }
+        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r') || *byte == self.dialect.delimiter;
+        let is_other =
+            bytes.first().is_none_or(is_blank) || self.comment.as_ref().is_some_and(|c| bytes.starts_with(c));
+        let found = if is_other { None } else { plain_line(bytes, self.dialect, parts, columns, &mut self.ends) };
+        let Some(PlainLine { text, bytes, is_ascii }) = found else {
+            self.plain_left = self.plain_pause;
+            self.plain_pause = (2 * self.plain_pause + 1).min(PLAIN_PAUSE_MAX);
+            return false;
+        };
+        if bytes > RECORD_BYTES_MAX || (self.encoding.is_some() && !is_ascii) {
+            return false;
+        }
+        self.plain_pause = self.plain_pause.saturating_sub(1);
+        let (start, line, columns) = (self.head, self.line, numbers.len());
+        self.span = RecordSpan { start, end: start + text, line, columns, written: text + 1 - columns, is_plain: true };
+        self.head += bytes;
+        self.line += u64::from(line > 0);
+        true
     }
 
     /// The byte where the next record or the blank lines before it start.
@@ -236,6 +289,7 @@ impl<R: Read> Records<R> {
     }
 
     fn tokenise(&mut self) -> Tokenised {
+        self.span.is_plain = false;
         if self.stale {
             self.tokens.reset();
             // A line end first: at the start of a file the parser would skip a byte order mark.

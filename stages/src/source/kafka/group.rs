@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use aqpipe_engine::stage::{BuildContext, SourceContext};
 use aqpipe_engine::{Error, Result};
+use aqpipe_librdkafka::{Bell, has_events};
 use rdkafka::Message;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
@@ -17,11 +18,13 @@ use super::rebalance::{GroupConsumer, RebalanceHandler};
 use super::settings::Settings;
 use super::topic_identity::TOPIC_ID_CHECK_INTERVAL;
 use crate::kafka::error_class::is_transient;
-use crate::kafka::statistics;
 use crate::kafka::topics::{self, TopicWait};
+use crate::kafka::{metadata_client, statistics};
 
-/// How long one poll of the main queue waits: only events come through it, no messages.
-const POLL_TIMEOUT: Duration = Duration::from_millis(50);
+/// How often the group's thread looks for a split that has failed; events of the client and a stop wake it.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// The same where the run ends with its splits.
+const LOOK_INTERVAL_UNTIL_END: Duration = Duration::from_millis(10);
 /// How long the group may take to assign before that is reported, and the pauses between reports: each is twice as long as the
 /// one before.
 const WAIT_REPORT_DELAY: Duration = Duration::from_secs(1);
@@ -38,6 +41,8 @@ const LEAVE_POLL_TIMEOUT: Duration = Duration::from_millis(10);
 pub(super) struct Group {
     consumer: Arc<GroupConsumer>,
     membership: Arc<Membership>,
+    /// Rung by events of the client and by a stop.
+    bell: Arc<Bell>,
 }
 
 impl Group {
@@ -50,12 +55,20 @@ impl Group {
         statistics::report(&mut config);
         let monitor = settings.endpoint.monitor(cx);
         let membership = Arc::new(Membership::new(settings, monitor));
-        let consumer: GroupConsumer = config
+        let mut consumer: GroupConsumer = config
             .create_with_context(RebalanceHandler::new(Arc::clone(&membership)))
             .map_err(|error| Error::config("cannot create a Kafka consumer").because(error))?;
+        let bell = Arc::<Bell>::default();
+        let (rung, stopped) = (Arc::clone(&bell), Arc::downgrade(&bell));
+        consumer.set_nonempty_callback(move || rung.ring());
+        cx.cancellation().on_change(move |_| {
+            if let Some(bell) = stopped.upgrade() {
+                bell.ring();
+            }
+        });
         let consumer = Arc::new(consumer);
         consumer.context().belongs_to(&consumer);
-        Ok(Group { consumer, membership })
+        Ok(Group { consumer, membership, bell })
     }
 
     /// The offsets that the group keeps.
@@ -115,8 +128,12 @@ impl Group {
                 membership.compare_topics(&self.consumer)?;
                 compared = Instant::now();
             }
-            match self.consumer.poll(POLL_TIMEOUT) {
-                None => {}
+            match self.consumer.poll(Duration::ZERO) {
+                None if has_events(&self.consumer) => {}
+                None => {
+                    let until_end = membership.settings.until_end;
+                    self.bell.wait(if until_end { LOOK_INTERVAL_UNTIL_END } else { LOOK_INTERVAL });
+                }
                 Some(Ok(message)) => {
                     let place = format!("{}/{}@{}", message.topic(), message.partition(), message.offset());
                     return Err(Error::bug("a message came outside its split").at(place));
@@ -212,6 +229,12 @@ impl Group {
         membership.detach();
         closed?;
         failure.map_or(Ok(()), Err)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        metadata_client::close(&self.consumer);
     }
 }
 

@@ -89,9 +89,15 @@ impl<C: ConsumerContext + 'static> PartitionOpener<'_, C> {
         let offset = i64::try_from(from).map_err(|_| Error::new("an offset too large").at(partition.to_string()))?;
         let messages = self.message_reader(partition, state)?.starting(position, last);
         let until_end = self.until_end(partition, position.offset, high);
-        let handle = Arc::new(PartitionHandle::new(high));
         let queue = PartitionMessages::split(self.consumer, topic, partition.partition())
             .ok_or_else(|| Error::new("cannot read the partition by itself").at(partition.to_string()))?;
+        let woken = Arc::downgrade(queue.queue());
+        let wake = move || {
+            if let Some(queue) = woken.upgrade() {
+                queue.wake();
+            }
+        };
+        let handle = Arc::new(PartitionHandle::new(high, wake));
         let shared = (Arc::clone(&handle), Arc::clone(self.membership));
         let reader = KafkaSplitReader::new(queue, messages, until_end, shared);
         Ok(ReadySplit { partition: partition.clone(), reader, start, handle, offset })

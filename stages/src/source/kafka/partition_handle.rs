@@ -1,12 +1,12 @@
 //! A partition that is assigned to this member.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use aqpipe_engine::metrics::LagMeter;
 use parking_lot::Mutex;
 
 /// A partition, as its split and the group see it.
-#[derive(Debug)]
 pub(super) struct PartitionHandle {
     /// The end of the partition as far as it is known, for the lag.
     pub(super) end: AtomicU64,
@@ -17,16 +17,30 @@ pub(super) struct PartitionHandle {
     /// Whether the partition was taken away; locked by the split while it takes a message. The library gives the next split
     /// of a partition the same queue, and a message that an earlier split takes is missing there.
     is_abandoned: Mutex<bool>,
+    /// Ends the wait of the split for messages.
+    wake: Box<dyn Fn() + Send + Sync>,
+}
+
+impl fmt::Debug for PartitionHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PartitionHandle({})", self.end.load(Ordering::Relaxed))
+    }
 }
 
 impl PartitionHandle {
-    pub(super) fn new(end: u64) -> PartitionHandle {
+    pub(super) fn new(end: u64, wake: impl Fn() + Send + Sync + 'static) -> PartitionHandle {
         PartitionHandle {
             end: AtomicU64::new(end),
             is_end_current: AtomicBool::new(true),
             read: AtomicU64::new(0),
             is_abandoned: Mutex::new(false),
+            wake: Box::new(wake),
         }
+    }
+
+    /// Ends the wait of the split for messages, or its next one.
+    pub(super) fn wake(&self) {
+        (self.wake)();
     }
 
     /// Takes the answer to the question for the end; `None` where there was none.
@@ -45,6 +59,8 @@ impl PartitionHandle {
 
     /// Keeps the split from taking more messages; waits for the one that it is taking.
     pub(super) fn abandon(&self) {
+        // The split may wait with the lock held.
+        self.wake();
         *self.is_abandoned.lock() = true;
     }
 }
@@ -65,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_lag_that_nobody_knows_is_not_zero() {
-        let handle = PartitionHandle::new(7);
+        let handle = PartitionHandle::new(7, || {});
         assert_eq!((handle.lag_from(3), handle.lag_from(9)), (Some(4), Some(0)));
         handle.end_answered(None);
         assert_eq!(handle.lag_from(7), None);
@@ -75,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_split_without_its_partition_takes_nothing_and_abandoning_waits_for_the_message_that_is_just_taken() {
-        let handle = PartitionHandle::new(0);
+        let handle = PartitionHandle::new(0, || {});
         assert_eq!(handle.take(|| 7), Some(7));
         let (taking, is_taking) = mpsc::channel();
         let (go_on, goes_on) = mpsc::channel();

@@ -88,9 +88,10 @@ impl Settings {
         config.set("auto.offset.reset", "error");
         config.set("enable.partition.eof", "true");
         config.set("isolation.level", "read_committed");
-        // A fetch for a full partition waits until one for partitions at their end has returned, which takes so long: the
-        // default of 500 ms is an idle half second for each full queue.
-        config.set("fetch.wait.max.ms", "20");
+        // A fetch for a full partition waits until one for partitions at their end has returned, which takes so long. A full queue
+        // is work for longer than that; with the default of 500 ms the split would wait. Where the run ends with its splits, the end of
+        // the last partition is heard of so late.
+        config.set("fetch.wait.max.ms", if self.until_end { "20" } else { "50" });
         // New partitions are seen within half a minute.
         config.set("topic.metadata.refresh.interval.ms", "30000");
         // The pause before a full queue is fetched for again; the default of a second stalls the split for that long.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use aqpipe_engine::metrics::LagMeter;
 use aqpipe_engine::record::Position;
-use aqpipe_engine::stage::{DeadLetter, Poll, SplitReader};
+use aqpipe_engine::stage::{DeadLetter, Poll, SplitReader, Waker};
 use aqpipe_engine::{Error, Result};
 use aqpipe_librdkafka::{PartitionMessage, PartitionMessages, Polled};
 use rdkafka::consumer::ConsumerContext;
@@ -285,6 +285,11 @@ impl<C: ConsumerContext + 'static> SplitReader for KafkaSplitReader<C> {
 
     fn lag(&self) -> Option<u64> {
         self.handle.lag_from(self.messages.position.offset)
+    }
+
+    fn waker(&self) -> Option<Waker> {
+        let handle = Arc::clone(&self.handle);
+        Some(Arc::new(move || handle.wake()))
     }
 
     fn lag_meter(&self) -> Option<Arc<dyn LagMeter>> {

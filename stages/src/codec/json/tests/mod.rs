@@ -1,6 +1,7 @@
 //! The two directions held against each other, and what foreign and broken messages become.
 
 mod asked;
+mod expected;
 mod flags;
 mod foreign;
 mod keys;

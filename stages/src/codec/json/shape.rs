@@ -1,0 +1,125 @@
+//! Which properties records have, and in which order: that of the last one is expected of the next.
+
+use super::layout::{Layout, Slot};
+use super::lexer::{Lexer, Quoted};
+use super::row::IGNORED;
+
+/// Records that are read without a look at their properties' names, once others came than were expected: a stream that has several
+/// kinds of records in turn costs no more than that.
+const PAUSE_MAX: u32 = 1_024;
+
+/// The properties of a record, all of which are known parts at its top.
+#[derive(Debug)]
+pub(super) struct Shape {
+    /// `"NAME":` as it was written, and the part that it is.
+    pub(super) properties: Vec<(Box<[u8]>, Slot)>,
+    /// The fields in the order of the object, without a key that comes first: that of the flags.
+    pub(super) order: Vec<usize>,
+    /// The fields that are not there.
+    pub(super) absent: Vec<usize>,
+    /// The generation of the layout that these belong to.
+    generation: u64,
+}
+
+/// What is expected of the next record.
+#[derive(Debug, Default)]
+pub(super) struct Expectation {
+    shape: Option<Shape>,
+    /// Records to pass before a shape is taken again, and how many that will be after the next miss.
+    left: u32,
+    pause: u32,
+}
+
+impl Expectation {
+    /// The shape that is expected, in this layout.
+    #[inline]
+    pub(super) fn shape(&self, layout: &Layout) -> Option<&Shape> {
+        self.shape.as_ref().filter(|shape| shape.generation == layout.generation)
+    }
+
+    /// A record had the shape.
+    #[inline]
+    pub(super) fn met(&mut self) {
+        self.pause = self.pause.saturating_sub(1);
+    }
+
+    /// A record had another shape.
+    #[cold]
+    pub(super) fn missed(&mut self) {
+        self.shape = None;
+        self.left = self.pause;
+        self.pause = (2 * self.pause + 1).min(PAUSE_MAX);
+    }
+
+    /// Takes the shape of a record that became a row.
+    #[inline]
+    pub(super) fn learn(&mut self, source: &str, layout: &Layout) {
+        match self.left.checked_sub(1) {
+            Some(left) => self.left = left,
+            None => self.take(source, layout),
+        }
+    }
+
+    #[cold]
+    fn take(&mut self, source: &str, layout: &Layout) {
+        self.shape = Shape::of(source, layout);
+        if self.shape.is_none() {
+            self.missed();
+        }
+    }
+}
+
+impl Shape {
+    /// The shape of a record; `None` where something in it is no known part, or comes from inside of an object.
+    fn of(source: &str, layout: &Layout) -> Option<Shape> {
+        if layout.record.is_some() || !layout.flags.is_empty() {
+            return None;
+        }
+        let mut properties: Vec<(Box<[u8]>, Slot)> = Vec::new();
+        let mut lexer = Lexer::new(source);
+        lexer.space();
+        let mut more = lexer.open(b'{', b'}', "`{`").ok()?;
+        while more {
+            let start = lexer.at;
+            let name = lexer.name().ok()?.text(source);
+            let written = &source.as_bytes()[start..lexer.at];
+            let (_, slot) = layout.find(&name)?;
+            if layout.names.depth(&name) != 0 || properties.iter().any(|(_, known)| *known == slot) {
+                return None;
+            }
+            properties.push((written.into(), slot));
+            lexer.space();
+            lexer.value().ok()?;
+            more = lexer.more(b'}', "`,` or `}`").ok()?;
+        }
+        let mut order: Vec<usize> = properties.iter().filter_map(|(_, slot)| place_in_order(*slot)).collect();
+        if order.first() == Some(&IGNORED) {
+            order.remove(0);
+        }
+        let is_absent = |index: &usize| !order.contains(index);
+        let absent = (0..layout.fields.len()).filter(is_absent).collect();
+        Some(Shape { properties, order, absent, generation: layout.generation })
+    }
+
+    /// The field that is called so, and the place of its property. It is looked for from a place on: marks come in the order of the
+    /// fields, mostly.
+    pub(super) fn find(&self, source: &str, name: Quoted, from: usize) -> Option<(usize, usize)> {
+        let range = name.part.range();
+        let quoted = &source.as_bytes()[range.start - 1..range.end + 1];
+        let is = |place: &usize| self.properties[*place].0.starts_with(quoted);
+        let place = (from..self.properties.len()).find(is).or_else(|| (0..from).find(is))?;
+        match self.properties[place].1 {
+            Slot::Field(index) => Some((index, place)),
+            _ => None,
+        }
+    }
+}
+
+/// What a part is among those that have a flag, or would have one if they were fields.
+fn place_in_order(slot: Slot) -> Option<usize> {
+    match slot {
+        Slot::Field(index) => Some(index),
+        Slot::Key(_) | Slot::Code(_) => Some(IGNORED),
+        Slot::Timestamp(_) | Slot::Quality => None,
+    }
+}
