@@ -12,43 +12,22 @@ const STEPS_MAX: usize = 8;
 /// The two values in the middle, of an odd number the one, if the upper one is close to `near`.
 pub(super) fn middle_near<T: WholeNumber>(values: &[T], near: T) -> Option<(T, T)> {
     let place = values.len() / 2;
-    let (mut at, mut below, mut equal) =
-        (near, count(values, |value| value < near), count(values, |value| value == near));
+    let (mut at, mut below, mut equal) = (near, T::count_less(values, near), T::count_equal(values, near));
     for _ in 0..STEPS_MAX {
         if place < below {
-            at = before(values, at);
-            equal = count(values, |value| value == at);
+            at = T::before(values, at);
+            equal = T::count_equal(values, at);
             below -= equal;
         } else if place >= below + equal {
-            at = after(values, at);
+            at = T::after(values, at);
             below += equal;
-            equal = count(values, |value| value == at);
+            equal = T::count_equal(values, at);
         } else {
             let is_even = values.len().is_multiple_of(2);
-            return Some((if is_even && place == below { before(values, at) } else { at }, at));
+            return Some((if is_even && place == below { T::before(values, at) } else { at }, at));
         }
     }
     None
-}
-
-/// How many values are so.
-#[inline]
-fn count<T: Copy>(values: &[T], is: impl Fn(T) -> bool) -> usize {
-    // A count of one byte goes as wide as the values do.
-    let of_chunk = |values: &[T]| usize::from(values.iter().fold(0_u8, |count, value| count + u8::from(is(*value))));
-    values.chunks(usize::from(u8::MAX)).map(of_chunk).sum()
-}
-
-/// The greatest value that is less.
-#[inline]
-fn before<T: WholeNumber>(values: &[T], than: T) -> T {
-    values.iter().fold(T::LEAST, |most, value| most.max(if *value < than { *value } else { T::LEAST }))
-}
-
-/// The least value that is greater.
-#[inline]
-fn after<T: WholeNumber>(values: &[T], than: T) -> T {
-    values.iter().fold(T::MOST, |least, value| least.min(if *value > than { *value } else { T::MOST }))
 }
 
 #[cfg(test)]

@@ -49,3 +49,4 @@ mod value_pieces;
 mod whole_number;
 mod window;
 mod window_median;
+mod window_values;

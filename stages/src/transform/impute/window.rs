@@ -1,19 +1,9 @@
 //! The last so many values of a key and field, in little memory: readings have few decimals, so that each is a whole number of two
 //! or four bytes by a scale.
 
-use super::middle::middle_near;
-use super::ordered::Ordered;
-use super::ring::Ring;
 use super::saved_numbers::{SCALES, scaled, write_values, write_whole};
 use super::whole_number::WholeNumber;
-
-/// A window of so many values is kept in order while it has many gaps.
-const ORDERED_FROM: usize = 1024;
-/// To keep a window in order costs some 0.3 µs a value, to look for its middle some 1 ns a value of the window: it is kept so if one value in
-/// so many of its length was followed by a gap.
-const ORDERED_SHARE: usize = 256;
-/// It is kept so no longer once so large a part of its length came without a gap.
-const ORDERED_UNUSED_SHARE: usize = 8;
+use super::window_values::Values;
 
 /// The last so many values.
 pub(super) enum Window {
@@ -29,64 +19,6 @@ impl Default for Window {
     fn default() -> Window {
         Window::Short(0, Values::default())
     }
-}
-
-/// Values as they came, and in order where that is worth it.
-#[derive(Default)]
-pub(super) struct Values<T> {
-    ring: Ring<T>,
-    /// The upper one of the two in the middle, when that was looked for last.
-    near: T,
-    /// Values since then.
-    since: u32,
-    ordered: Option<Box<Ordered<T>>>,
-}
-
-impl<T: WholeNumber> Values<T> {
-    fn of(ring: Ring<T>) -> Values<T> {
-        Values { ring, ..Values::default() }
-    }
-
-    #[inline]
-    fn push(&mut self, value: T, length: usize) {
-        let gone = self.ring.push(value, length);
-        self.since = self.since.saturating_add(1);
-        if let Some(ordered) = &mut self.ordered {
-            ordered.insert(value);
-            gone.into_iter().for_each(|gone| ordered.remove(gone));
-            // To put them in order again costs as much as to keep so many in order.
-            if self.since as usize > self.ring.values().len() / ORDERED_UNUSED_SHARE {
-                self.ordered = None;
-            }
-        }
-    }
-
-    /// The two values in the middle; of an odd number, the one.
-    fn middle(&mut self, scratch: &mut Vec<T>) -> Option<(T, T)> {
-        let values = self.ring.values();
-        let since = std::mem::take(&mut self.since) as usize;
-        if values.len() >= ORDERED_FROM && since < values.len() / ORDERED_SHARE && self.ordered.is_none() {
-            self.ordered = Some(Box::new(Ordered::of(values.to_vec())));
-        }
-        let middle = match &self.ordered {
-            Some(ordered) => ordered.middle(),
-            None => middle_near(values, self.near).or_else(|| select_middle(values, scratch)),
-        };
-        self.near = middle?.1;
-        middle
-    }
-}
-
-/// The two values in the middle, wherever they are.
-fn select_middle<T: Copy + Ord>(values: &[T], scratch: &mut Vec<T>) -> Option<(T, T)> {
-    if values.is_empty() {
-        return None;
-    }
-    scratch.clear();
-    scratch.extend_from_slice(values);
-    let (below, high, _) = scratch.select_nth_unstable(values.len() / 2);
-    let low = if values.len().is_multiple_of(2) { below.iter().copied().max() } else { None };
-    Some((low.unwrap_or(*high), *high))
 }
 
 /// The order of all values as that of whole numbers (`f64::total_cmp`).
@@ -112,15 +44,15 @@ fn value_of<T: WholeNumber>(whole: T, scale: u8) -> f64 {
 /// The same values by a larger scale.
 fn rescaled<T: WholeNumber, U: WholeNumber>(values: &Values<T>, from: u8, to: u8) -> Option<Values<U>> {
     let factor = 10_i64.pow(u32::from(to - from));
-    values.ring.try_map(|whole| U::try_from(whole.into().checked_mul(factor)?).ok()).map(Values::of)
+    values.ring().try_map(|whole| U::try_from(whole.into().checked_mul(factor)?).ok()).map(Values::of)
 }
 
 impl Window {
     pub(super) fn len(&self) -> usize {
         match self {
-            Window::Short(_, values) => values.ring.values().len(),
-            Window::Long(_, values) => values.ring.values().len(),
-            Window::Raw(values) => values.ring.values().len(),
+            Window::Short(_, values) => values.ring().values().len(),
+            Window::Long(_, values) => values.ring().values().len(),
+            Window::Raw(values) => values.ring().values().len(),
         }
     }
 
@@ -161,8 +93,9 @@ impl Window {
                 };
                 let found = scales(*from).find_map(|to| short(to, *from, values));
                 let found = found.or_else(|| scales(*from).find_map(long));
-                found
-                    .unwrap_or_else(|| Window::Raw(Values::of(values.ring.map(|whole| key_of(value_of(whole, *from))))))
+                found.unwrap_or_else(|| {
+                    Window::Raw(Values::of(values.ring().map(|whole| key_of(value_of(whole, *from)))))
+                })
             }
             Window::Long(from, values) => {
                 let long = |to: u8| {
@@ -170,8 +103,9 @@ impl Window {
                     Some(Window::Long(to, rescaled(values, *from, to)?))
                 };
                 let found = scales(*from).find_map(long);
-                found
-                    .unwrap_or_else(|| Window::Raw(Values::of(values.ring.map(|whole| key_of(value_of(whole, *from))))))
+                found.unwrap_or_else(|| {
+                    Window::Raw(Values::of(values.ring().map(|whole| key_of(value_of(whole, *from)))))
+                })
             }
             Window::Raw(_) => return,
         };
@@ -199,10 +133,10 @@ impl Window {
     /// Writes the last so many values.
     pub(super) fn write_last(&self, count: usize, out: &mut Vec<u8>) {
         match self {
-            Window::Short(scale, values) => write_whole(values.ring.last(count), usize::from(*scale), out),
-            Window::Long(scale, values) => write_whole(values.ring.last(count), usize::from(*scale), out),
+            Window::Short(scale, values) => write_whole(values.ring().last(count), usize::from(*scale), out),
+            Window::Long(scale, values) => write_whole(values.ring().last(count), usize::from(*scale), out),
             Window::Raw(values) => {
-                write_values(values.ring.last(count).into_iter().flatten().map(|key| of_key(*key)), out);
+                write_values(values.ring().last(count).into_iter().flatten().map(|key| of_key(*key)), out);
             }
         }
     }
@@ -274,12 +208,12 @@ mod tests {
         let mut window = Window::default();
         (0..5_000).for_each(|n| window.push(f64::from(n % 3_000) / 10.0, 720));
         let Window::Short(1, values) = &window else { panic!("tenths") };
-        assert_eq!(values.ring.places(), 720);
+        assert_eq!(values.ring().places(), 720);
     }
 
     #[test]
     fn a_large_window_has_the_same_median_as_a_small_one_however_many_gaps_it_has() {
-        let length = 2 * ORDERED_FROM + 1;
+        let length = 2_049;
         let (mut window, mut expected, mut scratch) = (Window::default(), VecDeque::new(), Scratch::default());
         let mut was_ordered = [false; 2];
         for n in 0..20_000_u64 {
@@ -299,8 +233,8 @@ mod tests {
             if n % 2_500 < 40 || n % 500 == 0 {
                 assert_eq!(window.median(&mut scratch).map(f64::to_bits), by_definition(&expected), "{n}");
             }
-            if let Window::Raw(Values { ordered, .. }) = &window {
-                was_ordered[usize::from(ordered.is_some())] = true;
+            if let Window::Raw(values) = &window {
+                was_ordered[usize::from(values.is_ordered())] = true;
             }
         }
         assert_eq!(was_ordered, [true; 2]);
