@@ -1,7 +1,5 @@
 //! Decimal text to a number, correctly rounded, straight from the bytes.
 
-use crate::eight_bytes::{self, all, below, equal, first};
-
 /// Powers of ten that a 64-bit float holds exactly.
 pub(crate) const EXACT_POWERS_OF_TEN: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
@@ -31,77 +29,17 @@ pub fn parse_f64(text: &[u8], decimal: u8) -> Option<f64> {
         [b'+', rest @ ..] => (false, rest),
         _ => (false, text),
     };
-    let short = eight_bytes::of(unsigned).and_then(|word| ShortDecimal::parse(word, unsigned.len(), decimal));
-    let number = match short {
-        Some(short) => short.value(),
-        None => parse_long(unsigned, decimal)?,
-    };
-    Some(if negative { -number } else { number })
-}
-
-/// A decimal of up to eight characters without a sign and an exponent: digits, with or without a mark among them.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ShortDecimal {
-    /// All digits, as a whole number.
-    mantissa: u32,
-    /// How many stand before the mark, and behind it.
-    pub(crate) whole: usize,
-    pub(crate) places: usize,
-    pub(crate) has_mark: bool,
-}
-
-impl ShortDecimal {
-    /// The decimal that these characters are, of which the first one is the lowest byte and zeros stand behind the last.
-    ///
-    /// Without a branch on the number of digits: it varies from cell to cell, so that a processor would guess wrong.
-    #[inline(always)]
-    #[expect(clippy::inline_always)]
-    pub(crate) fn parse(word: u64, length: usize, decimal: u8) -> Option<ShortDecimal> {
-        let mark = equal(word, decimal);
-        let whole = first(mark).min(length);
-        let has_mark = mark != 0;
-        // The digits alone: those behind the mark take its place.
-        let behind = if has_mark { word >> 8 & !below(u64::MAX, whole) } else { 0 };
-        let digits = below(word, whole) | behind;
-        let count = length - usize::from(has_mark);
-        if count == 0 || count > 8 {
-            return None;
-        }
-        // With zeros before them, so that there are eight.
-        let missing = 8 - count;
-        let digits = digits << (8 * missing) | below(all(b'0'), missing);
-        let values = digits ^ all(b'0');
-        if (values | values.wrapping_add(all(6))) & all(0xf0) != 0 {
-            return None;
-        }
-        // Two, four and eight digits at a time (D. Lemire, "Quickly parsing eight digits").
-        let pairs = values * 10 + (values >> 8);
-        let low = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(0x000f_4240_0000_0064);
-        let high = (pairs >> 16 & 0x0000_00ff_0000_00ff).wrapping_mul(0x0000_2710_0000_0001);
-        let mantissa = (low.wrapping_add(high) >> 32) as u32;
-        Some(ShortDecimal { mantissa, whole, places: count - whole, has_mark })
-    }
-
-    /// Its value: eight digits and their power of ten are exact, so that one division rounds once.
-    #[inline(always)]
-    #[expect(clippy::inline_always)]
-    pub(crate) fn value(self) -> f64 {
-        f64::from(self.mantissa) / EXACT_POWERS_OF_TEN[self.places & 15]
-    }
-}
-
-/// The number that a text without a sign spells.
-fn parse_long(unsigned: &[u8], decimal: u8) -> Option<f64> {
     let scanned = scan(unsigned, decimal)?;
     // Both numbers are exact, so that their one product or quotient is rounded once (W. D. Clinger, "How to read
     // floating point numbers accurately", PLDI 1990).
     let fast = scanned.digits <= MANTISSA_DIGITS_MAX && scanned.mantissa < EXACT_MANTISSA_LIMIT;
     let power = EXACT_POWERS_OF_TEN.get(scanned.exponent.unsigned_abs() as usize);
-    Some(match power {
+    let number = match power {
         Some(power) if fast && scanned.exponent < 0 => scanned.mantissa as f64 / power,
         Some(power) if fast => scanned.mantissa as f64 * power,
         _ => exact(unsigned, decimal)?,
-    })
+    };
+    Some(if negative { -number } else { number })
 }
 
 /// The parts of a decimal: `mantissa * 10^exponent`, the mantissa wrapped beyond [`MANTISSA_DIGITS_MAX`].

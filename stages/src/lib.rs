@@ -19,7 +19,6 @@ pub mod codec;
 mod columns;
 mod dead_letter;
 pub mod decimal;
-mod eight_bytes;
 pub mod file_commit;
 mod input;
 pub mod kafka;

@@ -75,6 +75,11 @@ impl NumberReader {
         }
     }
 
+    /// What stands between the whole and the fraction.
+    pub(crate) fn decimal(&self) -> u8 {
+        self.decimal
+    }
+
     /// Reads a cell without blanks around it.
     #[inline(always)]
     #[expect(clippy::inline_always)]

@@ -6,8 +6,7 @@
 
 use std::ops::Range;
 
-use crate::decimal::{EXACT_POWERS_OF_TEN, ShortDecimal};
-use crate::eight_bytes::{below, equal, first, load};
+use crate::decimal::EXACT_POWERS_OF_TEN;
 
 /// Digits of a whole number that 64 bits hold exactly, whatever they are.
 const EXACT_DIGITS: usize = 15;
@@ -312,25 +311,6 @@ impl<'a> Lexer<'a> {
     /// and of what is no number, nothing is read.
     #[inline(always)]
     pub(super) fn short_number(&mut self) -> Option<f64> {
-        let negative = self.text.as_bytes().get(self.at) == Some(&b'-');
-        let start = self.at + usize::from(negative);
-        let word = load(self.text.as_bytes(), start);
-        let length = first(equal(word, b',') | equal(word, b'}'));
-        let short = ShortDecimal::parse(below(word, length), length, b'.');
-        // What JSON does not know is left to what names it: `.5`, `5.` and `05`.
-        let is_json = |short: &ShortDecimal| {
-            let is_padded = short.whole > 1 && word as u8 == b'0';
-            short.whole > 0 && (short.places > 0) == short.has_mark && !is_padded
-        };
-        if let Some(short) = short.filter(is_json).filter(|_| length < 8) {
-            self.at = start + length;
-            let value = short.value();
-            return Some(if negative { -value } else { value });
-        }
-        self.short_number_by_digits()
-    }
-
-    fn short_number_by_digits(&mut self) -> Option<f64> {
         let start = self.at;
         let negative = self.skip_byte(b'-');
         let mut mantissa = 0u64;

@@ -2,6 +2,15 @@
 
 use encoding_rs::{BIG5, Encoding, GB18030, GBK, SHIFT_JIS, UTF_8, UTF_16BE, UTF_16LE};
 
+/// A cell without blanks around it.
+#[inline]
+pub(super) fn trim(cell: &[u8]) -> &[u8] {
+    match cell {
+        [b' ' | b'\t', ..] | [.., b' ' | b'\t'] => cell.trim_ascii(),
+        _ => cell,
+    }
+}
+
 /// A byte that no UTF-8 has: it marks a cell that is no text.
 const NO_TEXT: u8 = 0xff;
 

@@ -9,7 +9,19 @@ pub(super) struct Dialect {
     pub(super) quote: Option<u8>,
 }
 
+/// Whether each byte may end a cell, or is a quote.
+pub(super) type CellEnds = [bool; 256];
+
 impl Dialect {
+    /// The bytes that end a cell where no quotes are, and the quote.
+    pub(super) fn cell_ends(self) -> CellEnds {
+        let mut ends = [false; 256];
+        for byte in [self.delimiter, b'\n', b'\r'].into_iter().chain(self.quote) {
+            ends[usize::from(byte)] = true;
+        }
+        ends
+    }
+
     /// A parser of such records. It accepts quotes that are not closed or stand in the middle of a cell.
     pub(super) fn reader(self) -> Reader {
         let mut builder = ReaderBuilder::new();

@@ -56,8 +56,8 @@ impl<R: Read> Records<R> {
     /// Whether the last record spans several lines, as only quotes let it do.
     #[inline]
     pub(super) fn spans_lines(&self) -> bool {
-        let is_plain = || self.raw().len() + 1 == self.span.written + self.span.columns;
-        !self.span.is_plain && !is_plain() && has_line_end(self.raw())
+        let is_plain = self.raw().len() + 1 == self.span.written + self.span.columns;
+        !is_plain && has_line_end(self.raw())
     }
 
     /// Whether every cell that begins with a quote ends with one.

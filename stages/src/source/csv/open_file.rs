@@ -67,6 +67,12 @@ impl OpenFile {
         }
     }
 
+    /// Whether what comes next is no rest of a line, and no line behind a header.
+    #[inline]
+    pub(super) fn is_at_row(&self) -> bool {
+        !self.begins_in_line && self.head.lines_to_skip == 0
+    }
+
     /// What became of the torn last line, which is waited for until then at most. Where there is more of it, it is read on.
     pub(super) fn recheck(&mut self, span: &mut InputFile, until: Option<Instant>) -> io::Result<TornLine> {
         if span.form.packing != Packing::None {

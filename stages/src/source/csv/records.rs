@@ -8,14 +8,18 @@ use csv_core::{ReadRecordResult, Reader};
 use encoding_rs::Encoding;
 
 use super::cell_text::decode_cells;
-use super::dialect::Dialect;
+use super::dialect::{CellEnds, Dialect};
 use super::file_form::FileForm;
-use super::plain_line::{PlainLine, plain_line};
+use super::plain_line::{CellParts, PlainLine, plain_line};
+use crate::columns::ColumnBuilder;
+use crate::reading::NumberReader;
 
 /// Bytes of the longest record. A longer one is a mistake in the file, such as a quote that is never closed.
 pub(super) const RECORD_BYTES_MAX: usize = 1 << 20;
 /// Bytes read at once.
 const READ_CHUNK_BYTES: usize = 256 * 1024;
+/// Records that are not looked at as lines without quotes once others came: a file of rows with quotes costs no more than that.
+const PLAIN_PAUSE_MAX: u32 = 1_024;
 
 /// The outcome of [`Records::next`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +88,11 @@ pub(super) struct Records<R> {
     pub(super) decoded: Vec<u8>,
     pub(super) ends: Vec<usize>,
     pub(super) span: RecordSpan,
+    /// What may end a cell of a line without quotes.
+    pub(super) stops: CellEnds,
+    /// Records to pass before the next one is looked at as such a line, and how many that will be after the next that is none.
+    pub(super) plain_left: u32,
+    pub(super) plain_pause: u32,
 }
 
 /// Whether the record at `head` is complete.
@@ -121,6 +130,9 @@ impl<R: Read> Records<R> {
             decoded: Vec::new(),
             ends: vec![0; 64],
             span: RecordSpan::default(),
+            stops: dialect.cell_ends(),
+            plain_left: 0,
+            plain_pause: 0,
         }
     }
 
@@ -186,7 +198,7 @@ impl<R: Read> Records<R> {
                     let (start, line) = (self.head, self.line);
                     self.head += bytes;
                     self.advance_line(start);
-                    if !self.is_blank(start) || self.keeps_blanks {
+                    if !self.is_blank() || self.keeps_blanks {
                         let end = self.end_of_record(start);
                         self.span = RecordSpan { start, end, line, ..self.span };
                         if let Some(encoding) = self.encoding {
@@ -208,6 +220,44 @@ impl<R: Read> Records<R> {
                 }
             }
         }
+    }
+
+    /// Goes to the next record where that is a line without quotes, and reads its numbers into the columns. `false` where it is to be
+    /// read by [`next`](Self::next): then nothing has moved, but some numbers may stand in the columns.
+    #[inline]
+    pub(super) fn next_plain(
+        &mut self,
+        numbers: &[Option<usize>],
+        reader: &NumberReader,
+        columns: &mut [ColumnBuilder],
+    ) -> bool {
+        if self.plain_left > 0 {
+            self.plain_left -= 1;
+            return false;
+        }
+        let bytes = &self.buffer[self.head..self.tail];
+        let parts = CellParts { numbers, reader, stops: &self.stops };
+        if self.ends.len() < numbers.len() {
+            self.ends.resize(numbers.len(), 0);
+        }
+        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r') || *byte == self.dialect.delimiter;
+        let is_other =
+            bytes.first().is_none_or(is_blank) || self.comment.as_ref().is_some_and(|c| bytes.starts_with(c));
+        let found = if is_other { None } else { plain_line(bytes, self.dialect, parts, columns, &mut self.ends) };
+        let Some(PlainLine { text, bytes, is_ascii }) = found else {
+            self.plain_left = self.plain_pause;
+            self.plain_pause = (2 * self.plain_pause + 1).min(PLAIN_PAUSE_MAX);
+            return false;
+        };
+        if bytes > RECORD_BYTES_MAX || (self.encoding.is_some() && !is_ascii) {
+            return false;
+        }
+        self.plain_pause = self.plain_pause.saturating_sub(1);
+        let (start, line, columns) = (self.head, self.line, numbers.len());
+        self.span = RecordSpan { start, end: start + text, line, columns, written: text + 1 - columns, is_plain: true };
+        self.head += bytes;
+        self.line += u64::from(line > 0);
+        true
     }
 
     /// The byte where the next record or the blank lines before it start.
@@ -238,23 +288,7 @@ impl<R: Read> Records<R> {
         false
     }
 
-    /// Finds the cells of the record that starts at `head`.
-    #[inline]
     fn tokenise(&mut self) -> Tokenised {
-        let is_all = self.remaining == 0 && !self.open_end;
-        let bytes = (&self.buffer[self.head..], self.tail - self.head);
-        match plain_line(bytes, is_all, self.dialect, &mut self.ends) {
-            Some(PlainLine { text, bytes, columns, is_ascii }) if is_ascii || self.encoding.is_none() => {
-                self.span = RecordSpan { columns, written: text + 1 - columns, is_plain: true, ..self.span };
-                Tokenised::Complete(bytes)
-            }
-            _ => self.tokenise_quoted(),
-        }
-    }
-
-    /// The same for any record.
-    #[inline(never)]
-    fn tokenise_quoted(&mut self) -> Tokenised {
         self.span.is_plain = false;
         if self.stale {
             self.tokens.reset();
@@ -306,10 +340,6 @@ impl<R: Read> Records<R> {
             return;
         }
         let ending = &self.buffer[start..self.head];
-        if self.span.is_plain {
-            self.line += u64::from(matches!(ending.last(), Some(b'\n' | b'\r')));
-            return;
-        }
         // The parser counts every `\n` but one that follows a `\r`.
         self.line += self.tokens.line() + u64::from(ending.ends_with(b"\r\n") || ending.ends_with(b"\r"));
     }
@@ -322,18 +352,13 @@ impl<R: Read> Records<R> {
 
     /// Turns the cells of the last record into UTF-8.
     fn decode_cells(&mut self, encoding: &'static Encoding) {
-        if !self.span.is_plain && !self.raw().is_ascii() {
+        if !self.raw().is_ascii() {
             decode_cells(encoding, &mut self.cells, &mut self.ends[..self.span.columns], &mut self.decoded);
         }
     }
 
-    /// Whether all cells of the record that starts there are blank.
-    #[inline]
-    fn is_blank(&self, start: usize) -> bool {
-        if self.span.is_plain {
-            let is_beside = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r') || *byte == self.dialect.delimiter;
-            return self.buffer[start..self.head].iter().all(is_beside);
-        }
+    /// Whether all cells are blank.
+    fn is_blank(&self) -> bool {
         self.cells[..self.span.written].iter().all(|byte| matches!(byte, b' ' | b'\t'))
     }
 }

@@ -4,11 +4,11 @@ use std::io::Read;
 
 use aqpipe_engine::record::Kind;
 
-use super::cell_text::not_in;
+use super::cell_text::{not_in, trim};
 use super::column_plan::{seems_split_by, shown};
 use super::dialect::has_line_end;
 use super::records::Records;
-use super::row_decoder::{RowDecoder, trim};
+use super::row_decoder::RowDecoder;
 use crate::reading::Reading;
 use crate::reading::time::{TimeReader, Zone};
 

@@ -8,6 +8,7 @@ use aqpipe_engine::Result;
 use aqpipe_engine::record::{Batch, CellQuality, Fields};
 use arrow_array::builder::StringBuilder;
 
+use super::cell_text::trim;
 use super::column_plan::{ColumnPlan, PlannedField};
 use super::config::CsvSourceConfig;
 use super::records::Records;
@@ -45,6 +46,10 @@ pub(super) struct RowDecoder {
     pub(super) layout: Arc<Fields>,
     /// The fields of unknown kind, which have had no value yet.
     pub(super) unknown_kinds: Vec<usize>,
+    /// The field of each column that can be read while its end is looked for. Without columns, none can.
+    pub(super) plain_numbers: Vec<Option<usize>>,
+    /// The fields of text.
+    pub(super) texts: Vec<usize>,
     pub(super) numbers: NumberReader,
     /// The publisher's codes for each field that has some.
     pub(super) flags: Vec<Option<PublisherFlags>>,
@@ -75,6 +80,8 @@ impl RowDecoder {
         let mut decoder = RowDecoder {
             layout: Arc::default(),
             unknown_kinds: Vec::new(),
+            plain_numbers: Vec::new(),
+            texts: Vec::new(),
             numbers: NumberReader::new(&config.numbers(), source_test),
             flags: plan
                 .fields
@@ -140,43 +147,14 @@ impl RowDecoder {
         source_offset: u64,
         rows: &mut RowsBuilder,
     ) -> Decoded {
-        if !record.raw().is_ascii()
-            && let Some(why) = self.no_text(record)
-        {
-            return Decoded::Rejected(why);
-        }
-        if record.columns() != self.plan.columns
-            && let Some(why) = self.wrong_width(record)
-        {
-            return Decoded::Malformed(why);
-        }
-        if record.spans_lines() && !self.may_span_lines(record) {
-            return Decoded::Malformed("the row goes over several lines: is a quote not closed?".to_owned());
-        }
-        if let Some(why) = self.unnamed_value(record) {
-            return Decoded::Rejected(why);
-        }
-        // Before the time, which may go by the order of the records of its key.
-        if let Err(why) = self.join_key(record) {
-            return Decoded::Rejected(why);
-        }
-        let (time, offset) = match self.time_of(record) {
+        let time = match self.check(record) {
             Ok(time) => time,
-            Err(why) => return Decoded::Rejected(why),
+            Err(decoded) => return decoded,
         };
         if !self.unknown_kinds.is_empty() && self.decide_kinds(record, rows.len() > 0) {
             return Decoded::LayoutChange;
         }
-        self.time.taken(source_offset);
-        rows.time.push(time);
-        rows.utc_offset.push(offset);
-        rows.source_offsets.push(source_offset);
-        if let KeyBuilder::Own(keys) = &mut rows.keys {
-            self.append_key(record, keys);
-        }
-        if let Some(kept) = &mut rows.raw {
-            kept.append_value(record.original());
-        }
+        self.append_beside(record, source_offset, time, rows);
         for (index, (field, cells)) in self.plan.fields.iter().zip(&mut rows.columns).enumerate() {
             let cell = record.cell(field.column);
             match cells {
@@ -207,13 +185,82 @@ impl RowDecoder {
                         flags.apply(verdict, cells);
                     }
                 }
-                ColumnBuilder::Text(text) => {
-                    let present = !self.numbers.is_empty_text(trim(cell));
-                    text.append_option(present.then(|| String::from_utf8_lossy(cell)));
-                }
+                ColumnBuilder::Text(text) => self.append_text(cell, text),
             }
         }
         Decoded::Row
+    }
+
+    /// Adds the last record, whose [numbers](Self::plain_numbers) stand in the columns already. `false` where it is to be decoded like any
+    /// other: then nothing else of it was added.
+    #[inline]
+    pub(super) fn decode_plain<R: Read>(
+        &mut self,
+        record: &Records<R>,
+        source_offset: u64,
+        rows: &mut RowsBuilder,
+    ) -> bool {
+        let Ok(time) = self.check(record) else { return false };
+        self.append_beside(record, source_offset, time, rows);
+        for index in &self.texts {
+            if let (Some(field), Some(ColumnBuilder::Text(text))) =
+                (self.plan.fields.get(*index), rows.columns.get_mut(*index))
+            {
+                self.append_text(record.cell(field.column), text);
+            }
+        }
+        true
+    }
+
+    /// Checks a record, and reads its time and key.
+    #[inline]
+    fn check<R: Read>(&mut self, record: &Records<R>) -> Result<(i64, i16), Decoded> {
+        if !record.raw().is_ascii()
+            && let Some(why) = self.no_text(record)
+        {
+            return Err(Decoded::Rejected(why));
+        }
+        if record.columns() != self.plan.columns
+            && let Some(why) = self.wrong_width(record)
+        {
+            return Err(Decoded::Malformed(why));
+        }
+        if record.spans_lines() && !self.may_span_lines(record) {
+            return Err(Decoded::Malformed("the row goes over several lines: is a quote not closed?".to_owned()));
+        }
+        if let Some(why) = self.unnamed_value(record) {
+            return Err(Decoded::Rejected(why));
+        }
+        // Before the time, which may go by the order of the records of its key.
+        self.join_key(record).map_err(Decoded::Rejected)?;
+        self.time_of(record).map_err(Decoded::Rejected)
+    }
+
+    /// Appends what a row has beside its fields.
+    #[inline]
+    fn append_beside<R: Read>(
+        &mut self,
+        record: &Records<R>,
+        source_offset: u64,
+        (time, utc_offset): (i64, i16),
+        rows: &mut RowsBuilder,
+    ) {
+        self.time.taken(source_offset);
+        rows.time.push(time);
+        rows.utc_offset.push(utc_offset);
+        rows.source_offsets.push(source_offset);
+        if let KeyBuilder::Own(keys) = &mut rows.keys {
+            self.append_key(record, keys);
+        }
+        if let Some(kept) = &mut rows.raw {
+            kept.append_value(record.original());
+        }
+    }
+
+    #[inline]
+    fn append_text(&self, cell: &[u8], text: &mut StringBuilder) {
+        let present = !self.numbers.is_empty_text(trim(cell));
+        text.append_option(present.then(|| String::from_utf8_lossy(cell)));
     }
 
     /// Joins the key of a record, where several columns make it.
@@ -295,14 +342,5 @@ pub(super) fn verdict<R: Read>(field: &PlannedField, flags: Option<&PublisherFla
     match (field.flags, flags) {
         (Some(column), Some(flags)) => flags.verdict(trim(record.cell(column))),
         _ => Verdict::Absent,
-    }
-}
-
-/// A cell without blanks around it.
-#[inline]
-pub(super) fn trim(cell: &[u8]) -> &[u8] {
-    match cell {
-        [b' ' | b'\t', ..] | [.., b' ' | b'\t'] => cell.trim_ascii(),
-        _ => cell,
     }
 }

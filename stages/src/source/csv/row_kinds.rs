@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use aqpipe_engine::record::Kind;
 
-use super::column_plan::ColumnPlan;
+use super::cell_text::trim;
+use super::column_plan::{ColumnPlan, PlannedField};
 use super::records::Records;
-use super::row_decoder::{RowDecoder, trim, verdict};
+use super::row_decoder::{RowDecoder, verdict};
 use crate::reading::{Reading, Verdict, is_code};
 
 impl RowDecoder {
@@ -30,6 +31,19 @@ impl RowDecoder {
         self.layout = Arc::new(self.plan.batch_layout(&self.config));
         let unknown_kinds = |slot: &usize| self.plan.fields[*slot].kind == Kind::Unknown;
         self.unknown_kinds = (0..self.plan.fields.len()).filter(unknown_kinds).collect();
+        self.texts = (0..self.plan.fields.len()).filter(|index| self.is_text(*index)).collect();
+        self.plain_numbers = self.numbers_by_column();
+    }
+
+    /// The field of each column that holds nothing but numbers, where all kinds are known and no other column has a say in them.
+    fn numbers_by_column(&self) -> Vec<Option<usize>> {
+        let is_plain = |field: &PlannedField| field.kind != Kind::Unknown && field.flags.is_none();
+        if self.config.decimal == self.config.delimiter || !self.plan.fields.iter().all(is_plain) {
+            return Vec::new();
+        }
+        let is_number = |column: usize, field: &PlannedField| field.column == column && field.kind == Kind::Number;
+        let field_of = |column| self.plan.fields.iter().position(|field| is_number(column, field));
+        (0..self.plan.columns).map(field_of).collect()
     }
 
     /// The fields, with what a cell of each says, for a record of the sample.

@@ -45,6 +45,18 @@ impl CsvSplitReader {
             let span = &mut self.files[self.file];
             let (base, from) = (self.base, span.from);
             let failed = |name: &str, e| Error::new(format!("cannot read {name}")).because(e);
+            if open.is_at_row()
+                && !self.decoder.plain_numbers.is_empty()
+                && open.records.next_plain(&self.decoder.plain_numbers, &self.decoder.numbers, &mut rows.columns)
+            {
+                let offset = base.wrapping_sub(from).wrapping_add(open.records.record_at());
+                if !open.head.repeats(&open.records) && self.decoder.decode_plain(&open.records, offset, rows) {
+                    open.has_records = true;
+                    continue;
+                }
+                open.records.unread();
+            }
+            rows.forget_begun_row();
             let outcome = open.head.next(&mut open.records);
             let outcome = outcome.map_err(|e| {
                 failed(&span.name, e).at(place(&span.name, open.records.line(), open.records.position()))

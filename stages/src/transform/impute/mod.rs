@@ -31,6 +31,7 @@ mod key_table;
 mod keyed_batch;
 mod late_gaps;
 mod median_fit;
+mod middle;
 mod ordered;
 mod ring;
 mod row_set;
@@ -45,5 +46,6 @@ mod step;
 #[cfg(test)]
 mod tests;
 mod value_pieces;
+mod whole_number;
 mod window;
 mod window_median;

@@ -3,6 +3,7 @@
 use aqpipe_engine::Result;
 
 use super::damaged::damaged;
+use super::whole_number::WholeNumber;
 
 /// Powers of ten by which values become whole numbers: readings have few decimals.
 pub(super) const SCALES: [f64; 5] = [1.0, 10.0, 100.0, 1_000.0, 10_000.0];
@@ -34,7 +35,7 @@ pub(super) fn write_values(values: impl Iterator<Item = f64> + Clone, out: &mut 
     match SCALES.get(scale) {
         Some(factor) => {
             let whole: Vec<i64> = values.map(|value| rounded(value * factor)).collect();
-            write_above([&whole, &[]], scale, |value, least| value.wrapping_sub(least) as u64, out);
+            write_whole([&whole, &[]], scale, out);
         }
         None => {
             write_number(values.clone().count() as u64, out);
@@ -45,40 +46,31 @@ pub(super) fn write_values(values: impl Iterator<Item = f64> + Clone, out: &mut 
 }
 
 /// Writes values that are whole numbers by a scale, as [`write_values`] does: those of two slices.
-pub(super) fn write_whole(values: [&[i32]; 2], scale: usize, out: &mut Vec<u8>) {
-    write_above(values, scale, |value, least| u64::from(value.wrapping_sub(least) as u32), out);
-}
-
-fn write_above<T: Copy + Ord + Into<i64>>(
-    values: [&[T]; 2],
-    scale: usize,
-    above: impl Fn(T, T) -> u64 + Copy,
-    out: &mut Vec<u8>,
-) {
+pub(super) fn write_whole<T: WholeNumber>(values: [&[T]; 2], scale: usize, out: &mut Vec<u8>) {
     let of_both = |pick: fn(&[T]) -> Option<T>| values.into_iter().filter_map(pick);
     write_number((values[0].len() + values[1].len()) as u64, out);
     let least = of_both(|values| values.iter().copied().min()).min();
     let Some((least, most)) = least.zip(of_both(|values| values.iter().copied().max()).max()) else { return };
-    let bits = u64::BITS - above(most, least).leading_zeros();
+    let bits = u64::BITS - most.above(least).leading_zeros();
     // One, two, four or eight bytes: what machines move.
     let width = (bits.div_ceil(8).max(1)).next_power_of_two();
     out.push(scale as u8 | (width.trailing_zeros() as u8) << WIDTH_SHIFT);
     write_signed(least.into(), out);
     for values in values {
         match width {
-            1 => write_fixed::<T, 1>(values, |value| above(value, least), out),
-            2 => write_fixed::<T, 2>(values, |value| above(value, least), out),
-            4 => write_fixed::<T, 4>(values, |value| above(value, least), out),
-            _ => write_fixed::<T, 8>(values, |value| above(value, least), out),
+            1 => write_fixed::<T, 1>(values, least, out),
+            2 => write_fixed::<T, 2>(values, least, out),
+            4 => write_fixed::<T, 4>(values, least, out),
+            _ => write_fixed::<T, 8>(values, least, out),
         }
     }
 }
 
-fn write_fixed<T: Copy, const WIDTH: usize>(values: &[T], above: impl Fn(T) -> u64, out: &mut Vec<u8>) {
+fn write_fixed<T: WholeNumber, const WIDTH: usize>(values: &[T], least: T, out: &mut Vec<u8>) {
     let at = out.len();
     out.resize(at + WIDTH * values.len(), 0);
     for (place, value) in out[at..].chunks_exact_mut(WIDTH).zip(values) {
-        place.copy_from_slice(&above(*value).to_le_bytes()[..WIDTH]);
+        place.copy_from_slice(&value.above(least).to_le_bytes()[..WIDTH]);
     }
 }
 
@@ -240,7 +232,7 @@ mod tests {
     #[test]
     fn whole_numbers_are_written_as_the_values_that_they_stand_for() {
         let (mut whole, values) = (Vec::new(), [3.5, -0.1, 12_345.6, 0.0]);
-        write_whole([&[35, -1], &[123_456, 0]], 1, &mut whole);
+        write_whole([&[35, -1], &[123_456_i32, 0]], 1, &mut whole);
         assert_eq!(whole, written(&values));
     }
 

@@ -74,6 +74,48 @@ proptest! {
     }
 
     #[test]
+    fn a_line_without_quotes_is_read_like_one_with_quotes(
+        rows in prop::collection::vec(
+            (
+                prop::sample::select(vec!["2004-03-10", "2004-03-11 05:00", " 2004-03-12", "2004-03-12T00:00:00Z", "x", ""]),
+                prop::collection::vec(
+                    prop_oneof![
+                        5 => "-?[0-9]{1,4}([.][0-9]{0,4})?",
+                        1 => "[-+ ]?[0-9]{0,19}[.]?[0-9]{0,3}(e[0-9])? ?",
+                        1 => prop::sample::select(vec!["", " ", "NA", "-200", "-200.0", "abc", "1e5", "-", "<2", "\u{e9}", "'1'", "1#"])
+                            .prop_map(str::to_owned),
+                    ],
+                    3,
+                ),
+                prop::sample::select(vec!["", "", "", "", "~", "~~", "~1", "cut"]),
+            ),
+            1..40,
+        ),
+        (delimiter, decimal) in prop::sample::select(vec![(",", "."), (";", ","), ("\t", ".")]),
+        end in prop::sample::select(vec!["\n", "\r\n", "\r"]),
+        extra in prop::sample::select(vec!["", "~", "~~"]),
+    ) {
+        let written = |quote: &str| {
+            let mut csv = format!("timestamp~a~b~note{extra}{end}");
+            for (time, cells, more) in &rows {
+                let mut cells: Vec<String> = cells.iter().map(|cell| cell.replace('.', decimal)).collect();
+                if *more == "cut" {
+                    cells.pop();
+                }
+                csv.push_str(&format!("{quote}{time}{quote}~{}{extra}{}{end}", cells.join("~"), more.replace("cut", "")));
+            }
+            let options = json!({
+                "delimiter": delimiter, "decimal": decimal, "missing": [-200], "fields": ["b", "a"], "text_fields": ["note"],
+                "on_unreadable": "warn", "censored": "half", "value_marks": { "#": "suspect" },
+            });
+            let read = read(csv.replace('~', delimiter).as_bytes(), options);
+            let rows: Vec<String> = read.rows.iter().map(|row| row.splitn(2, ' ').nth(1).unwrap_or_default().to_owned()).collect();
+            (rows, read.reasons().iter().map(|reason| reason.to_string()).collect::<Vec<_>>())
+        };
+        prop_assert_eq!(written(""), written("\""));
+    }
+
+    #[test]
     fn every_byte_is_in_a_row_or_in_a_dead_letter_or_blank(body in nasty()) {
         let header = b"timestamp,a,b\n";
         let read = read(&[header, &body[..]].concat(), json!({}));
