@@ -87,6 +87,37 @@ fn messages_come_in_order_with_what_they_have_and_then_the_end() {
 }
 
 #[test]
+fn what_comes_behind_an_end_that_was_met_is_read_after_a_pause_as_well() {
+    let cluster = cluster();
+    write(&cluster, 3);
+    let (consumer, mut reader) = reader(&cluster.bootstrap_servers());
+    let mut offsets = Vec::new();
+    while offsets.len() < 3 {
+        take(&mut reader);
+        if let Some(Polled::Message(message)) = reader.next() {
+            offsets.push(message.offset());
+        }
+    }
+    take(&mut reader);
+    assert!(matches!(reader.next(), Some(Polled::End(3))));
+    let partition = consumer.assignment().expect("an assignment");
+    consumer.pause(&partition).expect("a pause");
+    write(&cluster, 1);
+    consumer.resume(&partition).expect("an end of it");
+    loop {
+        take(&mut reader);
+        match reader.next() {
+            Some(Polled::Message(message)) => {
+                assert_eq!(message.offset(), 3);
+                break;
+            }
+            // The end may be met once more before the message is there.
+            other => assert!(matches!(other, Some(Polled::End(3)) | None), "{other:?}"),
+        }
+    }
+}
+
+#[test]
 fn a_wait_takes_no_longer_than_it_may_and_nothing_is_taken_twice() {
     let cluster = cluster();
     let (_consumer, mut reader) = reader(&cluster.bootstrap_servers());

@@ -171,9 +171,7 @@ impl KafkaEndpoint {
     ) -> Result<Option<usize>> {
         match self.embedded {
             Some(_) => Ok(None),
-            None => {
-                topics::ensure((client, &self.client_config()), monitor, topic, create_as, cancellation).map(Some)
-            }
+            None => topics::ensure((client, &self.client_config()), monitor, topic, create_as, cancellation).map(Some),
         }
     }
 
