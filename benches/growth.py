@@ -18,7 +18,7 @@ from bench import FIELDS, FILLS, NULL, RANGES, SCORE, WINDOW
 # Above this an exponent is marked.
 LINEAR = 1.1
 # What two runs of the same thing may differ by, in CPU seconds and MiB, beside what the runs with nothing to do differed by.
-NOISE = (0.015, 3.0)
+NOISE = (0.015, 5.0)
 SECONDS_OF_A_SIZE = 15
 
 
