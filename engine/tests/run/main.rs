@@ -122,6 +122,24 @@ fn without_dead_letters_a_row_that_a_transform_rejects_stops_the_run_after_what_
 }
 
 #[test]
+fn a_row_that_is_rejected_late_leaves_the_state_of_all_stages_as_it_was_before_it() {
+    let mut input = records(50);
+    input[25] = Record::good(25, 0.5);
+    let test = TestRun::with(input);
+    // The sums go on from what the stage had before the batch with that row, and so do the rows that are held.
+    let rest = |odd_one: u64| format!("{SUMS}{HOLD}[[transform]]\ntype = \"refuse\"\nodd_one = {odd_one}\n{SINK}");
+    let sums: Vec<f64> = (0..50_u64).map(|i| (0..=i).map(|n| if n == 25 { 0.5 } else { n as f64 }).sum()).collect();
+    for _ in 0..2 {
+        let error = test.run("", &rest(25)).expect_err("stops");
+        assert!(error.to_string().starts_with("refuse: "), "{error}");
+        let values = test.memory.values();
+        assert!(values.len() <= 25 && sums.starts_with(&values), "{values:?}");
+    }
+    test.run("", &rest(1_000)).expect("goes on");
+    assert_eq!(test.memory.values(), sums);
+}
+
+#[test]
 fn a_stop_keeps_held_rows_and_the_next_start_goes_on_with_them() {
     let test = TestRun::with(records(40));
     let rest = format!("{HOLD}{SUMS}{SINK}");
