@@ -86,13 +86,13 @@ impl<C: ConsumerContext> PartitionMessages<C> {
         &self.queue
     }
 
-    /// Whether messages were taken that [`next`](Self::next) has not handed out yet.
+    /// Whether messages were taken that [`next_taken`](Self::next_taken) has not handed out yet.
     pub fn has_taken(&self) -> bool {
         !self.taken.is_empty()
     }
 
     /// Takes what the library holds, and waits for the first message where it holds none. Does nothing while there is something
-    /// that [`next`](Self::next) has not handed out yet.
+    /// that [`next_taken`](Self::next_taken) has not handed out yet.
     pub fn take(&mut self, timeout: Duration) {
         if self.has_taken() {
             return;
@@ -113,7 +113,7 @@ impl<C: ConsumerContext> PartitionMessages<C> {
     }
 
     /// What comes next of what was taken.
-    pub fn next(&mut self) -> Option<Polled<'_>> {
+    pub fn next_taken(&mut self) -> Option<Polled<'_>> {
         Some(self.taken.pop()?.into_polled())
     }
 }
