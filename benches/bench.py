@@ -1,6 +1,6 @@
 """What the scripts of this directory share: a Kafka of their own, processes that are measured, input, the text of pipelines,
 and sections of README.md that a script writes."""
-import argparse, contextlib, importlib.util, json, os, pathlib, platform, random, shutil, signal, subprocess, sys, tempfile, time, typing
+import argparse, importlib.util, json, os, pathlib, platform, random, shutil, signal, subprocess, sys, tempfile, time, typing
 
 BENCHES = pathlib.Path(__file__).resolve().parent
 ROOT = BENCHES.parent
@@ -320,12 +320,3 @@ def write_section(name, text):
     if not end:
         sys.exit(f"README.md has no section `{name}`")
     readme.write_text(before + begin + text.strip() + "\n" + end + after)
-
-
-@contextlib.contextmanager
-def removed(path):
-    """A directory that is removed at the end."""
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)

@@ -10,7 +10,7 @@ where no two sizes of the upper decade can.
 --quick leaves out what lies above the last but one size. --write puts the table into README.md and the pictures into growth/.
 Needs Java 17 and Maven, or KAFKA_HOME (see `aqpipe kafka up`); fetches two packages of PyPI. Takes about 20 minutes.
 """
-import dataclasses, math, os, statistics, sys, time, typing
+import dataclasses, math, shutil, statistics, sys, time, typing
 
 import bench
 from bench import FIELDS, FILLS, NULL, RANGES, SCORE, WINDOW
@@ -18,7 +18,7 @@ from bench import FIELDS, FILLS, NULL, RANGES, SCORE, WINDOW
 # Above this an exponent is marked.
 LINEAR = 1.1
 # What two runs of the same thing may differ by, in CPU seconds and MiB, beside what the runs with nothing to do differed by.
-NOISE = (0.015, 3.0)
+NOISE = (0.015, 5.0)
 SECONDS_OF_A_SIZE = 15
 
 
@@ -214,7 +214,8 @@ def measure(home, inputs, make, size, rounds):
     while len(found) < rounds and (not found or time.monotonic() - started < SECONDS_OF_A_SIZE):
         made = make(inputs, size)
         found.append(home.measure([home.aqpipe, *made]) if made[0] == "validate" else home.run(*made))
-        bench.shutil.rmtree(home.work / "output", ignore_errors=True) if make is not files else None
+        if make is not files:
+            shutil.rmtree(home.work / "output", ignore_errors=True)
     spread = lambda values: max(values) - min(values)
     kinds = ([usage.cpu for usage in found], [usage.memory for usage in found])
     return tuple(map(statistics.median, kinds)), tuple(map(spread, kinds))

@@ -253,10 +253,10 @@ def main():
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     bench.need("confluent_kafka")
-    # Members that start together are in the first assignment together, as in a cluster with Kafka's own setting.
     for name, part in {"beside": beside, "members": members}.items():
         if options.only and name not in options.only:
             continue
+        # Members that start together are in the first assignment together: this is Kafka's own setting.
         with bench.Bench(options, properties=["group.initial.rebalance.delay.ms=3000"]) as home:
             text = part(home, options)
         print(text, flush=True)

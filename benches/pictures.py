@@ -18,6 +18,7 @@ def draw(growth, path):
     for axes, values, colour, mark, unit, slope in zip((left, right), growth.above, (CPU, MEMORY), "os", ("CPU s", "MiB"), growth.exponents):
         points = [(size, used) for size, used in zip(growth.sizes, values) if used > 0]
         axes.set(xscale="log", yscale="log")
+        axes.minorticks_off()
         told = "flat" if slope is None else f"exponent {slope:.2f}"
         axes.set_ylabel(f"{unit} ({told})", color=colour)
         if not points:

@@ -8,7 +8,7 @@ included, and peak memory. Then a record every 10 ms for 8 s: the share of a cor
 nothing to read. Medians of the rounds. The same for 100,000 stations with forward fills, where only the whole run is shown.
 --write puts the table into README.md. Takes some 5 minutes. Needs what growth.py needs.
 """
-import statistics, sys, time
+import statistics, time
 
 import bench
 

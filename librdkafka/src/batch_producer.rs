@@ -42,6 +42,9 @@ pub struct BatchRecord<'a> {
     pub value: Option<Range<usize>>,
 }
 
+/// Why a record was not queued, and the record.
+pub type Refused<'a, T> = (KafkaError, BaseRecord<'a, [u8], [u8], T>);
+
 /// Records of a batch that were not queued.
 #[derive(Debug)]
 pub struct Unsent {
@@ -69,7 +72,7 @@ impl<C: ProducerContext + 'static> BatchProducer<C> {
     pub fn send<'a>(
         &self,
         record: BaseRecord<'a, [u8], [u8], C::DeliveryOpaque>,
-    ) -> Result<(), (KafkaError, BaseRecord<'a, [u8], [u8], C::DeliveryOpaque>)> {
+    ) -> Result<(), Refused<'a, C::DeliveryOpaque>> {
         self.producer.send(record)
     }
 

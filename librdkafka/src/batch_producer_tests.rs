@@ -62,7 +62,10 @@ fn flush(producer: &BatchProducer<Failures>) {
     }
 }
 
-fn read(brokers: &str, count: usize) -> Vec<(Option<Vec<u8>>, Option<Vec<u8>>)> {
+/// The key and the value of a record.
+type KeyAndValue = (Option<Vec<u8>>, Option<Vec<u8>>);
+
+fn read(brokers: &str, count: usize) -> Vec<KeyAndValue> {
     let config = &mut ClientConfig::new();
     let consumer: BaseConsumer =
         config.set("bootstrap.servers", brokers).set("group.id", "g").create().expect("a consumer");

@@ -12,7 +12,7 @@ mod raw_message;
 mod topic_ids;
 mod topic_settings;
 
-pub use batch_producer::{BatchProducer, BatchRecord, Unsent};
+pub use batch_producer::{BatchProducer, BatchRecord, Refused, Unsent};
 pub use partition_messages::{PartitionMessage, PartitionMessages, PartitionQueue, Polled};
 pub use queue_bell::{Bell, has_events};
 pub use topic_ids::{TopicId, topic_ids};

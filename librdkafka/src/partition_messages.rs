@@ -14,7 +14,7 @@ use rdkafka_sys as sys;
 use crate::handle::Handle;
 use crate::raw_message::RawMessage;
 
-/// How many messages are taken in one call: enough that the call costs nothing beside them.
+/// How many messages are taken at a time: enough that looking after the split costs nothing beside them.
 const BATCH_MESSAGES: usize = 256;
 
 /// The queue of a partition, read by one thread. Each message is taken once, in the order of offsets.
@@ -24,13 +24,10 @@ const BATCH_MESSAGES: usize = 256;
 pub struct PartitionMessages<C: ConsumerContext> {
     /// Messages that were taken and not handed out yet, the next one last. They are given back before the consumer is.
     taken: Vec<Message>,
-    /// Room for a call, empty between calls.
-    room: Vec<*mut sys::rd_kafka_message_t>,
     queue: Arc<PartitionQueue<C>>,
 }
 
-// SAFETY: the library's objects may be used and given back on any thread; only `room` keeps this type from being `Send`, and it
-// is empty between calls.
+// SAFETY: the library's messages may be used and given back on any thread.
 unsafe impl<C: ConsumerContext> Send for PartitionMessages<C> {}
 
 /// The queue of a partition in the library.
@@ -76,8 +73,7 @@ impl<C: ConsumerContext> PartitionMessages<C> {
         // SAFETY: the queue is alive; null stands for no other queue.
         unsafe { sys::rd_kafka_queue_forward(queue.as_ptr(), std::ptr::null_mut()) };
         let queue = Arc::new(PartitionQueue { queue, consumer: Arc::clone(consumer) });
-        let (taken, room) = (Vec::with_capacity(BATCH_MESSAGES), Vec::with_capacity(BATCH_MESSAGES));
-        Some(PartitionMessages { taken, room, queue })
+        Some(PartitionMessages { taken: Vec::with_capacity(BATCH_MESSAGES), queue })
     }
 
     /// The consumer that the partition belongs to.
@@ -90,46 +86,35 @@ impl<C: ConsumerContext> PartitionMessages<C> {
         &self.queue
     }
 
-    /// Whether messages were taken that [`next`](Self::next) has not handed out yet.
+    /// Whether messages were taken that [`next_taken`](Self::next_taken) has not handed out yet.
     pub fn has_taken(&self) -> bool {
         !self.taken.is_empty()
     }
 
     /// Takes what the library holds, and waits for the first message where it holds none. Does nothing while there is something
-    /// that [`next`](Self::next) has not handed out yet.
+    /// that [`next_taken`](Self::next_taken) has not handed out yet.
     pub fn take(&mut self, timeout: Duration) {
         if self.has_taken() {
             return;
         }
-        // A call waits until it has as many as it may take, so that one waits for the first, and another takes the others.
-        let is_first_there = self.call(1, timeout);
-        if is_first_there {
-            self.call(BATCH_MESSAGES - 1, Duration::ZERO);
+        let mut millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        // `rd_kafka_consume_batch_queue` would be one call, but takes the end of a partition for a message when it sets the position:
+        // after a pause, as in a rebalance, the library would go on one record too far.
+        while self.taken.len() < BATCH_MESSAGES {
+            // SAFETY: the queue is alive.
+            let message = unsafe { sys::rd_kafka_consume_queue(self.queue.queue.as_ptr(), millis) };
+            // SAFETY: the library hands each message over once, to be given back by this function.
+            let message = unsafe { Handle::own(message, sys::rd_kafka_message_destroy) };
+            let Some(message) = message else { break };
+            self.taken.push(Message(message));
+            millis = 0;
         }
         self.taken.reverse();
     }
 
     /// What comes next of what was taken.
-    pub fn next(&mut self) -> Option<Polled<'_>> {
+    pub fn next_taken(&mut self) -> Option<Polled<'_>> {
         Some(self.taken.pop()?.into_polled())
-    }
-
-    /// Takes up to `most` messages; returns whether there was one.
-    fn call(&mut self, most: usize, timeout: Duration) -> bool {
-        let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-        self.room.reserve(most);
-        // SAFETY: the queue is alive, and there is room for `most` pointers behind `room`, which is empty.
-        let count = unsafe {
-            sys::rd_kafka_consume_batch_queue(self.queue.queue.as_ptr(), millis, self.room.as_mut_ptr(), most)
-        };
-        // A negative count is an error of the call, which took nothing.
-        let count = usize::try_from(count).unwrap_or(0).min(most);
-        // SAFETY: the library has written so many pointers.
-        unsafe { self.room.set_len(count) };
-        // SAFETY: the library hands each message over once, to be given back by this function.
-        let own = |message| unsafe { Handle::own(message, sys::rd_kafka_message_destroy) };
-        self.taken.extend(self.room.drain(..).filter_map(own).map(Message));
-        count > 0
     }
 }
 

@@ -67,7 +67,7 @@ fn messages_come_in_order_with_what_they_have_and_then_the_end() {
     let mut seen = 0;
     loop {
         take(&mut reader);
-        match reader.next().expect("something is there") {
+        match reader.next_taken().expect("something is there") {
             Polled::Message(message) => {
                 assert_eq!(message.offset(), seen);
                 assert_eq!(message.key(), Some(format!("k{seen}").as_bytes()));
@@ -83,7 +83,38 @@ fn messages_come_in_order_with_what_they_have_and_then_the_end() {
         }
     }
     reader.take(Duration::ZERO);
-    assert!(reader.next().is_none() && !reader.has_taken());
+    assert!(reader.next_taken().is_none() && !reader.has_taken());
+}
+
+#[test]
+fn what_comes_behind_an_end_that_was_met_is_read_after_a_pause_as_well() {
+    let cluster = cluster();
+    write(&cluster, 3);
+    let (consumer, mut reader) = reader(&cluster.bootstrap_servers());
+    let mut offsets = Vec::new();
+    while offsets.len() < 3 {
+        take(&mut reader);
+        if let Some(Polled::Message(message)) = reader.next_taken() {
+            offsets.push(message.offset());
+        }
+    }
+    take(&mut reader);
+    assert!(matches!(reader.next_taken(), Some(Polled::End(3))));
+    let partition = consumer.assignment().expect("an assignment");
+    consumer.pause(&partition).expect("a pause");
+    write(&cluster, 1);
+    consumer.resume(&partition).expect("an end of it");
+    loop {
+        take(&mut reader);
+        match reader.next_taken() {
+            Some(Polled::Message(message)) => {
+                assert_eq!(message.offset(), 3);
+                break;
+            }
+            // The end may be met once more before the message is there.
+            other => assert!(matches!(other, Some(Polled::End(3)) | None), "{other:?}"),
+        }
+    }
 }
 
 #[test]
@@ -91,13 +122,13 @@ fn a_wait_takes_no_longer_than_it_may_and_nothing_is_taken_twice() {
     let cluster = cluster();
     let (_consumer, mut reader) = reader(&cluster.bootstrap_servers());
     take(&mut reader);
-    assert!(matches!(reader.next(), Some(Polled::End(0))));
+    assert!(matches!(reader.next_taken(), Some(Polled::End(0))));
     reader.take(Duration::from_millis(20));
-    assert!(reader.next().is_none());
+    assert!(reader.next_taken().is_none());
     write(&cluster, 3);
     take(&mut reader);
     reader.take(LONG);
-    let first = reader.next().expect("the first");
+    let first = reader.next_taken().expect("the first");
     assert!(matches!(&first, Polled::Message(message) if message.offset() == 0), "{first:?}");
 }
 
@@ -106,7 +137,7 @@ fn errors_of_the_partition_come_through_its_queue() {
     let cluster = cluster();
     let (_consumer, mut reader) = reader_from(&cluster.bootstrap_servers(), Offset::Offset(1_000));
     take(&mut reader);
-    let Some(Polled::Failed(error)) = reader.next() else { panic!("an error comes first") };
+    let Some(Polled::Failed(error)) = reader.next_taken() else { panic!("an error comes first") };
     assert_eq!(error.rdkafka_error_code(), Some(Code::AutoOffsetReset), "{error}");
 }
 
@@ -139,7 +170,7 @@ fn a_wait_is_ended_from_another_thread_be_it_before_or_meanwhile() {
     let cluster = cluster();
     let (_consumer, mut reader) = reader(&cluster.bootstrap_servers());
     take(&mut reader);
-    reader.next().expect("the end");
+    reader.next_taken().expect("the end");
     reader.queue().wake();
     reader.take(LONG * 10);
     let queue = Arc::clone(reader.queue());

@@ -35,8 +35,8 @@ pub fn parse_f64(text: &[u8], decimal: u8) -> Option<f64> {
     let fast = scanned.digits <= MANTISSA_DIGITS_MAX && scanned.mantissa < EXACT_MANTISSA_LIMIT;
     let power = EXACT_POWERS_OF_TEN.get(scanned.exponent.unsigned_abs() as usize);
     let number = match power {
-        Some(power) if fast && scanned.exponent < 0 => scanned.mantissa as f64 / power,
-        Some(power) if fast => scanned.mantissa as f64 * power,
+        Some(power) if fast && scanned.exponent < 0 => scanned.mantissa as i64 as f64 / power,
+        Some(power) if fast => scanned.mantissa as i64 as f64 * power,
         _ => exact(unsigned, decimal)?,
     };
     Some(if negative { -number } else { number })

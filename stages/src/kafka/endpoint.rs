@@ -156,7 +156,8 @@ impl KafkaEndpoint {
         }
     }
 
-    /// Waits until a topic to write to exists; creates it where it is missing and `create_as` says how.
+    /// Waits until a topic to write to exists; creates it where it is missing and `create_as` says how. Returns how many partitions it
+    /// has, where brokers were asked.
     ///
     /// # Errors
     /// Where the topic is missing, or a stop came first.
@@ -167,10 +168,10 @@ impl KafkaEndpoint {
         topic: &str,
         create_as: Option<CreateTopic>,
         cancellation: &CancellationToken,
-    ) -> Result<()> {
+    ) -> Result<Option<usize>> {
         match self.embedded {
-            Some(_) => Ok(()),
-            None => topics::ensure((client, &self.client_config()), monitor, topic, create_as, cancellation),
+            Some(_) => Ok(None),
+            None => topics::ensure((client, &self.client_config()), monitor, topic, create_as, cancellation).map(Some),
         }
     }
 

@@ -36,7 +36,7 @@ impl Drop for MetadataClient {
 }
 
 /// Closes a consumer that names a group. Its drop would do so too, and would take a tenth of a second at least.
-pub(crate) fn close<C: ConsumerContext>(consumer: &BaseConsumer<C>) {
+fn close<C: ConsumerContext>(consumer: &BaseConsumer<C>) {
     let until = Instant::now() + CLOSE_TIMEOUT;
     // Where it names none, or is closed already, nothing is to be waited for.
     if consumer.close_queue().is_ok() {
@@ -60,6 +60,15 @@ impl ClientContext for MetadataContext {
 }
 
 impl ConsumerContext for MetadataContext {}
+
+/// Closes a consumer that several use, once none of them does any more.
+pub(crate) struct CloseOnDrop<C: ConsumerContext>(pub(crate) Arc<BaseConsumer<C>>);
+
+impl<C: ConsumerContext> Drop for CloseOnDrop<C> {
+    fn drop(&mut self) {
+        close(&self.0);
+    }
+}
 
 /// A client that reads metadata and single partitions.
 pub(crate) fn metadata_client(config: &ClientConfig, monitor: &Arc<ConnectionMonitor>) -> Result<MetadataClient> {

@@ -131,14 +131,14 @@ pub(crate) fn await_topic<C: ClientContext>(
     }
 }
 
-/// Waits until a topic to write to exists; creates it where it is missing and `create_as` says how.
+/// Waits until a topic to write to exists; creates it where it is missing and `create_as` says how. Returns how many partitions it has.
 pub(crate) fn ensure(
     (client, common): (&MetadataClient, &ClientConfig),
     monitor: &ConnectionMonitor,
     topic: &str,
     create_as: Option<CreateTopic>,
     cancellation: &CancellationToken,
-) -> Result<()> {
+) -> Result<usize> {
     let stopping = || {
         // A poll delivers the errors of the client.
         let _ = client.poll(Duration::ZERO);
@@ -156,7 +156,7 @@ pub(crate) fn ensure(
         waited = wait(false)?;
     }
     match waited {
-        TopicWait::Found(_) => Ok(()),
+        TopicWait::Found(partitions) => Ok(partitions),
         TopicWait::Missing => Err(no_topic(common.get("bootstrap.servers").unwrap_or("HOST:PORT"), topic, true)),
         TopicWait::Stopped => Err(Error::new(format!("stopped while waiting for topic `{topic}`"))),
     }

@@ -120,14 +120,12 @@ pub(crate) fn assert_in_proportion(
         Peak::Any => f64::INFINITY,
     };
     // With what each may differ by for other reasons, such as a buffer of a thread that starts later.
-    let kinds: [(&str, f64, u64, fn(&Counts) -> u64); 3] = [
-        ("allocations", 10.0, 500, |counts| counts.allocations),
-        ("allocated bytes", 10.0, 200_000, |counts| counts.bytes),
-        ("bytes at once", peak_limit, 200_000, |counts| counts.peak),
-    ];
+    let of = |counts: &Counts| [counts.allocations, counts.bytes, counts.peak];
+    let kinds =
+        [("allocations", 10.0, 500), ("allocated bytes", 10.0, 200_000), ("bytes at once", peak_limit, 200_000)];
     let mut wrong = Vec::new();
-    for (kind, times, play, of) in kinds {
-        let above = |counts: &Counts| of(counts).saturating_sub(of(&base));
+    for (place, (kind, times, play)) in kinds.into_iter().enumerate() {
+        let above = |counts: &Counts| of(counts)[place].saturating_sub(of(&base)[place]);
         let limit = above(&few) as f64 * SLACK * times + play as f64;
         if above(&many) as f64 > limit {
             let told = format!("{kind}: {} at {n}, {} at {}", above(&few), above(&many), 10 * n);

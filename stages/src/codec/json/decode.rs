@@ -10,14 +10,14 @@ use aqpipe_engine::{Error, Result};
 use arrow_array::builder::StringBuilder;
 
 use super::cell::Cell;
-use super::layout::Layout;
+use super::layout::{IGNORED, Layout};
 use super::options::DecoderOptions;
 use super::passed_over::PassedOver;
 use super::property_names::SCORE;
 use super::quality::TestBits;
 use super::record_path::RecordPlace;
 use super::rejected::Rejected;
-use super::row::{IGNORED, Row};
+use super::row::Row;
 use super::row_values::Reading;
 use super::shape::Expectation;
 use crate::columns::{ColumnBuilder, KeyBuilder, RowsBuilder};
@@ -82,7 +82,7 @@ pub struct Decoder {
     /// Cells of text that spell numbers, among the first records, where no field is declared.
     numbers_as_text: UnreadableCells,
     /// Records that were looked at for these.
-    looked_at: u64,
+    pub(super) looked_at: u64,
     /// Names of properties that are ignored, among the first records.
     ignored_names: BTreeSet<String>,
     /// The properties with codes that no record has had, by their index, until that is told.
@@ -180,6 +180,9 @@ impl Decoder {
         message_key: Option<&str>,
     ) -> Option<Result<(), Rejected>> {
         let shape = self.expectation.shape(&self.layout).filter(|_| self.knows_kinds())?;
+        if shape.ignores && self.looked_at < SAMPLE_RECORDS {
+            return None;
+        }
         let message = (message_key, self.message_time);
         let (layout, tests, times) = (&self.layout, &mut self.tests, &mut self.times);
         let into = (&mut *self.rows.columns, &self.numbers);

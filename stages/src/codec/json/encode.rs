@@ -33,13 +33,48 @@ struct RecordTemplate {
     fields: Arc<Fields>,
     tests: Vec<Arc<str>>,
     /// `,"station":`
-    key: Vec<u8>,
+    key: Fragment,
     /// `,"CO(GT)":` for each field.
-    properties: Vec<Vec<u8>>,
+    properties: Vec<Fragment>,
     /// `,"derived":["hour"]`, or nothing.
     derived: Vec<u8>,
     /// `"gross_range"` for each test.
     test_names: Vec<Vec<u8>>,
+}
+
+/// Bytes that are written with each record. Where there are few, they are copied at a fixed length, which is some moves and no call.
+#[derive(Debug)]
+struct Fragment {
+    /// With zeros behind, up to [`FIXED_BYTES`](Fragment::FIXED_BYTES).
+    bytes: Vec<u8>,
+    length: usize,
+}
+
+impl Fragment {
+    const FIXED_BYTES: usize = 16;
+
+    fn new(mut bytes: Vec<u8>) -> Fragment {
+        let length = bytes.len();
+        bytes.resize(length.max(Fragment::FIXED_BYTES), 0);
+        Fragment { bytes, length }
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    #[inline]
+    fn write(&self, out: &mut Vec<u8>) {
+        match self.bytes.first_chunk::<{ Fragment::FIXED_BYTES }>() {
+            Some(fixed) if self.length <= Fragment::FIXED_BYTES => {
+                let end = out.len() + self.length;
+                out.extend_from_slice(fixed);
+                out.truncate(end);
+            }
+            _ => out.extend_from_slice(self.bytes()),
+        }
+    }
 }
 
 /// A column's parts, for one batch.
@@ -120,7 +155,7 @@ impl RecordTemplate {
             let mut fragment = vec![b','];
             write_text(&mut fragment, name);
             fragment.push(b':');
-            fragment
+            Fragment::new(fragment)
         };
         let mut derived = Vec::new();
         for (_, name) in fields.list.iter().zip(written).filter(|(field, _)| field.derived) {
@@ -137,7 +172,7 @@ impl RecordTemplate {
         });
         RecordTemplate {
             fields: Arc::clone(fields),
-            key: key.first().map(|name| property(name)).unwrap_or_default(),
+            key: key.first().map_or_else(|| Fragment::new(Vec::new()), |name| property(name)),
             properties: written.iter().map(|name| property(name)).collect(),
             derived,
             test_names: test_names.collect(),
@@ -154,13 +189,13 @@ impl RecordTemplate {
         text::write_timestamp(out, batch.time()[row], batch.utc_offset()[row]);
         out.push(b'"');
         if let Some(keys) = batch.key() {
-            out.extend_from_slice(&self.key);
+            self.key.write(out);
             write_text_cell(out, keys, row);
         }
         flags.clear();
         let mut unusual = 0;
         for (property, cells) in self.properties.iter().zip(columns) {
-            out.extend_from_slice(property);
+            property.write(out);
             match cells {
                 ColumnView::Number { values, nulls, quality, implied, is_code } => {
                     let valid = nulls.is_none_or(|nulls| nulls.is_valid(row));
@@ -241,7 +276,7 @@ impl RecordTemplate {
             let is_missing = nulls.is_some_and(|nulls| nulls.is_null(row));
             let before = out.len();
             // A property starts with a comma, which the first member does without.
-            out.extend_from_slice(if before == members_start { &property[1..] } else { property });
+            out.extend_from_slice(if before == members_start { &property.bytes()[1..] } else { property.bytes() });
             if !value(out, CellQuality(quality[row]), if is_missing { 0 } else { *implied }) {
                 out.truncate(before);
             }

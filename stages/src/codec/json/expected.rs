@@ -8,7 +8,7 @@ use super::lexer::Lexer;
 use super::rejected::Rejected;
 use super::row::Row;
 use super::row_values::Reading;
-use super::shape::Shape;
+use super::shape::{Shape, is_nested};
 use crate::columns::ColumnBuilder;
 use crate::reading::NumberReader;
 
@@ -38,7 +38,7 @@ impl Row {
             }
             lexer.space();
             match *slot {
-                Slot::Field(index) => match columns.get_mut(index)? {
+                Some(Slot::Field(index)) => match columns.get_mut(index)? {
                     ColumnBuilder::Number(cells) => match lexer.short_number() {
                         Some(number) => numbers.append(cells, numbers.number(number)),
                         None => match read(&mut lexer)? {
@@ -51,10 +51,12 @@ impl Row {
                     },
                     ColumnBuilder::Text(_) => self.texts.push((index, read(&mut lexer)?)),
                 },
-                Slot::Timestamp(part) => *self.time_cells.get_mut(part)? = read(&mut lexer)?,
-                Slot::Key(part) => *self.keys.get_mut(part)? = read(&mut lexer)?,
-                Slot::Quality => self.quality.read(&mut lexer, by.tests).ok()?,
-                Slot::Code(_) => return None,
+                Some(Slot::Timestamp(part)) => *self.time_cells.get_mut(part)? = read(&mut lexer)?,
+                Some(Slot::Key(part)) => *self.keys.get_mut(part)? = read(&mut lexer)?,
+                Some(Slot::Quality) => self.quality.read(&mut lexer, by.tests).ok()?,
+                Some(Slot::Code(_)) => return None,
+                None if is_nested(&lexer) => return None,
+                None => lexer.value().ok()?,
             }
             lexer.space();
         }

@@ -23,6 +23,9 @@ const LAYOUT_FORMAT_VERSION: u8 = 1;
 /// What is expected of a property that has no place at the top of a record: no property begins so.
 const NOWHERE: &[u8] = b" ";
 
+/// Stands in the order of a record's fields for a property that is none: the marks of a record count it.
+pub(super) const IGNORED: usize = usize::MAX;
+
 /// The part of a record that a property is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Slot {

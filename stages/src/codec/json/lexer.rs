@@ -299,7 +299,7 @@ impl<'a> Lexer<'a> {
         // Up to 15 digits and a power of ten up to 22 are exact, so that one division rounds once (W. Clinger, "How to Read
         // Floating Point Numbers Accurately").
         let value = if exact {
-            let value = mantissa as f64 / EXACT_POWERS_OF_TEN[fraction];
+            let value = mantissa as i64 as f64 / EXACT_POWERS_OF_TEN[fraction];
             if negative { -value } else { value }
         } else {
             self.text[range.clone()].parse().unwrap_or(f64::NAN)
@@ -324,7 +324,7 @@ impl<'a> Lexer<'a> {
             self.at = start;
             return None;
         }
-        let value = mantissa as f64 / EXACT_POWERS_OF_TEN[fraction.unwrap_or(0)];
+        let value = mantissa as i64 as f64 / EXACT_POWERS_OF_TEN[fraction.unwrap_or(0)];
         Some(if negative { -value } else { value })
     }
 

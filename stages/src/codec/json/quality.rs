@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aqpipe_engine::record::{CellQuality, Flag, Provenance, QcTests};
 
-use super::layout::Layout;
+use super::layout::{IGNORED, Layout};
 use super::lexer::{Lexer, Quoted, SyntaxError, TextRange};
 use super::shape::Shape;
 use crate::codec::text;
@@ -30,6 +30,8 @@ pub(super) struct Quality {
     tests: Vec<(Quoted, u8)>,
     /// The field of each fill, then of each test, where they were found by their places.
     marked: Vec<usize>,
+    /// How many of the first properties in the order of the flags have none.
+    unflagged: usize,
     pub(super) score: Option<f64>,
     has_derived: bool,
     derived: Derived,
@@ -93,14 +95,39 @@ impl Quality {
             self.malformed = !lexer.skip(b"null");
             return if self.malformed { lexer.value() } else { Ok(()) };
         }
-        lexer.object(|lexer, name| match &lexer.text[name.part.range()] {
+        let mut more = lexer.open(b'{', b'}', "`{`")?;
+        while more {
+            self.read_member(lexer, tests)?;
+            more = lexer.more(b'}', "`,` or `}`")?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn read_member(&mut self, lexer: &mut Lexer<'_>, tests: &mut TestBits) -> Result<(), SyntaxError> {
+        // As they are written here: what each record has is found without a look at its name.
+        if lexer.skip(b"\"score\":") {
+            lexer.space();
+            return self.read_score(lexer);
+        }
+        if lexer.skip(b"\"flags\":") {
+            lexer.space();
+            return self.read_flags(lexer);
+        }
+        if lexer.skip(b"\"derived\":") {
+            lexer.space();
+            return self.read_derived(lexer);
+        }
+        let name = lexer.name()?;
+        lexer.space();
+        match &lexer.text[name.part.range()] {
             "score" => self.read_score(lexer),
             "flags" => self.read_flags(lexer),
             "derived" => self.read_derived(lexer),
             "tests" => self.read_tests(lexer, tests),
             "fills" => self.read_fills(lexer),
             _ => lexer.value(),
-        })
+        }
     }
 
     fn read_score(&mut self, lexer: &mut Lexer<'_>) -> Result<(), SyntaxError> {
@@ -247,7 +274,10 @@ impl Quality {
             None => self.fills.is_empty() && self.tests.is_empty(),
             Some(flags) => {
                 let flags = &source.as_bytes()[flags.range()];
-                flags.len() == shape.order.len() && flags.iter().all(|digit| parse_flag(*digit).is_some())
+                // A writer's key has no flag.
+                let has_key = shape.order.first() == Some(&IGNORED) && flags.len() + 1 == shape.order.len();
+                self.unflagged = usize::from(has_key);
+                (has_key || flags.len() == shape.order.len()) && flags.iter().all(|digit| parse_flag(*digit).is_some())
             }
         };
         let scores = self.score.is_some() && !layout.scored && layout.has_room_for_score();
@@ -272,7 +302,9 @@ impl Quality {
     /// The same for a record that [fits](Self::fits_expected) its shape.
     #[inline]
     pub(super) fn apply_expected(&self, source: &str, shape: &Shape, columns: &mut [ColumnBuilder]) {
-        self.apply_to(source, &shape.order, columns, |_, mark| self.marked.get(mark).copied());
+        self.apply_to(source, &shape.order[self.unflagged.min(shape.order.len())..], columns, |_, mark| {
+            self.marked.get(mark).copied()
+        });
     }
 
     /// `field` finds the field of a mark by its name, or by its number among the fills and then the tests.

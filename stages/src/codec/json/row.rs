@@ -11,9 +11,6 @@ use super::quality::Quality;
 use super::rejected::Rejected;
 use crate::reading::KeyJoiner;
 
-/// Stands in [`Row::order`] for a property that is no field: the marks of a record count it.
-pub(super) const IGNORED: usize = usize::MAX;
-
 #[derive(Debug, Default)]
 pub(super) struct Row {
     /// In microseconds since 1970, and minutes east of UTC.

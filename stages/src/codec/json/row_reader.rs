@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 
 use super::cell::Cell;
-use super::layout::Layout;
+use super::layout::{IGNORED, Layout};
 use super::lexer::Lexer;
 use super::names::push_pointer;
 use super::options::Others;
 use super::rejected::Rejected;
-use super::row::{IGNORED, Row};
+use super::row::Row;
 use super::row_values::Reading;
 use crate::reading::Key;
 

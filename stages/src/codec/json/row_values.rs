@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 
 use super::cell::Cell;
-use super::layout::{Layout, Slot};
+use super::layout::{IGNORED, Layout, Slot};
 use super::lexer::Lexer;
 use super::names::{OWN_NAME, POINTER_NAME, is_pointer};
 use super::options::Others;
 use super::property_names::QUALITY;
 use super::quality::TestBits;
 use super::rejected::Rejected;
-use super::row::{IGNORED, Row, repeated};
+use super::row::{Row, repeated};
 use crate::reading::time::TimeReader;
 
 /// What a property is read by.

@@ -1,22 +1,24 @@
 //! Which properties records have, and in which order: that of the last one is expected of the next.
 
-use super::layout::{Layout, Slot};
+use super::layout::{IGNORED, Layout, Slot};
 use super::lexer::{Lexer, Quoted};
-use super::row::IGNORED;
+use super::options::Others;
 
 /// Records that are read without a look at their properties' names, once others came than were expected: a stream that has several
 /// kinds of records in turn costs no more than that.
 const PAUSE_MAX: u32 = 1_024;
 
-/// The properties of a record, all of which are known parts at its top.
+/// The properties of a record, all of which are known parts at its top, or ignored.
 #[derive(Debug)]
 pub(super) struct Shape {
-    /// `"NAME":` as it was written, and the part that it is.
-    pub(super) properties: Vec<(Box<[u8]>, Slot)>,
-    /// The fields in the order of the object, without a key that comes first: that of the flags.
+    /// `"NAME":` as it was written, and the part that it is; none where it is ignored.
+    pub(super) properties: Vec<(Box<[u8]>, Option<Slot>)>,
+    /// The fields in the order of the object, which is that of the flags.
     pub(super) order: Vec<usize>,
     /// The fields that are not there.
     pub(super) absent: Vec<usize>,
+    /// Whether something is ignored.
+    pub(super) ignores: bool,
     /// The generation of the layout that these belong to.
     generation: u64,
 }
@@ -75,7 +77,7 @@ impl Shape {
         if layout.record.is_some() || !layout.flags.is_empty() {
             return None;
         }
-        let mut properties: Vec<(Box<[u8]>, Slot)> = Vec::new();
+        let mut properties: Vec<(Box<[u8]>, Option<Slot>)> = Vec::new();
         let mut lexer = Lexer::new(source);
         lexer.space();
         let mut more = lexer.open(b'{', b'}', "`{`").ok()?;
@@ -83,22 +85,25 @@ impl Shape {
             let start = lexer.at;
             let name = lexer.name().ok()?.text(source);
             let written = &source.as_bytes()[start..lexer.at];
-            let (_, slot) = layout.find(&name)?;
-            if layout.names.depth(&name) != 0 || properties.iter().any(|(_, known)| *known == slot) {
+            let slot = layout.find(&name).map(|(_, slot)| slot);
+            let is_again = slot.is_some() && properties.iter().any(|(_, known)| *known == slot);
+            let may_be_ignored = layout.others == Others::Ignored && !layout.names.has_paths();
+            if layout.names.depth(&name) != 0 || is_again || (slot.is_none() && !may_be_ignored) {
                 return None;
             }
             properties.push((written.into(), slot));
             lexer.space();
+            if slot.is_none() && is_nested(&lexer) {
+                return None;
+            }
             lexer.value().ok()?;
             more = lexer.more(b'}', "`,` or `}`").ok()?;
         }
-        let mut order: Vec<usize> = properties.iter().filter_map(|(_, slot)| place_in_order(*slot)).collect();
-        if order.first() == Some(&IGNORED) {
-            order.remove(0);
-        }
+        let order: Vec<usize> = properties.iter().filter_map(|(_, slot)| place_in_order(*slot)).collect();
+        let ignores = properties.iter().any(|(_, slot)| slot.is_none());
         let is_absent = |index: &usize| !order.contains(index);
         let absent = (0..layout.fields.len()).filter(is_absent).collect();
-        Some(Shape { properties, order, absent, generation: layout.generation })
+        Some(Shape { properties, order, absent, ignores, generation: layout.generation })
     }
 
     /// The field that is called so, and the place of its property. It is looked for from a place on: marks come in the order of the
@@ -109,17 +114,23 @@ impl Shape {
         let is = |place: &usize| self.properties[*place].0.starts_with(quoted);
         let place = (from..self.properties.len()).find(is).or_else(|| (0..from).find(is))?;
         match self.properties[place].1 {
-            Slot::Field(index) => Some((index, place)),
+            Some(Slot::Field(index)) => Some((index, place)),
+            None => Some((IGNORED, place)),
             _ => None,
         }
     }
 }
 
+/// Whether an object or an array comes next.
+pub(super) fn is_nested(lexer: &Lexer<'_>) -> bool {
+    matches!(lexer.peek(), Some(b'{' | b'['))
+}
+
 /// What a part is among those that have a flag, or would have one if they were fields.
-fn place_in_order(slot: Slot) -> Option<usize> {
+fn place_in_order(slot: Option<Slot>) -> Option<usize> {
     match slot {
-        Slot::Field(index) => Some(index),
-        Slot::Key(_) | Slot::Code(_) => Some(IGNORED),
-        Slot::Timestamp(_) | Slot::Quality => None,
+        Some(Slot::Field(index)) => Some(index),
+        Some(Slot::Key(_) | Slot::Code(_)) | None => Some(IGNORED),
+        Some(Slot::Timestamp(_) | Slot::Quality) => None,
     }
 }

@@ -15,6 +15,26 @@ pub fn write_timestamp(out: &mut Vec<u8>, time: i64, offset: i16) {
     let (seconds, micros) = (local.div_euclid(SECOND_MICROS), local.rem_euclid(SECOND_MICROS) as u32);
     let (days, second) = (seconds.div_euclid(DAY_SECONDS), seconds.rem_euclid(DAY_SECONDS) as u32);
     let CivilDate { year, month, day } = CivilDate::from_epoch_days(days);
+    if (0..=9999).contains(&year) && micros == 0 {
+        // Nearly all are of this form, which one copy of a fixed length writes.
+        let year = year as u32;
+        let minutes = u32::from(offset.unsigned_abs());
+        let sign = match offset {
+            0 => b'Z',
+            ..0 => b'-',
+            _ => b'+',
+        };
+        let [[y0, y1], [y2, y3], [m0, m1], [d0, d1]] = [pair(year / 100), pair(year % 100), pair(month), pair(day)];
+        let [[h0, h1], [i0, i1], [s0, s1]] = [pair(second / 3600), pair(second / 60 % 60), pair(second % 60)];
+        let [[o0, o1], [p0, p1]] = [pair(minutes / 60), pair(minutes % 60)];
+        let end = out.len() + if offset == 0 { 20 } else { 25 };
+        out.extend_from_slice(&[
+            y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', i0, i1, b':', s0, s1, sign, o0, o1, b':',
+            p0, p1,
+        ]);
+        out.truncate(end);
+        return;
+    }
     if (0..=9999).contains(&year) {
         let year = year as u32;
         let [[y0, y1], [y2, y3]] = [pair(year / 100), pair(year % 100)];

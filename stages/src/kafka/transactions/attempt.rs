@@ -1,5 +1,6 @@
 //! One transaction through a transactional producer, repeated until it is decided.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -30,7 +31,9 @@ const REBALANCE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How many records are sent in one call.
 const SEND_RECORDS_MAX: usize = 512;
-/// How many full batches of a topic may be under way: one that the brokers have, and one that fills meanwhile. What waits behind
+/// Records whose keys tell to how many partitions a buffer goes.
+const KEYS_LOOKED_AT: usize = 64;
+/// How many full batches of a partition may be under way: one that the brokers have, and one that fills meanwhile. What waits behind
 /// them keeps a thread of the library busy (see `linger.ms`).
 const BATCHES_AHEAD: usize = 2;
 
@@ -228,10 +231,14 @@ impl TransactionalProducer {
         error::classify_delivery(self.sender.reports().take().unwrap_or(error))
     }
 
-    /// How many records of a buffer may be under way, as many as [`BATCHES_AHEAD`] have.
+    /// How many records of a buffer may be under way, as many as [`BATCHES_AHEAD`] have for each partition that they go to.
     fn records_ahead(&self, buffer: &RecordBuffer) -> i32 {
         let mean_bytes = buffer.values().len() / buffer.records().len().max(1);
-        let records = BATCHES_AHEAD * self.batch_bytes / mean_bytes.max(1);
+        let partitions = self.partitions.get(&*buffer.topic).copied().unwrap_or(1);
+        let keys: BTreeSet<_> = buffer.records().take(KEYS_LOOKED_AT).map(|record| record.key).collect();
+        // Records without a key go to all of them.
+        let partitions = if keys.contains(&None) { partitions } else { partitions.min(keys.len()) };
+        let records = BATCHES_AHEAD * partitions * self.batch_bytes / mean_bytes.max(1);
         i32::try_from(records).unwrap_or(i32::MAX).max(SEND_RECORDS_MAX as i32)
     }
 

@@ -51,7 +51,7 @@ impl Brokers {
         let made = TransactionalProducer::new(
             config,
             "id".to_owned(),
-            commit_partition,
+            (commit_partition, Arc::default()),
             (&monitor, &self.cancellation),
             timeout,
         );

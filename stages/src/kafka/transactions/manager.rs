@@ -153,7 +153,7 @@ impl TransactionManager {
         &self,
         leader: &Participant,
         options: &TransactionOptions,
-        brokers: usize,
+        (brokers, partitions): (usize, HashMap<String, usize>),
         (pipeline, writer, cluster): (&str, &str, String),
     ) -> Result<OpenOutcome> {
         let (client, config) = (self.looker(&leader.endpoint)?, leader.endpoint.client_config());
@@ -176,7 +176,7 @@ impl TransactionManager {
         let outputs: Vec<(String, Option<usize>)> =
             outputs.iter().map(|topic| (topic.clone(), batch_bytes_max(topic))).collect();
         let (producer_config, record_bytes_max) = leader.producer_config(options, &outputs);
-        let make_producer = self.make_producer(producer_config, pipeline, &partition, options);
+        let make_producer = self.make_producer((producer_config, Arc::new(partitions)), pipeline, &partition, options);
         let producer = make_producer(writer)?;
         if let Some(error) = producer.init()? {
             return Ok(OpenOutcome::Unsupported(format!("the user has no right to transactions ({error})")));
@@ -191,7 +191,7 @@ impl TransactionManager {
     /// Makes the transactional producer of any writer of the pipeline.
     fn make_producer(
         &self,
-        config: ClientConfig,
+        (config, partitions): (ClientConfig, Arc<HashMap<String, usize>>),
         pipeline: &str,
         partition: &TopicPartition,
         options: &TransactionOptions,
@@ -203,7 +203,8 @@ impl TransactionManager {
             let id = transactional_id(&pipeline, writer);
             let mut config = config.clone();
             config.set("transactional.id", &id);
-            TransactionalProducer::new(config, id, partition.clone(), (&monitor, &cancellation), timeout)
+            let topics = (partition.clone(), Arc::clone(&partitions));
+            TransactionalProducer::new(config, id, topics, (&monitor, &cancellation), timeout)
         })
     }
 }
@@ -255,13 +256,14 @@ impl TransactionManager {
             Ok(found) => found,
             Err(reason) => return Ok(OpenOutcome::Unsupported(reason)),
         };
+        let mut partitions = HashMap::new();
         for (one, (topic, create)) in participants.iter().filter_map(|one| Some((one, one.output_topic.as_ref()?))) {
             let client = self.looker(&one.endpoint)?;
-            one.endpoint
-                .ensure_topic(&client, &self.monitor, topic, *create, &self.cancellation)
-                .map_err(|error| error.in_stage(&*one.stage))?;
+            let found = one.endpoint.ensure_topic(&client, &self.monitor, topic, *create, &self.cancellation);
+            let found = found.map_err(|error| error.in_stage(&*one.stage))?;
+            partitions.insert(topic.clone(), found.unwrap_or(1));
         }
-        match self.open_session(&self.leader()?, &options, brokers, (pipeline, writer, cluster)) {
+        match self.open_session(&self.leader()?, &options, (brokers, partitions), (pipeline, writer, cluster)) {
             Err(error) if is_topic_denied(&error) => Ok(OpenOutcome::Unsupported(format!(
                 "the user may not describe, read and write topic `{}`, in which commits are noted ({error})",
                 options.topic

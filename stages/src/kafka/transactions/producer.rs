@@ -1,5 +1,6 @@
 //! The transactional producer of a pipeline's instance: how it is made, replaced, and kept from waiting for ever.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -71,6 +72,8 @@ pub(super) struct TransactionalProducer {
     pub(super) monitor: Arc<ConnectionMonitor>,
     cancellation: CancellationToken,
     pub(super) sender: Arc<Sender<FirstFailure>>,
+    /// How many partitions the topics have that are written.
+    pub(super) partitions: Arc<HashMap<String, usize>>,
     /// How many bytes a full batch has.
     pub(super) batch_bytes: usize,
     /// How long brokers let a transaction last.
@@ -89,7 +92,7 @@ impl TransactionalProducer {
     pub(super) fn new(
         config: ClientConfig,
         id: String,
-        commit_partition: TopicPartition,
+        (commit_partition, partitions): (TopicPartition, Arc<HashMap<String, usize>>),
         (monitor, cancellation): (&Arc<ConnectionMonitor>, &CancellationToken),
         timeout: Duration,
     ) -> Result<TransactionalProducer> {
@@ -99,6 +102,7 @@ impl TransactionalProducer {
             config,
             id,
             commit_partition,
+            partitions,
             monitor: Arc::clone(monitor),
             cancellation: cancellation.clone(),
             sender,

@@ -18,8 +18,9 @@ use super::rebalance::{GroupConsumer, RebalanceHandler};
 use super::settings::Settings;
 use super::topic_identity::TOPIC_ID_CHECK_INTERVAL;
 use crate::kafka::error_class::is_transient;
+use crate::kafka::metadata_client::CloseOnDrop;
+use crate::kafka::statistics;
 use crate::kafka::topics::{self, TopicWait};
-use crate::kafka::{metadata_client, statistics};
 
 /// How often the group's thread looks for a split that has failed; events of the client and a stop wake it.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
@@ -43,6 +44,8 @@ pub(super) struct Group {
     membership: Arc<Membership>,
     /// Rung by events of the client and by a stop.
     bell: Arc<Bell>,
+    /// Whoever has it may still use the consumer.
+    closes: Arc<CloseOnDrop<RebalanceHandler>>,
 }
 
 impl Group {
@@ -68,12 +71,13 @@ impl Group {
         });
         let consumer = Arc::new(consumer);
         consumer.context().belongs_to(&consumer);
-        Ok(Group { consumer, membership, bell })
+        let closes = Arc::new(CloseOnDrop(Arc::clone(&consumer)));
+        Ok(Group { consumer, membership, bell, closes })
     }
 
     /// The offsets that the group keeps.
     pub(super) fn offsets(&self) -> GroupOffsets<RebalanceHandler> {
-        GroupOffsets::new(&self.consumer, &self.membership)
+        GroupOffsets::new(&self.consumer, &self.membership, &self.closes)
     }
 
     /// Joins the group and serves it until the splits have ended, a stop is asked for or something fails.
@@ -129,11 +133,7 @@ impl Group {
                 compared = Instant::now();
             }
             match self.consumer.poll(Duration::ZERO) {
-                None if has_events(&self.consumer) => {}
-                None => {
-                    let until_end = membership.settings.until_end;
-                    self.bell.wait(if until_end { LOOK_INTERVAL_UNTIL_END } else { LOOK_INTERVAL });
-                }
+                None => {}
                 Some(Ok(message)) => {
                     let place = format!("{}/{}@{}", message.topic(), message.partition(), message.offset());
                     return Err(Error::bug("a message came outside its split").at(place));
@@ -158,6 +158,10 @@ impl Group {
                 }
             } else {
                 waiting.report(membership);
+            }
+            if !has_events(&self.consumer) {
+                let until_end = membership.settings.until_end;
+                self.bell.wait(if until_end { LOOK_INTERVAL_UNTIL_END } else { LOOK_INTERVAL });
             }
         }
         Ok(())
@@ -229,12 +233,6 @@ impl Group {
         membership.detach();
         closed?;
         failure.map_or(Ok(()), Err)
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        metadata_client::close(&self.consumer);
     }
 }
 

@@ -15,6 +15,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::membership::Membership;
 use super::settings::Assignment;
 use crate::kafka::error_class::is_transient;
+use crate::kafka::metadata_client::CloseOnDrop;
 use crate::kafka::topic_partition::{TopicPartition, offset_list};
 use crate::kafka::transactions::alarm_open_transaction;
 
@@ -31,11 +32,17 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct GroupOffsets<C: ConsumerContext> {
     consumer: Arc<BaseConsumer<C>>,
     membership: Arc<Membership>,
+    _closes: Arc<CloseOnDrop<C>>,
 }
 
 impl<C: ConsumerContext> GroupOffsets<C> {
-    pub(super) fn new(consumer: &Arc<BaseConsumer<C>>, membership: &Arc<Membership>) -> GroupOffsets<C> {
-        GroupOffsets { consumer: Arc::clone(consumer), membership: Arc::clone(membership) }
+    pub(super) fn new(
+        consumer: &Arc<BaseConsumer<C>>,
+        membership: &Arc<Membership>,
+        closes: &Arc<CloseOnDrop<C>>,
+    ) -> GroupOffsets<C> {
+        let (consumer, membership) = (Arc::clone(consumer), Arc::clone(membership));
+        GroupOffsets { consumer, membership, _closes: Arc::clone(closes) }
     }
 
     fn timeout(&self) -> Duration {

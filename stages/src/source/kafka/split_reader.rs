@@ -163,7 +163,7 @@ impl<C: ConsumerContext> KafkaSplitReader<C> {
         if !self.queue.has_taken() && self.handle.take(|| self.queue.take(timeout)).is_none() {
             return Ok(Step::Nothing);
         }
-        let failed = match self.queue.next() {
+        let failed = match self.queue.next_taken() {
             None => return Ok(Step::Nothing),
             Some(Polled::Message(message)) => return take(&mut self.messages, &message).map(Step::Message),
             Some(Polled::End(end)) => {
