@@ -109,7 +109,9 @@ proptest! {
                 "on_unreadable": "warn", "censored": "half", "value_marks": { "#": "suspect" },
             });
             let read = read(csv.replace('~', delimiter).as_bytes(), options);
-            let rows: Vec<String> = read.rows.iter().map(|row| row.split_once(' ').map_or_else(String::new, |(_, rest)| rest.to_owned())).collect();
+            // Without its origin: quotes take bytes.
+            let rows = read.rows.iter().map(|row| row.split_once(' ').map_or("", |(_, rest)| rest).to_owned());
+            let rows: Vec<String> = rows.collect();
             (rows, read.reasons().iter().map(|reason| reason.to_string()).collect::<Vec<_>>())
         };
         prop_assert_eq!(written(""), written("\""));
