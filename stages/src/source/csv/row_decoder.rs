@@ -50,6 +50,8 @@ pub(super) struct RowDecoder {
     pub(super) plain_numbers: Vec<Option<usize>>,
     /// The fields of text.
     pub(super) texts: Vec<usize>,
+    /// Why the time of a record was refused that is now decoded once more: a text that is refused is counted.
+    refused_time: Option<String>,
     pub(super) numbers: NumberReader,
     /// The publisher's codes for each field that has some.
     pub(super) flags: Vec<Option<PublisherFlags>>,
@@ -82,6 +84,7 @@ impl RowDecoder {
             unknown_kinds: Vec::new(),
             plain_numbers: Vec::new(),
             texts: Vec::new(),
+            refused_time: None,
             numbers: NumberReader::new(&config.numbers(), source_test),
             flags: plan
                 .fields
@@ -147,9 +150,12 @@ impl RowDecoder {
         source_offset: u64,
         rows: &mut RowsBuilder,
     ) -> Decoded {
-        let time = match self.check(record) {
+        if let Err(decoded) = self.check(record) {
+            return decoded;
+        }
+        let time = match self.refused_time.take().map_or_else(|| self.time_of(record), Err) {
             Ok(time) => time,
-            Err(decoded) => return decoded,
+            Err(why) => return Decoded::Rejected(why),
         };
         if !self.unknown_kinds.is_empty() && self.decide_kinds(record, rows.len() > 0) {
             return Decoded::LayoutChange;
@@ -200,7 +206,17 @@ impl RowDecoder {
         source_offset: u64,
         rows: &mut RowsBuilder,
     ) -> bool {
-        let Ok(time) = self.check(record) else { return false };
+        self.refused_time = None;
+        if self.check(record).is_err() {
+            return false;
+        }
+        let time = match self.time_of(record) {
+            Ok(time) => time,
+            Err(why) => {
+                self.refused_time = Some(why);
+                return false;
+            }
+        };
         self.append_beside(record, source_offset, time, rows);
         for index in &self.texts {
             if let (Some(field), Some(ColumnBuilder::Text(text))) =
@@ -212,9 +228,9 @@ impl RowDecoder {
         true
     }
 
-    /// Checks a record, and reads its time and key.
+    /// Checks a record, and reads its key.
     #[inline]
-    fn check<R: Read>(&mut self, record: &Records<R>) -> Result<(i64, i16), Decoded> {
+    fn check<R: Read>(&mut self, record: &Records<R>) -> Result<(), Decoded> {
         if !record.raw().is_ascii()
             && let Some(why) = self.no_text(record)
         {
@@ -232,8 +248,7 @@ impl RowDecoder {
             return Err(Decoded::Rejected(why));
         }
         // Before the time, which may go by the order of the records of its key.
-        self.join_key(record).map_err(Decoded::Rejected)?;
-        self.time_of(record).map_err(Decoded::Rejected)
+        self.join_key(record).map_err(Decoded::Rejected)
     }
 
     /// Appends what a row has beside its fields.
