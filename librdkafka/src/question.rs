@@ -1,6 +1,6 @@
 //! A question to the brokers, and the event that brings its answer.
 
-use std::ffi::c_char;
+use std::ffi::{CString, c_char};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
@@ -21,6 +21,15 @@ pub(crate) struct Question {
     options: Handle<sys::rd_kafka_AdminOptions_t>,
     queue: Handle<sys::rd_kafka_queue_t>,
     until: Instant,
+}
+
+/// Names of topics as the library takes them: it refuses one that is there twice, and one that is empty.
+pub(crate) fn topic_names(topics: &[&str]) -> Vec<CString> {
+    let mut names: Vec<CString> = topics.iter().filter_map(|topic| CString::new(*topic).ok()).collect();
+    names.retain(|name| !name.is_empty());
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// The library made no object.

@@ -12,7 +12,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka_sys as sys;
 
 use crate::handle::Handle;
-use crate::question::{Question, no_memory};
+use crate::question::{Question, no_memory, topic_names};
 
 /// The id that brokers give a topic when it is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,11 +57,7 @@ pub fn topic_ids<C: ClientContext>(
     topics: &[&str],
     timeout: Duration,
 ) -> Result<BTreeMap<String, TopicId>, KafkaError> {
-    let mut names: Vec<CString> = topics.iter().filter_map(|topic| CString::new(*topic).ok()).collect();
-    // The library refuses a name that is there twice, and one that is empty.
-    names.retain(|name| !name.is_empty());
-    names.sort_unstable();
-    names.dedup();
+    let names = topic_names(topics);
     if names.is_empty() {
         return Ok(BTreeMap::new());
     }

@@ -10,7 +10,7 @@ use rdkafka::error::KafkaError;
 use rdkafka_sys as sys;
 
 use crate::handle::Handle;
-use crate::question::{Question, no_memory};
+use crate::question::{Question, no_memory, topic_names};
 
 /// Settings by topic and name. Of a topic that is not there, or that the user may not see, there are none.
 pub type TopicSettings = BTreeMap<String, BTreeMap<String, String>>;
@@ -26,11 +26,7 @@ pub fn topic_settings<C: ClientContext>(
     topics: &[&str],
     timeout: Duration,
 ) -> Result<TopicSettings, KafkaError> {
-    let mut names: Vec<CString> = topics.iter().filter_map(|topic| CString::new(*topic).ok()).collect();
-    // The library refuses a name that is there twice, and one that is empty.
-    names.retain(|name| !name.is_empty());
-    names.sort_unstable();
-    names.dedup();
+    let names = topic_names(topics);
     if names.is_empty() {
         return Ok(BTreeMap::new());
     }
