@@ -71,7 +71,7 @@ class Bench:
         if self.kafka:
             try:
                 words = [word for given in self.properties for word in ("--property", given)]
-                self.command("kafka", "up", "--dir", self.work / "kafka", "--port", self.port, *words)
+                self.command("kafka", "up", "--dir", self.work / "kafka", "--port", self.port, *words, loud=True)
             except BaseException:
                 self.__exit__()
                 raise
@@ -86,8 +86,9 @@ class Bench:
             self.command("kafka", "down", "--dir", self.work / "kafka", check=False)
         shutil.rmtree(self.work, ignore_errors=True)
 
-    def command(self, *words, check=True):
-        subprocess.run([str(self.aqpipe), *map(str, words)], check=check, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    def command(self, *words, check=True, loud=False):
+        subprocess.run([str(self.aqpipe), *map(str, words)], check=check, stdout=subprocess.DEVNULL,
+                       stderr=None if loud else subprocess.DEVNULL)
 
     def pipeline(self, name, *parts, delivery=None, options=""):
         """A file with a pipeline of this name, whose state is in the directory."""

@@ -263,7 +263,7 @@ def grow(home, dimension, options):
 
 
 def main():
-    parser = bench.parser(__doc__, 39192)
+    parser = bench.parser(__doc__, 19192)
     parser.add_argument("--only", action="append", choices=[dimension.name for dimension in DIMENSIONS])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true")

@@ -204,7 +204,7 @@ PARTS = {"starts": starts, "latency": latency, "idle": idle}
 
 
 def main():
-    parser = bench.parser(__doc__, 39392)
+    parser = bench.parser(__doc__, 19392)
     parser.add_argument("--against", type=pathlib.Path)
     parser.add_argument("--only", action="append", choices=PARTS)
     parser.add_argument("--rounds", type=int, default=5)

@@ -246,7 +246,7 @@ def members(home, options):
 
 
 def main():
-    parser = bench.parser(__doc__, 39492)
+    parser = bench.parser(__doc__, 19492)
     parser.add_argument("--only", action="append", choices=["beside", "members"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=10)

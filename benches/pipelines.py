@@ -19,7 +19,7 @@ MEDIAN = '{ method = "median" }'
 
 
 def main():
-    parser = bench.parser(__doc__, 39092)
+    parser = bench.parser(__doc__, 19092)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--memory", action="store_true")

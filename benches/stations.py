@@ -95,7 +95,7 @@ def row(name, rounds):
 
 
 def main():
-    parser = bench.parser(__doc__, 39292)
+    parser = bench.parser(__doc__, 19292)
     parser.add_argument("--stations", type=int, default=1_000)
     parser.add_argument("--window", type=int, default=720)
     parser.add_argument("--rounds", type=int, default=3)

@@ -11,6 +11,9 @@ use rdkafka_sys as sys;
 
 use crate::handle::Handle;
 
+/// The longest wait: more than anybody means, and an instant that every clock has.
+const WAIT_MAX: Duration = Duration::from_secs(24 * 3_600);
+
 /// A bell for one thread that waits. Rung while nobody waits, it lets the next wait end at once.
 #[derive(Debug, Default)]
 pub struct Bell {
@@ -27,7 +30,7 @@ impl Bell {
 
     /// Waits for the bell, so long at most; returns whether it was rung.
     pub fn wait(&self, at_most: Duration) -> bool {
-        let until = Instant::now() + at_most;
+        let until = Instant::now() + at_most.min(WAIT_MAX);
         let mut is_rung = self.is_rung.lock().unwrap_or_else(PoisonError::into_inner);
         while !*is_rung {
             let left = until.saturating_duration_since(Instant::now());
