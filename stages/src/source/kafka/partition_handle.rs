@@ -17,6 +17,8 @@ pub(super) struct PartitionHandle {
     /// Whether the partition was taken away; locked by the split while it takes a message. The library gives the next split
     /// of a partition the same queue, and a message that an earlier split takes is missing there.
     is_abandoned: Mutex<bool>,
+    /// Whether it is about to be: the split then begins no other wait, which would hold the lock once more.
+    is_leaving: AtomicBool,
     /// Ends the wait of the split for messages.
     wake: Box<dyn Fn() + Send + Sync>,
 }
@@ -34,6 +36,7 @@ impl PartitionHandle {
             is_end_current: AtomicBool::new(true),
             read: AtomicU64::new(0),
             is_abandoned: Mutex::new(false),
+            is_leaving: AtomicBool::new(false),
             wake: Box::new(wake),
         }
     }
@@ -53,12 +56,16 @@ impl PartitionHandle {
 
     /// Takes a message, unless the partition was taken away.
     pub(super) fn take<T>(&self, poll: impl FnOnce() -> T) -> Option<T> {
+        if self.is_leaving.load(Ordering::Acquire) {
+            return None;
+        }
         let is_abandoned = self.is_abandoned.lock();
         if *is_abandoned { None } else { Some(poll()) }
     }
 
     /// Keeps the split from taking more messages; waits for the one that it is taking.
     pub(super) fn abandon(&self) {
+        self.is_leaving.store(true, Ordering::Release);
         // The split may wait with the lock held.
         self.wake();
         *self.is_abandoned.lock() = true;
@@ -74,7 +81,7 @@ impl LagMeter for PartitionHandle {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::sync::{Arc, OnceLock, Weak, mpsc};
     use std::time::Duration;
 
     use super::*;
@@ -112,5 +119,23 @@ mod tests {
             left.join().expect("a thread");
         });
         assert_eq!(handle.take(|| panic!("it has left")), None::<()>);
+    }
+
+    #[test]
+    fn a_split_that_is_woken_because_its_partition_goes_begins_no_other_wait() {
+        let known: Arc<OnceLock<Weak<PartitionHandle>>> = Arc::default();
+        let (woken, taken) = (Arc::clone(&known), Arc::new(AtomicU64::new(0)));
+        let counted = Arc::clone(&taken);
+        let wake = move || {
+            let handle = woken.get().and_then(Weak::upgrade).expect("a handle");
+            // What the split does as soon as it is awake.
+            if handle.take(|| ()).is_some() {
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let handle = Arc::new(PartitionHandle::new(0, wake));
+        known.set(Arc::downgrade(&handle)).expect("set once");
+        handle.abandon();
+        assert_eq!(taken.load(Ordering::Relaxed), 0);
     }
 }
