@@ -1,6 +1,5 @@
 //! The brokers of a stage, and how its clients connect: real brokers, or the embedded one of the run.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,13 +120,12 @@ impl KafkaEndpoint {
 
     /// Whether both connect in the same way, and as the same user.
     pub(crate) fn connects_as(&self, other: &KafkaEndpoint) -> bool {
-        let map = |endpoint: &KafkaEndpoint| {
+        let config = |endpoint: &KafkaEndpoint| {
             let mut config = endpoint.client_config();
             config.remove("client.id");
-            config.config_map().iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+            config
         };
-        let (this, other): (BTreeMap<String, String>, BTreeMap<String, String>) = (map(self), map(other));
-        this == other
+        config(self).config_map() == config(other).config_map()
     }
 
     /// Whether topics, groups and offsets outlive the run.

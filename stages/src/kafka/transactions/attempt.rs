@@ -197,7 +197,7 @@ impl TransactionalProducer {
         let mut sent = 0;
         while sent < buffer.records().len() {
             self.wait_for_batches(ahead)?;
-            let records = buffer.records().skip(sent).take(SEND_RECORDS_MAX);
+            let records = buffer.records_from(sent).take(SEND_RECORDS_MAX);
             let count = records.len();
             let records = records.map(|record| BatchRecord { key: record.key, value: record.value });
             match producer.send_batch((&buffer.topic, partition), buffer.values(), records) {

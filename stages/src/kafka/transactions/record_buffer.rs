@@ -152,7 +152,12 @@ impl RecordBuffer {
     }
 
     pub(super) fn records(&self) -> impl ExactSizeIterator<Item = BufferedRecord<'_>> {
-        self.records.iter().map(|it| BufferedRecord {
+        self.records_from(0)
+    }
+
+    /// The records behind the first ones, over which it does not go.
+    pub(super) fn records_from(&self, first: usize) -> impl ExactSizeIterator<Item = BufferedRecord<'_>> {
+        self.records.get(first..).unwrap_or_default().iter().map(|it| BufferedRecord {
             key: it.key.map(|(from, to)| &self.keys[from..to]),
             value: it.value.map(|(from, to)| from..to),
             headers: it.headers.as_ref(),
