@@ -13,7 +13,7 @@ mod topic_ids;
 mod topic_settings;
 
 pub use batch_producer::{BatchProducer, BatchRecord, Refused, Unsent};
-pub use partition_messages::{PartitionMessage, PartitionMessages, PartitionQueue, Polled};
+pub use partition_messages::{PartitionMessage, PartitionMessages, PartitionQueue, Polled, configure};
 pub use queue_bell::{Bell, has_events};
 pub use topic_ids::{TopicId, topic_ids};
 pub use topic_settings::{TopicSettings, topic_settings};

@@ -1,10 +1,13 @@
-//! The messages of one partition, taken from the library many at a time.
+//! The messages of one partition, handed over many in a call.
 
+use std::any::Any;
 use std::ffi::{CString, c_void};
-use std::marker::PhantomData;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
 use rdkafka::client::Client;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
@@ -14,20 +17,22 @@ use rdkafka_sys as sys;
 use crate::handle::Handle;
 use crate::raw_message::RawMessage;
 
-/// How many messages are taken at a time: enough that looking after the split costs nothing beside them.
-const BATCH_MESSAGES: usize = 256;
+/// How many messages a call hands over: enough that the call costs nothing beside them, and few enough that what it takes out of
+/// the queue meanwhile, which then does not count against the queue's bound, is little.
+const CALL_MESSAGES: &str = "256";
 
-/// The queue of a partition, read by one thread. Each message is taken once, in the order of offsets.
+/// The queue of a partition, read by one thread. Each message is handed over once, in the order of offsets.
 ///
 /// As with [`BaseConsumer::split_partition_queue`], the consumer has to be polled for everything else, and an assignment ends the
 /// split of its queues: a queue is made for each partition of each assignment.
 pub struct PartitionMessages<C: ConsumerContext> {
-    /// Messages that were taken and not handed out yet, the next one last. They are given back before the consumer is.
-    taken: Vec<Message>,
+    /// Given back before the queue, whose client it belongs to.
+    topic: Handle<sys::rd_kafka_topic_t>,
+    partition: i32,
     queue: Arc<PartitionQueue<C>>,
 }
 
-// SAFETY: the library's messages may be used and given back on any thread.
+// SAFETY: the library's topics may be used and given back on any thread.
 unsafe impl<C: ConsumerContext> Send for PartitionMessages<C> {}
 
 /// The queue of a partition in the library.
@@ -61,19 +66,29 @@ pub enum Polled<'a> {
     Failed(KafkaError),
 }
 
+/// Sets what a consumer needs whose partitions are read so. Without it, a call would hand over all that the library holds.
+pub fn configure(config: &mut ClientConfig) {
+    config.set("consume.callback.max.messages", CALL_MESSAGES);
+}
+
 impl<C: ConsumerContext> PartitionMessages<C> {
     /// The queue of a partition, whose messages come through it alone from now on; `None` where there can be no such partition.
+    /// The consumer's configuration went through [`configure`].
     pub fn split(consumer: &Arc<BaseConsumer<C>>, topic: &str, partition: i32) -> Option<PartitionMessages<C>> {
-        let topic = CString::new(topic).ok()?;
+        let name = CString::new(topic).ok()?;
         let client: &Client<C> = consumer.client();
         // SAFETY: `consumer` keeps the client alive, and the name is alive during the call, which copies it.
-        let queue = unsafe { sys::rd_kafka_queue_get_partition(client.native_ptr(), topic.as_ptr(), partition) };
+        let queue = unsafe { sys::rd_kafka_queue_get_partition(client.native_ptr(), name.as_ptr(), partition) };
         // SAFETY: the call made a reference for its caller, and this is the function that gives it back.
         let queue = unsafe { Handle::own(queue, sys::rd_kafka_queue_destroy) }?;
         // SAFETY: the queue is alive; null stands for no other queue.
         unsafe { sys::rd_kafka_queue_forward(queue.as_ptr(), std::ptr::null_mut()) };
+        // SAFETY: as above; null stands for the settings of the client.
+        let topic = unsafe { sys::rd_kafka_topic_new(client.native_ptr(), name.as_ptr(), std::ptr::null_mut()) };
+        // SAFETY: the call made a reference for its caller, and this is the function that gives it back.
+        let topic = unsafe { Handle::own(topic, sys::rd_kafka_topic_destroy) }?;
         let queue = Arc::new(PartitionQueue { queue, consumer: Arc::clone(consumer) });
-        Some(PartitionMessages { taken: Vec::with_capacity(BATCH_MESSAGES), queue })
+        Some(PartitionMessages { topic, partition, queue })
     }
 
     /// The consumer that the partition belongs to.
@@ -86,74 +101,82 @@ impl<C: ConsumerContext> PartitionMessages<C> {
         &self.queue
     }
 
-    /// Whether messages were taken that [`next_taken`](Self::next_taken) has not handed out yet.
-    pub fn has_taken(&self) -> bool {
-        !self.taken.is_empty()
-    }
-
-    /// Takes what the library holds, and waits for the first message where it holds none. Does nothing while there is something
-    /// that [`next_taken`](Self::next_taken) has not handed out yet.
-    pub fn take(&mut self, timeout: Duration) {
-        if self.has_taken() {
-            return;
+    /// Hands over what the library holds, some hundred messages at most, until it is told to stop; waits for the first where
+    /// there is none. What was not handed over stays in the queue.
+    ///
+    /// # Panics
+    /// Where `each` does.
+    pub fn take(&mut self, timeout: Duration, mut each: impl FnMut(Polled<'_>) -> ControlFlow<()>) {
+        let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        let mut taker = Taker { each: &mut each, panic: None, client: self.queue.consumer.client().native_ptr() };
+        let opaque = (&raw mut taker).cast();
+        // `rd_kafka_consume_batch_queue` would be simpler, but takes the end of a partition for a message when it sets the position:
+        // after a pause, as in a rebalance, the library would go on one record too far. `rd_kafka_consume_callback_queue` has no
+        // bound: all that the library holds would leave the queue at once, and be fetched again before it is read.
+        // SAFETY: the topic is alive, and the taker is during the call, which uses it on this thread only.
+        let count = unsafe {
+            sys::rd_kafka_consume_callback(self.topic.as_ptr(), self.partition, millis, Some(hand_over), opaque)
+        };
+        if let Some(panic) = taker.panic {
+            resume_unwind(panic);
         }
-        let mut millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-        // `rd_kafka_consume_batch_queue` would be one call, but takes the end of a partition for a message when it sets the position:
-        // after a pause, as in a rebalance, the library would go on one record too far.
-        while self.taken.len() < BATCH_MESSAGES {
-            // SAFETY: the queue is alive.
-            let message = unsafe { sys::rd_kafka_consume_queue(self.queue.queue.as_ptr(), millis) };
-            // SAFETY: the library hands each message over once, to be given back by this function.
-            let message = unsafe { Handle::own(message, sys::rd_kafka_message_destroy) };
-            let Some(message) = message else { break };
-            self.taken.push(Message(message));
-            millis = 0;
+        // The library knows the partition no more, which its queue keeps it from.
+        if count < 0 {
+            let _ = each(Polled::Failed(KafkaError::MessageConsumption(Code::UnknownPartition)));
         }
-        self.taken.reverse();
-    }
-
-    /// What comes next of what was taken.
-    pub fn next_taken(&mut self) -> Option<Polled<'_>> {
-        Some(self.taken.pop()?.into_polled())
     }
 }
 
-/// A message that this process owns.
-struct Message(Handle<sys::rd_kafka_message_t>);
+/// Who takes messages during a call.
+struct Taker<'a> {
+    each: &'a mut dyn FnMut(Polled<'_>) -> ControlFlow<()>,
+    /// That of `each`: it must not go through the library.
+    panic: Option<Box<dyn Any + Send>>,
+    client: *mut sys::rd_kafka_t,
+}
 
-impl Message {
-    fn get(&self) -> &RawMessage {
-        let message: *const RawMessage = self.0.as_ptr().cast();
-        // SAFETY: the message is alive, has this layout, and nothing writes to it.
-        unsafe { &*message }
+/// Takes a message from the library.
+unsafe extern "C" fn hand_over(message: *mut sys::rd_kafka_message_t, opaque: *mut c_void) {
+    // SAFETY: this is the taker that the call was given, which nobody else uses before the call returns.
+    let taker = unsafe { &mut *opaque.cast::<Taker<'_>>() };
+    // SAFETY: the message is alive until this function returns, has this layout, and nothing writes to it.
+    let message = unsafe { &*message.cast_const().cast::<RawMessage>() };
+    let flow = catch_unwind(AssertUnwindSafe(|| (taker.each)(Polled::of(message))));
+    if !matches!(flow, Ok(ControlFlow::Continue(()))) {
+        // SAFETY: the client is alive. The call then puts what is left back into the queue.
+        unsafe { sys::rd_kafka_yield(taker.client) };
     }
+    if let Err(panic) = flow {
+        taker.panic = Some(panic);
+    }
+}
 
-    fn into_polled<'a>(self) -> Polled<'a> {
-        match self.get().error() {
-            None => Polled::Message(PartitionMessage { message: self, of: PhantomData }),
-            Some(Code::PartitionEOF) => Polled::End(self.get().offset.max(0).cast_unsigned()),
+impl Polled<'_> {
+    fn of(message: &RawMessage) -> Polled<'_> {
+        match message.error() {
+            None => Polled::Message(PartitionMessage { message }),
+            Some(Code::PartitionEOF) => Polled::End(message.offset.max(0).cast_unsigned()),
             Some(code) => Polled::Failed(KafkaError::MessageConsumption(code)),
         }
     }
 }
 
-/// A message of a partition. It lives no longer than the borrow of its queue, which keeps the client alive.
+/// A message of a partition, for as long as it is handed over.
 pub struct PartitionMessage<'a> {
-    message: Message,
-    of: PhantomData<&'a ()>,
+    message: &'a RawMessage,
 }
 
 impl PartitionMessage<'_> {
     /// Its offset.
     #[must_use]
     pub fn offset(&self) -> u64 {
-        self.message.get().offset.max(0).cast_unsigned()
+        self.message.offset.max(0).cast_unsigned()
     }
 
     /// The bytes of its key; `None` where it has none.
     #[must_use]
     pub fn key(&self) -> Option<&[u8]> {
-        let message = self.message.get();
+        let message = self.message;
         // SAFETY: the library says where the key lies and how long it is, and it lives as long as the message.
         unsafe { bytes(message.key, message.key_len) }
     }
@@ -161,7 +184,7 @@ impl PartitionMessage<'_> {
     /// The bytes of its value; `None` where it has none (a tombstone).
     #[must_use]
     pub fn payload(&self) -> Option<&[u8]> {
-        let message = self.message.get();
+        let message = self.message;
         // SAFETY: the library says where the value lies and how long it is, and it lives as long as the message.
         unsafe { bytes(message.payload, message.len) }
     }
@@ -171,7 +194,7 @@ impl PartitionMessage<'_> {
     pub fn timestamp_millis(&self) -> Option<i64> {
         let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         // SAFETY: the message is alive, and `kind` is written to before the call returns.
-        let millis = unsafe { sys::rd_kafka_message_timestamp(self.message.0.as_ptr(), &raw mut kind) };
+        let millis = unsafe { sys::rd_kafka_message_timestamp(std::ptr::from_ref(self.message).cast(), &raw mut kind) };
         // A message without a time has this one.
         (millis != -1).then_some(millis)
     }

@@ -189,6 +189,7 @@ const RESERVED_PROPERTIES: &[ReservedProperty] = &[
     ("offset.store.method", "offsets are kept by the brokers"),
     ("offset.store.path", "offsets are kept by the brokers"),
     ("enable.partition.eof", "set `until_end`"),
+    ("consume.callback.max.messages", "the source sets it"),
     ("isolation.level", "only records of committed transactions are read"),
     ("allow.auto.create.topics", "a source creates no topics"),
 ];

@@ -14,7 +14,7 @@ pub(super) struct PartitionHandle {
     is_end_current: AtomicBool,
     /// How many records the split has read.
     pub(super) read: AtomicU64,
-    /// Whether the partition was taken away; locked by the split while it takes a message. The library gives the next split
+    /// Whether the partition was taken away; locked by the split while it takes messages. The library gives the next split
     /// of a partition the same queue, and a message that an earlier split takes is missing there.
     is_abandoned: Mutex<bool>,
     /// Whether it is about to be: the split then begins no other wait, which would hold the lock once more.
@@ -54,7 +54,7 @@ impl PartitionHandle {
         self.is_end_current.store(end.is_some(), Ordering::Relaxed);
     }
 
-    /// Takes a message, unless the partition was taken away.
+    /// Takes messages, unless the partition was taken away.
     pub(super) fn take<T>(&self, poll: impl FnOnce() -> T) -> Option<T> {
         if self.is_leaving.load(Ordering::Acquire) {
             return None;
@@ -63,7 +63,7 @@ impl PartitionHandle {
         if *is_abandoned { None } else { Some(poll()) }
     }
 
-    /// Keeps the split from taking more messages; waits for the one that it is taking.
+    /// Keeps the split from taking more messages; waits for those that it is taking.
     pub(super) fn abandon(&self) {
         self.is_leaving.store(true, Ordering::Release);
         // The split may wait with the lock held.

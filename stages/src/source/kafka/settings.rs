@@ -100,6 +100,7 @@ impl Settings {
         config.set("queued.min.messages", "50000");
         config.set("queued.max.messages.kbytes", "16384");
         self.endpoint.properties().apply(&mut config);
+        aqpipe_librdkafka::configure(&mut config);
         config
     }
 }

@@ -1,5 +1,6 @@
 //! One partition, read on its split's thread.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -40,12 +41,14 @@ pub(super) enum UntilEnd {
     At(u64),
 }
 
-/// What came of a look into the queue.
+/// How a look into the queue ended.
 enum Step {
     /// There was nothing.
     Nothing,
-    /// A message was taken.
-    Message(TakeOutcome),
+    /// As many records were taken as there was room for, or there may be more.
+    Taken,
+    /// The last message waits.
+    Waiting,
     /// The end of the partition was met.
     End,
     /// An error that passes.
@@ -111,11 +114,11 @@ impl<C: ConsumerContext> KafkaSplitReader<C> {
                     timeout = timeout.min(UPSTREAM_CHECK_INTERVAL);
                 }
             }
-            match self.step(timeout)? {
-                Step::Nothing => break,
-                Step::Message(TakeOutcome::Taken) => taken += 1,
-                Step::Message(TakeOutcome::Known) => {}
-                Step::Message(TakeOutcome::Full | TakeOutcome::Held) => break,
+            let (more, step) = self.step(timeout, max - taken)?;
+            taken += more;
+            match step {
+                Step::Nothing | Step::Waiting => break,
+                Step::Taken => {}
                 Step::End | Step::Passing => {
                     if self.is_done()? {
                         break;
@@ -140,10 +143,10 @@ impl<C: ConsumerContext> KafkaSplitReader<C> {
             if self.until_end == UntilEnd::Unknown {
                 timeout = timeout.min(UPSTREAM_CHECK_INTERVAL);
             }
-            match self.step(timeout)? {
+            match self.step(timeout, 1)?.1 {
                 Step::Nothing if is_at_end || ends.is_some_and(|ends| ends <= Instant::now()) => break,
                 Step::Nothing => return Ok(false),
-                Step::Message(_) => {
+                Step::Taken | Step::Waiting => {
                     self.sample_ends.get_or_insert(now + SAMPLE_WAIT_MAX);
                 }
                 Step::End if self.messages.is_waiting() => break,
@@ -158,23 +161,40 @@ impl<C: ConsumerContext> KafkaSplitReader<C> {
         Ok(true)
     }
 
-    /// Takes what comes next in the queue; waits for it so long at most.
-    fn step(&mut self, timeout: Duration) -> Result<Step> {
-        if !self.queue.has_taken() && self.handle.take(|| self.queue.take(timeout)).is_none() {
-            return Ok(Step::Nothing);
-        }
-        let failed = match self.queue.next_taken() {
-            None => return Ok(Step::Nothing),
-            Some(Polled::Message(message)) => return take(&mut self.messages, &message).map(Step::Message),
-            Some(Polled::End(end)) => {
-                self.messages.reached(end);
-                self.handle.end.fetch_max(end, Ordering::Relaxed);
-                self.membership.monitor.recovered();
-                return Ok(Step::End);
-            }
-            Some(Polled::Failed(error)) => error,
+    /// Takes what the queue holds, up to `room` records, and waits for the first so long at most. Returns how many it took.
+    fn step(&mut self, timeout: Duration, room: usize) -> Result<(usize, Step)> {
+        let KafkaSplitReader { queue, messages, handle, membership, .. } = self;
+        let (mut taken, mut step, mut failed) = (0, Ok(Step::Nothing), None);
+        let mut each = |polled: Polled<'_>| {
+            step = match polled {
+                Polled::Message(message) => take(messages, &message).map(|outcome| match outcome {
+                    TakeOutcome::Taken => {
+                        taken += 1;
+                        Step::Taken
+                    }
+                    TakeOutcome::Known => Step::Taken,
+                    TakeOutcome::Full | TakeOutcome::Held => Step::Waiting,
+                }),
+                Polled::End(end) => {
+                    messages.reached(end);
+                    handle.end.fetch_max(end, Ordering::Relaxed);
+                    membership.monitor.recovered();
+                    Ok(Step::End)
+                }
+                Polled::Failed(error) => {
+                    failed = Some(error);
+                    Ok(Step::Passing)
+                }
+            };
+            let goes_on = taken < room && matches!(step, Ok(Step::Taken));
+            if goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
-        self.handle_error(failed).map(|()| Step::Passing)
+        handle.take(|| queue.take(timeout, &mut each));
+        let step = step?;
+        if let Some(error) = failed {
+            self.handle_error(error)?;
+        }
+        Ok((taken, step))
     }
 
     /// Fails with an error that does not pass by itself.
