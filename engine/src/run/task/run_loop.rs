@@ -23,7 +23,7 @@ use crate::run::tasks::{TaskHandle, TaskSignal, Tasks};
 use crate::stage::{DeadLetter, FencingToken, Poll, Prepared, SplitReader, Waker};
 
 /// Rows in a batch at most: larger ones win nothing, smaller ones cost (measured on chains of 13 columns).
-const BATCH_ROWS_MAX: u64 = 8192;
+const BATCH_ROWS_MAX: u64 = 2048;
 /// Places in a message at most.
 const PLACES_MAX: usize = 8;
 /// How often a task looks at its signal and lets transforms emit what waited too long.

@@ -253,7 +253,7 @@ impl Decoder {
         };
         let has_score_field = new.iter().any(|(name, _)| name == SCORE);
         let scored =
-            quality.score.is_some() && !self.layout.scored && !has_score_field && self.layout.has_room_for_score();
+            quality.score().is_some() && !self.layout.scored && !has_score_field && self.layout.has_room_for_score();
         let derived_known = quality.resolve_derived(&self.layout);
         if !new.is_empty() || !texts.is_empty() || !derived_known || scored {
             if self.rows.len() > 0 {
@@ -325,7 +325,7 @@ impl Decoder {
             }
         }
         if let Some(scores) = &mut rows.scores {
-            scores.append_option(self.row.quality.score);
+            scores.append_option(self.row.quality.score());
         }
         if let Some(raw) = &mut rows.raw {
             raw.append_value(source);

@@ -25,19 +25,11 @@ impl Row {
     ) -> Option<Result<(), Rejected>> {
         self.clear_for_expected(by.layout);
         let mut lexer = Lexer::new(source);
-        lexer.space();
-        let mut before = b'{';
-        for (property, slot) in &shape.properties {
-            if !lexer.skip_byte(before) {
+        for property in &shape.properties {
+            if !property.lead.skip(&mut lexer) {
                 return None;
             }
-            before = b',';
-            lexer.space();
-            if !lexer.skip_expected(property) {
-                return None;
-            }
-            lexer.space();
-            match *slot {
+            match property.slot {
                 Some(Slot::Field(index)) => match columns.get_mut(index)? {
                     ColumnBuilder::Number(cells) => match lexer.short_number() {
                         Some(number) => numbers.append(cells, numbers.number(number)),
@@ -58,10 +50,12 @@ impl Row {
                 None if is_nested(&lexer) => return None,
                 None => lexer.value().ok()?,
             }
-            lexer.space();
         }
-        let is_empty = before == b'{';
-        if (is_empty && !lexer.skip_byte(b'{')) || !lexer.skip_byte(b'}') {
+        if shape.properties.is_empty() && !lexer.skip_byte(b'{') {
+            return None;
+        }
+        lexer.space();
+        if !lexer.skip_byte(b'}') {
             return None;
         }
         lexer.space();

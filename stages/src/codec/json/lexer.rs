@@ -32,6 +32,13 @@ pub(super) struct TextRange {
 }
 
 impl TextRange {
+    /// The same bytes in a text where they stand elsewhere.
+    #[inline]
+    pub(super) fn moved(self, by: isize) -> TextRange {
+        let moved = |place: u32| (place as usize).wrapping_add_signed(by);
+        TextRange::new(moved(self.start)..moved(self.end))
+    }
+
     #[inline]
     fn new(range: Range<usize>) -> TextRange {
         // Records are below 2 GiB.
@@ -101,22 +108,6 @@ impl<'a> Lexer<'a> {
     pub(super) fn skip_byte(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
-        found
-    }
-
-    /// As [`skip`](Self::skip), for bytes of which there are 8 to 16 mostly: two comparisons of eight each.
-    #[inline]
-    pub(super) fn skip_expected(&mut self, expected: &[u8]) -> bool {
-        let Some(next) = self.text.as_bytes().get(self.at..self.at + expected.len()) else { return false };
-        let found = match (next.first_chunk::<8>(), expected.first_chunk::<8>()) {
-            (Some(a), Some(b)) if expected.len() <= 16 => {
-                a == b && next.last_chunk::<8>() == expected.last_chunk::<8>()
-            }
-            _ => next == expected,
-        };
-        if found {
-            self.at += expected.len();
-        }
         found
     }
 
@@ -313,6 +304,14 @@ impl<'a> Lexer<'a> {
     pub(super) fn short_number(&mut self) -> Option<f64> {
         let start = self.at;
         let negative = self.skip_byte(b'-');
+        if let Some(word) = self.text.as_bytes()[self.at..].first_chunk::<8>()
+            && let Some(number) = WordNumber::read(u64::from_le_bytes(*word))
+            && !matches!(word[number.length], b'e' | b'E')
+        {
+            self.at += number.length;
+            let value = f64::from(number.mantissa) / EXACT_POWERS_OF_TEN[number.fraction];
+            return Some(if negative { -value } else { value });
+        }
         let mut mantissa = 0u64;
         let first = self.at;
         let whole = self.digits(&mut mantissa);
@@ -378,6 +377,50 @@ impl<'a> Lexer<'a> {
             Err(_) if self.at == start + 1 && self.text.as_bytes()[start] == b'-' && self.not_finite() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// A number without a sign that ends within eight bytes.
+struct WordNumber {
+    /// All its digits.
+    mantissa: u32,
+    /// How many of them stand behind the point.
+    fraction: usize,
+    /// Its bytes, at most seven.
+    length: usize,
+}
+
+impl WordNumber {
+    /// Reads eight bytes at once, the first one lowest: a loop over digits ends at another place for each number, and a processor
+    /// that guesses where loses more than the rest takes. `None` where it is no number that the grammar of JSON allows, or a longer one.
+    #[inline(always)]
+    fn read(word: u64) -> Option<WordNumber> {
+        const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+        // A digit becomes its value. Adding what makes ten overflow into the highest bit of a byte marks the others.
+        let digits = word ^ 0x3030_3030_3030_3030;
+        let others = (((digits & LOW) + 0x7676_7676_7676_7676) | digits) & !LOW;
+        let whole = others.trailing_zeros() as usize / 8;
+        let (digits, length, fraction) = if others != 0 && (word >> (8 * whole)) as u8 == b'.' {
+            let behind = others & (others - 1);
+            let end = behind.trailing_zeros() as usize / 8;
+            let before_point = (1 << (8 * whole)) - 1;
+            // The digits behind the point move up to those before it.
+            ((digits & before_point) | (digits >> 8 & !before_point), end, Some(end - whole - 1))
+        } else {
+            (digits, whole, None)
+        };
+        let count = whole + fraction.unwrap_or(0);
+        let is_padded = whole > 1 && word as u8 == b'0';
+        if length > 7 || whole == 0 || fraction == Some(0) || is_padded {
+            return None;
+        }
+        // The last digit is the highest byte; what lay behind it is gone, and zeros stand before the first.
+        let digits = digits << (64 - 8 * count);
+        // Pairs, then fours, then all eight.
+        let pairs = (digits * 10 + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+        let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+        let mantissa = (fours * 10_000 + (fours >> 32)) as u32;
+        Some(WordNumber { mantissa, fraction: fraction.unwrap_or(0), length })
     }
 }
 

@@ -27,6 +27,7 @@ mod encode;
 mod expected;
 mod kinds;
 mod layout;
+mod lead;
 mod lexer;
 mod members;
 mod names;

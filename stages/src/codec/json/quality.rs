@@ -10,8 +10,8 @@ use super::shape::Shape;
 use crate::codec::text;
 use crate::columns::ColumnBuilder;
 
-/// Bytes of a `derived` list that are kept, to recognise the same list in the next record.
-const DERIVED_CACHE_BYTES_MAX: usize = 4096;
+/// Bytes of the property that are kept, and of a `derived` list, to recognise the same in the next record.
+const KEPT_BYTES_MAX: usize = 4096;
 
 /// The name of the syntax test in older messages, which have the flag `missing` there, and a bit of its own behind all tests.
 const OLDER_SYNTAX: &str = "not_a_number";
@@ -24,17 +24,49 @@ const TEST_NAMES_CACHED_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Quality {
     present: bool,
-    malformed: bool,
-    flags: Option<TextRange>,
-    fills: Vec<(Quoted, Provenance, u8)>,
-    tests: Vec<(Quoted, u8)>,
+    said: Said,
+    /// What the record before had, which the next one has again mostly.
+    before: Said,
+    /// The bytes of that, and where they stood.
+    bytes: Vec<u8>,
+    start: usize,
     /// The field of each fill, then of each test, where they were found by their places.
     marked: Vec<usize>,
     /// How many of the first properties in the order of the flags have none.
     unflagged: usize,
-    pub(super) score: Option<f64>,
-    has_derived: bool,
     derived: Derived,
+}
+
+/// What the property says.
+#[derive(Debug, Default)]
+struct Said {
+    malformed: bool,
+    flags: Option<TextRange>,
+    fills: Vec<(Quoted, Provenance, u8)>,
+    tests: Vec<(Quoted, u8)>,
+    score: Option<f64>,
+    has_derived: bool,
+}
+
+impl Said {
+    fn clear(&mut self) {
+        self.malformed = false;
+        self.flags = None;
+        self.fills.clear();
+        self.tests.clear();
+        self.score = None;
+        self.has_derived = false;
+    }
+
+    /// Moves it to where the same bytes stand in another text.
+    fn move_by(&mut self, by: isize) {
+        if by == 0 {
+            return;
+        }
+        self.flags = self.flags.map(|flags| flags.moved(by));
+        let names = self.fills.iter_mut().map(|(name, ..)| name).chain(self.tests.iter_mut().map(|(name, _)| name));
+        names.for_each(|name| name.part = name.part.moved(by));
+    }
 }
 
 /// The names of the computed fields, looked up once: they are the same from record to record.
@@ -74,14 +106,19 @@ impl TestBits {
 }
 
 impl Quality {
+    #[inline]
     pub(super) fn clear(&mut self) {
-        self.present = false;
-        self.malformed = false;
-        self.flags = None;
-        self.fills.clear();
-        self.tests.clear();
-        self.score = None;
-        self.has_derived = false;
+        if self.present {
+            std::mem::swap(&mut self.said, &mut self.before);
+            self.present = false;
+        }
+        self.said.clear();
+    }
+
+    /// The score that it has.
+    #[inline]
+    pub(super) fn score(&self) -> Option<f64> {
+        self.said.score
     }
 
     pub(super) fn is_present(&self) -> bool {
@@ -91,14 +128,28 @@ impl Quality {
     /// Reads the value of the property. A member of another shape makes the property malformed, never the record.
     pub(super) fn read(&mut self, lexer: &mut Lexer<'_>, tests: &mut TestBits) -> Result<(), SyntaxError> {
         self.present = true;
+        let start = lexer.at;
+        if !self.bytes.is_empty() && lexer.skip(&self.bytes) {
+            std::mem::swap(&mut self.said, &mut self.before);
+            self.said.move_by(start.wrapping_sub(self.start).cast_signed());
+            self.start = start;
+            return Ok(());
+        }
+        // Until all of it is read.
+        self.bytes.clear();
         if lexer.peek() != Some(b'{') {
-            self.malformed = !lexer.skip(b"null");
-            return if self.malformed { lexer.value() } else { Ok(()) };
+            self.said.malformed = !lexer.skip(b"null");
+            return if self.said.malformed { lexer.value() } else { Ok(()) };
         }
         let mut more = lexer.open(b'{', b'}', "`{`")?;
         while more {
             self.read_member(lexer, tests)?;
             more = lexer.more(b'}', "`,` or `}`")?;
+        }
+        let bytes = &lexer.text.as_bytes()[start..lexer.at];
+        if bytes.len() <= KEPT_BYTES_MAX {
+            self.bytes.extend_from_slice(bytes);
+            self.start = start;
         }
         Ok(())
     }
@@ -134,8 +185,8 @@ impl Quality {
         match lexer.peek() {
             Some(b'-' | b'0'..=b'9') => {
                 let score = lexer.number()?.value;
-                self.malformed |= !(0.0..=1.0).contains(&score);
-                self.score = Some(score);
+                self.said.malformed |= !(0.0..=1.0).contains(&score);
+                self.said.score = Some(score);
                 Ok(())
             }
             _ => self.skip_other(lexer),
@@ -146,7 +197,7 @@ impl Quality {
         if lexer.peek() != Some(b'"') {
             return self.skip_other(lexer);
         }
-        self.flags = Some(lexer.string()?.part);
+        self.said.flags = Some(lexer.string()?.part);
         Ok(())
     }
 
@@ -155,7 +206,7 @@ impl Quality {
         if lexer.skip(b"null") {
             return Ok(());
         }
-        self.malformed = true;
+        self.said.malformed = true;
         lexer.value()
     }
 
@@ -163,7 +214,7 @@ impl Quality {
         if lexer.peek() != Some(b'[') {
             return self.skip_other(lexer);
         }
-        self.has_derived = true;
+        self.said.has_derived = true;
         if !self.derived.bytes.is_empty() && lexer.skip(&self.derived.bytes) {
             return Ok(());
         }
@@ -172,12 +223,12 @@ impl Quality {
         lexer.array(|lexer| {
             match text_value(lexer)? {
                 Some(name) => self.derived.names.push(name.text(lexer.text).into_owned()),
-                None => self.malformed = true,
+                None => self.said.malformed = true,
             }
             Ok(())
         })?;
         let bytes = &lexer.text.as_bytes()[start..lexer.at];
-        if bytes.len() <= DERIVED_CACHE_BYTES_MAX && !self.malformed {
+        if bytes.len() <= KEPT_BYTES_MAX && !self.said.malformed {
             self.derived.bytes.extend_from_slice(bytes);
         }
         Ok(())
@@ -189,8 +240,8 @@ impl Quality {
         }
         lexer.object(|lexer, field| {
             match text_value(lexer)?.and_then(|fill| text::parse_fill(&fill.text(lexer.text))) {
-                Some((provenance, distance)) => self.fills.push((field, provenance, distance)),
-                None => self.malformed = true,
+                Some((provenance, distance)) => self.said.fills.push((field, provenance, distance)),
+                None => self.said.malformed = true,
             }
             Ok(())
         })
@@ -206,8 +257,8 @@ impl Quality {
             }
             lexer.array(|lexer| {
                 match text_value(lexer)? {
-                    Some(name) => self.tests.push((field, tests.bit(&name.text(lexer.text)))),
-                    None => self.malformed = true,
+                    Some(name) => self.said.tests.push((field, tests.bit(&name.text(lexer.text)))),
+                    None => self.said.malformed = true,
                 }
                 Ok(())
             })
@@ -216,18 +267,18 @@ impl Quality {
 
     /// The names of the fields that are computed.
     pub(super) fn derived(&self) -> &[String] {
-        if self.has_derived { &self.derived.names } else { &[] }
+        if self.said.has_derived { &self.derived.names } else { &[] }
     }
 
     /// Finds the computed fields in a layout; returns whether the layout has all those that it knows as computed.
     pub(super) fn resolve_derived(&mut self, layout: &Layout) -> bool {
         let derived = &mut self.derived;
-        if self.has_derived && derived.generation != layout.generation {
+        if self.said.has_derived && derived.generation != layout.generation {
             derived.fields = derived.names.iter().filter_map(|name| layout.field_of(name)).collect();
             derived.all_known = derived.fields.iter().all(|index| layout.fields[*index].derived);
             derived.generation = layout.generation;
         }
-        !self.has_derived || derived.all_known
+        !self.said.has_derived || derived.all_known
     }
 
     /// Checks the property against its record, once all of that is read. Clears it and returns `false` where it does not fit.
@@ -244,10 +295,10 @@ impl Quality {
         if !self.present {
             return true;
         }
-        let names = self.fills.iter().map(|(name, ..)| name).chain(self.tests.iter().map(|(name, _)| name));
-        let fits = !self.malformed
-            && match &self.flags {
-                None => self.fills.is_empty() && self.tests.is_empty(),
+        let names = self.said.fills.iter().map(|(name, ..)| name).chain(self.said.tests.iter().map(|(name, _)| name));
+        let fits = !self.said.malformed
+            && match &self.said.flags {
+                None => self.said.fills.is_empty() && self.said.tests.is_empty(),
                 Some(flags) => {
                     let flags = &source.as_bytes()[flags.range()];
                     if first_may_be_key && flags.len() + 1 == order.len() {
@@ -270,8 +321,8 @@ impl Quality {
         if !self.present {
             return true;
         }
-        let has_flags = match &self.flags {
-            None => self.fills.is_empty() && self.tests.is_empty(),
+        let has_flags = match &self.said.flags {
+            None => self.said.fills.is_empty() && self.said.tests.is_empty(),
             Some(flags) => {
                 let flags = &source.as_bytes()[flags.range()];
                 // A writer's key has no flag.
@@ -280,13 +331,13 @@ impl Quality {
                 (has_key || flags.len() == shape.order.len()) && flags.iter().all(|digit| parse_flag(*digit).is_some())
             }
         };
-        let scores = self.score.is_some() && !layout.scored && layout.has_room_for_score();
-        if self.malformed || !has_flags || scores || !self.resolve_derived(layout) {
+        let scores = self.said.score.is_some() && !layout.scored && layout.has_room_for_score();
+        if self.said.malformed || !has_flags || scores || !self.resolve_derived(layout) {
             return false;
         }
-        let fills = self.fills.iter().map(|(name, ..)| *name);
+        let fills = self.said.fills.iter().map(|(name, ..)| *name);
         let mut next = 0;
-        for name in fills.chain(self.tests.iter().map(|(name, _)| *name)) {
+        for name in fills.chain(self.said.tests.iter().map(|(name, _)| *name)) {
             let Some((index, place)) = shape.find(source, name, next) else { return false };
             next = place;
             self.marked.push(index);
@@ -316,7 +367,7 @@ impl Quality {
         columns: &mut [ColumnBuilder],
         field: impl Fn(&Quoted, usize) -> Option<usize>,
     ) {
-        let Some(flags) = &self.flags else { return };
+        let Some(flags) = &self.said.flags else { return };
         for (digit, index) in source.as_bytes()[flags.range()].iter().zip(order) {
             let Some(flag) = parse_flag(*digit) else { continue };
             update(columns, *index, |_, is_missing| {
@@ -328,22 +379,22 @@ impl Quality {
                 } as u32)
             });
         }
-        if self.has_derived {
+        if self.said.has_derived {
             for index in &self.derived.fields {
                 update(columns, *index, |quality, is_missing| {
                     if is_missing { quality } else { with_provenance(quality, Provenance::Derived, 0) }
                 });
             }
         }
-        for (mark, (name, provenance, distance)) in self.fills.iter().enumerate() {
+        for (mark, (name, provenance, distance)) in self.said.fills.iter().enumerate() {
             if let Some(index) = field(name, mark) {
                 update(columns, index, |quality, _| with_provenance(quality, *provenance, *distance));
             }
         }
         // Last, for from here on a `syntax` may be the writer's.
         let mut field_tests: Vec<(usize, u32)> = Vec::new();
-        for (mark, (name, bit)) in self.tests.iter().enumerate() {
-            let Some(index) = field(name, self.fills.len() + mark) else { continue };
+        for (mark, (name, bit)) in self.said.tests.iter().enumerate() {
+            let Some(index) = field(name, self.said.fills.len() + mark) else { continue };
             match field_tests.iter_mut().find(|(known, _)| *known == index) {
                 Some((_, bits)) => *bits |= 1 << bit,
                 None => field_tests.push((index, 1 << bit)),

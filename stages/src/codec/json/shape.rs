@@ -1,6 +1,7 @@
 //! Which properties records have, and in which order: that of the last one is expected of the next.
 
 use super::layout::{IGNORED, Layout, Slot};
+use super::lead::Lead;
 use super::lexer::{Lexer, Quoted};
 use super::options::Others;
 
@@ -8,11 +9,21 @@ use super::options::Others;
 /// kinds of records in turn costs no more than that.
 const PAUSE_MAX: u32 = 1_024;
 
+/// A property, as the record before wrote it.
+#[derive(Debug)]
+pub(super) struct Property {
+    /// What stands between the value before and its own: `,"NAME":` mostly.
+    pub(super) lead: Lead,
+    /// `"NAME":`.
+    name: Box<[u8]>,
+    /// The part that it is; none where it is ignored.
+    pub(super) slot: Option<Slot>,
+}
+
 /// The properties of a record, all of which are known parts at its top, or ignored.
 #[derive(Debug)]
 pub(super) struct Shape {
-    /// `"NAME":` as it was written, and the part that it is; none where it is ignored.
-    pub(super) properties: Vec<(Box<[u8]>, Option<Slot>)>,
+    pub(super) properties: Vec<Property>,
     /// The fields in the order of the object, which is that of the flags.
     pub(super) order: Vec<usize>,
     /// The fields that are not there.
@@ -77,7 +88,8 @@ impl Shape {
         if layout.record.is_some() || !layout.flags.is_empty() {
             return None;
         }
-        let mut properties: Vec<(Box<[u8]>, Option<Slot>)> = Vec::new();
+        let mut properties: Vec<Property> = Vec::new();
+        let mut value_end = 0;
         let mut lexer = Lexer::new(source);
         lexer.space();
         let mut more = lexer.open(b'{', b'}', "`{`").ok()?;
@@ -86,21 +98,23 @@ impl Shape {
             let name = lexer.name().ok()?.text(source);
             let written = &source.as_bytes()[start..lexer.at];
             let slot = layout.find(&name).map(|(_, slot)| slot);
-            let is_again = slot.is_some() && properties.iter().any(|(_, known)| *known == slot);
+            let is_again = slot.is_some() && properties.iter().any(|known| known.slot == slot);
             let may_be_ignored = layout.others == Others::Ignored && !layout.names.has_paths();
             if layout.names.depth(&name) != 0 || is_again || (slot.is_none() && !may_be_ignored) {
                 return None;
             }
-            properties.push((written.into(), slot));
             lexer.space();
+            let lead = Lead::new(&source.as_bytes()[value_end..lexer.at]);
+            properties.push(Property { lead, name: written.into(), slot });
             if slot.is_none() && is_nested(&lexer) {
                 return None;
             }
             lexer.value().ok()?;
+            value_end = lexer.at;
             more = lexer.more(b'}', "`,` or `}`").ok()?;
         }
-        let order: Vec<usize> = properties.iter().filter_map(|(_, slot)| place_in_order(*slot)).collect();
-        let ignores = properties.iter().any(|(_, slot)| slot.is_none());
+        let order: Vec<usize> = properties.iter().filter_map(|property| place_in_order(property.slot)).collect();
+        let ignores = properties.iter().any(|property| property.slot.is_none());
         let is_absent = |index: &usize| !order.contains(index);
         let absent = (0..layout.fields.len()).filter(is_absent).collect();
         Some(Shape { properties, order, absent, ignores, generation: layout.generation })
@@ -111,9 +125,9 @@ impl Shape {
     pub(super) fn find(&self, source: &str, name: Quoted, from: usize) -> Option<(usize, usize)> {
         let range = name.part.range();
         let quoted = &source.as_bytes()[range.start - 1..range.end + 1];
-        let is = |place: &usize| self.properties[*place].0.starts_with(quoted);
+        let is = |place: &usize| self.properties[*place].name.starts_with(quoted);
         let place = (from..self.properties.len()).find(is).or_else(|| (0..from).find(is))?;
-        match self.properties[place].1 {
+        match self.properties[place].slot {
             Some(Slot::Field(index)) => Some((index, place)),
             None => Some((IGNORED, place)),
             _ => None,
