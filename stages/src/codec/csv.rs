@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use aqpipe_engine::record::{Batch, Column, Fields, Flag, TIMESTAMP};
+use aqpipe_engine::record::{Batch, CellQuality, Column, Fields, Flag, TIMESTAMP};
 use arrow_array::{Array, StringArray};
 
 use super::clock_codes::is_clock_code;
@@ -149,14 +149,14 @@ impl CsvEncoder {
         }
         tail.push(b'\n');
         let codes: Vec<bool> = batch.fields().list.iter().map(is_clock_code).collect();
-        let (mut flags, mut text) = (Vec::new(), Vec::new());
+        // Neighbours have the same marks mostly: they are written once.
+        let (mut cells, mut cells_before, mut marks) = (Vec::new(), Vec::new(), Vec::new());
         for row in 0..batch.rows() {
             text::write_timestamp(out, batch.time()[row], batch.utc_offset()[row]);
             if let Some(key) = batch.key() {
                 self.write_text_cell(out, key, row);
             }
-            flags.clear();
-            let (mut is_listed, mut tests) = (false, 0);
+            cells.clear();
             for (is_code, column) in codes.iter().zip(batch.columns()) {
                 match column {
                     Column::Number(numbers) => {
@@ -165,15 +165,11 @@ impl CsvEncoder {
                             let write = if *is_code { text::write_code } else { text::write_number };
                             write(out, numbers.values.value(row));
                         }
-                        let quality = numbers.quality_at(row);
-                        is_listed |= quality.provenance().is_listed();
-                        tests |= quality.tests();
-                        flags.push(b'0' + quality.flag() as u8);
+                        cells.push(numbers.quality_at(row));
                     }
                     Column::Text(text) => {
                         self.write_text_cell(out, text, row);
-                        let flag = if text.is_valid(row) { Flag::Unknown } else { Flag::Missing };
-                        flags.push(b'0' + flag as u8);
+                        cells.push(CellQuality(if text.is_valid(row) { Flag::Unknown } else { Flag::Missing } as u32));
                     }
                 }
             }
@@ -183,27 +179,13 @@ impl CsvEncoder {
                     text::write_number(out, score.value(row));
                 }
             }
-            match self.marks {
-                Marks::None => {}
-                Marks::Text => {
-                    out.extend_from_slice(&[self.delimiter, b'q']);
-                    out.extend_from_slice(&flags);
-                }
-                Marks::Columns => flags.iter().for_each(|flag| out.extend_from_slice(&[self.delimiter, *flag])),
-            }
             if self.marks != Marks::None {
-                out.push(self.delimiter);
-                if is_listed {
-                    text.clear();
-                    text::write_fills(&mut text, batch, row);
-                    self.write_text(out, &text);
+                if row == 0 || cells != cells_before {
+                    marks.clear();
+                    self.write_marks(batch, row, &cells, common.tests, &mut marks);
+                    std::mem::swap(&mut cells, &mut cells_before);
                 }
-                out.push(self.delimiter);
-                if tests != 0 {
-                    text.clear();
-                    text::write_tests(&mut text, batch, row, common.tests);
-                    self.write_text(out, &text);
-                }
+                out.extend_from_slice(&marks);
             }
             if self.partition {
                 out.push(self.delimiter);
@@ -214,6 +196,29 @@ impl CsvEncoder {
                 out.extend_from_slice(batch.source_offsets()[row].to_string().as_bytes());
             }
             out.extend_from_slice(&tail);
+        }
+    }
+
+    /// Appends the flags of a row's cells, how they were filled, and the tests that objected.
+    fn write_marks(&self, batch: &Batch, row: usize, cells: &[CellQuality], tests: &[Arc<str>], out: &mut Vec<u8>) {
+        let flags = cells.iter().map(|cell| b'0' + cell.flag() as u8);
+        if self.marks == Marks::Columns {
+            flags.for_each(|flag| out.extend_from_slice(&[self.delimiter, flag]));
+        } else {
+            out.extend_from_slice(&[self.delimiter, b'q']);
+            out.extend(flags);
+        }
+        let mut text = Vec::new();
+        out.push(self.delimiter);
+        if cells.iter().any(|cell| cell.provenance().is_listed()) {
+            text::write_fills(&mut text, batch, row);
+            self.write_text(out, &text);
+        }
+        out.push(self.delimiter);
+        if cells.iter().any(|cell| cell.tests() != 0) {
+            text.clear();
+            text::write_tests(&mut text, batch, row, tests);
+            self.write_text(out, &text);
         }
     }
 
@@ -255,7 +260,7 @@ impl CsvEncoder {
 mod tests {
     use std::sync::Arc;
 
-    use aqpipe_engine::record::{BatchParts, CellQuality, Field, Numbers, Provenance};
+    use aqpipe_engine::record::{BatchParts, Field, Numbers, Provenance};
     use proptest::prelude::*;
 
     use super::*;

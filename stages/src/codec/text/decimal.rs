@@ -12,7 +12,11 @@ pub fn write_number(out: &mut Vec<u8>, number: f64) -> bool {
         // What divides back has at most 13 digits. No other decimal of up to 15 reads back as the same number, so that it is the
         // shortest once its last zeros are gone.
         if scaled as f64 / SHORT_SCALE == magnitude {
-            write_short(out, number.is_sign_negative(), scaled as u64);
+            if magnitude < SHORTER_MAX {
+                write_shorter(out, number.is_sign_negative(), scaled as u32);
+            } else {
+                write_short(out, number.is_sign_negative(), scaled as u64);
+            }
             return true;
         }
     }
@@ -23,6 +27,10 @@ pub fn write_number(out: &mut Vec<u8>, number: f64) -> bool {
 const SHORT_MAX: f64 = 1e9;
 /// A short decimal is a whole number divided by this: measurements rarely have more than four places.
 const SHORT_SCALE: f64 = 1e4;
+/// Those below this one have eight digits, with zeros before them and behind, which fit a word.
+const SHORTER_MAX: f64 = 1e4;
+/// Bytes that are copied of one: the longest has nine.
+const SHORTER_BYTES: usize = 12;
 /// Bytes of the longest short decimal, `-999999999.9999`, and one.
 const SHORT_BYTES_MAX: usize = 16;
 /// Where its point stands while it is written.
@@ -38,6 +46,36 @@ const PAIRS: [[u8; 2]; 100] = {
     }
     pairs
 };
+
+/// Appends `scaled / 10000` as a decimal, which is below [`SHORTER_MAX`], without a branch but that of the sign: how many digits a
+/// measurement has would be guessed wrong for each other one.
+#[inline]
+fn write_shorter(out: &mut Vec<u8>, is_negative: bool, scaled: u32) {
+    let digits = eight_digits(scaled);
+    // A zero before the point stays, and one behind it.
+    let start = (digits as u32 & 0x00ff_ffff | 0x0100_0000).trailing_zeros() as usize / 8;
+    let last = 8 - ((digits >> 32) as u32 | 1).leading_zeros() as usize / 8;
+    let [w0, w1, w2, w3, p0, p1, p2, p3] = (digits | 0x3030_3030_3030_3030).to_le_bytes();
+    let text = [w0, w1, w2, w3, b'.', p0, p1, p2, p3, 0, 0, 0, 0, 0, 0, 0];
+    if is_negative {
+        out.push(b'-');
+    }
+    let end = out.len() + 1 + last - start;
+    let fixed: &[u8; SHORTER_BYTES] = text[start..].first_chunk().unwrap_or(&[0; SHORTER_BYTES]);
+    out.extend_from_slice(fixed);
+    out.truncate(end);
+}
+
+/// The eight decimal digits of a number below 10^8, a byte each, the first one lowest: halves, their halves, and single digits, all
+/// at once, each division a multiplication that is exact for numbers of that size.
+#[inline]
+fn eight_digits(number: u32) -> u64 {
+    let fours = u64::from(number / 10_000) | u64::from(number % 10_000) << 32;
+    let hundreds = (fours * 10_486 >> 20) & 0x0000_007f_0000_007f;
+    let pairs = hundreds | (fours - 100 * hundreds) << 16;
+    let tens = (pairs * 103 >> 10) & 0x000f_000f_000f_000f;
+    tens | (pairs - 10 * tens) << 8
+}
 
 /// Appends `scaled / 10000` as a decimal, which is below [`SHORT_MAX`].
 #[inline]
@@ -148,6 +186,15 @@ mod tests {
         let mut shortest = Vec::new();
         assert!(write_shortest(&mut shortest, value));
         assert_eq!(number(value), String::from_utf8(shortest).expect("ASCII"), "{value:e}");
+    }
+
+    #[test]
+    fn eight_digits_are_those_of_the_number() {
+        let numbers = (0..=99_999_999).step_by(101).chain(0..100_000).chain([99_999_999]);
+        for number in numbers {
+            let digits = (eight_digits(number) | 0x3030_3030_3030_3030).to_le_bytes();
+            assert_eq!(digits, *format!("{number:08}").as_bytes());
+        }
     }
 
     #[test]
