@@ -162,8 +162,9 @@ impl CsvEncoder {
                     Column::Number(numbers) => {
                         out.push(self.delimiter);
                         if numbers.values.is_valid(row) {
-                            let write = if *is_code { text::write_code } else { text::write_number };
-                            write(out, numbers.values.value(row));
+                            let value = numbers.values.value(row);
+                            let _ =
+                                if *is_code { text::write_code(out, value) } else { text::write_number(out, value) };
                         }
                         cells.push(numbers.quality_at(row));
                     }

@@ -4,7 +4,7 @@ use aqpipe_engine::record::CellQuality;
 
 use super::cell::Cell;
 use super::layout::Slot;
-use super::lexer::Lexer;
+use super::lexer::{Lexer, short_number};
 use super::rejected::Rejected;
 use super::row::Row;
 use super::row_values::Reading;
@@ -24,22 +24,27 @@ impl Row {
         by: &mut Reading<'_>,
     ) -> Option<Result<(), Rejected>> {
         self.clear_for_expected(by.layout);
-        let mut lexer = Lexer::new(source);
+        // A place in a register, where a lexer that others are handed would lie in memory: each step waits for the one before.
+        let mut at = 0;
         for property in &shape.properties {
-            if !property.lead.skip(&mut lexer) {
-                return None;
+            at = property.lead.end(source, at)?;
+            if let Some(Slot::Field(index)) = property.slot
+                && let ColumnBuilder::Number(cells) = columns.get_mut(index)?
+                && let Some((number, end)) = short_number(source, at)
+            {
+                numbers.append(cells, numbers.number(number));
+                at = end;
+                continue;
             }
+            let mut lexer = Lexer { text: source, at };
             match property.slot {
                 Some(Slot::Field(index)) => match columns.get_mut(index)? {
-                    ColumnBuilder::Number(cells) => match lexer.short_number() {
-                        Some(number) => numbers.append(cells, numbers.number(number)),
-                        None => match read(&mut lexer)? {
-                            Cell::Number(number) if number.value.is_finite() => {
-                                numbers.append(cells, numbers.number(number.value));
-                            }
-                            Cell::Null => cells.push_missing(CellQuality::MISSING),
-                            _ => return None,
-                        },
+                    ColumnBuilder::Number(cells) => match read(&mut lexer)? {
+                        Cell::Number(number) if number.value.is_finite() => {
+                            numbers.append(cells, numbers.number(number.value));
+                        }
+                        Cell::Null => cells.push_missing(CellQuality::MISSING),
+                        _ => return None,
                     },
                     ColumnBuilder::Text(_) => self.texts.push((index, read(&mut lexer)?)),
                 },
@@ -50,7 +55,9 @@ impl Row {
                 None if is_nested(&lexer) => return None,
                 None => lexer.value().ok()?,
             }
+            at = lexer.at;
         }
+        let mut lexer = Lexer { text: source, at };
         if shape.properties.is_empty() && !lexer.skip_byte(b'{') {
             return None;
         }

@@ -1,7 +1,5 @@
 //! What stands before a value, compared in one step.
 
-use super::lexer::Lexer;
-
 /// Bytes that are compared at once.
 const BYTES: usize = 32;
 /// The same in words.
@@ -27,10 +25,10 @@ impl Lead {
         Lead { bytes: bytes.into(), words }
     }
 
-    /// Skips these bytes; returns `false` where others come next.
+    /// Where these bytes end that start at a place; `None` where others stand there.
     #[inline]
-    pub(super) fn skip(&self, lexer: &mut Lexer<'_>) -> bool {
-        let next = lexer.text.as_bytes().get(lexer.at..).unwrap_or_default();
+    pub(super) fn end(&self, text: &str, at: usize) -> Option<usize> {
+        let next = text.as_bytes().get(at..)?;
         let found = match (&self.words, next.first_chunk::<BYTES>()) {
             // One comparison whatever their number is: how many there are would be guessed wrong for each other property.
             (Some((expected, counts)), Some(chunk)) => {
@@ -40,10 +38,7 @@ impl Lead {
             }
             _ => next.starts_with(&self.bytes),
         };
-        if found {
-            lexer.at += self.bytes.len();
-        }
-        found
+        found.then_some(at + self.bytes.len())
     }
 }
 
@@ -61,7 +56,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_lead_is_skipped_where_the_text_starts_with_it(
+        fn a_lead_ends_where_the_text_starts_with_it(
             lead in "[ab,\"é]{0,40}", rest in "[ab]{0,40}", at in 0usize..40, other in "[ab,]",
         ) {
             let changed: String = match lead.char_indices().nth(at) {
@@ -69,10 +64,8 @@ mod tests {
                 None => lead.clone() + &rest,
             };
             for text in [lead.clone() + &rest, changed, rest.clone(), lead.chars().skip(1).collect()] {
-                let mut lexer = Lexer::new(&text);
-                let found = Lead::new(lead.as_bytes()).skip(&mut lexer);
-                prop_assert_eq!(found, text.starts_with(&lead), "{} in {}", &lead, &text);
-                prop_assert_eq!(lexer.at, if found { lead.len() } else { 0 });
+                let end = Lead::new(lead.as_bytes()).end(&format!("ab{text}"), 2);
+                prop_assert_eq!(end, text.starts_with(&lead).then_some(2 + lead.len()), "{} in {}", &lead, &text);
             }
         }
     }

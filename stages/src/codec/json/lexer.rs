@@ -199,7 +199,7 @@ impl<'a> Lexer<'a> {
         let mut escaped = false;
         loop {
             let rest = &bytes[self.at..];
-            let Some(plain) = rest.iter().position(|byte| *byte < b' ' || matches!(byte, b'"' | b'\\')) else {
+            let Some(plain) = plain_bytes(rest) else {
                 self.at = bytes.len();
                 return self.fail("the end of a string");
             };
@@ -298,35 +298,6 @@ impl<'a> Lexer<'a> {
         Ok(Number { part: TextRange::new(range), value })
     }
 
-    /// A number of few digits without an exponent, which is exact by one division (see [`number`](Self::number)); of any other one,
-    /// and of what is no number, nothing is read.
-    #[inline(always)]
-    pub(super) fn short_number(&mut self) -> Option<f64> {
-        let start = self.at;
-        let negative = self.skip_byte(b'-');
-        if let Some(word) = self.text.as_bytes()[self.at..].first_chunk::<8>()
-            && let Some(number) = WordNumber::read(u64::from_le_bytes(*word))
-            && !matches!(word[number.length], b'e' | b'E')
-        {
-            self.at += number.length;
-            let value = f64::from(number.mantissa) / EXACT_POWERS_OF_TEN[number.fraction];
-            return Some(if negative { -value } else { value });
-        }
-        let mut mantissa = 0u64;
-        let first = self.at;
-        let whole = self.digits(&mut mantissa);
-        let fraction = if self.skip_byte(b'.') { Some(self.digits(&mut mantissa)) } else { None };
-        let is_padded = whole > 1 && self.text.as_bytes()[first] == b'0';
-        let digits = whole + fraction.unwrap_or(0);
-        let is_short = whole > 0 && fraction != Some(0) && digits <= EXACT_DIGITS && !is_padded;
-        if !is_short || matches!(self.peek(), Some(b'e' | b'E')) {
-            self.at = start;
-            return None;
-        }
-        let value = mantissa as i64 as f64 / EXACT_POWERS_OF_TEN[fraction.unwrap_or(0)];
-        Some(if negative { -value } else { value })
-    }
-
     #[inline(always)]
     fn digits(&mut self, mantissa: &mut u64) -> usize {
         let mut count = 0;
@@ -378,6 +349,67 @@ impl<'a> Lexer<'a> {
             Err(error) => Err(error),
         }
     }
+}
+
+/// How many bytes of a string come before its end, an escape or a control character; `None` where there is none of them.
+#[inline]
+fn plain_bytes(text: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHEST: u64 = 0x80 * ONES;
+    let mut start = 0;
+    // Eight at once. Subtracting borrows into a byte above one that is found only, so that the lowest one is right.
+    while let Some(word) = text.get(start..).and_then(<[u8]>::first_chunk::<8>) {
+        let word = u64::from_le_bytes(*word);
+        let below = |bytes: u64, limit: u64| bytes.wrapping_sub(limit * ONES) & !bytes;
+        let is = |byte: u8| below(word ^ (u64::from(byte) * ONES), 1);
+        let found = (below(word, u64::from(b' ')) | is(b'"') | is(b'\\')) & HIGHEST;
+        if found != 0 {
+            return Some(start + found.trailing_zeros() as usize / 8);
+        }
+        start += 8;
+    }
+    let special = |byte: &u8| *byte < b' ' || matches!(byte, b'"' | b'\\');
+    text[start..].iter().position(special).map(|place| start + place)
+}
+
+/// A number at a place and its end, where it has few digits and no exponent: one division makes it exact (see [`Lexer::number`]).
+/// `None` for any other one, and for what is no number.
+#[inline(always)]
+pub(super) fn short_number(text: &str, start: usize) -> Option<(f64, usize)> {
+    let bytes = text.as_bytes();
+    let negative = bytes.get(start) == Some(&b'-');
+    let first = start + usize::from(negative);
+    let (mantissa, fraction, end) = match bytes.get(first..)?.first_chunk::<8>() {
+        Some(word) => match WordNumber::read(u64::from_le_bytes(*word)) {
+            Some(number) => (number.mantissa, number.fraction, first + number.length),
+            None => return longer_number(text, start),
+        },
+        None => return longer_number(text, start),
+    };
+    if matches!(bytes.get(end), Some(b'e' | b'E')) {
+        return None;
+    }
+    let value = f64::from(mantissa) / EXACT_POWERS_OF_TEN[fraction];
+    Some((if negative { -value } else { value }, end))
+}
+
+/// The same for one that does not end within eight bytes, or has less behind it.
+#[inline(never)]
+fn longer_number(text: &str, start: usize) -> Option<(f64, usize)> {
+    let mut lexer = Lexer { text, at: start };
+    let negative = lexer.skip_byte(b'-');
+    let mut mantissa = 0u64;
+    let first = lexer.at;
+    let whole = lexer.digits(&mut mantissa);
+    let fraction = if lexer.skip_byte(b'.') { Some(lexer.digits(&mut mantissa)) } else { None };
+    let is_padded = whole > 1 && text.as_bytes()[first] == b'0';
+    let digits = whole + fraction.unwrap_or(0);
+    let is_short = whole > 0 && fraction != Some(0) && digits <= EXACT_DIGITS && !is_padded;
+    if !is_short || matches!(lexer.peek(), Some(b'e' | b'E')) {
+        return None;
+    }
+    let value = mantissa as i64 as f64 / EXACT_POWERS_OF_TEN[fraction.unwrap_or(0)];
+    Some((if negative { -value } else { value }, lexer.at))
 }
 
 /// A number without a sign that ends within eight bytes.
@@ -496,23 +528,29 @@ mod tests {
         fn short_numbers_are_those_of_the_longer_way(
             text in r"-?([0-9]{0,10}|[0-9]{0,9}\.[0-9]{0,9}|[0-9.eE+-]{0,9})[ ,}\]]{0,3}",
         ) {
-            let mut lexer = Lexer::new(&text);
             let mut longer = Lexer::new(&text);
             let number = match longer.peek() {
                 Some(b'-' | b'0'..=b'9') => longer.number().ok(),
                 _ => None,
             };
-            match lexer.short_number() {
-                Some(value) => {
+            match short_number(&text, 0) {
+                Some((value, end)) => {
                     prop_assert_eq!(number.map(|number| number.value.to_bits()), Some(value.to_bits()), "{}", &text);
-                    prop_assert_eq!(lexer.at, longer.at);
+                    prop_assert_eq!(end, longer.at);
                 }
                 None => {
-                    prop_assert_eq!(lexer.at, 0);
                     let is_short = text.len() < 15 && !text.contains(['e', 'E']);
                     prop_assert!(!(is_short && number.is_some()), "{}", &text);
                 }
             }
+        }
+
+        #[test]
+        fn plain_bytes_end_at_the_first_that_is_none(
+            bytes in proptest::collection::vec(prop_oneof![any::<u8>(), Just(b'a'), Just(0xff), Just(b' '), Just(0x1f)], 0..30),
+        ) {
+            let special = |byte: &u8| *byte < b' ' || matches!(byte, b'"' | b'\\');
+            prop_assert_eq!(plain_bytes(&bytes), bytes.iter().position(special));
         }
 
         #[test]
