@@ -32,10 +32,11 @@ class Usage(typing.NamedTuple):
     memory: float
 
 
-def parser(doc, port):
-    """The options that every script has."""
+def parser(doc, port, binary=True):
+    """The options that every script has; without a binary where the script builds its own."""
     result = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    result.add_argument("--aqpipe", type=pathlib.Path, default=ROOT / "target/release/aqpipe", help="the binary")
+    if binary:
+        result.add_argument("--aqpipe", type=pathlib.Path, default=ROOT / "target/release/aqpipe", help="the binary")
     result.add_argument("--port", type=int, default=port, help="the port of the Kafka that is started")
     return result
 
