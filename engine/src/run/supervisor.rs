@@ -34,8 +34,6 @@ use crate::stage::{
 
 /// Checkpoints of all splits that wait for the committer: enough to fill the next commit while one is decided.
 const CHECKPOINTS_WAITING_MAX: usize = 64;
-/// How long the committer waits for the checkpoints of splits that are due together: a commit costs about as much.
-const GATHER_TIME: Duration = Duration::from_millis(3);
 /// How long a process on another machine may take to make visible there what it committed: it does so a second after its
 /// last commit.
 const VISIBLE_ELSEWHERE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -87,7 +85,8 @@ impl Supervisor {
     pub(super) fn start(request: &Request<'_>, fitted: Fitted) -> Result<Supervisor> {
         let Fitted { instance, cx, source, sinks, log, fitted } = fitted;
         let pipeline = request.pipeline;
-        let (tasks, log) = (Arc::new(Tasks::counted_by(&cx.metrics)), Arc::new(Mutex::new(log)));
+        let (hurry, hurried) = bounded(1);
+        let (tasks, log) = (Arc::new(Tasks::new(&cx.metrics, hurry)), Arc::new(Mutex::new(log)));
         let interval = Duration::from_millis(pipeline.settings.commit_interval_ms);
         let schedule = CheckpointSchedule::of(pipeline.sink.config.checkpoint_policy(), interval, cx.clock.now());
         let (sender, receiver) = bounded(CHECKPOINTS_WAITING_MAX);
@@ -102,7 +101,8 @@ impl Supervisor {
             sinks: sinks.clone(),
             tasks: Arc::clone(&tasks),
             metrics: Arc::clone(&cx.metrics),
-            gather: if schedule.is_aligned() { GATHER_TIME } else { Duration::ZERO },
+            is_aligned: schedule.is_aligned(),
+            hurry: hurried,
             clock: cx.clock.clone(),
             losses: Mutex::new(Some(losses.clone())),
             loss_marker,

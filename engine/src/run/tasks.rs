@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::Sender;
 use parking_lot::{Condvar, Mutex};
 
 use super::reconfigure::Reconfiguration;
@@ -97,6 +98,11 @@ impl Entry {
     fn is_gone(&self) -> bool {
         self.ended && self.in_flight == 0 && !self.refused
     }
+
+    /// Whether it ends, or has ended, once its checkpoints are committed.
+    fn ends_with_commits(&self) -> bool {
+        self.in_flight > 0 && (self.ended || self.handle.signal() != TaskSignal::Run)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -105,6 +111,8 @@ pub(super) struct State {
     epochs: u64,
     /// The state in checkpoints that were submitted and that the committer has not finished with.
     bytes_in_flight: usize,
+    /// How many tasks wait until checkpoints are committed.
+    waiting: usize,
     failure: Option<Error>,
     failed: bool,
     stopping: bool,
@@ -129,11 +137,26 @@ pub(super) struct Tasks {
     changed: Condvar,
     /// Where failures are counted.
     metrics: Arc<Metrics>,
+    /// Wakes a committer that waits for more checkpoints, so that it looks whether somebody waits for it.
+    hurry: Option<Sender<()>>,
 }
 
 impl Tasks {
-    pub(super) fn counted_by(metrics: &Arc<Metrics>) -> Tasks {
-        Tasks { metrics: Arc::clone(metrics), ..Tasks::default() }
+    pub(super) fn new(metrics: &Arc<Metrics>, hurry: Sender<()>) -> Tasks {
+        Tasks { metrics: Arc::clone(metrics), hurry: Some(hurry), ..Tasks::default() }
+    }
+
+    /// Whether checkpoints that were submitted are to be committed now: a task or its end waits for that.
+    pub(super) fn awaits_commits(&self) -> bool {
+        let state = self.state.lock();
+        state.stopping || state.waiting > 0 || state.splits.values().any(Entry::ends_with_commits)
+    }
+
+    fn hurry(&self) {
+        if let Some(hurry) = &self.hurry {
+            // One that is there already is enough.
+            let _ = hurry.try_send(());
+        }
     }
 
     /// Registers a split. It has ended once its thread has, and the committer has finished with its checkpoints.
@@ -158,17 +181,23 @@ impl Tasks {
         let mut state = self.state.lock();
         let waits =
             |entry: &Entry| entry.epoch == epoch && entry.in_flight > 0 && entry.handle.signal() == TaskSignal::Run;
+        state.waiting += 1;
+        self.hurry();
         while state.splits.get(id).is_some_and(waits) {
             self.changed.wait_for(&mut state, poll);
         }
+        state.waiting -= 1;
     }
 
     /// A task submits a checkpoint with so many bytes of state. Waits while those that are under way have too many.
     pub(super) fn submit_checkpoint(&self, id: &SplitId, epoch: u64, bytes: usize) {
         let mut state = self.state.lock();
+        state.waiting += 1;
         while state.bytes_in_flight > 0 && state.bytes_in_flight.saturating_add(bytes) > STATE_IN_FLIGHT_BYTES_MAX {
+            self.hurry();
             self.changed.wait(&mut state);
         }
+        state.waiting -= 1;
         state.bytes_in_flight += bytes;
         if let Some(entry) = state.splits.get_mut(id).filter(|entry| entry.epoch == epoch) {
             entry.in_flight += 1;
@@ -187,6 +216,7 @@ impl Tasks {
     /// The thread of a split has ended.
     pub(super) fn task_ended(&self, id: &SplitId, epoch: u64) {
         self.change(id, epoch, |entry| entry.ended = true);
+        self.hurry();
     }
 
     fn change(&self, id: &SplitId, epoch: u64, change: impl FnOnce(&mut Entry)) {
@@ -254,6 +284,7 @@ impl Tasks {
                 }
             }
         }
+        self.hurry();
         while ids.iter().any(|id| state.splits.contains_key(id)) {
             if self.changed.wait_until(&mut state, until).timed_out() {
                 break;
@@ -300,6 +331,7 @@ impl Tasks {
     pub(super) fn stop(&self) {
         self.state.lock().stopping = true;
         self.changed.notify_all();
+        self.hurry();
     }
 
     pub(super) fn stopping(&self) -> bool {
@@ -321,6 +353,7 @@ impl Tasks {
             entry.handle.raise(TaskSignal::Drain);
         }
         self.changed.notify_all();
+        self.hurry();
     }
 
     /// Nothing can be committed any more: splits end without a checkpoint.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, select};
 use parking_lot::Mutex;
 
 use super::checkpoint::Checkpoint;
@@ -28,14 +28,22 @@ const CHECKPOINTS_IN_COMMIT_MAX: usize = 256;
 /// process that starts meanwhile on another machine waits for that.
 const FLUSH_AFTER_IDLE: Duration = Duration::from_secs(1);
 
+/// How far apart the beginnings of two commits are where files fill faster than that: each costs a transaction, or a ledger's
+/// entry on disk, whatever is in it. A file that fills after a pause is committed at once.
+const FILE_COMMITS_APART: Duration = Duration::from_millis(100);
+/// How long the committer waits for the checkpoints of splits that are due together: a commit costs about as much.
+const GATHER_TIME: Duration = Duration::from_millis(3);
+
 pub(in crate::run) struct Committer {
     pub(in crate::run) checkpoints: Receiver<Checkpoint>,
     pub(in crate::run) log: Arc<Mutex<Box<dyn CommitLog>>>,
     pub(in crate::run) sinks: Sinks,
     pub(in crate::run) tasks: Arc<Tasks>,
     pub(in crate::run) metrics: Arc<Metrics>,
-    /// How long to wait for the checkpoints of other splits that are due at the same time.
-    pub(in crate::run) gather: Duration,
+    /// Whether the checkpoints of all splits are due at the same times.
+    pub(in crate::run) is_aligned: bool,
+    /// Says that somebody waits for commits, as far as [`Tasks::awaits_commits`] has it.
+    pub(in crate::run) hurry: Receiver<()>,
     pub(in crate::run) clock: Clock,
     /// Watches how many records are lost, until that ends the run.
     pub(in crate::run) losses: Mutex<Option<LossWatch>>,
@@ -48,6 +56,7 @@ impl Committer {
     pub(in crate::run) fn run(self) {
         // Whether other processes take the output of the last commit for perhaps not visible.
         let mut to_flush = false;
+        let mut last: Option<Instant> = None;
         loop {
             let first = match self.checkpoints.recv_timeout(if to_flush { FLUSH_AFTER_IDLE } else { Duration::MAX }) {
                 Ok(first) => first,
@@ -61,7 +70,14 @@ impl Committer {
                     continue;
                 }
             };
-            let checkpoints = self.take(first);
+            let now = Instant::now();
+            let until = match last {
+                _ if self.is_aligned => now + GATHER_TIME,
+                Some(last) => last + FILE_COMMITS_APART,
+                None => now,
+            };
+            let checkpoints = self.take(first, until);
+            last = Some(Instant::now());
             self.metrics.checkpoints_waiting.fetch_sub(checkpoints.len() as u64, Ordering::Relaxed);
             let taken: Vec<(SplitId, u64, usize)> = checkpoints
                 .iter()
@@ -88,20 +104,27 @@ impl Committer {
         }
     }
 
-    /// The checkpoints that are there, and those that come within the time of gathering.
-    fn take(&self, first: Checkpoint) -> Vec<Checkpoint> {
+    /// The checkpoints that are there, and those that come until then, unless somebody waits for the commit.
+    fn take(&self, first: Checkpoint, until: Instant) -> Vec<Checkpoint> {
         let mut checkpoints = vec![first];
-        let until = Instant::now() + self.gather;
         while checkpoints.len() < CHECKPOINTS_IN_COMMIT_MAX {
-            let more = match self.checkpoints.try_recv() {
-                Ok(more) => more,
-                Err(_) if self.gather.is_zero() || checkpoints.len() >= self.tasks.count() => break,
-                Err(_) => match self.checkpoints.recv_deadline(until) {
-                    Ok(more) => more,
+            if let Ok(more) = self.checkpoints.try_recv() {
+                checkpoints.push(more);
+                continue;
+            }
+            let has_all = self.is_aligned && checkpoints.len() >= self.tasks.count();
+            let now = Instant::now();
+            if has_all || now >= until || self.tasks.awaits_commits() {
+                break;
+            }
+            select! {
+                recv(self.checkpoints) -> more => match more {
+                    Ok(more) => checkpoints.push(more),
                     Err(_) => break,
                 },
-            };
-            checkpoints.push(more);
+                recv(self.hurry) -> _ => {}
+                default(until - now) => break,
+            }
         }
         checkpoints
     }
