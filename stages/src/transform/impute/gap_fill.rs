@@ -1,5 +1,6 @@
 //! Forward fill, backward fill and interpolation: a step that may have to hold rows until later records come.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use aqpipe_engine::{Error, Result};
 use super::first_held::FirstHeld;
 use super::gap_rule::{CellFill, GapOutcome, GapRule};
 use super::gap_state::GapState;
-use super::gaps::KeyedSeries;
+use super::gaps::{Arrival, KeyedSeries};
 use super::held_rows::HeldRows;
 use super::imputer::{Imputer, SavedStep, SeriesNames};
 use super::joined_rows::JoinedRows;
@@ -66,11 +67,30 @@ impl Release {
     const ONLY_DECIDED: Release = Release { given_up: 0, end: false };
 }
 
+/// The keys of which records came late, ascending.
+struct LateKeys {
+    /// By field: those of which a record here is older than one that came before it, here or earlier.
+    by_field: Vec<Vec<KeyId>>,
+    /// Those of which a record here is older than another one here.
+    here: Vec<KeyId>,
+}
+
+impl LateKeys {
+    fn arrival(&self, field: usize, key: KeyId) -> Arrival {
+        if self.here.binary_search(&key).is_ok() {
+            Arrival::Mixed
+        } else if self.by_field[field].binary_search(&key).is_ok() {
+            Arrival::BehindState
+        } else {
+            Arrival::InOrder
+        }
+    }
+}
+
 /// What to do with rows: the cells to fill by field, and the rows to hold.
 struct FillPlan {
     fills: Vec<Vec<CellFill>>,
-    /// By field: the keys of which records came late.
-    late: Vec<Vec<KeyId>>,
+    late: LateKeys,
     held: Option<RowSet>,
 }
 
@@ -98,30 +118,34 @@ impl GapFill {
         let mut waiting = RowSet::none(rows.time.len());
         let mut fills = vec![Vec::new(); rows.cells.len()];
         let series = KeyedSeries { time: &rows.time, order: &rows.order, max_gap: self.rule.max_gap };
-        let late_here = series.late_keys();
         let starts = rows.order.starts();
-        let mut late = vec![Vec::new(); rows.cells.len()];
+        let mut late = LateKeys { by_field: vec![Vec::new(); rows.cells.len()], here: series.late_keys() };
+        let mut late_rows: HashMap<KeyId, Vec<usize>> = HashMap::new();
         for (field, cells) in rows.cells.iter().enumerate() {
             let Some(cells) = cells else { continue };
             let states = self.states.get(field).map_or(&[][..], Vec::as_slice);
             let latest = |key: KeyId| states.get(key as usize).and_then(GapState::latest);
             let goes_back = |(key, row): &&(KeyId, usize)| latest(*key).is_some_and(|latest| latest > rows.time[*row]);
-            let late = &mut late[field];
-            late.extend(starts.iter().filter(goes_back).map(|(key, _)| *key).chain(late_here.iter().copied()));
-            late.sort_unstable();
-            late.dedup();
+            let of_field = &mut late.by_field[field];
+            of_field.extend(starts.iter().filter(goes_back).map(|(key, _)| *key).chain(late.here.iter().copied()));
+            of_field.sort_unstable();
+            of_field.dedup();
+            let of_field = &late.by_field[field];
             let mut outcome = GapOutcome { fills: &mut fills[field], waiting: &mut waiting };
-            series.gaps(cells, states, late, |gap| self.rule.fill(gap, cells, &rows.time, release.end, &mut outcome));
+            series.gaps(cells, states, of_field, |gap| self.rule.fill(gap, cells, &rows.time, release.end, &mut outcome));
             if cells.valid.is_none() {
                 continue;
             }
-            for (key, end) in rows.order.ends().into_iter().filter(|(key, _)| late.binary_search(key).is_ok()) {
-                let mut of_key: Vec<usize> =
-                    std::iter::successors(Some(end), |row| rows.order.previous(*row)).collect();
-                of_key.reverse();
+            for (key, end) in rows.order.ends().into_iter().filter(|(key, _)| of_field.binary_search(key).is_ok()) {
+                let of_key = late_rows.entry(key).or_insert_with(|| {
+                    let mut rows: Vec<usize> =
+                        std::iter::successors(Some(end), |row| rows.order.previous(*row)).collect();
+                    rows.reverse();
+                    rows
+                });
                 let state = states.get(key as usize).cloned().unwrap_or_default();
-                let series = LateSeries { rows: &of_key, time: &rows.time, cells };
-                series.fill(state, &self.rule, release.end, &mut outcome);
+                let series = LateSeries { rows: of_key, time: &rows.time, cells };
+                series.fill(state, late.arrival(field, key), &self.rule, release.end, &mut outcome);
             }
         }
         (0..release.given_up).for_each(|row| waiting.remove(row));
@@ -129,7 +153,7 @@ impl GapFill {
     }
 
     /// Advances the state to behind the rows that leave.
-    fn advance(&mut self, rows: &JoinedRows<'_>, late: &[Vec<KeyId>], held: Option<&RowSet>) {
+    fn advance(&mut self, rows: &JoinedRows<'_>, late: &LateKeys, held: Option<&RowSet>) {
         let leaves = |row: &usize| !held.is_some_and(|held| held.has(*row));
         let last_leaving = |(key, mut row): (KeyId, usize)| {
             while !leaves(&row) {
@@ -147,12 +171,12 @@ impl GapFill {
             }
             let states = &mut self.states[field];
             for (key, last) in &ends {
-                let late = late[field].binary_search(key).is_ok();
+                let arrival = late.arrival(field, *key);
                 let key = *key as usize;
                 if states.len() <= key {
                     states.resize_with(key + 1, GapState::default);
                 }
-                series.advance(&mut states[key], cells, *last, late);
+                series.advance(&mut states[key], cells, *last, arrival);
             }
         }
     }

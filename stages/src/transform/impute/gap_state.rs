@@ -10,6 +10,10 @@ use super::saved_times::Times;
 /// some three bytes in every saved state, for each field and key.
 pub(super) const DONORS_MAX: usize = 4;
 
+/// After so many donors in order a state does not depend on rows before them in that order: what was remembered first is then forgotten,
+/// and so is each donor to which a forgotten one gave its records. Only a donor that is later than all of them stays.
+pub(super) const DONORS_THAT_DECIDE: usize = 2 * DONORS_MAX;
+
 /// A value that can be carried: one that is present and not flagged `fail`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Donor {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use aqpipe_engine::record::{CellQuality, Flag, Numbers};
 use arrow_array::Array;
 
-use super::gap_state::{DONORS_MAX, Donor, GapState};
+use super::gap_state::{DONORS_MAX, DONORS_THAT_DECIDE, Donor, GapState};
 use super::key_id::KeyId;
 use super::key_order::KeyOrder;
 use super::row_set::RowSet;
@@ -89,6 +89,17 @@ impl GapStart {
     }
 }
 
+/// How the times of a key's rows follow each other, and those before them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// None is older than one that came before it.
+    InOrder,
+    /// None is older than another of these rows, but some are older than rows before them: an old stretch that comes again.
+    BehindState,
+    /// Some are older than others of these rows that came before them.
+    Mixed,
+}
+
 /// Whether a gap that begins at `from` and reaches up to `to` is longer than `max_gap`.
 pub(super) fn is_long(from: i64, to: i64, max_gap: Option<u64>) -> bool {
     max_gap.is_some_and(|max_gap| to > from && to.abs_diff(from) > max_gap)
@@ -154,12 +165,17 @@ impl KeyedSeries<'_> {
         Some((head, before.unwrap_or(GapStart { left: None, since: 0, from: None, latest: None })))
     }
 
-    /// Advances the state to behind `last`, the last row of its key that leaves. `late` where the key's times go back.
-    pub(super) fn advance(&self, state: &mut GapState, cells: &FieldCells<'_>, last: usize, late: bool) {
+    /// Advances the state to behind `last`, the last row of its key that leaves.
+    pub(super) fn advance(&self, state: &mut GapState, cells: &FieldCells<'_>, last: usize, arrival: Arrival) {
         let (mut rows, mut donors) = (Vec::new(), 0);
         let mut row = Some(last);
-        // In order, nothing before the donors that are remembered matters.
-        while let Some(at) = row.filter(|_| late || donors < DONORS_MAX) {
+        let enough = match arrival {
+            // Nothing before the donors that are remembered matters.
+            Arrival::InOrder => DONORS_MAX,
+            Arrival::BehindState => DONORS_THAT_DECIDE,
+            Arrival::Mixed => usize::MAX,
+        };
+        while let Some(at) = row.filter(|_| donors < enough) {
             rows.push(at);
             donors += usize::from(cells.is_donor(at));
             row = self.order.previous(at);

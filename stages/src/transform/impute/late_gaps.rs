@@ -1,10 +1,11 @@
 //! Fills of a key of which records came late: each missing cell by itself, from the donors around its own time.
 
 use super::gap_rule::{GapOutcome, GapRule, Sides};
-use super::gap_state::{GapState, Place};
-use super::gaps::{FieldCells, is_long};
+use super::gap_state::{DONORS_THAT_DECIDE, GapState, Place};
+use super::gaps::{Arrival, FieldCells, is_long};
 
 /// The rows of one key, in the order in which they came.
+#[derive(Clone, Copy)]
 pub(super) struct LateSeries<'a> {
     pub(super) rows: &'a [usize],
     pub(super) time: &'a [i64],
@@ -40,7 +41,32 @@ impl Horizon {
 impl LateSeries<'_> {
     /// Fills the missing cells as far as they are decided. `state` is that before the rows, `last` says that the input has
     /// ended.
-    pub(super) fn fill(&self, mut state: GapState, rule: &GapRule, last: bool, outcome: &mut GapOutcome<'_>) {
+    pub(super) fn fill(
+        &self,
+        mut state: GapState,
+        arrival: Arrival,
+        rule: &GapRule,
+        last: bool,
+        outcome: &mut GapOutcome<'_>,
+    ) {
+        if arrival == Arrival::Mixed {
+            return self.fill_in(&mut state, rule, last, outcome);
+        }
+        // Each gap by itself, with the donors before it that decide its state, and the one behind it.
+        let is_donor = |row: &usize| self.cells.is_donor(*row);
+        let mut done = 0;
+        while let Some(donors) = self.rows[done..].iter().position(|row| !is_donor(row)) {
+            let gap = done + donors;
+            let rows = self.rows[gap..].iter().position(is_donor);
+            let end = rows.map_or(self.rows.len(), |rows| gap + rows + 1);
+            let from = done.max(gap.saturating_sub(DONORS_THAT_DECIDE));
+            LateSeries { rows: &self.rows[from..end], ..*self }.fill_in(&mut state, rule, last, outcome);
+            done = end;
+        }
+    }
+
+    /// Fills the missing cells, and advances the state to behind the rows.
+    fn fill_in(&self, state: &mut GapState, rule: &GapRule, last: bool, outcome: &mut GapOutcome<'_>) {
         let mut places: Vec<(usize, Place, i64)> = Vec::new();
         for (at, row) in self.rows.iter().copied().enumerate() {
             if self.cells.is_donor(row) {
@@ -99,6 +125,89 @@ impl LateSeries<'_> {
                 right_is_far: beyond(time, rule.max_age),
             };
             rule.fill_one(&sides, last, outcome);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use aqpipe_engine::record::CellQuality;
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::super::fill_policy::FillPolicy;
+    use super::super::gap_state::Donor;
+    use super::super::gaps::KeyedSeries;
+    use super::super::key_order::KeyOrder;
+    use super::super::row_set::RowSet;
+    use super::super::step::Step;
+    use super::*;
+
+    fn rules() -> Vec<GapRule> {
+        let micros = 1e-6;
+        let steps = json!([
+            { "method": "forward_fill", "limit": 3 },
+            { "method": "backward_fill", "limit": 3 },
+            { "method": "backward_fill", "max_age": 4.0 * micros },
+            { "method": "interpolate", "max_gap": 5.0 * micros },
+        ]);
+        let steps: Vec<Step> = serde_json::from_value(steps).expect("fits");
+        steps.iter().map(|step| GapRule::of(step, FillPolicy::default())).collect()
+    }
+
+    proptest! {
+        /// A record: its value, and how much later it is than the one before.
+        #[test]
+        fn gaps_of_an_old_stretch_one_by_one_are_those_of_all_its_rows(
+            before in vec((option::weighted(0.8, 0_u8..9), 0_i64..60), 0..12),
+            (start, records) in (0_i64..60, vec((option::weighted(0.9, 0_u8..9), 0_i64..3), 1..60)),
+            last in any::<bool>(),
+        ) {
+            let mut state = GapState::default();
+            for (value, time) in before {
+                match value {
+                    Some(value) => state.insert(Donor { value: f64::from(value), time, distance: 0 }),
+                    None => drop(state.push(time)),
+                }
+            }
+            let values: Vec<f64> = records.iter().map(|(value, _)| value.map_or(0.0, f64::from)).collect();
+            let time: Vec<i64> = records
+                .iter()
+                .scan(start, |time, (_, later)| {
+                    *time += later;
+                    Some(*time)
+                })
+                .collect();
+            let mut valid = RowSet::none(records.len());
+            (0..records.len()).filter(|row| records[*row].0.is_some()).for_each(|row| valid.insert(row));
+            let quality = |value: Option<u8>| if value.is_some() { CellQuality::OBSERVED } else { CellQuality::MISSING };
+            let quality = records.iter().map(|(value, _)| quality(*value).0).collect();
+            let cells = FieldCells { values: Cow::Owned(values), quality: Cow::Owned(quality), valid: Some(valid) };
+            let rows: Vec<usize> = (0..records.len()).collect();
+            let series = LateSeries { rows: &rows, time: &time, cells: &cells };
+            for rule in rules() {
+                let filled = |arrival| {
+                    let (mut fills, mut waiting) = (Vec::new(), RowSet::none(rows.len()));
+                    let mut outcome = GapOutcome { fills: &mut fills, waiting: &mut waiting };
+                    series.fill(state.clone(), arrival, &rule, last, &mut outcome);
+                    let mut fills: Vec<_> = fills.iter().map(|fill| (fill.row, fill.distance, fill.value)).collect();
+                    fills.sort_by_key(|(row, ..)| *row);
+                    (fills, rows.iter().map(|row| waiting.has(*row)).collect::<Vec<_>>())
+                };
+                prop_assert_eq!(filled(Arrival::BehindState), filled(Arrival::Mixed));
+            }
+            let order = KeyOrder::One { key: 0, rows: rows.len() };
+            let series = KeyedSeries { time: &time, order: &order, max_gap: None };
+            let advanced = |arrival| {
+                let mut state = state.clone();
+                series.advance(&mut state, &cells, rows.len() - 1, arrival);
+                state
+            };
+            prop_assert_eq!(advanced(Arrival::BehindState), advanced(Arrival::Mixed));
         }
     }
 }
