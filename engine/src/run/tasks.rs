@@ -397,6 +397,55 @@ mod tests {
     }
 
     #[test]
+    fn commits_are_awaited_once_a_split_with_checkpoints_under_way_ends() {
+        let (hurry, hurried) = crossbeam_channel::bounded(1);
+        let tasks = Tasks::new(&Arc::default(), hurry);
+        let (ends, closes): (SplitId, SplitId) = ("a".into(), "b".into());
+        for id in [&ends, &closes] {
+            let (epoch, _) = tasks.register(id).expect("new");
+            tasks.submit_checkpoint(id, epoch, 1);
+            assert!(!tasks.awaits_commits() && hurried.is_empty(), "it goes on");
+            if id == &ends {
+                tasks.task_ended(id, epoch);
+            } else {
+                assert!(tasks.close(std::slice::from_ref(id), false, Instant::now()).is_err());
+            }
+            assert!(tasks.awaits_commits() && hurried.try_recv().is_ok(), "somebody waits for its end");
+            tasks.checkpoint_finished(id, epoch, 1);
+        }
+        let (epoch, _) = tasks.register(&ends).expect("new again");
+        tasks.submit_checkpoint(&ends, epoch, 1);
+        assert!(!tasks.awaits_commits(), "it goes on");
+        tasks.stop();
+        assert!(tasks.awaits_commits() && hurried.try_recv().is_ok(), "a stop waits for all of them");
+    }
+
+    #[test]
+    fn a_task_that_waits_for_its_commits_does_not_wait_for_other_checkpoints() {
+        let (hurry, hurried) = crossbeam_channel::bounded(1);
+        let tasks = Arc::new(Tasks::new(&Arc::default(), hurry));
+        let id: SplitId = "a".into();
+        let (epoch, _) = tasks.register(&id).expect("new");
+        tasks.submit_checkpoint(&id, epoch, STATE_IN_FLIGHT_BYTES_MAX);
+        let wait_for_commits =
+            |tasks: &Tasks, id: &SplitId| tasks.wait_for_commits(id, epoch, Duration::from_secs(600));
+        let wait_for_room = |tasks: &Tasks, id: &SplitId| tasks.submit_checkpoint(id, epoch, STATE_IN_FLIGHT_BYTES_MAX);
+        let waits: [&(dyn Fn(&Tasks, &SplitId) + Sync); 2] = [&wait_for_commits, &wait_for_room];
+        for wait in waits {
+            std::thread::scope(|scope| {
+                scope.spawn(|| wait(&tasks, &id));
+                hurried.recv_timeout(Duration::from_secs(30)).expect("it is said that somebody waits");
+                assert!(tasks.awaits_commits());
+                tasks.checkpoint_finished(&id, epoch, STATE_IN_FLIGHT_BYTES_MAX);
+            });
+            if tasks.state.lock().bytes_in_flight == 0 {
+                tasks.submit_checkpoint(&id, epoch, STATE_IN_FLIGHT_BYTES_MAX);
+            }
+            assert!(!tasks.awaits_commits());
+        }
+    }
+
+    #[test]
     fn a_checkpoint_waits_while_those_under_way_have_too_much_state() {
         let tasks = Arc::new(Tasks::default());
         let id: SplitId = "a".into();

@@ -1,7 +1,9 @@
 //! What commits note grows with what happened, and not with what there is: counted in the log of a backend.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use aqpipe_engine::record::{Batch, Fields};
 use aqpipe_engine::run::Outcome;
@@ -10,7 +12,7 @@ use aqpipe_engine::{Result, inventory};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{TRANSACTIONAL, TestRun, records};
+use super::{SINK, TRANSACTIONAL, TestRun, records};
 
 /// Counts records by their offset in so many buckets, each with an entry of state.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -85,4 +87,17 @@ fn splits_note_their_own_entries_however_many_splits_there_are() {
         let noted = entries_noted(splits, 600);
         assert!((600..=1_200).contains(&noted), "{noted} entries of 600 buckets in {splits} splits");
     }
+}
+
+#[test]
+fn checkpoints_that_come_fast_share_commits() {
+    let test = TestRun::with(records(2_000));
+    let started = Instant::now();
+    let mut metrics = None;
+    let summary = test.run_with("", SINK, |options| metrics = Some(Arc::clone(&options.metrics))).expect("runs");
+    assert_eq!(summary.metrics.counts.written, 2_000);
+    let commits = metrics.expect("taken").commits();
+    // The first is at once, and the last; those between, of two hundred checkpoints, are a tenth of a second apart.
+    let most = 3 + started.elapsed().as_millis() / 100;
+    assert!(u128::from(commits) <= most, "{commits} commits, where {most} are enough");
 }

@@ -132,7 +132,8 @@ impl GapFill {
             of_field.dedup();
             let of_field = &late.by_field[field];
             let mut outcome = GapOutcome { fills: &mut fills[field], waiting: &mut waiting };
-            series.gaps(cells, states, of_field, |gap| self.rule.fill(gap, cells, &rows.time, release.end, &mut outcome));
+            series
+                .gaps(cells, states, of_field, |gap| self.rule.fill(gap, cells, &rows.time, release.end, &mut outcome));
             if cells.valid.is_none() {
                 continue;
             }
