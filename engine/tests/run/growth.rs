@@ -91,13 +91,13 @@ fn splits_note_their_own_entries_however_many_splits_there_are() {
 
 #[test]
 fn checkpoints_that_come_fast_share_commits() {
-    let test = TestRun::with(records(2_000));
+    let test = TestRun::with(records(20_000));
     let started = Instant::now();
     let mut metrics = None;
     let summary = test.run_with("", SINK, |options| metrics = Some(Arc::clone(&options.metrics))).expect("runs");
-    assert_eq!(summary.metrics.counts.written, 2_000);
+    assert_eq!(summary.metrics.counts.written, 20_000);
     let commits = metrics.expect("taken").commits();
-    // The first is at once, and the last; those between, of two hundred checkpoints, are a tenth of a second apart.
+    // The first is at once, and the last; those between, of two thousand checkpoints, are a tenth of a second apart.
     let most = 3 + started.elapsed().as_millis() / 100;
     assert!(u128::from(commits) <= most, "{commits} commits, where {most} are enough");
 }
