@@ -45,7 +45,7 @@ impl Orphans for OutputDir {
         let _guard = self.lock_directory()?;
         // Only this process writes under its own name. Others may have written since the directory was acquired.
         let only_own = writers.iter().all(|writer| FileNames::escape_writer(writer) == own);
-        let names = if only_own { self.list_hidden()? } else { self.list()? };
+        let names = if only_own { self.list_hidden()? } else { self.list_hidden_anew()? };
         let mut locks = std::mem::take(&mut *self.orphan_locks.lock());
         for writer in writers.iter().map(|writer| FileNames::escape_writer(writer)) {
             let lock_path = self.dir.join(self.names.lock_of(&writer));

@@ -19,7 +19,7 @@ use super::file_names::FileNames;
 use super::owner_record::OwnerRecord;
 use super::staged_file::StagedFile;
 use super::temp_file::TempFile;
-use super::visible_index::VisibleIndex;
+use super::visible_index::{VisibleIndex, VisibleRanges};
 
 /// The directory below `dir` into which runs on the embedded broker write.
 const EMBEDDED_SUBDIR: &str = "embedded";
@@ -102,19 +102,32 @@ impl OutputDir {
         std::path::absolute(&self.dir).unwrap_or_else(|_| self.dir.clone())
     }
 
-    /// All names in the directory; none if there is no directory.
-    pub(super) fn list(&self) -> Result<Vec<String>> {
+    /// Calls `each` for the names in the directory, of which there may be a million; for none if there is no directory.
+    fn each_name(&self, mut each: impl FnMut(&str)) -> Result<()> {
         let unreadable = |error| disk::path_error("list", &self.dir, error);
         let entries = match std::fs::read_dir(&self.dir) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(unreadable(error)),
         };
-        let mut names = Vec::new();
         for entry in entries {
-            names.extend(entry.map_err(unreadable)?.file_name().into_string().ok());
+            if let Some(name) = entry.map_err(unreadable)?.file_name().to_str() {
+                each(name);
+            }
         }
+        Ok(())
+    }
+
+    /// The names in the directory that are wanted.
+    pub(super) fn list(&self, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        self.each_name(|name| names.extend(is_wanted(name).then(|| name.to_owned())))?;
         Ok(names)
+    }
+
+    /// The names of hidden files as they are now.
+    pub(super) fn list_hidden_anew(&self) -> Result<Vec<String>> {
+        self.list(|name| name.starts_with('.'))
     }
 
     /// The names of hidden files. A start reads them several times and the directory may be large, so the listing of
@@ -122,12 +135,12 @@ impl OutputDir {
     pub(super) fn list_hidden(&self) -> Result<Vec<String>> {
         match &*self.hidden_at_acquire.lock() {
             Some(names) => Ok(names.clone()),
-            None => Ok(self.list()?.into_iter().filter(|name| name.starts_with('.')).collect()),
+            None => self.list_hidden_anew(),
         }
     }
 
     pub(super) fn keep_hidden(&self, names: Vec<String>) {
-        *self.hidden_at_acquire.lock() = Some(names.into_iter().filter(|name| name.starts_with('.')).collect());
+        *self.hidden_at_acquire.lock() = Some(names);
     }
 
     /// The visible files that this pipeline wrote, in the order of their names.
@@ -138,8 +151,8 @@ impl OutputDir {
         let Some(record) = OwnerRecord::read(&self.dir, &self.names)? else { return Ok(Vec::new()) };
         record.check_owner(&self.pipeline, &self.dir, &self.names)?;
         let is_own =
-            |name: &String| self.names.parse_visible(name).is_some_and(|visible| record.stems.contains(visible.stem));
-        let mut names: Vec<String> = self.list()?.into_iter().filter(is_own).collect();
+            |name: &str| self.names.parse_visible(name).is_some_and(|visible| record.stems.contains(visible.stem));
+        let mut names = self.list(is_own)?;
         names.sort();
         Ok(names.into_iter().map(|name| self.dir.join(name)).collect())
     }
@@ -147,7 +160,9 @@ impl OutputDir {
     pub(super) fn with_index<T>(&self, with: impl FnOnce(&mut VisibleIndex) -> T) -> Result<T> {
         let mut index = self.index.lock();
         if index.is_none() {
-            *index = Some(VisibleIndex::of(&self.list()?, &self.names));
+            let mut ranges = VisibleRanges::default();
+            self.each_name(|name| ranges.extend(self.names.parse_visible(name)))?;
+            *index = Some(ranges.into_index());
         }
         Ok(with(index.get_or_insert_default()))
     }
@@ -228,12 +243,15 @@ impl OutputDir {
         record.check_owner(&self.pipeline, &self.dir, &self.names)?;
         let new: Vec<&String> = stems.iter().filter(|stem| !record.stems.contains(*stem)).collect();
         if !new.is_empty() {
-            let names = self.list()?;
-            let index = VisibleIndex::of(&names, &self.names);
             // Found once: there may be many files, and many splits.
+            let (mut ranges, mut others) = (VisibleRanges::default(), Vec::new());
             let own = self.names.owner_record();
-            let is_other = |name: &String| *name != own && FileNames::prefix_of_record(name).is_some();
-            let others: Vec<String> = names.into_iter().filter(is_other).collect();
+            self.each_name(|name| {
+                ranges.extend(self.names.parse_visible(name));
+                let is_other = *name != *own && FileNames::prefix_of_record(name).is_some();
+                others.extend(is_other.then(|| name.to_owned()));
+            })?;
+            let index = ranges.into_index();
             for stem in &new {
                 self.check_free(stem, &others, &index)?;
             }

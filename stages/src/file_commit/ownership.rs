@@ -71,7 +71,7 @@ impl Acquire for OutputDir {
         record.check_owner(&self.pipeline, &self.dir, &self.names)?;
         let is_acquired = self.writer_lock.lock().is_some();
         let _own = if is_acquired { None } else { Some(self.lock_writer()?) };
-        for other in self.list()?.into_iter().filter(|name| self.names.is_other_lock(name)) {
+        for other in self.list(|name| self.names.is_other_lock(name))? {
             disk::lock(&self.dir.join(other))?.ok_or_else(|| self.another_run())?;
         }
         self.remove_all(&record)?;
@@ -112,10 +112,10 @@ impl OutputDir {
     fn remove_stale_records_and_locks(&self) -> Result<()> {
         let record = format!("{}.", self.names.owner_record());
         let description = format!("{}.", self.names.description());
-        let names = self.list()?;
+        let names = self.list_hidden_anew()?;
         let with_files: BTreeSet<String> =
             names.iter().filter_map(|name| Some(self.names.lock_of(self.names.parse_hidden(name)?.writer))).collect();
-        for name in names.iter().filter(|name| name.starts_with('.')) {
+        for name in &names {
             let path = self.dir.join(name);
             let is_record = (name.starts_with(&record) || name.starts_with(&description)) && name.ends_with(".new");
             let is_lock = self.names.is_other_lock(name) && !with_files.contains(name);
@@ -133,7 +133,7 @@ impl OutputDir {
     /// The caller holds the directory's lock.
     fn check_exclusive(&self) -> Result<()> {
         let replay = self.names.lock_of(&FileNames::escape_writer(REPLAY));
-        for other in self.list()?.into_iter().filter(|name| self.names.is_other_lock(name) && *name != replay) {
+        for other in self.list(|name| self.names.is_other_lock(name) && *name != replay)? {
             disk::lock(&self.dir.join(other))?.ok_or_else(|| self.another_run())?;
         }
         Ok(())
@@ -147,10 +147,8 @@ impl OutputDir {
 
     /// An error where there are files; `what` says whose.
     fn check_no_files(&self, what: &str) -> Result<()> {
-        let names = self.list()?;
-        let is_file =
-            |name: &String| self.names.parse_visible(name).is_some() || self.names.parse_hidden(name).is_some();
-        let Some(name) = names.into_iter().find(is_file) else { return Ok(()) };
+        let is_file = |name: &str| self.names.parse_visible(name).is_some() || self.names.parse_hidden(name).is_some();
+        let Some(name) = self.list(is_file)?.into_iter().next() else { return Ok(()) };
         let dir = self.dir.display();
         let error = Error::config(format!("`{dir}` holds {what}, such as `{name}`"));
         Err(error.help(match self.embedded {
@@ -166,11 +164,13 @@ impl OutputDir {
     fn remove_all(&self, record: &OwnerRecord) -> Result<()> {
         self.forget_listing();
         self.forget_recorded_stems();
-        for name in self.list()? {
-            let visible = self.names.parse_visible(&name).is_some_and(|visible| record.stems.contains(visible.stem));
-            if visible || self.names.parse_hidden(&name).is_some() {
-                disk::remove(&self.dir.join(name))?;
-            }
+        let is_own = |name: &str| {
+            let visible = self.names.parse_visible(name);
+            visible.is_some_and(|visible| record.stems.contains(visible.stem))
+                || self.names.parse_hidden(name).is_some()
+        };
+        for name in self.list(is_own)? {
+            disk::remove(&self.dir.join(name))?;
         }
         self.forget_description()?;
         disk::sync_dir(&self.dir)
@@ -178,8 +178,7 @@ impl OutputDir {
 
     /// Warns of files that have this pipeline's names and that no record lists.
     fn warn_of_strays(&self) -> Result<()> {
-        let strays: Vec<String> =
-            self.list()?.into_iter().filter(|name| self.names.parse_visible(name).is_some()).collect();
+        let strays = self.list(|name| self.names.parse_visible(name).is_some())?;
         if let Some(name) = strays.iter().min() {
             let (dir, count) = (self.dir.display(), strays.len());
             tracing::warn!(
