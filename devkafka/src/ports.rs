@@ -13,7 +13,9 @@ const CONTROLLER_PORT_DISTANCE_MAX: u16 = 50;
 
 /// Whether something on this machine accepts connections at `port`.
 pub(crate) fn answers(port: u16) -> bool {
-    TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), CONNECT_TIMEOUT).is_ok()
+    let stream = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), CONNECT_TIMEOUT);
+    // Where nobody listens, a connection whose own end gets this very port is a connection with itself.
+    stream.is_ok_and(|stream| stream.local_addr().ok() != stream.peer_addr().ok())
 }
 
 fn is_free(port: u16) -> bool {
@@ -81,6 +83,16 @@ mod tests {
         let error = check_free(port).unwrap_err();
         assert!(error.to_string().contains(&format!("port {port} is in use")), "{error}");
         assert!(!free_after(port, 3).unwrap().contains(&port));
+    }
+
+    #[test]
+    fn a_connection_with_itself_is_no_answer() {
+        // One of those that connections get for their own ends; Linux tries the even ones first.
+        let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+        let Some(first) = range.split_whitespace().next().and_then(|first| first.parse::<u16>().ok()) else { return };
+        let port = (first..).find(|port| port % 2 == 0 && is_free(*port)).unwrap();
+        // As many as there are such ports, and more.
+        assert!((0..40_000).all(|_| !answers(port)), "nobody listens at {port}");
     }
 
     #[test]
