@@ -365,6 +365,7 @@ impl Tasks {
             entry.handle.raise(TaskSignal::Revoked);
         }
         self.changed.notify_all();
+        self.hurry();
     }
 
     /// Whether something failed.

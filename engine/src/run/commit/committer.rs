@@ -104,7 +104,8 @@ impl Committer {
         }
     }
 
-    /// The checkpoints that are there, and those that come until then, unless somebody waits for the commit.
+    /// The checkpoints that are there, and those that come until then: no longer than until those of all splits are there, where they
+    /// are due together, and otherwise than until somebody waits for the commit.
     fn take(&self, first: Checkpoint, until: Instant) -> Vec<Checkpoint> {
         let mut checkpoints = vec![first];
         while checkpoints.len() < CHECKPOINTS_IN_COMMIT_MAX {
@@ -112,9 +113,12 @@ impl Committer {
                 checkpoints.push(more);
                 continue;
             }
-            let has_all = self.is_aligned && checkpoints.len() >= self.tasks.count();
+            let is_due = match self.is_aligned {
+                true => checkpoints.len() >= self.tasks.count(),
+                false => self.tasks.awaits_commits(),
+            };
             let now = Instant::now();
-            if has_all || now >= until || self.tasks.awaits_commits() {
+            if is_due || now >= until {
                 break;
             }
             select! {
