@@ -4,7 +4,7 @@
     benches/pgo.py [--rows 1000000]
 
 Builds with counters, runs, and builds again by what was counted; the binary is target/pgo/release/aqpipe. What that gains:
-`benches/shipped.py --aqpipe target/pgo/release/aqpipe --against target/release/aqpipe`. Needs `llvm-profdata` of the LLVM that rustc has:
+`benches/shipped.py --aqpipe target/pgo/release/aqpipe --against ordinary=target/release/aqpipe`. Needs `llvm-profdata` of the LLVM that rustc has:
 `rustup component add llvm-tools`, or Debian's `llvm-22`; and Java 17 and Maven, or KAFKA_HOME (see `aqpipe kafka up`).
 """
 import os, pathlib, re, shutil, subprocess, sys

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """What both shipped pipelines cost, exactly-once and start-up included, beside kcat and a bare librdkafka with the same bytes.
 
-    benches/shipped.py [--aqpipe BIN] [--against BIN] [--data FILE] [--rounds 5] [--rows 1000000] [--write]
+    benches/shipped.py [--aqpipe BIN] [--against NAME=BIN]… [--data FILE] [--rounds 5] [--rows 1000000] [--write]
 
 Out: pipelines/producer.toml beside `kcat -P`, which sends the same records, idempotent and compressed in the same way. In:
 pipelines/consumer.toml with `batch_size = 10000` beside the pump (src/main.rs), which reads them and does nothing. One after the other, in
 rounds whose order alternates, after one that does not count; ratios are of pairs of one round, with the aims beside them.
 --data    the rows of this file again and again, such as AirQualityUCI.csv, instead of generated ones
---against beside another binary
+--against beside another binary, under a name
 --write   puts the table into README.md
 Needs kcat (Debian's package `kcat`), and Java 17 and Maven, or KAFKA_HOME (see `aqpipe kafka up`).
 """
@@ -21,7 +21,7 @@ BARE = {"out": "kcat", "in": "pump"}
 
 def main():
     parser = bench.parser(__doc__, 19692)
-    parser.add_argument("--against", type=pathlib.Path)
+    parser.add_argument("--against", action="append", default=[], type=binary, metavar="NAME=BIN")
     parser.add_argument("--data", type=pathlib.Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=1_000_000)
@@ -38,8 +38,14 @@ def main():
         bench.write_section("shipped", f"{bench.setting(options, command(options))}\n\n{text}")
 
 
+def binary(text):
+    name, _, path = text.partition("=")
+    return name, pathlib.Path(path).absolute()
+
+
 def command(options):
-    words = ["--against BEFORE"] * bool(options.against) + [f"--data {options.data.name}" for _ in [1] if options.data]
+    words = [f"--against {name}=…" for name, _ in options.against]
+    words += [f"--data {options.data.name}"] if options.data else []
     return " ".join(["benches/shipped.py", *words, f"--rounds {options.rounds}", f"--rows {options.rows}"])
 
 
@@ -77,7 +83,7 @@ def measure(home, options):
     """What each command used, by direction and name, for each round."""
     os.environ["KAFKA_BROKERS"] = home.brokers
     csv = input_file(home, options)
-    binaries = {"aqpipe": home.aqpipe} | ({"before": options.against.absolute()} if options.against else {})
+    binaries = {"aqpipe": home.aqpipe} | dict(options.against)
     pump = next((path for path in (binary.with_name("pump") for binary in binaries.values()) if path.exists()), None)
     if pump is None:
         sys.exit("no `pump` beside a binary: cargo build --release --workspace")
@@ -112,10 +118,8 @@ def measure(home, options):
 def report(used, options):
     rows = []
     for way, bare in BARE.items():
-        for name in ("aqpipe", "before", bare):
-            runs = used.get((way, name), [])
-            if not runs:
-                continue
+        for name in ("aqpipe", *dict(options.against), bare):
+            runs = used[way, name]
             cpu = [run.cpu / options.rows * 1e6 for run in runs]
             wall, memory = (statistics.median(getattr(run, kind) for run in runs) for kind in ("wall", "memory"))
             beside, aim = "", ""
