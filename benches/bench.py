@@ -79,6 +79,8 @@ class Bench:
         return self
 
     def __exit__(self, *_):
+        # While its brokers are there: afterwards its end may wait for them without end.
+        self.admin_client = None
         for process in self.processes:
             if process.poll() is None:
                 process.kill()

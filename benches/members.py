@@ -101,7 +101,7 @@ class Group:
         """The owner of each partition; nobody while the coordinator does not answer."""
         from confluent_kafka import KafkaException
         try:
-            group = self.home.admin().describe_consumer_groups([self.name], request_timeout=10)[self.name].result(20)
+            group = self.home.admin().describe_consumer_groups([self.name], request_timeout=1)[self.name].result(5)
         except (KafkaException, TimeoutError):
             return {}
         return {of.partition: member.member_id for member in group.members if member.assignment for of in member.assignment.topic_partitions}
@@ -162,6 +162,7 @@ class Group:
         return commits / wall, requests, cpu / wall
 
     def stop(self):
+        self.feeder = None
         for process in self.processes:
             if process.poll() is None:
                 process.terminate()
