@@ -424,17 +424,16 @@ mod tests {
     #[test]
     fn a_task_that_waits_for_its_commits_does_not_wait_for_other_checkpoints() {
         let (hurry, hurried) = crossbeam_channel::bounded(1);
-        let tasks = Arc::new(Tasks::new(&Arc::default(), hurry));
+        let tasks = Tasks::new(&Arc::default(), hurry);
         let id: SplitId = "a".into();
         let (epoch, _) = tasks.register(&id).expect("new");
         tasks.submit_checkpoint(&id, epoch, STATE_IN_FLIGHT_BYTES_MAX);
-        let wait_for_commits =
-            |tasks: &Tasks, id: &SplitId| tasks.wait_for_commits(id, epoch, Duration::from_secs(600));
-        let wait_for_room = |tasks: &Tasks, id: &SplitId| tasks.submit_checkpoint(id, epoch, STATE_IN_FLIGHT_BYTES_MAX);
-        let waits: [&(dyn Fn(&Tasks, &SplitId) + Sync); 2] = [&wait_for_commits, &wait_for_room];
-        for wait in waits {
+        for for_room in [false, true] {
             std::thread::scope(|scope| {
-                scope.spawn(|| wait(&tasks, &id));
+                scope.spawn(|| match for_room {
+                    true => tasks.submit_checkpoint(&id, epoch, STATE_IN_FLIGHT_BYTES_MAX),
+                    false => tasks.wait_for_commits(&id, epoch, Duration::from_secs(600)),
+                });
                 hurried.recv_timeout(Duration::from_secs(30)).expect("it is said that somebody waits");
                 assert!(tasks.awaits_commits());
                 tasks.checkpoint_finished(&id, epoch, STATE_IN_FLIGHT_BYTES_MAX);
