@@ -57,7 +57,7 @@ fn a_disk_that_fails_at_any_step_stops_the_run_and_the_next_one_completes_with_n
     let (dir, topic) = producer(&kafka);
     dir.run(&["run", "job.toml"]).expect(0, &[]);
     for (index, fault) in
-        ["prepare.sync=error@3", "ledger.write=error@4", "ledger.sync=error@3", "finish.rename=error@2"]
+        ["prepare.sync=error@3", "ledger.write=error@2", "ledger.sync=error@2", "finish.rename=error@2"]
             .iter()
             .enumerate()
     {
