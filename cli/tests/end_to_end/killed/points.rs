@@ -80,7 +80,7 @@ impl Path<'_> {
         assert_eq!((alone.0.len(), alone.1.len()), (RECORDS - RECORDS / BAD, RECORDS / BAD));
         // Most of the time is spent waiting, for groups above all.
         let mut cases: Vec<(&'static str, u32, bool)> =
-            POINTS.iter().flat_map(|point| [(*point, 1, false), (*point, 3, false)]).collect();
+            POINTS.iter().flat_map(|point| [1, 2, 3].map(|time| (*point, time, false))).collect();
         if self.kafka.is_some() {
             // Transactions know what they decided, without the state directory.
             cases.extend(POINTS.iter().map(|point| (*point, 2, true)));
@@ -107,7 +107,7 @@ impl Path<'_> {
     /// Whether a run came to the point so often; it died there, its state directory with it where that is `lost`, and the
     /// next one left the right output.
     fn dies_and_goes_on(&self, point: &str, time: u32, lost: bool, alone: &(Vec<String>, Vec<String>)) -> bool {
-        let name = format!("{}-{time}", point.replace('.', "-"));
+        let name = format!("{}-{time}{}", point.replace('.', "-"), if lost { "-lost" } else { "" });
         self.pipeline(&name);
         let file = format!("{name}.toml");
         let run = ["run", &file, "--until-end"];
