@@ -160,7 +160,7 @@ mod tests {
     }
 
     proptest! {
-        /// A record: its value, and how much later it is than the one before.
+        // A record has a value or none. Those before have instants, those of the stretch say how much later each is than the last.
         #[test]
         fn gaps_of_an_old_stretch_one_by_one_are_those_of_all_its_rows(
             before in vec((option::weighted(0.8, 0_u8..9), 0_i64..60), 0..12),
