@@ -39,3 +39,4 @@ mod shapes;
 mod terminal;
 mod times;
 mod trouble;
+mod until_end;

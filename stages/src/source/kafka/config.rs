@@ -61,7 +61,9 @@ pub(crate) struct KafkaSourceConfig {
     /// where it ended when the group first met the topic. A partition that is added later is read from its first record.
     #[serde(default)]
     start: StartOffset,
-    /// Stop at the end of what is there when the partition is assigned, instead of waiting for more.
+    /// Stop once the group has read what is there, instead of waiting for more: this instance's partitions up to the ends that
+    /// they had when they were assigned, and those of other members up to the ends that they had by then. The partitions of a
+    /// member that died come to this one; one that lives and commits nothing is waited for twice `session_timeout_secs`.
     #[serde(default)]
     until_end: bool,
     /// How partitions move when members of the group come and go: `eager`, all of them stop for a moment; or `cooperative`,

@@ -14,9 +14,11 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::membership::Membership;
 use super::offsets::GroupOffsets;
+use super::other_members::OtherMembers;
 use super::rebalance::{GroupConsumer, RebalanceHandler};
 use super::settings::Settings;
 use super::topic_identity::TOPIC_ID_CHECK_INTERVAL;
+use super::wait_report::WaitReport;
 use crate::kafka::error_class::is_transient;
 use crate::kafka::metadata_client::CloseOnDrop;
 use crate::kafka::statistics;
@@ -26,11 +28,6 @@ use crate::kafka::topics::{self, TopicWait};
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// The same where the run ends with its splits.
 const LOOK_INTERVAL_UNTIL_END: Duration = Duration::from_millis(10);
-/// How long the group may take to assign before that is reported, and the pauses between reports: each is twice as long as the
-/// one before.
-const WAIT_REPORT_DELAY: Duration = Duration::from_secs(1);
-const WAIT_REPORT_INTERVAL_MIN: Duration = Duration::from_secs(5);
-const WAIT_REPORT_INTERVAL_MAX: Duration = Duration::from_secs(60);
 /// How often the ends of partitions are asked for, to know the lag.
 const LAG_UPDATE_INTERVAL: Duration = Duration::from_secs(5);
 /// How long leaving the group may take.
@@ -124,7 +121,8 @@ impl Group {
 
     fn serve(&self, splits: &dyn SourceContext) -> Result<()> {
         let membership = &self.membership;
-        let mut waiting = AssignmentWait::new();
+        let mut waiting = WaitReport::new();
+        let mut others = OtherMembers::new();
         let mut ends = Instant::now();
         let mut compared = Instant::now();
         while !splits.stopping() {
@@ -148,7 +146,10 @@ impl Group {
             }
             if membership.is_assigned() {
                 waiting.ended(membership);
-                if membership.settings.until_end && membership.all_ended(splits) {
+                if membership.settings.until_end
+                    && membership.all_ended(splits)
+                    && others.are_done(&self.consumer, membership)?
+                {
                     // There may be no later start that would notice a topic that was made anew.
                     return membership.compare_topics(&self.consumer);
                 }
@@ -157,7 +158,13 @@ impl Group {
                     ends = Instant::now();
                 }
             } else {
-                waiting.report(membership);
+                let (group, most) = (&membership.settings.group, membership.settings.session_timeout_secs);
+                waiting.report(membership, |secs| {
+                    format!(
+                        "group `{group}` to assign partitions, for {secs} s now; those of a member that died are given to \
+                         others after {most} s (`session_timeout_secs`)"
+                    )
+                });
             }
             if !has_events(&self.consumer) {
                 let until_end = membership.settings.until_end;
@@ -233,46 +240,5 @@ impl Group {
         membership.detach();
         closed?;
         failure.map_or(Ok(()), Err)
-    }
-}
-
-/// Reports that the group keeps this member waiting.
-struct AssignmentWait {
-    since: Instant,
-    told: Option<Instant>,
-    interval: Duration,
-}
-
-impl AssignmentWait {
-    fn new() -> AssignmentWait {
-        AssignmentWait { since: Instant::now(), told: None, interval: WAIT_REPORT_INTERVAL_MIN }
-    }
-
-    fn ended(&mut self, membership: &Membership) {
-        if self.told.take().is_some() {
-            membership.monitor.metrics.waiting("group", None);
-        }
-        (self.since, self.interval) = (Instant::now(), WAIT_REPORT_INTERVAL_MIN);
-    }
-
-    fn report(&mut self, membership: &Membership) {
-        let waited = self.since.elapsed();
-        if waited < WAIT_REPORT_DELAY || self.told.is_some_and(|told| told.elapsed() < self.interval) {
-            return;
-        }
-        let (group, most) = (&membership.settings.group, membership.settings.session_timeout_secs);
-        let what = format!(
-            "group `{group}` to assign partitions, for {} s now; those of a member that died are given to others after \
-             {most} s (`session_timeout_secs`)",
-            waited.as_secs()
-        );
-        if !membership.monitor.is_in_outage() {
-            let (pipeline, stage) = (&*membership.monitor.pipeline, &*membership.monitor.stage);
-            tracing::info!(pipeline, stage, "waiting for {what}");
-        }
-        membership.monitor.metrics.waiting("group", Some(what));
-        if self.told.replace(Instant::now()).is_some() {
-            self.interval = (self.interval * 2).min(WAIT_REPORT_INTERVAL_MAX);
-        }
     }
 }

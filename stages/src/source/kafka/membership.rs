@@ -191,6 +191,11 @@ impl Membership {
         partitions.iter().filter_map(|partition| state.given_up.get(partition)).sum()
     }
 
+    /// The partitions that this member has.
+    pub(super) fn open_partitions(&self) -> BTreeSet<TopicPartition> {
+        self.state.lock().open.keys().cloned().collect()
+    }
+
     fn open_splits(&self) -> Vec<SplitId> {
         self.state.lock().open.keys().map(TopicPartition::split_id).collect()
     }
