@@ -1,5 +1,6 @@
 //! Clients that read metadata and single partitions, and are members of no group.
 
+use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,10 +9,12 @@ use aqpipe_engine::{Error, Result};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::{ClientConfig, ClientContext};
+use rdkafka::types::RDKafkaErrorCode as Code;
+use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
 use super::connection_monitor::ConnectionMonitor;
 use super::error_class::is_leaderless;
+use super::topic_partition::TopicPartition;
 
 /// How long one look takes whether a consumer is closed.
 const CLOSE_POLL_TIMEOUT: Duration = Duration::from_millis(2);
@@ -97,10 +100,48 @@ pub(crate) fn watermarks<C: ConsumerContext>(
     })
 }
 
+/// The offsets at one end of partitions: at their first records (`Offset::Beginning`) or behind their last ones (`Offset::End`). Each
+/// broker is asked once for all of its partitions: an answer waits for the fetch before it, so that a request for each partition
+/// would take as many of these waits. After an error it asks for news of the topics, as [`watermarks`] does.
+pub(crate) fn list_offsets<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    partitions: &[TopicPartition],
+    end: Offset,
+    timeout: Duration,
+) -> KafkaResult<Vec<u64>> {
+    if partitions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ask = || -> KafkaResult<Vec<u64>> {
+        let mut wanted = TopicPartitionList::with_capacity(partitions.len());
+        for partition in partitions {
+            wanted.add_partition_offset(partition.topic(), partition.partition(), end)?;
+        }
+        let found = consumer.offsets_for_times(wanted, timeout)?;
+        let offset = |partition: &TopicPartition| {
+            let found = found.find_partition(partition.topic(), partition.partition());
+            let found = found.ok_or(KafkaError::OffsetFetch(Code::UnknownPartition))?;
+            found.error()?;
+            match found.offset() {
+                Offset::Offset(offset) => Ok(offset.max(0) as u64),
+                _ => Err(KafkaError::OffsetFetch(Code::OffsetNotAvailable)),
+            }
+        };
+        partitions.iter().map(offset).collect()
+    };
+    ask().inspect_err(|error| {
+        let topics: BTreeSet<&str> = partitions.iter().map(TopicPartition::topic).collect();
+        for topic in topics.into_iter().filter(|_| is_leaderless(error)) {
+            let _ = consumer.fetch_metadata(Some(topic), timeout);
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use aqpipe_engine::stage::BuildContext;
     use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
     use super::*;
 
@@ -120,5 +161,41 @@ mod tests {
         // One try may still go by the old answer; it asks for a new one.
         let found = watermarks(&consumer, "t", 0, short).or_else(|_| watermarks(&consumer, "t", 0, short));
         assert_eq!(found.expect("found"), (0, 0));
+    }
+
+    #[test]
+    fn brokers_are_asked_once_for_the_ends_of_all_their_partitions() {
+        let cluster = MockCluster::new(3).expect("a cluster");
+        cluster.create_topic("t", 30, 1).expect("a topic");
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", cluster.bootstrap_servers()).set("group.id", "g");
+        let producer: BaseProducer = config.create().expect("a producer");
+        for record in 0..7 {
+            let to = BaseRecord::<str, str>::to("t").partition(3 * (record % 2)).payload("x");
+            producer.send(to).map_err(|(error, _)| error).expect("queued");
+        }
+        producer.flush(Duration::from_secs(10)).expect("acknowledged");
+        let monitor = Arc::new(ConnectionMonitor::new(&BuildContext::for_tests(), &cluster.bootstrap_servers()));
+        let consumer = metadata_client(&config, &monitor).expect("a consumer");
+        let partitions: Vec<TopicPartition> = (0..30).map(|number| TopicPartition::new("t", number)).collect();
+        let of = |end| list_offsets(&consumer, &partitions, end, Duration::from_secs(10)).expect("an answer");
+        let mut ends = [0; 30];
+        (ends[0], ends[3]) = (4, 3);
+        assert_eq!((of(Offset::Beginning), of(Offset::End)), (vec![0; 30], ends.to_vec()));
+        // Each request takes a while: one for each partition would take 30 times as long as one.
+        for broker in 1..=3 {
+            cluster.broker_round_trip_time(broker, Duration::from_millis(100)).expect("a delay");
+        }
+        let took = |partitions: &[TopicPartition]| {
+            let began = Instant::now();
+            list_offsets(&consumer, partitions, Offset::End, Duration::from_secs(10)).expect("an answer");
+            began.elapsed()
+        };
+        let (one, all) = (took(&partitions[..1]), took(&partitions));
+        assert!(all < 10 * one, "{one:?} for one, {all:?} for all");
+        assert!(list_offsets(&consumer, &[], Offset::End, Duration::ZERO).expect("nothing is asked").is_empty());
+        let elsewhere = [partitions[0].clone(), TopicPartition::new("t", 30)];
+        let error = list_offsets(&consumer, &elsewhere, Offset::End, Duration::from_secs(1));
+        assert!(is_leaderless(&error.expect_err("there is no such partition")));
     }
 }

@@ -9,19 +9,21 @@ use aqpipe_engine::record::SplitId;
 use aqpipe_engine::stage::SourceContext;
 use aqpipe_engine::{Error, Result};
 use parking_lot::Mutex;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
+use rdkafka::Offset;
+use rdkafka::consumer::{BaseConsumer, ConsumerContext, ConsumerGroupMetadata};
 
 use super::field_presence::SeenFields;
 use super::partition_handle::PartitionHandle;
 use super::settings::{Assignment, Settings};
 use super::topic_identity::TopicIdentities;
 use crate::kafka::connection_monitor::ConnectionMonitor;
+use crate::kafka::metadata_client::list_offsets;
 use crate::kafka::topic_partition::TopicPartition;
 use crate::kafka::transactions::{GroupFence, GroupMetadata};
 
 /// How long splits may take to drain and commit when their partitions are taken away, or at a stop.
 pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long one request for the end of a partition may take where only the lag depends on it.
+/// How long the request for the ends of partitions may take where only the lag depends on them.
 const LAG_TIMEOUT: Duration = Duration::from_millis(500);
 /// The same where it shows whether a partition is empty.
 const WATERMARKS_TIMEOUT: Duration = Duration::from_secs(2);
@@ -227,15 +229,11 @@ impl Membership {
     /// Asks for the ends of the partitions, so that splits know their lag.
     pub(super) fn update_ends<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>) {
         let open = self.state.lock().open.clone();
-        let mut is_answered = true;
-        for (partition, Open { handle, .. }) in open {
-            // Who does not answer is asked once: nothing but the lag depends on it.
-            let end = is_answered
-                .then(|| consumer.fetch_watermarks(partition.topic(), partition.partition(), LAG_TIMEOUT).ok())
-                .flatten()
-                .map(|(_, high)| high.max(0) as u64);
-            is_answered = end.is_some();
-            handle.end_answered(end);
+        let partitions: Vec<TopicPartition> = open.keys().cloned().collect();
+        // Nothing but the lag depends on it.
+        let ends = list_offsets(consumer, &partitions, Offset::End, LAG_TIMEOUT).ok();
+        for (place, Open { handle, .. }) in open.values().enumerate() {
+            handle.end_answered(ends.as_ref().map(|ends| ends[place]));
         }
     }
 
@@ -264,15 +262,16 @@ impl Membership {
         let topic = partition.topic();
         let mut others = self.state.lock().open.clone();
         others.retain(|other, _| other.topic() == topic && other != partition);
-        let is_empty = |(other, Open { handle, .. }): (&TopicPartition, &Open)| {
-            // The known end may be some seconds old.
-            handle.end.load(Ordering::Relaxed) == 0
-                && consumer
-                    .fetch_watermarks(topic, other.partition(), WATERMARKS_TIMEOUT)
-                    .is_ok_and(|(_, high)| high == 0)
+        // The known ends may be some seconds old.
+        let are_empty = others.values().all(|open| open.handle.end.load(Ordering::Relaxed) == 0);
+        let others: Vec<TopicPartition> = others.into_keys().collect();
+        let are_still_empty = || {
+            let ends = list_offsets(consumer, &others, Offset::End, WATERMARKS_TIMEOUT);
+            ends.is_ok_and(|ends| ends.iter().all(|end| *end == 0))
         };
         if others.is_empty()
-            || !others.iter().all(is_empty)
+            || !are_empty
+            || !are_still_empty()
             || std::mem::replace(&mut self.state.lock().is_skew_reported, true)
         {
             return;

@@ -15,7 +15,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::membership::Membership;
 use super::settings::Assignment;
 use crate::kafka::error_class::is_transient;
-use crate::kafka::metadata_client::CloseOnDrop;
+use crate::kafka::metadata_client::{CloseOnDrop, list_offsets};
 use crate::kafka::topic_partition::{TopicPartition, offset_list};
 use crate::kafka::transactions::alarm_open_transaction;
 
@@ -156,15 +156,14 @@ impl<C: ConsumerContext + 'static> OffsetStore for GroupOffsets<C> {
     }
 
     fn ends(&self, ids: &[SplitId], until: Instant) -> Vec<Option<u64>> {
-        let end = |id: &SplitId| {
-            let partition: TopicPartition = id.parse().ok()?;
-            let left = until.saturating_duration_since(Instant::now()).min(COMMITTED_TIMEOUT);
+        let left = until.saturating_duration_since(Instant::now()).min(COMMITTED_TIMEOUT);
+        let partitions: Result<Vec<TopicPartition>> = ids.iter().map(|id| id.parse()).collect();
+        let ends = match partitions {
             // No time is no timeout to the library.
-            let left = (!left.is_zero()).then_some(left)?;
-            let (_, high) = self.consumer.fetch_watermarks(partition.topic(), partition.partition(), left).ok()?;
-            u64::try_from(high).ok()
+            Ok(partitions) if !left.is_zero() => list_offsets(&self.consumer, &partitions, Offset::End, left).ok(),
+            _ => None,
         };
-        ids.iter().map(end).collect()
+        ends.map_or_else(|| vec![None; ids.len()], |ends| ends.into_iter().map(Some).collect())
     }
 
     fn reset(&self) -> Result<()> {

@@ -51,18 +51,21 @@ impl<C: ConsumerContext + 'static> PartitionOpener<'_, C> {
         // One limit for all partitions together.
         let started = Instant::now();
         let give_up = || self.splits.stopping() || started.elapsed() > BROKER_TIMEOUT;
-        let ready = |partition: &TopicPartition| {
+        // After the positions, which are not beyond these ends then.
+        let ends = positions.ends(partitions)?;
+        let ready = |(partition, ends): (&TopicPartition, (u64, u64))| {
             let start = known.get(&partition.split_id()).cloned().flatten();
-            self.ready_one(partition, start, topic_starts.get(partition.topic()), &positions, &give_up)
+            let start = (start, topic_starts.get(partition.topic()));
+            self.ready_one(partition, start, ends, &positions, &give_up)
         };
-        partitions.iter().map(ready).collect()
+        partitions.iter().zip(ends).map(ready).collect()
     }
 
     fn ready_one(
         &self,
         partition: &TopicPartition,
-        start: Option<SplitState>,
-        topic_start: Option<&TopicStart>,
+        (start, topic_start): (Option<SplitState>, Option<&TopicStart>),
+        (low, high): (u64, u64),
         positions: &PositionFinder<'_, C>,
         give_up: &dyn Fn() -> bool,
     ) -> Result<ReadySplit<C>> {
@@ -74,7 +77,6 @@ impl<C: ConsumerContext + 'static> PartitionOpener<'_, C> {
         {
             self.report_unanswered(topic);
         }
-        let (low, high) = positions.ends(partition)?;
         let position = positions.position(partition, (start.as_ref(), topic_start), (low, high))?;
         let mut state = state.unwrap_or_default();
         state.topic = topic_ids.of(topic).map(TopicId::number).or(state.topic);

@@ -10,8 +10,8 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::membership::Membership;
 use super::wait_report::WaitReport;
-use crate::kafka::error_class::{is_leaderless, is_transient};
-use crate::kafka::metadata_client::watermarks;
+use crate::kafka::error_class::is_leaderless;
+use crate::kafka::metadata_client::list_offsets;
 use crate::kafka::topic_partition::TopicPartition;
 
 /// How often the offsets are asked for that the others have committed.
@@ -72,7 +72,7 @@ impl OtherMembers {
                 unread
             }
             // Brokers that are away, or an open transaction: nobody knows what is read.
-            Err(error) if is_leaderless(&error) || error.rdkafka_error_code().is_some_and(is_transient) => {
+            Err(error) if is_leaderless(&error) => {
                 membership.monitor.failed(&error);
                 self.changed = Instant::now();
                 return Ok(false);
@@ -144,12 +144,14 @@ fn partitions_without<C: ConsumerContext>(
         for one in metadata.topics().iter().filter(|one| one.name() == topic).flat_map(|one| one.partitions()) {
             let id = TopicPartition::new(topic, one.id());
             if !mine.contains(&id) {
-                let (low, high) = watermarks(consumer, topic, one.id(), REQUEST_TIMEOUT)?;
-                found.push(Partition { id, low: low.max(0) as u64, high: high.max(0) as u64 });
+                found.push(id);
             }
         }
     }
-    Ok(found)
+    let low = list_offsets(consumer, &found, Offset::Beginning, REQUEST_TIMEOUT)?;
+    let high = list_offsets(consumer, &found, Offset::End, REQUEST_TIMEOUT)?;
+    let ends = low.into_iter().zip(high);
+    Ok(found.into_iter().zip(ends).map(|(id, (low, high))| Partition { id, low, high }).collect())
 }
 
 /// The offsets that the group has committed. It begins with the first one.

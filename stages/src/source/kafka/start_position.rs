@@ -1,11 +1,12 @@
 //! Where the splits of newly assigned partitions start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::record::{Position, SplitId};
 use aqpipe_engine::stage::{SourceContext, SplitState};
 use aqpipe_engine::{Error, Result};
+use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 
@@ -13,7 +14,7 @@ use super::membership::Membership;
 use super::settings::StartOffset;
 use super::topic_start::{TopicStart, all_split_states, saved_state};
 use crate::kafka::error_class::is_leaderless;
-use crate::kafka::metadata_client::watermarks;
+use crate::kafka::metadata_client::list_offsets;
 use crate::kafka::topic_partition::TopicPartition;
 
 /// How long one request may take.
@@ -34,16 +35,18 @@ pub(super) struct PositionFinder<'a, C: ConsumerContext> {
 }
 
 impl<C: ConsumerContext> PositionFinder<'_, C> {
-    /// The first offset of a partition and the one behind its last, as a reader of committed records sees them.
+    /// The first offset of each partition and the one behind its last, as a reader of committed records sees them.
     ///
     /// # Errors
     /// Where the brokers do not tell.
-    pub(super) fn ends(&self, partition: &TopicPartition) -> Result<(u64, u64)> {
-        let failed = "cannot ask where the partition starts and ends";
-        let (low, high) = self.retry_leaderless(failed, &partition.to_string(), || {
-            watermarks(self.consumer, partition.topic(), partition.partition(), REQUEST_TIMEOUT)
-        })?;
-        Ok((low.max(0) as u64, high.max(0) as u64))
+    pub(super) fn ends(&self, partitions: &[TopicPartition]) -> Result<Vec<(u64, u64)>> {
+        let topics: BTreeSet<&str> = partitions.iter().map(TopicPartition::topic).collect();
+        let topics: Vec<&str> = topics.into_iter().collect();
+        self.retry_leaderless("cannot ask where the partitions start and end", &topics.join(", "), || {
+            let low = list_offsets(self.consumer, partitions, Offset::Beginning, REQUEST_TIMEOUT)?;
+            let high = list_offsets(self.consumer, partitions, Offset::End, REQUEST_TIMEOUT)?;
+            Ok(low.into_iter().zip(high).collect())
+        })
     }
 
     /// For a group with `start = "latest"`, what it knows about the topics that have a partition without a state.
@@ -79,8 +82,7 @@ impl<C: ConsumerContext> PositionFinder<'_, C> {
             let states = all_split_states(self.splits, known, &ids)?;
             let start = match TopicStart::of(states.iter().map(Option::as_ref))? {
                 TopicStart::NotStarted => {
-                    let ends = all.iter().map(|partition| Ok(self.ends(partition)?.1));
-                    TopicStart::Ends(ends.collect::<Result<_>>()?)
+                    TopicStart::Ends(self.ends(&all)?.into_iter().map(|(_, high)| high).collect())
                 }
                 other => other,
             };
