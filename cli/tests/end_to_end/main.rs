@@ -18,6 +18,7 @@ mod kafka_command;
 mod kafka_command_errors;
 mod kafka_messages;
 mod killed;
+mod leaving;
 mod limits;
 mod log_numbers;
 mod logs;

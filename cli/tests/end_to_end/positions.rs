@@ -156,6 +156,22 @@ fn records_that_were_read_may_be_dropped_and_the_consumer_goes_on_behind_them() 
 
 #[test]
 #[ignore = "needs Apache Kafka"]
+fn records_that_were_dropped_before_they_were_read_end_the_run_however_partitions_are_assigned() {
+    for assignment in ["eager", "cooperative"] {
+        let kafka = Kafka::from_env();
+        let topic = kafka.topic("gone", 1);
+        kafka.write(&topic, &records(0, 5));
+        let job = consumer(&kafka, &topic, &format!("assignment = \"{assignment}\""));
+        let dir = TestDir::with(&[("job.toml", &job)]);
+        dir.run(&["run", "job.toml", "--until-end"]).expect(0, &["read 5, written 5,"]);
+        kafka.write(&topic, &records(5, 8));
+        kafka.delete_records(&topic);
+        dir.run(&["run", "job.toml"]).expect(1, &["the topic has dropped what was not read yet"]);
+    }
+}
+
+#[test]
+#[ignore = "needs Apache Kafka"]
 fn dead_letters_of_a_topic_that_was_made_anew_are_not_taken_for_replayed_ones() {
     let kafka = Kafka::from_env();
     let (topic, dead) = (kafka.topic("in", 1), kafka.topic("dead", 1));

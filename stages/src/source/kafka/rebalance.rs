@@ -135,9 +135,22 @@ fn answer(base: &GroupConsumer, change: Change<'_>) -> Result<()> {
         (false, Change::Assign(list)) => base.assign(list),
         (false, Change::Revoke(_)) => base.unassign(),
         (true, Change::Assign(list)) => base.incremental_assign(list),
-        (true, Change::Revoke(list)) => base.incremental_unassign(list),
+        (true, Change::Revoke(list)) => taken_of(base, list).and_then(|taken| base.incremental_unassign(&taken)),
     };
     answered.map_err(|error| Error::new("cannot take the assignment").because(error))
+}
+
+/// Those of the partitions that the consumer has taken. The group also takes away what was declined, and the library refuses an
+/// answer that names such a partition: it would wait for another one for ever, and the consumer would never be closed.
+fn taken_of(base: &GroupConsumer, list: &TopicPartitionList) -> Result<TopicPartitionList, KafkaError> {
+    let has = base.assignment()?;
+    let mut taken = TopicPartitionList::with_capacity(list.count());
+    for one in list.elements() {
+        if has.find_partition(one.topic(), one.partition()).is_some() {
+            taken.add_partition(one.topic(), one.partition());
+        }
+    }
+    Ok(taken)
 }
 
 impl ClientContext for RebalanceHandler {
