@@ -137,6 +137,49 @@ pub(crate) fn list_offsets<C: ConsumerContext>(
     })
 }
 
+/// The first offset of each partition and the one behind its last record.
+pub(crate) fn offset_ranges<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    partitions: &[TopicPartition],
+    timeout: Duration,
+) -> KafkaResult<Vec<(u64, u64)>> {
+    let low = list_offsets(consumer, partitions, Offset::Beginning, timeout)?;
+    let high = list_offsets(consumer, partitions, Offset::End, timeout)?;
+    Ok(low.into_iter().zip(high).collect())
+}
+
+/// The offsets that the consumer's group has committed; `None` of a partition that it has not begun with.
+pub(crate) fn committed_offsets<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    partitions: &[TopicPartition],
+    timeout: Duration,
+) -> KafkaResult<Vec<Option<u64>>> {
+    let mut wanted = TopicPartitionList::with_capacity(partitions.len());
+    for partition in partitions {
+        wanted.add_partition(partition.topic(), partition.partition());
+    }
+    let committed = consumer.committed_offsets(wanted, timeout)?;
+    committed.elements().iter().try_for_each(|one| one.error())?;
+    let offset = |it: &TopicPartition| match committed.find_partition(it.topic(), it.partition())?.offset() {
+        Offset::Offset(offset) => u64::try_from(offset).ok(),
+        _ => None,
+    };
+    Ok(partitions.iter().map(offset).collect())
+}
+
+/// The partitions of a topic.
+pub(crate) fn partitions_of<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    timeout: Duration,
+) -> KafkaResult<Vec<TopicPartition>> {
+    let metadata = consumer.fetch_metadata(Some(topic), timeout)?;
+    let found = metadata.topics().iter().find(|one| one.name() == topic);
+    let mut numbers: Vec<i32> = found.map_or(&[][..], |one| one.partitions()).iter().map(|one| one.id()).collect();
+    numbers.sort_unstable();
+    Ok(numbers.into_iter().map(|number| TopicPartition::new(topic, number)).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use aqpipe_engine::stage::BuildContext;
@@ -182,6 +225,7 @@ mod tests {
         let mut ends = [0; 30];
         (ends[0], ends[3]) = (4, 3);
         assert_eq!((of(Offset::Beginning), of(Offset::End)), (vec![0; 30], ends.to_vec()));
+        assert_eq!(partitions_of(&consumer, "t", Duration::from_secs(10)).expect("an answer"), partitions);
         // Each request takes a while: one for each partition would take 30 times as long as one.
         for broker in 1..=3 {
             cluster.broker_round_trip_time(broker, Duration::from_millis(100)).expect("a delay");

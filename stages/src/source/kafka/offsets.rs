@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use aqpipe_engine::record::{Position, SplitId};
 use aqpipe_engine::stage::OffsetStore;
 use aqpipe_engine::{Error, Result};
+use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
-use rdkafka::{Offset, TopicPartitionList};
 
 use super::membership::Membership;
 use super::settings::Assignment;
 use crate::kafka::error_class::is_transient;
-use crate::kafka::metadata_client::{CloseOnDrop, list_offsets};
+use crate::kafka::metadata_client::{CloseOnDrop, committed_offsets, list_offsets};
 use crate::kafka::topic_partition::{TopicPartition, offset_list};
 use crate::kafka::transactions::alarm_open_transaction;
 
@@ -137,22 +137,7 @@ impl<C: ConsumerContext + 'static> OffsetStore for GroupOffsets<C> {
         let failed =
             |error: KafkaError| Error::new(format!("cannot read the offsets of group `{group}`")).because(error);
         let partitions: Vec<TopicPartition> = ids.iter().map(|id| id.parse()).collect::<Result<_>>()?;
-        let committed = self
-            .repeat(|| {
-                let mut wanted = TopicPartitionList::with_capacity(partitions.len());
-                for partition in &partitions {
-                    wanted.add_partition(partition.topic(), partition.partition());
-                }
-                let committed = self.consumer.committed_offsets(wanted, COMMITTED_TIMEOUT)?;
-                committed.elements().iter().try_for_each(|one| one.error())?;
-                Ok(committed)
-            })
-            .map_err(failed)?;
-        let offset = |it: &TopicPartition| match committed.find_partition(it.topic(), it.partition())?.offset() {
-            Offset::Offset(offset) => u64::try_from(offset).ok(),
-            _ => None,
-        };
-        Ok(partitions.iter().map(offset).collect())
+        self.repeat(|| committed_offsets(&self.consumer, &partitions, COMMITTED_TIMEOUT)).map_err(failed)
     }
 
     fn ends(&self, ids: &[SplitId], until: Instant) -> Vec<Option<u64>> {

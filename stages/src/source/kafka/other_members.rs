@@ -4,14 +4,13 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use aqpipe_engine::{Error, Result};
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
-use rdkafka::{Offset, TopicPartitionList};
 
 use super::membership::Membership;
 use super::wait_report::WaitReport;
 use crate::kafka::error_class::is_leaderless;
-use crate::kafka::metadata_client::list_offsets;
+use crate::kafka::metadata_client::{committed_offsets, offset_ranges, partitions_of};
 use crate::kafka::topic_partition::TopicPartition;
 
 /// How often the offsets are asked for that the others have committed.
@@ -101,8 +100,8 @@ impl OtherMembers {
             tracing::warn!(
                 pipeline,
                 stage,
-                "this run ends, although {unread} is not read to its end: another member of group `{group}` has it, and has \
-                 committed nothing of it for {secs} s"
+                "this run ends before group `{group}` has read to the end of {unread}: the members that have them have \
+                 committed nothing for {secs} s"
             );
         }
         Ok(true)
@@ -121,7 +120,11 @@ impl OtherMembers {
         };
         let others: Vec<&Partition> =
             self.partitions.insert(partitions).iter().filter(|one| !mine.contains(&one.id)).collect();
-        let committed = if others.is_empty() { Vec::new() } else { committed(consumer, &others)? };
+        let ids: Vec<TopicPartition> = others.iter().map(|one| one.id.clone()).collect();
+        let committed = if ids.is_empty() { Vec::new() } else { committed_offsets(consumer, &ids, REQUEST_TIMEOUT)? };
+        // A group begins with the first record.
+        let committed: Vec<u64> =
+            others.iter().zip(committed).map(|(one, committed)| committed.unwrap_or(one.low)).collect();
         let unread = others.iter().zip(&committed).filter(|(one, committed)| **committed < one.high);
         let unread: Vec<String> = unread.map(|(one, _)| one.id.to_string()).collect();
         let seen = (mine, committed);
@@ -140,37 +143,8 @@ fn partitions_without<C: ConsumerContext>(
 ) -> Result<Vec<Partition>, KafkaError> {
     let mut found = Vec::new();
     for topic in &membership.settings.topics {
-        let metadata = consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT)?;
-        for one in metadata.topics().iter().filter(|one| one.name() == topic).flat_map(|one| one.partitions()) {
-            let id = TopicPartition::new(topic, one.id());
-            if !mine.contains(&id) {
-                found.push(id);
-            }
-        }
+        found.extend(partitions_of(consumer, topic, REQUEST_TIMEOUT)?.into_iter().filter(|id| !mine.contains(id)));
     }
-    let low = list_offsets(consumer, &found, Offset::Beginning, REQUEST_TIMEOUT)?;
-    let high = list_offsets(consumer, &found, Offset::End, REQUEST_TIMEOUT)?;
-    let ends = low.into_iter().zip(high);
-    Ok(found.into_iter().zip(ends).map(|(id, (low, high))| Partition { id, low, high }).collect())
-}
-
-/// The offsets that the group has committed. It begins with the first one.
-fn committed<C: ConsumerContext>(
-    consumer: &BaseConsumer<C>,
-    partitions: &[&Partition],
-) -> Result<Vec<u64>, KafkaError> {
-    let mut wanted = TopicPartitionList::with_capacity(partitions.len());
-    for Partition { id, .. } in partitions {
-        wanted.add_partition(id.topic(), id.partition());
-    }
-    let committed = consumer.committed_offsets(wanted, REQUEST_TIMEOUT)?;
-    committed.elements().iter().try_for_each(|one| one.error())?;
-    let offset = |partition: &&Partition| {
-        let found = committed.find_partition(partition.id.topic(), partition.id.partition());
-        match found.map(|found| found.offset()) {
-            Some(Offset::Offset(offset)) => u64::try_from(offset).unwrap_or(partition.low),
-            _ => partition.low,
-        }
-    };
-    Ok(partitions.iter().map(offset).collect())
+    let ranges = offset_ranges(consumer, &found, REQUEST_TIMEOUT)?;
+    Ok(found.into_iter().zip(ranges).map(|(id, (low, high))| Partition { id, low, high }).collect())
 }

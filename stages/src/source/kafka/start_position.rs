@@ -6,15 +6,14 @@ use std::time::{Duration, Instant};
 use aqpipe_engine::record::{Position, SplitId};
 use aqpipe_engine::stage::{SourceContext, SplitState};
 use aqpipe_engine::{Error, Result};
-use rdkafka::Offset;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 
 use super::membership::Membership;
 use super::settings::StartOffset;
 use super::topic_start::{TopicStart, all_split_states, saved_state};
 use crate::kafka::error_class::is_leaderless;
-use crate::kafka::metadata_client::list_offsets;
+use crate::kafka::metadata_client::{offset_ranges, partitions_of};
 use crate::kafka::topic_partition::TopicPartition;
 
 /// How long one request may take.
@@ -43,9 +42,7 @@ impl<C: ConsumerContext> PositionFinder<'_, C> {
         let topics: BTreeSet<&str> = partitions.iter().map(TopicPartition::topic).collect();
         let topics: Vec<&str> = topics.into_iter().collect();
         self.retry_leaderless("cannot ask where the partitions start and end", &topics.join(", "), || {
-            let low = list_offsets(self.consumer, partitions, Offset::Beginning, REQUEST_TIMEOUT)?;
-            let high = list_offsets(self.consumer, partitions, Offset::End, REQUEST_TIMEOUT)?;
-            Ok(low.into_iter().zip(high).collect())
+            offset_ranges(self.consumer, partitions, REQUEST_TIMEOUT)
         })
     }
 
@@ -72,12 +69,9 @@ impl<C: ConsumerContext> PositionFinder<'_, C> {
             if is_settled || found.contains_key(topic) {
                 continue;
             }
-            let count = self.retry_leaderless("cannot ask for the topic's partitions", topic, || {
-                let metadata = self.consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT)?;
-                Ok(metadata.topics().iter().find(|one| one.name() == topic).map_or(0, |one| one.partitions().len()))
+            let all = self.retry_leaderless("cannot ask for the topic's partitions", topic, || {
+                partitions_of(self.consumer, topic, REQUEST_TIMEOUT)
             })?;
-            let numbers = 0..i32::try_from(count).unwrap_or(i32::MAX);
-            let all: Vec<TopicPartition> = numbers.map(|number| TopicPartition::new(topic, number)).collect();
             let ids: Vec<SplitId> = all.iter().map(TopicPartition::split_id).collect();
             let states = all_split_states(self.splits, known, &ids)?;
             let start = match TopicStart::of(states.iter().map(Option::as_ref))? {
